@@ -1,0 +1,141 @@
+//! What an agent is told. Made by the journey, turned into MCP or plain HTTP by the edge, and the same text in both. Never holds what only
+//! operators may read.
+
+use crate::id::{CallId, PlanDigest};
+use crate::trust::Environment;
+use serde_json::Value;
+
+/// The end of a call as the agent sees it. All that a model needs is in the text: clients drop the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It was done, looked up, answered, or is on its way; `structured` is final when `complete`.
+    Success(Success),
+    /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP clients.
+    Refused(Refusal),
+    /// The arguments do not satisfy the schema: `isError` on MCP, 422 on plain HTTP.
+    BadArguments {
+        /// JSON Pointer into the arguments.
+        path: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// No such tool for this caller: `-32602` on MCP, 404 on plain HTTP.
+    UnknownTool {
+        /// As it was asked for.
+        name: String,
+    },
+    /// It cannot be decided or recorded: 503. Nothing was executed.
+    Unavailable {
+        /// What an agent may know of it.
+        reason: String,
+    },
+}
+
+/// A call that went well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Success {
+    /// All a model needs, at most [`crate::limit::TEXT`] bytes.
+    pub text: String,
+    /// The same for programs.
+    pub structured: Value,
+    /// Id, digest, index: what every result carries.
+    pub proof: Proof,
+    /// Whether nothing is outstanding: the result, which satisfies the output schema, or a preview. Not so for a call that still waits.
+    pub complete: bool,
+}
+
+/// What every result carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The call.
+    pub call: CallId,
+    /// Its plan; none when it did not come so far.
+    pub plan: Option<PlanDigest>,
+    /// Its newest ledger entry; none when nothing was recorded.
+    pub ledger: Option<u64>,
+}
+
+/// Which HTTP status a refusal has for plain HTTP clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Policy, floor or a person said no: 403.
+    Denied,
+    /// The infrastructure is not as the plan needs it, the tool declined, or a draft was beyond its ceiling: 422.
+    Declined,
+    /// The key was used for other arguments, or the state changed: 409.
+    Conflict,
+    /// The job ended otherwise than by success: 200 with its outcome.
+    Unsuccessful,
+    /// The call, job or approval is not there, or another's: 404.
+    Absent,
+}
+
+/// A refusal: five lines, golden-tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which HTTP status it has.
+    pub kind: RefusalKind,
+    /// The verb of the first line: `DENIED`, `DECLINED`, `REJECTED`, `FAILED`, `EXPIRED`, …
+    pub verb: &'static str,
+    /// Id, digest, index.
+    pub proof: Proof,
+    /// The rule or stage that refused.
+    pub rule: String,
+    /// Where.
+    pub environment: Environment,
+    /// Whether anything was changed: the second line.
+    pub changed: Changed,
+    /// Why, one sentence.
+    pub why: String,
+    /// What would be allowed.
+    pub allowed: String,
+    /// What to do next.
+    pub next: String,
+}
+
+/// What the second line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// `Nothing was changed.`
+    Nothing,
+    /// `What was changed was undone.`
+    Undone,
+    /// `It is not known whether anything was changed.`
+    Unknown,
+}
+
+impl Refusal {
+    /// The five lines.
+    pub fn text(&self) -> String {
+        let changed = match self.changed {
+            Changed::Nothing => "Nothing was changed.",
+            Changed::Undone => "What was changed was undone.",
+            Changed::Unknown => "It is not known whether anything was changed.",
+        };
+        format!(
+            "{} {} by {} in {}\n{changed}\nWhy: {}\nAllowed: {}\nNext: {}",
+            self.verb, self.proof.call, self.rule, self.environment.name, self.why, self.allowed, self.next
+        )
+    }
+}
+
+/// A tool as it is listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolListing {
+    /// Name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Description, with the environment's name.
+    pub description: String,
+    /// Input schema, with the host's `purpose`.
+    pub input_schema: Value,
+    /// Output schema.
+    pub output_schema: Value,
+    /// It only ever looks, by its ceiling.
+    pub read_only: bool,
+    /// Its widest plan could destroy something, by its ceiling.
+    pub destructive: bool,
+    /// The same call again has no further effect, by its ceiling.
+    pub idempotent: bool,
+}

@@ -1,0 +1,229 @@
+//! A person's approval: a statement that the approver's own machine made from what it showed, signed with the key they have (SSHSIG).
+//! Never trusts a digest that somebody else computed, and no answer of an agent's client is an approval.
+
+use crate::decide::Subject;
+use crate::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest, StatementDigest};
+use crate::json::{self, JsonFault};
+use crate::trust::{Approver, Environment, Trust};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The SSHSIG namespace of approvals; `ssh-keygen -Y verify -n` takes it.
+pub const NAMESPACE: &str = "approval@cofferdam.dev";
+
+/// The schema name of [`Statement`].
+pub const STATEMENT_SCHEMA: &str = "cofferdam.approval.v1";
+
+/// What the person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may run.
+    Approve,
+    /// It must not.
+    Reject,
+}
+
+/// What a person signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Always [`STATEMENT_SCHEMA`].
+    pub schema: String,
+    /// The call.
+    pub call: CallId,
+    /// Approve or reject.
+    pub verdict: Verdict,
+    /// The person's reason; empty when approving without one. Shown to the agent after a rejection.
+    pub reason: String,
+    /// Digest of the plan they were shown.
+    pub plan: PlanDigest,
+    /// Digest of the preview they were shown.
+    pub preview: PreviewDigest,
+    /// Digest of the text they were shown.
+    pub shown: ShownDigest,
+    /// Who asked.
+    pub subject: Subject,
+    /// Where it would happen.
+    pub environment: Environment,
+    /// The policy that asked for a person.
+    pub policy: PolicyDigest,
+    /// 128 random bits in hexadecimal, chosen by the recorder for this question.
+    pub nonce: String,
+    /// After this the signature is worth nothing.
+    pub expires: Timestamp,
+}
+
+impl Statement {
+    /// Canonical JSON: the bytes that are signed.
+    pub fn canonical(&self) -> Result<(String, StatementDigest), JsonFault> {
+        let text = json::canonical(self)?;
+        let digest = StatementDigest::of(text.as_bytes());
+        Ok((text, digest))
+    }
+}
+
+/// A statement with its signature, as it is stored and passed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedStatement {
+    /// The statement's canonical JSON, exactly as signed.
+    pub statement: String,
+    /// The SSHSIG in its armoured form.
+    pub signature: String,
+}
+
+/// Why a signature is not an approval.
+#[derive(Debug, thiserror::Error)]
+pub enum ApprovalFault {
+    /// Not a statement.
+    #[error("the statement is not readable: {0}")]
+    Statement(#[from] JsonFault),
+    /// Not a signature.
+    #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
+    Signature,
+    /// Nobody that the trust file knows.
+    #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
+    Unknown,
+    /// A security key that nobody touched.
+    #[error("the security key was not touched; sign again and touch it")]
+    Untouched,
+    /// Signed over something else.
+    #[error("the approval is for another {0}; a new approval is needed")]
+    Other(&'static str),
+    /// Too late.
+    #[error("the approval expired at {0}; ask again")]
+    Expired(Timestamp),
+    /// One of those who asked.
+    #[error("`{0}` asked for this and cannot approve it; another enrolled person has to")]
+    Party(String),
+    /// Not one whom policy names.
+    #[error("policy does not name `{0}` as an approver of this")]
+    NotNamed(String),
+}
+
+/// What an approval has to be about.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The call.
+    pub call: &'a CallId,
+    /// The plan.
+    pub plan: PlanDigest,
+    /// The preview.
+    pub preview: PreviewDigest,
+    /// Who asked.
+    pub subject: &'a Subject,
+    /// Where.
+    pub environment: &'a Environment,
+    /// By which policy.
+    pub policy: PolicyDigest,
+    /// The time to judge by: the caller's own clock.
+    pub now: Timestamp,
+}
+
+/// A signature that was checked: by whom, and what it says. Made here alone.
+#[derive(Debug)]
+pub struct VerifiedStatement {
+    approver: String,
+    statement: Statement,
+}
+
+impl VerifiedStatement {
+    /// Who signed.
+    pub fn approver(&self) -> &str {
+        &self.approver
+    }
+
+    /// What they signed.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+/// Checks one signature against one's own trust file and one's own idea of what was asked.
+pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) -> Result<VerifiedStatement, ApprovalFault> {
+    let statement: Statement = json::strict_into(signed.statement.as_bytes())?;
+    if json::canonical(&statement)? != signed.statement {
+        return Err(ApprovalFault::Other("spelling of the statement"));
+    }
+    let approver = signer(signed, &trust.approvers)?;
+    let same = [
+        (statement.schema == STATEMENT_SCHEMA, "kind of statement"),
+        (statement.call == *question.call, "call"),
+        (statement.plan == question.plan, "plan"),
+        (statement.preview == question.preview, "state of the infrastructure"),
+        (statement.subject == *question.subject, "requester"),
+        (statement.environment == *question.environment, "environment"),
+        (statement.policy == question.policy, "policy"),
+    ];
+    if let Some((_, what)) = same.iter().find(|(same, _)| !same) {
+        return Err(ApprovalFault::Other(what));
+    }
+    if statement.expires <= question.now {
+        return Err(ApprovalFault::Expired(statement.expires));
+    }
+    if parties(question.subject, trust.self_approval).iter().any(|party| same_person(party, &approver)) {
+        return Err(ApprovalFault::Party(approver));
+    }
+    Ok(VerifiedStatement { approver, statement })
+}
+
+/// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust file lets that person approve.
+fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
+    let person = if self_approval { None } else { subject.properties.person.as_deref() };
+    std::iter::once(subject.id.as_str()).chain(subject.properties.act.iter().map(String::as_str)).chain(person).collect()
+}
+
+/// Whether two names may be one person's: whatever the case, and with or without the domain. Names come from two places (identity provider and trust
+/// file), and a person who cannot approve is a smaller harm than one who approves their own request.
+fn same_person(a: &str, b: &str) -> bool {
+    let local = |name: &str| name.split_once('@').map_or(name, |(local, _)| local).to_owned();
+    a.eq_ignore_ascii_case(b) || (a.contains('@') != b.contains('@') && local(a).eq_ignore_ascii_case(&local(b)))
+}
+
+/// Whose key made the signature.
+fn signer(signed: &SignedStatement, approvers: &[Approver]) -> Result<String, ApprovalFault> {
+    // `from_pem` accepts text before the armour; a signature file has none.
+    if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
+        return Err(ApprovalFault::Signature);
+    }
+    let signature = ssh_key::SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalFault::Signature)?;
+    let approver = approvers
+        .iter()
+        .find(|approver| {
+            ssh_key::PublicKey::from_openssh(&approver.key)
+                .is_ok_and(|key| key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).is_ok())
+        })
+        .ok_or(ApprovalFault::Unknown)?;
+    match signature.algorithm() {
+        // Neither the library nor `ssh-keygen` refuses flags without the touch bit: the last five bytes are flags and counter (PROTOCOL.u2f).
+        ssh_key::Algorithm::SkEd25519 | ssh_key::Algorithm::SkEcdsaSha2NistP256 => {
+            let bytes = signature.signature_bytes();
+            let flags = bytes.len().checked_sub(5).and_then(|at| bytes.get(at)).copied().unwrap_or_default();
+            if flags & 1 == 0 { Err(ApprovalFault::Untouched) } else { Ok(approver.name.clone()) }
+        }
+        _ => Ok(approver.name.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_spelling_is_the_same_person() {
+        let check = |a, b, expect| {
+            assert_eq!(same_person(a, b), expect, "{a} {b}");
+            assert_eq!(same_person(b, a), expect, "{b} {a}");
+        };
+        check("alice", "alice", true);
+        check("alice", "Alice", true);
+        check("alice", "ALICE@example.com", true);
+        check("alice@example.com", "alice@Example.com", true);
+        check("alice@example.com", "alice@example.org", false);
+        check("alice", "bob", false);
+        check("alice", "alicex@example.com", false);
+        check("alice", "", false);
+        check("@example.com", "alice", false);
+    }
+}

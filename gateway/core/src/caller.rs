@@ -1,0 +1,58 @@
+//! Who calls, when, and in which trace: established by the edge, carried by every stage and every ending so that refusals can be recorded.
+
+use crate::decide::{Subject, SubjectProperties};
+use crate::id::CallId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An authenticated agent; jobs, approvals and idempotency keys belong to its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    /// The agent's name, unique.
+    pub name: String,
+    /// Whether it was authenticated; without configured agents a caller is anonymous, may look and preview, and every change needs a person.
+    pub anonymous: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// The person it acts for.
+    pub person: Option<String>,
+    /// Everybody else in the delegation chain, outermost first.
+    pub act: Vec<String>,
+}
+
+impl Principal {
+    /// As policy sees it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: if self.anonymous { "anonymous" } else { "agent" }.to_owned(),
+            id: self.name.clone(),
+            properties: SubjectProperties { roles: self.roles.clone(), person: self.person.clone(), act: self.act.clone() },
+        }
+    }
+
+    /// Everybody who may not approve for it: itself and its `act` chain, and the person it acts for unless the trust file says otherwise.
+    pub fn parties(&self, self_approval: bool) -> Vec<&str> {
+        let person = if self_approval { None } else { self.person.as_deref() };
+        std::iter::once(self.name.as_str()).chain(self.act.iter().map(String::as_str)).chain(person).collect()
+    }
+}
+
+/// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry crate, untrusted, never used to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceParent(pub String);
+
+/// One call's caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// The call.
+    pub call: CallId,
+    /// Who.
+    pub principal: Principal,
+    /// When the call arrived.
+    pub time: Timestamp,
+    /// The span that later stages are children of.
+    pub trace: Option<TraceParent>,
+}

@@ -1,0 +1,23 @@
+//! The decision: what policy is asked, what it may answer, and the only place an approval of a plan is made. Never evaluates Rego itself.
+//!
+//! Words follow the AuthZEN Authorization API 1.0 (`subject`, `action`, `resource`, `context`). Every key is always present.
+
+mod ask;
+mod digest;
+mod input;
+mod output;
+pub mod readmit;
+pub mod rule;
+#[cfg(test)]
+mod schema;
+mod signed;
+
+pub use ask::{Asking, list_question, on_sight_question, question};
+pub use digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT, policy_digest};
+pub use input::*;
+pub use output::*;
+pub use rule::{ApprovalNeeded, ApprovedPlan, Denial, Sight, Verdict, judge, judge_on_sight};
+pub use signed::Approvals;
+
+#[cfg(test)]
+mod tests;

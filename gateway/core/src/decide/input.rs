@@ -1,0 +1,240 @@
+//! What policy is asked: facts that the gateway established, and nothing else. `arguments` and `purpose` are the only words of the agent.
+
+use crate::ceiling::Grant;
+use crate::id::{ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::operation::{Action, Change};
+use crate::preview::PreviewedOperation;
+use crate::trust::Environment;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The schema name of [`Input`].
+pub const INPUT_SCHEMA: &str = "cofferdam.authz.v1";
+
+/// When policy is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AskPhase {
+    /// May the caller see this tool; over the ceiling's facts, with empty arguments and no plan.
+    List,
+    /// Over the plan alone: denied on sight never reaches the infrastructure.
+    Plan,
+    /// Over the plan and what it would change.
+    Preview,
+}
+
+/// The whole question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Always [`INPUT_SCHEMA`].
+    pub schema: String,
+    /// When it is asked.
+    pub phase: AskPhase,
+    /// Who asks.
+    pub subject: Subject,
+    /// Always `tools/call`.
+    pub action: ActionName,
+    /// Which tool.
+    pub resource: Resource,
+    /// The canonical arguments, as the agent gave them; an empty object while listing.
+    pub arguments: Value,
+    /// The sealed plan; `null` while listing.
+    pub plan: Option<PlanFacts>,
+    /// What it would change; `null` before the preview.
+    pub preview: Option<PreviewFacts>,
+    /// When, where, and what a person said.
+    pub context: Context,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// `agent`, or `anonymous` where no agent is configured.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The agent's name.
+    pub id: String,
+    /// What the gateway knows about it.
+    pub properties: SubjectProperties,
+}
+
+/// What the gateway knows about a caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SubjectProperties {
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// The person it acts for; `null` when unknown.
+    #[serde(rename = "for")]
+    pub person: Option<String>,
+    /// Everybody else in the delegation chain (RFC 8693 `act`), outermost first.
+    pub act: Vec<String>,
+}
+
+/// AuthZEN's action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ActionName {
+    /// Always `tools/call`.
+    pub name: String,
+}
+
+/// Which tool is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    /// Always `tool`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The tool's name.
+    pub id: String,
+    /// What the gateway knows about it.
+    pub properties: ToolFacts,
+}
+
+/// What the gateway knows about a tool, computed from its accepted ceiling, never claimed by the tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ToolFacts {
+    /// Version.
+    pub version: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+    /// Its ceiling, line by line: listing asks policy over plans made of these, so that nothing is shown that could never be called.
+    pub grants: Vec<Grant>,
+    /// Actions its ceiling permits.
+    pub actions: Vec<Action>,
+    /// Kinds its ceiling permits.
+    pub kinds: Vec<String>,
+    /// Namespace patterns its ceiling permits.
+    pub namespaces: Vec<String>,
+    /// Whether it only ever looks.
+    pub read_only: bool,
+    /// Whether its widest plan could destroy something.
+    pub destructive: bool,
+}
+
+/// The sealed plan as policy sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlanFacts {
+    /// Its digest.
+    pub digest: PlanDigest,
+    /// The executor; `null` for a plan that looks.
+    pub executor: Option<String>,
+    /// What shall be done, in plan order.
+    pub operations: Vec<OperationFacts>,
+    /// Every namespace it touches, sorted, once.
+    pub namespaces: Vec<String>,
+}
+
+/// One operation as policy sees it: what it names, and what the host found it to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct OperationFacts {
+    /// Its index in the plan.
+    pub index: u32,
+    /// What it does.
+    pub action: Action,
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// The kind's resource in the API: `deployments`.
+    pub resource: String,
+    /// Namespace; `""` for the ephemeral one.
+    pub namespace: String,
+    /// Name; `""` for a list.
+    pub name: String,
+    /// Fields read or listed.
+    pub fields: Vec<String>,
+    /// Fields changed, as the tool asked.
+    pub changes: Vec<Change>,
+    /// Removes something that cannot be brought back by undoing this operation alone.
+    pub destructive: bool,
+    /// Decides what code runs: images, commands, tasks.
+    pub executes_code: bool,
+    /// Shows contents to the agent.
+    pub discloses: bool,
+    /// Removes a field.
+    pub removes_field: bool,
+    /// Has an undo.
+    pub reversible: bool,
+}
+
+/// The preview as policy sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PreviewFacts {
+    /// Its digest.
+    pub digest: PreviewDigest,
+    /// Per operation, before and after.
+    pub operations: Vec<PreviewedOperation>,
+}
+
+/// When, where, and what a person said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The infrastructure.
+    pub environment: Environment,
+    /// RFC 3339, UTC, whole seconds.
+    pub time: String,
+    /// `Monday` to `Sunday`, UTC.
+    pub weekday: String,
+    /// Minutes since midnight, UTC: 0 to 1439.
+    pub minute: u32,
+    /// The agent's own words on why; `null` when it gave none. A claim.
+    pub purpose: Option<String>,
+    /// What a person signed; `null` when nobody did.
+    pub approval: Option<ApprovalFacts>,
+    /// Digest of the policy that is asked.
+    pub policy: PolicyDigest,
+    /// Obligation types this host can carry out; any other is a denial.
+    pub supported_obligations: Vec<String>,
+}
+
+/// Verified approvals of exactly this plan and preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalFacts {
+    /// Who signed, each once, sorted.
+    pub approvers: Vec<String>,
+    /// The plan they signed.
+    pub plan: PlanDigest,
+    /// The preview they signed.
+    pub preview: PreviewDigest,
+}
+
+/// The question asked once for a whole listing: which of these tools may this caller see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ListInput {
+    /// Always [`INPUT_SCHEMA`].
+    pub schema: String,
+    /// Always `list`.
+    pub phase: AskPhase,
+    /// Who asks.
+    pub subject: Subject,
+    /// Every loaded tool.
+    pub tools: Vec<Resource>,
+    /// When and where.
+    pub context: Context,
+}

@@ -1,0 +1,95 @@
+//! What policy may answer. Anything else it says is a denial with its own reason code.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The schema name of [`Output`].
+pub const OUTPUT_SCHEMA: &str = "cofferdam.decision.v1";
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Every operation it covers may run.
+    Allow,
+    /// Nothing may run.
+    Deny,
+    /// Nothing may run until people have signed.
+    RequireApproval,
+}
+
+/// The whole answer of the entry point `cofferdam/call/decision`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Always [`OUTPUT_SCHEMA`].
+    pub schema: String,
+    /// The answer.
+    pub effect: Effect,
+    /// Indexes of the operations that an `allow` (or a `require_approval`) covers; an operation not covered denies the plan.
+    pub covers: Vec<u32>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// What must be done along with it; an unknown type denies.
+    pub obligations: Vec<Obligation>,
+    /// Who has to sign; `null` unless the effect is `require_approval`.
+    pub approval: Option<ApprovalRule>,
+}
+
+/// Who may read a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The agent, too.
+    User,
+    /// Operators and the ledger alone.
+    Operator,
+}
+
+/// One reason, from one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Stable id of the rule: `replicas-limit`.
+    pub id: String,
+    /// Why, in one sentence.
+    pub message: String,
+    /// What would be allowed, or what to do instead.
+    pub remedy: String,
+    /// Who may read it.
+    pub audience: Audience,
+}
+
+/// Something that must be done along with a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Obligation {
+    /// Stable id of the rule.
+    pub id: String,
+    /// What; see [`OBLIGATIONS`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its properties.
+    pub properties: Value,
+}
+
+/// Obligation types this host carries out: `ttl {seconds}` shortens the permit.
+pub const OBLIGATIONS: [&str; 1] = ["ttl"];
+
+/// Who has to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// How many different people, at least 1.
+    pub quorum: u32,
+    /// Names that the trust file knows, or `*` for any enrolled approver.
+    pub approvers: Vec<String>,
+    /// How long the question stands.
+    pub expires_seconds: u64,
+}

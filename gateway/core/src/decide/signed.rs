@@ -1,0 +1,102 @@
+//! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of what was shown. Never counts a person twice.
+
+use super::{ApprovalFacts, ApprovalRule};
+use crate::approval::{self, ApprovalFault, Question, Verdict};
+use crate::id::{PlanDigest, PreviewDigest, ShownDigest};
+use crate::job::StoredJob;
+use crate::shown;
+use crate::trust::Trust;
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// Verified approvals of exactly one plan over one state. Made here alone.
+#[derive(Debug)]
+pub struct Approvals {
+    approvers: BTreeSet<String>,
+    plan: PlanDigest,
+    preview: PreviewDigest,
+    faults: Vec<String>,
+}
+
+/// A person said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{approver} said no: {reason}")]
+pub struct Rejected {
+    /// Who.
+    pub approver: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+impl Approvals {
+    /// Counts the signatures of a job that are good by one's own trust file. What does not count is remembered with its reason, not an error: one
+    /// approver's expired key must not void another's word. A rejection ends it.
+    pub fn count(job: &StoredJob, trust: &Trust, now: Timestamp) -> Result<Self, Rejected> {
+        let subject = job.principal.subject();
+        let question = Question {
+            call: &job.call,
+            plan: job.plan_digest,
+            preview: job.preview_digest,
+            subject: &subject,
+            environment: &trust.environment,
+            policy: job.policy,
+            now,
+        };
+        let shown = shown::question(job).ok().map(|(_, digest)| digest);
+        let mut found = Self { approvers: BTreeSet::new(), plan: job.plan_digest, preview: job.preview_digest, faults: Vec::new() };
+        for signed in &job.statements {
+            match approval::verify(signed, &question, trust).and_then(|verified| same(verified, job, shown)) {
+                Ok(verified) if verified.statement().verdict == Verdict::Reject => {
+                    return Err(Rejected { approver: verified.approver().to_owned(), reason: verified.statement().reason.clone() });
+                }
+                Ok(verified) => {
+                    found.approvers.insert(verified.approver().to_owned());
+                }
+                Err(fault) => found.faults.push(fault.to_string()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// As policy sees them; none when no signature counts, so that a policy which only asks whether there is an approval is not fooled.
+    pub fn facts(&self) -> Option<ApprovalFacts> {
+        let facts = || ApprovalFacts { approvers: self.approvers(), plan: self.plan, preview: self.preview };
+        (!self.approvers.is_empty()).then(facts)
+    }
+
+    /// Who signed, each once, sorted.
+    pub fn approvers(&self) -> Vec<String> {
+        self.approvers.iter().cloned().collect()
+    }
+
+    /// Whether enough of those whom a rule names have signed.
+    pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
+        let named = |approver: &&String| rule.approvers.iter().any(|name| name == "*" || name == *approver);
+        u32::try_from(self.approvers.iter().filter(named).count()).is_ok_and(|count| count >= rule.quorum && count > 0)
+    }
+
+    /// Whether they are of this plan over this state.
+    pub fn are_of(&self, plan: PlanDigest, preview: PreviewDigest) -> bool {
+        self.plan == plan && self.preview == preview
+    }
+
+    /// Why signatures did not count.
+    pub fn faults(&self) -> &[String] {
+        &self.faults
+    }
+}
+
+/// What `approval::verify` leaves: the nonce of this question, and the text that we ourselves would have shown.
+fn same(
+    verified: approval::VerifiedStatement,
+    job: &StoredJob,
+    shown: Option<ShownDigest>,
+) -> Result<approval::VerifiedStatement, ApprovalFault> {
+    if verified.statement().nonce != job.nonce {
+        return Err(ApprovalFault::Other("question"));
+    }
+    if shown != Some(verified.statement().shown) {
+        return Err(ApprovalFault::Other("text than the one that is shown"));
+    }
+    Ok(verified)
+}

@@ -1,0 +1,92 @@
+//! Tests of the runner's readmission: one good job, and one changed thing at a time.
+
+use super::readmit::Inadmissible;
+use crate::id::{ComponentDigest, PolicyDigest};
+use crate::job::StoredJob;
+use crate::journey::{Mode, ask};
+use crate::permit::Permit;
+use crate::testing::*;
+use crate::trust::Trust;
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+
+/// A job as the gateway stored it, and the world as it was then.
+fn queued(namespace: &str) -> (Bench, StoredJob) {
+    let host = Bench::new();
+    let _done = now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call));
+    let job = host.jobs.lock().unwrap()[0].0.clone();
+    (Bench::new(), job)
+}
+
+fn check(change: impl Fn(&Bench, &mut StoredJob, &mut Trust, &mut Timestamp), expect: &str) {
+    let (bench, mut job) = queued("team-a");
+    let (mut trust, mut now) = (trust(), noon());
+    change(&bench, &mut job, &mut trust, &mut now);
+    let got = bench.admit(job, &trust, now).map_or_else(|Inadmissible { code, .. }| code, |_| "admitted");
+    assert_eq!(got, expect);
+}
+
+/// Signs a permit for a job with the gateway's own key: what a gateway that was taken over can do.
+fn forge(job: &mut StoredJob, key: &SigningKey, change: impl Fn(&mut Permit)) {
+    let mut permit: Permit = serde_json::from_str(&job.permit.as_ref().unwrap().permit).unwrap();
+    change(&mut permit);
+    job.permit = Some(permit.sign(key).unwrap());
+}
+
+#[test]
+fn a_runner_believes_nobody() {
+    check(|_, _, _, _| {}, "admitted");
+    check(|_, job, _, _| job.permit = None, "permit-missing");
+    check(|_, job, _, _| forge(job, &SigningKey::from_bytes(&[8; 32]), |_| {}), "permit-signature");
+    check(|_, _, _, now| *now = "2026-11-23T12:10:00Z".parse().unwrap(), "permit-expired");
+    check(|_, _, _, now| *now = "2026-11-23T11:00:00Z".parse().unwrap(), "permit-expired");
+    let year = |permit: &mut Permit| permit.expires = "2027-11-23T12:00:00Z".parse().unwrap();
+    check(|_, job, _, _| forge(job, &gateway_key(), year), "permit-expired");
+    check(|_, job, _, _| job.principal.roles.push("admin".into()), "permit-differs");
+    check(|_, job, _, _| job.purpose = Some("x".into()), "permit-differs");
+    check(|_, _, trust, _| trust.environment.id = "other".into(), "environment-differs");
+    check(|_, _, trust, _| trust.policy = PolicyDigest::of(b"other"), "policy-differs");
+    check(|_, _, trust, _| trust.tools.clear(), "tool-unknown");
+    check(|_, _, trust, _| trust.tools[0].digest = ComponentDigest::of(b"other"), "tool-differs");
+    check(|_, _, trust, _| trust.executors.clear(), "executor-unknown");
+    check(|_, _, trust, _| trust.tools[0].ceiling.grants.clear(), "plan-refused");
+    check(|_, job, _, _| job.arguments.push(' '), "arguments-malformed");
+    let six = crate::json::canonical(&scale("team-a", 6)).unwrap();
+    check(|_, job, _, _| job.arguments.clone_from(&six), "plan-differs");
+    check(|bench, _, _, _| bench.meddle("team-a", 4), "world-differs");
+    check(|_, _, trust, _| trust.floor.namespaces.push("team-*".into()), "approval-missing");
+}
+
+#[test]
+fn a_permit_for_what_needs_a_person_is_worth_nothing_alone() {
+    // The gateway's own key signs a permit for a plan that is waiting for a person.
+    let (bench, mut job) = queued("asks-b");
+    let asking = crate::decide::Asking {
+        call: job.call.clone(),
+        subject: job.principal.subject(),
+        purpose: None,
+        arguments: serde_json::json!({}),
+        environment: job.environment.clone(),
+        policy: job.policy,
+    };
+    let permit = Permit {
+        schema: crate::permit::PERMIT_SCHEMA.into(),
+        call: job.call.clone(),
+        plan: job.plan_digest,
+        preview: job.preview_digest,
+        subject: asking.subject,
+        purpose: None,
+        environment: asking.environment,
+        policy: asking.policy,
+        reasons: Vec::new(),
+        approvers: vec!["bob".into()],
+        issued: noon(),
+        expires: "2026-11-23T12:05:00Z".parse().unwrap(),
+    };
+    job.permit = Some(permit.sign(&gateway_key()).unwrap());
+    assert_eq!(bench.admit(job.clone(), &trust(), noon()).unwrap_err().code, "approval-missing");
+    job.statements = vec![bench.sign(&job, "alice", crate::approval::Verdict::Approve)];
+    assert_eq!(bench.admit(job.clone(), &trust(), noon()).unwrap_err().code, "approval-missing");
+    job.statements = vec![bench.sign(&job, "bob", crate::approval::Verdict::Approve)];
+    assert!(bench.admit(job, &trust(), noon()).is_ok());
+}

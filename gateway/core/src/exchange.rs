@@ -1,0 +1,27 @@
+//! What the roles say to each other, one file per socket. A socket's type is the whole of what its holder may ask. Plain data; no I/O.
+
+pub mod claim;
+pub mod compute;
+pub mod look;
+pub mod operate;
+pub mod propose;
+
+use serde::{Deserialize, Serialize};
+
+/// What any request may be answered with instead: the other side's own words, for logs and operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
+pub enum Fault {
+    /// It cannot be had: nothing like it, or not yours.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// It was understood and refused.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The lease is another's by now: stop before the next effect.
+    #[error("fenced: the job is under another lease")]
+    Fenced,
+    /// It could not be done or could not be recorded; nothing was changed.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,146 @@
+//! A role → its own `cofferdam-guest` process: compile, plan, decide, or drive. One process, one request, one socket; bytes travel in the frame's
+//! body. The process that computes holds no credential, no file and no network.
+
+use crate::ceiling::Definition;
+use crate::operation::{Draft, ToolRefusal};
+use serde::{Deserialize, Serialize};
+
+/// What a component is, for compiling and loading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuestKind {
+    /// A tool: no imports.
+    Tool,
+    /// An executor: imports `operations` and `progress`.
+    Executor,
+    /// A policy: OPA's Wasm ABI 1.x.
+    Policy,
+}
+
+/// The one thing a guest process is asked. The frame's body is named per variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Compute {
+    /// Check and compile. Body: the Wasm. Answered by [`Computed::Artefact`], its body the artefact.
+    Compile {
+        /// What it is.
+        kind: GuestKind,
+    },
+    /// Read a tool's definition. Body: the artefact. Answered by [`Computed::Defined`].
+    Define,
+    /// Run a tool. Body: the artefact. Answered by [`Computed::Planned`] or [`Computed::Declined`].
+    Plan {
+        /// Canonical arguments.
+        arguments: String,
+    },
+    /// Ask a policy. Body: the artefact. Answered by [`Computed::Decided`].
+    Decide {
+        /// Entry point: `cofferdam/call/decision` or `cofferdam/list/visible`.
+        entrypoint: String,
+        /// The policy's data document, as JSON text.
+        data: String,
+        /// The question, as JSON text.
+        input: String,
+    },
+    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`] and [`Computed::Progress`], each `Perform` answered by
+    /// the asking role with a [`Performed`]; at last [`Computed::Finished`].
+    Execute {
+        /// The handles, in plan order.
+        handles: Vec<Handle>,
+        /// Guest time is over after this many milliseconds of its own.
+        guest_ms: u64,
+    },
+}
+
+/// One handle an executor is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handle {
+    /// Index of the operation.
+    pub index: u32,
+    /// What must be done before it.
+    pub after: Vec<u32>,
+}
+
+/// The asking role's answer to [`Computed::Perform`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "performed", deny_unknown_fields)]
+pub enum Performed {
+    /// It happened.
+    Done {
+        /// Whether an undo handle comes with it.
+        undo: bool,
+    },
+    /// It did not.
+    Failed {
+        /// `out-of-order`, `conflict`, `refused` or `stopped`.
+        failure: String,
+    },
+}
+
+/// What a guest process answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Computed {
+    /// Compiled; the artefact is the body.
+    Artefact {
+        /// Engine version and configuration it is good for.
+        engine: String,
+    },
+    /// The definition.
+    Defined {
+        /// As the tool says it.
+        definition: Box<Definition>,
+    },
+    /// The draft.
+    Planned {
+        /// As the tool says it.
+        draft: Draft,
+    },
+    /// The tool makes no plan of these arguments.
+    Declined {
+        /// Its words.
+        refusal: ToolRefusal,
+    },
+    /// The policy's result set's one result, as JSON text, unread.
+    Decided {
+        /// JSON text.
+        output: String,
+    },
+    /// The executor performs a handle.
+    Perform {
+        /// Index of the operation.
+        index: u32,
+        /// Whether it is the undo handle.
+        undo: bool,
+    },
+    /// The executor's words.
+    Progress {
+        /// At most 200 characters.
+        note: String,
+    },
+    /// The executor returned.
+    Finished {
+        /// Where and why it stopped; none when it did everything.
+        stop: Option<Stop>,
+    },
+    /// It could not be done: a trap, a limit, an import, a bad module.
+    Failed {
+        /// Stable code: `import`, `malformed`, `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
+        /// `input` (more than a guest is given), `artefact` (not of this engine: compile again), `busy` (ask again shortly), `engine` (this
+        /// machine).
+        code: String,
+        /// For operators: what and where, with the remedy.
+        detail: String,
+    },
+}
+
+/// Where an executor stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Index of the operation.
+    pub index: u32,
+    /// Its words, quoted.
+    pub note: String,
+}

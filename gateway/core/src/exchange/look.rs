@@ -1,0 +1,56 @@
+//! Gateway → viewer: look at what a sealed plan names. The viewer has its own trust file and looks no further than the tool's ceiling there.
+
+use crate::id::ComponentDigest;
+use crate::operation::Step;
+use crate::preview::Preview;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What the gateway may ask of the viewer. Operations are a sealed plan's, in plan order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Look {
+    /// What these operations would change. Answered by [`Looked::Preview`].
+    Preview {
+        /// The tool's name.
+        tool: String,
+        /// Its component.
+        digest: ComponentDigest,
+        /// The plan's operations.
+        operations: Vec<Step>,
+    },
+    /// What these operations show. Answered by [`Looked::Results`].
+    Read {
+        /// The tool's name.
+        tool: String,
+        /// Its component.
+        digest: ComponentDigest,
+        /// The plan's operations.
+        operations: Vec<Step>,
+    },
+}
+
+/// What the viewer answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Looked {
+    /// Before and after.
+    Preview {
+        /// Per operation.
+        preview: Preview,
+    },
+    /// One result per operation, in plan order: `{"fields": {path: value}}` or `{"items": [{path: value}], "truncated": bool}`.
+    Results {
+        /// The results.
+        results: Vec<Value>,
+    },
+    /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
+    Refused {
+        /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`.
+        code: String,
+        /// Why, in one sentence.
+        reason: String,
+        /// What to do instead, in one sentence.
+        remedy: String,
+    },
+}

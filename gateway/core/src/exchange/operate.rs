@@ -1,0 +1,117 @@
+//! Operator command → recorder, over a socket that checks who is at the other end. Every use is a ledger entry. Never carries a key.
+
+use crate::approval::SignedStatement;
+use crate::id::CallId;
+use crate::job::{JobView, StoredJob};
+use crate::record::Event;
+use crate::run::Phase;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What an operator command may ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Operate {
+    /// Jobs, newest first. Answered by [`Operated::Jobs`].
+    Jobs {
+        /// Only those that wait for a person.
+        waiting: bool,
+        /// At most this many.
+        limit: u32,
+    },
+    /// One call by id or unique beginning of one. Answered by [`Operated::Story`].
+    Show {
+        /// The id or its beginning, at least 4 characters.
+        call: String,
+    },
+    /// Hand in a person's signature, approval or rejection. Answered by [`Operated::Signed`].
+    Sign {
+        /// Which call.
+        call: CallId,
+        /// The signed statement.
+        signed: SignedStatement,
+    },
+    /// How things are. Answered by [`Operated::Status`].
+    Status,
+    /// Erase a call's payloads; its leaves and proofs stay. Answered by [`Operated::Done`].
+    Erase {
+        /// Which.
+        call: CallId,
+    },
+}
+
+/// One ledger entry of a call, with the payloads that are still there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoryEntry {
+    /// Its index.
+    pub index: u64,
+    /// When it was recorded.
+    pub time: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// Payloads by name.
+    pub payloads: BTreeMap<String, Value>,
+}
+
+/// What the recorder answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Operated {
+    /// Jobs.
+    Jobs {
+        /// With whose they are.
+        jobs: Vec<OwnedJob>,
+    },
+    /// One call, whole.
+    Story {
+        /// The call.
+        call: CallId,
+        /// The job, where there was one.
+        job: Option<Box<StoredJob>>,
+        /// Its state, where there was one.
+        view: Option<Box<JobView>>,
+        /// Its entries, oldest first.
+        entries: Vec<StoryEntry>,
+    },
+    /// The signature was taken.
+    Signed {
+        /// Who signed, by the recorder's own trust file.
+        approver: String,
+        /// How many more are needed; 0 once the call went on, or was rejected.
+        missing: u32,
+    },
+    /// How things are.
+    Status {
+        /// Jobs by phase.
+        phases: BTreeMap<Phase, u64>,
+        /// Entries in the ledger.
+        entries: u64,
+        /// The newest checkpoint's text.
+        checkpoint: String,
+        /// Share of the disk that is free, in percent.
+        free_percent: u8,
+        /// Roles that hold a socket right now, by name.
+        roles: BTreeMap<String, u32>,
+    },
+    /// Done.
+    Done,
+}
+
+/// A job with its owner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnedJob {
+    /// The agent.
+    pub principal: String,
+    /// The person it acts for.
+    pub person: Option<String>,
+    /// When it came.
+    pub created: Timestamp,
+    /// The summary the tool gave, quoted.
+    pub summary: String,
+    /// The job.
+    pub job: JobView,
+}

@@ -1,0 +1,165 @@
+//! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims, never sees another principal's job.
+
+use crate::approval::SignedStatement;
+use crate::id::{ArgumentsDigest, CallId, PlanDigest};
+use crate::job::{JobView, StoredJob};
+use crate::permit::SignedPermit;
+use crate::record::{Entry, Recorded};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the gateway may ask of the recorder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Propose {
+    /// Record a call that ended without a job. Answered by [`Proposed::Recorded`].
+    End {
+        /// The entry.
+        entry: Entry,
+    },
+    /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with its entry (`intended` or `asked`).
+    /// Answered by [`Proposed::Recorded`], or by [`Proposed::Joined`] when this principal has an open job of the same plan, or one that
+    /// succeeded and whose result was not delivered yet.
+    Enqueue {
+        /// The job.
+        job: Box<StoredJob>,
+        /// Its entry.
+        entry: Entry,
+        /// The client's idempotency key.
+        key: Option<IdempotencyKey>,
+    },
+    /// What an idempotency key stands for. Answered by [`Proposed::Key`].
+    Key {
+        /// Whose.
+        principal: String,
+        /// The key.
+        key: String,
+    },
+    /// Whether this principal's same plan was rejected by a person lately. Answered by [`Proposed::Rejection`].
+    Rejection {
+        /// Whose.
+        principal: String,
+        /// The plan.
+        plan: PlanDigest,
+    },
+    /// One of the principal's own jobs. Answered by [`Proposed::Job`]; waits up to `wait_ms` for a version beyond `beyond`.
+    Job {
+        /// Whose.
+        principal: String,
+        /// Which.
+        call: CallId,
+        /// Answer when its version is greater than this.
+        beyond: u64,
+        /// Wait at most this long.
+        wait_ms: u64,
+    },
+    /// The result of a closed or finished job was delivered: the same call again is a new one. Answered by [`Proposed::Done`].
+    Delivered {
+        /// Whose.
+        principal: String,
+        /// Which.
+        call: CallId,
+    },
+    /// Withdraw one of the principal's own jobs: at once while nobody claimed it, else the runner is asked to stop. Answered by [`Proposed::Job`].
+    Cancel {
+        /// Whose.
+        principal: String,
+        /// Which.
+        call: CallId,
+    },
+    /// A call whose approvals are complete as far as signatures go. Answered by [`Proposed::Approved`]; waits up to `wait_ms`.
+    NextApproved {
+        /// Wait at most this long.
+        wait_ms: u64,
+    },
+    /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered by [`Proposed::Recorded`].
+    Permit {
+        /// Which.
+        call: CallId,
+        /// The permit.
+        permit: SignedPermit,
+        /// Its entry (`intended`).
+        entry: Entry,
+        /// When the permit runs out.
+        expires: Timestamp,
+    },
+    /// The journey was run again and said no, or its plan or state is another by now. Answered by [`Proposed::Recorded`].
+    Withdraw {
+        /// Which.
+        call: CallId,
+        /// One sentence.
+        detail: String,
+        /// Its entry.
+        entry: Entry,
+    },
+    /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
+    Head,
+}
+
+/// A client's idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdempotencyKey {
+    /// The key, 1 to 128 visible ASCII characters.
+    pub key: String,
+    /// The tool.
+    pub tool: String,
+    /// Digest of the canonical arguments it stands for.
+    pub arguments: ArgumentsDigest,
+}
+
+/// What the recorder answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Proposed {
+    /// It is durable.
+    Recorded(Recorded),
+    /// It is the same as this open job of the same principal.
+    Joined {
+        /// That job's call.
+        call: CallId,
+    },
+    /// What the key stands for; none when it is free.
+    Key {
+        /// The call and arguments it was first used for.
+        used: Option<UsedKey>,
+    },
+    /// A person's reason, where the same plan was rejected lately.
+    Rejection {
+        /// Who and why.
+        reason: Option<String>,
+    },
+    /// The job, as it is now.
+    Job {
+        /// The view.
+        job: Box<JobView>,
+    },
+    /// An approved call, with everything needed to run the journey again.
+    Approved {
+        /// The job; none when there was none in time.
+        job: Option<Box<StoredJob>>,
+        /// The signed statements.
+        statements: Vec<SignedStatement>,
+    },
+    /// The newest checkpoint, as a signed note.
+    Head {
+        /// Number of entries.
+        size: u64,
+        /// The note's text.
+        checkpoint: String,
+    },
+    /// Noted.
+    Done,
+}
+
+/// What an idempotency key was first used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsedKey {
+    /// The call.
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// Digest of the canonical arguments.
+    pub arguments: ArgumentsDigest,
+}

@@ -1,0 +1,127 @@
+//! A job as it is stored and handed on: plain data, believed by nobody. A runner makes a `LeasedPlan` of it only through `decide::readmit`.
+
+use crate::approval::SignedStatement;
+use crate::caller::{Principal, TraceParent};
+use crate::decide::{ApprovalRule, Reason};
+use crate::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::permit::SignedPermit;
+use crate::run::{Outcome, Phase};
+use crate::trust::Environment;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Everything a call left for those who come after: the same from the question to the last retry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredJob {
+    /// The call.
+    pub call: CallId,
+    /// Who asked; owns the job.
+    pub principal: Principal,
+    /// The tool's name.
+    pub tool: String,
+    /// Its component.
+    pub tool_digest: ComponentDigest,
+    /// Canonical arguments, as JSON text.
+    pub arguments: String,
+    /// The agent's claim why.
+    pub purpose: Option<String>,
+    /// The sealed plan, as canonical JSON text.
+    pub plan: String,
+    /// Its digest, computed by the gateway.
+    pub plan_digest: PlanDigest,
+    /// The preview, as canonical JSON text.
+    pub preview: String,
+    /// Its digest, computed by the gateway.
+    pub preview_digest: PreviewDigest,
+    /// Where.
+    pub environment: Environment,
+    /// The policy that decided or asked.
+    pub policy: PolicyDigest,
+    /// Why it was decided so.
+    pub reasons: Vec<Reason>,
+    /// Who has to sign; none where policy needed nobody.
+    pub approval: Option<ApprovalRule>,
+    /// The nonce of the question to approvers: 32 hexadecimal digits.
+    pub nonce: String,
+    /// Signed statements so far, approvals and rejections.
+    pub statements: Vec<SignedStatement>,
+    /// The permit; none while a person is asked.
+    pub permit: Option<SignedPermit>,
+    /// The span that later stages are children of.
+    pub trace: Option<TraceParent>,
+    /// When the call arrived.
+    pub created: Timestamp,
+    /// When the question or the permit runs out.
+    pub expires: Timestamp,
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRecord {
+    /// Its index in the plan.
+    pub index: u32,
+    /// Whether this was its undo.
+    pub undo: bool,
+    /// Before, redacted: field path → value.
+    pub before: BTreeMap<String, Value>,
+    /// After, redacted; none until it is done.
+    pub after: Option<BTreeMap<String, Value>>,
+}
+
+/// A job as its owner may see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobView {
+    /// The call.
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// The plan.
+    pub plan: PlanDigest,
+    /// Canonical arguments' digest.
+    pub arguments: ArgumentsDigest,
+    /// Where it is.
+    pub phase: Phase,
+    /// What became of it.
+    pub outcome: Option<Outcome>,
+    /// The runner's or a person's words on the outcome, one sentence.
+    pub detail: String,
+    /// What was done.
+    pub operations: Vec<OperationRecord>,
+    /// The executor's last words, quoted.
+    pub progress: Option<String>,
+    /// Who has to sign, while it waits for a person.
+    pub approval: Option<ApprovalRule>,
+    /// The rules that decided.
+    pub reasons: Vec<Reason>,
+    /// Where.
+    pub environment: Environment,
+    /// Index of its newest ledger entry.
+    pub ledger: u64,
+    /// When the question or the permit runs out.
+    pub expires: Timestamp,
+    /// Grows with every change: what a waiting reader compares.
+    pub version: u64,
+}
+
+/// A job under a lease.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeasedJob {
+    /// The job.
+    pub job: StoredJob,
+    /// The lease's fencing token.
+    pub fence: Fence,
+    /// The phase it was in when it was leased: `leased` for a first run, `acting` or `tearing_down` to recover.
+    pub phase: Phase,
+    /// The outcome, if it was recorded before the last runner was lost.
+    pub outcome: Option<Outcome>,
+    /// What earlier runners recorded.
+    pub operations: Vec<OperationRecord>,
+    /// How long the lease lasts without a heartbeat, in seconds.
+    pub lease_seconds: u64,
+}

@@ -1,0 +1,255 @@
+//! The journey of a call, in order: discover → validate → plan → hash → decide on sight → look, or preview → decide → enqueue or ask people → wait.
+//! Every ending is recorded before it is told; what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
+
+mod follow;
+mod list;
+mod look;
+mod resume;
+mod scene;
+
+pub use follow::{cancel, job};
+pub use list::list;
+pub use resume::{Resumed, resume};
+
+use crate::answer::{RefusalKind, Reply};
+use crate::decide::{self, Asking, CALL_ENTRYPOINT, Denial, Verdict};
+use crate::discover::{self, Catalog, RawCall};
+use crate::exchange::propose::{IdempotencyKey, Propose, Proposed};
+use crate::hash::{self, SealedPlan};
+use crate::id::PolicyDigest;
+use crate::operation::Draft;
+use crate::plan;
+use crate::ports::{Host, Judge, Planner, Recorder};
+use crate::trust::Trust;
+use crate::validate::{self, ValidCall};
+use crate::{enqueue, limit};
+use ed25519_dalek::SigningKey;
+
+use look::{looked, previewed};
+use scene::Scene;
+use serde_json::json;
+
+/// What the gateway knows: loaded at start, the same for every call.
+pub struct World {
+    /// The loaded tools.
+    pub catalog: Catalog,
+    /// Its own trust file.
+    pub trust: Trust,
+    /// The policy that is loaded.
+    pub policy: PolicyDigest,
+    /// Signs permits.
+    pub key: SigningKey,
+}
+
+/// How far a call goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All the way.
+    Call,
+    /// Shown and decided, recorded, never queued.
+    Preview,
+}
+
+/// Runs one call to its reply.
+pub async fn ask<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> Reply {
+    match stages(host, world, raw, mode).await {
+        Ok(reply) | Err(reply) => reply,
+    }
+}
+
+/// The stages in order; whichever ends the call early has recorded it.
+async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> Result<Reply, Reply> {
+    let mut scene = Scene::new(host, world, raw.caller.clone());
+    let (name, key, wait_ms) = (raw.tool.clone(), raw.key.clone(), raw.wait_ms.min(limit::WAIT_MS));
+
+    let resources = world.catalog.get(&name).map(|tool| tool.resource()).into_iter().collect();
+    let visible = match list::visible(host, world, &raw.caller.principal, resources).await {
+        Ok(visible) => visible,
+        Err(fault) => return Err(scene.unavailable("policy-list", &fault.to_string(), "policy cannot say which tools you may see").await),
+    };
+    let Some(found) = discover::discover(raw, &world.catalog, &visible) else {
+        return Err(scene.unknown_tool(&name).await);
+    };
+    scene.found(found.tool());
+    let call = match validate::validate(found) {
+        Ok(call) => call,
+        Err(fault) => return Err(scene.bad_arguments(fault).await),
+    };
+    scene.valid(&call);
+    let key = match (mode, key) {
+        (Mode::Call, Some(key)) => match keyed(&scene, &call, key, wait_ms).await? {
+            Keyed::New(key) => Some(key),
+            Keyed::Replay(reply) => return Ok(reply),
+        },
+        _ => None,
+    };
+
+    let sealed = planned(&mut scene, &call).await?;
+    let changes = sealed.plan().changes();
+    if changes && mode == Mode::Call {
+        remembered(&scene, &sealed).await?;
+    }
+    let asking = asking(world, &call);
+    on_sight(&mut scene, &asking, &sealed).await?;
+    if !changes {
+        return match mode {
+            Mode::Call => looked(&scene, &call, &sealed).await,
+            Mode::Preview => Ok(scene.previewed_look(&sealed).await),
+        };
+    }
+    let plan = previewed(&mut scene, sealed).await?;
+    let (question, now) = match decide::question(&asking, &plan, None, host.now()) {
+        Ok(question) => (question, host.now()),
+        Err(denial) => return Err(scene.deny(denial).await),
+    };
+    let output = evaluate(&scene, &question).await?;
+    let verdict = decide::judge(&output, plan, asking, &world.trust.floor, None, now);
+    if mode == Mode::Preview {
+        return Ok(scene.previewed(verdict).await);
+    }
+    let base = scene.entry();
+    let queued = match verdict {
+        Verdict::Denied(_, denial) => return Err(scene.deny(denial).await),
+        Verdict::Approved(approved) => enqueue::enqueue(approved, &call, &world.key, base).map(|queued| queued.into_propose(key)),
+        Verdict::Needed(needed) => enqueue::ask_people(needed, &call, host.random(), base).map(|asked| asked.into_propose(key)),
+    };
+    let (propose, plan) = match queued {
+        Ok(queued) => queued,
+        Err(fault) => return Err(scene.unavailable("permit", &fault.to_string(), "the permit cannot be written").await),
+    };
+    // From here on the call runs by itself: a lost client no longer cancels it.
+    let joined = match host.recorder().propose(propose).await {
+        Ok(Proposed::Recorded(_)) => scene.call().clone(),
+        Ok(Proposed::Joined { call }) => call,
+        Ok(_) => return Err(unrecorded()),
+        Err(_) => return Err(unrecorded()),
+    };
+    Ok(follow::outcome(host, world, &call.caller().principal, &joined, wait_ms, Some(plan.sealed().facts())).await)
+}
+
+fn asking(world: &World, call: &ValidCall) -> Asking {
+    Asking {
+        call: call.caller().call.clone(),
+        subject: call.caller().principal.subject(),
+        purpose: call.purpose().map(str::to_owned),
+        arguments: call.arguments().clone(),
+        environment: world.trust.environment.clone(),
+        policy: world.policy,
+    }
+}
+
+/// Nothing was executed, and nothing could be recorded.
+fn unrecorded() -> Reply {
+    Reply::Unavailable { reason: "the call could not be recorded, so it was not carried out; try again later".to_owned() }
+}
+
+/// What an idempotency key led to.
+enum Keyed {
+    /// It is free.
+    New(IdempotencyKey),
+    /// It stands for an earlier call.
+    Replay(Reply),
+}
+
+async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait_ms: u64) -> Result<Keyed, Reply> {
+    let principal = call.caller().principal.name.clone();
+    let used = match scene.host().recorder().propose(Propose::Key { principal, key: key.clone() }).await {
+        Ok(Proposed::Key { used }) => used,
+        _ => return Err(unrecorded()),
+    };
+    let tool = call.tool().name();
+    match used {
+        None => Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() })),
+        Some(used) if used.tool == tool && used.arguments == call.digest() => {
+            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait_ms, None).await))
+        }
+        Some(used) => {
+            let why = format!("the idempotency key was used for other arguments, in call {}", used.call);
+            let words =
+                (why.as_str(), "The same arguments with this key, or other arguments with another.", "Use a new key for a new request.");
+            Err(scene.refuse(RefusalKind::Conflict, "REFUSED", "refused", "idempotency-key", words).await)
+        }
+    }
+}
+
+/// The tool's draft, checked and sealed.
+async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<SealedPlan, Reply> {
+    let draft = drafted(scene, call).await?;
+    let trust = &scene.world().trust;
+    let sealed =
+        plan::plan(draft, call.tool().trusted(), &trust.executors).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
+    match sealed {
+        Ok(sealed) => {
+            scene.sealed(&sealed);
+            Ok(sealed)
+        }
+        Err(fault) => {
+            let why = fault.to_string();
+            let words = (why.as_str(), fault.allowed(), "Tell your user: the tool's author or an operator has to look at it.");
+            Err(scene.refuse(RefusalKind::Declined, "REFUSED", "refused", fault.code(), words).await)
+        }
+    }
+}
+
+async fn drafted<H: Host>(scene: &Scene<'_, H>, call: &ValidCall) -> Result<Draft, Reply> {
+    match scene.host().planner().plan(call.tool().digest(), call.canonical()).await {
+        Ok(Ok(draft)) => Ok(draft),
+        Ok(Err(refusal)) => {
+            let (why, remedy) = (crate::text::line(&refusal.reason), crate::text::line(&refusal.remedy));
+            let words = (why.as_str(), remedy.as_str(), "Ask again with other arguments.");
+            Err(scene.refuse(RefusalKind::Declined, "DECLINED", "refused", call.tool().name(), words).await)
+        }
+        Err(fault) => {
+            let rule = format!("tool-{}", fault.code);
+            let words = (
+                "the tool gave no plan",
+                "Nothing of this tool until it is repaired.",
+                "Tell your user: an operator sees more with `cofferdam show`.",
+            );
+            Err(scene.with("fault", &json!(fault.to_string())).refuse(RefusalKind::Declined, "FAILED", "failed", &rule, words).await)
+        }
+    }
+}
+
+/// Whether a person rejected the same plan of the same agent lately.
+async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<(), Reply> {
+    let principal = scene.principal().name.clone();
+    match scene.host().recorder().propose(Propose::Rejection { principal, plan: sealed.digest() }).await {
+        Ok(Proposed::Rejection { reason: None }) => Ok(()),
+        Ok(Proposed::Rejection { reason: Some(reason) }) => {
+            let why = format!("the same was rejected lately: {}", crate::text::line(&reason));
+            let words =
+                (why.as_str(), "What the approvers agree to.", "Do not ask for the same again; tell your user what the approver said.");
+            Err(scene.refuse(RefusalKind::Denied, "REJECTED", "denied", "an approver", words).await)
+        }
+        _ => Err(unrecorded()),
+    }
+}
+
+/// Policy over the plan alone.
+async fn on_sight<H: Host>(scene: &mut Scene<'_, H>, asking: &Asking, sealed: &SealedPlan) -> Result<(), Reply> {
+    let question = match decide::on_sight_question(asking, sealed, scene.host().now()) {
+        Ok(question) => question,
+        Err(denial) => return Err(scene.deny(denial).await),
+    };
+    scene.asked();
+    let output = evaluate(scene, &question).await?;
+    match decide::judge_on_sight(&output, sealed) {
+        Ok(sight) => {
+            scene.reasons(&sight.reasons);
+            Ok(())
+        }
+        Err(denial) => Err(scene.deny(denial).await),
+    }
+}
+
+/// One evaluation; a policy that gives nothing denies.
+async fn evaluate<H: Host>(scene: &Scene<'_, H>, question: &str) -> Result<String, Reply> {
+    match scene.host().judge().evaluate(CALL_ENTRYPOINT, question).await {
+        Ok(output) => Ok(output),
+        Err(fault) => Err(scene.deny(Denial::of_policy(&format!("policy-{}", fault.code), &fault.detail)).await),
+    }
+}
+
+#[cfg(test)]
+mod tests;

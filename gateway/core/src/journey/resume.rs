@@ -1,0 +1,177 @@
+//! After people have signed: the journey again, from the stored arguments, as if nobody had decided anything yet. Only when it gives the same plan
+//! over the same state, and policy and floor are satisfied by the signatures, is a permit signed. Never trusts what it stored.
+
+use super::{Scene, World, list};
+use crate::caller::Caller;
+use crate::decide::{self, Approvals, Asking, CALL_ENTRYPOINT, Denial, Verdict};
+use crate::discover::{self, RawCall};
+use crate::exchange::Fault;
+use crate::exchange::look::{Look, Looked};
+use crate::exchange::propose::{Propose, Proposed};
+use crate::id::CallId;
+use crate::job::StoredJob;
+use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
+use crate::preview;
+use crate::record::{Entry, Event};
+use crate::{enqueue, hash, json, validate};
+
+/// What became of an approved call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// There was none in time.
+    Nothing,
+    /// It is queued.
+    Permitted(CallId),
+    /// It is not what was approved any more, or not allowed any more.
+    Withdrawn {
+        /// The call.
+        call: CallId,
+        /// Stable code.
+        code: String,
+        /// One sentence.
+        detail: String,
+    },
+}
+
+/// Why an approved call is not carried out.
+struct Withdrawal {
+    code: String,
+    detail: String,
+}
+
+/// Either ends the approved call, or leaves it for another try.
+enum Stop {
+    Withdraw(Withdrawal),
+    Later(Fault),
+}
+
+impl Stop {
+    fn withdraw(code: &str, detail: impl Into<String>) -> Self {
+        Self::Withdraw(Withdrawal { code: code.to_owned(), detail: detail.into() })
+    }
+
+    fn later(fault: &GuestFault) -> Self {
+        Self::Later(Fault::Unavailable(fault.to_string()))
+    }
+
+    fn denied(denial: Denial) -> Self {
+        Self::withdraw(&denial.rule, denial.why)
+    }
+}
+
+/// Takes the next approved call, waiting up to `wait_ms`. A fault means that nothing was decided: call again.
+pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Resumed, Fault> {
+    let (mut job, statements) = match host.recorder().propose(Propose::NextApproved { wait_ms }).await? {
+        Proposed::Approved { job: Some(job), statements } => (*job, statements),
+        Proposed::Approved { job: None, .. } => return Ok(Resumed::Nothing),
+        _ => return Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+    };
+    job.statements = statements;
+    let caller = Caller { call: job.call.clone(), principal: job.principal.clone(), time: job.created, trace: job.trace.clone() };
+    let mut scene = Scene::new(host, world, caller.clone());
+    let (propose, resumed) = match again(&mut scene, &job, caller).await {
+        Ok(propose) => (propose, Resumed::Permitted(job.call.clone())),
+        Err(Stop::Later(fault)) => return Err(fault),
+        Err(Stop::Withdraw(Withdrawal { code, detail })) => {
+            let event = Event::Ended { ending: "denied".to_owned(), code: code.clone() };
+            let entry = Entry { event, ..scene.entry() }.with("why", serde_json::json!(detail).to_string());
+            let propose = Propose::Withdraw { call: job.call.clone(), detail: detail.clone(), entry };
+            (propose, Resumed::Withdrawn { call: job.call.clone(), code, detail })
+        }
+    };
+    match host.recorder().propose(propose).await? {
+        Proposed::Recorded(_) => Ok(resumed),
+        _ => Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+    }
+}
+
+/// The stages once more.
+async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Caller) -> Result<Propose, Stop> {
+    let (host, world) = (scene.host(), scene.world());
+    let trust = &world.trust;
+    if job.environment != trust.environment {
+        return Err(Stop::withdraw("environment-differs", "it was asked for in another environment"));
+    }
+    if job.policy != world.policy {
+        return Err(Stop::withdraw("policy-differs", "the policy changed since a person was asked; ask again"));
+    }
+    let arguments = json::strict(job.arguments.as_bytes()).map_err(|fault| Stop::withdraw("arguments", fault.to_string()))?;
+    let resources = world.catalog.get(&job.tool).map(|tool| tool.resource()).into_iter().collect();
+    let visible = list::visible(host, world, &job.principal, resources)
+        .await
+        .map_err(|fault| if passing(&fault) { Stop::later(&fault) } else { Stop::withdraw("policy-list", fault.to_string()) })?;
+    let raw = RawCall { caller, tool: job.tool.clone(), arguments, key: None, wait_ms: 0 };
+    let found = discover::discover(raw, &world.catalog, &visible)
+        .ok_or_else(|| Stop::withdraw("unknown-tool", "the tool is not there for this agent any more"))?;
+    if found.tool().digest() != job.tool_digest {
+        return Err(Stop::withdraw("tool-differs", "the tool changed since a person was asked; ask again"));
+    }
+    scene.found(found.tool());
+    let (caller, tool, _) = found.into_parts();
+    let call = validate::again(caller, tool, &job.arguments, job.purpose.clone())
+        .map_err(|fault| Stop::withdraw("arguments", fault.to_string()))?;
+    scene.valid(&call);
+    let draft = match host.planner().plan(call.tool().digest(), call.canonical()).await {
+        Ok(Ok(draft)) => draft,
+        Ok(Err(refusal)) => return Err(Stop::withdraw("tool", crate::text::line(&refusal.reason))),
+        Err(fault) if passing(&fault) => return Err(Stop::later(&fault)),
+        Err(fault) => return Err(Stop::withdraw(&format!("tool-{}", fault.code), "the tool gave no plan")),
+    };
+    let sealed = hash::seal(draft, call.tool().trusted(), &trust.executors, call.arguments(), &trust.environment)
+        .map_err(|fault| Stop::withdraw(fault.code(), fault.to_string()))?;
+    scene.sealed(&sealed);
+    if sealed.digest() != job.plan_digest || sealed.text() != job.plan {
+        return Err(Stop::withdraw("plan-differs", "the tool gives another plan than the one that was approved; ask again"));
+    }
+    let asking = Asking { call: job.call.clone(), ..super::asking(world, &call) };
+    scene.asked();
+    let question = decide::on_sight_question(&asking, &sealed, host.now()).map_err(Stop::denied)?;
+    decide::judge_on_sight(&evaluate(host, &question).await?, &sealed).map_err(Stop::denied)?;
+
+    let look = Look::Preview { tool: job.tool.clone(), digest: job.tool_digest, operations: sealed.operations().to_vec() };
+    let shown = match host.viewer().look(look).await.map_err(Stop::Later)? {
+        Looked::Preview { preview } => preview,
+        Looked::Refused { code, reason, .. } => return Err(Stop::withdraw(&code, reason)),
+        Looked::Results { .. } => {
+            return Err(Stop::Later(Fault::Unavailable("the viewer gave another answer than was asked for".to_owned())));
+        }
+    };
+    let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
+    scene.seen(&plan);
+    if plan.digest() != job.preview_digest {
+        return Err(Stop::withdraw("world-differs", "the infrastructure changed since it was approved; ask again"));
+    }
+    let now = host.now();
+    let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
+    if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
+        let fault = approvals.faults().first().cloned();
+        let detail = fault.unwrap_or_else(|| format!("{} of {} needed signatures are there", approvals.approvers().len(), rule.quorum));
+        return Err(Stop::withdraw("approval-missing", detail));
+    }
+    let question = decide::question(&asking, &plan, Some(&approvals), now).map_err(Stop::denied)?;
+    let output = evaluate(host, &question).await?;
+    match decide::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
+        Verdict::Approved(approved) => {
+            scene.reasons(approved.reasons());
+            enqueue::permit(approved, &world.key, scene.entry()).map_err(|fault| Stop::Later(Fault::Unavailable(fault.to_string())))
+        }
+        Verdict::Needed(_) => Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed")),
+        Verdict::Denied(_, denial) => Err(Stop::denied(denial)),
+    }
+}
+
+async fn evaluate<H: Host>(host: &H, question: &str) -> Result<String, Stop> {
+    host.judge().evaluate(CALL_ENTRYPOINT, question).await.map_err(|fault| {
+        if passing(&fault) {
+            Stop::later(&fault)
+        } else {
+            Stop::denied(Denial::of_policy(&format!("policy-{}", fault.code), &fault.detail))
+        }
+    })
+}
+
+/// Whether a fault says more about this machine at this moment than about the plan: a person's signature outlives it. The question's own expiry ends
+/// the tries.
+fn passing(fault: &GuestFault) -> bool {
+    matches!(fault.code.as_str(), "busy" | "time" | "engine")
+}

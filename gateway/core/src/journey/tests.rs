@@ -1,0 +1,406 @@
+//! Whole journeys over the small world, with golden texts.
+
+use super::*;
+use crate::approval;
+use crate::record::Event;
+use crate::testing::*;
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Success(success) => success.text.clone(),
+        Reply::Refused(refusal) => refusal.text(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn called(host: &Bench, arguments: Value) -> Reply {
+    now_or_never(ask(host, &world(), raw(host, arguments), Mode::Call))
+}
+
+fn check(arguments: Value, expect: Expect) {
+    let host = Bench::new();
+    expect.assert_eq(&text(&called(&host, arguments)));
+    assert!(!host.entries.lock().unwrap().is_empty(), "every ending is recorded");
+}
+
+#[test]
+fn futures_can_cross_threads() {
+    fn is_send<T: Send>(_: &T) {}
+    let (host, world) = (Bench::new(), world());
+    is_send(&ask(&host, &world, raw(&host, json!({})), Mode::Call));
+    is_send(&resume(&host, &world, 0));
+}
+
+#[test]
+fn a_change_says_before_and_after() {
+    check(
+        scale("team-a", 5),
+        expect![[r#"
+        DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+        patch Deployment web in namespace team-a
+          spec.replicas: 3 → 5
+        Plan: sha256:ae876f6213c6665aee56633fa9bed0afb491a34ad757bf16d6a6518002a33f7e
+        Ledger: 0"#]],
+    );
+}
+
+#[test]
+fn refusals_are_five_lines() {
+    check(
+        scale("team-a", 40),
+        expect![[r#"
+        DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by replicas-limit in staging
+        Nothing was changed.
+        Why: 40 replicas are more than 20.
+        Allowed: At most 20 replicas.
+        Next: Ask again within what is allowed, or tell your user."#]],
+    );
+    check(
+        scale("nowhere", 5),
+        expect![[r#"
+        DECLINED baaaaaaaaaaaaaaaaaaaaaaaaa by not-found in staging
+        Nothing was changed.
+        Why: There is no Deployment web in namespace nowhere.
+        Allowed: List the workloads.
+        Next: Look around first, then ask again."#]],
+    );
+    check(
+        scale("team-a", 666),
+        expect![[r#"
+        REFUSED baaaaaaaaaaaaaaaaaaaaaaaaa by beyond-ceiling in staging
+        Nothing was changed.
+        Why: Operation 0 is beyond the tool's ceiling, which lacks the line: patch apps/v1 Deployment field spec.paused.
+        Allowed: Plans within the ceiling that an operator accepted for this tool.
+        Next: Tell your user: the tool's author or an operator has to look at it."#]],
+    );
+    check(
+        scale("team-a", 667),
+        expect![[r#"
+        DECLINED baaaaaaaaaaaaaaaaaaaaaaaaa by deployment_scale in staging
+        Nothing was changed.
+        Why: No such number.
+        Allowed: Give another.
+        Next: Ask again with other arguments."#]],
+    );
+    check(
+        scale("team-a", 668),
+        expect![[r#"
+        FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by tool-time in staging
+        Nothing was changed.
+        Why: The tool gave no plan.
+        Allowed: Nothing of this tool until it is repaired.
+        Next: Tell your user: an operator sees more with `cofferdam show`."#]],
+    );
+    check(
+        scale("trap", 5),
+        expect![[r#"
+        DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by policy-trap in staging
+        Nothing was changed.
+        Why: Policy could not decide, and what is not decided is denied.
+        Allowed: Ask an operator: `cofferdam show` with this id says more.
+        Next: Ask again within what is allowed, or tell your user."#]],
+    );
+    check(
+        scale("odd", 5),
+        expect![[r#"
+        DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by policy-output in staging
+        Nothing was changed.
+        Why: Policy could not decide, and what is not decided is denied.
+        Allowed: Ask an operator: `cofferdam show` with this id says more.
+        Next: Ask again within what is allowed, or tell your user."#]],
+    );
+    check(
+        scale("uncovered", 5),
+        expect![[r#"
+        DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by not-covered in staging
+        Nothing was changed.
+        Why: No rule covers operation 0: patch Deployment web in namespace uncovered.
+        Allowed: Ask an operator: `cofferdam show` with this id says more.
+        Next: Ask again within what is allowed, or tell your user."#]],
+    );
+    check(
+        scale("obliged", 5),
+        expect![[r#"
+        DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by obligation-unsupported in staging
+        Nothing was changed.
+        Why: Policy obliges to `redact`, which this host cannot carry out.
+        Allowed: Ask an operator: `cofferdam show` with this id says more.
+        Next: Ask again within what is allowed, or tell your user."#]],
+    );
+    check(
+        json!({"namespace": "team-a", "name": "web", "replicas": 1001}),
+        expect![[r#"BadArguments { path: "/replicas", reason: "1001 is greater than the maximum of 1000" }"#]],
+    );
+}
+
+#[test]
+fn looking_answers_at_once() {
+    check(
+        scale("team-a", 100),
+        expect![[r#"
+        LOOKED baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+        {"results":[{"fields":{"spec.replicas":3}}]}
+        Plan: sha256:ee8da3d22e1c4dc84c41ff79c86ec154689f8eefd5a786ac4acc36a262d4510d
+        Ledger: 0"#]],
+    );
+}
+
+#[test]
+fn a_preview_changes_nothing_and_is_recorded() {
+    let host = Bench::new();
+    let reply = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview));
+    expect![[r#"
+        PREVIEW baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+        Nothing was changed.
+        Summary (the tool's words): "Scale web"
+        Operations:
+          0. patch Deployment web in namespace asks-b
+             at team/web.yaml:7
+             spec.replicas: 3 → 5
+        Rights:
+          in asks-b: get, patch deployments.apps web
+        Decision: needs a person: 1 of bob (operators)
+        Plan: sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
+        Ledger: 0"#]]
+    .assert_eq(&text(&reply));
+    assert!(host.jobs.lock().unwrap().is_empty());
+    let ended = host.entries.lock().unwrap()[0].event.clone();
+    assert_eq!(ended, Event::Ended { ending: "previewed".into(), code: "require_approval".into() });
+}
+
+#[test]
+fn a_person_signs_and_it_runs_once_by_itself() {
+    let host = Bench::new();
+    expect![[r#"
+        WAITING baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+        Nothing was changed yet.
+        Why: Operators may scale.
+        Needed: 1 of bob, until 2026-11-23T12:10:00Z.
+        Next: an approver runs `cofferdam approve baaaaaaaaaaaaaaaaaaaaaaaaa`; it then runs by itself. Follow it with `job_get` and this id.
+        Plan: sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
+        Ledger: 0"#]]
+    .assert_eq(&text(&called(&host, scale("asks-b", 5))));
+    let job = host.jobs.lock().unwrap()[0].0.clone();
+    expect![[r#"
+        Cofferdam asks for a person's signature.
+
+        Call:         baaaaaaaaaaaaaaaaaaaaaaaaa
+        Environment:  staging (5f2d)
+        Asked by:     agent-7 for alice
+        Tool:         deployment_scale 0.1.0 sha256:7c9bbe5ec9b3fb774e8fa0f54247e93c34ddf8e5d16fe3073420de0ae81a262d
+        Executor:     sequential sha256:8fba13dab71d6fdd8a9b9db1f06e81315dfbfd69167b6097f724604db3c91cdf
+
+        What it would do:
+          0. patch Deployment web in namespace asks-b
+             at team/web.yaml:7
+             spec.replicas: 3 → 5
+
+        Rights it would get, and lose again:
+          in asks-b: get, patch deployments.apps web
+
+        Why a person is asked:
+          operators: operators may scale
+          needed: 1 of bob
+
+        In the words of others, unchecked:
+          purpose:    (none given)
+          summary:    "Scale web"
+          arguments:  {"name":"web","namespace":"asks-b","replicas":5}
+
+        Plan:         sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
+        Preview:      sha256:2bdece3a5f290348b0c2a3181d75370806965acec1fda4a0600b61752d56df78
+        Policy:       sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
+        Question:     0000000000000000000000000000002a
+    "#]]
+    .assert_eq(&crate::shown::question(&job).unwrap().0);
+    let signed = host.sign(&job, "bob", approval::Verdict::Approve);
+    host.jobs.lock().unwrap()[0].0.statements.push(signed);
+    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call.clone())));
+    assert_eq!(host.objects.lock().unwrap()["asks-b"], 5);
+    let told = now_or_never(super::job(&host, &world(), &agent(), &job.call, 0));
+    assert!(text(&told).starts_with("DONE"), "{}", text(&told));
+}
+
+#[test]
+fn signatures_that_do_not_count_withdraw_the_call() {
+    let with = |name: &str, verdict, change: &dyn Fn(&Bench, &mut crate::job::StoredJob)| {
+        let host = Bench::new();
+        let _waiting = called(&host, scale("asks-b", 5));
+        let mut job = host.jobs.lock().unwrap()[0].0.clone();
+        job.statements = vec![host.sign(&job, name, verdict)];
+        change(&host, &mut job);
+        host.jobs.lock().unwrap()[0].0 = job;
+        match now_or_never(resume(&host, &world(), 0)) {
+            Ok(Resumed::Withdrawn { code, .. }) => code,
+            other => format!("{other:?}"),
+        }
+    };
+    let keep: &dyn Fn(&Bench, &mut crate::job::StoredJob) = &|_, _| {};
+    use approval::Verdict::{Approve, Reject};
+    assert_eq!(with("bob", Reject, keep), "rejected");
+    assert_eq!(with("bob", Approve, &|_, job| job.arguments = scale("asks-b", 6).to_string()), "plan-differs");
+    assert_eq!(with("bob", Approve, &|host, _| host.meddle("asks-b", 4)), "world-differs");
+    assert_eq!(with("bob", Approve, &|_, job| job.policy = crate::id::PolicyDigest::of(b"other")), "policy-differs");
+}
+
+#[test]
+fn a_passing_fault_of_a_guest_leaves_the_signature_standing() {
+    let check = |guest, code, kept| {
+        let host = Bench::new();
+        let _waiting = called(&host, scale("asks-b", 5));
+        let job = host.jobs.lock().unwrap()[0].0.clone();
+        let signed = host.sign(&job, "bob", approval::Verdict::Approve);
+        host.jobs.lock().unwrap()[0].0.statements.push(signed);
+        host.failing.lock().unwrap().push((guest, code));
+        let entries = host.entries.lock().unwrap().len();
+        let first = now_or_never(resume(&host, &world(), 0));
+        if kept {
+            assert!(matches!(first, Err(crate::exchange::Fault::Unavailable(_))), "{guest} {code}: {first:?}");
+            assert_eq!(host.entries.lock().unwrap().len(), entries, "nothing was decided");
+            assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call)));
+        } else {
+            assert!(matches!(first, Ok(Resumed::Withdrawn { .. })), "{guest} {code}: {first:?}");
+        }
+    };
+    for guest in ["plan", "call", "list"] {
+        for (code, kept) in [("busy", true), ("time", true), ("engine", true), ("trap", false), ("memory", false)] {
+            check(guest, code, kept);
+        }
+    }
+}
+
+#[test]
+fn another_spelling_of_the_requester_does_not_approve() {
+    for (person, kept) in [("Bob", false), ("bob@example.com", false), ("bobby", true)] {
+        let host = Bench::new();
+        let mut call = raw(&host, scale("asks-b", 5));
+        call.caller.principal.person = Some(person.to_owned());
+        let _waiting = now_or_never(ask(&host, &world(), call, Mode::Call));
+        let job = host.jobs.lock().unwrap()[0].0.clone();
+        let signed = host.sign(&job, "bob", approval::Verdict::Approve);
+        host.jobs.lock().unwrap()[0].0.statements.push(signed);
+        let resumed = now_or_never(resume(&host, &world(), 0)).unwrap();
+        assert_eq!(matches!(resumed, Resumed::Permitted(_)), kept, "{person}: {resumed:?}");
+    }
+}
+
+#[test]
+fn the_floor_stands_whatever_policy_says_and_the_requester_never_signs() {
+    for (namespace, replicas) in [("prod", 5), ("team-a", -1)] {
+        let host = Bench::new();
+        assert!(text(&called(&host, scale(namespace, replicas))).starts_with("WAITING"));
+        let mut job = host.jobs.lock().unwrap()[0].0.clone();
+        for (name, permitted) in [("alice", false), ("mallory", false), ("bob", true)] {
+            job.statements = vec![host.sign(&job, name, approval::Verdict::Approve)];
+            host.jobs.lock().unwrap()[0].0 = job.clone();
+            let resumed = now_or_never(resume(&host, &world(), 0)).unwrap();
+            assert_eq!(matches!(resumed, Resumed::Permitted(_)), permitted, "{name}: {resumed:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_replay_the_same_and_refuse_the_rest() {
+    let host = Bench::new();
+    let keyed = |arguments| {
+        let mut raw = raw(&host, arguments);
+        raw.key = Some("k".into());
+        now_or_never(ask(&host, &world(), raw, Mode::Call))
+    };
+    let first = keyed(scale("team-a", 5));
+    assert!(text(&first).starts_with("DONE"));
+    let Reply::Success(again) = keyed(scale("team-a", 5)) else { panic!() };
+    let Reply::Success(first) = first else { panic!() };
+    assert_eq!(again.proof, first.proof);
+    assert_eq!(host.jobs.lock().unwrap().len(), 1);
+    let Reply::Refused(refusal) = keyed(scale("team-a", 6)) else { panic!() };
+    assert_eq!((refusal.kind, refusal.rule.as_str()), (RefusalKind::Conflict, "idempotency-key"));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_done() {
+    let host = Bench::new();
+    *host.down.lock().unwrap() = true;
+    for arguments in [scale("team-a", 5), scale("team-a", 40), scale("team-a", 100), json!({})] {
+        assert!(matches!(called(&host, arguments), Reply::Unavailable { .. }));
+    }
+    assert_eq!(host.objects.lock().unwrap()["team-a"], 3);
+}
+
+#[test]
+fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
+    let host = Bench::new();
+    let listed: Vec<_> = now_or_never(list(&host, &world(), &agent())).unwrap().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(listed, ["deployment_scale"]);
+    let stranger = crate::caller::Principal { roles: Vec::new(), ..agent() };
+    assert_eq!(now_or_never(list(&host, &world(), &stranger)), Ok(Vec::new()));
+    let mut hidden = raw(&host, scale("team-a", 5));
+    hidden.caller.principal = stranger;
+    assert!(matches!(now_or_never(ask(&host, &world(), hidden, Mode::Call)), Reply::UnknownTool { .. }));
+}
+
+#[test]
+fn a_rejection_is_remembered() {
+    let host = Bench::new();
+    *host.rejection.lock().unwrap() = Some("bob said no: not today".into());
+    expect![[r#"
+        REJECTED baaaaaaaaaaaaaaaaaaaaaaaaa by an approver in staging
+        Nothing was changed.
+        Why: The same was rejected lately: bob said no: not today.
+        Allowed: What the approvers agree to.
+        Next: Do not ask for the same again; tell your user what the approver said."#]]
+    .assert_eq(&text(&called(&host, scale("team-a", 5))));
+}
+
+#[test]
+fn an_anonymous_caller_may_look_and_every_change_needs_a_person() {
+    let host = Bench::new();
+    let mut call = raw(&host, scale("team-a", 5));
+    call.caller.principal.anonymous = true;
+    let reply = now_or_never(ask(&host, &world(), call, Mode::Call));
+    assert!(text(&reply).starts_with("WAITING"), "{}", text(&reply));
+}
+
+#[test]
+fn purpose_is_shown_and_outside_the_digest() {
+    let host = Bench::new();
+    let mut with = scale("team-a", 5);
+    with["purpose"] = json!("load test");
+    let (Reply::Success(a), Reply::Success(b)) = (called(&host, with), called(&Bench::new(), scale("team-a", 5))) else { panic!() };
+    assert_eq!(a.proof.plan, b.proof.plan);
+    assert_eq!(host.jobs.lock().unwrap()[0].0.purpose.as_deref(), Some("load test"));
+}
+
+#[test]
+fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
+    let host = Bench::new();
+    let _done = called(&host, scale("team-a", 5));
+    let view = host.jobs.lock().unwrap()[0].1.clone();
+    let lines = |outcome, detail: &str| {
+        let view = crate::job::JobView { outcome: Some(outcome), detail: detail.to_owned(), ..view.clone() };
+        text(&crate::shown::job_reply(&view, None)).lines().take(3).collect::<Vec<_>>().join("\n")
+    };
+    use crate::run::Outcome;
+    expect![[r#"
+        FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
+        Nothing was changed.
+        Why: Operation 0 was not done: conflict; the tree is untouched."#]]
+    .assert_eq(&lines(Outcome::Failed, "operation 0 was not done: conflict; the tree is untouched"));
+    expect![[r#"
+        UNKNOWN baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
+        It is not known whether anything was changed.
+        Why: The runner was lost after the commit."#]]
+    .assert_eq(&lines(Outcome::Indeterminate, "the runner was lost after the commit"));
+    expect![[r#"
+        REJECTED baaaaaaaaaaaaaaaaaaaaaaaaa by an approver in staging
+        Nothing was changed.
+        Why: Bob said no: not today."#]]
+    .assert_eq(&lines(Outcome::Rejected, "bob said no: not today"));
+    expect![[r#"
+        EXPIRED baaaaaaaaaaaaaaaaaaaaaaaaa by its deadline in staging
+        Nothing was changed.
+        Why: Nobody decided it, or nobody ran it, in time."#]]
+    .assert_eq(&lines(Outcome::Expired, ""));
+}

@@ -1,0 +1,49 @@
+//! Limits that several stages share, each with its reason. Zero never means unlimited; nothing is ever truncated to fit.
+
+/// Bytes of a request body: a plan's arguments are small; four pages of JSON is generous and 1,000 concurrent bodies fit in memory.
+pub const BODY: usize = 256 * 1024;
+
+/// Bytes of canonical arguments handed to a tool: they are parsed inside a memory of fixed size.
+pub const ARGUMENTS: usize = 64 * 1024;
+
+/// Operations in a plan: more than a person can judge on one page.
+pub const OPERATIONS: usize = 64;
+
+/// Changes in one patch.
+pub const CHANGES: usize = 32;
+
+/// Bytes of a draft: what a tool may return, all told.
+pub const DRAFT: usize = 256 * 1024;
+
+/// Characters of a plan's summary: one sentence on an approver's screen.
+pub const SUMMARY: usize = 200;
+
+/// Characters of a purpose: two sentences.
+pub const PURPOSE: usize = 300;
+
+/// Bytes of policy input: copied into the policy's memory and parsed there; beyond it the call is denied, never cut.
+pub const POLICY_INPUT: usize = 512 * 1024;
+
+/// Bytes of policy output.
+pub const POLICY_OUTPUT: usize = 256 * 1024;
+
+/// Bytes of text in a reply: what fits a model's context without crowding it.
+pub const TEXT: usize = 64 * 1024;
+
+/// Bytes of one result of a look.
+pub const RESULT: usize = 256 * 1024;
+
+/// How long a call is held, in milliseconds: clients give up at 60 s.
+pub const WAIT_MS: u64 = 45_000;
+
+/// How long a permit is good for, in seconds: long enough for a queue, short enough that the world is still the one decided over.
+pub const PERMIT_SECONDS: i64 = 600;
+
+/// How long a rejection stands against the same plan of the same agent, in seconds.
+pub const REJECTION_SECONDS: i64 = 3_600;
+
+/// How long a question that only the floor asks stands, in seconds: a working hour, so that a colleague can be found.
+pub const APPROVAL_SECONDS: u64 = 3_600;
+
+/// How long any question may stand, in seconds: a week, after which nobody remembers why it was asked.
+pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;

@@ -1,0 +1,236 @@
+//! What a tool proposes: a draft of operations on named objects, as foreign input. Never trusted here, never carried out here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// What an operation does with its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Read named fields of one object.
+    Read,
+    /// List objects of one kind.
+    List,
+    /// Read the end of a log.
+    Logs,
+    /// Create or update one object.
+    Apply,
+    /// Change named fields.
+    Patch,
+    /// Delete one object.
+    Delete,
+    /// Run something in the ephemeral namespace.
+    Task,
+}
+
+impl Action {
+    /// Whether it looks and changes nothing.
+    pub fn looks(self) -> bool {
+        matches!(self, Self::Read | Self::List | Self::Logs)
+    }
+
+    /// The word used in ceilings, policies and texts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Logs => "logs",
+            Self::Apply => "apply",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::Task => "task",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One named object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// API group, empty for the core group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for Target {
+    /// `Deployment web in namespace team-a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} in namespace {}", self.kind, self.name, self.namespace)
+    }
+}
+
+/// One field to change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Field path, list members by merge key.
+    pub path: String,
+    /// The new value; none (`null`) removes the field.
+    pub value: Option<Value>,
+}
+
+/// Where an applied object goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// The job's own namespace.
+    Ephemeral,
+    /// This namespace.
+    Namespace(String),
+}
+
+/// What a task runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// A container image by digest.
+    Image {
+        /// Reference with digest.
+        reference: String,
+        /// Arguments to its entry point.
+        arguments: Vec<String>,
+    },
+    /// Digest of an accepted Wasm command.
+    Command(String),
+}
+
+/// One effect, or one look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Operation {
+    /// Read named fields of one object.
+    Read {
+        /// The object.
+        target: Target,
+        /// Field paths.
+        fields: Vec<String>,
+    },
+    /// List objects of one kind in one namespace.
+    List {
+        /// API group.
+        group: String,
+        /// API version.
+        version: String,
+        /// Kind.
+        kind: String,
+        /// Namespace.
+        namespace: String,
+        /// Field paths of each.
+        fields: Vec<String>,
+        /// At most this many.
+        limit: u32,
+    },
+    /// Read the end of a container's log.
+    Logs {
+        /// The pod.
+        target: Target,
+        /// Its container.
+        container: Option<String>,
+        /// At most this many lines.
+        lines: u32,
+    },
+    /// Create or update one object.
+    Apply {
+        /// Where it goes.
+        place: Place,
+        /// The object.
+        object: Value,
+    },
+    /// Change named fields of one object.
+    Patch {
+        /// The object.
+        target: Target,
+        /// What changes.
+        changes: Vec<Change>,
+    },
+    /// Delete one object.
+    Delete {
+        /// The object.
+        target: Target,
+    },
+    /// Run something in the ephemeral namespace.
+    Task {
+        /// Unique name in the plan.
+        name: String,
+        /// What runs.
+        program: Program,
+        /// Standard input.
+        input: String,
+        /// Time limit in seconds.
+        seconds: u32,
+    },
+}
+
+impl Operation {
+    /// What it does.
+    pub fn action(&self) -> Action {
+        match self {
+            Self::Read { .. } => Action::Read,
+            Self::List { .. } => Action::List,
+            Self::Logs { .. } => Action::Logs,
+            Self::Apply { .. } => Action::Apply,
+            Self::Patch { .. } => Action::Patch,
+            Self::Delete { .. } => Action::Delete,
+            Self::Task { .. } => Action::Task,
+        }
+    }
+
+    /// The one named object, for those that have one as written. An applied object's target is derived by `plan`.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Read { target, .. } | Self::Logs { target, .. } | Self::Patch { target, .. } | Self::Delete { target } => Some(target),
+            Self::List { .. } | Self::Apply { .. } | Self::Task { .. } => None,
+        }
+    }
+}
+
+/// One operation with its place in the order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// What shall be done.
+    #[serde(flatten)]
+    pub operation: Operation,
+    /// Indexes of steps that must be finished before.
+    pub after: Vec<u32>,
+    /// Whether the executor gets a handle that restores the state before.
+    pub reversible: bool,
+}
+
+/// What a tool returns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// One sentence, the tool's claim.
+    pub summary: String,
+    /// The executor to use; none for one that looks.
+    pub executor: Option<String>,
+    /// What shall be done.
+    pub operations: Vec<Step>,
+}
+
+/// Why a tool makes no plan of its arguments: the tool's own words, shown quoted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolRefusal {
+    /// What is wrong.
+    pub reason: String,
+    /// What the caller can do.
+    pub remedy: String,
+}

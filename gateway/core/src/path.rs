@@ -1,0 +1,310 @@
+//! Field paths: how tools, ceilings, previews and rights name one field of an object. Parsed once, spelled one way only, so that two paths are
+//! the same exactly when their texts are. Never touches a document's text; the runner edits files, this edits values.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Bytes of a path's text: the longest annotation key has 317 characters, and the deepest useful path stands well below the rest.
+pub const PATH: usize = 512;
+
+/// Segments of a path.
+pub const SEGMENTS: usize = 24;
+
+/// One step into an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Segment {
+    /// A key of a map: `replicas`, `["example.com/owner"]`.
+    Key(String),
+    /// The one member of a list whose merge key has this value: `[name=web]`.
+    Member {
+        /// The merge key: `name`.
+        key: String,
+        /// Its value: `web`.
+        value: String,
+    },
+    /// Every member of a list: `[*]`. In ceilings, and in the fields a look shows.
+    AnyMember,
+    /// Any key of a map: `*`. In ceilings alone.
+    AnyKey,
+}
+
+/// A parsed path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FieldPath(Vec<Segment>);
+
+/// Why a text is no path, or a path does not fit an object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathFault {
+    /// Empty, too long, or too deep.
+    #[error("the path `{0}` is empty or too long; a path has 1 to {SEGMENTS} segments and at most {PATH} bytes")]
+    Size(String),
+    /// Not of the form.
+    #[error(
+        "the path `{path}` is not readable at byte {at}; write keys as `spec.replicas`, `data[\"a.b\"]` and list members as `[name=web]`"
+    )]
+    Form {
+        /// The text.
+        path: String,
+        /// Where.
+        at: usize,
+    },
+    /// Another spelling of a path: one meaning has one digest.
+    #[error("the path `{given}` is spelled another way; write `{canonical}`")]
+    Spelling {
+        /// The text.
+        given: String,
+        /// How it is spelled.
+        canonical: String,
+    },
+    /// A wildcard where one field is needed.
+    #[error("the path `{0}` names more than one field; `*` and `[*]` are for ceilings, and `[*]` for the fields a look shows")]
+    Wildcard(String),
+    /// The object has something else there.
+    #[error("the path `{path}` does not fit the object: `{segment}` is not {wanted}")]
+    Misfit {
+        /// The path.
+        path: String,
+        /// Which segment.
+        segment: String,
+        /// What it should have been.
+        wanted: &'static str,
+    },
+    /// Two list members with the same merge key.
+    #[error("the path `{path}` is ambiguous: more than one member is `{segment}`")]
+    Ambiguous {
+        /// The path.
+        path: String,
+        /// Which segment.
+        segment: String,
+    },
+    /// No such list member to change something of.
+    #[error("the path `{path}` names no member: none is `{segment}`")]
+    NoMember {
+        /// The path.
+        path: String,
+        /// Which segment.
+        segment: String,
+    },
+    /// It would rename the member it finds by that name.
+    #[error("the path `{0}` would change the merge key it finds the member by")]
+    MergeKey(String),
+}
+
+impl FieldPath {
+    /// Reads a path. Only the one canonical spelling is read.
+    pub fn parse(text: &str) -> Result<Self, PathFault> {
+        let path = Self(parse::segments(text)?);
+        let canonical = path.to_string();
+        if canonical == text { Ok(path) } else { Err(PathFault::Spelling { given: text.to_owned(), canonical }) }
+    }
+
+    /// Its steps, at least one.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// Whether it names one field: no wildcard in it.
+    pub fn is_exact(&self) -> bool {
+        !self.0.iter().any(|segment| matches!(segment, Segment::AnyKey | Segment::AnyMember))
+    }
+
+    /// Whether it holds `*`, which stands in ceilings alone.
+    pub fn has_any_key(&self) -> bool {
+        self.0.contains(&Segment::AnyKey)
+    }
+
+    /// Whether this ceiling path permits `path`: as many segments, each the same or covered by its wildcard. A path never covers what lies
+    /// beneath it, so a ceiling says exactly how deep a plan may reach.
+    pub fn covers(&self, path: &Self) -> bool {
+        self.0.len() == path.0.len()
+            && self.0.iter().zip(&path.0).all(|(pattern, segment)| match pattern {
+                Segment::AnyKey => matches!(segment, Segment::Key(_) | Segment::AnyKey),
+                Segment::AnyMember => matches!(segment, Segment::Member { .. } | Segment::AnyMember),
+                same => same == segment,
+            })
+    }
+
+    /// Whether one of the two lies at or beneath the other, so that changing both would be in doubt.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| a == b)
+    }
+
+    /// Whether it begins with these keys.
+    pub fn starts_with(&self, keys: &[&str]) -> bool {
+        self.0.len() >= keys.len() && self.0.iter().zip(keys).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key))
+    }
+
+    /// The value there; none when absent. `[*]` gives an array of what each member has there, `null` where a member lacks it.
+    pub fn get(&self, object: &Value) -> Result<Option<Value>, PathFault> {
+        self.look(&self.0, object)
+    }
+
+    fn look(&self, rest: &[Segment], value: &Value) -> Result<Option<Value>, PathFault> {
+        let Some((segment, rest)) = rest.split_first() else {
+            return Ok(Some(value.clone()));
+        };
+        match segment {
+            Segment::Key(key) => value.get(key).map_or(Ok(None), |next| self.look(rest, next)),
+            Segment::Member { key, value: wanted } => match value.as_array() {
+                None => Ok(None),
+                Some(members) => match self.position(members, segment, key, wanted)?.and_then(|at| members.get(at)) {
+                    Some(member) => self.look(rest, member),
+                    None => Ok(None),
+                },
+            },
+            Segment::AnyMember => match value.as_array() {
+                None => Ok(None),
+                Some(members) => {
+                    let each: Result<Vec<_>, _> =
+                        members.iter().map(|member| self.look(rest, member).map(Option::unwrap_or_default)).collect();
+                    each.map(|values| Some(Value::Array(values)))
+                }
+            },
+            Segment::AnyKey => Err(PathFault::Wildcard(self.to_string())),
+        }
+    }
+
+    /// Changes the value there, or removes it with none. Missing maps on the way are made; a missing list member is a fault, except that a
+    /// path ending in a member appends that member. Removing what is not there changes nothing.
+    pub fn set(&self, object: &mut Value, value: Option<Value>) -> Result<(), PathFault> {
+        if !self.is_exact() {
+            return Err(PathFault::Wildcard(self.to_string()));
+        }
+        if let [.., Segment::Member { key, .. }, Segment::Key(last)] = self.0.as_slice()
+            && key == last
+        {
+            return Err(PathFault::MergeKey(self.to_string()));
+        }
+        self.place(&self.0, object, value)
+    }
+
+    fn place(&self, rest: &[Segment], at: &mut Value, value: Option<Value>) -> Result<(), PathFault> {
+        let Some((segment, rest)) = rest.split_first() else {
+            return Ok(());
+        };
+        match segment {
+            Segment::Key(key) => {
+                if at.is_null() {
+                    if value.is_none() {
+                        return Ok(());
+                    }
+                    *at = Value::Object(Map::new());
+                }
+                let map = at.as_object_mut().ok_or_else(|| self.misfit(segment, "in a map"))?;
+                match (rest.is_empty(), value) {
+                    (true, Some(value)) => {
+                        map.insert(key.clone(), value);
+                        Ok(())
+                    }
+                    (true, None) => {
+                        map.remove(key);
+                        Ok(())
+                    }
+                    (false, None) => map.get_mut(key).map_or(Ok(()), |next| self.place(rest, next, None)),
+                    (false, value) => self.place(rest, map.entry(key.clone()).or_insert(Value::Null), value),
+                }
+            }
+            Segment::Member { key, value: wanted } => {
+                if at.is_null() {
+                    match (&value, rest.is_empty()) {
+                        (None, _) => return Ok(()),
+                        (Some(_), true) => *at = Value::Array(Vec::new()),
+                        (Some(_), false) => return Err(self.no_member(segment)),
+                    }
+                }
+                let members = at.as_array_mut().ok_or_else(|| self.misfit(segment, "in a list"))?;
+                let found = self.position(members, segment, key, wanted)?;
+                match (rest.is_empty(), found, value) {
+                    (true, found, Some(value)) => {
+                        if !is_member(&value, key, wanted) {
+                            return Err(PathFault::MergeKey(self.to_string()));
+                        }
+                        match found.and_then(|index| members.get_mut(index)) {
+                            Some(member) => *member = value,
+                            None => members.push(value),
+                        }
+                        Ok(())
+                    }
+                    (true, Some(index), None) => {
+                        members.remove(index);
+                        Ok(())
+                    }
+                    (_, None, None) => Ok(()),
+                    (false, None, Some(_)) => Err(self.no_member(segment)),
+                    (false, Some(index), value) => members.get_mut(index).map_or(Ok(()), |member| self.place(rest, member, value)),
+                }
+            }
+            Segment::AnyMember | Segment::AnyKey => Err(PathFault::Wildcard(self.to_string())),
+        }
+    }
+
+    /// Where the one member stands.
+    fn position(&self, members: &[Value], segment: &Segment, key: &str, wanted: &str) -> Result<Option<usize>, PathFault> {
+        let mut found = members.iter().enumerate().filter(|(_, member)| is_member(member, key, wanted)).map(|(at, _)| at);
+        let first = found.next();
+        match found.next() {
+            None => Ok(first),
+            Some(_) => Err(PathFault::Ambiguous { path: self.to_string(), segment: segment.to_string() }),
+        }
+    }
+
+    fn misfit(&self, segment: &Segment, wanted: &'static str) -> PathFault {
+        PathFault::Misfit { path: self.to_string(), segment: segment.to_string(), wanted }
+    }
+
+    fn no_member(&self, segment: &Segment) -> PathFault {
+        PathFault::NoMember { path: self.to_string(), segment: segment.to_string() }
+    }
+}
+
+/// Merge keys are strings, or numbers such as a container's port.
+fn is_member(member: &Value, key: &str, wanted: &str) -> bool {
+    match member.get(key) {
+        Some(Value::String(text)) => text == wanted,
+        Some(Value::Number(number)) => number.to_string() == wanted,
+        _ => false,
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) if parse::is_plain(key) => f.write_str(key),
+            Self::Key(key) => write!(f, "[{}]", Value::from(key.as_str())),
+            Self::Member { key, value } => write!(f, "[{key}={value}]"),
+            Self::AnyMember => f.write_str("[*]"),
+            Self::AnyKey => f.write_str("*"),
+        }
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(index, segment)| {
+            let text = segment.to_string();
+            if index > 0 && !text.starts_with('[') {
+                f.write_str(".")?;
+            }
+            f.write_str(&text)
+        })
+    }
+}
+
+impl TryFrom<String> for FieldPath {
+    type Error = PathFault;
+    fn try_from(text: String) -> Result<Self, PathFault> {
+        Self::parse(&text)
+    }
+}
+
+impl From<FieldPath> for String {
+    fn from(path: FieldPath) -> Self {
+        path.to_string()
+    }
+}

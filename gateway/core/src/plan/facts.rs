@@ -1,0 +1,67 @@
+//! What the host finds an operation to be: computed from the operation and the pinned kind table, never claimed by a tool.
+
+use crate::ceiling::EPHEMERAL;
+use crate::decide::OperationFacts;
+use crate::kind;
+use crate::operation::{Action, Operation, Step, Target};
+use crate::path::{FieldPath, Segment};
+
+/// Members of a pod spec that say where and how long something runs, not what: everything else counts as code, for the image is not the only way
+/// to choose it (command, environment, volumes, init containers, …).
+const NO_CODE: [&str; 6] =
+    ["nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName", "terminationGracePeriodSeconds"];
+
+/// Finds out what an operation is. `target` has an empty name for a list and an empty namespace for the ephemeral one.
+pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> OperationFacts {
+    let action = step.operation.action();
+    let known = kind::find(&target.group, &target.version, &target.kind).ok();
+    let (fields, changes) = match &step.operation {
+        Operation::Read { fields, .. } | Operation::List { fields, .. } => (fields.clone(), Vec::new()),
+        Operation::Patch { changes, .. } => (Vec::new(), changes.clone()),
+        Operation::Apply { .. } => (paths.iter().map(ToString::to_string).collect(), Vec::new()),
+        Operation::Logs { .. } | Operation::Delete { .. } | Operation::Task { .. } => (Vec::new(), Vec::new()),
+    };
+    let pod_spec = known.map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
+    OperationFacts {
+        index,
+        action,
+        resource: known.map(|kind| kind.resource.to_owned()).unwrap_or_default(),
+        // An object in the ephemeral namespace is gone with it; a delete elsewhere takes identity and dependants along.
+        destructive: action == Action::Delete && target.namespace != EPHEMERAL,
+        executes_code: match action {
+            Action::Task => true,
+            Action::Apply => !pod_spec.is_empty(),
+            Action::Patch => paths.iter().any(|path| overwrites_code(pod_spec, path)),
+            Action::Read | Action::List | Action::Logs | Action::Delete => false,
+        },
+        discloses: action.looks(),
+        removes_field: changes.iter().any(|change| change.value.is_none()),
+        reversible: step.reversible,
+        group: target.group,
+        version: target.version,
+        kind: target.kind,
+        namespace: target.namespace,
+        name: target.name,
+        fields,
+        changes,
+    }
+}
+
+/// Whether writing this field can decide what code runs, for a kind whose pod spec lies there.
+pub fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
+    if pod_spec.is_empty() {
+        return false;
+    }
+    let segments = path.segments();
+    let inside = segments.iter().zip(pod_spec).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key));
+    if !inside {
+        return false;
+    }
+    match segments.get(pod_spec.len()..) {
+        // At or above the pod spec: it is replaced whole.
+        None | Some([]) => true,
+        Some([Segment::Key(first), ..]) if NO_CODE.contains(&first.as_str()) => false,
+        Some([Segment::Key(_), Segment::Member { .. }, Segment::Key(third), ..]) => third != "resources",
+        Some(_) => true,
+    }
+}

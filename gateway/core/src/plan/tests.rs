@@ -1,0 +1,212 @@
+//! Tests of plan and hash: one accepted draft, and one changed thing at a time.
+
+use super::*;
+use crate::ceiling::{Ceiling, Grant};
+use crate::hash::{SealedPlan, seal};
+use crate::id::ComponentDigest;
+use crate::trust::Environment;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+pub(crate) fn environment() -> Environment {
+    Environment { name: "staging".into(), id: "5f2d".into() }
+}
+
+fn grant(action: Action, group: &str, kind: &str, namespaces: &[&str], fields: &[&str]) -> Grant {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Grant { action, group: group.into(), version: "v1".into(), kind: kind.into(), namespaces: owned(namespaces), fields: owned(fields) }
+}
+
+pub(crate) fn tool() -> TrustedTool {
+    let image = "spec.template.spec.containers[*].image";
+    let note = r#"metadata.annotations["example.com/at"]"#;
+    TrustedTool {
+        name: "deployment_scale".into(),
+        version: "0.1.0".into(),
+        digest: ComponentDigest::of(b"tool"),
+        ceiling: Ceiling {
+            grants: vec![
+                grant(Action::Patch, "apps", "Deployment", &["team-*", "prod"], &["spec.replicas", "spec.paused", image, note]),
+                grant(Action::Patch, "", "ConfigMap", &["team-*"], &["data.*"]),
+                grant(Action::Delete, "apps", "Deployment", &["team-*"], &[]),
+                grant(Action::Apply, "", "ConfigMap", &["team-*", ""], &["data.*"]),
+                grant(Action::List, "apps", "Deployment", &["*"], &["metadata.name", "spec.replicas"]),
+            ],
+            executors: vec!["sequential".into(), "missing".into()],
+        },
+    }
+}
+
+pub(crate) fn executors() -> Vec<TrustedExecutor> {
+    vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }]
+}
+
+pub(crate) fn step(operation: Value) -> Value {
+    let mut value = operation;
+    value["after"] = json!([]);
+    value["reversible"] = json!(false);
+    value
+}
+
+pub(crate) fn deployment(namespace: &str, name: &str) -> Value {
+    json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": namespace, "name": name})
+}
+
+pub(crate) fn scale(namespace: &str, replicas: u32) -> Value {
+    step(json!({"action": "patch", "target": deployment(namespace, "web"), "changes": [{"path": "spec.replicas", "value": replicas}]}))
+}
+
+pub(crate) fn draft(operations: Vec<Value>) -> Draft {
+    let looks = operations.iter().all(|operation| matches!(operation["action"].as_str(), Some("read" | "list" | "logs")));
+    let executor = if looks { Value::Null } else { json!("sequential") };
+    serde_json::from_value(json!({"summary": "Scale web", "executor": executor, "operations": operations})).unwrap()
+}
+
+pub(crate) fn sealed(operations: Vec<Value>) -> Result<SealedPlan, PlanFault> {
+    seal(draft(operations), &tool(), &executors(), &json!({"replicas": 5}), &environment())
+}
+
+fn check(operations: Vec<Value>, expect: &str) {
+    let got = sealed(operations).map_or_else(|fault| format!("{}: {fault}", fault.code()), |_| "sealed".to_owned());
+    assert!(got.contains(expect), "{got}");
+}
+
+fn patch(path: &str, value: Value) -> Value {
+    step(json!({"action": "patch", "target": deployment("team-a", "web"), "changes": [{"path": path, "value": value}]}))
+}
+
+#[test]
+fn drafts_beyond_the_ceiling_name_the_missing_line() {
+    check(vec![scale("team-a", 5)], "sealed");
+    check(
+        vec![scale("other", 5)],
+        "beyond-ceiling: operation 0 is beyond the tool's ceiling, which lacks the line: patch apps/v1 Deployment in namespace other",
+    );
+    check(vec![patch("spec.strategy", json!({}))], "lacks the line: patch apps/v1 Deployment field spec.strategy");
+    check(
+        vec![step(json!({"action": "delete", "target": deployment("prod", "web")}))],
+        "lacks the line: delete apps/v1 Deployment in namespace prod",
+    );
+    check(
+        vec![step(json!({"action": "read", "target": deployment("team-a", "web"), "fields": ["spec.replicas"]}))],
+        "lacks the line: read apps/v1 Deployment",
+    );
+}
+
+#[test]
+fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
+    check(vec![scale("kube-system", 5)], "protected");
+    check(vec![patch("metadata.finalizers", json!([]))], "identity, ownership or status");
+    check(vec![patch("metadata", json!({}))], "identity, ownership or status");
+    check(vec![patch("metadata.ownerReferences", json!([]))], "identity, ownership or status");
+    check(vec![patch("status.replicas", json!(1))], "identity, ownership or status");
+    check(vec![patch("spec.replicas", json!({"a": [null]}))], "holds a null");
+    check(vec![patch("spec.replicas", json!({"$host": "token"}))], "host value other");
+    check(vec![patch("spec.replicas", json!({"$host": "call_id", "x": 1}))], "host value other");
+    check(vec![patch(r#"metadata.annotations["example.com/at"]"#, json!({"$host": "started_at"}))], "sealed");
+    check(vec![patch("spec.template.spec.containers[*].image", json!("x"))], "more than one field");
+    check(vec![patch("spec.template.spec.containers[name=web].image", json!("x"))], "sealed");
+    check(vec![step(json!({"action": "patch", "target": deployment("team-a", "web"), "changes": []}))], "0 changes");
+    check(vec![scale("team-a", 5), scale("team-a", 6)], "another operation changes, too");
+    let list = json!({"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "fields": ["metadata.name"], "limit": 10});
+    check(vec![step(list.clone())], "sealed");
+    check(vec![scale("team-a", 5), step(list.clone())], "looks and changes");
+    let mut many = list;
+    many["limit"] = json!(501);
+    check(vec![step(many)], "not within 1 to 500");
+    let mut late = scale("team-a", 5);
+    late["after"] = json!([0]);
+    check(vec![late], "waits for itself");
+    let object = |metadata: Value| {
+        step(
+            json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}}),
+        )
+    };
+    check(vec![object(json!({"name": "c"}))], "sealed");
+    check(vec![object(json!({"generateName": "c"}))], "metadata.generateName");
+    check(vec![object(json!({"name": "c", "finalizers": []}))], "metadata.finalizers");
+    check(vec![object(json!({"name": "c", "namespace": "team-b"}))], "another namespace");
+    check(vec![object(json!({"name": "c", "labels": {"a": "b"}}))], "lacks the line: apply v1 ConfigMap field metadata.labels.a");
+    let secret = json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
+    check(vec![step(secret)], "Secrets are never");
+}
+
+#[test]
+fn executors_and_summaries_are_checked() {
+    let with = |change: &dyn Fn(&mut Draft)| {
+        let mut changed = draft(vec![scale("team-a", 5)]);
+        change(&mut changed);
+        seal(changed, &tool(), &executors(), &json!({}), &environment()).map_or_else(|fault| fault.to_string(), |_| "sealed".to_owned())
+    };
+    assert!(with(&|draft| draft.executor = None).contains("names no executor"));
+    assert!(with(&|draft| draft.executor = Some("other".into())).contains("not in the tool's ceiling"));
+    assert!(with(&|draft| draft.executor = Some("missing".into())).contains("no operator has accepted"));
+    assert!(with(&|draft| draft.summary = "a\u{202e}b".into()).contains("U+202E"));
+    assert!(with(&|draft| draft.summary = "x".repeat(201)).contains("201 characters"));
+    assert!(with(&|draft| draft.operations = vec![draft.operations[0].clone(); 65]).contains("65 operations"));
+}
+
+#[test]
+fn facts_are_the_hosts_own() {
+    let facts = |operation: Value| sealed(vec![operation]).unwrap().facts()[0].clone();
+    let scale = facts(scale("team-a", 5));
+    assert!(!scale.destructive && !scale.executes_code && !scale.discloses && !scale.removes_field);
+    assert_eq!((scale.resource.as_str(), scale.changes.len()), ("deployments", 1));
+    assert!(facts(patch("spec.template.spec.containers[name=web].image", json!("x"))).executes_code);
+    assert!(facts(patch("spec.paused", Value::Null)).removes_field);
+    assert!(facts(step(json!({"action": "delete", "target": deployment("team-a", "web")}))).destructive);
+}
+
+#[test]
+fn code_is_more_than_images() {
+    let template = &["spec", "template", "spec"][..];
+    let check = |path: &str, expect: bool| assert_eq!(overwrites_code(template, &FieldPath::parse(path).unwrap()), expect, "{path}");
+    for code in [
+        "spec",
+        "spec.template",
+        "spec.template.spec",
+        "spec.template.spec.volumes",
+        "spec.template.spec.containers[name=a].env[name=LD_PRELOAD].value",
+        "spec.template.spec.initContainers[name=a]",
+        "spec.template.spec.serviceAccountName",
+    ] {
+        check(code, true);
+    }
+    for plain in [
+        "spec.replicas",
+        "spec.template.metadata",
+        "spec.template.spec.containers[name=a].resources.limits.cpu",
+        "spec.template.spec.nodeSelector.zone",
+    ] {
+        check(plain, false);
+    }
+}
+
+proptest! {
+    #[test]
+    fn same_request_same_digest_and_another_is_another(a in 0u32..1000, b in 0u32..1000) {
+        let digest = |replicas: u32| sealed(vec![scale("team-a", replicas)]).unwrap().digest();
+        prop_assert_eq!(digest(a), digest(a));
+        prop_assert_eq!(digest(a) == digest(b), a == b);
+    }
+
+    #[test]
+    fn the_order_of_keys_is_no_difference(entries in prop::collection::btree_map("[a-z]{1,5}", 0u32..9, 1..6)) {
+        let text = |order: Vec<(&String, &u32)>| {
+            let members: Vec<_> = order.into_iter().map(|(key, value)| format!("{key:?}: {value}")).collect();
+            crate::json::strict(format!("{{{}}}", members.join(", ")).as_bytes()).unwrap()
+        };
+        let digest = |arguments: &Value| seal(draft(vec![scale("team-a", 1)]), &tool(), &executors(), arguments, &environment()).unwrap().digest();
+        prop_assert_eq!(digest(&text(entries.iter().collect())), digest(&text(entries.iter().rev().collect())));
+    }
+
+    #[test]
+    fn a_sealed_plan_lies_under_its_ceiling(namespace in "[a-z]{1,4}(-[a-z]{1,3})?", field in "spec\\.[a-z]{1,8}") {
+        let operation = step(json!({"action": "patch", "target": deployment(&namespace, "web"), "changes": [{"path": field, "value": 1}]}));
+        if let Ok(plan) = sealed(vec![operation]) {
+            let fact = &plan.facts()[0];
+            prop_assert!(fact.namespace.starts_with("team-") || fact.namespace == "prod");
+            prop_assert!(["spec.replicas", "spec.paused"].contains(&fact.changes[0].path.as_str()));
+        }
+    }
+}

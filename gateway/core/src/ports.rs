@@ -1,0 +1,120 @@
+//! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by type, never by configuration at run time.
+
+use crate::answer::{Reply, ToolListing};
+use crate::caller::{Principal, TraceParent};
+use crate::exchange::Fault;
+use crate::exchange::look::{Look, Looked};
+use crate::exchange::propose::{Propose, Proposed};
+use crate::id::{CallId, ComponentDigest};
+use crate::operation::{Draft, ToolRefusal};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::future::Future;
+
+/// Everything the gateway's journey needs from outside, bundled so that it has one type parameter.
+pub trait Host: Send + Sync {
+    /// Runs tools.
+    type Planner: Planner;
+    /// Asks policy.
+    type Judge: Judge;
+    /// Looks at infrastructure.
+    type Viewer: Viewer;
+    /// Remembers.
+    type Recorder: Recorder;
+    /// The tools' sandbox.
+    fn planner(&self) -> &Self::Planner;
+    /// The policy's sandbox.
+    fn judge(&self) -> &Self::Judge;
+    /// The viewer's socket.
+    fn viewer(&self) -> &Self::Viewer;
+    /// The recorder's socket.
+    fn recorder(&self) -> &Self::Recorder;
+    /// The clock.
+    fn now(&self) -> Timestamp;
+    /// 128 random bits.
+    fn random(&self) -> u128;
+}
+
+/// Runs an accepted tool in a fresh sandbox.
+pub trait Planner: Send + Sync {
+    /// Arguments, as canonical JSON, to a draft. The fault is an operator's matter: a trap, a limit.
+    fn plan(&self, tool: ComponentDigest, arguments: &str) -> impl Future<Output = Result<Result<Draft, ToolRefusal>, GuestFault>> + Send;
+}
+
+/// Asks the loaded policy in a fresh sandbox.
+pub trait Judge: Send + Sync {
+    /// One entry point over one input, both as JSON text; answers the result set's one result as JSON text.
+    fn evaluate(&self, entrypoint: &str, input: &str) -> impl Future<Output = Result<String, GuestFault>> + Send;
+}
+
+/// Asks the viewer.
+pub trait Viewer: Send + Sync {
+    /// One look.
+    fn look(&self, look: Look) -> impl Future<Output = Result<Looked, Fault>> + Send;
+}
+
+/// Asks the recorder.
+pub trait Recorder: Send + Sync {
+    /// One request.
+    fn propose(&self, propose: Propose) -> impl Future<Output = Result<Proposed, Fault>> + Send;
+}
+
+/// Why a guest gave nothing: for operators and the ledger; an agent learns only the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {detail}")]
+pub struct GuestFault {
+    /// Stable code, as in [`crate::exchange::compute::Computed::Failed`].
+    pub code: String,
+    /// What and where, with the remedy.
+    pub detail: String,
+}
+
+/// A call as the edge hands it in: parsed strictly, authenticated, not yet understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontCall {
+    /// Who.
+    pub principal: Principal,
+    /// The tool's name as given.
+    pub tool: String,
+    /// Its arguments: a JSON object, strictly read.
+    pub arguments: Value,
+    /// The client's idempotency key.
+    pub key: Option<String>,
+    /// The client's trace context.
+    pub trace: Option<TraceParent>,
+    /// Hold the answer at most this many milliseconds.
+    pub wait_ms: u64,
+}
+
+/// Why a token names nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// There is none, and one is needed.
+    Missing,
+    /// It is nobody's.
+    Unknown,
+}
+
+/// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small real one in the edge's own tests.
+pub trait Front: Send + Sync + 'static {
+    /// Who a bearer token is. Without configured agents and from loopback, none is needed: anonymous.
+    fn authenticate(&self, token: Option<&str>) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
+    /// The tools this caller may see, sorted by name; never more than it could call.
+    fn list(&self, principal: &Principal) -> impl Future<Output = Result<Vec<ToolListing>, Fault>> + Send;
+    /// A tool call.
+    fn call(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
+    /// The same call, shown and decided, recorded, never queued.
+    fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
+    /// One of the caller's own jobs; held up to `wait_ms` for it to finish.
+    fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> impl Future<Output = Reply> + Send;
+    /// Withdraws one of the caller's own jobs.
+    fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
+    /// One sentence for `server/discover` and `initialize`: what this environment is.
+    fn instructions(&self) -> String;
+    /// The environment's name.
+    fn environment(&self) -> String;
+    /// Whether the recorder, the viewer and policy answer; else what is missing.
+    fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
+    /// Prometheus text.
+    fn metrics(&self) -> impl Future<Output = String> + Send;
+}

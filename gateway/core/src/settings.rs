@@ -1,0 +1,138 @@
+//! What each role is told when it starts: the first packet on its control socket. Paths and numbers, never a secret; a role reads its own keys from
+//! the files named here before it confines itself. Times are in milliseconds.
+
+use crate::run::JobStep;
+use crate::trust::Environment;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// How a role speaks to people and telemetry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    /// Which log lines: a level, or directives as `tracing` has them.
+    pub level: String,
+    /// One JSON object a line instead of text for people.
+    pub json: bool,
+}
+
+/// What the gateway is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file.
+    pub trust_file: PathBuf,
+    /// The agents and their tokens' digests; read again when it changes.
+    pub agents_file: PathBuf,
+    /// Folder of tools, a `NAME.wasm` each.
+    pub tools: PathBuf,
+    /// Folder of executors, a `NAME.wasm` each.
+    pub executors: PathBuf,
+    /// The policy's module.
+    pub policy_module: PathBuf,
+    /// The policy's data document.
+    pub policy_data: PathBuf,
+    /// The key that signs permits.
+    pub permit_key: PathBuf,
+    /// The MAC key of its compiled artefacts.
+    pub artefact_key: PathBuf,
+    /// Folder of its compiled artefacts.
+    pub artefacts: PathBuf,
+    /// The binary `cofferdam-guest`, which compiles.
+    pub guest: PathBuf,
+    /// The address it is reached at, for `Host` and for texts.
+    pub listen: String,
+    /// Values of `Origin` that are answered.
+    pub origins: Vec<String>,
+    /// Values of `Host` that are answered besides the address.
+    pub hosts: Vec<String>,
+    /// How long a call is held.
+    pub wait_ms: u64,
+    /// Base URL of an OTLP/HTTP collector; none sends nothing.
+    pub otlp: Option<String>,
+}
+
+/// What the recorder is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecorderSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again when it changes.
+    pub trust_file: PathBuf,
+    /// Folder of its database.
+    pub store: PathBuf,
+    /// Folder of the ledger's tiles and checkpoints.
+    pub ledger: PathBuf,
+    /// The key that signs checkpoints.
+    pub checkpoint_key: PathBuf,
+    /// Where operator commands reach it; its folder exists and is private.
+    pub operator_socket: PathBuf,
+    /// A lease without a heartbeat is lost after this.
+    pub lease_ms: u64,
+}
+
+/// What the viewer is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewerSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again when it changes.
+    pub trust_file: PathBuf,
+    /// The tree of manifests it looks at.
+    pub tree: PathBuf,
+}
+
+/// What a runner is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again for each job.
+    pub trust_file: PathBuf,
+    /// The tree of manifests it changes.
+    pub tree: PathBuf,
+    /// Folder of the jobs' private copies.
+    pub runs: PathBuf,
+    /// Folder of the write-back journal.
+    pub journal: PathBuf,
+    /// Folder of tools, a `NAME.wasm` each.
+    pub tools: PathBuf,
+    /// Folder of executors, a `NAME.wasm` each.
+    pub executors: PathBuf,
+    /// The policy's module.
+    pub policy_module: PathBuf,
+    /// The policy's data document.
+    pub policy_data: PathBuf,
+    /// The MAC key of its compiled artefacts.
+    pub artefact_key: PathBuf,
+    /// Folder of its compiled artefacts.
+    pub artefacts: PathBuf,
+    /// The binary `cofferdam-guest`.
+    pub guest: PathBuf,
+    /// A drill: the runner kills itself right after this step of a job's first run.
+    pub drill: Option<JobStep>,
+}
+
+/// What `cofferdam-runner` is told: which of its two roles it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "role")]
+#[expect(clippy::large_enum_variant, reason = "made and read once, at a role's start")]
+pub enum ActorSettings {
+    /// It looks.
+    Viewer(ViewerSettings),
+    /// It acts.
+    Runner(RunnerSettings),
+}

@@ -1,0 +1,58 @@
+//! Every text that people and models read about a call, made in one place and the same wherever it is shown. Words of others (purpose, summary,
+//! arguments, values) are quoted and escaped; every other word is ours. Deterministic: the digest of what an approver saw can be derived again.
+
+mod call;
+mod people;
+
+pub use call::{job_reply, looked, pending, refusal_of, refused, succeeded, words_of_preview};
+pub use people::{ShownFault, question};
+
+use crate::decide::OperationFacts;
+use crate::preview::PreviewedOperation;
+use crate::text;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One operation in a line: `0. patch Deployment web in namespace team-a (executes code)`.
+pub(crate) fn operation(fact: &OperationFacts) -> String {
+    let marks: Vec<_> = [
+        (fact.destructive, "destructive"),
+        (fact.executes_code, "decides what code runs"),
+        (fact.discloses, "shows contents"),
+        (fact.removes_field, "removes a field"),
+        (fact.reversible, "can be undone"),
+    ]
+    .into_iter()
+    .filter_map(|(is, mark)| is.then_some(mark))
+    .collect();
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    format!("{}. {}{marks}", fact.index, named(fact))
+}
+
+/// `patch Deployment web in namespace team-a`.
+pub(crate) fn named(fact: &OperationFacts) -> String {
+    let name = if fact.name.is_empty() { String::new() } else { format!(" {}", fact.name) };
+    let place = if fact.namespace.is_empty() { "the ephemeral namespace".to_owned() } else { format!("namespace {}", fact.namespace) };
+    format!("{} {}{name} in {place}", fact.action, fact.kind)
+}
+
+/// Field by field, before → after.
+pub(crate) fn changes(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+    let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    paths.into_iter().map(|path| format!("{}: {} → {}", text::line(path), value(before.get(path)), value(after.get(path)))).collect()
+}
+
+/// What a preview shows of one operation.
+pub(crate) fn previewed(shown: &PreviewedOperation) -> Vec<String> {
+    let mut lines = if shown.place.is_empty() { Vec::new() } else { vec![format!("at {}", text::line(&shown.place))] };
+    lines.extend(changes(&shown.before, &shown.after));
+    lines
+}
+
+/// A value as JSON on one line; what a person cannot see is escaped.
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "(absent)".to_owned(),
+        Some(value) => text::line(&value.to_string()),
+    }
+}

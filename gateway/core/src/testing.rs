@@ -1,0 +1,453 @@
+//! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder and a runner, each a few lines, each doing its part
+//! for real. Never leaves the tests.
+
+use crate::approval::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use crate::caller::{Caller, Principal};
+use crate::ceiling::{Ceiling, Definition, Example, Grant};
+use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
+use crate::discover::{Catalog, LoadedTool, RawCall};
+use crate::exchange::Fault;
+use crate::exchange::look::{Look, Looked};
+use crate::exchange::propose::{Propose, Proposed, UsedKey};
+use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PolicyDigest};
+use crate::job::{JobView, OperationRecord, StoredJob};
+use crate::journey::World;
+use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
+use crate::permit::verifying_key_text;
+use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
+use crate::preview::{Expect, Preview, PreviewedOperation};
+use crate::record::{Entry, Recorded};
+use crate::run::{Outcome, Phase};
+use crate::trust::{Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Monday noon.
+pub fn noon() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+pub fn environment() -> Environment {
+    Environment { name: "staging".into(), id: "5f2d".into() }
+}
+
+fn digest() -> ComponentDigest {
+    ComponentDigest::of(b"tool")
+}
+
+fn ceiling() -> Ceiling {
+    let grant = |action, fields: &[&str]| Grant {
+        action,
+        group: "apps".into(),
+        version: "v1".into(),
+        kind: "Deployment".into(),
+        namespaces: vec!["*".into()],
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+    };
+    Ceiling {
+        grants: vec![grant(Action::Patch, &["spec.replicas"]), grant(Action::Delete, &[]), grant(Action::Read, &["spec.replicas"])],
+        executors: vec!["sequential".into()],
+    }
+}
+
+pub fn definition() -> Definition {
+    Definition {
+        name: "deployment_scale".into(),
+        version: "0.1.0".into(),
+        title: "Scale".into(),
+        description: "Scales a Deployment.".into(),
+        input_schema: json!({
+            "type": "object", "additionalProperties": false, "required": ["namespace", "name", "replicas"],
+            "properties": {"namespace": {"type": "string"}, "name": {"type": "string"}, "replicas": {"type": "integer", "maximum": 1000}}
+        }),
+        output_schema: json!({"type": "object"}),
+        ceiling: ceiling(),
+        examples: vec![Example {
+            title: "Five".into(),
+            arguments: json!({"namespace": "team-a", "name": "web", "replicas": 5}),
+            draft: json!({"summary": "x", "executor": null, "operations": []}),
+        }],
+    }
+}
+
+pub fn trust() -> Trust {
+    Trust {
+        environment: environment(),
+        keys: RoleKeys { gateway: verifying_key_text(&gateway_key().verifying_key()), recorder: String::new() },
+        policy: PolicyDigest::of(b"policy"),
+        floor: Floor { actions: vec![Action::Delete], namespaces: vec!["prod".into()] },
+        self_approval: false,
+        tools: vec![TrustedTool { name: "deployment_scale".into(), version: "0.1.0".into(), digest: digest(), ceiling: ceiling() }],
+        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }],
+        approvers: ["bob", "alice"]
+            .into_iter()
+            .map(|name| Approver { name: name.into(), key: person(name).public_key().to_openssh().unwrap() })
+            .collect(),
+    }
+}
+
+pub fn gateway_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+/// A person's SSH key.
+pub fn person(name: &str) -> ssh_key::PrivateKey {
+    let seed: [u8; 32] = *ComponentDigest::of(name.as_bytes()).as_bytes();
+    ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(&seed))
+}
+
+pub fn agent() -> Principal {
+    Principal { name: "agent-7".into(), anonymous: false, roles: vec!["operator".into()], person: Some("alice".into()), act: Vec::new() }
+}
+
+pub fn world() -> World {
+    let trust = trust();
+    let tool = LoadedTool::load(definition(), digest(), &trust.tools[0]).unwrap();
+    World { catalog: Catalog::new(vec![tool]).unwrap(), policy: trust.policy, trust, key: gateway_key() }
+}
+
+pub fn raw(host: &Bench, arguments: Value) -> RawCall {
+    let mut calls = host.calls.lock().unwrap();
+    *calls += 1;
+    let caller = Caller { call: CallId::from_random(*calls), principal: agent(), time: noon(), trace: None };
+    RawCall { caller, tool: "deployment_scale".into(), arguments, key: None, wait_ms: 1000 }
+}
+
+pub fn scale(namespace: &str, replicas: i64) -> Value {
+    json!({"namespace": namespace, "name": "web", "replicas": replicas})
+}
+
+/// The tool: negative replicas delete, one hundred reads, beyond that it goes wrong in ways of its own.
+pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    let arguments: Value = serde_json::from_str(arguments).unwrap();
+    let target =
+        json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
+    let draft = |executor: Value, mut operation: Value| {
+        operation["after"] = json!([]);
+        operation["reversible"] = json!(false);
+        Ok(Ok(serde_json::from_value(json!({"summary": "Scale web", "executor": executor, "operations": [operation]})).unwrap()))
+    };
+    match arguments["replicas"].as_i64().unwrap() {
+        -1 => draft(json!("sequential"), json!({"action": "delete", "target": target})),
+        100 => draft(Value::Null, json!({"action": "read", "target": target, "fields": ["spec.replicas"]})),
+        666 => {
+            draft(json!("sequential"), json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}))
+        }
+        667 => Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() })),
+        668 => Err(GuestFault { code: "time".into(), detail: "the tool took too long".into() }),
+        replicas => draft(
+            json!("sequential"),
+            json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": replicas}]}),
+        ),
+    }
+}
+
+/// The policy: at most 20 replicas; `asks-*` namespaces need bob.
+pub fn policy(input: &str) -> Result<String, GuestFault> {
+    let input: Value = serde_json::from_str(input).unwrap();
+    let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
+    let covers: Vec<_> = input["plan"]["operations"].as_array().into_iter().flatten().map(|operation| operation["index"].clone()).collect();
+    let namespace = input["arguments"]["namespace"].as_str().unwrap_or_default();
+    let mut output = json!({
+        "schema": "cofferdam.decision.v1", "effect": "allow", "covers": covers, "reasons": reason("operators", "operators may scale"),
+        "obligations": [], "approval": null
+    });
+    match namespace {
+        "trap" => return Err(GuestFault { code: "trap".into(), detail: "division by zero in limits.rego".into() }),
+        "odd" => output["surprise"] = json!(true),
+        "uncovered" => output["covers"] = json!([]),
+        "obliged" => output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}]),
+        _ => {}
+    }
+    if input["arguments"]["replicas"].as_i64().is_some_and(|replicas| replicas > 20 && replicas != 100) {
+        output["effect"] = json!("deny");
+        output["reasons"] = reason("replicas-limit", "40 replicas are more than 20");
+    } else if namespace.starts_with("asks-") && input["context"]["approval"].is_null() {
+        output["effect"] = json!("require_approval");
+        output["approval"] = json!({"quorum": 1, "approvers": ["bob"], "expires_seconds": 600});
+    }
+    Ok(output.to_string())
+}
+
+/// Everything outside the core, in memory.
+pub struct Bench {
+    /// Namespace → replicas of `web`.
+    pub objects: Mutex<BTreeMap<String, i64>>,
+    /// The ledger.
+    pub entries: Mutex<Vec<Entry>>,
+    /// Jobs with their state.
+    pub jobs: Mutex<Vec<(StoredJob, JobView)>>,
+    /// Idempotency keys.
+    pub keys: Mutex<BTreeMap<String, UsedKey>>,
+    /// A person's reason against everything.
+    pub rejection: Mutex<Option<String>>,
+    /// The recorder does not answer.
+    pub down: Mutex<bool>,
+    /// The next guests fail with these codes, from the last: `plan`, `call` or `list`, and the code.
+    pub failing: Mutex<Vec<(&'static str, &'static str)>>,
+    calls: Mutex<u128>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let objects = ["team-a", "prod", "asks-b", "odd", "uncovered", "obliged"].into_iter().map(|name| (name.to_owned(), 3)).collect();
+        Self {
+            objects: Mutex::new(objects),
+            entries: Mutex::default(),
+            jobs: Mutex::default(),
+            keys: Mutex::default(),
+            rejection: Mutex::default(),
+            down: Mutex::default(),
+            failing: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// The fault that waits for this guest.
+    fn fails(&self, guest: &str) -> Result<(), GuestFault> {
+        let mut failing = self.failing.lock().unwrap();
+        match failing.pop_if(|(next, _)| *next == guest) {
+            Some((_, code)) => Err(GuestFault { code: code.into(), detail: "as told".into() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Somebody else changes the infrastructure.
+    pub fn meddle(&self, namespace: &str, replicas: i64) {
+        self.objects.lock().unwrap().insert(namespace.to_owned(), replicas);
+    }
+
+    pub fn preview(&self, operations: &[Step]) -> Looked {
+        let objects = self.objects.lock().unwrap();
+        let mut shown = Vec::new();
+        for (index, step) in operations.iter().enumerate() {
+            let target = step.operation.target().unwrap().clone();
+            let Some(replicas) = objects.get(&target.namespace) else {
+                let text = |text: &str| text.to_owned();
+                return Looked::Refused {
+                    code: text("not-found"),
+                    reason: format!("there is no {target}"),
+                    remedy: text("List the workloads."),
+                };
+            };
+            let field = |value: Value| BTreeMap::from([("spec.replicas".to_owned(), value)]);
+            let after = match &step.operation {
+                Operation::Patch { changes, .. } => field(changes[0].value.clone().unwrap()),
+                _ => BTreeMap::new(),
+            };
+            let digest = ObjectDigest::of(replicas.to_string().as_bytes());
+            shown.push(PreviewedOperation {
+                index: u32::try_from(index).unwrap(),
+                expect: Expect::Present { uid: target.namespace.clone(), digest },
+                target,
+                before: field(json!(replicas)),
+                after,
+                place: "team/web.yaml:7".into(),
+            });
+        }
+        Looked::Preview { preview: Preview { operations: shown } }
+    }
+
+    /// The runner: admits by itself, then acts.
+    pub fn admit(&self, job: StoredJob, trust: &Trust, now: Timestamp) -> Result<LeasedPlan, Inadmissible> {
+        let opened = readmit::open(job, trust, now)?;
+        let draft = tool(opened.arguments()).unwrap().unwrap();
+        let derived = opened.derive(draft)?;
+        let Looked::Preview { preview } = self.preview(derived.sealed().operations()) else { panic!("gone") };
+        let question = derived.question(preview, now)?;
+        let output = policy(question.input()).unwrap();
+        question.admit(&output)
+    }
+
+    fn run(&self, job: &StoredJob) -> JobView {
+        let mut view = view(job, Phase::Closed);
+        match self.admit(job.clone(), &trust(), noon()) {
+            Ok(leased) => {
+                for (shown, step) in leased.preview().operations.iter().zip(leased.sealed().operations()) {
+                    let mut objects = self.objects.lock().unwrap();
+                    match &step.operation {
+                        Operation::Patch { changes, target } => {
+                            objects.insert(target.namespace.clone(), changes[0].value.as_ref().unwrap().as_i64().unwrap());
+                        }
+                        _ => {
+                            objects.remove(&shown.target.namespace);
+                        }
+                    }
+                    view.operations.push(OperationRecord {
+                        index: shown.index,
+                        undo: false,
+                        before: shown.before.clone(),
+                        after: Some(shown.after.clone()),
+                    });
+                }
+                view.outcome = Some(Outcome::Succeeded);
+            }
+            Err(fault) => {
+                view.outcome = Some(Outcome::Refused);
+                view.detail = fault.to_string();
+            }
+        }
+        view
+    }
+
+    /// A person signs what is shown for a job.
+    pub fn sign(&self, job: &StoredJob, name: &str, verdict: Verdict) -> SignedStatement {
+        let statement = Statement {
+            schema: STATEMENT_SCHEMA.into(),
+            call: job.call.clone(),
+            verdict,
+            reason: if verdict == Verdict::Reject { "not today".into() } else { String::new() },
+            plan: job.plan_digest,
+            preview: job.preview_digest,
+            shown: crate::shown::question(job).unwrap().1,
+            subject: job.principal.subject(),
+            environment: job.environment.clone(),
+            policy: job.policy,
+            nonce: job.nonce.clone(),
+            expires: "2026-11-23T12:10:00Z".parse().unwrap(),
+        };
+        let (text, _) = statement.canonical().unwrap();
+        let signature = person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
+        SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
+    }
+
+    fn record(&self, entry: Entry) -> Recorded {
+        let mut entries = self.entries.lock().unwrap();
+        entries.push(entry);
+        Recorded { index: u64::try_from(entries.len() - 1).unwrap() }
+    }
+
+    fn answer(&self, propose: Propose) -> Result<Proposed, Fault> {
+        if *self.down.lock().unwrap() {
+            return Err(Fault::Unavailable("away".into()));
+        }
+        let found = |call: &CallId| {
+            let jobs = self.jobs.lock().unwrap();
+            jobs.iter().find(|(job, _)| job.call == *call).map(|(_, view)| view.clone()).ok_or(Fault::NotFound(call.to_string()))
+        };
+        Ok(match propose {
+            Propose::End { entry } | Propose::Withdraw { entry, .. } => Proposed::Recorded(self.record(entry)),
+            Propose::Enqueue { job, entry, key } => {
+                let recorded = self.record(entry);
+                let mut state = if job.permit.is_some() { self.run(&job) } else { view(&job, Phase::AwaitingApproval) };
+                state.ledger = recorded.index;
+                if let Some(key) = key {
+                    self.keys.lock().unwrap().insert(key.key, UsedKey { call: job.call.clone(), tool: key.tool, arguments: key.arguments });
+                }
+                self.jobs.lock().unwrap().push((*job, state));
+                Proposed::Recorded(recorded)
+            }
+            Propose::Key { key, .. } => Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() },
+            Propose::Rejection { .. } => Proposed::Rejection { reason: self.rejection.lock().unwrap().clone() },
+            Propose::Job { call, .. } | Propose::Cancel { call, .. } => Proposed::Job { job: Box::new(found(&call)?) },
+            Propose::NextApproved { .. } => {
+                let jobs = self.jobs.lock().unwrap();
+                let next = jobs.iter().find(|(job, view)| view.phase == Phase::AwaitingApproval && !job.statements.is_empty());
+                let statements = next.map(|(job, _)| job.statements.clone()).unwrap_or_default();
+                Proposed::Approved { job: next.map(|(job, _)| Box::new(job.clone())), statements }
+            }
+            Propose::Permit { call, permit, entry, expires } => {
+                let recorded = self.record(entry);
+                let mut jobs = self.jobs.lock().unwrap();
+                let (job, state) = jobs.iter_mut().find(|(job, _)| job.call == call).unwrap();
+                (job.permit, job.expires) = (Some(permit), expires);
+                *state = self.run(job);
+                Proposed::Recorded(recorded)
+            }
+            Propose::Delivered { .. } => Proposed::Done,
+            Propose::Head => Proposed::Head { size: 0, checkpoint: String::new() },
+        })
+    }
+}
+
+fn view(job: &StoredJob, phase: Phase) -> JobView {
+    JobView {
+        call: job.call.clone(),
+        tool: job.tool.clone(),
+        plan: job.plan_digest,
+        arguments: ArgumentsDigest::of(job.arguments.as_bytes()),
+        phase,
+        outcome: None,
+        detail: String::new(),
+        operations: Vec::new(),
+        progress: None,
+        approval: job.approval.clone(),
+        reasons: job.reasons.clone(),
+        environment: job.environment.clone(),
+        ledger: 0,
+        expires: job.expires,
+        version: 1,
+    }
+}
+
+impl Planner for Bench {
+    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+        self.fails("plan")?;
+        tool(arguments)
+    }
+}
+
+impl Judge for Bench {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+        if entrypoint == crate::decide::CALL_ENTRYPOINT {
+            self.fails("call")?;
+            return policy(input);
+        }
+        self.fails("list")?;
+        let input: Value = serde_json::from_str(input).unwrap();
+        let operator = input["subject"]["properties"]["roles"] == json!(["operator"]);
+        Ok(if operator { r#"["deployment_scale","invented"]"# } else { "[]" }.to_owned())
+    }
+}
+
+impl Viewer for Bench {
+    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+        Ok(match look {
+            Look::Preview { operations, .. } => self.preview(&operations),
+            Look::Read { .. } => Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})] },
+        })
+    }
+}
+
+impl Recorder for Bench {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+        self.answer(propose)
+    }
+}
+
+impl Host for Bench {
+    type Planner = Self;
+    type Judge = Self;
+    type Viewer = Self;
+    type Recorder = Self;
+    fn planner(&self) -> &Self {
+        self
+    }
+    fn judge(&self) -> &Self {
+        self
+    }
+    fn viewer(&self) -> &Self {
+        self
+    }
+    fn recorder(&self) -> &Self {
+        self
+    }
+    fn now(&self) -> Timestamp {
+        noon()
+    }
+    fn random(&self) -> u128 {
+        42
+    }
+}
+
+/// Runs a future that never waits for anything.
+pub fn now_or_never<F: Future>(future: F) -> F::Output {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("the test world never waits"),
+    }
+}

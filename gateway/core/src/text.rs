@@ -1,0 +1,48 @@
+//! Characters that a reader and a model would not see alike. Never repairs a text: it is taken as it is or refused.
+
+/// The first control, bidirectional or invisible character of a text.
+pub fn unseen(text: &str) -> Option<char> {
+    text.chars().find(|c| is_unseen(*c))
+}
+
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A text as a reader may safely see it: quoted, control and invisible characters escaped, cut nowhere.
+pub fn quoted(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 2);
+    shown.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => shown.extend(['\\', c]),
+            '\n' => shown.push_str("\\n"),
+            c if is_unseen(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown.push('"');
+    shown
+}
+
+/// A text on one line: control and invisible characters escaped.
+pub fn line(text: &str) -> String {
+    text.chars().flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_found_and_escaped() {
+        assert_eq!(unseen("Scale web to 5 – now, in Zürich"), None);
+        for bad in ["a\u{202e}b", "a\u{200b}b", "a\nb", "a\u{e0041}b", "\u{feff}a"] {
+            assert!(unseen(bad).is_some(), "{bad:?}");
+        }
+        assert_eq!(quoted("a\"b\u{202e}\n"), r#""a\"b\u{202e}\n""#);
+    }
+}

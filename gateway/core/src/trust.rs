@@ -1,0 +1,144 @@
+//! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam accept`, `approver add` and `init`; read,
+//! never written, by gateway, viewer, recorder and runner, each its own copy. What one role's copy says never widens another's.
+
+use crate::ceiling::Ceiling;
+use crate::id::{ComponentDigest, PolicyDigest, TrustDigest};
+use crate::operation::Action;
+use serde::{Deserialize, Serialize};
+
+/// The one infrastructure a gateway serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// What people call it: `staging`.
+    pub name: String,
+    /// What it is: the UID of `kube-system`, or the random id `init` gave a directory.
+    pub id: String,
+}
+
+/// An accepted tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedTool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+    /// The ceiling as accepted, the same as declared or narrower.
+    pub ceiling: Ceiling,
+}
+
+/// An accepted executor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedExecutor {
+    /// Its name.
+    pub name: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+}
+
+/// A person who may approve, by the SSH key they have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approver {
+    /// Who: `bob@example.com`.
+    pub name: String,
+    /// The public key in OpenSSH form: `ssh-ed25519 AAAA… comment`.
+    pub key: String,
+}
+
+/// Effects that need a person's signature whatever policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Actions that always need a person.
+    pub actions: Vec<Action>,
+    /// Namespaces in which every change needs a person: exact names, or a prefix with `*`.
+    pub namespaces: Vec<String>,
+}
+
+impl Floor {
+    /// The floor a new trust file starts with: deletes, tasks, and what looks like production or the cluster's own.
+    pub fn conservative() -> Self {
+        let namespaces = ["default", "production", "prod", "prod-*"].map(str::to_owned).to_vec();
+        Self { actions: vec![Action::Delete, Action::Task], namespaces }
+    }
+}
+
+/// Public keys of the roles that sign: Ed25519, `ed25519:` and 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleKeys {
+    /// Signs permits.
+    pub gateway: String,
+    /// Signs checkpoints.
+    pub recorder: String,
+}
+
+/// What one role believes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Who signs permits and checkpoints.
+    pub keys: RoleKeys,
+    /// Digest of the accepted policy.
+    pub policy: PolicyDigest,
+    /// What always needs a person.
+    pub floor: Floor,
+    /// The person an agent acts for may approve for it. Off unless a single person uses the machine.
+    pub self_approval: bool,
+    /// Accepted tools.
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<TrustedTool>,
+    /// Accepted executors.
+    #[serde(default, rename = "executor")]
+    pub executors: Vec<TrustedExecutor>,
+    /// People who may approve.
+    #[serde(default, rename = "approver")]
+    pub approvers: Vec<Approver>,
+}
+
+/// A trust file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Not TOML of this shape.
+    #[error("the trust file is not readable; `cofferdam doctor` says where it should be and `cofferdam accept` writes it")]
+    Shape(#[from] toml::de::Error),
+    /// The same name twice.
+    #[error("the trust file names `{0}` twice; remove one of the two entries")]
+    Twice(String),
+}
+
+impl Trust {
+    /// Reads a trust file's text.
+    pub fn parse(text: &str) -> Result<Self, TrustError> {
+        let trust: Self = toml::from_str(text)?;
+        let mut names: Vec<_> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first())).flatten() {
+            Some(twice) => Err(TrustError::Twice((*twice).to_owned())),
+            None => Ok(trust),
+        }
+    }
+
+    /// Digest of the file's bytes, as the ledger names it.
+    pub fn digest(text: &str) -> TrustDigest {
+        TrustDigest::of(text.as_bytes())
+    }
+
+    /// The accepted tool of this name.
+    pub fn tool(&self, name: &str) -> Option<&TrustedTool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The accepted executor of this name.
+    pub fn executor(&self, name: &str) -> Option<&TrustedExecutor> {
+        self.executors.iter().find(|executor| executor.name == name)
+    }
+}

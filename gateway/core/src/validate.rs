@@ -1,0 +1,116 @@
+//! Validate: arguments are held against the tool's schema and become canonical bytes. Everybody downstream sees only those. Never follows a
+//! reference out of a schema, and never runs a pattern that could take more than linear time.
+
+mod schema;
+
+pub use schema::{Schema, SchemaFault};
+
+use crate::caller::Caller;
+use crate::discover::{FoundCall, LoadedTool};
+use crate::id::ArgumentsDigest;
+use crate::{json, limit, text};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The member of the arguments that is the host's: the agent's words on why, outside schema and digest.
+pub const PURPOSE: &str = "purpose";
+
+/// A call whose arguments the tool's schema accepts.
+#[derive(Debug)]
+#[must_use]
+pub struct ValidCall {
+    caller: Caller,
+    tool: Arc<LoadedTool>,
+    arguments: Value,
+    canonical: String,
+    digest: ArgumentsDigest,
+    purpose: Option<String>,
+}
+
+/// What is wrong with arguments.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}`: {reason}")]
+pub struct ArgumentsFault {
+    /// JSON Pointer into the arguments.
+    pub path: String,
+    /// What is wrong there.
+    pub reason: String,
+}
+
+impl ArgumentsFault {
+    fn at(path: &str, reason: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), reason: reason.into() }
+    }
+}
+
+/// Takes the purpose out, holds the rest against the schema, makes it canonical.
+pub fn validate(call: FoundCall) -> Result<ValidCall, ArgumentsFault> {
+    let (caller, tool, mut arguments) = call.into_parts();
+    let members = arguments.as_object_mut().ok_or_else(|| ArgumentsFault::at("", "the arguments are not an object"))?;
+    let purpose = members.remove(PURPOSE).map(purpose).transpose()?.flatten();
+    let (canonical, digest) = canonical(&tool, &arguments)?;
+    Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
+}
+
+/// Arguments that were accepted once and were stored canonically, held against the schema again.
+pub(crate) fn again(caller: Caller, tool: Arc<LoadedTool>, stored: &str, purpose: Option<String>) -> Result<ValidCall, ArgumentsFault> {
+    let arguments = json::strict(stored.as_bytes()).map_err(|fault| ArgumentsFault::at("", fault.to_string()))?;
+    let (canonical, digest) = canonical(&tool, &arguments)?;
+    Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
+}
+
+fn canonical(tool: &LoadedTool, arguments: &Value) -> Result<(String, ArgumentsDigest), ArgumentsFault> {
+    let text = json::canonical(arguments).map_err(|fault| ArgumentsFault::at("", fault.to_string()))?;
+    if text.len() > limit::ARGUMENTS {
+        return Err(ArgumentsFault::at("", format!("{} bytes; at most {} are taken", text.len(), limit::ARGUMENTS)));
+    }
+    tool.input().check(arguments)?;
+    let digest = ArgumentsDigest::of(text.as_bytes());
+    Ok((text, digest))
+}
+
+fn purpose(value: Value) -> Result<Option<String>, ArgumentsFault> {
+    let at = |reason: String| ArgumentsFault::at("/purpose", reason);
+    match value {
+        Value::Null => Ok(None),
+        Value::String(words) => match (words.chars().count(), text::unseen(&words)) {
+            (0, _) => Ok(None),
+            (count, _) if count > limit::PURPOSE => Err(at(format!("{count} characters; at most {} are taken", limit::PURPOSE))),
+            (_, Some(odd)) => Err(at(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd)))),
+            (_, None) => Ok(Some(words)),
+        },
+        _ => Err(at("not a string".to_owned())),
+    }
+}
+
+impl ValidCall {
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The tool.
+    pub fn tool(&self) -> &LoadedTool {
+        &self.tool
+    }
+
+    /// The arguments.
+    pub fn arguments(&self) -> &Value {
+        &self.arguments
+    }
+
+    /// The arguments as canonical JSON: what the tool is given.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Their digest.
+    pub fn digest(&self) -> ArgumentsDigest {
+        self.digest
+    }
+
+    /// The agent's words on why.
+    pub fn purpose(&self) -> Option<&str> {
+        self.purpose.as_deref()
+    }
+}

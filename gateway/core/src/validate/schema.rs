@@ -1,0 +1,172 @@
+//! A tool's JSON Schema, compiled once at load. No references out of it, linear regular expressions, bounded size.
+
+use super::{ArgumentsFault, PURPOSE};
+use crate::json;
+use jsonschema::{PatternOptions, Validator};
+use serde_json::{Value, json};
+
+/// Bytes of a schema, as `tool.wit` says.
+pub const SCHEMA: usize = 32 * 1024;
+
+/// Bytes a compiled pattern may take: a pattern that needs more is no pattern of a name or a number.
+const PATTERN: usize = 1 << 20;
+
+/// Characters of a fault that an agent is shown: jsonschema repeats the offending value in it.
+const REASON: usize = 300;
+
+/// The one dialect.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// A compiled schema.
+#[derive(Debug)]
+pub struct Schema {
+    value: Value,
+    validator: Validator,
+}
+
+/// Why a schema is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaFault {
+    /// Too large.
+    #[error("the schema has {0} bytes; at most {SCHEMA} are accepted")]
+    Size(usize),
+    /// Arguments and results are objects.
+    #[error("the schema's root needs `\"type\": \"object\"`")]
+    Root,
+    /// Another dialect.
+    #[error("the schema names the dialect `{0}`; leave `$schema` out or write `{DIALECT}`")]
+    Dialect(String),
+    /// A reference outside itself.
+    #[error("the schema refers to `{0}`; references stay within the schema and begin with `#`")]
+    Reference(String),
+    /// A secret argument.
+    #[error(
+        "the schema marks an argument `writeOnly`; secrets cannot be sealed to the runner yet, so leave it out and reference a Secret by name"
+    )]
+    WriteOnly,
+    /// The host's own argument.
+    #[error("the schema names `{PURPOSE}`; that argument is the host's, give yours another name")]
+    Purpose,
+    /// Not a schema.
+    #[error("the schema does not compile: {0}")]
+    Compile(String),
+}
+
+impl Schema {
+    /// Compiles a schema of arguments.
+    pub fn of_input(value: &Value) -> Result<Self, SchemaFault> {
+        if names_purpose(value) { Err(SchemaFault::Purpose) } else { Self::compile(value) }
+    }
+
+    /// Compiles a schema of results.
+    pub fn of_output(value: &Value) -> Result<Self, SchemaFault> {
+        Self::compile(value)
+    }
+
+    fn compile(value: &Value) -> Result<Self, SchemaFault> {
+        let size = json::canonical(value).map_err(|fault| SchemaFault::Compile(fault.to_string()))?.len();
+        if size > SCHEMA {
+            return Err(SchemaFault::Size(size));
+        }
+        if value.get("type").and_then(Value::as_str) != Some("object") {
+            return Err(SchemaFault::Root);
+        }
+        inspect(value)?;
+        let validator = jsonschema::draft202012::options()
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN))
+            .offline()
+            .build(value)
+            .map_err(|fault| SchemaFault::Compile(fault.to_string()))?;
+        Ok(Self { value: value.clone(), validator })
+    }
+
+    /// The schema as the tool gave it.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The schema as agents see it: with the host's optional `purpose`.
+    pub fn with_purpose(&self) -> Value {
+        let mut value = self.value.clone();
+        let purpose = json!({
+            "type": "string",
+            "maxLength": crate::limit::PURPOSE,
+            "description": "Why you ask, in your own words. Shown to approvers and recorded; changes nothing else."
+        });
+        if let Some(root) = value.as_object_mut() {
+            let properties = root.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert(PURPOSE.to_owned(), purpose);
+            }
+        }
+        value
+    }
+
+    /// Holds a value against it; the fault is the first one.
+    pub fn check(&self, value: &Value) -> Result<(), ArgumentsFault> {
+        self.validator.validate(value).map_err(|fault| ArgumentsFault {
+            path: fault.instance_path().to_string(),
+            reason: crate::text::line(&shorten(fault.to_string())),
+        })
+    }
+}
+
+fn shorten(text: String) -> String {
+    if text.chars().count() <= REASON { text } else { text.chars().take(REASON).chain(['…']).collect() }
+}
+
+/// Whether the root, or anything that is applied to the root, speaks of `purpose`.
+fn names_purpose(schema: &Value) -> bool {
+    let property = ["properties", "dependentSchemas", "dependentRequired"]
+        .iter()
+        .any(|keyword| schema.get(keyword).and_then(|map| map.get(PURPOSE)).is_some());
+    let required =
+        schema.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|name| name.as_str() == Some(PURPOSE)));
+    let in_one = ["not", "if", "then", "else"].iter().filter_map(|keyword| schema.get(keyword)).any(names_purpose);
+    let lists = ["allOf", "anyOf", "oneOf"].iter().filter_map(|keyword| schema.get(keyword).and_then(Value::as_array));
+    property || required || in_one || lists.flatten().any(names_purpose)
+}
+
+/// Walks every member: a keyword is looked for even where it is only a property's name, which costs nobody anything.
+fn inspect(value: &Value) -> Result<(), SchemaFault> {
+    match value {
+        Value::Object(members) => members.iter().try_for_each(|(key, member)| {
+            match (key.as_str(), member) {
+                ("writeOnly", Value::Bool(true)) => return Err(SchemaFault::WriteOnly),
+                ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => return Err(SchemaFault::Reference(to.clone())),
+                ("$id", Value::String(id)) => return Err(SchemaFault::Reference(id.clone())),
+                ("$schema", Value::String(dialect)) if dialect != DIALECT => return Err(SchemaFault::Dialect(dialect.clone())),
+                _ => {}
+            }
+            inspect(member)
+        }),
+        Value::Array(items) => items.iter().try_for_each(inspect),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(schema: Value, expect: &str) {
+        let got = Schema::of_input(&schema).map_or_else(|fault| fault.to_string(), |_| "compiled".to_owned());
+        assert!(got.contains(expect), "{got}");
+    }
+
+    #[test]
+    fn schemas_stay_small_closed_and_without_secrets() {
+        check(json!({"type": "object"}), "compiled");
+        check(json!({"type": "string"}), "root needs");
+        check(json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}), "compiled");
+        check(json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}), "refers to");
+        check(json!({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}), "refers to");
+        check(json!({"type": "object", "properties": {"a": {"items": {"properties": {"b": {"writeOnly": true}}}}}}), "writeOnly");
+        check(json!({"type": "object", "properties": {"purpose": {}}}), "`purpose`");
+        check(json!({"type": "object", "allOf": [{"required": ["purpose"]}]}), "`purpose`");
+        check(json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)y"}}}), "does not compile");
+        check(json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(a{1000}){1000}"}}}), "does not compile");
+        check(json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}), "dialect");
+        check(json!({"type": "object", "description": "x".repeat(SCHEMA)}), "bytes");
+    }
+}

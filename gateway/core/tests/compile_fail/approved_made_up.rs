@@ -1,0 +1,9 @@
+//! Nobody makes an approved plan but the decision.
+use cofferdam_core::decide::{ApprovedPlan, Asking};
+use cofferdam_core::preview::PreviewedPlan;
+
+fn forge(plan: PreviewedPlan, asking: Asking, now: jiff::Timestamp) -> ApprovedPlan {
+    ApprovedPlan { plan, asking, reasons: Vec::new(), approvers: Vec::new(), issued: now, expires: now }
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! Nobody makes a leased plan but the readmission.
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::permit::Permit;
+use cofferdam_core::preview::PreviewedPlan;
+
+fn forge(plan: PreviewedPlan, permit: Permit) -> LeasedPlan {
+    LeasedPlan { plan, permit }
+}
+
+fn main() {}

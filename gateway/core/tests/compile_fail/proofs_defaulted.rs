@@ -1,0 +1,12 @@
+//! Proofs do not come out of nothing.
+use cofferdam_core::decide::ApprovedPlan;
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::enqueue::QueuedPlan;
+
+fn out_of_nothing<T: Default>() {}
+
+fn main() {
+    out_of_nothing::<ApprovedPlan>();
+    out_of_nothing::<QueuedPlan>();
+    out_of_nothing::<LeasedPlan>();
+}

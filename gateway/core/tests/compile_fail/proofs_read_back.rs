@@ -1,0 +1,14 @@
+//! Proofs are not read back from storage: a stored job comes back through the readmission alone.
+use cofferdam_core::decide::ApprovedPlan;
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::enqueue::QueuedPlan;
+use cofferdam_core::hash::SealedPlan;
+
+fn read_back<T: serde::de::DeserializeOwned>() {}
+
+fn main() {
+    read_back::<ApprovedPlan>();
+    read_back::<QueuedPlan>();
+    read_back::<LeasedPlan>();
+    read_back::<SealedPlan>();
+}

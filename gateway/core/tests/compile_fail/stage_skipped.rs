@@ -1,0 +1,11 @@
+//! A plan that nobody previewed or decided is not queued.
+use cofferdam_core::enqueue::enqueue;
+use cofferdam_core::hash::SealedPlan;
+use cofferdam_core::record::Entry;
+use cofferdam_core::validate::ValidCall;
+
+fn skip(sealed: SealedPlan, call: &ValidCall, key: &ed25519_dalek::SigningKey, base: Entry) {
+    let _queued = enqueue(sealed, call, key, base);
+}
+
+fn main() {}

@@ -1,0 +1,18 @@
+//! A stage consumes what it is given: a plan cannot be sealed twice, nor judged twice.
+use cofferdam_core::decide::{Asking, judge};
+use cofferdam_core::hash::hash;
+use cofferdam_core::plan::Plan;
+use cofferdam_core::preview::PreviewedPlan;
+use cofferdam_core::trust::{Environment, Floor};
+
+fn seal_twice(plan: Plan, environment: &Environment) {
+    let _first = hash(plan, &serde_json::Value::Null, environment);
+    let _second = hash(plan, &serde_json::Value::Null, environment);
+}
+
+fn judge_twice(plan: PreviewedPlan, asking: Asking, floor: &Floor, now: jiff::Timestamp) {
+    let _first = judge("{}", plan, asking.clone(), floor, None, now);
+    let _second = judge("{}", plan, asking, floor, None, now);
+}
+
+fn main() {}
