@@ -1,0 +1,242 @@
+//! Files beneath one root: opened with `openat2`, never through a link, never outside, regular files only. The kernel resolves the path, so there is
+//! no moment between a check and its use. Never follows `..`.
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstat, fsync, openat2, renameat, unlinkat,
+};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+/// A directory, held open.
+#[derive(Debug)]
+pub struct Root {
+    directory: OwnedFd,
+}
+
+/// What an entry of a directory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else, links included: never opened.
+    Other,
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: OsString,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// How names are resolved: beneath the root, through no link of any sort, across no mount made meanwhile.
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
+impl Root {
+    /// Opens a directory; the path to it may go through links, what lies beneath may not.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        Ok(Self { directory: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
+    }
+
+    /// Entries of a directory, sorted by name, without `.` and `..`. An empty path is the root itself.
+    pub fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let directory = self.at(here(path), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Directory,
+                FileType::Unknown => self.kind(&here(path).join(&name))?,
+                _ => Kind::Other,
+            };
+            entries.push(Entry { name, kind });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        match self.at(path, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(descriptor) => Ok(match FileType::from_raw_mode(fstat(&descriptor)?.st_mode) {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Directory,
+                _ => Kind::Other,
+            }),
+            Err(_) => Ok(Kind::Other),
+        }
+    }
+
+    /// A regular file's bytes; larger ones are refused with [`io::ErrorKind::FileTooLarge`].
+    pub fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        // Without O_NONBLOCK opening a pipe would wait for its writer.
+        let file = File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        let size = regular(&file)?;
+        if size > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let mut bytes = Vec::new();
+        (&file).take(limit + 1).read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+
+    /// Replaces a regular file, or makes it, by writing a new one beside it and renaming: never half of one. Mode and place stay; both are synced.
+    /// `suffix` makes the temporary name; it is removed when anything fails.
+    pub fn replace(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<()> {
+        let (parent, name) = split(path)?;
+        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        let old_mode = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(old) => {
+                let old = File::from(old);
+                regular(&old)?;
+                Some(Mode::from_raw_mode(fstat(&old)?.st_mode & 0o777))
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
+            Err(fault) => return Err(fault),
+        };
+        let temporary = Path::new(".").join(format!(".{}.{suffix}", name.to_string_lossy()));
+        let mode = old_mode.unwrap_or(Mode::from_raw_mode(0o644));
+        let made = openat2(&directory, &temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC, mode, RESOLVE)?;
+        let mut file = File::from(made);
+        // The umask trims the mode of what is made; what was there keeps its own, and what is new gets what the umask leaves.
+        let written = old_mode
+            .map_or(Ok(()), |mode| Ok(fchmod(&file, mode)?))
+            .and_then(|()| file.write_all(bytes))
+            .and_then(|()| Ok(fsync(&file)?))
+            .and_then(|()| Ok(renameat(&directory, &temporary, &directory, name)?));
+        if written.is_err() {
+            let _nothing_else_to_do = unlinkat(&directory, &temporary, AtFlags::empty());
+        }
+        written?;
+        Ok(fsync(&directory)?)
+    }
+
+    /// Removes a regular file and syncs its directory.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = split(path)?;
+        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        regular(&File::from(self.at(path, OFlags::RDONLY | OFlags::NONBLOCK)?))?;
+        unlinkat(&directory, name, AtFlags::empty())?;
+        Ok(fsync(&directory)?)
+    }
+
+    /// Makes a directory; one that is there already is fine.
+    pub fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let (parent, name) = split(path)?;
+        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(fsync(&directory)?),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Holds an exclusive lock on this directory until the guard is dropped; waits for others.
+    pub fn lock(&self) -> io::Result<Lock> {
+        let descriptor = self.at(Path::new("."), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        flock(&descriptor, FlockOperation::LockExclusive)?;
+        Ok(Lock { _descriptor: descriptor })
+    }
+
+    fn at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` leaves its root", path.display())));
+        }
+        Ok(openat2(self.directory.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), RESOLVE)?)
+    }
+}
+
+/// An exclusive lock, released when dropped or when its process dies.
+#[derive(Debug)]
+pub struct Lock {
+    _descriptor: OwnedFd,
+}
+
+fn here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+fn split(path: &Path) -> io::Result<(&Path, &std::ffi::OsStr)> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent, name)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` names no file", path.display()))),
+    }
+}
+
+fn regular(file: &File) -> io::Result<u64> {
+    let facts = file.metadata()?;
+    if facts.is_file() { Ok(facts.len()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+}
+
+/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown of what runs, which a larger disk does not make
+/// larger.
+const LARGE_DISK: u64 = 20 << 30;
+
+/// Share of a file system that is free to this process, in percent, rounded down; of a large disk, of its first 20 GiB.
+pub fn free_percent(path: &Path) -> io::Result<u8> {
+    let facts = rustix::fs::statvfs(path)?;
+    let most = LARGE_DISK.checked_div(facts.f_frsize).unwrap_or(u64::MAX);
+    let share = facts.f_bavail.saturating_mul(100).checked_div(facts.f_blocks.min(most)).unwrap_or(0);
+    Ok(u8::try_from(share.min(100)).unwrap_or(100))
+}
+
+/// A path made absolute through every link, for comparing places before anything starts.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_outside_and_nothing_through_a_link() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("tree")).unwrap();
+        std::fs::write(place.path().join("secret"), "x").unwrap();
+        std::fs::write(place.path().join("tree/a.yaml"), "a: 1\n").unwrap();
+        std::os::unix::fs::symlink("../secret", place.path().join("tree/link")).unwrap();
+        let root = Root::open(&place.path().join("tree")).unwrap();
+        assert_eq!(root.read(Path::new("a.yaml"), 100).unwrap(), b"a: 1\n");
+        assert_eq!(root.read(Path::new("a.yaml"), 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        for bad in ["link", "../secret", "/etc/passwd", "."] {
+            assert!(root.read(Path::new(bad), 100).is_err(), "{bad}");
+        }
+        assert!(root.replace(Path::new("link"), b"y", "t").is_err());
+        root.replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();
+        assert_eq!(root.read(Path::new("a.yaml"), 100).unwrap(), b"a: 2\n");
+        let names: Vec<_> = root.entries(Path::new("")).unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
+        assert_eq!(names, [("a.yaml".into(), Kind::File), ("link".into(), Kind::Other)]);
+        root.remove(Path::new("a.yaml")).unwrap();
+        assert!(root.read(Path::new("a.yaml"), 100).is_err());
+    }
+
+    #[test]
+    fn a_replaced_file_keeps_its_mode_whatever_the_umask() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.yaml");
+        std::fs::write(&file, "a: 1\n").unwrap();
+        // The first two are what every usual umask (022, 027, 077) takes something from.
+        for mode in [0o666, 0o777, 0o640, 0o600] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            Root::open(place.path()).unwrap().replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode, "{mode:o}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How a message lies on a socket: two big-endian 32-bit lengths, then a JSON header, then raw bytes. Never reads more than its limits.
+
+use std::io::{self, Read, Write};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Bytes of a header: a stored job with plan, preview and arguments is the largest.
+pub const HEADER: usize = 8 * 1024 * 1024;
+
+/// Bytes of a body: a compiled artefact is the largest.
+pub const BODY: usize = 64 * 1024 * 1024;
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// JSON.
+    pub header: Vec<u8>,
+    /// Raw bytes, usually none.
+    pub body: Vec<u8>,
+}
+
+impl Frame {
+    /// A message without raw bytes.
+    pub fn of(header: Vec<u8>) -> Self {
+        Self { header, body: Vec::new() }
+    }
+
+    fn prefix(&self) -> io::Result<[u8; 8]> {
+        let header = length(self.header.len(), HEADER)?.to_be_bytes();
+        let body = length(self.body.len(), BODY)?.to_be_bytes();
+        let mut prefix = [0; 8];
+        for (slot, byte) in prefix.iter_mut().zip(header.into_iter().chain(body)) {
+            *slot = byte;
+        }
+        Ok(prefix)
+    }
+}
+
+fn length(length: usize, limit: usize) -> io::Result<u32> {
+    let checked = if length <= limit { u32::try_from(length).ok() } else { None };
+    checked
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("a frame part of {length} bytes exceeds its limit of {limit}")))
+}
+
+fn lengths(prefix: [u8; 8]) -> io::Result<(usize, usize)> {
+    let [a, b, c, d, e, f, g, h] = prefix;
+    let header = u32::from_be_bytes([a, b, c, d]) as usize;
+    let body = u32::from_be_bytes([e, f, g, h]) as usize;
+    length(header, HEADER)?;
+    length(body, BODY)?;
+    Ok((header, body))
+}
+
+/// Reads one frame; none when the other side closed between two frames.
+pub fn read(source: &mut impl Read) -> io::Result<Option<Frame>> {
+    let mut prefix = [0; 8];
+    let mut filled = 0;
+    while let Some(rest) = prefix.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) if filled == 0 => return Ok(None),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let (header, body) = lengths(prefix)?;
+    let mut frame = Frame { header: vec![0; header], body: vec![0; body] };
+    source.read_exact(&mut frame.header)?;
+    source.read_exact(&mut frame.body)?;
+    Ok(Some(frame))
+}
+
+/// Writes one frame.
+pub fn write(sink: &mut impl Write, frame: &Frame) -> io::Result<()> {
+    sink.write_all(&frame.prefix()?)?;
+    sink.write_all(&frame.header)?;
+    sink.write_all(&frame.body)?;
+    sink.flush()
+}
+
+/// Reads one frame; none when the other side closed between two frames. Not safe to cancel half-way: give it a task of its own.
+pub async fn read_async(source: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+    let mut prefix = [0; 8];
+    let mut filled = 0;
+    while let Some(rest) = prefix.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest).await? {
+            0 if filled == 0 => return Ok(None),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    let (header, body) = lengths(prefix)?;
+    let mut frame = Frame { header: vec![0; header], body: vec![0; body] };
+    source.read_exact(&mut frame.header).await?;
+    source.read_exact(&mut frame.body).await?;
+    Ok(Some(frame))
+}
+
+/// Writes one frame.
+pub async fn write_async(sink: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(8 + frame.header.len() + frame.body.len());
+    bytes.extend_from_slice(&frame.prefix()?);
+    bytes.extend_from_slice(&frame.header);
+    bytes.extend_from_slice(&frame.body);
+    sink.write_all(&bytes).await?;
+    sink.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back_and_a_large_or_broken_one_is_refused() {
+        let frame = Frame { header: b"{}".to_vec(), body: vec![1, 2, 3] };
+        let mut bytes = Vec::new();
+        write(&mut bytes, &frame).unwrap();
+        assert_eq!(read(&mut bytes.as_slice()).unwrap(), Some(frame));
+        assert_eq!(read(&mut [].as_slice()).unwrap(), None);
+        assert!(read(&mut &bytes[..bytes.len() - 1]).is_err());
+        assert!(read(&mut [0xff; 8].as_slice()).is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The only crate that names rustix, landlock and
+//! seccomp. Knows no stage of the journey and decides nothing.
+//!
+//! | file | what |
+//! |---|---|
+//! | `frame.rs` | how a message lies on a socket |
+//! | `peer.rs` | requests and answers over frames |
+//! | `control.rs` | settings and sockets, handed to a role by its supervisor |
+//! | `spawn.rs` | starting a role with one socket and nothing else |
+//! | `confine.rs` | Landlock, seccomp and resource limits |
+//! | `syscall.rs` | numbers of the system calls the filters name |
+//! | `beneath.rs` | files beneath one root, never through a link |
+
+pub mod beneath;
+pub mod confine;
+pub mod control;
+pub mod frame;
+pub mod peer;
+pub mod spawn;
+mod syscall;
