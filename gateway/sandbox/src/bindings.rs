@@ -1,0 +1,16 @@
+//! The generated types of both worlds. Private: everything that leaves this crate is the core's own type (`convert/`).
+
+pub(crate) mod tool {
+    wasmtime::component::bindgen!({ path: "../../wit/tool.wit", world: "tool-world" });
+    pub(crate) use exports::cofferdam::tool::tool as types;
+}
+
+pub(crate) mod executor {
+    wasmtime::component::bindgen!({
+        path: "../../wit/executor.wit",
+        world: "executor-world",
+        imports: { default: trappable },
+        with: { "cofferdam:executor/operations.operation": crate::execute::Ticket },
+    });
+    pub(crate) use cofferdam::executor::{operations, progress};
+}

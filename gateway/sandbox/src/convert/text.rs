@@ -1,0 +1,73 @@
+//! Texts and names from guests: sizes, forms, and characters that a reader would not see. Never changes a text.
+
+use super::{bad, over};
+use crate::fault::Fault;
+use crate::limit;
+use cofferdam_core::json::strict;
+use serde_json::Value;
+
+/// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this long.
+const NAME: usize = 253;
+
+/// Characters of a field path: deeper ones are no field of a manifest.
+const PATH: usize = 512;
+
+/// A text for people: at least one, at most `most` characters, and none that a reader could not see.
+pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, Fault> {
+    if text.trim().is_empty() {
+        return Err(bad(place, "it is empty"));
+    }
+    let count = text.chars().count();
+    if count > most {
+        return Err(over(place, format_args!("it has {count} characters, at most {most} are taken")));
+    }
+    match text.chars().find(|character| unseen(*character)) {
+        Some(character) => Err(bad(place, format_args!("the character U+{:04X} cannot be seen; remove it", u32::from(character)))),
+        None => Ok(text),
+    }
+}
+
+/// A name or a part of one: printable and short. What it means is judged later.
+pub(super) fn name(place: &str, text: String) -> Result<String, Fault> {
+    shown(place, text, NAME)
+}
+
+/// A name that may be empty: the core API group.
+pub(super) fn group(place: &str, text: String) -> Result<String, Fault> {
+    if text.is_empty() { Ok(text) } else { name(place, text) }
+}
+
+/// Field paths.
+pub(super) fn paths(place: &str, list: Vec<String>) -> Result<Vec<String>, Fault> {
+    list.into_iter().map(|text| path(place, text)).collect()
+}
+
+/// One field path.
+pub(super) fn path(place: &str, text: String) -> Result<String, Fault> {
+    shown(place, text, PATH)
+}
+
+/// JSON text, read strictly.
+pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, Fault> {
+    if text.len() > most {
+        return Err(over(place, format_args!("it has {} bytes, at most {most} are taken", text.len())));
+    }
+    strict(text.as_bytes()).map_err(|fault| bad(place, format_args!("it is not strict JSON: {fault}")))
+}
+
+/// An executor's words: bounded, and shown quoted.
+pub(crate) fn note(place: &str, text: String) -> Result<String, Fault> {
+    if text.is_empty() { Ok(text) } else { shown(place, text, limit::NOTE) }
+}
+
+/// Control, bidirectional and invisible characters: a person and a model would not read the same text. Unicode 16: general categories Cc and
+/// Cf, line and paragraph separators, variation selectors, fillers, and private use.
+fn unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
+}

@@ -1,0 +1,159 @@
+//! How guests are compiled and run: one configuration per kind of guest, and the thread that counts their time. Never runs anything itself.
+//!
+//! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and threads share no reference count. Executors and
+//! policies get engines that allocate on demand: they run rarely, or bring a memory that a pool cannot hold.
+
+use crate::fault::{Code, Fault};
+use crate::limit;
+use cofferdam_core::exchange::compute::GuestKind;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+
+/// Wasmtime's version, as pinned in the workspace. Held against the lock file by a test.
+pub const WASMTIME: &str = "48.0.8";
+
+/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops it before the next.
+const SLOTS: u32 = 1;
+
+/// An engine for one kind of guest.
+pub fn engine(kind: GuestKind) -> Result<Engine, Fault> {
+    shared(kind, SLOTS)
+}
+
+/// An engine in which `threads` guests may be alive at one time. The gateway uses one engine per thread instead, which the benchmark beside this
+/// crate justifies.
+pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, Fault> {
+    Engine::new(&config(kind, threads)).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+}
+
+/// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine code is the same, a test holds it so.
+pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, Fault> {
+    let mut config = config(kind, SLOTS);
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&config).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+}
+
+/// What artefacts are good for: version, kind, and a hash over everything that shapes machine code (settings, features, this processor).
+/// Part of an artefact's MAC.
+pub fn description(engine: &Engine, kind: GuestKind) -> String {
+    // Keyed with zeros, so the same everywhere; it only has to differ when the engine would, the MAC around it is what cannot be forged.
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let kind = match kind {
+        GuestKind::Tool => "tool",
+        GuestKind::Executor => "executor",
+        GuestKind::Policy => "policy",
+    };
+    format!("wasmtime {WASMTIME} {kind} {:016x}", hasher.finish())
+}
+
+fn config(kind: GuestKind, threads: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        // Time is bounded by epochs alone: fuel is compiled into every loop, and costs policies 18 %.
+        .epoch_interruption(true)
+        .consume_fuel(false)
+        .max_wasm_stack(limit::STACK)
+        // The same bits on every machine: a plan must come out the same anywhere.
+        .cranelift_nan_canonicalization(true)
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(8))
+        // Compilation runs in a confined process with few threads, or in tests.
+        .compiler_inlining(Inlining::No);
+    if kind == GuestKind::Tool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(threads)));
+    }
+    config
+}
+
+fn pool(slots: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    let core = u32::try_from(limit::INSTANCES).unwrap_or(u32::MAX);
+    let memories = u32::try_from(limit::MEMORIES).unwrap_or(u32::MAX);
+    let tables = u32::try_from(limit::TABLES).unwrap_or(u32::MAX);
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(core))
+        .total_memories(slots.saturating_mul(memories))
+        .total_tables(slots.saturating_mul(tables))
+        .total_stacks(slots)
+        .max_core_instances_per_component(core)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
+        .max_memory_size(limit::TOOL_MEMORY)
+        .table_elements(limit::TABLE_ELEMENTS)
+        .linear_memory_keep_resident(limit::KEEP_MEMORY)
+        .table_keep_resident(limit::KEEP_TABLE)
+        .max_component_instance_size(1 << 20);
+    // The pagemap scan stays off: it saves nothing for memories kept resident whole, and without care it misses pages that were swapped out.
+    pool
+}
+
+/// Counts guest time: one thread that wakes every [`limit::TICK`] and raises the epoch of every engine it was given.
+pub struct Ticker {
+    engines: Arc<Mutex<Vec<Engine>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    /// Starts the thread and waits until it runs.
+    pub fn start() -> Result<Self, Fault> {
+        let engines: Arc<Mutex<Vec<Engine>>> = Arc::default();
+        let over = Arc::new(AtomicBool::new(false));
+        let (theirs, stop) = (Arc::clone(&engines), Arc::clone(&over));
+        let (runs, running) = std::sync::mpsc::sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("ticker".into())
+            .spawn(move || {
+                let _starter = runs.send(());
+                // A late wake-up raises the epoch once, not once per missed tick: a busy machine must not kill innocent calls.
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(limit::TICK);
+                    for engine in theirs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                        engine.increment_epoch();
+                    }
+                }
+            })
+            .map_err(|fault| Fault::new(Code::Engine, format!("no thread for guest time: {fault}")))?;
+        // A thread that is only starting still needs system calls that a guest process is about to give up.
+        running.recv().map_err(|_| Fault::new(Code::Engine, "the thread for guest time ended at once"))?;
+        Ok(Self { engines, over, thread: Some(thread) })
+    }
+
+    /// Counts for this engine too. An engine that is not counted for would run a loop forever: nobody makes one without adding it.
+    pub fn add(&self, engine: &Engine) {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _panicked = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_names_its_version_and_everything_that_shapes_its_code() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")), "change the constant with the lock file");
+        let (one, two) = (engine(GuestKind::Tool).unwrap(), engine(GuestKind::Tool).unwrap());
+        assert_eq!(description(&one, GuestKind::Tool), description(&two, GuestKind::Tool));
+        assert_eq!(description(&one, GuestKind::Tool), description(&compiler(GuestKind::Tool).unwrap(), GuestKind::Tool));
+        assert_ne!(description(&one, GuestKind::Tool), description(&one, GuestKind::Policy));
+    }
+}

@@ -1,0 +1,171 @@
+//! One executor, one job: it drives handles that the host made, in a sandbox that knows nothing else. Never knows what an operation is: an
+//! effect is an index, sent to whoever holds the right to do it.
+//!
+//! The guest's thread waits inside the host while an effect is on its way. So nothing here can abort one: when the guest's time is over or it
+//! traps, it does so between two effects, and the role that carries them out has every answer it was given.
+
+use crate::bindings::executor::operations::{self, Failure, Outcome};
+use crate::bindings::executor::{ExecutorWorld, ExecutorWorldPre, progress};
+use crate::convert;
+use crate::fault::{Code, Fault};
+use crate::limit;
+use crate::load::{self, Artefact};
+use crate::store::{Account, Accounted, store};
+use cofferdam_core::exchange::compute::{GuestKind, Handle, Performed, Stop};
+use std::collections::BTreeSet;
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
+use wasmtime::{Engine, Result};
+
+/// Carries out what an executor performs: in the guest process, its socket.
+pub trait Effects: Send {
+    /// One effect, from its beginning until it was observed. A fault ends the executor: the asking role is gone.
+    fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, Fault>;
+    /// The executor's words.
+    fn progress(&mut self, note: String) -> std::result::Result<(), Fault>;
+}
+
+/// What stands behind one handle.
+pub struct Ticket {
+    index: u32,
+    after: Vec<u32>,
+    undo: bool,
+}
+
+/// A loaded executor: its imports are exactly the world's.
+pub struct Executor {
+    engine: Engine,
+    world: ExecutorWorldPre<Desk>,
+}
+
+impl Executor {
+    /// Loads an executor from its artefact. The engine must be one of a [`crate::engine::Ticker`].
+    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, Fault> {
+        let component = load::component(GuestKind::Executor, engine, artefact)?;
+        let beyond = |fault: wasmtime::Error| Fault::new(Code::Import, format!("it is not built for `wit/executor.wit`: {fault:#}"));
+        let mut linker = Linker::new(engine);
+        operations::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
+        progress::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
+        let linked = linker.instantiate_pre(&component).map_err(beyond)?;
+        let world = ExecutorWorldPre::new(linked)
+            .map_err(|fault| Fault::new(Code::Malformed, format!("it does not export what `wit/executor.wit` says: {fault:#}")))?;
+        Ok(Self { engine: engine.clone(), world })
+    }
+
+    /// Drives these handles, given in plan order, with at most `guest_ms` milliseconds of the guest's own time. Gives where it stopped; none
+    /// when it did everything it meant to. What was done stands in the effects, whatever this returns.
+    pub fn run(&self, handles: &[Handle], guest_ms: u64, effects: Box<dyn Effects>) -> std::result::Result<Option<Stop>, Fault> {
+        let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
+        let account = Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
+        // Each operation has its handle and, once done, perhaps the one that undoes it.
+        let granted = handles.len().saturating_mul(2);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(granted.max(1));
+        let desk = Desk { account, table, effects, done: BTreeSet::new(), calls: 0, reports: 0 };
+        let mut store = store(&self.engine, desk, granted.saturating_add(limit::HANDLES));
+        let run = |store: &mut wasmtime::Store<Desk>| -> Result<_> {
+            let mut given = Vec::with_capacity(handles.len());
+            for Handle { index, after } in handles {
+                given.push(store.data_mut().table.push(Ticket { index: *index, after: after.clone(), undo: false })?);
+            }
+            let world: ExecutorWorld = self.world.instantiate(&mut *store)?;
+            world.cofferdam_executor_executor().call_run(store, &given)
+        };
+        match run(&mut store).map_err(|error| Fault::of(&error, &store.data().account))? {
+            Ok(()) => Ok(None),
+            Err(stop) if handles.iter().any(|handle| handle.index == stop.index) => {
+                Ok(Some(Stop { index: stop.index, note: convert::note("stop: note", stop.note)? }))
+            }
+            Err(stop) => Err(Fault::new(Code::Malformed, format!("it stopped at operation {}, which it was not given", stop.index))),
+        }
+    }
+}
+
+/// The host's side of one job.
+struct Desk {
+    account: Account,
+    table: ResourceTable,
+    effects: Box<dyn Effects>,
+    /// Operations that are done and not undone.
+    done: BTreeSet<u32>,
+    calls: u32,
+    reports: u32,
+}
+
+impl Accounted for Desk {
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl Desk {
+    /// Counts a call into the host: a flood of cheap ones would cost the host more than the guest.
+    fn count(&mut self) -> Result<()> {
+        self.calls = self.calls.saturating_add(1);
+        if self.calls > limit::HOST_CALLS {
+            return Err(Fault::new(Code::HostCalls, format!("it called the host more than {} times", limit::HOST_CALLS)).into());
+        }
+        Ok(())
+    }
+}
+
+impl operations::Host for Desk {}
+
+impl operations::HostOperation for Desk {
+    fn index(&mut self, operation: Resource<Ticket>) -> Result<u32> {
+        self.count()?;
+        Ok(self.table.get(&operation)?.index)
+    }
+
+    fn after(&mut self, operation: Resource<Ticket>) -> Result<Vec<u32>> {
+        self.count()?;
+        Ok(self.table.get(&operation)?.after.clone())
+    }
+
+    fn perform(&mut self, operation: Resource<Ticket>) -> Result<Outcome> {
+        self.count()?;
+        let ticket = self.table.delete(operation)?;
+        if !ticket.after.iter().all(|index| self.done.contains(index)) {
+            return Ok(Outcome::Failed(Failure::OutOfOrder));
+        }
+        match self.effects.perform(ticket.index, ticket.undo)? {
+            Performed::Failed { failure } => Ok(Outcome::Failed(word(&failure)?)),
+            Performed::Done { .. } if ticket.undo => {
+                self.done.remove(&ticket.index);
+                Ok(Outcome::Done(None))
+            }
+            Performed::Done { undo } => {
+                self.done.insert(ticket.index);
+                let undo = if undo { Some(self.table.push(Ticket { index: ticket.index, after: Vec::new(), undo: true })?) } else { None };
+                Ok(Outcome::Done(undo))
+            }
+        }
+    }
+
+    fn drop(&mut self, operation: Resource<Ticket>) -> Result<()> {
+        self.count()?;
+        self.table.delete(operation)?;
+        Ok(())
+    }
+}
+
+impl progress::Host for Desk {
+    fn report(&mut self, note: String) -> Result<()> {
+        self.count()?;
+        self.reports = self.reports.saturating_add(1);
+        if self.reports > limit::REPORTS {
+            return Err(Fault::new(Code::HostCalls, format!("it reported more than {} times", limit::REPORTS)).into());
+        }
+        let note = convert::note("report", note)?;
+        Ok(self.effects.progress(note)?)
+    }
+}
+
+fn word(failure: &str) -> std::result::Result<Failure, Fault> {
+    match failure {
+        "out-of-order" => Ok(Failure::OutOfOrder),
+        "conflict" => Ok(Failure::Conflict),
+        "refused" => Ok(Failure::Refused),
+        "stopped" => Ok(Failure::Stopped),
+        other => Err(Fault::new(Code::Engine, format!("the asking role answered {other:?}, which is no failure of the contract"))),
+    }
+}

@@ -1,0 +1,128 @@
+//! The one request of a `cofferdam-guest` process: read, load, confine, run, answer. Before the guest's first instruction the process has given
+//! up files, network and every system call that a computation does not need.
+
+use crate::engine::{self, Ticker};
+use crate::execute::{Effects, Executor};
+use crate::fault::{Code, Fault};
+use crate::load::{self, Artefact};
+use crate::plan::Tool;
+use crate::policy::Policy;
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Performed};
+use cofferdam_core::json::strict_into;
+use cofferdam_process::confine;
+use cofferdam_process::frame::{self, Frame};
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use wasmtime::Engine;
+
+/// Bytes of address space while compiling: Cranelift needs some hundred MiB for the largest Wasm that the size gate lets through; a policy is
+/// tried once, with four GiB reserved for its memory.
+const COMPILE_SPACE: u64 = 8 << 30;
+/// Seconds of processor time for compiling, on all threads together.
+const COMPILE_SECONDS: u64 = 120;
+/// Bytes of address space while running: memories reserve four GiB each to save bounds checks; only what the account grants is ever used.
+const RUN_SPACE: u64 = 32 << 30;
+/// Seconds of processor time for loading and answering, over the guest's own time.
+const RUN_SECONDS: u64 = 10;
+
+/// Serves one request and returns. An error means that the asking role went away or does not speak the protocol; a guest's fault is an answer.
+///
+/// Nothing is torn down: the caller exits at once, because a confined process may not even look at the descriptors it would close.
+pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
+    let Some(request) = frame::read(&mut &**socket)? else {
+        return Ok(());
+    };
+    let compute = strict_into::<Compute>(&request.header).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
+    let (computed, body) = answer(socket, compute, request.body).unwrap_or_else(|fault| (fault.into(), Vec::new()));
+    send(socket, &computed, body)
+}
+
+fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(Computed, Vec<u8>), Fault> {
+    let computed = match compute {
+        Compute::Compile { kind } => {
+            limits(COMPILE_SPACE, COMPILE_SECONDS)?;
+            files()?;
+            let (artefact, engine) = load::compile_confined(kind, &body, calls)?;
+            return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
+        }
+        Compute::Define => {
+            let tool = confined(GuestKind::Tool, 0, |engine| Tool::load(engine, &Artefact::vouched(body)))?;
+            Computed::Defined { definition: Box::new(tool.define()?) }
+        }
+        Compute::Plan { arguments } => {
+            let tool = confined(GuestKind::Tool, 0, |engine| Tool::load(engine, &Artefact::vouched(body)))?;
+            match tool.plan(&arguments)? {
+                Ok(draft) => Computed::Planned { draft },
+                Err(refusal) => Computed::Declined { refusal },
+            }
+        }
+        Compute::Decide { entrypoint, data, input } => {
+            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let guest = confined(GuestKind::Policy, 0, load)?;
+            let (engine, module) = &*guest;
+            // Loading a policy runs it, so it comes behind the confinement.
+            let policy = Policy::of(engine, module.clone(), &data)?;
+            Computed::Decided { output: policy.evaluate(&entrypoint, &input)? }
+        }
+        Compute::Execute { handles, guest_ms } => {
+            let load = |engine: &Engine| Executor::load(engine, &Artefact::vouched(body));
+            let executor = confined(GuestKind::Executor, guest_ms.div_ceil(1_000), load)?;
+            Computed::Finished { stop: executor.run(&handles, guest_ms, Box::new(Wire(Arc::clone(socket))))? }
+        }
+    };
+    Ok((computed, Vec::new()))
+}
+
+/// Loads with all rights, then gives them up. The order is the kernel's: Landlock while there is one thread; then the thread that counts time;
+/// then the system calls, for both. The guest and the ticker live until the process ends.
+fn confined<G>(kind: GuestKind, seconds: u64, load: impl FnOnce(&Engine) -> Result<G, Fault>) -> Result<ManuallyDrop<G>, Fault> {
+    limits(RUN_SPACE, RUN_SECONDS.saturating_add(seconds))?;
+    let engine = engine::engine(kind)?;
+    let guest = ManuallyDrop::new(load(&engine)?);
+    files()?;
+    let ticker = ManuallyDrop::new(Ticker::start()?);
+    ticker.add(&engine);
+    calls()?;
+    Ok(guest)
+}
+
+fn calls() -> Result<(), Fault> {
+    confine::guest_calls().map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+}
+
+fn limits(space: u64, seconds: u64) -> Result<(), Fault> {
+    confine::guest_limits(space, seconds).map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+}
+
+fn files() -> Result<(), Fault> {
+    // What the kernel cannot do is told by `doctor`, not by every guest.
+    confine::files(confine::Files::default()).map(drop).map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+}
+
+/// Effects over the socket: strictly one question, one answer.
+struct Wire(Arc<UnixStream>);
+
+impl Effects for Wire {
+    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, Fault> {
+        send(&self.0, &Computed::Perform { index, undo }, Vec::new()).map_err(|fault| lost(&fault))?;
+        match frame::read(&mut &*self.0).map_err(|fault| lost(&fault))? {
+            Some(answer) => strict_into(&answer.header).map_err(|fault| Fault::new(Code::Engine, format!("the asking role: {fault}"))),
+            None => Err(lost(&io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    fn progress(&mut self, note: String) -> Result<(), Fault> {
+        send(&self.0, &Computed::Progress { note }, Vec::new()).map_err(|fault| lost(&fault))
+    }
+}
+
+fn send(socket: &UnixStream, computed: &Computed, body: Vec<u8>) -> io::Result<()> {
+    let header = serde_json::to_vec(computed)?;
+    frame::write(&mut &*socket, &Frame { header, body })
+}
+
+fn lost(fault: &io::Error) -> Fault {
+    Fault::new(Code::Engine, format!("the asking role is gone: {fault}"))
+}

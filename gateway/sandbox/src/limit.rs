@@ -1,0 +1,75 @@
+//! How much of everything a guest may use, each with its reason. Never a default that means "unlimited".
+
+use std::time::Duration;
+
+/// One tick of guest time. The ticker wakes this often; shorter costs wake-ups, longer makes limits coarse.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// Ticks of one tool call, instantiation included: 100 ms. A call takes some microseconds; a tool that computes longer is not planning.
+pub const TOOL_TICKS: u32 = 20;
+
+/// Ticks of reading a definition: it runs once per load and may build large schemas.
+pub const DEFINE_TICKS: u32 = 40;
+
+/// Ticks of one decision, instantiation included: 50 ms, a thousand times what the shipped policy needs.
+pub const POLICY_TICKS: u32 = 10;
+
+/// How long a caller waits for a worker thread's answer: guest time, queueing and a loaded machine. Beyond it the call is refused.
+pub const WALL: Duration = Duration::from_secs(5);
+
+/// Calls that wait for a worker thread. A full queue answers "busy" at once, so that a flood is refused early instead of late.
+pub const QUEUE: usize = 256;
+
+/// Bytes of a component or a policy module. A tool in Rust has 50 KB, a policy 400 KB; interpreters shipped as a tool have a few MB.
+pub const WASM: usize = 8 << 20;
+
+/// Bytes of a compiled artefact: machine code is at most some ten times its Wasm.
+pub const ARTEFACT: usize = 64 << 20;
+
+/// Bytes of all memories of one tool together: the SDK's are 256 KiB; one that carries an interpreter fits.
+pub const TOOL_MEMORY: usize = 16 << 20;
+
+/// Bytes of all memories of one executor together.
+pub const EXECUTOR_MEMORY: usize = 16 << 20;
+
+/// Bytes of a policy's memory: input and output limits with their parsed forms fit several times.
+pub const POLICY_MEMORY: usize = 16 << 20;
+
+/// Elements of all tables of one guest together: function pointers. Each is eight bytes of the host's memory.
+pub const TABLE_ELEMENTS: usize = 20_000;
+
+/// Core instances, memories and tables of one component: the encoder makes three instances, adapters some more.
+pub const INSTANCES: usize = 16;
+/// Memories of one component.
+pub const MEMORIES: usize = 2;
+/// Tables of one component.
+pub const TABLES: usize = 16;
+
+/// Bytes of a guest's stack of calls. Rust guests keep their data elsewhere; this bounds recursion alone, well inside a thread's 2 MiB.
+pub const STACK: usize = 256 << 10;
+
+/// Bytes that one call may move from guest to host, counted by their size in the host. A draft of [`cofferdam_core::limit::DRAFT`] as many small
+/// strings fits; the engine's own default is a hundred times more.
+pub const HOSTCALL: usize = 2 << 20;
+
+/// Handles a guest may have besides those it was given: its own resources.
+pub const HANDLES: usize = 64;
+
+/// Calls of one executor into the host: 64 operations take five each, reports 100; the rest is for what it wants to know again.
+pub const HOST_CALLS: u32 = 1_000;
+
+/// Reports of one executor.
+pub const REPORTS: u32 = 100;
+
+/// Characters of a report and of an executor's note.
+pub const NOTE: usize = 200;
+
+/// Characters of a policy's own error text that are kept.
+pub const ABORT: usize = 400;
+
+/// Memory kept resident in a pool's slot: covers the SDK's fixed memory four times over. What lies beyond is given back to the kernel after each
+/// call, which costs page faults and, with several threads, interrupts to all of them.
+pub const KEEP_MEMORY: usize = 1 << 20;
+
+/// Bytes of a table kept resident, for the same reason.
+pub const KEEP_TABLE: usize = 64 << 10;

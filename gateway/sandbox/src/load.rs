@@ -1,0 +1,193 @@
+//! Whether a component is of its world and asks for nothing else, and the machine code made of it. Linking is not the check: an import that
+//! holds only types links against nothing, so the imports themselves are compared with the world's exact list.
+
+use crate::engine::description;
+use crate::fault::{Code, Fault};
+use crate::limit;
+use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::exchange::compute::GuestKind;
+use std::fmt::Display;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+
+/// What a tool may import.
+pub const TOOL_IMPORTS: &[&str] = &[];
+
+/// What an executor may import, and must.
+pub const EXECUTOR_IMPORTS: &[&str] = &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
+
+/// Machine code that this role made itself, or that its asking role vouches for. The engine runs it as it is, so this is the one door to it:
+/// no `From`, no public constructor that takes bytes without a word of trust.
+pub struct Artefact(Vec<u8>);
+
+impl Artefact {
+    /// Opens a stored artefact whose MAC is this role's own, over the component's digest and this engine. Anything else is compiled again.
+    pub fn open(key: &ArtefactKey, digest: &dyn Display, engine: &str, sealed: &[u8]) -> Result<Self, Fault> {
+        let artefact = key.open(&about(digest, engine), sealed).map_err(|fault| Fault::new(Code::Artefact, fault.to_string()))?;
+        Ok(Self(artefact.to_vec()))
+    }
+
+    /// Takes the bytes that the asking role passes on to its guest process, after it checked the MAC. Only for `cofferdam-guest`, which holds
+    /// nothing that foreign machine code could reach.
+    pub fn vouched(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The machine code, for sealing.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// What the MAC of an artefact is about, besides its bytes: the component or policy as its author built it, and the engine.
+pub fn about(digest: &dyn Display, engine: &str) -> String {
+    format!("{digest} {engine}")
+}
+
+/// Checks Wasm and compiles it. Gives the artefact and the engine it is good for.
+///
+/// The time this takes is bounded by the size gate, and by the limits of the process it runs in: compiling is no part of a call.
+pub fn compile(kind: GuestKind, wasm: &[u8]) -> Result<(Artefact, String), Fault> {
+    compile_confined(kind, wasm, || Ok(()))
+}
+
+/// The same; `confine` is called when the last machine code is made and before the first instruction of it runs. Only policies run here: what
+/// they need from the host, they alone can say.
+pub(crate) fn compile_confined(
+    kind: GuestKind,
+    wasm: &[u8],
+    confine: impl FnOnce() -> Result<(), Fault>,
+) -> Result<(Artefact, String), Fault> {
+    gate(kind, wasm)?;
+    let engine = crate::engine::compiler(kind)?;
+    let bytes = match kind {
+        GuestKind::Tool | GuestKind::Executor => {
+            let component = Component::from_binary(&engine, wasm).map_err(|fault| unfit(&fault))?;
+            world(kind, &engine, &component)?;
+            sizes(kind, &component)?;
+            component.serialize()
+        }
+        GuestKind::Policy => {
+            let module = Module::from_binary(&engine, wasm).map_err(|fault| unfit(&fault))?;
+            crate::policy::accept(&engine, &module, confine)?;
+            module.serialize()
+        }
+    };
+    let bytes = bytes.map_err(|fault| Fault::new(Code::Engine, format!("the artefact cannot be written: {fault:#}")))?;
+    Ok((Artefact(bytes), description(&engine, kind)))
+}
+
+/// Refuses by size and by what stands in the first eight bytes, before anything else reads them.
+fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
+    if wasm.len() > limit::WASM {
+        return Err(Fault::new(Code::Malformed, format!("it has {} bytes; at most {} are loaded", wasm.len(), limit::WASM)));
+    }
+    let module = wasm.starts_with(b"\0asm\x01\0\0\0");
+    let component = wasm.starts_with(b"\0asm\x0d\0\x01\0");
+    let remedy = match (kind, component, module) {
+        (GuestKind::Tool | GuestKind::Executor, true, _) | (GuestKind::Policy, _, true) => return Ok(()),
+        (GuestKind::Policy, true, _) => "it is a component, not a policy; build policies with `opa build -t wasm`",
+        (_, _, true) => "it is a core module, not a component; encode it with `cofferdam build`",
+        (GuestKind::Policy, ..) => "it is not Wasm; build policies with `opa build -t wasm`",
+        _ => "it is not Wasm; build it with `cofferdam build`",
+    };
+    Err(Fault::new(Code::Malformed, remedy))
+}
+
+/// Compares the imports with the world's exact list.
+fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), Fault> {
+    let (allowed, word) = match kind {
+        GuestKind::Executor => (EXECUTOR_IMPORTS, "an executor"),
+        GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, "a tool"),
+    };
+    let own = component.component_type();
+    let imports: Vec<String> = own.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    if let Some(beyond) = imports.iter().find(|name| !allowed.contains(&name.as_str())) {
+        return Err(Fault::new(Code::Import, remedy(beyond, word, allowed)));
+    }
+    if let Some(missing) = allowed.iter().find(|name| !imports.iter().any(|import| import == *name)) {
+        return Err(Fault::new(
+            Code::Import,
+            format!("it does not import `{missing}`; {word} is built for the world in `wit/executor.wit`"),
+        ));
+    }
+    Ok(())
+}
+
+fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
+    let may = if allowed.is_empty() { "nothing at all".to_owned() } else { format!("only `{}`", allowed.join("` and `")) };
+    let how = if import.starts_with("wasi:") {
+        "build it for wasm32-unknown-unknown, or stub WASI away with `cofferdam build`; what it wants to reach belongs into a plan"
+    } else {
+        "remove the import; what it wants to reach belongs into a plan"
+    };
+    format!("it imports `{import}`, and {word} may import {may}; {how}")
+}
+
+/// Compares what it begins with to what a sandbox has: refused when it is accepted, not when it is first called.
+fn sizes(kind: GuestKind, component: &Component) -> Result<(), Fault> {
+    let most = if kind == GuestKind::Executor { limit::EXECUTOR_MEMORY } else { limit::TOOL_MEMORY } >> 10;
+    // None is a component that imports core modules, which no world of ours does.
+    let needs = component.resources_required().ok_or_else(|| Fault::new(Code::Import, "it imports core modules"))?;
+    let kib = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64);
+    let elements = needs.max_initial_table_size.unwrap_or(0);
+    let fits = |given: u64, most: usize| usize::try_from(given).is_ok_and(|given| given <= most);
+    let over = |text: String| Err(Fault::new(Code::Memory, text));
+    if !fits(kib, most) {
+        return over(format!(
+            "it begins with {kib} KiB of memory, at most {most} KiB are given; lower `--initial-memory` when it is linked"
+        ));
+    }
+    if !fits(elements, limit::TABLE_ELEMENTS) {
+        return over(format!("it begins with {elements} table elements, at most {} are given", limit::TABLE_ELEMENTS));
+    }
+    if !fits(needs.num_memories.into(), limit::MEMORIES) || !fits(needs.num_tables.into(), limit::TABLES) {
+        let (memories, tables) = (needs.num_memories, needs.num_tables);
+        return over(format!(
+            "it has {memories} memories, at most {} are given, and {tables} tables, at most {}",
+            limit::MEMORIES,
+            limit::TABLES
+        ));
+    }
+    Ok(())
+}
+
+/// Why Wasm was not compiled.
+fn unfit(error: &wasmtime::Error) -> Fault {
+    Fault::new(Code::Malformed, format!("{error:#}"))
+}
+
+/// A component from its artefact, held against its world once more.
+pub(crate) fn component(kind: GuestKind, engine: &Engine, artefact: &Artefact) -> Result<Component, Fault> {
+    #[expect(
+        unsafe_code,
+        reason = "the one door to machine code: its bytes are this role's own, checked by MAC or vouched for by the asking role"
+    )]
+    // SAFETY: an `Artefact` holds bytes that `Component::serialize` gave to this role, unchanged since (see `Artefact`).
+    let component = unsafe { Component::deserialize(engine, artefact.bytes()) }.map_err(|fault| stale(&fault))?;
+    world(kind, engine, &component)?;
+    // Now rather than at the first call: it asks the kernel for a file in memory, which a confined process may not.
+    component.initialize_copy_on_write_image().map_err(|fault| stale(&fault))?;
+    Ok(component)
+}
+
+/// A policy's module from its artefact.
+pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, Fault> {
+    #[expect(
+        unsafe_code,
+        reason = "the one door to machine code: its bytes are this role's own, checked by MAC or vouched for by the asking role"
+    )]
+    // SAFETY: an `Artefact` holds bytes that `Module::serialize` gave to this role, unchanged since (see `Artefact`).
+    let module = unsafe { Module::deserialize(engine, artefact.bytes()) }.map_err(|fault| stale(&fault))?;
+    module.initialize_copy_on_write_image().map_err(|fault| stale(&fault))?;
+    Ok(module)
+}
+
+fn stale(error: &wasmtime::Error) -> Fault {
+    let text = format!("{error:#}");
+    // The pool's own limits, such as how many core instances one component has.
+    if text.contains("exceeds the") {
+        return Fault::new(Code::Memory, format!("it needs more than a sandbox has: {text}"));
+    }
+    Fault::new(Code::Artefact, format!("the artefact is not of this engine; it is compiled again: {text}"))
+}

@@ -1,0 +1,37 @@
+//! The gateway's policy: loaded on worker threads of its own, so that tools and decisions cannot starve one another. Implements the core's
+//! `Judge`; a fault is a denial, which the core says.
+
+use crate::engine::{Ticker, engine};
+use crate::fault::Fault;
+use crate::load::Artefact;
+use crate::policy::Policy;
+use crate::workers::Workers;
+use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::ports::{GuestFault, Judge};
+
+/// One policy with its data document, ready on every worker thread. Another policy is another value of this: a broken one cannot replace a
+/// good one, because it never comes to be.
+pub struct Policies {
+    workers: Workers<Policy>,
+}
+
+impl Policies {
+    /// Loads the policy on `threads` threads.
+    pub fn start(threads: usize, artefact: Artefact, data: String) -> Result<Self, Fault> {
+        // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
+        let ticker = Ticker::start()?;
+        let workers = Workers::start("policy", threads, move || {
+            let engine = engine(GuestKind::Policy)?;
+            ticker.add(&engine);
+            Policy::load(&engine, &artefact, &data)
+        })?;
+        Ok(Self { workers })
+    }
+}
+
+impl Judge for Policies {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+        let (entrypoint, input) = (entrypoint.to_owned(), input.to_owned());
+        Ok(self.workers.run(move |policy| policy.evaluate(&entrypoint, &input)).await?)
+    }
+}

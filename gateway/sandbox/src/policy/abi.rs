@@ -1,0 +1,227 @@
+//! OPA's Wasm ABI, from the host's side: what a module may import, what it must export, and the few calls that an evaluation takes. Whatever a
+//! policy's memory says is foreign: every address is checked, every text is bounded.
+
+use crate::fault::{Code, Fault};
+use crate::limit;
+use crate::store::Account;
+use cofferdam_core::json::strict_into;
+use cofferdam_core::limit as core_limit;
+use std::collections::BTreeMap;
+use wasmtime::{
+    AsContext, Caller, Error, Extern, Func, Instance, Memory, MemoryType, Module, Result, Store, TypedFunc, WasmParams, WasmResults,
+};
+
+/// Bytes of a Wasm page.
+const PAGE: usize = 64 << 10;
+
+/// Bytes of the tables of builtins and entry points.
+const TABLE: usize = 64 << 10;
+
+/// What a module of the ABI may import, all from `env`.
+const IMPORTS: [&str; 8] =
+    ["memory", "opa_abort", "opa_println", "opa_builtin0", "opa_builtin1", "opa_builtin2", "opa_builtin3", "opa_builtin4"];
+
+/// What an evaluation uses.
+const EXPORTS: [&str; 9] = [
+    "memory",
+    "opa_malloc",
+    "opa_json_parse",
+    "opa_json_dump",
+    "opa_heap_ptr_get",
+    "opa_eval",
+    "builtins",
+    "entrypoints",
+    "opa_wasm_abi_version",
+];
+
+/// Whether a module has the shape of a policy.
+pub(super) struct Shape;
+
+impl Shape {
+    pub(super) fn check(module: &Module) -> std::result::Result<(), Fault> {
+        if let Some(beyond) = module.imports().find(|import| import.module() != "env" || !IMPORTS.contains(&import.name())) {
+            let detail = format!(
+                "it imports `{}.{}`, and a policy may import only OPA's own functions; build it with `opa build -t wasm`",
+                beyond.module(),
+                beyond.name()
+            );
+            return Err(Fault::new(Code::Import, detail));
+        }
+        match EXPORTS.iter().find(|name| module.get_export(name).is_none()) {
+            Some(missing) => Err(Fault::new(
+                Code::Malformed,
+                format!("it does not export `{missing}`, so it is no policy of OPA's ABI 1.2 or newer; build it with `opa build -t wasm`"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A policy's instance with its store: dropped whole.
+pub(super) struct Guest {
+    store: Store<Account>,
+    instance: Instance,
+    memory: Memory,
+}
+
+impl Guest {
+    /// Instantiates it: the memory it imports is made here, under the account's limit, and its start function runs under the deadline.
+    pub(super) fn start(mut store: Store<Account>, module: &Module) -> std::result::Result<Self, Fault> {
+        match Self::instantiate(&mut store, module) {
+            Ok((instance, memory)) => Ok(Self { store, instance, memory }),
+            Err(error) => Err(Fault::of(&error, store.data())),
+        }
+    }
+
+    fn instantiate(store: &mut Store<Account>, module: &Module) -> Result<(Instance, Memory)> {
+        Shape::check(module)?;
+        let mut imports = Vec::new();
+        for import in module.imports() {
+            imports.push(match import.name() {
+                "memory" => memory(store, import.ty().memory())?.into(),
+                "opa_abort" => Func::wrap(&mut *store, abort).into(),
+                "opa_println" => Func::wrap(&mut *store, |_: i32| {}).into(),
+                _ => refusal(store, &import.ty()),
+            });
+        }
+        let instance = Instance::new(&mut *store, module, &imports)?;
+        let memory = instance.get_memory(&mut *store, "memory").ok_or_else(|| malformed("its export `memory` is no memory"))?;
+        Ok((instance, memory))
+    }
+
+    /// What an error means, given what this guest used.
+    pub(super) fn fault(&self, error: &Error) -> Fault {
+        Fault::of(error, self.store.data())
+    }
+
+    /// Gives a guest that is asked again the time of one decision.
+    pub(super) fn renew(&mut self) {
+        self.store.data_mut().renew();
+        self.store.set_epoch_deadline(1);
+    }
+
+    /// Where its heap begins; what lies before it is kept by [`Guest::forget`].
+    pub(super) fn heap(&mut self) -> Result<i32> {
+        self.call("opa_heap_ptr_get", ())
+    }
+
+    /// Lets it forget everything behind this address.
+    pub(super) fn forget(&mut self, heap: i32) -> Result<()> {
+        self.call("opa_heap_ptr_set", heap)
+    }
+
+    /// ABI 1.2 or newer: `opa_eval` and an exported memory.
+    pub(super) fn version(&mut self) -> Result<()> {
+        let major = self.global("opa_wasm_abi_version");
+        let minor = self.global("opa_wasm_abi_minor_version");
+        match (major, minor) {
+            (Some(1), Some(2..)) => Ok(()),
+            _ => Err(malformed(format!("its ABI is {major:?}.{minor:?}; versions 1.2 and newer are supported"))),
+        }
+    }
+
+    fn global(&mut self, name: &str) -> Option<i32> {
+        let global = self.instance.get_global(&mut self.store, name)?;
+        global.get(&mut self.store).i32()
+    }
+
+    /// One of the two tables of names and numbers.
+    pub(super) fn table(&mut self, name: &str) -> Result<BTreeMap<String, i32>> {
+        let value = self.call::<(), i32>(name, ())?;
+        let address = self.call::<i32, i32>("opa_json_dump", value)?;
+        let text = self.text(address, TABLE)?;
+        strict_into(&text).map_err(|fault| malformed(format!("its table of {name}: {fault}")))
+    }
+
+    /// Puts JSON text into the policy's memory as one of its values.
+    pub(super) fn parse(&mut self, text: &str) -> Result<i32> {
+        let (address, length) = self.write(text)?;
+        match self.call::<(i32, i32), i32>("opa_json_parse", (address, length))? {
+            0 => Err(malformed("it cannot read its data document")),
+            value => Ok(value),
+        }
+    }
+
+    /// One evaluation: the JSON text of the result set.
+    pub(super) fn evaluate(&mut self, entry: i32, data: i32, input: &str) -> Result<Vec<u8>> {
+        // Asked of the module's own allocator, so that it knows of the growth; `opa_eval` then takes the heap from behind the input.
+        let (address, length) = self.write(input)?;
+        let heap = self.heap()?;
+        let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>("opa_eval", (0, entry, data, address, length, heap, 0))?;
+        self.text(result, core_limit::POLICY_OUTPUT)
+    }
+
+    fn write(&mut self, text: &str) -> Result<(i32, i32)> {
+        let length = i32::try_from(text.len()).map_err(|_| malformed("a text beyond 2 GiB"))?;
+        let address = self.call::<i32, i32>("opa_malloc", length)?;
+        let start = usize::try_from(address).map_err(|_| malformed("`opa_malloc` gave an address beyond 2 GiB"))?;
+        self.memory
+            .write(&mut self.store, start, text.as_bytes())
+            .map_err(|_| malformed("`opa_malloc` gave an address outside its memory"))?;
+        Ok((address, length))
+    }
+
+    fn text(&mut self, address: i32, most: usize) -> Result<Vec<u8>> {
+        terminated(self.memory.data(&self.store), address, most).map(<[u8]>::to_vec).map_err(Error::from)
+    }
+
+    fn call<P: WasmParams, R: WasmResults>(&mut self, name: &str, params: P) -> Result<R> {
+        let function: TypedFunc<P, R> = self
+            .instance
+            .get_typed_func(&mut self.store, name)
+            .map_err(|fault| malformed(format!("its export `{name}` is not OPA's: {fault:#}")))?;
+        function.call(&mut self.store, params)
+    }
+}
+
+/// The memory it imports, with a maximum of ours: `opa build` gives none.
+fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Memory> {
+    let most = limit::POLICY_MEMORY / PAGE;
+    let wanted = wanted.ok_or_else(|| malformed("its import `env.memory` is no memory"))?;
+    let fits = u32::try_from(wanted.minimum()).ok().filter(|pages| usize::try_from(*pages).is_ok_and(|pages| pages <= most));
+    let Some(minimum) = fits.filter(|_| !wanted.is_64() && !wanted.is_shared()) else {
+        return Err(store.data().memory().into());
+    };
+    let most = wanted.maximum().map_or(most, |maximum| usize::try_from(maximum).map_or(most, |maximum| maximum.min(most)));
+    Memory::new(store, MemoryType::new(minimum, u32::try_from(most).ok()))
+}
+
+/// `opa_abort`: the policy's own error, with file, row and column of the rule.
+fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
+    if caller.data().refused {
+        return Err(caller.data().memory().into());
+    }
+    let memory = caller.get_export("memory").and_then(Extern::into_memory);
+    let text = memory.and_then(|memory| terminated(memory.data(caller.as_context()), address, limit::ABORT).ok().map(<[u8]>::to_vec));
+    let text = text.map_or_else(|| "no text".into(), |text| String::from_utf8_lossy(&text).escape_debug().to_string());
+    Err(Fault::new(Code::Trap, format!("the policy gave up: {text}")).into())
+}
+
+/// Whatever the table of builtins said: a call of one is refused.
+fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern {
+    let Some(ty) = wanted.func().cloned() else {
+        // An import of another kind does not fit a function, so instantiating says it.
+        return Func::wrap(store, || {}).into();
+    };
+    Func::new(store, ty, |_, _, _| {
+        Err(Fault::new(Code::Builtin, "it called a builtin of the host, and the gateway gives none to policies").into())
+    })
+    .into()
+}
+
+/// A NUL-terminated text.
+fn terminated(memory: &[u8], address: i32, most: usize) -> std::result::Result<&[u8], Fault> {
+    let outside = || Fault::new(Code::Malformed, "it gave an address outside its memory");
+    let start = usize::try_from(address).map_err(|_| outside())?;
+    let rest = memory.get(start..).ok_or_else(outside)?;
+    let window = rest.get(..most.saturating_add(1).min(rest.len())).ok_or_else(outside)?;
+    match window.iter().position(|byte| *byte == 0) {
+        Some(end) => window.get(..end).ok_or_else(outside),
+        None if rest.len() > most => Err(Fault::new(Code::Output, format!("its answer has more than {most} bytes"))),
+        None => Err(outside()),
+    }
+}
+
+fn malformed(text: impl Into<String>) -> Error {
+    Fault::new(Code::Malformed, text).into()
+}

@@ -1,0 +1,68 @@
+//! Tests over real guests: hostile ones from `tests/guests`, each with what must become of it, and the limits around them.
+
+mod encode;
+mod hostile;
+mod journey;
+
+use crate::engine::{self, Ticker};
+use crate::execute::{Effects, Executor};
+use crate::fault::Fault;
+use crate::load::{Artefact, compile};
+use crate::plan::Tool;
+use crate::policy::Policy;
+use cofferdam_core::exchange::compute::{GuestKind, Handle, Performed, Stop};
+use cofferdam_core::operation::{Draft, ToolRefusal};
+use encode::{Built, built};
+use std::sync::{Arc, Mutex};
+
+/// A counted engine; the ticker must live as long as guests run.
+fn counted(kind: GuestKind) -> (wasmtime::Engine, Ticker) {
+    let (engine, ticker) = (engine::engine(kind).unwrap(), Ticker::start().unwrap());
+    ticker.add(&engine);
+    (engine, ticker)
+}
+
+fn artefact(built: Built) -> Result<Artefact, Fault> {
+    compile(built.kind, &built.wasm).map(|(artefact, _)| artefact)
+}
+
+fn plan(name: &str, arguments: &str) -> Result<Result<Draft, ToolRefusal>, Fault> {
+    let (engine, _ticker) = counted(GuestKind::Tool);
+    Tool::load(&engine, &artefact(built(name))?)?.plan(arguments)
+}
+
+fn decide(name: &str) -> Result<String, Fault> {
+    let (engine, _ticker) = counted(GuestKind::Policy);
+    Policy::load(&engine, &artefact(built(name))?, "{}")?.evaluate("cofferdam/call/decision", "{}")
+}
+
+/// What an executor did: effects and words, in order.
+#[derive(Clone, Default)]
+struct Seen {
+    did: Arc<Mutex<Vec<String>>>,
+    /// Whether the plan marks its operations reversible.
+    reversible: bool,
+}
+
+impl Effects for Seen {
+    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, Fault> {
+        self.did.lock().unwrap().push(format!("{}{index}", if undo { "undo " } else { "" }));
+        Ok(Performed::Done { undo: self.reversible })
+    }
+
+    fn progress(&mut self, note: String) -> Result<(), Fault> {
+        self.did.lock().unwrap().push(format!("says {note:?}"));
+        Ok(())
+    }
+}
+
+/// Two handles, the second after the first.
+fn drive(name: &str) -> (Result<Option<Stop>, Fault>, Vec<String>) {
+    let seen = Seen { reversible: name == "executor-undoes.wat", ..Seen::default() };
+    let (engine, _ticker) = counted(GuestKind::Executor);
+    let handles = [Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];
+    let run = || Executor::load(&engine, &artefact(built(name))?)?.run(&handles, 100, Box::new(seen.clone()));
+    let ended = run();
+    let did = seen.did.lock().unwrap().clone();
+    (ended, did)
+}

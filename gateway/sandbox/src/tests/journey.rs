@@ -1,0 +1,124 @@
+//! What holds over several calls: artefacts, worker threads, fresh sandboxes.
+
+use super::{Built, artefact, built, counted, plan};
+use crate::fault::Code;
+use crate::load::{Artefact, about};
+use crate::plan::Tool;
+use crate::policies::Policies;
+use crate::tools::Tools;
+use crate::{engine, limit};
+use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::ports::{Judge as _, Planner as _};
+
+#[test]
+fn a_tampered_or_foreign_artefact_is_refused() {
+    let key = ArtefactKey::new([1; 32]);
+    let guest = built("tool-answer.wat");
+    let digest = ComponentDigest::of(&guest.wasm);
+    let made = artefact(guest).unwrap();
+    let (engine, _ticker) = counted(GuestKind::Tool);
+    let own = engine::description(&engine, GuestKind::Tool);
+    let sealed = key.seal(&about(&digest, &own), made.bytes()).unwrap();
+    let opened = Artefact::open(&key, &digest, &own, &sealed).unwrap();
+    assert_eq!(Tool::load(&engine, &opened).unwrap().plan("{}").unwrap().unwrap().summary, "hello");
+
+    let code = |key: &ArtefactKey, digest: &ComponentDigest, engine: &str, sealed: &[u8]| {
+        Artefact::open(key, digest, engine, sealed).map(drop).unwrap_err().code
+    };
+    let mut tampered = sealed.clone();
+    let middle = tampered.len() / 2;
+    tampered[middle] ^= 1;
+    assert_eq!(code(&key, &digest, &own, &tampered), Code::Artefact);
+    assert_eq!(code(&key, &digest, "wasmtime 47.0.0 tool 0", &sealed), Code::Artefact);
+    assert_eq!(code(&key, &ComponentDigest::of(b"another"), &own, &sealed), Code::Artefact);
+    assert_eq!(code(&ArtefactKey::new([2; 32]), &digest, &own, &sealed), Code::Artefact);
+}
+
+#[test]
+fn an_artefact_of_another_kind_of_engine_does_not_load() {
+    let policy = artefact(built("policy-allows.wat")).unwrap();
+    let (engine, _ticker) = counted(GuestKind::Tool);
+    assert_eq!(Tool::load(&engine, &policy).map(drop).unwrap_err().code, Code::Artefact);
+    let executor = artefact(built("executor-skips.wat")).unwrap();
+    assert_eq!(Tool::load(&engine, &executor).map(drop).unwrap_err().code, Code::Import);
+}
+
+#[test]
+fn arguments_beyond_the_limit_never_reach_a_tool() {
+    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::limit::ARGUMENTS + 1)).unwrap_err();
+    assert_eq!(fault.code, Code::Input);
+}
+
+#[tokio::test]
+async fn workers_give_every_call_a_fresh_sandbox_and_survive_hostile_ones() {
+    let guests = ["tool-remembers.wat", "tool-loop-in-plan.wat", "tool-memory-bomb.wat"].map(|name| {
+        let guest = built(name);
+        (ComponentDigest::of(&guest.wasm), artefact(guest).unwrap())
+    });
+    let [remembers, endless, greedy] = [guests[0].0, guests[1].0, guests[2].0];
+    let tools = Tools::start(2, guests.into()).unwrap();
+    for round in 0..20 {
+        let draft = tools.plan(remembers, r#"{"secret":"4711"}"#).await.unwrap().unwrap();
+        assert_eq!(draft.summary, "clean", "round {round}");
+        if round % 10 == 0 {
+            assert_eq!(tools.plan(endless, "{}").await.unwrap_err().code, "time");
+            assert_eq!(tools.plan(greedy, "{}").await.unwrap_err().code, "memory");
+        }
+    }
+    let unknown = tools.plan(ComponentDigest::of(b"unknown"), "{}").await.unwrap_err();
+    assert_eq!(unknown.code, "artefact");
+}
+
+#[test]
+fn a_tool_that_does_not_load_stops_all_named_by_its_digest() {
+    let guest = built("component-exports-nothing.wat");
+    let digest = ComponentDigest::of(&guest.wasm);
+    let fault = Tools::start(1, vec![(digest, artefact(guest).unwrap())]).map(drop).unwrap_err();
+    assert!(fault.code == Code::Malformed && fault.detail.contains(&digest.to_string()), "{fault}");
+}
+
+#[tokio::test]
+async fn a_policy_is_asked_by_entry_point_and_within_its_limits() {
+    let policy = || artefact(built("policy-allows.wat")).unwrap();
+    let judge = Policies::start(2, policy(), "{}".into()).unwrap();
+    assert_eq!(judge.evaluate("cofferdam/call/decision", "{}").await.unwrap(), r#"{"effect":"allow"}"#);
+    assert_eq!(judge.evaluate("cofferdam/list/visible", "{}").await.unwrap_err().code, "undefined");
+    let large = format!("\"{}\"", "x".repeat(cofferdam_core::limit::POLICY_INPUT));
+    assert_eq!(judge.evaluate("cofferdam/call/decision", &large).await.unwrap_err().code, "input");
+    for data in ["[]", "{", r#"{"a":1,"a":2}"#] {
+        assert_eq!(Policies::start(1, policy(), data.into()).map(drop).unwrap_err().code, Code::Malformed, "{data}");
+    }
+    let large = format!("{{\"x\":\"{}\"}}", "x".repeat(limit::POLICY_MEMORY));
+    assert!(Policies::start(1, policy(), large).is_err(), "a data document that does not fit is refused at load");
+}
+
+#[test]
+fn guests_of_the_project_load_where_they_are_built() {
+    // Set by the test script once the plugins are built; without it this proves nothing, and says so.
+    let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS") else {
+        eprintln!("skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins");
+        return;
+    };
+    let (engine, _ticker) = counted(GuestKind::Tool);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let wasm = std::fs::read(&path).unwrap();
+        match artefact(Built { kind: GuestKind::Tool, wasm: wasm.clone() }) {
+            Ok(made) => {
+                let tool = Tool::load(&engine, &made).unwrap();
+                let definition = tool.define().unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+                for example in definition.examples {
+                    let arguments = cofferdam_core::json::canonical(&example.arguments).unwrap();
+                    let draft = tool.plan(&arguments).unwrap().unwrap();
+                    assert_eq!(serde_json::to_value(&draft).unwrap(), example.draft, "{}: {}", path.display(), example.title);
+                }
+            }
+            Err(fault) => {
+                assert_eq!(fault.code, Code::Import, "{}: {fault}", path.display());
+                artefact(Built { kind: GuestKind::Executor, wasm }).unwrap();
+            }
+        }
+    }
+}

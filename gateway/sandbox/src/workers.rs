@@ -1,0 +1,73 @@
+//! Threads that run guests, each with engines and guests of its own: nothing is shared between two of them, not even a reference count.
+//! Guests never run on the threads that serve sockets.
+
+use crate::fault::{Code, Fault};
+use crate::limit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+/// Worker threads over a state `S` that each of them made for itself. They end when this is dropped.
+pub(crate) struct Workers<S> {
+    queue: SyncSender<Job<S>>,
+}
+
+impl<S: 'static> Workers<S> {
+    /// Starts the threads and waits until each has made its state; the first that cannot stops all.
+    pub(crate) fn start(name: &str, count: usize, make: impl Fn() -> Result<S, Fault> + Send + Sync + 'static) -> Result<Self, Fault> {
+        let (queue, jobs) = sync_channel::<Job<S>>(limit::QUEUE);
+        let (jobs, make) = (Arc::new(Mutex::new(jobs)), Arc::new(make));
+        let (ready, states) = sync_channel(count.max(1));
+        for index in 0..count.max(1) {
+            let (jobs, make, ready) = (Arc::clone(&jobs), Arc::clone(&make), ready.clone());
+            std::thread::Builder::new()
+                .name(format!("{name}-{index}"))
+                .spawn(move || match make() {
+                    Ok(mut state) => {
+                        let _waiting = ready.send(Ok(()));
+                        drop(ready);
+                        while let Some(job) = next(&jobs) {
+                            // A fault of ours ends one call, not the thread: its answer is dropped, which the caller is told.
+                            let _fault = catch_unwind(AssertUnwindSafe(|| job(&mut state)));
+                        }
+                    }
+                    Err(fault) => {
+                        let _waiting = ready.send(Err(fault));
+                    }
+                })
+                .map_err(|fault| Fault::new(Code::Engine, format!("no thread for guests: {fault}")))?;
+        }
+        for _ in 0..count.max(1) {
+            states.recv().map_err(|_| Fault::new(Code::Engine, "a worker thread ended before it was ready"))??;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Runs one job on whichever thread is free. Full queues answer at once; a guest's own time is bounded on the thread, the caller's here.
+    pub(crate) async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut S) -> Result<R, Fault> + Send + 'static) -> Result<R, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job<S> = Box::new(move |state| {
+            // A caller that went away needs no work done for it.
+            if !answer.is_closed() {
+                let _gone = answer.send(job(state));
+            }
+        });
+        self.queue.try_send(job).map_err(|fault| match fault {
+            TrySendError::Full(_) => Fault::new(Code::Busy, "every worker is busy and its queue is full; ask again shortly"),
+            TrySendError::Disconnected(_) => Fault::new(Code::Engine, "the worker threads are gone; the role must be started again"),
+        })?;
+        match tokio::time::timeout(limit::WALL, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Fault::new(Code::Engine, "the worker thread ended before it answered")),
+            Err(_) => Err(Fault::new(Code::Time, format!("no answer within {} s; the machine is overloaded", limit::WALL.as_secs()))),
+        }
+    }
+}
+
+fn next<S>(jobs: &Mutex<Receiver<Job<S>>>) -> Option<Job<S>> {
+    // One idle thread waits in `recv`, the others for the lock: a job wakes exactly one.
+    jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}

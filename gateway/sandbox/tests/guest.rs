@@ -1,0 +1,185 @@
+//! The real `cofferdam-guest` process, driven over its socket as a role does it.
+
+#[cfg(test)]
+#[path = "../src/tests/encode.rs"]
+mod encode;
+
+#[cfg(test)]
+mod process {
+    use super::encode::built;
+    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Performed};
+    use cofferdam_process::frame::{self, Frame};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    /// One guest process and the asking role's end of its socket.
+    struct Guest {
+        socket: UnixStream,
+        child: Child,
+    }
+
+    fn start() -> Guest {
+        let (socket, theirs) = UnixStream::pair().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_cofferdam-guest"))
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Guest { socket, child }
+    }
+
+    impl Guest {
+        fn send<T: serde::Serialize>(&self, header: &T, body: Vec<u8>) {
+            let header = serde_json::to_vec(header).unwrap();
+            frame::write(&mut &self.socket, &Frame { header, body }).unwrap();
+        }
+
+        fn receive(&self) -> (Computed, Vec<u8>) {
+            let frame = frame::read(&mut &self.socket).unwrap().expect("the guest process ended without an answer");
+            (serde_json::from_slice(&frame.header).unwrap(), frame.body)
+        }
+
+        /// It ends by itself; the exit code says whether it served.
+        fn ended(mut self) -> bool {
+            drop(self.socket);
+            let until = Instant::now() + Duration::from_secs(10);
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status.success();
+                }
+                assert!(Instant::now() < until, "the guest process does not end");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    fn ask(compute: &Compute, body: Vec<u8>) -> (Computed, Vec<u8>) {
+        let guest = start();
+        guest.send(compute, body);
+        let answer = guest.receive();
+        assert!(guest.ended());
+        answer
+    }
+
+    fn compiled(name: &str) -> Vec<u8> {
+        let guest = built(name);
+        match ask(&Compute::Compile { kind: guest.kind }, guest.wasm) {
+            (Computed::Artefact { engine }, artefact) if engine.starts_with("wasmtime 48.") => artefact,
+            (answer, _) => panic!("{name}: {answer:?}"),
+        }
+    }
+
+    fn code(answer: &Computed) -> &str {
+        match answer {
+            Computed::Failed { code, detail } => {
+                eprintln!("{code}: {detail}");
+                code
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn it_compiles_plans_and_decides_one_request_each() {
+        let plan = || Compute::Plan { arguments: "{}".into() };
+        match ask(&plan(), compiled("tool-answer.wat")).0 {
+            Computed::Planned { draft } => assert_eq!(draft.summary, "hello"),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(ask(&plan(), compiled("tool-refuses.wat")).0, Computed::Declined { .. }));
+        assert_eq!(code(&ask(&plan(), compiled("tool-loop-in-plan.wat")).0), "time");
+        assert_eq!(code(&ask(&plan(), compiled("tool-memory-bomb.wat")).0), "memory");
+        assert_eq!(code(&ask(&plan(), compiled("tool-recursion.wat")).0), "stack");
+        assert_eq!(code(&ask(&Compute::Define, compiled("tool-unreachable.wat")).0), "trap");
+
+        let decide = || Compute::Decide { entrypoint: "cofferdam/call/decision".into(), data: "{}".into(), input: "{}".into() };
+        match ask(&decide(), compiled("policy-allows.wat")).0 {
+            Computed::Decided { output } => assert_eq!(output, r#"{"effect":"allow"}"#),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(code(&ask(&decide(), compiled("policy-endless.wat")).0), "time");
+        assert_eq!(code(&ask(&decide(), compiled("policy-memory-bomb.wat")).0), "memory");
+    }
+
+    #[test]
+    fn what_does_not_belong_to_its_world_is_not_compiled() {
+        let compile = |name| {
+            let guest = built(name);
+            ask(&Compute::Compile { kind: guest.kind }, guest.wasm).0
+        };
+        assert_eq!(code(&compile("component-imports-socket.wat")), "import");
+        assert_eq!(code(&compile("policy-needs-http.wat")), "builtin");
+        assert_eq!(code(&compile("policy-endless-start.wat")), "time");
+        assert_eq!(code(&ask(&Compute::Compile { kind: GuestKind::Tool }, b"garbage".to_vec()).0), "malformed");
+        assert_eq!(code(&ask(&Compute::Plan { arguments: "{}".into() }, b"garbage".to_vec()).0), "artefact");
+    }
+
+    fn execute(name: &str) -> (Guest, Vec<Handle>) {
+        let guest = start();
+        let handles = vec![Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];
+        guest.send(&Compute::Execute { handles: handles.clone(), guest_ms: 200 }, compiled(name));
+        (guest, handles)
+    }
+
+    #[test]
+    fn an_executor_asks_for_each_effect_and_waits_for_it() {
+        let (guest, _) = execute("executor-undoes.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        // Longer than its own time: waiting in the host is not the guest's time.
+        std::thread::sleep(Duration::from_millis(400));
+        guest.send(&Performed::Done { undo: true }, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: true });
+        guest.send(&Performed::Done { undo: false }, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Finished { stop: None });
+        assert!(guest.ended());
+    }
+
+    #[test]
+    fn a_guest_out_of_time_has_the_answer_of_every_effect_it_began() {
+        let (guest, _) = execute("executor-loop.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        guest.send(&Performed::Done { undo: false }, Vec::new());
+        assert_eq!(code(&guest.receive().0), "time");
+        assert!(guest.ended());
+    }
+
+    #[test]
+    fn it_ends_when_its_role_is_gone() {
+        let (guest, _) = execute("executor-undoes.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        assert!(!guest.ended());
+        let silent = start();
+        assert!(silent.ended());
+        let babble = start();
+        babble.send(&"no request", Vec::new());
+        assert!(!babble.ended());
+    }
+
+    fn links(folder: &std::path::Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        entries.filter_map(|entry| std::fs::read_link(entry.path()).ok()).map(|to| to.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn while_foreign_code_runs_the_process_holds_nothing() {
+        let (guest, _) = execute("executor-undoes.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        let about = |file: &str| std::path::Path::new("/proc").join(guest.child.id().to_string()).join(file);
+        let status = std::fs::read_to_string(about("status")).unwrap();
+        assert!(status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n"), "{status}");
+        assert_eq!(std::fs::read(about("environ")).unwrap(), b"");
+        // What whoever runs the tests left open, this process hands on: a role is started with nothing but its socket.
+        let inherited = links(std::path::Path::new("/proc/self/fd"));
+        for to in links(&about("fd")).into_iter().filter(|to| !inherited.contains(to)) {
+            assert!(to.starts_with("socket:") || to == "/dev/null" || to.starts_with("/memfd:"), "{to}");
+        }
+        guest.send(&Performed::Failed { failure: "stopped".into() }, Vec::new());
+        // It goes on with what its code says; the socket is all it has to say it with.
+        let _answer = guest.receive();
+        let _ended = guest.ended();
+    }
+}
