@@ -1,0 +1,140 @@
+//! `tracing` spans become [`SpanRecord`]s with W3C ids. Three fields steer it and are never exported: `traceparent` (the parent in another
+//! process), `otel.kind` and `otel.name`. Of the others only those on the list are kept. Never blocks.
+
+use crate::context::TraceContext;
+use crate::name;
+use crate::outlet::Outlet;
+use crate::setup::Sources;
+use crate::signal::{Field, Signal, SpanKind, SpanRecord, short};
+use cofferdam_core::caller::TraceParent;
+use cofferdam_core::id::hex;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::UNIX_EPOCH;
+use tracing::field::Visit;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Collects spans.
+pub(crate) struct SpanLayer {
+    outlet: Outlet,
+    sources: Sources,
+}
+
+/// A span that is not finished.
+struct Open {
+    parent: Option<[u8; 8]>,
+    remote: bool,
+    start_ns: u64,
+    seen: Seen,
+}
+
+/// What was said of a span so far.
+#[derive(Default)]
+struct Seen {
+    parent: Option<TraceContext>,
+    kind: SpanKind,
+    name: Option<String>,
+    attributes: BTreeMap<String, Field>,
+}
+
+impl SpanLayer {
+    pub(crate) fn new(outlet: Outlet, sources: Sources) -> Self {
+        Self { outlet, sources }
+    }
+
+    fn now(&self) -> u64 {
+        let since = (self.sources.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut seen = Seen::default();
+        attributes.record(&mut seen);
+        let local = span.parent().and_then(|above| above.extensions().get::<TraceContext>().copied());
+        let remote = seen.parent.is_some();
+        let parent = seen.parent.or(local);
+        let random = &*self.sources.random;
+        let place = parent.map_or_else(|| TraceContext::start(random), |above| above.child(random));
+        let mut extensions = span.extensions_mut();
+        extensions.insert(place);
+        extensions.insert(Open { parent: parent.map(|above| above.span), remote, start_ns: self.now(), seen });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(open) = span.extensions_mut().get_mut::<Open>() {
+            values.record(&mut open.seen);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        // Debug spans are for a developer's own lines.
+        if *span.metadata().level() > Level::INFO {
+            return;
+        }
+        let mut extensions = span.extensions_mut();
+        let (Some(open), Some(place)) = (extensions.remove::<Open>(), extensions.get_mut::<TraceContext>().copied()) else { return };
+        let mut record = SpanRecord {
+            place: place.to_parent().0,
+            parent: open.parent.map(|above| hex(&above)),
+            remote: open.remote,
+            name: open.seen.name.unwrap_or_else(|| span.name().to_owned()),
+            kind: open.seen.kind,
+            start_ns: open.start_ns,
+            end_ns: self.now(),
+            attributes: open.seen.attributes,
+        };
+        record.clean();
+        self.outlet.put(Signal::Span(record));
+    }
+}
+
+impl Seen {
+    fn text(&mut self, field: &str, value: &str) {
+        match field {
+            "traceparent" => self.parent = TraceContext::parse(&TraceParent(value.to_owned())),
+            "otel.kind" => self.kind = SpanKind::parse(value),
+            "otel.name" => self.name = Some(short(value)),
+            _ => self.keep(field, || Field::Text(short(value))),
+        }
+    }
+
+    fn keep(&mut self, field: &str, value: impl FnOnce() -> Field) {
+        if name::exported(field) {
+            self.attributes.insert(field.to_owned(), value());
+        }
+    }
+}
+
+impl Visit for Seen {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        self.text(field.name(), value);
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
+        // Formatting costs, and a value that is not kept need not be read at all.
+        if name::exported(field.name()) || matches!(field.name(), "traceparent" | "otel.kind" | "otel.name") {
+            self.text(field.name(), &format!("{value:?}"));
+        }
+    }
+
+    fn record_i64(&mut self, field: &tracing::field::Field, value: i64) {
+        self.keep(field.name(), || Field::Number(value));
+    }
+
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        self.keep(field.name(), || Field::Number(i64::try_from(value).unwrap_or(i64::MAX)));
+    }
+
+    fn record_bool(&mut self, field: &tracing::field::Field, value: bool) {
+        self.keep(field.name(), || Field::Flag(value));
+    }
+}

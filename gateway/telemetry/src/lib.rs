@@ -1,0 +1,38 @@
+//! # What Cofferdam emits: one trace per call, metrics, and log lines for people
+//!
+//! Proof is the ledger's business; what is here may be lost, and never holds up a call. A role other than the gateway has no way out: it
+//! collects spans and metrics and hands them, as plain JSON frames over a write-only socket, to the gateway, which checks and exports them.
+//! No secret leaves: only attributes and labels on the lists in [`name`] are kept, in the role and again in the gateway.
+//!
+//! | file | what |
+//! |---|---|
+//! | `name.rs` | names of the MCP and GenAI conventions and our own; what may be exported |
+//! | `context.rs` | W3C trace context: ids, `traceparent` |
+//! | `signal.rs` | a finished span or a metric's change, as it travels between roles |
+//! | `outlet.rs` | the bounded, never blocking way from the code of a role to its socket |
+//! | `layer.rs` | `tracing` spans become signals |
+//! | `line.rs` | `tracing` events become log lines |
+//! | `setup.rs` | both, put together for a role |
+//! | `voice.rs` | the same for a whole process, and the socket between two roles |
+//! | `metrics.rs` | every metric there is, and Prometheus text |
+//! | `export.rs`, `post.rs` | spans of all roles to an OTLP collector, over HTTP |
+
+mod context;
+mod export;
+mod layer;
+mod line;
+mod metrics;
+pub mod name;
+mod outlet;
+mod post;
+mod setup;
+mod signal;
+pub mod voice;
+
+pub use context::{TraceContext, current};
+pub use export::{ExportError, Exporter};
+pub use line::LineFormat;
+pub use metrics::{METRICS, Metric, MetricKind, Registry};
+pub use outlet::{Intake, Outlet};
+pub use setup::{Setup, SetupError, Sources, dispatch, install};
+pub use signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};

@@ -1,0 +1,117 @@
+//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on the list shows that it was withheld, never
+//! its value; control characters never reach a terminal.
+
+use crate::name;
+use crate::setup::Sources;
+use crate::signal::{Role, short};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::fmt::{self, Debug};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LineFormat {
+    /// `03:12:45 gateway  WARN  the recorder is away; calls are refused until it answers`, then fields.
+    #[default]
+    People,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Characters of a message: a paragraph.
+const MESSAGE: usize = 2_000;
+
+pub(crate) struct Lines {
+    pub(crate) role: Role,
+    pub(crate) format: LineFormat,
+    pub(crate) sources: Sources,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Lines {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut said = Said::default();
+        event.record(&mut said);
+        let time = Timestamp::try_from((self.sources.now)()).unwrap_or_default();
+        let level = *event.metadata().level();
+        match self.format {
+            LineFormat::People => {
+                write!(writer, "{} {:8} {:5} {}", time.strftime("%H:%M:%S"), self.role.word(), word(level), said.message)?;
+                for (field, value) in &said.fields {
+                    match value {
+                        Value::String(text) if text.contains(' ') => write!(writer, " {field}=\"{text}\"")?,
+                        Value::String(text) => write!(writer, " {field}={text}")?,
+                        other => write!(writer, " {field}={other}")?,
+                    }
+                }
+                writeln!(writer)
+            }
+            LineFormat::Json => {
+                let mut line = Map::new();
+                line.insert("time".to_owned(), time.to_string().into());
+                line.insert("role".to_owned(), self.role.word().into());
+                line.insert("level".to_owned(), word(level).into());
+                line.insert("message".to_owned(), said.message.into());
+                line.insert("fields".to_owned(), Value::Object(said.fields));
+                writeln!(writer, "{}", Value::Object(line))
+            }
+        }
+    }
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARN",
+        Level::INFO => "INFO",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl Said {
+    fn text(&mut self, field: &str, value: &dyn Fn() -> String) {
+        if field == "message" {
+            self.message = value().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE).collect();
+        } else {
+            self.keep(field, &|| short(&value()).into());
+        }
+    }
+
+    fn keep(&mut self, field: &str, value: &dyn Fn() -> Value) {
+        let value = if name::logged(field) { value() } else { "[withheld]".into() };
+        self.fields.insert(field.to_owned(), value);
+    }
+}
+
+impl Visit for Said {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field.name(), &|| value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.text(field.name(), &|| format!("{value:?}"));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field.name(), &|| value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field.name(), &|| value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field.name(), &|| value.into());
+    }
+}

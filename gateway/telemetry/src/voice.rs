@@ -1,0 +1,53 @@
+//! How a role speaks: log lines for people on standard error, spans and metrics over the write-only socket it is handed. Never waits for anybody who
+//! listens. The one place that reads the clock and the operating system's randomness for telemetry.
+
+use crate::line::LineFormat;
+use crate::outlet::{Intake, Outlet};
+use crate::setup::{Setup, SetupError, Sources, install};
+use crate::signal::{Batch, Role};
+use cofferdam_core::settings::Voice;
+use cofferdam_process::frame::{self, Frame};
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::UnixStream;
+
+/// How long a role that ends waits for its last spans to be taken: a batch is sent half a second after its first span.
+pub const LINGER: Duration = Duration::from_millis(600);
+
+/// Starts lines and spans for the whole process.
+pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> {
+    let (outlet, intake) = Outlet::open();
+    let format = if voice.json { LineFormat::Json } else { LineFormat::People };
+    let random = Arc::new(|| {
+        let mut bytes = [0; 16];
+        // Span ids are no secret; without randomness they are merely not unique.
+        let _zeroes = getrandom::fill(&mut bytes);
+        u128::from_le_bytes(bytes)
+    });
+    let sources = Sources { now: Arc::new(SystemTime::now), random };
+    install(Setup { role, format, filter: voice.level.clone(), sources }, outlet.clone())?;
+    Ok((outlet, intake))
+}
+
+/// Hands spans and metrics to the gateway until either side is gone. What was lost on the way is lost.
+pub async fn send(stream: StdStream, mut intake: Intake) {
+    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
+    while let Some(batch) = intake.batch().await {
+        let Ok(header) = serde_json::to_vec(&batch) else { continue };
+        if frame::write_async(&mut stream, &Frame::of(header)).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// The other end: batches of one role, until it is gone or says something else.
+pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {
+    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
+    while let Ok(Some(frame)) = frame::read_async(&mut stream).await {
+        match serde_json::from_slice(&frame.header) {
+            Ok(batch) => take(batch),
+            Err(_) => break,
+        }
+    }
+}
