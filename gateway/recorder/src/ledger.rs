@@ -1,0 +1,11 @@
+//! The ledger: an RFC 6962 Merkle log in the C2SP tile layout with Ed25519-signed checkpoints. Own code over sha2 for tree, tiles and proofs.
+//! Never holds a payload, and never signs a tree that is not a continuation of the last one.
+
+pub mod leaf;
+pub mod note;
+pub mod proof;
+pub mod prove;
+pub mod publish;
+pub mod tile;
+pub mod tree;
+pub mod verify;

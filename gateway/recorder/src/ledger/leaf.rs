@@ -1,0 +1,108 @@
+//! A leaf: what the ledger says of one entry, as canonical JSON with keyed commitments instead of payloads. Never holds a payload.
+
+use super::tree::{Hash, leaf_hash};
+use cofferdam_core::id::{CallId, ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest, hex};
+use cofferdam_core::json::{self, JsonFault};
+use cofferdam_core::record::{Entry, Event, LEAF_SCHEMA};
+use hmac::{Hmac, Mac as _};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::collections::BTreeMap;
+
+/// The key of one record's commitments: erased with its payloads, so that nobody can find them again by trying.
+pub type RecordKey = [u8; 32];
+
+/// What the ledger says of one entry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaf {
+    /// Always [`LEAF_SCHEMA`].
+    pub schema: String,
+    /// The ledger it belongs to.
+    pub origin: String,
+    /// Its index, from 0.
+    pub index: u64,
+    /// When it was recorded, RFC 3339 in milliseconds.
+    pub time: String,
+    /// What happened.
+    pub event: Event,
+    /// The call; none for administration.
+    pub call: Option<CallId>,
+    /// The agent's name; empty for administration.
+    pub principal: String,
+    /// The tool's name and component.
+    pub tool: Option<(String, ComponentDigest)>,
+    /// The plan.
+    pub plan: Option<PlanDigest>,
+    /// The preview.
+    pub preview: Option<PreviewDigest>,
+    /// The policy.
+    pub policy: Option<PolicyDigest>,
+    /// The trust file.
+    pub trust: Option<TrustDigest>,
+    /// Trace id; empty when none.
+    pub trace: String,
+    /// Payload name → HMAC-SHA-256 of the payload under the record's key, in hexadecimal.
+    pub commitments: BTreeMap<String, String>,
+    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for whoever streams.
+    pub previous: String,
+}
+
+/// HMAC-SHA-256 of a payload under the record's key, in hexadecimal.
+pub fn commitment(key: &RecordKey, payload: &str) -> String {
+    // An HMAC takes a key of any length, so this cannot fail for 32 bytes; an empty commitment would match nothing.
+    Hmac::<Sha256>::new_from_slice(key).map_or_else(|_| String::new(), |mac| hex(&mac.chain_update(payload).finalize().into_bytes()))
+}
+
+/// RFC 3339 in milliseconds, UTC.
+pub fn time_text(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// An entry's leaf as text, and its hash.
+pub fn seal(
+    entry: &Entry,
+    origin: &str,
+    index: u64,
+    time: Timestamp,
+    key: &RecordKey,
+    previous: Option<Hash>,
+) -> Result<(String, Hash), JsonFault> {
+    let leaf = Leaf {
+        schema: LEAF_SCHEMA.to_owned(),
+        origin: origin.to_owned(),
+        index,
+        time: time_text(time),
+        event: entry.event.clone(),
+        call: entry.call.clone(),
+        principal: entry.principal.clone(),
+        tool: entry.tool.clone(),
+        plan: entry.plan,
+        preview: entry.preview,
+        policy: entry.policy,
+        trust: entry.trust,
+        trace: entry.trace.clone(),
+        commitments: entry.payloads.iter().map(|(name, payload)| (name.clone(), commitment(key, payload))).collect(),
+        previous: previous.map(|hash| hex(&hash)).unwrap_or_default(),
+    };
+    let text = json::canonical(&leaf)?;
+    let hash = leaf_hash(text.as_bytes());
+    Ok((text, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_is_canonical_and_says_nothing_of_its_payloads() {
+        let entry = Entry::of(Event::Asked, None, "a").with("arguments", "{\"token\":\"hunter2\"}".to_owned());
+        let (text, hash) = seal(&entry, "cofferdam.dev/x", 3, Timestamp::UNIX_EPOCH, &[1; 32], Some([2; 32])).unwrap();
+        expect_test::expect![[r#"{"call":null,"commitments":{"arguments":"REPLACE"},"event":{"kind":"asked"},"index":3,"origin":"cofferdam.dev/x","plan":null,"policy":null,"preview":null,"previous":"0202020202020202020202020202020202020202020202020202020202020202","principal":"a","schema":"cofferdam.leaf.v1","time":"1970-01-01T00:00:00.000Z","tool":null,"trace":"","trust":null}"#]]
+        .assert_eq(&text.replace(&commitment(&[1; 32], "{\"token\":\"hunter2\"}"), "REPLACE"));
+        assert_eq!(hash, leaf_hash(text.as_bytes()));
+        let leaf: Leaf = json::strict_into(text.as_bytes()).unwrap();
+        assert_eq!(json::canonical(&leaf).unwrap(), text);
+    }
+}

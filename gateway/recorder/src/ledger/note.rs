@@ -1,0 +1,137 @@
+//! Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint) with one Ed25519 key. Never ignores a malformed line; signatures of other
+//! keys are ignored, as the specification wants it.
+
+use super::tree::Hash;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+
+/// Algorithm byte of Ed25519 in key ids (C2SP signed-note).
+const ED25519: u8 = 1;
+
+/// Bytes of the largest checkpoint that is read: three lines and sixteen signatures fit many times.
+pub const LARGEST: u64 = 64 * 1024;
+
+/// Why a checkpoint is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteFault {
+    /// Not a note.
+    #[error("the checkpoint is not a signed note of three lines and signatures")]
+    Shape,
+    /// The origin is another.
+    #[error("the checkpoint is of `{0}`, another ledger")]
+    Origin(String),
+    /// No signature by the key.
+    #[error("the checkpoint is not signed by the recorder key that was given")]
+    Signature,
+}
+
+/// A checkpoint: what a signature says of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The ledger: `cofferdam.dev/<environment id>`.
+    pub origin: String,
+    /// Number of entries.
+    pub size: u64,
+    /// The tree's root.
+    pub root: Hash,
+}
+
+/// The ledger's name for an environment's id.
+pub fn origin(environment: &str) -> String {
+    format!("cofferdam.dev/{environment}")
+}
+
+/// The four bytes that name a key in a signature: `SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]`.
+pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
+    let digest = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize();
+    let mut id = [0; 4];
+    id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    id
+}
+
+/// The key as other tools take it: `name+key id+base64`.
+pub fn vkey(name: &str, key: &VerifyingKey) -> String {
+    let bytes = [&[ED25519], key.as_bytes().as_slice()].concat();
+    format!("{name}+{}+{}", cofferdam_core::id::hex(&key_id(name, key)), STANDARD.encode(bytes))
+}
+
+impl Checkpoint {
+    /// The three lines.
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root))
+    }
+
+    /// Signs them. The recorder's alone.
+    pub fn sign(&self, key: &SigningKey) -> String {
+        let text = self.text();
+        let signature = key.sign(text.as_bytes()).to_bytes();
+        let id = key_id(&self.origin, &key.verifying_key());
+        let line = STANDARD.encode([id.as_slice(), signature.as_slice()].concat());
+        format!("{text}\n\u{2014} {} {line}\n", self.origin)
+    }
+
+    /// Reads the text without looking at signatures.
+    pub fn read(note: &str) -> Result<Self, NoteFault> {
+        let (text, _) = note.split_once("\n\n").ok_or(NoteFault::Shape)?;
+        let mut lines = text.split('\n');
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return Err(NoteFault::Shape) };
+        let extended = lines.next().is_some();
+        let number: u64 = size.parse().map_err(|_| NoteFault::Shape)?;
+        let root: Hash = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NoteFault::Shape)?;
+        // A ledger of ours has no extension lines; control characters would let two readers see two origins.
+        if extended || origin.is_empty() || number.to_string() != size || note.chars().any(|c| c.is_control() && c != '\n') {
+            return Err(NoteFault::Shape);
+        }
+        Ok(Self { origin: origin.to_owned(), size: number, root })
+    }
+
+    /// Reads it and checks the signature of the ledger's own key.
+    pub fn open(note: &str, key: &VerifyingKey) -> Result<Self, NoteFault> {
+        let checkpoint = Self::read(note)?;
+        let (text, signatures) = note.split_once("\n\n").ok_or(NoteFault::Shape)?;
+        let signed = format!("{text}\n");
+        let id = key_id(&checkpoint.origin, key);
+        let mut found = false;
+        for line in signatures.strip_suffix('\n').ok_or(NoteFault::Shape)?.split('\n') {
+            let (name, bytes) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteFault::Shape)?;
+            let bytes = STANDARD.decode(bytes).map_err(|_| NoteFault::Shape)?;
+            let (by, signature) = bytes.split_first_chunk::<4>().ok_or(NoteFault::Shape)?;
+            if name == checkpoint.origin && *by == id {
+                let signature = Signature::from_slice(signature).map_err(|_| NoteFault::Signature)?;
+                key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NoteFault::Signature)?;
+                found = true;
+            }
+        }
+        if found { Ok(checkpoint) } else { Err(NoteFault::Signature) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_reads_back_and_no_changed_byte_does() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let checkpoint = Checkpoint { origin: origin("4f2a"), size: 12, root: [9; 32] };
+        let note = checkpoint.sign(&key);
+        assert_eq!(Checkpoint::open(&note, &key.verifying_key()), Ok(checkpoint));
+        assert_eq!(Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()), Err(NoteFault::Signature));
+        for at in 0..note.len() {
+            let mut bytes = note.clone().into_bytes();
+            bytes[at] ^= 1;
+            let opened = String::from_utf8(bytes).map(|note| Checkpoint::open(&note, &key.verifying_key()));
+            assert!(!matches!(opened, Ok(Ok(_))), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn key_ids_are_those_of_other_implementations() {
+        // The example key of Go's sumdb/note documentation: PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW.
+        let bytes = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
+        let key = VerifyingKey::from_bytes(bytes[1..].try_into().unwrap()).unwrap();
+        assert_eq!(vkey("PeterNeumann", &key), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+    }
+}

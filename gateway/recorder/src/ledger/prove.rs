@@ -1,0 +1,176 @@
+//! Proofs for others: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the continuation of another. Every proof is checked
+//! against the signature before it is given out, so a changed tile never leaves as a proof.
+
+use super::note::{Checkpoint, NoteFault};
+use super::proof::{self, BadProof, Nodes};
+use super::tile::{Kind, Place, unbundle};
+use super::tree::{HEIGHT, Hash, fold, leaf_hash};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::VerifyingKey;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The first line of a proof (C2SP tlog-proof).
+const HEADER: &str = "c2sp.org/tlog-proof@v1";
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveFault {
+    /// A file.
+    #[error("`{0}` cannot be read: {1}")]
+    File(PathBuf, std::io::Error),
+    /// The checkpoint.
+    #[error(transparent)]
+    Note(#[from] NoteFault),
+    /// The entry is not there.
+    #[error("the ledger has {size} entries; there is no entry {index}")]
+    Absent {
+        /// What was asked for.
+        index: u64,
+        /// What is there.
+        size: u64,
+    },
+    /// A tile is not whole.
+    #[error("`{0}` is not whole; `cofferdam ledger verify` names the first bad entry")]
+    Tile(String),
+    /// The files do not lead to the signed root.
+    #[error("{0}; `cofferdam ledger verify` names the first bad entry")]
+    Proof(#[from] BadProof),
+    /// Not a proof.
+    #[error("it is not a proof in the form `{HEADER}` with its entry as extra data")]
+    Shape,
+    /// Of another ledger.
+    #[error("the two checkpoints are of different ledgers")]
+    Origin,
+}
+
+/// Hashes from tile files.
+struct TileNodes<'a> {
+    folder: &'a Path,
+    size: u64,
+    tiles: HashMap<(u32, u64), Vec<Hash>>,
+}
+
+impl Nodes for TileNodes<'_> {
+    type Error = ProveFault;
+
+    fn node(&mut self, height: u32, index: u64) -> Result<Hash, ProveFault> {
+        let (level, inside) = (height / HEIGHT, height % HEIGHT);
+        let first = index << inside;
+        let (tile, offset) = (first / 256, usize::try_from(first % 256).unwrap_or(usize::MAX));
+        if !self.tiles.contains_key(&(level, tile)) {
+            let hashes = self.read(level, tile)?;
+            self.tiles.insert((level, tile), hashes);
+        }
+        let hashes = self.tiles.get(&(level, tile)).and_then(|hashes| hashes.get(offset..offset + (1 << inside)));
+        hashes.map(fold).ok_or_else(|| ProveFault::Tile(Place { kind: Kind::Hashes(level), index: tile, width: 256 }.path()))
+    }
+}
+
+impl TileNodes<'_> {
+    fn read(&self, level: u32, index: u64) -> Result<Vec<Hash>, ProveFault> {
+        let total = self.size.checked_shr(HEIGHT * level).unwrap_or(0);
+        let width = total.saturating_sub(index * 256).min(256);
+        let (path, bytes) = either(self.folder, Kind::Hashes(level), index, width)?;
+        let (hashes, rest) = bytes.as_chunks::<32>();
+        if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(ProveFault::Tile(path)) }
+    }
+}
+
+/// The partial tile of this width, or the full one that took its place.
+fn either(folder: &Path, kind: Kind, index: u64, width: u64) -> Result<(String, Vec<u8>), ProveFault> {
+    let path = Place { kind, index, width }.path();
+    match fs::read(folder.join(&path)) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(_) if width < 256 => {
+            let path = Place { kind, index, width: 256 }.path();
+            let bytes = fs::read(folder.join(&path)).map_err(|fault| ProveFault::File(folder.join(&path), fault))?;
+            Ok((path, bytes))
+        }
+        Err(fault) => Err(ProveFault::File(folder.join(&path), fault)),
+    }
+}
+
+fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveFault> {
+    let path = folder.join("checkpoint");
+    let note = fs::read_to_string(&path).map_err(|fault| ProveFault::File(path, fault))?;
+    Ok((Checkpoint::open(&note, key)?, note))
+}
+
+/// A proof of one entry, in the form of C2SP tlog-proof; the entry itself is the extra data, so that the file is all that a checker needs.
+pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveFault> {
+    let (checkpoint, note) = head(folder, key)?;
+    if index >= checkpoint.size {
+        return Err(ProveFault::Absent { index, size: checkpoint.size });
+    }
+    let width = (checkpoint.size - (index & !255)).min(256);
+    let (path, bundle) = either(folder, Kind::Entries, index / 256, width)?;
+    let (entries, _) = unbundle(&bundle);
+    let entry = usize::try_from(index % 256).ok().and_then(|at| entries.get(at).copied()).ok_or(ProveFault::Tile(path))?;
+    let mut nodes = TileNodes { folder, size: checkpoint.size, tiles: HashMap::new() };
+    let hashes = proof::inclusion(&mut nodes, index, checkpoint.size)?;
+    proof::check_inclusion(leaf_hash(entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
+    let lines: String = hashes.iter().map(|hash| format!("{}\n", STANDARD.encode(hash))).collect();
+    Ok(format!("{HEADER}\nextra {}\nindex {index}\n{lines}\n{note}", STANDARD.encode(entry)))
+}
+
+/// What a proof proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenEntry {
+    /// The entry's index.
+    pub index: u64,
+    /// The entry, canonical JSON.
+    pub entry: String,
+    /// The checkpoint it is in.
+    pub checkpoint: Checkpoint,
+}
+
+/// Checks a proof with a key that the caller brings.
+pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, ProveFault> {
+    let (proof, note) = text.split_once("\n\n").ok_or(ProveFault::Shape)?;
+    let mut lines = proof.split('\n');
+    let mut next = |prefix: &str| lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(ProveFault::Shape);
+    if !next(HEADER)?.is_empty() {
+        return Err(ProveFault::Shape);
+    }
+    let entry = STANDARD.decode(next("extra ")?).map_err(|_| ProveFault::Shape)?;
+    let number = next("index ")?;
+    let index: u64 = number.parse().map_err(|_| ProveFault::Shape)?;
+    if index.to_string() != number {
+        return Err(ProveFault::Shape);
+    }
+    let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(ProveFault::Shape);
+    let hashes: Vec<Hash> = lines.map(hash).collect::<Result<_, _>>()?;
+    let checkpoint = Checkpoint::open(note, key)?;
+    proof::check_inclusion(leaf_hash(&entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
+    Ok(ProvenEntry { index, entry: String::from_utf8(entry).map_err(|_| ProveFault::Shape)?, checkpoint })
+}
+
+/// One ledger as the continuation of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continuation {
+    /// The older.
+    pub old: Checkpoint,
+    /// The newer.
+    pub new: Checkpoint,
+    /// The consistency proof between them.
+    pub proof: Vec<Hash>,
+}
+
+/// Proves that the ledger in a folder continues an older checkpoint: nothing before it was changed or removed.
+pub fn diff(older: &str, folder: &Path, key: &VerifyingKey) -> Result<Continuation, ProveFault> {
+    let old = Checkpoint::open(older, key)?;
+    let (new, _) = head(folder, key)?;
+    if old.origin != new.origin {
+        return Err(ProveFault::Origin);
+    }
+    if old.size > new.size {
+        return Err(ProveFault::Proof(BadProof::Range));
+    }
+    let mut nodes = TileNodes { folder, size: new.size, tiles: HashMap::new() };
+    let proof = proof::consistency(&mut nodes, old.size, new.size)?;
+    proof::check_consistency(old.size, &old.root, new.size, &new.root, &proof)?;
+    Ok(Continuation { old, new, proof })
+}

@@ -1,0 +1,154 @@
+//! Writing the ledger out as tiles, after the commit: what is on disk here is a copy anybody may read, made again from the store when it is
+//! missing or behind. Never ahead of the store.
+
+use super::note::Checkpoint;
+use super::tile::{Kind, Place, bundle, hash_tile};
+use super::tree::{Hash, Tree};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Entries that were committed.
+#[derive(Debug)]
+pub struct Published {
+    /// Index of the first.
+    pub first: u64,
+    /// Text and leaf hash.
+    pub entries: Vec<(String, Hash)>,
+    /// The checkpoint over them.
+    pub note: String,
+}
+
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}`: {fault}; the ledger's folder must be writable for the recorder")]
+pub struct PublishFault {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub fault: io::Error,
+}
+
+/// One file to write; complete tiles are forced to disk, since nobody looks at them again.
+#[derive(Debug)]
+struct Due {
+    place: Place,
+    bytes: Vec<u8>,
+}
+
+/// The published ledger.
+#[derive(Debug)]
+pub struct Tiles {
+    folder: PathBuf,
+    tree: Tree,
+    /// Entries of the bundle that is not full yet.
+    entries: Vec<String>,
+    due: Vec<Due>,
+}
+
+impl Tiles {
+    /// A ledger in this folder, from its first entry on.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), tree: Tree::default(), entries: Vec::new(), due: Vec::new() }
+    }
+
+    /// The tree so far.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Takes an entry in.
+    pub fn push(&mut self, text: String, hash: Hash) {
+        self.entries.push(text);
+        for tile in self.tree.push(hash) {
+            if tile.level == 0 {
+                let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
+                self.due.push(Due { place: Place { kind: Kind::Entries, index: tile.index, width: 256 }, bytes });
+                self.entries.clear();
+            }
+            let place = Place { kind: Kind::Hashes(tile.level), index: tile.index, width: 256 };
+            self.due.push(Due { place, bytes: hash_tile(&tile.hashes) });
+        }
+    }
+
+    /// Forgets full tiles that are on disk in full length already: for a start, when only what is missing is written.
+    pub fn keep_existing(&mut self) {
+        let folder = &self.folder;
+        self.due.retain(|due| {
+            let there = fs::metadata(folder.join(due.place.path())).is_ok_and(|file| file.len() == due.bytes.len() as u64);
+            !there
+        });
+    }
+
+    /// Number of full tiles to write.
+    pub fn due(&self) -> usize {
+        self.due.len()
+    }
+
+    /// Writes full tiles alone.
+    pub fn flush_full(&mut self) -> Result<(), PublishFault> {
+        while let Some(due) = self.due.first() {
+            self.put(&due.place.path(), &due.bytes, true)?;
+            // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
+            let partial = self.folder.join(format!("{}.p", due.place.path()));
+            match fs::remove_dir_all(&partial) {
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(PublishFault { path: partial, fault }),
+                _ => {}
+            }
+            self.due.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the next time.
+    pub fn flush(&mut self, note: &str) -> Result<(), PublishFault> {
+        self.flush_full()?;
+        for (level, index, hashes) in self.tree.partial_tiles() {
+            let place = Place { kind: Kind::Hashes(level), index, width: hashes.len() as u64 };
+            self.put(&place.path(), &hash_tile(hashes), false)?;
+        }
+        if !self.entries.is_empty() {
+            let place = Place { kind: Kind::Entries, index: self.tree.size() >> 8, width: self.entries.len() as u64 };
+            let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
+            self.put(&place.path(), &bytes, false)?;
+        }
+        self.put("checkpoint", note.as_bytes(), true)
+    }
+
+    /// Replaces a file whole: a reader sees the old bytes or the new ones.
+    fn put(&self, path: &str, bytes: &[u8], force: bool) -> Result<(), PublishFault> {
+        let path = self.folder.join(path);
+        let written = || -> io::Result<()> {
+            if fs::read(&path).is_ok_and(|there| there == bytes) {
+                return Ok(());
+            }
+            let parent = path.parent().unwrap_or(&self.folder);
+            fs::create_dir_all(parent)?;
+            let temporary = self.folder.join(".new");
+            let mut file = File::create(&temporary)?;
+            file.write_all(bytes)?;
+            if force {
+                file.sync_data()?;
+            }
+            fs::rename(&temporary, &path)
+        };
+        written().map_err(|fault| PublishFault { path: path.clone(), fault })
+    }
+}
+
+/// The checkpoint that is published in a folder, unread; none when there is none.
+pub fn published(folder: &Path) -> Result<Option<String>, PublishFault> {
+    let path = folder.join("checkpoint");
+    match fs::read_to_string(&path) {
+        Ok(note) => Ok(Some(note)),
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Not text: as bad as torn, and written again.
+        Err(fault) if fault.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(fault) => Err(PublishFault { path, fault }),
+    }
+}
+
+/// Checks one step of a rebuilt tree against what was published: none when it is not of this size.
+pub fn continues(tree: &Tree, published: &Checkpoint) -> Option<bool> {
+    (tree.size() == published.size).then(|| tree.root() == published.root)
+}

@@ -1,0 +1,180 @@
+//! The Merkle tree of RFC 6962 §2.1, kept as its right edge: at most 255 hashes a level, whatever the log's size. Never reads or writes a file.
+
+use sha2::{Digest as _, Sha256};
+
+/// A node's hash.
+pub type Hash = [u8; 32];
+
+/// Hashes in a full tile (C2SP tlog-tiles): a subtree of height 8.
+pub const WIDTH: u64 = 256;
+
+/// Height of a tile.
+pub const HEIGHT: u32 = 8;
+
+/// Hash of an entry: `SHA-256(0x00 ‖ entry)`.
+pub fn leaf_hash(entry: &[u8]) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(entry).finalize().into()
+}
+
+/// Hash of an inner node: `SHA-256(0x01 ‖ left ‖ right)`.
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// Hash of the tree without entries.
+pub fn empty_root() -> Hash {
+    Sha256::digest([]).into()
+}
+
+/// Root over the hashes of perfect subtrees of one height, of which there are a power of two.
+pub fn fold(hashes: &[Hash]) -> Hash {
+    let mut row = hashes.to_vec();
+    while row.len() > 1 {
+        row = row.chunks(2).map(|pair| if let [left, right] = pair { node_hash(left, right) } else { empty_root() }).collect();
+    }
+    row.first().copied().unwrap_or_else(empty_root)
+}
+
+/// A tile that became full: what nobody ever changes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullTile {
+    /// 0 holds leaf hashes.
+    pub level: u32,
+    /// Its index within the level.
+    pub index: u64,
+    /// Its 256 hashes.
+    pub hashes: Vec<Hash>,
+}
+
+/// A tree by its right edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Per tile level, the hashes of the tile that is not full yet.
+    edges: Vec<Vec<Hash>>,
+    size: u64,
+}
+
+impl Tree {
+    /// Number of entries.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a leaf hash; answers the tiles that became full by it, lowest level first.
+    pub fn push(&mut self, leaf: Hash) -> Vec<FullTile> {
+        self.size += 1;
+        let mut full = Vec::new();
+        let (mut level, mut carried) = (0u32, leaf);
+        loop {
+            let at = usize::try_from(level).unwrap_or(usize::MAX);
+            if self.edges.len() <= at {
+                self.edges.resize(at.saturating_add(1), Vec::new());
+            }
+            let Some(edge) = self.edges.get_mut(at) else { return full };
+            edge.push(carried);
+            if edge.len() < 256 {
+                return full;
+            }
+            let hashes = std::mem::take(edge);
+            carried = fold(&hashes);
+            full.push(FullTile { level, index: (self.size >> (HEIGHT * (level + 1))) - 1, hashes });
+            level += 1;
+        }
+    }
+
+    /// The partial tiles of this size: level, index within the level, hashes.
+    pub fn partial_tiles(&self) -> impl Iterator<Item = (u32, u64, &[Hash])> {
+        self.edges.iter().zip(0u32..).filter(|(edge, _)| !edge.is_empty()).map(|(edge, level)| {
+            let index = self.size.checked_shr(HEIGHT * (level + 1)).unwrap_or(0);
+            (level, index, edge.as_slice())
+        })
+    }
+
+    /// The root.
+    pub fn root(&self) -> Hash {
+        // Perfect subtrees from the largest to the smallest, folded from the right (RFC 6962: the left subtree is the largest that fits).
+        let mut subtrees = Vec::new();
+        for edge in self.edges.iter().rev() {
+            let mut rest = edge.as_slice();
+            for bit in (0..HEIGHT).rev() {
+                let count = 1usize << bit;
+                if edge.len() & count != 0 {
+                    let (these, others) = rest.split_at(count.min(rest.len()));
+                    subtrees.push(fold(these));
+                    rest = others;
+                }
+            }
+        }
+        subtrees.into_iter().rev().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(empty_root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::id::hex;
+
+    /// MTH as RFC 6962 §2.1 defines it, without any cleverness.
+    pub fn naive(leaves: &[Hash]) -> Hash {
+        match leaves {
+            [] => empty_root(),
+            [leaf] => *leaf,
+            many => {
+                let k = 1usize << (usize::BITS - 1 - (many.len() - 1).leading_zeros());
+                node_hash(&naive(&many[..k]), &naive(&many[k..]))
+            }
+        }
+    }
+
+    #[test]
+    fn roots_are_those_of_the_certificate_transparency_test_vectors() {
+        // Inputs and roots from certificate-transparency's reference tests (merkle_tree_test), sizes 0 to 8.
+        let inputs: [&[u8]; 8] = [
+            b"",
+            b"\x00",
+            b"\x10",
+            b"\x20\x21",
+            b"\x30\x31",
+            b"\x40\x41\x42\x43",
+            b"\x50\x51\x52\x53\x54\x55\x56\x57",
+            b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
+        ];
+        let roots = [
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ];
+        let mut tree = Tree::default();
+        assert_eq!(hex(&tree.root()), roots[0]);
+        for (input, root) in inputs.iter().zip(&roots[1..]) {
+            tree.push(leaf_hash(input));
+            assert_eq!(&hex(&tree.root()), root);
+        }
+    }
+
+    #[test]
+    fn the_edge_gives_the_root_of_the_definition_also_across_tile_borders() {
+        let leaves: Vec<Hash> = (0u32..67_000).map(|n| leaf_hash(&n.to_be_bytes())).collect();
+        let mut tree = Tree::default();
+        let mut tiles = 0;
+        for (n, leaf) in leaves.iter().enumerate() {
+            for tile in tree.push(*leaf) {
+                assert_eq!(tile.hashes.len(), 256);
+                tiles += 1;
+            }
+            if n < 600 || [65_534, 65_535, 65_536, 66_999].contains(&n) {
+                assert_eq!(tree.root(), naive(&leaves[..=n]), "size {}", n + 1);
+            }
+        }
+        // 67,000 = 261 full level-0 tiles and 184 hashes; one full level-1 tile and 5 hashes; one hash at level 2.
+        assert_eq!(tiles, 262);
+        let partial: Vec<_> = tree.partial_tiles().map(|(level, index, hashes)| (level, index, hashes.len())).collect();
+        assert_eq!(partial, [(0, 261, 184), (1, 1, 5), (2, 0, 1)]);
+    }
+}

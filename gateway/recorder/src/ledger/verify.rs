@@ -1,0 +1,309 @@
+//! Checking a published ledger offline, with a key that the caller brings: every entry, every tile, the checkpoint. Names the first bad entry and
+//! says what it cannot prove. Never writes, never asks the recorder, and believes no file because another one agrees with it.
+
+use super::leaf::Leaf;
+use super::note::{Checkpoint, LARGEST, NoteFault};
+use super::tile::{Kind, Place, span, unbundle};
+use super::tree::{Hash, Tree, fold, leaf_hash};
+use cofferdam_core::id::hex;
+use cofferdam_core::json;
+use cofferdam_core::record::LEAF_SCHEMA;
+use ed25519_dalek::VerifyingKey;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Faults that are told in full; a ruined ledger has no use for more.
+const TOLD: usize = 64;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerFault {
+    /// The entry it is about; none when no single entry can be named.
+    pub entry: Option<u64>,
+    /// The file, beneath the ledger's folder.
+    pub file: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The ledger's name; empty when no checkpoint could be read.
+    pub origin: String,
+    /// Entries the checkpoint signs.
+    pub size: u64,
+    /// The root the checkpoint signs, in hexadecimal.
+    pub root: String,
+    /// What is wrong, the first to look at first.
+    pub faults: Vec<LedgerFault>,
+    /// What this check cannot prove, in sentences.
+    pub unproven: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// The first bad entry.
+    pub fn first_bad(&self) -> Option<u64> {
+        self.faults.first().and_then(|fault| fault.entry)
+    }
+}
+
+/// A folder that cannot be checked at all.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` cannot be read: {1}; give the folder that holds `checkpoint` and `tile`")]
+pub struct Unreadable(pub PathBuf, pub std::io::Error);
+
+/// Which faults are looked at first: what an entry's own bytes say, then each level of tiles, then content, then the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    Tile(u32),
+    Content,
+    Whole,
+}
+
+struct Check<'a> {
+    folder: &'a Path,
+    faults: Vec<(Layer, LedgerFault)>,
+    beyond: u64,
+}
+
+/// Checks a published ledger. `older` is a checkpoint the caller kept from before.
+pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<Report, Unreadable> {
+    let note = read(&folder.join("checkpoint"))?;
+    let opened = String::from_utf8(note).map_err(|_| NoteFault::Shape).and_then(|note| Checkpoint::open(&note, key));
+    let checkpoint = match opened {
+        Ok(checkpoint) => checkpoint,
+        Err(fault) => return Ok(unsigned(&fault)),
+    };
+    let mut check = Check { folder, faults: Vec::new(), beyond: 0 };
+    let mut files = BTreeMap::new();
+    check.list(Path::new("tile"), &mut files)?;
+    let entries = check.entries(&checkpoint, &files)?;
+    let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+    check.tiles(&leaves, &files)?;
+    check.content(&checkpoint.origin, &entries, &leaves);
+    let mut unproven = check.whole(&checkpoint, &leaves, older.map(|older| Checkpoint::open(older, key)));
+    if check.beyond > 0 {
+        unproven.push(format!("{} files hold entries beyond the checkpoint; no signature covers those yet", check.beyond));
+    }
+    check.faults.sort_by_key(|(layer, fault)| (*layer, fault.entry));
+    let faults = check.faults.into_iter().map(|(_, fault)| fault).take(TOLD).collect();
+    Ok(Report { origin: checkpoint.origin, size: checkpoint.size, root: hex(&checkpoint.root), faults, unproven })
+}
+
+fn unsigned(fault: &NoteFault) -> Report {
+    Report {
+        origin: String::new(),
+        size: 0,
+        root: String::new(),
+        faults: vec![LedgerFault { entry: None, file: "checkpoint".to_owned(), what: fault.to_string() }],
+        unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
+    }
+}
+
+/// Reads a file; tiles and bundles of ours are far below the limit of full bundles.
+fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    /// Bytes of the largest file of a ledger: 256 entries of the longest kind.
+    const FILE: u64 = 256 * (2 + 65_535) + LARGEST;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|fault| Unreadable(path.to_owned(), fault))?;
+    file.take(FILE).read_to_end(&mut bytes).map_err(|fault| Unreadable(path.to_owned(), fault))?;
+    Ok(bytes)
+}
+
+impl Check<'_> {
+    fn fault(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
+        self.faults.push((layer, LedgerFault { entry, file: file.to_owned(), what: what.to_owned() }));
+    }
+
+    /// Every file beneath `tile`, by its place.
+    fn list(&mut self, relative: &Path, files: &mut BTreeMap<Place, String>) -> Result<(), Unreadable> {
+        let folder = self.folder.join(relative);
+        let listing = match std::fs::read_dir(&folder) {
+            Ok(listing) => listing,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(fault) => return Err(Unreadable(folder, fault)),
+        };
+        for file in listing {
+            let file = file.map_err(|fault| Unreadable(folder.clone(), fault))?;
+            let path = relative.join(file.file_name());
+            let kind = file.file_type().map_err(|fault| Unreadable(folder.clone(), fault))?;
+            let text = path.to_string_lossy().into_owned();
+            if kind.is_dir() {
+                self.list(&path, files)?;
+            } else if let Some(place) = Place::parse(&text).filter(|_| kind.is_file()) {
+                files.insert(place, text);
+            } else {
+                self.fault(Layer::Whole, None, &text, "the file is no part of a ledger");
+            }
+        }
+        Ok(())
+    }
+
+    /// The signed entries, from the bundles that hold all of them; what cannot be read is left empty and named.
+    fn entries(&mut self, checkpoint: &Checkpoint, files: &BTreeMap<Place, String>) -> Result<Vec<Vec<u8>>, Unreadable> {
+        let mut entries = Vec::new();
+        let mut index = 0;
+        while index * 256 < checkpoint.size {
+            let first = index * 256;
+            let width = (checkpoint.size - first).min(256);
+            let places = [Place { kind: Kind::Entries, index, width }, Place { kind: Kind::Entries, index, width: 256 }];
+            let file = places.iter().find_map(|place| files.get(place));
+            let bytes = match file {
+                Some(file) => read(&self.folder.join(file))?,
+                None => {
+                    self.fault(Layer::Tile(0), Some(first), &places.map(|place| place.path()).join("` or `"), "the bundle is missing");
+                    Vec::new()
+                }
+            };
+            let (found, whole) = unbundle(&bytes);
+            let many = found.len() as u64;
+            if let Some(file) = file
+                && (many < width || !whole)
+            {
+                self.fault(Layer::Tile(0), Some(first + many.min(width)), file, "the bundle is cut off or its lengths were changed");
+            }
+            entries.extend(
+                found.into_iter().map(<[u8]>::to_vec).chain(std::iter::repeat(Vec::new())).take(usize::try_from(width).unwrap_or(0)),
+            );
+            index += 1;
+        }
+        Ok(entries)
+    }
+
+    /// Every tile file against the entries: also partial ones of earlier sizes, which stay until the full one is there.
+    fn tiles(&mut self, leaves: &[Hash], files: &BTreeMap<Place, String>) -> Result<(), Unreadable> {
+        let mut levels = vec![leaves.to_vec()];
+        while let Some(below) = levels.last().filter(|below| below.len() >= 256) {
+            levels.push(below.chunks_exact(256).map(fold).collect());
+        }
+        for (hashes, level) in levels.iter().zip(0u32..) {
+            for (tile, index) in hashes.chunks(256).zip(0u64..) {
+                let places = [tile.len() as u64, 256].map(|width| Place { kind: Kind::Hashes(level), index, width });
+                if !places.iter().any(|place| files.contains_key(place)) {
+                    let first = places.first().map_or(0, Place::first_entry);
+                    self.fault(Layer::Tile(level), Some(first), &places.map(|place| place.path()).join("` or `"), "the tile is missing");
+                }
+            }
+        }
+        for (place, file) in files {
+            let bytes = read(&self.folder.join(file))?;
+            let (level, found, whole): (u32, Vec<Hash>, bool) = match place.kind {
+                Kind::Hashes(level) => {
+                    let (hashes, rest) = bytes.as_chunks::<32>();
+                    (level, hashes.to_vec(), rest.is_empty())
+                }
+                Kind::Entries => {
+                    let (found, whole) = unbundle(&bytes);
+                    (0, found.into_iter().map(leaf_hash).collect(), whole)
+                }
+            };
+            let known = usize::try_from(level).ok().and_then(|level| levels.get(level)).map(Vec::as_slice).unwrap_or_default();
+            let start = usize::try_from(place.index.saturating_mul(256)).unwrap_or(usize::MAX);
+            let known = known.get(start..).unwrap_or_default();
+            if known.is_empty() {
+                self.beyond += 1;
+                continue;
+            }
+            let at = |offset: usize| Some((place.index * 256 + offset as u64).saturating_mul(span(level)));
+            if found.len() as u64 != place.width || !whole {
+                let what = "the file has another length than its name says";
+                self.fault(Layer::Tile(level), at(found.len().min(known.len() - 1)), file, what);
+            }
+            if let Some(offset) = found.iter().zip(known).position(|(found, known)| found != known) {
+                let what = match place.kind {
+                    Kind::Entries => "the entry is not the one of the ledger's other files",
+                    Kind::Hashes(0) => "the entry and its hash in this tile do not fit: one of them was changed",
+                    Kind::Hashes(_) => "the hash is not that of the entries beneath it",
+                };
+                self.fault(Layer::Tile(level), at(offset), file, what);
+            }
+            if found.len() > known.len() {
+                self.beyond += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// What entries say of themselves and of the one before.
+    fn content(&mut self, origin: &str, entries: &[Vec<u8>], leaves: &[Hash]) {
+        let mut breaks = BTreeSet::new();
+        let mut previous = String::new();
+        for ((entry, hash), index) in entries.iter().zip(leaves).zip(0u64..) {
+            let file = Place { kind: Kind::Entries, index: index / 256, width: 256 }.path();
+            match json::strict_into::<Leaf>(entry) {
+                Err(fault) => self.fault(Layer::Content, Some(index), &file, &format!("the entry is not readable: {fault}")),
+                Ok(leaf) => {
+                    let canonical = json::canonical(&leaf).is_ok_and(|text| text.as_bytes() == entry.as_slice());
+                    if !canonical || leaf.schema != LEAF_SCHEMA || leaf.origin != origin || leaf.index != index {
+                        self.fault(Layer::Content, Some(index), &file, "the entry says that it belongs elsewhere, or is not canonical");
+                    }
+                    if leaf.previous != previous {
+                        breaks.insert(index);
+                    }
+                }
+            }
+            previous = hex(hash);
+        }
+        // Entry n names the hash of n-1. One break: n-1 was changed. Two in a row: the entry between them was, in just that field.
+        for index in &breaks {
+            let after_another = index.checked_sub(1).is_some_and(|before| breaks.contains(&before));
+            if after_another {
+                continue;
+            }
+            let bad = if breaks.contains(&(index + 1)) { *index } else { index.saturating_sub(1) };
+            let file = Place { kind: Kind::Entries, index: bad / 256, width: 256 }.path();
+            self.fault(Layer::Content, Some(bad), &file, "the next entry names another hash for this one");
+        }
+    }
+
+    /// The tree against what was signed, now and before. Answers what stays unproven.
+    fn whole(&mut self, checkpoint: &Checkpoint, leaves: &[Hash], older: Option<Result<Checkpoint, NoteFault>>) -> Vec<String> {
+        let mut tree = Tree::default();
+        let mut known = 0;
+        let mut before = None;
+        if let Some(Ok(older)) = &older {
+            before = Some((older.size, older.root));
+        }
+        let mut continued = before.filter(|(size, _)| *size == 0).map(|(_, root)| root == tree.root());
+        for leaf in leaves {
+            tree.push(*leaf);
+            if let Some((size, root)) = before.filter(|(size, _)| *size == tree.size()) {
+                continued = Some(tree.root() == root);
+                known = size;
+            }
+        }
+        if tree.root() != checkpoint.root {
+            self.fault(Layer::Whole, None, "checkpoint", "the entries are not those that were signed");
+        }
+        match (older, continued) {
+            (None, _) => {}
+            (Some(Err(fault)), _) => self.fault(Layer::Whole, None, "the older checkpoint", &fault.to_string()),
+            (Some(Ok(older)), _) if older.origin != checkpoint.origin => {
+                self.fault(Layer::Whole, None, "the older checkpoint", &format!("it is of `{}`, another ledger", older.origin));
+            }
+            (Some(Ok(older)), None) => {
+                let what = format!("it has {} entries, the ledger only {}: the end was cut off", older.size, checkpoint.size);
+                self.fault(Layer::Whole, None, "the older checkpoint", &what);
+            }
+            (Some(Ok(_)), Some(true)) => {}
+            (Some(Ok(older)), Some(false)) => {
+                let what = format!("the ledger's first {} entries are not those it signs: history was rewritten", older.size);
+                self.fault(Layer::Whole, None, "the older checkpoint", &what);
+            }
+        }
+        let history = match (known, checkpoint.size) {
+            (known, size) if known == size && size > 0 => None,
+            (0, _) => Some("no outside witness: whoever holds the recorder's key could have rewritten all of it before signing; keep checkpoints elsewhere and give the oldest to the next check".to_owned()),
+            (known, _) => Some(format!("entries from {known} on have no outside witness: whoever holds the recorder's key could have rewritten them before signing")),
+        };
+        let payloads = "payloads are not part of these files; each entry has a keyed commitment to them".to_owned();
+        history.into_iter().chain([payloads]).collect()
+    }
+}

@@ -1,0 +1,21 @@
+//! # The recorder: jobs, approvals and the ledger
+//!
+//! Alone opens the store, sequences the ledger and holds the checkpoint key. Knows no socket, no Wasm and no infrastructure: the binary connects
+//! [`Recorder`] to sockets, one [`RunnerSeat`] to each runner's.
+//!
+//! | part | file | what |
+//! |---|---|---|
+//! | handlers | `service/` | what gateway, runners and operators may ask, checked |
+//! | changes | `store/change.rs` | every change as plain data |
+//! | the writer | `store/writer.rs` | one task, one transaction for all who wait |
+//! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
+
+pub mod ledger;
+mod service;
+pub mod settings;
+mod store;
+mod wait;
+
+pub use service::{Recorder, RoleSeat, RunnerSeat};
+pub use settings::{RecorderSettings, TrustNow};
+pub use store::open::OpenError;

@@ -1,0 +1,119 @@
+//! The recorder as its binary holds it: opened once, cloned freely, asked by the handlers of three sockets. Opens no socket itself.
+
+mod claim;
+mod keep;
+mod operate;
+mod propose;
+mod start;
+
+pub use claim::RunnerSeat;
+
+use crate::settings::{FREE_PERCENT, RecorderSettings};
+use crate::store::change::{Change, Done};
+use crate::store::open::OpenError;
+use crate::store::{Reader, Request, WAITING, Writer};
+use crate::wait::{Shared, locked};
+use cofferdam_core::exchange::Fault;
+use jiff::Timestamp;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// The recorder.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: RecorderSettings,
+    reader: Reader,
+    queue: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A role that holds a socket; counted in the status until this is dropped.
+pub struct RoleSeat {
+    recorder: Recorder,
+    name: String,
+}
+
+impl Recorder {
+    /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must be called inside a tokio runtime.
+    pub async fn open(settings: RecorderSettings) -> Result<Self, OpenError> {
+        let start::Started { writer, publisher, losses, readers, shared } = start::start(&settings).await?;
+        let (queue, requests) = mpsc::channel(WAITING);
+        let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
+        let inner = Inner { settings, reader: Reader(readers), queue, shared, tasks: Mutex::new(tasks) };
+        let recorder = Self { inner: Arc::new(inner) };
+        keep::note_start(&recorder).await?;
+        keep::write_off(&recorder).await?;
+        keep::spawn(&recorder, losses);
+        Ok(recorder)
+    }
+
+    /// Commits and publishes what was taken in, and lets go of the store; requests after this are answered `unavailable`.
+    pub async fn close(self) {
+        // The writer closes last: SQLite then folds its write-ahead log into the one file.
+        self.inner.reader.0.close().await;
+        // A writer that ended already needs no asking.
+        let _ended = self.inner.queue.send(Request::Stop).await;
+        let tasks = std::mem::take(&mut *locked(&self.inner.tasks));
+        for task in tasks {
+            if let Err(fault) = task.await {
+                tracing::error!(%fault, "a task of the recorder failed");
+            }
+        }
+    }
+
+    /// Counts a role that holds a socket, for the status.
+    pub fn role(&self, name: &str) -> RoleSeat {
+        *locked(&self.inner.shared.roles).entry(name.to_owned()).or_insert(0) += 1;
+        RoleSeat { recorder: self.clone(), name: name.to_owned() }
+    }
+
+    /// A runner's seat: one for each runner socket, dropped when it closes.
+    pub fn runner(&self) -> RunnerSeat {
+        RunnerSeat::new(self.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.inner.settings.clock)()
+    }
+
+    async fn submit(&self, change: Change) -> Result<Done, Fault> {
+        let ended = || Fault::Unavailable("the recorder is stopping".to_owned());
+        let (reply, answer) = oneshot::channel();
+        self.inner.queue.send(Request::Change(change, reply)).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    /// New work is refused while the disk is nearly full: what is left is for outcomes and teardown. Not knowing is refusing.
+    fn check_room(&self) -> Result<(), Fault> {
+        match (self.inner.settings.free)() {
+            Ok(free) if free >= FREE_PERCENT => Ok(()),
+            Ok(free) => Err(Fault::Unavailable(format!(
+                "{free} % of the recorder's disk is free, below {FREE_PERCENT} % only running jobs are recorded; free some space"
+            ))),
+            Err(fault) => Err(Fault::Unavailable(format!("free space of the recorder's disk is not known: {fault}"))),
+        }
+    }
+}
+
+impl Drop for RoleSeat {
+    fn drop(&mut self) {
+        let mut roles = locked(&self.recorder.inner.shared.roles);
+        if let Some(count) = roles.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                roles.remove(&self.name);
+            }
+        }
+    }
+}
+
+/// An answer of a kind that its change never has.
+fn astray() -> Fault {
+    Fault::Unavailable("the recorder's writer answered another question; this is a defect, please report it".to_owned())
+}

@@ -1,0 +1,107 @@
+//! What a runner may ask: one job at a time, moved under its fence. The seat is the socket: when it closes, the lease is lost at once.
+
+use super::{Recorder, astray};
+use crate::settings::LONGEST_WAIT_MS;
+use crate::store::change::{Change, Done};
+use crate::wait::locked;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::limit::SUMMARY;
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// A runner's socket, as far as the recorder is concerned.
+pub struct RunnerSeat {
+    recorder: Recorder,
+    held: Mutex<Option<(CallId, Fence)>>,
+}
+
+impl RunnerSeat {
+    pub(super) fn new(recorder: Recorder) -> Self {
+        Self { recorder, held: Mutex::new(None) }
+    }
+
+    /// The job this runner holds.
+    pub fn holds(&self) -> Option<(CallId, Fence)> {
+        locked(&self.held).clone()
+    }
+
+    /// Answers one request. Dropping the returned future before it is done is safe: a claimed job goes to the next runner.
+    pub async fn claim(&self, claim: Claim) -> Result<Claimed, Fault> {
+        match claim {
+            Claim::Next { wait_ms } => self.next(wait_ms).await,
+            Claim::Heartbeat { call, fence } => {
+                self.own(&call, fence)?;
+                self.lease(call, fence).await
+            }
+            Claim::Move { call, fence, event } => {
+                self.own(&call, fence)?;
+                self.move_job(call, fence, event).await
+            }
+            Claim::Progress { call, fence, note } => {
+                self.own(&call, fence)?;
+                if note.chars().count() > SUMMARY {
+                    return Err(Fault::Refused(format!("a progress note has at most {SUMMARY} characters")));
+                }
+                self.recorder.submit(Change::Progress { call: call.clone(), fence, note }).await?;
+                self.lease(call, fence).await
+            }
+        }
+    }
+
+    /// A runner speaks of its own job alone; any other is under another's lease.
+    fn own(&self, call: &CallId, fence: Fence) -> Result<(), Fault> {
+        let held = locked(&self.held);
+        if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) { Ok(()) } else { Err(Fault::Fenced) }
+    }
+
+    async fn next(&self, wait_ms: u64) -> Result<Claimed, Fault> {
+        if let Some((call, _)) = self.holds() {
+            return Err(Fault::Refused(format!("this runner holds the job `{call}`; one runner, one job")));
+        }
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut queue = self.recorder.inner.shared.queue.subscribe();
+        loop {
+            match self.recorder.submit(Change::Claim).await? {
+                Done::Leased(Some(job)) => {
+                    *locked(&self.held) = Some((job.job.call.clone(), job.fence));
+                    return Ok(Claimed::Leased { job: Some(job) });
+                }
+                Done::Leased(None) => {}
+                _ => return Err(astray()),
+            }
+            if timeout_at(until, queue.changed()).await.is_err() {
+                return Ok(Claimed::Leased { job: None });
+            }
+        }
+    }
+
+    async fn lease(&self, call: CallId, fence: Fence) -> Result<Claimed, Fault> {
+        let cancelled = self.recorder.inner.reader.cancelled(&call, fence).await?;
+        self.recorder.inner.shared.leased(call, fence, self.recorder.now());
+        Ok(Claimed::Lease { cancelled })
+    }
+
+    async fn move_job(&self, call: CallId, fence: Fence, event: RunnerEvent) -> Result<Claimed, Fault> {
+        let gone = matches!(event, RunnerEvent::Gone { .. });
+        let done = self.recorder.submit(Change::Move { call: call.clone(), fence, event }).await?;
+        let Done::Recorded(recorded) = done else { return Err(astray()) };
+        if gone {
+            self.recorder.inner.shared.released(&call, fence);
+            *locked(&self.held) = None;
+        } else {
+            self.recorder.inner.shared.leased(call, fence, self.recorder.now());
+        }
+        Ok(Claimed::Recorded(recorded))
+    }
+}
+
+impl Drop for RunnerSeat {
+    fn drop(&mut self) {
+        if let Some((call, fence)) = locked(&self.held).take() {
+            self.recorder.inner.shared.lost(call, fence);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What an operator command may ask; each use is a ledger entry. A person's signature is checked here, by the recorder's own trust file.
+
+use super::{Recorder, astray};
+use crate::store::change::{Change, Done, Signature};
+use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, verify};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::id::{CallId, StatementDigest};
+use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::run::Phase;
+use cofferdam_core::shown::question;
+use serde_json::json;
+
+/// Jobs in one answer.
+const JOBS: u32 = 1_000;
+
+/// Characters of a call id's beginning: fewer are rarely unique.
+const BEGINNING: usize = 4;
+
+impl Recorder {
+    /// Answers an operator command of this operating-system user.
+    pub async fn operate(&self, uid: u32, operate: Operate) -> Result<Operated, Fault> {
+        let by = uid.to_string();
+        self.note_use(&by, &operate).await?;
+        match operate {
+            Operate::Jobs { waiting, limit } => Ok(Operated::Jobs { jobs: self.inner.reader.jobs(waiting, limit.min(JOBS)).await? }),
+            Operate::Show { call } => {
+                let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len()) && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                if !valid {
+                    return Err(Fault::Refused(format!("`{call}` is not a call id or the first {BEGINNING} characters of one, or more")));
+                }
+                let story = self.inner.reader.story(&call).await?;
+                Ok(Operated::Story {
+                    call: story.call,
+                    job: story.job.map(Box::new),
+                    view: story.view.map(Box::new),
+                    entries: story.entries,
+                })
+            }
+            Operate::Sign { call, signed } => {
+                let signature = self.checked(call, signed, by).await?;
+                let approver = signature.approver.clone();
+                match self.submit(Change::Sign(Box::new(signature))).await? {
+                    Done::Signed(missing) => Ok(Operated::Signed { approver, missing }),
+                    _ => Err(astray()),
+                }
+            }
+            Operate::Status => self.status().await,
+            Operate::Erase { call } => {
+                self.submit(Change::Erase { call, by }).await?;
+                Ok(Operated::Done)
+            }
+        }
+    }
+
+    /// Every use of the operator socket is an entry, whatever comes of it.
+    async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), Fault> {
+        let (request, call) = match operate {
+            Operate::Jobs { waiting, limit } => (json!({ "ask": "jobs", "waiting": waiting, "limit": limit }), None),
+            Operate::Show { call } => (json!({ "ask": "show", "call": call }), None),
+            Operate::Sign { call, .. } => (json!({ "ask": "sign" }), Some(call)),
+            Operate::Status => (json!({ "ask": "status" }), None),
+            Operate::Erase { call } => (json!({ "ask": "erase", "call": call }), None),
+        };
+        // A signature for a call that is not there must not put an entry under its name.
+        let call = match call {
+            Some(call) => self.inner.reader.job(call).await?.is_some().then(|| call.clone()),
+            None => None,
+        };
+        let event = Event::Administered { what: "operator".to_owned(), by: by.to_owned() };
+        let entry = Entry::of(event, call, "").with("request", request.to_string());
+        self.submit(Change::End(Box::new(entry))).await.map(drop)
+    }
+
+    /// A signature is somebody's approval only if it is for exactly this question, by somebody whom policy names, by our own trust file.
+    async fn checked(&self, call: CallId, signed: cofferdam_core::approval::SignedStatement, by: String) -> Result<Signature, Fault> {
+        let refused = |fault: ApprovalFault| Fault::Refused(fault.to_string());
+        let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+        if phase != Phase::AwaitingApproval {
+            return Err(Fault::Refused(format!("the call `{call}` waits for nobody's signature: it is {phase}")));
+        }
+        let now = (self.inner.settings.trust)().map_err(|fault| Fault::Unavailable(format!("the trust file: {fault}")))?;
+        if job.environment != now.trust.environment {
+            return Err(refused(ApprovalFault::Other("environment")));
+        }
+        let asked = Question {
+            call: &call,
+            plan: job.plan_digest,
+            preview: job.preview_digest,
+            subject: &job.principal.subject(),
+            environment: &job.environment,
+            policy: job.policy,
+            now: self.now(),
+        };
+        let verified = verify(&signed, &asked, &now.trust).map_err(refused)?;
+        let approver = verified.approver().to_owned();
+        let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
+        // The text that we ourselves would have shown: what was signed over another one is not an answer to this question.
+        let (_, ours) = question(&job).map_err(|fault| Fault::Refused(fault.to_string()))?;
+        if *shown != ours {
+            return Err(refused(ApprovalFault::Other("text than the one that is shown")));
+        }
+        if *nonce != job.nonce {
+            return Err(refused(ApprovalFault::Other("question")));
+        }
+        if *expires != job.expires {
+            return Err(refused(ApprovalFault::Other("expiry")));
+        }
+        let named = job.approval.as_ref().is_some_and(|rule| rule.approvers.iter().any(|name| name == "*" || *name == approver));
+        if !named {
+            return Err(refused(ApprovalFault::NotNamed(approver)));
+        }
+        let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
+        let digest = StatementDigest::of(signed.statement.as_bytes());
+        Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })
+    }
+
+    async fn status(&self) -> Result<Operated, Fault> {
+        let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
+        let free_percent = (self.inner.settings.free)().map_err(|fault| Fault::Unavailable(format!("free space is not known: {fault}")))?;
+        let roles = crate::wait::locked(&self.inner.shared.roles).clone();
+        Ok(Operated::Status { phases: self.inner.reader.phases().await?, entries, checkpoint, free_percent, roles })
+    }
+}

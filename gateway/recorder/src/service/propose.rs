@@ -1,0 +1,165 @@
+//! What the gateway may ask: propose jobs, record endings, read and end what is the named principal's own. Never moves a job that a runner holds.
+
+use super::{Recorder, astray};
+use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
+use crate::store::change::{Change, Done};
+use crate::wait::locked;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::propose::{IdempotencyKey, Propose, Proposed};
+use cofferdam_core::id::{CallId, PlanDigest, PreviewDigest};
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::record::{Entry, Event, Recorded};
+use cofferdam_core::run::Phase;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// Longest idempotency key, in characters.
+const KEY: usize = 128;
+
+impl Recorder {
+    /// Answers the gateway.
+    pub async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+        match propose {
+            Propose::End { entry } => {
+                self.check_room()?;
+                if !matches!(entry.event, Event::Ended { .. }) {
+                    return Err(Fault::Refused("the gateway may record the ending of a call, and no other event by itself".to_owned()));
+                }
+                self.recorded(Change::End(Box::new(entry))).await
+            }
+            Propose::Enqueue { job, entry, key } => self.enqueue(job, entry, key).await,
+            Propose::Key { principal, key } => Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? }),
+            Propose::Rejection { principal, plan } => {
+                let now = self.now().as_millisecond();
+                Ok(Proposed::Rejection { reason: self.inner.reader.rejection(&principal, &plan, now).await? })
+            }
+            Propose::Job { principal, call, beyond, wait_ms } => self.job(&principal, &call, beyond, wait_ms).await,
+            Propose::Delivered { principal, call } => {
+                self.submit(Change::Delivered { principal, call }).await?;
+                Ok(Proposed::Done)
+            }
+            Propose::Cancel { principal, call } => {
+                self.submit(Change::Cancel { principal: principal.clone(), call: call.clone() }).await?;
+                self.job(&principal, &call, 0, 0).await
+            }
+            Propose::NextApproved { wait_ms } => self.next_approved(wait_ms).await,
+            Propose::Permit { call, permit, entry, expires } => {
+                self.check_room()?;
+                about(&entry, &call, entry.event == Event::Intended)?;
+                self.recorded(Change::Permit { call, permit: Box::new(permit), entry: Box::new(entry), expires }).await
+            }
+            Propose::Withdraw { call, detail, entry } => {
+                about(&entry, &call, matches!(entry.event, Event::Ended { .. }))?;
+                self.recorded(Change::Withdraw { call, detail, entry: Box::new(entry) }).await
+            }
+            Propose::Head => {
+                let (size, checkpoint) = self.inner.shared.head.borrow().clone();
+                Ok(Proposed::Head { size, checkpoint })
+            }
+        }
+    }
+
+    /// The gateway's socket closed: what it was offered is offered again at once.
+    pub fn gateway_gone(&self) {
+        locked(&self.inner.shared.offers).clear();
+        self.inner.shared.approved.send_replace(());
+    }
+
+    async fn recorded(&self, change: Change) -> Result<Proposed, Fault> {
+        match self.submit(change).await? {
+            Done::Recorded(recorded) => Ok(Proposed::Recorded(recorded)),
+            _ => Err(astray()),
+        }
+    }
+
+    async fn enqueue(&self, job: Box<StoredJob>, entry: Entry, key: Option<IdempotencyKey>) -> Result<Proposed, Fault> {
+        self.check_room()?;
+        check_job(&job, &entry, key.as_ref())?;
+        match self.submit(Change::Enqueue { job, entry: Box::new(entry), key }).await? {
+            Done::Recorded(Recorded { index }) => Ok(Proposed::Recorded(Recorded { index })),
+            Done::Joined(call) => Ok(Proposed::Joined { call }),
+            _ => Err(astray()),
+        }
+    }
+
+    /// One of the principal's own jobs, when its version is beyond the one the reader knows, or when the wait is over.
+    async fn job(&self, principal: &str, call: &CallId, beyond: u64, wait_ms: u64) -> Result<Proposed, Fault> {
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut changes = self.inner.shared.changes(call);
+        loop {
+            let view = self.inner.reader.view(call, principal).await?;
+            if view.version > beyond || timeout_at(until, changes.changed()).await.is_err() {
+                return Ok(Proposed::Job { job: Box::new(view) });
+            }
+        }
+    }
+
+    /// An approved call that is not offered already; offered once until it is permitted or withdrawn, and again after a while without either.
+    async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, Fault> {
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut approved = self.inner.shared.approved.subscribe();
+        loop {
+            let now = self.now().as_millisecond();
+            for call in self.inner.reader.approved(now).await? {
+                if self.offer(&call, now)
+                    && let Some((job, Phase::AwaitingApproval)) = self.inner.reader.job(&call).await?
+                {
+                    let statements = job.statements.clone();
+                    return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
+                }
+            }
+            let again = locked(&self.inner.shared.offers).values().min().map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0));
+            let pause = again.map_or(until, |ms| until.min(Instant::now() + Duration::from_millis(ms.max(1))));
+            if timeout_at(pause, approved.changed()).await.is_err() && Instant::now() >= until {
+                return Ok(Proposed::Approved { job: None, statements: Vec::new() });
+            }
+        }
+    }
+
+    /// Takes the offer of a call; false while it stands with somebody.
+    fn offer(&self, call: &CallId, now: i64) -> bool {
+        let mut offers = locked(&self.inner.shared.offers);
+        offers.retain(|_, until| *until > now);
+        let free = !offers.contains_key(call);
+        if free {
+            offers.insert(call.clone(), now.saturating_add(OFFER_MS));
+        }
+        free
+    }
+}
+
+/// An entry must be about its job and say what happens.
+fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), Fault> {
+    if entry.call.as_ref() == Some(call) && fits {
+        Ok(())
+    } else {
+        Err(Fault::Refused(format!("the entry does not say what happened to `{call}`")))
+    }
+}
+
+/// What the recorder checks of a job for itself: it is of one piece. Whether it may run is for the runner to check.
+fn check_job(job: &StoredJob, entry: &Entry, key: Option<&IdempotencyKey>) -> Result<(), Fault> {
+    let event = if job.permit.is_some() { Event::Intended } else { Event::Asked };
+    about(entry, &job.call, entry.event == event && entry.principal == job.principal.name && entry.plan == Some(job.plan_digest))?;
+    let asked = job.approval.as_ref().is_some_and(|rule| rule.quorum > 0);
+    let pieces = [
+        (PlanDigest::of(job.plan.as_bytes()) == job.plan_digest, "the plan is not that of its digest"),
+        (PreviewDigest::of(job.preview.as_bytes()) == job.preview_digest, "the preview is not that of its digest"),
+        (job.statements.is_empty(), "signatures come from people, not with the job"),
+        (job.permit.is_some() || asked, "it has neither a permit nor a question to people"),
+        (job.expires > job.created, "it expires before it was made"),
+        (
+            key.is_none_or(|key| fits(key, job)),
+            "the idempotency key is not 1 to 128 visible ASCII characters for this tool and these arguments",
+        ),
+    ];
+    match pieces.iter().find(|(holds, _)| !holds) {
+        Some((_, what)) => Err(Fault::Refused(format!("the job `{}` is not of one piece: {what}", job.call))),
+        None => Ok(()),
+    }
+}
+
+fn fits(key: &IdempotencyKey, job: &StoredJob) -> bool {
+    let visible = (1..=KEY).contains(&key.key.len()) && key.key.bytes().all(|byte| byte.is_ascii_graphic());
+    visible && key.tool == job.tool && key.arguments == cofferdam_core::id::ArgumentsDigest::of(job.arguments.as_bytes())
+}

@@ -1,0 +1,152 @@
+//! Starting: the ledger is rebuilt from the store, held against what was signed and what was published, and published where it is missing.
+
+use crate::ledger::note::{Checkpoint, origin};
+use crate::ledger::publish::{PublishFault, Published, Tiles, continues, published};
+use crate::ledger::tree::{Hash, leaf_hash};
+use crate::settings::RecorderSettings;
+use crate::store::open::{OpenError, Opened, open};
+use crate::store::{Head, Writer, put_checkpoint};
+use crate::wait::Shared;
+use cofferdam_core::id::{CallId, Fence};
+use sqlx::{SqliteConnection, SqlitePool};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Leaves read at once.
+const READ: i64 = 4_096;
+
+/// Batches that may wait to be published; beyond this the writer waits, so that memory stays bounded.
+const UNPUBLISHED: usize = 64;
+
+/// Batches published together.
+const TOGETHER: usize = 16;
+
+/// Everything that is ready to run.
+pub(super) struct Started {
+    pub writer: Writer,
+    pub publisher: JoinHandle<()>,
+    pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
+    pub readers: SqlitePool,
+    pub shared: Arc<Shared>,
+}
+
+/// Opens everything.
+pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenError> {
+    let Opened { mut writer, readers, lock } = open(&settings.store).await?;
+    let origin = origin(&settings.environment);
+    let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
+    let (shared, losses) = Shared::new((head.tree.size(), note));
+    let shared = Arc::new(shared);
+    let (sender, receiver) = mpsc::channel(UNPUBLISHED);
+    let writer =
+        Writer { connection: writer, head, origin, settings: settings.clone(), shared: Arc::clone(&shared), published: sender, lock };
+    Ok(Started { writer, publisher: tokio::spawn(publish(tiles, receiver)), losses, readers, shared })
+}
+
+/// The signed checkpoint in the store must be of exactly this ledger and key; the published one of its beginning.
+async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut SqliteConnection) -> Result<(Tiles, Head, String), OpenError> {
+    let ledger = |problem: String| OpenError::Ledger(problem);
+    let signed: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut *connection).await?;
+    let signed = match signed {
+        Some(note) => {
+            let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key()).map_err(|fault| ledger(fault.to_string()))?;
+            if checkpoint.origin != origin {
+                return Err(ledger(format!("it is of `{}`, this environment's is `{origin}`", checkpoint.origin)));
+            }
+            Some((checkpoint, note))
+        }
+        None => None,
+    };
+    let before = match published(&settings.ledger)?.map(|note| Checkpoint::open(&note, &settings.key.verifying_key())) {
+        Some(Ok(checkpoint)) if checkpoint.origin == origin => Some(checkpoint),
+        Some(fault) => {
+            tracing::warn!(?fault, "the published checkpoint is not one of this ledger; it is written again from the store");
+            None
+        }
+        None => None,
+    };
+    let mut tiles = Tiles::new(&settings.ledger);
+    let mut last: Option<Hash> = None;
+    let mut same = before.as_ref().and_then(|before| continues(tiles.tree(), before));
+    loop {
+        let first = i64::try_from(tiles.tree().size()).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as("SELECT idx, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?")
+            .bind(first)
+            .bind(READ)
+            .fetch_all(&mut *connection)
+            .await?;
+        if rows.is_empty() {
+            break;
+        }
+        for ((index, stored, entry), expected) in rows.into_iter().zip(first..) {
+            let hash = leaf_hash(entry.as_bytes());
+            if index != expected || stored != hash {
+                return Err(ledger(format!("entry {expected} is missing or was changed")));
+            }
+            tiles.push(entry, hash);
+            last = Some(hash);
+            if let Some(found) = before.as_ref().and_then(|before| continues(tiles.tree(), before)) {
+                same = Some(found);
+            }
+        }
+        tiles.keep_existing();
+        if tiles.due() > 0 {
+            tiles = blocking(tiles, |tiles| tiles.flush_full()).await?;
+        }
+    }
+    let (size, root) = (tiles.tree().size(), tiles.tree().root());
+    let newest = Checkpoint { origin: origin.to_owned(), size, root };
+    let note = match signed {
+        Some((checkpoint, note)) if checkpoint == newest => note,
+        Some((checkpoint, _)) => return Err(ledger(format!("it signs {} entries of another history", checkpoint.size))),
+        None if size == 0 => {
+            let note = newest.sign(&settings.key);
+            put_checkpoint(connection, &newest, &note).await?;
+            note
+        }
+        None => return Err(ledger("it has entries and no checkpoint".to_owned())),
+    };
+    match (&before, same) {
+        (Some(before), None) => return Err(OpenError::RolledBack { published: before.size, stored: size }),
+        (Some(before), Some(false)) => return Err(ledger(format!("what was published with {} entries is another history", before.size))),
+        _ => {}
+    }
+    let text = note.clone();
+    let tiles = blocking(tiles, move |tiles| tiles.flush(&text)).await?;
+    let head = Head { tree: tiles.tree().clone(), last };
+    Ok((tiles, head, note))
+}
+
+/// Files are written off the runtime's threads.
+async fn blocking(
+    mut tiles: Tiles,
+    work: impl FnOnce(&mut Tiles) -> Result<(), PublishFault> + Send + 'static,
+) -> Result<Tiles, OpenError> {
+    let done = tokio::task::spawn_blocking(move || work(&mut tiles).map(|()| tiles)).await;
+    Ok(done.map_err(|fault| OpenError::Ledger(format!("publishing failed: {fault}")))??)
+}
+
+/// Publishes what was committed, batches together when they come fast.
+async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>) {
+    let mut tiles = Some(tiles);
+    let mut batches = Vec::with_capacity(TOGETHER);
+    while receiver.recv_many(&mut batches, TOGETHER).await > 0 {
+        let (Some(mut own), taken) = (tiles.take(), std::mem::take(&mut batches)) else { continue };
+        let done = tokio::task::spawn_blocking(move || {
+            let mut note = None;
+            for batch in taken {
+                batch.entries.into_iter().for_each(|(text, hash)| own.push(text, hash));
+                note = Some(batch.note);
+            }
+            if let Some(Err(fault)) = note.map(|note| own.flush(&note)) {
+                tracing::error!(%fault, "the ledger is not published; it is safe in the store and tried again with the next entry");
+            }
+            own
+        });
+        match done.await {
+            Ok(own) => tiles = Some(own),
+            Err(fault) => tracing::error!(%fault, "the ledger is published again after the next start"),
+        }
+    }
+}

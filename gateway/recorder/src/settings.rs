@@ -1,0 +1,71 @@
+//! What a recorder is given: its places, its key, and everything it may not reach for itself (clock, randomness, disk, trust file).
+
+use cofferdam_core::id::TrustDigest;
+use cofferdam_core::trust::Trust;
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// New work stops when less than this share of the disk is free, in percent: the rest is for outcomes and teardown of what already runs.
+pub const FREE_PERCENT: u8 = 10;
+
+/// Seconds a lease lasts without a heartbeat: three missed heartbeats, and short enough that a lost job is soon another's.
+pub const LEASE_SECONDS: u64 = 30;
+
+/// Seconds between a runner's heartbeats.
+pub const HEARTBEAT_SECONDS: u64 = 10;
+
+/// Milliseconds after which an approved call is offered to the gateway again when it neither permitted nor withdrew it.
+pub const OFFER_MS: i64 = 30_000;
+
+/// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could notice.
+pub const SWEEP_MS: u64 = 1_000;
+
+/// The longest a request is held, in milliseconds, whatever it asks for: a little beyond what the edge waits.
+pub const LONGEST_WAIT_MS: u64 = 60_000;
+
+/// A function that is passed in.
+pub type Given<T> = Arc<dyn Fn() -> T + Send + Sync>;
+
+/// The wall clock.
+pub type Clock = Given<Timestamp>;
+
+/// 32 random bytes from the operating system, or why there are none.
+pub type Random = Given<Result<[u8; 32], String>>;
+
+/// Share of the disk under the store that is free, in percent, or why it is not known.
+pub type FreeSpace = Given<Result<u8, String>>;
+
+/// The recorder's own trust file, and the digest of its text.
+#[derive(Debug, Clone)]
+pub struct TrustNow {
+    /// What it says.
+    pub trust: Trust,
+    /// Its digest, for the ledger.
+    pub digest: TrustDigest,
+}
+
+/// The trust file as it is now, or why it cannot be read: asked at each use, so that a new approver counts at once.
+pub type TrustFile = Given<Result<TrustNow, String>>;
+
+/// Everything a recorder needs.
+#[derive(Clone)]
+pub struct RecorderSettings {
+    /// Folder of the store; made when missing. Nobody else opens it.
+    pub store: PathBuf,
+    /// Folder of the ledger's tiles; made when missing. Everybody may read it.
+    pub ledger: PathBuf,
+    /// Id of the environment: names the ledger `cofferdam.dev/<id>`.
+    pub environment: String,
+    /// Signs checkpoints.
+    pub key: SigningKey,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Free space under `store`.
+    pub free: FreeSpace,
+    /// Whose approvals count.
+    pub trust: TrustFile,
+}

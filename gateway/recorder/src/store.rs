@@ -1,0 +1,17 @@
+//! The one SQLite file: opened by one process, written by one task, changed only by plain data. Never asked by anybody but the handlers.
+
+mod batch;
+pub mod change;
+mod enqueue;
+mod expire;
+mod lease;
+pub mod open;
+mod people;
+mod read;
+mod row;
+mod run;
+mod writer;
+
+pub(crate) use batch::{Head, put_checkpoint};
+pub(crate) use read::Reader;
+pub(crate) use writer::{Request, WAITING, Writer};

@@ -1,0 +1,193 @@
+//! One transaction's worth of ledger entries: indexes given at once, rows written together at the end. Never touches a job.
+
+use crate::ledger::leaf::{self, RecordKey};
+use crate::ledger::note::Checkpoint;
+use crate::ledger::tile::LONGEST_ENTRY;
+use crate::ledger::tree::{Hash, Tree};
+use crate::settings::Random;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::CallId;
+use cofferdam_core::record::Entry;
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::collections::BTreeSet;
+
+/// Rows in one statement: SQLite takes 32,766 bound values, payload rows have four.
+const ROWS: usize = 4_096;
+
+/// An entry that became a leaf.
+#[derive(Debug, Clone)]
+pub(crate) struct NewLeaf {
+    pub call: Option<CallId>,
+    pub text: String,
+    pub hash: Hash,
+}
+
+/// What the ledger is at some moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Head {
+    pub tree: Tree,
+    pub last: Option<Hash>,
+}
+
+/// What a transaction is made with.
+pub(crate) struct Means<'a> {
+    pub origin: &'a str,
+    pub random: &'a Random,
+    pub key: &'a SigningKey,
+}
+
+/// What one transaction adds.
+pub(crate) struct Batch {
+    pub now: Timestamp,
+    first: u64,
+    entries: Vec<Entry>,
+    /// Calls whose waiting readers have something new.
+    pub touched: BTreeSet<CallId>,
+    /// A job may be claimable.
+    pub queue: bool,
+    /// An approved call may be there.
+    pub approved: bool,
+}
+
+impl Batch {
+    pub fn new(head: &Head, now: Timestamp) -> Self {
+        Self { now, first: head.tree.size(), entries: Vec::new(), touched: BTreeSet::new(), queue: false, approved: false }
+    }
+
+    pub fn now_ms(&self) -> i64 {
+        self.now.as_millisecond()
+    }
+
+    /// Adds an entry; answers its index.
+    pub fn record(&mut self, entry: Entry) -> u64 {
+        let index = self.first + self.entries.len() as u64;
+        if let Some(call) = &entry.call {
+            self.touched.insert(call.clone());
+        }
+        self.entries.push(entry);
+        index
+    }
+
+    /// Number of entries so far, for [`Batch::rewind`].
+    pub fn mark(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Takes back the entries of a change that was refused.
+    pub fn rewind(&mut self, mark: usize) {
+        self.entries.truncate(mark);
+    }
+
+    /// Writes leaves, payloads and the new checkpoint; answers what is published after the commit.
+    pub async fn write(self, mut head: Head, means: &Means<'_>, connection: &mut SqliteConnection) -> Result<Written, Halt> {
+        let (mut leaves, mut payloads) = (Vec::with_capacity(self.entries.len()), Vec::new());
+        for entry in self.entries {
+            let key: RecordKey = (means.random)().map_err(|fault| Fault::Unavailable(format!("no randomness: {fault}")))?;
+            let index = head.tree.size();
+            let (text, hash) = leaf::seal(&entry, means.origin, index, self.now, &key, head.last)
+                .map_err(|fault| Fault::Refused(format!("the entry has no canonical form: {fault}")))?;
+            if text.len() > LONGEST_ENTRY {
+                let problem = format!("the entry has {} bytes, a ledger entry at most {LONGEST_ENTRY}", text.len());
+                return Err(Fault::Refused(problem).into());
+            }
+            head.tree.push(hash);
+            head.last = Some(hash);
+            leaves.push((to_i64(index), NewLeaf { call: entry.call, text, hash }));
+            payloads.extend(entry.payloads.into_iter().map(|(name, body)| (to_i64(index), name, key, body)));
+        }
+        for rows in leaves.chunks(ROWS) {
+            QueryBuilder::<Sqlite>::new("INSERT INTO leaves (idx, call, hash, entry) ")
+                .push_values(rows, |mut row, (index, leaf)| {
+                    row.push_bind(*index)
+                        .push_bind(leaf.call.as_ref().map(ToString::to_string))
+                        .push_bind(leaf.hash.to_vec())
+                        .push_bind(leaf.text.clone());
+                })
+                .build()
+                .execute(&mut *connection)
+                .await?;
+        }
+        for rows in payloads.chunks(ROWS) {
+            QueryBuilder::<Sqlite>::new("INSERT INTO payloads (leaf, name, key, body) ")
+                .push_values(rows, |mut row, (leaf, name, key, body)| {
+                    row.push_bind(*leaf).push_bind(name.clone()).push_bind(key.to_vec()).push_bind(body.clone());
+                })
+                .build()
+                .execute(&mut *connection)
+                .await?;
+        }
+        let checkpoint = Checkpoint { origin: means.origin.to_owned(), size: head.tree.size(), root: head.tree.root() };
+        let note = checkpoint.sign(means.key);
+        if !leaves.is_empty() {
+            put_checkpoint(connection, &checkpoint, &note).await?;
+        }
+        let leaves = leaves.into_iter().map(|(_, leaf)| leaf).collect();
+        Ok(Written { head, leaves, note, touched: self.touched, queue: self.queue, approved: self.approved })
+    }
+}
+
+/// Replaces the newest checkpoint.
+pub(crate) async fn put_checkpoint(connection: &mut SqliteConnection, checkpoint: &Checkpoint, note: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO checkpoint (id, size, root, note) VALUES (1, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, note = excluded.note",
+    )
+    .bind(to_i64(checkpoint.size))
+    .bind(checkpoint.root.to_vec())
+    .bind(note.to_owned())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Why a change did not happen.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It was refused; the others of its batch go on.
+    Fault(Fault),
+    /// The store failed; the whole transaction goes.
+    Store(sqlx::Error),
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<sqlx::Error> for Halt {
+    fn from(fault: sqlx::Error) -> Self {
+        Self::Store(fault)
+    }
+}
+
+impl From<Halt> for Fault {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Fault(fault) => fault,
+            Halt::Store(fault) => Self::Unavailable(format!("the store failed: {fault}")),
+        }
+    }
+}
+
+/// A batch that was written, to be told about once it is committed.
+pub(crate) struct Written {
+    pub head: Head,
+    pub leaves: Vec<NewLeaf>,
+    pub note: String,
+    pub touched: BTreeSet<CallId>,
+    pub queue: bool,
+    pub approved: bool,
+}
+
+/// SQLite's integers are signed; indexes stay far below.
+pub(crate) fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Reads one back.
+pub(crate) fn to_u64(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

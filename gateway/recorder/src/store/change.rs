@@ -1,0 +1,138 @@
+//! A change as plain data: what the writer is asked, and what it answers after the commit. Never holds a connection.
+
+use cofferdam_core::approval::{SignedStatement, Verdict};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::RunnerEvent;
+use cofferdam_core::exchange::propose::IdempotencyKey;
+use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
+use cofferdam_core::job::{LeasedJob, StoredJob};
+use cofferdam_core::permit::SignedPermit;
+use cofferdam_core::record::{Entry, Recorded};
+use jiff::Timestamp;
+
+/// One change: all of it or nothing, together with its ledger entries.
+#[derive(Debug)]
+pub enum Change {
+    /// An entry alone.
+    End(Box<Entry>),
+    /// A new job.
+    Enqueue {
+        /// The job.
+        job: Box<StoredJob>,
+        /// Its entry.
+        entry: Box<Entry>,
+        /// The client's key.
+        key: Option<IdempotencyKey>,
+    },
+    /// A runner wants the oldest claimable job.
+    Claim,
+    /// A runner reports.
+    Move {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// What happened.
+        event: RunnerEvent,
+    },
+    /// An executor's words.
+    Progress {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// The words.
+        note: String,
+    },
+    /// A lease is lost.
+    Lose {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+    },
+    /// The result was delivered.
+    Delivered {
+        /// Whose.
+        principal: String,
+        /// Which.
+        call: CallId,
+    },
+    /// The agent withdraws.
+    Cancel {
+        /// Whose.
+        principal: String,
+        /// Which.
+        call: CallId,
+    },
+    /// Decided again and allowed.
+    Permit {
+        /// Which.
+        call: CallId,
+        /// The permit.
+        permit: Box<SignedPermit>,
+        /// Its entry.
+        entry: Box<Entry>,
+        /// When the permit runs out.
+        expires: Timestamp,
+    },
+    /// Decided again and refused.
+    Withdraw {
+        /// Which.
+        call: CallId,
+        /// One sentence.
+        detail: String,
+        /// Its entry.
+        entry: Box<Entry>,
+    },
+    /// A person's checked signature.
+    Sign(Box<Signature>),
+    /// Jobs that nobody decided or ran in time.
+    Expire,
+    /// Payloads of a call go.
+    Erase {
+        /// Which.
+        call: CallId,
+        /// By whom.
+        by: String,
+    },
+}
+
+/// A person's signature, checked by the handler.
+#[derive(Debug)]
+pub struct Signature {
+    /// Which call.
+    pub call: CallId,
+    /// Who signed, by the recorder's own trust file.
+    pub approver: String,
+    /// Approve or reject.
+    pub verdict: Verdict,
+    /// The person's reason.
+    pub reason: String,
+    /// Digest of the statement.
+    pub digest: StatementDigest,
+    /// The statement as signed.
+    pub signed: SignedStatement,
+    /// The trust file that knew the approver.
+    pub trust: TrustDigest,
+    /// The operating-system user who handed it in.
+    pub by: String,
+}
+
+/// What the writer answers once the change is durable.
+#[derive(Debug)]
+pub enum Done {
+    /// Its newest entry.
+    Recorded(Recorded),
+    /// It is another job.
+    Joined(CallId),
+    /// The job that was claimed.
+    Leased(Option<Box<LeasedJob>>),
+    /// How many more signatures are needed.
+    Signed(u32),
+    /// Nothing to tell.
+    Noted,
+}
+
+/// A change's answer.
+pub type Answer = Result<Done, Fault>;

@@ -1,0 +1,180 @@
+//! New jobs: all of a batch together. Joining and idempotency are decided inside the transaction, so two proposers cannot both be first.
+
+use super::batch::{Batch, Halt, to_i64};
+use super::change::{Answer, Done};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::propose::IdempotencyKey;
+use cofferdam_core::id::{ArgumentsDigest, CallId, hex};
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::record::{Entry, Recorded};
+use cofferdam_core::run::Phase;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One proposed job.
+pub(crate) struct New {
+    pub job: StoredJob,
+    pub entry: Entry,
+    pub key: Option<IdempotencyKey>,
+}
+
+/// What a key stands for: call, tool, arguments' digest.
+type Used = (String, String, String);
+
+/// What the store already has that new jobs may be.
+#[derive(Default)]
+struct Known {
+    keys: BTreeMap<(String, String), Used>,
+    open: BTreeMap<(String, String), String>,
+    calls: BTreeSet<String>,
+}
+
+/// Enqueues them; answers each in order.
+pub(crate) async fn enqueue(
+    news: Vec<New>,
+    random: impl Fn() -> Result<[u8; 32], String>,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Answer>, Halt> {
+    let mut known = known(&news, connection).await?;
+    let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for mut new in news {
+        let answer = known.place(&new);
+        if let (Some((key, false)), Ok(call)) = (known.keyed(&new), answer.as_ref().map(|found| found.as_ref().unwrap_or(&new.job.call))) {
+            let used = (call.to_string(), new.job.tool.clone(), ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string());
+            keys.push((key.clone(), used.clone()));
+            known.keys.insert(key, used);
+        }
+        answers.push(match answer {
+            Err(fault) => Err(fault),
+            Ok(Some(call)) => Ok(Done::Joined(call)),
+            Ok(None) => {
+                // The question's nonce is the recorder's: a statement signed for anything else cannot fit it.
+                let bits = random().map_err(|fault| Fault::Unavailable(format!("no randomness: {fault}")))?;
+                new.job.nonce = hex(bits.get(..16).unwrap_or_default());
+                known.calls.insert(new.job.call.to_string());
+                known.open.insert((new.job.principal.name.clone(), new.job.plan_digest.to_string()), new.job.call.to_string());
+                batch.queue |= new.job.permit.is_some();
+                let index = batch.record(new.entry);
+                jobs.push((new.job, index));
+                Ok(Done::Recorded(Recorded { index }))
+            }
+        });
+    }
+    insert(jobs, keys, connection).await?;
+    Ok(answers)
+}
+
+impl Known {
+    /// The key of a new job, and whether it is used.
+    fn keyed(&self, new: &New) -> Option<((String, String), bool)> {
+        let key = (new.job.principal.name.clone(), new.key.as_ref()?.key.clone());
+        let used = self.keys.contains_key(&key);
+        Some((key, used))
+    }
+
+    /// The job that a new one is the same as; none when it is new indeed.
+    fn place(&self, new: &New) -> Result<Option<CallId>, Fault> {
+        let read = |call: &String| CallId::parse(call).map_err(|_| super::row::damaged("call id"));
+        if let Some((call, tool, arguments)) = self.keyed(new).and_then(|(key, _)| self.keys.get(&key)) {
+            let same = *tool == new.job.tool && *arguments == ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string();
+            let other = || Fault::Refused(format!("the idempotency key was used for other arguments, by the call `{call}`; use a new key"));
+            return if same { read(call).map(Some) } else { Err(other()) };
+        }
+        if let Some(call) = self.open.get(&(new.job.principal.name.clone(), new.job.plan_digest.to_string())) {
+            return read(call).map(Some);
+        }
+        if self.calls.contains(new.job.call.as_str()) {
+            return Err(Fault::Refused(format!("the call id `{}` is taken", new.job.call)));
+        }
+        Ok(None)
+    }
+}
+
+async fn known(news: &[New], connection: &mut SqliteConnection) -> sqlx::Result<Known> {
+    let mut known = Known::default();
+    let keys: Vec<_> = news.iter().filter_map(|new| Some((&new.job.principal.name, &new.key.as_ref()?.key))).collect();
+    if !keys.is_empty() {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT principal, key, call, tool, arguments FROM idempotency WHERE (principal, key) IN (");
+        query.push_values(keys, |mut row, (principal, key)| {
+            row.push_bind(principal.clone()).push_bind(key.clone());
+        });
+        let rows: Vec<(String, String, String, String, String)> = query.push(")").build_query_as().fetch_all(&mut *connection).await?;
+        known.keys = rows.into_iter().map(|(principal, key, call, tool, arguments)| ((principal, key), (call, tool, arguments))).collect();
+    }
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT principal, plan, call FROM jobs WHERE joinable = 1 AND (principal, plan) IN (");
+    query.push_values(news, |mut row, new| {
+        row.push_bind(new.job.principal.name.clone()).push_bind(new.job.plan_digest.to_string());
+    });
+    let rows: Vec<(String, String, String)> = query.push(")").build_query_as().fetch_all(&mut *connection).await?;
+    known.open = rows.into_iter().map(|(principal, plan, call)| ((principal, plan), call)).collect();
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT call FROM jobs WHERE call IN (");
+    let mut calls = query.separated(", ");
+    for new in news {
+        calls.push_bind(new.job.call.to_string());
+    }
+    calls.push_unseparated(")");
+    known.calls = query.build_query_scalar::<String>().fetch_all(connection).await?.into_iter().collect();
+    Ok(known)
+}
+
+/// A job's document: without statements and permit, which have places of their own.
+fn document(job: &StoredJob) -> Result<String, Fault> {
+    let bare = StoredJob { statements: Vec::new(), permit: None, ..job.clone() };
+    serde_json::to_string(&bare).map_err(|fault| Fault::Refused(format!("the job cannot be stored: {fault}")))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|fault| Fault::Refused(format!("the job cannot be stored: {fault}")))
+}
+
+async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>, connection: &mut SqliteConnection) -> Result<(), Halt> {
+    if !keys.is_empty() {
+        QueryBuilder::<Sqlite>::new("INSERT INTO idempotency (principal, key, call, tool, arguments) ")
+            .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
+                row.push_bind(principal).push_bind(key).push_bind(call).push_bind(tool).push_bind(arguments);
+            })
+            .build()
+            .execute(&mut *connection)
+            .await?;
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(jobs.len());
+    for (job, index) in jobs {
+        let texts = (
+            document(&job)?,
+            job.approval.as_ref().map(json).transpose()?,
+            json(&job.reasons)?,
+            json(&job.environment)?,
+            job.permit.as_ref().map(json).transpose()?,
+        );
+        rows.push((job, index, texts));
+    }
+    QueryBuilder::<Sqlite>::new(
+        "INSERT INTO jobs (call, principal, tool, plan, arguments, phase, approval, reasons, environment, permit, created, expires, ledger, document) ",
+    )
+    .push_values(rows, |mut row, (job, index, (document, approval, reasons, environment, permit))| {
+        let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
+        row.push_bind(job.call.to_string())
+            .push_bind(job.principal.name)
+            .push_bind(job.tool)
+            .push_bind(job.plan_digest.to_string())
+            .push_bind(ArgumentsDigest::of(job.arguments.as_bytes()).to_string())
+            .push_bind(phase.word())
+            .push_bind(approval)
+            .push_bind(reasons)
+            .push_bind(environment)
+            .push_bind(permit)
+            .push_bind(job.created.as_millisecond())
+            .push_bind(job.expires.as_millisecond())
+            .push_bind(to_i64(index))
+            .push_bind(document);
+    })
+    .build()
+    .execute(connection)
+    .await?;
+    Ok(())
+}

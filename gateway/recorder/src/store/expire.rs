@@ -1,0 +1,60 @@
+//! The end of jobs that nobody holds: withdrawn, rejected, or out of time. Never touches a job under a lease.
+
+use super::batch::{Batch, Halt};
+use super::change::Done;
+use super::row::{JobRow, columns};
+use cofferdam_core::record::Event;
+use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use sqlx::SqliteConnection;
+
+/// Jobs ended in one sweep; the next sweep takes the rest.
+const SWEEP: i64 = 256;
+
+/// Ends a job that nobody holds. One that was never claimed is closed; of one that was, a namespace may be left, so it goes through teardown.
+/// Answers the index of its newest entry.
+pub(crate) async fn end(
+    old: &JobRow,
+    outcome: Outcome,
+    detail: &str,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<u64, Halt> {
+    let mut row = old.clone();
+    row.finish(outcome, detail)?;
+    let entry = row.entry(Event::Finished { outcome })?;
+    row.record(batch, entry);
+    let entry = if row.phase()? == Phase::Queued && row.attempts > 0 {
+        row.advance(RunEvent::Lease)?;
+        let phase = row.advance(RunEvent::Finish)?;
+        batch.queue = true;
+        row.entry(Event::Moved { phase, fence: row.fence() })?
+    } else {
+        row.advance(RunEvent::Withdraw)?;
+        row.entry(Event::Closed { namespace: String::new() })?
+    };
+    let index = row.record(batch, entry);
+    row.put(old, batch, connection).await?;
+    Ok(index)
+}
+
+/// Ends what nobody decided or ran in time.
+pub(crate) async fn expire(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    let late: Vec<JobRow> = sqlx::query_as(columns!(
+        "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? ORDER BY seq LIMIT ?"
+    ))
+    .bind(batch.now_ms())
+    .bind(SWEEP)
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in late {
+        let detail = if row.phase()? == Phase::Queued {
+            "no runner took it before its permit ran out"
+        } else if row.approved {
+            "it was approved, but not decided again before the question ran out"
+        } else {
+            "nobody decided before the question ran out"
+        };
+        end(&row, Outcome::Expired, detail, batch, connection).await?;
+    }
+    Ok(Done::Noted)
+}

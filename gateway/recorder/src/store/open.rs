@@ -1,0 +1,120 @@
+//! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it, and when its schema is from a newer version.
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Migrations in order; a store's `user_version` is how many of them it has seen.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// Connections that read beside the one that writes: waiting agents and operators, never the hot path.
+const READERS: u32 = 4;
+
+/// How long a statement waits for another connection of this process.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A store that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error(
+        "another process holds the store in `{0}`; one recorder opens a store: stop the other `cofferdam serve`, or give this one its own home"
+    )]
+    Held(PathBuf),
+    /// A file or folder.
+    #[error("`{0}` cannot be opened: {1}; it must be a folder that this user alone can write")]
+    File(PathBuf, std::io::Error),
+    /// A newer version wrote it.
+    #[error("the store has schema {found}, this version knows {known}; start the version that wrote it, or a newer one")]
+    Newer {
+        /// The store's.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// SQLite.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] sqlx::Error),
+    /// Its ledger is not what was signed.
+    #[error(
+        "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, and compare with `cofferdam ledger verify`"
+    )]
+    Ledger(String),
+    /// The published ledger is ahead.
+    #[error(
+        "the published ledger has {published} entries, the store {stored}: the store is older than what was published, as after restoring a backup; restore the newer one"
+    )]
+    RolledBack {
+        /// In the tiles' folder.
+        published: u64,
+        /// In the store.
+        stored: u64,
+    },
+    /// It cannot be published.
+    #[error("the ledger cannot be published: {0}")]
+    Publish(#[from] crate::ledger::publish::PublishFault),
+    /// No randomness.
+    #[error("no randomness: {0}")]
+    Random(String),
+}
+
+/// A store that is open: nobody else has it while this lives.
+pub(crate) struct Opened {
+    /// The one connection that writes.
+    pub writer: SqliteConnection,
+    /// Connections that read.
+    pub readers: SqlitePool,
+    /// Held until the process ends or this is dropped.
+    pub lock: File,
+}
+
+/// Opens the store in a folder.
+pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
+    let file_error = |path: &Path| {
+        let path = path.to_owned();
+        move |fault| OpenError::File(path, fault)
+    };
+    // What is in it is for this user alone.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file_error(folder))?;
+    let lock_path = folder.join("lock");
+    let mut lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(file_error(&lock_path))?;
+    lock.try_lock().map_err(|fault| match fault {
+        TryLockError::WouldBlock => OpenError::Held(folder.to_owned()),
+        TryLockError::Error(fault) => OpenError::File(lock_path.clone(), fault),
+    })?;
+    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks nobody out.
+    lock.set_len(0).and_then(|()| lock.write_all(b"held by the recorder while it runs\n")).map_err(file_error(&lock_path))?;
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("cofferdam.db"))
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY)
+        // A confined role has no folder for temporary files, and large statements would want one.
+        .pragma("temp_store", "MEMORY")
+        .foreign_keys(true);
+    // Erased payloads are overwritten, not only unlinked.
+    let mut writer = SqliteConnection::connect_with(&options.clone().create_if_missing(true).pragma("secure_delete", "ON")).await?;
+    migrate(&mut writer).await?;
+    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+    Ok(Opened { writer, readers, lock })
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let found: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(OpenError::Newer { found, known });
+    }
+    for (migration, version) in MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        // A pragma takes no bound values; the number is ours.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! What agents, persons and the gateway do to a job that no runner reports on: withdraw, sign, permit, deliver, erase.
+
+use super::batch::{Batch, Halt, to_i64};
+use super::change::{Done, Signature};
+use super::expire::end;
+use super::row::{JobRow, absent, parse, stored};
+use cofferdam_core::approval::Verdict;
+use cofferdam_core::decide::ApprovalRule;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::CallId;
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::limit::REJECTION_SECONDS;
+use cofferdam_core::permit::SignedPermit;
+use cofferdam_core::record::{Entry, Event, Recorded};
+use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+/// The agent withdraws: at once while nobody holds the job, else its runner is asked to stop before the next effect.
+pub(crate) async fn cancel(principal: &str, call: &CallId, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    let old = JobRow::owned(&mut *connection, call, principal).await?;
+    match old.phase()? {
+        Phase::AwaitingApproval | Phase::Queued => {
+            end(&old, Outcome::Cancelled, "withdrawn by its agent", batch, connection).await?;
+        }
+        Phase::Leased | Phase::Prepared | Phase::Acting if !old.cancelled => {
+            JobRow { cancelled: true, ..old.clone() }.put(&old, batch, connection).await?;
+        }
+        Phase::Leased | Phase::Prepared | Phase::Acting | Phase::TearingDown | Phase::Closed => {}
+    }
+    Ok(Done::Noted)
+}
+
+/// The result was delivered: the same call again is a new one.
+pub(crate) async fn delivered(principal: &str, call: &CallId, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    let old = JobRow::owned(&mut *connection, call, principal).await?;
+    if old.outcome.is_none() {
+        return Err(Fault::Refused(format!("the job `{call}` has no outcome yet that could be delivered")).into());
+    }
+    if !old.delivered {
+        JobRow { delivered: true, ..old.clone() }.put(&old, batch, connection).await?;
+    }
+    Ok(Done::Noted)
+}
+
+/// A question that waits for people.
+async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<JobRow, Halt> {
+    let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
+    match row.phase()? {
+        Phase::AwaitingApproval => Ok(row),
+        phase => Err(Fault::Refused(format!("the job `{call}` waits for nobody's signature: it is {phase}")).into()),
+    }
+}
+
+/// The journey was run again and allowed: to the queue.
+pub(crate) async fn permit(
+    call: &CallId,
+    permit: &SignedPermit,
+    entry: Entry,
+    expires: Timestamp,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
+    let old = question(call, connection).await?;
+    if !old.approved {
+        return Err(Fault::Refused(format!("the approvals of `{call}` are not complete")).into());
+    }
+    let job = stored(connection, &old).await?.ok_or_else(|| super::row::damaged("job"))?;
+    let store = |fault: serde_json::Error| Fault::Refused(format!("the permit cannot be stored: {fault}"));
+    let document = serde_json::to_string(&StoredJob { statements: Vec::new(), permit: None, expires, ..job }).map_err(store)?;
+    let mut row = old.clone();
+    row.advance(RunEvent::Approve)?;
+    row.permit = Some(serde_json::to_string(permit).map_err(store)?);
+    row.expires = expires.as_millisecond();
+    let index = row.record(batch, entry);
+    row.put(&old, batch, connection).await?;
+    sqlx::query("UPDATE jobs SET document = ? WHERE call = ?").bind(document).bind(old.call).execute(connection).await?;
+    batch.queue = true;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// The journey was run again and said no.
+pub(crate) async fn withdraw(
+    call: &CallId,
+    detail: &str,
+    entry: Entry,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
+    let old = question(call, connection).await?;
+    batch.record(entry);
+    let index = end(&old, Outcome::Refused, detail, batch, connection).await?;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// A person's checked signature. A rejection ends the job and is remembered; a complete quorum makes it one to decide again.
+pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    let old = question(&signature.call, connection).await?;
+    if old.expires <= batch.now_ms() {
+        return Err(Fault::Refused("the question has run out; the agent has to ask again".to_owned()).into());
+    }
+    let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
+    let fresh = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+    )
+    .bind(old.call.clone())
+    .bind(signature.approver.clone())
+    .bind(word(signature.verdict))
+    .bind(signature.signed.statement.clone())
+    .bind(signature.signed.signature.clone())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if fresh.is_none() {
+        return Err(Fault::Refused(format!("`{}` has signed this already", signature.approver)).into());
+    }
+    let event =
+        Event::Signed { statement: signature.digest, approver: signature.approver.clone(), verdict: word(signature.verdict).to_owned() };
+    let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement, "signature": signature.signed.signature });
+    let mut row = old.clone();
+    let mut entry = row.entry(event)?.with("signed", handed_in.to_string());
+    entry.trust = Some(signature.trust);
+    row.record(batch, entry);
+    if signature.verdict == Verdict::Reject {
+        remember(&row, signature, batch, connection).await?;
+        end(&old, Outcome::Rejected, &signature.reason, batch, connection).await?;
+        return Ok(Done::Signed(0));
+    }
+    let signed: i64 = sqlx::query_scalar("SELECT count(*) FROM statements WHERE call = ? AND verdict = 'approve'")
+        .bind(old.call.clone())
+        .fetch_one(&mut *connection)
+        .await?;
+    let missing = u32::try_from(i64::from(rule.quorum) - signed).unwrap_or(0);
+    row.approved = missing == 0;
+    batch.approved |= row.approved;
+    row.put(&old, batch, connection).await?;
+    Ok(Done::Signed(missing))
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "approve",
+        Verdict::Reject => "reject",
+    }
+}
+
+async fn remember(row: &JobRow, signature: &Signature, batch: &Batch, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let reason = if signature.reason.is_empty() {
+        format!("{} gave no reason", signature.approver)
+    } else {
+        format!("{}: {}", signature.approver, signature.reason)
+    };
+    sqlx::query(
+        "INSERT INTO rejections (principal, plan, until, reason) VALUES (?, ?, ?, ?)
+         ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = excluded.reason",
+    )
+    .bind(row.principal.clone())
+    .bind(row.plan.clone())
+    .bind(batch.now_ms().saturating_add(REJECTION_SECONDS.saturating_mul(1_000)))
+    .bind(reason)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while the job is open: it is still needed.
+pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    let old = JobRow::load(&mut *connection, call).await?;
+    if let Some(row) = old.as_ref().filter(|row| row.phase != Phase::Closed.word()) {
+        return Err(Fault::Refused(format!("the job `{call}` is {}; its payloads can be erased once it is closed", row.phase)).into());
+    }
+    let known: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM leaves WHERE call = ?").bind(call.to_string()).fetch_one(&mut *connection).await?;
+    if known == 0 {
+        return Err(Fault::NotFound(format!("no call `{call}`")).into());
+    }
+    sqlx::query("DELETE FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM statements WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM operations WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
+    sqlx::query("UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '' WHERE call = ?")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
+    let entry = Entry::of(Event::Administered { what: "erase".to_owned(), by: by.to_owned() }, Some(call.clone()), "");
+    let index = batch.record(entry);
+    if old.is_some() {
+        sqlx::query("UPDATE jobs SET ledger = ?, version = version + 1 WHERE call = ?")
+            .bind(to_i64(index))
+            .bind(call.to_string())
+            .execute(connection)
+            .await?;
+    }
+    Ok(Done::Noted)
+}

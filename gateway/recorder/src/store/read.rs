@@ -1,0 +1,194 @@
+//! Reading beside the writer: what agents, the gateway and operators ask. Never writes.
+
+use super::batch::{Halt, to_u64};
+use super::row::{JobRow, columns, operations, stored};
+use crate::ledger::leaf::Leaf;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::{OwnedJob, StoryEntry};
+use cofferdam_core::exchange::propose::UsedKey;
+use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::job::{JobView, StoredJob};
+use cofferdam_core::json;
+use cofferdam_core::run::Phase;
+use serde_json::Value;
+use sqlx::SqlitePool;
+use std::collections::BTreeMap;
+
+/// Approved calls looked at in one go: each is offered to one gateway, and few wait at any time.
+const APPROVED: i64 = 64;
+
+/// Connections that read.
+#[derive(Clone)]
+pub(crate) struct Reader(pub SqlitePool);
+
+/// One call, whole.
+pub(crate) struct Story {
+    pub call: CallId,
+    pub job: Option<StoredJob>,
+    pub view: Option<JobView>,
+    pub entries: Vec<StoryEntry>,
+}
+
+impl Reader {
+    /// One of this principal's jobs.
+    pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, Halt> {
+        let mut connection = self.0.acquire().await?;
+        let row = JobRow::owned(&mut *connection, call, principal).await?;
+        let operations = operations(&mut *connection, &row.call).await?;
+        Ok(row.view(operations)?)
+    }
+
+    /// What a key stands for.
+    pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, Halt> {
+        let row: Option<(String, String, String)> =
+            sqlx::query_as("SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?")
+                .bind(principal.to_owned())
+                .bind(key.to_owned())
+                .fetch_optional(&self.0)
+                .await?;
+        row.map(|(call, tool, arguments)| {
+            let damaged = |_| super::row::damaged("idempotency key");
+            Ok(UsedKey { call: CallId::parse(&call).map_err(damaged)?, tool, arguments: arguments.try_into().map_err(damaged)? })
+        })
+        .transpose()
+    }
+
+    /// Why this plan of this principal was rejected lately.
+    pub async fn rejection(&self, principal: &str, plan: &PlanDigest, now_ms: i64) -> Result<Option<String>, Halt> {
+        Ok(sqlx::query_scalar("SELECT reason FROM rejections WHERE principal = ? AND plan = ? AND until > ?")
+            .bind(principal.to_owned())
+            .bind(plan.to_string())
+            .bind(now_ms)
+            .fetch_optional(&self.0)
+            .await?)
+    }
+
+    /// Approved calls that wait to be decided again, oldest first.
+    pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, Halt> {
+        let calls: Vec<String> = sqlx::query_scalar(
+            "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND approved = 1 AND expires > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(now_ms)
+        .bind(APPROVED)
+        .fetch_all(&self.0)
+        .await?;
+        calls.iter().map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into())).collect()
+    }
+
+    /// A job as it was stored.
+    pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, Halt> {
+        let mut connection = self.0.acquire().await?;
+        let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
+        let phase = row.phase()?;
+        Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
+    }
+
+    /// Whether a lease stands, and whether its job was cancelled.
+    pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, Halt> {
+        let row = JobRow::load(&self.0, call).await?;
+        row.filter(|row| row.leased && row.fence() == fence).map(|row| row.cancelled).ok_or(Halt::Fault(Fault::Fenced))
+    }
+
+    /// Whether a sweep has something to end.
+    pub async fn late(&self, now_ms: i64) -> Result<bool, Halt> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ?)",
+        )
+        .bind(now_ms)
+        .fetch_one(&self.0)
+        .await?)
+    }
+
+    /// Jobs, newest first.
+    pub async fn jobs(&self, waiting: bool, limit: u32) -> Result<Vec<OwnedJob>, Halt> {
+        let mut connection = self.0.acquire().await?;
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE phase = 'awaiting_approval' OR NOT ? ORDER BY seq DESC LIMIT ?"))
+            .bind(waiting)
+            .bind(i64::from(limit))
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in rows {
+            let job = stored(&mut connection, &row).await?;
+            let created: i64 =
+                sqlx::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
+            let operations = operations(&mut *connection, &row.call).await?;
+            jobs.push(OwnedJob {
+                principal: row.principal.clone(),
+                person: job.as_ref().and_then(|job| job.principal.person.clone()),
+                created: jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?,
+                summary: job.map(|job| summary(&job.plan)).unwrap_or_default(),
+                job: row.view(operations)?,
+            });
+        }
+        Ok(jobs)
+    }
+
+    /// One call by id or unique beginning.
+    pub async fn story(&self, beginning: &str) -> Result<Story, Halt> {
+        let mut connection = self.0.acquire().await?;
+        // `~` sorts after every character an id has.
+        let calls: Vec<String> = sqlx::query_scalar("SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2")
+            .bind(beginning.to_owned())
+            .bind(format!("{beginning}~"))
+            .fetch_all(&mut *connection)
+            .await?;
+        let call = match calls.as_slice() {
+            [call] => call.clone(),
+            [] => return Err(Fault::NotFound(format!("no call `{beginning}`")).into()),
+            _ => return Err(Fault::Refused(format!("`{beginning}` begins several calls; give more of the id")).into()),
+        };
+        let id = CallId::parse(&call).map_err(|_| super::row::damaged("call id"))?;
+        let leaves: Vec<(i64, String)> = sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
+            .bind(call.clone())
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut payloads: BTreeMap<i64, BTreeMap<String, Value>> = BTreeMap::new();
+        let bodies: Vec<(i64, String, String)> =
+            sqlx::query_as("SELECT leaf, name, body FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
+                .bind(call.clone())
+                .fetch_all(&mut *connection)
+                .await?;
+        for (leaf, name, body) in bodies {
+            let value = json::strict(body.as_bytes()).unwrap_or(Value::String(body));
+            payloads.entry(leaf).or_default().insert(name, value);
+        }
+        let entries = leaves
+            .into_iter()
+            .map(|(index, text)| {
+                let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
+                let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
+                Ok(StoryEntry { index: to_u64(index), time, event: leaf.event, payloads: payloads.remove(&index).unwrap_or_default() })
+            })
+            .collect::<Result<_, Fault>>()?;
+        let (job, view) = match JobRow::load(&mut *connection, &id).await? {
+            Some(row) => {
+                let view = row.view(operations(&mut *connection, &row.call).await?)?;
+                (stored(&mut connection, &row).await?, Some(view))
+            }
+            None => (None, None),
+        };
+        Ok(Story { call: id, job, view, entries })
+    }
+
+    /// Jobs by phase.
+    pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, Halt> {
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase").fetch_all(&self.0).await?;
+        rows.into_iter()
+            .map(|(word, count)| Ok((Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?, to_u64(count))))
+            .collect::<Result<_, Fault>>()
+            .map_err(Halt::from)
+    }
+
+    /// Every lease that stands; after a start none of them has a runner any more.
+    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, Halt> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
+    }
+}
+
+/// The summary in a sealed plan; empty when there is none.
+fn summary(plan: &str) -> String {
+    let plan = json::strict(plan.as_bytes()).unwrap_or_default();
+    plan.get("summary").and_then(Value::as_str).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,237 @@
+//! A job's row: read whole, changed as a value, put back guarded by the fence and phase it was read with. Never decides what a change means.
+
+use super::batch::{Batch, Halt, to_i64, to_u64};
+use cofferdam_core::approval::SignedStatement;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::job::{JobView, OperationRecord, StoredJob};
+use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use serde::de::DeserializeOwned;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+/// A job without its document.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct JobRow {
+    pub call: String,
+    pub principal: String,
+    pub tool: String,
+    pub plan: String,
+    pub arguments: String,
+    pub phase: String,
+    pub outcome: Option<String>,
+    pub detail: String,
+    pub fence: i64,
+    pub leased: bool,
+    pub attempts: i64,
+    pub cancelled: bool,
+    pub delivered: bool,
+    pub approved: bool,
+    pub progress: Option<String>,
+    pub approval: Option<String>,
+    pub reasons: String,
+    pub environment: String,
+    pub permit: Option<String>,
+    pub expires: i64,
+    pub ledger: i64,
+    pub version: i64,
+}
+
+/// The columns of [`JobRow`].
+macro_rules! columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, delivered, ",
+            "approved, progress, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
+            $rest
+        )
+    };
+}
+pub(crate) use columns;
+
+/// A row that is not what this version wrote.
+pub(crate) fn damaged(what: &str) -> Fault {
+    Fault::Unavailable(format!("the store's {what} is not readable; somebody else wrote it, or the file is damaged"))
+}
+
+/// Reads JSON of our own making. Not by the border's strict rules: serde wrote it, and an object's number beyond 2^53 must read back.
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Fault> {
+    T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| damaged(what))
+}
+
+impl JobRow {
+    /// Reads one job.
+    pub async fn load(executor: impl SqliteExecutor<'_>, call: &CallId) -> sqlx::Result<Option<Self>> {
+        sqlx::query_as(columns!("WHERE call = ?")).bind(call.to_string()).fetch_optional(executor).await
+    }
+
+    /// Reads one job of this principal; another's is as if it were not there.
+    pub async fn owned(executor: impl SqliteExecutor<'_>, call: &CallId, principal: &str) -> Result<Self, Halt> {
+        let row = sqlx::query_as(columns!("WHERE call = ? AND principal = ?")).bind(call.to_string()).bind(principal.to_owned());
+        row.fetch_optional(executor).await?.ok_or_else(|| absent(call).into())
+    }
+
+    /// Where it is.
+    pub fn phase(&self) -> Result<Phase, Fault> {
+        Phase::from_word(&self.phase).ok_or_else(|| damaged("phase"))
+    }
+
+    /// What became of it.
+    pub fn outcome(&self) -> Result<Option<Outcome>, Fault> {
+        self.outcome.as_deref().map(|word| Outcome::from_word(word).ok_or_else(|| damaged("outcome"))).transpose()
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Result<CallId, Fault> {
+        CallId::parse(&self.call).map_err(|_| damaged("call id"))
+    }
+
+    /// Its fence.
+    pub fn fence(&self) -> Fence {
+        Fence(to_u64(self.fence))
+    }
+
+    /// Moves it by the one table.
+    pub fn advance(&mut self, event: RunEvent) -> Result<Phase, Fault> {
+        let next = self.phase()?.next(event).map_err(|illegal| Fault::Refused(illegal.to_string()))?;
+        self.phase = next.word().to_owned();
+        Ok(next)
+    }
+
+    /// Writes the outcome; once.
+    pub fn finish(&mut self, outcome: Outcome, detail: &str) -> Result<(), Fault> {
+        if let Some(written) = &self.outcome {
+            return Err(Fault::Refused(format!("the outcome `{written}` is already recorded and is written once")));
+        }
+        self.outcome = Some(outcome.word().to_owned());
+        self.detail = detail.to_owned();
+        Ok(())
+    }
+
+    /// An entry about this job.
+    pub fn entry(&self, event: Event) -> Result<Entry, Fault> {
+        let mut entry = Entry::of(event, Some(self.id()?), &self.principal);
+        entry.plan = Some(self.plan.clone().try_into().map_err(|_| damaged("plan digest"))?);
+        Ok(entry)
+    }
+
+    /// Records an entry about this job as its newest.
+    pub fn record(&mut self, batch: &mut Batch, entry: Entry) -> u64 {
+        let index = batch.record(entry);
+        self.ledger = to_i64(index);
+        index
+    }
+
+    /// Whether the same call again is this one: until it has an end, and then until that was delivered once.
+    fn joinable(&self) -> bool {
+        match self.outcome.as_deref() {
+            None => true,
+            Some(_) if self.delivered => false,
+            Some("succeeded") => true,
+            Some(_) => self.phase != "closed",
+        }
+    }
+
+    /// Puts it back in place of `old`, unless another lease or phase is there by now.
+    pub async fn put(mut self, old: &Self, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
+        self.version += 1;
+        let guarded = sqlx::query_scalar::<_, i64>(
+            "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?, delivered = ?,
+             approved = ?, progress = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
+             WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
+        );
+        let joinable = self.joinable();
+        batch.touched.insert(self.id()?);
+        guarded
+            .bind(self.phase)
+            .bind(self.outcome)
+            .bind(self.detail)
+            .bind(self.fence)
+            .bind(self.leased)
+            .bind(self.attempts)
+            .bind(self.cancelled)
+            .bind(self.delivered)
+            .bind(self.approved)
+            .bind(self.progress)
+            .bind(self.permit)
+            .bind(self.expires)
+            .bind(self.ledger)
+            .bind(self.version)
+            .bind(joinable)
+            .bind(old.call.clone())
+            .bind(old.fence)
+            .bind(old.phase.clone())
+            .fetch_optional(connection)
+            .await?
+            .map(drop)
+            .ok_or(Halt::Fault(Fault::Fenced))
+    }
+
+    /// As its owner sees it.
+    pub fn view(&self, operations: Vec<OperationRecord>) -> Result<JobView, Fault> {
+        let phase = self.phase()?;
+        let approval = self.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
+        Ok(JobView {
+            call: self.id()?,
+            tool: self.tool.clone(),
+            plan: self.plan.clone().try_into().map_err(|_| damaged("plan digest"))?,
+            arguments: self.arguments.clone().try_into().map_err(|_| damaged("arguments digest"))?,
+            phase,
+            outcome: self.outcome()?,
+            detail: self.detail.clone(),
+            operations,
+            progress: self.progress.clone(),
+            approval: approval.filter(|_| phase == Phase::AwaitingApproval),
+            reasons: parse(&self.reasons, "reasons")?,
+            environment: parse(&self.environment, "environment")?,
+            ledger: to_u64(self.ledger),
+            expires: jiff::Timestamp::from_millisecond(self.expires).map_err(|_| damaged("expiry"))?,
+            version: to_u64(self.version),
+        })
+    }
+}
+
+/// What a caller learns of a job that is not there, or not theirs: the same.
+pub(crate) fn absent(call: &CallId) -> Fault {
+    Fault::NotFound(format!("no job `{call}` of this caller"))
+}
+
+/// What was recorded of a job's operations, in order.
+pub(crate) async fn operations(executor: impl SqliteExecutor<'_>, call: &str) -> Result<Vec<OperationRecord>, Halt> {
+    let rows: Vec<(i64, bool, String, Option<String>)> =
+        sqlx::query_as("SELECT operation, undo, before, after FROM operations WHERE call = ? ORDER BY undo, operation")
+            .bind(call.to_owned())
+            .fetch_all(executor)
+            .await?;
+    rows.into_iter()
+        .map(|(index, undo, before, after)| {
+            Ok(OperationRecord {
+                index: u32::try_from(index).map_err(|_| damaged("operation index"))?,
+                undo,
+                before: parse(&before, "before-state")?,
+                after: after.as_deref().map(|text| parse(text, "after-state")).transpose()?,
+            })
+        })
+        .collect::<Result<_, Fault>>()
+        .map_err(Halt::from)
+}
+
+/// A job's signed statements, oldest first.
+pub(crate) async fn statements(executor: impl SqliteExecutor<'_>, call: &str) -> sqlx::Result<Vec<SignedStatement>> {
+    let rows: Vec<(String, String)> = sqlx::query_as("SELECT statement, signature FROM statements WHERE call = ? ORDER BY id")
+        .bind(call.to_owned())
+        .fetch_all(executor)
+        .await?;
+    Ok(rows.into_iter().map(|(statement, signature)| SignedStatement { statement, signature }).collect())
+}
+
+/// A job as it was stored, with what was added since; none when it was erased.
+pub(crate) async fn stored(connection: &mut SqliteConnection, row: &JobRow) -> Result<Option<StoredJob>, Halt> {
+    let document: Option<String> =
+        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
+    let Some(document) = document else { return Ok(None) };
+    let mut job: StoredJob = parse(&document, "job")?;
+    job.statements = statements(connection, &row.call).await?;
+    job.permit = row.permit.as_deref().map(|text| parse(text, "permit")).transpose()?;
+    Ok(Some(job))
+}

@@ -1,0 +1,119 @@
+//! A runner's reports: each moves the job by the one table, under its fence, with its ledger entry. Never believes an event its phase does not allow.
+
+use super::batch::{Batch, Halt};
+use super::change::Done;
+use super::lease::held;
+use super::row::JobRow;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::RunnerEvent;
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::record::{Entry, Event, Recorded};
+use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+/// Moves the job.
+pub(crate) async fn move_job(
+    call: &CallId,
+    fence: Fence,
+    event: RunnerEvent,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
+    let old = held(call, fence, connection).await?;
+    let mut row = old.clone();
+    let entry = match event {
+        RunnerEvent::Prepared { namespace, uid } => {
+            let phase = row.advance(RunEvent::Prepare)?;
+            payload(row.entry(Event::Moved { phase, fence })?, "namespace", &json!({ "name": namespace, "uid": uid }))?
+        }
+        RunnerEvent::Acting => {
+            if row.cancelled {
+                return Err(Fault::Refused("the job was cancelled by its agent".to_owned()).into());
+            }
+            let phase = row.advance(RunEvent::Act)?;
+            row.entry(Event::Moved { phase, fence })?
+        }
+        RunnerEvent::Started { operation, undo, before } => {
+            acting(&row)?;
+            let before_text = text(&before)?;
+            let entry = payload(row.entry(Event::Started { operation, undo, fence })?, "before", &before)?;
+            started(&row, operation, undo, before_text, connection).await?;
+            entry
+        }
+        RunnerEvent::Done { operation, undo, after } => {
+            acting(&row)?;
+            let after_text = text(&after)?;
+            let entry = payload(row.entry(Event::Done { operation, undo, fence })?, "after", &after)?;
+            done(&row, operation, undo, after_text, connection).await?;
+            entry
+        }
+        RunnerEvent::Finished { outcome, code, detail } => {
+            runners_own(row.phase()?, outcome)?;
+            row.finish(outcome, &detail)?;
+            row.advance(RunEvent::Finish)?;
+            payload(row.entry(Event::Finished { outcome })?, "detail", &json!({ "code": code, "detail": detail }))?
+        }
+        RunnerEvent::Gone { namespace } => {
+            row.advance(RunEvent::Gone)?;
+            row.leased = false;
+            row.entry(Event::Closed { namespace })?
+        }
+    };
+    let index = row.record(batch, entry);
+    row.put(&old, batch, connection).await?;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// Outcomes a runner may report: what people and the recorder decide is not among them, and before acting nothing can have succeeded.
+fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), Fault> {
+    let fits = match outcome {
+        Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
+        Outcome::Succeeded | Outcome::Indeterminate => phase == Phase::Acting,
+        Outcome::Rejected | Outcome::Dead => false,
+    };
+    if fits { Ok(()) } else { Err(Fault::Refused(format!("a runner cannot report `{outcome}` of a job that is {phase}"))) }
+}
+
+fn acting(row: &JobRow) -> Result<(), Fault> {
+    match row.phase()? {
+        Phase::Acting => Ok(()),
+        phase => Err(Fault::Refused(format!("an operation acts only while its job is acting; this job is {phase}"))),
+    }
+}
+
+async fn started(row: &JobRow, operation: u32, undo: bool, before: String, connection: &mut SqliteConnection) -> Result<(), Halt> {
+    let fresh = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO operations (call, operation, undo, before) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING operation",
+    )
+    .bind(row.call.clone())
+    .bind(i64::from(operation))
+    .bind(undo)
+    .bind(before)
+    .fetch_optional(connection)
+    .await?;
+    // Nothing runs twice: what was started under an earlier lease is reconciled, never started again.
+    fresh.map(drop).ok_or_else(|| Fault::Refused(format!("operation {operation} was started before")).into())
+}
+
+async fn done(row: &JobRow, operation: u32, undo: bool, after: String, connection: &mut SqliteConnection) -> Result<(), Halt> {
+    let known = sqlx::query_scalar::<_, i64>(
+        "UPDATE operations SET after = ? WHERE call = ? AND operation = ? AND undo = ? AND after IS NULL RETURNING operation",
+    )
+    .bind(after)
+    .bind(row.call.clone())
+    .bind(i64::from(operation))
+    .bind(undo)
+    .fetch_optional(connection)
+    .await?;
+    known.map(drop).ok_or_else(|| Fault::Refused(format!("operation {operation} was not started, or is done already")).into())
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String, Fault> {
+    serde_json::to_string(value).map_err(|fault| Fault::Refused(format!("the event cannot be stored: {fault}")))
+}
+
+fn payload<T: Serialize>(entry: Entry, name: &str, value: &T) -> Result<Entry, Fault> {
+    Ok(entry.with(name, text(value)?))
+}

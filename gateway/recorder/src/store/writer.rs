@@ -1,0 +1,200 @@
+//! The one task that writes. Changes that wait together are committed together; nobody is answered before the commit. Never reads for others.
+
+use super::batch::{Batch, Halt, Head, Means, Written};
+use super::change::{Answer, Change, Done};
+use super::enqueue::{New, enqueue};
+use super::{expire, lease, people, run};
+use crate::ledger::publish::Published;
+use crate::settings::RecorderSettings;
+use crate::wait::Shared;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::record::Recorded;
+use sqlx::{Connection as _, SqliteConnection};
+use std::fs::File;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes committed together: one `fsync` serves them all, and a batch still takes only some ten milliseconds.
+pub(crate) const TOGETHER: usize = 256;
+
+/// Changes that may wait; beyond this a proposer waits to be taken in.
+pub(crate) const WAITING: usize = 1_024;
+
+/// What the task is asked.
+pub(crate) enum Request {
+    /// Commit this and answer.
+    Change(Change, oneshot::Sender<Answer>),
+    /// Commit what came before, then end.
+    Stop,
+}
+
+/// The task's state.
+pub(crate) struct Writer {
+    pub connection: SqliteConnection,
+    pub head: Head,
+    pub origin: String,
+    pub settings: RecorderSettings,
+    pub shared: Arc<Shared>,
+    pub published: mpsc::Sender<Published>,
+    /// Keeps other processes out while this lives.
+    pub lock: File,
+}
+
+impl Writer {
+    /// Runs until asked to stop or nobody is left to ask.
+    pub async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut waiting = Vec::with_capacity(TOGETHER);
+        let mut stop = false;
+        while !stop && queue.recv_many(&mut waiting, TOGETHER).await > 0 {
+            let (mut changes, mut replies) = (Vec::new(), Vec::new());
+            for request in waiting.drain(..) {
+                match request {
+                    Request::Change(change, reply) if !stop => {
+                        changes.push(change);
+                        replies.push(reply);
+                    }
+                    // Dropping the reply tells its asker that the recorder ended.
+                    Request::Change(..) => {}
+                    Request::Stop => stop = true,
+                }
+            }
+            let answers = self.commit(&changes).await;
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                if let Err(Ok(Done::Leased(Some(job)))) = reply.send(answer) {
+                    // Whoever asked is gone: nobody holds this lease.
+                    self.shared.lost(job.job.call, job.fence);
+                }
+            }
+        }
+        if let Err(fault) = self.connection.close().await {
+            tracing::error!(%fault, "the store did not close cleanly; it recovers at the next start");
+        }
+        drop(self.lock);
+    }
+
+    async fn commit(&mut self, changes: &[Change]) -> Vec<Answer> {
+        match self.transact(changes).await {
+            Ok(answers) => answers,
+            Err(_) if changes.len() > 1 => {
+                // One of them spoiled the transaction: each for itself, so that only that one fails.
+                let mut answers = Vec::with_capacity(changes.len());
+                for change in changes {
+                    let one = self.transact(std::slice::from_ref(change)).await;
+                    answers.push(one.map_err(Fault::from).and_then(|mut all| all.pop().unwrap_or(Ok(Done::Noted))));
+                }
+                answers
+            }
+            Err(halt) => vec![Err(halt.into())],
+        }
+    }
+
+    async fn transact(&mut self, changes: &[Change]) -> Result<Vec<Answer>, Halt> {
+        let now = (self.settings.clock)();
+        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut batch = Batch::new(&self.head, now);
+        let outcome = match apply_all(changes, &self.settings, &mut batch, &mut transaction).await {
+            Ok(answers) => {
+                let means = Means { origin: &self.origin, random: &self.settings.random, key: &self.settings.key };
+                batch.write(self.head.clone(), &means, &mut transaction).await.map(|written| (answers, written))
+            }
+            Err(halt) => Err(halt),
+        };
+        match outcome {
+            Ok((answers, written)) => {
+                transaction.commit().await?;
+                self.committed(&answers, written).await;
+                if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
+                    self.forget().await;
+                }
+                Ok(answers)
+            }
+            Err(halt) => {
+                transaction.rollback().await?;
+                Err(halt)
+            }
+        }
+    }
+
+    /// Tells everybody who waits for it.
+    async fn committed(&mut self, answers: &[Answer], written: Written) {
+        let first = self.head.tree.size();
+        let size = written.head.tree.size();
+        self.head = written.head;
+        for answer in answers {
+            if let Ok(Done::Leased(Some(job))) = answer {
+                self.shared.leased(job.job.call.clone(), job.fence, (self.settings.clock)());
+            }
+        }
+        if !written.leaves.is_empty() {
+            self.shared.head.send_replace((size, written.note.clone()));
+            let entries = written.leaves.into_iter().map(|leaf| (leaf.text, leaf.hash)).collect();
+            // The publisher only ends after this task; should it have failed, the next start publishes what is missing.
+            let _sent = self.published.send(Published { first, entries, note: written.note }).await;
+        }
+        self.shared.tell(&written.touched, written.queue, written.approved);
+    }
+
+    /// Erased payloads also leave the write-ahead log.
+    async fn forget(&mut self) {
+        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await {
+            tracing::warn!(%fault, "erased payloads stay in the write-ahead log until its next checkpoint");
+        }
+    }
+}
+
+/// Applies a batch's changes: new jobs together, the others in order of arrival.
+async fn apply_all(
+    changes: &[Change],
+    settings: &RecorderSettings,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<Answer>, Halt> {
+    let news: Vec<New> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Enqueue { job, entry, key } => Some(New { job: job.as_ref().clone(), entry: entry.as_ref().clone(), key: key.clone() }),
+            _ => None,
+        })
+        .collect();
+    let mut enqueued =
+        if news.is_empty() { Vec::new() } else { enqueue(news, || (settings.random)(), batch, connection).await? }.into_iter();
+    let mut answers = Vec::with_capacity(changes.len());
+    for change in changes {
+        if matches!(change, Change::Enqueue { .. }) {
+            answers.push(enqueued.next().unwrap_or(Ok(Done::Noted)));
+            continue;
+        }
+        let mark = batch.mark();
+        answers.push(match apply(change, batch, connection).await {
+            Ok(done) => Ok(done),
+            Err(Halt::Fault(fault)) => {
+                batch.rewind(mark);
+                Err(fault)
+            }
+            Err(store) => return Err(store),
+        });
+    }
+    Ok(answers)
+}
+
+/// INVARIANT: a change that answers a fault has written nothing; each checks everything before its first write.
+async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+    match change {
+        Change::End(entry) => Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) })),
+        // Applied together before.
+        Change::Enqueue { .. } => Ok(Done::Noted),
+        Change::Claim => lease::claim(batch, connection).await,
+        Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
+        Change::Progress { call, fence, note } => lease::progress(call, *fence, note.clone(), batch, connection).await,
+        Change::Lose { call, fence } => lease::lose(call, *fence, batch, connection).await,
+        Change::Delivered { principal, call } => people::delivered(principal, call, batch, connection).await,
+        Change::Cancel { principal, call } => people::cancel(principal, call, batch, connection).await,
+        Change::Permit { call, permit, entry, expires } => {
+            people::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection).await
+        }
+        Change::Withdraw { call, detail, entry } => people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await,
+        Change::Sign(signature) => people::sign(signature, batch, connection).await,
+        Change::Expire => expire::expire(batch, connection).await,
+        Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
+    }
+}

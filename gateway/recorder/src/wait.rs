@@ -1,0 +1,103 @@
+//! Who waits for what: readers of one job, runners at the queue, the gateway for approved calls; and who holds which lease. In memory alone: a
+//! recorder that starts again has no waiters, and no lease survives the socket it was given over.
+
+use crate::settings::LEASE_SECONDS;
+use cofferdam_core::id::{CallId, Fence};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::{mpsc, watch};
+
+/// Takes a lock whose holder cannot leave it half-changed: every use is a single insert, remove or read.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What handlers and writer share.
+pub(crate) struct Shared {
+    readers: Mutex<HashMap<CallId, watch::Sender<()>>>,
+    /// Something may be claimable.
+    pub queue: watch::Sender<()>,
+    /// An approved call may be there.
+    pub approved: watch::Sender<()>,
+    /// Size and checkpoint of the ledger.
+    pub head: watch::Sender<(u64, String)>,
+    /// Leases with the time they run out, in milliseconds.
+    pub leases: Mutex<HashMap<CallId, (Fence, i64)>>,
+    /// Approved calls that were offered, with the time they are offered again.
+    pub offers: Mutex<HashMap<CallId, i64>>,
+    /// Roles that hold a socket.
+    pub roles: Mutex<BTreeMap<String, u32>>,
+    gone: mpsc::UnboundedSender<(CallId, Fence)>,
+}
+
+impl Shared {
+    pub fn new(head: (u64, String)) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
+        let (gone, losses) = mpsc::unbounded_channel();
+        let shared = Self {
+            readers: Mutex::default(),
+            queue: watch::Sender::new(()),
+            approved: watch::Sender::new(()),
+            head: watch::Sender::new(head),
+            leases: Mutex::default(),
+            offers: Mutex::default(),
+            roles: Mutex::default(),
+            gone,
+        };
+        (shared, losses)
+    }
+
+    /// Changes of one job from now on.
+    pub fn changes(&self, call: &CallId) -> watch::Receiver<()> {
+        let mut readers = locked(&self.readers);
+        // Senders nobody listens to any more go whenever somebody new comes.
+        readers.retain(|_, sender| !sender.is_closed());
+        readers.entry(call.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
+    }
+
+    /// Wakes those whom a commit concerns.
+    pub fn tell(&self, touched: &BTreeSet<CallId>, queue: bool, approved: bool) {
+        {
+            let readers = locked(&self.readers);
+            touched.iter().filter_map(|call| readers.get(call)).for_each(|sender| {
+                sender.send_replace(());
+            });
+        }
+        if queue {
+            self.queue.send_replace(());
+        }
+        if approved {
+            self.approved.send_replace(());
+        }
+    }
+
+    /// A lease begins, or lives on.
+    pub fn leased(&self, call: CallId, fence: Fence, now: Timestamp) {
+        let until = now.as_millisecond().saturating_add(i64::try_from(LEASE_SECONDS).unwrap_or(i64::MAX).saturating_mul(1_000));
+        let mut leases = locked(&self.leases);
+        // A heartbeat that comes late must not stand in for a newer lease.
+        if leases.get(&call).is_none_or(|(newest, _)| *newest <= fence) {
+            leases.insert(call, (fence, until));
+        }
+    }
+
+    /// A lease ended in good order, or was written off.
+    pub fn released(&self, call: &CallId, fence: Fence) {
+        let mut leases = locked(&self.leases);
+        if leases.get(call).is_some_and(|(held, _)| *held == fence) {
+            leases.remove(call);
+        }
+    }
+
+    /// A runner is gone: its lease is lost at once.
+    pub fn lost(&self, call: CallId, fence: Fence) {
+        // Without a receiver the recorder is ending, and the next start writes all leases off.
+        let _ending = self.gone.send((call, fence));
+    }
+
+    /// Leases that ran out.
+    pub fn overdue(&self, now: Timestamp) -> Vec<(CallId, Fence)> {
+        let leases = locked(&self.leases);
+        leases.iter().filter(|(_, (_, until))| *until <= now.as_millisecond()).map(|(call, (fence, _))| (call.clone(), *fence)).collect()
+    }
+}

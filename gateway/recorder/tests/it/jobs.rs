@@ -1,0 +1,196 @@
+//! Proposing: joining, idempotency, ownership, waiting, and the disk.
+
+use crate::world::*;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::id::{Fence, PlanDigest, StatementDigest};
+use cofferdam_core::record::{Entry, Event, Recorded};
+use cofferdam_core::run::{Outcome, Phase};
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+#[tokio::test]
+async fn a_job_goes_all_the_way_and_its_story_is_told() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    assert!(matches!(enqueue(&recorder, &job, None).await, Ok(Proposed::Recorded(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    assert_eq!((leased.phase, leased.fence.0, leased.job.call.clone()), (Phase::Leased, 1, job.call.clone()));
+    run(&seat, &leased).await;
+    let view = view(&recorder, &job).await;
+    assert_eq!((view.phase, view.outcome, view.operations.len()), (Phase::Closed, Some(Outcome::Succeeded), 1));
+    let told = recorder.operate(1000, Operate::Show { call: job.call.as_str()[..8].to_owned() }).await.unwrap();
+    let Operated::Story { entries, .. } = told else { panic!() };
+    let kinds: Vec<_> = entries.iter().map(|entry| serde_json::to_value(&entry.event).unwrap()["kind"].clone()).collect();
+    assert_eq!(kinds, ["intended", "leased", "moved", "moved", "started", "done", "finished", "closed"]);
+    assert_eq!(entries[4].payloads["before"]["spec.replicas"], 2);
+    assert_eq!(entries[0].payloads["arguments"]["name"], "web");
+    assert_eq!(view.ledger, entries[7].index);
+}
+
+#[tokio::test]
+async fn the_same_call_again_joins_until_its_result_was_delivered() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let first = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &first, None).await.unwrap();
+    let joined = Ok(Proposed::Joined { call: first.call.clone() });
+    assert_eq!(enqueue(&recorder, &world.job(2, "agent", "scale", None), None).await, joined);
+    assert!(matches!(enqueue(&recorder, &world.job(3, "other", "scale", None), None).await, Ok(Proposed::Recorded(_))));
+    let delivered = Propose::Delivered { principal: "agent".to_owned(), call: first.call.clone() };
+    assert!(matches!(recorder.propose(delivered.clone()).await, Err(Fault::Refused(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    run(&seat, &leased).await;
+    assert_eq!(enqueue(&recorder, &world.job(4, "agent", "scale", None), None).await, joined);
+    assert_eq!(recorder.propose(delivered).await, Ok(Proposed::Done));
+    assert!(matches!(enqueue(&recorder, &world.job(5, "agent", "scale", None), None).await, Ok(Proposed::Recorded(_))));
+}
+
+#[tokio::test]
+async fn many_proposers_with_one_key_make_one_job() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let mut asks = tokio::task::JoinSet::new();
+    for number in 1..=50 {
+        // Different plans, so that only the key can make them one.
+        let job = world.job(number, "agent", &format!("plan {number}"), None);
+        let recorder = recorder.clone();
+        asks.spawn(async move { enqueue(&recorder, &job, Some(key_for(&job, "once"))).await.unwrap() });
+    }
+    let answers = asks.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Proposed::Recorded(_))).count(), 1);
+    let Proposed::Key { used: Some(used) } =
+        recorder.propose(Propose::Key { principal: "agent".to_owned(), key: "once".to_owned() }).await.unwrap()
+    else {
+        panic!()
+    };
+    assert!(
+        answers.iter().all(|answer| matches!(answer, Proposed::Recorded(_)) || *answer == Proposed::Joined { call: used.call.clone() })
+    );
+    let mut other = world.job(99, "agent", "plan", None);
+    other.arguments = "{}".to_owned();
+    let Err(Fault::Refused(why)) = enqueue(&recorder, &other, Some(key_for(&other, "once"))).await else { panic!() };
+    assert!(why.contains("other arguments"), "{why}");
+    let free = recorder.propose(Propose::Key { principal: "other".to_owned(), key: "once".to_owned() }).await;
+    assert_eq!(free, Ok(Proposed::Key { used: None }));
+}
+
+#[tokio::test]
+async fn nobody_sees_ends_or_joins_what_is_anothers() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let (principal, call) = ("other".to_owned(), job.call.clone());
+    for ask in [
+        Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 },
+        Propose::Cancel { principal: principal.clone(), call: call.clone() },
+        Propose::Delivered { principal, call },
+    ] {
+        assert!(matches!(recorder.propose(ask).await, Err(Fault::NotFound(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_of_one_piece_is_refused() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let good = world.job(1, "agent", "scale", None);
+    let mut other_plan = good.clone();
+    other_plan.plan_digest = PlanDigest::of(b"another");
+    let mut undecided = good.clone();
+    undecided.permit = None;
+    let mut signed = good.clone();
+    signed.statements = vec![sign("bob", &statement(&good, cofferdam_core::approval::Verdict::Approve))];
+    for job in [other_plan, undecided, signed] {
+        assert!(matches!(enqueue(&recorder, &job, None).await, Err(Fault::Refused(_))));
+    }
+    let asks = Propose::Enqueue { job: Box::new(good.clone()), entry: entry(&world.job(2, "agent", "scale", None)), key: None };
+    assert!(matches!(recorder.propose(asks).await, Err(Fault::Refused(_))));
+    enqueue(&recorder, &good, None).await.unwrap();
+    let mut taken = world.job(1, "other", "scale", None);
+    taken.call = good.call.clone();
+    assert!(matches!(enqueue(&recorder, &taken, None).await, Err(Fault::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_waiting_reader_is_told_and_an_agent_may_withdraw() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let version = view(&recorder, &job).await.version;
+    let wait = Propose::Job { principal: "agent".to_owned(), call: job.call.clone(), beyond: version, wait_ms: 20_000 };
+    let waiting = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.propose(wait).await }
+    });
+    let cancelled = recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
+    let Proposed::Job { job: told } = waiting.await.unwrap().unwrap() else { panic!() };
+    assert_eq!((told.phase, told.outcome), (Phase::Closed, Some(Outcome::Cancelled)));
+    assert_eq!(cancelled, Proposed::Job { job: told });
+}
+
+#[tokio::test]
+async fn a_nearly_full_disk_takes_no_new_work_and_still_ends_the_old() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    world.free.store(9, Ordering::SeqCst);
+    assert!(matches!(enqueue(&recorder, &world.job(2, "agent", "more", None), None).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(end(&recorder, 3).await, Err(Fault::Unavailable(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    run(&seat, &leased).await;
+    assert_eq!(view(&recorder, &job).await.phase, Phase::Closed);
+}
+
+#[tokio::test]
+async fn of_many_who_are_committed_together_one_that_cannot_be_recorded_fails_alone() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let mut asks = tokio::task::JoinSet::new();
+    for number in 1..=100 {
+        let recorder = recorder.clone();
+        // A ledger entry has at most 65,535 bytes; a payload is not part of it, a name is.
+        let principal = if number == 50 { "x".repeat(70_000) } else { "agent".to_owned() };
+        let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
+        let entry = Entry::of(event, Some(call(number)), &principal).with("plan", "y".repeat(70_000));
+        asks.spawn(async move { recorder.propose(Propose::End { entry }).await });
+    }
+    let mut answers = asks.join_all().await;
+    let refused = answers.extract_if(.., |answer| matches!(answer, Err(Fault::Refused(_)))).count();
+    let indexes: BTreeSet<u64> =
+        answers.iter().map(|answer| if let Ok(Proposed::Recorded(recorded)) = answer { recorded.index } else { u64::MAX }).collect();
+    assert_eq!((refused, indexes), (1, (1..=99).collect()));
+}
+
+#[tokio::test]
+async fn the_gateway_records_endings_and_no_event_of_anybody_else() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let fence = Fence(1);
+    let statement = StatementDigest::of(b"x");
+    let forged = [
+        Event::Asked,
+        Event::Intended,
+        Event::Signed { statement, approver: "ann".to_owned(), verdict: "approve".to_owned() },
+        Event::Leased { fence },
+        Event::Moved { phase: Phase::Closed, fence },
+        Event::Started { operation: 0, undo: false, fence },
+        Event::Done { operation: 0, undo: false, fence },
+        Event::Finished { outcome: Outcome::Succeeded },
+        Event::Closed { namespace: String::new() },
+        Event::Administered { what: "operator".to_owned(), by: "0".to_owned() },
+    ];
+    for event in forged {
+        let entry = Entry::of(event.clone(), Some(call(1)), "agent");
+        assert!(matches!(recorder.propose(Propose::End { entry }).await, Err(Fault::Refused(_))), "{event:?}");
+    }
+    assert_eq!(end(&recorder, 1).await, Ok(Proposed::Recorded(Recorded { index: 1 })), "nothing else was recorded");
+}

@@ -1,0 +1,177 @@
+//! Leases: fences, lost runners, requeueing, recovery, expiry.
+
+use crate::world::*;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::exchange::propose::Propose;
+use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
+
+/// Waits until the recorder noticed a closed socket.
+async fn noticed(recorder: &cofferdam_recorder::Recorder, job: &cofferdam_core::job::StoredJob, phase: Phase) {
+    for _ in 0..200 {
+        if view(recorder, job).await.phase == phase {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it stayed {}", view(recorder, job).await.phase);
+}
+
+#[tokio::test]
+async fn a_runner_that_lost_its_lease_can_write_nothing() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let slow = recorder.runner();
+    let first = next(&slow).await.unwrap();
+    report(&slow, &first, prepared()).await.unwrap();
+    world.pass(31_000);
+    recorder.sweep().await;
+    assert_eq!(view(&recorder, &job).await.phase, Phase::Queued);
+    let fresh = recorder.runner();
+    let second = next(&fresh).await.unwrap();
+    assert!(second.fence > first.fence);
+    for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()] {
+        assert_eq!(report(&slow, &first, event).await, Err(Fault::Fenced));
+    }
+    let beat = Claim::Heartbeat { call: first.job.call.clone(), fence: first.fence };
+    assert_eq!(slow.claim(beat).await, Err(Fault::Fenced));
+    // Nor can a runner speak of a job it never claimed, or under a fence it was never given.
+    let stranger = recorder.runner();
+    assert_eq!(report(&stranger, &second, prepared()).await, Err(Fault::Fenced));
+    let guess = Claim::Move { call: second.job.call.clone(), fence: stale(&second), event: prepared() };
+    assert_eq!(fresh.claim(guess).await, Err(Fault::Fenced));
+    run(&fresh, &second).await;
+}
+
+#[tokio::test]
+async fn heartbeats_keep_a_lease_and_a_closed_socket_ends_it_at_once() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for _ in 0..5 {
+        world.pass(20_000);
+        recorder.sweep().await;
+        let beat = Claim::Heartbeat { call: job.call.clone(), fence: leased.fence };
+        assert_eq!(seat.claim(beat).await, Ok(Claimed::Lease { cancelled: false }));
+    }
+    drop(seat);
+    noticed(&recorder, &job, Phase::Queued).await;
+}
+
+#[tokio::test]
+async fn a_job_that_kills_runners_dies_by_way_of_teardown() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    for attempt in 1..=ATTEMPTS {
+        let seat = recorder.runner();
+        let leased = next(&seat).await.unwrap();
+        report(&seat, &leased, prepared()).await.unwrap();
+        drop(seat);
+        noticed(&recorder, &job, if attempt < ATTEMPTS { Phase::Queued } else { Phase::TearingDown }).await;
+    }
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    assert_eq!((leased.phase, leased.outcome), (Phase::TearingDown, Some(Outcome::Dead)));
+    report(&seat, &leased, gone()).await.unwrap();
+    assert_eq!(view(&recorder, &job).await.phase, Phase::Closed);
+}
+
+#[tokio::test]
+async fn what_was_lost_while_acting_is_recovered_before_anything_new_and_never_started_twice() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let (older, job) = (world.job(1, "agent", "older", None), world.job(2, "agent", "scale", None));
+    enqueue(&recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for event in [prepared(), RunnerEvent::Acting, started(0)] {
+        report(&seat, &leased, event).await.unwrap();
+    }
+    enqueue(&recorder, &older, None).await.unwrap();
+    world.pass(31_000);
+    recorder.sweep().await;
+    let seat = recorder.runner();
+    let again = next(&seat).await.unwrap();
+    assert_eq!(again.job.call, job.call, "what was lost goes first");
+    assert_eq!((again.phase, again.outcome, again.operations.len()), (Phase::Acting, None, 1));
+    assert!(again.fence > leased.fence && again.operations[0].after.is_none());
+    assert!(matches!(report(&seat, &again, started(0)).await, Err(Fault::Refused(_))));
+    assert!(matches!(report(&seat, &again, prepared()).await, Err(Fault::Refused(_))));
+    report(&seat, &again, finished(Outcome::Indeterminate)).await.unwrap();
+    assert!(matches!(report(&seat, &again, finished(Outcome::Succeeded)).await, Err(Fault::Refused(_))));
+    assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Indeterminate));
+    report(&seat, &again, gone()).await.unwrap();
+    assert_eq!(next(&seat).await.unwrap().job.call, older.call);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_does_not_act() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    report(&seat, &leased, prepared()).await.unwrap();
+    recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
+    let beat = Claim::Heartbeat { call: job.call.clone(), fence: leased.fence };
+    assert_eq!(seat.claim(beat).await, Ok(Claimed::Lease { cancelled: true }));
+    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(Fault::Refused(_))));
+    // Before acting nothing can have succeeded, and what people decide no runner reports.
+    for outcome in [Outcome::Succeeded, Outcome::Indeterminate, Outcome::Rejected, Outcome::Dead] {
+        assert!(matches!(report(&seat, &leased, finished(outcome)).await, Err(Fault::Refused(_))));
+    }
+    report(&seat, &leased, finished(Outcome::Cancelled)).await.unwrap();
+    report(&seat, &leased, gone()).await.unwrap();
+    assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Cancelled));
+}
+
+#[tokio::test]
+async fn what_nobody_ran_in_time_expires_and_what_may_have_left_something_is_torn_down_first() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let (fresh, used) = (world.job(1, "agent", "fresh", None), world.job(2, "agent", "used", None));
+    enqueue(&recorder, &used, None).await.unwrap();
+    let seat = recorder.runner();
+    next(&seat).await.unwrap();
+    drop(seat);
+    noticed(&recorder, &used, Phase::Queued).await;
+    enqueue(&recorder, &fresh, None).await.unwrap();
+    world.pass(11 * MINUTE);
+    let seat = recorder.runner();
+    recorder.sweep().await;
+    assert_eq!(view(&recorder, &fresh).await.phase, Phase::Closed);
+    let view = view(&recorder, &used).await;
+    assert_eq!((view.phase, view.outcome), (Phase::TearingDown, Some(Outcome::Expired)));
+    let leased = next(&seat).await.unwrap();
+    assert_eq!(leased.phase, Phase::TearingDown);
+    report(&seat, &leased, gone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "scale", None);
+    let mut runners = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let seat = recorder.runner();
+        runners.spawn(async move {
+            let answer = seat.claim(Claim::Next { wait_ms: 300 }).await.unwrap();
+            (matches!(answer, Claimed::Leased { job: Some(_) }), seat)
+        });
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    enqueue(&recorder, &job, None).await.unwrap();
+    let got = runners.join_all().await;
+    assert_eq!(got.iter().filter(|(got, _)| *got).count(), 1);
+    let (_, seat) = got.iter().find(|(got, _)| *got).unwrap();
+    assert!(matches!(seat.claim(Claim::Next { wait_ms: 0 }).await, Err(Fault::Refused(_))));
+}

@@ -1,0 +1,152 @@
+//! Approval: who may sign what, quorum, rejection, the way back to the gateway, erasing.
+
+use crate::world::*;
+use cofferdam_core::approval::{SignedStatement, Verdict};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::id::CallId;
+use cofferdam_core::permit::SignedPermit;
+use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::run::{Outcome, Phase};
+use cofferdam_recorder::Recorder;
+
+async fn approved(recorder: &Recorder) -> Option<CallId> {
+    match recorder.propose(Propose::NextApproved { wait_ms: 0 }).await.unwrap() {
+        Proposed::Approved { job, .. } => job.map(|job| job.call),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn permit(call: &CallId, expires: jiff::Timestamp) -> Propose {
+    let permit = SignedPermit { permit: "{}".to_owned(), signature: String::new() };
+    Propose::Permit { call: call.clone(), permit, entry: Entry::of(Event::Intended, Some(call.clone()), "agent"), expires }
+}
+
+#[tokio::test]
+async fn a_quorum_signs_the_gateway_decides_again_and_it_runs_once() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    assert_eq!(job.nonce.len(), 32, "the question's nonce is the recorder's");
+    assert!(next(&recorder.runner()).await.is_none());
+    assert!(matches!(recorder.propose(permit(&job.call, job.expires)).await, Err(Fault::Refused(_))));
+    let approve = statement(&job, Verdict::Approve);
+    assert_eq!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Ok(("bob".to_owned(), 1)));
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Err(Fault::Refused(_))), "one person signs once");
+    assert_eq!(approved(&recorder).await, None);
+    assert_eq!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Ok(("carl".to_owned(), 0)));
+    assert_eq!(approved(&recorder).await, Some(job.call.clone()));
+    assert_eq!(approved(&recorder).await, None, "offered once");
+    world.pass(31_000);
+    assert_eq!(approved(&recorder).await, Some(job.call.clone()), "and again when nothing came of it");
+    recorder.gateway_gone();
+    assert_eq!(approved(&recorder).await, Some(job.call.clone()), "or when the gateway is another");
+    let later = job.expires + jiff::SignedDuration::from_mins(5);
+    recorder.propose(permit(&job.call, later)).await.unwrap();
+    assert!(matches!(recorder.propose(permit(&job.call, later)).await, Err(Fault::Refused(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    assert_eq!((leased.job.statements.len(), leased.job.permit.is_some(), leased.job.expires), (2, true, later));
+    run(&seat, &leased).await;
+    assert!(next(&seat).await.is_none());
+    assert!(matches!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Err(Fault::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_signature_that_is_not_for_this_question_by_whom_policy_names_is_refused() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["ann", "bob"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let good = statement(&job, Verdict::Approve);
+    let mut nonce = good.clone();
+    nonce.nonce = "0".repeat(32);
+    let mut expiry = good.clone();
+    expiry.expires = good.expires + jiff::SignedDuration::from_mins(60);
+    let mut plan = good.clone();
+    plan.plan = cofferdam_core::id::PlanDigest::of(b"another");
+    let mut shown = good.clone();
+    shown.shown = cofferdam_core::id::ShownDigest::of(b"what a lying screen showed");
+    let swapped = SignedStatement { statement: sign("bob", &plan).statement, ..sign("bob", &good) };
+    for (signed, why) in [
+        (sign("bob", &nonce), "another question"),
+        (sign("bob", &expiry), "another expiry"),
+        (sign("bob", &plan), "another plan"),
+        (sign("bob", &shown), "another text"),
+        (swapped, "not enrolled"),
+        (sign("carl", &good), "does not name"),
+        (sign("ann", &good), "cannot approve it"),
+        (sign("mallory", &good), "not enrolled"),
+    ] {
+        let Err(Fault::Refused(told)) = hand_in(&recorder, &job.call, signed).await else { panic!("{why}") };
+        assert!(told.contains(why), "{told}");
+    }
+    // A person who was struck from the trust file counts no more, without a restart.
+    world.trust.lock().unwrap().approvers.retain(|approver| approver.name != "bob");
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(Fault::Refused(_))));
+    world.pass(11 * MINUTE);
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(Fault::Refused(_))));
+    recorder.sweep().await;
+    assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Expired));
+}
+
+#[tokio::test]
+async fn a_rejection_ends_the_job_and_is_remembered_for_its_time() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let reject = sign("bob", &statement(&job, Verdict::Reject));
+    assert_eq!(hand_in(&recorder, &job.call, reject).await, Ok(("bob".to_owned(), 0)));
+    let view = view(&recorder, &job).await;
+    assert_eq!((view.phase, view.outcome, view.detail.as_str()), (Phase::Closed, Some(Outcome::Rejected), "not during the freeze"));
+    let ask = Propose::Rejection { principal: "agent".to_owned(), plan: job.plan_digest };
+    let reason = Some("bob: not during the freeze".to_owned());
+    assert_eq!(recorder.propose(ask.clone()).await, Ok(Proposed::Rejection { reason }));
+    let other = Propose::Rejection { principal: "other".to_owned(), plan: job.plan_digest };
+    assert_eq!(recorder.propose(other).await, Ok(Proposed::Rejection { reason: None }));
+    world.pass(61 * MINUTE);
+    assert_eq!(recorder.propose(ask).await, Ok(Proposed::Rejection { reason: None }));
+}
+
+#[tokio::test]
+async fn the_gateway_may_say_no_after_approval() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(1, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    hand_in(&recorder, &job.call, sign("bob", &statement(&job, Verdict::Approve))).await.unwrap();
+    let event = Event::Ended { ending: "refused".to_owned(), code: "state-changed".to_owned() };
+    let entry = Entry::of(event, Some(job.call.clone()), "agent");
+    let withdraw = Propose::Withdraw { call: job.call.clone(), detail: "the state is another by now".to_owned(), entry };
+    assert!(matches!(recorder.propose(withdraw).await, Ok(Proposed::Recorded(_))));
+    assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Refused));
+    assert_eq!(approved(&recorder).await, None);
+}
+
+#[tokio::test]
+async fn operators_see_everything_and_each_use_is_an_entry() {
+    let world = World::new();
+    let recorder = world.open().await;
+    enqueue(&recorder, &world.job(1, "agent", "scale", None), None).await.unwrap();
+    enqueue(&recorder, &world.job(2, "agent", "delete", Some(rule(1, &["*"]))), None).await.unwrap();
+    let Operated::Jobs { jobs } = recorder.operate(1000, Operate::Jobs { waiting: true, limit: 10 }).await.unwrap() else { panic!() };
+    assert_eq!((jobs.len(), jobs[0].summary.as_str(), jobs[0].person.as_deref()), (1, "delete", Some("ann")));
+    let _gateway = recorder.role("gateway");
+    let Operated::Status { phases, entries, checkpoint, free_percent, roles } = recorder.operate(1000, Operate::Status).await.unwrap()
+    else {
+        panic!()
+    };
+    assert_eq!((phases[&Phase::Queued], phases[&Phase::AwaitingApproval], entries, free_percent, roles["gateway"]), (1, 1, 5, 50, 1));
+    assert!(checkpoint.starts_with("cofferdam.dev/4f2a\n5\n"), "{checkpoint}");
+    for bad in ["abc", "a_bc", "zzzzzzzz"] {
+        assert!(recorder.operate(1000, Operate::Show { call: bad.to_owned() }).await.is_err());
+    }
+    assert!(recorder.operate(1000, Operate::Erase { call: jobs[0].job.call.clone() }).await.is_err(), "it is still open");
+}
