@@ -1,0 +1,66 @@
+//! The one place that hands the Front something that may change the world. A call that was started is never cancelled by its client going
+//! away: it runs in its own task, and its proof is in the ledger whether or not anybody reads the answer.
+
+use crate::deny::Deny;
+use crate::route::Edge;
+use cofferdam_core::answer::Reply;
+use cofferdam_core::caller::Principal;
+use cofferdam_core::id::CallId;
+use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::ports::{Front, FrontCall};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{Instrument as _, Span};
+
+/// Beyond the longest hold: time for planning, preview and policy. With it, an answer still comes before clients give up at 60 s.
+const MARGIN: Duration = Duration::from_secs(12);
+
+/// What a client may ask of the Front besides lists.
+#[derive(Debug)]
+pub enum Ask {
+    /// A tool call.
+    Call(FrontCall),
+    /// The same, only shown.
+    Preview(FrontCall),
+    /// A job of the caller's own.
+    Job {
+        /// Whose.
+        principal: Principal,
+        /// Which.
+        call: CallId,
+        /// Held so long, in milliseconds.
+        wait_ms: u64,
+    },
+    /// Withdraws one.
+    Cancel {
+        /// Whose.
+        principal: Principal,
+        /// Which.
+        call: CallId,
+    },
+}
+
+impl<F: Front> Edge<F> {
+    /// Asks, in a task of its own; at most `calls` of them at once, abandoned ones included.
+    pub async fn ask(&self, ask: Ask, span: Span) -> Result<Reply, Deny> {
+        let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Deny::Busy)?;
+        let open = self.open.clone();
+        let front = Arc::clone(&self.front);
+        let work = async move {
+            let reply = match ask {
+                Ask::Call(call) => front.call(call).await,
+                Ask::Preview(call) => front.preview(call).await,
+                Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms).await,
+                Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
+            };
+            drop((permit, open));
+            reply
+        };
+        let task = tokio::spawn(work.instrument(span));
+        match tokio::time::timeout(Duration::from_millis(WAIT_MS) + MARGIN, task).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_panicked)) => Err(Deny::Broken),
+            Err(_elapsed) => Err(Deny::Unanswered),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The three tools that stand beside the operator's: they show, follow and withdraw calls. They touch no infrastructure and are not
+//! components; a component by one of these names is not served.
+
+use crate::ask::Ask;
+use crate::mcp::call::Called;
+use cofferdam_core::answer::{Reply, ToolListing};
+use cofferdam_core::id::CallId;
+use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::ports::FrontCall;
+use serde_json::{Map, Value, json};
+
+const PREVIEW: &str = "preview";
+const JOB_GET: &str = "job_get";
+const JOB_CANCEL: &str = "job_cancel";
+
+/// Whether the edge serves this name itself; such a tool must not be accepted.
+pub fn is_companion(name: &str) -> bool {
+    matches!(name, PREVIEW | JOB_GET | JOB_CANCEL)
+}
+
+/// As they are listed, with the environment's name as in every description.
+pub fn listings(environment: &str) -> [ToolListing; 3] {
+    let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$", "description": "The call's id, as every result names it."});
+    let tool = |name: &str, title: &str, description: String, input_schema: Value, read_only: bool| ToolListing {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        description,
+        input_schema,
+        output_schema: Value::Null,
+        read_only,
+        destructive: false,
+        idempotent: true,
+    };
+    [
+        tool(
+            JOB_CANCEL,
+            "Withdraw a call",
+            format!("Withdraws one of your own calls in {environment} that has not begun to act. What has begun is finished."),
+            json!({"type": "object", "properties": {"id": id}, "required": ["id"], "additionalProperties": false}),
+            false,
+        ),
+        tool(
+            JOB_GET,
+            "Follow a call",
+            format!(
+                "Tells how one of your own calls in {environment} stands: waiting for a person, on its way, or finished, and with what result."
+            ),
+            json!({
+                "type": "object",
+                "properties": {
+                    "id": id,
+                    "wait_seconds": {
+                        "type": "integer", "minimum": 0, "maximum": WAIT_MS / 1_000, "default": 0,
+                        "description": "Hold the answer up to this long for the call to finish.",
+                    },
+                },
+                "required": ["id"],
+                "additionalProperties": false,
+            }),
+            true,
+        ),
+        tool(
+            PREVIEW,
+            "Show what a call would do",
+            format!(
+                "Shows what another tool would change in {environment} with these arguments, and how it would be decided: \
+                 plan, difference, rights, decision. Changes nothing; a later call is decided again."
+            ),
+            json!({
+                "type": "object",
+                "properties": {
+                    "tool": {"type": "string", "description": "Name of the tool."},
+                    "arguments": {"type": "object", "description": "Its arguments, as its own input schema describes them."},
+                },
+                "required": ["tool"],
+                "additionalProperties": false,
+            }),
+            true,
+        ),
+    ]
+}
+
+/// Arguments of a companion that do not fit its schema.
+#[derive(Debug)]
+pub struct Unfit {
+    path: String,
+    reason: String,
+}
+
+impl From<Unfit> for Reply {
+    fn from(unfit: Unfit) -> Self {
+        Self::BadArguments { path: unfit.path, reason: unfit.reason }
+    }
+}
+
+/// What a call of this name asks for: a companion's meaning, or the tool's own call.
+pub fn understood(called: Called) -> Result<Ask, Unfit> {
+    let Called { call, .. } = called;
+    match call.tool.as_str() {
+        PREVIEW => preview(call),
+        JOB_GET => {
+            let mut arguments = Arguments::of(&call)?;
+            let id = arguments.id()?;
+            let wait_ms = arguments.wait()?;
+            arguments.done()?;
+            Ok(Ask::Job { principal: call.principal, call: id, wait_ms })
+        }
+        JOB_CANCEL => {
+            let mut arguments = Arguments::of(&call)?;
+            let id = arguments.id()?;
+            arguments.done()?;
+            Ok(Ask::Cancel { principal: call.principal, call: id })
+        }
+        _ => Ok(Ask::Call(call)),
+    }
+}
+
+fn preview(call: FrontCall) -> Result<Ask, Unfit> {
+    let mut arguments = Arguments::of(&call)?;
+    let tool = match arguments.0.remove("tool") {
+        Some(Value::String(tool)) => tool,
+        Some(_) => return Err(bad("/tool", "it must be a string")),
+        None => return Err(bad("", "`tool` is missing: the name of the tool to show")),
+    };
+    let inner = match arguments.0.remove("arguments") {
+        None => Value::Object(Map::new()),
+        Some(inner @ Value::Object(_)) => inner,
+        Some(_) => return Err(bad("/arguments", "it must be an object")),
+    };
+    arguments.done()?;
+    Ok(Ask::Preview(FrontCall { tool, arguments: inner, ..call }))
+}
+
+/// A companion's arguments, taken out one by one; what is left at the end is unknown.
+struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    fn of(call: &FrontCall) -> Result<Self, Unfit> {
+        call.arguments.as_object().cloned().map(Self).ok_or_else(|| bad("", "it must be an object"))
+    }
+
+    fn id(&mut self) -> Result<CallId, Unfit> {
+        match self.0.remove("id") {
+            Some(Value::String(text)) => CallId::parse(&text).map_err(|_| bad("/id", "it must be 26 characters of a-z and 2-7")),
+            Some(_) => Err(bad("/id", "it must be a string")),
+            None => Err(bad("", "`id` is missing: the call's id, as its result named it")),
+        }
+    }
+
+    fn wait(&mut self) -> Result<u64, Unfit> {
+        match self.0.remove("wait_seconds") {
+            None => Ok(0),
+            Some(value) => wait_ms(value.as_u64()).ok_or_else(|| bad("/wait_seconds", "it must be a whole number from 0 to 45")),
+        }
+    }
+
+    fn done(self) -> Result<(), Unfit> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(bad(&format!("/{}", crate::header::excerpt(key)), "there is no such argument")),
+        }
+    }
+}
+
+/// Seconds a client would wait, in milliseconds; none when it is more than an answer is held.
+pub fn wait_ms(seconds: Option<u64>) -> Option<u64> {
+    seconds.and_then(|seconds| seconds.checked_mul(1_000)).filter(|wait| *wait <= WAIT_MS)
+}
+
+fn bad(path: &str, reason: &str) -> Unfit {
+    Unfit { path: path.to_owned(), reason: reason.to_owned() }
+}

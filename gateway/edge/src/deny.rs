@@ -1,0 +1,175 @@
+//! The denial table: whatever the edge refuses by itself, before or instead of an answer of the Front, with what it is on the wire.
+//! One row each, for MCP and for plain HTTP. Refusals by policy, people or tools are not here: they are results (`wire.rs`).
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+/// Revisions this server speaks, newest first.
+pub const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
+
+/// JSON-RPC's own codes, and those the MCP revision 2026-07-28 adds.
+mod code {
+    pub const PARSE: i64 = -32_700;
+    pub const REQUEST: i64 = -32_600;
+    pub const METHOD: i64 = -32_601;
+    pub const PARAMS: i64 = -32_602;
+    pub const INTERNAL: i64 = -32_603;
+    pub const HEADER: i64 = -32_020;
+    pub const VERSION: i64 = -32_022;
+}
+
+/// A refusal of the edge itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Deny {
+    /// The request was meant for another host, or a page got here by DNS rebinding.
+    #[error("this server does not answer for host `{0}`; add it to `hosts` in the configuration if it should")]
+    Host(String),
+    /// A page of another origin.
+    #[error("pages of origin `{0}` may not call this server; add it to `origins` in the configuration if they should")]
+    Origin(String),
+    /// For loopback peers only.
+    #[error("only clients on this machine may read this")]
+    NotLocal,
+    /// Nothing is served there.
+    #[error("nothing is served at this path; `GET /` names what is")]
+    Path,
+    /// Another HTTP method is needed.
+    #[error("this path takes {0} only")]
+    Verb(&'static str),
+    /// A query string where none belongs.
+    #[error("this path takes no query string; tokens belong in the `Authorization` header")]
+    Query,
+    /// The query string is not `wait`.
+    #[error("the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header")]
+    Wait,
+    /// A header that cannot be read one way only.
+    #[error("the header `{name}` {fault}")]
+    BadHeader {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// The body is not said to be JSON.
+    #[error("the body must be JSON in UTF-8: send `Content-Type: application/json`")]
+    ContentType,
+    /// The body is compressed.
+    #[error("the body must not be compressed: leave `Content-Encoding` away")]
+    Encoding,
+    /// The client does not take what we send.
+    #[error("answers are JSON: send `Accept: application/json, text/event-stream`")]
+    Accept,
+    /// The body is too large.
+    #[error("the body is larger than {} bytes", cofferdam_core::limit::BODY)]
+    TooLarge,
+    /// The body did not come in time.
+    #[error("the body did not arrive in time")]
+    Slow,
+    /// The body broke off.
+    #[error("the body broke off before its end")]
+    BrokenOff,
+    /// No token, and one is needed.
+    #[error("a token is needed: send `Authorization: Bearer …`; `cofferdam agents add` makes one")]
+    TokenMissing,
+    /// Nobody's token.
+    #[error("the token is not valid; `cofferdam agents` lists who has one")]
+    TokenUnknown,
+    /// Not JSON that two readers would read alike.
+    #[error("not strict JSON: {0}")]
+    NotJson(String),
+    /// JSON, but no request or notification.
+    #[error("not a JSON-RPC request: {0}")]
+    NotRpc(&'static str),
+    /// Header and body differ, or a required header is missing or malformed.
+    #[error("header mismatch: {0}")]
+    Header(String),
+    /// A revision this server does not speak.
+    #[error("unsupported protocol version")]
+    Version {
+        /// The one asked for.
+        requested: String,
+    },
+    /// A request without what every request must have.
+    #[error("invalid params: {0}")]
+    Meta(&'static str),
+    /// No such method.
+    #[error("method not found: `{0}`")]
+    Method(String),
+    /// The same before revision 2026-07-28, where a 404 means that a session ended.
+    #[error("method not found: `{0}`")]
+    LegacyMethod(String),
+    /// A request of the right form whose parameters are not.
+    #[error("invalid params: {0}")]
+    Params(String),
+    /// No such tool for this caller.
+    #[error("unknown tool: `{0}`")]
+    UnknownTool(String),
+    /// As many calls as there may be are in progress.
+    #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
+    Busy,
+    /// It cannot be decided or recorded.
+    #[error("cannot decide or cannot record: {0}; nothing was executed")]
+    Unavailable(String),
+    /// The Front did not answer within its own limit.
+    #[error("no answer in time; the call goes on: ask for the same again to join it")]
+    Unanswered,
+    /// The Front failed in the middle of a call.
+    #[error("the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it")]
+    Broken,
+}
+
+/// How a refusal looks on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// HTTP status on the MCP endpoint.
+    pub mcp: StatusCode,
+    /// JSON-RPC error code there.
+    pub code: i64,
+    /// HTTP status under `/v1` and on pages.
+    pub plain: StatusCode,
+}
+
+impl Deny {
+    /// Its row of the table. Where MCP prescribes no status for an error, it is 200: official clients show the model nothing else.
+    pub fn row(&self) -> Row {
+        use StatusCode as S;
+        let same = |status, code| Row { mcp: status, code, plain: status };
+        match self {
+            Self::Host(_) => same(S::MISDIRECTED_REQUEST, code::REQUEST),
+            Self::Origin(_) | Self::NotLocal => same(S::FORBIDDEN, code::REQUEST),
+            Self::Path => same(S::NOT_FOUND, code::REQUEST),
+            Self::Verb(_) => same(S::METHOD_NOT_ALLOWED, code::REQUEST),
+            Self::Query | Self::Wait | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
+            Self::ContentType | Self::Encoding => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),
+            Self::Accept => same(S::NOT_ACCEPTABLE, code::REQUEST),
+            Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
+            Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
+            Self::TokenMissing | Self::TokenUnknown => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),
+            Self::NotRpc(_) => same(S::BAD_REQUEST, code::REQUEST),
+            Self::Header(_) => same(S::BAD_REQUEST, code::HEADER),
+            Self::Version { .. } => same(S::BAD_REQUEST, code::VERSION),
+            Self::Meta(_) => same(S::BAD_REQUEST, code::PARAMS),
+            Self::Method(_) => same(S::NOT_FOUND, code::METHOD),
+            Self::LegacyMethod(_) => same(S::OK, code::METHOD),
+            Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
+            Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
+            Self::Busy | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
+            Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
+            Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
+        }
+    }
+
+    /// The `data` of the JSON-RPC error, where the revision prescribes one.
+    pub fn data(&self) -> Option<Value> {
+        match self {
+            Self::Version { requested } => Some(json!({"supported": REVISIONS, "requested": requested})),
+            _ => None,
+        }
+    }
+
+    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad requests page nobody.
+    pub fn is_error(&self) -> bool {
+        !matches!(self.row().code, code::PARSE | code::REQUEST | code::METHOD | code::PARAMS)
+    }
+}

@@ -1,0 +1,188 @@
+//! `POST /mcp`: one request or notification, one JSON answer. Two revisions on one endpoint; each request says by itself which it speaks.
+//! Keeps no session and opens no stream; what an agent has to come back for has an id of its own.
+
+pub mod call;
+pub mod era;
+pub mod list;
+pub mod message;
+
+use crate::companions;
+use crate::deny::{Deny, REVISIONS};
+use crate::names::{self, call_span};
+use crate::respond::{self, Answer};
+use crate::route::{Edge, record};
+use crate::wire::{self, Form};
+use crate::{body, header};
+use cofferdam_core::caller::Principal;
+use cofferdam_core::ports::Front;
+use era::Era;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use message::{Malformed, Message};
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+/// How long a client may keep a list, in milliseconds: policy and roles change, but not while a model thinks.
+const LIST_TTL_MS: u64 = 30_000;
+
+/// How long it may keep what this server is: it changes with a restart.
+const DISCOVER_TTL_MS: u64 = 300_000;
+
+impl<F: Front> Edge<F> {
+    /// Answers one POST.
+    pub async fn mcp(&self, parts: &Parts, body: Incoming, client: IpAddr) -> Answer {
+        match self.message(parts, body, client).await {
+            Ok(answer) => answer,
+            Err(Malformed { id, deny }) => self.challenged(wire::rpc_error(&deny, id.as_ref()), &deny),
+        }
+    }
+
+    async fn message(&self, parts: &Parts, body: Incoming, client: IpAddr) -> Result<Answer, Malformed> {
+        let headers = &parts.headers;
+        let nameless = |deny| Malformed { id: None, deny };
+        accepts_json(headers).and_then(|()| body::announced(headers, &body)).map_err(nameless)?;
+        let principal = self.principal(headers, client).await.map_err(nameless)?;
+        let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
+        let message = message::read(&bytes)?;
+        drop(bytes);
+        let Some(id) = message.id.clone() else {
+            return notification(headers, &message).map_err(nameless);
+        };
+        self.request(headers, principal, message, &id).await.map_err(|deny| Malformed { id: Some(id), deny })
+    }
+
+    async fn request(&self, headers: &HeaderMap, principal: Principal, message: Message, id: &Value) -> Result<Answer, Deny> {
+        let era = era::of_request(headers, &message)?;
+        let tool = message.params.get("name").and_then(Value::as_str).filter(|name| message.method == "tools/call" && call::is_name(name));
+        let trace = message.meta.get("traceparent").and_then(Value::as_str).and_then(call::trace);
+        let id_text = id.as_str().map_or_else(|| id.to_string(), header::excerpt);
+        let span = call_span(names::Call {
+            method: known(&message.method),
+            tool,
+            version: Some(era.revision()),
+            id: Some(&id_text),
+            trace: trace.as_ref(),
+        });
+        let result = self.dispatch(headers, era, principal, message, &span).await;
+        record(&span, result.as_ref().err());
+        let result = result?;
+        if result.get("isError") == Some(&Value::Bool(true)) {
+            span.record(names::ERROR_TYPE, "tool_error");
+        }
+        Ok(respond::json(StatusCode::OK, &json!({"jsonrpc": "2.0", "id": id, "result": self.finished(era, result)})))
+    }
+
+    async fn dispatch(
+        &self,
+        headers: &HeaderMap,
+        era: Era,
+        principal: Principal,
+        message: Message,
+        span: &tracing::Span,
+    ) -> Result<Map<String, Value>, Deny> {
+        let form = if era == Era::Modern { Form::Modern } else { Form::Legacy };
+        match (era, message.method.as_str()) {
+            (Era::Modern, "server/discover") => Ok(self.discover()),
+            (Era::Legacy, "initialize") => self.initialize(&message.params),
+            (Era::Legacy, "ping") => Ok(Map::new()),
+            (_, "tools/list") => {
+                let mut result = self.list(&principal, &message.params, form).await?;
+                if era == Era::Modern {
+                    cacheable(&mut result, LIST_TTL_MS);
+                }
+                Ok(result)
+            }
+            (_, "tools/call") => {
+                let called = call::read(principal, message.params, &message.meta)?;
+                era::name_matches(headers, &called.call.tool, era)?;
+                if !called.name_is_valid {
+                    return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
+                }
+                let reply = match companions::understood(called) {
+                    Ok(ask) => self.ask(ask, span.clone()).await?,
+                    Err(unfit) => unfit.into(),
+                };
+                wire::tool_result(reply, form)
+            }
+            (Era::Modern, method) => Err(Deny::Method(header::excerpt(method))),
+            (Era::Legacy, method) => Err(Deny::LegacyMethod(header::excerpt(method))),
+        }
+    }
+
+    fn discover(&self) -> Map<String, Value> {
+        let mut result = Map::new();
+        result.insert("supportedVersions".into(), json!(REVISIONS));
+        result.insert("capabilities".into(), json!({"tools": {}}));
+        result.insert("instructions".into(), Value::String(self.front.instructions()));
+        cacheable(&mut result, DISCOVER_TTL_MS);
+        result
+    }
+
+    /// The legacy handshake: whatever revision is offered, this is the one spoken; the client may leave if it cannot.
+    fn initialize(&self, params: &Map<String, Value>) -> Result<Map<String, Value>, Deny> {
+        if !params.get("protocolVersion").is_some_and(Value::is_string) {
+            return Err(Deny::Params("`protocolVersion` must be a string".into()));
+        }
+        let mut result = Map::new();
+        result.insert("protocolVersion".into(), json!(Era::Legacy.revision()));
+        result.insert("capabilities".into(), json!({"tools": {}}));
+        result.insert("serverInfo".into(), self.server_info());
+        result.insert("instructions".into(), Value::String(self.front.instructions()));
+        Ok(result)
+    }
+
+    fn server_info(&self) -> Value {
+        json!({"name": "cofferdam", "title": format!("Cofferdam ({})", self.front.environment()), "version": env!("CARGO_PKG_VERSION")})
+    }
+
+    /// What every result of the modern revision says besides.
+    fn finished(&self, era: Era, mut result: Map<String, Value>) -> Map<String, Value> {
+        if era == Era::Modern {
+            result.insert("resultType".into(), json!("complete"));
+            let meta = result.entry("_meta").or_insert_with(|| json!({}));
+            if let Some(meta) = meta.as_object_mut() {
+                meta.insert("io.modelcontextprotocol/serverInfo".into(), self.server_info());
+            }
+        }
+        result
+    }
+}
+
+/// Lists vary by caller, so only the caller's own cache may keep them.
+fn cacheable(result: &mut Map<String, Value>, ttl_ms: u64) {
+    result.insert("ttlMs".into(), json!(ttl_ms));
+    result.insert("cacheScope".into(), json!("private"));
+}
+
+/// Notifications are taken and need nothing done: there is no session to mark as initialized, and a call that was started is not cancelled.
+fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> {
+    if !message.method.starts_with("notifications/") {
+        return Err(Deny::NotRpc("`id` is missing, and this method is no notification"));
+    }
+    era::of_notification(headers, message)?;
+    Ok(respond::accepted())
+}
+
+/// The client must be ready for JSON. It need not be ready for event streams, since none are sent.
+fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
+    let mut ranges = headers.get_all("accept").iter().peekable();
+    if ranges.peek().is_none() {
+        return Ok(());
+    }
+    let takes = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts.any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
+        matches!(kind.as_str(), "application/json" | "application/*" | "*/*") && !refused
+    };
+    if ranges.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes) { Ok(()) } else { Err(Deny::Accept) }
+}
+
+/// A method's name for telemetry: one of ours, or a word that stands for the rest.
+fn known(method: &str) -> &str {
+    match method {
+        "server/discover" | "initialize" | "ping" | "tools/list" | "tools/call" => method,
+        _ => "other",
+    }
+}

@@ -1,0 +1,66 @@
+//! `tools/list`: the Front's tools and the companions, by name, a page at a time. A cursor is the last name of the page before, so no page is
+//! kept anywhere and a tool that goes away breaks nothing.
+
+use crate::companions;
+use crate::deny::Deny;
+use crate::route::Edge;
+use crate::wire::{self, Form};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cofferdam_core::answer::ToolListing;
+use cofferdam_core::caller::Principal;
+use cofferdam_core::ports::Front;
+use serde_json::{Map, Value};
+
+/// Tools on a page: more schemas than this crowd out a model's context.
+pub const PAGE: usize = 50;
+
+/// What a cursor says before the name.
+const AFTER: &str = "after:";
+
+impl<F: Front> Edge<F> {
+    /// Every tool this caller may see, by name.
+    pub async fn tools(&self, principal: &Principal) -> Result<Vec<ToolListing>, Deny> {
+        let tools = self.front.list(principal).await.map_err(|fault| {
+            tracing::error!(error = %fault, "the tools could not be listed");
+            Deny::Unavailable("the tools cannot be listed now".into())
+        })?;
+        Ok(tools.into_iter().filter(|tool| !companions::is_companion(&tool.name)).collect())
+    }
+
+    /// The result of `tools/list`.
+    pub async fn list(&self, principal: &Principal, params: &Map<String, Value>, form: Form) -> Result<Map<String, Value>, Deny> {
+        let after = match params.get("cursor") {
+            None => None,
+            Some(Value::String(cursor)) => Some(read(cursor)?),
+            Some(_) => return Err(Deny::Params("`cursor` must be a string".into())),
+        };
+        let mut tools = self.tools(principal).await?;
+        tools.extend(companions::listings(&self.front.environment()));
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut rest = tools.iter().filter(|tool| after.as_ref().is_none_or(|after| tool.name > *after)).peekable();
+        let mut page = Vec::new();
+        let mut last = None;
+        while let Some(tool) = rest.next_if(|_| page.len() < PAGE) {
+            page.push(wire::listing(tool, form));
+            last = Some(&tool.name);
+        }
+        let mut result = Map::new();
+        result.insert("tools".into(), Value::Array(page));
+        if let (Some(last), Some(_)) = (last, rest.peek()) {
+            result.insert("nextCursor".into(), Value::String(written(last)));
+        }
+        Ok(result)
+    }
+}
+
+fn written(last: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{AFTER}{last}"))
+}
+
+fn read(cursor: &str) -> Result<String, Deny> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let after = text.as_deref().and_then(|text| text.strip_prefix(AFTER)).map(str::to_owned);
+    after.ok_or_else(|| Deny::Params("`cursor` is none this server gave".into()))
+}

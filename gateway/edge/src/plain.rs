@@ -1,0 +1,110 @@
+//! The same calls as plain HTTP, for scripts and people with `curl`. Differs from MCP in form only: same Front, same texts, same refusals.
+
+use crate::ask::Ask;
+use crate::deny::Deny;
+use crate::header::{excerpt, single};
+use crate::mcp::{call, message};
+use crate::names::{self, call_span};
+use crate::respond::{self, Answer};
+use crate::route::{Edge, record};
+use crate::wire::Form;
+use crate::{body, companions, wire};
+use cofferdam_core::caller::Principal;
+use cofferdam_core::id::CallId;
+use cofferdam_core::json;
+use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::ports::{Front, FrontCall};
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+const KEY_HEADER: &str = "idempotency-key";
+const KEY_NAME: &str = "Idempotency-Key";
+
+impl<F: Front> Edge<F> {
+    /// `GET /v1/tools`: every tool this caller may see, as MCP lists them, on one page.
+    pub async fn v1_tools(&self, parts: &Parts, client: IpAddr) -> Result<Answer, Deny> {
+        only(parts, &Method::GET, "GET")?;
+        no_query(parts)?;
+        let principal = self.principal(&parts.headers, client).await?;
+        let tools: Vec<Value> = self.tools(&principal).await?.iter().map(|tool| wire::listing(tool, Form::Plain)).collect();
+        Ok(respond::json(StatusCode::OK, &json!({"environment": self.front.environment(), "tools": tools})))
+    }
+
+    /// `POST /v1/tools/{name}` and `…/preview`: the body is the arguments.
+    pub async fn v1_call(&self, parts: &Parts, body: Incoming, name: &str, preview: bool, client: IpAddr) -> Result<Answer, Deny> {
+        only(parts, &Method::POST, "POST")?;
+        let wait_ms = wait(parts)?.unwrap_or(WAIT_MS);
+        body::announced(&parts.headers, &body)?;
+        let principal = self.principal(&parts.headers, client).await?;
+        let key = match single(&parts.headers, KEY_HEADER)? {
+            None => None,
+            Some(text) => Some(call::key(text).ok_or_else(|| call::bad_key(KEY_NAME))?),
+        };
+        let trace = single(&parts.headers, "traceparent")?.and_then(call::trace);
+        let bytes = body::read(body, self.settings.body_time).await?;
+        let arguments = json::strict(&bytes).map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
+        if !arguments.is_object() {
+            return Err(Deny::Params("the body must be the arguments, a JSON object".into()));
+        }
+        if !call::is_name(name) || companions::is_companion(name) {
+            return Err(Deny::UnknownTool(excerpt(name)));
+        }
+        let span = call_span(names::Call { method: "tools/call", tool: Some(name), version: None, id: None, trace: trace.as_ref() });
+        let call = FrontCall { principal, tool: name.to_owned(), arguments, key, trace, wait_ms };
+        let reply = self.ask(if preview { Ask::Preview(call) } else { Ask::Call(call) }, span.clone()).await;
+        let answer = reply.and_then(wire::plain);
+        record(&span, answer.as_ref().err());
+        if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
+            span.record(names::ERROR_TYPE, "tool_error");
+        }
+        answer
+    }
+
+    /// `GET` and `DELETE /v1/jobs/{id}`.
+    pub async fn v1_job(&self, parts: &Parts, id: &str, client: IpAddr) -> Result<Answer, Deny> {
+        let cancel = parts.method == Method::DELETE;
+        if !cancel {
+            only(parts, &Method::GET, "GET, DELETE")?;
+        }
+        let wait_ms = if cancel { no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
+        let principal = self.principal(&parts.headers, client).await?;
+        let call = CallId::parse(id).map_err(|_| Deny::Path)?;
+        let (tool, ask) =
+            if cancel { ("job_cancel", cancelling(principal, call)) } else { ("job_get", Ask::Job { principal, call, wait_ms }) };
+        let span = call_span(names::Call { method: "tools/call", tool: Some(tool), version: None, id: None, trace: None });
+        let answer = self.ask(ask, span.clone()).await.and_then(wire::plain);
+        record(&span, answer.as_ref().err());
+        answer
+    }
+}
+
+fn cancelling(principal: Principal, call: CallId) -> Ask {
+    Ask::Cancel { principal, call }
+}
+
+/// Another method is refused, with the list of those that are served.
+pub fn only(parts: &Parts, method: &Method, allowed: &'static str) -> Result<(), Deny> {
+    if parts.method == method { Ok(()) } else { Err(Deny::Verb(allowed)) }
+}
+
+/// A query string where none belongs is refused: above all tokens do not belong there.
+pub fn no_query(parts: &Parts) -> Result<(), Deny> {
+    match parts.uri.query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Deny::Query),
+    }
+}
+
+/// `?wait=seconds`, in milliseconds.
+fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
+    match parts.uri.query() {
+        None | Some("") => Ok(None),
+        Some(query) => {
+            let digits = query.strip_prefix("wait=").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())).ok_or(Deny::Wait)?;
+            companions::wait_ms(digits.parse().ok()).map(Some).ok_or(Deny::Wait)
+        }
+    }
+}

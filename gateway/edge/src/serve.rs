@@ -1,0 +1,111 @@
+//! Listening, connections and the stop. Every connection is bounded in number, head, time and idleness; after the stop none is accepted, those
+//! that are idle close, and those that work may finish until the drain time is over.
+
+use crate::count::Count;
+use crate::patience::Patient;
+use crate::route::Edge;
+use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
+use cofferdam_core::ports::Front;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// After a failed accept (most often: no descriptor is free) trying at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How the stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Drained {
+    /// Every connection and every call came to its end by itself.
+    pub clean: bool,
+    /// Connections that were cut off. Their calls, if any, went on and are in the ledger.
+    pub cut: usize,
+}
+
+/// Serves `front` on `listener` until `stop`, then drains. Never fails: what goes wrong with one connection ends that connection.
+pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: EdgeSettings, stop: impl Future<Output = ()>) -> Drained {
+    let (open, mut closed) = mpsc::channel::<Infallible>(1);
+    let (stopping, stopped) = watch::channel(());
+    let slots = Arc::new(Semaphore::new(settings.connections));
+    let calls = Arc::new(Semaphore::new(settings.calls));
+    let drain_time = settings.drain_time;
+    let edge = Arc::new(Edge { front, settings, calls, open, count: Count::default() });
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            Some(_) = connections.join_next() => {}
+            (stream, client, slot) = accept(&listener, &slots) => {
+                connections.spawn(connection(Arc::clone(&edge), stream, client, slot, stopped.clone()));
+            }
+        }
+    }
+    drop((listener, stopped, edge));
+    drop(stopping);
+    let drained = tokio::time::timeout(drain_time, async {
+        while connections.join_next().await.is_some() {}
+        // Calls whose client is gone: `recv` ends when the last of them dropped its sender.
+        let _none = closed.recv().await;
+    });
+    let clean = drained.await.is_ok();
+    let cut = connections.len();
+    connections.shutdown().await;
+    Drained { clean, cut }
+}
+
+/// The next connection, once there is room for it.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, IpAddr, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed; without a slot there is no connection.
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => return (stream, client.ip(), slot),
+            Err(fault) => {
+                tracing::warn!(error = %fault, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection<F: Front>(
+    edge: Arc<Edge<F>>,
+    stream: TcpStream,
+    client: IpAddr,
+    slot: Option<OwnedSemaphorePermit>,
+    mut stopped: watch::Receiver<()>,
+) {
+    // Answers are small and single: waiting to fill a packet only costs time.
+    let _best_effort = stream.set_nodelay(true);
+    let io = Patient::new(TokioIo::new(stream), edge.settings.write_time);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(edge.settings.head_time).max_headers(HEADERS).max_header_size(HEAD_BYTES);
+    let service = service_fn(|request| {
+        let edge = Arc::clone(&edge);
+        async move { Ok::<_, Infallible>(edge.handle(request, client).await) }
+    });
+    let mut serving = pin!(http.serve_connection(io, service));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        // The sender says nothing; it is dropped at the stop.
+        _ = stopped.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::debug!(error = %fault, "a connection ended early");
+    }
+    drop(slot);
+}

@@ -1,0 +1,68 @@
+//! What the edge is told at start, and the limits it starts with. Never read from the environment; no limit has a silent default.
+
+use std::time::Duration;
+
+/// How long a client may take for a request's head, idle time on a kept connection included: longer than any honest pause between two calls
+/// of an agent that still needs the connection, short enough that idle sockets do not pile up.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may take for a request's body: 256 KiB in ten seconds is 26 KB/s.
+pub const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// How long a client may leave our answer unread: ten seconds without one accepted byte is a dead or hostile reader.
+pub const WRITE_TIME: Duration = Duration::from_secs(10);
+
+/// How long calls may go on after the stop: the longest hold and a little more.
+pub const DRAIN_TIME: Duration = Duration::from_secs(50);
+
+/// Connections at once: with a body each they need 256 MiB at the very worst.
+pub const CONNECTIONS: usize = 1_024;
+
+/// Calls at once, held ones included, whether or not their client is still there.
+pub const CALLS: usize = 512;
+
+/// Header lines of a request: official clients send fewer than twenty.
+pub const HEADERS: usize = 64;
+
+/// Bytes of a request's head: a bearer token, a name and what proxies add.
+pub const HEAD_BYTES: usize = 16 * 1024;
+
+/// What the edge is told at start.
+#[derive(Debug, Clone)]
+pub struct EdgeSettings {
+    /// Where clients find it, without a slash at the end: `http://127.0.0.1:7780`. Named in challenges, metadata and the page for people.
+    pub base: String,
+    /// Hosts it answers for besides loopback, `name` (any port) or `name:port`.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may call it besides loopback ones, exactly as browsers send them: `https://agents.example.com`.
+    pub origins: Vec<String>,
+    /// How long a client may take for a request's head, idle time included.
+    pub head_time: Duration,
+    /// How long a client may take for a request's body.
+    pub body_time: Duration,
+    /// How long a client may leave an answer unread.
+    pub write_time: Duration,
+    /// How long calls may go on after the stop.
+    pub drain_time: Duration,
+    /// Connections at once; more wait to be accepted.
+    pub connections: usize,
+    /// Calls at once; more are refused as busy.
+    pub calls: usize,
+}
+
+impl EdgeSettings {
+    /// Settings with the limits above, for loopback clients only.
+    pub fn local(base: impl Into<String>) -> Self {
+        Self {
+            base: base.into(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            head_time: HEAD_TIME,
+            body_time: BODY_TIME,
+            write_time: WRITE_TIME,
+            drain_time: DRAIN_TIME,
+            connections: CONNECTIONS,
+            calls: CALLS,
+        }
+    }
+}

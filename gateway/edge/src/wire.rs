@@ -1,0 +1,193 @@
+//! What the Front answered, as MCP and as plain HTTP. Made in one place so that both say the same; adds no words of its own except where the
+//! Front has none: arguments that do not fit.
+
+use crate::deny::Deny;
+use crate::respond::{self, Answer};
+use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use hyper::StatusCode;
+use serde_json::{Map, Value, json};
+
+/// Key under which every result of a call carries id, plan digest and ledger index in `_meta`.
+pub const CALL_META: &str = "cofferdam.dev/call";
+
+/// The member of `structuredContent` that holds what is known of a call that still waits.
+pub const PENDING: &str = "pending";
+
+/// For whom something is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// MCP since 2026-07-28: structured content is any JSON.
+    Modern,
+    /// MCP before: structured content is an object or absent, and so is its schema.
+    Legacy,
+    /// Plain HTTP: a call that still waits has a status of its own.
+    Plain,
+}
+
+/// A reply as the result of `tools/call`; what is no tool result is a refusal of the edge.
+pub fn tool_result(reply: Reply, form: Form) -> Result<Map<String, Value>, Deny> {
+    let (text, structured, proof, is_error) = match reply {
+        Reply::Success(Success { text, structured, proof, complete }) => {
+            let structured = if complete { structured } else { json!({ PENDING: structured }) };
+            (text, Some(structured), Some(proof), false)
+        }
+        Reply::Refused(refusal) => (refusal.text(), None, Some(refusal.proof), true),
+        Reply::BadArguments { path, reason } => (bad_arguments(&path, &reason), None, None, true),
+        other => return Err(deny_of(other)),
+    };
+    let mut result = Map::new();
+    result.insert("content".into(), json!([{"type": "text", "text": text}]));
+    if let Some(structured) = structured.filter(|value| value.is_object() || form != Form::Legacy) {
+        result.insert("structuredContent".into(), structured);
+    }
+    if is_error {
+        result.insert("isError".into(), Value::Bool(true));
+    }
+    if let Some(proof) = proof {
+        result.insert("_meta".into(), json!({ CALL_META: proof_value(&proof) }));
+    }
+    Ok(result)
+}
+
+/// A reply as a plain HTTP answer.
+pub fn plain(reply: Reply) -> Result<Answer, Deny> {
+    match reply {
+        Reply::Success(Success { text, structured, proof, complete }) => {
+            let (status, member) = if complete { (StatusCode::OK, "result") } else { (StatusCode::ACCEPTED, PENDING) };
+            let body = json!({ member: structured, "text": text, "call": proof.call, "plan": proof.plan, "ledger": proof.ledger });
+            Ok(respond::json(status, &body))
+        }
+        Reply::Refused(refusal) => Ok(respond::json(status_of(refusal.kind), &json!({"error": refusal_value(&refusal)}))),
+        Reply::BadArguments { path, reason } => {
+            let body = json!({"error": {"path": path, "reason": reason, "text": bad_arguments(&path, &reason)}});
+            Ok(respond::json(StatusCode::UNPROCESSABLE_ENTITY, &body))
+        }
+        other => Err(deny_of(other)),
+    }
+}
+
+/// A refusal of the edge as a JSON-RPC error response; without `id` where none was read.
+pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
+    let row = deny.row();
+    let mut error = json!({"code": row.code, "message": deny.to_string()});
+    if let (Some(data), Some(error)) = (deny.data(), error.as_object_mut()) {
+        error.insert("data".into(), data);
+    }
+    let mut body = json!({"jsonrpc": "2.0", "error": error});
+    if let (Some(id), Some(body)) = (id, body.as_object_mut()) {
+        body.insert("id".into(), id.clone());
+    }
+    refused(respond::json(row.mcp, &body), deny)
+}
+
+/// A refusal of the edge for plain HTTP clients.
+pub fn plain_error(deny: &Deny) -> Answer {
+    refused(respond::json(deny.row().plain, &json!({"error": {"text": deny.to_string()}})), deny)
+}
+
+/// Marks the answer with what was refused, for counters and spans.
+fn refused(answer: Answer, deny: &Deny) -> Answer {
+    let mut answer = respond::refusing(answer, deny);
+    answer.extensions_mut().insert(deny.clone());
+    answer
+}
+
+/// A tool as it is listed.
+pub fn listing(tool: &ToolListing, form: Form) -> Value {
+    let mut listed = json!({
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "annotations": {
+            "title": tool.title,
+            "readOnlyHint": tool.read_only,
+            "destructiveHint": tool.destructive,
+            "idempotentHint": tool.idempotent,
+            // Every tool works on the one environment, never beyond it.
+            "openWorldHint": false,
+        },
+    });
+    let output = if form == Form::Plain { tool.output_schema.clone() } else { output_schema(&tool.output_schema) };
+    let fits = form != Form::Legacy || output.get("type") == Some(&json!("object"));
+    if let (Some(listed), true, true) = (listed.as_object_mut(), fits, tool.output_schema.is_object()) {
+        listed.insert("outputSchema".into(), output);
+    }
+    listed
+}
+
+/// The tool's output schema, or what a call that still waits returns: official clients hold every result that is no error against the schema
+/// they were given, so it has to admit both. Definitions stay at the root, where references look for them.
+fn output_schema(own: &Value) -> Value {
+    let mut own = own.as_object().cloned().unwrap_or_default();
+    let mut root = Map::new();
+    for key in ["$schema", "$id", "$defs", "definitions"] {
+        if let Some(value) = own.remove(key) {
+            root.insert(key.into(), value);
+        }
+    }
+    if own.get("type") == Some(&json!("object")) {
+        root.insert("type".into(), json!("object"));
+    }
+    let pending = json!({
+        "type": "object",
+        "title": "Still waiting",
+        "properties": { PENDING: {"description": "What is known of the call so far; `job_get` tells more."} },
+        "required": [PENDING],
+        "additionalProperties": false,
+    });
+    root.insert("anyOf".into(), json!([own, pending]));
+    Value::Object(root)
+}
+
+fn proof_value(proof: &Proof) -> Value {
+    json!({"id": proof.call, "plan": proof.plan, "ledger": proof.ledger})
+}
+
+fn refusal_value(refusal: &Refusal) -> Value {
+    let changed = match refusal.changed {
+        Changed::Nothing => "nothing",
+        Changed::Undone => "undone",
+        Changed::Unknown => "unknown",
+    };
+    json!({
+        "verb": refusal.verb,
+        "call": refusal.proof.call,
+        "rule": refusal.rule,
+        "environment": refusal.environment.name,
+        "changed": changed,
+        "why": refusal.why,
+        "allowed": refusal.allowed,
+        "next": refusal.next,
+        "plan": refusal.proof.plan,
+        "ledger": refusal.proof.ledger,
+        "text": refusal.text(),
+    })
+}
+
+fn bad_arguments(path: &str, reason: &str) -> String {
+    let place = if path.is_empty() { "the top" } else { path };
+    format!(
+        "BAD ARGUMENTS at {place}\nNothing was changed.\nWhy: {reason}\nAllowed: what the tool's input schema describes\nNext: mend the arguments and call again"
+    )
+}
+
+fn status_of(kind: RefusalKind) -> StatusCode {
+    match kind {
+        RefusalKind::Denied => StatusCode::FORBIDDEN,
+        RefusalKind::Declined => StatusCode::UNPROCESSABLE_ENTITY,
+        RefusalKind::Conflict => StatusCode::CONFLICT,
+        RefusalKind::Unsuccessful => StatusCode::OK,
+        RefusalKind::Absent => StatusCode::NOT_FOUND,
+    }
+}
+
+/// Replies that are errors of the protocol rather than results.
+fn deny_of(reply: Reply) -> Deny {
+    match reply {
+        Reply::UnknownTool { name } => Deny::UnknownTool(crate::header::excerpt(&name)),
+        Reply::Unavailable { reason } => Deny::Unavailable(reason),
+        // The callers above took these; if one forgets, the answer is a failure, never a success.
+        Reply::Success(_) | Reply::Refused(_) | Reply::BadArguments { .. } => Deny::Broken,
+    }
+}

@@ -1,0 +1,148 @@
+//! A Front small enough to read: what it answers depends on the tool's name alone, and it counts what was started and finished.
+
+use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::caller::Principal;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::{CallId, PlanDigest};
+use cofferdam_core::ports::{Front, FrontCall, Unauthenticated};
+use cofferdam_core::trust::Environment;
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The one valid token.
+pub const TOKEN: &str = "token-of-alice";
+
+#[derive(Default)]
+pub struct Small {
+    /// Whether a token is needed.
+    pub closed: bool,
+    /// Further tools, by number.
+    pub extra: u32,
+    /// Whether nothing can be listed or done.
+    pub down: bool,
+    /// Slow calls that were started.
+    pub started: AtomicU32,
+    /// Slow calls that came to their end.
+    pub finished: AtomicU32,
+    /// The last call, as it was handed in.
+    pub last: Mutex<Option<FrontCall>>,
+}
+
+pub fn id() -> CallId {
+    CallId::from_random(0x0123_4567_89ab_cdef)
+}
+
+fn proof() -> Proof {
+    Proof { call: id(), plan: Some(PlanDigest::of(b"plan")), ledger: Some(41) }
+}
+
+fn success(text: &str, structured: Value, complete: bool) -> Reply {
+    Reply::Success(Success { text: text.to_owned(), structured, proof: proof(), complete })
+}
+
+fn refusal(kind: RefusalKind, verb: &'static str, changed: Changed) -> Reply {
+    Reply::Refused(Refusal {
+        kind,
+        verb,
+        proof: proof(),
+        rule: "replicas.limit".into(),
+        environment: Environment { name: "staging".into(), id: "e1".into() },
+        changed,
+        why: "40 replicas are more than 10".into(),
+        allowed: "up to 10 replicas".into(),
+        next: "ask for fewer replicas".into(),
+    })
+}
+
+fn tool(name: &str) -> ToolListing {
+    ToolListing {
+        name: name.to_owned(),
+        title: format!("Tool {name}"),
+        description: format!("Does {name} in staging."),
+        input_schema: json!({"type": "object", "properties": {"purpose": {"type": "string", "maxLength": 300}}}),
+        output_schema: json!({"type": "object", "$defs": {"n": {"type": "integer"}}, "properties": {"replicas": {"$ref": "#/$defs/n"}}}),
+        read_only: false,
+        destructive: true,
+        idempotent: true,
+    }
+}
+
+impl Front for Small {
+    async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
+        let principal = |name: &str, anonymous| Principal { name: name.into(), anonymous, roles: vec![], person: None, act: vec![] };
+        match token {
+            Some(TOKEN) => Ok(principal("alice", false)),
+            Some(_) => Err(Unauthenticated::Unknown),
+            None if self.closed => Err(Unauthenticated::Missing),
+            None => Ok(principal("anonymous", true)),
+        }
+    }
+
+    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
+        if self.down {
+            return Err(Fault::Unavailable("the policy engine at its secret place is away".into()));
+        }
+        let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
+        // `preview` is the edge's own name: a tool of that name must not be listed twice.
+        Ok([tool("scale"), tool("preview")].into_iter().chain(numbered).collect())
+    }
+
+    async fn call(&self, call: FrontCall) -> Reply {
+        *self.last.lock().unwrap() = Some(call.clone());
+        match call.tool.as_str() {
+            "scale" => success("SCALED web to 3", json!({"replicas": 3}), true),
+            "waiting" => success("WAITING for a person", json!({"phase": "awaiting_approval"}), false),
+            "array" => success("three", json!([1, 2, 3]), true),
+            "denied" => refusal(RefusalKind::Denied, "DENIED", Changed::Nothing),
+            "declined" => refusal(RefusalKind::Declined, "DECLINED", Changed::Nothing),
+            "conflict" => refusal(RefusalKind::Conflict, "CONFLICT", Changed::Nothing),
+            "failed" => refusal(RefusalKind::Unsuccessful, "FAILED", Changed::Undone),
+            "lost" => refusal(RefusalKind::Unsuccessful, "INDETERMINATE", Changed::Unknown),
+            "bad" => Reply::BadArguments { path: "/replicas".into(), reason: "it must be at most 10".into() },
+            "down" => Reply::Unavailable { reason: "the recorder does not answer".into() },
+            "slow" => {
+                self.started.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                self.finished.fetch_add(1, Ordering::SeqCst);
+                success("slow but done", json!({}), true)
+            }
+            "big" => success(&"x".repeat(8 << 20), json!({}), true),
+            "panic" => panic!("on purpose"),
+            _ => Reply::UnknownTool { name: call.tool },
+        }
+    }
+
+    async fn preview(&self, call: FrontCall) -> Reply {
+        *self.last.lock().unwrap() = Some(call.clone());
+        success(&format!("PREVIEW of {} with {}", call.tool, call.arguments), json!({"decision": "allow"}), true)
+    }
+
+    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> Reply {
+        if *call != id() {
+            return refusal(RefusalKind::Absent, "NOT FOUND", Changed::Nothing);
+        }
+        success(&format!("job of {}, held {wait_ms} ms", principal.name), json!({"phase": "closed"}), true)
+    }
+
+    async fn cancel(&self, principal: &Principal, _call: &CallId) -> Reply {
+        success(&format!("withdrawn by {}", principal.name), json!({"outcome": "cancelled"}), true)
+    }
+
+    fn instructions(&self) -> String {
+        "Changes to staging, decided by policy.".into()
+    }
+
+    fn environment(&self) -> String {
+        "staging".into()
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        if self.down { Err("policy does not answer".into()) } else { Ok(()) }
+    }
+
+    async fn metrics(&self) -> String {
+        "# TYPE cofferdam_calls_total counter\ncofferdam_calls_total 0\n".into()
+    }
+}

@@ -1,0 +1,260 @@
+//! `server/discover` and `tools/list`.
+
+use crate::front::Small;
+use crate::wire::{Request, Server, table};
+use expect_test::expect;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn what_the_server_is() {
+    let server = Server::start(Small::default()).await;
+    expect![[r#"
+        200
+        {
+          "id": 7,
+          "jsonrpc": "2.0",
+          "result": {
+            "_meta": {
+              "io.modelcontextprotocol/serverInfo": {
+                "name": "cofferdam",
+                "title": "Cofferdam (staging)",
+                "version": "0.1.0"
+              }
+            },
+            "cacheScope": "private",
+            "capabilities": {
+              "tools": {}
+            },
+            "instructions": "Changes to staging, decided by policy.",
+            "resultType": "complete",
+            "supportedVersions": [
+              "2026-07-28",
+              "2025-11-25"
+            ],
+            "ttlMs": 300000
+          }
+        }
+    "#]]
+    .assert_eq(&server.send(&Request::modern("server/discover", json!({}))).await.pretty());
+}
+
+#[tokio::test]
+async fn one_page() {
+    let server = Server::start(Small::default()).await;
+    expect![[r##"
+        200
+        {
+          "id": 7,
+          "jsonrpc": "2.0",
+          "result": {
+            "_meta": {
+              "io.modelcontextprotocol/serverInfo": {
+                "name": "cofferdam",
+                "title": "Cofferdam (staging)",
+                "version": "0.1.0"
+              }
+            },
+            "cacheScope": "private",
+            "resultType": "complete",
+            "tools": [
+              {
+                "annotations": {
+                  "destructiveHint": false,
+                  "idempotentHint": true,
+                  "openWorldHint": false,
+                  "readOnlyHint": false,
+                  "title": "Withdraw a call"
+                },
+                "description": "Withdraws one of your own calls in staging that has not begun to act. What has begun is finished.",
+                "inputSchema": {
+                  "additionalProperties": false,
+                  "properties": {
+                    "id": {
+                      "description": "The call's id, as every result names it.",
+                      "pattern": "^[a-z2-7]{26}$",
+                      "type": "string"
+                    }
+                  },
+                  "required": [
+                    "id"
+                  ],
+                  "type": "object"
+                },
+                "name": "job_cancel",
+                "title": "Withdraw a call"
+              },
+              {
+                "annotations": {
+                  "destructiveHint": false,
+                  "idempotentHint": true,
+                  "openWorldHint": false,
+                  "readOnlyHint": true,
+                  "title": "Follow a call"
+                },
+                "description": "Tells how one of your own calls in staging stands: waiting for a person, on its way, or finished, and with what result.",
+                "inputSchema": {
+                  "additionalProperties": false,
+                  "properties": {
+                    "id": {
+                      "description": "The call's id, as every result names it.",
+                      "pattern": "^[a-z2-7]{26}$",
+                      "type": "string"
+                    },
+                    "wait_seconds": {
+                      "default": 0,
+                      "description": "Hold the answer up to this long for the call to finish.",
+                      "maximum": 45,
+                      "minimum": 0,
+                      "type": "integer"
+                    }
+                  },
+                  "required": [
+                    "id"
+                  ],
+                  "type": "object"
+                },
+                "name": "job_get",
+                "title": "Follow a call"
+              },
+              {
+                "annotations": {
+                  "destructiveHint": false,
+                  "idempotentHint": true,
+                  "openWorldHint": false,
+                  "readOnlyHint": true,
+                  "title": "Show what a call would do"
+                },
+                "description": "Shows what another tool would change in staging with these arguments, and how it would be decided: plan, difference, rights, decision. Changes nothing; a later call is decided again.",
+                "inputSchema": {
+                  "additionalProperties": false,
+                  "properties": {
+                    "arguments": {
+                      "description": "Its arguments, as its own input schema describes them.",
+                      "type": "object"
+                    },
+                    "tool": {
+                      "description": "Name of the tool.",
+                      "type": "string"
+                    }
+                  },
+                  "required": [
+                    "tool"
+                  ],
+                  "type": "object"
+                },
+                "name": "preview",
+                "title": "Show what a call would do"
+              },
+              {
+                "annotations": {
+                  "destructiveHint": true,
+                  "idempotentHint": true,
+                  "openWorldHint": false,
+                  "readOnlyHint": false,
+                  "title": "Tool scale"
+                },
+                "description": "Does scale in staging.",
+                "inputSchema": {
+                  "properties": {
+                    "purpose": {
+                      "maxLength": 300,
+                      "type": "string"
+                    }
+                  },
+                  "type": "object"
+                },
+                "name": "scale",
+                "outputSchema": {
+                  "$defs": {
+                    "n": {
+                      "type": "integer"
+                    }
+                  },
+                  "anyOf": [
+                    {
+                      "properties": {
+                        "replicas": {
+                          "$ref": "#/$defs/n"
+                        }
+                      },
+                      "type": "object"
+                    },
+                    {
+                      "additionalProperties": false,
+                      "properties": {
+                        "pending": {
+                          "description": "What is known of the call so far; `job_get` tells more."
+                        }
+                      },
+                      "required": [
+                        "pending"
+                      ],
+                      "title": "Still waiting",
+                      "type": "object"
+                    }
+                  ],
+                  "type": "object"
+                },
+                "title": "Tool scale"
+              }
+            ],
+            "ttlMs": 30000
+          }
+        }
+    "##]].assert_eq(&server.send(&Request::modern("tools/list", json!({}))).await.pretty());
+}
+
+#[tokio::test]
+async fn all_pages_hold_every_tool_once() {
+    let server = Server::start(Small { extra: 120, ..Small::default() }).await;
+    let (mut names, mut sizes, mut cursor) = (Vec::new(), Vec::new(), Value::Null);
+    loop {
+        let params = if cursor.is_null() { json!({}) } else { json!({"cursor": cursor}) };
+        let page = server.send(&Request::modern("tools/list", params)).await.json();
+        assert_eq!(page["result"]["cacheScope"], "private");
+        let tools = page["result"]["tools"].as_array().unwrap();
+        sizes.push(tools.len());
+        names.extend(tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()));
+        cursor = page["result"]["nextCursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [50, 50, 24]);
+    let mut sorted = names.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(names, sorted, "in order, none twice");
+}
+
+#[tokio::test]
+async fn an_exact_page_has_no_next() {
+    // 46 and `scale` and the three companions are fifty.
+    let server = Server::start(Small { extra: 46, ..Small::default() }).await;
+    let page = server.send(&Request::modern("tools/list", json!({}))).await.json();
+    assert_eq!(page["result"]["tools"].as_array().unwrap().len(), 50);
+    assert_eq!(page["result"].get("nextCursor"), None);
+}
+
+#[tokio::test]
+async fn cursors_of_others() {
+    let server = Server::start(Small::default()).await;
+    let list = |cursor: Value| Request::modern("tools/list", json!({"cursor": cursor}));
+    let rows = vec![
+        ("empty", list(json!(""))),
+        ("invented", list(json!("page-2"))),
+        ("base64 of something else", list(json!("cGFnZTI"))),
+        ("a number", list(json!(2))),
+        ("null", list(json!(null))),
+        ("after the last", list(json!("YWZ0ZXI6enp6"))),
+    ];
+    expect![[r#"
+        empty: 200 -32602 id 7: invalid params: `cursor` is none this server gave
+        invented: 200 -32602 id 7: invalid params: `cursor` is none this server gave
+        base64 of something else: 200 -32602 id 7: invalid params: `cursor` is none this server gave
+        a number: 200 -32602 id 7: invalid params: `cursor` must be a string
+        null: 200 -32602 id 7: invalid params: `cursor` must be a string
+        after the last: 200 ok
+    "#]]
+    .assert_eq(&table(&server, rows).await);
+}
