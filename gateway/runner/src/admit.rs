@@ -1,0 +1,104 @@
+//! Admission: before a runner touches anything it derives everything again with its own means: its own trust file, its own copy of the tool, of the
+//! policy and of the clock, its own look at the tree. The rule is `core::decide::readmit`; here are the means.
+
+use crate::directory::index::Index;
+use crate::directory::preview::preview;
+use crate::guest::{Guests, Start};
+use cofferdam_core::decide::readmit::{self, Inadmissible, LeasedPlan};
+use cofferdam_core::decide::{CALL_ENTRYPOINT, policy_digest};
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::ports::GuestFault;
+use cofferdam_core::trust::Trust;
+use jiff::Timestamp;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a component: the largest that is compiled at all.
+const COMPONENT: u64 = 32 * 1024 * 1024;
+
+/// The runner's own copies of what computes.
+#[derive(Debug, Clone)]
+pub struct Components {
+    /// Folder of tools, a `NAME.wasm` each.
+    pub tools: PathBuf,
+    /// Folder of executors, a `NAME.wasm` each.
+    pub executors: PathBuf,
+    /// The policy's module.
+    pub policy_module: PathBuf,
+    /// The policy's data document.
+    pub policy_data: PathBuf,
+}
+
+fn no(code: &'static str, detail: impl ToString) -> Inadmissible {
+    Inadmissible { code, detail: detail.to_string() }
+}
+
+impl Components {
+    fn component(folder: &Path, name: &str, digest: ComponentDigest, code: &'static str) -> Result<Vec<u8>, Inadmissible> {
+        let path = folder.join(format!("{name}.wasm"));
+        let wasm = file(&path).map_err(|fault| no(code, format!("cannot read `{}`: {fault}", path.display())))?;
+        if ComponentDigest::of(&wasm) == digest {
+            Ok(wasm)
+        } else {
+            Err(no(code, format!("`{}` is another component than the trust file accepts", path.display())))
+        }
+    }
+
+    /// The executor that a plan names, as the trust file accepts it.
+    pub fn executor(&self, plan: &LeasedPlan) -> Result<Vec<u8>, Inadmissible> {
+        let executor = plan.sealed().plan().executor().ok_or_else(|| no("executor-unknown", "the plan names no executor"))?;
+        Self::component(&self.executors, &executor.name, executor.digest, "executor-unknown")
+    }
+
+    /// The policy that the trust file accepts: its module and its data.
+    fn policy(&self, trust: &Trust) -> Result<(Vec<u8>, String), Inadmissible> {
+        let read = |path: &Path| file(path).map_err(|fault| no("policy-differs", format!("cannot read `{}`: {fault}", path.display())));
+        let module = read(&self.policy_module)?;
+        let data = String::from_utf8(read(&self.policy_data)?).map_err(|fault| no("policy-differs", fault))?;
+        match policy_digest(&module, &data) {
+            Ok(digest) if digest == trust.policy => Ok((module, data)),
+            Ok(_) => Err(no("policy-differs", "this runner's copy of the policy is another one than its trust file accepts")),
+            Err(fault) => Err(no("policy-differs", fault)),
+        }
+    }
+}
+
+fn file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > COMPONENT { Err(io::ErrorKind::FileTooLarge.into()) } else { fs::read(path) }
+}
+
+/// Admits a job, or says why not.
+pub async fn admit<S: Start>(
+    job: StoredJob,
+    trust: &Trust,
+    components: &Components,
+    guests: &Guests<S>,
+    index: &Index,
+    now: impl Fn() -> Timestamp,
+) -> Result<LeasedPlan, Inadmissible> {
+    let opened = readmit::open(job, trust, now())?;
+    let tool = opened.tool();
+    let wasm = Components::component(&components.tools, &tool.name, tool.digest, "tool-differs")?;
+    let failed = |fault: GuestFault| no("plan-refused", format!("the tool gives no plan here: {fault}"));
+    let draft =
+        match guests.ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() }).await.map_err(failed)? {
+            Computed::Planned { draft } => draft,
+            Computed::Declined { refusal } => {
+                return Err(no("plan-differs", format!("the tool makes no plan of these arguments here: {:?}", refusal.reason)));
+            }
+            _ => return Err(no("plan-refused", "the tool's sandbox answered something else")),
+        };
+    let derived = opened.derive(draft)?;
+    let seen = preview(index, derived.sealed().operations()).map_err(|refusal| no("world-differs", refusal.reason))?;
+    let question = derived.question(seen, now())?;
+    let (module, data) = components.policy(trust)?;
+    let decide = Compute::Decide { entrypoint: CALL_ENTRYPOINT.to_owned(), data, input: question.input().to_owned() };
+    let failed = |fault: GuestFault| no("policy-denies", format!("the policy gives no decision here: {fault}"));
+    match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
+        Computed::Decided { output } => question.admit(&output),
+        _ => Err(no("policy-denies", "the policy's sandbox answered something else")),
+    }
+}

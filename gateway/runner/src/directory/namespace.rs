@@ -1,0 +1,274 @@
+//! The ephemeral namespace of a job on a directory: a private copy of the files its operations name. Made before the executor starts, removed after
+//! it whatever happened, observed gone. Effects happen here; the tree itself is written by `journal.rs` alone.
+
+#[cfg(test)]
+mod tests;
+
+use super::edit;
+use super::index::{Found, Index, digest, uid};
+use super::preview::{Refusal, fields, paths};
+use super::read::{Document, read};
+use crate::host::Host;
+use cofferdam_core::id::{CallId, Fence, ObjectDigest};
+use cofferdam_core::operation::{Operation, Target};
+use cofferdam_core::path::FieldPath;
+use cofferdam_core::preview::{Expect, PreviewedOperation};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// What a namespace's name begins with.
+const PREFIX: &str = "cofferdam-run-";
+
+/// The private copy of a job.
+#[derive(Debug)]
+pub struct Namespace {
+    folder: PathBuf,
+    files: BTreeMap<PathBuf, Copied>,
+    /// What undoes an operation that was done, by index.
+    undo: BTreeMap<u32, Undo>,
+}
+
+/// A file as it was when it was copied.
+#[derive(Debug)]
+struct Copied {
+    /// In the copy.
+    at: PathBuf,
+    /// Digest of its bytes in the tree.
+    before: ObjectDigest,
+    /// An operation removed it; a copy that is gone otherwise is a fault.
+    gone: bool,
+}
+
+/// What brings the state before an operation back.
+#[derive(Debug)]
+enum Undo {
+    /// Values as they were.
+    Values(Vec<(FieldPath, Option<Value>)>),
+    /// The file as it was, unless another operation changed it since.
+    File { path: PathBuf, before: String, after: Option<String> },
+}
+
+/// A file that the job changed: what the journal writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Beneath the root.
+    pub path: PathBuf,
+    /// Digest of the tree's file when it was copied.
+    pub before: ObjectDigest,
+    /// New content; none removes the file.
+    pub content: Option<String>,
+}
+
+/// Why an operation did not happen in the copy.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectFault {
+    /// The object is not what was approved.
+    #[error("{0} is no longer what was approved")]
+    Conflict(Target),
+    /// It cannot be done, or what came out is not what was approved.
+    #[error("{0}")]
+    Refused(String),
+    /// The copy cannot be written.
+    #[error("the private copy cannot be used")]
+    Copy(#[from] io::Error),
+}
+
+impl From<Refusal> for EffectFault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal.reason)
+    }
+}
+
+impl From<edit::EditFault> for EffectFault {
+    fn from(fault: edit::EditFault) -> Self {
+        Self::Refused(fault.to_string())
+    }
+}
+
+/// The name of a job's namespace under a lease.
+pub fn name(call: &CallId, fence: Fence) -> String {
+    format!("{PREFIX}{call}-{fence}")
+}
+
+/// Removes every namespace of this job made under an earlier lease, and names the newest there was.
+pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> io::Result<Option<PathBuf>> {
+    let own = format!("{PREFIX}{call}-");
+    let mut newest = None;
+    for entry in fs::read_dir(runs)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let earlier = name.to_str().and_then(|name| name.strip_prefix(&own)).and_then(|rest| rest.parse::<u64>().ok());
+        if let Some(earlier) = earlier.filter(|earlier| *earlier < fence.0) {
+            remove(&entry.path())?;
+            newest = newest.max(Some((earlier, entry.path())));
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}
+
+/// Removes a namespace's folder and looks whether it is gone.
+pub fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Ok(()) => {}
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+        Err(fault) => return Err(fault),
+    }
+    match fs::symlink_metadata(folder) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(fault) => Err(fault),
+        Ok(_) => Err(io::Error::other("the namespace is still there after it was removed")),
+    }
+}
+
+impl Namespace {
+    /// Makes it: the folder, and a copy of every file that holds one of these objects.
+    pub fn make(runs: &Path, call: &CallId, fence: Fence, index: &Index, targets: &[&Target]) -> Result<Self, EffectFault> {
+        let folder = runs.join(name(call, fence));
+        // The same lease never makes it twice: something is wrong if it is there.
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        let mut files = BTreeMap::new();
+        for target in targets {
+            let Found { path, file, .. } = index.find(target).map_err(Refusal::from)?;
+            let at = folder.join(path);
+            if let Some(parent) = at.parent() {
+                DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+            }
+            fs::write(&at, &file.text)?;
+            files.insert(path.to_owned(), Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false });
+        }
+        Ok(Self { folder, files, undo: BTreeMap::new() })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether an operation can still happen: the object is there, as it was approved.
+    pub fn check(&self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+        self.approved(approved).map(drop)
+    }
+
+    /// Does one operation in the copy and compares what came out with what was approved. Returns the observed state after.
+    pub fn perform(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+        host: &Host,
+    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let place = self.approved(approved)?;
+        let (after, undo) = match operation {
+            Operation::Patch { changes, .. } => {
+                let changes = paths(changes)?;
+                let before = values(&place.document.root.value(), &changes)?;
+                (Some(edit::patch(&place.text, place.index, &host.filled(&changes))?), Undo::Values(before))
+            }
+            Operation::Delete { .. } => {
+                let after = edit::delete(&place.text, place.index)?;
+                (after.clone(), Undo::File { path: place.path.clone(), before: place.text.clone(), after })
+            }
+            other => return Err(Refusal::unsupported(other.action()).into()),
+        };
+        let observed = match (operation, &after) {
+            (Operation::Patch { changes, .. }, Some(text)) => {
+                let (_, document) = find(text, &approved.target).ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
+                fields(&document.root.value(), &paths(changes)?)?
+            }
+            (_, Some(text)) if find(text, &approved.target).is_some() => return Err(EffectFault::Conflict(approved.target.clone())),
+            _ => BTreeMap::new(),
+        };
+        if observed != host.fields(&approved.after) {
+            return Err(EffectFault::Refused(format!("{} would not be as approved afterwards", approved.target)));
+        }
+        self.write(&place.path, after.as_deref())?;
+        self.undo.insert(approved.index, undo);
+        Ok(observed)
+    }
+
+    /// Brings the state before an operation back. Returns the observed state.
+    pub fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let conflict = || EffectFault::Conflict(approved.target.clone());
+        let Some(undo) = self.undo.remove(&approved.index) else { return Err(conflict()) };
+        match undo {
+            Undo::Values(before) => {
+                let place = self.place(&approved.target).ok_or_else(conflict)?;
+                let text = edit::patch(&place.text, place.index, &before)?;
+                let (_, document) = find(&text, &approved.target).ok_or_else(conflict)?;
+                let observed = fields(&document.root.value(), &before)?;
+                self.write(&place.path, Some(&text))?;
+                if observed == approved.before { Ok(observed) } else { Err(conflict()) }
+            }
+            Undo::File { path, before, after } => {
+                let held = |copied: &Copied| fs::read_to_string(&copied.at).ok() == after;
+                if !self.files.get(&path).is_some_and(held) {
+                    return Err(conflict());
+                }
+                self.write(&path, Some(&before))?;
+                Ok(approved.before.clone())
+            }
+        }
+    }
+
+    /// Every file whose copy differs from what was copied.
+    pub fn changed(&self) -> io::Result<Vec<ChangedFile>> {
+        let mut changed = Vec::new();
+        for (path, Copied { at, before, gone }) in &self.files {
+            let content = if *gone { None } else { Some(fs::read_to_string(at)?) };
+            if content.as_ref().is_none_or(|text| ObjectDigest::of(text.as_bytes()) != *before) {
+                changed.push(ChangedFile { path: path.clone(), before: *before, content });
+            }
+        }
+        Ok(changed)
+    }
+
+    fn write(&mut self, path: &Path, text: Option<&str>) -> io::Result<()> {
+        let copied = self.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        copied.gone = text.is_none();
+        match text {
+            Some(text) => fs::write(&copied.at, text),
+            None => fs::remove_file(&copied.at),
+        }
+    }
+
+    /// The object in the copy, in the state it was approved over.
+    fn approved(&self, approved: &PreviewedOperation) -> Result<Place, EffectFault> {
+        let conflict = || EffectFault::Conflict(approved.target.clone());
+        let place = self.place(&approved.target).ok_or_else(conflict)?;
+        let seen = digest(&place.document.root.value()).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+        let expected = Expect::Present { uid: uid(&place.path, &approved.target), digest: seen };
+        if expected == approved.expect { Ok(place) } else { Err(conflict()) }
+    }
+
+    fn place(&self, target: &Target) -> Option<Place> {
+        self.files.iter().find_map(|(path, copied)| {
+            let text = fs::read_to_string(&copied.at).ok()?;
+            let (index, document) = find(&text, target)?;
+            Some(Place { path: path.clone(), text, index, document })
+        })
+    }
+}
+
+/// An object as it is in the copy.
+struct Place {
+    path: PathBuf,
+    text: String,
+    index: usize,
+    document: Document,
+}
+
+fn find(text: &str, target: &Target) -> Option<(usize, Document)> {
+    read(text)
+        .ok()?
+        .into_iter()
+        .enumerate()
+        .find(|(_, document)| document.unclear.is_none() && super::index::is(&document.root.value(), target))
+}
+
+fn values(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Vec<(FieldPath, Option<Value>)>, EffectFault> {
+    let values: Result<_, _> = changes.iter().map(|(path, _)| path.get(object).map(|value| (path.clone(), value))).collect();
+    values.map_err(|fault| EffectFault::Refused(fault.to_string()))
+}

@@ -1,0 +1,137 @@
+//! What operations would change in a tree, without touching it: before and after of each named field, and the state that must still be there when
+//! they run. The viewer shows it, the runner derives it again.
+
+use super::edit::{self, EditFault};
+use super::index::{FindFault, Found, Index, digest, uid};
+use crate::host::Host;
+use cofferdam_core::exchange::look::Looked;
+use cofferdam_core::operation::{Action, Change, Operation, Step, Target};
+use cofferdam_core::path::FieldPath;
+use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Why something cannot be looked at or changed: for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Stable code, as in [`Looked::Refused`].
+    pub code: &'static str,
+    /// Why, one sentence.
+    pub reason: String,
+    /// What to do instead.
+    pub remedy: String,
+}
+
+impl Refusal {
+    /// With a code, a reason and a remedy.
+    pub fn new(code: &'static str, reason: impl Into<String>, remedy: &str) -> Self {
+        Self { code, reason: reason.into(), remedy: remedy.to_owned() }
+    }
+
+    /// A directory has no cluster in it.
+    pub fn unsupported(action: Action) -> Self {
+        let reason = format!("a directory of manifests has no `{action}`: nothing runs in it");
+        Self::new("unsupported", reason, "use `read`, `list`, `patch` or `delete`, or an environment that is a cluster")
+    }
+}
+
+impl From<Refusal> for Looked {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { code: refusal.code.to_owned(), reason: refusal.reason, remedy: refusal.remedy }
+    }
+}
+
+impl From<FindFault> for Refusal {
+    fn from(fault: FindFault) -> Self {
+        match &fault {
+            FindFault::Absent(_) => Self::new("not-found", fault.to_string(), "list what is there and name one of those"),
+            FindFault::Ambiguous { .. } => {
+                Self::new("ambiguous", fault.to_string(), "a person has to make that place of the tree clear first")
+            }
+        }
+    }
+}
+
+impl From<EditFault> for Refusal {
+    fn from(fault: EditFault) -> Self {
+        let code = if matches!(fault, EditFault::Path(_)) { "conflict" } else { "ambiguous" };
+        Self::new(code, fault.to_string(), "read the object and name fields as they are, or have a person rewrite that part of the file")
+    }
+}
+
+/// The preview of operations that change something.
+pub fn preview(index: &Index, steps: &[Step]) -> Result<Preview, Refusal> {
+    let operations: Result<Vec<_>, _> = steps.iter().zip(0..).map(|(step, at)| one(index, &step.operation, at)).collect();
+    Ok(Preview { operations: operations? })
+}
+
+fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperation, Refusal> {
+    match operation {
+        Operation::Patch { target, changes } => {
+            let found = index.find(target)?;
+            let object = found.document.root.value();
+            let changes = paths(changes)?;
+            edit::patch(&found.file.text, found.index, &Host::sample().filled(&changes))?;
+            let mut meant = object.clone();
+            for (path, value) in &changes {
+                path.set(&mut meant, value.clone()).map_err(EditFault::Path)?;
+            }
+            Ok(PreviewedOperation {
+                index: at,
+                target: target.clone(),
+                expect: expect(&found, target, &object)?,
+                before: fields(&object, &changes)?,
+                after: fields(&meant, &changes)?,
+                place: found.place(),
+            })
+        }
+        Operation::Delete { target } => {
+            let found = index.find(target)?;
+            edit::delete(&found.file.text, found.index)?;
+            let object = found.document.root.value();
+            Ok(PreviewedOperation {
+                index: at,
+                target: target.clone(),
+                expect: expect(&found, target, &object)?,
+                before: describe(&object),
+                after: BTreeMap::new(),
+                place: found.place(),
+            })
+        }
+        other => Err(Refusal::unsupported(other.action())),
+    }
+}
+
+/// Changes with their paths parsed.
+pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refusal> {
+    let parsed: Result<Vec<_>, _> =
+        changes.iter().map(|change| FieldPath::parse(&change.path).map(|path| (path, change.value.clone()))).collect();
+    parsed.map_err(|fault| EditFault::Path(fault).into())
+}
+
+/// The values at the changed paths; `null` where there is none.
+pub fn fields(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<BTreeMap<String, Value>, Refusal> {
+    let values: Result<_, _> =
+        changes.iter().map(|(path, _)| path.get(object).map(|value| (path.to_string(), value.unwrap_or_default()))).collect();
+    values.map_err(|fault| EditFault::Path(fault).into())
+}
+
+fn expect(found: &Found<'_>, target: &Target, object: &Value) -> Result<Expect, Refusal> {
+    let digest = digest(object).map_err(|fault| Refusal::new("ambiguous", fault.to_string(), "a person has to rewrite that value"))?;
+    Ok(Expect::Present { uid: uid(found.path, target), digest })
+}
+
+/// What tells a person which object goes: labels, replicas, images, and the keys of its data.
+fn describe(object: &Value) -> BTreeMap<String, Value> {
+    let mut shown = BTreeMap::new();
+    for path in ["metadata.labels", "spec.replicas", "spec.template.spec.containers[*].image", "spec.schedule", "spec.ports"] {
+        if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
+            shown.insert(path.to_owned(), value);
+        }
+    }
+    if let Some(data) = object.get("data").and_then(Value::as_object) {
+        shown.insert("data".to_owned(), data.keys().cloned().map(Value::String).collect());
+    }
+    shown
+}

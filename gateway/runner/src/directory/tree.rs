@@ -1,0 +1,88 @@
+//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What is too large or no text is named, not read.
+
+use super::read::Unclear;
+use cofferdam_process::beneath::{Kind, Root};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is parsed.
+pub const FILE: u64 = 1024 * 1024;
+
+/// Manifests of a tree: read at every look, so beyond this a tree is better served in parts.
+pub const FILES: usize = 10_000;
+
+/// Folders within folders.
+const DEPTH: usize = 32;
+
+/// A tree that cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeFault {
+    /// The tree cannot be read.
+    #[error("cannot read `{path}` in the tree")]
+    Read {
+        /// Which path, beneath the root.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Too many manifests.
+    #[error("the tree has more than {FILES} manifests; serve a part of it")]
+    Many,
+}
+
+/// One manifest file: its path beneath the root, and its text or why it has none.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Beneath the root.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: Result<String, Unclear>,
+}
+
+/// Every `.yaml` and `.yml` file, sorted by path.
+pub fn manifests(root: &Root) -> Result<Vec<Manifest>, TreeFault> {
+    let mut found = Vec::new();
+    walk(root, Path::new(""), 0, &mut found)?;
+    Ok(found)
+}
+
+fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> Result<(), TreeFault> {
+    if depth > DEPTH {
+        return Ok(());
+    }
+    let entries = root.entries(folder).map_err(|source| TreeFault::Read { path: folder.to_owned(), source })?;
+    for entry in entries {
+        // A name that is not UTF-8 could not be shown to anybody as it is.
+        let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let path = folder.join(name);
+        match entry.kind {
+            Kind::Directory => walk(root, &path, depth + 1, found)?,
+            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") => {
+                if found.len() >= FILES {
+                    return Err(TreeFault::Many);
+                }
+                match text(root, &path) {
+                    Ok(text) => found.push(Manifest { path, text }),
+                    // Gone or replaced since it was listed: as if it had not been there.
+                    Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+                    Err(source) => return Err(TreeFault::Read { path, source }),
+                }
+            }
+            Kind::File | Kind::Other => {}
+        }
+    }
+    Ok(())
+}
+
+/// One manifest's text.
+pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
+    let unclear = |reason: String| Ok(Err(Unclear { line: 1, reason }));
+    match root.read(path, FILE) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Ok(text)),
+            Err(_) => unclear("not UTF-8".to_owned()),
+        },
+        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => unclear(format!("larger than {FILE} bytes")),
+        Err(fault) => Err(fault),
+    }
+}

@@ -1,0 +1,156 @@
+//! What computes for the runner: a `cofferdam-guest` process each, with one socket and nothing else. Compiled artefacts are the role's own, vouched
+//! for by its MAC. Holds no Wasm engine itself, and passes no credential on.
+
+use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
+use cofferdam_core::id::{ComponentDigest, hex};
+use cofferdam_core::ports::GuestFault;
+use cofferdam_process::frame::{Frame, read_async, write_async};
+use cofferdam_process::spawn::{self, Words};
+use serde::Serialize;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::net::UnixStream;
+
+/// How long compiling may take, by the clock on the wall: the largest components take seconds on a slow machine.
+const COMPILE: Duration = Duration::from_secs(150);
+
+/// How long a tool or a policy may take, by the clock on the wall: milliseconds are usual, and the guest counts its own time more strictly.
+const COMPUTE: Duration = Duration::from_secs(20);
+
+/// Starts a guest on its end of a socket; what it returns keeps it alive and ends it when dropped.
+pub trait Start: Send + Sync + 'static {
+    /// Starts one.
+    fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>>;
+}
+
+/// Guests as processes.
+#[derive(Debug)]
+pub struct Program(pub PathBuf);
+
+impl Start for Program {
+    fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>> {
+        let mut command = tokio::process::Command::from(spawn::command(&self.0, &[], socket, Words::Unheard));
+        Ok(Box::new(command.kill_on_drop(true).spawn()?))
+    }
+}
+
+/// Guests and their artefacts.
+pub struct Guests<S> {
+    start: S,
+    artefacts: PathBuf,
+    key: ArtefactKey,
+}
+
+/// A guest that is computing.
+pub struct Session {
+    stream: UnixStream,
+    _guest: Box<dyn Send>,
+}
+
+fn fault(code: &str, detail: impl ToString) -> GuestFault {
+    GuestFault { code: code.to_owned(), detail: detail.to_string() }
+}
+
+impl Session {
+    /// The next answer; the guest that closes its socket without one has failed.
+    pub async fn next(&mut self) -> Result<(Computed, Vec<u8>), GuestFault> {
+        let frame = read_async(&mut self.stream).await.map_err(|lost| fault("lost", lost))?;
+        let frame = frame.ok_or_else(|| fault("lost", "the guest process ended without an answer"))?;
+        let computed = cofferdam_core::json::strict_into(&frame.header).map_err(|bad| fault("output", bad))?;
+        Ok((computed, frame.body))
+    }
+
+    /// Says something to it.
+    pub async fn send(&mut self, message: &impl Serialize, body: Vec<u8>) -> Result<(), GuestFault> {
+        let header = serde_json::to_vec(message).map_err(|bad| fault("output", bad))?;
+        write_async(&mut self.stream, &Frame { header, body }).await.map_err(|lost| fault("lost", lost))
+    }
+}
+
+impl<S: Start> Guests<S> {
+    /// Guests started this way, with artefacts in this folder under this key.
+    pub fn new(start: S, artefacts: PathBuf, key: ArtefactKey) -> Self {
+        Self { start, artefacts, key }
+    }
+
+    /// Starts a guest with a request over a component.
+    pub async fn open(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Session, GuestFault> {
+        let artefact = self.artefact(kind, wasm).await?;
+        self.begin(compute, artefact).await
+    }
+
+    /// Asks a guest over a component and waits for its one answer. A stored artefact that its engine does not take is compiled again, once.
+    pub async fn ask(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestFault> {
+        for attempt in 0..2 {
+            let mut session = self.open(kind, wasm, compute).await?;
+            match within(COMPUTE, session.next()).await?.0 {
+                Computed::Failed { code, .. } if code == "artefact" && attempt == 0 => {
+                    let _gone = fs::remove_file(self.place(kind, wasm));
+                }
+                Computed::Failed { code, detail } => return Err(GuestFault { code, detail }),
+                computed => return Ok(computed),
+            }
+        }
+        Err(fault("artefact", "the guest does not take what it compiled itself"))
+    }
+
+    async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestFault> {
+        let (ours, theirs) = StdStream::pair().map_err(|fail| fault("spawn", fail))?;
+        let guest =
+            self.start.start(OwnedFd::from(theirs)).map_err(|fail| fault("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
+        ours.set_nonblocking(true).map_err(|fail| fault("spawn", fail))?;
+        let stream = UnixStream::from_std(ours).map_err(|fail| fault("spawn", fail))?;
+        let mut session = Session { stream, _guest: guest };
+        session.send(compute, body).await?;
+        Ok(session)
+    }
+
+    fn place(&self, kind: GuestKind, wasm: &[u8]) -> PathBuf {
+        let kind = match kind {
+            GuestKind::Tool => "tool",
+            GuestKind::Executor => "executor",
+            GuestKind::Policy => "policy",
+        };
+        self.artefacts.join(format!("{}.{kind}", hex(ComponentDigest::of(wasm).as_bytes())))
+    }
+
+    /// The compiled component: this role's own, or compiled now. The file holds the engine's name, a line break, and the sealed artefact.
+    async fn artefact(&self, kind: GuestKind, wasm: &[u8]) -> Result<Vec<u8>, GuestFault> {
+        let place = self.place(kind, wasm);
+        let digest = ComponentDigest::of(wasm);
+        if let Ok(stored) = fs::read(&place)
+            && let Some(at) = stored.iter().position(|byte| *byte == b'\n')
+            && let Some((engine, sealed)) = stored.split_at_checked(at)
+            && let Ok(engine) = std::str::from_utf8(engine)
+            && let Ok(artefact) = self.key.open(&format!("{digest} {engine}"), sealed.get(1..).unwrap_or_default())
+        {
+            return Ok(artefact.to_vec());
+        }
+        let mut session = self.begin(&Compute::Compile { kind }, wasm.to_vec()).await?;
+        let (engine, artefact) = match within(COMPILE, session.next()).await? {
+            (Computed::Artefact { engine }, artefact) => (engine, artefact),
+            (Computed::Failed { code, detail }, _) => return Err(GuestFault { code, detail }),
+            _ => return Err(fault("output", "the guest answered something else")),
+        };
+        let sealed = self.key.seal(&format!("{digest} {engine}"), &artefact).map_err(|fail| fault("artefact", fail))?;
+        // Kept for the next time; that it cannot be kept hinders nothing. Renamed, so that nobody reads half of one.
+        let temporary = place.with_extension(format!("{}.writing", std::process::id()));
+        let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat()).and_then(|()| fs::rename(&temporary, &place));
+        if let Err(fail) = kept {
+            tracing::warn!(path = %place.display(), error = %fail, "a compiled artefact cannot be kept");
+        }
+        Ok(artefact)
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, GuestFault>>) -> Result<T, GuestFault> {
+    match tokio::time::timeout(limit, work).await {
+        Ok(result) => result,
+        Err(_) => Err(fault("time", format!("no answer within {} s", limit.as_secs()))),
+    }
+}

@@ -1,0 +1,50 @@
+//! Values that only the runner can know, filled in where a plan says `{"$host": …}`: a plan is hashed as written, so that the same request gives the
+//! same digest, and a restart can still restart.
+
+use cofferdam_core::id::CallId;
+use cofferdam_core::path::FieldPath;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What is filled in.
+#[derive(Debug, Clone)]
+pub struct Host {
+    call: CallId,
+    started: Timestamp,
+}
+
+impl Host {
+    /// Of a job.
+    pub fn new(call: CallId, started: Timestamp) -> Self {
+        Self { call, started }
+    }
+
+    /// Values of the same form, for trying an edit without making it.
+    pub fn sample() -> Self {
+        Self { call: CallId::from_random(0), started: Timestamp::UNIX_EPOCH }
+    }
+
+    /// A value with its placeholders filled in. Unknown ones stay: sealing refused them, and nothing here makes sense of them.
+    pub fn fill(&self, value: &Value) -> Value {
+        match value {
+            Value::Object(map) => match (map.len(), map.get("$host").and_then(Value::as_str)) {
+                (1, Some("call_id")) => Value::from(self.call.as_str()),
+                (1, Some("started_at")) => Value::from(self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                _ => Value::Object(map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect()),
+            },
+            Value::Array(items) => Value::Array(items.iter().map(|item| self.fill(item)).collect()),
+            other => other.clone(),
+        }
+    }
+
+    /// Changes, filled in.
+    pub fn filled(&self, changes: &[(FieldPath, Option<Value>)]) -> Vec<(FieldPath, Option<Value>)> {
+        changes.iter().map(|(path, value)| (path.clone(), value.as_ref().map(|value| self.fill(value)))).collect()
+    }
+
+    /// Fields, filled in.
+    pub fn fields(&self, fields: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+        fields.iter().map(|(path, value)| (path.clone(), self.fill(value))).collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! A lease on a job: kept by heartbeats, asked before every effect. A runner that cannot be sure to hold it any more stops by itself.
+
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::record::Recorded;
+use cofferdam_process::peer::Client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// The runner's socket to the recorder.
+pub trait Recorder: Send + Sync + 'static {
+    /// One request.
+    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, Fault>> + Send;
+    /// Whether the other side is there right now.
+    fn connected(&self) -> bool;
+}
+
+impl Recorder for Client<Claim, Claimed> {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, Fault> {
+        self.call(claim).await
+    }
+
+    fn connected(&self) -> bool {
+        self.connected()
+    }
+}
+
+/// Seconds a lease lasts at most, whatever the recorder says: so long a runner that is cut off may believe that it holds one.
+const LEASE_MOST: u64 = 300;
+
+/// Why nothing further may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The job was cancelled.
+    Cancelled,
+    /// The lease is another's, ran out, or the recorder is gone.
+    Lost,
+}
+
+const HELD: u8 = 0;
+const CANCELLED: u8 = 1;
+const LOST: u8 = 2;
+
+/// A held lease.
+pub struct Lease<R> {
+    recorder: Arc<R>,
+    call: CallId,
+    fence: Fence,
+    state: Arc<AtomicU8>,
+    heart: JoinHandle<()>,
+}
+
+impl<R: Recorder> Lease<R> {
+    /// Begins to keep a lease of this many seconds, three heartbeats to each.
+    pub fn keep(recorder: Arc<R>, call: CallId, fence: Fence, seconds: u64) -> Self {
+        let state = Arc::new(AtomicU8::new(HELD));
+        let lease = Duration::from_secs(seconds.clamp(1, LEASE_MOST));
+        let heart = tokio::spawn(beat(Arc::clone(&recorder), call.clone(), fence, lease, Arc::clone(&state)));
+        Self { recorder, call, fence, state, heart }
+    }
+
+    /// The job.
+    pub fn call(&self) -> &CallId {
+        &self.call
+    }
+
+    /// The fencing token.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Whether to stop before the next effect.
+    pub fn stopped(&self) -> Option<Stopped> {
+        match self.state.load(Ordering::Acquire) {
+            HELD if self.recorder.connected() => None,
+            CANCELLED => Some(Stopped::Cancelled),
+            _ => Some(Stopped::Lost),
+        }
+    }
+
+    /// Asks the recorder itself whether the lease stands: right before what cannot be taken back.
+    pub async fn confirm(&self) -> Option<Stopped> {
+        match self.recorder.claim(&Claim::Heartbeat { call: self.call.clone(), fence: self.fence }).await {
+            Ok(Claimed::Lease { cancelled: false }) => self.stopped(),
+            Ok(Claimed::Lease { cancelled: true }) => Some(Stopped::Cancelled),
+            _ => Some(Stopped::Lost),
+        }
+    }
+
+    /// Moves the job. Returns once it is durable.
+    pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, Fault> {
+        let moved = self.recorder.claim(&Claim::Move { call: self.call.clone(), fence: self.fence, event }).await;
+        match moved {
+            Ok(Claimed::Recorded(recorded)) => Ok(recorded),
+            Ok(_) => Err(Fault::Unavailable("the recorder answered something else".to_owned())),
+            Err(fault) => {
+                if fault == Fault::Fenced {
+                    self.state.store(LOST, Ordering::Release);
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// Passes the executor's words on. That they cannot be passed on hinders nothing.
+    pub async fn progress(&self, note: &str) {
+        let note = note.chars().take(200).collect();
+        let said = self.recorder.claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, note }).await;
+        if let Ok(Claimed::Lease { cancelled: true }) = said {
+            self.state.store(CANCELLED, Ordering::Release);
+        }
+    }
+}
+
+impl<R> Drop for Lease<R> {
+    fn drop(&mut self) {
+        self.heart.abort();
+    }
+}
+
+async fn beat<R: Recorder>(recorder: Arc<R>, call: CallId, fence: Fence, lease: Duration, state: Arc<AtomicU8>) {
+    let mut held = Instant::now();
+    loop {
+        tokio::time::sleep(lease / 3).await;
+        let claim = Claim::Heartbeat { call: call.clone(), fence };
+        // A recorder that is there and silent is as good as none: waiting for it, the lease would run out unnoticed.
+        let Ok(answer) = tokio::time::timeout(lease / 3, recorder.claim(&claim)).await else { break };
+        match answer {
+            Ok(Claimed::Lease { cancelled }) => {
+                held = Instant::now();
+                if cancelled {
+                    state.store(CANCELLED, Ordering::Release);
+                }
+            }
+            Err(Fault::Fenced) => break,
+            _ if held.elapsed() > lease => break,
+            _ => {}
+        }
+    }
+    state.store(LOST, Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There, and silent.
+    struct Silent;
+
+    impl Recorder for Silent {
+        async fn claim(&self, _: &Claim) -> Result<Claimed, Fault> {
+            std::future::pending().await
+        }
+
+        fn connected(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_without_an_answer_loses_the_lease() {
+        let lease = Lease::keep(Arc::new(Silent), CallId::from_random(1), Fence(1), 0);
+        assert_eq!(lease.stopped(), None);
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert_eq!(lease.stopped(), Some(Stopped::Lost));
+    }
+}

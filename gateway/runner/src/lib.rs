@@ -1,0 +1,22 @@
+//! # Looks at infrastructure and acts on it, in two roles: `viewer` and `runner`
+//!
+//! Never faces agents, never opens the store, and holds no Wasm engine: what computes for it is a process of its own. It believes nobody: everything
+//! that came with a job is derived again before anything is touched.
+//!
+//! | file | what |
+//! |---|---|
+//! | `admit.rs` | a stored job, checked again with the runner's own means |
+//! | `act.rs` | one job from claim to closed; `act/drive.rs` the executor's turn, `act/recover.rs` a lost runner's job |
+//! | `lease.rs` | the lease, and what is reported under it |
+//! | `guest.rs` | processes that compute |
+//! | `host.rs` | values that only the runner knows |
+//! | `directory.rs` | a tree of manifests as infrastructure |
+//! | `voice.rs` | log lines and spans |
+
+pub mod act;
+pub mod admit;
+pub mod directory;
+pub mod guest;
+pub mod host;
+pub mod lease;
+pub mod voice;

@@ -1,0 +1,110 @@
+//! The binary as its supervisor starts it: settings and sockets over one descriptor, confined, ready, and gone when the control socket closes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
+
+use cofferdam_core::exchange::claim::{Claim, Claimed};
+use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::settings::{ActorSettings, RunnerSettings, ViewerSettings, Voice};
+use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust};
+use cofferdam_process::control::{self, Control, Report};
+use cofferdam_process::peer;
+use cofferdam_process::spawn::{Words, spawn};
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Child;
+
+fn home() -> (tempfile::TempDir, Environment) {
+    let home = tempfile::tempdir().unwrap();
+    for folder in ["tree", "trust", "runs", "journal", "tools", "executors", "artefacts", "policy", "keys"] {
+        fs::create_dir(home.path().join(folder)).unwrap();
+    }
+    let environment = Environment { name: "test".into(), id: "1".into() };
+    let trust = Trust {
+        environment: environment.clone(),
+        keys: RoleKeys { gateway: String::new(), recorder: String::new() },
+        policy: PolicyDigest::of(b""),
+        floor: Floor { actions: vec![], namespaces: vec![] },
+        self_approval: false,
+        tools: vec![],
+        executors: vec![],
+        approvers: vec![],
+    };
+    fs::write(home.path().join("trust/trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
+    fs::write(home.path().join("keys/artefacts"), "00".repeat(32)).unwrap();
+    (home, environment)
+}
+
+fn start(settings: &ActorSettings) -> (Control, Child, Report) {
+    let (control, theirs) = control::pair().unwrap();
+    let child = spawn(Path::new(env!("CARGO_BIN_EXE_cofferdam-runner")), &[], theirs, Words::Heard).unwrap();
+    control.settings(settings).unwrap();
+    let report = control.report().unwrap().unwrap();
+    (control, child, report)
+}
+
+fn voice() -> Voice {
+    Voice { level: "warn".into(), json: false }
+}
+
+#[tokio::test]
+async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
+    let (home, environment) = home();
+    let at = |name: &str| home.path().join(name);
+    let settings = ViewerSettings { voice: voice(), environment, trust_file: at("trust/trust.toml"), tree: at("tree") };
+    let (control, mut child, report) = start(&ActorSettings::Viewer(settings));
+    assert!(matches!(report, Report::Ready { .. }), "{report:?}");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    control.give("gateway", &theirs).unwrap();
+    drop(theirs);
+    let client = peer::Client::<Look, Looked>::new();
+    client.connect(ours).unwrap();
+    let look = Look::Read { tool: "t".into(), digest: ComponentDigest::of(b"t"), operations: vec![] };
+    assert!(matches!(client.call(&look).await.unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling"));
+    drop(control);
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
+    let (home, environment) = home();
+    let at = |name: &str| home.path().join(name);
+    let settings = RunnerSettings {
+        voice: voice(),
+        environment,
+        trust_file: at("trust/trust.toml"),
+        tree: at("tree"),
+        runs: at("runs"),
+        journal: at("journal"),
+        tools: at("tools"),
+        executors: at("executors"),
+        policy_module: at("policy/policy.wasm"),
+        policy_data: at("policy/data.json"),
+        artefact_key: at("keys/artefacts"),
+        artefacts: at("artefacts"),
+        guest: env!("CARGO_BIN_EXE_cofferdam-runner").into(),
+        drill: None,
+    };
+    let (control, mut child, report) = start(&ActorSettings::Runner(settings.clone()));
+    assert!(matches!(report, Report::Ready { .. }), "{report:?}");
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    control.give("recorder", &theirs).unwrap();
+    drop(theirs);
+    let (asked, mut asks) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(peer::serve(ours, move |claim: Claim| {
+        let asked = asked.clone();
+        async move {
+            let _full = asked.try_send(claim);
+            std::future::pending::<Result<Claimed, _>>().await
+        }
+    }));
+    assert!(matches!(asks.recv().await, Some(Claim::Next { .. })));
+    drop(control);
+    assert!(child.wait().unwrap().success());
+
+    let broken = RunnerSettings { artefact_key: at("keys/none"), ..settings };
+    let (_control, mut child, report) = start(&ActorSettings::Runner(broken));
+    assert!(matches!(report, Report::Failed(why) if why.contains("key of compiled artefacts")));
+    assert!(!child.wait().unwrap().success());
+}
