@@ -1,0 +1,212 @@
+//! `cofferdam agents`: adds, lists, removes agents and gives them new tokens. A token is shown once; only its digest is kept.
+
+use super::report::Report;
+use super::trustfile::table_of;
+use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, valid_name};
+use crate::home::{Home, write_private};
+use crate::show::table;
+use anyhow::{Context as _, Result, anyhow, bail};
+use base64::Engine as _;
+use clap::Subcommand;
+use cofferdam_core::id::TokenDigest;
+use serde_json::json;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+/// Who may connect, with what roles, for whom. Changes count at once: the gateway reads the file again.
+#[derive(Debug, Subcommand)]
+pub enum Agents {
+    /// Add an agent; prints its token, this once
+    #[command(after_help = "Example:\n  cofferdam agents add release-bot --role deployer --for ada@example.com")]
+    Add {
+        /// Its name: a-z, 0-9, -, _ and .
+        name: String,
+        /// What policy knows it by; give it several times for several roles
+        #[arg(long = "role", required = true)]
+        roles: Vec<String>,
+        /// The person it acts for, who by default cannot approve what it asks
+        #[arg(long = "for", value_name = "PERSON")]
+        person: String,
+    },
+    /// List agents
+    List,
+    /// Remove an agent; its token is worth nothing at once
+    Remove {
+        /// Its name
+        name: String,
+    },
+    /// Give an agent a new token; the old one is worth nothing at once
+    Rotate {
+        /// Its name
+        name: String,
+    },
+}
+
+impl Agents {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        match self {
+            Self::Add { name, roles, person } => add(home, name, roles, person),
+            Self::List => list(home),
+            Self::Remove { name } => remove(home, &name),
+            Self::Rotate { name } => rotate(home, &name),
+        }
+    }
+}
+
+fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<Report> {
+    if !valid_name(&name) {
+        bail!("`{name}` is no name for an agent; use 1 to 64 of a-z, 0-9, -, _ and .");
+    }
+    if let Some(role) = roles.iter().find(|role| !valid_name(role)) {
+        bail!("`{role}` is no name for a role; use 1 to 64 of a-z, 0-9, -, _ and .");
+    }
+    let mut file = AgentsFile::open(home)?;
+    if file.known()?.list().iter().any(|agent| agent.name == name) {
+        bail!("`{name}` is there already; give it a new token with `cofferdam agents rotate {name}`, or remove it first");
+    }
+    let (token, digest) = token()?;
+    file.push(&Agent { name: name.clone(), roles: roles.clone(), person: Some(person.clone()), token: digest })?;
+    file.save(home)?;
+    Ok(Report::new(
+        format!(
+            "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this once:\n\n  {token}\n\n\
+             Give it to the agent's MCP client as `Authorization: Bearer <token>`. Lost it? `cofferdam agents rotate {name}`",
+            roles.join(", ")
+        ),
+        json!({"name": name, "roles": roles, "for": person, "token": token}),
+    ))
+}
+
+fn list(home: &Home) -> Result<Report> {
+    let file = AgentsFile::open(home)?;
+    let known = file.known()?;
+    let rows: Vec<Vec<String>> = known
+        .list()
+        .iter()
+        .map(|agent| vec![agent.name.clone(), agent.roles.join(", "), agent.person.clone().unwrap_or_default(), agent.token.short()])
+        .collect();
+    let text = if rows.is_empty() {
+        "No agent is configured: callers on this machine may look and preview; every change needs a person.\n\
+         Add one: cofferdam agents add NAME --role ROLE --for PERSON"
+            .to_owned()
+    } else {
+        table(&["NAME", "ROLES", "FOR", "TOKEN DIGEST"], &rows)
+    };
+    let agents: Vec<_> = known
+        .list()
+        .iter()
+        .map(|agent| json!({"name": agent.name, "roles": agent.roles, "for": agent.person, "token": agent.token}))
+        .collect();
+    Ok(Report::new(text, json!({"agents": agents})))
+}
+
+fn remove(home: &Home, name: &str) -> Result<Report> {
+    let mut file = AgentsFile::open(home)?;
+    file.find(name)?;
+    file.list()?.retain(|entry| !named(entry, name));
+    file.save(home)?;
+    Ok(Report::new(
+        format!("Removed `{name}`. Its jobs that were decided already still run; see `cofferdam jobs`."),
+        json!({"removed": name}),
+    ))
+}
+
+fn rotate(home: &Home, name: &str) -> Result<Report> {
+    let mut file = AgentsFile::open(home)?;
+    let (token, digest) = token()?;
+    file.find(name)?.insert("token", value(digest.to_string()));
+    file.save(home)?;
+    Ok(Report::new(
+        format!("`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old one is worth nothing any more."),
+        json!({"name": name, "token": token}),
+    ))
+}
+
+/// 256 random bits, and the digest that is kept of them.
+fn token() -> Result<(String, TokenDigest)> {
+    let mut bits = [0_u8; 32];
+    getrandom::fill(&mut bits).map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
+    let token = format!("{TOKEN_PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
+    let digest = TokenDigest::of(token.as_bytes());
+    Ok((token, digest))
+}
+
+fn named(entry: &Table, name: &str) -> bool {
+    entry.get("name").and_then(Item::as_str) == Some(name)
+}
+
+/// `agents.toml` being edited: comments and order are kept.
+struct AgentsFile(DocumentMut);
+
+impl AgentsFile {
+    fn open(home: &Home) -> Result<Self> {
+        let path = home.agents();
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`; `cofferdam init TREE` makes the home", path.display()))?;
+        Known::parse(&text).map_err(|fault| anyhow!("{fault}"))?;
+        Ok(Self(text.parse().with_context(|| format!("`{}` is not TOML; restore it from a copy", path.display()))?))
+    }
+
+    fn known(&self) -> Result<Known> {
+        Known::parse(&self.0.to_string()).map_err(|fault| anyhow!("{fault}"))
+    }
+
+    fn list(&mut self) -> Result<&mut ArrayOfTables> {
+        match self.0.entry("agent").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new())) {
+            Item::ArrayOfTables(list) => Ok(list),
+            _ => bail!("`agent` in agents.toml is not a list of `[[agent]]`; restore the file from a copy"),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Result<&mut Table> {
+        self.list()?
+            .iter_mut()
+            .find(|entry| named(entry, name))
+            .with_context(|| format!("there is no agent `{name}`; `cofferdam agents list` names them"))
+    }
+
+    fn push(&mut self, agent: &Agent) -> Result<()> {
+        let mut table = table_of(agent)?;
+        if self.list()?.is_empty() {
+            // Comments of a file without any entry stand behind everything: they stay in front.
+            let comments = self.0.trailing().as_str().unwrap_or_default().to_owned();
+            self.0.set_trailing("");
+            table.decor_mut().set_prefix(format!("{comments}\n"));
+        }
+        self.list()?.push(table);
+        Ok(())
+    }
+
+    fn save(&self, home: &Home) -> Result<()> {
+        self.known()?;
+        write_private(&home.agents(), self.0.to_string().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_comes_changes_its_token_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        write_private(&home.agents(), b"# ours\n").unwrap();
+        let token_of = |report: Result<Report>| report.unwrap().value()["token"].as_str().unwrap().to_owned();
+        let roles = || vec!["deployer".to_owned()];
+        let first = token_of(add(&home, "bot".into(), roles(), "ada".into()));
+        assert!(add(&home, "bot".into(), roles(), "ada".into()).unwrap_err().to_string().contains("agents rotate bot"));
+        assert!(add(&home, "Bot".into(), roles(), "ada".into()).is_err());
+        add(&home, "other".into(), roles(), "ada".into()).unwrap();
+        let second = token_of(rotate(&home, "bot"));
+        let text = std::fs::read_to_string(home.agents()).unwrap();
+        assert!(text.starts_with("# ours\n") && !text.contains(&second) && !text.contains(&first), "{text}");
+        let known = Known::parse(&text).unwrap();
+        assert_eq!(known.find(&first), None);
+        assert_eq!(known.find(&second).map(|agent| agent.name.as_str()), Some("bot"));
+        remove(&home, "bot").unwrap();
+        assert!(remove(&home, "bot").unwrap_err().to_string().contains("no agent `bot`"));
+        assert_eq!(Known::read(&home.agents()).unwrap().find(&second), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! `cofferdam approve` and `cofferdam deny`: shows what waits for a person and has them sign exactly that. Renders plan and preview itself from the
+//! stored bytes and signs digests that it computed itself: a gateway or recorder that lies can at most be refused.
+
+use super::operator;
+use super::report::{Report, Usage};
+use super::ssh::{self, Signer};
+use super::trustfile::TrustFile;
+use crate::home::Home;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueHint};
+use cofferdam_core::approval::{NAMESPACE, Question, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict, verify};
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::hash::Document;
+use cofferdam_core::id::ShownDigest;
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::json;
+use cofferdam_core::plan::facts_of;
+use cofferdam_core::preview::Preview;
+use cofferdam_core::run::Phase;
+use cofferdam_core::shown::question;
+use cofferdam_core::trust::Trust;
+use jiff::Timestamp;
+use serde_json::json;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Shows what waits, asks, and signs it with the SSH key you have.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cofferdam jobs --waiting\n  cofferdam approve 4kq2\n  cofferdam approve 4kq2 --key ~/.ssh/id_ed25519 --export ~/approvals\n\n\
+    An encrypted key's passphrase is asked for, or read from the file COFFERDAM_PASSPHRASE_FILE names."
+)]
+pub struct Approve {
+    /// The call's id, or the beginning of one
+    id: String,
+    #[command(flatten)]
+    signing: Signing,
+    /// Sign without asking; for tests and for those who looked at it with `cofferdam show`
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Shows what waits and signs that it must not run. The agent is told your reason.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam deny 4kq2 --reason \"not before the release\"")]
+pub struct Deny {
+    /// The call's id, or the beginning of one
+    id: String,
+    /// Why, in a sentence that the agent is told
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    signing: Signing,
+}
+
+/// How to sign.
+#[derive(Debug, Args)]
+struct Signing {
+    /// Your SSH key: a private key file, or the .pub of one that your SSH agent holds [default: the agent's enrolled key]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    key: Option<PathBuf>,
+    /// Also write statement and signature here, for `ssh-keygen -Y verify`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    export: Option<PathBuf>,
+}
+
+/// Characters of a reason: two sentences, as of a purpose.
+const REASON: usize = cofferdam_core::limit::PURPOSE;
+
+impl Approve {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let waiting = Waiting::find(home, &self.id)?;
+        let signer = self.signing.signer(&waiting.trust)?;
+        if !self.yes {
+            if !std::io::stdin().is_terminal() {
+                return Err(Usage("there is no terminal to ask on; look at it with `cofferdam show`, then give `--yes`".to_owned()).into());
+            }
+            eprintln!("{}", waiting.shown);
+            eprint!("Sign this with {}? Type yes: ", waiting.name_of(&signer));
+            std::io::stderr().flush()?;
+            let mut answer = String::new();
+            std::io::stdin().lock().read_line(&mut answer)?;
+            if answer.trim() != "yes" {
+                bail!(
+                    "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
+                    waiting.job.expires,
+                    waiting.job.call
+                );
+            }
+        } else {
+            eprintln!("{}", waiting.shown);
+        }
+        waiting.sign(home, &signer, Verdict::Approve, String::new(), self.signing.export.as_deref())
+    }
+}
+
+impl Deny {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let reason = self.reason.trim().to_owned();
+        if reason.is_empty() || reason.chars().count() > REASON || cofferdam_core::text::unseen(&reason).is_some() {
+            return Err(Usage(format!("give a reason of 1 to {REASON} visible characters: the agent is told it")).into());
+        }
+        let waiting = Waiting::find(home, &self.id)?;
+        let signer = self.signing.signer(&waiting.trust)?;
+        eprintln!("{}", waiting.shown);
+        waiting.sign(home, &signer, Verdict::Reject, reason, self.signing.export.as_deref())
+    }
+}
+
+impl Signing {
+    fn signer(&self, trust: &Trust) -> Result<Signer> {
+        Signer::find(self.key.as_deref(), &trust.approvers, |name| std::env::var_os(name).map(PathBuf::from))
+    }
+}
+
+/// A call that waits for a person, checked and rendered.
+struct Waiting {
+    trust: Trust,
+    job: StoredJob,
+    shown: String,
+    digest: ShownDigest,
+}
+
+impl Waiting {
+    fn find(home: &Home, id: &str) -> Result<Self> {
+        let trust = TrustFile::open(home)?.trust()?;
+        let Operated::Story { job, view, call, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
+            return Err(operator::unexpected());
+        };
+        // A recorder that answers with another call than was asked for would choose what is signed.
+        if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
+            bail!("the recorder answered with another call than `{id}`; nothing was signed, and the recorder has to be looked at");
+        }
+        let (Some(job), Some(view)) = (job, view) else {
+            bail!("the call {call} ended without a job: nothing waits for a person; `cofferdam show {call}` tells it");
+        };
+        if view.phase != Phase::AwaitingApproval {
+            let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
+            bail!(
+                "the call {call} does not wait for a person: it is {}{outcome}; `cofferdam jobs --waiting` lists those that do",
+                view.phase
+            );
+        }
+        Self::check(*job, trust)
+    }
+
+    /// Believes nothing of the job but its bytes.
+    fn check(job: StoredJob, trust: Trust) -> Result<Self> {
+        // Reads plan and preview strictly and computes their digests itself; what does not fit together is not shown, let alone signed.
+        let (shown, digest) = question(&job).context("it cannot be shown truthfully, so it is not signed")?;
+        let (plan, _) = Document::read(&job.plan)?;
+        let preview: Preview = json::strict_into(job.preview.as_bytes())?;
+        about_the_plan(&plan, &preview)?;
+        if job.environment != trust.environment {
+            bail!(
+                "this is about the environment `{}`, not `{}` of your trust file; it is not signed",
+                job.environment.name,
+                trust.environment.name
+            );
+        }
+        if job.policy != trust.policy {
+            bail!("the policy changed since it was asked; the agent has to ask again");
+        }
+        Ok(Self { trust, job, shown, digest })
+    }
+
+    fn name_of(&self, signer: &Signer) -> String {
+        ssh::owner(&signer.public(), &self.trust.approvers)
+            .map_or_else(|| "a key that is not enrolled".to_owned(), |name| format!("the key of {name}"))
+    }
+
+    fn statement(&self, verdict: Verdict, reason: String) -> Statement {
+        Statement {
+            schema: STATEMENT_SCHEMA.to_owned(),
+            call: self.job.call.clone(),
+            verdict,
+            reason,
+            plan: self.job.plan_digest,
+            preview: self.job.preview_digest,
+            shown: self.digest,
+            subject: self.job.principal.subject(),
+            environment: self.trust.environment.clone(),
+            policy: self.trust.policy,
+            nonce: self.job.nonce.clone(),
+            expires: self.job.expires,
+        }
+    }
+
+    fn sign(&self, home: &Home, signer: &Signer, verdict: Verdict, reason: String, export: Option<&Path>) -> Result<Report> {
+        let (statement, digest) = self.statement(verdict, reason).canonical()?;
+        let signature = signer.sign(NAMESPACE, statement.as_bytes())?;
+        let signed = SignedStatement { statement, signature };
+        // What the recorder would refuse is refused here, with the same words, before it leaves this process.
+        let subject = self.job.principal.subject();
+        let question = Question {
+            call: &self.job.call,
+            plan: self.job.plan_digest,
+            preview: self.job.preview_digest,
+            subject: &subject,
+            environment: &self.trust.environment,
+            policy: self.trust.policy,
+            now: Timestamp::now(),
+        };
+        verify(&signed, &question, &self.trust)?;
+        let Operated::Signed { approver, missing } =
+            operator::ask(home, &Operate::Sign { call: self.job.call.clone(), signed: signed.clone() })?
+        else {
+            return Err(operator::unexpected());
+        };
+        let (word, next) = match (verdict, missing) {
+            (Verdict::Reject, _) => ("Rejected", "the agent is told your reason".to_owned()),
+            (Verdict::Approve, 0) => ("Approved", "it runs once, without the agent asking again".to_owned()),
+            (Verdict::Approve, more) => ("Approved", format!("{more} more signature(s) needed")),
+        };
+        let mut text = format!("{word} {} as {approver}: {next}.\n  follow it: cofferdam show {}", self.job.call, self.job.call);
+        let mut files = None;
+        if let Some(folder) = export {
+            let written = write_out(folder, &self.job.call.to_string(), &approver, &signer.public().to_openssh()?, &signed)?;
+            text.push_str(&format!("\n  check it:  {}", written.command));
+            files = Some(
+                json!({"statement": written.statement, "signature": written.signature, "allowed_signers": written.allowed, "command": written.command}),
+            );
+        }
+        Ok(Report::new(
+            text,
+            json!({"call": self.job.call, "verdict": verdict, "approver": approver, "missing": missing, "statement": digest, "files": files}),
+        ))
+    }
+}
+
+/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the person would sign what they did not see.
+fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
+    let facts = facts_of(&plan.operations)?;
+    for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {
+        let seen = preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
+        let [seen] = seen.as_slice() else { bail!("operation {} has no preview of its own; it is not signed", fact.index) };
+        let target = &seen.target;
+        let same = (&target.group, &target.version, &target.kind, &target.namespace, &target.name)
+            == (&fact.group, &fact.version, &fact.kind, &fact.namespace, &fact.name);
+        if !same {
+            bail!("operation {} is about {} {}, its preview about {target}; it is not signed", fact.index, fact.kind, fact.name);
+        }
+    }
+    if let Some(stray) = preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index)) {
+        bail!("the preview tells of an operation {} that the plan does not have; it is not signed", stray.index);
+    }
+    Ok(())
+}
+
+/// A statement and its signature as files.
+pub struct Written {
+    /// The statement's file.
+    pub statement: PathBuf,
+    /// The signature's file.
+    pub signature: PathBuf,
+    /// The file with the signer's name and key.
+    pub allowed: PathBuf,
+    /// What checks it.
+    pub command: String,
+}
+
+/// Writes them for `ssh-keygen -Y verify`.
+pub fn write_out(folder: &Path, id: &str, approver: &str, key: &str, signed: &SignedStatement) -> Result<Written> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    let stem = format!("{id}.{}", approver.replace(['/', '\\'], "_"));
+    let statement = folder.join(format!("{stem}.json"));
+    let signature = folder.join(format!("{stem}.json.sig"));
+    let allowed = folder.join(format!("{stem}.allowed_signers"));
+    let line = format!("{approver} namespaces=\"{NAMESPACE}\" {key}\n");
+    for (path, text) in [(&statement, &signed.statement), (&signature, &signed.signature), (&allowed, &line)] {
+        std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    let command = format!(
+        "ssh-keygen -Y verify -f {} -I {approver} -n {NAMESPACE} -s {} < {}",
+        quoted(&allowed),
+        quoted(&signature),
+        quoted(&statement)
+    );
+    Ok(Written { statement, signature, allowed, command })
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-@+:".contains(letter));
+    if plain { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,141 @@
+//! `cofferdam approver`: who may approve, by the SSH key they have. Writes the trust file; holds no private key.
+
+use super::report::Report;
+use super::trustfile::TrustFile;
+use crate::home::Home;
+use crate::show::table;
+use anyhow::{Context as _, Result, bail};
+use clap::{Subcommand, ValueHint};
+use cofferdam_core::trust::Approver;
+use serde_json::json;
+use ssh_key::{Algorithm, HashAlg, PublicKey};
+use std::path::{Path, PathBuf};
+
+/// Who may approve. Recorder and runner read the trust file again, so that a change counts at once.
+#[derive(Debug, Subcommand)]
+pub enum ApproverCommand {
+    /// Enrol a person with the SSH key they have
+    #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key ~/.ssh/id_ed25519.pub")]
+    Add {
+        /// Who: the name policies and agents' `--for` use
+        name: String,
+        /// Their public key file: Ed25519, ECDSA P-256, or a security key of either kind
+        #[arg(long, value_name = "FILE.pub", value_hint = ValueHint::FilePath)]
+        key: PathBuf,
+    },
+    /// List approvers
+    List,
+    /// Remove a person with every key; what they signed before still stands
+    Remove {
+        /// Who
+        name: String,
+    },
+}
+
+impl ApproverCommand {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        match self {
+            Self::Add { name, key } => add(home, name, &key),
+            Self::List => list(home),
+            Self::Remove { name } => {
+                let mut file = TrustFile::open(home)?;
+                let keys = file.remove_approver(&name)?;
+                if keys == 0 {
+                    bail!("there is no approver `{name}`; `cofferdam approver list` names them");
+                }
+                file.save()?;
+                Ok(Report::new(format!("Removed `{name}` ({keys} key(s))."), json!({"removed": name, "keys": keys})))
+            }
+        }
+    }
+}
+
+fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
+    if name.is_empty()
+        || name.len() > 128
+        || !name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!'))
+    {
+        bail!("`{name}` is no name for an approver; use visible ASCII without blanks, commas and wildcards, such as bob@example.com");
+    }
+    let key = public_key(path)?;
+    let mut file = TrustFile::open(home)?;
+    let text = key.to_openssh().context("the key has no text form")?;
+    let known = file.trust()?;
+    if let Some(same) =
+        known.approvers.iter().find(|known| PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data()))
+    {
+        bail!("this key is enrolled already, for `{}`; one key is one person", same.name);
+    }
+    file.add_approver(&Approver { name: name.clone(), key: text })?;
+    file.save()?;
+    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    Ok(Report::new(
+        format!(
+            "Enrolled `{name}` with {fingerprint}.\nThey see what waits with `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
+        ),
+        json!({"name": name, "fingerprint": fingerprint}),
+    ))
+}
+
+fn list(home: &Home) -> Result<Report> {
+    let trust = TrustFile::open(home)?.trust()?;
+    let entry = |approver: &Approver| {
+        let key = PublicKey::from_openssh(&approver.key).ok();
+        let print = key.as_ref().map_or_else(|| "unreadable".to_owned(), |key| key.fingerprint(HashAlg::Sha256).to_string());
+        (approver.name.clone(), key.map(|key| key.algorithm().to_string()).unwrap_or_default(), print)
+    };
+    let entries: Vec<_> = trust.approvers.iter().map(entry).collect();
+    let rows: Vec<Vec<String>> = entries.iter().map(|(name, kind, print)| vec![name.clone(), kind.clone(), print.clone()]).collect();
+    let text = if rows.is_empty() {
+        "Nobody can approve: enrol a person with `cofferdam approver add NAME --key FILE.pub`".to_owned()
+    } else {
+        table(&["NAME", "KEY", "FINGERPRINT"], &rows)
+    };
+    let entries: Vec<_> = entries.iter().map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print})).collect();
+    Ok(Report::new(text, json!({"approvers": entries})))
+}
+
+/// Reads a public key file, refusing kinds whose signatures this build cannot check.
+pub fn public_key(path: &Path) -> Result<PublicKey> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    if text.contains("PRIVATE KEY") {
+        bail!("`{}` is a private key, which nobody else should ever see; give the file that ends in .pub", path.display());
+    }
+    let key = PublicKey::from_openssh(text.trim())
+        .with_context(|| format!("`{}` is no SSH public key; give the file that ends in .pub", path.display()))?;
+    match key.algorithm() {
+        Algorithm::Ed25519 | Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Ok(key),
+        Algorithm::Ecdsa { curve: ssh_key::EcdsaCurve::NistP256 } => Ok(key),
+        other => bail!("keys of the kind `{other}` are not taken; make one with `ssh-keygen -t ed25519` (or `-t ed25519-sk`)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::write_private;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
+
+    #[test]
+    fn one_key_is_one_person() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let trust = format!(
+            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"1\"\n[keys]\ngateway = \"\"\nrecorder = \"\"\n\
+             [floor]\nactions = []\nnamespaces = []\n"
+        );
+        write_private(&home.trust(), trust.as_bytes()).unwrap();
+        let key = folder.path().join("id.pub");
+        std::fs::write(&key, KEY).unwrap();
+        add(&home, "bob@example.com".into(), &key).unwrap();
+        assert!(add(&home, "eve@example.com".into(), &key).unwrap_err().to_string().contains("for `bob@example.com`"));
+        assert!(add(&home, "a, b".into(), &key).is_err());
+        std::fs::write(&key, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
+        assert!(add(&home, "eve".into(), &key).unwrap_err().to_string().contains("private key"));
+        assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "bob@example.com");
+    }
+}

@@ -1,0 +1,230 @@
+//! `cofferdam tools` and `cofferdam call`: what an agent sees and does, from a terminal. The same edge, the same token, the same refusals.
+
+use super::http::{Answer, Request, send};
+use super::report::{Report, Usage};
+use super::trustfile::TrustFile;
+use crate::config::Config;
+use crate::home::Home;
+use crate::show::{self, short, table};
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueHint};
+use cofferdam_core::json as strict;
+use serde_json::{Map, Value, json};
+use std::io::Read as _;
+use std::path::PathBuf;
+
+/// Names the variable with an agent's token.
+const TOKEN: &str = "COFFERDAM_TOKEN";
+
+/// Whose token to use.
+#[derive(Debug, Args)]
+struct Token {
+    /// A file with the agent's token [default: $COFFERDAM_TOKEN; none is needed while no agent is configured]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+}
+
+impl Token {
+    fn read(&self) -> Result<Option<String>> {
+        match &self.token_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the token file `{}`", path.display()))?;
+                Ok(Some(text.trim().to_owned()))
+            }
+            None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
+        }
+    }
+}
+
+/// Lists the tools that an agent may see; with `--accepted`, those that the trust file accepts, with their ceilings.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  COFFERDAM_TOKEN=cfd_… cofferdam tools\n  cofferdam tools --accepted")]
+pub struct Tools {
+    #[command(flatten)]
+    token: Token,
+    /// What is accepted, whoever may see it; asks no server
+    #[arg(long, conflicts_with = "token_file")]
+    accepted: bool,
+}
+
+impl Tools {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        if self.accepted {
+            return accepted(home);
+        }
+        let token = self.token.read()?;
+        let edge = Config::read(home)?.edge.listen;
+        let answer = send(edge, &Request { method: "GET", path: "/v1/tools", token: token.as_deref(), key: None, body: None })?;
+        if answer.status != 200 {
+            return Ok(refused(&answer));
+        }
+        let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let tools = answer.body.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
+        let rows: Vec<Vec<String>> = tools
+            .iter()
+            .map(|tool| {
+                let hint =
+                    |name: &str| tool.get("annotations").and_then(|hints| hints.get(name)).and_then(Value::as_bool).unwrap_or_default();
+                let kind = if hint("readOnlyHint") {
+                    "looks"
+                } else if hint("destructiveHint") {
+                    "may destroy"
+                } else {
+                    "changes"
+                };
+                vec![text(tool, "name"), kind.to_owned(), short(&text(tool, "title"), 60)]
+            })
+            .collect();
+        let listed = if rows.is_empty() {
+            "No tool is visible to this caller; the policy decides that by its roles.".to_owned()
+        } else {
+            format!("{}\n\nOne of them: cofferdam call NAME --arg key=value --preview", table(&["NAME", "KIND", "TITLE"], &rows))
+        };
+        Ok(Report::new(listed, answer.body))
+    }
+}
+
+fn accepted(home: &Home) -> Result<Report> {
+    let trust = TrustFile::open(home)?.trust()?;
+    let mut lines = Vec::new();
+    for tool in &trust.tools {
+        lines.push(format!("{} {} {}", tool.name, tool.version, tool.digest.short()));
+        lines.extend(show::ceiling(&tool.ceiling).into_iter().map(|text| format!("  {text}")));
+    }
+    if lines.is_empty() {
+        lines.push("No tool is accepted; `cofferdam accept FILE` accepts one.".to_owned());
+    }
+    Ok(Report::new(lines.join("\n"), json!({"tools": trust.tools, "executors": trust.executors})))
+}
+
+/// Calls a tool as an agent does.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cofferdam call deployment_scale --arg namespace=team-a --arg name=web --arg replicas=3 --preview\n  \
+    cofferdam call deployment_scale --json-args '{\"namespace\": \"team-a\", \"name\": \"web\", \"replicas\": 3}' --purpose \"more load\"\n\n\
+    A value that is JSON is taken as such: `--arg replicas=3` is a number, `--arg 'version=\"3\"'` a text.\n\
+    Exit code 1: refused, failed, or not done yet.")]
+pub struct Call {
+    /// The tool
+    tool: String,
+    /// One argument
+    #[arg(long = "arg", value_name = "KEY=VALUE")]
+    pairs: Vec<String>,
+    /// All arguments as one JSON object; `-` reads it from standard input
+    #[arg(long, value_name = "JSON", conflicts_with = "pairs")]
+    json_args: Option<String>,
+    /// Why, in a sentence or two: shown to approvers as your claim
+    #[arg(long)]
+    purpose: Option<String>,
+    /// Only show the plan, the change and the decision; nothing is queued
+    #[arg(long)]
+    preview: bool,
+    /// Wait so many seconds for the job to end, 0 to 45
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u8).range(0..=45))]
+    wait: Option<u8>,
+    /// An idempotency key: the same key and arguments run once
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    token: Token,
+}
+
+impl Call {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let token = self.token.read()?;
+        let named =
+            !self.tool.is_empty() && self.tool.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        if !named {
+            return Err(Usage(format!("`{}` is no name of a tool; `cofferdam tools` lists them", self.tool)).into());
+        }
+        let mut arguments = match &self.json_args {
+            Some(text) if text == "-" => {
+                let mut bytes = Vec::new();
+                std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+                object(&bytes)?
+            }
+            Some(text) => object(text.as_bytes())?,
+            None => pairs(&self.pairs)?,
+        };
+        if let Some(purpose) = self.purpose {
+            arguments.insert("purpose".to_owned(), Value::String(purpose));
+        }
+        let preview = if self.preview { "/preview" } else { "" };
+        let wait = self.wait.map(|seconds| format!("?wait={seconds}")).unwrap_or_default();
+        let body = Value::Object(arguments).to_string();
+        let request = Request {
+            method: "POST",
+            path: &format!("/v1/tools/{}{preview}{wait}", self.tool),
+            token: token.as_deref(),
+            key: self.key.as_deref(),
+            body: Some(&body),
+        };
+        let answer = send(Config::read(home)?.edge.listen, &request)?;
+        // A preview is never the tool's own result: 202 is all there is to it.
+        let done = answer.status == 200 || (self.preview && answer.status == 202);
+        if !done || answer.body.get("error").is_some() {
+            return Ok(refused(&answer));
+        }
+        let text = answer.body.get("text").and_then(Value::as_str).map_or_else(|| answer.body.to_string(), str::to_owned);
+        Ok(Report::new(text, answer.body))
+    }
+}
+
+/// What was answered instead: its text, exit code 1.
+fn refused(answer: &Answer) -> Report {
+    let said = answer.body.get("error").unwrap_or(&answer.body).get("text").and_then(Value::as_str);
+    let mut text = said.map_or_else(|| format!("the edge answered {}: {}", answer.status, answer.body), str::to_owned);
+    if answer.status == 401 {
+        text.push_str(&format!("\nGive an agent's token with `--token-file FILE` or in {TOKEN}; `cofferdam agents add` makes one"));
+    }
+    Report::new(text, answer.body.clone()).good(false)
+}
+
+fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
+    match strict::strict(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Err(Usage("the arguments are not a JSON object".to_owned()).into()),
+        Err(fault) => Err(Usage(format!("the arguments are not JSON: {fault}")).into()),
+    }
+}
+
+fn pairs(pairs: &[String]) -> Result<Map<String, Value>> {
+    let mut map = Map::new();
+    for pair in pairs {
+        let Some((key, text)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Usage(format!("`{pair}` is no argument; write `--arg key=value`")).into());
+        };
+        let value = strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
+        if map.insert(key.to_owned(), value).is_some() {
+            return Err(Usage(format!("the argument `{key}` stands twice")).into());
+        }
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(given: &[&str], expect: Result<Value, &str>) {
+        let given: Vec<String> = given.iter().map(|pair| (*pair).to_owned()).collect();
+        match (pairs(&given), expect) {
+            (Ok(map), Ok(want)) => assert_eq!(Value::Object(map), want),
+            (Err(fault), Err(want)) => assert!(fault.to_string().contains(want), "{fault}"),
+            (got, want) => panic!("{got:?} instead of {want:?}"),
+        }
+    }
+
+    #[test]
+    fn arguments_are_json_where_they_are_json() {
+        check(
+            &["a=1", "b=true", "c=x y", "d=\"1\"", "e=[1,2]", "f=a=b", "g="],
+            Ok(json!({"a": 1, "b": true, "c": "x y", "d": "1", "e": [1, 2], "f": "a=b", "g": ""})),
+        );
+        check(&["a=9007199254740993"], Ok(json!({"a": "9007199254740993"})));
+        check(&["a"], Err("no argument"));
+        check(&["=1"], Err("no argument"));
+        check(&["a=1", "a=2"], Err("twice"));
+    }
+}

@@ -1,0 +1,153 @@
+//! `cofferdam jobs`, `show` and `status`: what the recorder knows, for operators. Changes nothing.
+
+use super::approve::write_out;
+use super::operator;
+use super::report::Report;
+use super::ssh::signer_of;
+use super::trustfile::TrustFile;
+use crate::home::Home;
+use crate::show::{Story, short, story, table};
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueHint};
+use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
+use cofferdam_core::run::PHASES;
+use cofferdam_core::shown::question;
+use cofferdam_core::text::line;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Characters of a summary in a list.
+const SUMMARY: usize = 60;
+
+/// Lists jobs, newest first.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam jobs --waiting")]
+pub struct Jobs {
+    /// Only those that wait for a person
+    #[arg(long)]
+    waiting: bool,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+}
+
+impl Jobs {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let Operated::Jobs { jobs } = operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit: self.limit })? else {
+            return Err(operator::unexpected());
+        };
+        let text = if jobs.is_empty() {
+            if self.waiting { "Nothing waits for a person.".to_owned() } else { "There are no jobs yet.".to_owned() }
+        } else {
+            let rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
+            let mut text = table(&["ID", "SINCE", "STATE", "AGENT", "FOR", "TOOL", "SUMMARY"], &rows);
+            if self.waiting {
+                text.push_str("\n\nLook and sign: cofferdam approve ID    refuse: cofferdam deny ID --reason TEXT");
+            }
+            text
+        };
+        Ok(Report::new(text, json!({"jobs": jobs})))
+    }
+}
+
+fn row(owned: &OwnedJob) -> Vec<String> {
+    let job = &owned.job;
+    let state = match job.outcome {
+        Some(outcome) if job.phase == cofferdam_core::run::Phase::Closed => outcome.to_string(),
+        Some(outcome) => format!("{outcome}, {}", job.phase.word().replace('_', " ")),
+        None => job.phase.word().replace('_', " "),
+    };
+    vec![
+        job.call.to_string(),
+        owned.created.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        state,
+        line(&owned.principal),
+        owned.person.as_deref().map(line).unwrap_or_default(),
+        line(&job.tool),
+        short(&owned.summary, SUMMARY),
+    ]
+}
+
+/// Tells one call as a story.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --export ~/approvals   its signed statements, for ssh-keygen -Y verify"
+)]
+pub struct Show {
+    /// The call's id, or the beginning of one, at least 4 characters
+    id: String,
+    /// Write its signed statements and their signatures here
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    export: Option<PathBuf>,
+    /// Print the text that approvers are shown, word for word; its digest is in what they sign
+    #[arg(long, conflicts_with = "export")]
+    shown: bool,
+}
+
+impl Show {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let answer = operator::ask(home, &Operate::Show { call: self.id })?;
+        let Operated::Story { call, job, view, entries } = &answer else {
+            return Err(operator::unexpected());
+        };
+        if self.shown {
+            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: nobody was asked"))?;
+            let (text, digest) = question(job)?;
+            return Ok(Report::new(text.trim_end().to_owned(), json!({"call": call, "shown": text, "digest": digest})));
+        }
+        let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
+        let mut exported = Vec::new();
+        if let Some(folder) = &self.export {
+            let approvers = TrustFile::open(home)?.trust()?.approvers;
+            for signed in job.iter().flat_map(|job| &job.statements) {
+                let approver = signer_of(signed, &approvers).context("a statement is signed with a key that is not enrolled any more")?;
+                let written = write_out(folder, &call.to_string(), &approver.name, &approver.key, signed)?;
+                text.push_str(&format!("\n             {}", written.command));
+                exported.push(json!({"approver": approver.name, "statement": written.statement, "signature": written.signature, "command": written.command}));
+            }
+        }
+        let mut value = serde_json::to_value(&answer).context("the story has no JSON form")?;
+        if let (Some(object), false) = (value.as_object_mut(), exported.is_empty()) {
+            object.insert("exported".to_owned(), exported.into());
+        }
+        Ok(Report::new(text, value))
+    }
+}
+
+/// How things are: jobs, roles, ledger, disk.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cofferdam status")]
+pub struct Status {}
+
+impl Status {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let answer = operator::ask(home, &Operate::Status)?;
+        let Operated::Status { phases, entries, checkpoint, free_percent, roles } = &answer else {
+            return Err(operator::unexpected());
+        };
+        let environment = TrustFile::open(home)?.trust()?.environment;
+        let mut lines = vec![format!("environment  {} ({})", environment.name, environment.id)];
+        let roles: Vec<String> = roles.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        lines.push(format!(
+            "connected    {}",
+            if roles.is_empty() { "no role: is `cofferdam serve` still starting?".to_owned() } else { roles.join(", ") }
+        ));
+        let jobs: Vec<String> = PHASES
+            .iter()
+            .filter_map(|phase| Some(format!("{} {}", phases.get(phase).filter(|count| **count > 0)?, phase.word().replace('_', " "))))
+            .collect();
+        lines.push(format!("jobs         {}", if jobs.is_empty() { "none yet".to_owned() } else { jobs.join(", ") }));
+        let signed = checkpoint.lines().nth(1).unwrap_or("no");
+        lines.push(format!("ledger       {entries} entries, {signed} under the newest checkpoint"));
+        let warning = if *free_percent < 10 { "  NEW WORK IS REFUSED until more is free" } else { "" };
+        lines.push(format!("disk         {free_percent} % free{warning}"));
+        if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
+            lines.push("next         cofferdam jobs --waiting".to_owned());
+        }
+        let value = serde_json::to_value(&answer).context("the status has no JSON form")?;
+        Ok(Report::new(lines.join("\n"), value))
+    }
+}

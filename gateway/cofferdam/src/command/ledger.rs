@@ -1,0 +1,233 @@
+//! `cofferdam ledger`: checks and proves what was recorded, from files and a key alone. Asks the recorder only which entries belong to a call.
+
+use super::operator;
+use super::report::{Report, Usage};
+use super::trustfile::TrustFile;
+use crate::home::Home;
+use crate::show::event;
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, Subcommand, ValueHint};
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::id::hex;
+use cofferdam_core::permit::{verifying_key, verifying_key_text};
+use cofferdam_recorder::ledger::note::{Checkpoint, origin, vkey};
+use cofferdam_recorder::ledger::prove::{self, diff, verify_proof};
+use cofferdam_recorder::ledger::verify::verify;
+use ed25519_dalek::VerifyingKey;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Checks and proves what was recorded.
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Check every entry, every tile and the checkpoint; names the first bad entry
+    #[command(
+        after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify /backup/ledger --key ed25519:… --older checkpoint-of-monday"
+    )]
+    Verify(Verify),
+    /// Prove one call's entry, as a C2SP tlog-proof that anybody can check
+    #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  cofferdam ledger prove 4kq2 --all proofs/")]
+    Prove(Prove),
+    /// Check a proof that somebody else made
+    #[command(after_help = "Example:\n  cofferdam ledger check call.tlog-proof --key ed25519:…")]
+    Check {
+        /// The proof
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Prove that the ledger continues an older checkpoint: nothing before it was changed
+    #[command(after_help = "Example:\n  cofferdam ledger checkpoint > monday; …; cofferdam ledger diff monday")]
+    Diff {
+        /// The checkpoint that was kept
+        #[arg(value_hint = ValueHint::FilePath)]
+        older: PathBuf,
+        /// The ledger's folder [default: this installation's]
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+        #[command(flatten)]
+        key: Key,
+    },
+    /// Print the newest signed checkpoint, to keep elsewhere
+    Checkpoint,
+    /// Print the recorder's public key, to keep with those who check
+    Key,
+}
+
+/// Checks a ledger.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The ledger's folder, with `checkpoint` and `tile` [default: this installation's]
+    #[arg(value_hint = ValueHint::DirPath)]
+    folder: Option<PathBuf>,
+    #[command(flatten)]
+    key: Key,
+    /// A checkpoint kept from before: without one, whoever holds the key could have rewritten everything
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    older: Option<PathBuf>,
+}
+
+/// Proves an entry.
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The call's id, or the beginning of one
+    #[arg(required_unless_present = "index")]
+    id: Option<String>,
+    /// This entry instead of the call's newest
+    #[arg(long)]
+    index: Option<u64>,
+    /// Write a proof of each of the call's entries into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "index", value_hint = ValueHint::DirPath)]
+    all: Option<PathBuf>,
+}
+
+/// Whose signature counts.
+#[derive(Debug, Args)]
+pub struct Key {
+    /// The recorder's public key: `ed25519:` and 64 hexadecimal digits, or a file with it [default: this installation's trust file's]
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+}
+
+impl Key {
+    fn read(&self, home: &Home) -> Result<VerifyingKey> {
+        let text = match &self.key {
+            Some(text) if text.starts_with("ed25519:") => text.clone(),
+            Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read the key file `{path}`"))?,
+            None => TrustFile::open(home)?.trust()?.keys.recorder,
+        };
+        verifying_key(text.trim()).context("the key is not `ed25519:` and 64 hexadecimal digits; `cofferdam ledger key` prints it")
+    }
+}
+
+impl Ledger {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        match self {
+            Self::Verify(command) => command.run(home),
+            Self::Prove(command) => command.run(home),
+            Self::Check { file, key } => check(&file, &key.read(home)?),
+            Self::Diff { older, folder, key } => {
+                let note = std::fs::read_to_string(&older).with_context(|| format!("cannot read `{}`", older.display()))?;
+                let folder = folder.unwrap_or_else(|| home.ledger());
+                let found = diff(&note, &folder, &key.read(home)?).context("the ledger is no continuation of that checkpoint")?;
+                Ok(Report::new(
+                    format!(
+                        "The ledger continues it: its first {} of {} entries are unchanged, proven with {} hashes.",
+                        found.old.size,
+                        found.new.size,
+                        found.proof.len()
+                    ),
+                    json!({"old": found.old.size, "new": found.new.size, "root": hex(&found.new.root), "proof": found.proof.iter().map(|hash| hex(hash)).collect::<Vec<_>>()}),
+                ))
+            }
+            Self::Checkpoint => checkpoint(home),
+            Self::Key => {
+                let trust = TrustFile::open(home)?.trust()?;
+                let key = verifying_key(&trust.keys.recorder)
+                    .context("the recorder's key in trust.toml is not readable; restore the file from a copy")?;
+                let vkey = vkey(&origin(&trust.environment.id), &key);
+                Ok(Report::new(trust.keys.recorder.clone(), json!({"key": trust.keys.recorder, "vkey": vkey})))
+            }
+        }
+    }
+}
+
+impl Verify {
+    fn run(self, home: &Home) -> Result<Report> {
+        let folder = self.folder.unwrap_or_else(|| home.ledger());
+        let older = self
+            .older
+            .map(|path| std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display())))
+            .transpose()?;
+        let report = verify(&folder, &self.key.read(home)?, older.as_deref())?;
+        let mut lines = if report.is_sound() {
+            vec![format!("Sound: {} entries of {}, as signed.", report.size, report.origin)]
+        } else {
+            let first = report.first_bad().map_or_else(|| "no single entry".to_owned(), |entry| format!("entry {entry}"));
+            vec![format!("BROKEN: {} fault(s); the first is about {first}.", report.faults.len())]
+        };
+        lines.extend(report.faults.iter().map(|fault| {
+            let entry = fault.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+            format!("  {entry}{}: {}", fault.file, fault.what)
+        }));
+        lines.extend(report.unproven.iter().map(|what| format!("Not proven: {what}.")));
+        let faults: Vec<Value> =
+            report.faults.iter().map(|fault| json!({"entry": fault.entry, "file": fault.file, "what": fault.what})).collect();
+        let value = json!({
+            "sound": report.is_sound(), "origin": report.origin, "size": report.size, "root": report.root, "first_bad": report.first_bad(),
+            "faults": faults, "unproven": report.unproven,
+        });
+        Ok(Report::new(lines.join("\n"), value).good(report.is_sound()))
+    }
+}
+
+impl Prove {
+    fn run(self, home: &Home) -> Result<Report> {
+        let key = Key { key: None }.read(home)?;
+        let indexes = match (self.index, &self.id) {
+            (Some(index), _) => vec![index],
+            (None, Some(id)) => entries(home, id)?,
+            (None, None) => return Err(Usage("name a call, or an entry with `--index`".to_owned()).into()),
+        };
+        let prove = |index: u64| {
+            prove::prove(&home.ledger(), &key, index).context("no proof (an entry of the last second is proven with the next checkpoint)")
+        };
+        if let Some(folder) = self.all {
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+            let mut files = Vec::new();
+            for index in indexes {
+                let path = folder.join(format!("{index}.tlog-proof"));
+                std::fs::write(&path, prove(index)?).with_context(|| format!("cannot write `{}`", path.display()))?;
+                files.push(path);
+            }
+            let text = files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n");
+            return Ok(Report::new(text, json!({"proofs": files})));
+        }
+        let index = indexes.last().copied().ok_or_else(|| anyhow!("the call has no entry"))?;
+        let proof = prove(index)?;
+        Ok(Report::new(proof.trim_end().to_owned(), json!({"index": index, "proof": proof})))
+    }
+}
+
+/// The entries of a call, oldest first.
+fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
+    let Operated::Story { entries, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
+        return Err(operator::unexpected());
+    };
+    Ok(entries.into_iter().map(|entry| entry.index).collect())
+}
+
+fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let proven = verify_proof(&text, key).or_else(|fault| match text.ends_with('\n') {
+        // What was printed on a terminal and saved may have lost its last line break.
+        true => Err(fault),
+        false => verify_proof(&format!("{text}\n"), key),
+    })?;
+    let entry: Value = serde_json::from_str(&proven.entry).context("the proven entry is not JSON")?;
+    let said = serde_json::from_value(entry.get("event").cloned().unwrap_or_default())
+        .map(|said| format!(": {}", event(&said)))
+        .unwrap_or_default();
+    Ok(Report::new(
+        format!("Proven: entry {} of {} ({} entries){said}", proven.index, proven.checkpoint.origin, proven.checkpoint.size),
+        json!({"index": proven.index, "origin": proven.checkpoint.origin, "size": proven.checkpoint.size, "entry": entry}),
+    ))
+}
+
+fn checkpoint(home: &Home) -> Result<Report> {
+    let path = home.ledger().join("checkpoint");
+    let note = std::fs::read_to_string(&path)
+        .with_context(|| format!("no checkpoint at `{}`; `cofferdam serve` writes the first", path.display()))?;
+    let key = Key { key: None }.read(home)?;
+    let checkpoint = Checkpoint::open(&note, &key)?;
+    if !note.ends_with('\n') {
+        bail!("the checkpoint at `{}` is cut off", path.display());
+    }
+    let value = json!({
+        "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size, "root": hex(&checkpoint.root),
+        "key": verifying_key_text(&key), "vkey": vkey(&checkpoint.origin, &key),
+    });
+    Ok(Report::new(note.trim_end_matches('\n').to_owned(), value))
+}

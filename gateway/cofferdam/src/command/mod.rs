@@ -1,0 +1,189 @@
+//! The commands: what they are called, what they take, and what their exit codes mean. Each lives in a file of its own.
+
+mod accept;
+mod agents;
+mod approve;
+mod approver;
+mod build;
+mod call;
+mod doctor;
+mod http;
+mod init;
+mod inspect;
+mod jobs;
+mod ledger;
+mod operator;
+mod plugin;
+mod policy;
+mod report;
+mod ssh;
+mod trustfile;
+
+use crate::config::Installation;
+use crate::home::Home;
+use crate::serve;
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
+use cofferdam_core::run::{JOB_STEPS, JobStep};
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Stands between AI agents and infrastructure: agents ask, policy and people decide, one-off runners act, and a ledger proves it.
+///
+/// Start: `cofferdam init TREE`, `cofferdam serve`, `cofferdam agents add NAME --role ROLE --for PERSON`.
+#[derive(Debug, Parser)]
+#[command(name = "cofferdam", version, max_term_width = 120, after_help = EXIT_CODES)]
+struct Cli {
+    /// The folder of this installation [default: $XDG_DATA_HOME/cofferdam, or ~/.local/share/cofferdam]
+    #[arg(long, global = true, env = "COFFERDAM_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true)]
+    home: Option<PathBuf>,
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 64 faulty configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an installation for a tree of Kubernetes manifests
+    Init(init::Init),
+    /// Serve agents until a signal comes
+    Serve(Serve),
+    /// Who may connect, with what roles, for whom
+    #[command(subcommand)]
+    Agents(agents::Agents),
+    /// Who may approve, by the SSH key they have
+    #[command(subcommand)]
+    Approver(approver::ApproverCommand),
+    /// List the tools an agent may see
+    Tools(call::Tools),
+    /// Call a tool as an agent does
+    Call(call::Call),
+    /// List jobs, newest first
+    Jobs(jobs::Jobs),
+    /// Tell one call as a story: asked, allowed, approved, done, cleaned up, proven
+    Show(jobs::Show),
+    /// Look at what waits for a person, and sign it
+    Approve(approve::Approve),
+    /// Refuse what waits for a person; the agent is told the reason
+    Deny(approve::Deny),
+    /// Check and prove what was recorded
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// Compile a tool or executor, check it and say what it could ever do
+    Build(build::Build),
+    /// Say what a tool or executor could ever do, against what was accepted
+    Inspect(inspect::Inspect),
+    /// Accept a tool, an executor or a policy: from then on it is used
+    Accept(accept::Accept),
+    /// Test and ask policies
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// How things are, on one page
+    Status(jobs::Status),
+    /// What is missing or wrong, and how to mend it
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// A role; started by `serve` alone
+    #[command(hide = true, subcommand)]
+    Role(Role),
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Faces agents
+    Gateway,
+    /// Remembers
+    Recorder,
+}
+
+/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cofferdam serve\n  cofferdam --home /srv/cofferdam serve")]
+struct Serve {
+    /// Folder of cofferdam-runner and cofferdam-guest [default: beside this binary]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    binaries: Option<PathBuf>,
+    /// A rehearsal: kill the runner of the first job right after this step
+    #[arg(long, value_name = "STEP", value_parser = drill)]
+    drill: Option<JobStep>,
+}
+
+/// Runs the command of this process's command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    report::end(run(cli), json)
+}
+
+fn run(cli: Cli) -> Result<Report> {
+    // Roles are told where things are by their supervisor; they look for no home.
+    if let Command::Role(role) = &cli.command {
+        match role {
+            Role::Gateway => serve::gateway::run()?,
+            Role::Recorder => serve::recorder::run()?,
+        }
+        return Ok(Report::silent());
+    }
+    let working = std::env::current_dir().context("the working folder is gone")?;
+    let home = Home::find(cli.home, |name| std::env::var_os(name), &working)?;
+    match cli.command {
+        Command::Init(command) => command.run(&home, &working),
+        Command::Serve(command) => {
+            let installation = Installation::read(home)?;
+            serve::run(installation, &serve::Options { drill: command.drill, binaries: command.binaries })?;
+            Ok(Report::silent())
+        }
+        Command::Agents(command) => command.run(&home),
+        Command::Approver(command) => command.run(&home),
+        Command::Tools(command) => command.run(&home),
+        Command::Call(command) => command.run(&home),
+        Command::Jobs(command) => command.run(&home),
+        Command::Show(command) => command.run(&home),
+        Command::Approve(command) => command.run(&home),
+        Command::Deny(command) => command.run(&home),
+        Command::Ledger(command) => command.run(&home),
+        Command::Build(command) => command.run(&home),
+        Command::Inspect(command) => command.run(&home),
+        Command::Accept(command) => command.run(&home),
+        Command::Policy(command) => command.run(&home),
+        Command::Status(command) => command.run(&home),
+        Command::Doctor(command) => command.run(&home),
+        Command::Completions { shell } => {
+            // Into memory first: the generator panics where a reader goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut script);
+            let script = String::from_utf8_lossy(&script).trim_end().to_owned();
+            Ok(Report::new(script.clone(), serde_json::json!({"shell": shell.to_string(), "script": script})))
+        }
+        Command::Role(_) => Ok(Report::silent()),
+    }
+}
+
+/// Reads a job step by its name.
+fn drill(text: &str) -> Result<JobStep, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
+        let names =
+            JOB_STEPS.map(|step| serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default());
+        format!("no such step; the steps are {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,89 @@
+//! What a command answers: text for people, JSON for programs, and an exit code. The one place that prints a result.
+
+use crate::config::ConfigFaults;
+use anyhow::Result;
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// `EX_USAGE` of sysexits.h; what `serve` ends with when its configuration is faulty.
+const CONFIGURATION: u8 = 64;
+/// As clap ends.
+const USAGE: u8 = 2;
+
+/// A command's answer.
+#[derive(Debug)]
+pub struct Report {
+    text: String,
+    json: Option<Value>,
+    good: bool,
+}
+
+impl Report {
+    /// An answer: `text` ends without a line break.
+    pub fn new(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json: Some(json), good: true }
+    }
+
+    /// Everything was said already.
+    pub fn silent() -> Self {
+        Self { text: String::new(), json: None, good: true }
+    }
+
+    /// What programs are answered.
+    #[cfg(test)]
+    pub fn value(&self) -> Value {
+        self.json.clone().unwrap_or_default()
+    }
+
+    /// An answer that tells of a refusal or a failure: exit code 1.
+    #[must_use]
+    pub fn good(mut self, good: bool) -> Self {
+        self.good = good;
+        self
+    }
+}
+
+/// The command line made no sense together, though each word did.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Prints the answer or the fault; gives the exit code.
+pub fn end(done: Result<Report>, json: bool) -> ExitCode {
+    match done {
+        Ok(report) => {
+            let printed = match (report.json, json) {
+                (Some(value), true) => write_out(&format!("{value:#}")),
+                (Some(_), false) => write_out(&report.text),
+                (None, _) => Ok(()),
+            };
+            match printed {
+                Ok(()) if report.good => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            }
+        }
+        Err(fault) => {
+            let said = format!("{fault:#}");
+            if json {
+                eprintln!("{}", json!({"error": said}));
+            } else {
+                eprintln!("error: {said}");
+            }
+            if fault.is::<ConfigFaults>() {
+                ExitCode::from(CONFIGURATION)
+            } else if fault.is::<Usage>() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// A reader that went away (`cofferdam jobs | head`) is no fault to tell.
+fn write_out(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}

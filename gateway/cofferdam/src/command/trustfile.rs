@@ -1,0 +1,271 @@
+//! Editing `trust.toml`: one entry at a time, comments and order kept, checked as a whole before it replaces the old file at once.
+
+use crate::home::{Home, write_private};
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::id::PolicyDigest;
+use cofferdam_core::trust::{Approver, Trust, TrustedExecutor, TrustedTool};
+use serde::Serialize;
+use std::path::PathBuf;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+/// A trust file being edited.
+#[derive(Debug)]
+pub struct TrustFile {
+    path: PathBuf,
+    document: DocumentMut,
+}
+
+impl TrustFile {
+    /// Reads the home's trust file.
+    pub fn open(home: &Home) -> Result<Self> {
+        let path = home.trust();
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`; `cofferdam init TREE` writes it", path.display()))?;
+        Self::of(path, &text)
+    }
+
+    /// A trust file of this text, at this place.
+    pub fn of(path: PathBuf, text: &str) -> Result<Self> {
+        let document = text.parse().with_context(|| format!("`{}` is not TOML; restore it from a copy", path.display()))?;
+        Ok(Self { path, document })
+    }
+
+    /// What it says as it stands.
+    pub fn trust(&self) -> Result<Trust> {
+        Trust::parse(&self.document.to_string()).with_context(|| format!("`{}`", self.path.display()))
+    }
+
+    /// Puts a tool in the place of an older one of its name.
+    pub fn put_tool(&mut self, tool: &TrustedTool) -> Result<()> {
+        self.put("tool", &tool.name, tool)
+    }
+
+    /// Puts an executor in the place of an older one of its name.
+    pub fn put_executor(&mut self, executor: &TrustedExecutor) -> Result<()> {
+        self.put("executor", &executor.name, executor)
+    }
+
+    /// Adds an approver, or another key of theirs.
+    pub fn add_approver(&mut self, approver: &Approver) -> Result<()> {
+        let table = table_of(approver)?;
+        self.list("approver")?.push(table);
+        Ok(())
+    }
+
+    /// Removes every key of this approver; says how many there were.
+    pub fn remove_approver(&mut self, name: &str) -> Result<usize> {
+        let list = self.list("approver")?;
+        let before = list.len();
+        list.retain(|entry| entry.get("name").and_then(Item::as_str) != Some(name));
+        Ok(before - list.len())
+    }
+
+    /// Sets the accepted policy.
+    pub fn set_policy(&mut self, digest: PolicyDigest) {
+        let fresh = value(digest.to_string());
+        match self.document.get_mut("policy").and_then(Item::as_value_mut) {
+            // Keeps the comment behind the value.
+            Some(old) => {
+                let decor = old.decor().clone();
+                if let Ok(mut new) = fresh.into_value() {
+                    *new.decor_mut() = decor;
+                    *old = new;
+                }
+            }
+            None => {
+                self.document.insert("policy", fresh);
+            }
+        }
+    }
+
+    /// Writes it, if it is one that roles can read.
+    pub fn save(&self) -> Result<Trust> {
+        let text = self.document.to_string();
+        let trust = Trust::parse(&text).context("the trust file would not be readable; nothing was written")?;
+        write_private(&self.path, text.as_bytes())?;
+        Ok(trust)
+    }
+
+    fn put(&mut self, list: &str, name: &str, entry: &impl Serialize) -> Result<()> {
+        let table = table_of(entry)?;
+        let list = self.list(list)?;
+        let place = list.iter().position(|old| old.get("name").and_then(Item::as_str) == Some(name));
+        match place.and_then(|place| list.get_mut(place)) {
+            Some(old) => {
+                let decor = old.decor().clone();
+                let position = old.position();
+                *old = table;
+                *old.decor_mut() = decor;
+                old.set_position(position);
+            }
+            None => list.push(table),
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, name: &str) -> Result<&mut ArrayOfTables> {
+        let item = self.document.entry(name).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        match item {
+            Item::ArrayOfTables(list) => Ok(list),
+            _ => bail!("`{name}` in `{}` is not a list of `[[{name}]]`; restore the file from a copy", self.path.display()),
+        }
+    }
+}
+
+/// One entry as TOML, placed wherever it is put.
+pub fn table_of(entry: &impl Serialize) -> Result<Table> {
+    let text = toml::to_string(entry).context("the entry has no form in TOML")?;
+    let document: DocumentMut = text.parse().context("the entry has no form in TOML")?;
+    let mut table = document.as_table().clone();
+    unplace(&mut table);
+    table.decor_mut().set_prefix("\n");
+    Ok(table)
+}
+
+/// Forgets where in its own document a table stood, so that it is written where it is put.
+fn unplace(table: &mut Table) {
+    table.set_position(None);
+    for (_, item) in table.iter_mut() {
+        match item {
+            Item::Table(inner) => unplace(inner),
+            Item::ArrayOfTables(list) => list.iter_mut().for_each(unplace),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::ceiling::{Ceiling, Grant};
+    use cofferdam_core::id::ComponentDigest;
+    use cofferdam_core::operation::Action;
+    use expect_test::expect;
+
+    const FILE: &str = r#"# Ours, kept by the platform team.
+policy = "sha256:0000000000000000000000000000000000000000000000000000000000000000" # reviewed in spring
+self_approval = false
+
+[environment]
+name = "lab" # the one in the cellar
+id = "3f"
+
+[keys]
+gateway = "ed25519:aa"
+recorder = "ed25519:bb"
+
+[floor]
+actions = ["delete", "task"]
+namespaces = ["prod-*"]
+
+# Reviewed by Ada.
+[[tool]]
+name = "scale"
+version = "0.1.0"
+digest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+[tool.ceiling]
+executors = []
+
+# Both of them.
+[[approver]]
+name = "ada@example.com"
+key = "ssh-ed25519 AAAA"
+"#;
+
+    #[test]
+    fn an_edit_changes_one_entry_and_keeps_every_comment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trust.toml");
+        let text = FILE.replace("executors = []\n", "executors = []\ngrants = []\n");
+        let mut file = TrustFile::of(path.clone(), &text).unwrap();
+        let grant = Grant {
+            action: Action::Patch,
+            group: "apps".into(),
+            version: "v1".into(),
+            kind: "Deployment".into(),
+            namespaces: vec!["*".into()],
+            fields: vec!["spec.replicas".into()],
+        };
+        let ceiling = Ceiling { grants: vec![grant], executors: vec!["sequential".into()] };
+        for name in ["scale", "greet"] {
+            let digest = ComponentDigest::of(name.as_bytes());
+            file.put_tool(&TrustedTool { name: name.into(), version: "0.2.0".into(), digest, ceiling: ceiling.clone() }).unwrap();
+        }
+        file.put_executor(&TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"s") }).unwrap();
+        file.add_approver(&Approver { name: "bob@example.com".into(), key: "ssh-ed25519 BBBB".into() }).unwrap();
+        assert_eq!(file.remove_approver("ada@example.com").unwrap(), 1);
+        file.set_policy(PolicyDigest::of(b"new"));
+        let trust = file.save().unwrap();
+        assert_eq!(trust.tools.len(), 2);
+        assert_eq!(trust.approvers.len(), 1);
+        expect![[r##"
+            # Ours, kept by the platform team.
+            policy = "sha256:11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437" # reviewed in spring
+            self_approval = false
+
+            [environment]
+            name = "lab" # the one in the cellar
+            id = "3f"
+
+            [keys]
+            gateway = "ed25519:aa"
+            recorder = "ed25519:bb"
+
+            [floor]
+            actions = ["delete", "task"]
+            namespaces = ["prod-*"]
+
+            # Reviewed by Ada.
+            [[tool]]
+            name = "scale"
+            version = "0.2.0"
+            digest = "sha256:f469802a31447f90d6a033d43f18db7ebfbee7cc3c378024bcc0f1573d3feef8"
+
+            [tool.ceiling]
+            executors = ["sequential"]
+
+            [[tool.ceiling.grants]]
+            action = "patch"
+            group = "apps"
+            version = "v1"
+            kind = "Deployment"
+            namespaces = ["*"]
+            fields = ["spec.replicas"]
+
+            [[tool]]
+            name = "greet"
+            version = "0.2.0"
+            digest = "sha256:231bf89d726826891c1578a8ffe06ad898e70ecad4adb07668c2d9beca734b0c"
+
+            [tool.ceiling]
+            executors = ["sequential"]
+
+            [[tool.ceiling.grants]]
+            action = "patch"
+            group = "apps"
+            version = "v1"
+            kind = "Deployment"
+            namespaces = ["*"]
+            fields = ["spec.replicas"]
+
+            [[approver]]
+            name = "bob@example.com"
+            key = "ssh-ed25519 BBBB"
+
+            [[executor]]
+            name = "sequential"
+            digest = "sha256:043a718774c572bd8a25adbeb1bfcd5c0256ae11cecf9f9c3f925d0e52beaf89"
+        "##]]
+        .assert_eq(&std::fs::read_to_string(path).unwrap());
+    }
+
+    #[test]
+    fn what_no_role_could_read_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trust.toml");
+        let file = TrustFile::of(path.clone(), "policy = 3").unwrap();
+        assert!(file.save().is_err());
+        assert!(!path.exists());
+    }
+}

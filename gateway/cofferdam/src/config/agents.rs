@@ -1,0 +1,90 @@
+//! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a token. Read again whenever it changes.
+
+use super::fault::ConfigFault;
+use cofferdam_core::caller::Principal;
+use cofferdam_core::id::TokenDigest;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// How every token begins, so that people and secret scanners know one.
+pub const TOKEN_PREFIX: &str = "cfd_";
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Its name, unique: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`.
+    pub name: String,
+    /// What policy knows it by, at least one.
+    pub roles: Vec<String>,
+    /// The person it acts for.
+    #[serde(rename = "for")]
+    pub person: Option<String>,
+    /// SHA-256 of its token.
+    pub token: TokenDigest,
+}
+
+/// All agents, in the order of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agents {
+    #[serde(default, rename = "agent")]
+    agents: Vec<Agent>,
+}
+
+impl Agents {
+    /// Reads the file. One that is not there names no agent; an unreadable one is a fault, never an empty list.
+    pub fn read(path: &Path) -> Result<Self, ConfigFault> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(fault) => Err(ConfigFault::new("agents.toml", "", format!("cannot be read ({fault})"), "make it readable for its owner")),
+        }
+    }
+
+    /// Reads the file's text.
+    pub fn parse(text: &str) -> Result<Self, ConfigFault> {
+        let fault = |problem: String, remedy: &str| ConfigFault::new("agents.toml", "agent", problem, remedy);
+        let read: Self = toml::from_str(text).map_err(|wrong| fault(wrong.to_string().trim().to_owned(), "mend it, or restore a copy"))?;
+        let mut names = BTreeSet::new();
+        for agent in &read.agents {
+            if !valid_name(&agent.name) {
+                return Err(fault(format!("`{}` is no name for an agent", agent.name), "use 1 to 64 of a-z, 0-9, -, _ and ."));
+            }
+            if !names.insert(&agent.name) {
+                return Err(fault(format!("`{}` stands twice", agent.name), "remove one with `cofferdam agents remove`"));
+            }
+        }
+        Ok(read)
+    }
+
+    /// The agents.
+    pub fn list(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// The agent a token belongs to.
+    pub fn find(&self, token: &str) -> Option<&Agent> {
+        if !token.starts_with(TOKEN_PREFIX) {
+            return None;
+        }
+        // Comparing digests of 256 random bits tells a guesser nothing about the token.
+        let digest = TokenDigest::of(token.as_bytes());
+        self.agents.iter().find(|agent| agent.token == digest)
+    }
+}
+
+impl Agent {
+    /// As the journey knows it.
+    pub fn principal(&self) -> Principal {
+        Principal { name: self.name.clone(), anonymous: false, roles: self.roles.clone(), person: self.person.clone(), act: Vec::new() }
+    }
+}
+
+/// Whether this may be an agent's name. `anonymous` is whoever has no token: an agent of that name would share its jobs.
+pub fn valid_name(name: &str) -> bool {
+    name != "anonymous"
+        && (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'))
+}

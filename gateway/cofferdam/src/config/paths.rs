@@ -1,0 +1,69 @@
+//! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it (everything else).
+
+use super::fault::ConfigFault;
+use crate::home::Home;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The text of a file, or the fault that it cannot be had.
+pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigFault> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::read_to_string(path).map_err(|fault| {
+        let why =
+            if fault.kind() == std::io::ErrorKind::NotFound { "is not there".to_owned() } else { format!("cannot be read ({fault})") };
+        ConfigFault::new(&name, "", format!("`{}` {why}", path.display()), remedy)
+    })
+}
+
+/// What the tree must not touch and touches: it is the same, lies within it, or contains it. Symbolic links are followed first.
+pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
+    let tree = resolve(tree);
+    apart(home)
+        .into_iter()
+        .filter(|(_, path)| {
+            let path = resolve(path);
+            tree.starts_with(&path) || path.starts_with(&tree)
+        })
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// Pairs among the home's own places that a link made one.
+pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
+    let places: Vec<_> = apart(home).into_iter().map(|(name, path)| (name, resolve(&path))).collect();
+    let pairs = places.iter().enumerate().flat_map(|(index, one)| places.iter().skip(index + 1).map(move |other| (one, other)));
+    pairs
+        .filter(|((_, one), (_, other))| one.starts_with(other) || other.starts_with(one))
+        .map(|((one, _), (other, _))| (*one, *other))
+        .collect()
+}
+
+/// Everything that has a place of its own.
+fn apart(home: &Home) -> [(&'static str, PathBuf); 11] {
+    [
+        ("configuration", home.config()),
+        ("agents", home.agents()),
+        ("trust file", home.trust()),
+        ("keys", home.keys()),
+        ("plugins", home.plugins()),
+        ("policy", home.policy()),
+        ("store", home.store()),
+        ("ledger", home.ledger()),
+        ("runs", home.runs()),
+        ("journal", home.journal()),
+        ("artefacts", home.artefacts("")),
+    ]
+}
+
+/// The path without symbolic links; of one that does not exist yet, its nearest existing folder's.
+fn resolve(path: &Path) -> PathBuf {
+    path.ancestors()
+        .find_map(|existing| {
+            let real = fs::canonicalize(existing).ok()?;
+            Some(
+                path.strip_prefix(existing)
+                    .map_or(real.clone(), |rest| if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) }),
+            )
+        })
+        .unwrap_or_else(|| path.to_owned())
+}

@@ -1,0 +1,45 @@
+//! The configuration that `init` writes: every key, with what it is for and its default. Held against the reader by a test.
+
+use std::path::Path;
+
+/// The text of a fresh `cofferdam.toml`.
+pub fn template(environment: &str, tree: &Path) -> String {
+    let tree = toml_edit::Value::from(tree.to_string_lossy().into_owned());
+    format!(
+        r#"# Cofferdam's configuration. Read when `cofferdam serve` starts; unknown keys are errors; `cofferdam doctor` checks it.
+# Beside it: agents.toml (who may connect), trust.toml (what is accepted), both written by commands.
+
+[environment]
+# What people call this infrastructure. It stands in every answer and approval; the same name stands in trust.toml.
+name = "{environment}"
+
+[directory]
+# The folder of Kubernetes manifests that is looked at and changed. Nothing of Cofferdam may lie in it, nor it in Cofferdam's home.
+tree = {tree}
+
+[edge]
+# Where agents connect. Without configured agents only an address of this machine is allowed.
+listen = "127.0.0.1:8620"
+# Web origins that may send requests. Programs send none and are always answered.
+origins = []
+# Further host names it is reached by, for instance behind a proxy.
+hosts = []
+# How long a call is held before it answers "still waiting", in seconds (1 to 55: clients give up at 60).
+wait_seconds = 45
+
+[runner]
+# How many runners wait for jobs (1 to 16).
+seats = 2
+# A runner that was not heard of for so long has lost its job, in seconds (3 to 300).
+lease_seconds = 15
+
+[telemetry]
+# An OTLP/HTTP collector to send traces and metrics to. Prometheus text is served at /metrics without it.
+# otlp = "http://127.0.0.1:4318"
+# "text" for people, "json" for machines.
+log_format = "text"
+# error, warn, info, debug or trace.
+log_level = "info"
+"#
+    )
+}

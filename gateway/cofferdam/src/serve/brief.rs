@@ -1,0 +1,86 @@
+//! What each role is told: an installation cut into pieces, each with only what that role needs. Never a key itself, only where a role finds its own.
+
+use crate::config::{Installation, LogFormat};
+use crate::home::{Home, Secret};
+use cofferdam_core::run::JobStep;
+use cofferdam_core::settings::{ActorSettings, GatewaySettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice};
+use std::path::Path;
+
+fn voice(installation: &Installation) -> Voice {
+    let telemetry = &installation.config.telemetry;
+    Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The gateway's.
+pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
+    let (home, config) = (&installation.home, &installation.config);
+    GatewaySettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: home.trust(),
+        agents_file: home.agents(),
+        tools: home.tools(),
+        executors: home.executors(),
+        policy_module: home.policy_module(),
+        policy_data: home.policy_data(),
+        permit_key: home.secret(Secret::Permits),
+        artefact_key: home.secret(Secret::GatewayArtefacts),
+        artefacts: home.artefacts("gateway"),
+        guest: guest.to_owned(),
+        listen: config.edge.listen.to_string(),
+        origins: config.edge.origins.clone(),
+        hosts: config.edge.hosts.clone(),
+        wait_ms: milliseconds(config.edge.wait),
+        otlp: config.telemetry.otlp.clone(),
+    }
+}
+
+/// The recorder's.
+pub fn recorder(installation: &Installation) -> RecorderSettings {
+    let home = &installation.home;
+    RecorderSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: home.trust(),
+        store: home.store(),
+        ledger: home.ledger(),
+        checkpoint_key: home.secret(Secret::Checkpoints),
+        operator_socket: home.operator_socket(),
+        lease_ms: milliseconds(installation.config.runner.lease),
+    }
+}
+
+/// The viewer's.
+pub fn viewer(installation: &Installation) -> ActorSettings {
+    ActorSettings::Viewer(ViewerSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: installation.home.trust(),
+        tree: installation.config.tree.clone(),
+    })
+}
+
+/// A runner's.
+pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>) -> ActorSettings {
+    let home: &Home = &installation.home;
+    ActorSettings::Runner(RunnerSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: home.trust(),
+        tree: installation.config.tree.clone(),
+        runs: home.runs(),
+        journal: home.journal(),
+        tools: home.tools(),
+        executors: home.executors(),
+        policy_module: home.policy_module(),
+        policy_data: home.policy_data(),
+        artefact_key: home.secret(Secret::RunnerArtefacts),
+        artefacts: home.artefacts("runner"),
+        guest: guest.to_owned(),
+        drill,
+    })
+}

@@ -1,0 +1,138 @@
+//! The role `gateway`: faces agents. Loads accepted tools and the policy, confines itself, then serves calls by the journey. Holds the permit key;
+//! never an infrastructure credential, the store or the checkpoint key.
+
+mod agents;
+mod front;
+mod load;
+mod observe;
+mod world;
+
+use super::role;
+use agents::AgentsFile;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::permit::verifying_key_text;
+use cofferdam_core::settings::GatewaySettings;
+use cofferdam_core::trust::Trust;
+use cofferdam_edge::EdgeSettings;
+use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::control::Given;
+use cofferdam_process::peer::Client;
+use cofferdam_telemetry::{Exporter, Role, voice};
+use ed25519_dalek::SigningKey;
+use front::Gateway;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use world::Roles;
+
+/// How long calls may go on after the stop. A call that waits for a person would wait longer than any operator: its job stays, and is told later.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs until the supervisor is gone.
+pub fn run() -> Result<()> {
+    role::run(Role::Gateway, |settings: &GatewaySettings| settings.voice.clone(), prepare, serve)
+}
+
+struct Prepared {
+    settings: GatewaySettings,
+    trust: Trust,
+    key: SigningKey,
+    parts: load::Parts,
+}
+
+/// With one thread: the key and every artefact are read (compiled first, where there is none yet), then everything else is denied.
+fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
+    let key = SigningKey::from_bytes(&role::secret(&settings.permit_key)?);
+    let text = std::fs::read_to_string(&settings.trust_file)
+        .with_context(|| format!("cannot read the trust file `{}`", settings.trust_file.display()))?;
+    let trust = Trust::parse(&text)?;
+    if trust.keys.gateway != verifying_key_text(&key.verifying_key()) {
+        bail!("the permit key `{}` is not the one the trust file names; restore the key, or the trust file", settings.permit_key.display());
+    }
+    let parts = load::parts(&settings, &trust)?;
+    let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
+    let agents_folder = settings.agents_file.parent().context("the agents file lies in no folder")?;
+    let network = settings.otlp.is_some();
+    let confined = confine::files(Files { read: &[trust_folder, agents_folder], network, ..Files::default() })?;
+    confine::new_sockets(if network { NewSockets::Internet } else { NewSockets::None })?;
+    Ok((Prepared { settings, trust, key, parts }, confined))
+}
+
+async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiver<Given>) -> Result<()> {
+    let Prepared { settings, trust, key, parts } = prepared;
+    let roles = Arc::new(Roles { recorder: Client::new(), viewer: Client::new() });
+    let loopback = settings.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    let agents = AgentsFile::open(settings.agents_file.clone(), loopback)?;
+    let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
+    let gateway =
+        Arc::new(Gateway::new(&settings, trust, key, parts, Arc::clone(&roles), agents, (Arc::clone(&exporter), ready.outlet())).await?);
+    let edge = EdgeSettings {
+        hosts: settings.hosts.clone(),
+        origins: settings.origins.clone(),
+        drain_time: DRAIN,
+        ..EdgeSettings::local(format!("http://{}", settings.listen))
+    };
+    let mut intake = ready.say()?;
+    let own = Arc::clone(&exporter);
+    let collecting = tokio::spawn(async move {
+        while let Some(batch) = intake.batch().await {
+            own.take(Role::Gateway, batch);
+        }
+    });
+    let sending = Arc::clone(&exporter);
+    let exporting = tokio::spawn(async move { sending.run().await });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut stopped = Some(stopped);
+    let mut serving = None;
+    let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
+    while let Some(given) = sockets.recv().await {
+        match given.name.as_str() {
+            "recorder" => roles.recorder.connect(given.into_stream())?,
+            "viewer" => roles.viewer.connect(given.into_stream())?,
+            "listener" => {
+                if let Some(stopped) = stopped.take() {
+                    let listener = StdListener::from(given.descriptor);
+                    listener.set_nonblocking(true)?;
+                    let listener = TcpListener::from_std(listener)?;
+                    serving = Some(tokio::spawn(cofferdam_edge::serve(listener, Arc::clone(&gateway), edge.clone(), async {
+                        let _supervisor_gone = stopped.await;
+                    })));
+                }
+            }
+            other => match telemetry(other) {
+                // Which role it is follows from the socket, never from what is said on it.
+                Some(role) => {
+                    let exporter = Arc::clone(&exporter);
+                    tokio::spawn(voice::receive(given.into_stream(), move |batch| exporter.take(role, batch)));
+                }
+                None => tracing::warn!(name = other, "an unknown socket is closed"),
+            },
+        }
+    }
+    drop(stop);
+    if let Some(serving) = serving {
+        let drained = serving.await.context("the edge ended with a fault")?;
+        tracing::info!(clean = drained.clean, cut = drained.cut, "drained");
+    }
+    resuming.abort();
+    // The last spans are collected half a second after they ended.
+    tokio::time::sleep(voice::LINGER).await;
+    collecting.abort();
+    exporting.abort();
+    if let Err(fault) = exporter.finish().await {
+        tracing::warn!(%fault, "the last spans were not taken");
+    }
+    Ok(())
+}
+
+/// The role whose telemetry comes over a socket of this name.
+fn telemetry(name: &str) -> Option<Role> {
+    match name {
+        "telemetry/recorder" => Some(Role::Recorder),
+        "telemetry/viewer" => Some(Role::Viewer),
+        "telemetry/runner" => Some(Role::Runner),
+        _ => None,
+    }
+}

@@ -1,0 +1,156 @@
+//! What the edge serves: each request becomes a call of the journey. Names calls and takes the time; decides nothing.
+
+use super::agents::AgentsFile;
+use super::load::Parts;
+use super::observe::{Observed, ended};
+use super::world::{Roles, World};
+use anyhow::{Context as _, Result, anyhow};
+use cofferdam_core::answer::{Reply, ToolListing};
+use cofferdam_core::caller::{Caller, Principal};
+use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::propose::Propose;
+use cofferdam_core::id::CallId;
+use cofferdam_core::journey::{self, Mode, Resumed};
+use cofferdam_core::ports::{Front, FrontCall, Host as _, Unauthenticated};
+use cofferdam_core::settings::GatewaySettings;
+use cofferdam_core::trust::Trust;
+use cofferdam_sandbox::policies::Policies;
+use cofferdam_sandbox::tools::Tools;
+use cofferdam_telemetry::{Exporter, Outlet, current};
+use ed25519_dalek::SigningKey;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::Span;
+
+/// Threads that run tools, and threads that decide: one each a processor is what two processors carry; more only queue.
+const THREADS: usize = 2;
+
+/// How long one question for approved calls is held.
+const RESUME_WAIT_MS: u64 = 20_000;
+
+/// Pause after the recorder could not be asked.
+const RESUME_PAUSE: Duration = Duration::from_millis(500);
+
+/// The gateway, ready to serve.
+pub struct Gateway {
+    world: World,
+    known: journey::World,
+    agents: AgentsFile,
+    wait_ms: u64,
+    exporter: Arc<Exporter>,
+    outlet: Outlet,
+}
+
+impl Gateway {
+    /// Starts the sandboxes and reads every tool's definition, once.
+    pub async fn new(
+        settings: &GatewaySettings,
+        trust: Trust,
+        key: SigningKey,
+        parts: Parts,
+        roles: Arc<Roles>,
+        agents: AgentsFile,
+        (exporter, outlet): (Arc<Exporter>, Outlet),
+    ) -> Result<Self> {
+        let Parts { tools, policy, data, policy_digest } = parts;
+        let tools = Tools::start(THREADS, tools).map_err(|fault| anyhow!("the tools do not load: {fault}"))?;
+        let policies = Policies::start(THREADS, policy, data).map_err(|fault| anyhow!("the policy does not load: {fault}"))?;
+        let mut loaded = Vec::with_capacity(trust.tools.len());
+        for accepted in &trust.tools {
+            let definition = tools
+                .define(accepted.digest)
+                .await
+                .map_err(|fault| anyhow!("{fault}"))
+                .with_context(|| format!("the tool `{}` does not say what it is", accepted.name))?;
+            loaded.push(LoadedTool::load(definition, accepted.digest, accepted)?);
+        }
+        let known = journey::World { catalog: Catalog::new(loaded)?, trust, policy: policy_digest, key };
+        let world = World {
+            tools: Observed::new(tools, outlet.clone()),
+            policies: Observed::new(policies, outlet.clone()),
+            roles: Observed::new(roles, outlet.clone()),
+        };
+        Ok(Self { world, known, agents, wait_ms: settings.wait_ms, exporter, outlet })
+    }
+
+    fn raw(&self, call: FrontCall) -> RawCall {
+        let caller = Caller {
+            call: CallId::from_random(self.world.random()),
+            principal: call.principal,
+            time: self.world.now(),
+            // The span of this call is what later stages and the runner are children of.
+            trace: current(&Span::current()).or(call.trace),
+        };
+        RawCall { caller, tool: call.tool, arguments: call.arguments, key: call.key, wait_ms: call.wait_ms.min(self.wait_ms) }
+    }
+}
+
+impl Front for Gateway {
+    async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
+        self.agents.authenticate(token)
+    }
+
+    async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
+        journey::list(&self.world, &self.known, principal).await
+    }
+
+    async fn call(&self, call: FrontCall) -> Reply {
+        let (tool, began) = (call.tool.clone(), Instant::now());
+        let reply = journey::ask(&self.world, &self.known, self.raw(call), Mode::Call).await;
+        ended(&self.outlet, &tool, began, &reply);
+        reply
+    }
+
+    async fn preview(&self, call: FrontCall) -> Reply {
+        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview).await
+    }
+
+    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> Reply {
+        journey::job(&self.world, &self.known, principal, call, wait_ms.min(self.wait_ms)).await
+    }
+
+    async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
+        journey::cancel(&self.world, &self.known, principal, call).await
+    }
+
+    fn instructions(&self) -> String {
+        format!(
+            "Cofferdam operates the environment `{}` for you. Every call becomes a plan that policy decides over; a refusal says why and what would be allowed. \
+             `preview` shows a plan without doing it. A call that takes long gives an id for `job_get`.",
+            self.known.trust.environment.name
+        )
+    }
+
+    fn environment(&self) -> String {
+        self.known.trust.environment.name.clone()
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        if !self.world.roles.inner().viewer.connected() {
+            return Err("the viewer is not there".to_owned());
+        }
+        match self.world.roles.inner().recorder.call(&Propose::Head).await {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(format!("the recorder does not answer: {fault}")),
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        self.exporter.metrics()
+    }
+}
+
+/// Runs approved calls through the journey again, as they come.
+pub async fn resume(gateway: Arc<Gateway>) {
+    loop {
+        match journey::resume(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
+            Ok(Resumed::Withdrawn { call, code, .. }) => tracing::info!(%call, code, "an approved call was not carried out"),
+            Ok(_) => {}
+            Err(fault) => {
+                tracing::debug!(%fault, "approved calls cannot be asked for; tried again");
+                tokio::time::sleep(RESUME_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the gateway loads before it confines itself: accepted components by digest, as machine code of its own. Compiles what it has no artefact of,
+//! in a guest process; never loads what the trust file does not name.
+
+use super::role;
+use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::decide::policy_digest;
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
+use cofferdam_core::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::settings::GatewaySettings;
+use cofferdam_core::trust::Trust;
+use cofferdam_process::frame::{self, Frame};
+use cofferdam_process::spawn::{self, Words};
+use cofferdam_sandbox::engine::{description, engine};
+use cofferdam_sandbox::load::{Artefact, about};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long compiling one component may take, on a loaded machine.
+const COMPILE: Duration = Duration::from_secs(120);
+
+/// Everything that runs in the gateway's sandboxes.
+pub struct Parts {
+    /// Accepted tools.
+    pub tools: Vec<(ComponentDigest, Artefact)>,
+    /// The policy's module.
+    pub policy: Artefact,
+    /// Its data document.
+    pub data: String,
+    /// Its digest.
+    pub policy_digest: PolicyDigest,
+}
+
+/// Reads, checks and where needed compiles everything the trust file accepts.
+pub fn parts(settings: &GatewaySettings, trust: &Trust) -> Result<Parts> {
+    let key = ArtefactKey::new(role::secret(&settings.artefact_key)?);
+    let store = Store { key, folder: settings.artefacts.clone(), guest: settings.guest.clone() };
+    let found = components(&settings.tools)?;
+    let mut tools = Vec::with_capacity(trust.tools.len());
+    for tool in &trust.tools {
+        let wasm = found.get(&tool.digest).with_context(|| {
+            format!(
+                "no component with the digest of the accepted tool `{}` ({}) lies in `{}`",
+                tool.name,
+                tool.digest,
+                settings.tools.display()
+            )
+        })?;
+        let artefact = store
+            .artefact(GuestKind::Tool, &tool.digest, &tool.name, wasm)
+            .with_context(|| format!("the tool `{}` does not load", tool.name))?;
+        tools.push((tool.digest, artefact));
+    }
+    let module = read(&settings.policy_module)?;
+    let data = String::from_utf8(read(&settings.policy_data)?).context("the policy's data is not UTF-8")?;
+    let digest = policy_digest(&module, &data).context("the policy's data is not readable")?;
+    if digest != trust.policy {
+        bail!(
+            "the policy in `{}` is {digest}, accepted is {}; accept it with `cofferdam accept --policy DIR`, or restore the accepted one",
+            settings.policy_module.display(),
+            trust.policy
+        );
+    }
+    let policy = store.artefact(GuestKind::Policy, &digest, "policy", &module).context("the policy does not load")?;
+    Ok(Parts { tools, policy, data, policy_digest: digest })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Every component of a folder, by digest: the file's name says nothing.
+fn components(folder: &Path) -> Result<BTreeMap<ComponentDigest, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read the folder of tools `{}`", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "wasm") {
+            let wasm = read(&path)?;
+            found.insert(ComponentDigest::of(&wasm), wasm);
+        }
+    }
+    Ok(found)
+}
+
+/// This role's own artefacts.
+struct Store {
+    key: ArtefactKey,
+    folder: PathBuf,
+    guest: PathBuf,
+}
+
+impl Store {
+    /// The stored artefact if it is this role's own and fits this engine; else a fresh one.
+    fn artefact(&self, kind: GuestKind, digest: &dyn Display, name: &str, wasm: &[u8]) -> Result<Artefact> {
+        let engine = engine(kind).map_err(|fault| anyhow!("{}", fault.detail))?;
+        let engine = description(&engine, kind);
+        let path = self.folder.join(format!("{}.cwasm", digest.to_string().replace(':', "-")));
+        if let Some(artefact) = fs::read(&path).ok().and_then(|sealed| Artefact::open(&self.key, digest, &engine, &sealed).ok()) {
+            return Ok(artefact);
+        }
+        tracing::info!("compiling {name} (once)");
+        let (compiled, made_for) = compile(&self.guest, kind, wasm)?;
+        if made_for != engine {
+            bail!(
+                "`{}` is of another build than this binary: it has {made_for}, this has {engine}; install both together",
+                self.guest.display()
+            );
+        }
+        let sealed = self.key.seal(&about(digest, &engine), &compiled)?;
+        crate::home::write_private(&path, &sealed)?;
+        Artefact::open(&self.key, digest, &engine, &sealed).map_err(|fault| anyhow!("{}", fault.detail))
+    }
+}
+
+/// Compiles in a process that holds nothing: its Wasm, one socket, and limits.
+fn compile(guest: &Path, kind: GuestKind, wasm: &[u8]) -> Result<(Vec<u8>, String)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut child = spawn::spawn(guest, &[], OwnedFd::from(theirs), Words::Unheard)
+        .with_context(|| format!("cannot start `{}`; `cofferdam doctor` says where it should be", guest.display()))?;
+    ours.set_read_timeout(Some(COMPILE))?;
+    let ask = Frame { header: serde_json::to_vec(&Compute::Compile { kind })?, body: wasm.to_vec() };
+    let answered = frame::write(&mut &ours, &ask).and_then(|()| frame::read(&mut &ours));
+    let _ended_or_not = child.kill();
+    child.wait()?;
+    let answer = answered.context("the compiling guest gave no answer in time")?.context("the compiling guest ended without an answer")?;
+    match serde_json::from_slice(&answer.header)? {
+        Computed::Artefact { engine } => Ok((answer.body, engine)),
+        Computed::Failed { code, detail } => bail!("{detail} ({code})"),
+        other => bail!("the compiling guest answered something else: {other:?}"),
+    }
+}

@@ -1,0 +1,103 @@
+//! What is seen of a call from outside its stages: one span and one measurement for each effect, counts for each ending. Never changes what it watches.
+
+use super::world::Roles;
+use cofferdam_core::answer::{RefusalKind, Reply};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::operation::{Draft, ToolRefusal};
+use cofferdam_core::ports::{GuestFault, Judge, Planner, Recorder, Viewer};
+use cofferdam_sandbox::policies::Policies;
+use cofferdam_sandbox::tools::Tools;
+use cofferdam_telemetry::Outlet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+/// Something that is watched.
+pub struct Observed<T> {
+    inner: T,
+    outlet: Outlet,
+}
+
+impl<T> Observed<T> {
+    /// Watches it.
+    pub fn new(inner: T, outlet: Outlet) -> Self {
+        Self { inner, outlet }
+    }
+
+    /// What is watched.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    async fn stage<R>(&self, stage: &'static str, work: impl Future<Output = R>) -> R {
+        let began = Instant::now();
+        let done = work.instrument(info_span!("stage", otel.name = stage, cofferdam.stage = stage)).await;
+        self.outlet.observe("cofferdam_stage_seconds", &[("stage", stage)], began.elapsed());
+        done
+    }
+}
+
+impl Planner for Observed<Tools> {
+    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+        let planned = self.stage("plan", self.inner.plan(tool, arguments)).await;
+        if let Err(fault) = &planned {
+            self.outlet.count("cofferdam_tool_faults_total", &[("tool", &tool.short()), ("code", &fault.code)], 1);
+        }
+        planned
+    }
+}
+
+impl Judge for Observed<Policies> {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+        let stage = if entrypoint == cofferdam_core::decide::LIST_ENTRYPOINT { "discover" } else { "decide" };
+        let began = Instant::now();
+        let decided = self.stage(stage, self.inner.evaluate(entrypoint, input)).await;
+        self.outlet.observe("cofferdam_policy_evaluation_seconds", &[("phase", stage)], began.elapsed());
+        if let Err(fault) = &decided {
+            self.outlet.count("cofferdam_policy_faults_total", &[("code", &fault.code)], 1);
+        }
+        decided
+    }
+}
+
+impl Viewer for Observed<Arc<Roles>> {
+    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+        let stage = if matches!(look, Look::Preview { .. }) { "preview" } else { "look" };
+        self.stage(stage, self.inner.viewer.call(&look)).await
+    }
+}
+
+impl Recorder for Observed<Arc<Roles>> {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+        let stage = match &propose {
+            Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
+            Propose::Job { .. } => "wait",
+            Propose::NextApproved { .. } | Propose::Head => return self.inner.recorder.call(&propose).await,
+            _ => "record",
+        };
+        self.stage(stage, self.inner.recorder.call(&propose)).await
+    }
+}
+
+/// Counts how a call ended.
+pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
+    let (effect, rule, fault) = match reply {
+        Reply::Success(_) => ("allow", "", ""),
+        Reply::Refused(refusal) => match refusal.kind {
+            RefusalKind::Denied => ("deny", refusal.rule.as_str(), "tool_error"),
+            RefusalKind::Declined | RefusalKind::Conflict => ("decline", refusal.rule.as_str(), "tool_error"),
+            RefusalKind::Unsuccessful | RefusalKind::Absent => ("fail", "", "tool_error"),
+        },
+        Reply::BadArguments { .. } => ("decline", "schema", "tool_error"),
+        // The name is the agent's own word; it is no label.
+        Reply::UnknownTool { .. } => return,
+        Reply::Unavailable { .. } => ("unavailable", "", "-32603"),
+    };
+    outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
+    let labels = [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", fault)];
+    outlet.observe("mcp_server_operation_duration_seconds", &labels, began.elapsed());
+}

@@ -1,0 +1,68 @@
+//! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the clock and the operating system's randomness.
+
+use super::observe::Observed;
+use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::ports::Host;
+use cofferdam_process::peer::Client;
+use cofferdam_sandbox::policies::Policies;
+use cofferdam_sandbox::tools::Tools;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// The sockets to other roles.
+pub struct Roles {
+    /// Remembers.
+    pub recorder: Client<Propose, Proposed>,
+    /// Looks.
+    pub viewer: Client<Look, Looked>,
+}
+
+/// Everything the journey asks of.
+pub struct World {
+    /// Tools in fresh sandboxes.
+    pub tools: Observed<Tools>,
+    /// The policy in a fresh sandbox.
+    pub policies: Observed<Policies>,
+    /// Other roles.
+    pub roles: Observed<Arc<Roles>>,
+}
+
+impl Host for World {
+    type Planner = Observed<Tools>;
+    type Judge = Observed<Policies>;
+    type Viewer = Observed<Arc<Roles>>;
+    type Recorder = Observed<Arc<Roles>>;
+
+    fn planner(&self) -> &Self::Planner {
+        &self.tools
+    }
+
+    fn judge(&self) -> &Self::Judge {
+        &self.policies
+    }
+
+    fn viewer(&self) -> &Self::Viewer {
+        &self.roles
+    }
+
+    fn recorder(&self) -> &Self::Recorder {
+        &self.roles
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn random(&self) -> u128 {
+        // A machine without randomness cannot name a call; the process ends and the supervisor says so.
+        let mut bytes = [0; 16];
+        match getrandom::fill(&mut bytes) {
+            Ok(()) => u128::from_ne_bytes(bytes),
+            Err(fault) => {
+                tracing::error!(%fault, "the operating system gives no randomness");
+                std::process::exit(71)
+            }
+        }
+    }
+}

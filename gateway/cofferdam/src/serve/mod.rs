@@ -1,0 +1,29 @@
+//! `cofferdam serve`: starts the roles, hands each the sockets it may use, and starts again what dies. Has no listener's data, no key, no store: it
+//! binds the address and passes the listening socket on, so that a restart of the gateway loses no connection.
+
+mod brief;
+pub mod gateway;
+pub mod recorder;
+mod role;
+mod sibling;
+mod supervise;
+
+use crate::config::Installation;
+use anyhow::{Context as _, Result};
+use cofferdam_core::run::JobStep;
+use std::path::PathBuf;
+
+/// What the command line adds to the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Kill a runner right after this step of a job's first run: an operator's rehearsal.
+    pub drill: Option<JobStep>,
+    /// Folder of `cofferdam-runner` and `cofferdam-guest`; none for the folder of this binary.
+    pub binaries: Option<PathBuf>,
+}
+
+/// Serves until a signal; returns once every role has ended.
+pub fn run(installation: Installation, options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    runtime.block_on(supervise::serve(installation, options))
+}

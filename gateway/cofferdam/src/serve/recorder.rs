@@ -1,0 +1,162 @@
+//! The role `recorder`: connects the recorder to the sockets it is handed and to the operators' own. Reads its key and confines itself first; has no
+//! agent-facing port, no Wasm and no infrastructure.
+
+use super::role;
+use anyhow::{Context as _, Result};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::settings::RecorderSettings;
+use cofferdam_core::trust::Trust;
+use cofferdam_process::beneath::free_percent;
+use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::control::Given;
+use cofferdam_process::peer;
+use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
+use cofferdam_telemetry::{Role, voice};
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Operator commands at once: people and their scripts, not a crowd.
+const OPERATORS: usize = 32;
+
+/// After a failed accept (most often: no descriptor is free) trying at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Runs until the supervisor is gone.
+pub fn run() -> Result<()> {
+    role::run(Role::Recorder, |settings: &RecorderSettings| settings.voice.clone(), prepare, serve)
+}
+
+struct Prepared {
+    settings: RecorderSettings,
+    key: SigningKey,
+    operators: StdListener,
+}
+
+/// With one thread: keys are read, the operators' socket is bound, then everything else is denied.
+fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
+    let key = SigningKey::from_bytes(&role::secret(&settings.checkpoint_key)?);
+    let path = &settings.operator_socket;
+    let folder = path.parent().context("the operator socket lies in no folder")?;
+    match std::fs::remove_file(path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+            return Err(fault).with_context(|| format!("cannot replace `{}`", path.display()));
+        }
+        _ => {}
+    }
+    let operators = StdListener::bind(path).with_context(|| format!("cannot make the operator socket `{}`", path.display()))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    operators.set_nonblocking(true)?;
+    let trust = settings.trust_file.parent().context("the trust file lies in no folder")?;
+    let confined = confine::files(Files { read: &[trust], write: &[&settings.store, &settings.ledger, folder], ..Files::default() })?;
+    confine::new_sockets(NewSockets::None)?;
+    Ok((Prepared { settings, key, operators }, confined))
+}
+
+async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiver<Given>) -> Result<()> {
+    let Prepared { settings, key, operators } = prepared;
+    let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
+    let recorder = Recorder::open(cofferdam_recorder::RecorderSettings {
+        store: settings.store.clone(),
+        ledger: settings.ledger.clone(),
+        environment: settings.environment.id.clone(),
+        key,
+        clock: Arc::new(Timestamp::now),
+        random: Arc::new(|| role::random().map_err(|fault| fault.to_string())),
+        free: Arc::new(move || free_percent(&store).map_err(|fault| fault.to_string())),
+        trust: Arc::new(move || {
+            let text = std::fs::read_to_string(&trust_file).map_err(|fault| fault.to_string())?;
+            let trust = Trust::parse(&text).map_err(|fault| fault.to_string())?;
+            Ok(TrustNow { trust, digest: Trust::digest(&text) })
+        }),
+    })
+    .await?;
+    let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
+    let mut intake = Some(ready.say()?);
+    while let Some(given) = sockets.recv().await {
+        match (given.name.as_str(), intake.take()) {
+            ("telemetry", Some(intake)) => drop(tokio::spawn(voice::send(given.into_stream(), intake))),
+            (_, kept) => {
+                intake = kept;
+                connect(recorder.clone(), given);
+            }
+        }
+    }
+    answering.abort();
+    recorder.close().await;
+    Ok(())
+}
+
+/// One socket, one task; what may be asked on it follows from its name.
+fn connect(recorder: Recorder, given: Given) {
+    let name = given.name.clone();
+    let stream = given.into_stream();
+    tokio::spawn(async move {
+        let seat = recorder.role(&name);
+        let ended = match name.as_str() {
+            "gateway" => {
+                let asked = recorder.clone();
+                let ended = peer::serve(stream, move |ask| {
+                    let recorder = asked.clone();
+                    async move { recorder.propose(ask).await }
+                })
+                .await;
+                recorder.gateway_gone();
+                ended
+            }
+            "runner" => {
+                let chair: Arc<RunnerSeat> = Arc::new(recorder.runner());
+                peer::serve(stream, move |ask| {
+                    let chair = Arc::clone(&chair);
+                    async move { chair.claim(ask).await }
+                })
+                .await
+            }
+            other => {
+                tracing::warn!(name = other, "an unknown socket is closed");
+                Ok(())
+            }
+        };
+        drop(seat);
+        if let Err(fault) = ended {
+            tracing::warn!(%fault, role = %name, "a role's socket broke");
+        }
+    });
+}
+
+/// Operator commands: whoever the kernel says is this user, or root.
+async fn operate(recorder: Recorder, listener: UnixListener) {
+    let own = role::user();
+    let places = Arc::new(Semaphore::new(OPERATORS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (stream, peer) = match listener.accept().await.and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer))) {
+            Ok(accepted) => accepted,
+            Err(fault) => {
+                tracing::warn!(%fault, "an operator's command could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (recorder, uid) = (recorder.clone(), peer.uid());
+        tokio::spawn(async move {
+            let _place = place;
+            let _broken = peer::serve_stream(stream, move |ask| {
+                let recorder = recorder.clone();
+                async move {
+                    if uid == own || uid == 0 {
+                        recorder.operate(uid, ask).await
+                    } else {
+                        Err(Fault::Refused(format!("this socket is for the user who runs the recorder; you are user {uid}")))
+                    }
+                }
+            })
+            .await;
+        });
+    }
+}

@@ -1,0 +1,85 @@
+//! What every role of this binary does first: take its settings, read its keys, confine itself while it has one thread, then serve until its supervisor is
+//! gone. Says once that it is ready, or why it cannot be.
+
+use anyhow::{Context as _, Result, anyhow};
+use cofferdam_core::settings::Voice;
+use cofferdam_process::confine::{self, Confined};
+use cofferdam_process::control::{Given, Inherited, Report};
+use cofferdam_telemetry::{Intake, Outlet, Role, voice};
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The one word to the supervisor, and what the role says to telemetry.
+pub struct Ready {
+    control: Arc<Inherited>,
+    confined: Confined,
+    outlet: Outlet,
+    intake: Intake,
+}
+
+impl Ready {
+    /// For metrics.
+    pub fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+
+    /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on being collected.
+    pub fn say(self) -> Result<Intake> {
+        self.control.report(&Report::Ready { confined: self.confined }).context("the supervisor is gone")?;
+        Ok(self.intake)
+    }
+}
+
+/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined.
+pub fn run<S, P, F>(
+    role: Role,
+    told: impl Fn(&S) -> Voice,
+    prepare: impl FnOnce(S) -> Result<(P, Confined)>,
+    serve: impl FnOnce(P, Ready, mpsc::Receiver<Given>) -> F,
+) -> Result<()>
+where
+    S: DeserializeOwned,
+    F: Future<Output = Result<()>>,
+{
+    let control = Arc::new(Inherited::from_stdin().context("no control socket")?);
+    let settings: S = control.settings().context("this role is started by `cofferdam serve`")?;
+    let (outlet, intake) = voice::start(role, &told(&settings))?;
+    let done = confine::baseline().map_err(anyhow::Error::from).and_then(|()| prepare(settings)).and_then(|(prepared, confined)| {
+        if confined != Confined::Fully {
+            tracing::warn!(?confined, "this kernel confines the process less than it could; `cofferdam doctor` says what is missing");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
+        runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).sockets()).await })
+    });
+    if let Err(fault) = &done {
+        // The supervisor shows it; a role that had said it was ready is beyond that, and its log line is all there is.
+        let _gone = control.report(&Report::Failed(format!("{fault:#}")));
+        tracing::error!("{fault:#}");
+    }
+    done
+}
+
+/// 32 random bytes from the operating system.
+pub fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
+    Ok(bytes)
+}
+
+/// A key: 64 hexadecimal digits in a file only its owner reads.
+pub fn secret(path: &Path) -> Result<[u8; 32]> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the key `{}`; `cofferdam init` makes it", path.display()))?;
+    cofferdam_core::id::unhex(text.trim())
+        .and_then(|bytes| bytes.try_into().ok())
+        .with_context(|| format!("the key `{}` is not 64 hexadecimal digits; restore it from a copy", path.display()))
+}
+
+/// The user this process runs as.
+pub fn user() -> u32 {
+    cofferdam_process::confine::user()
+}

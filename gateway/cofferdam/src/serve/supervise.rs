@@ -1,0 +1,212 @@
+//! The supervisor: who is started in which order, who is connected to whom, and what happens when one dies. Connections are the authority table of
+//! `SECURITY.md`; there are no others.
+
+use super::sibling::{self, Backoff, Name, Sibling};
+use super::{Options, brief};
+use crate::config::Installation;
+use anyhow::{Context as _, Result};
+use cofferdam_core::run::JobStep;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long roles may take to end by themselves once they were told; a runner finishes its job first.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How often the supervisor looks whether a role ended.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// Who may talk to whom: the name each side knows the other by.
+const LINKS: [(&str, &str, &str, &str); 6] = [
+    ("gateway", "recorder", "recorder", "gateway"),
+    ("gateway", "viewer", "viewer", "gateway"),
+    ("runner", "recorder", "recorder", "runner"),
+    ("gateway", "telemetry/recorder", "recorder", "telemetry"),
+    ("gateway", "telemetry/viewer", "viewer", "telemetry"),
+    ("gateway", "telemetry/runner", "runner", "telemetry"),
+];
+
+struct Supervisor<'a> {
+    installation: Installation,
+    options: &'a Options,
+    this: PathBuf,
+    runner: PathBuf,
+    guest: PathBuf,
+    listener: TcpListener,
+    roles: BTreeMap<Name, Sibling>,
+    backoff: BTreeMap<Name, Backoff>,
+    drill: Option<JobStep>,
+    due: BTreeMap<Name, Instant>,
+}
+
+/// Starts everything, keeps it running, and ends it at a signal.
+pub async fn serve(installation: Installation, options: &Options) -> Result<()> {
+    let listen = installation.config.edge.listen;
+    let listener = TcpListener::bind(listen)
+        .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
+    let this = std::env::current_exe().context("cannot find this binary")?;
+    let folder = match &options.binaries {
+        Some(folder) => folder.clone(),
+        None => this.parent().context("this binary lies in no folder")?.to_owned(),
+    };
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut supervisor = Supervisor {
+        runner: folder.join("cofferdam-runner"),
+        guest: folder.join("cofferdam-guest"),
+        drill: options.drill,
+        installation,
+        options,
+        this,
+        listener,
+        roles: BTreeMap::new(),
+        backoff: BTreeMap::new(),
+        due: BTreeMap::new(),
+    };
+    for name in supervisor.names() {
+        supervisor.start(name).await?;
+    }
+    supervisor.welcome();
+    let rounds = async {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            supervisor.round().await;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = rounds => {}
+    }
+    supervisor.stop().await;
+    Ok(())
+}
+
+impl Supervisor<'_> {
+    /// In the order of their starts: those who answer before those who ask.
+    fn names(&self) -> Vec<Name> {
+        // A drill needs to know which runner claims the job.
+        let seats = if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
+        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).collect()
+    }
+
+    async fn start(&mut self, name: Name) -> Result<()> {
+        let installation = &self.installation;
+        let sibling = match name {
+            Name::Recorder => sibling::start(name, &self.this, &["role", "recorder"], &brief::recorder(installation)).await?,
+            Name::Gateway => sibling::start(name, &self.this, &["role", "gateway"], &brief::gateway(installation, &self.guest)).await?,
+            Name::Viewer => sibling::start(name, &self.runner, &[], &brief::viewer(installation)).await?,
+            // Only the first run is drilled: what follows is the recovery that is rehearsed.
+            Name::Runner(_) => {
+                sibling::start(name, &self.runner, &[], &brief::runner(installation, &self.guest, self.drill.take())).await?
+            }
+        };
+        if name == Name::Gateway {
+            sibling.control.give("listener", &self.listener.as_fd())?;
+        }
+        self.roles.insert(name, sibling);
+        self.connect(name)
+    }
+
+    /// Gives the role and each of its peers that runs a fresh pair of sockets.
+    fn connect(&self, name: Name) -> Result<()> {
+        for (left, left_knows, right, right_knows) in LINKS {
+            for (a, b) in self.pairs(left, right).filter(|(a, b)| *a == name || *b == name) {
+                if let (Some(a), Some(b)) = (self.roles.get(&a), self.roles.get(&b)) {
+                    let (one, other) = UnixStream::pair()?;
+                    // A peer that died meanwhile is connected when it starts again.
+                    let _ended = a.control.give(left_knows, &one.as_fd()).and_then(|()| b.control.give(right_knows, &other.as_fd()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pairs(&self, left: &'static str, right: &'static str) -> impl Iterator<Item = (Name, Name)> {
+        let of = |kind: &'static str| {
+            self.roles.keys().copied().filter(move |name| match name {
+                Name::Runner(_) => kind == "runner",
+                other => kind == other.to_string(),
+            })
+        };
+        of(left).flat_map(move |a| of(right).map(move |b| (a, b)).collect::<Vec<_>>())
+    }
+
+    /// Notes what ended, and starts again what has waited long enough. One role that does not come up holds up no other.
+    async fn round(&mut self) {
+        for name in self.names() {
+            let ended = match self.roles.get_mut(&name) {
+                Some(sibling) => sibling.child.try_wait().ok().flatten(),
+                None => None,
+            };
+            if let Some(status) = ended {
+                let clean = matches!(name, Name::Runner(_)) && status.success();
+                let pause = self.backoff.entry(name).or_default().ended(self.roles.get(&name), clean);
+                self.roles.remove(&name);
+                self.due.insert(name, Instant::now() + pause);
+                if !clean {
+                    tracing::warn!(role = %name, pause_ms = milliseconds(pause), "a role ended ({status}); it is started again");
+                }
+            }
+            if self.due.get(&name).is_some_and(|due| *due <= Instant::now()) {
+                self.due.remove(&name);
+                if let Err(fault) = self.start(name).await {
+                    let pause = self.backoff.entry(name).or_default().ended(None, false);
+                    self.due.insert(name, Instant::now() + pause);
+                    tracing::error!(role = %name, pause_ms = milliseconds(pause), "cannot start again: {fault:#}");
+                }
+            }
+        }
+    }
+
+    /// Those who ask end before those who answer; the recorder last, so that every outcome is recorded.
+    async fn stop(&mut self) {
+        tracing::info!("stopping: no new calls, running jobs finish");
+        let mut clean = true;
+        for wave in [&["gateway"][..], &["runner", "viewer"], &["recorder"]] {
+            let names: Vec<_> = self
+                .roles
+                .keys()
+                .copied()
+                .filter(|name| {
+                    wave.contains(&if matches!(name, Name::Runner(_)) { "runner".to_owned() } else { name.to_string() }.as_str())
+                })
+                .collect();
+            let mut ending: Vec<_> = names.into_iter().filter_map(|name| self.roles.remove(&name)).map(|sibling| sibling.child).collect();
+            for child in &mut ending {
+                // Dropping its control socket, just above, told it; what does not end in time is killed when dropped.
+                clean &= tokio::time::timeout(DRAIN, child.wait()).await.is_ok();
+            }
+        }
+        tracing::info!(clean, "stopped");
+    }
+
+    /// What a person who just started it wants to know.
+    fn welcome(&self) {
+        let installation = &self.installation;
+        let listen = installation.config.edge.listen;
+        let lines = [
+            format!("Cofferdam serves the environment `{}` ({}).", installation.config.environment, installation.config.tree.display()),
+            format!("  MCP    http://{listen}/mcp"),
+            format!("  HTTP   http://{listen}/v1/tools"),
+            format!("  tools  {}", installation.trust.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>().join(", ")),
+        ];
+        eprintln!("{}", lines.join("\n"));
+        if installation.agents.list().is_empty() {
+            eprintln!("No agent is configured: callers on this machine may look and preview; every change needs a person's signature.");
+            eprintln!("  add one: cofferdam agents add NAME --role ROLE --for PERSON");
+        }
+        eprintln!(
+            "Everything that runs as this operating-system user is trusted: an agent with a shell here could reach the tree, the keys and the"
+        );
+        eprintln!("operator socket beneath {}. Give agents another user, or another machine.", installation.home.root().display());
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

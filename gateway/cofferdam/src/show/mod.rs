@@ -1,0 +1,36 @@
+//! Texts for people. Every word of an agent or a tool in them is quoted; nothing here asks, signs or changes anything.
+
+mod ceiling;
+mod change;
+mod story;
+
+pub use ceiling::{ceiling, rbac};
+pub use change::scalar;
+pub use story::{Story, event, story};
+
+/// A table: columns two blanks apart, the last one as long as it is.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: Vec<&str>| {
+        let padded: String = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        padded.trim_end().to_owned()
+    };
+    std::iter::once(line(head.to_vec()))
+        .chain(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Shortens a line of somebody else's words for a table.
+pub fn short(text: &str, most: usize) -> String {
+    let one_line = cofferdam_core::text::line(text);
+    if one_line.chars().count() <= most {
+        return one_line;
+    }
+    one_line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}

@@ -1,0 +1,279 @@
+//! One call as a story: asked, allowed, approved, done, cleaned up, proven. Told from the recorder's answer alone; what others said is quoted.
+
+use super::change::{change_lines, scalar};
+use super::short;
+use cofferdam_core::approval::{SignedStatement, Statement, Verdict};
+use cofferdam_core::decide::{Reason, Subject};
+use cofferdam_core::exchange::operate::StoryEntry;
+use cofferdam_core::hash::Document;
+use cofferdam_core::id::CallId;
+use cofferdam_core::job::{JobView, OperationRecord, StoredJob};
+use cofferdam_core::json;
+use cofferdam_core::plan::facts_of;
+use cofferdam_core::record::Event;
+use cofferdam_core::text::{line, quoted};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Everything that is known of a call.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    /// The call.
+    pub call: &'a CallId,
+    /// Its job, where there was one.
+    pub job: Option<&'a StoredJob>,
+    /// The job's state.
+    pub view: Option<&'a JobView>,
+    /// Its ledger entries, oldest first.
+    pub entries: &'a [StoryEntry],
+}
+
+/// Width of the column of headings.
+const COLUMN: usize = 12;
+
+/// A story being told: headings on the left, what happened on the right.
+#[derive(Default)]
+struct Teller(Vec<String>);
+
+impl Teller {
+    fn tell(&mut self, heading: &str, lines: impl IntoIterator<Item = String>) {
+        let mut heading = heading;
+        for text in lines {
+            self.0.push(format!("{heading:<COLUMN$} {text}").trim_end().to_owned());
+            heading = "";
+        }
+    }
+}
+
+/// Tells it.
+pub fn story(story: &Story<'_>) -> String {
+    let mut teller = Teller::default();
+    let state = match story.view {
+        Some(JobView { outcome: Some(outcome), .. }) => format!("{outcome}"),
+        Some(view) => format!("{}", view.phase).replace('_', " "),
+        None => story.entries.iter().rev().find_map(|entry| ending(&entry.event)).unwrap_or_else(|| "recorded".to_owned()),
+    };
+    let place = story.view.map(|view| format!(" in {}", line(&view.environment.name))).unwrap_or_default();
+    teller.0.push(format!("Call {}{place}: {state}", story.call));
+    match story.job {
+        Some(job) => {
+            teller.tell("asked", asked(job));
+            teller.tell("allowed", allowed(job, story.entries));
+            teller.tell("approved", approved(job, story.entries));
+        }
+        None => {
+            teller.tell("asked", remembered(story.entries));
+            teller.tell("allowed", decided(story.entries));
+        }
+    }
+    teller.tell("done", done(story));
+    teller.tell("cleaned up", cleaned(story.entries, story.view.is_some()));
+    teller.tell("proven", proven(story));
+    teller.0.join("\n")
+}
+
+fn asked(job: &StoredJob) -> Vec<String> {
+    let who = &job.principal;
+    let agent = if who.anonymous { "a caller without a name".to_owned() } else { quoted(&who.name) };
+    let roles = if who.roles.is_empty() { String::new() } else { format!(" ({})", line(&who.roles.join(", "))) };
+    let person = who.person.as_ref().map(|person| format!(" for {}", quoted(person))).unwrap_or_default();
+    let mut lines = vec![format!("{} by {agent}{roles}{person}", time(job.created))];
+    lines.push(
+        job.purpose
+            .as_ref()
+            .map_or_else(|| "it gave no purpose".to_owned(), |purpose| format!("its purpose, it says: {}", quoted(purpose))),
+    );
+    lines.push(format!("{} {}", line(&job.tool), line(&job.arguments)));
+    if let Ok((plan, _)) = Document::read(&job.plan) {
+        lines.push(format!("the tool calls it {}", quoted(&plan.summary)));
+    }
+    lines.push(format!("plan    {}", job.plan_digest));
+    lines.push(format!("preview {}", job.preview_digest));
+    lines
+}
+
+fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
+    let mut lines = vec![format!("by the policy {}", job.policy)];
+    lines.extend(job.reasons.iter().map(|reason| format!("rule {}: {}", line(&reason.id), line(&reason.message))));
+    if let Some(rule) = &job.approval {
+        let who = if rule.approvers.iter().any(|name| name == "*") {
+            "the enrolled approvers".to_owned()
+        } else {
+            line(&rule.approvers.join(", "))
+        };
+        lines.push(format!("needed: {} of {who}", rule.quorum));
+    }
+    lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
+        Some(entry) => format!("permit signed {}, good until {}", time(entry.time), time(job.expires)),
+        None => "no permit was signed".to_owned(),
+    });
+    lines
+}
+
+fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
+    let mut signed = entries.iter().filter_map(|entry| match &entry.event {
+        Event::Signed { statement, approver, verdict } => Some((entry.time, *statement, approver, verdict)),
+        _ => None,
+    });
+    let mut lines = Vec::new();
+    for (when, digest, approver, verdict) in signed.by_ref() {
+        let word = if verdict == "reject" { "rejected" } else { "signed" };
+        lines.push(format!("{} {word} by {}", time(when), line(approver)));
+        let statement =
+            job.statements.iter().find_map(|kept| read(kept).filter(|read| read.canonical().is_ok_and(|(_, own)| own == digest)));
+        if let Some(statement) = statement {
+            if statement.verdict == Verdict::Reject || !statement.reason.is_empty() {
+                lines.push(format!("they say: {}", quoted(&statement.reason)));
+            }
+            lines.push(format!("shown     {}", statement.shown));
+        }
+        lines.push(format!("statement {digest}"));
+    }
+    if lines.is_empty() {
+        lines.push(if job.approval.is_some() { "by nobody yet".to_owned() } else { "policy needed nobody".to_owned() });
+    }
+    lines
+}
+
+fn read(signed: &SignedStatement) -> Option<Statement> {
+    json::strict_into(signed.statement.as_bytes()).ok()
+}
+
+fn done(story: &Story<'_>) -> Vec<String> {
+    let Some(view) = story.view else {
+        return vec!["nothing: there was no job".to_owned()];
+    };
+    let names =
+        story.job.and_then(|job| Document::read(&job.plan).ok()).and_then(|(plan, _)| facts_of(&plan.operations).ok()).unwrap_or_default();
+    let mut lines = Vec::new();
+    for record in &view.operations {
+        let name = names.iter().find(|fact| fact.index == record.index).map_or_else(
+            || format!("operation {}", record.index),
+            |fact| format!("{} {} {} in namespace {}", fact.action, fact.kind, line(&fact.name), line(&fact.namespace)),
+        );
+        lines.extend(operation(record, &name, story.entries));
+    }
+    if lines.is_empty() {
+        lines.push("nothing was changed".to_owned());
+    }
+    if let Some(outcome) = view.outcome {
+        let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
+        lines.push(format!("{outcome}{detail}"));
+    }
+    lines
+}
+
+fn operation(record: &OperationRecord, name: &str, entries: &[StoryEntry]) -> Vec<String> {
+    let at = entries.iter().find_map(|entry| match entry.event {
+        Event::Done { operation, undo, .. } if operation == record.index && undo == record.undo => Some(entry.time),
+        _ => None,
+    });
+    let undo = if record.undo { "undone: " } else { "" };
+    let Some(after) = &record.after else {
+        return vec![format!("{undo}{name}: begun, its end is not recorded")];
+    };
+    let when = at.map(|at| format!("{} ", time(at))).unwrap_or_default();
+    let mut lines = vec![format!("{when}{undo}{name}")];
+    lines.extend(change_lines(&record.before, after).into_iter().map(|change| format!("  {change}")));
+    lines
+}
+
+fn cleaned(entries: &[StoryEntry], job: bool) -> Vec<String> {
+    let closed = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Closed { namespace } => Some((entry.time, namespace)),
+        _ => None,
+    });
+    vec![match (closed, job) {
+        (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
+        (Some((when, namespace)), _) => format!("{} the namespace {} was observed gone", time(when), line(namespace)),
+        (None, true) => "not yet: the job is not closed".to_owned(),
+        (None, false) => "no namespace was made".to_owned(),
+    }]
+}
+
+fn proven(story: &Story<'_>) -> Vec<String> {
+    if story.entries.is_empty() {
+        return vec!["nothing is recorded".to_owned()];
+    }
+    let mut lines: Vec<String> =
+        story.entries.iter().map(|entry| format!("leaf {:<6} {} {}", entry.index, time(entry.time), event(&entry.event))).collect();
+    lines.push(format!("check it: cofferdam ledger prove {}", story.call));
+    lines
+}
+
+/// A payload of any of the entries, unless it was erased.
+fn payload<'a>(entries: &'a [StoryEntry], name: &str) -> Option<&'a Value> {
+    entries.iter().find_map(|entry| entry.payloads.get(name)).filter(|value| !value.is_null())
+}
+
+/// Who asked for what, of a call without a job.
+fn remembered(entries: &[StoryEntry]) -> Vec<String> {
+    /// Characters of a payload that is shown as it is.
+    const MOST: usize = 160;
+    let when = entries.first().map(|entry| time(entry.time)).unwrap_or_default();
+    let subject: Option<Subject> = payload(entries, "subject").and_then(|subject| serde_json::from_value(subject.clone()).ok());
+    let mut lines = vec![match subject {
+        None => when,
+        Some(Subject { id, properties, .. }) => {
+            let roles = if properties.roles.is_empty() { String::new() } else { format!(" ({})", line(&properties.roles.join(", "))) };
+            let person = properties.person.map(|person| format!(" for {}", quoted(&person))).unwrap_or_default();
+            format!("{when} by {}{roles}{person}", quoted(&id))
+        }
+    }];
+    lines.extend(payload(entries, "purpose").and_then(Value::as_str).map(|purpose| format!("its purpose, it says: {}", quoted(purpose))));
+    let plan: Option<Document> = payload(entries, "plan").and_then(|plan| serde_json::from_value(plan.clone()).ok());
+    match plan {
+        Some(plan) => {
+            lines.push(format!("{} {}", line(&plan.tool.name), scalar(&plan.arguments)));
+            lines.push(format!("the tool calls it {}", quoted(&plan.summary)));
+        }
+        None => lines.extend(payload(entries, "arguments").map(|arguments| short(&scalar(arguments), MOST))),
+    }
+    lines
+}
+
+/// What was decided, of a call without a job.
+fn decided(entries: &[StoryEntry]) -> Vec<String> {
+    let ended = entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Ended { ending, code } => Some(format!("{} by {}", line(ending), line(code))),
+        _ => None,
+    });
+    let reasons: Vec<Reason> =
+        payload(entries, "reasons").and_then(|reasons| serde_json::from_value(reasons.clone()).ok()).unwrap_or_default();
+    let rules = reasons.iter().map(|reason| format!("rule {}: {} ({})", line(&reason.id), line(&reason.message), line(&reason.remedy)));
+    ended.into_iter().chain(rules).collect()
+}
+
+fn ending(event: &Event) -> Option<String> {
+    match event {
+        Event::Ended { ending, code } => Some(format!("{} ({})", line(ending), line(code))),
+        _ => None,
+    }
+}
+
+/// One ledger entry in a few words.
+pub fn event(event: &Event) -> String {
+    let undo = |undo: &bool| if *undo { " (undo)" } else { "" };
+    match event {
+        Event::Ended { ending, code } => format!("ended: {}, {}", line(ending), line(code)),
+        Event::Asked => "a person is asked".to_owned(),
+        Event::Intended => "intended: decided, before anybody may claim it".to_owned(),
+        Event::Signed { approver, verdict, .. } => format!("{} by {}", line(verdict), line(approver)),
+        Event::Leased { fence } => format!("leased under fence {fence}"),
+        Event::Moved { phase, fence } => format!("{phase} under fence {fence}"),
+        Event::Started { operation, undo: is, fence } => format!("operation {operation}{} started under fence {fence}", undo(is)),
+        Event::Done { operation, undo: is, fence } => format!("operation {operation}{} done under fence {fence}", undo(is)),
+        Event::Finished { outcome } => format!("finished: {outcome}"),
+        Event::Closed { .. } => "closed".to_owned(),
+        Event::Administered { what, by } if what == "operator" => format!("an operator's command, by user {}", line(by)),
+        Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),
+    }
+}
+
+/// Whole seconds, UTC.
+fn time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests;

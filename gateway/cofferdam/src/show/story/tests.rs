@@ -1,0 +1,174 @@
+//! The story as a golden text over a fixed call.
+
+use super::*;
+use cofferdam_core::id::{ArgumentsDigest, ComponentDigest, PlanDigest, PolicyDigest};
+use cofferdam_core::preview::Preview;
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+const CALL: &str = "abcdefghijklmnopqrstuvwxyz";
+
+/// A whole job and its entries, as the recorder answers them.
+fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
+    let environment = json!({"name": "lab", "id": "3f"});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": "old-web"});
+    let plan = json::canonical(&json!({
+        "schema": "cofferdam.plan.v1", "tool": {"name": "deployment_delete", "version": "0.1.0", "digest": ComponentDigest::of(b"tool")},
+        "executor": {"name": "sequential", "digest": ComponentDigest::of(b"executor")},
+        "arguments": {"namespace": "team-a", "name": "old-web"}, "summary": "Delete Deployment team-a/old-web", "environment": environment,
+        "operations": [{"action": "delete", "target": target, "after": [], "reversible": false}],
+    }))
+    .unwrap();
+    let preview: Preview = serde_json::from_value(json!({"operations": [{
+        "index": 0, "target": target, "expect": "absent", "before": {"spec.replicas": 1}, "after": {}, "place": "team-a/old-web.yaml:1",
+    }]}))
+    .unwrap();
+    let (preview_text, preview_digest) = preview.seal().unwrap();
+    let policy = PolicyDigest::of(b"policy");
+    let statement: Statement = serde_json::from_value(json!({
+        "schema": "cofferdam.approval.v1", "call": CALL, "verdict": "approve", "reason": "", "plan": PlanDigest::of(plan.as_bytes()),
+        "preview": preview_digest, "shown": cofferdam_core::id::ShownDigest::of(b"shown"),
+        "subject": {"type": "agent", "id": "release-bot", "properties": {"roles": ["deployer"], "for": "ada@example.com", "act": []}},
+        "environment": environment, "policy": policy, "nonce": "00", "expires": "2026-11-24T04:00:00Z",
+    }))
+    .unwrap();
+    let (statement, digest) = statement.canonical().unwrap();
+    let reasons = json!([{"id": "deletes-need-a-person", "message": "a delete needs a person", "remedy": "ask one", "audience": "user"}]);
+    let rule = json!({"quorum": 1, "approvers": ["*"], "expires_seconds": 3600});
+    let job = serde_json::from_value(json!({
+        "call": CALL,
+        "principal": {"name": "release-bot", "anonymous": false, "roles": ["deployer"], "person": "ada@example.com", "act": []},
+        "tool": "deployment_delete", "tool_digest": ComponentDigest::of(b"tool"), "arguments": "{\"name\":\"old-web\",\"namespace\":\"team-a\"}",
+        "purpose": "it is gone\nproven       nothing", "plan": plan, "plan_digest": PlanDigest::of(plan.as_bytes()), "preview": preview_text,
+        "preview_digest": preview_digest, "environment": environment, "policy": policy, "reasons": reasons, "approval": rule, "nonce": "00",
+        "statements": [{"statement": statement, "signature": "-----BEGIN SSH SIGNATURE-----"}], "permit": null, "trace": null,
+        "created": "2026-11-24T03:00:00Z", "expires": "2026-11-24T04:00:00Z",
+    }))
+    .unwrap();
+    let view = serde_json::from_value(json!({
+        "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()), "arguments": ArgumentsDigest::of(b"arguments"),
+        "phase": "closed", "outcome": "succeeded", "detail": "every operation was done",
+        "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": null, "approval": rule,
+        "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
+    }))
+    .unwrap();
+    let events = [
+        json!({"kind": "asked"}),
+        json!({"kind": "signed", "statement": digest, "approver": "bob@example.com", "verdict": "approve"}),
+        json!({"kind": "intended"}),
+        json!({"kind": "leased", "fence": 1}),
+        json!({"kind": "started", "operation": 0, "undo": false, "fence": 1}),
+        json!({"kind": "done", "operation": 0, "undo": false, "fence": 1}),
+        json!({"kind": "finished", "outcome": "succeeded"}),
+        json!({"kind": "closed", "namespace": "cofferdam-run-abcdefgh-1"}),
+    ];
+    let entry = |(second, event): (usize, Value)| {
+        let time = format!("2026-11-24T03:00:{second:02}Z");
+        serde_json::from_value(json!({"index": 5 + second, "time": time, "event": event, "payloads": {}})).unwrap()
+    };
+    (job, view, events.into_iter().enumerate().map(entry).collect())
+}
+
+fn check(job: Option<&StoredJob>, view: Option<&JobView>, entries: &[StoryEntry], expect: Expect) {
+    let call = CallId::parse(CALL).unwrap();
+    expect.assert_eq(&story(&Story { call: &call, job, view, entries }));
+}
+
+#[test]
+fn a_call_that_was_approved_and_done() {
+    let (job, view, entries) = answer();
+    check(
+        Some(&job),
+        Some(&view),
+        &entries,
+        expect![[r#"
+        Call abcdefghijklmnopqrstuvwxyz in lab: succeeded
+        asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
+                     its purpose, it says: "it is gone\nproven       nothing"
+                     deployment_delete {"name":"old-web","namespace":"team-a"}
+                     the tool calls it "Delete Deployment team-a/old-web"
+                     plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
+                     preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+        allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
+                     rule deletes-need-a-person: a delete needs a person
+                     needed: 1 of the enrolled approvers
+                     permit signed 2026-11-24 03:00:02Z, good until 2026-11-24 04:00:00Z
+        approved     2026-11-24 03:00:01Z signed by bob@example.com
+                     shown     sha256:baaf53622a51d975235f276287bdc1b64aa4640c77142cbca076877d9eac6815
+                     statement sha256:3d59ee508320be1016ccf0e09e112c274921acbbda5b600fc5b0638f4a8752e9
+        done         2026-11-24 03:00:05Z delete Deployment old-web in namespace team-a
+                       - spec.replicas: 1
+                     succeeded: every operation was done
+        cleaned up   2026-11-24 03:00:07Z the namespace cofferdam-run-abcdefgh-1 was observed gone
+        proven       leaf 5      2026-11-24 03:00:00Z a person is asked
+                     leaf 6      2026-11-24 03:00:01Z approve by bob@example.com
+                     leaf 7      2026-11-24 03:00:02Z intended: decided, before anybody may claim it
+                     leaf 8      2026-11-24 03:00:03Z leased under fence 1
+                     leaf 9      2026-11-24 03:00:04Z operation 0 started under fence 1
+                     leaf 10     2026-11-24 03:00:05Z operation 0 done under fence 1
+                     leaf 11     2026-11-24 03:00:06Z finished: succeeded
+                     leaf 12     2026-11-24 03:00:07Z closed
+                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
+    );
+}
+
+#[test]
+fn a_call_that_waits() {
+    let (mut job, mut view, entries) = answer();
+    job.statements.clear();
+    job.purpose = None;
+    view.outcome = None;
+    view.phase = cofferdam_core::run::Phase::AwaitingApproval;
+    view.operations.clear();
+    check(
+        Some(&job),
+        Some(&view),
+        &entries[..1],
+        expect![[r#"
+        Call abcdefghijklmnopqrstuvwxyz in lab: awaiting approval
+        asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
+                     it gave no purpose
+                     deployment_delete {"name":"old-web","namespace":"team-a"}
+                     the tool calls it "Delete Deployment team-a/old-web"
+                     plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
+                     preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+        allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
+                     rule deletes-need-a-person: a delete needs a person
+                     needed: 1 of the enrolled approvers
+                     no permit was signed
+        approved     by nobody yet
+        done         nothing was changed
+        cleaned up   not yet: the job is not closed
+        proven       leaf 5      2026-11-24 03:00:00Z a person is asked
+                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
+    );
+}
+
+#[test]
+fn a_call_that_was_denied() {
+    let entry = serde_json::from_value(json!({
+        "index": 3, "time": "2026-11-24T03:00:00Z", "event": {"kind": "ended", "ending": "denied", "code": "replicas-limit"},
+        "payloads": {
+            "arguments": {"replicas": 40}, "purpose": "more \"load\"",
+            "subject": {"type": "agent", "id": "release", "properties": {"roles": ["operator"], "for": "ada@example.com", "act": []}},
+            "reasons": [{"id": "replicas-limit", "message": "40 are more than 20", "remedy": "at most 20", "audience": "user"}],
+        },
+    }))
+    .unwrap();
+    check(
+        None,
+        None,
+        &[entry],
+        expect![[r#"
+        Call abcdefghijklmnopqrstuvwxyz: denied (replicas-limit)
+        asked        2026-11-24 03:00:00Z by "release" (operator) for "ada@example.com"
+                     its purpose, it says: "more \"load\""
+                     {"replicas":40}
+        allowed      denied by replicas-limit
+                     rule replicas-limit: 40 are more than 20 (at most 20)
+        done         nothing: there was no job
+        cleaned up   no namespace was made
+        proven       leaf 3      2026-11-24 03:00:00Z ended: denied, replicas-limit
+                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
+    );
+}
