@@ -1,0 +1,118 @@
+//! Whether an operation lies under a ceiling: the author's early warning. The host decides, and knows more (namespaces, protected kinds).
+
+use crate::tool::{Action, Ceiling, Grant, Operation};
+
+/// What the operation does.
+pub(super) fn action(operation: &Operation) -> Action {
+    match operation {
+        Operation::Read(_) => Action::Read,
+        Operation::List(_) => Action::List,
+        Operation::Logs(_) => Action::Logs,
+        Operation::Apply(_) => Action::Apply,
+        Operation::Patch(_) => Action::Patch,
+        Operation::Delete(_) => Action::Delete,
+        Operation::Task(_) => Action::Task,
+    }
+}
+
+/// The first thing about the operation that no line of the ceiling permits, with the remedy.
+pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String> {
+    let (group, version, kind, fields): (&str, &str, &str, Vec<&str>) = match operation {
+        Operation::Read(read) => (&read.target.group, &read.target.version, &read.target.kind, borrowed(&read.fields)),
+        Operation::List(list) => (&list.group, &list.version, &list.kind, borrowed(&list.fields)),
+        Operation::Patch(patch) => (
+            &patch.target.group,
+            &patch.target.version,
+            &patch.target.kind,
+            patch.changes.iter().map(|change| change.path.as_str()).collect(),
+        ),
+        Operation::Logs(logs) => (&logs.target.group, &logs.target.version, &logs.target.kind, Vec::new()),
+        Operation::Delete(target) => (&target.group, &target.version, &target.kind, Vec::new()),
+        // Their objects are read by the host alone.
+        Operation::Apply(_) | Operation::Task(_) => return None,
+    };
+    let action = action(operation);
+    let fits = |grant: &&Grant| grant.action == action && grant.group == group && grant.version == version && grant.kind == kind;
+    if !ceiling.grants.iter().any(|grant| fits(&grant)) {
+        return Some(format!("{action:?} of `{kind}` is not in the ceiling; add a line with `.may(…)`"));
+    }
+    let permitted = |field: &str| {
+        let field = segments(field);
+        ceiling.grants.iter().filter(fits).flat_map(|grant| &grant.fields).any(|pattern| covers(&segments(pattern), &field))
+    };
+    fields
+        .into_iter()
+        .find(|field| !permitted(field))
+        .map(|field| format!("{action:?} of `{field}` is not in the ceiling; add the path to its line"))
+}
+
+fn borrowed(fields: &[String]) -> Vec<&str> {
+    fields.iter().map(String::as_str).collect()
+}
+
+/// A pattern covers a path of the same length: equal names, `*` any key, `[*]` any member of a list.
+fn covers(pattern: &[String], path: &[String]) -> bool {
+    pattern.len() == path.len()
+        && pattern.iter().zip(path).all(|(pattern, part)| match pattern.as_str() {
+            "*" => !part.starts_with('['),
+            "[*]" => part.starts_with('['),
+            same => same == part,
+        })
+}
+
+/// Cuts a path at its dots and brackets; `["x"]` becomes the key `x`, `[name=web]` stays as it is.
+fn segments(path: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut rest = path.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '.' => parts.push(String::new()),
+            '[' => {
+                let quoted = rest.peek() == Some(&'"');
+                let mut inner = String::new();
+                let mut escaped = false;
+                for c in rest.by_ref() {
+                    let closes = if quoted { c == ']' && inner.len() > 1 && inner.ends_with('"') && !escaped } else { c == ']' };
+                    if closes {
+                        break;
+                    }
+                    escaped = quoted && c == '"' && inner.ends_with('\\');
+                    inner.push(c);
+                }
+                parts.push(if quoted { serde_json::from_str(&inner).unwrap_or(inner) } else { format!("[{inner}]") });
+            }
+            other => {
+                if let Some(last) = parts.last_mut() {
+                    last.push(other);
+                }
+            }
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{covers, segments};
+
+    fn check(pattern: &str, path: &str, expect: bool) {
+        assert_eq!(covers(&segments(pattern), &segments(path)), expect, "`{pattern}` over `{path}`: {:?}", segments(path));
+    }
+
+    #[test]
+    fn patterns_cover_what_they_name() {
+        check("spec.replicas", "spec.replicas", true);
+        check("spec.replicas", "spec.paused", false);
+        check("spec", "spec.replicas", false);
+        check("data.*", "data.COLOR", true);
+        check("data.*", r#"data["app.properties"]"#, true);
+        check("data.*", r#"data["a]b"]"#, true);
+        check("data.*", "data.a.b", false);
+        check("data.*", "binaryData.a", false);
+        check("spec.containers[*].image", "spec.containers[name=web].image", true);
+        check("spec.containers[*].image", "spec.containers[name=web].command", false);
+        check("spec.containers[*].image", r#"spec.containers["name"].image"#, false);
+        check(r#"metadata.annotations["a.b/c"]"#, r#"metadata.annotations["a.b/c"]"#, true);
+        check(r#"metadata.annotations["a.b/c"]"#, "metadata.annotations.a.b/c", false);
+    }
+}

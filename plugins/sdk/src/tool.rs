@@ -1,0 +1,22 @@
+//! What a tool is written with: its definition, its ceiling and the drafts it returns. Nothing here can do anything: a draft is a wish.
+//!
+//! Start with [`tool!`](crate::tool!), [`Definition::new`] and [`Draft::change`] or [`Draft::look`].
+
+mod definition;
+mod draft;
+mod entry;
+mod kind;
+mod patch;
+mod schema;
+
+pub use crate::bindings::tool_world::exports::cofferdam::tool::tool::{
+    Action, Apply, Ceiling, Change, Definition, Draft, Example, Grant, Image, Listing, Logs, Operation, Patch, Place, Program, Read,
+    Refusal, Step, Target, Task,
+};
+pub use definition::EVERYWHERE;
+pub use draft::SEQUENTIAL;
+#[doc(hidden)]
+pub use entry::{call, fits};
+pub use kind::{CONFIG_MAP, DAEMON_SET, DEPLOYMENT, Kind, STATEFUL_SET};
+pub use patch::{HostValue, key, member};
+pub use schema::CHANGE_OUTPUT;

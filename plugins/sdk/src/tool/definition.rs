@@ -1,0 +1,108 @@
+//! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever return. Checked by the host, not here.
+
+use super::{Action, Ceiling, Definition, Example, Grant, Kind};
+
+/// Every namespace but the protected ones. Operators narrow it when they accept a tool.
+pub const EVERYWHERE: &str = "*";
+
+impl Definition {
+    /// A definition that permits nothing yet. Pass `env!("CARGO_PKG_NAME")` and `env!("CARGO_PKG_VERSION")`, so that the manifest decides
+    /// both.
+    pub fn new(name: &str, version: &str) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            title: String::new(),
+            description: String::new(),
+            input_schema: String::new(),
+            output_schema: String::new(),
+            ceiling: Ceiling { grants: Vec::new(), executors: Vec::new() },
+            examples: Vec::new(),
+        }
+    }
+
+    /// A few words for people, at most 80 characters.
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    /// What a model reads before it chooses the tool, at most 2,000 characters: what it does, when to use it, what it cannot.
+    pub fn description(mut self, description: &str) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// JSON Schema of the arguments, as text. Forbid what you do not name (`"additionalProperties": false`) and bound every string.
+    pub fn input(mut self, schema: &str) -> Self {
+        self.input_schema = schema.into();
+        self
+    }
+
+    /// JSON Schema of the result, as text. For a tool that changes things it is [`CHANGE_OUTPUT`](super::CHANGE_OUTPUT).
+    pub fn output(mut self, schema: &str) -> Self {
+        self.output_schema = schema.into();
+        self
+    }
+
+    /// Adds a line to the ceiling. Whatever no line permits is refused before policy sees it.
+    pub fn may(mut self, grant: Grant) -> Self {
+        self.ceiling.grants.push(grant);
+        self
+    }
+
+    /// Permits drafts that name this executor.
+    pub fn executor(mut self, name: &str) -> Self {
+        self.ceiling.executors.push(name.into());
+        self
+    }
+
+    /// Adds arguments with the draft they give, both as JSON text. It is documentation, and it is a test.
+    pub fn example(mut self, title: &str, arguments: &str, draft: &str) -> Self {
+        self.examples.push(Example { title: title.into(), arguments: arguments.into(), draft: draft.into() });
+        self
+    }
+}
+
+impl Kind {
+    /// Permits reading these fields of one object.
+    pub fn may_read<const N: usize>(self, fields: [&str; N]) -> Grant {
+        self.grant(Action::Read, &fields)
+    }
+
+    /// Permits listing objects with these fields of each.
+    pub fn may_list<const N: usize>(self, fields: [&str; N]) -> Grant {
+        self.grant(Action::List, &fields)
+    }
+
+    /// Permits changing these fields of one object. `*` stands for any one key and `[*]` for any member of a list:
+    /// `data.*`, `spec.template.spec.containers[*].image`.
+    pub fn may_patch<const N: usize>(self, fields: [&str; N]) -> Grant {
+        self.grant(Action::Patch, &fields)
+    }
+
+    /// Permits deleting one object.
+    pub fn may_delete(self) -> Grant {
+        self.grant(Action::Delete, &[])
+    }
+
+    /// Permits one action on these fields, in every namespace but the protected ones.
+    pub fn grant(self, action: Action, fields: &[&str]) -> Grant {
+        Grant {
+            action,
+            group: self.group.into(),
+            version: self.version.into(),
+            kind: self.kind.into(),
+            namespaces: vec![EVERYWHERE.into()],
+            fields: fields.iter().map(|field| (*field).into()).collect(),
+        }
+    }
+}
+
+impl Grant {
+    /// Only in these namespaces: exact names, or a prefix followed by `*`.
+    pub fn namespaces<const N: usize>(mut self, namespaces: [&str; N]) -> Self {
+        self.namespaces = namespaces.iter().map(|namespace| (*namespace).into()).collect();
+        self
+    }
+}

@@ -1,0 +1,59 @@
+//! How the two functions of a tool become a component. The arguments were checked against the schema by the host; here they become a type.
+
+use super::{Definition, Draft, Refusal};
+use serde::de::DeserializeOwned;
+
+/// Makes a component of the two functions of a tool, and tests of its examples.
+///
+/// ```ignore
+/// cofferdam_sdk::tool!(define, plan);
+///
+/// fn define() -> Definition { … }
+/// fn plan(arguments: Arguments) -> Result<Draft, Refusal> { … }
+/// ```
+#[macro_export]
+macro_rules! tool {
+    ($define:path, $plan:path) => {
+        const _: () = $crate::tool::fits($define, $plan);
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+
+            impl $crate::bindings::tool_world::exports::cofferdam::tool::tool::Guest for Component {
+                fn define() -> $crate::tool::Definition {
+                    $define()
+                }
+
+                fn plan(arguments: ::std::string::String) -> ::std::result::Result<$crate::tool::Draft, $crate::tool::Refusal> {
+                    $crate::tool::call($plan, &arguments)
+                }
+            }
+
+    $crate::bindings::tool_world::export_tool!(Component with_types_in $crate::bindings::tool_world);
+        };
+
+        #[cfg(test)]
+        #[test]
+        fn definition_holds_and_examples_give_their_drafts() {
+            let faults = $crate::check::faults(&$define(), |arguments| $crate::tool::call($plan, arguments));
+            assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+        }
+    };
+}
+
+/// Says at once, on every machine, when one of the two functions has the wrong form.
+#[doc(hidden)]
+pub const fn fits<A: DeserializeOwned>(_define: fn() -> Definition, _plan: fn(A) -> Result<Draft, Refusal>) {}
+
+/// Parses the arguments into the type that `plan` takes, and calls it.
+#[doc(hidden)]
+pub fn call<A: DeserializeOwned>(plan: fn(A) -> Result<Draft, Refusal>, arguments: &str) -> Result<Draft, Refusal> {
+    match serde_json::from_str(arguments) {
+        Ok(arguments) => plan(arguments),
+        Err(fault) => Err(Refusal::new(
+            format!("the arguments do not fit the tool: {fault}"),
+            "Compare the tool's input schema with its `Arguments` type; one of them promises what the other does not.",
+        )),
+    }
+}

@@ -1,0 +1,67 @@
+//! Kinds of objects, and the operations on one of them. A kind the host does not know is refused by the host; here it is three words.
+
+use super::{Listing, Operation, Patch, Read, Step, Target};
+
+/// A kind of object with its group and version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kind {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// Kind.
+    pub kind: &'static str,
+}
+
+/// `apps/v1` Deployment.
+pub const DEPLOYMENT: Kind = Kind { group: "apps", version: "v1", kind: "Deployment" };
+/// `apps/v1` StatefulSet.
+pub const STATEFUL_SET: Kind = Kind { group: "apps", version: "v1", kind: "StatefulSet" };
+/// `apps/v1` DaemonSet.
+pub const DAEMON_SET: Kind = Kind { group: "apps", version: "v1", kind: "DaemonSet" };
+/// `v1` ConfigMap.
+pub const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap" };
+
+impl Kind {
+    /// One named object of this kind.
+    pub fn target(self, namespace: impl Into<String>, name: impl Into<String>) -> Target {
+        Target {
+            group: self.group.into(),
+            version: self.version.into(),
+            kind: self.kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// Reads these fields of one object.
+    pub fn read(self, namespace: impl Into<String>, name: impl Into<String>, fields: &[&str]) -> Read {
+        Read { target: self.target(namespace, name), fields: owned(fields) }
+    }
+
+    /// Lists the objects in one namespace with these fields of each, at most `limit` of them (1 to 500).
+    pub fn list(self, namespace: impl Into<String>, fields: &[&str], limit: u32) -> Listing {
+        Listing {
+            group: self.group.into(),
+            version: self.version.into(),
+            kind: self.kind.into(),
+            namespace: namespace.into(),
+            fields: owned(fields),
+            limit,
+        }
+    }
+
+    /// Changes fields of one object; say which with [`Patch::set`], [`Patch::remove`] and [`Patch::fill`].
+    pub fn patch(self, namespace: impl Into<String>, name: impl Into<String>) -> Patch {
+        Patch { target: self.target(namespace, name), changes: Vec::new() }
+    }
+
+    /// Deletes one object.
+    pub fn delete(self, namespace: impl Into<String>, name: impl Into<String>) -> Step {
+        Step::new(Operation::Delete(self.target(namespace, name)))
+    }
+}
+
+fn owned(fields: &[&str]) -> Vec<String> {
+    fields.iter().map(|field| (*field).into()).collect()
+}

@@ -1,0 +1,63 @@
+//! `workloads_list` shows the workloads of one namespace: names, replicas and images. It reads named fields only, and changes nothing.
+
+use cofferdam_sdk::tool::{DAEMON_SET, DEPLOYMENT, Definition, Draft, Refusal, STATEFUL_SET};
+use serde::Deserialize;
+
+cofferdam_sdk::tool!(define, plan);
+
+const NAME: &str = "metadata.name";
+const REPLICAS: &str = "spec.replicas";
+const IMAGES: &str = "spec.template.spec.containers[*].image";
+
+/// Objects of each kind at most. Enough for a team's namespace, and a result a model can still read.
+const LIMIT: u32 = 200;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    namespace: String,
+}
+
+fn define() -> Definition {
+    Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .title("List workloads")
+        .description(
+            "Lists the Deployments, StatefulSets and DaemonSets of one namespace with their wanted replicas and container images. Use it \
+             first, to learn which workloads there are and what they are called. It shows at most 200 of each kind, nothing of their \
+             environment, and not whether they are healthy: for that call `workload_status`.",
+        )
+        .input(include_str!("../input.schema.json"))
+        .output(include_str!("../output.schema.json"))
+        .may(DEPLOYMENT.may_list([NAME, REPLICAS, IMAGES]))
+        .may(STATEFUL_SET.may_list([NAME, REPLICAS, IMAGES]))
+        .may(DAEMON_SET.may_list([NAME, IMAGES]))
+        .example("A team's namespace", r#"{"namespace": "team-a"}"#, include_str!("../examples/team-a.json"))
+        .example("Another one", r#"{"namespace": "payments-prod"}"#, include_str!("../examples/payments-prod.json"))
+}
+
+fn plan(Arguments { namespace }: Arguments) -> Result<Draft, Refusal> {
+    Ok(Draft::look(format!("List the workloads in {namespace}"))
+        .step(DEPLOYMENT.list(&*namespace, &[NAME, REPLICAS, IMAGES], LIMIT))
+        .step(STATEFUL_SET.list(&*namespace, &[NAME, REPLICAS, IMAGES], LIMIT))
+        .step(DAEMON_SET.list(&*namespace, &[NAME, IMAGES], LIMIT)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{define, plan};
+    use cofferdam_sdk::{check::verdict, tool::call};
+
+    fn check(arguments: &str, expect: &str) {
+        assert_eq!(verdict(&define(), |arguments| call(plan, arguments), arguments), expect);
+    }
+
+    #[test]
+    fn takes_one_namespace() {
+        check(r#"{}"#, "schema: ``: \"namespace\" is a required property");
+        check(r#"{"namespace": "*"}"#, "schema: `/namespace`: \"*\" does not match \"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$\"");
+        check(
+            r#"{"namespace": "team-a", "selector": "app=web"}"#,
+            "schema: ``: Additional properties are not allowed ('selector' was unexpected)",
+        );
+    }
+}
