@@ -1,0 +1,71 @@
+# What a person has to sign. Roles cover it, but not without a person. Who may sign is in `data.approvals`; the asking agent and its person never may.
+package cofferdam.policy
+
+import data.cofferdam.cover
+import future.keywords.not
+
+require_approval contains {
+	"id": "destructive-change",
+	"message": $"{operation.action} {operation.kind} {operation.name} in {operation.namespace} cannot be undone",
+	"remedy": "a person has to approve it",
+	"audience": "user",
+	"approval": signed_by("destructive"),
+} if {
+	some operation in changing
+	not operation.destructive == false
+}
+
+require_approval contains {
+	"id": "protected-namespace",
+	"message": $"{operation.namespace} is protected: every change needs one of its people",
+	"remedy": "a person of that team has to approve it; its staging namespace does not need one",
+	"audience": "user",
+	"approval": signed_by("protected"),
+} if {
+	some operation in changing
+	protected(operation.namespace)
+}
+
+require_approval contains {
+	"id": "unusual-growth",
+	"message": $"from {before} to {after} replicas of {shown.target.name} is more than {data.replicas.growth} times as many",
+	"remedy": $"at most {data.replicas.growth * before} replicas at once, or a person has to approve it",
+	"audience": "user",
+	"approval": signed_by("unusual"),
+} if {
+	some shown in input.preview.operations
+	before := shown.before["spec.replicas"]
+	after := shown.after["spec.replicas"]
+	before > 0
+	not after <= data.replicas.growth * before
+}
+
+require_approval contains {
+	"id": "scale-to-zero",
+	"message": $"{operation.name} in {operation.namespace} would stop",
+	"remedy": "at least 1 replica, or a person has to approve it",
+	"audience": "user",
+	"approval": signed_by("unusual"),
+} if {
+	some operation in changing
+	some change in operation.changes
+	change.path == "spec.replicas"
+	change.value == 0
+}
+
+# Whose signature; a kind of approval that the data does not know is `null`, which the library denies.
+signed_by(kind) := object.get(data.approvals, kind, null)
+
+obligation contains {
+	"id": "protected-permit",
+	"type": "ttl",
+	"properties": {"seconds": data.permit_seconds},
+} if {
+	some operation in changing
+	protected(operation.namespace)
+}
+
+protected(namespace) if {
+	some pattern in data.protected
+	cover.namespace(namespace, pattern)
+}

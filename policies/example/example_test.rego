@@ -1,0 +1,257 @@
+# The example's rules, one by one. Effects and rule ids are what people and agents rely on.
+package cofferdam.policy_test
+
+import data.cofferdam.call
+import data.cofferdam.list
+import data.cofferdam.world
+
+subject(role, person) := {"type": "agent", "id": "ada", "properties": {"roles": [role], "for": person, "act": []}}
+
+# What is decided of these operations for a role that acts for a person.
+decided(role, person, operations) := decision if {
+	question := object.union(world.call(operations), {"subject": subject(role, person)})
+	decision := call.decision with input as question
+}
+
+# A case: role, person, operation, effect, ids of the rules.
+check(case) if {
+	decision := decided(case[0], case[1], [case[2]])
+	decision.effect == case[3]
+	world.ids(decision) == case[4]
+}
+
+alice := "alice@example.com"
+
+carol := "carol@example.com"
+
+status := world.operation({
+	"action": "read",
+	"fields": ["spec.replicas", "status.readyReplicas", "spec.template.spec.containers[*].image"],
+	"discloses": true,
+})
+
+image(value) := world.operation({
+	"changes": [{"path": "spec.template.spec.containers[name=web].image", "value": value}],
+	"executes_code": true,
+})
+
+restart := world.operation({"changes": [{
+	"path": "spec.template.metadata.annotations[\"kubectl.kubernetes.io/restartedAt\"]",
+	"value": {"$host": "started_at"},
+}]})
+
+config(value, removes) := world.operation({
+	"group": "",
+	"kind": "ConfigMap",
+	"changes": [{"path": "data.LOG_LEVEL", "value": value}],
+	"removes_field": removes,
+})
+
+delete := world.operation({"action": "delete", "destructive": true, "reversible": false})
+
+test_roles if {
+	every case in [
+		["viewer", alice, status, "allow", {"role-viewer"}],
+		["viewer", null, object.union(status, {"namespace": "payments"}), "allow", {"role-viewer"}],
+		["viewer", alice, object.union(status, {"fields": ["spec.template.spec.containers[*].env"]}), "deny", {"not-covered"}],
+		["viewer", alice, object.union(status, {"group": "", "kind": "Secret"}), "deny", {"not-covered"}],
+		["viewer", alice, world.scale("storefront", "web", 3), "deny", {"not-covered"}],
+		["deployer", alice, status, "allow", {"role-viewer"}],
+		["deployer", alice, world.scale("storefront", "web", 3), "allow", {"role-deployer"}],
+		["deployer", alice, world.scale("storefront-staging", "web", 20), "allow", {"role-deployer"}],
+		["deployer", alice, restart, "allow", {"role-deployer"}],
+		["deployer", alice, config("debug", false), "allow", {"role-deployer"}],
+		["deployer", alice, config(null, true), "allow", {"role-deployer"}],
+		["deployer", alice, delete, "deny", {"not-covered"}],
+		["operator", alice, status, "allow", {"role-viewer"}],
+		["operator", alice, world.scale("storefront", "web", 3), "allow", {"role-deployer"}],
+		["stranger", alice, status, "deny", {"not-covered"}],
+	] {
+		check(case)
+	}
+}
+
+test_teams if {
+	every case in [
+		["deployer", carol, world.scale("storefront", "web", 3), "deny", {"other-team"}],
+		["deployer", alice, world.scale("payments-staging", "ledger", 3), "deny", {"other-team"}],
+		["deployer", null, world.scale("storefront", "web", 3), "deny", {"no-team"}],
+		["deployer", "mallory@example.com", world.scale("storefront", "web", 3), "deny", {"no-team"}],
+		["operator", alice, object.union(delete, {"namespace": "payments"}), "deny", {"other-team"}],
+	] {
+		check(case)
+	}
+	decided("deployer", carol, [world.scale("storefront", "web", 3)]).reasons == [{
+		"id": "other-team",
+		"message": "namespace storefront belongs to no team of carol@example.com",
+		"remedy": "this agent may change: payments, payments-staging",
+		"audience": "user",
+	}]
+}
+
+test_replicas if {
+	every case in [
+		["deployer", alice, world.scale("storefront", "web", 21), "deny", {"replicas-limit"}],
+		["deployer", alice, world.scale("storefront", "web", -1), "deny", {"replicas-limit"}],
+		["deployer", alice, world.scale("storefront", "web", null), "deny", {"replicas-limit"}],
+		["deployer", alice, world.scale("storefront", "web", "3"), "deny", {"replicas-limit"}],
+		["deployer", alice, world.scale("storefront", "web", {"$host": "call_id"}), "deny", {"replicas-limit"}],
+		["deployer", alice, world.scale("storefront", "web", 0), "require_approval", {"scale-to-zero"}],
+		["deployer", carol, world.scale("payments", "ledger", 11), "deny", {"replicas-limit"}],
+	] {
+		check(case)
+	}
+	decided("deployer", alice, [world.scale("storefront", "web", 40)]).reasons == [{
+		"id": "replicas-limit",
+		"message": "40 replicas of web in storefront are more than 20",
+		"remedy": "at most 20 replicas in storefront",
+		"audience": "user",
+	}]
+}
+
+grown(before, after) := decision if {
+	question := world.previewed(world.call([world.scale("storefront", "web", after)]), [{
+		"index": 0,
+		"target": {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "storefront", "name": "web"},
+		"expect": {"present": {"uid": "u", "digest": world.plan_digest}},
+		"before": {"spec.replicas": before},
+		"after": {"spec.replicas": after},
+		"place": "apps/storefront/web.yaml:7",
+	}])
+	decision := call.decision with input as question
+}
+
+test_growth_is_judged_by_the_preview if {
+	grown(3, 12).effect == "allow"
+	grown(0, 12).effect == "allow"
+	world.ids(grown(3, 13)) == {"unusual-growth"}
+	grown(3, 13).effect == "require_approval"
+	grown(3, 13).reasons[0].message == "from 3 to 13 replicas of web is more than 4 times as many"
+	grown(3, 13).reasons[0].remedy == "at most 12 replicas at once, or a person has to approve it"
+}
+
+test_images if {
+	every case in [
+		["deployer", alice, image("registry.example.com/storefront/web:1.4.2"), "allow", {"role-deployer"}],
+		["deployer", alice, image("docker.io/library/nginx:1.27"), "deny", {"image-registry"}],
+		["deployer", alice, image("registry.example.com.evil.test/web:1"), "deny", {"image-registry"}],
+		["deployer", alice, image(null), "deny", {"image-registry"}],
+		["deployer", alice, image({"$host": "call_id"}), "deny", {"image-registry"}],
+	] {
+		check(case)
+	}
+}
+
+test_a_person_signs_what_cannot_be_undone if {
+	decision := decided("operator", alice, [delete])
+	decision.effect == "require_approval"
+	decision.approval == {"quorum": 1, "approvers": ["*"], "expires_seconds": 3600}
+	decision.reasons == [{
+		"id": "destructive-change",
+		"message": "delete Deployment web in storefront cannot be undone",
+		"remedy": "a person has to approve it",
+		"audience": "user",
+	}]
+	question := object.union(world.call([delete]), {"subject": subject("operator", alice)})
+	signed := call.decision with input as world.signed(world.previewed(question, []), ["bob@example.com"])
+	signed.effect == "allow"
+}
+
+test_protected_namespaces if {
+	operation := world.scale("payments", "ledger", 3)
+	decision := decided("deployer", carol, [operation])
+	decision.effect == "require_approval"
+	world.ids(decision) == {"protected-namespace"}
+	decision.approval == {"quorum": 1, "approvers": ["carol@example.com", "dave@example.com"], "expires_seconds": 1800}
+	decision.obligations == [{"id": "protected-permit", "type": "ttl", "properties": {"seconds": 300}}]
+	check(["deployer", carol, world.scale("payments-staging", "ledger", 3), "allow", {"role-deployer"}])
+
+	question := object.union(world.call([operation]), {"subject": subject("deployer", carol)})
+	every case in [[["dave@example.com"], "allow"], [["bob@example.com"], "require_approval"]] {
+		signed := call.decision with input as world.signed(world.previewed(question, []), case[0])
+		signed.effect == case[1]
+	}
+}
+
+test_freezes if {
+	every case in [
+		["Friday", 899, "require_approval", {"protected-namespace"}],
+		["Friday", 900, "deny", {"freeze-payments-weekend"}],
+		["Saturday", 0, "deny", {"freeze-payments-weekend"}],
+		["Sunday", 1439, "deny", {"freeze-payments-weekend"}],
+		["Monday", 0, "require_approval", {"protected-namespace"}],
+	] {
+		question := object.union(world.call([world.scale("payments", "ledger", 3)]), {
+			"subject": subject("deployer", carol),
+			"context": {"weekday": case[0], "minute": case[1]},
+		})
+		decision := call.decision with input as question
+		decision.effect == case[2]
+		world.ids(decision) == case[3]
+
+		# Elsewhere nothing is frozen, and looking never is.
+		staging := call.decision with input as object.union(question, {"plan": world.call([world.scale("payments-staging", "ledger", 3)]).plan})
+		staging.effect == "allow"
+		look := call.decision with input as object.union(question, {"plan": world.call([object.union(status, {"namespace": "payments"})]).plan})
+		look.effect == "allow"
+	}
+}
+
+test_incomplete_data_denies if {
+	question := world.call([world.scale("storefront", "web", 3)])
+	every decision in [
+		decided_without_freezes(question),
+		decided_without_protected(question),
+		decided_without_registries(question),
+	] {
+		decision.effect == "deny"
+		world.ids(decision) == {"data-incomplete"}
+	}
+	unsigned := call.decision with data.approvals as {} with input as object.union(world.call([delete]), {"subject": subject("operator", alice)})
+	unsigned.effect == "deny"
+	world.ids(unsigned) == {"approval-malformed"}
+}
+
+decided_without_freezes(question) := decision if {
+	decision := call.decision with data.freezes as null with input as question
+}
+
+decided_without_protected(question) := decision if {
+	decision := call.decision with data.protected as null with input as question
+}
+
+decided_without_registries(question) := decision if {
+	decision := call.decision with data.registries as null with input as question
+}
+
+tools := [
+	world.tool("config_set", [world.grant("patch", "", "ConfigMap", ["data.*"])]),
+	world.tool("deployment_delete", [world.grant("delete", "apps", "Deployment", [])]),
+	world.tool("deployment_scale", [world.grant("patch", "apps", "Deployment", ["spec.replicas"])]),
+	world.tool("image_set", [world.grant("patch", "apps", "Deployment", ["spec.template.spec.containers[*].image"])]),
+	world.tool("secret_read", [world.grant("read", "", "Secret", ["data.*"])]),
+	world.tool("workloads_list", [world.grant("list", "apps", "Deployment", ["metadata.name", "spec.replicas"])]),
+]
+
+# The names that a role sees, for a person, at a time.
+seen(role, person, weekday) := names if {
+	names := list.visible with input as {
+		"schema": "cofferdam.authz.v1",
+		"phase": "list",
+		"subject": subject(role, person),
+		"tools": tools,
+		"context": object.union(world.context, {"weekday": weekday}),
+	}
+}
+
+test_lists if {
+	changing := ["config_set", "deployment_scale", "image_set", "workloads_list"]
+	seen("viewer", alice, "Tuesday") == ["workloads_list"]
+	seen("deployer", alice, "Tuesday") == changing
+	seen("operator", alice, "Tuesday") == ["config_set", "deployment_delete", "deployment_scale", "image_set", "workloads_list"]
+	seen("deployer", null, "Tuesday") == ["workloads_list"]
+	seen("stranger", alice, "Tuesday") == []
+
+	# The staging namespaces stay open over the weekend.
+	seen("deployer", carol, "Saturday") == changing
+}

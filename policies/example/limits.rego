@@ -1,0 +1,79 @@
+# How far a change may go. Replica limits, images, and freezes. What stands here is denied to everybody, whatever their role; nobody can approve it.
+package cofferdam.policy
+
+import data.cofferdam.cover
+import future.keywords.not
+
+deny contains {
+	"id": "replicas-limit",
+	"message": $"{change.value} replicas of {operation.name} in {operation.namespace} are more than {largest(operation.namespace)}",
+	"remedy": $"at most {largest(operation.namespace)} replicas in {operation.namespace}",
+	"audience": "user",
+} if {
+	some operation in changing
+	some change in operation.changes
+	change.path == "spec.replicas"
+	not fits(change.value, largest(operation.namespace))
+}
+
+largest(namespace) := object.get(data.replicas.per_namespace, namespace, data.replicas.largest)
+
+fits(value, limit) if {
+	is_number(value)
+	value >= 0
+	value <= limit
+}
+
+deny contains {
+	"id": "image-registry",
+	"message": $"the image `{change.value}` comes from no registry that we trust",
+	"remedy": $"use an image from: {concat(", ", data.registries)}",
+	"audience": "user",
+} if {
+	some operation in changing
+	some change in operation.changes
+	endswith(change.path, ".image")
+	not trusted(change.value)
+}
+
+trusted(image) if {
+	is_string(image)
+	some registry in data.registries
+	startswith(image, registry)
+}
+
+deny contains {
+	"id": $"freeze-{freeze.id}",
+	"message": $"{freeze.why}",
+	"remedy": $"ask again after {freeze.until}; the staging namespaces are open",
+	"audience": "user",
+} if {
+	some operation in changing
+	some freeze in data.freezes
+	some pattern in freeze.namespaces
+	cover.namespace(operation.namespace, pattern)
+	frozen(freeze)
+}
+
+# From the first minute up to, not including, the second; UTC.
+frozen(freeze) if {
+	[from, to] := freeze.days[input.context.weekday]
+	input.context.minute >= from
+	input.context.minute < to
+}
+
+# Lists that only ever forbid: without them nothing would be forbidden, so without them nothing changes.
+deny contains {
+	"id": "data-incomplete",
+	"message": "the policy's data lacks `freezes`, `protected` or `registries`",
+	"remedy": "an operator has to complete `data.json`; an empty list says that there are none",
+	"audience": "operator",
+} if {
+	not complete
+}
+
+complete if {
+	is_array(data.freezes)
+	is_array(data.protected)
+	is_array(data.registries)
+}

@@ -1,0 +1,72 @@
+# METADATA
+# title: Who may do what, and where
+# description: |
+#   `data.roles` says what a role covers, `data.teams` whose namespaces are whose. An agent acts for a person: what it may change lies in the
+#   namespaces of that person's teams. What it may look at lies anywhere.
+# schemas:
+#   - input: schema.input
+package cofferdam.policy
+
+import future.keywords.not
+
+allow contains {
+	"id": $"role-{role}",
+	"message": $"the role {role} covers it",
+	"remedy": "nothing to do",
+	"audience": "user",
+	"covers": [placed(line) | some line in data.roles[role].covers],
+} if {
+	some role in roles
+}
+
+# The caller's roles with those that they include. A role that the data does not know covers nothing.
+roles := graph.reachable(included, input.subject.properties.roles)
+
+included := {name: role.includes | some name, role in data.roles}
+
+# The namespaces of the teams of the person that the agent acts for.
+own := sort({namespace |
+	some team in data.teams
+	input.subject.properties.for in team.people
+	some namespace in team.namespaces
+})
+
+# A line of a role with its namespaces filled in; one that says neither `own` nor `everywhere` gets none.
+placed(line) := object.union(line, {"namespaces": where(line)})
+
+default where(_) := []
+
+where(line) := own if line.where == "own"
+
+where(line) := ["*"] if line.where == "everywhere"
+
+deny contains {
+	"id": "other-team",
+	"message": $"namespace {operation.namespace} belongs to no team of {person}",
+	"remedy": $"this agent may change: {concat(", ", own)}",
+	"audience": "user",
+} if {
+	some operation in changing
+	not operation.namespace in own
+	count(own) != 0
+}
+
+deny contains {
+	"id": "no-team",
+	"message": $"this agent acts for {person}, who is in no team of this policy",
+	"remedy": "an operator can add the agent with `--for` and a person of a team, or add the person to `teams` in the policy's data",
+	"audience": "user",
+} if {
+	count(changing) != 0
+	own == []
+}
+
+default person := "nobody"
+
+person := input.subject.properties.for if is_string(input.subject.properties.for)
+
+# Operations that do more than look. One whose action is unknown counts.
+changing contains operation if {
+	some operation in input.plan.operations
+	not operation.action in {"read", "list", "logs"}
+}

@@ -1,0 +1,248 @@
+# METADATA
+# title: The one decision
+# description: |
+#   Fixes precedence, so that no author writes it: deny over require_approval over allow, and a plan is allowed only when every one of its
+#   operations is covered. Authors write partial sets in `package cofferdam.policy`:
+#
+#   - `allow`: `{id, message, remedy, audience, covers}`; `covers` is a list of covers as in `cover.rego`;
+#   - `deny`: `{id, message, remedy, audience}`;
+#   - `require_approval`: the same with `approval: {quorum, approvers, expires_seconds}`; it asks for people and covers nothing by itself;
+#   - `obligation`: `{id, type, properties}`.
+#
+#   A member that is not of this form never opens anything: as a deny it denies, as an approval or an obligation it denies, as an allow it
+#   covers nothing.
+# schemas:
+#   - input: schema.input
+package cofferdam.call
+
+import data.cofferdam.cover
+import future.keywords.not
+
+default decision := {
+	"schema": "cofferdam.decision.v1",
+	"effect": "deny",
+	"covers": [],
+	"reasons": [{
+		"id": "undecided",
+		"message": "the policy library reached no decision",
+		"remedy": "an operator can see why with `cofferdam policy eval`",
+		"audience": "operator",
+	}],
+	"obligations": [],
+	"approval": null,
+}
+
+# METADATA
+# title: May this plan run
+# entrypoint: true
+decision := {
+	"schema": "cofferdam.decision.v1",
+	"effect": effect,
+	"covers": covered,
+	"reasons": ordered(reasons[effect]),
+	"obligations": obligations[effect],
+	"approval": approval,
+}
+
+default effect := "deny"
+
+effect := "deny" if {
+	count(denials) != 0
+} else := "require_approval" if {
+	count(asks) != 0
+	not signed
+} else := "allow" if {
+	every operation in input.plan.operations {
+		operation.index in covered
+	}
+}
+
+reasons := {
+	"deny": denials,
+	"require_approval": {reason(ask) | some ask in asks},
+	"allow": allowing,
+}
+
+obligations := {
+	"deny": [],
+	"require_approval": duties,
+	"allow": duties,
+}
+
+approval := {"quorum": quorum, "approvers": approvers, "expires_seconds": expires_seconds} if {
+	effect == "require_approval"
+} else := null
+
+# ---- allow: operations by their facts
+
+# Which rule covers which operation.
+covering := [{"index": operation.index, "reason": reason(rule)} |
+	some rule in data.cofferdam.policy.allow
+	some line in rule.covers
+	some operation in input.plan.operations
+	cover.covers(line, operation)
+]
+
+covered := sort({pair.index | some pair in covering})
+
+# What an allowed plan rests on: for an answer, which has no operations, every rule there is for this caller.
+allowing := {reason(rule) | some rule in data.cofferdam.policy.allow} if {
+	input.plan.operations == []
+} else := {pair.reason | some pair in covering}
+
+# ---- deny
+
+denials := authored if {
+	count(authored) != 0
+} else := structural
+
+authored := {reason(member) | some member in data.cofferdam.policy.deny}
+
+structural contains {
+	"id": "no-plan",
+	"message": "there is no plan to decide over",
+	"remedy": "ask with a plan; listing has an entry point of its own",
+	"audience": "operator",
+} if {
+	not is_object(input.plan)
+}
+
+structural contains {
+	"id": "not-covered",
+	"message": $"no rule lets `{input.subject.id}` {operation.action} {operation.kind} in namespace {operation.namespace}",
+	"remedy": elsewhere(operation),
+	"audience": "user",
+} if {
+	some operation in input.plan.operations
+	not operation.index in covered
+}
+
+structural contains {
+	"id": "not-covered",
+	"message": $"no rule lets `{input.subject.id}` use this tool",
+	"remedy": "an operator can give this agent a role that the policy knows",
+	"audience": "user",
+} if {
+	input.plan.operations == []
+	count(allowing) == 0
+}
+
+structural contains {
+	"id": "approval-malformed",
+	"message": $"the rule `{word(ask, "id", "unnamed-rule")}` asks for an approval without saying whose",
+	"remedy": "give it `approval: {quorum, approvers, expires_seconds}`, each at least 1",
+	"audience": "operator",
+} if {
+	some ask in asks
+	not whole(ask)
+}
+
+structural contains {
+	"id": "approval-impossible",
+	"message": "the rules that ask for an approval name nobody, or too few people, in common",
+	"remedy": "name enough approvers that all of these rules accept",
+	"audience": "operator",
+} if {
+	count(asks) != 0
+	every ask in asks {
+		whole(ask)
+	}
+	not "*" in approvers
+	not count(approvers) >= quorum
+}
+
+structural contains {
+	"id": "obligation-unsupported",
+	"message": $"the obligation `{word(member, "id", "unnamed-rule")}` is none that this host can carry out",
+	"remedy": "use a type of `input.context.supported_obligations`, with `id`, `type` and `properties`",
+	"audience": "operator",
+} if {
+	some member in data.cofferdam.policy.obligation
+	not supported(member)
+}
+
+# Where the same would be covered, in words for the caller.
+elsewhere(operation) := $"namespaces where it may: {concat(", ", namespaces)}" if {
+	namespaces := sort({namespace |
+		some rule in data.cofferdam.policy.allow
+		some line in rule.covers
+		some namespace in line.namespaces
+		cover.covers(line, object.union(operation, {"namespace": namespace}))
+	})
+	count(namespaces) != 0
+} else := "ask for something that your roles cover, or ask an operator for a rule"
+
+# ---- require_approval: the strictest of all that ask
+
+asks := {member | some member in data.cofferdam.policy.require_approval}
+
+whole(ask) if {
+	ask.approval.quorum >= 1
+	is_number(ask.approval.quorum)
+	ask.approval.expires_seconds >= 1
+	is_number(ask.approval.expires_seconds)
+	is_array(ask.approval.approvers)
+	count(ask.approval.approvers) != 0
+}
+
+quorum := max({ask.approval.quorum | some ask in asks})
+
+expires_seconds := min({ask.approval.expires_seconds | some ask in asks})
+
+# Lists that name people; `*` is anybody enrolled and narrows nothing.
+named := {people |
+	some ask in asks
+	not "*" in ask.approval.approvers
+	people := {person | some person in ask.approval.approvers}
+}
+
+approvers := ["*"] if {
+	count(named) == 0
+} else := sort(intersection(named))
+
+# INVARIANT: signatures count for exactly this plan and preview, and only those of people that every asking rule accepts.
+signed if {
+	input.context.approval.plan == input.plan.digest
+	input.context.approval.preview == input.preview.digest
+	signers := {person | some person in input.context.approval.approvers; accepted(person)}
+	count(signers) >= quorum
+}
+
+accepted(_) if "*" in approvers
+
+accepted(person) if person in approvers
+
+# ---- obligations
+
+supported(member) if {
+	member.type in input.context.supported_obligations
+	is_string(member.id)
+	is_object(member.properties)
+}
+
+duties := sort({{"id": member.id, "type": member.type, "properties": member.properties} |
+	some member in data.cofferdam.policy.obligation
+})
+
+# ---- reasons
+
+reason(member) := {
+	"id": word(member, "id", "unnamed-rule"),
+	"message": word(member, "message", "the rule gives no reason"),
+	"remedy": word(member, "remedy", "ask an operator"),
+	"audience": audience(member),
+}
+
+word(member, key, otherwise) := member[key] if {
+	is_string(member[key])
+} else := otherwise
+
+audience(member) := member.audience if {
+	member.audience in {"user", "operator"}
+} else := "operator"
+
+# What the agent may read first, then by id.
+ordered(found) := array.concat(
+	[known | some known in sort(found); known.audience == "user"],
+	[known | some known in sort(found); known.audience == "operator"],
+)

@@ -1,0 +1,173 @@
+package cofferdam.call_test
+
+import data.cofferdam.call
+import data.cofferdam.world
+
+patches := {
+	"action": "patch",
+	"group": "apps",
+	"kind": "Deployment",
+	"namespaces": ["storefront"],
+	"fields": ["spec.replicas"],
+	"accepts": [],
+}
+
+rule := {"id": "a-rule", "message": "it says so", "remedy": "none", "audience": "user"}
+
+allows := object.union(rule, {"covers": [patches]})
+
+asks(quorum, people) := object.union(rule, {"approval": {"quorum": quorum, "approvers": people, "expires_seconds": 60}})
+
+scale := world.call([world.scale("storefront", "web", 5)])
+
+shown := world.previewed(scale, [])
+
+# What the library decides of these sets and this input.
+decided(allow, deny, ask, question) := decision if {
+	decision := call.decision with data.cofferdam.policy.allow as allow
+		with data.cofferdam.policy.deny as deny
+		with data.cofferdam.policy.require_approval as ask
+		with data.cofferdam.policy.obligation as set()
+		with input as question
+}
+
+test_precedence if {
+	every case in [
+		[set(), set(), set(), "deny", {"not-covered"}],
+		[{allows}, set(), set(), "allow", {"a-rule"}],
+		[{allows}, {object.union(rule, {"id": "no"})}, set(), "deny", {"no"}],
+		[{allows}, set(), {asks(1, ["*"])}, "require_approval", {"a-rule"}],
+		[{allows}, {object.union(rule, {"id": "no"})}, {asks(1, ["*"])}, "deny", {"no"}],
+		[set(), set(), {asks(1, ["*"])}, "deny", {"not-covered"}],
+	] {
+		decision := decided(case[0], case[1], case[2], shown)
+		decision.effect == case[3]
+		world.ids(decision) == case[4]
+	}
+}
+
+test_the_whole_answer if {
+	decided({allows}, set(), set(), shown) == {
+		"schema": "cofferdam.decision.v1",
+		"effect": "allow",
+		"covers": [0],
+		"reasons": [rule],
+		"obligations": [],
+		"approval": null,
+	}
+	decided({allows}, set(), {asks(2, ["bob", "*"])}, shown).approval == {
+		"quorum": 2,
+		"approvers": ["*"],
+		"expires_seconds": 60,
+	}
+}
+
+test_every_operation_needs_cover if {
+	plan := world.call([world.scale("storefront", "web", 5), object.union(world.scale("other", "web", 5), {"index": 1})])
+	decision := decided({allows}, set(), set(), plan)
+	decision.effect == "deny"
+	decision.covers == [0]
+	decision.reasons[0].message == "no rule lets `ada` patch Deployment in namespace other"
+	decision.reasons[0].remedy == "namespaces where it may: storefront"
+}
+
+test_malformed_rules_never_open if {
+	every case in [
+		[{"yes"}, set(), set()],
+		[{rule}, set(), set()],
+		[{object.union(rule, {"covers": [0]})}, set(), set()],
+		[{allows}, {"no"}, set()],
+		[{allows}, {{"id": 7}}, set()],
+		[{allows}, set(), {"ask"}],
+		[{allows}, set(), {rule}],
+		[{allows}, set(), {asks(0, ["*"])}],
+		[{allows}, set(), {asks("1", ["*"])}],
+		[{allows}, set(), {asks(1, [])}],
+		[{allows}, set(), {asks(1, "bob")}],
+		[{allows}, set(), {asks(2, ["bob"])}],
+		[{allows}, set(), {asks(1, ["bob"]), asks(1, ["carol"])}],
+	] {
+		decided(case[0], case[1], case[2], shown).effect == "deny"
+	}
+}
+
+test_an_answer_needs_a_rule_for_the_caller if {
+	answer := world.call([])
+	decided({allows}, set(), set(), answer).effect == "allow"
+	world.ids(decided({allows}, set(), set(), answer)) == {"a-rule"}
+	world.ids(decided(set(), set(), set(), answer)) == {"not-covered"}
+}
+
+test_a_signature_counts_for_exactly_this_by_exactly_those if {
+	every case in [
+		[asks(1, ["*"]), ["bob"], {}, "allow"],
+		[asks(1, ["bob"]), ["bob"], {}, "allow"],
+		[asks(2, ["*"]), ["bob", "carol"], {}, "allow"],
+		[asks(2, ["*"]), ["bob", "bob"], {}, "require_approval"],
+		[asks(2, ["bob", "carol"]), ["bob", "dave"], {}, "require_approval"],
+		[asks(1, ["bob"]), ["carol"], {}, "require_approval"],
+		[asks(1, ["*"]), [], {}, "require_approval"],
+		[asks(1, ["*"]), ["bob"], {"plan": world.preview_digest}, "require_approval"],
+		[asks(1, ["*"]), ["bob"], {"preview": world.plan_digest}, "require_approval"],
+	] {
+		question := world.signed(shown, case[1])
+		other := object.union(question, {"context": {"approval": case[2]}})
+		decided({allows}, set(), {case[0]}, other).effect == case[3]
+	}
+
+	# A signature opens nothing that no rule covers, and stops no denial.
+	decided(set(), set(), {asks(1, ["*"])}, world.signed(shown, ["bob"])).effect == "deny"
+	decided({allows}, {rule}, {asks(1, ["*"])}, world.signed(shown, ["bob"])).effect == "deny"
+
+	# Before the preview there is nothing that could have been signed.
+	decided({allows}, set(), {asks(1, ["*"])}, world.signed(scale, ["bob"])).effect == "require_approval"
+}
+
+test_the_strictest_of_all_that_ask if {
+	short := object.union(asks(1, ["bob", "carol"]), {"id": "short", "approval": {"expires_seconds": 30}})
+	decision := decided({allows}, set(), {asks(2, ["bob", "carol", "dave"]), short, asks(1, ["*"])}, shown)
+	decision.approval == {"quorum": 2, "approvers": ["bob", "carol"], "expires_seconds": 30}
+	world.ids(decision) == {"a-rule", "short"}
+}
+
+test_reasons_for_the_agent_come_first if {
+	hidden := object.union(rule, {"id": "a", "audience": "operator"})
+	later := object.union(rule, {"id": "z"})
+	[reason.id | some reason in decided({allows}, {later, hidden}, set(), shown).reasons] == ["z", "a"]
+	decided({allows}, {{"id": "x"}}, set(), shown).reasons == [{
+		"id": "x",
+		"message": "the rule gives no reason",
+		"remedy": "ask an operator",
+		"audience": "operator",
+	}]
+}
+
+obliged(duties) := decision if {
+	decision := call.decision with data.cofferdam.policy.allow as {allows}
+		with data.cofferdam.policy.deny as set()
+		with data.cofferdam.policy.require_approval as set()
+		with data.cofferdam.policy.obligation as duties
+		with input as shown
+}
+
+test_obligations if {
+	ttl := {"id": "short", "type": "ttl", "properties": {"seconds": 60}}
+	obliged({ttl}).obligations == [ttl]
+	every member in ["x", object.union(ttl, {"type": "page"}), object.remove(ttl, ["id"]), object.remove(ttl, ["properties"])] {
+		decision := obliged({ttl, member})
+		decision.effect == "deny"
+		decision.obligations == []
+		world.ids(decision) == {"obligation-unsupported"}
+	}
+}
+
+test_an_incomplete_question_is_denied if {
+	call.decision.effect == "deny" with input as {}
+	every key in ["index", "namespace", "action", "changes"] {
+		operation := object.remove(world.scale("storefront", "web", 5), [key])
+		decided({allows}, set(), set(), world.call([operation])).effect == "deny"
+	}
+	every key in ["plan", "preview"] {
+		decided({allows}, set(), {asks(1, ["*"])}, object.remove(world.signed(shown, ["bob"]), [key])).effect != "allow"
+	}
+}

@@ -1,0 +1,108 @@
+# Questions for tests: the smallest whole input, and what differs from it. In no built policy.
+package cofferdam.world
+
+plan_digest := "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+preview_digest := "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+
+subject := {
+	"type": "agent",
+	"id": "ada",
+	"properties": {"roles": ["deployer"], "for": "alice@example.com", "act": []},
+}
+
+context := {
+	"environment": {"name": "staging", "id": "5d3e"},
+	"time": "2026-11-24T10:00:00Z",
+	"weekday": "Tuesday",
+	"minute": 600,
+	"purpose": null,
+	"approval": null,
+	"policy": "sha256:3333333333333333333333333333333333333333333333333333333333333333",
+	"supported_obligations": ["ttl"],
+}
+
+tool(name, grants) := {
+	"type": "tool",
+	"id": name,
+	"properties": {
+		"version": "0.1.0",
+		"digest": "sha256:4444444444444444444444444444444444444444444444444444444444444444",
+		"grants": grants,
+		"actions": sort({grant.action | some grant in grants}),
+		"kinds": sort({grant.kind | some grant in grants}),
+		"namespaces": ["*"],
+		"read_only": false,
+		"destructive": false,
+	},
+}
+
+grant(action, group, kind, fields) := {
+	"action": action,
+	"group": group,
+	"version": "v1",
+	"kind": kind,
+	"namespaces": ["*"],
+	"fields": fields,
+}
+
+# One operation; `facts` differ from those of a patch of a Deployment.
+operation(facts) := object.union(
+	{
+		"index": 0,
+		"action": "patch",
+		"group": "apps",
+		"version": "v1",
+		"kind": "Deployment",
+		"resource": "deployments",
+		"namespace": "storefront",
+		"name": "web",
+		"fields": [],
+		"changes": [],
+		"destructive": false,
+		"executes_code": false,
+		"discloses": false,
+		"removes_field": false,
+		"reversible": true,
+	},
+	facts,
+)
+
+call(operations) := {
+	"schema": "cofferdam.authz.v1",
+	"phase": "plan",
+	"subject": subject,
+	"action": {"name": "tools/call"},
+	"resource": tool("deployment_scale", []),
+	"arguments": {},
+	"plan": {
+		"digest": plan_digest,
+		"executor": "sequential",
+		"operations": operations,
+		"namespaces": sort({operation.namespace | some operation in operations}),
+	},
+	"preview": null,
+	"context": context,
+}
+
+# The same call after the preview, with what each operation shows.
+previewed(input_, shown) := object.union(input_, {
+	"phase": "preview",
+	"preview": {"digest": preview_digest, "operations": shown},
+})
+
+# The same call after these people signed it.
+signed(input_, people) := object.union(input_, {"context": object.union(input_.context, {"approval": {
+	"approvers": people,
+	"plan": plan_digest,
+	"preview": preview_digest,
+}})})
+
+scale(namespace, name, replicas) := operation({
+	"namespace": namespace,
+	"name": name,
+	"changes": [{"path": "spec.replicas", "value": replicas}],
+})
+
+# The ids of a decision's reasons.
+ids(decision) := {reason.id | some reason in decision.reasons}

@@ -1,0 +1,99 @@
+# METADATA
+# title: One's own folder
+# description: |
+#   What `init` starts with. Everybody may look and preview. Every change needs a person, except where a named agent has a role of
+#   `data.unattended.roles` and does no more than `data.unattended.covers`. A caller without a name gets no exception.
+#
+#   `data.self_approval: true` is for a machine that one person uses: that person may approve what the own agent asked. It takes effect
+#   only together with `self_approval = true` in the trust file, and it means that whoever has that person's key and shell decides alone.
+# schemas:
+#   - input: schema.input
+package cofferdam.policy
+
+import data.cofferdam.cover
+import future.keywords.not
+
+allow contains {
+	"id": "anyone-looks",
+	"message": "everybody may look",
+	"remedy": "nothing to do",
+	"audience": "user",
+	"covers": [object.union(kind, {
+		"action": action,
+		"namespaces": ["*"],
+		"fields": ["*"],
+		"accepts": ["discloses"],
+	}) |
+		some kind in data.kinds
+		some action in ["list", "read"]
+	],
+}
+
+allow contains {
+	"id": "changes",
+	"message": "changes are possible",
+	"remedy": "nothing to do",
+	"audience": "user",
+	"covers": [object.union(kind, {
+		"action": action,
+		"namespaces": ["*"],
+		"fields": ["*"],
+		"accepts": ["destructive", "executes_code", "removes_field"],
+	}) |
+		some kind in data.kinds
+		some action in ["patch", "delete"]
+	],
+} if {
+	changer
+}
+
+# Callers without a name, and agents with a role that changes; an agent without one looks only.
+changer if input.subject.type == "anonymous"
+
+changer if named_changer
+
+named_changer if {
+	input.subject.type == "agent"
+	some role in input.subject.properties.roles
+	role in data.unattended.roles
+}
+
+require_approval contains {
+	"id": "change-needs-a-person",
+	"message": "every change here needs a person",
+	"remedy": remedy,
+	"audience": "user",
+	"approval": who,
+} if {
+	some operation in input.plan.operations
+	not operation.action in {"read", "list", "logs"}
+	not unattended(operation)
+}
+
+# Whose signature; without it the library denies.
+default who := null
+
+who := data.approval
+
+default remedy := "somebody other than the one the agent works for has to approve it"
+
+remedy := "you may approve it yourself: this machine is set up for one person" if {
+	data.self_approval == true
+}
+
+unattended(operation) if {
+	named_changer
+	some line in data.unattended.covers
+	cover.covers(line, operation)
+	every change in operation.changes {
+		modest(change)
+	}
+}
+
+modest(change) if change.path != "spec.replicas"
+
+modest(change) if {
+	is_number(change.value)
+	change.value >= 1
+	change.value <= data.unattended.replicas
+}

@@ -1,0 +1,80 @@
+package cofferdam.policy_test
+
+import data.cofferdam.call
+import data.cofferdam.list
+import data.cofferdam.world
+
+anonymous := {"type": "anonymous", "id": "anonymous", "properties": {"roles": [], "for": null, "act": []}}
+
+agent(roles) := {"type": "agent", "id": "ada", "properties": {"roles": roles, "for": "me@example.com", "act": []}}
+
+decided(subject, operation) := decision if {
+	question := object.union(world.call([operation]), {"subject": subject})
+	decision := call.decision with input as question
+}
+
+look := world.operation({"action": "list", "fields": ["metadata.name"], "discloses": true})
+
+image := world.operation({
+	"changes": [{"path": "spec.template.spec.containers[name=web].image", "value": "nginx:1.27"}],
+	"executes_code": true,
+})
+
+delete := world.operation({"action": "delete", "destructive": true})
+
+test_who_may_what if {
+	every case in [
+		[anonymous, look, "allow"],
+		[agent([]), look, "allow"],
+		[anonymous, world.scale("web", "web", 3), "require_approval"],
+		[object.union(anonymous, {"properties": {"roles": ["deployer"]}}), world.scale("web", "web", 3), "require_approval"],
+		[anonymous, delete, "require_approval"],
+		[anonymous, world.operation({"action": "read", "group": "", "kind": "Secret", "discloses": true}), "deny"],
+		[anonymous, world.operation({"action": "apply"}), "deny"],
+		[agent(["viewer"]), world.scale("web", "web", 3), "deny"],
+		[agent(["deployer"]), world.scale("web", "web", 3), "allow"],
+		[agent(["deployer"]), world.scale("web", "web", 11), "require_approval"],
+		[agent(["deployer"]), world.scale("web", "web", 0), "require_approval"],
+		[agent(["deployer"]), world.scale("web", "web", null), "require_approval"],
+		[agent(["operator"]), image, "require_approval"],
+		[agent(["operator"]), delete, "require_approval"],
+	] {
+		decided(case[0], case[1]).effect == case[2]
+	}
+}
+
+test_the_laptop_of_one_person_says_so if {
+	remedies := {reason.remedy | some reason in decided(anonymous, delete).reasons}
+	remedies == {"somebody other than the one the agent works for has to approve it"}
+	own := call.decision with data.self_approval as true with input as object.union(world.call([delete]), {"subject": anonymous})
+	own.effect == "require_approval"
+	own.reasons[0].remedy == "you may approve it yourself: this machine is set up for one person"
+}
+
+test_without_approvers_nothing_is_asked if {
+	decision := call.decision with data.approval as null with input as object.union(world.call([delete]), {"subject": anonymous})
+	decision.effect == "deny"
+	world.ids(decision) == {"approval-malformed"}
+}
+
+test_lists if {
+	tools := [
+		world.tool("deployment_delete", [world.grant("delete", "apps", "Deployment", [])]),
+		world.tool("workloads_list", [world.grant("list", "apps", "Deployment", ["metadata.name"])]),
+		world.tool("secrets_list", [world.grant("list", "", "Secret", ["metadata.name"])]),
+	]
+	every case in [
+		[anonymous, ["deployment_delete", "workloads_list"]],
+		[agent([]), ["workloads_list"]],
+		[agent(["deployer"]), ["deployment_delete", "workloads_list"]],
+	] {
+		seen := list.visible with input as {
+			"schema": "cofferdam.authz.v1",
+			"phase": "list",
+			"subject": case[0],
+			"tools": tools,
+			"context": world.context,
+		}
+		seen == case[1]
+	}
+}
