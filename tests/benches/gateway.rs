@@ -1,0 +1,251 @@
+//! What a whole call costs: a denied call against a bare echo of hyper, a preview, and a job from the request to its answer, by stage. The real gateway
+//! with all its roles, one agent, one connection that is kept alive, loopback only. Never a mock, and never two calls at once.
+//!
+//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name what is measured; without them it says that it is skipped. What is measured has the profile of those
+//! binaries, not that of this benchmark.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
+
+#[expect(dead_code, reason = "the tests need more of the stage than a benchmark does")]
+#[path = "../it/stage.rs"]
+mod stage;
+
+use criterion::Criterion;
+use serde_json::{Value, json};
+use stage::{Stage, binaries};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Replicas that the example policy denies.
+const TOO_MANY: u32 = 40;
+
+/// How long the gateway may take to send its measurements where `/metrics` shows them.
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// Between two jobs, so that none waits for the teardown of the one before.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that is kept alive.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(stage::PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Sends a whole request and reads its whole answer.
+    fn send(&mut self, request: &[u8]) -> (u16, Vec<u8>) {
+        self.0.get_mut().write_all(request).unwrap();
+        let (mut line, mut status, mut length) = (String::new(), None, 0);
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).unwrap();
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if status.is_none() {
+                status = line.split(' ').nth(1).map(|code| code.parse().unwrap());
+            } else if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (status.expect("the connection was closed"), body)
+    }
+}
+
+/// A request as bytes, made once: making it is not measured.
+fn request(address: SocketAddr, path: &str, token: &str, headers: &str, body: &Value) -> Vec<u8> {
+    let body = body.to_string();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+fn scale(replicas: u32) -> Value {
+    json!({"namespace": "storefront", "name": "web", "replicas": replicas})
+}
+
+/// The same call over MCP, revision 2026-07-28.
+fn over_mcp(address: SocketAddr, token: &str, replicas: u32) -> Vec<u8> {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"name": "deployment_scale", "arguments": scale(replicas), "_meta": meta});
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
+    let headers = "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: deployment_scale\r\n";
+    request(address, "/mcp", token, headers, &body)
+}
+
+/// The edge's echo, ended when dropped.
+struct Echo(Child, SocketAddr);
+
+impl Echo {
+    fn start() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let program = binaries().join("examples/echo");
+        let mut child = Command::new(&program).arg(address.to_string()).stdout(Stdio::piped()).spawn().unwrap_or_else(|fault| {
+            panic!("`{}` does not start ({fault}): build it with `cargo build --workspace --all-targets`", program.display())
+        });
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        Self(child, address)
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// `(seconds, times)` of each stage since the gateway started.
+fn stages(stage: &Stage) -> BTreeMap<String, (f64, f64)> {
+    std::thread::sleep(SETTLE);
+    let page = stage.http("GET", "/metrics", "", None).body;
+    let mut found: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for line in page.as_str().unwrap().lines() {
+        let Some((kind, rest)) = line.strip_prefix("cofferdam_stage_seconds_").and_then(|line| line.split_once("{stage=\"")) else {
+            continue;
+        };
+        let (name, value) = rest.split_once("\"} ").unwrap_or(("", "0"));
+        let one = found.entry(name.to_owned()).or_default();
+        match kind {
+            "sum" => one.0 = value.parse().unwrap(),
+            "count" => one.1 = value.parse().unwrap(),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What each stage of the gateway took between two looks at `/metrics`: means, for the page has no medians.
+fn print_stages(title: &str, calls: f64, before: &BTreeMap<String, (f64, f64)>, after: &BTreeMap<String, (f64, f64)>) {
+    println!("\n{title}, by the gateway's stages ({calls} calls, mean)\n  {:<10} {:>14} {:>12}", "stage", "times a call", "ms a call");
+    for (name, (seconds, times)) in after {
+        let (old_seconds, old_times) = before.get(name).copied().unwrap_or_default();
+        if times > &old_times {
+            println!("  {name:<10} {:>14.1} {:>12.3}", (times - old_times) / calls, (seconds - old_seconds) * 1000.0 / calls);
+        }
+    }
+}
+
+/// What a job took between its entries in the ledger: medians over the jobs. An entry's time is when the recorder took it.
+fn print_entries(stage: &Stage, calls: &[String]) {
+    let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
+    for call in calls {
+        let story = stage.closed(call);
+        let time = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let mut last = time(&story["job"]["created"]);
+        for (row, entry) in story["entries"].as_array().unwrap().iter().enumerate() {
+            let now = time(&entry["time"]);
+            let word = |key: &str| entry["event"][key].as_str().unwrap_or_default().to_owned();
+            if rows.len() <= row {
+                rows.push((format!("{} {}", word("kind"), word("phase")), Vec::new()));
+            }
+            rows[row].1.push(now.duration_since(last).as_secs_f64() * 1000.0);
+            last = now;
+        }
+    }
+    println!("\na job, from one entry of the ledger to the next ({} jobs, median)\n  {:<16} {:>8}", calls.len(), "until", "ms");
+    for (name, mut spent) in rows {
+        spent.sort_by(f64::total_cmp);
+        println!("  {name:<16} {:>8.1}", spent[spent.len() / 2]);
+    }
+}
+
+fn calls(criterion: &mut Criterion, stage: &Stage, token: &str) {
+    let echo = Echo::start();
+    let gateway = stage.address();
+    let denied = scale(TOO_MANY);
+    let rows = [
+        ("echo", echo.1, request(echo.1, "/", token, "", &denied), 200),
+        ("denied call, /v1", gateway, request(gateway, "/v1/tools/deployment_scale", token, "", &denied), 403),
+        ("denied call, MCP", gateway, over_mcp(gateway, token, TOO_MANY), 200),
+        ("preview, /v1", gateway, request(gateway, "/v1/tools/deployment_scale/preview", token, "", &scale(5)), 200),
+    ];
+    let mut group = criterion.benchmark_group("call");
+    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+    for (name, address, request, expected) in rows {
+        let before = stages(stage);
+        let mut times = 0;
+        let mut connection = Connection::open(address);
+        group.bench_function(name, |bench| {
+            bench.iter(|| {
+                times += 1;
+                let (status, body) = connection.send(&request);
+                assert_eq!(status, expected, "{}", String::from_utf8_lossy(&body));
+                body
+            });
+        });
+        if address == gateway {
+            print_stages(name, f64::from(times), &before, &stages(stage));
+        }
+    }
+    group.finish();
+}
+
+fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
+    let gateway = stage.address();
+    let requests = [5, 6].map(|replicas| request(gateway, "/v1/tools/deployment_scale", token, "", &scale(replicas)));
+    let before = stages(stage);
+    let mut connection = Connection::open(gateway);
+    let mut done = Vec::new();
+    let mut group = criterion.benchmark_group("job");
+    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));
+    group.bench_function("request to answer, /v1", |bench| {
+        bench.iter_custom(|times| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..times {
+                let began = Instant::now();
+                let (status, body) = connection.send(&requests[done.len() % 2]);
+                spent += began.elapsed();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!((status, &body["result"]["outcome"]), (200, &json!("succeeded")), "{body:#}");
+                done.push(body["call"].as_str().unwrap().to_owned());
+                std::thread::sleep(PAUSE);
+            }
+            spent
+        });
+    });
+    group.finish();
+    if !done.is_empty() {
+        print_stages("a job", done.len() as f64, &before, &stages(stage));
+        print_entries(stage, &done);
+    }
+}
+
+fn main() {
+    // `cargo test --all-targets` runs this file, too; it measures only when it is asked to.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("skipped: run it with `cargo bench`");
+        return;
+    }
+    if std::env::var_os("COFFERDAM_BINARIES").is_none() || std::env::var_os("COFFERDAM_ASSETS").is_none() {
+        println!(
+            "skipped: set COFFERDAM_BINARIES and COFFERDAM_ASSETS to what `scripts/setup` built (target/debug and target/assets, as full paths)"
+        );
+        return;
+    }
+    let mut stage = Stage::bare("example");
+    let token = stage.agent("bench", "operator");
+    stage.serve(&[]);
+    let mut criterion = Criterion::default().configure_from_args();
+    calls(&mut criterion, &stage, &token);
+    jobs(&mut criterion, &stage, &token);
+    criterion.final_summary();
+}

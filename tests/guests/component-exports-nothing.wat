@@ -1,0 +1,2 @@
+;; A component without imports that exports nothing: no tool.
+(component)

@@ -1,0 +1,245 @@
+//! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really holds, and is refused.
+
+use crate::stage::{Stage, binaries, repository, text};
+use cofferdam_core::settings::{ActorSettings, RecorderSettings, ViewerSettings, Voice};
+use cofferdam_core::trust::Trust;
+use cofferdam_process::control::{self, Report};
+use cofferdam_process::frame::{self, Frame};
+use cofferdam_process::spawn::{self, Words};
+use serde_json::{Value, json};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::time::Duration;
+
+/// Runs `scripts/attack.py` on a stopped installation.
+fn attack(stage: &Stage, words: &[&str]) {
+    let python = std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
+    let done = Command::new(python).arg(repository().join("scripts/attack.py")).arg(stage.home()).args(words).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn delete(name: &str) -> Value {
+    json!({"namespace": "storefront", "name": name})
+}
+
+/// A call that waits for a person, left behind by a stopped gateway.
+fn pending(stage: &mut Stage, name: &str) -> String {
+    let token = stage.agent("release", "operator");
+    stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&delete(name)));
+    let call = stage.waiting();
+    stage.stop();
+    call
+}
+
+/// The runner refuses a job: with this code, and the tree stays as it is.
+fn refused(stage: &mut Stage, call: &str, code: &str) {
+    let before = stage.files();
+    stage.serve(&[]);
+    let story = stage.closed(call);
+    assert_eq!(story["view"]["outcome"], "refused", "{story:#}\n{}", stage.log());
+    assert!(story.to_string().contains(code), "not `{code}`: {story:#}");
+    assert_eq!(stage.files(), before);
+    assert!(stage.namespaces().is_empty());
+}
+
+#[test]
+fn gateway_key_cannot_sign_away_a_person() {
+    let mut stage = Stage::started();
+    let call = pending(&mut stage, "gift-cards-v1");
+    attack(&stage, &["permit-without-approval", &call]);
+    refused(&mut stage, &call, "approval-missing");
+}
+
+#[test]
+fn a_job_put_into_the_store_by_hand_is_refused() {
+    let mut stage = Stage::started();
+    let call = pending(&mut stage, "gift-cards-v1");
+    attack(&stage, &["job-by-hand", &call]);
+    refused(&mut stage, &"a".repeat(26), "permit-signature");
+}
+
+#[test]
+fn a_stolen_permit_is_good_for_nothing_else() {
+    let mut stage = Stage::started();
+    let token = stage.agent("other", "operator");
+    let done = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let other = done.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", done.body)).to_owned();
+    stage.closed(&other);
+    let call = pending(&mut stage, "gift-cards-v1");
+    attack(&stage, &["stolen-permit", &call, &other]);
+    refused(&mut stage, &call, "permit");
+}
+
+#[test]
+fn a_stolen_approval_is_good_for_nothing_else() {
+    let mut stage = Stage::started();
+    let token = stage.agent("other", "operator");
+    let approved = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &delete("gift-cards-v1")));
+        let call = stage.waiting();
+        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        calling.join().unwrap();
+        call
+    });
+    stage.closed(&approved);
+    let call = pending(&mut stage, "api");
+    attack(&stage, &["stolen-approval", &call, &approved]);
+    refused(&mut stage, &call, "approval");
+}
+
+#[test]
+fn a_recorder_that_changes_what_was_asked_is_refused() {
+    let mut stage = Stage::started();
+    let call = pending(&mut stage, "gift-cards-v1");
+    attack(&stage, &["other-arguments", &call]);
+    refused(&mut stage, &call, "plan-differs");
+}
+
+#[test]
+fn a_recorder_that_rewrites_history_is_caught_at_its_next_start() {
+    let mut stage = Stage::started();
+    pending(&mut stage, "gift-cards-v1");
+    attack(&stage, &["rewrite-entry", "1"]);
+    let said = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.serve(&[])));
+    assert!(said.is_err(), "it started over a rewritten ledger");
+    assert!(stage.log().contains("entry") || stage.log().contains("history"), "{}", stage.log());
+}
+
+#[test]
+fn an_agent_sees_and_ends_only_its_own() {
+    let stage = Stage::started();
+    let (one, other) = (stage.agent("one", "operator"), stage.agent("other", "operator"));
+    let done = stage.call(&one, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let call = done.body["call"].as_str().unwrap();
+    assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &one, None).status, 200);
+    assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &other, None).status, 404);
+    assert_eq!(stage.http("DELETE", &format!("/v1/jobs/{call}"), &other, None).status, 404);
+    assert_eq!(stage.http("GET", "/v1/tools", "cfd_guess", None).status, 401);
+}
+
+#[test]
+fn a_policy_that_allows_everything_does_not_lift_the_floor() {
+    let mut stage = Stage::bare("example");
+    let policy = tempfile::tempdir().unwrap();
+    std::fs::write(
+        policy.path().join("all.rego"),
+        "package cofferdam.policy\n\nallow contains {\n\t\"id\": \"all\",\n\t\"message\": \"all\",\n\t\"remedy\": \"none\",\n\t\"audience\": \"user\",\n\t\"covers\": [object.union(operation, {\"namespaces\": [\"*\"], \"fields\": [\"*\"], \"accepts\": [\"destructive\", \"executes_code\", \"discloses\", \"removes_field\"]}) | some operation in [{\"action\": \"delete\", \"group\": \"apps\", \"kind\": \"Deployment\"}]],\n}\n",
+    )
+    .unwrap();
+    std::fs::write(policy.path().join("data.json"), "{}\n").unwrap();
+    let built = tempfile::tempdir().unwrap();
+    // Without tests of its own the build script would refuse it; the compiler is what an attacker would use, too.
+    let opa = std::env::var_os("COFFERDAM_OPA").expect("COFFERDAM_OPA is not set: run `scripts/test`");
+    let bundle = built.path().join("bundle.tar.gz");
+    let done = Command::new(opa)
+        .args([
+            "build",
+            "-t",
+            "wasm",
+            "--prune-unused",
+            "--ignore",
+            "*_test.rego",
+            "-e",
+            "cofferdam/call/decision",
+            "-e",
+            "cofferdam/list/visible",
+            "-o",
+        ])
+        .arg(&bundle)
+        .arg(repository().join("policies/lib"))
+        .arg(policy.path())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let unpacked = Command::new("tar").args(["-xzf", text(&bundle), "-C", text(built.path())]).output().unwrap();
+    assert!(unpacked.status.success());
+    stage.run(&["accept", "--policy", text(built.path())]);
+    let token = stage.agent("release", "operator");
+    stage.serve(&[]);
+    let answer = stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&delete("gift-cards-v1")));
+    assert!(!stage.waiting().is_empty(), "{:#}", answer.body);
+    assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
+}
+
+#[test]
+fn a_socket_answers_only_what_its_holder_may_ask() {
+    let stage = Stage::bare("example");
+    let home = stage.home();
+    let trust = Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
+    let settings = RecorderSettings {
+        voice: Voice { level: "error".to_owned(), json: false },
+        environment: trust.environment,
+        trust_file: home.join("trust/trust.toml"),
+        store: home.join("store"),
+        ledger: home.join("ledger"),
+        checkpoint_key: home.join("keys/recorder"),
+        operator_socket: home.join("run/operator.sock"),
+        lease_ms: 30_000,
+    };
+    let (supervisor, theirs) = control::pair().unwrap();
+    let mut recorder = spawn::spawn(&binaries().join("cofferdam"), &["role", "recorder"], theirs, Words::Heard).unwrap();
+    supervisor.settings(&settings).unwrap();
+    assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
+    let environment = std::fs::read(format!("/proc/{}/environ", recorder.id())).unwrap();
+    assert!(environment.is_empty(), "a role starts with a cleared environment: {}", String::from_utf8_lossy(&environment));
+    let claim = json!({"id": 1, "ask": {"ask": "next", "wait_ms": 0}});
+    let propose = json!({"id": 1, "ask": {"ask": "head"}});
+    let operate = json!({"id": 1, "ask": {"ask": "jobs", "waiting": false, "limit": 10}});
+    for (holder, own, foreign) in [("gateway", &propose, [&claim, &operate]), ("runner", &claim, [&propose, &operate])] {
+        assert!(asked(&supervisor, holder, own).is_some(), "{holder} may ask {own}");
+        for ask in foreign {
+            assert!(asked(&supervisor, holder, ask).is_none(), "{holder} was answered {ask}");
+        }
+    }
+    drop(supervisor);
+    recorder.wait().unwrap();
+}
+
+#[test]
+fn a_gateway_looks_no_further_than_the_ceilings() {
+    let stage = Stage::bare("example");
+    let trust = Trust::parse(&std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
+    let tool = trust.tool("workload_status").unwrap().clone();
+    let settings = ActorSettings::Viewer(ViewerSettings {
+        voice: Voice { level: "error".to_owned(), json: false },
+        environment: trust.environment.clone(),
+        trust_file: stage.home().join("trust/trust.toml"),
+        tree: stage.tree(),
+    });
+    let (supervisor, theirs) = control::pair().unwrap();
+    let mut viewer = spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, Words::Heard).unwrap();
+    supervisor.settings(&settings).unwrap();
+    assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
+    let read = |kind: &str, group: &str, fields: Value, digest: String| {
+        let target = json!({"group": group, "version": "v1", "kind": kind, "namespace": "storefront", "name": "web"});
+        let step = json!({"action": "read", "target": target, "fields": fields, "after": [], "reversible": false});
+        json!({"id": 1, "ask": {"ask": "read", "tool": "workload_status", "digest": digest, "operations": [step]}})
+    };
+    let own = tool.digest.to_string();
+    let within = asked(&supervisor, "gateway", &read("Deployment", "apps", json!(["spec.replicas"]), own.clone())).unwrap();
+    assert_eq!(within["results"][0]["fields"]["spec.replicas"], 3, "{within:#}");
+    let beyond = [
+        read("Deployment", "apps", json!(["spec.template.spec.containers[*].env"]), own.clone()),
+        read("ConfigMap", "", json!(["data.LOG_LEVEL"]), own.clone()),
+        read("Secret", "", json!(["data.password"]), own),
+        read("Deployment", "apps", json!(["spec.replicas"]), format!("sha256:{}", "0".repeat(64))),
+    ];
+    for ask in beyond {
+        let answer = asked(&supervisor, "gateway", &ask);
+        assert!(answer.as_ref().is_none_or(|answer| answer["answer"] == "refused"), "{ask}: {answer:#?}");
+    }
+    drop(supervisor);
+    viewer.wait().unwrap();
+}
+
+/// Hands a role a socket under this name and asks on it; none when the role closes it instead of answering, or answers with a fault.
+fn asked(supervisor: &control::Control, name: &str, ask: &Value) -> Option<Value> {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    supervisor.give(name, &theirs.as_fd()).unwrap();
+    drop(theirs);
+    ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    frame::write(&mut &ours, &Frame::of(ask.to_string().into_bytes())).unwrap();
+    let answer: Value = serde_json::from_slice(&frame::read(&mut &ours).ok()??.header).unwrap();
+    answer.get("ok").cloned()
+}

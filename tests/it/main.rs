@@ -1,0 +1,19 @@
+//! Whole journeys, faults, compromise and the repository's own rules, in one binary. Real processes, real files, real keys.
+//! Each module says `cfg(test)` so that the lints about panics know it for what it is.
+
+#[cfg(test)]
+mod compromise;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod journey;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod tidy;
+#[cfg(test)]
+mod trace;
+#[cfg(test)]
+mod transcript;

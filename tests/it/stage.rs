@@ -1,0 +1,310 @@
+//! A stage for whole journeys: a tree, an installation, and the real gateway with all its roles, as the commands make them. Never a mock.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a loaded machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An installation in a folder of its own.
+pub struct Stage {
+    folder: tempfile::TempDir,
+    port: u16,
+    served: Option<Child>,
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body, as JSON where it is JSON.
+    pub body: Value,
+}
+
+/// The folder of built binaries; tests never build.
+pub fn binaries() -> PathBuf {
+    std::env::var_os("COFFERDAM_BINARIES")
+        .map(PathBuf::from)
+        .expect("COFFERDAM_BINARIES is not set: run `scripts/test`, which builds everything first")
+}
+
+/// The folder of built tools, executors and policies.
+pub fn assets() -> PathBuf {
+    std::env::var_os("COFFERDAM_ASSETS")
+        .map(PathBuf::from)
+        .expect("COFFERDAM_ASSETS is not set: run `scripts/test`, which builds everything first")
+}
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+impl Stage {
+    /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no agent.
+    pub fn bare(policy: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("cofferdam-it.").tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let stage = Self { folder, port, served: None };
+        copy(&repository().join("examples/manifests"), &stage.tree());
+        let policy = assets().join(format!("policy-{policy}"));
+        let (tree, parts) = (stage.tree(), assets());
+        stage.run(&["init", text(&tree), "--name", "shop", "--assets", text(&parts), "--policy", text(&policy)]);
+        let config = stage.home().join("cofferdam.toml");
+        let lines: Vec<String> = fs::read_to_string(&config)
+            .unwrap()
+            .lines()
+            .map(|line| {
+                if line.trim_start_matches(['#', ' ']).starts_with("listen =") {
+                    format!("listen = \"127.0.0.1:{port}\"")
+                } else {
+                    line.to_owned()
+                }
+            })
+            .collect();
+        fs::write(&config, lines.join("\n") + "\n").unwrap();
+        for person in ["alice", "bob"] {
+            let key = stage.key(person);
+            fs::create_dir_all(key.parent().unwrap()).unwrap();
+            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", person, "-f"]).arg(&key).status().unwrap();
+            assert!(made.success());
+            stage.run(&["approver", "add", &format!("{person}@example.com"), "--key", text(&key.with_extension("pub"))]);
+        }
+        stage
+    }
+
+    /// The example policy, and started.
+    pub fn started() -> Self {
+        let mut stage = Self::bare("example");
+        stage.serve(&[]);
+        stage
+    }
+
+    /// The tree of manifests.
+    pub fn tree(&self) -> PathBuf {
+        self.folder.path().join("manifests")
+    }
+
+    /// The installation.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// Where the gateway listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// A person's private SSH key.
+    pub fn key(&self, person: &str) -> PathBuf {
+        self.folder.path().join("keys").join(person)
+    }
+
+    /// Everything in the tree, by relative path.
+    pub fn files(&self) -> std::collections::BTreeMap<PathBuf, String> {
+        let mut files = std::collections::BTreeMap::new();
+        collect(&self.tree(), &self.tree(), &mut files);
+        files
+    }
+
+    /// A command that must succeed; gives its standard output.
+    pub fn run(&self, words: &[&str]) -> String {
+        let (ok, out, fault) = self.try_run(words);
+        assert!(ok, "`cofferdam {}` failed:\n{out}{fault}", words.join(" "));
+        out
+    }
+
+    /// A command that must fail; gives all it said.
+    pub fn fail(&self, words: &[&str]) -> String {
+        let (ok, out, fault) = self.try_run(words);
+        assert!(!ok, "`cofferdam {}` should have failed:\n{out}", words.join(" "));
+        out + &fault
+    }
+
+    /// A command in JSON.
+    pub fn json(&self, words: &[&str]) -> Value {
+        let words: Vec<&str> = std::iter::once("--json").chain(words.iter().copied()).collect();
+        serde_json::from_str(&self.run(&words)).unwrap()
+    }
+
+    fn try_run(&self, words: &[&str]) -> (bool, String, String) {
+        let done =
+            Command::new(binaries().join("cofferdam")).arg("--home").arg(self.home()).args(words).stdin(Stdio::null()).output().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned(), String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
+    /// Adds an agent; gives its token.
+    pub fn agent(&self, name: &str, role: &str) -> String {
+        self.json(&["agents", "add", name, "--role", role, "--for", "alice@example.com"])["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub fn serve(&mut self, options: &[&str]) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let child = Command::new(binaries().join("cofferdam"))
+            .arg("--home")
+            .arg(self.home())
+            .arg("serve")
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.served = Some(child);
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.served.as_mut().and_then(|child| child.try_wait().unwrap()) {
+                panic!("`cofferdam serve` ended ({status}):\n{}", self.log());
+            }
+            if self.try_http("GET", "/readyz", "", "", None).is_some_and(|answer| answer.status == 200) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "`cofferdam serve` was not ready:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the gateway as an operator does.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.served.take() {
+            let _ended = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            let began = Instant::now();
+            while child.try_wait().unwrap().is_none() {
+                if began.elapsed() > PATIENCE {
+                    child.kill().unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("serve.log")
+    }
+
+    /// What the gateway and its roles logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Waits until the gateway said this.
+    pub fn until_logged(&self, words: &str) {
+        let began = Instant::now();
+        while !self.log().contains(words) {
+            assert!(began.elapsed() < PATIENCE, "it never said `{words}`:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The plain HTTP door.
+    pub fn http(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+        self.try_http(method, path, token, "", body).unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
+    }
+
+    /// A tool call over plain HTTP.
+    pub fn call(&self, token: &str, tool: &str, arguments: &Value) -> Answer {
+        self.http("POST", &format!("/v1/tools/{tool}"), token, Some(arguments))
+    }
+
+    /// A tool call within a client's trace.
+    pub fn traced_call(&self, token: &str, tool: &str, arguments: &Value, traceparent: &str) -> Answer {
+        let path = format!("/v1/tools/{tool}");
+        let header = format!("traceparent: {traceparent}\r\n");
+        self.try_http("POST", &path, token, &header, Some(arguments)).unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
+    }
+
+    fn try_http(&self, method: &str, path: &str, token: &str, header: &str, body: Option<&Value>) -> Option<Answer> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let mut stream = TcpStream::connect(self.address()).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{authorization}{header}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).ok()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some(Answer { status, body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())) })
+    }
+
+    /// A call's story, once its job is closed.
+    pub fn closed(&self, call: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            // A job put into the store by hand is told once a runner has taken it: before, the ledger knows nothing of it.
+            let (known, out, fault) = self.try_run(&["--json", "show", call]);
+            let story: Value = if known { serde_json::from_str(&out).unwrap() } else { Value::Null };
+            if story["view"]["phase"] == "closed" {
+                return story;
+            }
+            assert!(began.elapsed() < PATIENCE, "the job is not closed: {story:#}\n{fault}{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The first call that waits for a person.
+    pub fn waiting(&self) -> String {
+        let began = Instant::now();
+        loop {
+            if let Some(call) = self.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str() {
+                return call.to_owned();
+            }
+            assert!(began.elapsed() < PATIENCE, "nothing waits for a person:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Names of private copies that are still there.
+    pub fn namespaces(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.home().join("runs")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut std::collections::BTreeMap<PathBuf, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Who may name what: each heavy dependency has one home, and each binary carries only the heavy packages on its list. Held against cargo's own
+//! resolution, offline. Says nothing about features, and counts an optional package as carried where any feature could bring it.
+
+use super::root;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Heavy dependency and the one package that may name it, for building or for testing.
+const HOMES: [(&str, &str); 15] = [
+    ("wasmtime", "cofferdam-sandbox"),
+    ("hyper", "cofferdam-edge"),
+    ("hyper-util", "cofferdam-edge"),
+    ("sqlx", "cofferdam-recorder"),
+    ("kube", "cofferdam-runner"),
+    ("yaml-edit", "cofferdam-runner"),
+    ("saphyr-parser", "cofferdam-runner"),
+    ("opentelemetry", "cofferdam-telemetry"),
+    ("opentelemetry_sdk", "cofferdam-telemetry"),
+    ("opentelemetry-otlp", "cofferdam-telemetry"),
+    ("opentelemetry-http", "cofferdam-telemetry"),
+    ("opentelemetry-proto", "cofferdam-telemetry"),
+    ("rustix", "cofferdam-process"),
+    ("landlock", "cofferdam-process"),
+    ("seccompiler", "cofferdam-process"),
+];
+
+/// Declared for later, named by nobody yet: its backend is not built.
+const NOT_YET: [&str; 2] = ["kube", "opentelemetry-proto"];
+
+/// Packages that make a process able to do something: run foreign code, serve or call the network, open a store, change manifests.
+const HEAVY: [&str; 22] = [
+    "wasmtime",
+    "cranelift-codegen",
+    "hyper",
+    "hyper-util",
+    "tonic",
+    "reqwest",
+    "axum",
+    "http", // speaks HTTP
+    "rustls",
+    "native-tls",
+    "ring", // speaks TLS
+    "sqlx",
+    "sqlx-sqlite",
+    "libsqlite3-sys", // opens a store
+    "kube",
+    "k8s-openapi",
+    "yaml-edit",
+    "saphyr-parser", // changes infrastructure
+    "opentelemetry",
+    "opentelemetry_sdk", // exports telemetry
+    "clap",
+    "wit-component", // faces people; builds components
+];
+
+/// Package of each binary and the heavy packages it may carry; whatever stands here and is not carried any more is a fault too.
+const CARRIES: [(&str, &[&str]); 3] = [
+    (
+        // gateway, recorder, supervisor and commands; no kube, no manifests: it cannot change infrastructure.
+        "cofferdam",
+        &["clap", "cranelift-codegen", "http", "hyper", "hyper-util", "libsqlite3-sys", "sqlx", "sqlx-sqlite", "wasmtime", "wit-component"],
+    ),
+    // viewer and runner; no Wasm engine, no store, no HTTP.
+    ("cofferdam-runner", &["saphyr-parser", "yaml-edit"]),
+    // binary `cofferdam-guest`; no HTTP, no store, no manifests.
+    ("cofferdam-sandbox", &["cranelift-codegen", "wasmtime"]),
+];
+
+/// What any of them may carry besides: spans and counters pass through the telemetry crate in every role.
+const MAY: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "http"];
+
+/// What no list may ever name for a package, whoever edits it.
+const NEVER: [(&str, &[&str]); 3] = [
+    ("cofferdam", &["kube", "yaml-edit", "saphyr-parser"]),
+    ("cofferdam-runner", &["wasmtime", "cranelift-codegen", "sqlx", "libsqlite3-sys", "hyper", "hyper-util", "axum"]),
+    ("cofferdam-sandbox", &["hyper", "hyper-util", "sqlx", "libsqlite3-sys", "yaml-edit", "saphyr-parser", "kube", "rustls", "native-tls"]),
+];
+
+/// Cargo's metadata of the workspace for this machine, without the network.
+fn metadata() -> Value {
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let done = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &platform])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Packages of the workspace, by name.
+fn ours(metadata: &Value) -> BTreeMap<&str, &Value> {
+    list(metadata, "packages")
+        .iter()
+        .filter(|package| package["source"].is_null())
+        .map(|package| (text(package, "name"), package))
+        .collect()
+}
+
+/// Names of all packages that end up in a binary of ours: what only tests, build scripts and macros use is left out.
+fn carried(metadata: &Value, name: &str) -> BTreeSet<String> {
+    let nodes: BTreeMap<&str, &Value> = list(&metadata["resolve"], "nodes").iter().map(|node| (text(node, "id"), node)).collect();
+    let names: BTreeMap<&str, &str> =
+        list(metadata, "packages").iter().map(|package| (text(package, "id"), text(package, "name"))).collect();
+    let is_macro = |package: &&Value| list(package, "targets").iter().any(|target| target["kind"][0] == "proc-macro");
+    let macros: BTreeSet<&str> = list(metadata, "packages").iter().filter(is_macro).map(|package| text(package, "id")).collect();
+    let (mut seen, mut next) = (BTreeSet::new(), vec![text(ours(metadata)[name], "id")]);
+    while let Some(id) = next.pop() {
+        if !macros.contains(id) && seen.insert(id) {
+            let built_with = |edge: &&Value| list(edge, "dep_kinds").iter().any(|kind| kind["kind"].is_null());
+            next.extend(list(nodes[id], "deps").iter().filter(built_with).map(|edge| text(edge, "pkg")));
+        }
+    }
+    seen.into_iter().map(|id| names[id].to_owned()).collect()
+}
+
+#[test]
+fn each_heavy_dependency_has_one_home() {
+    let metadata = metadata();
+    for (dependency, home) in HOMES {
+        let named_by: BTreeSet<_> = ours(&metadata)
+            .into_iter()
+            .filter(|(_, package)| list(package, "dependencies").iter().any(|named| text(named, "name") == dependency))
+            .map(|(name, _)| name)
+            .collect();
+        let expect = if NOT_YET.contains(&dependency) && named_by.is_empty() { BTreeSet::new() } else { BTreeSet::from([home]) };
+        assert_eq!(named_by, expect, "`{dependency}` is named by {named_by:?}; its home is `{home}` alone");
+    }
+}
+
+#[test]
+fn each_binary_carries_only_what_its_list_says() {
+    let metadata = metadata();
+    for (name, list) in CARRIES {
+        let carried = carried(&metadata, name);
+        let heavy: BTreeSet<_> = HEAVY.into_iter().filter(|package| carried.contains(*package)).collect();
+        let may: BTreeSet<_> = list.iter().copied().chain(MAY).collect();
+        let more: Vec<_> = heavy.difference(&may).collect();
+        assert!(
+            more.is_empty(),
+            "`{name}` carries {more:?}, which is not on its list; find who brings it with `cargo tree -p {name} -i NAME`"
+        );
+        let stale: Vec<_> = list.iter().filter(|package| !heavy.contains(**package)).collect();
+        assert!(stale.is_empty(), "`{name}` no longer carries {stale:?}; take it off its list");
+    }
+}
+
+#[test]
+fn no_binary_carries_what_its_role_must_not_have() {
+    let metadata = metadata();
+    for (name, never) in NEVER {
+        let carried = carried(&metadata, name);
+        let found: Vec<_> = never.iter().filter(|package| carried.contains(**package)).collect();
+        assert!(found.is_empty(), "`{name}` carries {found:?}, which its role must never have");
+    }
+}
+
+#[test]
+fn the_core_names_no_runtime() {
+    let metadata = metadata();
+    let carried = carried(&metadata, "cofferdam-core");
+    let found: Vec<_> = HEAVY.into_iter().chain(["tokio", "tracing", "rustix"]).filter(|package| carried.contains(*package)).collect();
+    assert!(found.is_empty(), "the core carries {found:?}");
+}
+
+#[test]
+fn crates_take_their_versions_from_the_workspace() {
+    for page in super::pages(&["gateway", "tests"], "Cargo.toml")
+        .iter()
+        .chain(&super::pages(&["plugins/tools", "plugins/executors", "plugins/sdk"], "Cargo.toml"))
+    {
+        let mut inside = false;
+        for (number, line) in super::lines(page) {
+            if line.starts_with('[') {
+                inside = line.contains("dependencies");
+            } else if inside && line.contains('=') && !line.starts_with('#') {
+                let taken = line.contains(".workspace = true") || line.contains("workspace = true");
+                assert!(taken, "{}:{number}: `{line}`; versions and features stand in the workspace's Cargo.toml alone", page.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How files look: their first line, their length, where unsafe code may stand, and that no page knows the machine it was written on.
+
+use super::{Fault, Page, check, finds, lines, pages};
+
+/// Where Rust lies.
+const RUST: [&str; 3] = ["gateway", "plugins", "tests"];
+
+/// Beyond this a file holds more than one idea, or says on a line of its own why not.
+const LINES: usize = 400;
+
+/// Where unsafe code may stand: the door to compiled artefacts, and the guests' allocator.
+const UNSAFE_HOMES: [&str; 2] = ["gateway/sandbox/", "plugins/sdk/"];
+
+/// This file names what it looks for.
+const THIS: &str = "tests/it/tidy/source.rs";
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    check(&pages(&RUST, ".rs"), head);
+    finds(head, "a.rs", "//! Says it.\n", 0);
+    finds(head, "a.rs", "use a;\n//! Late.\n", 1);
+    finds(head, "a.rs", "//!\n", 1);
+    finds(head, "a.rs", "", 1);
+}
+
+fn head(page: &Page) -> Vec<Fault> {
+    let says = page.text.lines().next().is_some_and(|line| line.strip_prefix("//! ").is_some_and(|words| words.trim().len() > 1));
+    if says { vec![] } else { vec![(1, "begin with `//!` and what this file is, and what it never does".to_owned())] }
+}
+
+#[test]
+fn long_files_say_why() {
+    check(&pages(&RUST, ".rs"), length);
+    finds(length, "gateway/a.rs", &"x\n".repeat(LINES), 0);
+    finds(length, "gateway/a.rs", &"x\n".repeat(LINES + 1), 1);
+    finds(length, "gateway/a.rs", &format!("//! A.\n// LONG: one table.\n{}", "x\n".repeat(LINES)), 0);
+    finds(length, "gateway/a/tests.rs", &"x\n".repeat(LINES + 1), 0);
+}
+
+/// Tests at the end of a file do not count: moving them out would make nothing clearer.
+fn length(page: &Page) -> Vec<Fault> {
+    let is_test = page.path.ends_with("tests.rs")
+        || page.path.ends_with("testing.rs")
+        || page.path.starts_with("tests/")
+        || page.path.contains("/tests/");
+    let written = page.text.lines().take_while(|line| *line != "mod tests {").count();
+    if is_test || written <= LINES || page.text.contains("// LONG: ") {
+        vec![]
+    } else {
+        vec![(0, format!("{written} lines; split it by idea, or say why not in a line `// LONG: …`"))]
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_two_places() {
+    check(&pages(&RUST, ".rs"), unsafe_code);
+    finds(unsafe_code, "gateway/core/src/a.rs", "let a = unsafe { b() };", 1);
+    finds(unsafe_code, "gateway/core/src/a.rs", "#[expect(unsafe_code, reason = \"no\")]", 1);
+    finds(unsafe_code, "gateway/core/src/a.rs", "// nothing unsafe { here }", 0);
+    finds(unsafe_code, "gateway/sandbox/src/a.rs", "let a = unsafe { b() };", 0);
+}
+
+fn unsafe_code(page: &Page) -> Vec<Fault> {
+    if page.path == THIS || UNSAFE_HOMES.iter().any(|home| page.path.starts_with(home)) {
+        return vec![];
+    }
+    let forms = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe extern", "unsafe(", "unsafe_code"];
+    let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+    let here = lines(page).filter(|(_, line)| forms.iter().any(|form| code(line).contains(form)));
+    here.map(|(number, _)| (number, format!("unsafe code stands in {} alone", UNSAFE_HOMES.join(" and ")))).collect()
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    check(&pages(&RUST, ".rs"), lint);
+    finds(lint, "a.rs", "#[allow(dead_code)]", 1);
+    finds(lint, "a.rs", "#[expect(dead_code)]", 1);
+    finds(lint, "a.rs", "#[expect(dead_code, reason = \"the table is whole\")]", 0);
+    finds(lint, "a.rs", "#[expect(\n    dead_code,\n    reason = \"the table is whole\"\n)]", 0);
+}
+
+fn lint(page: &Page) -> Vec<Fault> {
+    if page.path == THIS {
+        return vec![];
+    }
+    let mut faults = Vec::new();
+    for (number, line) in lines(page) {
+        let line = line.trim_start();
+        if line.starts_with("#[allow(") || line.starts_with("#![allow(") {
+            faults.push((number, "write `#[expect(…, reason = \"…\")]` instead of `#[allow(…)]`".to_owned()));
+        }
+        if line.starts_with("#[expect(") || line.starts_with("#![expect(") {
+            let whole: String = page.text.lines().skip(number - 1).take_while(|line| !line.trim_end().ends_with(")]")).take(8).collect();
+            let last = page.text.lines().skip(number - 1).find(|line| line.trim_end().ends_with(")]")).unwrap_or_default();
+            if !whole.contains("reason = ") && !last.contains("reason = ") {
+                faults.push((number, "say the reason: `reason = \"…\"`".to_owned()));
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn no_page_knows_the_machine_it_was_written_on() {
+    check(&pages(&["."], ""), machine);
+    finds(machine, "a.md", "see /root/x", 1);
+    finds(machine, "a.md", "see `/work/main`", 1);
+    finds(machine, "a.sh", "tar -C \"$work/x\" homework/x ./work/x", 0);
+}
+
+/// A home or a work folder at the beginning of a path.
+fn machine(page: &Page) -> Vec<Fault> {
+    if page.path == THIS {
+        return vec![];
+    }
+    let begins = |line: &str, folder: &str| {
+        line.match_indices(folder).any(|(at, _)| {
+            let before = line[..at].chars().next_back();
+            before.is_none_or(|sign| !(sign.is_alphanumeric() || "_-.}/$*".contains(sign)))
+        })
+    };
+    let here = lines(page).filter(|(_, line)| ["/root/", "/work/"].iter().any(|folder| begins(line, folder)));
+    here.map(|(number, _)| (number, "a path of one machine; write it from the root of the tree".to_owned())).collect()
+}
