@@ -78,6 +78,22 @@ pub struct RecorderSettings {
     pub lease_ms: u64,
 }
 
+/// Where plans look and act, as one role reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "backend", deny_unknown_fields)]
+pub enum Infrastructure {
+    /// A tree of manifests.
+    Directory {
+        /// Its root.
+        tree: PathBuf,
+    },
+    /// A cluster.
+    Kubernetes {
+        /// The kubeconfig of this role's own identity.
+        kubeconfig: PathBuf,
+    },
+}
+
 /// What the viewer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,8 +104,8 @@ pub struct ViewerSettings {
     pub environment: Environment,
     /// Its own copy of the trust file; read again when it changes.
     pub trust_file: PathBuf,
-    /// The tree of manifests it looks at.
-    pub tree: PathBuf,
+    /// What it looks at.
+    pub infrastructure: Infrastructure,
 }
 
 /// What a runner is told.
@@ -102,11 +118,11 @@ pub struct RunnerSettings {
     pub environment: Environment,
     /// Its own copy of the trust file; read again for each job.
     pub trust_file: PathBuf,
-    /// The tree of manifests it changes.
-    pub tree: PathBuf,
-    /// Folder of the jobs' private copies.
+    /// What it changes.
+    pub infrastructure: Infrastructure,
+    /// Folder of the jobs' private copies, of a directory; and of the marks of drills.
     pub runs: PathBuf,
-    /// Folder of the write-back journal.
+    /// Folder of the write-back journal of a directory.
     pub journal: PathBuf,
     /// Folder of tools, a `NAME.wasm` each.
     pub tools: PathBuf,
@@ -126,7 +142,19 @@ pub struct RunnerSettings {
     pub drill: Option<JobStep>,
 }
 
-/// What `cofferdam-runner` is told: which of its two roles it has.
+/// What the reaper is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaperSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// The kubeconfig of the reaper's own identity.
+    pub kubeconfig: PathBuf,
+}
+
+/// What `cofferdam-runner` is told: which of its three roles it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "role")]
 #[expect(clippy::large_enum_variant, reason = "made and read once, at a role's start")]
@@ -135,4 +163,6 @@ pub enum ActorSettings {
     Viewer(ViewerSettings),
     /// It acts.
     Runner(RunnerSettings),
+    /// It removes what other runners left in a cluster.
+    Reaper(ReaperSettings),
 }

@@ -1,0 +1,28 @@
+//! Why an operation did not happen, or may have: what a backend tells the runner about one effect. Never decides what becomes of the job.
+
+use crate::refusal::Refusal;
+use cofferdam_core::operation::Target;
+use std::io;
+
+/// An effect that did not come about as approved.
+#[derive(Debug, thiserror::Error)]
+pub enum EffectFault {
+    /// The object is not what was approved.
+    #[error("{0} is no longer what was approved")]
+    Conflict(Target),
+    /// It cannot be done, or what came out is not what was approved.
+    #[error("{0}")]
+    Refused(String),
+    /// It was asked for, and nobody knows whether it happened: for a person.
+    #[error("whether it happened is not known: {0}")]
+    Unknown(String),
+    /// The private copy cannot be written.
+    #[error("the private copy cannot be used")]
+    Copy(#[from] io::Error),
+}
+
+impl From<Refusal> for EffectFault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal.reason)
+    }
+}

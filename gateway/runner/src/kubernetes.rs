@@ -1,0 +1,12 @@
+//! A Kubernetes cluster as infrastructure. Each identity has its own client; nothing here ever uses an administrator's, and nothing believes a
+//! cluster's discovery: kinds come from the pinned table.
+//!
+//! | file | what |
+//! |---|---|
+//! | `credential.rs` | a kubeconfig, read without running anything |
+//! | `api.rs` | one identity's requests: deadlines, retries, what an answer means |
+//! | `path.rs` | where objects are in the API |
+
+pub mod api;
+pub mod credential;
+pub mod path;

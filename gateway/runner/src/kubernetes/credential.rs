@@ -1,0 +1,96 @@
+//! A kubeconfig as a credential: read once, without running a program it names and without asking the environment. Never a default: an operator
+//! names the file of each identity.
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A server that does not accept a connection within this is away.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// No answer is waited for longer than this on an open connection.
+const READ: Duration = Duration::from_secs(20);
+
+/// A kubeconfig that is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialFault {
+    /// It cannot be read, or names no cluster and user.
+    #[error("the kubeconfig `{path}` cannot be used: {fault}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        fault: Box<KubeconfigError>,
+    },
+    /// It asks for something that is refused.
+    #[error("the kubeconfig `{path}` {what}; write one with a token, a token file or a client certificate")]
+    Refused {
+        /// Which.
+        path: PathBuf,
+        /// What it asks for.
+        what: &'static str,
+    },
+}
+
+/// One identity at one API server.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    config: Config,
+    /// Files that are read again while it is used.
+    files: Vec<PathBuf>,
+}
+
+impl Credential {
+    /// Reads a kubeconfig's current context.
+    pub async fn read(path: &Path) -> Result<Self, CredentialFault> {
+        let unreadable = |fault| CredentialFault::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
+        let refused = |what| CredentialFault::Refused { path: path.to_owned(), what };
+        let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
+        // What runs a program, or lets another than the named server answer, is refused before anything is loaded.
+        for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
+            if user.exec.is_some() || user.auth_provider.is_some() {
+                return Err(refused("runs a program to log in"));
+            }
+            if user.impersonate.is_some() || user.impersonate_groups.is_some() {
+                return Err(refused("acts as somebody else"));
+            }
+        }
+        for cluster in kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()) {
+            if cluster.insecure_skip_tls_verify == Some(true) {
+                return Err(refused("does not check the server's certificate"));
+            }
+            if cluster.proxy_url.is_some() {
+                return Err(refused("goes through a proxy"));
+            }
+        }
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unreadable)?;
+        if config.cluster_url.scheme_str() != Some("https") {
+            return Err(refused("does not use https"));
+        }
+        config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(READ);
+        config.write_timeout = Some(READ);
+        config.reset_reader_on_write = true;
+        // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may be asked again.
+        config.default_retry = false;
+        let files = config.auth_info.token_file.iter().map(PathBuf::from).collect();
+        Ok(Self { config, files })
+    }
+
+    /// Files that are read again while the credential is used: what confinement has to leave readable.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The same server, with another token: a job's own identity.
+    pub(super) fn with_token(&self, token: String) -> Config {
+        let mut config = self.config.clone();
+        config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
+        config
+    }
+
+    pub(super) fn config(&self) -> Config {
+        self.config.clone()
+    }
+}

@@ -1,0 +1,29 @@
+//! Why something cannot be looked at or changed, in words for the agent, with what to do instead. Shared by every backend; never an operator's
+//! fault report.
+
+use cofferdam_core::exchange::look::Looked;
+
+/// A look or a change that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// Stable code, as in [`Looked::Refused`].
+    pub code: &'static str,
+    /// Why, one sentence.
+    pub reason: String,
+    /// What to do instead.
+    pub remedy: String,
+}
+
+impl Refusal {
+    /// With a code, a reason and a remedy.
+    pub fn new(code: &'static str, reason: impl Into<String>, remedy: &str) -> Self {
+        Self { code, reason: reason.into(), remedy: remedy.to_owned() }
+    }
+}
+
+impl From<Refusal> for Looked {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused { code: refusal.code.to_owned(), reason: refusal.reason, remedy: refusal.remedy }
+    }
+}
