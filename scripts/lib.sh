@@ -7,8 +7,12 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/cofferdam"
 
 opa_version=1.19.1
 mcp_version=2.3.0
+pyyaml_version=6.0.4
+# The control plane for tests: its module's own requirement is the one place that says which Kubernetes.
+kubernetes_version=$(sed -n 's/^.*k8s\.io\/kubernetes v\([0-9.]*\).*/\1/p' "$root/scripts/control-plane/go.mod")
 opa="$cache/opa-$opa_version/opa"
 venv="$cache/python-mcp-$mcp_version"
+control_plane="$cache/control-plane-$kubernetes_version"
 # Built parts that `cofferdam init --assets` reads: tools/, executors/, policy/.
 assets="$root/target/assets"
 binaries="$root/target/debug"
