@@ -6,7 +6,9 @@
 //! | `credential.rs` | a kubeconfig, read without running anything |
 //! | `api.rs` | one identity's requests: deadlines, retries, what an answer means |
 //! | `path.rs` | where objects are in the API |
+//! | `object.rs` | what of an object counts |
 
 pub mod api;
 pub mod credential;
+pub mod object;
 pub mod path;
