@@ -98,9 +98,18 @@ class Plane:
                 remove_unless_locked(left)
             if shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
                 home = MEMORY
-        self.data = Path(tempfile.mkdtemp(prefix=MEMORY_PREFIX, dir=home))
-        self.lock = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        while self.data is None:
+            made = Path(tempfile.mkdtemp(prefix=MEMORY_PREFIX, dir=home))
+            try:
+                lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Another run may have taken it for a leftover before it was locked.
+            if made.exists():
+                self.data, self.lock = made, lock
+            else:
+                os.close(lock)
 
     def kubeconfig_for(self, name: str, port: int, path: Path) -> None:
         pki = self.folder / "pki"

@@ -1,0 +1,193 @@
+//! A real Kubernetes control plane for tests: etcd, API server and controllers as `scripts/control_plane.py` starts them, one per test binary, started
+//! on first use and gone with the process. Never a node: a test that wants a pod to finish patches its status. Tests share it, so each works in
+//! namespaces of its own.
+
+use crate::stage::{Answer, PATIENCE, repository, text};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// A control plane that is up. It ends when its launcher's standard input closes, which the end of this process does, however it comes.
+pub struct Cluster {
+    folder: PathBuf,
+    _launcher: Child,
+}
+
+/// Whether tests that need a cluster are left out (`COFFERDAM_WITHOUT_CLUSTER`); says so past the capture of test output.
+///
+/// The first line of each such test: `if cluster::skip() { return; }`.
+pub fn skip() -> bool {
+    let without = std::env::var_os("COFFERDAM_WITHOUT_CLUSTER").is_some_and(|value| !value.is_empty());
+    if without {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _written =
+            writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_WITHOUT_CLUSTER is set, so there is no Kubernetes control plane");
+    }
+    without
+}
+
+/// Asks until there is an answer; fails after a long while, naming what was waited for.
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+impl Cluster {
+    /// The control plane of this test binary. Without one the test fails, and says what to do.
+    pub fn get() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        match CLUSTER.get_or_init(Self::start) {
+            Ok(cluster) => cluster,
+            Err(why) => panic!("no Kubernetes control plane (COFFERDAM_WITHOUT_CLUSTER=1 leaves these tests out): {why}"),
+        }
+    }
+
+    fn start() -> Result<Self, String> {
+        let folder = tempfile::Builder::new().prefix("cofferdam-cluster.").tempdir().unwrap().keep();
+        let mut said = tempfile::tempfile().unwrap();
+        let mut launcher = python()
+            .args(["up", "--audit", "--remove", "--dir", text(&folder)])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(said.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        // Bounded by the launcher, which gives up by itself.
+        let mut line = String::new();
+        BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.starts_with("ready ") {
+            return Ok(Self { folder, _launcher: launcher });
+        }
+        launcher.wait().unwrap();
+        let mut why = String::new();
+        said.rewind().unwrap();
+        said.read_to_string(&mut why).unwrap();
+        Err(why)
+    }
+
+    /// The administrator's kubeconfig (group `system:masters`). No role may ever be given it.
+    pub fn admin(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    /// A kubeconfig for a ServiceAccount that exists, with a token the API server issued for a day.
+    pub fn kubeconfig(&self, namespace: &str, account: &str) -> PathBuf {
+        let config = self.command("kubeconfig", &["--serviceaccount", &format!("{namespace}/{account}")]);
+        // Tests run side by side; each gets a file of its own.
+        let prefix = format!("{namespace}.{account}.");
+        let file = tempfile::Builder::new().prefix(&prefix).suffix(".kubeconfig").tempfile_in(&self.folder).unwrap();
+        let (mut file, path) = file.keep().unwrap();
+        file.write_all(config.as_bytes()).unwrap();
+        path
+    }
+
+    /// Applies manifests as the administrator: files, or folders of them. Does not wait for what they start; in particular an admission policy is
+    /// enforced only some time after it was written.
+    pub fn apply(&self, paths: &[&Path]) {
+        let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+        self.command("apply", &paths);
+    }
+
+    /// A request as the administrator, refused or not. A `PATCH` is a merge patch.
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.request_as(&self.admin(), method, path, body)
+    }
+
+    /// A request by the identity of a kubeconfig, refused or not.
+    pub fn request_as(&self, kubeconfig: &Path, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(Value::to_string);
+        let mut words = vec!["--kubeconfig", text(kubeconfig), method, path];
+        words.extend(body.as_deref());
+        let mut answer: Value = serde_json::from_str(&self.command("request", &words)).unwrap();
+        Answer { status: answer["status"].as_u64().unwrap().try_into().unwrap(), body: answer["body"].take() }
+    }
+
+    /// Every request so far as an event of `audit.k8s.io/v1`, without bodies. An event may be written just after its answer: see [`until`].
+    pub fn audit(&self) -> Vec<Value> {
+        let lines = fs::read_to_string(self.folder.join("audit.log")).unwrap();
+        // The last line may be on its way.
+        lines.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn command(&self, command: &str, words: &[&str]) -> String {
+        let done = python().args([command, "--dir", text(&self.folder)]).args(words).stdin(Stdio::null()).output().unwrap();
+        assert!(done.status.success(), "`control_plane.py {command} {}`: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+}
+
+/// The launcher, run by the Python that `scripts/setup` made: it has PyYAML.
+fn python() -> Command {
+    let python =
+        std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`, which builds everything first");
+    let mut command = Command::new(python);
+    command.arg(repository().join("scripts/control_plane.py"));
+    command
+}
+
+#[test]
+fn a_namespace_gets_its_account_and_goes() {
+    if skip() {
+        return;
+    }
+    let cluster = Cluster::get();
+    let pinned = fs::read_to_string(repository().join("scripts/control-plane/go.mod")).unwrap();
+    let version = cluster.request("GET", "/version", None).body["gitVersion"].as_str().unwrap().to_owned();
+    assert!(pinned.contains(&format!("k8s.io/kubernetes {version} ")), "{version} is not the one that is pinned");
+
+    let manifests = tempfile::tempdir().unwrap();
+    let manifest = "apiVersion: v1\nkind: Namespace\nmetadata: {name: smoke}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: some, namespace: smoke}\n";
+    fs::write(manifests.path().join("smoke.yaml"), manifest).unwrap();
+    cluster.apply(&[manifests.path()]);
+    assert_eq!(cluster.request("GET", "/api/v1/namespaces/smoke/configmaps/some", None).status, 200);
+    until("the default ServiceAccount", || {
+        (cluster.request("GET", "/api/v1/namespaces/smoke/serviceaccounts/default", None).status == 200).then_some(())
+    });
+
+    // Its token is good, and is good for nothing.
+    let own = cluster.kubeconfig("smoke", "default");
+    let who = serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let review = cluster.request_as(&own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(&who));
+    assert_eq!(review.body["status"]["userInfo"]["username"], "system:serviceaccount:smoke:default");
+    assert_eq!(cluster.request_as(&own, "GET", "/api/v1/namespaces/smoke/secrets", None).status, 403);
+
+    assert_eq!(cluster.request("DELETE", "/api/v1/namespaces/smoke", None).status, 200);
+    until("the namespace's end", || (cluster.request("GET", "/api/v1/namespaces/smoke", None).status == 404).then_some(()));
+
+    // Controllers have names of their own, without which policies could not tell them from anybody else.
+    for (user, verb, resource) in [
+        ("system:serviceaccount:smoke:default", "list", "secrets"),
+        ("system:serviceaccount:kube-system:namespace-controller", "deletecollection", "configmaps"),
+    ] {
+        until("the audit event", || {
+            cluster.audit().into_iter().find(|event| {
+                event["user"]["username"] == user
+                    && event["verb"] == verb
+                    && event["objectRef"]["resource"] == resource
+                    && event["objectRef"]["namespace"] == "smoke"
+            })
+        });
+    }
+}
+
+#[test]
+fn a_missing_control_plane_is_a_fault_that_names_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plane, nothing) = (folder.path().join("plane"), folder.path().join("nothing"));
+    // Its standard input is closed from the start, which must not end it before it has looked.
+    let words = ["up", "--stay", "--dir", text(&plane), "--binaries", text(&nothing)];
+    let done = python().args(words).env("PATH", "").output().unwrap();
+    assert!(!done.status.success());
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(said.contains("scripts/setup control-plane"), "{said}");
+}
