@@ -17,6 +17,16 @@ pub struct Environment {
     pub id: String,
 }
 
+impl Environment {
+    /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init` gives no directory.
+    pub fn is_cluster(&self) -> bool {
+        const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+        let groups: Vec<&str> = self.id.split('-').collect();
+        groups.iter().map(|group| group.len()).eq(GROUPS)
+            && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
+    }
+}
+
 /// An accepted tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -20,6 +20,8 @@ pub enum Role {
     Viewer,
     /// Acts.
     Runner,
+    /// Removes what others left.
+    Reaper,
     /// Computes.
     Guest,
 }
@@ -33,6 +35,7 @@ impl Role {
             Self::Recorder => "recorder",
             Self::Viewer => "viewer",
             Self::Runner => "runner",
+            Self::Reaper => "reaper",
             Self::Guest => "guest",
         }
     }

@@ -128,7 +128,7 @@ fn configuration(home: &Home, found: &mut Findings) {
         Ok(config) => {
             found.good(
                 "configuration",
-                format!("environment `{}`, tree {}, http://{}", config.environment, config.tree.display(), config.edge.listen),
+                format!("environment `{}`, {}, http://{}", config.environment, config.infrastructure.words(), config.edge.listen),
             );
         }
         Err(faults) => {

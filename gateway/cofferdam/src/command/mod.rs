@@ -6,6 +6,7 @@ mod approve;
 mod approver;
 mod build;
 mod call;
+mod cluster;
 mod doctor;
 mod http;
 mod init;
@@ -49,7 +50,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an installation for a tree of Kubernetes manifests
+    /// Make an installation for a tree of Kubernetes manifests, or for a cluster
     Init(init::Init),
     /// Serve agents until a signal comes
     Serve(Serve),

@@ -4,7 +4,9 @@
 mod agents;
 mod fault;
 mod file;
+mod infrastructure;
 mod paths;
+mod section;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ pub use template::template;
 use crate::home::Home;
 use cofferdam_core::trust::{Environment, Trust};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything in `cofferdam.toml`, checked.
@@ -25,14 +27,54 @@ use std::time::Duration;
 pub struct Config {
     /// What people call the infrastructure: 1 to 40 of `a-z`, `0-9` and `-`.
     pub environment: String,
-    /// The tree of manifests: absolute, without symbolic links, an existing folder.
-    pub tree: PathBuf,
+    /// What is looked at and changed.
+    pub infrastructure: Infrastructure,
     /// What agents connect to.
     pub edge: Edge,
     /// Those who act.
     pub runner: Runner,
     /// What is told about it all.
     pub telemetry: Telemetry,
+}
+
+/// What is looked at and changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Infrastructure {
+    /// A directory of manifests.
+    Directory {
+        /// Its root: absolute, without symbolic links, an existing folder.
+        tree: PathBuf,
+    },
+    /// A cluster.
+    Kubernetes(Cluster),
+}
+
+/// A cluster, by the kubeconfig of each identity: absolute, without symbolic links, existing files that only their owner reads, no two the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// The viewer's: reads, and dry-runs.
+    pub viewer: PathBuf,
+    /// The runners': makes namespaces, and rights within the ceilings that administrators gave.
+    pub provisioner: PathBuf,
+    /// The reaper's: removes what expired.
+    pub reaper: PathBuf,
+}
+
+impl Infrastructure {
+    /// For people, in a few words: `tree /srv/manifests`, `a Kubernetes cluster`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Directory { tree } => format!("tree {}", tree.display()),
+            Self::Kubernetes(_) => "a Kubernetes cluster".to_owned(),
+        }
+    }
+}
+
+impl Cluster {
+    /// Each identity's name and kubeconfig.
+    pub fn identities(&self) -> [(&'static str, &Path); 3] {
+        [("viewer", self.viewer.as_path()), ("provisioner", &self.provisioner), ("reaper", &self.reaper)]
+    }
 }
 
 /// What agents connect to.
@@ -96,7 +138,7 @@ impl Installation {
         let mut faults = Vec::new();
         let agents = Agents::read(&home.agents()).map_err(|fault| faults.push(fault)).unwrap_or_default();
         let trust = read_trust(&home).map_err(|fault| faults.push(fault)).ok();
-        let config = match paths::text(&home.config(), "run `cofferdam init TREE`") {
+        let config = match paths::text(&home.config(), "run `cofferdam init`") {
             Ok(text) => file::check(&text, &home, &mut faults),
             Err(fault) => {
                 faults.push(fault);
@@ -117,7 +159,7 @@ impl Config {
     /// Reads and checks `cofferdam.toml` alone.
     pub fn read(home: &Home) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
-        let text = paths::text(&home.config(), "run `cofferdam init TREE`").map_err(|fault| ConfigFaults(vec![fault]))?;
+        let text = paths::text(&home.config(), "run `cofferdam init`").map_err(|fault| ConfigFaults(vec![fault]))?;
         match file::check(&text, home, &mut faults) {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigFaults(faults)),
@@ -143,11 +185,21 @@ fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment
             "give both the same name; a new environment needs a home of its own",
         ));
     }
+    // The id in the trust file is what plans and approvals are good for: a cluster's must never be used for a directory, nor the reverse.
+    let cluster = matches!(config.infrastructure, Infrastructure::Kubernetes(_));
+    if trusted.is_some_and(|trusted| trusted.is_cluster() != cluster) {
+        let (key, problem) = if cluster {
+            ("kubernetes", "trust.toml is for a directory, not for a cluster")
+        } else {
+            ("directory", "trust.toml is for a cluster, not for a directory")
+        };
+        faults.push(ConfigFault::new("cofferdam.toml", key, problem, "make another home with `cofferdam --home DIR init`"));
+    }
 }
 
 /// Reads and checks `trust.toml`.
 pub fn read_trust(home: &Home) -> Result<Trust, ConfigFault> {
-    let text = paths::text(&home.trust(), "run `cofferdam init TREE`, which writes it")?;
+    let text = paths::text(&home.trust(), "run `cofferdam init`, which writes it")?;
     match Trust::parse(&text) {
         Ok(trust) => Ok(trust),
         Err(fault) => {

@@ -28,6 +28,17 @@ pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
         .collect()
 }
 
+/// The place of the home whose folder holds this file, of those that one role or another may read while it serves.
+pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
+    let folder = |(name, path): (&'static str, PathBuf)| match name {
+        // Given by folder, because such a file is replaced by renaming.
+        "agents" | "trust file" => (name, path.parent().map(Path::to_owned).unwrap_or(path)),
+        _ => (name, path),
+    };
+    let served = apart(home).into_iter().filter(|(name, _)| !["configuration", "keys"].contains(name)).map(folder);
+    served.into_iter().find(|(_, path)| file.starts_with(resolve(path))).map(|(name, _)| name)
+}
+
 /// Pairs among the home's own places that a link made one.
 pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
     let places: Vec<_> = apart(home).into_iter().map(|(name, path)| (name, resolve(&path))).collect();

@@ -1,10 +1,14 @@
 //! The configuration that `init` writes: every key, with what it is for and its default. Held against the reader by a test.
 
+use super::{Cluster, Infrastructure};
 use std::path::Path;
 
 /// The text of a fresh `cofferdam.toml`.
-pub fn template(environment: &str, tree: &Path) -> String {
-    let tree = toml_edit::Value::from(tree.to_string_lossy().into_owned());
+pub fn template(environment: &str, infrastructure: &Infrastructure) -> String {
+    let infrastructure = match infrastructure {
+        Infrastructure::Directory { tree } => directory(tree),
+        Infrastructure::Kubernetes(cluster) => kubernetes(cluster),
+    };
     format!(
         r#"# Cofferdam's configuration. Read when `cofferdam serve` starts; unknown keys are errors; `cofferdam doctor` checks it.
 # Beside it: agents.toml (who may connect), trust.toml (what is accepted), both written by commands.
@@ -13,10 +17,7 @@ pub fn template(environment: &str, tree: &Path) -> String {
 # What people call this infrastructure. It stands in every answer and approval; the same name stands in trust.toml.
 name = "{environment}"
 
-[directory]
-# The folder of Kubernetes manifests that is looked at and changed. Nothing of Cofferdam may lie in it, nor it in Cofferdam's home.
-tree = {tree}
-
+{infrastructure}
 [edge]
 # Where agents connect. Without configured agents only an address of this machine is allowed.
 listen = "127.0.0.1:8620"
@@ -41,5 +42,37 @@ log_format = "text"
 # error, warn, info, debug or trace.
 log_level = "info"
 "#
+    )
+}
+
+/// A path as TOML text.
+fn quoted(path: &Path) -> toml_edit::Value {
+    toml_edit::Value::from(path.to_string_lossy().into_owned())
+}
+
+fn directory(tree: &Path) -> String {
+    format!(
+        r#"[directory]
+# The folder of Kubernetes manifests that is looked at and changed. Nothing of Cofferdam may lie in it, nor it in Cofferdam's home.
+tree = {}
+"#,
+        quoted(tree)
+    )
+}
+
+fn kubernetes(Cluster { viewer, provisioner, reaper }: &Cluster) -> String {
+    format!(
+        r#"[kubernetes]
+# The kubeconfig of each identity (deploy/README.md says how to make them); each role reads its own and no other.
+# Looks: reads all but Secrets, and dry-runs.
+viewer = {}
+# Makes each job's namespace and its rights, within the ceilings that administrators gave.
+provisioner = {}
+# Removes what expired.
+reaper = {}
+"#,
+        quoted(viewer),
+        quoted(provisioner),
+        quoted(reaper)
     )
 }

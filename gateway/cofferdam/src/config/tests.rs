@@ -115,7 +115,7 @@ fn the_template_is_what_the_reader_reads() {
     std::fs::create_dir(&tree).unwrap();
     let mut faults = Vec::new();
     let home = Home::at(root.join("home"));
-    let written = file::check(&template("lab", &tree), &home, &mut faults);
+    let written = file::check(&template("lab", &Infrastructure::Directory { tree: tree.clone() }), &home, &mut faults);
     let plain = toml_edit::Value::from(tree.to_str().unwrap());
     let shortest = file::check(&format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"), &home, &mut faults);
     assert_eq!(faults, []);

@@ -1,10 +1,12 @@
 //! What each role is told: an installation cut into pieces, each with only what that role needs. Never a key itself, only where a role finds its own.
 
-use crate::config::{Installation, LogFormat};
+use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
 use crate::home::{Home, Secret};
 use cofferdam_core::run::JobStep;
-use cofferdam_core::settings::{ActorSettings, GatewaySettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice};
-use std::path::Path;
+use cofferdam_core::settings::{
+    ActorSettings, GatewaySettings, Infrastructure, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
+};
+use std::path::{Path, PathBuf};
 
 fn voice(installation: &Installation) -> Voice {
     let telemetry = &installation.config.telemetry;
@@ -13,6 +15,14 @@ fn voice(installation: &Installation) -> Voice {
 
 fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The infrastructure as one role reaches it: of a cluster, its own kubeconfig and no other.
+fn infrastructure(installation: &Installation, own: impl FnOnce(&Cluster) -> &PathBuf) -> Infrastructure {
+    match &installation.config.infrastructure {
+        Configured::Directory { tree } => Infrastructure::Directory { tree: tree.clone() },
+        Configured::Kubernetes(cluster) => Infrastructure::Kubernetes { kubeconfig: own(cluster).clone() },
+    }
 }
 
 /// The gateway's.
@@ -60,7 +70,7 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
         trust_file: installation.home.trust(),
-        tree: installation.config.tree.clone(),
+        infrastructure: infrastructure(installation, |cluster| &cluster.viewer),
     })
 }
 
@@ -71,7 +81,7 @@ pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>)
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
         trust_file: home.trust(),
-        tree: installation.config.tree.clone(),
+        infrastructure: infrastructure(installation, |cluster| &cluster.provisioner),
         runs: home.runs(),
         journal: home.journal(),
         tools: home.tools(),
@@ -82,5 +92,14 @@ pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>)
         artefacts: home.artefacts("runner"),
         guest: guest.to_owned(),
         drill,
+    })
+}
+
+/// The reaper's.
+pub fn reaper(installation: &Installation, cluster: &Cluster) -> ActorSettings {
+    ActorSettings::Reaper(ReaperSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        kubeconfig: cluster.reaper.clone(),
     })
 }

@@ -133,6 +133,7 @@ fn telemetry(name: &str) -> Option<Role> {
         "telemetry/recorder" => Some(Role::Recorder),
         "telemetry/viewer" => Some(Role::Viewer),
         "telemetry/runner" => Some(Role::Runner),
+        "telemetry/reaper" => Some(Role::Reaper),
         _ => None,
     }
 }

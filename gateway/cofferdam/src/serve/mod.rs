@@ -7,6 +7,7 @@ pub mod recorder;
 mod role;
 mod sibling;
 mod supervise;
+mod welcome;
 
 use crate::config::Installation;
 use anyhow::{Context as _, Result};

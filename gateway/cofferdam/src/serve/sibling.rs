@@ -33,6 +33,8 @@ pub enum Name {
     Gateway,
     /// Acts; one per seat.
     Runner(u8),
+    /// Removes what expired; of a cluster alone.
+    Reaper,
 }
 
 impl fmt::Display for Name {
@@ -42,6 +44,7 @@ impl fmt::Display for Name {
             Self::Viewer => f.write_str("viewer"),
             Self::Gateway => f.write_str("gateway"),
             Self::Runner(seat) => write!(f, "runner {seat}"),
+            Self::Reaper => f.write_str("reaper"),
         }
     }
 }

@@ -2,9 +2,9 @@
 //! `SECURITY.md`; there are no others.
 
 use super::sibling::{self, Backoff, Name, Sibling};
-use super::{Options, brief};
-use crate::config::Installation;
-use anyhow::{Context as _, Result};
+use super::{Options, brief, welcome};
+use crate::config::{Infrastructure, Installation};
+use anyhow::{Context as _, Result, bail};
 use cofferdam_core::run::JobStep;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -21,13 +21,14 @@ const DRAIN: Duration = Duration::from_secs(20);
 const ROUND: Duration = Duration::from_millis(20);
 
 /// Who may talk to whom: the name each side knows the other by.
-const LINKS: [(&str, &str, &str, &str); 6] = [
+const LINKS: [(&str, &str, &str, &str); 7] = [
     ("gateway", "recorder", "recorder", "gateway"),
     ("gateway", "viewer", "viewer", "gateway"),
     ("runner", "recorder", "recorder", "runner"),
     ("gateway", "telemetry/recorder", "recorder", "telemetry"),
     ("gateway", "telemetry/viewer", "viewer", "telemetry"),
     ("gateway", "telemetry/runner", "runner", "telemetry"),
+    ("gateway", "telemetry/reaper", "reaper", "telemetry"),
 ];
 
 struct Supervisor<'a> {
@@ -70,7 +71,7 @@ pub async fn serve(installation: Installation, options: &Options) -> Result<()> 
     for name in supervisor.names() {
         supervisor.start(name).await?;
     }
-    supervisor.welcome();
+    eprintln!("{}", welcome::text(&supervisor.installation));
     let rounds = async {
         loop {
             tokio::time::sleep(ROUND).await;
@@ -91,7 +92,8 @@ impl Supervisor<'_> {
     fn names(&self) -> Vec<Name> {
         // A drill needs to know which runner claims the job.
         let seats = if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
-        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).collect()
+        let reaper = matches!(self.installation.config.infrastructure, Infrastructure::Kubernetes(_)).then_some(Name::Reaper);
+        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).chain(reaper).collect()
     }
 
     async fn start(&mut self, name: Name) -> Result<()> {
@@ -103,6 +105,12 @@ impl Supervisor<'_> {
             // Only the first run is drilled: what follows is the recovery that is rehearsed.
             Name::Runner(_) => {
                 sibling::start(name, &self.runner, &[], &brief::runner(installation, &self.guest, self.drill.take())).await?
+            }
+            Name::Reaper => {
+                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure else {
+                    bail!("a directory has no reaper");
+                };
+                sibling::start(name, &self.runner, &[], &brief::reaper(installation, cluster)).await?
             }
         };
         if name == Name::Gateway {
@@ -167,7 +175,7 @@ impl Supervisor<'_> {
     async fn stop(&mut self) {
         tracing::info!("stopping: no new calls, running jobs finish");
         let mut clean = true;
-        for wave in [&["gateway"][..], &["runner", "viewer"], &["recorder"]] {
+        for wave in [&["gateway"][..], &["runner", "viewer", "reaper"], &["recorder"]] {
             let names: Vec<_> = self
                 .roles
                 .keys()
@@ -183,27 +191,6 @@ impl Supervisor<'_> {
             }
         }
         tracing::info!(clean, "stopped");
-    }
-
-    /// What a person who just started it wants to know.
-    fn welcome(&self) {
-        let installation = &self.installation;
-        let listen = installation.config.edge.listen;
-        let lines = [
-            format!("Cofferdam serves the environment `{}` ({}).", installation.config.environment, installation.config.tree.display()),
-            format!("  MCP    http://{listen}/mcp"),
-            format!("  HTTP   http://{listen}/v1/tools"),
-            format!("  tools  {}", installation.trust.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>().join(", ")),
-        ];
-        eprintln!("{}", lines.join("\n"));
-        if installation.agents.list().is_empty() {
-            eprintln!("No agent is configured: callers on this machine may look and preview; every change needs a person's signature.");
-            eprintln!("  add one: cofferdam agents add NAME --role ROLE --for PERSON");
-        }
-        eprintln!(
-            "Everything that runs as this operating-system user is trusted: an agent with a shell here could reach the tree, the keys and the"
-        );
-        eprintln!("operator socket beneath {}. Give agents another user, or another machine.", installation.home.root().display());
     }
 }
 

@@ -1,0 +1,110 @@
+//! What a home begins with: policy and plugins, copied from where this software lies and accepted as they are. Replaces nothing that is there.
+
+use super::Log;
+use crate::command::plugin::{Bench, Kind};
+use crate::command::trustfile::TrustFile;
+use crate::home::{Home, write_private};
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::trust::TrustedExecutor;
+use std::path::{Path, PathBuf};
+
+/// Where plugins and policy come from.
+pub struct Assets {
+    /// Folder with tools/ and executors/.
+    pub plugins: PathBuf,
+    /// Folder with policy.wasm and data.json.
+    pub policy: PathBuf,
+}
+
+impl Assets {
+    /// As the command line says, else beside this binary.
+    pub fn find(assets: Option<PathBuf>, plugins: Option<PathBuf>, policy: Option<PathBuf>) -> Result<Self> {
+        let found = assets.or_else(beside);
+        let part = |given: Option<PathBuf>, name: Option<&str>, what: &str| {
+            given.or_else(|| found.as_ref().map(|found| name.map_or(found.clone(), |name| found.join(name)))).with_context(|| {
+                format!("no {what} to begin with; build them with `scripts/setup`, or say where they are with `--assets DIR`")
+            })
+        };
+        Ok(Self { plugins: part(plugins, None, "plugins")?, policy: part(policy, Some("policy"), "policy")? })
+    }
+}
+
+/// The parts that were installed or built with this binary.
+fn beside() -> Option<PathBuf> {
+    let binary = std::env::current_exe().ok()?;
+    let above = binary.parent()?.parent()?;
+    ["share/cofferdam", "assets"].iter().map(|place| above.join(place)).find(|place| place.join("tools").is_dir())
+}
+
+/// The home's policy; copied there when there is none.
+pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(Vec<u8>, String)> {
+    if home.policy_module().exists() && !fresh {
+        log.kept("policy/");
+    } else {
+        for (name, to) in [("policy.wasm", home.policy_module()), ("data.json", home.policy_data())] {
+            let source = from.join(name);
+            let bytes = std::fs::read(&source)
+                .with_context(|| format!("no policy at `{}`; build one with `scripts/build-policy DIR OUT`", source.display()))?;
+            write_private(&to, &bytes)?;
+        }
+        log.made(format_args!("policy/ from {}", from.display()));
+    }
+    let module = std::fs::read(home.policy_module()).context("cannot read policy/policy.wasm")?;
+    let data = std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
+    Ok((module, data))
+}
+
+/// Copies and accepts the plugins that no entry of the trust file names yet.
+pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, log: &mut Log) -> Result<()> {
+    for (folder, to) in [("executors", home.executors()), ("tools", home.tools())] {
+        let from = from.join(folder);
+        if !from.is_dir() {
+            continue;
+        }
+        let mut files: Vec<PathBuf> = std::fs::read_dir(&from)
+            .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+            .with_context(|| format!("cannot list `{}`", from.display()))?
+            .into_iter()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+            .collect();
+        files.sort();
+        for file in files {
+            let plugin = bench.read(&file)?;
+            let name = plugin.name().to_owned();
+            let known = trust.trust()?;
+            let to = to.join(format!("{name}.wasm"));
+            match (&plugin.kind, folder) {
+                (Kind::Tool(_), "tools") if known.tool(&name).is_some() => log.kept(format_args!("tool {name}")),
+                (Kind::Executor(_), "executors") if known.executor(&name).is_some() => log.kept(format_args!("executor {name}")),
+                (Kind::Tool(tool), "tools") => {
+                    let definition = &tool.0;
+                    write_private(&to, &plugin.bytes)?;
+                    trust.put_tool(&plugin.trusted(definition, definition.ceiling.clone()))?;
+                    log.accepted(format_args!("tool {name} {}: {}", definition.version, grants(&definition.ceiling)));
+                }
+                (Kind::Executor(_), "executors") => {
+                    write_private(&to, &plugin.bytes)?;
+                    trust.put_executor(&TrustedExecutor { name: name.clone(), digest: plugin.digest })?;
+                    log.accepted(format_args!("executor {name}"));
+                }
+                _ => bail!("`{}` lies in the wrong folder: tools belong into tools/, executors into executors/", file.display()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A ceiling in half a line.
+fn grants(ceiling: &cofferdam_core::ceiling::Ceiling) -> String {
+    let lines: Vec<String> = ceiling
+        .grants
+        .iter()
+        .map(|grant| {
+            let fields =
+                if grant.fields.is_empty() { String::new() } else { format!(" ({})", crate::show::short(&grant.fields.join(", "), 60)) };
+            format!("{} {}{fields} in {}", grant.action, grant.kind, grant.namespaces.join(", "))
+        })
+        .collect();
+    if lines.is_empty() { "answers only".to_owned() } else { lines.join("; ") }
+}

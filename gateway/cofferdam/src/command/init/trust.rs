@@ -1,0 +1,78 @@
+//! The trust file and the agents file that a home begins with. Holds public keys and digests, never a secret.
+
+use crate::home::{Home, Secret};
+use anyhow::Result;
+use cofferdam_core::permit::verifying_key_text;
+use cofferdam_core::trust::Environment;
+use ed25519_dalek::SigningKey;
+
+/// A fresh agents file.
+pub const AGENTS: &str = "\
+# Who may connect. Written by `cofferdam agents add|remove|rotate`; read again by the gateway when it changes.
+# Tokens are not kept: `token` is the SHA-256 of one.
+";
+
+/// The public key of a role's secret, as trust files have it.
+fn public(home: &Home, secret: Secret) -> Result<String> {
+    Ok(verifying_key_text(&SigningKey::from_bytes(&home.read_secret(secret)?).verifying_key()))
+}
+
+/// A fresh trust file for this environment, with the policy of this digest accepted and nothing else.
+pub fn text(home: &Home, environment: &Environment, policy: &str) -> Result<String> {
+    let Environment { name, id } = environment;
+    let origin = if environment.is_cluster() { "The UID of kube-system" } else { "Random, made once" };
+    let (gateway, recorder) = (public(home, Secret::Permits)?, public(home, Secret::Checkpoints)?);
+    Ok(format!(
+        r#"# What the roles of this installation believe without asking anybody. Written by `cofferdam accept` and `cofferdam approver`; every role reads
+# its own copy. Whatever is not here is refused.
+
+# The accepted policy: its module and its data.
+policy = "{policy}"
+# The person an agent acts for may approve what it asks. Leave it off unless you are alone and know why.
+self_approval = false
+
+[environment]
+name = "{name}"
+# {origin}: plans and approvals are good for this environment alone.
+id = "{id}"
+
+[keys]
+# Signs permits.
+gateway = "{gateway}"
+# Signs the ledger's checkpoints: `cofferdam ledger verify` wants it.
+recorder = "{recorder}"
+
+# What needs a person's signature whatever the policy says.
+[floor]
+actions = ["delete", "task"]
+namespaces = ["default", "production", "prod", "prod-*"]
+"#
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::{SECRETS, write_private};
+    use cofferdam_core::decide::policy_digest;
+    use cofferdam_core::id::hex;
+    use cofferdam_core::trust::{Floor, Trust};
+
+    #[test]
+    fn a_fresh_trust_file_is_readable_and_has_the_conservative_floor() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        for secret in SECRETS {
+            write_private(&home.secret(secret), hex(&[secret as u8; 32]).as_bytes()).unwrap();
+        }
+        let digest = policy_digest(b"module", "{}").unwrap().to_string();
+        let environment = Environment { name: "lab".to_owned(), id: "3f".to_owned() };
+        let trust = Trust::parse(&text(&home, &environment, &digest).unwrap()).unwrap();
+        assert_eq!(trust.environment, environment);
+        assert_eq!(trust.floor, Floor::conservative());
+        assert!(!trust.self_approval);
+        assert_eq!(trust.policy.to_string(), digest);
+        assert!(cofferdam_core::permit::verifying_key(&trust.keys.gateway).is_some());
+    }
+}

@@ -1,0 +1,111 @@
+//! What is looked at and changed, as written: a directory of manifests, or a cluster by one kubeconfig for each identity. Reads no kubeconfig:
+//! each role opens its own, and this process never does.
+
+use super::paths;
+use super::section::Section;
+use super::{Cluster, Infrastructure};
+use crate::home::Home;
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The keys of `[kubernetes]`, each a role that holds a credential.
+const IDENTITIES: [&str; 3] = ["viewer", "provisioner", "reaper"];
+
+/// Reads the one of both sections that is there.
+pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructure> {
+    match (root.has("directory"), root.has("kubernetes")) {
+        (true, false) => root.section("directory", |section| check_directory(section, home))?,
+        (false, true) => root.section("kubernetes", |section| check_cluster(section, home))?.map(Infrastructure::Kubernetes),
+        (true, true) => {
+            root.fault("kubernetes", "both `[directory]` and `[kubernetes]` are there", "remove one: each environment has a home of its own");
+            None
+        }
+        (false, false) => {
+            let remedy = "add one of them; `cofferdam init` writes an example";
+            root.fault("directory", "neither `[directory]` nor `[kubernetes]` is there", remedy);
+            None
+        }
+    }
+}
+
+fn check_directory(section: &mut Section<'_>, home: &Home) -> Option<Infrastructure> {
+    let tree = section.string("tree", "the folder of manifests: tree = \"/home/me/manifests\"")?;
+    check_tree(section, Path::new(&tree), home).map(|tree| Infrastructure::Directory { tree })
+}
+
+fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<PathBuf> {
+    let shown = tree.display();
+    if !section.hold("tree", tree.is_absolute(), &format!("`{shown}` is a relative path"), "write the whole path, beginning with /") {
+        return None;
+    }
+    let real = std::fs::canonicalize(tree).ok().filter(|real| real.is_dir());
+    let Some(real) = real else {
+        section.fault("tree", &format!("`{shown}` is not a folder"), "name the folder that holds the manifests");
+        return None;
+    };
+    let reached = paths::overlaps(&real, home);
+    if !reached.is_empty() {
+        section.fault(
+            "tree",
+            &format!("the tree overlaps with {}: a change could reach what decides about changes", reached.join(", ")),
+            "keep the home outside the tree (`--home DIR`), without links between them",
+        );
+    }
+    check_home(section, "tree", home);
+    Some(real)
+}
+
+/// The home's own places lie apart.
+fn check_home(section: &mut Section<'_>, key: &str, home: &Home) {
+    for (one, other) in paths::tangled(home) {
+        section.fault(key, &format!("{one} and {other} lie in one place"), "remove the link between them in the home folder");
+    }
+}
+
+fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
+    let files = IDENTITIES.map(|identity| {
+        let path = section.string(identity, &format!("the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""))?;
+        check_kubeconfig(section, identity, Path::new(&path), home)
+    });
+    check_home(section, "viewer", home);
+    // By what the file is, not by what it is called: a hard link is the same credential.
+    for (index, (identity, file)) in IDENTITIES.iter().zip(&files).enumerate() {
+        let earlier = IDENTITIES.iter().zip(&files).take(index);
+        let same = |other: &Kubeconfig| file.as_ref().is_some_and(|file| file.file == other.file);
+        for (other, _) in earlier.filter(|(_, known)| known.as_ref().is_some_and(same)) {
+            let problem = format!("the same file as `{other}`: one role would hold the rights of another");
+            section.fault(identity, &problem, "give each identity a kubeconfig of its own");
+        }
+    }
+    let [viewer, provisioner, reaper] = files;
+    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path })
+}
+
+/// A kubeconfig that could be looked at.
+struct Kubeconfig {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+/// A file that only its owner reads, in no folder that a role may read.
+fn check_kubeconfig(section: &mut Section<'_>, key: &str, path: &Path, home: &Home) -> Option<Kubeconfig> {
+    let shown = path.display();
+    if !section.hold(key, path.is_absolute(), &format!("`{shown}` is a relative path"), "write the whole path, beginning with /") {
+        return None;
+    }
+    let found: Option<(PathBuf, Metadata)> =
+        std::fs::canonicalize(path).and_then(|real| std::fs::metadata(&real).map(|meta| (real, meta))).ok().filter(|(_, meta)| meta.is_file());
+    let Some((real, meta)) = found else {
+        section.fault(key, &format!("`{shown}` is not a file"), "name the kubeconfig of this identity; deploy/README.md says how to make one");
+        return None;
+    };
+    let open = meta.permissions().mode() & 0o077 != 0;
+    section.hold(key, !open, &format!("`{shown}` can be read by others"), &format!("chmod 600 {}", real.display()));
+    if let Some(place) = paths::readable(&real, home) {
+        let problem = format!("`{shown}` lies in the folder of the {place}, which roles without this credential may read");
+        section.fault(key, &problem, "move it to a folder of its own");
+    }
+    Some(Kubeconfig { path: real, file: (meta.dev(), meta.ino()) })
+}
