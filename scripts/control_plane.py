@@ -22,6 +22,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from control_plane_client import Client, ClientFault, kubeconfig_of
@@ -123,7 +124,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="control_plane.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(act, words: str) -> argparse.ArgumentParser:
+    def command(act: Callable[[argparse.Namespace], None], words: str) -> argparse.ArgumentParser:
         added = commands.add_parser(act.__name__, help=words, description=words)
         added.set_defaults(act=act)
         added.add_argument("--dir", required=True, help="folder of this control plane: credentials, logs, audit log")

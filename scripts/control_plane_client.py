@@ -128,10 +128,16 @@ def documents(paths: list[Path]) -> Iterator[tuple[Path, Any]]:
         import yaml
     except ImportError as fault:
         raise ClientFault("this Python has no PyYAML: run `scripts/setup tools` and use the Python that it made (COFFERDAM_PYTHON in tests)") from fault
+
+    class Loader(yaml.SafeLoader):
+        """As an API server reads: what looks like a time is text."""
+
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.items()
+    Loader.yaml_implicit_resolvers = {first: [(tag, form) for tag, form in some if not tag.endswith(":timestamp")] for first, some in resolvers}
     for path in paths:
         files = sorted(file for file in path.rglob("*") if file.suffix in {".yaml", ".yml", ".json"}) if path.is_dir() else [path]
         for file in files:
             try:
-                yield from ((file, document) for document in yaml.safe_load_all(file.read_text()) if document is not None)
+                yield from ((file, document) for document in yaml.load_all(file.read_text(), Loader) if document is not None)
             except (OSError, yaml.YAMLError) as fault:
                 raise ClientFault(f"`{file}` cannot be read: {fault}") from fault
