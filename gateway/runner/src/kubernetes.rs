@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `credential.rs` | a kubeconfig, read without running anything |
 //! | `api.rs` | one identity's requests: deadlines, retries, what an answer means |
+//! | `check.rs` | what must be refused before a role starts |
 //! | `path.rs` | where objects are in the API |
 //! | `object.rs` | what of an object counts |
 
 pub mod api;
+pub mod check;
 pub mod credential;
 pub mod object;
 pub mod path;

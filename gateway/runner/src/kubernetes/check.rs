@@ -1,0 +1,195 @@
+//! The start-up self-check: requests that the cluster must refuse, made with a role's own credential before it does anything else. A role whose fences do
+//! not stand does not start. Changes nothing: trials are dry runs, against a namespace that `deploy/` makes for them alone.
+//!
+//! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy. And a refusal counts only in the policy's own words,
+//! since another's refusal would hide that the policy is gone.
+
+mod trial;
+
+use super::api::{ApiFault, Cluster, Mode};
+use super::credential::Credential;
+use cofferdam_core::text;
+use serde_json::{Value, json};
+use trial::{Answer, RUN, Right, Trial};
+
+/// Whose credential is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// The role `runner`'s own.
+    Provisioner,
+    /// The role `viewer`'s.
+    Viewer,
+    /// The reaper's.
+    Reaper,
+}
+
+impl Identity {
+    /// Its ServiceAccount in the namespace `cofferdam-system`.
+    pub fn account(self) -> &'static str {
+        match self {
+            Self::Provisioner => "provisioner",
+            Self::Viewer => "viewer",
+            Self::Reaper => "reaper",
+        }
+    }
+}
+
+/// Why a role must not start with this credential.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckFault {
+    /// It is another's: an administrator's, say, which no fence here holds.
+    #[error(
+        "the credential is `{given}`, not `{expected}`: the fences stand around the latter alone; give this role a token of that ServiceAccount"
+    )]
+    Stranger {
+        /// Who the API server says it is.
+        given: String,
+        /// Who it should be.
+        expected: String,
+    },
+    /// RBAC gives it what nothing else would take away.
+    #[error(
+        "the credential may {right}, which it must never; find what binds that with `kubectl get clusterrolebindings,rolebindings -A -o wide`, and remove it"
+    )]
+    Excess {
+        /// The right, as `get secrets in every namespace`.
+        right: String,
+    },
+    /// A fence is not there, or lets through what it must refuse.
+    #[error("the fence `{fence}` does not stand: {trial} was allowed; apply `deploy/{file}`")]
+    Open {
+        /// The policy's name.
+        fence: &'static str,
+        /// What was tried.
+        trial: &'static str,
+        /// The file of `deploy/` that has it.
+        file: &'static str,
+    },
+    /// Something else refused, so that the fence cannot be seen.
+    #[error(
+        "the fence `{fence}` cannot be seen: {trial} was refused by something else; apply all of `deploy/`. The API server said: {said}"
+    )]
+    Hidden {
+        /// The policy's name.
+        fence: &'static str,
+        /// What was tried.
+        trial: &'static str,
+        /// The refusal.
+        said: String,
+    },
+    /// What the role needs is refused.
+    #[error("{trial} was refused, and this role needs it; apply all of `deploy/`. The API server said: {said}")]
+    Shut {
+        /// What was tried.
+        trial: &'static str,
+        /// The refusal.
+        said: String,
+    },
+    /// Nobody answered.
+    #[error("the start-up self-check could not ask the cluster: {0}")]
+    Unanswered(#[from] ApiFault),
+}
+
+/// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed afterwards.
+pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckFault> {
+    let cluster = Cluster::connect(credential)?;
+    is(&cluster, identity).await?;
+    for right in trial::never() {
+        lacks(&cluster, &right).await?;
+    }
+    for trial in trial::of(identity) {
+        hold(&cluster, &trial).await?;
+    }
+    if identity == Identity::Provisioner {
+        // Fences that do not stand around the provisioner itself are tried as a job, as one would meet them.
+        let job = Cluster::connect_as(credential, token(&cluster).await?, None)?;
+        for trial in trial::of_job() {
+            hold(&job, &trial).await?;
+        }
+    }
+    Ok(())
+}
+
+/// It is who it should be.
+async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckFault> {
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let answer = cluster.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real).await?;
+    let given = answer.pointer("/status/userInfo/username").and_then(Value::as_str).unwrap_or_default();
+    let expected = format!("system:serviceaccount:cofferdam-system:{}", identity.account());
+    if given == expected { Ok(()) } else { Err(CheckFault::Stranger { given: text::line(given), expected }) }
+}
+
+/// RBAC does not give it a right. Only a plain "no" counts.
+async fn lacks(cluster: &Cluster, right: &Right) -> Result<(), CheckFault> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": right.verb, "group": right.group, "resource": right.resource, "subresource": right.subresource}},
+    });
+    let answer = cluster.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real).await?;
+    match answer.pointer("/status/allowed").and_then(Value::as_bool) {
+        Some(false) => Ok(()),
+        Some(true) => Err(CheckFault::Excess { right: right.to_string() }),
+        None => Err(ApiFault::Unclear("an access review without an answer".to_owned()).into()),
+    }
+}
+
+async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckFault> {
+    let body = trial.body.as_ref().map(|(kind, object)| (*kind, object));
+    let answer = cluster.ask(&trial.method, &trial.path, trial.query, body).await;
+    match (&trial.answer, answer) {
+        (Answer::Done, Ok(_)) => Ok(()),
+        (Answer::Done, Err(ApiFault::Refused { message, .. })) => Err(CheckFault::Shut { trial: trial.what, said: text::line(&message) }),
+        (Answer::RefusedBy { fence, file, .. }, Ok(_)) => Err(CheckFault::Open { fence, trial: trial.what, file }),
+        (Answer::RefusedBy { fence, file, says }, Err(ApiFault::Refused { message, .. })) => {
+            if by(&message, fence) && message.contains(says) {
+                Ok(())
+            // Admission asks the quota last: it ran out only because no policy objected.
+            } else if message.contains("exceeded quota") {
+                Err(CheckFault::Open { fence, trial: trial.what, file })
+            } else {
+                Err(CheckFault::Hidden { fence, trial: trial.what, said: text::line(&message) })
+            }
+        }
+        (_, Err(fault)) => Err(fault.into()),
+    }
+}
+
+/// Whether a message is this policy's refusal, installed as an object or, from 1.37 on, as a file of the API server.
+fn by(message: &str, fence: &str) -> bool {
+    message.contains(&format!("ValidatingAdmissionPolicy '{fence}'"))
+        || message.contains(&format!("ValidatingAdmissionPolicy '{fence}.static.k8s.io'"))
+}
+
+/// A token of the self-check's own `job`, which has rights in no other namespace but those that are tried here.
+async fn token(cluster: &Cluster) -> Result<String, CheckFault> {
+    const WHAT: &str = "a token for `job` in the self-check's namespace";
+    // The shortest that the API server issues.
+    let request = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 600, "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": "identity"}},
+    });
+    let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
+    let answer = cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {
+        ApiFault::Refused { message, .. } => CheckFault::Shut { trial: WHAT, said: text::line(&message) },
+        other => other.into(),
+    })?;
+    let token = answer.pointer("/status/token").and_then(Value::as_str);
+    token.map(str::to_owned).ok_or_else(|| ApiFault::Unclear("a token request without a token".to_owned()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_counts_in_the_policys_own_name() {
+        let said =
+            |policy: &str| format!("pods \"x\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no");
+        assert!(by(&said("cofferdam-viewer"), "cofferdam-viewer"));
+        assert!(by(&said("cofferdam-viewer.static.k8s.io"), "cofferdam-viewer"));
+        assert!(!by(&said("cofferdam-viewer-2"), "cofferdam-viewer"));
+        assert!(!by("pods \"cofferdam-viewer\" is forbidden: User \"x\" cannot create resource \"pods\"", "cofferdam-viewer"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The trials of the self-check, as data. Each request is one that RBAC lets through and that exactly one policy refuses, so that a policy that is gone is
+//! missed by name; the rights behind them are `deploy/30-self-check.yaml`.
+
+use super::Identity;
+use http::Method;
+use serde_json::{Value, json};
+use std::fmt;
+
+/// The namespace that trials are made against: in name and labels a run's, in `deploy/00-namespaces.yaml`.
+pub const RUN: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
+
+/// The next run's, which is never made.
+const NEXT: &str = "cofferdam-run-selfcheckselfcheckselfchec-2";
+
+const FENCE_PROVISIONER: &str = "10-fence-provisioner.yaml";
+const FENCE_VIEWER: &str = "11-fence-viewer.yaml";
+const FENCE_REAPER: &str = "12-fence-reaper.yaml";
+const FENCE_JOBS: &str = "13-fence-jobs.yaml";
+const FENCE_RUNS: &str = "14-fence-runs.yaml";
+const FENCE_WORKLOADS: &str = "15-fence-workloads.yaml";
+
+/// A right in every namespace that no identity of Cofferdam has.
+pub struct Right {
+    pub verb: &'static str,
+    pub group: &'static str,
+    pub resource: &'static str,
+    pub subresource: &'static str,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { verb, group, resource, subresource } = self;
+        write!(f, "{verb} {resource}")?;
+        if !group.is_empty() {
+            write!(f, ".{group}")?;
+        }
+        if !subresource.is_empty() {
+            write!(f, "/{subresource}")?;
+        }
+        write!(f, " in every namespace")
+    }
+}
+
+/// What a trial must end in.
+pub enum Answer {
+    /// It is done, or would be.
+    Done,
+    /// This policy refuses it, in these words.
+    RefusedBy { fence: &'static str, file: &'static str, says: &'static str },
+}
+
+/// One request.
+pub struct Trial {
+    /// In words: `a namespace of any name`.
+    pub what: &'static str,
+    pub method: Method,
+    pub path: String,
+    pub query: &'static str,
+    pub body: Option<(&'static str, Value)>,
+    pub answer: Answer,
+}
+
+/// Reads, which admission never sees, and ways to more rights: RBAC alone stands before these.
+pub fn never() -> Vec<Right> {
+    let right = |verb, group, resource, subresource| Right { verb, group, resource, subresource };
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    const ADMISSION: &str = "admissionregistration.k8s.io";
+    vec![
+        right("*", "*", "*", ""),
+        right("get", "", "secrets", ""),
+        right("list", "", "secrets", ""),
+        right("list", "", "configmaps", ""),
+        right("list", "", "pods", ""),
+        right("get", "", "pods", "log"),
+        right("create", "", "pods", "exec"),
+        right("create", "", "serviceaccounts", "token"),
+        right("impersonate", "", "users", ""),
+        right("impersonate", "", "serviceaccounts", ""),
+        right("escalate", RBAC, "clusterroles", ""),
+        right("escalate", RBAC, "roles", ""),
+        right("bind", RBAC, "clusterroles", ""),
+        right("bind", RBAC, "roles", ""),
+        right("create", RBAC, "clusterrolebindings", ""),
+        right("patch", ADMISSION, "validatingadmissionpolicies", ""),
+        right("delete", ADMISSION, "validatingadmissionpolicies", ""),
+        right("delete", ADMISSION, "validatingadmissionpolicybindings", ""),
+    ]
+}
+
+/// The trials that an identity makes itself.
+pub fn of(identity: Identity) -> Vec<Trial> {
+    match identity {
+        Identity::Provisioner => provisioner(),
+        Identity::Viewer => viewer(),
+        Identity::Reaper => reaper(),
+    }
+}
+
+fn provisioner() -> Vec<Trial> {
+    let namespaces = |says| refused("cofferdam-provisioner-namespaces", FENCE_PROVISIONER, says);
+    let scope = |says| refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, says);
+    let workloads = |says| refused("cofferdam-workloads", FENCE_WORKLOADS, says);
+    let restricted = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "v1.33"});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": NEXT},
+        // Rights that the provisioner has itself, or RBAC would refuse first.
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-viewer"},
+        "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": NEXT}],
+    });
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "job"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}],
+    });
+    let unbound = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let tag = pod("registry.example/tool:latest", json!([]));
+    let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
+    let volume = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
+    vec![
+        dry("a run's namespace", at(NEXT), namespace(NEXT, &restricted), Answer::Done),
+        dry(
+            "a namespace of any name",
+            at("cofferdam-anything"),
+            namespace("cofferdam-anything", &restricted),
+            namespaces("is named cofferdam-run-"),
+        ),
+        dry("taking `kube-system` over", at("kube-system"), namespace("kube-system", &restricted), namespaces("is named cofferdam-run-")),
+        dry(
+            "a run's namespace without Pod Security",
+            at(NEXT),
+            namespace(NEXT, &json!({})),
+            namespaces("enforces Pod Security restricted"),
+        ),
+        dry("a RoleBinding in `kube-system`", rbac("kube-system", "rolebindings", NEXT), binding, scope("nowhere else")),
+        dry("a ConfigMap in `default`", config_map_at("default"), config_map(&json!({})), scope("nowhere else")),
+        dry("a Role that names no objects", rbac(RUN, "roles", "job"), role, scope("each rule of a derived Role names its objects")),
+        Trial {
+            what: "a token that is bound to nothing",
+            method: Method::POST,
+            path: format!("{}/serviceaccounts/job/token", at(RUN)),
+            query: "dryRun=All",
+            body: Some(("application/json", unbound)),
+            answer: scope("bound to the Secret `identity`"),
+        },
+        dry("a pod whose image is named by a tag", format!("{}/pods/cofferdam-task-0", at(RUN)), tag, workloads("by digest")),
+        dry(
+            "a pod with a token in a volume",
+            format!("{}/pods/cofferdam-task-0", at(RUN)),
+            pod(&digest, volume),
+            workloads("never a token"),
+        ),
+        dry(
+            "an object with a finalizer in a run's namespace",
+            config_map_at(RUN),
+            config_map(&json!({"finalizers": ["cofferdam.dev/forever"]})),
+            refused("cofferdam-finalizers", FENCE_RUNS, "finalizer of its own"),
+        ),
+    ]
+}
+
+fn viewer() -> Vec<Trial> {
+    let fence = |says| refused("cofferdam-viewer", FENCE_VIEWER, says);
+    let mut real = dry("a write that is no dry run", config_map_at(RUN), config_map(&json!({})), fence("dry runs alone"));
+    // Not tried dry, for that is the point; the quota of the self-check's namespace has no room for it.
+    real.query = APPLY;
+    vec![
+        get("the cluster's identity", at("kube-system"), ""),
+        real,
+        dry("a dry run in a namespace that did not opt in", config_map_at(RUN), config_map(&json!({})), fence("namespaces that opted in")),
+    ]
+}
+
+fn reaper() -> Vec<Trial> {
+    let fence = |says| refused("cofferdam-reaper", FENCE_REAPER, says);
+    let delete = |what, path| Trial {
+        what,
+        method: Method::DELETE,
+        path,
+        query: "dryRun=All",
+        body: None,
+        answer: fence("deletes only what is named cofferdam-run-"),
+    };
+    vec![
+        get("listing namespaces", "/api/v1/namespaces".to_owned(), "limit=1&labelSelector=cofferdam.dev%2Fmanaged%3Dtrue"),
+        get("listing derived rights", "/apis/rbac.authorization.k8s.io/v1/rolebindings".to_owned(), "limit=1"),
+        delete("deleting a namespace that is no run's", at("cofferdam-system")),
+        // On every cluster: the API server makes it.
+        delete("deleting a Role that is no run's", rbac("kube-system", "roles", "extension-apiserver-authentication-reader")),
+        dry(
+            "a write that deletes nothing",
+            config_map_at("cofferdam-system"),
+            config_map(&json!({})),
+            fence("deletes, and does nothing else"),
+        ),
+    ]
+}
+
+/// What the self-check's `job` tries.
+pub fn of_job() -> Vec<Trial> {
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "deny-all"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+    });
+    let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    vec![
+        dry(
+            "loosening a run's network policy",
+            format!("/apis/networking.k8s.io/v1/namespaces/{RUN}/networkpolicies/deny-all"),
+            policy,
+            refused("cofferdam-guards", FENCE_RUNS, "are frozen"),
+        ),
+        Trial {
+            what: "a token of a run's `task`",
+            method: Method::POST,
+            path: format!("{}/serviceaccounts/task/token", at(RUN)),
+            query: "dryRun=All",
+            body: Some(("application/json", token)),
+            answer: refused("cofferdam-tokens", FENCE_RUNS, "to the provisioner alone"),
+        },
+        dry(
+            "a job's write in a namespace that did not opt in",
+            config_map_at("cofferdam-system"),
+            config_map(&json!({})),
+            refused("cofferdam-jobs", FENCE_JOBS, "nowhere else"),
+        ),
+    ]
+}
+
+/// Forced, so that nobody's managed fields stand before a policy; strict, so that what is sent is what is tried.
+const APPLY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict";
+const APPLY_DRY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
+
+fn dry(what: &'static str, path: String, object: Value, answer: Answer) -> Trial {
+    Trial { what, method: Method::PATCH, path, query: APPLY_DRY, body: Some(("application/apply-patch+yaml", object)), answer }
+}
+
+fn get(what: &'static str, path: String, query: &'static str) -> Trial {
+    Trial { what, method: Method::GET, path, query, body: None, answer: Answer::Done }
+}
+
+fn refused(fence: &'static str, file: &'static str, says: &'static str) -> Answer {
+    Answer::RefusedBy { fence, file, says }
+}
+
+fn at(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}")
+}
+
+fn rbac(namespace: &str, resource: &str, name: &str) -> String {
+    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{resource}/{name}")
+}
+
+fn config_map_at(namespace: &str) -> String {
+    format!("{}/configmaps/self-check", at(namespace))
+}
+
+fn config_map(more: &Value) -> Value {
+    let mut metadata = json!({"name": "self-check"});
+    merge(&mut metadata, more);
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+}
+
+/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago: nobody keeps it.
+fn namespace(name: &str, security: &Value) -> Value {
+    let mut labels = json!({
+        "app.kubernetes.io/managed-by": "cofferdam",
+        "cofferdam.dev/managed": "true",
+        "cofferdam.dev/call": "selfcheckselfcheckselfchec",
+        "cofferdam.dev/fence": "2",
+    });
+    merge(&mut labels, security);
+    let annotations = json!({"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"});
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels, "annotations": annotations}})
+}
+
+/// A pod that Pod Security `restricted` admits.
+fn pod(image: &str, volumes: Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "cofferdam-task-0"},
+        "spec": {
+            "serviceAccountName": "task",
+            "automountServiceAccountToken": false,
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "task",
+                "image": image,
+                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+                "resources": {"limits": {"cpu": "1m", "memory": "1Mi"}},
+            }],
+            "volumes": volumes,
+        },
+    })
+}
+
+fn merge(object: &mut Value, more: &Value) {
+    if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
+        object.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+}
