@@ -1,0 +1,93 @@
+//! Why a look at a cluster gave nothing, told apart: what the agent can do something about, and what only an operator can. Never passes on what the
+//! server says about Cofferdam's own identities.
+
+use super::api::ApiFault;
+use crate::refusal::Refusal;
+use cofferdam_core::text;
+
+/// What to do about rights that an administrator did not give.
+const OPT_IN: &str =
+    "an administrator opts the namespace in: label it and bind the ceiling there, as `deploy/README.md` says; or name another namespace";
+
+/// A look that gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookFault {
+    /// The infrastructure is not as the plan needs it, or would not take it: for the agent.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The infrastructure cannot be asked: for the operator.
+    #[error(transparent)]
+    Unavailable(ApiFault),
+}
+
+impl LookFault {
+    /// What a fault means that came of asking for `what`: `patch Deployment web in namespace shop`.
+    pub(super) fn of(fault: ApiFault, what: &str) -> Self {
+        let ApiFault::Refused { status, reason, message } = &fault else {
+            return Self::Unavailable(fault);
+        };
+        let said = text::line(message);
+        let refusal = match status {
+            404 => Refusal::new("not-found", format!("cannot {what}: {said}"), "list what is there and name one of those"),
+            409 => Refusal::new("conflict", format!("cannot {what}: {said}"), "read the object again and ask for what it needs now"),
+            // The server's words name the identity and its rights, which are no agent's business.
+            403 | 422 if by_rights(message) => {
+                tracing::warn!(fault = said, "this identity's rights do not suffice for a look");
+                Refusal::new("forbidden", format!("Cofferdam has no rights to {what}"), OPT_IN)
+            }
+            403 => {
+                Refusal::new("forbidden", format!("the cluster would refuse to {what}: {said}"), "ask for what the cluster's rules admit")
+            }
+            400 | 405 | 413 | 415 | 422 => Refusal::new(
+                "invalid",
+                format!("the API server would not take it to {what}: {said}"),
+                "correct what it names, and ask again",
+            ),
+            _ => {
+                tracing::warn!(status, reason, fault = said, "the API server refused a look");
+                return Self::Unavailable(fault);
+            }
+        };
+        Self::Refused(refusal)
+    }
+}
+
+/// Whether it was RBAC, or one of Cofferdam's own fences (`deploy/`), and no rule of the cluster's about the change. RBAC says `User "…" cannot patch
+/// resource …`; a ValidatingAdmissionPolicy gives its name.
+fn by_rights(message: &str) -> bool {
+    (message.contains(" is forbidden: User ") && message.contains(" cannot ")) || message.contains("ValidatingAdmissionPolicy 'cofferdam-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, message: &str, expect: &str) {
+        let fault = ApiFault::Refused { status, reason: String::new(), message: message.to_owned() };
+        let got = match LookFault::of(fault, "patch Deployment web in namespace shop") {
+            LookFault::Refused(Refusal { code, reason, .. }) => format!("{code}: {reason}"),
+            LookFault::Unavailable(fault) => format!("unavailable: {fault}"),
+        };
+        assert_eq!(got, expect);
+    }
+
+    #[test]
+    fn the_agents_faults_and_the_operators_are_told_apart() {
+        let rbac = "deployments.apps \"web\" is forbidden: User \"cofferdam-viewer\" cannot patch resource \"deployments\" in API group \"apps\" in the namespace \"shop\"";
+        check(403, rbac, "forbidden: Cofferdam has no rights to patch Deployment web in namespace shop");
+        let fence = "deployments.apps \"web\" is forbidden: ValidatingAdmissionPolicy 'cofferdam-viewer' with binding 'cofferdam-viewer' denied request: the viewer tries writes in namespaces that opted in, nowhere else";
+        check(422, fence, "forbidden: Cofferdam has no rights to patch Deployment web in namespace shop");
+        check(
+            403,
+            "exceeded quota: small",
+            "forbidden: the cluster would refuse to patch Deployment web in namespace shop: exceeded quota: small",
+        );
+        check(409, "conflict\nwith \"x\"", "conflict: cannot patch Deployment web in namespace shop: conflict\\u{a}with \"x\"");
+        check(404, "gone", "not-found: cannot patch Deployment web in namespace shop: gone");
+        check(422, "bad", "invalid: the API server would not take it to patch Deployment web in namespace shop: bad");
+        check(401, "who?", "unavailable: the API server refused it (401 ): who?");
+        check(429, "later", "unavailable: the API server refused it (429 ): later");
+        let fault = LookFault::of(ApiFault::Unclear("lost".into()), "x");
+        assert_eq!(fault, LookFault::Unavailable(ApiFault::Unclear("lost".into())));
+    }
+}

@@ -1,0 +1,199 @@
+//! What operations would change in a cluster, by server-side dry run: before and after of each named field, and the state that must still be there
+//! when they run. The viewer shows it, the runner derives it again. Writes nothing: every write it asks for is a dry run, and the viewer's identity is
+//! refused any other.
+
+pub mod compare;
+
+use super::api::{Cluster, Manager, Mode};
+use super::fault::LookFault;
+use super::json_patch;
+use super::look::{absent, place};
+use super::object::{self, misfit};
+use crate::host::Host;
+use crate::refusal::Refusal;
+use cofferdam_core::decide::OperationFacts;
+use cofferdam_core::operation::{Change, Operation, Place, Step, Target};
+use cofferdam_core::path::FieldPath;
+use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
+use cofferdam_core::{kind, limit, plan, text};
+use compare::{Difference, as_written};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The preview of operations that change something, as this connection's identity.
+pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
+    let facts = plan::facts_of(steps).map_err(|fault| Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan"))?;
+    let mut operations = Vec::with_capacity(steps.len());
+    let mut size = 0;
+    for (step, fact) in steps.iter().zip(&facts) {
+        let shown = match preview::ephemeral(&step.operation, fact.index) {
+            Some(shown) => shown,
+            None => one(cluster, tool, &step.operation, fact).await?,
+        };
+        size +=
+            [&shown.before, &shown.after].into_iter().flatten().map(|(path, value)| path.len() + value.to_string().len()).sum::<usize>();
+        // Nothing is decided over more than this.
+        if size > limit::POLICY_INPUT {
+            let reason = format!("what it would change exceeds {} bytes", limit::POLICY_INPUT);
+            return Err(Refusal::new("unsupported", reason, "change less at once").into());
+        }
+        operations.push(shown);
+    }
+    Ok(Preview { operations })
+}
+
+async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookFault> {
+    let asked = Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index };
+    match operation {
+        Operation::Patch { changes, .. } => asked.patch(changes).await,
+        Operation::Apply { place: Place::Namespace(_), object } => asked.apply(object, &fact.fields).await,
+        Operation::Delete { .. } => asked.delete().await,
+        other => {
+            let reason = format!("`{}` has no preview", other.action());
+            Err(Refusal::new("unsupported", reason, "ask for what changes an object").into())
+        }
+    }
+}
+
+/// The field manager of a tool's writes: its own, so that no tool takes over what another wrote.
+pub fn manager(tool: &str) -> String {
+    format!("cofferdam-{tool}")
+}
+
+fn target(fact: &OperationFacts) -> Target {
+    let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
+    Target { group, version, kind, namespace, name }
+}
+
+/// An object to apply as it is sent: in its namespace, with the host's values filled in.
+pub fn filled(object: &Value, namespace: &str, host: &Host) -> Value {
+    let mut sent = host.fill(object);
+    if let Some(metadata) = sent.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("namespace".to_owned(), namespace.into());
+    }
+    sent
+}
+
+/// One operation on one object.
+struct Asked<'a> {
+    cluster: &'a Cluster,
+    manager: String,
+    target: Target,
+    index: u32,
+}
+
+impl Asked<'_> {
+    fn what(&self, verb: &str) -> String {
+        format!("{verb} {}", self.target)
+    }
+
+    /// The object as it is; none when it is not there. One that is on its way out is not changed any more.
+    async fn found(&self, path: &str) -> Result<Option<Value>, LookFault> {
+        let object = self.cluster.get(path).await.map_err(|fault| LookFault::of(fault, &self.what("read")))?;
+        match &object {
+            Some(object) if object::is_terminating(object) => {
+                let reason = format!("{} is being deleted", self.target);
+                Err(Refusal::new("conflict", reason, "wait until it is gone, and ask again").into())
+            }
+            _ => Ok(object),
+        }
+    }
+
+    async fn patch(&self, changes: &[Change]) -> Result<PreviewedOperation, LookFault> {
+        let path = place(&self.target)?;
+        let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
+        let changes = object::paths(changes)?;
+        let sent = Host::sample().filled(&changes);
+        let patch = json_patch::render(&before, &sent).map_err(misfit)?;
+        let answer = self.cluster.patch(&path, &patch, &self.manager, Mode::DryRun).await;
+        let answer = answer.map_err(|fault| LookFault::of(fault, &self.what("patch")))?;
+        let paths: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();
+        let (old, new) = (object::without_server_fields(&before), object::without_server_fields(&answer));
+        if let Some(beyond) = compare::beyond(&old, &new, &paths).map_err(misfit)? {
+            return Err(changed(&beyond, &self.target).into());
+        }
+        let mut after = BTreeMap::new();
+        for ((path, written), (_, sent)) in changes.iter().zip(&sent) {
+            let answered = path.get(&answer).map_err(misfit)?.unwrap_or_default();
+            let shown = match (written, sent) {
+                (Some(written), Some(sent)) => as_written(written, sent, &answered),
+                _ => answered,
+            };
+            after.insert(path.to_string(), shown);
+        }
+        Ok(self.shown(object::expect(&before)?, object::fields(&before, &changes)?, after))
+    }
+
+    async fn apply(&self, written: &Value, fields: &[String]) -> Result<PreviewedOperation, LookFault> {
+        let path = place(&self.target)?;
+        let before = self.found(&path).await?;
+        let sent = filled(written, &self.target.namespace, &Host::sample());
+        let manager = Manager { name: &self.manager, force: false };
+        let answer = self.cluster.apply(&path, &sent, manager, Mode::DryRun).await;
+        let answer = answer.map_err(|fault| LookFault::of(fault, &self.what("apply")))?;
+        if before.as_ref().is_some_and(|before| object::uid(before) != object::uid(&answer)) {
+            let reason = format!("{} was replaced while it was looked at", self.target);
+            return Err(Refusal::new("conflict", reason, "ask again").into());
+        }
+        let paths: Result<Vec<_>, _> = fields.iter().map(|field| FieldPath::parse(field)).collect();
+        let paths = paths.map_err(misfit)?;
+        let old = before.as_ref().map(object::without_server_fields);
+        let new = object::without_server_fields(&answer);
+        let known = kind::find(&self.target.group, &self.target.version, &self.target.kind);
+        let pod_spec = known.map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
+        if let Some(unnamed) = compare::unnamed(old.as_ref(), &new, &paths, pod_spec) {
+            let refusal = if unnamed.removes() { removed(&unnamed, &self.target) } else { changed(&unnamed, &self.target) };
+            return Err(refusal.into());
+        }
+        let mut after = BTreeMap::new();
+        for path in &paths {
+            let value = |object: &Value| path.get(object).map(Option::unwrap_or_default).map_err(misfit);
+            after.insert(path.to_string(), as_written(&value(written)?, &value(&sent)?, &value(&answer)?));
+        }
+        let expect = before.as_ref().map_or(Ok(Expect::Absent), object::expect)?;
+        let before = object::fields_as(before.as_ref().unwrap_or(&Value::Null), &after)?;
+        Ok(self.shown(expect, before, after))
+    }
+
+    async fn delete(&self) -> Result<PreviewedOperation, LookFault> {
+        let path = place(&self.target)?;
+        let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
+        let expect = object::expect(&before)?;
+        let answer = self.cluster.delete(&path, object::uid(&before), Mode::DryRun).await;
+        answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
+        Ok(self.shown(expect, describe(&before), BTreeMap::new()))
+    }
+
+    fn shown(&self, expect: Expect, before: BTreeMap<String, Value>, after: BTreeMap<String, Value>) -> PreviewedOperation {
+        PreviewedOperation { index: self.index, target: self.target.clone(), expect, before, after, place: String::new() }
+    }
+}
+
+/// The cluster would do something else than the plan says.
+fn changed(unnamed: &Difference, target: &Target) -> Refusal {
+    let reason = format!("the cluster would also change `{}` of {target}, which the plan does not name", text::line(&unnamed.place()));
+    Refusal::new("conflict", reason, "name that field too, or have a person look at the admission webhooks of that namespace")
+}
+
+/// Applying would take away what the plan does not name.
+fn removed(unnamed: &Difference, target: &Target) -> Refusal {
+    let reason = format!("applying it would remove `{}` from {target}, which the plan does not name", text::line(&unnamed.place()));
+    Refusal::new("removes-field", reason, "keep that field in the object, or remove it with a `patch` that names it")
+}
+
+/// What tells a person which object goes: labels, replicas, images, schedule, ports, and the keys of its data.
+pub(crate) fn describe(object: &Value) -> BTreeMap<String, Value> {
+    let mut shown = BTreeMap::new();
+    for path in ["metadata.labels", "spec.replicas", "spec.template.spec.containers[*].image", "spec.schedule", "spec.ports"] {
+        if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
+            shown.insert(path.to_owned(), value);
+        }
+    }
+    if let Some(data) = object.get("data").and_then(Value::as_object) {
+        shown.insert("data".to_owned(), data.keys().cloned().map(Value::String).collect());
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;
