@@ -13,6 +13,9 @@ pub enum EffectFault {
     /// It cannot be done, or what came out is not what was approved.
     #[error("{0}")]
     Refused(String),
+    /// It happened, and what came out is not what was approved: somebody else's admission changed it on the way.
+    #[error("it happened, and not as approved: {0}")]
+    Differs(String),
     /// It was asked for, and nobody knows whether it happened: for a person.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),

@@ -7,10 +7,152 @@
 //! | `api.rs` | one identity's requests: deadlines, retries, what an answer means |
 //! | `check.rs` | what must be refused before a role starts |
 //! | `path.rs` | where objects are in the API |
+//! | `task.rs` | tasks as Pods, and what their state means |
 //! | `object.rs` | what of an object counts |
+//! | `json_patch.rs` | changes of fields, pinned to one object in one state |
+//! | `names.rs` | what a run's objects are called and marked with |
+//! | `guard.rs` | what stands around a run |
+//! | `rights.rs` | a job's rights, derived from its plan |
+//! | `namespace.rs` | a run's namespace, and the job's identity in it |
+//! | `effect.rs`, `readiness.rs` | one operation as the job; how far its object is |
+//! | `teardown.rs`, `reap.rs` | taking a run away; taking away what outlived one |
+//! | `recover.rs` | what became of a lost runner's job |
+//! | `environment.rs` | which cluster this is |
+//! | `look.rs`, `preview.rs` | what the viewer answers; what operations would change |
+//! | `fault.rs` | why a look gave nothing |
+//! | `words.rs` | an API server's refusal in words for an outcome |
 
 pub mod api;
 pub mod check;
 pub mod credential;
+pub mod effect;
+pub mod environment;
+pub mod fault;
+pub mod guard;
+pub mod json_patch;
+pub mod look;
+pub mod names;
+pub mod namespace;
 pub mod object;
 pub mod path;
+pub mod preview;
+pub mod readiness;
+pub mod reap;
+pub mod recover;
+pub mod rights;
+pub mod task;
+pub mod teardown;
+pub mod words;
+
+use crate::backend::{BackendFault, Lost};
+use crate::effect::EffectFault;
+use crate::ending::Ending;
+use api::{ApiFault, Cluster};
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::job::OperationRecord;
+use cofferdam_core::json::strict_into;
+use cofferdam_core::operation::Step;
+use cofferdam_core::preview::Preview;
+use cofferdam_core::run::Outcome;
+use credential::Credential;
+use fault::LookFault;
+use jiff::Timestamp;
+use namespace::{Namespace, Wanted};
+use recover::Fate;
+use std::collections::BTreeMap;
+use teardown::TeardownFault;
+
+/// Run namespaces that may be going at the same time: half a minute's work of a namespace controller at its default rate.
+const TERMINATING: usize = 200;
+
+/// Seconds that the oldest of them may have been going: far beyond the five that an empty one takes.
+const OLDEST_SECONDS: u64 = 120;
+
+/// A cluster that a runner changes, as the provisioner and as each job.
+#[derive(Debug)]
+pub struct Kubernetes {
+    credential: Credential,
+    provisioner: Cluster,
+}
+
+impl Kubernetes {
+    /// With the provisioner's credential. In a running `tokio`; nothing is sent yet.
+    pub fn connect(credential: Credential) -> Result<Self, ApiFault> {
+        let provisioner = Cluster::connect(&credential)?;
+        Ok(Self { credential, provisioner })
+    }
+
+    /// The provisioner's connection.
+    pub fn cluster(&self) -> &Cluster {
+        &self.provisioner
+    }
+
+    /// What these operations would change now: dry runs as the provisioner, whose every other write at a target is refused.
+    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
+        preview::preview(&self.provisioner, tool, steps).await
+    }
+
+    /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up.
+    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, ApiFault> {
+        let going = reap::terminating(&self.provisioner, now).await?;
+        if going.count > TERMINATING {
+            return Ok(Some(format!("{} run namespaces are still going", going.count)));
+        }
+        if going.oldest_seconds > OLDEST_SECONDS {
+            return Ok(Some(format!("a run namespace has been going for {} s", going.oldest_seconds)));
+        }
+        Ok(None)
+    }
+
+    /// Finds out what became of a job whose runner was lost while it acted. Its rights go first, and are observed gone.
+    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendFault> {
+        let run = self.sweep(&lost.job.call, lost.fence).await?;
+        let Ok(preview) = strict_into::<Preview>(lost.job.preview.as_bytes()) else {
+            let detail = "the runner was lost while it acted, and the job's preview cannot be read; a person has to look";
+            return Ok((run, Ending::new(Outcome::Indeterminate, "effect-unknown", detail)));
+        };
+        let fate = self.fate(&preview, lost.operations).await?;
+        let words = fate.words(&preview);
+        let ending = if fate.is_complete() {
+            Ending::new(Outcome::Succeeded, "recovered", format!("the runner was lost after every operation had been done; {words}"))
+        } else if fate.unclear.is_empty() {
+            Ending::new(Outcome::Failed, "runner-lost", format!("the runner was lost while it acted; {words}"))
+        } else {
+            Ending::new(Outcome::Indeterminate, "effect-unknown", format!("the runner was lost while it acted; {words}"))
+        };
+        Ok((run, ending))
+    }
+
+    /// Makes a job's namespace, with what the plan needs and no more.
+    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectFault> {
+        self.make_for(&Wanted::of(call, fence, plan, now), true).await
+    }
+
+    /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's objects on this side too: without, which is for
+    /// trying the fences, RBAC and admission stand alone.
+    pub async fn make_for(&self, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectFault> {
+        namespace::make(&self.provisioner, &self.credential, wanted, gated).await
+    }
+
+    /// Removes what earlier leases of this call left, and names the newest.
+    pub async fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, TeardownFault> {
+        teardown::sweep(&self.provisioner, call, fence).await
+    }
+
+    /// Removes a run, whatever of it is there, and looks that it is gone.
+    pub async fn remove(&self, run: &str) -> Result<(), TeardownFault> {
+        teardown::remove(&self.provisioner, run).await
+    }
+
+    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come.
+    pub async fn fate(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<Fate, ApiFault> {
+        let mut live = BTreeMap::new();
+        for operation in recover::open(preview, recorded) {
+            let unknown = |fault: cofferdam_core::kind::KindFault| ApiFault::Gated(fault.to_string());
+            let at = path::object(&operation.target).map_err(unknown)?;
+            live.insert(operation.index, self.provisioner.get(&at).await?);
+        }
+        Ok(recover::fate(preview, recorded, &live))
+    }
+}

@@ -1,0 +1,110 @@
+//! A task: its input, a Pod of a fixed name, and what becomes of it, until it ended or its time is over. Never started twice: the name is taken.
+
+use super::{PAUSE, refused};
+use crate::effect::EffectFault;
+use crate::kubernetes::namespace::Namespace;
+use crate::kubernetes::task::{self, CONTAINER, Place, Reason, Task, TaskState};
+use crate::kubernetes::words;
+use cofferdam_core::limit::TASK_OUTPUT;
+use cofferdam_core::operation::{Operation, Target};
+use cofferdam_core::preview::PreviewedOperation;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a Pod may take to come to a node and to have its image, besides its own time.
+const START: Duration = Duration::from_secs(120);
+
+impl Namespace {
+    /// Runs a task to its end. The state after holds `result`, its standard output, and `exit_code`.
+    pub(super) async fn run(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let Some(task) = Task::of(operation, approved.index) else {
+            return Err(EffectFault::Refused("a command runs beside the cluster, not in it".to_owned()));
+        };
+        let place = Place { namespace: &self.name, labels: &self.labels, user_namespace: false, runtime_class: None };
+        let target = |kind: &str| Target { kind: kind.to_owned(), name: task.object(), ..approved.target.clone() };
+        self.put(&task::input(&task, &place), &target("ConfigMap")).await?;
+        let pod = target("Pod");
+        match self.put(&task::pod(&task, &place), &pod).await {
+            Ok(_) => {}
+            Err(EffectFault::Refused(words)) => {
+                return Err(match task::refused(&words) {
+                    TaskState::CannotStart { reason, .. } if reason != Reason::Other => failed(&task, reason, &words),
+                    _ => EffectFault::Refused(words),
+                });
+            }
+            Err(fault) => return Err(fault),
+        }
+        self.await_end(&task, &pod).await?;
+        let mut after = approved.after.clone();
+        after.insert("result".to_owned(), json!(self.log(&task).await?));
+        after.insert("exit_code".to_owned(), json!(0));
+        Ok(after)
+    }
+
+    async fn await_end(&self, task: &Task<'_>, pod: &Target) -> Result<(), EffectFault> {
+        let at = self.at(pod)?;
+        let end = Instant::now() + START + Duration::from_secs(task.seconds.into());
+        let mut since: Option<(Reason, Instant)> = None;
+        let mut pause = PAUSE / 20;
+        loop {
+            let found = self.job().await?.get(&at).await;
+            let state = match &found {
+                Ok(Some(pod)) => task::state(pod, &[]),
+                Ok(None) => return Err(failed(task, Reason::Deleted, "")),
+                // An outage of the API server's is none of the task's.
+                Err(fault) if Instant::now() >= end => return Err(refused(pod, fault)),
+                Err(_) => TaskState::Waiting,
+            };
+            match state {
+                TaskState::Succeeded => return Ok(()),
+                TaskState::Failed { reason, code, detail } => {
+                    let code = code.map(|code| format!("exit code {code}; ")).unwrap_or_default();
+                    return Err(failed(task, reason, &format!("{code}{detail}")));
+                }
+                TaskState::CannotStart { reason, detail } => {
+                    let (_, first) = *since.get_or_insert((reason, Instant::now()));
+                    if since.is_some_and(|(seen, _)| seen != reason) {
+                        since = Some((reason, Instant::now()));
+                    } else if first.elapsed() >= reason.patience() {
+                        return Err(failed(task, reason, &detail));
+                    }
+                }
+                TaskState::Waiting | TaskState::Running => since = None,
+            }
+            if Instant::now() >= end {
+                return Err(failed(task, Reason::Deadline, "it neither ended nor failed in the time there was"));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    /// The task's standard output. Longer than the limit is refused, not cut: nobody asked for half a result.
+    async fn log(&self, task: &Task<'_>) -> Result<String, EffectFault> {
+        let at = format!("/api/v1/namespaces/{}/pods/{}/log", self.name, task.object());
+        let query = format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1);
+        // The job may not read logs, which have no fence of their own; the provisioner may, of Pods of these names.
+        let text = self.provisioner.text(&at, &query).await;
+        let text = text.map_err(|fault| {
+            EffectFault::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))
+        })?;
+        if text.len() > TASK_OUTPUT {
+            return Err(EffectFault::Refused(format!(
+                "the task `{}` ended well, and its result has more than {TASK_OUTPUT} bytes",
+                task.name
+            )));
+        }
+        Ok(text)
+    }
+}
+
+fn failed(task: &Task<'_>, reason: Reason, detail: &str) -> EffectFault {
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    EffectFault::Refused(format!("the task `{}` failed ({}): {}{detail}", task.name, reason.word(), reason.says()))
+}

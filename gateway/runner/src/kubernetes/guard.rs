@@ -1,0 +1,124 @@
+//! What stands around a run: its namespace, quota, limits, network policy, identities. Each is server-side applied by the provisioner, which alone owns
+//! every field. Pure; the same run gives the same objects.
+
+use super::names::{IDENTITY, JOB, Marks, TARGETS, TASK, WORKLOAD};
+use super::path::{collection, namespace as namespace_path};
+use super::task;
+use serde_json::{Value, json};
+
+/// The Kubernetes version whose `restricted` is enforced: pinned, so that a server's upgrade changes nothing silently; the oldest that is supported.
+pub const POD_SECURITY: &str = "v1.33";
+
+/// The quota's name.
+pub const QUOTA: &str = "limits";
+
+/// What a run may bring up at most. Object counts bound what a hostile plan can leave in the store; what finalizers of others could keep (load
+/// balancers, disks) is none.
+fn hard() -> Value {
+    json!({
+        "pods": "20",
+        "requests.cpu": "8",
+        "limits.cpu": "8",
+        "requests.memory": "8Gi",
+        "limits.memory": "8Gi",
+        "requests.ephemeral-storage": "4Gi",
+        "limits.ephemeral-storage": "4Gi",
+        "services": "10",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+        "persistentvolumeclaims": "0",
+        // An input for each of the 64 operations that a plan can have, as many objects of its own, and the cluster's own certificate.
+        "count/configmaps": "129",
+        "count/secrets": "1",
+        // The job's, the tasks', and the one that every namespace has.
+        "count/serviceaccounts": "3",
+        "count/deployments.apps": "20",
+        "count/statefulsets.apps": "20",
+        "count/replicasets.apps": "40",
+        "count/jobs.batch": "20",
+        "count/cronjobs.batch": "20",
+        "count/roles.rbac.authorization.k8s.io": "1",
+        "count/rolebindings.rbac.authorization.k8s.io": "1",
+    })
+}
+
+/// An object and where it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// Its path in the API.
+    pub path: String,
+    /// The object.
+    pub object: Value,
+}
+
+/// The namespace itself. It says in which namespaces rights were derived and what has to go first, so that whoever finds it can take all of it away.
+pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard {
+    let name = marks.name.to_string();
+    let mut metadata = marks.metadata("", &name);
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.insert(TARGETS.to_owned(), json!(targets.join(",")));
+        annotations.insert(WORKLOAD.to_owned(), json!(workload.join(",")));
+    }
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        for mode in ["enforce", "audit", "warn"] {
+            labels.insert(format!("pod-security.kubernetes.io/{mode}"), json!("restricted"));
+            labels.insert(format!("pod-security.kubernetes.io/{mode}-version"), json!(POD_SECURITY));
+        }
+    }
+    Guard { path: namespace_path(&name), object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}) }
+}
+
+/// Where the quota is.
+pub fn quota_path(run: &str) -> String {
+    format!("{}/{QUOTA}", collection("", "v1", run, "resourcequotas"))
+}
+
+/// Where the job's tokens are asked for.
+pub fn token_path(run: &str) -> String {
+    format!("{}/{JOB}/token", collection("", "v1", run, "serviceaccounts"))
+}
+
+/// Whether a quota is enforced: admission counts against its status, and lets everything through before that is filled in.
+pub fn is_enforced(quota: &Value) -> bool {
+    let hard = quota.pointer("/spec/hard");
+    hard.is_some() && quota.pointer("/status/hard") == hard
+}
+
+/// Everything in the namespace that the plan does not decide, in the order in which it is made. The last is what tokens are bound to.
+pub fn guards(marks: &Marks) -> Vec<Guard> {
+    let run = marks.name.to_string();
+    let guard = |group: &str, kind: &str, resource: &str, name: &str, rest: Value| {
+        let api = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": marks.metadata(&run, name)});
+        if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
+            object.extend(rest);
+        }
+        Guard { path: format!("{}/{name}", collection(group, "v1", &run, resource)), object }
+    };
+    let each = json!({"cpu": task::CPU, "memory": task::MEMORY, "ephemeral-storage": task::STORAGE});
+    let limits = json!({"limits": [{
+        "type": "Container",
+        "default": each,
+        "defaultRequest": each,
+        "max": {"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"},
+    }]});
+    let mute = json!({"automountServiceAccountToken": false});
+    vec![
+        guard("", "ResourceQuota", "resourcequotas", QUOTA, json!({"spec": {"hard": hard()}})),
+        guard("", "LimitRange", "limitranges", "defaults", json!({"spec": limits})),
+        // A plan declares no network yet, so there is nothing to allow: not even names are looked up.
+        guard(
+            "networking.k8s.io",
+            "NetworkPolicy",
+            "networkpolicies",
+            "deny-all",
+            json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}),
+        ),
+        guard("", "ServiceAccount", "serviceaccounts", JOB, mute.clone()),
+        guard("", "ServiceAccount", "serviceaccounts", TASK, mute),
+        guard("", "Secret", "secrets", IDENTITY, json!({"type": "Opaque", "immutable": true})),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

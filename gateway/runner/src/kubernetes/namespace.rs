@@ -1,0 +1,292 @@
+//! A run's namespace: made with everything that guards it before any right is given, its quota awaited, the plan's rights derived, and the job's own
+//! identity taken on. The provisioner makes, the job acts; what a plan names is only ever touched as the job.
+
+use super::api::{ApiFault, Cluster, Gate, Manager, Mode};
+use super::credential::Credential;
+use super::effect::Undo;
+use super::guard::{self, Guard};
+use super::names::{IDENTITY, MANAGER, Marks, RunName};
+use super::rights::{self, Derived, binding_path, role_path};
+use super::{object, path, task, words};
+use crate::effect::EffectFault;
+use cofferdam_core::ceiling::EPHEMERAL;
+use cofferdam_core::decide::OperationFacts;
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::operation::{Operation, Step, Target};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How long a run's objects last at most: the executor's own time and a task's hour, with room for a slow cluster. Then the reaper takes them.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(2);
+
+/// Seconds a token is good for: the least that API servers give.
+const TOKEN_SECONDS: u64 = 600;
+
+/// A token is renewed after half its time, so that no request begins with one that is about to end.
+const RENEW: Duration = Duration::from_secs(TOKEN_SECONDS / 2);
+
+/// How long a quota's status may take: milliseconds, and seconds where the controller is busy.
+const QUOTA_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a right that was written may take until the server's authorizer has seen it.
+pub(super) const RIGHTS_WAIT: Duration = Duration::from_secs(15);
+
+/// The first pause between two looks; it doubles up to the second.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause between two looks.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// How often a write that may be repeated freely is asked again when no clear answer came.
+const TRIES: u32 = 3;
+
+/// What a run is made for.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The run.
+    pub name: RunName,
+    /// The plan's digest.
+    pub plan: PlanDigest,
+    /// The tool's name: part of the field manager's.
+    pub tool: &'a str,
+    /// What shall be done.
+    pub steps: &'a [Step],
+    /// What each step was found to be, in the same order.
+    pub facts: &'a [OperationFacts],
+    /// When it begins.
+    pub now: Timestamp,
+}
+
+impl<'a> Wanted<'a> {
+    /// Of a plan that was admitted.
+    pub fn of(call: &CallId, fence: Fence, plan: &'a LeasedPlan, now: Timestamp) -> Self {
+        let sealed = plan.sealed();
+        Self {
+            name: RunName::new(call, fence),
+            plan: plan.digest(),
+            tool: &sealed.plan().tool().name,
+            steps: sealed.operations(),
+            facts: sealed.facts(),
+            now,
+        }
+    }
+
+    /// What has to go before the namespace does: Pods of tasks, and Jobs, whose Pods' finalizer holds a namespace up for long.
+    fn workload(&self) -> Vec<String> {
+        let entry = |step: &Step, fact: &OperationFacts| match &step.operation {
+            Operation::Task { .. } => task::Task::of(&step.operation, fact.index).map(|task| format!("v1/pods/{}", task.object())),
+            Operation::Apply { .. } if fact.namespace == EPHEMERAL && fact.resource == "jobs" => {
+                Some(format!("{}/{}/jobs/{}", fact.group, fact.version, fact.name))
+            }
+            _ => None,
+        };
+        self.steps.iter().zip(self.facts).filter_map(|(step, fact)| entry(step, fact)).collect()
+    }
+}
+
+/// A run's namespace, and the job's identity in it.
+#[derive(Debug)]
+pub struct Namespace {
+    pub(super) name: String,
+    uid: String,
+    pub(super) labels: BTreeMap<String, String>,
+    /// UID of the Secret that tokens are bound to.
+    identity: String,
+    /// Field manager of the job's writes.
+    pub(super) manager: String,
+    pub(super) provisioner: Cluster,
+    credential: Credential,
+    gate: Option<Gate>,
+    session: Mutex<Option<Session>>,
+    /// What undoes an operation that was done, by index.
+    pub(super) undo: BTreeMap<u32, Undo>,
+}
+
+/// The job's connection, while its token is fresh.
+#[derive(Debug)]
+struct Session {
+    cluster: Cluster,
+    renew: Instant,
+}
+
+/// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects; without, RBAC and admission stand alone.
+pub(super) async fn make(
+    provisioner: &Cluster,
+    credential: &Credential,
+    wanted: &Wanted<'_>,
+    gated: bool,
+) -> Result<Namespace, EffectFault> {
+    let expires = wanted.now.checked_add(LIFETIME).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+    let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
+    let name = wanted.name.to_string();
+    // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing behind.
+    let wide = |fault: rights::TooWide| EffectFault::Refused(fault.to_string());
+    let targets = rights::at_targets(&marks, wanted.facts).map_err(wide)?;
+    let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
+    let places: Vec<&str> = targets.iter().map(|derived| derived.namespace.as_str()).collect();
+    let uid = found(provisioner, &guard::namespace(&marks, &places, &wanted.workload())).await?;
+    let mut identity = String::new();
+    for Guard { path, object } in guard::guards(&marks) {
+        let made = own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+        if object.get("kind").and_then(Value::as_str) == Some("Secret") {
+            identity = object::uid(&made).unwrap_or_default().to_owned();
+        }
+    }
+    enforced(provisioner, &name).await?;
+    for derived in own.iter().chain(&targets) {
+        grant(provisioner, derived).await?;
+    }
+    let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
+    let namespace = Namespace {
+        uid,
+        labels: wanted.name.labels(),
+        identity,
+        manager: super::names::manager(wanted.tool),
+        provisioner: provisioner.clone(),
+        credential: credential.clone(),
+        gate,
+        session: Mutex::new(None),
+        undo: BTreeMap::new(),
+        name,
+    };
+    for place in places {
+        namespace.granted(place, wanted.facts).await?;
+    }
+    Ok(namespace)
+}
+
+/// Makes the namespace itself; its UID. One that is there already, or on its way out, is another attempt's.
+async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFault> {
+    let name = super::names::name(&guard.object).unwrap_or_default();
+    let stale = || EffectFault::Refused(format!("the namespace {name} is there already: another attempt under this lease made it"));
+    let unmade = |fault: ApiFault| unmade(name, &fault);
+    if provisioner.get(&guard.path).await.map_err(unmade)?.is_some() {
+        return Err(stale());
+    }
+    let made = own_apply(provisioner, &guard.path, &guard.object).await.map_err(unmade)?;
+    if object::is_terminating(&made) {
+        return Err(stale());
+    }
+    object::uid(&made).map(str::to_owned).ok_or_else(stale)
+}
+
+/// Applies an object of which every field is this software's own; asked again freely, since a second time changes nothing.
+async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiFault> {
+    let manager = Manager { name: MANAGER, force: true };
+    let mut tries = 1;
+    loop {
+        match cluster.apply(path, object, manager, Mode::Real).await {
+            Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
+            answer => return answer,
+        }
+    }
+}
+
+/// Waits until the quota is enforced: until then admission lets everything through.
+async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> {
+    let end = Instant::now() + QUOTA_WAIT;
+    let mut pause = PAUSE;
+    loop {
+        let quota = provisioner.get(&guard::quota_path(name)).await.map_err(|fault| unmade(name, &fault))?;
+        if quota.as_ref().is_some_and(guard::is_enforced) {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(EffectFault::Refused(format!("the quota of {name} was not enforced within {} s", QUOTA_WAIT.as_secs())));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Writes the derived Role, then what binds it.
+async fn grant(provisioner: &Cluster, derived: &Derived) -> Result<(), EffectFault> {
+    let Derived { namespace, role, binding } = derived;
+    let fault = |fault: ApiFault| {
+        EffectFault::Refused(format!(
+            "the plan's rights in the namespace `{namespace}` cannot be given: {}; an administrator opts that namespace in, and binds a ceiling there that has them",
+            words::said(&fault)
+        ))
+    };
+    own_apply(provisioner, &role_path(namespace, derived.name()), role).await.map_err(fault)?;
+    own_apply(provisioner, &binding_path(namespace, derived.name()), binding).await.map_err(fault)?;
+    Ok(())
+}
+
+fn unmade(name: &str, fault: &ApiFault) -> EffectFault {
+    EffectFault::Refused(format!("the namespace {name} cannot be made: {}", words::said(fault)))
+}
+
+impl Namespace {
+    /// Its name, which is the run's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The job's connection, under a token that is good for a while.
+    pub async fn job(&self) -> Result<Cluster, EffectFault> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = session.as_ref().filter(|session| Instant::now() < session.renew) {
+            return Ok(session.cluster.clone());
+        }
+        let renew = Instant::now() + RENEW;
+        let fault = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
+        let token = self.token().await.map_err(fault)?;
+        let cluster = Cluster::connect_as(&self.credential, token, self.gate.clone()).map_err(fault)?;
+        *session = Some(Session { cluster: cluster.clone(), renew });
+        Ok(cluster)
+    }
+
+    /// A token of the job's, which ends with the Secret that it is bound to: at the latest with the namespace.
+    async fn token(&self) -> Result<String, ApiFault> {
+        let request = json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {
+                "expirationSeconds": TOKEN_SECONDS,
+                "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": self.identity},
+            },
+        });
+        let mut tries = 1;
+        loop {
+            match self.provisioner.create(&guard::token_path(&self.name), &request, Mode::Real).await {
+                Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
+                Err(fault) => return Err(fault),
+                Ok(answer) => {
+                    let token = answer.pointer("/status/token").and_then(Value::as_str);
+                    return token.map(str::to_owned).ok_or_else(|| ApiFault::Unclear("a token request without a token".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Waits until the job may read one of the plan's objects in a namespace: a binding that was just written takes the authorizer a moment. Reads
+    /// alone are repeated.
+    async fn granted(&self, place: &str, facts: &[OperationFacts]) -> Result<(), EffectFault> {
+        let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(()) };
+        let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
+        let target = Target { group, version, kind, namespace, name };
+        let at = path::object(&target).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+        let job = self.job().await?;
+        let end = Instant::now() + RIGHTS_WAIT;
+        let mut pause = PAUSE;
+        loop {
+            match job.get(&at).await {
+                Err(fault) if fault.is_forbidden() && Instant::now() < end => {}
+                Err(fault) => return Err(EffectFault::Refused(format!("the job cannot read {target}: {}", words::said(&fault)))),
+                Ok(_) => return Ok(()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway down or gone. Touches only what bears a run's name
+//! *and* its labels; never forces anything.
+
+use super::api::{ApiFault, Cluster, Mode};
+use super::names::{EXPIRES, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
+use super::rights::everywhere;
+use super::teardown::{self, TeardownFault, conditions};
+use super::{object, path};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Objects of one kind that are looked at in one round; the next round sees the rest.
+const PAGE: u32 = 500;
+
+/// What one round of reaping did, and could not do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Reaped {
+    /// Namespaces that were told to go.
+    pub namespaces: Vec<String>,
+    /// Roles and RoleBindings that are gone, as `rolebindings/NAME in NAMESPACE`.
+    pub rights: Vec<String>,
+    /// What is on its way out, or could not be taken away, with what the cluster says about it.
+    pub stuck: Vec<(String, String)>,
+    /// What bears the label and not the name, or not what belongs to it: nothing of it was touched.
+    pub foreign: Vec<String>,
+    /// Whether there is more than one round looks at.
+    pub more: bool,
+}
+
+impl Reaped {
+    /// Whether there was nothing to do or to say.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Reaped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return write!(f, "nothing was left");
+        }
+        let mut lines: Vec<String> = self.namespaces.iter().map(|name| format!("told to go: namespace {name}")).collect();
+        lines.extend(self.rights.iter().map(|what| format!("removed: {what}")));
+        lines.extend(self.stuck.iter().map(|(what, why)| format!("stuck: {what}: {why}")));
+        lines.extend(self.foreign.iter().map(|what| format!("not ours, left alone: {what}")));
+        if self.more {
+            lines.push("there is more; run it again".to_owned());
+        }
+        write!(f, "{}", lines.join("; "))
+    }
+}
+
+/// Namespaces that are going: for back-pressure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminating {
+    /// How many; at least so many when there are more than are counted.
+    pub count: usize,
+    /// For how many seconds the oldest one has been going.
+    pub oldest_seconds: u64,
+}
+
+/// One round. Waits for nothing: what was told to go is looked at in the next round.
+pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault> {
+    let mut reaped = Reaped::default();
+    // Rights before namespaces: a namespace is made before its rights are, so whose namespace is missing afterwards has lost it.
+    let mut rights = Vec::new();
+    for resource in ["rolebindings", "roles"] {
+        let (found, more) = cluster.list(&everywhere(resource), &managed(), PAGE).await?;
+        reaped.more |= more;
+        rights.extend(found.into_iter().map(|object| (resource, object)));
+    }
+    let (namespaces, more) = cluster.list("/api/v1/namespaces", &managed(), PAGE).await?;
+    reaped.more |= more;
+    let there: BTreeSet<String> = namespaces.iter().filter_map(name).map(str::to_owned).collect();
+    // Those in a run's own namespace go with it.
+    for (resource, object) in rights.iter().filter(|(_, object)| !namespace(object).is_some_and(|at| there.contains(at))) {
+        let what = format!("{resource}/{} in {}", name(object).unwrap_or_default(), namespace(object).unwrap_or_default());
+        let Some(run) = RunName::of(object) else {
+            reaped.foreign.push(what);
+            continue;
+        };
+        let lost = !more && !there.contains(&run.to_string());
+        if is_expired(object, now) || lost {
+            right(cluster, resource, object, what, &mut reaped).await;
+        } else {
+            readable(object, &what, &mut reaped);
+        }
+    }
+    for object in &namespaces {
+        one(cluster, object, now, &mut reaped).await;
+    }
+    Ok(reaped)
+}
+
+/// Deletes a Role or a RoleBinding, of the UID that was listed.
+async fn right(cluster: &Cluster, resource: &str, object: &Value, what: String, reaped: &mut Reaped) {
+    let (Some(at), Some(own)) = (namespace(object), name(object)) else { return };
+    let at = format!("{}/{own}", path::collection("rbac.authorization.k8s.io", "v1", at, resource));
+    match cluster.delete(&at, object::uid(object), Mode::Real).await {
+        Ok(()) => reaped.rights.push(what),
+        Err(fault) => reaped.stuck.push((what, fault.to_string())),
+    }
+}
+
+async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Reaped) {
+    let Some(own) = name(object).map(str::to_owned) else { return };
+    if RunName::of(object).is_none() {
+        reaped.foreign.push(own);
+    } else if object::is_terminating(object) {
+        reaped.stuck.push((own, conditions(object)));
+    } else if is_expired(object, now) {
+        // The lists above saw no more than a page each: what this namespace itself names goes in any case.
+        let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS)).await {
+            Ok(()) => {
+                let deleted = cluster.delete(&path::namespace(&own), object::uid(object), Mode::Real).await;
+                deleted.map_err(|fault| TeardownFault::Api { what: own.clone(), fault })
+            }
+            Err(fault) => Err(fault),
+        };
+        match gone {
+            Ok(()) => reaped.namespaces.push(own),
+            Err(fault) => reaped.stuck.push((own, fault.to_string())),
+        }
+    } else {
+        readable(object, &own, reaped);
+    }
+}
+
+/// What does not say when it ends is nobody's to remove, and somebody's to look at.
+fn readable(object: &Value, what: &str, reaped: &mut Reaped) {
+    if annotation(object, EXPIRES).and_then(|text| text.parse::<Timestamp>().ok()).is_none() {
+        reaped.stuck.push((what.to_owned(), format!("it has no readable annotation {EXPIRES}")));
+    }
+}
+
+/// How many of this software's namespaces are going, and for how long: what a cluster still has to clean up before it is given more.
+pub async fn terminating(cluster: &Cluster, now: Timestamp) -> Result<Terminating, ApiFault> {
+    let (found, _) = cluster.list("/api/v1/namespaces", &managed(), PAGE).await?;
+    let since = |object: &Value| object.pointer("/metadata/deletionTimestamp")?.as_str()?.parse::<Timestamp>().ok();
+    let going: Vec<&Value> = found.iter().filter(|object| object::is_terminating(object)).collect();
+    let oldest = going.iter().filter_map(|object| since(object)).min();
+    let seconds = oldest.map_or(0, |oldest| now.as_second().saturating_sub(oldest.as_second()));
+    Ok(Terminating { count: going.len(), oldest_seconds: u64::try_from(seconds).unwrap_or(0) })
+}

@@ -1,0 +1,159 @@
+//! What became of a job whose runner was lost while it acted: what it recorded, held against what is there now. Pure; asked only after its rights were
+//! observed gone, so that what has not happened by then does not happen any more. Never guesses: what is neither as before nor as after is for a person.
+
+use super::object;
+use cofferdam_core::ceiling::EPHEMERAL;
+use cofferdam_core::job::OperationRecord;
+use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What became of a job's operations.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fate {
+    /// Those that are in effect: done and not undone.
+    pub in_effect: BTreeSet<u32>,
+    /// Those of which nobody knows, with what is there instead.
+    pub unclear: BTreeMap<u32, String>,
+    /// Those whose undo was begun: something had gone wrong by then.
+    pub undoing: BTreeSet<u32>,
+    /// How many there are.
+    pub operations: usize,
+}
+
+impl Fate {
+    /// Whether every operation is in effect, and none was being undone.
+    pub fn is_complete(&self) -> bool {
+        self.unclear.is_empty() && self.undoing.is_empty() && self.in_effect.len() == self.operations
+    }
+
+    /// What is in effect, in words for an outcome.
+    pub fn words(&self, preview: &Preview) -> String {
+        let named = |index: &u32| {
+            let target =
+                preview.operations.iter().find(|operation| operation.index == *index).map(|operation| operation.target.to_string());
+            format!("operation {index} ({})", target.unwrap_or_default())
+        };
+        let list = |indexes: Vec<String>| indexes.join(", ");
+        let effect = match self.in_effect.len() {
+            0 => "nothing is in effect".to_owned(),
+            _ => format!("in effect: {}", list(self.in_effect.iter().map(named).collect())),
+        };
+        if self.unclear.is_empty() {
+            return effect;
+        }
+        let unclear = self.unclear.iter().map(|(index, why)| format!("{}: {why}", named(index))).collect();
+        format!("{effect}; not known: {}", list(unclear))
+    }
+}
+
+/// What one operation left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Left {
+    /// The state after is there.
+    Effect,
+    /// The state before is there.
+    Nothing,
+    /// Something else is there.
+    Unclear(String),
+}
+
+/// Which operations have to be looked at: begun, and not recorded as done.
+pub fn open<'a>(preview: &'a Preview, recorded: &[OperationRecord]) -> Vec<&'a PreviewedOperation> {
+    let is_open = |operation: &&PreviewedOperation| {
+        operation.target.namespace != EPHEMERAL && recorded.iter().any(|record| record.index == operation.index && record.after.is_none())
+    };
+    preview.operations.iter().filter(is_open).collect()
+}
+
+/// The fate of a job, from what it recorded and from the objects of its open operations as they are now, by index.
+pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32, Option<Value>>) -> Fate {
+    let mut fate = Fate { operations: preview.operations.len(), ..Fate::default() };
+    for operation in &preview.operations {
+        let index = operation.index;
+        let of = |undo: bool| recorded.iter().find(|record| record.index == index && record.undo == undo);
+        let Some(done) = of(false) else { continue };
+        if of(true).is_some() {
+            fate.undoing.insert(index);
+        }
+        // What went into the run's own namespace is gone with it.
+        if operation.target.namespace == EPHEMERAL {
+            continue;
+        }
+        let left = match (done.after.is_some(), of(true).map(|undo| undo.after.is_some())) {
+            (true, None) => Left::Effect,
+            (_, Some(true)) => Left::Nothing,
+            // Begun, or its undo was: what is there now says which.
+            (false, None) | (_, Some(false)) => match live.get(&index) {
+                Some(object) => left(operation, object.as_ref()),
+                None => Left::Unclear("nobody looked".to_owned()),
+            },
+        };
+        match left {
+            Left::Effect => drop(fate.in_effect.insert(index)),
+            Left::Nothing => {}
+            Left::Unclear(why) => drop(fate.unclear.insert(index, why)),
+        }
+    }
+    fate
+}
+
+/// What is left of one operation, by the object that is there now.
+fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
+    let deletes = operation.after.is_empty();
+    match (&operation.expect, live) {
+        (Expect::Present { .. }, None) if deletes => Left::Effect,
+        (Expect::Present { uid, .. }, Some(live)) if deletes => {
+            // Another one of its name: it was deleted, and written again by its undo or by somebody else.
+            let is_it = object::uid(live) == Some(uid.as_str());
+            match (is_it, object::is_terminating(live)) {
+                (true, false) => Left::Nothing,
+                (true, true) => Left::Effect,
+                (false, _) => Left::Unclear("another object has its name now".to_owned()),
+            }
+        }
+        (Expect::Absent, None) => Left::Nothing,
+        (Expect::Present { .. }, None) => Left::Unclear("it is not there any more".to_owned()),
+        (Expect::Present { uid, .. }, Some(live)) if object::uid(live) != Some(uid.as_str()) => {
+            Left::Unclear("another object has its name now".to_owned())
+        }
+        (expect, Some(live)) => {
+            let before = if matches!(expect, Expect::Absent) { None } else { object::fields_as(live, &operation.before).ok() };
+            if before.as_ref() == Some(&operation.before) && operation.before != operation.after {
+                return Left::Nothing;
+            }
+            match object::fields_as(live, &operation.after) {
+                Ok(seen) if operation.after.iter().all(|(path, approved)| seen.get(path).is_some_and(|seen| fits(approved, seen))) => {
+                    Left::Effect
+                }
+                _ => Left::Unclear("it is neither as before nor as approved".to_owned()),
+            }
+        }
+    }
+}
+
+/// Whether a value is an approved one, as far as anybody can say who does not know when the lost runner began.
+fn fits(approved: &Value, seen: &Value) -> bool {
+    match (approved, seen) {
+        (Value::Object(members), seen) if members.len() == 1 && members.contains_key("$host") => {
+            let name = members.get("$host").and_then(Value::as_str);
+            let text = seen.as_str();
+            match name {
+                Some("started_at") => text.is_some_and(|text| text.parse::<Timestamp>().is_ok()),
+                Some("call_id") => text.is_some_and(|text| cofferdam_core::id::CallId::parse(text).is_ok()),
+                _ => approved == seen,
+            }
+        }
+        (Value::Object(approved), Value::Object(seen)) => {
+            approved.len() == seen.len() && approved.iter().all(|(key, value)| seen.get(key).is_some_and(|seen| fits(value, seen)))
+        }
+        (Value::Array(approved), Value::Array(seen)) => {
+            approved.len() == seen.len() && approved.iter().zip(seen).all(|(approved, seen)| fits(approved, seen))
+        }
+        _ => approved == seen,
+    }
+}
+
+#[cfg(test)]
+mod tests;
