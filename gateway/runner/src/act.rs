@@ -6,11 +6,9 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-use crate::admit::{Components, admit};
-use crate::directory::index::Index;
-use crate::directory::journal::{CommitFault, Journal, Recovered};
-use crate::directory::namespace::{self, Namespace};
-use crate::directory::tree::TreeFault;
+use crate::admit::{Components, Unadmitted, admit};
+use crate::backend::{Backend, BackendFault, Lost, Namespace};
+use crate::ending::Ending;
 use crate::guest::{Guests, Start};
 use crate::host::Host;
 use crate::lease::{Lease, Recorder, Stopped};
@@ -21,10 +19,10 @@ use cofferdam_core::id::CallId;
 use cofferdam_core::job::{LeasedJob, StoredJob};
 use cofferdam_core::run::{JobStep, Outcome, Phase};
 use cofferdam_core::trust::{Trust, TrustError};
-use cofferdam_process::beneath::Root;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -34,6 +32,9 @@ const WAIT_MS: u64 = 30_000;
 
 /// How long to wait before a recorder that is away is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long to wait before a cluster is looked at again that has too much to clean up.
+const CONGESTED: Duration = Duration::from_secs(5);
 
 /// Why a runner ends without having closed its job: another one takes it over under a higher fence.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +48,12 @@ pub enum ActFault {
     /// Its own files.
     #[error("the runner cannot use its own files")]
     Files(#[from] io::Error),
-    /// The tree.
+    /// The infrastructure.
     #[error(transparent)]
-    Tree(#[from] TreeFault),
+    Backend(#[from] BackendFault),
     /// The trust file.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The journal.
-    #[error("the journal cannot be used")]
-    Journal(#[source] CommitFault),
 }
 
 /// One runner's means.
@@ -68,12 +66,10 @@ pub struct Runner<R, S> {
     pub components: Components,
     /// Its own trust file; read again for each job.
     pub trust_file: PathBuf,
-    /// The tree it looks at.
-    pub root: Root,
-    /// Writes back to the tree.
-    pub journal: Journal,
-    /// Folder of private copies.
-    pub runs: PathBuf,
+    /// What it changes.
+    pub backend: Backend,
+    /// Folder of the marks that drills leave.
+    pub marks: PathBuf,
     /// Its clock.
     pub now: fn() -> Timestamp,
     /// 128 random bits.
@@ -82,19 +78,6 @@ pub struct Runner<R, S> {
     pub drill: Option<JobStep>,
     /// How a drill ends it: at once, without a word.
     pub end: fn(),
-}
-
-/// What became of a job, in the words that are recorded.
-struct Ending {
-    outcome: Outcome,
-    code: String,
-    detail: String,
-}
-
-impl Ending {
-    fn new(outcome: Outcome, code: &str, detail: impl ToString) -> Self {
-        Self { outcome, code: code.to_owned(), detail: detail.to_string() }
-    }
 }
 
 impl<R: Recorder, S: Start> Runner<R, S> {
@@ -107,6 +90,20 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     /// Waits for a job, as long as it takes. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
     pub async fn claim(&self) -> Result<LeasedJob, ActFault> {
         loop {
+            match self.backend.congested((self.now)()).await {
+                Ok(None) => {}
+                Ok(Some(why)) => {
+                    tracing::warn!(why, "claims no job for now");
+                    tokio::time::sleep(CONGESTED).await;
+                    continue;
+                }
+                // What it cannot ask now it cannot change now.
+                Err(fault) => {
+                    tracing::warn!(error = %fault, "the infrastructure cannot be asked; claims no job for now");
+                    tokio::time::sleep(CONGESTED).await;
+                    continue;
+                }
+            }
             match self.recorder.claim(&Claim::Next { wait_ms: WAIT_MS }).await {
                 Ok(Claimed::Leased { job: Some(job) }) => return Ok(*job),
                 Ok(_) => {}
@@ -119,7 +116,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
 
     /// Sees a claimed job through to its end. Returns which it was.
     pub async fn see_through(&self, leased: LeasedJob) -> Result<CallId, ActFault> {
-        let LeasedJob { job, fence, phase, outcome, lease_seconds, .. } = leased;
+        let LeasedJob { fence, phase, lease_seconds, .. } = leased;
+        let job = &leased.job;
         let call = job.call.clone();
         let lease = Lease::keep(Arc::clone(&self.recorder), call.clone(), fence, lease_seconds);
         let span = tracing::info_span!(
@@ -135,15 +133,15 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             let step = |step: JobStep| self.step(&call, step);
             step(JobStep::Claimed);
             match phase {
-                Phase::Leased => self.first(&lease, job, &step).await,
-                _ => self.recover(&lease, phase, outcome, &step).await,
+                Phase::Leased => self.first(&lease, leased.job.clone(), &step).await,
+                _ => self.recover(&lease, &leased, &step).await,
             }
         };
         work.instrument(span).await?;
         Ok(call)
     }
 
-    /// A drill ends the process here, once a job: the mark that it did is kept beside the private copies.
+    /// A drill ends the process here, once a job: the mark that it did is kept in a file.
     fn step(&self, call: &CallId, step: JobStep) {
         tracing::debug!(%call, name = ?step, "step done");
         if self.drill != Some(step) {
@@ -156,34 +154,37 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 
     fn mark(&self, call: &CallId) -> PathBuf {
-        self.runs.join(format!("drilled-{call}"))
+        self.marks.join(format!("drilled-{call}"))
     }
 
     /// A job's first run under this lease: check, prepare, act, clean up.
     async fn first(&self, lease: &Lease<R>, job: StoredJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
         // A runner that was lost before it could record its namespace may have left one.
-        namespace::sweep(&self.runs, lease.call(), lease.fence())?;
+        self.backend.sweep(lease.call(), lease.fence()).await?;
         let trust = Trust::parse(&std::fs::read_to_string(&self.trust_file)?)?;
-        let index = Index::read(&self.root, None)?;
-        let admission = admit(job, &trust, &self.components, &self.guests, &index, self.now);
+        let admission = admit(job, &trust, &self.components, &self.guests, &self.backend, self.now);
         let plan = match admission.instrument(tracing::info_span!("admit", cofferdam.stage = "admit")).await {
             Ok(plan) => plan,
-            Err(no) => return self.finish(lease, Ending::new(Outcome::Refused, no.code, no.detail), None, step).await,
+            Err(Unadmitted::Inadmissible(no)) => {
+                return self.finish(lease, Ending::new(Outcome::Refused, no.code, no.detail), None, step).await;
+            }
+            Err(Unadmitted::Backend(fault)) => return Err(fault.into()),
         };
         step(JobStep::Admitted);
-        let targets: Vec<_> = plan.preview().operations.iter().map(|operation| &operation.target).collect();
-        let name = namespace::name(lease.call(), lease.fence());
-        let folder = self.runs.join(&name);
-        let mut copy = match Namespace::make(&self.runs, lease.call(), lease.fence(), &index, &targets) {
-            Ok(copy) => copy,
-            Err(fault) => return self.finish(lease, Ending::new(Outcome::Failed, "namespace-failed", fault), Some(&folder), step).await,
+        let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
+        let making = self.backend.make(lease.call(), lease.fence(), &plan, (self.now)());
+        let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
+            Ok(namespace) => namespace,
+            Err(fault) => return self.finish(lease, Ending::new(Outcome::Failed, "namespace-failed", fault), Some(&name), step).await,
         };
         step(JobStep::NamespaceMade);
-        lease.report(RunnerEvent::Prepared { namespace: name, uid: format!("{:032x}", (self.random)()) }).await?;
+        let name = namespace.name();
+        let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
+        lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await?;
         step(JobStep::NamespaceRecorded);
-        let acting = self.act(lease, &plan, &mut copy, step);
+        let acting = self.act(lease, &plan, &mut namespace, step);
         let ending = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
-        self.finish(lease, ending, Some(&folder), step).await
+        self.finish(lease, ending, Some(&name), step).await
     }
 
     /// From the consumed permit to the committed effect.
@@ -191,7 +192,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         plan: &LeasedPlan,
-        copy: &mut Namespace,
+        namespace: &mut Namespace,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<Ending, ActFault> {
         let started = (self.now)();
@@ -199,7 +200,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             return Ok(Ending::new(Outcome::Refused, "permit-expired", "the permit expired before anything was done"));
         }
         if lease.stopped() == Some(Stopped::Cancelled) {
-            return Ok(cancelled());
+            return Ok(self.cancelled(&BTreeSet::new()));
         }
         let executor = match self.components.executor(plan) {
             Ok(executor) => executor,
@@ -207,44 +208,28 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         };
         match lease.report(RunnerEvent::Acting).await {
             Ok(_) => {}
-            Err(Fault::Refused(_)) => return Ok(cancelled()),
+            Err(Fault::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new())),
             Err(fault) => return Err(fault.into()),
         }
         step(JobStep::ActingRecorded);
         let host = Host::new(lease.call().clone(), started);
-        if let Some(ending) = self.drive(lease, plan, copy, &host, &executor, step).await? {
+        if let Some(ending) = self.drive(lease, plan, namespace, &host, &executor, step).await? {
             return Ok(ending);
         }
         step(JobStep::ExecutorFinished);
-        match lease.confirm().await {
-            Some(Stopped::Cancelled) => return Ok(cancelled()),
-            Some(Stopped::Lost) => return Err(ActFault::Lost),
-            None => {}
-        }
-        self.write_back(lease, copy, step)
-    }
-
-    fn write_back(&self, lease: &Lease<R>, copy: &Namespace, step: &(dyn Fn(JobStep) + Sync)) -> Result<Ending, ActFault> {
-        let files = copy.changed()?;
-        let count = files.len();
-        let done = || Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"));
-        match self.journal.commit(lease.call(), lease.fence(), copy.folder(), files, &|at| step(at)) {
-            Ok(()) => Ok(done()),
-            Err(CommitFault::Fenced) => Err(ActFault::Lost),
-            Err(fault) => {
-                // Whether the commit record was made decides what became of it, not where the fault came from.
-                let lock = self.journal.lock()?;
-                match self.journal.recover(lease.call(), &lock).map_err(ActFault::Journal)? {
-                    Recovered::Untouched => {
-                        let code = if matches!(fault, CommitFault::Large(_)) { "too-large" } else { "conflict" };
-                        Ok(Ending::new(Outcome::Failed, code, format!("{fault}; the tree is untouched")))
-                    }
-                    Recovered::Complete => Ok(done()),
-                    Recovered::Conflict(path) => Ok(torn(&path)),
-                    Recovered::SetAside(journal) => Ok(aside(&journal)),
-                }
+        // In a directory nothing has happened yet; in a cluster everything has, and a cancellation comes too late.
+        if matches!(namespace, Namespace::Directory(_)) {
+            match lease.confirm().await {
+                Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new())),
+                Some(Stopped::Lost) => return Err(ActFault::Lost),
+                None => {}
             }
         }
+        Ok(self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?)
+    }
+
+    fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {
+        Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {}", self.backend.leaves(in_effect)))
     }
 
     /// Records the outcome, then removes the namespace, looks that it is gone, and closes the job.
@@ -252,42 +237,22 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         ending: Ending,
-        folder: Option<&Path>,
+        namespace: Option<&str>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
         let Ending { outcome, code, detail } = ending;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         lease.report(RunnerEvent::Finished { outcome, code, detail }).await?;
         step(JobStep::OutcomeRecorded);
-        self.close(lease, folder, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
+        self.close(lease, namespace, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
     }
 
-    async fn close(&self, lease: &Lease<R>, folder: Option<&Path>, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        self.journal.forget(lease.call())?;
-        if let Some(folder) = folder {
-            namespace::remove(folder)?;
-        }
+    async fn close(&self, lease: &Lease<R>, namespace: Option<&str>, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+        self.backend.remove(lease.call(), namespace).await?;
         step(JobStep::NamespaceRemoved);
         let _none = std::fs::remove_file(self.mark(lease.call()));
-        let namespace = folder.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        lease.report(RunnerEvent::Gone { namespace }).await?;
+        lease.report(RunnerEvent::Gone { namespace: namespace.unwrap_or_default().to_owned() }).await?;
         step(JobStep::ClosedRecorded);
         Ok(())
     }
-}
-
-fn cancelled() -> Ending {
-    Ending::new(Outcome::Cancelled, "cancelled", "the job was cancelled; the tree is untouched")
-}
-
-fn torn(path: &Path) -> Ending {
-    let detail =
-        format!("`{}` was changed by somebody else while the job was written back; a person has to compare the files", path.display());
-    Ending::new(Outcome::Indeterminate, "write-back-conflict", detail)
-}
-
-fn aside(journal: &Path) -> Ending {
-    let detail =
-        format!("the job was committed, but its journal was set aside as `{}`; a person has to compare the files", journal.display());
-    Ending::new(Outcome::Indeterminate, "write-back-conflict", detail)
 }

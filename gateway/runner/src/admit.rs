@@ -1,8 +1,7 @@
 //! Admission: before a runner touches anything it derives everything again with its own means: its own trust file, its own copy of the tool, of the
-//! policy and of the clock, its own look at the tree. The rule is `core::decide::readmit`; here are the means.
+//! policy and of the clock, its own look at the infrastructure. The rule is `core::decide::readmit`; here are the means.
 
-use crate::directory::index::Index;
-use crate::directory::preview::preview;
+use crate::backend::{Backend, BackendFault, PreviewFault};
 use crate::guest::{Guests, Start};
 use cofferdam_core::decide::readmit::{self, Inadmissible, LeasedPlan};
 use cofferdam_core::decide::{CALL_ENTRYPOINT, policy_digest};
@@ -70,35 +69,51 @@ fn file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.len() > COMPONENT { Err(io::ErrorKind::FileTooLarge.into()) } else { fs::read(path) }
 }
 
+/// Why a job is not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum Unadmitted {
+    /// It may not run.
+    #[error(transparent)]
+    Inadmissible(#[from] Inadmissible),
+    /// The infrastructure cannot be asked: another runner may admit it later.
+    #[error(transparent)]
+    Backend(#[from] BackendFault),
+}
+
 /// Admits a job, or says why not.
 pub async fn admit<S: Start>(
     job: StoredJob,
     trust: &Trust,
     components: &Components,
     guests: &Guests<S>,
-    index: &Index,
+    backend: &Backend,
     now: impl Fn() -> Timestamp,
-) -> Result<LeasedPlan, Inadmissible> {
+) -> Result<LeasedPlan, Unadmitted> {
     let opened = readmit::open(job, trust, now())?;
     let tool = opened.tool();
+    let tool_name = tool.name.clone();
     let wasm = Components::component(&components.tools, &tool.name, tool.digest, "tool-differs")?;
     let failed = |fault: GuestFault| no("plan-refused", format!("the tool gives no plan here: {fault}"));
     let draft =
         match guests.ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() }).await.map_err(failed)? {
             Computed::Planned { draft } => draft,
             Computed::Declined { refusal } => {
-                return Err(no("plan-differs", format!("the tool makes no plan of these arguments here: {:?}", refusal.reason)));
+                return Err(no("plan-differs", format!("the tool makes no plan of these arguments here: {:?}", refusal.reason)).into());
             }
-            _ => return Err(no("plan-refused", "the tool's sandbox answered something else")),
+            _ => return Err(no("plan-refused", "the tool's sandbox answered something else").into()),
         };
     let derived = opened.derive(draft)?;
-    let seen = preview(index, derived.sealed().operations()).map_err(|refusal| no("world-differs", refusal.reason))?;
+    let seen = match backend.preview(&tool_name, derived.sealed().operations()).await {
+        Ok(seen) => seen,
+        Err(PreviewFault::Refused(refusal)) => return Err(no("world-differs", refusal.reason).into()),
+        Err(PreviewFault::Backend(fault)) => return Err(fault.into()),
+    };
     let question = derived.question(seen, now())?;
     let (module, data) = components.policy(trust)?;
     let decide = Compute::Decide { entrypoint: CALL_ENTRYPOINT.to_owned(), data, input: question.input().to_owned() };
     let failed = |fault: GuestFault| no("policy-denies", format!("the policy gives no decision here: {fault}"));
     match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
-        Computed::Decided { output } => question.admit(&output),
-        _ => Err(no("policy-denies", "the policy's sandbox answered something else")),
+        Computed::Decided { output } => Ok(question.admit(&output)?),
+        _ => Err(no("policy-denies", "the policy's sandbox answered something else").into()),
     }
 }

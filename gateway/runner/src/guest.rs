@@ -115,6 +115,7 @@ impl<S: Start> Guests<S> {
             GuestKind::Tool => "tool",
             GuestKind::Executor => "executor",
             GuestKind::Policy => "policy",
+            GuestKind::Command => "command",
         };
         self.artefacts.join(format!("{}.{kind}", hex(ComponentDigest::of(wasm).as_bytes())))
     }

@@ -10,13 +10,23 @@
 //! | `lease.rs` | the lease, and what is reported under it |
 //! | `guest.rs` | processes that compute |
 //! | `host.rs` | values that only the runner knows |
+//! | `backend.rs` | where effects go, one set of verbs |
 //! | `directory.rs` | a tree of manifests as infrastructure |
+//! | `kubernetes.rs` | a cluster as infrastructure |
+//! | `effect.rs`, `refusal.rs`, `ending.rs` | why something did not happen, why it cannot be had, what became of a job |
+//! | `within.rs` | how far a viewer looks |
 //! | `voice.rs` | log lines and spans |
 
 pub mod act;
 pub mod admit;
+pub mod backend;
 pub mod directory;
+pub mod effect;
+pub mod ending;
 pub mod guest;
 pub mod host;
+pub mod kubernetes;
 pub mod lease;
+pub mod refusal;
 pub mod voice;
+pub mod within;

@@ -1,18 +1,21 @@
-//! The executor at work: it says which handle is next, the runner decides whether that may happen, does it in the private copy, and compares. The
-//! executor's process holds nothing but the numbers of its handles.
+//! The executor at work: it says which handle is next, the runner decides whether that may happen, has it done, and compares. The executor's process
+//! holds nothing but the numbers of its handles, and a timeout ends it, never a request on its way.
 
-use super::{ActFault, Ending, Runner, cancelled};
-use crate::directory::namespace::{EffectFault, Namespace};
+use super::{ActFault, Runner};
+use crate::backend::{Backend, Namespace};
+use crate::effect::EffectFault;
+use crate::ending::Ending;
 use crate::guest::{Session, Start};
 use crate::host::Host;
 use crate::lease::{Lease, Recorder, Stopped};
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Performed, Stop};
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
 use cofferdam_core::ports::GuestFault;
 use cofferdam_core::run::{JobStep, Outcome};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 /// The executor's own time, in milliseconds: it orders and waits, it does not compute.
@@ -24,19 +27,41 @@ const EXECUTE: Duration = Duration::from_secs(900);
 /// Handles an executor may perform, well or not: many times the largest plan's, and each is asked for and recorded.
 const PERFORMS: u32 = 1_000;
 
+/// How often an executor may ask how far an object is: for minutes of waiting, each time for seconds.
+const OBSERVES: u32 = 1_000;
+
+/// Between two looks at an object that is not ready yet: soon enough for people, seldom enough for the API server.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Notes an executor may pass on: people read them, and each is the recorder's work.
 const NOTES: u32 = 100;
 
-/// What an executor's run came to.
-#[derive(Default)]
-struct Progress {
+/// A run under way: the means, and what came of it so far.
+struct Drive<'a, R> {
+    backend: &'a Backend,
+    lease: &'a Lease<R>,
+    plan: &'a LeasedPlan,
+    namespace: &'a mut Namespace,
+    host: &'a Host,
+    step: &'a (dyn Fn(JobStep) + Sync),
     /// Handles that were performed, well or not: a handle is consumed.
     used: BTreeSet<(u32, bool)>,
     done: BTreeSet<u32>,
     undone: BTreeSet<u32>,
+    /// Those that happened, and not as approved.
+    differing: BTreeSet<u32>,
     /// Why the last one did not happen.
-    failure: Option<(u32, String)>,
+    failure: Option<Failure>,
     stopped: Option<Stopped>,
+}
+
+/// An operation that did not come about as approved.
+struct Failure {
+    index: u32,
+    undo: bool,
+    why: String,
+    /// It may have happened, or something else did.
+    unknown: bool,
 }
 
 fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestFault> {
@@ -58,7 +83,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         plan: &LeasedPlan,
-        copy: &mut Namespace,
+        namespace: &mut Namespace,
         host: &Host,
         executor: &[u8],
         step: &(dyn Fn(JobStep) + Sync),
@@ -66,140 +91,186 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let operations = plan.sealed().operations();
         let handles = operations.iter().zip(0..).map(|(step, index)| Handle { index, after: step.after.clone() }).collect();
         let execute = Compute::Execute { handles, guest_ms: GUEST_MS };
-        let trouble = |fault: GuestFault| {
-            Ending::new(Outcome::Failed, "executor-failed", format!("the executor failed: {fault}; the tree is untouched"))
+        let mut drive = Drive {
+            backend: &self.backend,
+            lease,
+            plan,
+            namespace,
+            host,
+            step,
+            used: BTreeSet::new(),
+            done: BTreeSet::new(),
+            undone: BTreeSet::new(),
+            differing: BTreeSet::new(),
+            failure: None,
+            stopped: None,
         };
         let mut session = match self.guests.open(GuestKind::Executor, executor, &execute).await {
             Ok(session) => session,
-            Err(fault) => return Ok(Some(trouble(fault))),
+            Err(fault) => return Ok(Some(drive.trouble(&fault))),
         };
-        let mut progress = Progress::default();
-        let work = self.listen(&mut session, lease, plan, copy, host, &mut progress, step);
-        let stop = match tokio::time::timeout(EXECUTE, work).await {
-            Ok(Ok(stop)) => stop,
-            Ok(Err(Trouble::Act(fault))) => return Err(fault),
-            Ok(Err(Trouble::Guest(fault))) => return Ok(Some(trouble(fault))),
-            Err(_) => {
-                return Ok(Some(Ending::new(Outcome::Failed, "executor-failed", "the executor took too long; the tree is untouched")));
-            }
-        };
-        progress.ending(stop, operations.len())
+        match drive.listen(&mut session).await {
+            Ok(stop) => drive.ending(stop, operations.len()),
+            Err(Trouble::Act(fault)) => Err(fault),
+            Err(Trouble::Guest(fault)) => Ok(Some(drive.trouble(&fault))),
+        }
     }
+}
 
-    #[expect(clippy::too_many_arguments, reason = "one loop over everything a run has; a struct would only rename them")]
-    async fn listen(
-        &self,
-        session: &mut Session,
-        lease: &Lease<R>,
-        plan: &LeasedPlan,
-        copy: &mut Namespace,
-        host: &Host,
-        progress: &mut Progress,
-        step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<Option<Stop>, Trouble> {
+impl<R: Recorder> Drive<'_, R> {
+    async fn listen(&mut self, session: &mut Session) -> Result<Option<Stop>, Trouble> {
         // Counted here and not only in the sandbox: the guest's process is not believed. Returning ends it.
-        let (mut performs, mut notes) = (0, 0);
+        let (mut performs, mut observes, mut notes) = (0, 0, 0);
+        let end = Instant::now() + EXECUTE;
         loop {
-            match session.next().await?.0 {
+            let slow = |_| GuestFault { code: "time".to_owned(), detail: "the executor took too long".to_owned() };
+            match tokio::time::timeout_at(end, session.next()).await.map_err(slow)??.0 {
                 Computed::Perform { index, undo } => {
                     count(&mut performs, PERFORMS, "operations")?;
                     let span = tracing::info_span!("perform", cofferdam.operation.index = index);
-                    let answer = self.perform((index, undo), lease, plan, copy, host, progress, step).instrument(span).await?;
+                    let answer = self.perform(index, undo).instrument(span).await?;
+                    session.send(&answer, Vec::new()).await?;
+                }
+                Computed::Observe { index, wait_ms } => {
+                    count(&mut observes, OBSERVES, "looks")?;
+                    let wait = Duration::from_millis(wait_ms.min(OBSERVE_MS));
+                    let span = tracing::info_span!("observe", cofferdam.operation.index = index);
+                    let answer = self.observe(index, (Instant::now() + wait).min(end)).instrument(span).await;
                     session.send(&answer, Vec::new()).await?;
                 }
                 Computed::Progress { note } => {
                     count(&mut notes, NOTES, "notes")?;
-                    lease.progress(&note).await;
+                    self.lease.progress(&note).await;
                 }
                 Computed::Finished { stop } => return Ok(stop),
                 Computed::Failed { code, detail } => return Err(GuestFault { code, detail }.into()),
                 _ => {
-                    return Err(GuestFault {
-                        code: "output".to_owned(),
-                        detail: "the executor's sandbox answered something else".to_owned(),
-                    }
-                    .into());
+                    let detail = "the executor's sandbox answered something else".to_owned();
+                    return Err(GuestFault { code: "output".to_owned(), detail }.into());
                 }
             }
         }
     }
 
     /// One handle: may it happen, did it, and did what came out match.
-    #[expect(clippy::too_many_arguments, reason = "as `listen`")]
-    async fn perform(
-        &self,
-        (index, undo): (u32, bool),
-        lease: &Lease<R>,
-        plan: &LeasedPlan,
-        copy: &mut Namespace,
-        host: &Host,
-        progress: &mut Progress,
-        step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<Performed, ActFault> {
+    async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActFault> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let plan = self.plan;
         let (Some(wanted), Some(approved)) = (plan.sealed().operations().get(at), plan.preview().operations.get(at)) else {
             return Ok(failed("refused"));
         };
-        if !progress.used.insert((index, undo)) || (undo && (!progress.done.contains(&index) || !wanted.reversible)) {
+        if !self.used.insert((index, undo)) || (undo && (!self.done.contains(&index) || !wanted.reversible)) {
             return Ok(failed("refused"));
         }
-        if !undo && !wanted.after.iter().all(|before| progress.done.contains(before) && !progress.undone.contains(before)) {
-            progress.failure = Some((index, "it comes after an operation that is not done".to_owned()));
+        if !undo && !wanted.after.iter().all(|before| self.done.contains(before) && !self.undone.contains(before)) {
+            let why = "it comes after an operation that is not done".to_owned();
+            self.failure = Some(Failure { index, undo, why, unknown: false });
             return Ok(failed("out-of-order"));
         }
-        progress.stopped = lease.stopped();
-        match progress.stopped {
+        self.stopped = self.lease.stopped();
+        match self.stopped {
             Some(Stopped::Lost) => return Err(ActFault::Lost),
-            Some(Stopped::Cancelled) => return Ok(failed("stopped")),
-            None => {}
+            // What was done is undone all the same: a cancelled job leaves as little as it can.
+            Some(Stopped::Cancelled) if !undo => return Ok(failed("stopped")),
+            Some(Stopped::Cancelled) | None => {}
         }
-        if !undo && let Err(fault) = copy.check(approved) {
-            return Ok(progress.fail(index, &fault));
+        // Looked at before it is recorded as started: most of what cannot happen never starts.
+        if !undo && let Err(fault) = self.namespace.check(approved).await {
+            return Ok(self.fail(index, undo, &fault));
         }
-        let before = if undo { host.fields(&approved.after) } else { approved.before.clone() };
-        lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
-        step(JobStep::OperationStarted);
-        let effect = if undo { copy.undo(approved) } else { copy.perform(&wanted.operation, approved, host) };
+        let before = if undo { self.host.fields(&approved.after) } else { approved.before.clone() };
+        self.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
+        (self.step)(JobStep::OperationStarted);
+        let effect =
+            if undo { self.namespace.undo(approved).await } else { self.namespace.perform(&wanted.operation, approved, self.host).await };
         let after = match effect {
             Ok(after) => after,
-            Err(fault) => return Ok(progress.fail(index, &fault)),
+            Err(fault) => return Ok(self.fail(index, undo, &fault)),
         };
-        step(JobStep::OperationEffected);
-        lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
-        step(JobStep::OperationRecorded);
+        (self.step)(JobStep::OperationEffected);
+        self.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
+        (self.step)(JobStep::OperationRecorded);
         if undo {
-            progress.undone.insert(index)
+            self.undone.insert(index)
         } else {
-            progress.done.insert(index)
+            self.done.insert(index)
         };
         Ok(Performed::Done { undo: !undo && wanted.reversible })
     }
-}
 
-impl Progress {
-    fn fail(&mut self, index: u32, fault: &EffectFault) -> Performed {
-        self.failure = Some((index, fault.to_string()));
+    /// How far the object of a done operation is, as soon as it is ready or cannot become so, or at the latest at `until`.
+    async fn observe(&self, index: u32, until: Instant) -> Observed {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(approved) = self.plan.preview().operations.get(at).filter(|_| self.done.contains(&index) && !self.undone.contains(&index))
+        else {
+            return Observed::failed("that operation is not done");
+        };
+        loop {
+            let seen = match self.namespace.observe(approved).await {
+                Ok(seen @ (Observed::Ready | Observed::Failed { .. })) => return seen,
+                Ok(seen) => seen,
+                // Not to be seen just now is not failed: the executor decides how long it waits.
+                Err(fault) => Observed::progressing(&fault.to_string()),
+            };
+            if Instant::now() + LOOK >= until || self.lease.stopped().is_some() {
+                return seen;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn fail(&mut self, index: u32, undo: bool, fault: &EffectFault) -> Performed {
+        if matches!(fault, EffectFault::Differs(_)) {
+            self.differing.insert(index);
+        }
+        let unknown = matches!(fault, EffectFault::Unknown(_));
+        // The first thing that is not known is what a person has to look at.
+        if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
+            self.failure = Some(Failure { index, undo, why: fault.to_string(), unknown });
+        }
         failed(if matches!(fault, EffectFault::Conflict(_)) { "conflict" } else { "refused" })
     }
 
+    /// What was done and not undone, in words.
+    fn left(&self) -> String {
+        let effects = self.done.difference(&self.undone).chain(&self.differing);
+        self.backend.leaves(&effects.copied().collect())
+    }
+
+    fn trouble(&self, fault: &GuestFault) -> Ending {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
+            return self.unknown(failure);
+        }
+        Ending::new(Outcome::Failed, "executor-failed", format!("the executor failed: {fault}; {}", self.left()))
+    }
+
+    fn unknown(&self, failure: &Failure) -> Ending {
+        let what = if failure.undo { "the undo of operation" } else { "operation" };
+        let detail = format!("{what} {} may or may not have happened: {}; {}", failure.index, failure.why, self.left());
+        Ending::new(Outcome::Indeterminate, "effect-unknown", detail)
+    }
+
     fn ending(self, stop: Option<Stop>, operations: usize) -> Result<Option<Ending>, ActFault> {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
+            return Ok(Some(self.unknown(failure)));
+        }
+        let left = self.left();
         match self.stopped {
-            Some(Stopped::Cancelled) => return Ok(Some(cancelled())),
+            Some(Stopped::Cancelled) if self.done.len() != operations || !self.undone.is_empty() => {
+                return Ok(Some(Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {left}"))));
+            }
             Some(Stopped::Lost) => return Err(ActFault::Lost),
-            None => {}
+            Some(Stopped::Cancelled) | None => {}
         }
         let said =
             stop.map(|stop| format!("; the executor stopped at operation {} and says {:?}", stop.index, stop.note)).unwrap_or_default();
-        if let Some((index, why)) = self.failure {
-            let detail = format!("operation {index} was not done: {why}{said}; the tree is untouched");
+        if let Some(Failure { index, undo, why, .. }) = self.failure {
+            let what = if undo { "the undo of operation" } else { "operation" };
+            let detail = format!("{what} {index} was not done: {why}{said}; {left}");
             return Ok(Some(Ending::new(Outcome::Failed, "operation-failed", detail)));
         }
         if !said.is_empty() || self.done.len() != operations || !self.undone.is_empty() {
-            let detail = format!(
-                "{} of {operations} operations were done and {} undone{said}; the tree is untouched",
-                self.done.len(),
-                self.undone.len()
-            );
+            let detail = format!("{} of {operations} operations were done and {} undone{said}; {left}", self.done.len(), self.undone.len());
             return Ok(Some(Ending::new(Outcome::Failed, "operation-skipped", detail)));
         }
         Ok(None)

@@ -1,6 +1,9 @@
 //! Jobs from claim to closed, on real trees, with the guest's protocol spoken by a thread and a recorder that keeps the phase table.
 
 use super::*;
+use crate::directory::Directory;
+use crate::directory::index::Index;
+use crate::directory::journal::Journal;
 use crate::directory::preview::preview;
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::caller::Principal;
@@ -14,6 +17,7 @@ use cofferdam_core::permit::{PERMIT_SCHEMA, Permit, verifying_key_text};
 use cofferdam_core::record::Recorded;
 use cofferdam_core::run::{Event, JOB_STEPS};
 use cofferdam_core::trust::{Environment, Floor, RoleKeys, TrustedExecutor, TrustedTool};
+use cofferdam_process::beneath::Root;
 use cofferdam_process::frame::{self, Frame};
 use serde_json::{Value, json};
 use std::fs;
@@ -83,7 +87,7 @@ impl Script {
                 (self.during)(false);
                 (Computed::Finished { stop }, Vec::new())
             }
-            Compute::Define => return None,
+            Compute::Define | Compute::Run { .. } => return None,
         };
         send(&mut socket, &computed, body)
     }
@@ -216,6 +220,7 @@ impl World {
             self_approval: false,
             tools: vec![TrustedTool { name: "scale".into(), version: "1.0.0".into(), digest: ComponentDigest::of(b"tool"), ceiling }],
             executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }],
+            commands: vec![],
             approvers: vec![],
         };
         fs::write(at("trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
@@ -240,9 +245,8 @@ impl World {
                 policy_data: at("data.json"),
             },
             trust_file: at("trust.toml"),
-            root: root(),
-            journal: Journal::new(at("journal"), root()),
-            runs: at("runs"),
+            backend: Backend::Directory(Directory { root: root(), journal: Journal::new(at("journal"), root()), runs: at("runs") }),
+            marks: at("runs"),
             now,
             random: || 7,
             drill,

@@ -1,9 +1,10 @@
 //! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own trust file, and never a Secret. Changes nothing.
 
 use super::index::{Found, Index};
-use super::preview::{Refusal, preview};
+use super::preview::{preview, unsupported};
 use super::read::{Node, Shape};
 use super::tree::TreeFault;
+use crate::refusal::Refusal;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::limit;
@@ -89,7 +90,7 @@ fn result(index: &Index, operation: &Operation) -> Result<Value, Refusal> {
             let items: Result<Vec<_>, _> = found.iter().take(most).map(|found| shown(found, &fields)).collect();
             json!({"items": items?, "truncated": found.len() > most})
         }
-        other => return Err(Refusal::unsupported(other.action())),
+        other => return Err(unsupported(other.action())),
     };
     let size = result.to_string().len();
     if size > limit::RESULT {

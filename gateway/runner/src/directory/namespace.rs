@@ -6,9 +6,11 @@ mod tests;
 
 use super::edit;
 use super::index::{Found, Index, digest, uid};
-use super::preview::{Refusal, fields, paths};
+use super::preview::{fields, paths, unsupported};
 use super::read::{Document, read};
+use crate::effect::EffectFault;
 use crate::host::Host;
+use crate::refusal::Refusal;
 use cofferdam_core::id::{CallId, Fence, ObjectDigest};
 use cofferdam_core::operation::{Operation, Target};
 use cofferdam_core::path::FieldPath;
@@ -61,26 +63,6 @@ pub struct ChangedFile {
     pub before: ObjectDigest,
     /// New content; none removes the file.
     pub content: Option<String>,
-}
-
-/// Why an operation did not happen in the copy.
-#[derive(Debug, thiserror::Error)]
-pub enum EffectFault {
-    /// The object is not what was approved.
-    #[error("{0} is no longer what was approved")]
-    Conflict(Target),
-    /// It cannot be done, or what came out is not what was approved.
-    #[error("{0}")]
-    Refused(String),
-    /// The copy cannot be written.
-    #[error("the private copy cannot be used")]
-    Copy(#[from] io::Error),
-}
-
-impl From<Refusal> for EffectFault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal.reason)
-    }
 }
 
 impl From<edit::EditFault> for EffectFault {
@@ -171,7 +153,7 @@ impl Namespace {
                 let after = edit::delete(&place.text, place.index)?;
                 (after.clone(), Undo::File { path: place.path.clone(), before: place.text.clone(), after })
             }
-            other => return Err(Refusal::unsupported(other.action()).into()),
+            other => return Err(unsupported(other.action()).into()),
         };
         let observed = match (operation, &after) {
             (Operation::Patch { changes, .. }, Some(text)) => {

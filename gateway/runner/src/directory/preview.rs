@@ -4,42 +4,17 @@
 use super::edit::{self, EditFault};
 use super::index::{FindFault, Found, Index, digest, uid};
 use crate::host::Host;
-use cofferdam_core::exchange::look::Looked;
+use crate::refusal::Refusal;
 use cofferdam_core::operation::{Action, Change, Operation, Step, Target};
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Why something cannot be looked at or changed: for the agent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Refusal {
-    /// Stable code, as in [`Looked::Refused`].
-    pub code: &'static str,
-    /// Why, one sentence.
-    pub reason: String,
-    /// What to do instead.
-    pub remedy: String,
-}
-
-impl Refusal {
-    /// With a code, a reason and a remedy.
-    pub fn new(code: &'static str, reason: impl Into<String>, remedy: &str) -> Self {
-        Self { code, reason: reason.into(), remedy: remedy.to_owned() }
-    }
-
-    /// A directory has no cluster in it.
-    pub fn unsupported(action: Action) -> Self {
-        let reason = format!("a directory of manifests has no `{action}`: nothing runs in it");
-        Self::new("unsupported", reason, "use `read`, `list`, `patch` or `delete`, or an environment that is a cluster")
-    }
-}
-
-impl From<Refusal> for Looked {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused { code: refusal.code.to_owned(), reason: refusal.reason, remedy: refusal.remedy }
-    }
+/// A directory has no cluster in it.
+pub fn unsupported(action: Action) -> Refusal {
+    let reason = format!("a directory of manifests has no `{action}`: nothing runs in it");
+    Refusal::new("unsupported", reason, "use `read`, `list`, `patch` or `delete`, or an environment that is a cluster")
 }
 
 impl From<FindFault> for Refusal {
@@ -99,7 +74,7 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 place: found.place(),
             })
         }
-        other => Err(Refusal::unsupported(other.action())),
+        other => Err(unsupported(other.action())),
     }
 }
 

@@ -83,6 +83,11 @@ impl Credential {
         &self.files
     }
 
+    /// Where the API server is.
+    pub fn server(&self) -> String {
+        self.config.cluster_url.to_string()
+    }
+
     /// The same server, with another token: a job's own identity.
     pub(super) fn with_token(&self, token: String) -> Config {
         let mut config = self.config.clone();

@@ -57,6 +57,7 @@ fn trust() -> Trust {
             ceiling: Ceiling { grants, executors: vec!["sequential".into()] },
         }],
         executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"e") }],
+        commands: vec![],
         approvers: vec![],
     }
 }

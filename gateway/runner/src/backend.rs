@@ -1,0 +1,234 @@
+//! Where a job's effects go: a directory of manifests or a cluster, chosen by configuration. One set of verbs for both, so that the journey of a job
+//! is one; what they differ in is behind them.
+
+use crate::directory::Directory;
+use crate::directory::journal::CommitFault;
+use crate::directory::namespace::Namespace as Copy;
+use crate::directory::tree::TreeFault;
+use crate::effect::EffectFault;
+use crate::ending::Ending;
+use crate::host::Host;
+use crate::kubernetes::api::ApiFault;
+use crate::kubernetes::fault::LookFault;
+use crate::kubernetes::teardown::TeardownFault;
+use crate::kubernetes::{Kubernetes, namespace::Namespace as Enclosure};
+use crate::refusal::Refusal;
+use cofferdam_core::decide::readmit::LeasedPlan;
+use cofferdam_core::exchange::compute::Observed;
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::job::{LeasedJob, OperationRecord, StoredJob};
+use cofferdam_core::operation::{Operation, Step};
+use cofferdam_core::preview::{Preview, PreviewedOperation};
+use cofferdam_core::run::{JobStep, Outcome};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// What a runner changes.
+pub enum Backend {
+    /// A tree of manifests.
+    Directory(Directory),
+    /// A cluster.
+    Kubernetes(Kubernetes),
+}
+
+/// A job's ephemeral namespace.
+pub enum Namespace {
+    /// A private copy.
+    Directory(Copy),
+    /// A namespace of the cluster.
+    Kubernetes(Enclosure),
+}
+
+/// Why the infrastructure cannot be used: for operators. The job goes to another runner.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendFault {
+    /// Another runner has taken the job over.
+    #[error("the lease was lost; another runner takes the job over")]
+    Lost,
+    /// The runner's own files.
+    #[error("the runner cannot use its own files")]
+    Files(#[from] io::Error),
+    /// The tree.
+    #[error(transparent)]
+    Tree(#[from] TreeFault),
+    /// The journal.
+    #[error("the journal cannot be used")]
+    Journal(#[source] CommitFault),
+    /// The API server.
+    #[error(transparent)]
+    Api(#[from] ApiFault),
+    /// A namespace does not go away.
+    #[error(transparent)]
+    Teardown(#[from] TeardownFault),
+}
+
+/// Why there is no preview.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewFault {
+    /// What the plan names is not there, or cannot be changed so.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The infrastructure cannot be asked.
+    #[error(transparent)]
+    Backend(#[from] BackendFault),
+}
+
+/// The job whose runner was lost: what is known about it.
+pub struct Lost<'a> {
+    /// As it is stored.
+    pub job: &'a StoredJob,
+    /// What earlier runners recorded.
+    pub operations: &'a [OperationRecord],
+    /// The present lease.
+    pub fence: Fence,
+}
+
+impl From<LookFault> for PreviewFault {
+    fn from(fault: LookFault) -> Self {
+        match fault {
+            LookFault::Refused(refusal) => Self::Refused(refusal),
+            LookFault::Unavailable(fault) => Self::Backend(fault.into()),
+        }
+    }
+}
+
+impl Lost<'_> {
+    /// Of a leased job.
+    pub fn of(leased: &LeasedJob) -> Lost<'_> {
+        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence }
+    }
+}
+
+impl Backend {
+    /// What these operations would change now, without touching anything.
+    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, PreviewFault> {
+        match self {
+            Self::Directory(directory) => directory.preview(steps),
+            Self::Kubernetes(cluster) => Ok(cluster.preview(tool, steps).await?),
+        }
+    }
+
+    /// Why no further job should be claimed now; none when there is no reason.
+    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
+        match self {
+            Self::Directory(_) => Ok(None),
+            Self::Kubernetes(cluster) => Ok(cluster.congested(now).await?),
+        }
+    }
+
+    /// Removes what earlier leases of this job left, before anything is made; names the newest.
+    pub async fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendFault> {
+        match self {
+            Self::Directory(directory) => directory.sweep(call, fence),
+            Self::Kubernetes(cluster) => Ok(cluster.sweep(call, fence).await?),
+        }
+    }
+
+    /// Makes the namespace of a job under a lease, with what the plan needs and no more.
+    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectFault> {
+        match self {
+            Self::Directory(directory) => directory.make(call, fence, plan).map(Namespace::Directory),
+            Self::Kubernetes(cluster) => cluster.make(call, fence, plan, now).await.map(Namespace::Kubernetes),
+        }
+    }
+
+    /// Makes effects final: a directory is written back, a cluster has them already. Says when it is durable and when all of it is visible.
+    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &Namespace, step: &dyn Fn(JobStep)) -> Result<Ending, BackendFault> {
+        match (self, namespace) {
+            (Self::Directory(directory), Namespace::Directory(copy)) => directory.commit(call, fence, copy, step),
+            _ => {
+                step(JobStep::EffectCommitted);
+                step(JobStep::EffectApplied);
+                Ok(Ending::new(Outcome::Succeeded, "done", "every operation was done, and observed as approved"))
+            }
+        }
+    }
+
+    /// Removes a namespace and looks that it is gone.
+    pub async fn remove(&self, call: &CallId, name: Option<&str>) -> Result<(), BackendFault> {
+        match self {
+            Self::Directory(directory) => directory.remove(call, name),
+            Self::Kubernetes(cluster) => match name {
+                Some(name) => Ok(cluster.remove(name).await?),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Finds out what became of a job whose runner was lost while it acted, after nothing of that runner can act any more.
+    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendFault> {
+        match self {
+            Self::Directory(directory) => directory.recover(&lost.job.call, lost.fence),
+            Self::Kubernetes(cluster) => cluster.recover(lost).await,
+        }
+    }
+
+    /// What a job leaves that ended early, in words: the operations in effect are those that were done and not undone.
+    pub fn leaves(&self, in_effect: &BTreeSet<u32>) -> String {
+        match self {
+            Self::Directory(directory) => directory.leaves(),
+            Self::Kubernetes(_) if in_effect.is_empty() => "nothing of it is in effect".to_owned(),
+            Self::Kubernetes(_) => {
+                let list: Vec<_> = in_effect.iter().map(u32::to_string).collect();
+                format!("still in effect: operation {}", list.join(", "))
+            }
+        }
+    }
+}
+
+impl Namespace {
+    /// Its name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Directory(copy) => copy.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Self::Kubernetes(enclosure) => enclosure.name().to_owned(),
+        }
+    }
+
+    /// Its UID in the cluster; a private copy has none of its own.
+    pub fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Kubernetes(enclosure) => Some(enclosure.uid()),
+        }
+    }
+
+    /// Whether an operation can still happen: the object is there, as it was approved.
+    pub async fn check(&self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+        match self {
+            Self::Directory(copy) => copy.check(approved),
+            Self::Kubernetes(enclosure) => enclosure.check(approved).await,
+        }
+    }
+
+    /// Does one operation and compares what came out with what was approved. Returns the observed state after.
+    pub async fn perform(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+        host: &Host,
+    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+        match self {
+            Self::Directory(copy) => copy.perform(operation, approved, host),
+            Self::Kubernetes(enclosure) => enclosure.perform(operation, approved, host).await,
+        }
+    }
+
+    /// Brings the state before an operation back. Returns the observed state.
+    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+        match self {
+            Self::Directory(copy) => copy.undo(approved),
+            Self::Kubernetes(enclosure) => enclosure.undo(approved).await,
+        }
+    }
+
+    /// Whether an object is ready. In a directory nothing runs: what is written is all there is.
+    pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectFault> {
+        match self {
+            Self::Directory(_) => Ok(Observed::Ready),
+            Self::Kubernetes(enclosure) => enclosure.observe(approved).await,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What `cofferdam-runner` answers an operator: which cluster a kubeconfig means, whether its fences stand, and removing what was left without the
+//! gateway. Each command uses the credential it is given and no other.
+
+use crate::role;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_runner::kubernetes::api::Cluster;
+use cofferdam_runner::kubernetes::check::{Identity, check};
+use cofferdam_runner::kubernetes::environment::environment;
+use cofferdam_runner::kubernetes::reap::{Reaped, reap};
+use jiff::Timestamp;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it; by hand it answers:
+
+  cofferdam-runner identify --kubeconfig FILE [--json]
+      Which cluster this is. `cofferdam init --kubernetes` asks it.
+  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--json]
+      Whether the fences of deploy/ stand around this credential. Exit code 1 when one does not.
+  cofferdam-runner reap --once --kubeconfig FILE [--json]
+      Removes run namespaces and derived rights that are past their `expires-at`; works without the gateway. Exit code 1 when one is stuck.
+";
+
+/// A command line, read.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Identify,
+    Check(Identity),
+    Reap,
+}
+
+/// Its options.
+#[derive(Debug, Default)]
+struct Options {
+    kubeconfig: Option<PathBuf>,
+    identity: Option<String>,
+    json: bool,
+    once: bool,
+}
+
+fn parse(arguments: &[String]) -> Result<(Command, Options)> {
+    let mut options = Options::default();
+    let (name, mut rest) = match arguments.split_first() {
+        None => return Ok((Command::Help, options)),
+        Some((name, rest)) => (name.as_str(), rest.iter()),
+    };
+    if matches!(name, "--help" | "-h" | "help") {
+        return Ok((Command::Help, options));
+    }
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().with_context(|| format!("`{argument}` needs a value; see `cofferdam-runner --help`"));
+        match argument.as_str() {
+            "--kubeconfig" => options.kubeconfig = Some(PathBuf::from(value()?)),
+            "--identity" => options.identity = Some(value()?.clone()),
+            "--json" => options.json = true,
+            "--once" => options.once = true,
+            "--help" | "-h" => return Ok((Command::Help, options)),
+            other => bail!("`{other}` is no option; see `cofferdam-runner --help`"),
+        }
+    }
+    let command = match name {
+        "identify" => Command::Identify,
+        "check" => match options.identity.as_deref() {
+            Some("provisioner") => Command::Check(Identity::Provisioner),
+            Some("viewer") => Command::Check(Identity::Viewer),
+            Some("reaper") => Command::Check(Identity::Reaper),
+            _ => bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`"),
+        },
+        "reap" if options.once => Command::Reap,
+        "reap" => bail!("`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"),
+        other => bail!("`{other}` is no command; see `cofferdam-runner --help`"),
+    };
+    Ok((command, options))
+}
+
+/// Answers an operator.
+pub fn run(arguments: &[String]) -> Result<ExitCode> {
+    let (command, options) = parse(arguments)?;
+    if command == Command::Help {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kubeconfig = options.kubeconfig.context("name the credential: `--kubeconfig FILE`")?;
+    let credential = role::credential(&kubeconfig)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Help => {}
+            Command::Identify => {
+                let found = environment(&credential).await?;
+                if options.json {
+                    println!("{}", serde_json::to_string(&found)?);
+                } else {
+                    println!("{} at {}: environment id {}", found.version, found.server, found.id);
+                }
+            }
+            Command::Check(identity) => {
+                let checked = check(&credential, identity).await;
+                let (ok, said) = match &checked {
+                    Ok(()) => (true, format!("every fence around `{}` stands", identity.account())),
+                    Err(fault) => (false, fault.to_string()),
+                };
+                if options.json {
+                    println!(
+                        "{}",
+                        json!({"ok": ok, "identity": identity.account(), "findings": [{"check": "fences", "ok": ok, "says": said}]})
+                    );
+                } else {
+                    println!("{said}");
+                }
+                return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+            Command::Reap => {
+                let reaped = reap(&Cluster::connect(&credential)?, Timestamp::now()).await?;
+                show(&reaped, options.json)?;
+                return Ok(if reaped.stuck.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn show(reaped: &Reaped, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(reaped)?);
+        return Ok(());
+    }
+    println!("{reaped}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expect: Result<Command, &str>) {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        match (parse(&words), expect) {
+            (Ok((got, _)), Ok(expect)) => assert_eq!(got, expect, "{line}"),
+            (Err(fault), Err(part)) => assert!(fault.to_string().contains(part), "{fault}"),
+            (got, _) => panic!("{line}: {:?}", got.map(|(command, _)| command)),
+        }
+    }
+
+    #[test]
+    fn commands_are_read_and_faults_name_the_remedy() {
+        check("", Ok(Command::Help));
+        check("identify --kubeconfig f --json", Ok(Command::Identify));
+        check("check --kubeconfig f --identity viewer", Ok(Command::Check(Identity::Viewer)));
+        check("check --kubeconfig f", Err("--identity"));
+        check("reap --kubeconfig f --once", Ok(Command::Reap));
+        check("reap --kubeconfig f", Err("--once"));
+        check("reap --kubeconfig", Err("needs a value"));
+        check("reap --force", Err("no option"));
+        check("erase", Err("no command"));
+    }
+}

@@ -1,0 +1,68 @@
+//! The roles of this binary: what each reads before it confines itself, and what it then does with the sockets it is handed.
+
+pub mod reaper;
+pub mod runner;
+pub mod viewer;
+
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::trust::{Environment, Trust};
+use cofferdam_process::beneath::Root;
+use cofferdam_runner::kubernetes::check::{Identity, check};
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::environment::environment;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What finding and trusting an API server reads; what is not there is left out.
+const NETWORK: [&str; 5] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/ssl"];
+
+/// A role's own trust file, for the environment that is served.
+fn trust(path: &Path, role: &str, environment: &Environment) -> Result<Trust> {
+    let trust = read_trust(path)?;
+    if trust.environment != *environment {
+        bail!("the {role}'s trust file is for another environment than the one that is served");
+    }
+    Ok(trust)
+}
+
+fn read_trust(path: &Path) -> Result<Trust> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the trust file `{}`", path.display()))?;
+    Ok(Trust::parse(&text)?)
+}
+
+fn folder(path: &Path) -> Result<&Path> {
+    path.parent().with_context(|| format!("`{}` lies in no folder", path.display()))
+}
+
+fn open(tree: &Path) -> Result<Root> {
+    Root::open(tree).with_context(|| format!("cannot open the tree `{}`", tree.display()))
+}
+
+/// A role's credential, read on this thread alone: others would not be confined.
+pub fn credential(kubeconfig: &Path) -> Result<Credential> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(runtime.block_on(Credential::read(kubeconfig))?)
+}
+
+/// Paths that a role with a credential has to be able to read after it confined itself.
+fn network(credential: &Credential) -> Vec<PathBuf> {
+    let known = NETWORK.iter().map(PathBuf::from).filter(|path| path.exists());
+    // By folder: a token that is renewed is another file to the kernel.
+    known.chain(credential.files().iter().filter_map(|file| file.parent().map(Path::to_owned))).collect()
+}
+
+/// Holds a credential against its fences and the cluster against the trust file, before anything is asked for.
+async fn admit(credential: &Credential, identity: Identity, expected: &Environment) -> Result<()> {
+    check(credential, identity).await?;
+    let found = environment(credential).await.context("cannot learn which cluster this is")?;
+    if found.id != expected.id {
+        bail!(
+            "the cluster at `{}` is another one than `{}` in the trust file: its `kube-system` has the UID {}, not {}",
+            found.server,
+            expected.name,
+            found.id,
+            expected.id
+        );
+    }
+    Ok(())
+}

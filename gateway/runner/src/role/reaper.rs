@@ -1,0 +1,75 @@
+//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past their end, whoever made them. Touches nothing else,
+//! and never forces a namespace that is stuck.
+
+use super::{admit, credential, network};
+use anyhow::Result;
+use cofferdam_core::settings::ReaperSettings;
+use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::control::{Inherited, Report};
+use cofferdam_runner::kubernetes::api::Cluster;
+use cofferdam_runner::kubernetes::check::Identity;
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::reap::reap;
+use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use jiff::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it looks: what expired is gone within a minute, and a cluster hardly notices.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// A reaper that has read what it needs and confined itself.
+pub struct Reaper {
+    credential: Credential,
+    settings: ReaperSettings,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
+    let intake = voice::start(Role::Reaper, &settings.voice)?;
+    let credential = credential(&settings.kubeconfig)?;
+    let read = network(&credential);
+    let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
+    let confined = confine::files(Files { read: &read, network: true, ..Files::default() })?;
+    confine::new_sockets(NewSockets::Internet)?;
+    Ok(Reaper { credential, settings, confined, intake })
+}
+
+impl Reaper {
+    /// Reaps until the supervisor closes the control socket.
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<()> {
+        let Self { credential, settings, confined, intake } = self;
+        let ready = async {
+            admit(&credential, Identity::Reaper, &settings.environment).await?;
+            anyhow::Ok(Cluster::connect(&credential)?)
+        };
+        let cluster = match ready.await {
+            Ok(cluster) => cluster,
+            Err(fault) => {
+                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                return Err(fault);
+            }
+        };
+        inherited.report(&Report::Ready { confined })?;
+        let mut sockets = inherited.sockets();
+        let mut voice = Voicing::new(intake);
+        let mut rounds = tokio::time::interval(ROUND);
+        loop {
+            tokio::select! {
+                given = sockets.recv() => match given {
+                    Some(given) => voice.take(given),
+                    None => return Ok(()),
+                },
+                _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
+                    Ok(reaped) if reaped.is_empty() => {}
+                    Ok(reaped) => tracing::warn!(%reaped, "removed what other runners had left"),
+                    Err(fault) => tracing::warn!(error = %fault, "cannot look for what was left; trying again"),
+                },
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The role `runner`: claims one job, sees it through, ends.
+
+use super::{admit, credential, folder, network, open, trust};
+use anyhow::{Context as _, Result};
+use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::exchange::claim::{Claim, Claimed};
+use cofferdam_core::id::unhex;
+use cofferdam_core::settings::{Infrastructure, RunnerSettings};
+use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::control::{Inherited, Report};
+use cofferdam_process::peer;
+use cofferdam_process::spawn;
+use cofferdam_runner::act::Runner;
+use cofferdam_runner::admit::Components;
+use cofferdam_runner::backend::Backend;
+use cofferdam_runner::directory::Directory;
+use cofferdam_runner::directory::journal::Journal;
+use cofferdam_runner::guest::{Guests, Program};
+use cofferdam_runner::kubernetes::Kubernetes;
+use cofferdam_runner::kubernetes::check::Identity;
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use jiff::Timestamp;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not there is left out.
+const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+
+type Recorder = peer::Client<Claim, Claimed>;
+
+/// A runner that has read what it needs and confined itself.
+pub struct Actor {
+    settings: RunnerSettings,
+    key: ArtefactKey,
+    ground: Ground,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// What it will change.
+enum Ground {
+    Tree(Directory),
+    Cluster(Box<Credential>),
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
+    let intake = voice::start(Role::Runner, &settings.voice)?;
+    trust(&settings.trust_file, "runner", &settings.environment)?;
+    let key = fs::read_to_string(&settings.artefact_key).context("cannot read the key of compiled artefacts")?;
+    let key =
+        unhex(key.trim()).and_then(|bytes| bytes.try_into().ok()).context("the key of compiled artefacts is not 64 hexadecimal digits")?;
+    let mut write = vec![settings.runs.clone(), settings.artefacts.clone()];
+    let mut read = vec![
+        folder(&settings.trust_file)?.to_owned(),
+        settings.tools.clone(),
+        settings.executors.clone(),
+        folder(&settings.policy_module)?.to_owned(),
+        folder(&settings.policy_data)?.to_owned(),
+    ];
+    let ground = match &settings.infrastructure {
+        Infrastructure::Directory { tree } => {
+            write.extend([tree.clone(), settings.journal.clone()]);
+            let journal = Journal::new(settings.journal.clone(), open(tree)?);
+            Ground::Tree(Directory { root: open(tree)?, journal, runs: settings.runs.clone() })
+        }
+        Infrastructure::Kubernetes { kubeconfig } => {
+            let credential = credential(kubeconfig)?;
+            read.extend(network(&credential));
+            Ground::Cluster(Box::new(credential))
+        }
+    };
+    // The standard library gives a process that hears nothing `/dev/null`.
+    write.push(PathBuf::from("/dev/null"));
+    let mut execute = vec![settings.guest.as_path()];
+    execute.extend(LIBRARIES.iter().map(Path::new).filter(|path| path.exists()));
+    let (read, write) = (borrowed(&read), borrowed(&write));
+    let cluster = matches!(ground, Ground::Cluster(_));
+    let confined = confine::files(Files { read: &read, write: &write, execute: &execute, network: cluster })?;
+    confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
+    Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
+}
+
+fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
+    paths.iter().map(PathBuf::as_path).collect()
+}
+
+impl Actor {
+    /// Claims one job and sees it through; ends early, without one, when the supervisor closes the control socket.
+    pub async fn act(self, inherited: Arc<Inherited>) -> Result<()> {
+        let Self { settings, key, ground, confined, intake } = self;
+        let runner = match runner(settings, key, ground).await {
+            Ok(runner) => runner,
+            Err(fault) => {
+                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                return Err(fault);
+            }
+        };
+        inherited.report(&Report::Ready { confined })?;
+        let recorder = Arc::clone(&runner.recorder);
+        let (told, mut stop) = tokio::sync::watch::channel(false);
+        let mut sockets = inherited.sockets();
+        let mut voice = Voicing::new(intake);
+        tokio::spawn(async move {
+            while let Some(given) = sockets.recv().await {
+                // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
+                if given.name != "recorder" {
+                    voice.take(given);
+                } else if let Err(fault) = recorder.connect(given.into_stream()) {
+                    tracing::warn!(error = %fault, "the recorder's socket cannot be used");
+                }
+            }
+            // The supervisor closed the control socket: an idle runner ends, a busy one finishes its job.
+            let _nobody_waits = told.send(true);
+        });
+        let leased = tokio::select! {
+            leased = runner.claim() => leased?,
+            _ = stop.wait_for(|told| *told) => return Ok(()),
+        };
+        runner.see_through(leased).await?;
+        tokio::time::sleep(voice::LINGER).await;
+        Ok(())
+    }
+}
+
+async fn runner(settings: RunnerSettings, key: ArtefactKey, ground: Ground) -> Result<Runner<Recorder, Program>> {
+    let backend = match ground {
+        Ground::Tree(directory) => Backend::Directory(directory),
+        Ground::Cluster(credential) => {
+            admit(&credential, Identity::Provisioner, &settings.environment).await?;
+            Backend::Kubernetes(Kubernetes::connect(*credential)?)
+        }
+    };
+    Ok(Runner {
+        recorder: Arc::new(Recorder::new()),
+        guests: Guests::new(Program(settings.guest), settings.artefacts, key),
+        components: Components {
+            tools: settings.tools,
+            executors: settings.executors,
+            policy_module: settings.policy_module,
+            policy_data: settings.policy_data,
+        },
+        trust_file: settings.trust_file,
+        backend,
+        marks: settings.runs,
+        now: Timestamp::now,
+        random: voice::random,
+        drill: settings.drill,
+        end: spawn::kill_self,
+    })
+}

@@ -1,0 +1,124 @@
+//! The role `viewer`: answers the gateway's looks, no further than its own trust file permits. Changes nothing.
+
+use super::{admit, credential, folder, network, open, read_trust, trust};
+use anyhow::Result;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::settings::{Infrastructure, ViewerSettings};
+use cofferdam_core::trust::Environment;
+use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::control::{Inherited, Report};
+use cofferdam_process::peer;
+use cofferdam_runner::directory::look::Looker as TreeLooker;
+use cofferdam_runner::kubernetes::api::Cluster;
+use cofferdam_runner::kubernetes::check::Identity;
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::look::Looker as ClusterLooker;
+use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A viewer that has read what it needs and confined itself.
+pub struct Viewer {
+    sight: Sight,
+    environment: Environment,
+    trust_file: PathBuf,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// What it will look at.
+enum Sight {
+    Tree(TreeLooker),
+    Cluster(Credential),
+}
+
+/// What it looks at.
+enum Looker {
+    Tree(Arc<TreeLooker>),
+    Cluster(ClusterLooker),
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
+    let intake = voice::start(Role::Viewer, &settings.voice)?;
+    trust(&settings.trust_file, "viewer", &settings.environment)?;
+    let (sight, mut read) = match &settings.infrastructure {
+        Infrastructure::Directory { tree } => (Sight::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]),
+        Infrastructure::Kubernetes { kubeconfig } => {
+            let credential = credential(kubeconfig)?;
+            let read = network(&credential);
+            (Sight::Cluster(credential), read)
+        }
+    };
+    read.push(folder(&settings.trust_file)?.to_owned());
+    let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
+    let cluster = matches!(sight, Sight::Cluster(_));
+    let confined = confine::files(Files { read: &read, network: cluster, ..Files::default() })?;
+    confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
+    Ok(Viewer { sight, environment: settings.environment, trust_file: settings.trust_file, confined, intake })
+}
+
+impl Viewer {
+    /// Answers until the supervisor closes the control socket.
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<()> {
+        let Self { sight, environment, trust_file, confined, intake } = self;
+        let looker = match look_at(sight, &environment).await {
+            Ok(looker) => Arc::new(looker),
+            Err(fault) => {
+                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                return Err(fault);
+            }
+        };
+        let trust_file: Arc<Path> = trust_file.into();
+        inherited.report(&Report::Ready { confined })?;
+        let mut sockets = inherited.sockets();
+        let mut voice = Voicing::new(intake);
+        while let Some(given) = sockets.recv().await {
+            if given.name != "gateway" {
+                voice.take(given);
+                continue;
+            }
+            let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
+            tokio::spawn(async move {
+                let ended = peer::serve(given.into_stream(), move |look: Look| {
+                    let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
+                    async move { looker.look(look, trust_file).await }
+                });
+                if let Err(fault) = ended.await {
+                    tracing::warn!(error = %fault, "a peer does not speak the protocol");
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+async fn look_at(sight: Sight, environment: &Environment) -> Result<Looker> {
+    match sight {
+        Sight::Tree(looker) => Ok(Looker::Tree(Arc::new(looker))),
+        Sight::Cluster(credential) => {
+            admit(&credential, Identity::Viewer, environment).await?;
+            Ok(Looker::Cluster(ClusterLooker::new(Cluster::connect(&credential)?)))
+        }
+    }
+}
+
+impl Looker {
+    async fn look(&self, look: Look, trust_file: Arc<Path>) -> Result<Looked, Fault> {
+        let unreadable = |fault: anyhow::Error| Fault::Unavailable(format!("{fault:#}"));
+        match self {
+            Self::Tree(looker) => {
+                let looker = Arc::clone(looker);
+                // A look reads files and parses them; one that panics is an answer, not a lost request.
+                let looked = tokio::task::spawn_blocking(move || {
+                    let accepted = read_trust(&trust_file).map_err(unreadable)?;
+                    looker.look(&look, &accepted).map_err(|fault| Fault::Unavailable(fault.to_string()))
+                });
+                looked.await.unwrap_or_else(|_| Err(Fault::Unavailable("the look failed".to_owned())))
+            }
+            Self::Cluster(looker) => looker.look(&look, &read_trust(&trust_file).map_err(unreadable)?).await,
+        }
+    }
+}
