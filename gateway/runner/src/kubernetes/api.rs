@@ -91,7 +91,7 @@ impl Gate {
         self
     }
 
-    fn permits(&self, method: &Method, path: &str) -> bool {
+    pub(super) fn permits(&self, method: &Method, path: &str) -> bool {
         self.0.iter().any(|(verb, allowed)| {
             verb == method.as_str() && (allowed == path || (allowed.ends_with('/') && path.starts_with(allowed.as_str())))
         })
@@ -235,7 +235,13 @@ impl Cluster {
         }
     }
 
-    async fn exchange(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<(StatusCode, Vec<u8>), ApiFault> {
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<(StatusCode, Vec<u8>), ApiFault> {
         if let Some(gate) = &self.gate
             && !gate.permits(method, path)
         {
@@ -277,7 +283,10 @@ fn sent(fault: &kube::Error) -> ApiFault {
         words.push(inner.to_string());
         // Connecting is all that the operating system refuses in this way: nothing was sent on a connection that never was.
         refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
-            matches!(io.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable)
+            matches!(
+                io.kind(),
+                std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable
+            )
         });
         source = inner.source();
     }

@@ -97,11 +97,6 @@ impl fmt::Display for RunName {
     }
 }
 
-/// Who owns the fields that a tool's plans set at targets: each tool its own, so that none takes over what another wrote.
-pub fn manager(tool: &str) -> String {
-    format!("cofferdam-{tool}")
-}
-
 /// The label selector of everything that this software made.
 pub fn managed() -> String {
     format!("{MANAGED}=true")

@@ -145,7 +145,7 @@ pub(super) async fn make(
         uid,
         labels: wanted.name.labels(),
         identity,
-        manager: super::names::manager(wanted.tool),
+        manager: super::preview::manager(wanted.tool),
         provisioner: provisioner.clone(),
         credential: credential.clone(),
         gate,

@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode};
 use crate::kubernetes::namespace::{Namespace, RIGHTS_WAIT};
 use crate::kubernetes::object;
+use crate::kubernetes::preview::filled;
 use cofferdam_core::operation::Target;
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::preview::{Expect, PreviewedOperation};
@@ -138,15 +139,6 @@ impl Namespace {
             pause = (pause * 2).min(PAUSE);
         }
     }
-}
-
-/// An object to apply as it is sent: in its namespace, with the host's values filled in.
-fn filled(written: &Value, namespace: &str, host: &Host) -> Value {
-    let mut sent = host.fill(written);
-    if let Some(metadata) = sent.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("namespace".to_owned(), namespace.into());
-    }
-    sent
 }
 
 /// An object as it is applied over the one that was read: of this UID, in this version.
