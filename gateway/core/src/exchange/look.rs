@@ -39,14 +39,17 @@ pub enum Looked {
         /// Per operation.
         preview: Preview,
     },
-    /// One result per operation, in plan order: `{"fields": {path: value}}` or `{"items": [{path: value}], "truncated": bool}`.
+    /// One result per operation, in plan order. A read: `{"fields": {path: value}}`. A list: `{"items": [{path: value}], "truncated": bool}`, truncated
+    /// where there are more. Logs: `{"lines": ["…"], "truncated": bool}`, oldest first, truncated where lines that were asked for are left out because
+    /// of their size.
     Results {
         /// The results.
         results: Vec<Value>,
     },
     /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
     Refused {
-        /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`.
+        /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`; of a cluster besides `forbidden` (its rights or its
+        /// rules do not let it happen), `invalid` (the API server would not take it) and `removes-field` (an apply would remove what it does not name).
         code: String,
         /// Why, in one sentence.
         reason: String,

@@ -1,0 +1,225 @@
+//! What changed between the state that was approved and the state now, in words for people. Decides nothing: two previews are the same when their
+//! digests are.
+
+use super::{Expect, Preview, PreviewedOperation};
+use crate::id::PreviewDigest;
+use crate::json;
+use crate::operation::Target;
+use crate::text::line;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Differences that are told: enough to see what happened, few enough for one line.
+const TOLD: usize = 3;
+
+/// Characters of a value that are shown.
+const VALUE: usize = 80;
+
+/// One difference between two previews of one plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The object.
+    pub target: Target,
+    /// What of it.
+    pub what: Drifted,
+}
+
+/// What differs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drifted {
+    /// It was not there, and is now.
+    Appeared,
+    /// It was there, and is not any more.
+    Gone,
+    /// Another object has its name now.
+    Replaced,
+    /// A field has another value before the change; `null` where it is absent.
+    Field {
+        /// Field path.
+        path: String,
+        /// As it was approved over.
+        approved: Value,
+        /// As it is.
+        now: Value,
+    },
+    /// The same change would come out otherwise; `null` where the field is absent.
+    Result {
+        /// Field path.
+        path: String,
+        /// As it was approved.
+        approved: Value,
+        /// As it would come out now.
+        now: Value,
+    },
+    /// Another part of the object than the plan names.
+    Elsewhere,
+    /// It lies elsewhere.
+    Moved,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = line(&self.target.to_string());
+        match &self.what {
+            Drifted::Appeared => write!(f, "{target} exists now"),
+            Drifted::Gone => write!(f, "{target} is gone"),
+            Drifted::Replaced => write!(f, "{target} is another object now"),
+            Drifted::Field { path, approved, now } => {
+                write!(f, "`{}` of {target} was {} and is {}", line(path), shown(approved), shown(now))
+            }
+            Drifted::Result { path, approved, now } => {
+                write!(f, "`{}` of {target} would become {} instead of {}", line(path), shown(now), shown(approved))
+            }
+            Drifted::Elsewhere => write!(f, "{target} was changed in a field that the plan does not name"),
+            Drifted::Moved => write!(f, "{target} lies in another place"),
+        }
+    }
+}
+
+/// A value on one line, cut where it is long: two long values that differ at their ends are still said to differ.
+fn shown(value: &Value) -> String {
+    if value.is_null() {
+        return "absent".to_owned();
+    }
+    let text = line(&value.to_string());
+    if text.chars().count() <= VALUE { text } else { text.chars().take(VALUE).chain("…".chars()).collect() }
+}
+
+/// Every difference, in plan order. Nothing where the two are the same, or not of one plan.
+pub fn drift(approved: &Preview, now: &Preview) -> Vec<Difference> {
+    approved.operations.iter().zip(&now.operations).flat_map(|(approved, now)| of_operation(approved, now)).collect()
+}
+
+fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<Difference> {
+    let difference = |what| Difference { target: now.target.clone(), what };
+    match (&approved.expect, &now.expect) {
+        _ if approved == now => return Vec::new(),
+        (Expect::Absent, Expect::Present { .. }) => return vec![difference(Drifted::Appeared)],
+        (Expect::Present { .. }, Expect::Absent) => return vec![difference(Drifted::Gone)],
+        (Expect::Present { uid: then, .. }, Expect::Present { uid, .. }) if then != uid => return vec![difference(Drifted::Replaced)],
+        _ => {}
+    }
+    let value = |fields: &Fields, path| fields.get(path).cloned().unwrap_or_default();
+    let mut found: Vec<_> = paths(&approved.before, &now.before)
+        .map(|path| (path, value(&approved.before, path), value(&now.before, path)))
+        .filter(|(_, approved, now)| approved != now)
+        .map(|(path, approved, now)| difference(Drifted::Field { path: path.clone(), approved, now }))
+        .collect();
+    if found.is_empty() && approved.expect != now.expect {
+        found.push(difference(Drifted::Elsewhere));
+    }
+    let results = paths(&approved.after, &now.after)
+        .map(|path| (path, value(&approved.after, path), value(&now.after, path)))
+        .filter(|(_, approved, now)| approved != now);
+    found.extend(results.map(|(path, approved, now)| difference(Drifted::Result { path: path.clone(), approved, now })));
+    if found.is_empty() {
+        found.push(difference(Drifted::Moved));
+    }
+    found
+}
+
+type Fields = BTreeMap<String, Value>;
+
+fn paths<'a>(one: &'a Fields, other: &'a Fields) -> impl Iterator<Item = &'a String> {
+    one.keys().chain(other.keys()).collect::<BTreeSet<_>>().into_iter()
+}
+
+/// What changed since an approval, in words, from the approved preview's text. Nothing where that text is not what was approved, so that nobody's
+/// words but the world's are told.
+pub fn since(approved: &str, digest: PreviewDigest, now: &Preview) -> Option<String> {
+    let approved = (PreviewDigest::of(approved.as_bytes()) == digest).then_some(approved)?;
+    words(&json::strict_into(approved.as_bytes()).ok()?, now)
+}
+
+/// The differences as one sentence; none where there are none to name.
+pub fn words(approved: &Preview, now: &Preview) -> Option<String> {
+    let all = drift(approved, now);
+    let told: Vec<_> = all.iter().take(TOLD).map(ToString::to_string).collect();
+    let more = match all.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    (!told.is_empty()).then(|| told.join("; ") + &more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ObjectDigest;
+    use serde_json::json;
+
+    fn fields(value: &Value) -> Fields {
+        BTreeMap::from([("spec.replicas".to_owned(), value.clone())])
+    }
+
+    fn preview(uid: &str, state: &str, before: &Value, after: &Value, place: &str) -> Preview {
+        let text = |text: &str| text.to_owned();
+        Preview {
+            operations: vec![PreviewedOperation {
+                index: 0,
+                target: Target {
+                    group: text("apps"),
+                    version: text("v1"),
+                    kind: text("Deployment"),
+                    namespace: text("shop"),
+                    name: text("web"),
+                },
+                expect: if uid.is_empty() {
+                    Expect::Absent
+                } else {
+                    Expect::Present { uid: text(uid), digest: ObjectDigest::of(state.as_bytes()) }
+                },
+                before: fields(before),
+                after: fields(after),
+                place: text(place),
+            }],
+        }
+    }
+
+    fn check(now: &Preview, expect: Option<&str>) {
+        let approved = preview("u", "s", &json!(3), &json!(5), "");
+        assert_eq!(words(&approved, now).as_deref(), expect);
+    }
+
+    #[test]
+    fn what_changed_is_named() {
+        check(&preview("u", "s", &json!(3), &json!(5), ""), None);
+        check(&preview("u", "t", &json!(4), &json!(5), ""), Some("`spec.replicas` of Deployment web in namespace shop was 3 and is 4"));
+        check(
+            &preview("u", "t", &json!(null), &json!(5), ""),
+            Some("`spec.replicas` of Deployment web in namespace shop was 3 and is absent"),
+        );
+        let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
+        check(&preview("u", "t", &json!(3), &json!(5), ""), Some(elsewhere));
+        check(&preview("v", "s", &json!(3), &json!(5), ""), Some("Deployment web in namespace shop is another object now"));
+        check(&preview("", "", &json!(3), &json!(5), ""), Some("Deployment web in namespace shop is gone"));
+        check(
+            &preview("u", "s", &json!(3), &json!(6), ""),
+            Some("`spec.replicas` of Deployment web in namespace shop would become 6 instead of 5"),
+        );
+        check(&preview("u", "s", &json!(3), &json!(5), "web.yaml:4"), Some("Deployment web in namespace shop lies in another place"));
+    }
+
+    #[test]
+    fn long_values_are_cut_and_many_differences_counted() {
+        let mut approved = preview("u", "s", &json!("x".repeat(200)), &json!(5), "");
+        let mut now = preview("u", "t", &json!("y\u{202e}"), &json!(5), "");
+        let text = words(&approved, &now).unwrap();
+        assert!(text.contains("…") && text.contains("\\u{202e}") && text.len() < 300, "{text}");
+        for at in 0..9 {
+            approved.operations[0].before.insert(format!("data.k{at}"), json!(1));
+            now.operations[0].before.insert(format!("data.k{at}"), json!(2));
+        }
+        assert!(words(&approved, &now).unwrap().ends_with("; and 7 more"));
+    }
+
+    #[test]
+    fn only_what_was_approved_is_compared() {
+        let now = preview("u", "t", &json!(4), &json!(5), "");
+        let (text, digest) = preview("u", "s", &json!(3), &json!(5), "").seal().unwrap();
+        assert_eq!(since(&text, digest, &now).unwrap(), "`spec.replicas` of Deployment web in namespace shop was 3 and is 4");
+        assert_eq!(since(&text.replace('3', "9"), digest, &now), None);
+        assert_eq!(since(&text, digest, &preview("u", "s", &json!(3), &json!(5), "")), None);
+    }
+}
