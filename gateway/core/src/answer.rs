@@ -94,27 +94,74 @@ pub struct Refusal {
 }
 
 /// What the second line says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// `Nothing was changed.`
     Nothing,
     /// `What was changed was undone.`
     Undone,
+    /// Which operations stand, and of which it is not known; at least one of either. No other operation is in effect.
+    Partly {
+        /// They were done and not undone.
+        in_effect: Vec<Effect>,
+        /// They were begun, and what became of them is not recorded.
+        unknown: Vec<Effect>,
+    },
     /// `It is not known whether anything was changed.`
     Unknown,
+}
+
+/// One operation, as it is named to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Its index in the plan.
+    pub index: u32,
+    /// `patch Deployment web in namespace team-a`; none where the plan is not at hand.
+    pub words: Option<String>,
+}
+
+impl Changed {
+    /// The second line.
+    pub fn text(&self) -> String {
+        let told = |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Nothing => "Nothing was changed.".to_owned(),
+            Self::Undone => "What was changed was undone.".to_owned(),
+            Self::Unknown => "It is not known whether anything was changed.".to_owned(),
+            Self::Partly { in_effect, unknown } => {
+                let known = (!in_effect.is_empty()).then(|| format!("In effect, not undone: {}.", told(in_effect)));
+                let open = (!unknown.is_empty()).then(|| format!("Not known whether in effect: {}.", told(unknown)));
+                // Without the plan, one that went into the ephemeral namespace cannot be told apart.
+                let named = in_effect.iter().chain(unknown).all(|effect| effect.words.is_some());
+                let rest = if named { "Nothing else is." } else { "Nothing else is, nor anything in the job's own namespace." };
+                [known, open].into_iter().flatten().chain([rest.to_owned()]).collect::<Vec<_>>().join(" ")
+            }
+        }
+    }
+}
+
+impl Effect {
+    fn text(&self) -> String {
+        match &self.words {
+            None => format!("operation {}", self.index),
+            Some(words) => format!("operation {} ({words})", self.index),
+        }
+    }
 }
 
 impl Refusal {
     /// The five lines.
     pub fn text(&self) -> String {
-        let changed = match self.changed {
-            Changed::Nothing => "Nothing was changed.",
-            Changed::Undone => "What was changed was undone.",
-            Changed::Unknown => "It is not known whether anything was changed.",
-        };
         format!(
-            "{} {} by {} in {}\n{changed}\nWhy: {}\nAllowed: {}\nNext: {}",
-            self.verb, self.proof.call, self.rule, self.environment.name, self.why, self.allowed, self.next
+            "{} {} by {} in {}\n{}\nWhy: {}\nAllowed: {}\nNext: {}",
+            self.verb,
+            self.proof.call,
+            self.rule,
+            self.environment.name,
+            self.changed.text(),
+            self.why,
+            self.allowed,
+            self.next
         )
     }
 }

@@ -2,13 +2,16 @@
 //! arguments, values) are quoted and escaped; every other word is ours. Deterministic: the digest of what an approver saw can be derived again.
 
 mod call;
+mod ending;
 mod people;
 
 pub use call::{job_reply, looked, pending, refusal_of, refused, succeeded, words_of_preview};
+pub use ending::changed;
 pub use people::{ShownFault, question};
 
 use crate::decide::OperationFacts;
 use crate::preview::PreviewedOperation;
+use crate::rights;
 use crate::text;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,6 +50,12 @@ pub(crate) fn previewed(shown: &PreviewedOperation) -> Vec<String> {
     let mut lines = if shown.place.is_empty() { Vec::new() } else { vec![format!("at {}", text::line(&shown.place))] };
     lines.extend(changes(&shown.before, &shown.after));
     lines
+}
+
+/// The rights that follow from operations, a line each; one that says so where there are none.
+pub fn rights(facts: &[OperationFacts]) -> Vec<String> {
+    let lines: Vec<String> = rights::render(&rights::of_plan(facts)).iter().map(|right| text::line(right)).collect();
+    if lines.is_empty() { vec!["none outside its own ephemeral namespace".to_owned()] } else { lines }
 }
 
 /// A value as JSON on one line; what a person cannot see is escaped.

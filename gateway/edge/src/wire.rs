@@ -3,7 +3,7 @@
 
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::answer::{Changed, Effect, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -145,12 +145,14 @@ fn proof_value(proof: &Proof) -> Value {
 }
 
 fn refusal_value(refusal: &Refusal) -> Value {
-    let changed = match refusal.changed {
-        Changed::Nothing => "nothing",
-        Changed::Undone => "undone",
-        Changed::Unknown => "unknown",
+    let indexes = |effects: &[Effect]| effects.iter().map(|effect| effect.index).collect::<Vec<_>>();
+    let (changed, in_effect, unknown) = match &refusal.changed {
+        Changed::Nothing => ("nothing", None, None),
+        Changed::Undone => ("undone", None, None),
+        Changed::Unknown => ("unknown", None, None),
+        Changed::Partly { in_effect, unknown } => ("partly", Some(indexes(in_effect)), Some(indexes(unknown))),
     };
-    json!({
+    let mut value = json!({
         "verb": refusal.verb,
         "call": refusal.proof.call,
         "rule": refusal.rule,
@@ -162,7 +164,12 @@ fn refusal_value(refusal: &Refusal) -> Value {
         "plan": refusal.proof.plan,
         "ledger": refusal.proof.ledger,
         "text": refusal.text(),
-    })
+    });
+    if let (Some(object), Some(in_effect), Some(unknown)) = (value.as_object_mut(), in_effect, unknown) {
+        object.insert("in_effect".into(), json!(in_effect));
+        object.insert("not_known".into(), json!(unknown));
+    }
+    value
 }
 
 fn bad_arguments(path: &str, reason: &str) -> String {

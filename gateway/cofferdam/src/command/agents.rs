@@ -141,8 +141,8 @@ struct AgentsFile(DocumentMut);
 impl AgentsFile {
     fn open(home: &Home) -> Result<Self> {
         let path = home.agents();
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read `{}`; `cofferdam init TREE` makes the home", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`; `cofferdam init` makes the home", path.display()))?;
         Known::parse(&text).map_err(|fault| anyhow!("{fault}"))?;
         Ok(Self(text.parse().with_context(|| format!("`{}` is not TOML; restore it from a copy", path.display()))?))
     }

@@ -41,7 +41,10 @@ pub struct Looked {
     pub check: String,
     /// As it should be.
     pub ok: bool,
-    /// What to do; empty when nothing is wrong.
+    /// What was seen, one sentence; may be empty.
+    #[serde(default)]
+    pub says: String,
+    /// What to do; may be empty.
     #[serde(default)]
     pub remedy: String,
 }
@@ -54,10 +57,14 @@ pub fn identify(kubeconfig: &Path) -> Result<Identified> {
 
 /// Whether an identity is as it should be.
 pub fn check(identity: &str, kubeconfig: &Path) -> Result<Checked> {
-    let output = run(&runner()?, &["check", "--json", "--identity", identity, "--kubeconfig"], kubeconfig)?;
-    // Its exit code repeats `ok`.
-    let checked: Checked = answer(&output, !output.stdout.is_empty())?;
-    if checked.ok != (output.status.success() && checked.findings.iter().all(|looked| looked.ok)) {
+    checked(&run(&runner()?, &["check", "--json", "--identity", identity, "--kubeconfig"], kubeconfig)?)
+}
+
+/// Exit code and findings repeat `ok`: what disagrees is no answer.
+fn checked(output: &Output) -> Result<Checked> {
+    let checked: Checked = answer(output, !output.stdout.is_empty())?;
+    let all = checked.findings.iter().all(|looked| looked.ok);
+    if checked.ok != output.status.success() || checked.ok != all {
         bail!("`cofferdam-runner check` contradicts itself; is it of the same version as this binary?");
     }
     Ok(checked)
@@ -102,7 +109,8 @@ mod tests {
     #[test]
     fn what_the_runner_says_is_the_fault() {
         let check = |output: Output, expect: &str| {
-            let told = answer::<Identified>(&output, output.status.success()).map_or_else(|fault| fault.to_string(), |id| format!("{id:?}"));
+            let told =
+                answer::<Identified>(&output, output.status.success()).map_or_else(|fault| fault.to_string(), |id| format!("{id:?}"));
             assert_eq!(told, expect);
         };
         check(
@@ -112,6 +120,17 @@ mod tests {
         check(output(1, "", "cofferdam-runner: the API server is away\n"), "the API server is away");
         check(output(1, "", ""), "`cofferdam-runner` ended without a word");
         check(output(0, "{}", ""), "`cofferdam-runner` answers something else; is it of the same version as this binary?");
+    }
+
+    #[test]
+    fn a_check_is_believed_only_when_it_agrees_with_itself() {
+        let findings = |ok: bool| format!(r#"{{"ok": {ok}, "findings": [{{"check": "fences", "ok": false, "says": "it could write"}}]}}"#);
+        let said = Looked { check: "fences".to_owned(), ok: false, says: "it could write".to_owned(), remedy: String::new() };
+        assert_eq!(checked(&output(1, &findings(false), "")).unwrap(), Checked { ok: false, findings: vec![said] });
+        for wrong in [output(0, &findings(false), ""), output(0, &findings(true), ""), output(1, r#"{"ok": true, "findings": []}"#, "")] {
+            assert!(checked(&wrong).unwrap_err().to_string().contains("contradicts itself"));
+        }
+        assert_eq!(checked(&output(1, "", "cofferdam-runner: no such file")).unwrap_err().to_string(), "no such file");
     }
 
     #[test]

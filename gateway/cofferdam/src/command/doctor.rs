@@ -1,15 +1,17 @@
 //! `cofferdam doctor`: what is missing or wrong, and how to mend it. Looks at everything `serve` needs and at what authors need; changes nothing.
 
+use super::cluster;
 use super::plugin::Bench;
 use super::policy::opa;
 use super::report::Report;
-use crate::config::{Agents, Config, read_trust};
+use crate::config::{Agents, Cluster, Config, Infrastructure, read_trust};
 use crate::home::{Home, SECRETS};
 use anyhow::Result;
 use clap::Args;
 use cofferdam_core::decide::policy_digest;
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::permit::verifying_key_text;
+use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::confine::{Confined, Files, files};
 use ed25519_dalek::SigningKey;
@@ -76,7 +78,7 @@ impl Doctor {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let mut found = Findings::default();
-        configuration(home, &mut found);
+        let config = configuration(home, &mut found);
         permissions(home, &mut found);
         let trust = match read_trust(home) {
             Ok(trust) => {
@@ -99,6 +101,9 @@ impl Doctor {
             }
         }
         binaries(&mut found);
+        if let Some(Infrastructure::Kubernetes(cluster)) = config.map(|config| config.infrastructure) {
+            identities(&cluster, trust.as_ref(), &mut found);
+        }
         landlock(home, &mut found);
         tools(&mut found);
         match UnixStream::connect(home.operator_socket()) {
@@ -123,20 +128,22 @@ impl Doctor {
     }
 }
 
-fn configuration(home: &Home, found: &mut Findings) {
-    match Config::read(home) {
+fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
+    let config = match Config::read(home) {
         Ok(config) => {
             found.good(
                 "configuration",
                 format!("environment `{}`, {}, http://{}", config.environment, config.infrastructure.words(), config.edge.listen),
             );
+            Some(config)
         }
         Err(faults) => {
             for fault in faults.0 {
                 found.bad("configuration", format!("{}: {} {}", fault.file, fault.key, fault.problem), &fault.remedy);
             }
+            None
         }
-    }
+    };
     match Agents::read(&home.agents()) {
         Ok(agents) if agents.list().is_empty() => {
             found.less(
@@ -147,6 +154,40 @@ fn configuration(home: &Home, found: &mut Findings) {
         }
         Ok(agents) => found.good("agents", agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join(", ")),
         Err(fault) => found.bad("agents", fault.problem, &fault.remedy),
+    }
+    config
+}
+
+/// Each identity leads to the trusted cluster, may do what its role needs, and no more: said by the binary that uses it.
+fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
+    for (identity, kubeconfig) in cluster.identities() {
+        let path = kubeconfig.display();
+        let met = match cluster::identify(kubeconfig) {
+            Ok(met) => met,
+            Err(fault) => {
+                found.bad(identity, format!("{fault:#}"), "see that the API server is reached, and that the kubeconfig is still good");
+                continue;
+            }
+        };
+        if let Some(trusted) = trust.map(|trust| &trust.environment.id).filter(|trusted| **trusted != met.environment_id) {
+            let detail = format!("`{path}` leads to {} ({}), not to the trusted cluster {trusted}", met.server, met.environment_id);
+            found.bad(identity, detail, "use a kubeconfig of that cluster; another cluster needs a home of its own");
+            continue;
+        }
+        match cluster::check(identity, kubeconfig) {
+            Ok(checked) => {
+                for looked in checked.findings.iter().filter(|looked| !looked.ok) {
+                    // What is said of a fence that does not stand has its remedy in it.
+                    let says = if looked.says.is_empty() { &looked.check } else { &looked.says };
+                    found.bad(identity, line(says), &line(&looked.remedy));
+                }
+                if checked.ok {
+                    let held = checked.findings.len();
+                    found.good(identity, format!("Kubernetes {} at {}, {held} checks hold", line(&met.version), line(&met.server)));
+                }
+            }
+            Err(fault) => found.bad(identity, format!("{fault:#}"), "see that `cofferdam-runner` is of this version"),
+        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::show::{Story, short, story, table};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
 use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
+use cofferdam_core::hash::Document;
+use cofferdam_core::plan::facts_of;
+use cofferdam_core::rights::of_plan;
 use cofferdam_core::run::PHASES;
 use cofferdam_core::shown::question;
 use cofferdam_core::text::line;
@@ -109,8 +112,14 @@ impl Show {
             }
         }
         let mut value = serde_json::to_value(&answer).context("the story has no JSON form")?;
-        if let (Some(object), false) = (value.as_object_mut(), exported.is_empty()) {
-            object.insert("exported".to_owned(), exported.into());
+        if let Some(object) = value.as_object_mut() {
+            let facts = job.as_ref().and_then(|job| Document::read(&job.plan).ok()).and_then(|(plan, _)| facts_of(&plan.operations).ok());
+            if let Some(facts) = facts {
+                object.insert("rights".to_owned(), json!(of_plan(&facts)));
+            }
+            if !exported.is_empty() {
+                object.insert("exported".to_owned(), exported.into());
+            }
         }
         Ok(Report::new(text, value))
     }
@@ -129,7 +138,9 @@ impl Status {
             return Err(operator::unexpected());
         };
         let environment = TrustFile::open(home)?.trust()?.environment;
-        let mut lines = vec![format!("environment  {} ({})", environment.name, environment.id)];
+        // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust file, how it is only its roles see.
+        let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
+        let mut lines = vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
         let roles: Vec<String> = roles.iter().map(|(name, count)| format!("{name} {count}")).collect();
         lines.push(format!(
             "connected    {}",
@@ -147,7 +158,11 @@ impl Status {
         if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
             lines.push("next         cofferdam jobs --waiting".to_owned());
         }
-        let value = serde_json::to_value(&answer).context("the status has no JSON form")?;
+        let mut value = serde_json::to_value(&answer).context("the status has no JSON form")?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("environment".to_owned(), json!(environment));
+            object.insert("backend".to_owned(), json!(if environment.is_cluster() { "kubernetes" } else { "directory" }));
+        }
         Ok(Report::new(lines.join("\n"), value))
     }
 }

@@ -18,7 +18,11 @@ pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructur
         (true, false) => root.section("directory", |section| check_directory(section, home))?,
         (false, true) => root.section("kubernetes", |section| check_cluster(section, home))?.map(Infrastructure::Kubernetes),
         (true, true) => {
-            root.fault("kubernetes", "both `[directory]` and `[kubernetes]` are there", "remove one: each environment has a home of its own");
+            root.fault(
+                "kubernetes",
+                "both `[directory]` and `[kubernetes]` are there",
+                "remove one: each environment has a home of its own",
+            );
             None
         }
         (false, false) => {
@@ -65,7 +69,8 @@ fn check_home(section: &mut Section<'_>, key: &str, home: &Home) {
 
 fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
     let files = IDENTITIES.map(|identity| {
-        let path = section.string(identity, &format!("the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""))?;
+        let path =
+            section.string(identity, &format!("the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""))?;
         check_kubeconfig(section, identity, Path::new(&path), home)
     });
     check_home(section, "viewer", home);
@@ -95,10 +100,16 @@ fn check_kubeconfig(section: &mut Section<'_>, key: &str, path: &Path, home: &Ho
     if !section.hold(key, path.is_absolute(), &format!("`{shown}` is a relative path"), "write the whole path, beginning with /") {
         return None;
     }
-    let found: Option<(PathBuf, Metadata)> =
-        std::fs::canonicalize(path).and_then(|real| std::fs::metadata(&real).map(|meta| (real, meta))).ok().filter(|(_, meta)| meta.is_file());
+    let found: Option<(PathBuf, Metadata)> = std::fs::canonicalize(path)
+        .and_then(|real| std::fs::metadata(&real).map(|meta| (real, meta)))
+        .ok()
+        .filter(|(_, meta)| meta.is_file());
     let Some((real, meta)) = found else {
-        section.fault(key, &format!("`{shown}` is not a file"), "name the kubeconfig of this identity; deploy/README.md says how to make one");
+        section.fault(
+            key,
+            &format!("`{shown}` is not a file"),
+            "name the kubeconfig of this identity; deploy/README.md says how to make one",
+        );
         return None;
     };
     let open = meta.permissions().mode() & 0o077 != 0;

@@ -1,6 +1,7 @@
 //! The configuration's faults as a table, and the template against the reader.
 
 use super::*;
+use crate::home::write_private;
 use expect_test::{Expect, expect};
 
 /// Checks a text with a real tree and home; paths of this run are written as TREE and HOME.
@@ -23,7 +24,9 @@ fn the_shortest_configuration_has_these_defaults() {
         expect![[r#"
             Config {
                 environment: "lab",
-                tree: "TREE",
+                infrastructure: Directory {
+                    tree: "TREE",
+                },
                 edge: Edge {
                     listen: 127.0.0.1:8620,
                     origins: [],
@@ -83,7 +86,7 @@ log_format = "xml"
         expect![[r#"
         2 faults in the configuration:
           cofferdam.toml: environment: the section is missing; add `[environment]`; `cofferdam init` writes an example
-          cofferdam.toml: directory: the section is missing; add `[directory]`; `cofferdam init` writes an example"#]],
+          cofferdam.toml: directory: neither `[directory]` nor `[kubernetes]` is there; add one of them; `cofferdam init` writes an example"#]],
     );
     check("environment = 3\ndirectory = [", expect!["cofferdam.toml:2: not TOML: unclosed array, expected `]`; mend this line"]);
     check(
@@ -107,6 +110,103 @@ log_format = "xml"
     );
 }
 
+/// Checks a `[kubernetes]` section whose paths lie in a folder K with the private files `viewer`, `provisioner`, `reaper`, the link `same` to the
+/// viewer's, `open` for all to read, and in the home, H, a kubeconfig among the policy.
+fn check_cluster(section: &str, expect: Expect) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(folder.path()).unwrap();
+    let home = Home::at(root.join("home"));
+    home.make_folders().unwrap();
+    let write = |path: PathBuf, mode: u32| {
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for name in ["viewer", "provisioner", "reaper"] {
+        write(root.join(name), 0o600);
+    }
+    std::fs::hard_link(root.join("viewer"), root.join("same")).unwrap();
+    write(root.join("open"), 0o644);
+    write(home.policy().join("kubeconfig"), 0o600);
+    write(home.trust().with_file_name("kubeconfig"), 0o600);
+    let places = [(home.root().to_str().unwrap().to_owned(), "/H"), (root.to_str().unwrap().to_owned(), "/K")];
+    let real =
+        |text: &str| places.iter().fold(text.to_owned(), |text, (path, name)| text.replace(&format!("{name}/"), &format!("{path}/")));
+    let mut faults = Vec::new();
+    let config = file::check(&real(&format!("[environment]\nname = \"lab\"\n[kubernetes]\n{section}")), &home, &mut faults);
+    let told = if faults.is_empty() { format!("{:#?}", config.unwrap().infrastructure) } else { ConfigFaults(faults).to_string() };
+    expect.assert_eq(&places.iter().fold(told, |told, (path, name)| told.replace(path, name)));
+}
+
+#[test]
+fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
+    check_cluster(
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/./provisioner\"\nreaper = \"/K/reaper\"",
+        expect![[r#"
+            Kubernetes(
+                Cluster {
+                    viewer: "/K/viewer",
+                    provisioner: "/K/provisioner",
+                    reaper: "/K/reaper",
+                },
+            )"#]],
+    );
+    check_cluster(
+        "viewer = \"viewer\"\nprovisioner = \"/K/none\"\nreapr = \"/K/reaper\"",
+        expect![[r#"
+            4 faults in the configuration:
+              cofferdam.toml:4: kubernetes.viewer: `viewer` is a relative path; write the whole path, beginning with /
+              cofferdam.toml:5: kubernetes.provisioner: `/K/none` is not a file; name the kubeconfig of this identity; deploy/README.md says how to make one
+              cofferdam.toml: kubernetes.reaper: missing; add the kubeconfig of this identity: reaper = "/home/me/reaper.kubeconfig"
+              cofferdam.toml:6: kubernetes.reapr: unknown key; did you mean `reaper`"#]],
+    );
+    check_cluster(
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/same\"\nreaper = \"/K/open\"",
+        expect![[r#"
+            2 faults in the configuration:
+              cofferdam.toml:6: kubernetes.reaper: `/K/open` can be read by others; chmod 600 /K/open
+              cofferdam.toml:5: kubernetes.provisioner: the same file as `viewer`: one role would hold the rights of another; give each identity a kubeconfig of its own"#]],
+    );
+    check_cluster(
+        "viewer = \"/H/policy/kubeconfig\"\nprovisioner = \"/H/trust/kubeconfig\"\nreaper = \"/K/home\"",
+        expect![[r#"
+            3 faults in the configuration:
+              cofferdam.toml:4: kubernetes.viewer: `/H/policy/kubeconfig` lies in the folder of the policy, which roles without this credential may read; move it to a folder of its own
+              cofferdam.toml:5: kubernetes.provisioner: `/H/trust/kubeconfig` lies in the folder of the trust file, which roles without this credential may read; move it to a folder of its own
+              cofferdam.toml:6: kubernetes.reaper: `/H` is not a file; name the kubeconfig of this identity; deploy/README.md says how to make one"#]],
+    );
+    check_cluster(
+        "viewer = \"/K/viewer\"\n[directory]\ntree = \"/K\"",
+        expect![
+            "cofferdam.toml:3: kubernetes: both `[directory]` and `[kubernetes]` are there; remove one: each environment has a home of its own"
+        ],
+    );
+}
+
+#[test]
+fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
+    let config = |infrastructure| Config {
+        environment: "lab".to_owned(),
+        infrastructure,
+        edge: Edge { listen: "127.0.0.1:1".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(1) },
+        runner: Runner { seats: 1, lease: Duration::from_secs(3) },
+        telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
+    };
+    let told = |infrastructure, id: &str| {
+        let mut faults = Vec::new();
+        let trusted = Environment { name: "lab".to_owned(), id: id.to_owned() };
+        check_together(&config(infrastructure), &Agents::default(), Some(&trusted), &mut faults);
+        faults.iter().map(|fault| format!("{} {}", fault.key, fault.problem)).collect::<Vec<_>>().join("; ")
+    };
+    let directory = || Infrastructure::Directory { tree: PathBuf::from("/t") };
+    let cluster = || Infrastructure::Kubernetes(Cluster { viewer: "/v".into(), provisioner: "/p".into(), reaper: "/r".into() });
+    let (uid, random) = ("0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d", "0f0c1ad89ad24e2b8f866a2f3c6e6b5d");
+    assert_eq!(told(cluster(), uid), "");
+    assert_eq!(told(directory(), random), "");
+    assert_eq!(told(cluster(), random), "kubernetes trust.toml is for a directory, not for a cluster");
+    assert_eq!(told(directory(), uid), "directory trust.toml is for a cluster, not for a directory");
+}
+
 #[test]
 fn the_template_is_what_the_reader_reads() {
     let folder = tempfile::tempdir().unwrap();
@@ -120,6 +220,15 @@ fn the_template_is_what_the_reader_reads() {
     let shortest = file::check(&format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"), &home, &mut faults);
     assert_eq!(faults, []);
     assert_eq!(written, shortest);
+    let path = |name: &str| root.join(format!("a \"{name}\""));
+    let cluster = Cluster { viewer: path("viewer"), provisioner: path("provisioner"), reaper: path("reaper") };
+    for (_, path) in cluster.identities() {
+        write_private(path, b"").unwrap();
+    }
+    let infrastructure = Infrastructure::Kubernetes(cluster);
+    let written = file::check(&template("lab", &infrastructure), &home, &mut faults);
+    assert_eq!(faults, []);
+    assert_eq!(written.map(|config| config.infrastructure), Some(infrastructure));
 }
 
 #[test]

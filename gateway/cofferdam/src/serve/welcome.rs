@@ -23,7 +23,9 @@ pub fn text(installation: &Installation) -> String {
     lines.push(format!("  HTTP   http://{listen}/v1/tools"));
     lines.push(format!("  tools  {}", trust.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>().join(", ")));
     if agents.list().is_empty() {
-        lines.push("No agent is configured: callers on this machine may look and preview; every change needs a person's signature.".to_owned());
+        lines.push(
+            "No agent is configured: callers on this machine may look and preview; every change needs a person's signature.".to_owned(),
+        );
         lines.push("  add one: cofferdam agents add NAME --role ROLE --for PERSON".to_owned());
     }
     let root = home.root().display();

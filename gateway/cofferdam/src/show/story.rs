@@ -3,7 +3,7 @@
 use super::change::{change_lines, scalar};
 use super::short;
 use cofferdam_core::approval::{SignedStatement, Statement, Verdict};
-use cofferdam_core::decide::{Reason, Subject};
+use cofferdam_core::decide::{OperationFacts, Reason, Subject};
 use cofferdam_core::exchange::operate::StoryEntry;
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::CallId;
@@ -11,6 +11,8 @@ use cofferdam_core::job::{JobView, OperationRecord, StoredJob};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::record::Event;
+use cofferdam_core::run::Outcome;
+use cofferdam_core::shown::{changed, rights};
 use cofferdam_core::text::{line, quoted};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -92,6 +94,11 @@ fn asked(job: &StoredJob) -> Vec<String> {
     lines
 }
 
+/// What the host computed of the plan's operations; none when the plan was erased.
+fn facts(job: &StoredJob) -> Option<Vec<OperationFacts>> {
+    Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok())
+}
+
 fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     let mut lines = vec![format!("by the policy {}", job.policy)];
     lines.extend(job.reasons.iter().map(|reason| format!("rule {}: {}", line(&reason.id), line(&reason.message))));
@@ -103,6 +110,7 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
         };
         lines.push(format!("needed: {} of {who}", rule.quorum));
     }
+    lines.extend(facts(job).into_iter().flat_map(|facts| rights(&facts)).map(|right| format!("rights {right}")));
     lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
         Some(entry) => format!("permit signed {}, good until {}", time(entry.time), time(job.expires)),
         None => "no permit was signed".to_owned(),
@@ -143,11 +151,10 @@ fn done(story: &Story<'_>) -> Vec<String> {
     let Some(view) = story.view else {
         return vec!["nothing: there was no job".to_owned()];
     };
-    let names =
-        story.job.and_then(|job| Document::read(&job.plan).ok()).and_then(|(plan, _)| facts_of(&plan.operations).ok()).unwrap_or_default();
+    let names = story.job.and_then(facts);
     let mut lines = Vec::new();
     for record in &view.operations {
-        let name = names.iter().find(|fact| fact.index == record.index).map_or_else(
+        let name = names.iter().flatten().find(|fact| fact.index == record.index).map_or_else(
             || format!("operation {}", record.index),
             |fact| format!("{} {} {} in namespace {}", fact.action, fact.kind, line(&fact.name), line(&fact.namespace)),
         );
@@ -159,6 +166,10 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
         lines.push(format!("{outcome}{detail}"));
+        // What was recorded as done may not stand: of a directory nothing does before all of it does.
+        if outcome != Outcome::Succeeded && !view.operations.is_empty() {
+            lines.push(changed(view, outcome, names.as_deref()).text());
+        }
     }
     lines
 }

@@ -110,8 +110,13 @@ impl<H: Host> Scene<'_, H> {
     pub(super) async fn previewed_look(&self, sealed: &SealedPlan) -> Reply {
         let lines: Vec<_> = sealed.facts().iter().map(|fact| format!("  {}", shown::operation(fact))).collect();
         let summary = crate::text::quoted(sealed.plan().summary());
-        let text =
-            format!("Summary (the tool's words): {summary}\nOperations:\n{}\nDecision: allowed; it changes nothing", lines.join("\n"));
+        // A look runs as the viewer: no job and no Role is made for it.
+        let needed: Vec<_> = shown::rights(sealed.facts()).into_iter().map(|text| format!("  {text}")).collect();
+        let text = format!(
+            "Summary (the tool's words): {summary}\nOperations:\n{}\nRights (the viewer's; no job gets any):\n{}\nDecision: allowed; it changes nothing",
+            lines.join("\n"),
+            needed.join("\n")
+        );
         let rights = crate::rights::of_plan(sealed.facts());
         let structured = json!({"call": self.call(), "plan": sealed.digest(), "preview": null, "decision": "allow", "rights": rights});
         self.told("allow", text, structured).await

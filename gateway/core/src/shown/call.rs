@@ -1,12 +1,12 @@
 //! What an agent reads: all that a model needs is in the text, because clients drop the rest.
 
-use super::{changes, named, operation, previewed};
+use super::ending::unsuccessful;
+use super::{changes, named, operation, previewed, rights};
 use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, OperationFacts, Reason};
-use crate::job::{JobView, OperationRecord};
+use crate::job::JobView;
 use crate::limit;
 use crate::preview::PreviewedPlan;
-use crate::rights;
 use crate::run::{Outcome, Phase};
 use crate::text::line;
 use crate::trust::Environment;
@@ -47,7 +47,7 @@ pub fn refusal_of(denial: &Denial, proof: Proof, environment: &Environment) -> R
 pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
     match job.outcome {
         Some(Outcome::Succeeded) => Reply::Success(succeeded(job, facts)),
-        Some(outcome) => Reply::Refused(unsuccessful(job, outcome)),
+        Some(outcome) => Reply::Refused(unsuccessful(job, outcome, facts)),
         None => Reply::Success(pending(job)),
     }
 }
@@ -109,55 +109,6 @@ pub fn pending(job: &JobView) -> Success {
     }
 }
 
-fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
-    let (kind, verb, next) = match outcome {
-        Outcome::Succeeded | Outcome::Failed => (RefusalKind::Unsuccessful, "FAILED", "Look at the infrastructure, then ask again."),
-        Outcome::Refused => (RefusalKind::Unsuccessful, "REFUSED", "Look at the infrastructure, then ask again; it is decided anew."),
-        Outcome::Rejected => (RefusalKind::Denied, "REJECTED", "Do not ask for the same again; tell your user what the approver said."),
-        Outcome::Expired => (RefusalKind::Unsuccessful, "EXPIRED", "Ask again if it is still wanted."),
-        Outcome::Cancelled => (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted."),
-        Outcome::Dead => (RefusalKind::Unsuccessful, "DEAD", "Tell your user; an operator has to look at the runners."),
-        Outcome::Indeterminate => (RefusalKind::Unsuccessful, "UNKNOWN", "Do not repeat it; tell your user that a person has to look."),
-    };
-    let allowed = match outcome {
-        Outcome::Rejected => "What the approvers agree to.",
-        _ => "The same call again: it is checked and decided anew.",
-    };
-    let (by, otherwise) = match outcome {
-        Outcome::Rejected => ("an approver", "a person said no"),
-        Outcome::Expired => ("its deadline", "nobody decided it, or nobody ran it, in time"),
-        Outcome::Cancelled => ("its agent", "it was withdrawn"),
-        Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
-        Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
-        Outcome::Succeeded | Outcome::Failed | Outcome::Refused => ("the runner", "the runner gave no reason"),
-    };
-    Refusal {
-        kind,
-        verb,
-        proof: proof(job),
-        rule: by.to_owned(),
-        environment: job.environment.clone(),
-        changed: changed(outcome, &job.operations),
-        why: sentence(if job.detail.is_empty() { otherwise } else { &job.detail }),
-        allowed: allowed.to_owned(),
-        next: next.to_owned(),
-    }
-}
-
-/// What the second line may say. A runner calls a job failed, refused or cancelled only when it knows that nothing of it stands: effects become
-/// visible all at once or not at all, and `done` records before that are of the job's private copy. Whoever cannot know says indeterminate.
-fn changed(outcome: Outcome, records: &[OperationRecord]) -> Changed {
-    let undone = |index: u32| records.iter().any(|record| record.undo && record.index == index && record.after.is_some());
-    let mut effects = records.iter().filter(|record| !record.undo).peekable();
-    if outcome == Outcome::Indeterminate {
-        Changed::Unknown
-    } else if effects.peek().is_some() && effects.all(|record| undone(record.index)) {
-        Changed::Undone
-    } else {
-        Changed::Nothing
-    }
-}
-
 /// What a look showed, with id, digest and index.
 pub fn looked(shown: &str, proof: &Proof, environment: &Environment) -> String {
     let mut text = format!("LOOKED {} in {}\n{shown}", proof.call, line(&environment.name));
@@ -180,7 +131,7 @@ pub fn words_of_preview(plan: &PreviewedPlan, decision: &str) -> String {
         lines.extend(shown.map(previewed).unwrap_or_default().into_iter().map(|text| format!("     {text}")));
     }
     lines.push("Rights:".to_owned());
-    lines.extend(rights::render(&rights::of_plan(sealed.facts())).into_iter().map(|text| format!("  {text}")));
+    lines.extend(rights(sealed.facts()).into_iter().map(|text| format!("  {text}")));
     lines.push(format!("Decision: {decision}"));
     lines.join("\n")
 }
@@ -198,7 +149,7 @@ fn signers(rule: Option<&ApprovalRule>) -> String {
     }
 }
 
-fn proof(job: &JobView) -> Proof {
+pub(super) fn proof(job: &JobView) -> Proof {
     Proof { call: job.call.clone(), plan: Some(job.plan), ledger: Some(job.ledger) }
 }
 
@@ -207,7 +158,7 @@ fn whole_seconds(time: jiff::Timestamp) -> String {
 }
 
 /// On one line, beginning large and ending with a full stop, as sentences for people do.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = line(text.trim());
     let mut rest = text.chars();
     let begun: String = match rest.next() {

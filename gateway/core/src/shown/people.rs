@@ -1,14 +1,13 @@
 //! What an approver reads, and whose digest they sign. Made from the stored job alone, by the approver's own command, the gateway and the runner
 //! alike. Nothing that changes after the question was asked (signatures, permit, expiry) is in it.
 
-use super::{operation, previewed};
+use super::{operation, previewed, rights};
 use crate::hash::Document;
 use crate::id::ShownDigest;
 use crate::job::StoredJob;
 use crate::json;
 use crate::plan;
 use crate::preview::Preview;
-use crate::rights;
 use crate::text::{line, quoted};
 
 /// A job that cannot be shown truthfully.
@@ -62,7 +61,7 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownFault> {
         lines.extend(shown.map(previewed).unwrap_or_default().into_iter().map(|text| format!("     {text}")));
     }
     lines.extend([String::new(), "Rights it would get, and lose again:".to_owned()]);
-    lines.extend(rights::render(&rights::of_plan(&facts)).into_iter().map(|text| format!("  {}", line(&text))));
+    lines.extend(rights(&facts).into_iter().map(|text| format!("  {text}")));
     lines.extend([String::new(), "Why a person is asked:".to_owned()]);
     lines.extend(job.reasons.iter().map(|reason| format!("  {}: {}", line(&reason.id), line(&reason.message))));
     if let Some(rule) = &job.approval {

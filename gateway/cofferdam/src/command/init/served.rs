@@ -41,10 +41,9 @@ pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> 
 /// A cluster, which each of the identities has to lead to.
 pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], working: &Path) -> Result<Served> {
     let real = |given: PathBuf| {
-        std::fs::canonicalize(working.join(&given))
-            .ok()
-            .filter(|path| path.is_file())
-            .with_context(|| format!("`{}` is not a file; deploy/README.md says how to make the kubeconfig of each identity", given.display()))
+        std::fs::canonicalize(working.join(&given)).ok().filter(|path| path.is_file()).with_context(|| {
+            format!("`{}` is not a file; deploy/README.md says how to make the kubeconfig of each identity", given.display())
+        })
     };
     let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)? };
     let mut met: Option<cluster::Identified> = None;

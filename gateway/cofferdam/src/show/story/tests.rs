@@ -92,6 +92,7 @@ fn a_call_that_was_approved_and_done() {
         allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
                      rule deletes-need-a-person: a delete needs a person
                      needed: 1 of the enrolled approvers
+                     rights in team-a: delete, get deployments.apps old-web
                      permit signed 2026-11-24 03:00:02Z, good until 2026-11-24 04:00:00Z
         approved     2026-11-24 03:00:01Z signed by bob@example.com
                      shown     sha256:baaf53622a51d975235f276287bdc1b64aa4640c77142cbca076877d9eac6815
@@ -110,6 +111,27 @@ fn a_call_that_was_approved_and_done() {
                      leaf 12     2026-11-24 03:00:07Z closed
                      check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
     );
+}
+
+#[test]
+fn a_job_that_failed_half_way_says_what_stands() {
+    let (job, mut view, _) = answer();
+    let told = |view: &JobView| {
+        let call = CallId::parse(CALL).unwrap();
+        let text = story(&Story { call: &call, job: Some(&job), view: Some(view), entries: &[] });
+        text.lines().skip_while(|line| !line.contains("failed: ")).take(2).map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    view.outcome = Some(Outcome::Failed);
+    view.detail = "the executor gave up".to_owned();
+    expect![[r#"
+        failed: the executor gave up
+        Nothing was changed."#]]
+    .assert_eq(&told(&view));
+    view.environment.id = "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d".to_owned();
+    expect![[r#"
+        failed: the executor gave up
+        In effect, not undone: operation 0 (delete Deployment old-web in namespace team-a). Nothing else is."#]]
+    .assert_eq(&told(&view));
 }
 
 #[test]
@@ -135,6 +157,7 @@ fn a_call_that_waits() {
         allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
                      rule deletes-need-a-person: a delete needs a person
                      needed: 1 of the enrolled approvers
+                     rights in team-a: delete, get deployments.apps old-web
                      no permit was signed
         approved     by nobody yet
         done         nothing was changed

@@ -1,0 +1,223 @@
+//! A job that ended otherwise than by success, as its agent reads it: above all, what of it stands.
+
+use super::call::{proof, sentence};
+use super::named;
+use crate::answer::{Changed, Effect, Refusal, RefusalKind};
+use crate::ceiling::EPHEMERAL;
+use crate::decide::OperationFacts;
+use crate::job::{JobView, OperationRecord};
+use crate::run::Outcome;
+use crate::text::line;
+
+/// The refusal that tells it.
+pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Refusal {
+    let (kind, verb, next) = match outcome {
+        Outcome::Succeeded | Outcome::Failed => (RefusalKind::Unsuccessful, "FAILED", "Look at the infrastructure, then ask again."),
+        Outcome::Refused => (RefusalKind::Unsuccessful, "REFUSED", "Look at the infrastructure, then ask again; it is decided anew."),
+        Outcome::Rejected => (RefusalKind::Denied, "REJECTED", "Do not ask for the same again; tell your user what the approver said."),
+        Outcome::Expired => (RefusalKind::Unsuccessful, "EXPIRED", "Ask again if it is still wanted."),
+        Outcome::Cancelled => (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted."),
+        Outcome::Dead => (RefusalKind::Unsuccessful, "DEAD", "Tell your user; an operator has to look at the runners."),
+        Outcome::Indeterminate => (RefusalKind::Unsuccessful, "UNKNOWN", "Do not repeat it; tell your user that a person has to look."),
+    };
+    let allowed = match outcome {
+        Outcome::Rejected => "What the approvers agree to.",
+        _ => "The same call again: it is checked and decided anew.",
+    };
+    let (by, otherwise) = match outcome {
+        Outcome::Rejected => ("an approver", "a person said no"),
+        Outcome::Expired => ("its deadline", "nobody decided it, or nobody ran it, in time"),
+        Outcome::Cancelled => ("its agent", "it was withdrawn"),
+        Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
+        Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
+        Outcome::Succeeded | Outcome::Failed | Outcome::Refused => ("the runner", "the runner gave no reason"),
+    };
+    Refusal {
+        kind,
+        verb,
+        proof: proof(job),
+        rule: by.to_owned(),
+        environment: job.environment.clone(),
+        changed: changed(job, outcome, facts),
+        why: sentence(if job.detail.is_empty() { otherwise } else { &job.detail }),
+        allowed: allowed.to_owned(),
+        next: next.to_owned(),
+    }
+}
+
+/// What of a job stands that ended otherwise than by success: the second line. `facts` name the operations where the plan is at hand.
+pub fn changed(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Changed {
+    if job.environment.is_cluster() { in_cluster(job, outcome, facts) } else { in_directory(&job.operations, outcome) }
+}
+
+/// Effects become visible all at once or not at all, and `done` records before that are of the job's private copy. A runner calls a job failed,
+/// refused or cancelled only when it knows that nothing of it stands; whoever cannot know says indeterminate.
+fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
+    let mut effects = records.iter().filter(|record| !record.undo).peekable();
+    if outcome == Outcome::Indeterminate {
+        Changed::Unknown
+    } else if effects.peek().is_some() && effects.all(|record| undone(records, record.index)) {
+        Changed::Undone
+    } else {
+        Changed::Nothing
+    }
+}
+
+/// Every effect is visible at once: what was done and not undone stands, however the job ended. What was begun and has no end is known not to have
+/// happened unless the runner says that it cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect.
+fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Changed {
+    let records = &job.operations;
+    let fact = |index: u32| facts.and_then(|facts| facts.iter().find(|fact| fact.index == index));
+    let lasting = |record: &&OperationRecord| fact(record.index).is_none_or(|fact| fact.namespace != EPHEMERAL);
+    let effect = |record: &OperationRecord| Effect { index: record.index, words: fact(record.index).map(|fact| line(&named(fact))) };
+    // An undo that was begun leaves its operation open.
+    let open = |record: &OperationRecord| {
+        record.after.is_none() || records.iter().any(|other| other.undo && other.index == record.index && other.after.is_none())
+    };
+    let effects: Vec<_> = records.iter().filter(|record| !record.undo).filter(lasting).collect();
+    let standing = effects.iter().filter(|record| !undone(records, record.index));
+    let (unknown, in_effect): (Vec<_>, Vec<_>) = if outcome == Outcome::Indeterminate {
+        standing.partition(|record| open(record))
+    } else {
+        (Vec::new(), standing.filter(|record| record.after.is_some()).collect())
+    };
+    if !in_effect.is_empty() || !unknown.is_empty() {
+        let told = |records: Vec<&&OperationRecord>| records.into_iter().map(|record| effect(record)).collect();
+        Changed::Partly { in_effect: told(in_effect), unknown: told(unknown) }
+    } else if outcome == Outcome::Indeterminate {
+        Changed::Unknown
+    } else if effects.iter().any(|record| undone(records, record.index)) {
+        Changed::Undone
+    } else {
+        Changed::Nothing
+    }
+}
+
+fn undone(records: &[OperationRecord], index: u32) -> bool {
+    records.iter().any(|record| record.undo && record.index == index && record.after.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ArgumentsDigest, PlanDigest};
+    use crate::plan::tests::{deployment, scale, sealed, step};
+    use crate::run::Phase;
+    use crate::trust::Environment;
+    use expect_test::{Expect, expect};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    const CLUSTER: &str = "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d";
+    const DIRECTORY: &str = "0f0c1ad89ad24e2b8f866a2f3c6e6b5d";
+
+    /// A record: which operation, its undo or not, ended or not.
+    type Row = (u32, bool, bool);
+
+    fn second_line(id: &str, outcome: Outcome, rows: &[Row], facts: Option<&[OperationFacts]>) -> String {
+        let record = |(index, undo, ended): &Row| OperationRecord {
+            index: *index,
+            undo: *undo,
+            before: BTreeMap::new(),
+            after: ended.then(BTreeMap::new),
+        };
+        let job = JobView {
+            call: crate::id::CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
+            tool: "tool".to_owned(),
+            plan: PlanDigest::of(b"plan"),
+            arguments: ArgumentsDigest::of(b"arguments"),
+            phase: Phase::Closed,
+            outcome: Some(outcome),
+            detail: String::new(),
+            operations: rows.iter().map(record).collect(),
+            progress: None,
+            approval: None,
+            reasons: Vec::new(),
+            environment: Environment { name: "lab".to_owned(), id: id.to_owned() },
+            ledger: 0,
+            expires: jiff::Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        unsuccessful(&job, outcome, facts).text().lines().nth(1).unwrap().to_owned()
+    }
+
+    fn check(id: &str, outcome: Outcome, rows: &[Row], expect: Expect) {
+        expect.assert_eq(&second_line(id, outcome, rows, None));
+    }
+
+    const DONE: Row = (0, false, true);
+    const UNDONE: Row = (0, true, true);
+    const BEGUN: Row = (1, false, false);
+
+    #[test]
+    fn a_directory_changes_all_at_once_or_not_at_all() {
+        use Outcome::{Failed, Indeterminate};
+        check(DIRECTORY, Failed, &[DONE, BEGUN], expect!["Nothing was changed."]);
+        check(DIRECTORY, Failed, &[DONE, UNDONE], expect!["What was changed was undone."]);
+        check(DIRECTORY, Indeterminate, &[DONE], expect!["It is not known whether anything was changed."]);
+    }
+
+    #[test]
+    fn what_a_cluster_has_of_a_failed_job_is_listed() {
+        use Outcome::{Cancelled, Dead, Failed, Indeterminate};
+        check(CLUSTER, Failed, &[], expect!["Nothing was changed."]);
+        check(CLUSTER, Dead, &[], expect!["Nothing was changed."]);
+        check(CLUSTER, Failed, &[BEGUN], expect!["Nothing was changed."]);
+        check(
+            CLUSTER,
+            Failed,
+            &[DONE, BEGUN],
+            expect!["In effect, not undone: operation 0. Nothing else is, nor anything in the job's own namespace."],
+        );
+        check(
+            CLUSTER,
+            Cancelled,
+            &[DONE],
+            expect!["In effect, not undone: operation 0. Nothing else is, nor anything in the job's own namespace."],
+        );
+        check(CLUSTER, Failed, &[DONE, BEGUN, UNDONE], expect!["What was changed was undone."]);
+        check(
+            CLUSTER,
+            Failed,
+            &[DONE, (1, false, true), UNDONE],
+            expect!["In effect, not undone: operation 1. Nothing else is, nor anything in the job's own namespace."],
+        );
+        check(CLUSTER, Indeterminate, &[], expect!["It is not known whether anything was changed."]);
+        check(
+            CLUSTER,
+            Indeterminate,
+            &[BEGUN],
+            expect!["Not known whether in effect: operation 1. Nothing else is, nor anything in the job's own namespace."],
+        );
+        check(
+            CLUSTER,
+            Indeterminate,
+            &[DONE, BEGUN],
+            expect![
+                "In effect, not undone: operation 0. Not known whether in effect: operation 1. Nothing else is, nor anything in the job's own namespace."
+            ],
+        );
+        check(
+            CLUSTER,
+            Indeterminate,
+            &[DONE, (0, true, false)],
+            expect!["Not known whether in effect: operation 0. Nothing else is, nor anything in the job's own namespace."],
+        );
+        check(CLUSTER, Indeterminate, &[DONE, UNDONE], expect!["It is not known whether anything was changed."]);
+    }
+
+    #[test]
+    fn operations_are_named_where_the_plan_is_known_and_those_of_the_ephemeral_namespace_are_none() {
+        let delete = step(json!({"action": "delete", "target": deployment("team-a", "old-web")}));
+        let sealed = sealed(vec![scale("team-a", 5), delete]).unwrap();
+        let mut facts = sealed.facts().to_vec();
+        let rows = [DONE, (1, false, true)];
+        let told = |facts: &[OperationFacts]| second_line(CLUSTER, Outcome::Failed, &rows, Some(facts));
+        expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a), operation 1 (delete Deployment old-web in namespace team-a). Nothing else is."]
+            .assert_eq(&told(&facts));
+        facts[1].namespace = EPHEMERAL.to_owned();
+        expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a). Nothing else is."].assert_eq(&told(&facts));
+        facts[0].namespace = EPHEMERAL.to_owned();
+        expect!["Nothing was changed."].assert_eq(&told(&facts));
+    }
+}
