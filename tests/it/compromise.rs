@@ -1,7 +1,7 @@
 //! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really holds, and is refused.
 
 use crate::stage::{Stage, binaries, repository, text};
-use cofferdam_core::settings::{ActorSettings, RecorderSettings, ViewerSettings, Voice};
+use cofferdam_core::settings::{ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice};
 use cofferdam_core::trust::Trust;
 use cofferdam_process::control::{self, Report};
 use cofferdam_process::frame::{self, Frame};
@@ -205,7 +205,7 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
         voice: Voice { level: "error".to_owned(), json: false },
         environment: trust.environment.clone(),
         trust_file: stage.home().join("trust/trust.toml"),
-        tree: stage.tree(),
+        infrastructure: Infrastructure::Directory { tree: stage.tree() },
     });
     let (supervisor, theirs) = control::pair().unwrap();
     let mut viewer = spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, Words::Heard).unwrap();

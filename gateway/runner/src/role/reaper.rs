@@ -9,10 +9,11 @@ use cofferdam_process::control::{Inherited, Report};
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::reap::reap;
+use cofferdam_runner::kubernetes::reap::{Reaped, reap};
 use cofferdam_runner::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ impl Reaper {
         let mut sockets = inherited.sockets();
         let mut voice = Voicing::new(intake);
         let mut rounds = tokio::time::interval(ROUND);
+        let mut going = BTreeSet::new();
         loop {
             tokio::select! {
                 given = sockets.recv() => match given {
@@ -65,11 +67,24 @@ impl Reaper {
                     None => return Ok(()),
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
-                    Ok(reaped) if reaped.is_empty() => {}
-                    Ok(reaped) => tracing::warn!(%reaped, "removed what other runners had left"),
+                    Ok(reaped) => going = tell(&reaped, &going),
                     Err(fault) => tracing::warn!(error = %fault, "cannot look for what was left; trying again"),
                 },
             }
         }
     }
+}
+
+/// Tells what a round did. What is on its way out is told when it still is a round later; those are given back.
+fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
+    for what in reaped.namespaces.iter().chain(&reaped.rights) {
+        tracing::warn!(what, "removed what another runner had left");
+    }
+    for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
+        tracing::warn!(what, why, "does not go away; a person has to look");
+    }
+    for what in &reaped.foreign {
+        tracing::warn!(what, "bears this software's label and is not its own; left alone");
+    }
+    reaped.stuck.iter().map(|(what, _)| what.clone()).collect()
 }
