@@ -41,7 +41,8 @@ fn the_namespace_says_whose_it_is_and_when_it_ends() {
             "name": "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2"
           }
         }
-    "#]].assert_eq(&format!("{}\n{:#}\n", guard.path, guard.object));
+    "#]]
+    .assert_eq(&format!("{}\n{:#}\n", guard.path, guard.object));
 }
 
 #[test]

@@ -26,11 +26,14 @@ fn check(kind: &str, spec: Value, status: Value, expect: Observed) {
 
 #[test]
 fn deployments() {
-    let status = |updated: i64, all: i64, available: i64| {
-        json!({"observedGeneration": 2, "updatedReplicas": updated, "replicas": all, "availableReplicas": available})
-    };
+    let status = |updated: i64, all: i64, available: i64| json!({"observedGeneration": 2, "updatedReplicas": updated, "replicas": all, "availableReplicas": available});
     let spec = json!({"replicas": 3});
-    check("Deployment", spec.clone(), json!({"observedGeneration": 1}), Observed::progressing("its controller has not seen the change yet"));
+    check(
+        "Deployment",
+        spec.clone(),
+        json!({"observedGeneration": 1}),
+        Observed::progressing("its controller has not seen the change yet"),
+    );
     check("Deployment", spec.clone(), status(1, 3, 3), Observed::progressing("1 of 3 are updated"));
     check("Deployment", spec.clone(), status(3, 4, 3), Observed::progressing("1 of the old ones are still there"));
     check("Deployment", spec.clone(), status(3, 3, 2), Observed::progressing("2 of 3 are available"));

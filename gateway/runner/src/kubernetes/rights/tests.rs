@@ -63,17 +63,25 @@ fn check(operations: Value, expect: &Expect) {
 
 #[test]
 fn rights_are_just_the_plans() {
-    check(json!([scale()]), &expect![[r#"
+    check(
+        json!([scale()]),
+        &expect![[r#"
         shop/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
           get,patch apps/deployments web
-    "#]]);
+    "#]],
+    );
     let mut delete = json!({"action": "delete", "target": web(), "reversible": true});
-    check(json!([delete.clone()]), &expect![[r#"
+    check(
+        json!([delete.clone()]),
+        &expect![[r#"
         shop/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
           create,delete,get apps/deployments web
-    "#]]);
+    "#]],
+    );
     delete["target"]["namespace"] = json!("other");
-    check(json!([scale(), delete, task(), ephemeral()]), &expect![[r#"
+    check(
+        json!([scale(), delete, task(), ephemeral()]),
+        &expect![[r#"
         cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/job for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
           create,patch /configmaps cofferdam-task-2
           create,get,patch /pods cofferdam-task-2
@@ -82,7 +90,8 @@ fn rights_are_just_the_plans() {
           create,delete,get apps/deployments web
         shop/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
           get,patch apps/deployments web
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -155,7 +164,8 @@ fn the_objects_are_as_admission_wants_them() {
             }
           ]
         }
-    "#]].assert_eq(&format!("{:#}\n{:#}\n", derived.role, derived.binding));
+    "#]]
+    .assert_eq(&format!("{:#}\n{:#}\n", derived.role, derived.binding));
 }
 
 #[test]
