@@ -10,8 +10,9 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 pub const TOOL: &str = "cofferdam:tool/tool@0.1.0";
 /// What an executor exports.
 pub const EXECUTOR: &str = "cofferdam:executor/executor@0.1.0";
-/// All that an executor may import, in the order of the alphabet.
-pub const EXECUTOR_IMPORTS: [&str; 2] = ["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
+/// All that an executor may import, in the order of the alphabet; one that waits for nothing does without the first.
+pub const EXECUTOR_IMPORTS: [&str; 3] =
+    ["cofferdam:executor/observation@0.1.0", "cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
 
 /// How every component begins: magic number, version 13, layer 1 (component model, binary format).
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -100,7 +101,8 @@ impl Surface {
         let (role, kind, given, allowed) = match exports.as_slice() {
             [TOOL] => (Role::Tool, "tool", [].as_slice(), "a tool imports nothing, not even WASI"),
             [EXECUTOR] => {
-                (Role::Executor, "executor", EXECUTOR_IMPORTS.as_slice(), "an executor imports `operations` and `progress` alone")
+                let allowed = "an executor imports `operations`, `observation` and `progress` alone";
+                (Role::Executor, "executor", EXECUTOR_IMPORTS.as_slice(), allowed)
             }
             // What it asks for says more about it than what it lacks.
             other => match self.imports.iter().find(|import| !EXECUTOR_IMPORTS.contains(&import.as_str())) {
@@ -137,6 +139,7 @@ mod tests {
     fn each_role_has_exactly_its_imports() {
         check(&[], &[TOOL], "Tool");
         check(&EXECUTOR_IMPORTS, &[EXECUTOR], "Executor");
+        check(&EXECUTOR_IMPORTS[1..], &[EXECUTOR], "Executor");
         check(
             &["wasi:sockets/tcp@0.2.6"],
             &[TOOL],
@@ -146,8 +149,8 @@ mod tests {
         check(
             &["cofferdam:executor/operations@0.1.0", "wasi:clocks/monotonic-clock@0.2.6"],
             &[EXECUTOR],
-            "the executor imports `wasi:clocks/monotonic-clock@0.2.6`; an executor imports `operations` and `progress` alone, so remove \
-             the library or the call that needs it",
+            "the executor imports `wasi:clocks/monotonic-clock@0.2.6`; an executor imports `operations`, `observation` and `progress` \
+             alone, so remove the library or the call that needs it",
         );
         check(
             &[],

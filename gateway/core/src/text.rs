@@ -5,11 +5,15 @@ pub fn unseen(text: &str) -> Option<char> {
     text.chars().find(|c| is_unseen(*c))
 }
 
+/// Unicode 16: general categories Cc and Cf, line and paragraph separators, variation selectors, fillers, and private use.
 fn is_unseen(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
 /// A text as a reader may safely see it: quoted, control and invisible characters escaped, cut nowhere.
@@ -40,7 +44,7 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_found_and_escaped() {
         assert_eq!(unseen("Scale web to 5 – now, in Zürich"), None);
-        for bad in ["a\u{202e}b", "a\u{200b}b", "a\nb", "a\u{e0041}b", "\u{feff}a"] {
+        for bad in ["a\u{202e}b", "a\u{200b}b", "a\nb", "a\u{e0041}b", "\u{feff}a", "a\u{e000}b", "\u{2800}"] {
             assert!(unseen(bad).is_some(), "{bad:?}");
         }
         assert_eq!(quoted("a\"b\u{202e}\n"), r#""a\"b\u{202e}\n""#);

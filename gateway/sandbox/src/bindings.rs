@@ -10,7 +10,10 @@ pub(crate) mod executor {
         path: "../../wit/executor.wit",
         world: "executor-world",
         imports: { default: trappable },
-        with: { "cofferdam:executor/operations.operation": crate::execute::Ticket },
+        with: {
+            "cofferdam:executor/operations.operation": crate::execute::Ticket,
+            "cofferdam:executor/observation.observation": crate::execute::Sight,
+        },
     });
-    pub(crate) use cofferdam::executor::{operations, progress};
+    pub(crate) use cofferdam::executor::{observation, operations, progress};
 }

@@ -4,6 +4,7 @@
 //! The guest's thread waits inside the host while an effect is on its way. So nothing here can abort one: when the guest's time is over or it
 //! traps, it does so between two effects, and the role that carries them out has every answer it was given.
 
+use crate::bindings::executor::observation::{self, Readiness};
 use crate::bindings::executor::operations::{self, Failure, Outcome};
 use crate::bindings::executor::{ExecutorWorld, ExecutorWorldPre, progress};
 use crate::convert;
@@ -11,7 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, Accounted, store};
-use cofferdam_core::exchange::compute::{GuestKind, Handle, Performed, Stop};
+use cofferdam_core::exchange::compute::{GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
 use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result};
@@ -20,6 +21,8 @@ use wasmtime::{Engine, Result};
 pub trait Effects: Send {
     /// One effect, from its beginning until it was observed. A fault ends the executor: the asking role is gone.
     fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, Fault>;
+    /// How far the object of a done operation is, told when it is ready or has failed, and at the latest when the time is over.
+    fn observe(&mut self, index: u32, wait_ms: u64) -> std::result::Result<Observed, Fault>;
     /// The executor's words.
     fn progress(&mut self, note: String) -> std::result::Result<(), Fault>;
 }
@@ -31,7 +34,10 @@ pub struct Ticket {
     undo: bool,
 }
 
-/// A loaded executor: its imports are exactly the world's.
+/// What stands behind one observation: the operation it is of.
+pub struct Sight(u32);
+
+/// A loaded executor: its imports are the world's and no others.
 pub struct Executor {
     engine: Engine,
     world: ExecutorWorldPre<Desk>,
@@ -44,6 +50,7 @@ impl Executor {
         let beyond = |fault: wasmtime::Error| Fault::new(Code::Import, format!("it is not built for `wit/executor.wit`: {fault:#}"));
         let mut linker = Linker::new(engine);
         operations::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
+        observation::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         progress::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
         let world = ExecutorWorldPre::new(linked)
@@ -56,8 +63,8 @@ impl Executor {
     pub fn run(&self, handles: &[Handle], guest_ms: u64, effects: Box<dyn Effects>) -> std::result::Result<Option<Stop>, Fault> {
         let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
         let account = Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
-        // Each operation has its handle and, once done, perhaps the one that undoes it.
-        let granted = handles.len().saturating_mul(2);
+        // Each operation has its handle and, once done, perhaps the one that undoes it, and one to observe it with.
+        let granted = handles.len().saturating_mul(3);
         let mut table = ResourceTable::new();
         table.set_max_capacity(granted.max(1));
         let desk = Desk { account, table, effects, done: BTreeSet::new(), calls: 0, reports: 0 };
@@ -146,6 +153,45 @@ impl operations::HostOperation for Desk {
         self.table.delete(operation)?;
         Ok(())
     }
+}
+
+impl observation::Host for Desk {
+    fn observe(&mut self, index: u32) -> Result<Option<Resource<Sight>>> {
+        self.count()?;
+        if !self.done.contains(&index) {
+            return Ok(None);
+        }
+        let full =
+            |_| Fault::new(Code::Handles, "it holds more observations than there are operations; it must drop those it is done with");
+        Ok(Some(self.table.push(Sight(index)).map_err(full)?))
+    }
+}
+
+impl observation::HostObservation for Desk {
+    fn ready(&mut self, observation: Resource<Sight>, seconds: u32) -> Result<Readiness> {
+        self.count()?;
+        let index = self.table.get(&observation)?.0;
+        if !self.done.contains(&index) {
+            return Ok(Readiness::Failed("it was undone".to_owned()));
+        }
+        let wait_ms = u64::from(seconds).saturating_mul(1_000).min(OBSERVE_MS);
+        Ok(match self.effects.observe(index, wait_ms)? {
+            Observed::Ready => Readiness::Ready,
+            Observed::Progressing { note } => Readiness::Progressing(seen(note)?),
+            Observed::Failed { note } => Readiness::Failed(seen(note)?),
+        })
+    }
+
+    fn drop(&mut self, observation: Resource<Sight>) -> Result<()> {
+        self.count()?;
+        self.table.delete(observation)?;
+        Ok(())
+    }
+}
+
+/// A note of the asking role's, held to the contract's words: an executor may pass it on as its own.
+fn seen(note: String) -> std::result::Result<String, Fault> {
+    convert::note("note", note).map_err(|fault| Fault::new(Code::Engine, format!("the asking role's {}", fault.detail)))
 }
 
 impl progress::Host for Desk {

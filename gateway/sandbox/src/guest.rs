@@ -7,8 +7,8 @@ use crate::fault::{Code, Fault};
 use crate::load::{self, Artefact};
 use crate::plan::Tool;
 use crate::policy::Policy;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Performed};
-use cofferdam_core::json::strict_into;
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Observed, Performed};
+use cofferdam_core::json::{JsonFault, strict_into};
 use cofferdam_process::confine;
 use cofferdam_process::frame::{self, Frame};
 use std::io;
@@ -104,13 +104,26 @@ fn files() -> Result<(), Fault> {
 /// Effects over the socket: strictly one question, one answer.
 struct Wire(Arc<UnixStream>);
 
+impl Wire {
+    /// Asks, and gives the answer's text.
+    fn ask(&self, question: &Computed) -> Result<Vec<u8>, Fault> {
+        send(&self.0, question, Vec::new()).map_err(|fault| lost(&fault))?;
+        let answer = frame::read(&mut &*self.0).map_err(|fault| lost(&fault))?;
+        answer.map(|answer| answer.header).ok_or_else(|| lost(&io::ErrorKind::UnexpectedEof.into()))
+    }
+}
+
+fn unclear(fault: &JsonFault) -> Fault {
+    Fault::new(Code::Engine, format!("the asking role: {fault}"))
+}
+
 impl Effects for Wire {
     fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, Fault> {
-        send(&self.0, &Computed::Perform { index, undo }, Vec::new()).map_err(|fault| lost(&fault))?;
-        match frame::read(&mut &*self.0).map_err(|fault| lost(&fault))? {
-            Some(answer) => strict_into(&answer.header).map_err(|fault| Fault::new(Code::Engine, format!("the asking role: {fault}"))),
-            None => Err(lost(&io::ErrorKind::UnexpectedEof.into())),
-        }
+        strict_into(&self.ask(&Computed::Perform { index, undo })?).map_err(|fault| unclear(&fault))
+    }
+
+    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, Fault> {
+        strict_into(&self.ask(&Computed::Observe { index, wait_ms })?).map_err(|fault| unclear(&fault))
     }
 
     fn progress(&mut self, note: String) -> Result<(), Fault> {

@@ -1,5 +1,5 @@
 //! Whether a component is of its world and asks for nothing else, and the machine code made of it. Linking is not the check: an import that
-//! holds only types links against nothing, so the imports themselves are compared with the world's exact list.
+//! holds only types links against nothing, so the imports themselves are compared with the world's list.
 
 use crate::engine::description;
 use crate::fault::{Code, Fault};
@@ -13,8 +13,12 @@ use wasmtime::{Engine, Module};
 /// What a tool may import.
 pub const TOOL_IMPORTS: &[&str] = &[];
 
-/// What an executor may import, and must.
-pub const EXECUTOR_IMPORTS: &[&str] = &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
+/// What an executor may import.
+pub const EXECUTOR_IMPORTS: &[&str] =
+    &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0", "cofferdam:executor/observation@0.1.0"];
+
+/// What an executor must import of it: one without handles does nothing, one without words leaves people waiting in the dark.
+const EXECUTOR_NEEDS: &[&str] = &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
 
 /// Machine code that this role made itself, or that its asking role vouches for. The engine runs it as it is, so this is the one door to it:
 /// no `From`, no public constructor that takes bytes without a word of trust.
@@ -94,18 +98,18 @@ fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
     Err(Fault::new(Code::Malformed, remedy))
 }
 
-/// Compares the imports with the world's exact list.
+/// Compares the imports with the world's list: none besides, and none missing that it must have.
 fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), Fault> {
-    let (allowed, word) = match kind {
-        GuestKind::Executor => (EXECUTOR_IMPORTS, "an executor"),
-        GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, "a tool"),
+    let (allowed, needs, word) = match kind {
+        GuestKind::Executor => (EXECUTOR_IMPORTS, EXECUTOR_NEEDS, "an executor"),
+        GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, TOOL_IMPORTS, "a tool"),
     };
     let own = component.component_type();
     let imports: Vec<String> = own.imports(engine).map(|(name, _)| name.to_owned()).collect();
     if let Some(beyond) = imports.iter().find(|name| !allowed.contains(&name.as_str())) {
         return Err(Fault::new(Code::Import, remedy(beyond, word, allowed)));
     }
-    if let Some(missing) = allowed.iter().find(|name| !imports.iter().any(|import| import == *name)) {
+    if let Some(missing) = needs.iter().find(|name| !imports.iter().any(|import| import == *name)) {
         return Err(Fault::new(
             Code::Import,
             format!("it does not import `{missing}`; {word} is built for the world in `wit/executor.wit`"),

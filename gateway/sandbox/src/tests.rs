@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::load::{Artefact, compile};
 use crate::plan::Tool;
 use crate::policy::Policy;
-use cofferdam_core::exchange::compute::{GuestKind, Handle, Performed, Stop};
+use cofferdam_core::exchange::compute::{GuestKind, Handle, Observed, Performed, Stop};
 use cofferdam_core::operation::{Draft, ToolRefusal};
 use encode::{Built, built};
 use std::sync::{Arc, Mutex};
@@ -50,6 +50,14 @@ impl Effects for Seen {
         Ok(Performed::Done { undo: self.reversible })
     }
 
+    /// Ready at the second question.
+    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, Fault> {
+        let mut did = self.did.lock().unwrap();
+        did.push(format!("waits {wait_ms} ms for {index}"));
+        let asked = did.iter().filter(|did| did.starts_with("waits")).count();
+        Ok(if asked > 1 { Observed::Ready } else { Observed::progressing("0 of 2 pods are ready") })
+    }
+
     fn progress(&mut self, note: String) -> Result<(), Fault> {
         self.did.lock().unwrap().push(format!("says {note:?}"));
         Ok(())
@@ -58,7 +66,7 @@ impl Effects for Seen {
 
 /// Two handles, the second after the first.
 fn drive(name: &str) -> (Result<Option<Stop>, Fault>, Vec<String>) {
-    let seen = Seen { reversible: name == "executor-undoes.wat", ..Seen::default() };
+    let seen = Seen { reversible: matches!(name, "executor-undoes.wat" | "executor-observes-early.wat"), ..Seen::default() };
     let (engine, _ticker) = counted(GuestKind::Executor);
     let handles = [Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];
     let run = || Executor::load(&engine, &artefact(built(name))?)?.run(&handles, 100, Box::new(seen.clone()));

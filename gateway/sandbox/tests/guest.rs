@@ -7,7 +7,7 @@ mod encode;
 #[cfg(test)]
 mod process {
     use super::encode::built;
-    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Performed};
+    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Observed, Performed};
     use cofferdam_process::frame::{self, Frame};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -135,6 +135,32 @@ mod process {
         assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: true });
         guest.send(&Performed::Done { undo: false }, Vec::new());
         assert_eq!(guest.receive().0, Computed::Finished { stop: None });
+        assert!(guest.ended());
+    }
+
+    #[test]
+    fn an_executor_waits_until_what_it_did_is_ready() {
+        let (guest, _) = execute("executor-observes.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        guest.send(&Performed::Done { undo: false }, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Observe { index: 0, wait_ms: 60_000 });
+        // Longer than its own time: waiting in the host is not the guest's time.
+        std::thread::sleep(Duration::from_millis(400));
+        guest.send(&Observed::progressing("0 of 2 pods are ready"), Vec::new());
+        assert_eq!(guest.receive().0, Computed::Progress { note: "0 of 2 pods are ready".into() });
+        assert_eq!(guest.receive().0, Computed::Observe { index: 0, wait_ms: 0 });
+        guest.send(&Observed::Ready, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Perform { index: 1, undo: false });
+        guest.send(&Performed::Failed { failure: "refused".into() }, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Finished { stop: None });
+        assert!(guest.ended());
+
+        let (guest, _) = execute("executor-observes.wat");
+        assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
+        guest.send(&Performed::Done { undo: false }, Vec::new());
+        assert_eq!(guest.receive().0, Computed::Observe { index: 0, wait_ms: 60_000 });
+        guest.send(&Observed::Failed { note: "a\u{202e}b".into() }, Vec::new());
+        assert_eq!(code(&guest.receive().0), "engine");
         assert!(guest.ended());
     }
 

@@ -161,7 +161,8 @@ pub struct OperationFacts {
     pub name: String,
     /// Fields read or listed.
     pub fields: Vec<String>,
-    /// Fields changed, as the tool asked.
+    /// Fields changed, as the tool asked. For `apply` every leaf of the object, list members by `name` where each has one of its own; for `task`
+    /// what runs: `task.image` and `task.arguments`, or `task.command`; `task.input` and `task.seconds`.
     pub changes: Vec<Change>,
     /// Removes something that cannot be brought back by undoing this operation alone.
     pub destructive: bool,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum GuestKind {
     /// A tool: no imports.
     Tool,
-    /// An executor: imports `operations` and `progress`.
+    /// An executor: imports `operations` and `progress`, and `observation` where it waits.
     Executor,
     /// A policy: OPA's Wasm ABI 1.x.
     Policy,
@@ -42,8 +42,8 @@ pub enum Compute {
         /// The question, as JSON text.
         input: String,
     },
-    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`] and [`Computed::Progress`], each `Perform` answered by
-    /// the asking role with a [`Performed`]; at last [`Computed::Finished`].
+    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`], [`Computed::Observe`] and [`Computed::Progress`], each
+    /// `Perform` answered by the asking role with a [`Performed`], each `Observe` with an [`Observed`]; at last [`Computed::Finished`].
     Execute {
         /// The handles, in plan order.
         handles: Vec<Handle>,
@@ -76,6 +76,52 @@ pub enum Performed {
         /// `out-of-order`, `conflict`, `refused` or `stopped`.
         failure: String,
     },
+}
+
+/// Milliseconds that one [`Computed::Observe`] may wait at most, as `executor.wit` says: short, so that a cancelled job is noticed soon.
+pub const OBSERVE_MS: u64 = 60_000;
+
+/// Characters of an [`Observed`] note, as `executor.wit` says.
+pub const OBSERVED_NOTE: usize = 200;
+
+/// The asking role's answer to [`Computed::Observe`]: as soon as the object is ready or has failed, otherwise when the time is over. Notes are
+/// one line of at most [`OBSERVED_NOTE`] characters that can all be seen; [`Observed::progressing`] and [`Observed::failed`] make them so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "observed", deny_unknown_fields)]
+pub enum Observed {
+    /// It is what was approved, and works.
+    Ready,
+    /// It is on its way.
+    Progressing {
+        /// What is missing.
+        note: String,
+    },
+    /// It will not become ready by waiting.
+    Failed {
+        /// Why.
+        note: String,
+    },
+}
+
+impl Observed {
+    /// On its way; `condition` is shortened to a note, and made visible.
+    pub fn progressing(condition: &str) -> Self {
+        Self::Progressing { note: note(condition) }
+    }
+
+    /// Not to become ready; `condition` is shortened to a note, and made visible.
+    pub fn failed(condition: &str) -> Self {
+        Self::Failed { note: note(condition) }
+    }
+}
+
+/// Conditions are written by controllers and quote what workloads say: of any length, with any character.
+fn note(condition: &str) -> String {
+    let line = crate::text::line(condition);
+    if line.chars().count() <= OBSERVED_NOTE {
+        return line;
+    }
+    line.chars().take(OBSERVED_NOTE - 1).chain(['…']).collect()
 }
 
 /// What a guest process answers.
@@ -114,6 +160,13 @@ pub enum Computed {
         /// Whether it is the undo handle.
         undo: bool,
     },
+    /// The executor asks whether the object of an operation that is done, and not undone, is ready.
+    Observe {
+        /// Index of the operation.
+        index: u32,
+        /// How long it waits for that at most, in milliseconds: 0 to [`OBSERVE_MS`].
+        wait_ms: u64,
+    },
     /// The executor's words.
     Progress {
         /// At most 200 characters.
@@ -143,4 +196,21 @@ pub struct Stop {
     pub index: u32,
     /// Its words, quoted.
     pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OBSERVED_NOTE, Observed};
+
+    #[test]
+    fn notes_are_short_and_visible_and_read_back() {
+        let long = Observed::failed(&format!("a\u{202e}b\n{}", "x".repeat(500)));
+        let Observed::Failed { note } = &long else { panic!("{long:?}") };
+        assert!(note.starts_with(r"a\u{202e}b\u{a}xx") && note.ends_with("x…") && note.chars().count() == OBSERVED_NOTE, "{note}");
+        assert_eq!(Observed::progressing("1 of 3 is ready"), Observed::Progressing { note: "1 of 3 is ready".into() });
+        for observed in [long, Observed::Ready, Observed::progressing("")] {
+            let text = serde_json::to_string(&observed).unwrap();
+            assert_eq!(serde_json::from_str::<Observed>(&text).unwrap(), observed, "{text}");
+        }
+    }
 }

@@ -3,8 +3,9 @@
 use crate::ceiling::EPHEMERAL;
 use crate::decide::OperationFacts;
 use crate::kind;
-use crate::operation::{Action, Operation, Step, Target};
+use crate::operation::{Action, Change, Operation, Program, Step, Target};
 use crate::path::{FieldPath, Segment};
+use serde_json::Value;
 
 /// Members of a pod spec that say where and how long something runs, not what: everything else counts as code, for the image is not the only way
 /// to choose it (command, environment, volumes, init containers, …).
@@ -18,8 +19,9 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
     let (fields, changes) = match &step.operation {
         Operation::Read { fields, .. } | Operation::List { fields, .. } => (fields.clone(), Vec::new()),
         Operation::Patch { changes, .. } => (Vec::new(), changes.clone()),
-        Operation::Apply { .. } => (paths.iter().map(ToString::to_string).collect(), Vec::new()),
-        Operation::Logs { .. } | Operation::Delete { .. } | Operation::Task { .. } => (Vec::new(), Vec::new()),
+        Operation::Apply { object, .. } => (Vec::new(), super::object::leaves(object, paths)),
+        Operation::Task { program, input, seconds, .. } => (Vec::new(), runs(program, input, *seconds)),
+        Operation::Logs { .. } | Operation::Delete { .. } => (Vec::new(), Vec::new()),
     };
     let pod_spec = known.map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
     OperationFacts {
@@ -45,6 +47,19 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         fields,
         changes,
     }
+}
+
+/// What a task runs and what it is given, as changes: policy judges an image by the same rules, whether a task or a Deployment runs it.
+fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> {
+    let change = |path: &str, value: Value| Change { path: path.to_owned(), value: Some(value) };
+    let mut changes = match program {
+        Program::Image { reference, arguments } => {
+            vec![change("task.image", Value::from(reference.as_str())), change("task.arguments", Value::from(arguments.as_slice()))]
+        }
+        Program::Command(digest) => vec![change("task.command", Value::from(digest.as_str()))],
+    };
+    changes.extend([change("task.input", Value::from(input)), change("task.seconds", Value::from(seconds))]);
+    changes
 }
 
 /// Whether writing this field can decide what code runs, for a kind whose pod spec lies there.

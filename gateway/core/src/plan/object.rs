@@ -7,6 +7,7 @@ use crate::limit;
 use crate::operation::{Change, Place, Target};
 use crate::path::{FieldPath, Segment};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// What the runner fills in.
 const HOST: &str = "$host";
@@ -116,7 +117,7 @@ fn check_metadata(metadata: &Map<String, Value>, namespace: &str) -> Result<Stri
     Ok(name.to_owned())
 }
 
-/// The paths of an object's leaves. Members of a list are named by `name` where all of them have one; any other list is one leaf.
+/// The paths of an object's leaves. Members of a list are named by `name` where each has one of its own; any other list is one leaf.
 fn collect(at: &str, value: &Value, leaves: &mut Vec<FieldPath>) -> Result<(), String> {
     match value {
         Value::Object(members) if !members.is_empty() && !members.contains_key(HOST) => members.iter().try_for_each(|(key, member)| {
@@ -124,17 +125,30 @@ fn collect(at: &str, value: &Value, leaves: &mut Vec<FieldPath>) -> Result<(), S
             let dot = if segment.starts_with('[') { "" } else { "." };
             collect(&format!("{at}{dot}{segment}"), member, leaves)
         }),
-        Value::Array(items) if !items.is_empty() && items.iter().all(|item| item.get("name").is_some_and(Value::is_string)) => {
-            items.iter().try_for_each(|item| {
-                let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
-                collect(&format!("{at}[name={name}]"), item, leaves)
-            })
-        }
-        _ => {
-            let path = FieldPath::parse(at).map_err(|fault| fault.to_string())?;
-            written(value, &path)?;
-            leaves.push(path);
-            Ok(())
-        }
+        Value::Array(items) => match names(items) {
+            Some(names) => items.iter().zip(names).try_for_each(|(item, name)| collect(&format!("{at}[name={name}]"), item, leaves)),
+            None => leaf(at, value, leaves),
+        },
+        _ => leaf(at, value, leaves),
     }
+}
+
+fn leaf(at: &str, value: &Value, leaves: &mut Vec<FieldPath>) -> Result<(), String> {
+    let path = FieldPath::parse(at).map_err(|fault| fault.to_string())?;
+    written(value, &path)?;
+    leaves.push(path);
+    Ok(())
+}
+
+/// What a list's members are called, where a path can find each by its name: one volume mounted twice has one name twice.
+fn names(items: &[Value]) -> Option<Vec<&str>> {
+    let names: Vec<_> = items.iter().map(|item| item.get("name").and_then(Value::as_str)).collect::<Option<_>>()?;
+    let once = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+    (once && !names.is_empty()).then_some(names)
+}
+
+/// The values at an object's leaves, as changes: what policy judges is what is written, whichever way a tool asks for it.
+pub(super) fn leaves(object: &Value, paths: &[FieldPath]) -> Vec<Change> {
+    // `collect` made these paths of this object, so each finds its value.
+    paths.iter().map(|path| Change { path: path.to_string(), value: path.get(object).ok().flatten() }).collect()
 }

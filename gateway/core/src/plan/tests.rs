@@ -17,6 +17,17 @@ fn grant(action: Action, group: &str, kind: &str, namespaces: &[&str], fields: &
     Grant { action, group: group.into(), version: "v1".into(), kind: kind.into(), namespaces: owned(namespaces), fields: owned(fields) }
 }
 
+/// What the tool may write of a whole Deployment.
+const APPLIED: &[&str] = &[
+    "spec.replicas",
+    "spec.template.spec.containers[*].name",
+    "spec.template.spec.containers[*].image",
+    "spec.template.spec.containers[*].ports",
+    "spec.template.spec.containers[*].volumeMounts",
+    "spec.template.spec.containers[*].volumeMounts[*].name",
+    "spec.template.spec.containers[*].volumeMounts[*].mountPath",
+];
+
 pub(crate) fn tool() -> TrustedTool {
     let image = "spec.template.spec.containers[*].image";
     let note = r#"metadata.annotations["example.com/at"]"#;
@@ -30,6 +41,9 @@ pub(crate) fn tool() -> TrustedTool {
                 grant(Action::Patch, "", "ConfigMap", &["team-*"], &["data.*"]),
                 grant(Action::Delete, "apps", "Deployment", &["team-*"], &[]),
                 grant(Action::Apply, "", "ConfigMap", &["team-*", ""], &["data.*"]),
+                grant(Action::Apply, "apps", "Deployment", &[""], APPLIED),
+                grant(Action::Task, "", "Pod", &[""], &[]),
+                grant(Action::Logs, "", "Pod", &["team-*"], &[]),
                 grant(Action::List, "apps", "Deployment", &["*"], &["metadata.name", "spec.replicas"]),
             ],
             executors: vec!["sequential".into(), "missing".into()],
@@ -129,6 +143,74 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     check(vec![object(json!({"name": "c", "labels": {"a": "b"}}))], "lacks the line: apply v1 ConfigMap field metadata.labels.a");
     let secret = json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
     check(vec![step(secret)], "Secrets are never");
+}
+
+#[test]
+fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
+    let apply = |place: Value, container: Value| {
+        let spec = json!({"replicas": 2, "template": {"spec": {"containers": [container]}}});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+        step(json!({"action": "apply", "place": place, "object": object}))
+    };
+    let plain = || json!({"name": "web", "image": "web:1"});
+    check(vec![apply(json!("ephemeral"), plain())], "sealed");
+    check(vec![apply(json!({"namespace": "team-a"}), plain())], "lacks the line: apply apps/v1 Deployment in namespace team-a");
+    let with = |key: &str, value: Value| {
+        let mut container = plain();
+        container[key] = value;
+        vec![apply(json!("ephemeral"), container)]
+    };
+    check(with("ports", json!([{"containerPort": 80}])), "sealed");
+    check(with("command", json!(["sh"])), "field spec.template.spec.containers[name=web].command");
+    check(with("ports", json!([{"name": "http", "containerPort": 80}])), "field spec.template.spec.containers[name=web].ports[name=http]");
+    let mount = |path: &str| json!({"name": "data", "mountPath": path});
+    check(with("volumeMounts", json!([mount("/a")])), "sealed");
+    // One volume twice: no path tells the two apart, so the list is one leaf.
+    check(with("volumeMounts", json!([mount("/a"), mount("/b")])), "sealed");
+    check(
+        with("env", json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}])),
+        "field spec.template.spec.containers[name=web].env",
+    );
+}
+
+#[test]
+fn policy_sees_what_an_applied_object_says() {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a.b": "x", "c": "y"}});
+    let sealed = sealed(vec![step(json!({"action": "apply", "place": "ephemeral", "object": object}))]).unwrap();
+    let fact = &sealed.facts()[0];
+    let changes: Vec<_> = fact.changes.iter().map(|change| (change.path.as_str(), change.value.clone().unwrap())).collect();
+    assert_eq!(changes, [(r#"data["a.b"]"#, json!("x")), ("data.c", json!("y"))]);
+    assert!(fact.fields.is_empty() && !fact.removes_field && fact.namespace.is_empty());
+}
+
+#[test]
+fn tasks_and_logs_are_a_pods() {
+    let image = format!("registry.example.com/check@sha256:{}", "0a".repeat(32));
+    let task = |name: &str, program: Value, seconds: u32| {
+        step(json!({"action": "task", "name": name, "program": program, "input": "", "seconds": seconds}))
+    };
+    let by_image = || json!({"image": {"reference": image.clone(), "arguments": []}});
+    check(vec![task("check", by_image(), 60)], "sealed");
+    check(vec![task("check", json!({"image": {"reference": "check:1", "arguments": []}}), 60)], "not named by digest");
+    check(vec![task("check", by_image(), 0)], "not within 1 to 3600");
+    check(vec![task("Check", by_image(), 60)], "not an object's name");
+    check(vec![task("check", by_image(), 60), task("check", by_image(), 60)], "another operation changes, too");
+    let facts = sealed(vec![task("check", by_image(), 60)]).unwrap().facts()[0].clone();
+    assert!(facts.executes_code && facts.kind == "Pod" && facts.namespace.is_empty());
+    let changes: Vec<_> = facts.changes.iter().map(|change| (change.path.as_str(), change.value.clone().unwrap())).collect();
+    assert_eq!(
+        changes,
+        [("task.image", json!(image)), ("task.arguments", json!([])), ("task.input", json!("")), ("task.seconds", json!(60))]
+    );
+    let logs = |namespace: &str, kind: &str, lines: u32| {
+        let group = if kind == "Pod" { "" } else { "apps" };
+        let target = json!({"group": group, "version": "v1", "kind": kind, "namespace": namespace, "name": "web-1"});
+        vec![step(json!({"action": "logs", "target": target, "container": "web", "lines": lines}))]
+    };
+    check(logs("team-a", "Pod", 10), "sealed");
+    check(logs("other", "Pod", 10), "lacks the line: logs v1 Pod in namespace other");
+    check(logs("team-a", "Deployment", 10), "logs are a Pod's");
+    check(logs("team-a", "Pod", 1_001), "not within 1 to 1000");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::text::{group, json, name, paths, shown};
 use super::{bad, over};
 use crate::bindings::tool::types;
 use crate::fault::Fault;
-use cofferdam_core::ceiling::{Ceiling, Definition, Example, Grant};
+use cofferdam_core::ceiling::{Ceiling, Definition, EPHEMERAL, Example, Grant};
 use cofferdam_core::limit as core_limit;
 use cofferdam_core::operation::Action;
 use serde_json::Value;
@@ -119,11 +119,14 @@ fn grant(index: usize, line: types::Grant) -> Result<Grant, Fault> {
     })
 }
 
-/// An exact name, a prefix with `*`, or `*`.
+/// An exact name, a prefix with `*`, `*`, or the empty text for the job's own.
 fn namespace(place: &str, text: String) -> Result<String, Fault> {
+    if text == EPHEMERAL {
+        return Ok(text);
+    }
     let label = text.strip_suffix('*').unwrap_or(&text);
     let plain = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if text.is_empty() || !plain || text.len() > 64 {
+    if !plain || text.len() > 64 {
         let start: String = text.chars().take(64).collect();
         return Err(bad(place, format_args!("the namespace {start:?} is neither a name nor a prefix followed by `*`")));
     }

@@ -94,7 +94,9 @@ fn a_schema_is_small_strict_and_whole() {
 #[test]
 fn a_ceiling_names_what_it_permits() {
     check(|said| said.ceiling.grants[0].namespaces.push("team*s".into()), "neither a name nor a prefix");
-    check(|said| said.ceiling.grants[0].namespaces.push(String::new()), "neither a name nor a prefix");
+    check(|said| said.ceiling.grants[0].namespaces.push("Team".into()), "neither a name nor a prefix");
+    // The job's own.
+    check(|said| said.ceiling.grants[0].namespaces.push(String::new()), "");
     check(|said| said.ceiling.grants[0].action = types::Action::Delete, "leave `fields` empty");
     check(|said| said.ceiling.grants[0].group = String::new(), "");
     check(|said| said.ceiling.grants[0].kind = String::new(), "it is empty");

@@ -4,6 +4,7 @@ use super::{bad, over};
 use crate::fault::Fault;
 use crate::limit;
 use cofferdam_core::json::strict;
+use cofferdam_core::text::unseen;
 use serde_json::Value;
 
 /// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this long.
@@ -21,7 +22,7 @@ pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, Fa
     if count > most {
         return Err(over(place, format_args!("it has {count} characters, at most {most} are taken")));
     }
-    match text.chars().find(|character| unseen(*character)) {
+    match unseen(&text) {
         Some(character) => Err(bad(place, format_args!("the character U+{:04X} cannot be seen; remove it", u32::from(character)))),
         None => Ok(text),
     }
@@ -58,16 +59,4 @@ pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, Fault>
 /// An executor's words: bounded, and shown quoted.
 pub(crate) fn note(place: &str, text: String) -> Result<String, Fault> {
     if text.is_empty() { Ok(text) } else { shown(place, text, limit::NOTE) }
-}
-
-/// Control, bidirectional and invisible characters: a person and a model would not read the same text. Unicode 16: general categories Cc and
-/// Cf, line and paragraph separators, variation selectors, fillers, and private use.
-fn unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
-            | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }

@@ -59,12 +59,27 @@ const EXECUTORS: &[Drive] = &[
     ("executor-huge-report.wat", Err(Code::Output), "fuel allocated for hostcalls", &[]),
     ("executor-stops-elsewhere.wat", Err(Code::Malformed), "operation 41", &[]),
     ("executor-skips.wat", Ok(()), "", &[]),
+    ("executor-observes.wat", Ok(()), "", &["0", "waits 60000 ms for 0", "says \"0 of 2 pods are ready\"", "waits 0 ms for 0", "1"]),
+    ("executor-observes-early.wat", Ok(()), "", &["0", "undo 0", "says \"it was undone\""]),
+    ("executor-observe-flood.wat", Err(Code::HostCalls), "more than 1000 times", FLOOD),
+    ("executor-observe-hoard.wat", Err(Code::Handles), "more observations than there are operations", &["0"]),
+    ("executor-observe-guess.wat", Err(Code::Handles), "unknown handle index", &[]),
     ("executor-grows.wat", Err(Code::Memory), "16384 KiB", &[]),
     ("component-executor-imports-more.wat", Err(Code::Import), "`wasi:clocks/monotonic-clock@0.2.0`, and an executor may import only", &[]),
     ("component-executor-imports-too-little.wat", Err(Code::Import), "does not import `cofferdam:executor/operations@0.1.0`", &[]),
     ("component-executor-one-function-more.wat", Err(Code::Import), "read-all", &[]),
     ("component-executor-other-signature.wat", Err(Code::Import), "expected `string` found `u64`", &[]),
 ];
+
+/// One effect, and as many questions as the budget of host calls has left after it and the observation.
+const FLOOD: &[&str] = {
+    const DID: [&str; 999] = {
+        let mut did = ["waits 0 ms for 0"; 999];
+        did[0] = "0";
+        did
+    };
+    &DID
+};
 
 /// The same for policies: a fault is a denial.
 const POLICIES: &[(&str, Result<&str, Code>, &str)] = &[

@@ -1,0 +1,30 @@
+;; Asks for what is not done, was never given or was undone: traps unless the host shows none of it, and lets it wait for nothing.
+(module
+  (import "cofferdam:executor/operations@0.1.0" "[method]operation.index" (func $index (param i32) (result i32)))
+  (import "cofferdam:executor/operations@0.1.0" "[static]operation.perform" (func $perform (param i32 i32)))
+  (import "cofferdam:executor/operations@0.1.0" "[resource-drop]operation" (func $drop (param i32)))
+  (import "cofferdam:executor/observation@0.1.0" "observe" (func $observe (param i32 i32)))
+  (import "cofferdam:executor/observation@0.1.0" "[method]observation.ready" (func $ready (param i32 i32 i32)))
+  (import "cofferdam:executor/observation@0.1.0" "[resource-drop]observation" (func $forget (param i32)))
+  (import "cofferdam:executor/progress@0.1.0" "report" (func $report (param i32 i32)))
+  (memory (export "memory") 2)
+  ;; Notes land at 8192, and the list of handles at 4096.
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (select (i32.const 4096) (i32.const 8192) (i32.eq (local.get 2) (i32.const 4))))
+  ;; The list of handles at the first address; the result at 64: 0 is "all done".
+  (func (export "cofferdam:executor/executor@0.1.0#run") (param $list i32) (param $count i32) (result i32)
+    (call $observe (i32.const 0) (i32.const 160))
+    (if (i32.load8_u (i32.const 160)) (then unreachable))
+    (call $observe (i32.const 41) (i32.const 160))
+    (if (i32.load8_u (i32.const 160)) (then unreachable))
+    (call $perform (i32.load (local.get $list)) (i32.const 128))
+    (call $observe (i32.const 0) (i32.const 160))
+    (if (i32.eqz (i32.load8_u (i32.const 160))) (then unreachable))
+    (call $perform (i32.load (i32.const 136)) (i32.const 128))
+    ;; An observation from before: "failed", in the host's words.
+    (call $ready (i32.load (i32.const 164)) (i32.const 60) (i32.const 192))
+    (if (i32.ne (i32.load8_u (i32.const 192)) (i32.const 2)) (then unreachable))
+    (call $report (i32.load (i32.const 196)) (i32.load (i32.const 200)))
+    (call $observe (i32.const 0) (i32.const 160))
+    (if (i32.load8_u (i32.const 160)) (then unreachable))
+    (i32.const 64)))
