@@ -15,7 +15,7 @@ pub mod tool_world {
 }
 
 /// The world an executor is built for.
-#[expect(missing_docs, reason = "generated: lifts and lowers values over linear memory, calls the two imports")]
+#[expect(missing_docs, reason = "generated: lifts and lowers values over linear memory, calls the imports")]
 pub mod executor_world {
     wit_bindgen::generate!({
         path: "wit/executor.wit",

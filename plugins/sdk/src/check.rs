@@ -3,6 +3,7 @@
 
 mod ceiling;
 mod json;
+mod object;
 
 pub use json::draft as draft_json;
 

@@ -1,5 +1,5 @@
-//! What a Cofferdam tool or executor is written with. It reaches nothing: a tool built with it has no import at all, an executor exactly
-//! two.
+//! What a Cofferdam tool or executor is written with. It reaches nothing: a tool built with it has no import at all, an executor its
+//! handles, a word to people, and where it waits a look at what is ready.
 //!
 //! A **tool** is a manifest and two functions. `define` says what the tool is and the widest plan it may ever return; `plan` turns
 //! arguments into a draft. [`tool!`] exports both, and makes every example in the definition a test. `plugins/tools/hello` is the worked
@@ -10,7 +10,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`tool`] | everything a tool uses: definition, ceiling, draft, kinds of objects |
-//! | [`executor`] | everything an executor uses: handles, outcomes, progress |
+//! | [`executor`] | everything an executor uses: handles, outcomes, readiness, progress |
 //! | `check` | what the tests that [`tool!`] makes are written with; not in guests |
 //! | `memory` | the allocator of guests: a fixed memory that never grows |
 //!

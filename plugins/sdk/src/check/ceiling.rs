@@ -1,6 +1,7 @@
 //! Whether an operation lies under a ceiling: the author's early warning. The host decides, and knows more (namespaces, protected kinds).
 
-use crate::tool::{Action, Ceiling, Grant, Operation};
+use super::object;
+use crate::tool::{Action, Ceiling, EPHEMERAL, Grant, Operation, POD, Place};
 
 /// What the operation does.
 pub(super) fn action(operation: &Operation) -> Action {
@@ -17,6 +18,15 @@ pub(super) fn action(operation: &Operation) -> Action {
 
 /// The first thing about the operation that no line of the ceiling permits, with the remedy.
 pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String> {
+    if let Operation::Apply(apply) = operation {
+        let object::Found { group, version, kind, leaves } = match object::read(&apply.object) {
+            Ok(found) => found,
+            Err(fault) => return Some(fault),
+        };
+        let here = |grant: &&Grant| apply.place != Place::Ephemeral || grant.namespaces.iter().any(|name| name == EPHEMERAL);
+        let fields = leaves.iter().map(String::as_str).collect();
+        return lacking(ceiling.grants.iter().filter(here), Action::Apply, (&group, &version, &kind), fields);
+    }
     let (group, version, kind, fields): (&str, &str, &str, Vec<&str>) = match operation {
         Operation::Read(read) => (&read.target.group, &read.target.version, &read.target.kind, borrowed(&read.fields)),
         Operation::List(list) => (&list.group, &list.version, &list.kind, borrowed(&list.fields)),
@@ -28,17 +38,22 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
         ),
         Operation::Logs(logs) => (&logs.target.group, &logs.target.version, &logs.target.kind, Vec::new()),
         Operation::Delete(target) => (&target.group, &target.version, &target.kind, Vec::new()),
-        // Their objects are read by the host alone.
-        Operation::Apply(_) | Operation::Task(_) => return None,
+        Operation::Apply(_) | Operation::Task(_) => (POD.group, POD.version, POD.kind, Vec::new()),
     };
-    let action = action(operation);
+    lacking(ceiling.grants.iter(), action(operation), (group, version, kind), fields)
+}
+
+/// What these lines do not permit.
+fn lacking<'a>(lines: impl Iterator<Item = &'a Grant>, action: Action, api: (&str, &str, &str), fields: Vec<&str>) -> Option<String> {
+    let (group, version, kind) = api;
     let fits = |grant: &&Grant| grant.action == action && grant.group == group && grant.version == version && grant.kind == kind;
-    if !ceiling.grants.iter().any(|grant| fits(&grant)) {
+    let lines: Vec<&Grant> = lines.filter(fits).collect();
+    if lines.is_empty() {
         return Some(format!("{action:?} of `{kind}` is not in the ceiling; add a line with `.may(…)`"));
     }
     let permitted = |field: &str| {
         let field = segments(field);
-        ceiling.grants.iter().filter(fits).flat_map(|grant| &grant.fields).any(|pattern| covers(&segments(pattern), &field))
+        lines.iter().flat_map(|grant| &grant.fields).any(|pattern| covers(&segments(pattern), &field))
     };
     fields
         .into_iter()

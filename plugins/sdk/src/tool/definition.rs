@@ -1,9 +1,12 @@
 //! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever return. Checked by the host, not here.
 
-use super::{Action, Ceiling, Definition, Example, Grant, Kind};
+use super::{Action, Ceiling, Definition, Example, Grant, Kind, POD};
 
 /// Every namespace but the protected ones. Operators narrow it when they accept a tool.
 pub const EVERYWHERE: &str = "*";
+
+/// The job's own namespace, which is gone when the job is. Tasks run there and nowhere else.
+pub const EPHEMERAL: &str = "";
 
 impl Definition {
     /// A definition that permits nothing yet. Pass `env!("CARGO_PKG_NAME")` and `env!("CARGO_PKG_VERSION")`, so that the manifest decides
@@ -51,6 +54,17 @@ impl Definition {
         self
     }
 
+    /// Adds several lines, as those for whole objects are.
+    pub fn may_all(mut self, grants: impl IntoIterator<Item = Grant>) -> Self {
+        self.ceiling.grants.extend(grants);
+        self
+    }
+
+    /// Adds the line that permits tasks.
+    pub fn may_run_tasks(self) -> Self {
+        self.may(POD.grant(Action::Task, &[]).namespaces([EPHEMERAL]))
+    }
+
     /// Permits drafts that name this executor.
     pub fn executor(mut self, name: &str) -> Self {
         self.ceiling.executors.push(name.into());
@@ -79,6 +93,11 @@ impl Kind {
     /// `data.*`, `spec.template.spec.containers[*].image`.
     pub fn may_patch<const N: usize>(self, fields: [&str; N]) -> Grant {
         self.grant(Action::Patch, &fields)
+    }
+
+    /// Permits reading logs; pods alone have some.
+    pub fn may_read_logs(self) -> Grant {
+        self.grant(Action::Logs, &[])
     }
 
     /// Permits deleting one object.

@@ -8,6 +8,9 @@ const SUMMARY: usize = 200;
 /// The executor that comes with Cofferdam: in the order given, stopping at the first failure.
 pub const SEQUENTIAL: &str = "sequential";
 
+/// The executor that comes with Cofferdam for work that must hold: waits until each operation is ready, and undoes all of it when one is not.
+pub const ROLLOUT: &str = "rollout";
+
 impl Draft {
     /// A draft that changes something, carried out by [`SEQUENTIAL`]. The summary is one sentence for the approver; beyond 200 characters
     /// it is cut and ends in `…`, since long names alone must not make a call impossible.

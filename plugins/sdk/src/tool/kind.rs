@@ -1,6 +1,6 @@
 //! Kinds of objects, and the operations on one of them. A kind the host does not know is refused by the host; here it is three words.
 
-use super::{Listing, Operation, Patch, Read, Step, Target};
+use super::{Listing, Logs, Operation, Patch, Read, Step, Target};
 
 /// A kind of object with its group and version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,16 @@ pub const DEPLOYMENT: Kind = Kind { group: "apps", version: "v1", kind: "Deploym
 pub const STATEFUL_SET: Kind = Kind { group: "apps", version: "v1", kind: "StatefulSet" };
 /// `apps/v1` DaemonSet.
 pub const DAEMON_SET: Kind = Kind { group: "apps", version: "v1", kind: "DaemonSet" };
+/// `batch/v1` Job.
+pub const JOB: Kind = Kind { group: "batch", version: "v1", kind: "Job" };
 /// `v1` ConfigMap.
 pub const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap" };
+/// `v1` Service.
+pub const SERVICE: Kind = Kind { group: "", version: "v1", kind: "Service" };
+/// `v1` Pod.
+pub const POD: Kind = Kind { group: "", version: "v1", kind: "Pod" };
+/// `v1` Event.
+pub const EVENT: Kind = Kind { group: "", version: "v1", kind: "Event" };
 
 impl Kind {
     /// One named object of this kind.
@@ -49,6 +57,11 @@ impl Kind {
             fields: owned(fields),
             limit,
         }
+    }
+
+    /// Reads the end of the log of one container of a pod, at most `lines` lines (1 to 1,000); a pod with one container needs no name for it.
+    pub fn logs(self, namespace: impl Into<String>, name: impl Into<String>, container: Option<String>, lines: u32) -> Step {
+        Step::new(Operation::Logs(Logs { target: self.target(namespace, name), container, lines }))
     }
 
     /// Changes fields of one object; say which with [`Patch::set`], [`Patch::remove`] and [`Patch::fill`].

@@ -1,0 +1,112 @@
+//! `task_run` runs one container image or one accepted Wasm command, apart from everything: in the job's own namespace, without any right, and
+//! gone with it. What it prints is the result.
+
+use cofferdam_sdk::tool::{CHANGE_OUTPUT, Definition, Draft, Refusal, SEQUENTIAL, Task};
+use serde::Deserialize;
+
+cofferdam_sdk::tool!(define, plan);
+
+/// Seconds when none are given.
+const SECONDS: u32 = 60;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    name: String,
+    image: Option<String>,
+    command: Option<String>,
+    #[serde(default)]
+    arguments: Vec<String>,
+    #[serde(default)]
+    input: String,
+    seconds: Option<u32>,
+}
+
+fn define() -> Definition {
+    Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .title("Run a task")
+        .description(
+            "Runs one program once and gives back what it printed: a container image by digest with arguments, or a Wasm command that an \
+             operator accepted, by digest. Use it to compute, convert or check something that is in the input. A command reads standard input \
+             and has no files, no network and no arguments; an image finds the input as the file `/cofferdam/input` and may write to `/tmp` \
+             alone. It cannot touch anything in the cluster, and nothing of it stays. It always needs a person's approval. Images run only \
+             where there is a cluster.",
+        )
+        .input(include_str!("../input.schema.json"))
+        .output(CHANGE_OUTPUT)
+        .may_run_tasks()
+        .executor(SEQUENTIAL)
+        .example(
+            "A Wasm command",
+            r#"{"name": "summarise", "input": "1 2 3",
+                "command": "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}"#,
+            r#"{
+                "summary": "Run summarise: the command sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "executor": "sequential",
+                "operations": [{
+                    "action": "task",
+                    "name": "summarise",
+                    "program": {"command": "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
+                    "input": "1 2 3",
+                    "seconds": 60,
+                    "after": [],
+                    "reversible": false
+                }]
+            }"#,
+        )
+        .example(
+            "An image with arguments",
+            r#"{"name": "lint", "input": "a: 1", "arguments": ["lint", "/cofferdam/input"], "seconds": 20,
+                "image": "registry.example.com/tools/lint@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}"#,
+            r#"{
+                "summary": "Run lint: the image registry.example.com/tools/lint@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "executor": "sequential",
+                "operations": [{
+                    "action": "task",
+                    "name": "lint",
+                    "program": {"image": {
+                        "reference": "registry.example.com/tools/lint@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                        "arguments": ["lint", "/cofferdam/input"]
+                    }},
+                    "input": "a: 1",
+                    "seconds": 20,
+                    "after": [],
+                    "reversible": false
+                }]
+            }"#,
+        )
+}
+
+fn plan(Arguments { name, image, command, arguments, input, seconds }: Arguments) -> Result<Draft, Refusal> {
+    let (summary, task) = match (image, command) {
+        (Some(image), None) => (format!("Run {name}: the image {image}"), Task::image(name, image, arguments)),
+        (None, Some(command)) if arguments.is_empty() => (format!("Run {name}: the command {command}"), Task::command(name, command)),
+        (None, Some(_)) => return Err(Refusal::new("a command takes no arguments", "Give it what it needs as `input`.")),
+        _ => return Err(Refusal::new("it names no program, or two", "Give `image` or `command`.")),
+    };
+    Ok(Draft::change(summary).step(task.input(input).seconds(seconds.unwrap_or(SECONDS))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{define, plan};
+    use cofferdam_sdk::{check::verdict, tool::call};
+
+    fn check(rest: &str, expect: &str) {
+        let found = verdict(&define(), |arguments| call(plan, arguments), &format!(r#"{{"name": "t", {rest}}}"#));
+        assert!(found.starts_with(expect), "{rest}: {found}");
+    }
+
+    #[test]
+    fn one_program_is_named_by_digest() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
+        check(&image, "planned: Run t: the image r.example.com/t@sha256:0a0a");
+        check(&command, "planned: Run t: the command sha256:0a0a");
+        check(&format!("{command}, \"arguments\": []"), "schema:");
+        check(&format!("{image}, {command}"), "schema:");
+        check(r#""input": "x""#, "schema:");
+        check(r#""image": "r.example.com/t:1""#, "schema: `/image`");
+        check(&format!("{image}, \"seconds\": 3601"), "schema: `/seconds`");
+    }
+}
