@@ -48,9 +48,36 @@ require_approval contains {
 	"approval": signed_by("unusual"),
 } if {
 	some operation in changing
+	operation.namespace != ephemeral
 	some change in operation.changes
 	change.path == "spec.replicas"
 	change.value == 0
+}
+
+require_approval contains {
+	"id": "secret-reference",
+	"message": $"{operation.name} in {operation.namespace} would be given a Secret, and runs what the agent chose",
+	"remedy": "leave Secrets out of the manifest, or a person has to approve it",
+	"audience": "user",
+	"approval": signed_by("unusual"),
+} if {
+	some operation in changing
+	operation.namespace != ephemeral
+	operation.action == "apply"
+	operation.executes_code
+	some change in operation.changes
+	names_secret(change)
+}
+
+# A reference in the path of a leaf, or within a list that is one.
+names_secret(change) if contains(change.path, ".secretKeyRef.")
+
+names_secret(change) if contains(change.path, "].secret.")
+
+names_secret(change) if {
+	walk(change.value, [at, _])
+	some key in ["secretRef", "secretKeyRef", "secret"]
+	key in at
 }
 
 # Whose signature; a kind of approval that the data does not know is `null`, which the library denies.

@@ -142,6 +142,114 @@ test_images if {
 	}
 }
 
+web := "spec.template.spec.containers[name=web]"
+
+# Fields of a whole object, as path and value.
+whole(facts, leaves) := world.operation(object.union(
+	{"action": "apply", "changes": [{"path": leaf[0], "value": leaf[1]} | some leaf in leaves]},
+	facts,
+))
+
+ours := "registry.example.com/storefront/web:1.4.2"
+
+deployment(facts, leaves) := whole(
+	object.union({"executes_code": true}, facts),
+	array.concat([["spec.replicas", 2], [$"{web}.name", "web"], [$"{web}.image", ours]], leaves),
+)
+
+settings(facts) := whole(object.union({"group": "", "kind": "ConfigMap"}, facts), [["data.LOG_LEVEL", "info"]])
+
+service(type) := whole({"group": "", "kind": "Service"}, [["spec.type", type], ["spec.ports", [{"port": 80}]]])
+
+tried := {"namespace": ""}
+
+rollout(image, replicas) := world.operation({
+	"executes_code": true,
+	"changes": [{"path": $"{web}.image", "value": image}, {"path": "spec.replicas", "value": replicas}],
+})
+
+test_rollouts if {
+	every case in [
+		["deployer", alice, rollout(ours, 4), "allow", {"role-deployer"}],
+		["deployer", alice, rollout("docker.io/library/nginx:1.27", 4), "deny", {"image-registry"}],
+		["deployer", alice, rollout(ours, 21), "deny", {"replicas-limit"}],
+		["deployer", carol, rollout(ours, 4), "deny", {"other-team"}],
+		["viewer", alice, rollout(ours, 4), "deny", {"not-covered"}],
+	] {
+		check(case)
+	}
+}
+
+test_whole_objects if {
+	every case in [
+		["operator", alice, settings({}), "allow", {"role-operator"}],
+		["operator", alice, service("ClusterIP"), "allow", {"role-operator"}],
+		["operator", alice, deployment({}, []), "allow", {"role-operator"}],
+		["operator", alice, deployment({"kind": "StatefulSet"}, []), "allow", {"role-operator"}],
+		["operator", alice, deployment({"kind": "DaemonSet"}, []), "deny", {"not-covered"}],
+		["operator", alice, settings({"namespace": "payments"}), "deny", {"other-team"}],
+		["deployer", alice, settings({}), "deny", {"not-covered"}],
+		["operator", alice, service("LoadBalancer"), "deny", {"service-type"}],
+		["operator", alice, deployment({}, [["spec.template.spec.initContainers[name=i].image", "evil.test/i:1"]]), "deny", {"image-registry"}],
+		["operator", alice, deployment({}, [["spec.template.spec.initContainers", []]]), "deny", {"image-registry"}],
+		["operator", alice, deployment({}, [[$"{web}.ports", [{"containerPort": 80}]]]), "allow", {"role-operator"}],
+		["operator", alice, deployment({}, [[$"{web}.ports", [{"containerPort": 80, "hostPort": 80}]]]), "deny", {"host-port"}],
+		["operator", alice, deployment({}, [[$"{web}.envFrom", [{"configMapRef": {"name": "c"}}]]]), "allow", {"role-operator"}],
+		["operator", alice, deployment({}, [[$"{web}.envFrom", [{"secretRef": {"name": "s"}}]]]), "require_approval", {"secret-reference"}],
+		["operator", alice, deployment({}, [[$"{web}.env[name=A].valueFrom.secretKeyRef.name", "s"]]), "require_approval", {"secret-reference"}],
+		["operator", alice, deployment({}, [["spec.template.spec.volumes[name=v].secret.secretName", "s"]]), "require_approval", {"secret-reference"}],
+	] {
+		check(case)
+	}
+}
+
+task(path, value) := world.operation({
+	"action": "task",
+	"group": "",
+	"kind": "Pod",
+	"namespace": "",
+	"name": "check",
+	"changes": [{"path": path, "value": value}, {"path": "task.seconds", "value": 60}],
+	"executes_code": true,
+	"reversible": false,
+})
+
+test_what_is_tried_out_is_bounded_like_the_rest if {
+	every case in [
+		["deployer", alice, settings(tried), "allow", {"role-deployer"}],
+		["deployer", alice, deployment(tried, []), "allow", {"role-deployer"}],
+		["deployer", alice, deployment(object.union(tried, {"group": "batch", "kind": "Job"}), []), "allow", {"role-deployer"}],
+		["viewer", alice, settings(tried), "deny", {"not-covered"}],
+		["deployer", null, settings(tried), "deny", {"no-team"}],
+		["deployer", alice, deployment(tried, [["spec.template.spec.containers[name=b].image", "evil.test/b:1"]]), "deny", {"image-registry"}],
+		["deployer", alice, task("task.image", ours), "allow", {"role-deployer"}],
+		["deployer", alice, task("task.command", world.plan_digest), "allow", {"role-deployer"}],
+		["deployer", alice, task("task.image", "evil.test/t:1"), "deny", {"image-registry"}],
+		["viewer", alice, task("task.image", ours), "deny", {"not-covered"}],
+	] {
+		check(case)
+	}
+	decided("deployer", alice, [whole(tried, [["spec.replicas", 21]])]).reasons[0].message == "21 replicas of web in the run's own namespace are more than 20"
+}
+
+test_events_and_logs if {
+	events := world.operation({"action": "list", "group": "", "kind": "Event", "fields": ["metadata.name", "reason", "message"], "discloses": true})
+	logs := world.operation({"action": "logs", "group": "", "kind": "Pod", "discloses": true})
+	every case in [
+		["viewer", alice, object.union(events, {"namespace": "payments"}), "allow", {"role-viewer"}],
+		["viewer", alice, logs, "deny", {"not-covered"}],
+		["deployer", alice, logs, "allow", {"role-deployer"}],
+		["deployer", alice, object.union(logs, {"namespace": "payments"}), "deny", {"not-covered"}],
+	] {
+		check(case)
+	}
+}
+
+test_a_config_key_that_is_called_image_is_no_image if {
+	key := world.operation({"group": "", "kind": "ConfigMap", "changes": [{"path": "data.image", "value": "logo.png"}]})
+	check(["deployer", alice, key, "allow", {"role-deployer"}])
+}
+
 test_a_person_signs_what_cannot_be_undone if {
 	decision := decided("operator", alice, [delete])
 	decision.effect == "require_approval"
@@ -224,11 +332,17 @@ decided_without_registries(question) := decision if {
 	decision := call.decision with data.registries as null with input as question
 }
 
+# The least that a tool of this ceiling may do in the run's own namespace.
+inside(action, group, kind, fields) := object.union(world.grant(action, group, kind, fields), {"namespaces": [""]})
+
 tools := [
 	world.tool("config_set", [world.grant("patch", "", "ConfigMap", ["data.*"])]),
 	world.tool("deployment_delete", [world.grant("delete", "apps", "Deployment", [])]),
+	world.tool("environment_preview", [inside("apply", "", "ConfigMap", ["data.*"]), inside("task", "", "Pod", [])]),
 	world.tool("deployment_scale", [world.grant("patch", "apps", "Deployment", ["spec.replicas"])]),
 	world.tool("image_set", [world.grant("patch", "apps", "Deployment", ["spec.template.spec.containers[*].image"])]),
+	world.tool("manifests_apply", [world.grant("apply", "", "ConfigMap", ["data.*"])]),
+	world.tool("pod_logs", [world.grant("logs", "", "Pod", [])]),
 	world.tool("secret_read", [world.grant("read", "", "Secret", ["data.*"])]),
 	world.tool("workloads_list", [world.grant("list", "apps", "Deployment", ["metadata.name", "spec.replicas"])]),
 ]
@@ -245,10 +359,10 @@ seen(role, person, weekday) := names if {
 }
 
 test_lists if {
-	changing := ["config_set", "deployment_scale", "image_set", "workloads_list"]
+	changing := ["config_set", "deployment_scale", "environment_preview", "image_set", "pod_logs", "workloads_list"]
 	seen("viewer", alice, "Tuesday") == ["workloads_list"]
 	seen("deployer", alice, "Tuesday") == changing
-	seen("operator", alice, "Tuesday") == ["config_set", "deployment_delete", "deployment_scale", "image_set", "workloads_list"]
+	seen("operator", alice, "Tuesday") == sort(array.concat(changing, ["deployment_delete", "manifests_apply"]))
 	seen("deployer", null, "Tuesday") == ["workloads_list"]
 	seen("stranger", alice, "Tuesday") == []
 

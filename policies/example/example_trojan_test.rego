@@ -17,12 +17,15 @@ trojans := [
 	world.operation({
 		"changes": [{"path": "spec.replicas", "value": 3}, {"path": "spec.template.spec.hostNetwork", "value": true}],
 	}),
-	world.operation({"changes": [{"path": "spec.replicas", "value": 3}], "executes_code": true}),
+	world.operation({"changes": [{"path": "metadata.annotations[\"cofferdam.dev/greeting\"]", "value": "x"}], "executes_code": true}),
 	world.operation({"action": "apply"}),
 	world.operation({"action": "task", "group": "", "kind": "Task", "namespace": "", "executes_code": true}),
 ]
 
 honest := world.scale("storefront", "web", 3)
+
+# The same field, but the host found that it decides what runs.
+hidden := world.operation({"changes": [{"path": "spec.replicas", "value": 3}], "executes_code": true})
 
 # The example's own decision.
 decided(operations) := decision if {
@@ -69,7 +72,7 @@ test_a_name_with_facts_covers_just_those if {
 		"accepts": [],
 	}]
 	by_name(covers, [honest]).effect == "allow"
-	every trojan in trojans {
+	every trojan in array.concat(trojans, [hidden]) {
 		decision := by_name(covers, [trojan])
 		decision.effect == "deny"
 		world.ids(decision) == {"not-covered"}

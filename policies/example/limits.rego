@@ -1,4 +1,4 @@
-# How far a change may go. Replica limits, images, and freezes. What stands here is denied to everybody, whatever their role; nobody can approve it.
+# How far a change may go. Replica limits, images, what is opened to the outside, and freezes. What stands here is denied to everybody, whatever their role; nobody can approve it.
 package cofferdam.policy
 
 import data.cofferdam.cover
@@ -6,8 +6,8 @@ import future.keywords.not
 
 deny contains {
 	"id": "replicas-limit",
-	"message": $"{change.value} replicas of {operation.name} in {operation.namespace} are more than {largest(operation.namespace)}",
-	"remedy": $"at most {largest(operation.namespace)} replicas in {operation.namespace}",
+	"message": $"{change.value} replicas of {operation.name} in {place(operation)} are more than {largest(operation.namespace)}",
+	"remedy": $"at most {largest(operation.namespace)} replicas in {place(operation)}",
 	"audience": "user",
 } if {
 	some operation in changing
@@ -17,6 +17,10 @@ deny contains {
 }
 
 largest(namespace) := object.get(data.replicas.per_namespace, namespace, data.replicas.largest)
+
+place(operation) := "the run's own namespace" if operation.namespace == ephemeral
+
+place(operation) := operation.namespace if operation.namespace != ephemeral
 
 fits(value, limit) if {
 	is_number(value)
@@ -32,14 +36,47 @@ deny contains {
 } if {
 	some operation in changing
 	some change in operation.changes
-	endswith(change.path, ".image")
+	names_image(change.path)
 	not trusted(change.value)
 }
+
+# A container's image, a task's, and a list of containers that is written as a whole.
+names_image(path) if endswith(path, "].image")
+
+names_image("task.image")
+
+names_image(path) if endswith(path, "ontainers")
 
 trusted(image) if {
 	is_string(image)
 	some registry in data.registries
 	startswith(image, registry)
+}
+
+deny contains {
+	"id": "service-type",
+	"message": $"{operation.name} would be a Service of the type {change.value}, which reaches outside the cluster",
+	"remedy": "use the type ClusterIP; who opens something to the outside is not an agent",
+	"audience": "user",
+} if {
+	some operation in changing
+	operation.kind == "Service"
+	some change in operation.changes
+	change.path == "spec.type"
+	change.value != "ClusterIP"
+}
+
+deny contains {
+	"id": "host-port",
+	"message": $"{operation.name} would take a port of the node it runs on",
+	"remedy": "leave `hostPort` out and reach it through a Service",
+	"audience": "user",
+} if {
+	some operation in changing
+	operation.executes_code
+	some change in operation.changes
+	walk(change.value, [at, _])
+	"hostPort" in at
 }
 
 deny contains {

@@ -2,7 +2,7 @@
 # title: Who may do what, and where
 # description: |
 #   `data.roles` says what a role covers, `data.teams` whose namespaces are whose. An agent acts for a person: what it may change lies in the
-#   namespaces of that person's teams. What it may look at lies anywhere.
+#   namespaces of that person's teams, or in the job's own namespace, which is gone with it. What it may look at is said line by line.
 # schemas:
 #   - input: schema.input
 package cofferdam.policy
@@ -31,7 +31,7 @@ own := sort({namespace |
 	some namespace in team.namespaces
 })
 
-# A line of a role with its namespaces filled in; one that says neither `own` nor `everywhere` gets none.
+# A line of a role with its namespaces filled in; one that says neither `own` nor `everywhere` nor `ephemeral` gets none.
 placed(line) := object.union(line, {"namespaces": where(line)})
 
 default where(_) := []
@@ -40,6 +40,11 @@ where(line) := own if line.where == "own"
 
 where(line) := ["*"] if line.where == "everywhere"
 
+where(line) := [ephemeral] if line.where == "ephemeral"
+
+# The job's own namespace, as a plan names it.
+ephemeral := ""
+
 deny contains {
 	"id": "other-team",
 	"message": $"namespace {operation.namespace} belongs to no team of {person}",
@@ -47,6 +52,7 @@ deny contains {
 	"audience": "user",
 } if {
 	some operation in changing
+	operation.namespace != ephemeral
 	not operation.namespace in own
 	count(own) != 0
 }

@@ -4,7 +4,7 @@
 #   Holds one operation of a plan against one cover: `{action, group, kind, namespaces, fields, accepts}`. Everything is matched by what the
 #   host found the operation to be, never by the tool's name, and whatever is missing on either side covers nothing.
 #
-#   - `namespaces`: exact names, prefixes with `*`, or `*`.
+#   - `namespaces`: exact names, prefixes with `*`, or `*`; `""` for the run's own.
 #   - `fields`: field paths, list members as `[*]`, `data.*` for each key of `data`, or `*` for any. Every field that the operation reads or
 #     changes must match one.
 #   - `accepts`: what the operation may be besides, of `destructive`, `executes_code`, `discloses` and `removes_field`.
@@ -42,7 +42,9 @@ hazards(operation) := {hazard |
 
 namespace(name, pattern) if name == pattern
 
+# A pattern never means the run's own namespace, which has no name: a cover says so by `""`, as a ceiling does.
 namespace(name, pattern) if {
+	name != ""
 	endswith(pattern, "*")
 	startswith(name, trim_suffix(pattern, "*"))
 }

@@ -65,6 +65,15 @@ test_not_covered if {
 	}
 }
 
+# The run's own namespace has no name, and no pattern means it.
+test_the_runs_own_namespace_is_said_by_its_empty_name if {
+	inside := world.operation({"namespace": ""})
+	cover.covers(object.union(line, {"namespaces": [""]}), inside)
+	not cover.covers(object.union(line, {"namespaces": ["*"]}), inside)
+	not cover.covers(object.union(line, {"namespaces": [""]}), world.operation({}))
+	not cover.covers(object.union(line, {"namespaces": [""]}), object.remove(inside, ["namespace"]))
+}
+
 test_a_missing_fact_is_not_covered if {
 	whole := world.scale("storefront", "web", 5)
 	cover.covers(line, whole)
