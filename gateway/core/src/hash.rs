@@ -5,8 +5,8 @@ use crate::decide::OperationFacts;
 use crate::id::{ComponentDigest, PlanDigest};
 use crate::json::{self, JsonFault};
 use crate::operation::{Draft, Step};
-use crate::plan::{self, Plan, PlanFault};
-use crate::trust::{Environment, TrustedExecutor, TrustedTool};
+use crate::plan::{self, Accepted, Plan, PlanFault};
+use crate::trust::{Environment, TrustedTool};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -93,14 +93,14 @@ pub fn hash(plan: Plan, arguments: &Value, environment: &Environment) -> Result<
 }
 
 /// From a tool's draft to the sealed plan, with nothing but one's own trust file: what a runner does, and anyone who checks.
-pub fn seal(
+pub fn seal<'a>(
     draft: Draft,
     tool: &TrustedTool,
-    executors: &[TrustedExecutor],
+    accepted: impl Into<Accepted<'a>>,
     arguments: &Value,
     environment: &Environment,
 ) -> Result<SealedPlan, PlanFault> {
-    hash(plan::plan(draft, tool, executors)?, arguments, environment)
+    hash(plan::plan(draft, tool, accepted)?, arguments, environment)
 }
 
 impl SealedPlan {

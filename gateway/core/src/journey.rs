@@ -177,7 +177,7 @@ async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<
     let draft = drafted(scene, call).await?;
     let trust = &scene.world().trust;
     let sealed =
-        plan::plan(draft, call.tool().trusted(), &trust.executors).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
+        plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
     match sealed {
         Ok(sealed) => {
             scene.sealed(&sealed);

@@ -33,6 +33,16 @@ pub const TEXT: usize = 64 * 1024;
 /// Bytes of one result of a look.
 pub const RESULT: usize = 256 * 1024;
 
+/// Bytes of a task's input: a ConfigMap holds it, and an approver can be shown its digest and size; a plan's other operations share
+/// [`DRAFT`] with it.
+pub const TASK_INPUT: usize = DRAFT;
+
+/// Bytes of a task's result, as text: what goes back to an agent.
+pub const TASK_OUTPUT: usize = TEXT;
+
+/// Bytes of what a task says besides its result, for people who look for a fault.
+pub const TASK_NOTE: usize = 4 * 1024;
+
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;
 

@@ -11,10 +11,11 @@ pub use fault::PlanFault;
 
 use crate::ceiling::{Bound, EPHEMERAL};
 use crate::decide::OperationFacts;
+use crate::id::ComponentDigest;
 use crate::kind;
-use crate::operation::{Action, Draft, Operation, Place, Program, Step, Target};
+use crate::operation::{Action, Change, Draft, Operation, Place, Program, Step, Target};
 use crate::path::FieldPath;
-use crate::trust::{TrustedExecutor, TrustedTool};
+use crate::trust::{Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use crate::{json, limit, text};
 use std::collections::BTreeSet;
 
@@ -29,8 +30,31 @@ pub struct Plan {
     facts: Vec<OperationFacts>,
 }
 
-/// Checks a draft. `tool` and `executors` are from one's own trust file: the gateway's at the front, the runner's in the runner.
-pub fn plan(draft: Draft, tool: &TrustedTool, executors: &[TrustedExecutor]) -> Result<Plan, PlanFault> {
+/// What plans may name besides objects. From one's own trust file: the gateway's at the front, the runner's in the runner.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'a> {
+    /// What carries plans out.
+    pub executors: &'a [TrustedExecutor],
+    /// What tasks run.
+    pub commands: &'a [TrustedCommand],
+}
+
+impl<'a> From<&'a Trust> for Accepted<'a> {
+    fn from(trust: &'a Trust) -> Self {
+        Self { executors: &trust.executors, commands: &trust.commands }
+    }
+}
+
+impl<'a> From<&'a Vec<TrustedExecutor>> for Accepted<'a> {
+    /// Executors alone: every command is refused.
+    fn from(executors: &'a Vec<TrustedExecutor>) -> Self {
+        Self { executors, commands: &[] }
+    }
+}
+
+/// Checks a draft. `tool` and what is accepted are from one's own trust file.
+pub fn plan<'a>(draft: Draft, tool: &TrustedTool, accepted: impl Into<Accepted<'a>>) -> Result<Plan, PlanFault> {
+    let Accepted { executors, commands } = accepted.into();
     let Draft { summary, executor, operations } = draft;
     let size = json::canonical(&operations).map_err(|fault| PlanFault::Canonical(fault.to_string()))?.len();
     if size > limit::DRAFT || operations.len() > limit::OPERATIONS {
@@ -46,6 +70,7 @@ pub fn plan(draft: Draft, tool: &TrustedTool, executors: &[TrustedExecutor]) -> 
     let facts: Result<Vec<_>, _> = operations.iter().enumerate().map(|(index, step)| check(index, step, &bound)).collect();
     let facts = facts?;
     once(&facts)?;
+    known(&operations, commands)?;
     Ok(Plan { tool: tool.clone(), executor, summary, operations, facts })
 }
 
@@ -139,10 +164,10 @@ fn examine(number: u32, step: &Step) -> Result<Found, PlanFault> {
         Operation::Read { target, fields } => named(target).and_then(|base| look::fields(fields).map(|paths| base.with(paths))),
         Operation::List { group, version, kind, namespace, fields, limit } => look::list((group, version, kind), namespace, fields, *limit),
         Operation::Logs { target, container, lines } => named(target).and_then(|base| look::logs(base, container.as_deref(), *lines)),
-        Operation::Apply { place, object } => object::apply(place, object),
+        Operation::Apply { place, object } => object::apply(place, object).and_then(not_ours),
         Operation::Patch { target, changes } => named(target).and_then(|base| object::patch(changes).map(|paths| base.with(paths))),
         Operation::Delete { target } => named(target),
-        Operation::Task { name, program, seconds, .. } => task(name, program, *seconds),
+        Operation::Task { name, program, input, seconds } => task(name, program, input, *seconds),
     }
     .map_err(bad)
 }
@@ -160,6 +185,16 @@ impl Found {
     }
 }
 
+/// What names of the host's own objects in the ephemeral namespace begin with: a task's Pod and its input are among them.
+const OURS: &str = "cofferdam-";
+
+fn not_ours(found: Found) -> Result<Found, String> {
+    if found.target.namespace == EPHEMERAL && found.target.name.starts_with(OURS) {
+        return Err(format!("its object's name begins with `{OURS}`, as the host's own do in the ephemeral namespace"));
+    }
+    Ok(found)
+}
+
 /// An operation on one named object.
 fn named(target: &Target) -> Result<Found, String> {
     kind::check(target).map_err(|fault| fault.to_string())?;
@@ -169,21 +204,36 @@ fn named(target: &Target) -> Result<Found, String> {
 /// Seconds a task may take, as `tool.wit` says.
 const TASK_SECONDS: std::ops::RangeInclusive<u32> = 1..=3_600;
 
-fn task(name: &str, program: &Program, seconds: u32) -> Result<Found, String> {
+/// Arguments of a task's image: a command line, not a data format.
+const TASK_ARGUMENTS: usize = 64;
+
+fn task(name: &str, program: &Program, input: &str, seconds: u32) -> Result<Found, String> {
     kind::check_name(name).map_err(|fault| fault.to_string())?;
     if !TASK_SECONDS.contains(&seconds) {
         return Err(format!("its time limit of {seconds} s is not within 1 to 3600"));
     }
+    if input.len() > limit::TASK_INPUT {
+        return Err(format!("its input has {} bytes, at most {} are given", input.len(), limit::TASK_INPUT));
+    }
     let digest = match program {
-        Program::Image { reference, .. } => reference.split_once('@').map(|(_, digest)| digest),
+        Program::Image { reference, arguments } => {
+            if arguments.len() > TASK_ARGUMENTS || arguments.iter().any(|argument| argument.contains('\0')) {
+                return Err(format!("its image has more than {TASK_ARGUMENTS} arguments, or one that no process can be given"));
+            }
+            reference.split_once('@').filter(|(image, _)| is_image(image)).map(|(_, digest)| digest)
+        }
         Program::Command(digest) => Some(digest.as_str()),
     };
-    if digest.is_none_or(|digest| crate::id::ComponentDigest::parse(digest).is_err()) {
+    if digest.is_none_or(|digest| ComponentDigest::parse(digest).is_err()) {
         return Err("its program is not named by digest: `registry/name@sha256:…`".to_owned());
     }
-    let text = |text: &str| text.to_owned();
-    let target = Target { group: String::new(), version: text("v1"), kind: text("Pod"), namespace: text(EPHEMERAL), name: text(name) };
-    Ok(Found { target, paths: Vec::new() })
+    Ok(Found { target: pod(name), paths: Vec::new() })
+}
+
+/// What stands before the digest of an image: registry, path and perhaps a tag, of the characters these may have.
+fn is_image(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
+    (1..=255).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// No two operations change the same object: what the second does would depend on the first, and nobody approved that.
@@ -199,6 +249,35 @@ fn once(facts: &[OperationFacts]) -> Result<(), PlanFault> {
         }
     }
     Ok(())
+}
+
+/// Every command is one that an operator accepted. Their digests have been read already.
+fn known(operations: &[Step], commands: &[TrustedCommand]) -> Result<(), PlanFault> {
+    for (step, index) in operations.iter().zip(0..) {
+        if let Operation::Task { program: Program::Command(digest), .. } = &step.operation
+            && !commands.iter().any(|command| ComponentDigest::parse(digest) == Ok(command.digest))
+        {
+            return Err(PlanFault::CommandUnknown { index, digest: digest.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// What an operation puts into the ephemeral namespace, field by field. None for one that reaches an object elsewhere.
+pub(crate) fn brought(operation: &Operation) -> Option<(Target, Vec<Change>)> {
+    match operation {
+        Operation::Apply { place: place @ Place::Ephemeral, object } => {
+            let Found { target, paths } = object::apply(place, object).ok()?;
+            Some((target, object::leaves(object, &paths)))
+        }
+        Operation::Task { name, program, input, seconds } => Some((pod(name), facts::runs(program, input, *seconds))),
+        _ => None,
+    }
+}
+
+/// A task is a Pod of its name, also where it is a command that no cluster sees.
+fn pod(name: &str) -> Target {
+    Target { group: String::new(), version: "v1".into(), kind: "Pod".into(), namespace: EPHEMERAL.into(), name: name.to_owned() }
 }
 
 /// Where an applied object goes, as a namespace.

@@ -1,4 +1,10 @@
-//! What a plan would change, shown without touching anything. Never computed here: the viewer looks, this says what it may answer.
+//! What a plan would change, shown without touching anything. Of what exists nothing is computed here: the viewer looks, this says what it may
+//! answer; what goes into the ephemeral namespace follows from the plan.
+
+pub mod drift;
+mod ephemeral;
+
+pub use ephemeral::{SHOWN, ephemeral};
 
 use crate::hash::SealedPlan;
 use crate::id::{ObjectDigest, PreviewDigest};
@@ -74,19 +80,23 @@ pub struct PreviewedPlan {
 #[error("the preview is not of this plan: {0}")]
 pub struct ForeignPreview(String);
 
-/// Joins a plan and its preview: one entry per operation, in order, about the same object and, for a patch, the same fields.
+/// Joins a plan and its preview: one entry per operation, in order, about the same object and, for a patch, the same fields; for what goes into
+/// the ephemeral namespace, just what the plan says.
 pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, ForeignPreview> {
     let facts = sealed.facts();
     if preview.operations.len() != facts.len() {
         return Err(ForeignPreview(format!("it shows {} operations instead of {}", preview.operations.len(), facts.len())));
     }
-    for (shown, fact) in preview.operations.iter().zip(facts) {
+    for ((shown, fact), step) in preview.operations.iter().zip(facts).zip(sealed.operations()) {
         let target = &shown.target;
         let same = shown.index == fact.index
             && (&target.group, &target.version, &target.kind) == (&fact.group, &fact.version, &fact.kind)
             && (&target.namespace, &target.name) == (&fact.namespace, &fact.name);
         if !same {
             return Err(ForeignPreview(format!("operation {} is about another object", fact.index)));
+        }
+        if ephemeral(&step.operation, fact.index).is_some_and(|own| own != *shown) {
+            return Err(ForeignPreview(format!("operation {} shows another than the plan puts into the ephemeral namespace", fact.index)));
         }
         if fact.action == Action::Patch {
             let changed: BTreeSet<_> = fact.changes.iter().map(|change| &change.path).collect();

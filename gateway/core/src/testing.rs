@@ -82,6 +82,7 @@ pub fn trust() -> Trust {
         self_approval: false,
         tools: vec![TrustedTool { name: "deployment_scale".into(), version: "0.1.0".into(), digest: digest(), ceiling: ceiling() }],
         executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }],
+        commands: vec![],
         approvers: ["bob", "alice"]
             .into_iter()
             .map(|name| Approver { name: name.into(), key: person(name).public_key().to_openssh().unwrap() })

@@ -51,6 +51,16 @@ pub struct TrustedExecutor {
     pub digest: ComponentDigest,
 }
 
+/// An accepted Wasm command: what `task` operations may name by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedCommand {
+    /// Its name, for people.
+    pub name: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+}
+
 /// A person who may approve, by the SSH key they have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,6 +119,9 @@ pub struct Trust {
     /// Accepted executors.
     #[serde(default, rename = "executor")]
     pub executors: Vec<TrustedExecutor>,
+    /// Accepted commands.
+    #[serde(default, rename = "command")]
+    pub commands: Vec<TrustedCommand>,
     /// People who may approve.
     #[serde(default, rename = "approver")]
     pub approvers: Vec<Approver>,
@@ -150,5 +163,10 @@ impl Trust {
     /// The accepted executor of this name.
     pub fn executor(&self, name: &str) -> Option<&TrustedExecutor> {
         self.executors.iter().find(|executor| executor.name == name)
+    }
+
+    /// The accepted command of this digest.
+    pub fn command(&self, digest: ComponentDigest) -> Option<&TrustedCommand> {
+        self.commands.iter().find(|command| command.digest == digest)
     }
 }

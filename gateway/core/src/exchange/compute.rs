@@ -15,6 +15,8 @@ pub enum GuestKind {
     Executor,
     /// A policy: OPA's Wasm ABI 1.x.
     Policy,
+    /// A command of `task` operations: exports `wasi:cli/run`; imports nothing beyond the `wasi:cli/command` world without sockets.
+    Command,
 }
 
 /// The one thing a guest process is asked. The frame's body is named per variant.
@@ -47,6 +49,15 @@ pub enum Compute {
     Execute {
         /// The handles, in plan order.
         handles: Vec<Handle>,
+        /// Guest time is over after this many milliseconds of its own.
+        guest_ms: u64,
+    },
+    /// Run a command. Body: the artefact. Answered by [`Computed::Ran`], whatever its exit code.
+    Run {
+        /// Its one argument: the task's name.
+        name: String,
+        /// Its standard input, at most [`crate::limit::TASK_INPUT`] bytes.
+        input: String,
         /// Guest time is over after this many milliseconds of its own.
         guest_ms: u64,
     },
@@ -177,10 +188,20 @@ pub enum Computed {
         /// Where and why it stopped; none when it did everything.
         stop: Option<Stop>,
     },
+    /// The command ended by itself.
+    Ran {
+        /// Its standard output, at most [`crate::limit::TASK_OUTPUT`] bytes.
+        output: String,
+        /// The beginning of its standard error, at most [`crate::limit::TASK_NOTE`] bytes before what cannot be seen was escaped.
+        note: String,
+        /// Its exit code; any other than 0 is a task that failed.
+        code: i32,
+    },
     /// It could not be done: a trap, a limit, an import, a bad module.
     Failed {
         /// Stable code: `import`, `malformed`, `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
-        /// `input` (more than a guest is given), `artefact` (not of this engine: compile again), `busy` (ask again shortly), `engine` (this
+        /// `denied` (a command asked for a clock or for randomness), `input` (more than a guest is given), `artefact` (not of this engine:
+        /// compile again), `busy` (ask again shortly), `engine` (this
         /// machine).
         code: String,
         /// For operators: what and where, with the remedy.

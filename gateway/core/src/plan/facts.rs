@@ -50,7 +50,7 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
 }
 
 /// What a task runs and what it is given, as changes: policy judges an image by the same rules, whether a task or a Deployment runs it.
-fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> {
+pub(super) fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> {
     let change = |path: &str, value: Value| Change { path: path.to_owned(), value: Some(value) };
     let mut changes = match program {
         Program::Image { reference, arguments } => {

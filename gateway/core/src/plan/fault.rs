@@ -51,6 +51,14 @@ pub enum PlanFault {
         /// The missing line.
         line: String,
     },
+    /// A command nobody accepted.
+    #[error("operation {index} runs the command `{digest}`, which no operator has accepted")]
+    CommandUnknown {
+        /// Its index.
+        index: u32,
+        /// The command's digest.
+        digest: String,
+    },
     /// Two operations on one object.
     #[error("operation {index} names {target}, which another operation changes, too")]
     Twice {
@@ -67,6 +75,7 @@ impl PlanFault {
         match self {
             Self::Beyond { .. } | Self::ExecutorBeyond(_) => "beyond-ceiling",
             Self::ExecutorUnknown(_) => "executor-unknown",
+            Self::CommandUnknown { .. } => "command-unknown",
             Self::Operation { .. } | Self::Twice { .. } => "operation-refused",
             _ => "draft-malformed",
         }
@@ -77,6 +86,7 @@ impl PlanFault {
         match self {
             Self::Beyond { .. } | Self::ExecutorBeyond(_) => "Plans within the ceiling that an operator accepted for this tool.",
             Self::ExecutorUnknown(_) => "Plans with an executor that an operator accepted.",
+            Self::CommandUnknown { .. } => "Tasks with a command that an operator accepted with `cofferdam accept --command`.",
             Self::Operation { .. } => "Named, namespaced workload and configuration objects outside protected namespaces.",
             Self::Twice { .. } => "One operation per object.",
             _ => "Plans of the form that `wit/tool.wit` describes.",

@@ -141,6 +141,9 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     check(vec![object(json!({"name": "c", "finalizers": []}))], "metadata.finalizers");
     check(vec![object(json!({"name": "c", "namespace": "team-b"}))], "another namespace");
     check(vec![object(json!({"name": "c", "labels": {"a": "b"}}))], "lacks the line: apply v1 ConfigMap field metadata.labels.a");
+    let ours = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cofferdam-task-0"}});
+    check(vec![step(json!({"action": "apply", "place": "ephemeral", "object": ours}))], "as the host's own do");
+    check(vec![step(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": ours}))], "sealed");
     let secret = json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
     check(vec![step(secret)], "Secrets are never");
 }
@@ -211,6 +214,37 @@ fn tasks_and_logs_are_a_pods() {
     check(logs("other", "Pod", 10), "lacks the line: logs v1 Pod in namespace other");
     check(logs("team-a", "Deployment", 10), "logs are a Pod's");
     check(logs("team-a", "Pod", 1_001), "not within 1 to 1000");
+}
+
+fn task(program: Value) -> Value {
+    step(json!({"action": "task", "name": "probe", "program": program, "input": "{}", "seconds": 30}))
+}
+
+#[test]
+fn tasks_run_images_by_digest_and_accepted_commands_alone() {
+    let image = |reference: &str| task(json!({"image": {"reference": reference, "arguments": ["-v"]}}));
+    let digest = ComponentDigest::of(b"command");
+    check(vec![image(&format!("registry.example:5000/a/probe@{digest}"))], "sealed");
+    check(vec![image(&format!("registry.example/probe:1.2@{digest}"))], "sealed");
+    for odd in ["probe:1.2", "@DIGEST", "a b@DIGEST", "a\n@DIGEST", "a@DIGEST@DIGEST"] {
+        let odd = odd.replace("DIGEST", &digest.to_string());
+        check(vec![image(&odd)], "operation-refused: operation 0: its program is not named by digest");
+    }
+    check(vec![task(json!({"image": {"reference": format!("a@{digest}"), "arguments": ["\0"]}}))], "no process can be given");
+    check(vec![task(json!({"image": {"reference": format!("a@{digest}"), "arguments": vec!["a"; 65]}}))], "more than 64 arguments");
+    check(vec![task(json!({"command": "lint"}))], "not named by digest");
+    let mut long = task(json!({"command": digest}));
+    long["seconds"] = json!(3_601);
+    check(vec![long], "not within 1 to 3600");
+    check(vec![task(json!({"command": digest}))], "command-unknown: operation 0 runs the command `sha256:");
+
+    let commands = |name: &str, digest: ComponentDigest| vec![TrustedCommand { name: name.into(), digest }];
+    let sealed = |commands: &[TrustedCommand]| {
+        let accepted = Accepted { executors: &executors(), commands };
+        seal(draft(vec![task(json!({"command": digest}))]), &tool(), accepted, &json!({}), &environment()).map(drop)
+    };
+    assert_eq!(sealed(&commands("lint", digest)), Ok(()));
+    assert_eq!(sealed(&commands("lint", ComponentDigest::of(b"other"))).unwrap_err().code(), "command-unknown");
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl World {
             self_approval: false,
             tools: vec![],
             executors: vec![],
+            commands: vec![],
             approvers,
         };
         Self {

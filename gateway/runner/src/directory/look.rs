@@ -66,7 +66,7 @@ fn within(trust: &Trust, tool: &str, digest: ComponentDigest, operations: &[Step
     let executor = trust.executors.iter().map(|executor| &executor.name).find(|name| accepted.ceiling.executors.contains(name));
     let executor = executor.filter(|_| changes).cloned();
     let draft = Draft { summary: "look".to_owned(), executor, operations: operations.to_vec() };
-    plan(draft, accepted, &trust.executors).map(drop).map_err(|fault| beyond(fault.to_string()))
+    plan(draft, accepted, trust).map(drop).map_err(|fault| beyond(fault.to_string()))
 }
 
 fn results(index: &Index, steps: &[Step]) -> Result<Vec<Value>, Refusal> {
