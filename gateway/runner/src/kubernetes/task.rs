@@ -1,0 +1,170 @@
+//! Tasks as Pods: what one looks like, and what its state means. Pure: never talks to a cluster, and decides nothing about the job.
+//!
+//! A task is one bare Pod of a fixed name: the API server's uniqueness of names makes "at most once" a guarantee of its store, and nothing starts it
+//! again. It runs as an identity without rights or token, sees its input as a file, and says its result on standard output.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use state::{Reason, TaskState, refused, state};
+
+use cofferdam_core::operation::{Operation, Program};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What tasks run as: no binding, no token.
+pub const SERVICE_ACCOUNT: &str = "task";
+
+/// Where the input lies: a process's standard input can only be given by attaching to it, and nobody enters a container of a run.
+pub const INPUT: &str = "/cofferdam/input";
+
+/// The one container's name.
+pub const CONTAINER: &str = "task";
+
+/// Of each, requested and limited alike, so that a node that takes a task has it: what a probe, a migration or a renderer needs.
+pub const CPU: &str = "500m";
+/// Memory, the temporary folder's included.
+pub const MEMORY: &str = "512Mi";
+/// Disk of the node: its log, and nothing else it could write to.
+pub const STORAGE: &str = "64Mi";
+
+/// The one writable folder, in memory.
+const TEMPORARY: &str = "64Mi";
+
+/// Any user but root; the number that images without a shell use.
+const USER: u32 = 65_532;
+
+/// Seconds between being asked to end and being ended: they are on the way of every teardown.
+const GRACE_SECONDS: u32 = 5;
+
+/// Seconds a task stays bound to a node that does not answer; Kubernetes' own default is five minutes.
+const NODE_SECONDS: u32 = 30;
+
+/// Octal 0444, as JSON has it: the input is read by whoever the image runs as.
+const READ_ONLY: u32 = 0o444;
+
+/// A `task` operation whose program is an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Task<'a> {
+    /// Index of the operation.
+    pub index: u32,
+    /// The operation's name.
+    pub name: &'a str,
+    /// Reference with digest.
+    pub image: &'a str,
+    /// Arguments to its entry point.
+    pub arguments: &'a [String],
+    /// What it reads.
+    pub input: &'a str,
+    /// It is ended after this many, from when a node took it.
+    pub seconds: u32,
+}
+
+/// Where tasks run.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The run's namespace.
+    pub namespace: &'a str,
+    /// Labels of everything in it.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Users of the container are none of the node's: where every node's runtime can.
+    pub user_namespace: bool,
+    /// A runtime of the cluster's that isolates more than its own.
+    pub runtime_class: Option<&'a str>,
+}
+
+impl<'a> Task<'a> {
+    /// The operation, if it runs an image.
+    pub fn of(operation: &'a Operation, index: u32) -> Option<Self> {
+        match operation {
+            Operation::Task { name, program: Program::Image { reference, arguments }, input, seconds } => {
+                Some(Self { index, name, image: reference, arguments, input, seconds: *seconds })
+            }
+            _ => None,
+        }
+    }
+
+    /// Name of its Pod and of what holds its input: from the operation's place in the plan, because the runner may read these names alone.
+    pub fn object(&self) -> String {
+        format!("cofferdam-task-{}", self.index)
+    }
+}
+
+fn metadata(task: &Task<'_>, place: &Place<'_>) -> Value {
+    json!({
+        "name": task.object(),
+        "namespace": place.namespace,
+        "labels": place.labels,
+        // Not a label: a task's name may be longer than a label's value.
+        "annotations": {"cofferdam.dev/task": task.name},
+    })
+}
+
+/// What holds the input; made before the Pod, and as unchangeable as it.
+pub fn input(task: &Task<'_>, place: &Place<'_>) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(task, place), "immutable": true, "data": {"input": task.input}})
+}
+
+/// The Pod. It passes Pod Security `restricted` and the workload fence of `deploy/`.
+pub fn pod(task: &Task<'_>, place: &Place<'_>) -> Value {
+    let resources = json!({"cpu": CPU, "memory": MEMORY, "ephemeral-storage": STORAGE});
+    let tolerations: Vec<Value> = ["unreachable", "not-ready"]
+        .iter()
+        .map(|state| {
+            let key = format!("node.kubernetes.io/{state}");
+            json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": NODE_SECONDS})
+        })
+        .collect();
+    let mut pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata(task, place),
+        "spec": {
+            "serviceAccountName": SERVICE_ACCOUNT,
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": task.seconds,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": true,
+                "runAsUser": USER,
+                "runAsGroup": USER,
+                "fsGroup": USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "tolerations": tolerations,
+            "containers": [{
+                "name": CONTAINER,
+                "image": task.image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": task.arguments,
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "resources": {"requests": resources, "limits": resources},
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+                "volumeMounts": [
+                    {"name": "input", "mountPath": INPUT, "subPath": "input", "readOnly": true},
+                    {"name": "temporary", "mountPath": "/tmp"},
+                ],
+            }],
+            "volumes": [
+                {"name": "input", "configMap": {"name": task.object(), "defaultMode": READ_ONLY}},
+                {"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY}},
+            ],
+        },
+    });
+    if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+        if place.user_namespace {
+            spec.insert("hostUsers".to_owned(), false.into());
+        }
+        if let Some(class) = place.runtime_class {
+            spec.insert("runtimeClassName".to_owned(), class.into());
+        }
+    }
+    pod
+}
