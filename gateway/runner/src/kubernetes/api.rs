@@ -196,11 +196,16 @@ impl Cluster {
     /// Deletes one object in the background, of this UID only. One that is not there any more is deleted.
     pub async fn delete(&self, path: &str, uid: Option<&str>, mode: Mode) -> Result<(), ApiFault> {
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
-        if let (Some(uid), Some(map)) = (uid, options.as_object_mut()) {
-            map.insert("preconditions".to_owned(), json!({"uid": uid}));
+        if let Some(map) = options.as_object_mut() {
+            if let Some(uid) = uid {
+                map.insert("preconditions".to_owned(), json!({"uid": uid}));
+            }
+            // Of a delete the server reads its options from the body alone once there is one: in the query this would be a real delete.
+            if mode == Mode::DryRun {
+                map.insert("dryRun".to_owned(), json!(["All"]));
+            }
         }
-        let query = dry(mode).trim_start_matches('&').to_owned();
-        match self.ask(&Method::DELETE, path, &query, Some(("application/json", &options))).await {
+        match self.ask(&Method::DELETE, path, "", Some(("application/json", &options))).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
