@@ -100,15 +100,19 @@ pub enum Changed {
     Nothing,
     /// `What was changed was undone.`
     Undone,
-    /// Which operations stand, and of which it is not known; at least one of either. No other operation is in effect.
-    Partly {
-        /// They were done and not undone.
-        in_effect: Vec<Effect>,
-        /// They were begun, and what became of them is not recorded.
-        unknown: Vec<Effect>,
-    },
+    /// Some operations stand, or it is not known whether they do.
+    Partly(Box<Standing>),
     /// `It is not known whether anything was changed.`
     Unknown,
+}
+
+/// What stands of a job that ended early: at least one of either, and no other operation is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// They were done and not undone.
+    pub in_effect: Vec<Effect>,
+    /// They were begun, and what became of them is not known.
+    pub unknown: Vec<Effect>,
 }
 
 /// One operation, as it is named to an agent.
@@ -123,20 +127,24 @@ pub struct Effect {
 impl Changed {
     /// The second line.
     pub fn text(&self) -> String {
-        let told = |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
         match self {
             Self::Nothing => "Nothing was changed.".to_owned(),
             Self::Undone => "What was changed was undone.".to_owned(),
             Self::Unknown => "It is not known whether anything was changed.".to_owned(),
-            Self::Partly { in_effect, unknown } => {
-                let known = (!in_effect.is_empty()).then(|| format!("In effect, not undone: {}.", told(in_effect)));
-                let open = (!unknown.is_empty()).then(|| format!("Not known whether in effect: {}.", told(unknown)));
-                // Without the plan, one that went into the ephemeral namespace cannot be told apart.
-                let named = in_effect.iter().chain(unknown).all(|effect| effect.words.is_some());
-                let rest = if named { "Nothing else is." } else { "Nothing else is, nor anything in the job's own namespace." };
-                [known, open].into_iter().flatten().chain([rest.to_owned()]).collect::<Vec<_>>().join(" ")
-            }
+            Self::Partly(standing) => standing.text(),
         }
+    }
+}
+
+impl Standing {
+    fn text(&self) -> String {
+        let told = |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
+        let known = (!self.in_effect.is_empty()).then(|| format!("In effect, not undone: {}.", told(&self.in_effect)));
+        let open = (!self.unknown.is_empty()).then(|| format!("Not known whether in effect: {}.", told(&self.unknown)));
+        // Without the plan, one that went into the ephemeral namespace cannot be told apart.
+        let named = self.in_effect.iter().chain(&self.unknown).all(|effect| effect.words.is_some());
+        let rest = if named { "Nothing else is." } else { "Nothing else is, nor anything in the job's own namespace." };
+        [known, open].into_iter().flatten().chain([rest.to_owned()]).collect::<Vec<_>>().join(" ")
     }
 }
 

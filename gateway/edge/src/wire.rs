@@ -146,11 +146,11 @@ fn proof_value(proof: &Proof) -> Value {
 
 fn refusal_value(refusal: &Refusal) -> Value {
     let indexes = |effects: &[Effect]| effects.iter().map(|effect| effect.index).collect::<Vec<_>>();
-    let (changed, in_effect, unknown) = match &refusal.changed {
-        Changed::Nothing => ("nothing", None, None),
-        Changed::Undone => ("undone", None, None),
-        Changed::Unknown => ("unknown", None, None),
-        Changed::Partly { in_effect, unknown } => ("partly", Some(indexes(in_effect)), Some(indexes(unknown))),
+    let (changed, standing) = match &refusal.changed {
+        Changed::Nothing => ("nothing", None),
+        Changed::Undone => ("undone", None),
+        Changed::Unknown => ("unknown", None),
+        Changed::Partly(standing) => ("partly", Some(standing)),
     };
     let mut value = json!({
         "verb": refusal.verb,
@@ -165,9 +165,9 @@ fn refusal_value(refusal: &Refusal) -> Value {
         "ledger": refusal.proof.ledger,
         "text": refusal.text(),
     });
-    if let (Some(object), Some(in_effect), Some(unknown)) = (value.as_object_mut(), in_effect, unknown) {
-        object.insert("in_effect".into(), json!(in_effect));
-        object.insert("not_known".into(), json!(unknown));
+    if let (Some(object), Some(standing)) = (value.as_object_mut(), standing) {
+        object.insert("in_effect".into(), json!(indexes(&standing.in_effect)));
+        object.insert("not_known".into(), json!(indexes(&standing.unknown)));
     }
     value
 }

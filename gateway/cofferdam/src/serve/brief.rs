@@ -8,7 +8,8 @@ use cofferdam_core::settings::{
 };
 use std::path::{Path, PathBuf};
 
-fn voice(installation: &Installation) -> Voice {
+/// How every role speaks, and the supervisor.
+pub fn voice(installation: &Installation) -> Voice {
     let telemetry = &installation.config.telemetry;
     Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
 }
@@ -102,4 +103,29 @@ pub fn reaper(installation: &Installation, cluster: &Cluster) -> ActorSettings {
         environment: installation.trust.environment.clone(),
         kubeconfig: cluster.reaper.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::testing;
+    use serde::Serialize;
+
+    #[test]
+    fn each_role_is_told_of_its_own_kubeconfig_and_of_no_other() {
+        let installation = testing::cluster();
+        let Configured::Kubernetes(cluster) = &installation.config.infrastructure else { panic!() };
+        let told = |text: String| {
+            cluster.identities().iter().filter(|(_, path)| text.contains(path.to_str().unwrap())).map(|(name, _)| *name).collect::<Vec<_>>()
+        };
+        fn text(settings: impl Serialize) -> String {
+            serde_json::to_string(&settings).unwrap()
+        }
+        let guest = Path::new("/guest");
+        assert_eq!(told(text(gateway(&installation, guest))), [""; 0]);
+        assert_eq!(told(text(recorder(&installation))), [""; 0]);
+        assert_eq!(told(text(viewer(&installation))), ["viewer"]);
+        assert_eq!(told(text(runner(&installation, guest, None))), ["provisioner"]);
+        assert_eq!(told(text(reaper(&installation, cluster))), ["reaper"]);
+    }
 }

@@ -7,11 +7,14 @@ pub mod recorder;
 mod role;
 mod sibling;
 mod supervise;
+#[cfg(test)]
+mod testing;
 mod welcome;
 
 use crate::config::Installation;
 use anyhow::{Context as _, Result};
 use cofferdam_core::run::JobStep;
+use cofferdam_telemetry::{Role, voice};
 use std::path::PathBuf;
 
 /// What the command line adds to the configuration.
@@ -25,6 +28,9 @@ pub struct Options {
 
 /// Serves until a signal; returns once every role has ended.
 pub fn run(installation: Installation, options: &Options) -> Result<()> {
+    // Its own spans go nowhere: it has no socket to the gateway, and what it does is told in lines.
+    let _unsent =
+        voice::start(Role::Serve, &brief::voice(&installation)).context("cannot start the log; see `telemetry` in cofferdam.toml")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(supervise::serve(installation, options))
 }

@@ -21,7 +21,9 @@ pub fn text(installation: &Installation) -> String {
     };
     lines.push(format!("  MCP    http://{listen}/mcp"));
     lines.push(format!("  HTTP   http://{listen}/v1/tools"));
-    lines.push(format!("  tools  {}", trust.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>().join(", ")));
+    let tools: Vec<&str> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
+    let tools = if tools.is_empty() { "none: `cofferdam accept FILE` accepts one".to_owned() } else { tools.join(", ") };
+    lines.push(format!("  tools  {tools}"));
     if agents.list().is_empty() {
         lines.push(
             "No agent is configured: callers on this machine may look and preview; every change needs a person's signature.".to_owned(),
@@ -48,4 +50,38 @@ pub fn text(installation: &Installation) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::testing;
+    use expect_test::expect;
+
+    #[test]
+    fn it_says_what_is_served_and_what_a_shell_could_reach() {
+        expect![[r#"
+            Cofferdam serves the environment `lab` (/srv/manifests).
+              MCP    http://127.0.0.1:8620/mcp
+              HTTP   http://127.0.0.1:8620/v1/tools
+              tools  none: `cofferdam accept FILE` accepts one
+            No agent is configured: callers on this machine may look and preview; every change needs a person's signature.
+              add one: cofferdam agents add NAME --role ROLE --for PERSON
+            Everything that runs as this operating-system user is trusted: an agent with a shell here could reach the tree, the keys and the
+            operator socket beneath /home/me/cofferdam. Give agents another user, or another machine."#]]
+        .assert_eq(&text(&testing::directory()));
+        expect![[r#"
+            Cofferdam serves the environment `lab`, the Kubernetes cluster whose kube-system is 0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d.
+              viewer       /etc/cofferdam/viewer.kubeconfig
+              provisioner  /etc/cofferdam/provisioner.kubeconfig
+              reaper       /etc/cofferdam/reaper.kubeconfig
+              MCP    http://127.0.0.1:8620/mcp
+              HTTP   http://127.0.0.1:8620/v1/tools
+              tools  none: `cofferdam accept FILE` accepts one
+            No agent is configured: callers on this machine may look and preview; every change needs a person's signature.
+              add one: cofferdam agents add NAME --role ROLE --for PERSON
+            Everything that runs as this operating-system user is trusted: an agent with a shell here could read the kubeconfigs and use the
+            cluster itself, and reach the keys and the operator socket beneath /home/me/cofferdam. Give agents another user, or another machine."#]]
+        .assert_eq(&text(&testing::cluster()));
+    }
 }

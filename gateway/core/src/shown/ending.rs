@@ -2,7 +2,7 @@
 
 use super::call::{proof, sentence};
 use super::named;
-use crate::answer::{Changed, Effect, Refusal, RefusalKind};
+use crate::answer::{Changed, Effect, Refusal, RefusalKind, Standing};
 use crate::ceiling::EPHEMERAL;
 use crate::decide::OperationFacts;
 use crate::job::{JobView, OperationRecord};
@@ -83,7 +83,7 @@ fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>)
     };
     if !in_effect.is_empty() || !unknown.is_empty() {
         let told = |records: Vec<&&OperationRecord>| records.into_iter().map(|record| effect(record)).collect();
-        Changed::Partly { in_effect: told(in_effect), unknown: told(unknown) }
+        Changed::Partly(Box::new(Standing { in_effect: told(in_effect), unknown: told(unknown) }))
     } else if outcome == Outcome::Indeterminate {
         Changed::Unknown
     } else if effects.iter().any(|record| undone(records, record.index)) {

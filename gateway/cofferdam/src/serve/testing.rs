@@ -1,0 +1,40 @@
+//! Installations for this folder's tests; nothing of them exists on a disk.
+
+use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Telemetry};
+use crate::home::Home;
+use cofferdam_core::id::PolicyDigest;
+use cofferdam_core::trust::Trust;
+use std::time::Duration;
+
+/// One that serves this.
+pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
+    let trust = format!(
+        "policy = \"{}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"{id}\"\n[keys]\ngateway = \"g\"\nrecorder = \"r\"\n\
+         [floor]\nactions = []\nnamespaces = []\n",
+        PolicyDigest::of(b"policy")
+    );
+    Installation {
+        home: Home::at("/home/me/cofferdam".into()),
+        config: Config {
+            environment: "lab".to_owned(),
+            infrastructure,
+            edge: Edge { listen: "127.0.0.1:8620".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(45) },
+            runner: Runner { seats: 1, lease: Duration::from_secs(15) },
+            telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
+        },
+        agents: Agents::default(),
+        trust: Trust::parse(&trust).unwrap(),
+    }
+}
+
+/// A directory of manifests.
+pub fn directory() -> Installation {
+    installation(Infrastructure::Directory { tree: "/srv/manifests".into() }, "0f0c1ad89ad24e2b8f866a2f3c6e6b5d")
+}
+
+/// A cluster.
+pub fn cluster() -> Installation {
+    let path = |identity: &str| format!("/etc/cofferdam/{identity}.kubeconfig").into();
+    let cluster = Cluster { viewer: path("viewer"), provisioner: path("provisioner"), reaper: path("reaper") };
+    installation(Infrastructure::Kubernetes(cluster), "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d")
+}
