@@ -14,7 +14,7 @@ use crate::job::StoredJob;
 use crate::json;
 use crate::operation::Draft;
 use crate::permit::Permit;
-use crate::preview::{self, Preview, PreviewedPlan};
+use crate::preview::{self, Preview, PreviewedPlan, drift};
 use crate::trust::{Trust, TrustedTool};
 use jiff::Timestamp;
 
@@ -23,8 +23,8 @@ use jiff::Timestamp;
 #[error("{detail}")]
 pub struct Inadmissible {
     /// Stable code: `permit-missing`, `permit-signature`, `permit-expired`, `permit-differs`, `environment-differs`, `policy-differs`, `tool-unknown`,
-    /// `tool-differs`, `executor-unknown`, `arguments-malformed`, `plan-refused`, `plan-differs`, `world-differs`, `approval-missing`, `rejected`,
-    /// `policy-denies`.
+    /// `tool-differs`, `executor-unknown`, `command-unknown`, `arguments-malformed`, `plan-refused`, `plan-differs`, `world-differs`,
+    /// `approval-missing`, `rejected`, `policy-denies`.
     pub code: &'static str,
     /// One sentence.
     pub detail: String,
@@ -148,8 +148,11 @@ impl<'a> Opened<'a> {
 
     /// Seals one's own draft; the digest has to be the permitted one.
     pub fn derive(self, draft: Draft) -> Result<Derived<'a>, Inadmissible> {
-        let sealed = hash::seal(draft, self.tool, &self.trust.executors, &self.arguments, &self.trust.environment).map_err(|fault| {
-            let code = if fault.code() == "executor-unknown" { "executor-unknown" } else { "plan-refused" };
+        let sealed = hash::seal(draft, self.tool, self.trust, &self.arguments, &self.trust.environment).map_err(|fault| {
+            let code = match fault.code() {
+                known @ ("executor-unknown" | "command-unknown") => known,
+                _ => "plan-refused",
+            };
             no(code, fault.to_string())
         })?;
         if sealed.digest() != self.permit.plan {
@@ -174,7 +177,9 @@ impl<'a> Derived<'a> {
         check_time(&permit, now)?;
         let plan = preview::preview(sealed, preview).map_err(|fault| no("world-differs", fault.to_string()))?;
         if plan.digest() != permit.preview {
-            return Err(no("world-differs", "the infrastructure is in another state than the one that was decided over; ask again"));
+            let what = drift::since(&job.preview, permit.preview, plan.preview());
+            let what = what.unwrap_or_else(|| "the infrastructure is in another state than the one that was decided over".to_owned());
+            return Err(no("world-differs", format!("{what}; ask again")));
         }
         let approvals = match (job.statements.is_empty(), Approvals::count(&job, trust, now)) {
             (_, Err(rejected)) => return Err(no("rejected", rejected.to_string())),

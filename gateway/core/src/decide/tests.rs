@@ -58,6 +58,20 @@ fn a_runner_believes_nobody() {
 }
 
 #[test]
+fn a_refusal_names_what_drifted() {
+    let (bench, job) = queued("team-a");
+    bench.meddle("team-a", 4);
+    let detail = bench.admit(job, &trust(), noon()).unwrap_err().detail;
+    assert_eq!(detail, "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4; ask again");
+    // What came with the job is told only when it is what was decided over.
+    let (bench, mut job) = queued("team-a");
+    bench.meddle("team-a", 4);
+    job.preview = job.preview.replace("3", "7");
+    let detail = bench.admit(job, &trust(), noon()).unwrap_err().detail;
+    assert_eq!(detail, "the infrastructure is in another state than the one that was decided over; ask again");
+}
+
+#[test]
 fn a_permit_for_what_needs_a_person_is_worth_nothing_alone() {
     // The gateway's own key signs a permit for a plan that is waiting for a person.
     let (bench, mut job) = queued("asks-b");

@@ -117,7 +117,7 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
         Err(fault) if passing(&fault) => return Err(Stop::later(&fault)),
         Err(fault) => return Err(Stop::withdraw(&format!("tool-{}", fault.code), "the tool gave no plan")),
     };
-    let sealed = hash::seal(draft, call.tool().trusted(), &trust.executors, call.arguments(), &trust.environment)
+    let sealed = hash::seal(draft, call.tool().trusted(), trust, call.arguments(), &trust.environment)
         .map_err(|fault| Stop::withdraw(fault.code(), fault.to_string()))?;
     scene.sealed(&sealed);
     if sealed.digest() != job.plan_digest || sealed.text() != job.plan {
@@ -139,7 +139,9 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
     scene.seen(&plan);
     if plan.digest() != job.preview_digest {
-        return Err(Stop::withdraw("world-differs", "the infrastructure changed since it was approved; ask again"));
+        let what = preview::drift::since(&job.preview, job.preview_digest, plan.preview());
+        let what = what.unwrap_or_else(|| "the infrastructure changed since it was approved".to_owned());
+        return Err(Stop::withdraw("world-differs", format!("{what}; ask again")));
     }
     let now = host.now();
     let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
