@@ -43,10 +43,12 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
 }
 
 async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookFault> {
+    // An applied object's leaves, as the ceiling was held against them.
+    let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
     let asked = Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index };
     match operation {
         Operation::Patch { changes, .. } => asked.patch(changes).await,
-        Operation::Apply { place: Place::Namespace(_), object } => asked.apply(object, &fact.fields).await,
+        Operation::Apply { place: Place::Namespace(_), object } => asked.apply(object, &leaves).await,
         Operation::Delete { .. } => asked.delete().await,
         other => {
             let reason = format!("`{}` has no preview", other.action());
