@@ -52,6 +52,11 @@ impl Cluster {
         }
     }
 
+    /// One for a single test, which takes things away that others need. Gone with the value.
+    pub fn own() -> Self {
+        Self::start().unwrap_or_else(|why| panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`"))
+    }
+
     fn start() -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("cofferdam-cluster.").tempdir().unwrap().keep();
         let mut said = tempfile::tempfile().unwrap();

@@ -10,6 +10,8 @@ mod faults;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod start;

@@ -1,0 +1,5 @@
+//! Against a real API server, with the real manifests of `deploy/` and each identity's own token.
+
+mod actor;
+mod fences;
+mod selfcheck;

@@ -1,0 +1,258 @@
+//! Somebody with a credential of its own, what they ask a real API server for, and what they are told: rows of data. Never an identity that is pretended.
+
+use crate::cluster::{Cluster, until};
+use crate::stage::repository;
+use cofferdam_core::id::CallId;
+use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode};
+use cofferdam_runner::kubernetes::check::{Identity, check};
+use cofferdam_runner::kubernetes::credential::Credential;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Once;
+
+pub const EVERY: [Identity; 3] = [Identity::Provisioner, Identity::Viewer, Identity::Reaper];
+
+/// The test binary's control plane with `deploy/` installed and enforced.
+pub fn installed() -> &'static Cluster {
+    static INSTALLED: Once = Once::new();
+    let plane = Cluster::get();
+    INSTALLED.call_once(|| install(plane));
+    plane
+}
+
+/// Applies `deploy/`, and waits until its policies are enforced, which the API server does some time after they were written.
+pub fn install(plane: &Cluster) {
+    let mut manifests: Vec<_> = std::fs::read_dir(repository().join("deploy")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    manifests.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
+    manifests.sort();
+    plane.apply(&manifests.iter().map(AsRef::as_ref).collect::<Vec<&Path>>());
+    for identity in EVERY {
+        let kubeconfig = plane.kubeconfig("cofferdam-system", identity.account());
+        until("the fences to stand", || match checked(&kubeconfig, identity) {
+            Ok(()) => Some(()),
+            Err(fault) => {
+                println!("{fault}");
+                None
+            }
+        });
+    }
+}
+
+/// The self-check with a credential, as a role makes it at its start.
+pub fn checked(kubeconfig: &Path, identity: Identity) -> Result<(), String> {
+    block(async { check(&Credential::read(kubeconfig).await.unwrap(), identity).await.map_err(|fault| fault.to_string()) })
+}
+
+pub fn block<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// A namespace that opted in, as the example in `deploy/` does it.
+pub fn opt_in(plane: &Cluster, name: &str) {
+    let example = std::fs::read_to_string(repository().join("deploy/examples/target.yaml")).unwrap();
+    let own =
+        example.replace("name: example\n", &format!("name: {name}\n")).replace("namespace: example\n", &format!("namespace: {name}\n"));
+    assert_ne!(example, own);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("target.yaml");
+    std::fs::write(&file, own).unwrap();
+    plane.apply(&[&file]);
+}
+
+/// One identity's own connection.
+pub struct Actor(api::Cluster);
+
+impl Actor {
+    pub async fn account(plane: &Cluster, namespace: &str, account: &str) -> Self {
+        Self::of(&plane.kubeconfig(namespace, account)).await
+    }
+
+    pub async fn of(kubeconfig: &Path) -> Self {
+        Self(api::Cluster::connect(&Credential::read(kubeconfig).await.unwrap()).unwrap())
+    }
+
+    /// With a token of its own, at the same server.
+    pub async fn with_token(plane: &Cluster, token: String) -> Self {
+        Self(api::Cluster::connect_as(&Credential::read(&plane.admin()).await.unwrap(), token, None).unwrap())
+    }
+
+    pub async fn ask(&self, ask: Ask) -> Result<Value, String> {
+        let manager = Manager { name: "cofferdam-runner", force: true };
+        let answer = match ask {
+            Ask::Apply(path, object, mode) => self.0.apply(&path, &object, manager, mode).await,
+            Ask::Patch(path, patch, mode) => self.0.patch(&path, &patch, manager.name, mode).await,
+            Ask::Create(path, object, mode) => self.0.create(&path, &object, mode).await,
+            Ask::Delete(path, mode) => self.0.delete(&path, None, mode).await.map(|()| Value::Null),
+            Ask::Get(path) => self.0.get(&path).await.map(|found| found.expect("it is there")),
+            Ask::List(path) => self.0.list(&path, "", 1).await.map(|(items, _)| Value::Array(items)),
+        };
+        answer.map_err(|fault| match fault {
+            ApiFault::Refused { status, message, .. } => format!("{status} {message}"),
+            other => panic!("no answer: {other}"),
+        })
+    }
+
+    /// Asks for each row, and holds what was said against what was expected: `done`, or words of the refusal.
+    pub async fn try_all(&self, rows: Vec<Row>) {
+        let mut wrong = Vec::new();
+        for (what, ask, expect) in rows {
+            let said = self.ask(ask).await.map_or_else(|said| said, |_| "done".to_owned());
+            if !said.contains(expect) || (said == "done") != (expect == "done") {
+                wrong.push(format!("{what}: expected `{expect}`, was told `{said}`"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+/// What is tried, the request, and what is said.
+pub type Row = (&'static str, Ask, &'static str);
+
+pub enum Ask {
+    Apply(String, Value, Mode),
+    /// A JSON Patch.
+    Patch(String, Value, Mode),
+    Create(String, Value, Mode),
+    Delete(String, Mode),
+    Get(String),
+    List(String),
+}
+
+pub fn apply(path: impl Into<String>, object: Value) -> Ask {
+    Ask::Apply(path.into(), object, Mode::Real)
+}
+
+pub fn patch(path: impl Into<String>, key: &str, value: Value) -> Ask {
+    Ask::Patch(path.into(), json!([{"op": "add", "path": key, "value": value}]), Mode::Real)
+}
+
+pub fn create(path: impl Into<String>, object: Value) -> Ask {
+    Ask::Create(path.into(), object, Mode::Real)
+}
+
+pub fn delete(path: impl Into<String>) -> Ask {
+    Ask::Delete(path.into(), Mode::Real)
+}
+
+pub fn get(path: impl Into<String>) -> Ask {
+    Ask::Get(path.into())
+}
+
+pub fn list(path: impl Into<String>) -> Ask {
+    Ask::List(path.into())
+}
+
+/// The same as a dry run.
+pub fn dry(ask: Ask) -> Ask {
+    match ask {
+        Ask::Apply(path, object, _) => Ask::Apply(path, object, Mode::DryRun),
+        Ask::Patch(path, patch, _) => Ask::Patch(path, patch, Mode::DryRun),
+        Ask::Create(path, object, _) => Ask::Create(path, object, Mode::DryRun),
+        Ask::Delete(path, _) => Ask::Delete(path, Mode::DryRun),
+        read => read,
+    }
+}
+
+/// A run: what its namespace and its derived rights are called and marked with.
+pub struct Run {
+    pub call: CallId,
+    pub name: String,
+}
+
+impl Run {
+    /// Tests share a cluster; each has numbers of its own.
+    pub fn new(number: u128) -> Self {
+        let call = CallId::from_random(number);
+        Self { name: format!("cofferdam-run-{call}-1"), call }
+    }
+
+    pub fn at(&self, rest: &str) -> String {
+        format!("{}/{rest}", namespace_path(&self.name))
+    }
+
+    pub fn in_group(&self, group: &str, rest: &str) -> String {
+        format!("/apis/{group}/v1/namespaces/{}/{rest}", self.name)
+    }
+
+    pub fn labels(&self) -> Value {
+        json!({
+            "cofferdam.dev/managed": "true", "cofferdam.dev/call": self.call, "cofferdam.dev/fence": "1",
+            "app.kubernetes.io/managed-by": "cofferdam",
+        })
+    }
+
+    /// Its namespace as it should be.
+    pub fn namespace(&self) -> Value {
+        let mut labels = self.labels();
+        labels["pod-security.kubernetes.io/enforce"] = json!("restricted");
+        labels["pod-security.kubernetes.io/enforce-version"] = json!("v1.33");
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels, "annotations": expiring()}})
+    }
+
+    /// Makes it and what tokens need, as the provisioner.
+    pub async fn make(&self, provisioner: &Actor) {
+        provisioner.ask(apply(namespace_path(&self.name), self.namespace())).await.unwrap();
+        for name in ["job", "task"] {
+            provisioner.ask(apply(self.at(&format!("serviceaccounts/{name}")), account(name))).await.unwrap();
+        }
+        provisioner.ask(apply(self.at("secrets/identity"), identity())).await.unwrap();
+    }
+
+    /// Its `job`, with a token as the runner gets it.
+    pub async fn job(&self, plane: &Cluster, provisioner: &Actor) -> Actor {
+        let answer = provisioner.ask(create(self.at("serviceaccounts/job/token"), token(true))).await.unwrap();
+        Actor::with_token(plane, answer["status"]["token"].as_str().unwrap().to_owned()).await
+    }
+
+    pub fn role(&self, rules: Value) -> Value {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": self.name, "labels": self.labels(), "annotations": expiring()}, "rules": rules})
+    }
+
+    pub fn binding(&self) -> Value {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": self.name, "labels": self.labels(), "annotations": expiring()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.name},
+            "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": self.name}]})
+    }
+}
+
+/// In the past, which the fences take: they bound how long a run may last, not how short.
+fn expiring() -> Value {
+    json!({"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"})
+}
+
+pub fn namespace_path(name: &str) -> String {
+    format!("/api/v1/namespaces/{name}")
+}
+
+pub fn rbac(namespace: &str, rest: &str) -> String {
+    format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{rest}")
+}
+
+pub fn account(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}, "automountServiceAccountToken": false})
+}
+
+pub fn identity() -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "identity"}, "type": "Opaque", "immutable": true})
+}
+
+pub fn token(bound: bool) -> Value {
+    let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    if bound {
+        request["spec"]["boundObjectRef"] = json!({"apiVersion": "v1", "kind": "Secret", "name": "identity"});
+    }
+    request
+}
+
+pub fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+}
+
+/// A copy with one value changed.
+pub fn but(object: &Value, pointer: &str, value: Value) -> Value {
+    let mut copy = object.clone();
+    *copy.pointer_mut(pointer).unwrap_or_else(|| panic!("nothing at {pointer}")) = value;
+    copy
+}

@@ -1,0 +1,42 @@
+//! What each identity may do and what it is refused, by RBAC or by the admission policy that is meant: whoever took its token over could do no more.
+
+mod lookers;
+mod provisioner;
+mod runs;
+
+use super::actor::{Actor, Ask};
+use serde_json::{Value, json};
+
+const NOWHERE: &str = "in runs' namespaces and in namespaces that opted in, nowhere else";
+const FROZEN: &str = "the guards of a run's namespace are frozen";
+const RULES: &str = "each rule of a derived Role names its objects";
+const NO_RIGHT: &str = "cannot";
+const SELF_CHECK: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
+
+/// Until a right that was just given is seen by the authorizer.
+async fn wait(actor: &Actor, ask: impl Fn() -> Ask) {
+    let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
+    while let Err(said) = actor.ask(ask()).await {
+        assert!(tokio::time::Instant::now() < end, "the right is not seen: {said}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+fn deployment(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"a": name}}, "template": {"metadata": {"labels": {"a": name}}, "spec": spec}}})
+}
+
+/// A pod as a run may have it.
+fn pod_spec() -> Value {
+    json!({
+        "serviceAccountName": "task", "automountServiceAccountToken": false, "restartPolicy": "Never", "hostNetwork": false,
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "task", "image": format!("registry.example/tool@sha256:{}", "0".repeat(64)),
+            "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+            "resources": {"limits": {"cpu": "1", "memory": "64Mi"}},
+        }],
+        "initContainers": [], "volumes": [],
+    })
+}

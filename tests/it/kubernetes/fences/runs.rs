@@ -1,0 +1,158 @@
+//! A run: its guards are frozen, its identities nobody else's, what runs in it pinned and without a credential.
+
+use super::super::actor::*;
+use super::{FROZEN, NO_RIGHT, pod_spec, wait};
+use crate::cluster::{skip, until};
+use cofferdam_runner::kubernetes::api::Mode;
+use serde_json::{Value, json};
+
+#[test]
+fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    block(async {
+        let admin = Actor::of(&plane.admin()).await;
+        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new(0xf_0004);
+        run.make(&provisioner).await;
+        let denies = run.in_group("networking.k8s.io", "networkpolicies/deny-all");
+        let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny-all"}, "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}});
+        provisioner.ask(apply(denies.as_str(), policy.clone())).await.unwrap();
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "more"}, "rules": []});
+        let mut finalized = config_map("x");
+        finalized["metadata"]["finalizers"] = json!(["example.com/forever"]);
+        admin
+            .try_all(vec![
+                ("the network policy's end", delete(denies.as_str()), FROZEN),
+                ("loosening it", apply(denies.as_str(), but(&policy, "/spec/policyTypes", json!(["Ingress"]))), FROZEN),
+                ("a Role", apply(rbac(&run.name, "roles/more"), role), FROZEN),
+                ("a Secret", apply(run.at("secrets/identity"), identity()), FROZEN),
+                ("a ServiceAccount", apply(run.at("serviceaccounts/job"), account("job")), FROZEN),
+                ("a token of `job`", create(run.at("serviceaccounts/job/token"), token(true)), "to the provisioner alone"),
+                ("a token of `task`", create(run.at("serviceaccounts/task/token"), token(true)), "to the provisioner alone"),
+                ("a finalizer", apply(run.at("configmaps/x"), finalized), "has a finalizer of its own"),
+            ])
+            .await;
+        // An administrator who is not the API server's own superuser.
+        let deputy = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "fences-deputy"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "deputy", "namespace": "fences-deputy"}]});
+        admin
+            .ask(apply(
+                namespace_path("fences-deputy"),
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fences-deputy"}}),
+            ))
+            .await
+            .unwrap();
+        admin.ask(apply("/api/v1/namespaces/fences-deputy/serviceaccounts/deputy", account("deputy"))).await.unwrap();
+        admin.ask(apply("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy", deputy)).await.unwrap();
+        let deputy = Actor::account(plane, "fences-deputy", "deputy").await;
+        wait(&deputy, || list("/api/v1/namespaces")).await;
+        let labelled = |key: &str| {
+            let metadata = json!({"name": "fences-deputy", "labels": {key: "true"}});
+            apply(namespace_path("fences-deputy"), json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+        };
+        let at = namespace_path(&run.name);
+        deputy
+            .try_all(vec![
+                ("a run's name", apply(namespace_path(&Run::new(0xf_0005).name), Run::new(0xf_0005).namespace()), "are the provisioner's"),
+                ("a run's label", labelled("cofferdam.dev/managed"), "are frozen"),
+                ("opting in", labelled("cofferdam.dev/target"), "done"),
+                ("opting a run in", patch(at.as_str(), "/metadata/labels/cofferdam.dev~1target", json!("true")), "are frozen"),
+                (
+                    "relaxing a run",
+                    patch(at.as_str(), "/metadata/labels/pod-security.kubernetes.io~1enforce", json!("privileged")),
+                    "are frozen",
+                ),
+                (
+                    "a longer run",
+                    patch(at.as_str(), "/metadata/annotations/cofferdam.dev~1expires-at", json!("2126-01-01T00:00:00Z")),
+                    "are frozen",
+                ),
+                ("what does not matter", patch(at.as_str(), "/metadata/labels/team", json!("a")), "done"),
+                ("its end", delete(at.as_str()), "done"),
+            ])
+            .await;
+        admin.ask(delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy")).await.unwrap();
+        // The guards go with their namespace: the controllers that take them away are not held.
+        until("the run's end", || (plane.request("GET", &at, None).status == 404).then_some(()));
+    });
+}
+
+#[test]
+fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    block(async {
+        let admin = Actor::of(&plane.admin()).await;
+        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let run = Run::new(0xf_0006);
+        run.make(&provisioner).await;
+        let spec = pod_spec();
+        let at = run.at("pods/cofferdam-task-0");
+        let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
+        let with = |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
+        let volume = |kind: Value| with("/volumes", json!([kind]));
+        let projected = json!({"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}});
+        let rows = |name: &'static str, rest: &'static str, wrap: &dyn Fn(Value) -> Value| {
+            let (group, resource) = name.split_once('/').unwrap();
+            let at = run.in_group(group, &format!("{resource}/web"));
+            let spec = but(&spec, "/restartPolicy", json!(rest));
+            vec![
+                (name, dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([projected]))))), "never a token"),
+                (
+                    name,
+                    dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([{"name": "s", "secret": {"secretName": "identity"}}]))))),
+                    "never a token",
+                ),
+                (name, dry(apply(at.as_str(), wrap(but(&spec, "/serviceAccountName", json!("job"))))), "run as the ServiceAccount `task`"),
+                (name, dry(apply(at.as_str(), wrap(but(&spec, "/containers/0/image", json!("web:1"))))), "by digest"),
+                (name, dry(apply(at.as_str(), wrap(spec.clone()))), "done"),
+            ]
+        };
+        let workload = |kind: &str, group: &str, spec: Value| json!({"apiVersion": format!("{group}/v1"), "kind": kind, "metadata": {"name": "web"}, "spec": spec});
+        let template = |spec: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
+        let selected = |spec: Value| json!({"selector": {"matchLabels": {"a": "b"}}, "template": template(spec)});
+        let mut all = vec![
+            ("an image by tag", with("/containers/0/image", json!("registry.example/tool:latest")), "by digest"),
+            ("a writable root", with("/containers/0/securityContext/readOnlyRootFilesystem", json!(false)), "read-only root"),
+            ("no limits", with("/containers/0/resources", json!({})), "limits of cpu and memory"),
+            ("a mounted token", with("/automountServiceAccountToken", json!(true)), "automountServiceAccountToken: false"),
+            ("as `job`", with("/serviceAccountName", json!("job")), "run as the ServiceAccount `task`"),
+            ("a projected token", volume(projected.clone()), "never a token"),
+            ("a Secret", volume(json!({"name": "s", "secret": {"secretName": "identity"}})), "never a token"),
+            ("the node's disk", volume(json!({"name": "h", "hostPath": {"path": "/"}})), "violates PodSecurity"),
+            (
+                "an init container by tag",
+                with("/initContainers", json!([but(&but(&spec["containers"][0], "/image", json!("x:1")), "/name", json!("first"))])),
+                "by digest",
+            ),
+            ("the host's network", with("/hostNetwork", json!(true)), "violates PodSecurity"),
+            ("a task", apply(at.as_str(), pod(spec.clone())), "done"),
+            ("looking at it", get(at.as_str()), "done"),
+            ("entering it", create(format!("{at}/exec"), json!({})), NO_RIGHT),
+        ];
+        all.extend(rows("apps/deployments", "Always", &|spec| workload("Deployment", "apps", selected(spec))));
+        all.extend(rows("apps/statefulsets", "Always", &|spec| workload("StatefulSet", "apps", selected(spec))));
+        all.extend(rows("batch/jobs", "Never", &|spec| workload("Job", "batch", json!({"template": template(spec)}))));
+        all.extend(rows("batch/cronjobs", "Never", &|spec| {
+            workload("CronJob", "batch", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template(spec)}}}))
+        }));
+        provisioner.try_all(all).await;
+        let ephemeral =
+            json!([{"op": "add", "path": "/spec/ephemeralContainers", "value": [but(&spec["containers"][0], "/name", json!("more"))]}]);
+        let ephemeral = but(&ephemeral, "/0/value/0/resources", json!({}));
+        admin
+            .try_all(vec![
+                ("entering it", create(format!("{at}/exec"), json!({})), "nobody enters a container of a run"),
+                ("attaching to it", create(format!("{at}/attach"), json!({})), "nobody enters a container of a run"),
+                ("a container more", Ask::Patch(format!("{at}/ephemeralcontainers"), ephemeral, Mode::Real), "no ephemeral containers"),
+            ])
+            .await;
+        provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
+    });
+}

@@ -1,0 +1,83 @@
+//! The start-up self-check: it misses every fence by name, and takes no other credential than the one the fences stand around.
+
+use super::actor::{EVERY, checked, install, installed};
+use crate::cluster::{Cluster, skip, until};
+use cofferdam_runner::kubernetes::check::Identity;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[test]
+fn a_role_starts_with_its_own_credential_alone() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let own = |identity: Identity| plane.kubeconfig("cofferdam-system", identity.account());
+    for identity in EVERY {
+        assert_eq!(checked(&own(identity), identity), Ok(()), "{identity:?}");
+        let said = checked(&plane.admin(), identity).unwrap_err();
+        assert!(said.contains("not `system:serviceaccount:cofferdam-system:"), "{said}");
+    }
+    assert!(checked(&own(Identity::Provisioner), Identity::Viewer).unwrap_err().contains(":provisioner`, not"));
+}
+
+/// Each fence, and who misses it.
+const FENCES: [(&str, Identity); 9] = [
+    ("cofferdam-provisioner-namespaces", Identity::Provisioner),
+    ("cofferdam-provisioner-scope", Identity::Provisioner),
+    ("cofferdam-viewer", Identity::Viewer),
+    ("cofferdam-reaper", Identity::Reaper),
+    ("cofferdam-jobs", Identity::Provisioner),
+    ("cofferdam-guards", Identity::Provisioner),
+    ("cofferdam-tokens", Identity::Provisioner),
+    ("cofferdam-finalizers", Identity::Provisioner),
+    ("cofferdam-workloads", Identity::Provisioner),
+];
+
+#[test]
+fn a_fence_that_is_gone_is_missed_by_name() {
+    if skip() {
+        return;
+    }
+    let plane = Cluster::own();
+    install(&plane);
+    let credentials: Vec<(Identity, PathBuf)> =
+        EVERY.iter().map(|identity| (*identity, plane.kubeconfig("cofferdam-system", identity.account()))).collect();
+    let checked = |identity: Identity| checked(&credentials.iter().find(|(of, _)| *of == identity).unwrap().1, identity);
+    let misses = |identity: Identity, words: &str| {
+        until(words, || match checked(identity) {
+            Ok(()) => None,
+            Err(said) => {
+                println!("{said}");
+                said.contains(words).then_some(())
+            }
+        });
+    };
+    let stands = |identity: Identity| until("the fence to stand again", || checked(identity).ok());
+    let bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+    for (fence, identity) in FENCES {
+        let at = format!("{bindings}/{fence}");
+        let found = plane.request("GET", &at, None).body;
+        assert_eq!(plane.request("DELETE", &at, None).status, 200, "{fence}");
+        misses(identity, &format!("the fence `{fence}` does not stand"));
+        let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": fence}, "spec": found["spec"]});
+        assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201, "{fence}");
+        stands(identity);
+    }
+
+    // One that only takes note.
+    let at = format!("{bindings}/cofferdam-viewer");
+    let actions = |actions: Value| json!({"spec": {"validationActions": actions}});
+    plane.request("PATCH", &at, Some(&actions(json!(["Audit"]))));
+    misses(Identity::Viewer, "the fence `cofferdam-viewer` does not stand");
+    plane.request("PATCH", &at, Some(&actions(json!(["Deny", "Audit"]))));
+    stands(Identity::Viewer);
+
+    // Rights that no fence bounds.
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let careless = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "careless"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": "cofferdam-system"}]});
+    assert_eq!(plane.request("POST", path, Some(&careless)).status, 201);
+    misses(Identity::Viewer, "the credential may list configmaps in every namespace");
+}
