@@ -1,7 +1,7 @@
 //! How guests are compiled and run: one configuration per kind of guest, and the thread that counts their time. Never runs anything itself.
 //!
 //! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and threads share no reference count. Executors and
-//! policies get engines that allocate on demand: they run rarely, or bring a memory that a pool cannot hold.
+//! policies get engines that allocate on demand, as do commands: they run rarely, or bring a memory that a pool cannot hold.
 
 use crate::fault::{Code, Fault};
 use crate::limit;
@@ -47,6 +47,7 @@ pub fn description(engine: &Engine, kind: GuestKind) -> String {
         GuestKind::Tool => "tool",
         GuestKind::Executor => "executor",
         GuestKind::Policy => "policy",
+        GuestKind::Command => "command",
     };
     format!("wasmtime {WASMTIME} {kind} {:016x}", hasher.finish())
 }

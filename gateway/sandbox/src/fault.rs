@@ -27,6 +27,8 @@ pub enum Code {
     HostCalls,
     /// It stopped by itself: a panic, a bad access.
     Trap,
+    /// A command asked for a clock or for randomness.
+    Denied,
     /// A policy needs a builtin function that the gateway does not give.
     Builtin,
     /// A policy's result set does not have exactly one result.
@@ -54,6 +56,7 @@ impl Code {
             Self::Handles => "handles",
             Self::HostCalls => "host-calls",
             Self::Trap => "trap",
+            Self::Denied => "denied",
             Self::Builtin => "builtin",
             Self::Undefined => "undefined",
             Self::Input => "input",
@@ -69,6 +72,9 @@ impl fmt::Display for Code {
         f.write_str(self.word())
     }
 }
+
+/// How the engine says that a guest has too many handles, or one that is not its own.
+const HANDLES: [&str; 3] = ["handle limit exceeded", "unknown handle index", "resource table has no free keys"];
 
 /// Why a guest gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,7 +108,7 @@ impl Fault {
             Some(_) => Code::Trap,
             // These have no type of their own in the engine; hostile guests in the tests hold the texts.
             None if text.contains("fuel allocated for hostcalls") => Code::Output,
-            None if text.contains("handle limit exceeded") || text.contains("unknown handle index") => Code::Handles,
+            None if HANDLES.iter().any(|words| text.contains(words)) => Code::Handles,
             None => Code::Malformed,
         };
         Self::new(code, text)

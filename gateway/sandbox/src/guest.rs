@@ -1,6 +1,7 @@
 //! The one request of a `cofferdam-guest` process: read, load, confine, run, answer. Before the guest's first instruction the process has given
 //! up files, network and every system call that a computation does not need.
 
+use crate::command::{Command, Ran};
 use crate::engine::{self, Ticker};
 use crate::execute::{Effects, Executor};
 use crate::fault::{Code, Fault};
@@ -70,6 +71,12 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             let load = |engine: &Engine| Executor::load(engine, &Artefact::vouched(body));
             let executor = confined(GuestKind::Executor, guest_ms.div_ceil(1_000), load)?;
             Computed::Finished { stop: executor.run(&handles, guest_ms, Box::new(Wire(Arc::clone(socket))))? }
+        }
+        Compute::Run { name, input, guest_ms } => {
+            let load = |engine: &Engine| Command::load(engine, &Artefact::vouched(body));
+            let command = confined(GuestKind::Command, guest_ms.div_ceil(1_000), load)?;
+            let Ran { output, note, code } = command.run(&name, &input, guest_ms)?;
+            Computed::Ran { output, note, code }
         }
     };
     Ok((computed, Vec::new()))

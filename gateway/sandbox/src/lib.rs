@@ -16,10 +16,12 @@
 //! | `tools.rs` | the gateway's tools, on worker threads: the core's `Planner` |
 //! | `policy.rs` | one policy, one decision |
 //! | `execute.rs` | one executor, one job |
+//! | `command.rs` | one command of a task, one run: all of WASI there is |
 //! | `guest.rs` | the one request of a `cofferdam-guest` process |
 //! | `policies.rs` | the gateway's policy, on worker threads: the core's `Judge` |
 
 mod bindings;
+pub mod command;
 mod convert;
 pub mod engine;
 pub mod execute;

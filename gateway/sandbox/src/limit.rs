@@ -32,6 +32,9 @@ pub const TOOL_MEMORY: usize = 16 << 20;
 /// Bytes of all memories of one executor together.
 pub const EXECUTOR_MEMORY: usize = 16 << 20;
 
+/// Bytes of all memories of one command together: it works on its input, which has at most some hundred KiB, parsed.
+pub const COMMAND_MEMORY: usize = 64 << 20;
+
 /// Bytes of a policy's memory: input and output limits with their parsed forms fit several times.
 pub const POLICY_MEMORY: usize = 16 << 20;
 

@@ -20,6 +20,33 @@ pub const EXECUTOR_IMPORTS: &[&str] =
 /// What an executor must import of it: one without handles does nothing, one without words leaves people waiting in the dark.
 const EXECUTOR_NEEDS: &[&str] = &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
 
+/// What a command exports, besides its version.
+const COMMAND_EXPORT: &str = "wasi:cli/run";
+
+/// What a command may import, besides its version: `wasi:cli/command` without sockets. Not what it gets: see `command.rs`.
+pub const COMMAND_IMPORTS: &[&str] = &[
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
 /// Machine code that this role made itself, or that its asking role vouches for. The engine runs it as it is, so this is the one door to it:
 /// no `From`, no public constructor that takes bytes without a word of trust.
 pub struct Artefact(Vec<u8>);
@@ -65,7 +92,7 @@ pub(crate) fn compile_confined(
     gate(kind, wasm)?;
     let engine = crate::engine::compiler(kind)?;
     let bytes = match kind {
-        GuestKind::Tool | GuestKind::Executor => {
+        GuestKind::Tool | GuestKind::Executor | GuestKind::Command => {
             let component = Component::from_binary(&engine, wasm).map_err(|fault| unfit(&fault))?;
             world(kind, &engine, &component)?;
             sizes(kind, &component)?;
@@ -89,8 +116,9 @@ fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
     let module = wasm.starts_with(b"\0asm\x01\0\0\0");
     let component = wasm.starts_with(b"\0asm\x0d\0\x01\0");
     let remedy = match (kind, component, module) {
-        (GuestKind::Tool | GuestKind::Executor, true, _) | (GuestKind::Policy, _, true) => return Ok(()),
+        (GuestKind::Tool | GuestKind::Executor | GuestKind::Command, true, _) | (GuestKind::Policy, _, true) => return Ok(()),
         (GuestKind::Policy, true, _) => "it is a component, not a policy; build policies with `opa build -t wasm`",
+        (GuestKind::Command, ..) => "it is not a component; build commands for the target wasm32-wasip2",
         (_, _, true) => "it is a core module, not a component; encode it with `cofferdam build`",
         (GuestKind::Policy, ..) => "it is not Wasm; build policies with `opa build -t wasm`",
         _ => "it is not Wasm; build it with `cofferdam build`",
@@ -103,6 +131,7 @@ fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), 
     let (allowed, needs, word) = match kind {
         GuestKind::Executor => (EXECUTOR_IMPORTS, EXECUTOR_NEEDS, "an executor"),
         GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, TOOL_IMPORTS, "a tool"),
+        GuestKind::Command => return command(engine, component),
     };
     let own = component.component_type();
     let imports: Vec<String> = own.imports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -114,6 +143,24 @@ fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), 
             Code::Import,
             format!("it does not import `{missing}`; {word} is built for the world in `wit/executor.wit`"),
         ));
+    }
+    Ok(())
+}
+
+/// A name without its version, where that is one of WASI 0.2.
+fn wasi(name: &str) -> Option<&str> {
+    name.split_once("@0.2.").map(|(interface, _)| interface)
+}
+
+fn command(engine: &Engine, component: &Component) -> Result<(), Fault> {
+    let own = component.component_type();
+    if let Some((beyond, _)) = own.imports(engine).find(|(name, _)| !wasi(name).is_some_and(|name| COMMAND_IMPORTS.contains(&name))) {
+        let has = "a command has its input and its output alone: no network, and nothing beyond WASI 0.2";
+        return Err(Fault::new(Code::Import, format!("it imports `{beyond}`; {has}; remove the library or the call that needs it")));
+    }
+    if !own.exports(engine).any(|(name, _)| wasi(name) == Some(COMMAND_EXPORT)) {
+        let detail = format!("it does not export `{COMMAND_EXPORT}` 0.2; build it for the target wasm32-wasip2");
+        return Err(Fault::new(Code::Malformed, detail));
     }
     Ok(())
 }
@@ -130,7 +177,11 @@ fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
 
 /// Compares what it begins with to what a sandbox has: refused when it is accepted, not when it is first called.
 fn sizes(kind: GuestKind, component: &Component) -> Result<(), Fault> {
-    let most = if kind == GuestKind::Executor { limit::EXECUTOR_MEMORY } else { limit::TOOL_MEMORY } >> 10;
+    let most = match kind {
+        GuestKind::Executor => limit::EXECUTOR_MEMORY,
+        GuestKind::Command => limit::COMMAND_MEMORY,
+        GuestKind::Tool | GuestKind::Policy => limit::TOOL_MEMORY,
+    } >> 10;
     // None is a component that imports core modules, which no world of ours does.
     let needs = component.resources_required().ok_or_else(|| Fault::new(Code::Import, "it imports core modules"))?;
     let kib = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64);

@@ -1,5 +1,6 @@
 //! Tests over real guests: hostile ones from `tests/guests`, each with what must become of it, and the limits around them.
 
+mod commands;
 mod encode;
 mod hostile;
 mod journey;

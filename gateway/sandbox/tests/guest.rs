@@ -118,6 +118,25 @@ mod process {
         assert_eq!(code(&ask(&Compute::Plan { arguments: "{}".into() }, b"garbage".to_vec()).0), "artefact");
     }
 
+    #[test]
+    fn a_command_runs_with_all_rights_given_up() {
+        let run = |name: &str, input: &str| {
+            ask(&Compute::Run { name: "lint".into(), input: input.into(), guest_ms: 200 }, compiled(name)).0
+        };
+        let ran = |output: &str, note: &str, code| Computed::Ran { output: output.into(), note: note.into(), code };
+        // Longer than one write of its library's buffer.
+        let long = "line\n".repeat(10_000);
+        assert_eq!(run("command-echo.wat", &long), ran(&long, "", 0));
+        assert_eq!(run("command-looks-around.wat", ""), ran("", "", 0));
+        assert_eq!(run("command-exits.wat", ""), ran("half", "", 1));
+        assert_eq!(code(&run("command-loop.wat", "")), "time");
+        assert_eq!(code(&run("command-flood.wat", "")), "output");
+        assert_eq!(code(&run("command-sleeps.wat", "")), "denied");
+        assert_eq!(code(&run("command-memory-bomb.wat", "")), "memory");
+        assert_eq!(code(&run("command-panics.wat", "")), "trap");
+        assert_eq!(code(&ask(&Compute::Compile { kind: GuestKind::Command }, built("command-connects.wat").wasm).0), "import");
+    }
+
     fn execute(name: &str) -> (Guest, Vec<Handle>) {
         let guest = start();
         let handles = vec![Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];

@@ -15,16 +15,18 @@ pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests")
 }
 
-/// The file's name says what it is: `tool-` and `executor-` are core modules of those worlds, `component-` is one as it stands (of an executor
-/// where the name goes on so), `policy-` is a policy's module.
+/// The file's name says what it is: `tool-`, `executor-` and `command-` are core modules of those worlds, `component-` is one as it stands
+/// (of an executor or a command where the name goes on so), `policy-` is a policy's module.
 pub(super) fn built(name: &str) -> Built {
     let text = std::fs::read_to_string(folder().join(name)).unwrap();
     let core = wat::parse_str(&text).unwrap_or_else(|fault| panic!("{name}: {fault}"));
     let (kind, world) = match name {
         _ if name.starts_with("policy-") => (GuestKind::Policy, None),
         _ if name.starts_with("component-executor-") => (GuestKind::Executor, None),
+        _ if name.starts_with("component-command-") => (GuestKind::Command, None),
         _ if name.starts_with("component-") => (GuestKind::Tool, None),
         _ if name.starts_with("executor-") => (GuestKind::Executor, Some(("executor.wit", "executor-world"))),
+        _ if name.starts_with("command-") => (GuestKind::Command, Some(("../tests/guests/wasi.wit", "command-world"))),
         _ => (GuestKind::Tool, Some(("tool.wit", "tool-world"))),
     };
     let wasm = world.map_or(core.clone(), |(file, world)| component(core, file, world));

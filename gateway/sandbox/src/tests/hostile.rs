@@ -181,6 +181,7 @@ fn every_guest_has_an_expectation() {
         .map(|row| row.0)
         .chain(EXECUTORS.iter().map(|row| row.0))
         .chain(POLICIES.iter().map(|row| row.0))
+        .chain(super::commands::COMMANDS.iter().map(|row| row.0))
         .chain(APART.iter().copied())
         .collect();
     let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

@@ -1,0 +1,244 @@
+//! One command of a `task` operation, one run: a fresh sandbox with an input and an output and nothing else. Never gives it a file, a connection,
+//! an environment, a clock or randomness, so the same input gives the same result, and anybody may run it again to check.
+//!
+//! Commands are the only guests that WASI is linked for. What of it is linked stands in [`link`]; what a program's own runtime imports but has no
+//! use for here is there and empty (folders, environment, terminals), or ends it with a word why (clocks, randomness).
+
+use crate::fault::{Code, Fault};
+use crate::limit;
+use crate::load::{self, Artefact};
+use crate::store::{Account, Accounted, store};
+use bytes::Bytes;
+use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::limit as core_limit;
+use cofferdam_core::text;
+use std::sync::{Arc, Mutex, PoisonError};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceType};
+use wasmtime::{Engine, Result};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::sync::{self, CommandPre};
+use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, async_trait};
+
+/// Bytes a command may write in one call: what its library's buffer holds.
+const WRITE: usize = 64 << 10;
+
+/// What a command's runtime may import, and what it is told when it calls it: interface, functions, the word for it. A clock that stands still or
+/// a constant in the place of chance would give wrong results instead of none.
+const DENIED: [(&str, &[&str], &str); 4] = [
+    ("wasi:clocks/wall-clock@0.2.0", &["now", "resolution"], "the time"),
+    ("wasi:clocks/monotonic-clock@0.2.0", &["now", "resolution", "subscribe-instant", "subscribe-duration"], "the time"),
+    ("wasi:random/random@0.2.0", &["get-random-bytes", "get-random-u64"], "randomness"),
+    ("wasi:random/insecure@0.2.0", &["get-insecure-random-bytes", "get-insecure-random-u64"], "randomness"),
+];
+
+/// A loaded command: its imports are within the world's, and it exports `wasi:cli/run`.
+pub struct Command {
+    engine: Engine,
+    world: CommandPre<Room>,
+}
+
+/// What a command that ended by itself left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its standard output.
+    pub output: String,
+    /// The beginning of its standard error, in lines; what cannot be seen is escaped.
+    pub note: String,
+    /// Its exit code.
+    pub code: i32,
+}
+
+impl Command {
+    /// Loads a command from its artefact. The engine must be one of a [`crate::engine::Ticker`].
+    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, Fault> {
+        let component = load::component(GuestKind::Command, engine, artefact)?;
+        let beyond = |fault: wasmtime::Error| Fault::new(Code::Import, format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"));
+        let mut linker = Linker::new(engine);
+        link(&mut linker).map_err(beyond)?;
+        let linked = linker.instantiate_pre(&component).map_err(beyond)?;
+        let world = CommandPre::new(linked)
+            .map_err(|fault| Fault::new(Code::Malformed, format!("it does not export `wasi:cli/run`: {fault:#}")))?;
+        Ok(Self { engine: engine.clone(), world })
+    }
+
+    /// Runs it with its name as its one argument and this input, for at most `guest_ms` milliseconds of its own time. An exit code is a result, a
+    /// fault is none. Must not be called from within an asynchronous runtime.
+    pub fn run(&self, name: &str, input: &str, guest_ms: u64) -> std::result::Result<Ran, Fault> {
+        if input.len() > core_limit::TASK_INPUT {
+            let detail = format!("the input has {} bytes, at most {} are given", input.len(), core_limit::TASK_INPUT);
+            return Err(Fault::new(Code::Input, detail));
+        }
+        // WASI's streams want a runtime around them. None of ours ever waits, so this one has no thread, no timer and opens nothing, which a
+        // confined process could not.
+        let quiet = tokio::runtime::Builder::new_current_thread().build();
+        let quiet = quiet.map_err(|fault| Fault::new(Code::Engine, format!("no runtime for a command's streams: {fault}")))?;
+        let _entered = quiet.enter();
+        let (output, words) = (Sink::new(core_limit::TASK_OUTPUT, true), Sink::new(core_limit::TASK_NOTE, false));
+        let mut wasi = WasiCtx::builder();
+        wasi.arg(name).stdin(MemoryInputPipe::new(input.to_owned())).stdout(output.clone()).stderr(words.clone()).insecure_random_seed(0);
+        let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
+        let account = Account::new(limit::COMMAND_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limit::HANDLES);
+        let mut store = store(&self.engine, Room { account, wasi: wasi.build(), table }, limit::HANDLES);
+        let ended = self.world.instantiate(&mut store).and_then(|world| world.wasi_cli_run().call_run(&mut store));
+        let code = match ended {
+            Ok(Ok(())) => 0,
+            Ok(Err(())) => 1,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(code)) => *code,
+                None => return Err(told(Fault::of(&error, &store.data().account), &words.note())),
+            },
+        };
+        let output = String::from_utf8(output.taken()).map_err(|_| Fault::new(Code::Malformed, "its output is not UTF-8 text"))?;
+        Ok(Ran { output, note: words.note(), code })
+    }
+}
+
+/// A fault with the command's last words: a panic says there what it was about.
+fn told(fault: Fault, note: &str) -> Fault {
+    if note.is_empty() { fault } else { Fault::new(fault.code, format!("{}; it said: {note}", fault.detail)) }
+}
+
+/// The host's side of one run.
+struct Room {
+    account: Account,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Accounted for Room {
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
+    }
+}
+
+impl WasiView for Room {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// The streams' side of it.
+struct Io;
+
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Everything a command can call. Sockets and HTTP are not here: a command that imports them is refused when it is accepted.
+fn link(linker: &mut Linker<Room>) -> Result<()> {
+    errors(linker)?;
+    sync::io::poll::add_to_linker::<Room, Io>(linker, |room| &mut room.table)?;
+    sync::io::streams::add_to_linker::<Room, Io>(linker, |room| &mut room.table)?;
+    cli::environment::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::exit::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::stdin::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::stdout::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::stderr::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::terminal_input::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::terminal_output::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::terminal_stdin::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::terminal_stdout::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    cli::terminal_stderr::add_to_linker::<Room, WasiCli>(linker, Room::cli)?;
+    // No folder is opened, so no file can be named.
+    filesystem::preopens::add_to_linker::<Room, WasiFilesystem>(linker, Room::filesystem)?;
+    sync::filesystem::types::add_to_linker::<Room, WasiFilesystem>(linker, Room::filesystem)?;
+    // The seed of a program's hash maps: a constant, which this interface allows.
+    random::insecure_seed::add_to_linker::<Room, WasiRandom>(linker, |room| room.wasi.random())?;
+    for (interface, functions, what) in DENIED {
+        let mut instance = linker.instance(interface)?;
+        for function in functions {
+            instance.func_new(function, move |_, _, _, _| Err(denied(what).into()))?;
+        }
+    }
+    Ok(())
+}
+
+fn denied(what: &str) -> Fault {
+    let detail = format!("it asked for {what}; a command has its input alone, so that the same input gives the same result: put it there");
+    Fault::new(Code::Denied, detail)
+}
+
+/// `wasi:io/error`: what a failed stream says of itself.
+fn errors(linker: &mut Linker<Room>) -> Result<()> {
+    let mut instance = linker.instance("wasi:io/error@0.2.0")?;
+    instance.resource("error", ResourceType::host::<wasmtime::Error>(), |mut store, rep| {
+        store.data_mut().table.delete(Resource::<wasmtime::Error>::new_own(rep))?;
+        Ok(())
+    })?;
+    instance.func_wrap("[method]error.to-debug-string", |store, (error,): (Resource<wasmtime::Error>,)| {
+        Ok((format!("{:?}", store.data().table.get(&error)?),))
+    })
+}
+
+/// One of a command's outputs, kept up to a limit. Beyond it the result is refused, words are dropped.
+#[derive(Clone)]
+struct Sink {
+    kept: Arc<Mutex<Vec<u8>>>,
+    most: usize,
+    whole: bool,
+}
+
+impl Sink {
+    fn new(most: usize, whole: bool) -> Self {
+        Self { kept: Arc::default(), most, whole }
+    }
+
+    fn taken(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&kept).trim_end().lines().map(text::line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl OutputStream for Sink {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.most.saturating_sub(kept.len());
+        if self.whole && bytes.len() > room {
+            let fault = Fault::new(Code::Output, format!("it wrote more than {} bytes of output", self.most));
+            return Err(StreamError::Trap(fault.into()));
+        }
+        kept.extend(bytes.into_iter().take(room));
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE)
+    }
+}
+
+#[async_trait]
+impl Pollable for Sink {
+    async fn ready(&mut self) {}
+}
+
+impl IsTerminal for Sink {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Sink {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        // For WASI 0.1 and 0.3, which are not linked.
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,18 @@
+;; Ends well when there is no environment, one argument and no folder; otherwise it traps.
+(module
+  (import "wasi:cli/environment@0.2.0" "get-environment" (func $environment (param i32)))
+  (import "wasi:cli/environment@0.2.0" "get-arguments" (func $arguments (param i32)))
+  (import "wasi:filesystem/preopens@0.2.0" "get-directories" (func $folders (param i32)))
+  (memory (export "memory") 2)
+  (global $free (mut i32) (i32.const 65536))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (global.get $free)
+    (global.set $free (i32.and (i32.add (i32.add (global.get $free) (local.get 3)) (i32.const 7)) (i32.const -8))))
+  (func (export "wasi:cli/run@0.2.0#run") (result i32)
+    (call $environment (i32.const 0))
+    (if (i32.load (i32.const 4)) (then (unreachable)))
+    (call $arguments (i32.const 0))
+    (if (i32.ne (i32.load (i32.const 4)) (i32.const 1)) (then (unreachable)))
+    (call $folders (i32.const 0))
+    (if (i32.load (i32.const 4)) (then (unreachable)))
+    (i32.const 0)))

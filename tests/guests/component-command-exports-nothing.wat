@@ -1,0 +1,2 @@
+;; A component that cannot be run.
+(component)
