@@ -5,12 +5,16 @@ use crate::fault::Code;
 use crate::load::{Artefact, about};
 use crate::plan::Tool;
 use crate::policies::Policies;
+use crate::policy::Policy;
 use crate::tools::Tools;
 use crate::{engine, limit};
 use cofferdam_core::artefact::ArtefactKey;
+use cofferdam_core::ceiling::{self, Definition};
 use cofferdam_core::exchange::compute::GuestKind;
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::ports::{Judge as _, Planner as _};
+use cofferdam_core::trust::TrustedTool;
+use serde_json::json;
 
 #[test]
 fn a_tampered_or_foreign_artefact_is_refused() {
@@ -121,4 +125,53 @@ fn guests_of_the_project_load_where_they_are_built() {
             }
         }
     }
+}
+
+#[test]
+fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
+    let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS").map(std::path::PathBuf::from) else {
+        eprintln!("skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins, beside that of the built policy");
+        return;
+    };
+    let (engine, _ticker) = counted(GuestKind::Tool);
+    let tools = std::fs::read_dir(&folder).unwrap().filter_map(|entry| {
+        let wasm = std::fs::read(entry.unwrap().path()).unwrap();
+        let digest = ComponentDigest::of(&wasm);
+        // Executors and commands lie there as well, where somebody built everything into one folder.
+        let tool = Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
+        let Definition { name, version, ceiling, .. } = tool.define().unwrap();
+        Some(ceiling::resource(&TrustedTool { name, version, digest, ceiling }))
+    });
+    let tools: Vec<_> = tools.collect();
+    let policy = folder.join("../policy-example");
+    let wasm = std::fs::read(policy.join("policy.wasm")).unwrap();
+    let data = std::fs::read_to_string(policy.join("data.json")).unwrap();
+    let (engine, _ticker) = counted(GuestKind::Policy);
+    let policy = Policy::load(&engine, &artefact(Built { kind: GuestKind::Policy, wasm }).unwrap(), &data).unwrap();
+    let seen = |role: &str| {
+        let subject = json!({"type": "agent", "id": "ada", "properties": {"roles": [role], "for": "alice@example.com", "act": []}});
+        let context = json!({
+            "environment": {"name": "staging", "id": "5d3e"}, "time": "2026-11-24T10:00:00Z", "weekday": "Tuesday", "minute": 600,
+            "purpose": null, "approval": null, "policy": ComponentDigest::of(b"policy"), "supported_obligations": ["ttl"],
+        });
+        let input = json!({"schema": "cofferdam.authz.v1", "phase": "list", "subject": subject, "tools": tools, "context": context});
+        let names = policy.evaluate("cofferdam/list/visible", &input.to_string()).unwrap_or_else(|fault| panic!("{role}: {fault}"));
+        serde_json::from_str::<Vec<String>>(&names).unwrap()
+    };
+    let (viewer, deployer, operator) = (seen("viewer"), seen("deployer"), seen("operator"));
+    assert_eq!(viewer, ["events_list", "workload_status", "workloads_list"]);
+    let only = |role: &[String], without: &[String]| role.iter().filter(|name| !without.contains(name)).cloned().collect::<Vec<_>>();
+    let changes = [
+        "config_set",
+        "deployment_restart",
+        "deployment_rollout",
+        "deployment_scale",
+        "environment_preview",
+        "hello",
+        "image_set",
+        "pod_logs",
+        "task_run",
+    ];
+    assert_eq!(only(&deployer, &viewer), changes);
+    assert_eq!(only(&operator, &deployer), ["deployment_delete", "manifests_apply"]);
 }
