@@ -60,7 +60,7 @@ pub fn of_ceiling(ceiling: &Ceiling) -> Vec<NamespaceRights> {
     rights(gathered)
 }
 
-/// The verbs an action needs. Undoing a patch is a patch, undoing a delete is a create, undoing what an apply created is a delete.
+/// The verbs an action needs. Undoing a patch is a patch, undoing a delete is a create by apply, undoing what an apply created is a delete.
 fn verbs(action: Action, reversible: bool) -> Vec<&'static str> {
     match (action, reversible) {
         (Action::Read | Action::Logs, _) => vec!["get"],
@@ -70,7 +70,8 @@ fn verbs(action: Action, reversible: bool) -> Vec<&'static str> {
         (Action::Apply, false) => vec!["create", "get", "patch"],
         (Action::Apply, true) => vec!["create", "delete", "get", "patch"],
         (Action::Delete, false) => vec!["delete", "get"],
-        (Action::Delete, true) => vec!["create", "delete", "get"],
+        // Written again by server-side apply: a plain create cannot be bound to a name.
+        (Action::Delete, true) => vec!["create", "delete", "get", "patch"],
         (Action::Task, _) => Vec::new(),
     }
 }
@@ -116,7 +117,7 @@ mod tests {
         let mut delete = step(json!({"action": "delete", "target": deployment("team-a", "web")}));
         check(delete.clone(), &["in team-a: delete, get deployments.apps web"]);
         delete["reversible"] = json!(true);
-        check(delete, &["in team-a: create, delete, get deployments.apps web"]);
+        check(delete, &["in team-a: create, delete, get, patch deployments.apps web"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn rights_are_just_the_plans() {
         json!([delete.clone()]),
         &expect![[r#"
         shop/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
-          create,delete,get apps/deployments web
+          create,delete,get,patch apps/deployments web
     "#]],
     );
     delete["target"]["namespace"] = json!("other");
@@ -87,7 +87,7 @@ fn rights_are_just_the_plans() {
           create,get,patch /pods cofferdam-task-2
           create,delete,patch /configmaps c
         other/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
-          create,delete,get apps/deployments web
+          create,delete,get,patch apps/deployments web
         shop/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2 for "cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2":"job"
           get,patch apps/deployments web
     "#]],
