@@ -1,0 +1,234 @@
+//! Plans carried out on a real API server, as the provisioner and as each job's own identity: what is done, what is refused, what is left. Never a
+//! pretended server: answers are lost by a relay that cuts connections.
+
+mod faults;
+mod reaping;
+mod yard;
+
+use crate::cluster::{skip, until};
+use cofferdam_core::exchange::compute::Observed;
+use cofferdam_core::id::Fence;
+use cofferdam_core::job::OperationRecord;
+use cofferdam_runner::effect::EffectFault;
+use cofferdam_runner::kubernetes::api::ApiFault;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use yard::{Yard, config_map, scale, target};
+
+/// Writes that one job may cost the API server, as the audit log counts them.
+const WRITES: usize = 22;
+
+#[test]
+fn a_job_acts_as_itself_and_leaves_nothing() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-plain", 1);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-plain", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    let live = yard.object("deployments", "web");
+    assert_eq!(live["spec"]["replicas"], 5);
+    let managers = live["metadata"]["managedFields"].as_array().unwrap();
+    assert!(managers.iter().any(|entry| entry["manager"] == "cofferdam-scaler"), "{managers:?}");
+    // No node will ever run it; its controller says so.
+    let observed = yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
+    assert!(matches!(observed, Observed::Progressing { .. }), "{observed:?}");
+    // Once is once: the state that it was approved over is not there any more.
+    assert!(matches!(yard.perform(&mut job, 0), Err(EffectFault::Conflict(_))));
+    assert_eq!(yard.undo(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(3))]));
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.nothing_of(&run);
+    let account = format!("system:serviceaccount:{run}:job");
+    let writes = until("the deletion in the audit log", || {
+        let writes: Vec<Value> = yard.plane.audit().into_iter().filter(|event| yard::is_write_of(event, &run)).collect();
+        writes.iter().any(|event| event["verb"] == "delete" && event["objectRef"]["resource"] == "namespaces").then_some(writes)
+    });
+    assert!(writes.len() <= WRITES, "{} writes", writes.len());
+    println!("{} writes for one job with one target, its undo included", writes.len());
+    // At the target nobody but the job wrote the object, and nobody but the provisioner the rights.
+    for event in writes.iter().filter(|event| event["objectRef"]["namespace"] == "acting-plain") {
+        let by_job = event["user"]["username"] == account.as_str();
+        assert_eq!(by_job, event["objectRef"]["resource"] == "deployments", "{event}");
+    }
+}
+
+#[test]
+fn without_the_gate_the_cluster_refuses_what_is_wider() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-wider", 2);
+    yard.deployment("web");
+    yard.deployment("api");
+    let mut job = yard.begin(1, json!([scale("acting-wider", "web", 5)]), false);
+    let ungated = yard.runtime.block_on(job.namespace.job()).unwrap();
+    let deployment = |name: &str| yard.path("deployments", name);
+    let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
+    let asks: [(&str, Result<Value, ApiFault>); 6] = yard.runtime.block_on(async {
+        [
+            ("patch another", ungated.patch(&deployment("api"), &replicas, "x", cofferdam_runner::kubernetes::api::Mode::Real).await),
+            (
+                "delete it",
+                ungated.delete(&deployment("web"), None, cofferdam_runner::kubernetes::api::Mode::Real).await.map(|()| Value::Null),
+            ),
+            ("list them", ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null)),
+            ("list Secrets", ungated.list("/api/v1/namespaces/acting-wider/secrets", "", 1).await.map(|_| Value::Null)),
+            ("read its own Secret", ungated.get(&yard.own(&job, "secrets/identity")).await.map(|_| Value::Null)),
+            ("scale by the subresource", ungated.get(&format!("{}/scale", deployment("web"))).await.map(|_| Value::Null)),
+        ]
+    });
+    for (what, said) in asks {
+        assert!(matches!(&said, Err(ApiFault::Refused { status: 403, .. })), "{what}: {said:?}");
+    }
+    // What a wider operation comes to, all the way through.
+    let wider = yard.look(json!([scale("acting-wider", "api", 0)]));
+    let host = yard.host();
+    let said = yard.runtime.block_on(job.namespace.perform(&wider.0[0].operation, &wider.1.operations[0], &host));
+    assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
+    assert_eq!(yard.object("deployments", "api")["spec"]["replicas"], 3);
+    yard.perform(&mut job, 0).unwrap();
+
+    // With it, nothing of this is even asked.
+    let gated = yard.begin(2, json!([scale("acting-wider", "web", 7)]), true);
+    let cluster = yard.runtime.block_on(gated.namespace.job()).unwrap();
+    let said = yard.runtime.block_on(cluster.get(&deployment("api")));
+    assert!(matches!(said, Err(ApiFault::Gated(_))), "{said:?}");
+    for job in [&job, &gated] {
+        yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    }
+}
+
+#[test]
+fn another_world_stops_the_job() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-drift", 3);
+    yard.deployment("web");
+    yard.deployment("other");
+    let mut job = yard.begin(1, json!([scale("acting-drift", "web", 5), scale("acting-drift", "other", 5)]), true);
+    // A label is not what the plan changes, and is drift all the same.
+    yard.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
+    let check = yard.runtime.block_on(job.namespace.check(&job.preview.operations[0]));
+    assert!(matches!(check, Err(EffectFault::Conflict(_))), "{check:?}");
+    assert!(matches!(yard.perform(&mut job, 0), Err(EffectFault::Conflict(_))));
+    // Another object of the same name and content.
+    yard.delete("deployments", "other");
+    yard.deployment("other");
+    assert!(matches!(yard.perform(&mut job, 1), Err(EffectFault::Conflict(_))));
+    assert_eq!(yard.object("deployments", "other")["spec"]["replicas"], 3);
+    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+}
+
+#[test]
+fn deletes_and_applies_come_with_their_undo() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-undo", 4);
+    for name in ["gone", "kept"] {
+        yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
+    }
+    let at = json!({"namespace": "acting-undo"});
+    let operations = json!([
+        {"action": "delete", "target": target("acting-undo", "", "ConfigMap", "gone"), "reversible": true},
+        {"action": "apply", "place": at, "object": config_map("new", &json!({"b": "2"})), "reversible": true},
+        {"action": "apply", "place": at, "object": config_map("kept", &json!({"b": "2"})), "reversible": true},
+    ]);
+    let mut job = yard.begin(1, operations, true);
+    let before = yard.object("configmaps", "gone");
+    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::new());
+    assert_eq!(yard.status("configmaps", "gone"), 404);
+    yard.perform(&mut job, 1).unwrap();
+    assert_eq!(yard.object("configmaps", "new")["data"], json!({"b": "2"}));
+    yard.perform(&mut job, 2).unwrap();
+    assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1", "b": "2"}));
+    let observed = yard.runtime.block_on(job.namespace.observe(&job.preview.operations[2])).unwrap();
+    assert_eq!(observed, Observed::Ready);
+
+    (0..3).for_each(|index| drop(yard.undo(&mut job, index).unwrap()));
+    let again = yard.object("configmaps", "gone");
+    assert_eq!(again["data"], before["data"]);
+    assert_ne!(again["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(yard.status("configmaps", "new"), 404);
+    assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1"}));
+    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+}
+
+#[test]
+fn what_a_plan_brings_up_goes_with_the_run() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-own", 5);
+    let image = format!("registry.example/probe@sha256:{}", "a".repeat(64));
+    let mut job = yard.begin(
+        1,
+        json!([
+            {"action": "apply", "place": "ephemeral", "object": config_map("c", &json!({"a": "1"}))},
+            {"action": "task", "name": "probe", "program": {"image": {"reference": image, "arguments": ["--now"]}}, "input": "{}", "seconds": 60},
+        ]),
+        true,
+    );
+    let run = job.namespace.name().to_owned();
+    yard.perform(&mut job, 0).unwrap();
+    assert_eq!(yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap(), Observed::Ready);
+    let pod = format!("/api/v1/namespaces/{run}/pods/cofferdam-task-1");
+    let said = std::thread::scope(|scope| {
+        let performing = scope.spawn(|| yard.perform(&mut job, 1));
+        // There is no node: the test says what a kubelet would.
+        until("the task's Pod", || (yard.plane.request("GET", &pod, None).status == 200).then_some(()));
+        let ended = json!({"name": "task", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state":
+            {"terminated": {"exitCode": 3, "reason": "Error", "message": "no such host"}}});
+        let status = json!({"status": {"phase": "Failed", "containerStatuses": [ended]}});
+        let answer = yard.plane.request("PATCH", &format!("{pod}/status"), Some(&status));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        performing.join().unwrap()
+    });
+    let why = said.unwrap_err().to_string();
+    assert_eq!(why, "the task `probe` failed (exit-code): it ended with an error: exit code 3; no such host");
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.nothing_of(&run);
+}
+
+#[test]
+fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-killed", 6);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-killed", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
+    // Its token was good until its rights went.
+    let token = yard.runtime.block_on(job.namespace.job()).unwrap();
+    yard.perform(&mut job, 0).unwrap();
+    let preview = job.preview.clone();
+    // The same lease does not make it twice.
+    let again = yard.try_begin(1, json!([scale("acting-killed", "web", 9)]), true);
+    assert!(again.unwrap_err().to_string().contains("another attempt"));
+    drop(job);
+
+    let sweep = |fence| yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(fence))).unwrap();
+    // Not by a runner of the same lease, or of an earlier one.
+    assert_eq!(sweep(1), None);
+    assert_eq!(sweep(2), Some(run.clone()));
+    yard.nothing_of(&run);
+    assert_eq!(sweep(3), None);
+    let said = yard.runtime.block_on(token.get(&yard.path("deployments", "web")));
+    assert!(said.as_ref().is_err_and(ApiFault::is_forbidden), "{said:?}");
+
+    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
+    assert!(fate.is_complete(), "{fate:?}");
+    yard.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
+    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
+    assert_eq!(fate.words(&preview), "nothing is in effect");
+    yard.merge("deployments", "web", &json!({"spec": {"replicas": 4}}));
+    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, &[began])).unwrap();
+    assert!(fate.words(&preview).contains("neither as before nor as approved"), "{fate:?}");
+}

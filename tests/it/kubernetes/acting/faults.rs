@@ -1,0 +1,232 @@
+//! What goes wrong between a runner and an API server, for real: answers that are lost, requests that are, rights that are taken away, and somebody
+//! else's admission in between. Each ends in one outcome that is true.
+
+use super::yard::{self, Yard, scale};
+use crate::cluster::{Cluster, skip, until};
+use crate::kubernetes::actor::{installed, rbac};
+use cofferdam_runner::effect::EffectFault;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// What a relay does to the bytes of a connection that it cannot read.
+enum Fault {
+    /// Passes them on.
+    None,
+    /// Loses the answer that comes once this is so, and cuts the connection.
+    Answer(Box<dyn FnMut() -> bool + Send>),
+    /// Loses what is asked after the next answer, and cuts the connection.
+    Ask { answered: bool },
+}
+
+/// Stands between a runner and the API server.
+struct Relay {
+    kubeconfig: PathBuf,
+    fault: Arc<Mutex<Fault>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Relay {
+    fn before(plane: &Cluster) -> Self {
+        let mut config: Value =
+            serde_json::from_str(&std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap()).unwrap();
+        let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap().trim_start_matches("https://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        config["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", listener.local_addr().unwrap()));
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let shared = Arc::clone(&fault);
+        // It ends with the test's process.
+        std::thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                let Ok(far) = TcpStream::connect(&server) else { return };
+                let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                let (asks, answers) = (Arc::clone(&shared), Arc::clone(&shared));
+                std::thread::spawn(move || pump(near, far, |_| !matches!(*asks.lock().unwrap(), Fault::Ask { answered: true }), &asks));
+                std::thread::spawn(move || pump(far_too, near_too, passes, &answers));
+            }
+        });
+        Self { kubeconfig, fault, _folder: folder }
+    }
+
+    fn arm(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    fn fired(&self) -> bool {
+        matches!(*self.fault.lock().unwrap(), Fault::None)
+    }
+}
+
+/// Whether an answer is passed on.
+fn passes(fault: &Mutex<Fault>) -> bool {
+    match &mut *fault.lock().unwrap() {
+        Fault::None => true,
+        Fault::Answer(lost) => !lost(),
+        Fault::Ask { answered } => {
+            *answered = true;
+            true
+        }
+    }
+}
+
+/// Passes bytes on until one side ends, or a fault cuts both.
+fn pump(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&Mutex<Fault>) -> bool, fault: &Mutex<Fault>) {
+    let mut buffer = [0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !passes(fault) {
+            *fault.lock().unwrap() = Fault::None;
+            break;
+        }
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ended = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+/// How often a job's patch of the object succeeded, by the audit log.
+fn patched(yard: &Yard, run: &str) -> usize {
+    let account = format!("system:serviceaccount:{run}:job");
+    let is_patch = |event: &Value| {
+        event["user"]["username"] == account.as_str()
+            && event["verb"] == "patch"
+            && event["stage"] == "ResponseComplete"
+            && event["responseStatus"]["code"] == 200
+    };
+    until("the patch in the audit log", || {
+        let count = yard.plane.audit().iter().filter(|event| is_patch(event)).count();
+        (count > 0).then_some(count)
+    })
+}
+
+#[test]
+fn an_answer_that_is_lost_is_read_back() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let relay = Relay::before(plane);
+    let yard = Yard::on(plane, "acting-answer", 11, &relay.kubeconfig);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-answer", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    let path = yard.path("deployments", "web");
+    relay.arm(Fault::Answer(Box::new(move || plane.request("GET", &path, None).body["spec"]["replicas"] == 5)));
+    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    assert!(relay.fired(), "no answer was lost");
+    assert_eq!(patched(&yard, &run), 1);
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+}
+
+#[test]
+fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let relay = Relay::before(plane);
+    let yard = Yard::on(plane, "acting-ask", 12, &relay.kubeconfig);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-ask", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    relay.arm(Fault::Ask { answered: false });
+    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    assert!(relay.fired(), "no request was lost");
+    assert_eq!(patched(&yard, &run), 1);
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+}
+
+#[test]
+fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let relay = Relay::before(plane);
+    let yard = Yard::on(plane, "acting-unknown", 13, &relay.kubeconfig);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-unknown", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    let path = yard.path("deployments", "web");
+    relay.arm(Fault::Answer(Box::new(move || {
+        let happened = plane.request("GET", &path, None).body["spec"]["replicas"] == 5;
+        if happened {
+            assert_eq!(plane.request("PATCH", &path, Some(&json!({"spec": {"replicas": 4}}))).status, 200);
+        }
+        happened
+    })));
+    let said = yard.perform(&mut job, 0);
+    assert!(matches!(&said, Err(EffectFault::Unknown(why)) if why.contains("somebody else")), "{said:?}");
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+}
+
+#[test]
+fn a_right_that_is_taken_away_stops_the_job() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-revoked", 14);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-revoked", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    let binding = rbac("acting-revoked", &format!("rolebindings/{run}"));
+    assert_eq!(yard.plane.request("DELETE", &binding, None).status, 200);
+    let cluster = yard.runtime.block_on(job.namespace.job()).unwrap();
+    // The authorizer hears of it a moment later.
+    until("the end of the right", || yard.runtime.block_on(cluster.get(&yard.path("deployments", "web"))).err());
+    let said = yard.perform(&mut job, 0);
+    assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.nothing_of(&run);
+}
+
+#[test]
+fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approved() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-mutated", 15);
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-mutated", "web", 5)]), true);
+    let run = job.namespace.name().to_owned();
+    let api = "/apis/admissionregistration.k8s.io/v1";
+    let kind = |kind: &str, spec: Value| json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "acting-mutated"}, "spec": spec});
+    let policy = kind(
+        "MutatingAdmissionPolicy",
+        json!({
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "acting-mutated"}},
+                "resourceRules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+            },
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{spec: Object.spec{replicas: 2}}"}}],
+        }),
+    );
+    let binding = kind("MutatingAdmissionPolicyBinding", json!({"policyName": "acting-mutated"}));
+    for (resource, object) in [("mutatingadmissionpolicies", policy), ("mutatingadmissionpolicybindings", binding)] {
+        let answer = yard.plane.request("POST", &format!("{api}/{resource}"), Some(&object));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+    let tried = format!("{}?dryRun=All", yard.path("deployments", "web"));
+    until("the policy to be enforced", || {
+        let answer = yard.plane.request("PATCH", &tried, Some(&json!({"spec": {"replicas": 9}})));
+        (answer.body["spec"]["replicas"] == 2).then_some(())
+    });
+    let said = yard.perform(&mut job, 0);
+    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
+    for resource in ["mutatingadmissionpolicybindings", "mutatingadmissionpolicies"] {
+        yard.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);
+    }
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    assert!(yard.plane.audit().iter().any(|event| yard::is_write_of(event, &run)));
+}

@@ -1,0 +1,90 @@
+//! The reaper, with its own credential: what outlived its run goes, and nothing else does. On a control plane of its own, where nobody else's runs are.
+
+use super::yard::{self, Yard, scale};
+use crate::cluster::{Cluster, skip, until};
+use crate::kubernetes::actor::{install, namespace_path, rbac};
+use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::plan::facts_of;
+use cofferdam_runner::kubernetes::api;
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::names::{Marks, RunName};
+use cofferdam_runner::kubernetes::namespace::Wanted;
+use cofferdam_runner::kubernetes::reap::{Reaped, reap, terminating};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+#[test]
+fn what_outlived_its_run_goes_and_nothing_else() {
+    if skip() {
+        return;
+    }
+    let plane: &'static Cluster = Box::leak(Box::new(Cluster::own()));
+    install(plane);
+    let yard = Yard::on(plane, "reaped", 21, &plane.kubeconfig("cofferdam-system", "provisioner"));
+    yard.deployment("web");
+    let reaper = plane.kubeconfig("cofferdam-system", "reaper");
+    let reaper = yard.runtime.block_on(async { api::Cluster::connect(&Credential::read(&reaper).await.unwrap()).unwrap() });
+    let round = |now: Timestamp| -> Reaped { yard.runtime.block_on(reap(&reaper, now)).unwrap() };
+    let now = Timestamp::now();
+
+    // A run that is over for long, one that is not, and rights without a run.
+    let (steps, _, facts) = yard.look(json!([scale("reaped", "web", 5)]));
+    assert_eq!(facts, facts_of(&steps).unwrap());
+    let run = |fence: u64, began: Timestamp| {
+        let name = RunName::new(&yard.call, Fence(fence));
+        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: began };
+        yard.runtime.block_on(yard.kubernetes.make_for(&wanted, true)).unwrap()
+    };
+    let over = run(1, now - SignedDuration::from_hours(5));
+    let live = run(2, now);
+    let lost = Marks {
+        name: RunName::new(&CallId::from_random(77), Fence(1)),
+        expires: now + SignedDuration::from_hours(1),
+        plan: PlanDigest::of(b""),
+    };
+    let lost_name = lost.name.to_string();
+    let role =
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": lost.metadata("reaped", &lost_name), "rules": []});
+    assert_eq!(plane.request("POST", &rbac("reaped", "roles"), Some(&role)).status, 201);
+    // What bears the label and not the name: an administrator's mistake.
+    let odd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "production", "labels": {"cofferdam.dev/managed": "true"},
+        "annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
+    assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&odd)).status, 201);
+
+    let first = round(now);
+    assert_eq!(first.namespaces, [over.name()]);
+    assert_eq!(first.foreign, ["production"]);
+    // Its binding and Role, and the Role whose run is not there.
+    assert!(first.rights.contains(&format!("roles/{lost_name} in reaped")), "{first:?}");
+    assert!(first.rights.contains(&format!("rolebindings/{} in reaped", over.name())), "{first:?}");
+    assert_eq!(first.rights.len(), 3, "{first:?}");
+    assert!(first.stuck.is_empty(), "{first:?}");
+    let going = yard.runtime.block_on(terminating(&reaper, Timestamp::now())).unwrap();
+    assert_eq!(going.count, 1);
+    until("the namespace's end", || (plane.request("GET", &namespace_path(over.name()), None).status == 404).then_some(()));
+    yard.nothing_of(over.name());
+
+    // The live one is as it was, until its own time is over.
+    assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
+    assert_eq!(plane.request("GET", &rbac("reaped", &format!("rolebindings/{}", live.name())), None).status, 200);
+    assert_eq!(round(now), Reaped { foreign: vec!["production".to_owned()], ..Reaped::default() });
+
+    // One that cannot go is reported with what the cluster says, and forced by nobody.
+    let broken = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.broken.example"},
+        "spec": {"group": "broken.example", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+            "service": {"name": "nobody", "namespace": "default"}, "insecureSkipTLSVerify": true}});
+    assert_eq!(plane.request("POST", "/apis/apiregistration.k8s.io/v1/apiservices", Some(&broken)).status, 201);
+    let later = now + SignedDuration::from_hours(3);
+    assert_eq!(round(later).namespaces, [live.name()]);
+    let stuck = until("the conditions of a stuck namespace", || {
+        round(later).stuck.into_iter().find(|(name, why)| name == live.name() && why.contains("NamespaceDeletionDiscoveryFailure"))
+    });
+    assert!(stuck.1.contains("broken.example"), "{stuck:?}");
+    assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
+    assert!(!plane.audit().iter().any(|event| event["objectRef"]["subresource"] == "finalize" && !yard::is_controllers(event)));
+
+    // Once the cluster is whole again it goes by itself.
+    plane.request("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.broken.example", None);
+    until("the stuck namespace's end", || (plane.request("GET", &namespace_path(live.name()), None).status == 404).then_some(()));
+    assert_eq!(plane.request("GET", &namespace_path("production"), None).status, 200);
+}

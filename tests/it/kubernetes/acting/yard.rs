@@ -1,0 +1,191 @@
+//! A namespace that opted in, a runner's means there, and plans to carry out. Each test has one of its own.
+
+use crate::cluster::{Cluster, until};
+use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
+use cofferdam_core::decide::OperationFacts;
+use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::operation::Step;
+use cofferdam_core::plan::facts_of;
+use cofferdam_core::preview::Preview;
+use cofferdam_runner::effect::EffectFault;
+use cofferdam_runner::host::Host;
+use cofferdam_runner::kubernetes::Kubernetes;
+use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::names::RunName;
+use cofferdam_runner::kubernetes::namespace::{Namespace, Wanted};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use tokio::runtime::Runtime;
+
+/// One namespace, one call.
+pub struct Yard {
+    pub plane: &'static Cluster,
+    pub namespace: String,
+    pub runtime: Runtime,
+    pub kubernetes: Kubernetes,
+    pub call: CallId,
+}
+
+/// A job under way.
+#[derive(Debug)]
+pub struct Job {
+    pub steps: Vec<Step>,
+    pub preview: Preview,
+    pub namespace: Namespace,
+}
+
+impl Yard {
+    /// In a namespace of this name; `number` tells the calls of tests apart.
+    pub fn of(namespace: &str, number: u128) -> Self {
+        let plane = installed();
+        Self::on(plane, namespace, number, &plane.kubeconfig("cofferdam-system", "provisioner"))
+    }
+
+    /// The same with another way to the API server.
+    pub fn on(plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
+        opt_in(plane, namespace);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let kubernetes = runtime.block_on(async { Kubernetes::connect(Credential::read(kubeconfig).await.unwrap()).unwrap() });
+        let yard = Self { plane, namespace: namespace.to_owned(), runtime, kubernetes, call: CallId::from_random(0xac7_0000 + number) };
+        // A binding counts some time after it was written.
+        until("the provisioner's ceiling", || {
+            yard.runtime.block_on(yard.kubernetes.cluster().list(&yard.collection("deployments"), "", 1)).ok()
+        });
+        yard
+    }
+
+    pub fn host(&self) -> Host {
+        Host::new(self.call.clone(), Timestamp::now())
+    }
+
+    /// A plan's steps and preview, as the runner derives them.
+    pub fn look(&self, operations: Value) -> (Vec<Step>, Preview, Vec<OperationFacts>) {
+        let steps = steps(operations);
+        let facts = facts_of(&steps).unwrap();
+        let preview = self.runtime.block_on(self.kubernetes.preview("scaler", &steps)).unwrap();
+        (steps, preview, facts)
+    }
+
+    pub fn begin(&self, fence: u64, operations: Value, gated: bool) -> Job {
+        self.try_begin(fence, operations, gated).unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    pub fn try_begin(&self, fence: u64, operations: Value, gated: bool) -> Result<Job, EffectFault> {
+        let (steps, preview, facts) = self.look(operations);
+        let name = RunName::new(&self.call, Fence(fence));
+        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: Timestamp::now() };
+        let namespace = self.runtime.block_on(self.kubernetes.make_for(&wanted, gated))?;
+        Ok(Job { steps, preview, namespace })
+    }
+
+    pub fn perform(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let host = self.host();
+        self.runtime.block_on(job.namespace.perform(&job.steps[index].operation, &job.preview.operations[index], &host))
+    }
+
+    pub fn undo(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
+        self.runtime.block_on(job.namespace.undo(&job.preview.operations[index]))
+    }
+
+    pub fn collection(&self, resource: &str) -> String {
+        let api = if resource == "deployments" { "/apis/apps/v1" } else { "/api/v1" };
+        format!("{api}/namespaces/{}/{resource}", self.namespace)
+    }
+
+    pub fn path(&self, resource: &str, name: &str) -> String {
+        format!("{}/{name}", self.collection(resource))
+    }
+
+    /// A path in a job's own namespace.
+    pub fn own(&self, job: &Job, rest: &str) -> String {
+        format!("{}/{rest}", namespace_path(job.namespace.name()))
+    }
+
+    pub fn create(&self, resource: &str, object: &Value) {
+        let answer = self.plane.request("POST", &self.collection(resource), Some(object));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+
+    /// Three replicas, which its controller has seen.
+    pub fn deployment(&self, name: &str) {
+        let labels = json!({"app": name});
+        let spec = json!({"containers": [{"name": "main", "image": "registry.example/app:1"}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
+            {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
+        self.create("deployments", &object);
+        until("the Deployment's controller", || (self.object("deployments", name)["status"]["observedGeneration"] == 1).then_some(()));
+    }
+
+    pub fn status(&self, resource: &str, name: &str) -> u16 {
+        self.plane.request("GET", &self.path(resource, name), None).status
+    }
+
+    pub fn object(&self, resource: &str, name: &str) -> Value {
+        let answer = self.plane.request("GET", &self.path(resource, name), None);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    /// Somebody else's change.
+    pub fn merge(&self, resource: &str, name: &str, patch: &Value) {
+        let answer = self.plane.request("PATCH", &self.path(resource, name), Some(patch));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Somebody else's deletion, seen through.
+    pub fn delete(&self, resource: &str, name: &str) {
+        self.plane.request("DELETE", &self.path(resource, name), None);
+        until("the object's end", || (self.status(resource, name) == 404).then_some(()));
+    }
+
+    /// Neither the run's namespace nor its rights are there.
+    pub fn nothing_of(&self, run: &str) {
+        for path in
+            [namespace_path(run), rbac(&self.namespace, &format!("roles/{run}")), rbac(&self.namespace, &format!("rolebindings/{run}"))]
+        {
+            assert_eq!(self.plane.request("GET", &path, None).status, 404, "{path}");
+        }
+    }
+}
+
+/// A plan's steps; what is left out is what most have.
+fn steps(operations: Value) -> Vec<Step> {
+    let all = operations.as_array().unwrap().iter().map(|operation| {
+        let mut step = operation.clone();
+        let members = step.as_object_mut().unwrap();
+        members.entry("after").or_insert(json!([]));
+        members.entry("reversible").or_insert(json!(false));
+        serde_json::from_value(step).unwrap()
+    });
+    all.collect()
+}
+
+pub fn target(namespace: &str, group: &str, kind: &str, name: &str) -> Value {
+    json!({"group": group, "version": "v1", "kind": kind, "namespace": namespace, "name": name})
+}
+
+pub fn scale(namespace: &str, name: &str, replicas: u32) -> Value {
+    let changes = json!([{"path": "spec.replicas", "value": replicas}]);
+    json!({"action": "patch", "target": target(namespace, "apps", "Deployment", name), "changes": changes, "reversible": true})
+}
+
+pub fn config_map(name: &str, data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+}
+
+/// Whether an audit event is a real write for a run: by its job, or by the provisioner about it.
+pub fn is_write_of(event: &Value, run: &str) -> bool {
+    let user = event["user"]["username"].as_str().unwrap_or_default();
+    let object = &event["objectRef"];
+    let about = object["namespace"] == run || object["name"] == run;
+    let own = user == format!("system:serviceaccount:{run}:job") || (user == "system:serviceaccount:cofferdam-system:provisioner" && about);
+    let verb = event["verb"].as_str().unwrap_or_default();
+    own && ["create", "update", "patch", "delete", "deletecollection"].contains(&verb) && event["stage"] == "ResponseComplete"
+}
+
+/// Whether an audit event is the namespace controller's own.
+pub fn is_controllers(event: &Value) -> bool {
+    event["user"]["username"] == "system:serviceaccount:kube-system:namespace-controller"
+}
