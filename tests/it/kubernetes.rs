@@ -1,5 +1,7 @@
 //! Against a real API server, with the real manifests of `deploy/` and each identity's own token.
 
+mod acting;
 mod actor;
 mod fences;
 mod selfcheck;
+mod viewing;
