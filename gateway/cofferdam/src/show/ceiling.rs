@@ -1,6 +1,6 @@
 //! A ceiling as people read it: a line per grant, and the widest rights it could ever need, written as Kubernetes RBAC.
 
-use cofferdam_core::ceiling::Ceiling;
+use cofferdam_core::ceiling::{Ceiling, EPHEMERAL};
 use cofferdam_core::kind;
 use cofferdam_core::rights;
 
@@ -25,7 +25,15 @@ pub fn ceiling(ceiling: &Ceiling) -> Vec<String> {
 }
 
 fn namespaces(patterns: &[String]) -> String {
-    if patterns.iter().any(|pattern| pattern == "*") { "every namespace that is not protected".to_owned() } else { patterns.join(", ") }
+    let named = |pattern: &String| match pattern.as_str() {
+        "*" => "every namespace that is not protected".to_owned(),
+        EPHEMERAL => "the run's own namespace".to_owned(),
+        name => name.to_owned(),
+    };
+    // What `*` already says is not said again.
+    let wide = patterns.iter().any(|pattern| pattern == "*");
+    let told = patterns.iter().filter(|pattern| !wide || matches!(pattern.as_str(), "*" | EPHEMERAL));
+    told.map(named).collect::<Vec<_>>().join(", ")
 }
 
 /// The widest rights it could ever need, as RBAC rules per namespace. A job gets far less: its plan's objects by name, for its own time.
@@ -66,6 +74,7 @@ mod tests {
                 grant(Action::Patch, "Deployment", "apps", &["*"], &["spec.replicas"]),
                 grant(Action::Delete, "Deployment", "apps", &["*"], &[]),
                 grant(Action::Logs, "Pod", "", &["team-*"], &[]),
+                grant(Action::Task, "Pod", "", &[""], &[]),
             ],
             executors: vec!["sequential".to_owned()],
         };
@@ -73,6 +82,7 @@ mod tests {
             patch Deployment (apps/v1) in every namespace that is not protected: spec.replicas
             delete Deployment (apps/v1) in every namespace that is not protected
             logs Pod (v1) in team-*
+            task Pod (v1) in the run's own namespace
             carried out by sequential"#]]
         .assert_eq(&ceiling(&wide).join("\n"));
         expect![[r##"
