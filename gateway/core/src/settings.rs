@@ -128,6 +128,8 @@ pub struct RunnerSettings {
     pub tools: PathBuf,
     /// Folder of executors, a `NAME.wasm` each.
     pub executors: PathBuf,
+    /// Folder of commands of tasks, a `NAME.wasm` each.
+    pub commands: PathBuf,
     /// The policy's module.
     pub policy_module: PathBuf,
     /// The policy's data document.

@@ -1,6 +1,7 @@
 //! `journey::act`: one process claims one job, admits it, carries it out in a namespace of its own, and ends. Every effect comes after its own durable
 //! `started`, under a lease that is asked before it. Never retries an effect, and never believes what came with the job.
 
+mod command;
 mod drive;
 mod recover;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use cofferdam_core::id::CallId;
 use cofferdam_core::job::{LeasedJob, StoredJob};
 use cofferdam_core::run::{JobStep, Outcome, Phase};
 use cofferdam_core::trust::{Trust, TrustError};
+use drive::Ground;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io;
@@ -182,7 +184,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
         lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await?;
         step(JobStep::NamespaceRecorded);
-        let acting = self.act(lease, &plan, &mut namespace, step);
+        let acting = self.act(lease, &plan, &trust, &mut namespace, step);
         let ending = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
         self.finish(lease, ending, Some(&name), step).await
     }
@@ -192,6 +194,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         plan: &LeasedPlan,
+        trust: &Trust,
         namespace: &mut Namespace,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<Ending, ActFault> {
@@ -213,7 +216,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         }
         step(JobStep::ActingRecorded);
         let host = Host::new(lease.call().clone(), started);
-        if let Some(ending) = self.drive(lease, plan, namespace, &host, &executor, step).await? {
+        let ground = Ground { lease, plan, commands: &trust.commands, host: &host, step };
+        if let Some(ending) = self.drive(&ground, namespace, &executor).await? {
             return Ok(ending);
         }
         step(JobStep::ExecutorFinished);

@@ -9,7 +9,7 @@ use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::job::StoredJob;
 use cofferdam_core::ports::GuestFault;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::trust::{Trust, TrustedCommand};
 use jiff::Timestamp;
 use std::fs;
 use std::io;
@@ -25,6 +25,8 @@ pub struct Components {
     pub tools: PathBuf,
     /// Folder of executors, a `NAME.wasm` each.
     pub executors: PathBuf,
+    /// Folder of commands of tasks, a `NAME.wasm` each.
+    pub commands: PathBuf,
     /// The policy's module.
     pub policy_module: PathBuf,
     /// The policy's data document.
@@ -50,6 +52,13 @@ impl Components {
     pub fn executor(&self, plan: &LeasedPlan) -> Result<Vec<u8>, Inadmissible> {
         let executor = plan.sealed().plan().executor().ok_or_else(|| no("executor-unknown", "the plan names no executor"))?;
         Self::component(&self.executors, &executor.name, executor.digest, "executor-unknown")
+    }
+
+    /// The command that a task names by digest, as the trust file accepts it.
+    pub fn command(&self, digest: ComponentDigest, trusted: &[TrustedCommand]) -> Result<Vec<u8>, Inadmissible> {
+        let known = trusted.iter().find(|command| command.digest == digest);
+        let known = known.ok_or_else(|| no("command-unknown", format!("the trust file accepts no command {digest}")))?;
+        Self::component(&self.commands, &known.name, digest, "command-differs")
     }
 
     /// The policy that the trust file accepts: its module and its data.

@@ -24,6 +24,7 @@ use crate::backend::{BackendFault, PreviewFault};
 use crate::effect::EffectFault;
 use crate::ending::Ending;
 use crate::refusal::Refusal;
+use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::operation::Step;
@@ -59,7 +60,9 @@ impl Directory {
     /// A job's private copy of every file that its operations name.
     pub fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan) -> Result<Namespace, EffectFault> {
         let index = Index::read(&self.root, None).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
-        let targets: Vec<_> = plan.preview().operations.iter().map(|operation| &operation.target).collect();
+        // A task's own name is in no file.
+        let targets = plan.preview().operations.iter().map(|operation| &operation.target).filter(|target| target.namespace != EPHEMERAL);
+        let targets: Vec<_> = targets.collect();
         Namespace::make(&self.runs, call, fence, &index, &targets)
     }
 

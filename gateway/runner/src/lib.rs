@@ -13,6 +13,7 @@
 //! | `backend.rs` | where effects go, one set of verbs |
 //! | `directory.rs` | a tree of manifests as infrastructure |
 //! | `kubernetes.rs` | a cluster as infrastructure |
+//! | `within.rs`, `describe.rs` | how far a viewer looks; what a delete shows |
 //! | `effect.rs`, `refusal.rs`, `ending.rs` | why something did not happen, why it cannot be had, what became of a job |
 //! | `within.rs` | how far a viewer looks |
 //! | `voice.rs` | log lines and spans |
@@ -20,6 +21,7 @@
 pub mod act;
 pub mod admit;
 pub mod backend;
+pub mod describe;
 pub mod directory;
 pub mod effect;
 pub mod ending;

@@ -5,7 +5,7 @@
 use cofferdam_core::exchange::claim::{Claim, Claimed};
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::settings::{ActorSettings, RunnerSettings, ViewerSettings, Voice};
+use cofferdam_core::settings::{ActorSettings, Infrastructure, RunnerSettings, ViewerSettings, Voice};
 use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::peer;
@@ -29,6 +29,7 @@ fn home() -> (tempfile::TempDir, Environment) {
         self_approval: false,
         tools: vec![],
         executors: vec![],
+        commands: vec![],
         approvers: vec![],
     };
     fs::write(home.path().join("trust/trust.toml"), toml::to_string(&trust).unwrap()).unwrap();
@@ -52,7 +53,12 @@ fn voice() -> Voice {
 async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
     let (home, environment) = home();
     let at = |name: &str| home.path().join(name);
-    let settings = ViewerSettings { voice: voice(), environment, trust_file: at("trust/trust.toml"), tree: at("tree") };
+    let settings = ViewerSettings {
+        voice: voice(),
+        environment,
+        trust_file: at("trust/trust.toml"),
+        infrastructure: Infrastructure::Directory { tree: at("tree") },
+    };
     let (control, mut child, report) = start(&ActorSettings::Viewer(settings));
     assert!(matches!(report, Report::Ready { .. }), "{report:?}");
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -74,11 +80,12 @@ async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
         voice: voice(),
         environment,
         trust_file: at("trust/trust.toml"),
-        tree: at("tree"),
+        infrastructure: Infrastructure::Directory { tree: at("tree") },
         runs: at("runs"),
         journal: at("journal"),
         tools: at("tools"),
         executors: at("executors"),
+        commands: at("commands"),
         policy_module: at("policy/policy.wasm"),
         policy_data: at("policy/data.json"),
         artefact_key: at("keys/artefacts"),

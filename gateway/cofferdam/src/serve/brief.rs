@@ -87,6 +87,7 @@ pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>)
         journal: home.journal(),
         tools: home.tools(),
         executors: home.executors(),
+        commands: home.commands(),
         policy_module: home.policy_module(),
         policy_data: home.policy_data(),
         artefact_key: home.secret(Secret::RunnerArtefacts),

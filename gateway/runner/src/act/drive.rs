@@ -2,7 +2,7 @@
 //! holds nothing but the numbers of its handles, and a timeout ends it, never a request on its way.
 
 use super::{ActFault, Runner};
-use crate::backend::{Backend, Namespace};
+use crate::backend::Namespace;
 use crate::effect::EffectFault;
 use crate::ending::Ending;
 use crate::guest::{Session, Start};
@@ -11,8 +11,10 @@ use crate::lease::{Lease, Recorder, Stopped};
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
+use cofferdam_core::operation::{Operation, Program};
 use cofferdam_core::ports::GuestFault;
 use cofferdam_core::run::{JobStep, Outcome};
+use cofferdam_core::trust::TrustedCommand;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -36,14 +38,25 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Notes an executor may pass on: people read them, and each is the recorder's work.
 const NOTES: u32 = 100;
 
-/// A run under way: the means, and what came of it so far.
-struct Drive<'a, R> {
-    backend: &'a Backend,
-    lease: &'a Lease<R>,
-    plan: &'a LeasedPlan,
+/// What a run stands on.
+pub(super) struct Ground<'a, R> {
+    /// The job's lease.
+    pub lease: &'a Lease<R>,
+    /// What was admitted.
+    pub plan: &'a LeasedPlan,
+    /// Commands that tasks may name.
+    pub commands: &'a [TrustedCommand],
+    /// Values only the runner knows.
+    pub host: &'a Host,
+    /// Told after each step.
+    pub step: &'a (dyn Fn(JobStep) + Sync),
+}
+
+/// A run under way: what it stands on, and what came of it so far.
+struct Drive<'a, R, S> {
+    runner: &'a Runner<R, S>,
+    ground: &'a Ground<'a, R>,
     namespace: &'a mut Namespace,
-    host: &'a Host,
-    step: &'a (dyn Fn(JobStep) + Sync),
     /// Handles that were performed, well or not: a handle is consumed.
     used: BTreeSet<(u32, bool)>,
     done: BTreeSet<u32>,
@@ -81,23 +94,17 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     /// Lets the executor drive. None when every operation was done as approved and none undone.
     pub(super) async fn drive(
         &self,
-        lease: &Lease<R>,
-        plan: &LeasedPlan,
+        ground: &Ground<'_, R>,
         namespace: &mut Namespace,
-        host: &Host,
         executor: &[u8],
-        step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<Option<Ending>, ActFault> {
-        let operations = plan.sealed().operations();
+        let operations = ground.plan.sealed().operations();
         let handles = operations.iter().zip(0..).map(|(step, index)| Handle { index, after: step.after.clone() }).collect();
         let execute = Compute::Execute { handles, guest_ms: GUEST_MS };
         let mut drive = Drive {
-            backend: &self.backend,
-            lease,
-            plan,
+            runner: self,
+            ground,
             namespace,
-            host,
-            step,
             used: BTreeSet::new(),
             done: BTreeSet::new(),
             undone: BTreeSet::new(),
@@ -117,7 +124,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 }
 
-impl<R: Recorder> Drive<'_, R> {
+impl<R: Recorder, S: Start> Drive<'_, R, S> {
     async fn listen(&mut self, session: &mut Session) -> Result<Option<Stop>, Trouble> {
         // Counted here and not only in the sandbox: the guest's process is not believed. Returning ends it.
         let (mut performs, mut observes, mut notes) = (0, 0, 0);
@@ -140,7 +147,7 @@ impl<R: Recorder> Drive<'_, R> {
                 }
                 Computed::Progress { note } => {
                     count(&mut notes, NOTES, "notes")?;
-                    self.lease.progress(&note).await;
+                    self.ground.lease.progress(&note).await;
                 }
                 Computed::Finished { stop } => return Ok(stop),
                 Computed::Failed { code, detail } => return Err(GuestFault { code, detail }.into()),
@@ -155,7 +162,7 @@ impl<R: Recorder> Drive<'_, R> {
     /// One handle: may it happen, did it, and did what came out match.
     async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActFault> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let plan = self.plan;
+        let plan = self.ground.plan;
         let (Some(wanted), Some(approved)) = (plan.sealed().operations().get(at), plan.preview().operations.get(at)) else {
             return Ok(failed("refused"));
         };
@@ -167,7 +174,7 @@ impl<R: Recorder> Drive<'_, R> {
             self.failure = Some(Failure { index, undo, why, unknown: false });
             return Ok(failed("out-of-order"));
         }
-        self.stopped = self.lease.stopped();
+        self.stopped = self.ground.lease.stopped();
         match self.stopped {
             Some(Stopped::Lost) => return Err(ActFault::Lost),
             // What was done is undone all the same: a cancelled job leaves as little as it can.
@@ -178,18 +185,23 @@ impl<R: Recorder> Drive<'_, R> {
         if !undo && let Err(fault) = self.namespace.check(approved).await {
             return Ok(self.fail(index, undo, &fault));
         }
-        let before = if undo { self.host.fields(&approved.after) } else { approved.before.clone() };
-        self.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
-        (self.step)(JobStep::OperationStarted);
-        let effect =
-            if undo { self.namespace.undo(approved).await } else { self.namespace.perform(&wanted.operation, approved, self.host).await };
+        let before = if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
+        self.ground.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
+        (self.ground.step)(JobStep::OperationStarted);
+        let effect = match &wanted.operation {
+            _ if undo => self.namespace.undo(approved).await,
+            Operation::Task { program: Program::Command(digest), .. } => {
+                self.runner.command(digest, &wanted.operation, approved, self.ground.commands).await
+            }
+            operation => self.namespace.perform(operation, approved, self.ground.host).await,
+        };
         let after = match effect {
             Ok(after) => after,
             Err(fault) => return Ok(self.fail(index, undo, &fault)),
         };
-        (self.step)(JobStep::OperationEffected);
-        self.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
-        (self.step)(JobStep::OperationRecorded);
+        (self.ground.step)(JobStep::OperationEffected);
+        self.ground.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
+        (self.ground.step)(JobStep::OperationRecorded);
         if undo {
             self.undone.insert(index)
         } else {
@@ -201,7 +213,8 @@ impl<R: Recorder> Drive<'_, R> {
     /// How far the object of a done operation is, as soon as it is ready or cannot become so, or at the latest at `until`.
     async fn observe(&self, index: u32, until: Instant) -> Observed {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
-        let Some(approved) = self.plan.preview().operations.get(at).filter(|_| self.done.contains(&index) && !self.undone.contains(&index))
+        let Some(approved) =
+            self.ground.plan.preview().operations.get(at).filter(|_| self.done.contains(&index) && !self.undone.contains(&index))
         else {
             return Observed::failed("that operation is not done");
         };
@@ -212,7 +225,7 @@ impl<R: Recorder> Drive<'_, R> {
                 // Not to be seen just now is not failed: the executor decides how long it waits.
                 Err(fault) => Observed::progressing(&fault.to_string()),
             };
-            if Instant::now() + LOOK >= until || self.lease.stopped().is_some() {
+            if Instant::now() + LOOK >= until || self.ground.lease.stopped().is_some() {
                 return seen;
             }
             tokio::time::sleep(LOOK).await;
@@ -234,7 +247,7 @@ impl<R: Recorder> Drive<'_, R> {
     /// What was done and not undone, in words.
     fn left(&self) -> String {
         let effects = self.done.difference(&self.undone).chain(&self.differing);
-        self.backend.leaves(&effects.copied().collect())
+        self.runner.backend.leaves(&effects.copied().collect())
     }
 
     fn trouble(&self, fault: &GuestFault) -> Ending {

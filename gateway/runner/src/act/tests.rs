@@ -241,6 +241,7 @@ impl World {
             components: Components {
                 tools: at("tools"),
                 executors: at("executors"),
+                commands: at("commands"),
                 policy_module: at("policy.wasm"),
                 policy_data: at("data.json"),
             },

@@ -5,12 +5,11 @@ use super::preview::{preview, unsupported};
 use super::read::{Node, Shape};
 use super::tree::TreeFault;
 use crate::refusal::Refusal;
+use crate::within::within;
 use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::limit;
-use cofferdam_core::operation::{Draft, Operation, Step};
+use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::plan::plan;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::Root;
 use serde_json::{Map, Value, json};
@@ -53,20 +52,6 @@ impl Looker {
         };
         Ok(answer.unwrap_or_else(Looked::from))
     }
-}
-
-/// Whether this role's own trust file accepts the tool, and its ceiling every operation.
-fn within(trust: &Trust, tool: &str, digest: ComponentDigest, operations: &[Step]) -> Result<(), Refusal> {
-    let beyond =
-        |reason: String| Refusal::new("beyond-ceiling", reason, "an operator accepts the tool for the viewer with `cofferdam accept`");
-    let accepted = trust.tool(tool).filter(|accepted| accepted.digest == digest);
-    let accepted = accepted.ok_or_else(|| beyond(format!("the viewer's trust file does not accept this component of `{tool}`")))?;
-    // Which executor would run it is nothing to the viewer; any that the ceiling names makes the draft whole.
-    let changes = operations.iter().any(|step| !step.operation.action().looks());
-    let executor = trust.executors.iter().map(|executor| &executor.name).find(|name| accepted.ceiling.executors.contains(name));
-    let executor = executor.filter(|_| changes).cloned();
-    let draft = Draft { summary: "look".to_owned(), executor, operations: operations.to_vec() };
-    plan(draft, accepted, trust).map(drop).map_err(|fault| beyond(fault.to_string()))
 }
 
 fn results(index: &Index, steps: &[Step]) -> Result<Vec<Value>, Refusal> {

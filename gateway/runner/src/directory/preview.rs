@@ -3,11 +3,12 @@
 
 use super::edit::{self, EditFault};
 use super::index::{FindFault, Found, Index, digest, uid};
+use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
-use cofferdam_core::operation::{Action, Change, Operation, Step, Target};
+use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
 use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
+use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -74,6 +75,8 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 place: found.place(),
             })
         }
+        // A Wasm command needs no cluster: it runs beside the runner, and reaches nothing.
+        Operation::Task { program: Program::Command(_), .. } => preview::ephemeral(operation, at).ok_or_else(|| unsupported(Action::Task)),
         other => Err(unsupported(other.action())),
     }
 }
@@ -95,18 +98,4 @@ pub fn fields(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<
 fn expect(found: &Found<'_>, target: &Target, object: &Value) -> Result<Expect, Refusal> {
     let digest = digest(object).map_err(|fault| Refusal::new("ambiguous", fault.to_string(), "a person has to rewrite that value"))?;
     Ok(Expect::Present { uid: uid(found.path, target), digest })
-}
-
-/// What tells a person which object goes: labels, replicas, images, and the keys of its data.
-fn describe(object: &Value) -> BTreeMap<String, Value> {
-    let mut shown = BTreeMap::new();
-    for path in ["metadata.labels", "spec.replicas", "spec.template.spec.containers[*].image", "spec.schedule", "spec.ports"] {
-        if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
-            shown.insert(path.to_owned(), value);
-        }
-    }
-    if let Some(data) = object.get("data").and_then(Value::as_object) {
-        shown.insert("data".to_owned(), data.keys().cloned().map(Value::String).collect());
-    }
-    shown
 }

@@ -28,6 +28,9 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Characters of the server's words that are passed on.
 const WORDS: usize = 600;
 
+/// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
+const UNTYPED: &str = "failed to create typed patch object";
+
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiFault {
@@ -205,7 +208,9 @@ impl Cluster {
                 map.insert("dryRun".to_owned(), json!(["All"]));
             }
         }
-        match self.ask(&Method::DELETE, path, "", Some(("application/json", &options))).await {
+        // In the query for the audit log, which has no bodies.
+        let query = dry(mode).trim_start_matches('&');
+        match self.ask(&Method::DELETE, path, query, Some(("application/json", &options))).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
@@ -305,6 +310,10 @@ fn refusal(status: StatusCode, body: &[u8]) -> ApiFault {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();
     let message = if word("message").is_empty() { String::from_utf8_lossy(body).into_owned() } else { word("message").to_owned() };
+    // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
+    if message.contains(UNTYPED) {
+        return ApiFault::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
+    }
     if status.is_server_error() {
         return ApiFault::Unclear(bounded(&format!("{status}: {message}")));
     }
@@ -330,4 +339,46 @@ fn escape(text: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, message: &str, expect: &ApiFault) {
+        let body = json!({"kind": "Status", "reason": "Said", "message": message}).to_string();
+        assert_eq!(&refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()), expect);
+    }
+
+    #[test]
+    fn an_answer_says_whether_anything_can_have_happened() {
+        let refused =
+            |status, reason: &str, message: &str| ApiFault::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
+        check(403, "no", &refused(403, "Said", "no"));
+        check(409, "another", &refused(409, "Said", "another"));
+        check(429, "later", &refused(429, "Said", "later"));
+        check(500, "broken", &ApiFault::Unclear("500 Internal Server Error: broken".to_owned()));
+        check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
+        let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
+        check(500, &untyped, &refused(422, "Invalid", &untyped));
+    }
+
+    #[test]
+    fn a_gate_is_exact() {
+        let gate = Gate::default().allow(&Method::GET, "/api/v1/namespaces/a/pods/x").allow(&Method::PATCH, "/apis/");
+        for (method, path, expect) in [
+            (Method::GET, "/api/v1/namespaces/a/pods/x", true),
+            (Method::GET, "/api/v1/namespaces/a/pods/xy", false),
+            (Method::GET, "/api/v1/namespaces/a/pods/x/log", false),
+            (Method::DELETE, "/api/v1/namespaces/a/pods/x", false),
+            (Method::PATCH, "/apis/apps/v1", true),
+        ] {
+            assert_eq!(gate.permits(&method, path), expect, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_escaped() {
+        assert_eq!(escape("a=b,c d/\u{e4}"), "a%3Db%2Cc%20d%2F%C3%A4");
+    }
 }

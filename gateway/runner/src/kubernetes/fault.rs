@@ -2,21 +2,15 @@
 //! server says about Cofferdam's own identities.
 
 use super::api::ApiFault;
+use super::words::quoted;
 use crate::refusal::Refusal;
-use cofferdam_core::text;
 
 /// What to do about rights that an administrator did not give.
 const OPT_IN: &str =
     "an administrator opts the namespace in: label it and bind the ceiling there, as `deploy/README.md` says; or name another namespace";
 
-/// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
-const UNTYPED: &str = "failed to create typed patch object";
-
 /// All that the server says when a JSON Patch's `test` does not hold.
 const UNPATCHED: &str = "the server rejected our request due to an error in our request";
-
-/// How the server begins to tell of a JSON Patch that gives an object of another form: it goes on with the whole object.
-const WHOLE: &str = "patch: Invalid value: \"{";
 
 /// A look that gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,11 +28,9 @@ impl LookFault {
     pub(super) fn of(fault: ApiFault, what: &str) -> Self {
         let (status, message) = match &fault {
             ApiFault::Refused { status, message, .. } => (*status, message),
-            // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
-            ApiFault::Unclear(message) if message.contains(UNTYPED) => (422, message),
             _ => return Self::Unavailable(fault),
         };
-        let said = said(message);
+        let said = quoted(message);
         let refusal = match status {
             404 => Refusal::new("not-found", format!("cannot {what}: {said}"), "list what is there and name one of those"),
             409 => Refusal::new("conflict", format!("cannot {what}: {said}"), "read the object again and ask for what it needs now"),
@@ -65,14 +57,6 @@ impl LookFault {
         };
         Self::Refused(refusal)
     }
-}
-
-/// The server's words, on one line. Where it quotes the whole object nothing of that is passed on: a plan shows the fields that it names.
-fn said(message: &str) -> String {
-    if message.contains(WHOLE) {
-        return "a field is not known to the kind, or its value is not of the field's type".to_owned();
-    }
-    text::line(message)
 }
 
 /// Whether it was RBAC, or one of Cofferdam's own fences (`deploy/`), and no rule of the cluster's about the change. RBAC says `User "…" cannot patch
@@ -114,9 +98,6 @@ mod tests {
         check(422, whole, form);
         check(401, "who?", "unavailable: the API server refused it (401 ): who?");
         check(429, "later", "unavailable: the API server refused it (429 ): later");
-        let untyped =
-            ApiFault::Unclear(format!("500 Internal Server Error: {UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string"));
-        assert!(matches!(LookFault::of(untyped, "x"), LookFault::Refused(Refusal { code: "invalid", .. })));
         let fault = LookFault::of(ApiFault::Unclear("lost".into()), "x");
         assert_eq!(fault, LookFault::Unavailable(ApiFault::Unclear("lost".into())));
     }

@@ -9,6 +9,7 @@ use super::fault::LookFault;
 use super::json_patch;
 use super::look::{absent, place};
 use super::object::{self, misfit};
+use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use cofferdam_core::decide::OperationFacts;
@@ -181,20 +182,6 @@ fn changed(unnamed: &Difference, target: &Target) -> Refusal {
 fn removed(unnamed: &Difference, target: &Target) -> Refusal {
     let reason = format!("applying it would remove `{}` from {target}, which the plan does not name", text::line(&unnamed.place()));
     Refusal::new("removes-field", reason, "keep that field in the object, or remove it with a `patch` that names it")
-}
-
-/// What tells a person which object goes: labels, replicas, images, schedule, ports, and the keys of its data.
-pub(crate) fn describe(object: &Value) -> BTreeMap<String, Value> {
-    let mut shown = BTreeMap::new();
-    for path in ["metadata.labels", "spec.replicas", "spec.template.spec.containers[*].image", "spec.schedule", "spec.ports"] {
-        if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
-            shown.insert(path.to_owned(), value);
-        }
-    }
-    if let Some(data) = object.get("data").and_then(Value::as_object) {
-        shown.insert("data".to_owned(), data.keys().cloned().map(Value::String).collect());
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -11,9 +11,20 @@ pub fn said(fault: &ApiFault) -> String {
             tracing::warn!(status, fault = text::line(message), "the cluster gives this identity no right to it");
             "the cluster gives Cofferdam no right to it".to_owned()
         }
-        ApiFault::Refused { message, .. } => text::line(message),
+        ApiFault::Refused { message, .. } => quoted(message),
         other => text::line(&other.to_string()),
     }
+}
+
+/// How the server begins to tell of a JSON Patch that gives an object of another form: it goes on with the whole object.
+const WHOLE: &str = "patch: Invalid value: \"{";
+
+/// The server's words, on one line. Where it quotes the whole object nothing of that is passed on: a plan shows the fields that it names.
+pub fn quoted(message: &str) -> String {
+    if message.contains(WHOLE) {
+        return "a field is not known to the kind, or its value is not of the field's type".to_owned();
+    }
+    text::line(message)
 }
 
 /// RBAC and its escalation check name the identity and its rights; admission says something else with the same status.

@@ -58,6 +58,7 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
         folder(&settings.trust_file)?.to_owned(),
         settings.tools.clone(),
         settings.executors.clone(),
+        settings.commands.clone(),
         folder(&settings.policy_module)?.to_owned(),
         folder(&settings.policy_data)?.to_owned(),
     ];
@@ -140,6 +141,7 @@ async fn runner(settings: RunnerSettings, key: ArtefactKey, ground: Ground) -> R
         components: Components {
             tools: settings.tools,
             executors: settings.executors,
+            commands: settings.commands,
             policy_module: settings.policy_module,
             policy_data: settings.policy_data,
         },

@@ -2,6 +2,7 @@
 
 use super::*;
 use cofferdam_core::ceiling::{Ceiling, Grant};
+use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::id::PolicyDigest;
 use cofferdam_core::operation::{Action, Change, Target};
 use cofferdam_core::preview::Expect as Expected;
