@@ -13,6 +13,7 @@ use cofferdam_runner::effect::EffectFault;
 use cofferdam_runner::kubernetes::api::ApiFault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Instant;
 use yard::{Yard, config_map, scale, target};
 
 /// Writes that one job may cost the API server, as the audit log counts them.
@@ -25,9 +26,12 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     }
     let yard = Yard::of("acting-plain", 1);
     yard.deployment("web");
+    let began = Instant::now();
     let mut job = yard.begin(1, json!([scale("acting-plain", "web", 5)]), true);
+    let made = began.elapsed();
     let run = job.namespace.name().to_owned();
     assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    let effected = began.elapsed();
     let live = yard.object("deployments", "web");
     assert_eq!(live["spec"]["replicas"], 5);
     let managers = live["metadata"]["managedFields"].as_array().unwrap();
@@ -40,7 +44,9 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     assert_eq!(yard.undo(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(3))]));
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
 
+    let ended = Instant::now();
     yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    println!("previewed and made after {made:?}, first effect after {effected:?}; observed gone {:?} after its end", ended.elapsed());
     yard.nothing_of(&run);
     let account = format!("system:serviceaccount:{run}:job");
     let writes = until("the deletion in the audit log", || {

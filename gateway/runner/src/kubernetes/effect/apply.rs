@@ -99,7 +99,8 @@ impl Namespace {
         host: &Host,
     ) -> Result<BTreeMap<String, Value>, EffectFault> {
         let sent = filled(written, &self.name, host);
-        let object = self.put(&sent, &approved.target).await?;
+        let target = Target { namespace: self.name.clone(), ..approved.target.clone() };
+        let object = self.put(&sent, &target).await?;
         let uid = object::uid(&object).unwrap_or_default().to_owned();
         self.undo.insert(approved.index, Undo::Created { uid });
         // As the plan says it, long values by their digest: nobody else writes there, and nothing of it outlives the run.

@@ -27,7 +27,8 @@ impl Namespace {
             return Err(EffectFault::Refused("a command runs beside the cluster, not in it".to_owned()));
         };
         let place = Place { namespace: &self.name, labels: &self.labels, user_namespace: false, runtime_class: None };
-        let target = |kind: &str| Target { kind: kind.to_owned(), name: task.object(), ..approved.target.clone() };
+        let target =
+            |kind: &str| Target { kind: kind.to_owned(), namespace: self.name.clone(), name: task.object(), ..approved.target.clone() };
         self.put(&task::input(&task, &place), &target("ConfigMap")).await?;
         let pod = target("Pod");
         match self.put(&task::pod(&task, &place), &pod).await {
