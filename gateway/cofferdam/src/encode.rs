@@ -14,6 +14,11 @@ pub const EXECUTOR: &str = "cofferdam:executor/executor@0.1.0";
 pub const EXECUTOR_IMPORTS: [&str; 3] =
     ["cofferdam:executor/observation@0.1.0", "cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
 
+/// What a command exports, besides the last part of its version.
+pub const COMMAND: &str = "wasi:cli/run@0.2.";
+/// The packages a command may import of: WASI 0.2 without sockets. The sandbox's list of interfaces is stricter still.
+const COMMAND_PACKAGES: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
 /// How every component begins: magic number, version 13, layer 1 (component model, binary format).
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
@@ -30,12 +35,14 @@ pub enum EncodeError {
     #[error("not a component: {0}; build it with `cofferdam build`")]
     Component(String),
     /// It exports neither of the two interfaces.
-    #[error("the component exports `{0}`; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, and nothing besides")]
+    #[error(
+        "the component exports `{0}`; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a command `wasi:cli/run`, and nothing besides"
+    )]
     Exports(String),
     /// It asks for more than its world gives.
     #[error("the {kind} imports `{interface}`; {allowed}, so remove the library or the call that needs it")]
     Import {
-        /// `tool` or `executor`.
+        /// `tool`, `executor` or `command`.
         kind: &'static str,
         /// The interface it asks for.
         interface: String,
@@ -60,10 +67,15 @@ pub enum Role {
     Tool,
     /// Carries them out.
     Executor,
+    /// What a task runs.
+    Command,
 }
 
-/// Wraps a core module into a component, and validates it.
+/// Wraps a core module into a component, and validates it. Toolchains for commands make components themselves; such a one is kept as it is.
 pub fn encode(core_module: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    if core_module.get(..8) == Some(COMPONENT_HEADER) {
+        return surface(core_module).map(|_| core_module.to_vec());
+    }
     let encoder = ComponentEncoder::default().module(core_module).map_err(refused_module)?;
     encoder.validate(true).encode().map_err(refused_module)
 }
@@ -98,6 +110,14 @@ impl Surface {
     /// Says what the component is for. Refuses one that asks for anything its world does not give, or lacks what it gives.
     pub fn role(&self) -> Result<Role, EncodeError> {
         let exports: Vec<&str> = self.exports.iter().map(String::as_str).collect();
+        if matches!(exports.as_slice(), [run] if run.starts_with(COMMAND)) {
+            let within = |import: &&String| import.contains("@0.2.") && COMMAND_PACKAGES.iter().any(|package| import.starts_with(package));
+            let allowed = "a command has its input and its output alone, through WASI 0.2 without sockets";
+            return match self.imports.iter().find(|import| !within(import)) {
+                Some(import) => Err(EncodeError::Import { kind: "command", interface: import.clone(), allowed }),
+                None => Ok(Role::Command),
+            };
+        }
         let (role, kind, given, allowed) = match exports.as_slice() {
             [TOOL] => (Role::Tool, "tool", [].as_slice(), "a tool imports nothing, not even WASI"),
             [EXECUTOR] => {
@@ -156,7 +176,14 @@ mod tests {
             &[],
             &[TOOL, EXECUTOR],
             "the component exports `cofferdam:tool/tool@0.1.0`, `cofferdam:executor/executor@0.1.0`; a tool exports \
-             `cofferdam:tool/tool@0.1.0`, an executor `cofferdam:executor/executor@0.1.0`, and nothing besides",
+             `cofferdam:tool/tool@0.1.0`, an executor `cofferdam:executor/executor@0.1.0`, a command `wasi:cli/run`, and nothing besides",
+        );
+        check(&["wasi:cli/stdin@0.2.6", "wasi:io/streams@0.2.6"], &["wasi:cli/run@0.2.6"], "Command");
+        check(
+            &["wasi:cli/stdin@0.2.6", "wasi:sockets/tcp@0.2.6"],
+            &["wasi:cli/run@0.2.6"],
+            "the command imports `wasi:sockets/tcp@0.2.6`; a command has its input and its output alone, through WASI 0.2 without sockets, \
+             so remove the library or the call that needs it",
         );
     }
 

@@ -96,7 +96,7 @@ impl Home {
         self.keys().join(secret.file())
     }
 
-    /// Folder of tools and executors.
+    /// Folder of tools, executors and commands.
     pub fn plugins(&self) -> PathBuf {
         self.root.join("plugins")
     }
@@ -109,6 +109,11 @@ impl Home {
     /// Folder of executors, a `NAME.wasm` each.
     pub fn executors(&self) -> PathBuf {
         self.plugins().join("executors")
+    }
+
+    /// Folder of commands, a `NAME.wasm` each.
+    pub fn commands(&self) -> PathBuf {
+        self.plugins().join("commands")
     }
 
     /// Folder of the compiled policy.
@@ -165,6 +170,7 @@ impl Home {
             self.keys(),
             self.tools(),
             self.executors(),
+            self.commands(),
             self.policy(),
             self.store(),
             self.ledger(),

@@ -38,6 +38,7 @@ fn convert(module: &Path, component: &Path) -> Result<String, Box<dyn std::error
     let role = match role {
         encode::Role::Tool => "tool",
         encode::Role::Executor => "executor",
+        encode::Role::Command => "command",
     };
     Ok(format!("{role:<9} {name:<28} {imports} imports  core {:>6} B  component {:>6} B", core.len(), bytes.len()))
 }

@@ -1,4 +1,4 @@
-//! `cofferdam accept`: from now on this tool, executor or policy is used. Writes the trust file; what is wider than before needs a word of its own.
+//! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust file; what is wider than before needs a word of its own.
 
 use super::inspect::width;
 use super::plugin::{Bench, Kind, Plugin};
@@ -10,14 +10,16 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::ceiling::{self, Ceiling, Definition, Width};
 use cofferdam_core::decide::policy_digest;
-use cofferdam_core::trust::TrustedExecutor;
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Accepts a tool, an executor or a policy. `serve` uses it from its next start on.
+/// Accepts a tool, an executor, a command or a policy. `serve` uses it from its next start on.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam inspect hello.wasm && cofferdam accept hello.wasm\n  cofferdam accept --executor sequential.wasm\n  \
+    cofferdam accept --command manifest_lint.wasm\n  \
     cofferdam accept config_set.wasm --namespace team-a --namespace 'lab-*'\n  cofferdam accept --policy build/policy"
 )]
 pub struct Accept {
@@ -27,8 +29,11 @@ pub struct Accept {
     /// The component is an executor; its name is its file's
     #[arg(long)]
     executor: bool,
+    /// The component is a command that tasks run; its name is its file's
+    #[arg(long, conflicts_with_all = ["executor", "wider", "keep_ceiling"])]
+    command: bool,
     /// Accept the policy in this folder: policy.wasm and data.json
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "executor"], value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "executor", "command"], value_hint = ValueHint::DirPath)]
     policy: Option<PathBuf>,
     /// Accept it though its ceiling is wider than the accepted one
     #[arg(long)]
@@ -37,7 +42,7 @@ pub struct Accept {
     #[arg(long, conflicts_with = "wider")]
     keep_ceiling: bool,
     /// Narrow its ceiling to these namespaces (repeatable): whatever it plans elsewhere is refused
-    #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["executor", "policy", "keep_ceiling"])]
+    #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["executor", "command", "policy", "keep_ceiling"])]
     namespace: Vec<String>,
 }
 
@@ -52,24 +57,32 @@ impl Accept {
             (None, None) => return Err(Usage("name a component, or a policy with `--policy DIR`".to_owned()).into()),
         };
         let plugin = bench.read(file)?;
-        match (&plugin.kind, self.executor) {
-            (Kind::Executor(_), false) => {
+        match (&plugin.kind, self.executor, self.command) {
+            (Kind::Executor(_), false, _) => {
                 Err(Usage("this is an executor, which carries plans out; say so with `--executor`".to_owned()).into())
             }
-            (Kind::Tool(_), true) => Err(Usage("this is a tool, not an executor; leave `--executor` out".to_owned()).into()),
-            (Kind::Executor(name), true) => {
-                if !crate::config::valid_name(name) {
-                    bail!("`{name}` is no name for an executor; name its file after it: sequential.wasm");
-                }
+            (Kind::Command(_), _, false) => Err(Usage("this is a command, which tasks run; say so with `--command`".to_owned()).into()),
+            (Kind::Tool(_), true, _) => Err(Usage("this is a tool, not an executor; leave `--executor` out".to_owned()).into()),
+            (Kind::Tool(_), _, true) => Err(Usage("this is a tool, not a command; leave `--command` out".to_owned()).into()),
+            (Kind::Executor(name), true, _) => {
+                let digest = plugin.digest;
+                named(name, "executor")?;
                 write_private(&home.executors().join(format!("{name}.wasm")), &plugin.bytes)?;
-                trust.put_executor(&TrustedExecutor { name: name.clone(), digest: plugin.digest })?;
+                trust.put_executor(&TrustedExecutor { name: name.clone(), digest })?;
                 trust.save()?;
-                Ok(Report::new(
-                    format!("Accepted the executor {name}, {}.{AFTER}", plugin.digest),
-                    json!({"kind": "executor", "name": name, "digest": plugin.digest}),
-                ))
+                Ok(taken("executor", name, digest))
             }
-            (Kind::Tool(tool), false) => self.tool(home, &plugin, &tool.0, trust),
+            (Kind::Command(name), _, true) => {
+                let digest = plugin.digest;
+                named(name, "command")?;
+                // A home from before there were commands has no folder for them.
+                home.make_folders()?;
+                write_private(&home.commands().join(format!("{name}.wasm")), &plugin.bytes)?;
+                trust.put_command(&TrustedCommand { name: name.clone(), digest })?;
+                trust.save()?;
+                Ok(taken("command", name, digest))
+            }
+            (Kind::Tool(tool), false, false) => self.tool(home, &plugin, &tool.0, trust),
         }
     }
 
@@ -115,6 +128,18 @@ impl Accept {
             json!({"kind": "tool", "name": definition.name, "version": definition.version, "digest": plugin.digest, "ceiling": ceiling, "width": stands}),
         ))
     }
+}
+
+/// A component that has no name of its own is named by its file.
+fn named(name: &str, kind: &str) -> Result<()> {
+    if crate::config::valid_name(name) {
+        return Ok(());
+    }
+    bail!("`{name}` is no name for {kind}s; name the file by small letters, digits and `_`")
+}
+
+fn taken(kind: &str, name: &str, digest: ComponentDigest) -> Report {
+    Report::new(format!("Accepted the {kind} {name}, {digest}.{AFTER}"), json!({"kind": kind, "name": name, "digest": digest}))
 }
 
 /// The ceiling in these namespaces alone. Never more than was declared.

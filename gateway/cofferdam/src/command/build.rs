@@ -1,4 +1,4 @@
-//! `cofferdam build`: from a tool's crate to a component that would be loaded. Calls cargo; encodes, checks and inspects by itself.
+//! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo; encodes, checks and inspects by itself.
 
 use super::inspect::inspect;
 use super::plugin::Bench;
@@ -11,10 +11,13 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What guests are compiled for.
-const TARGET: &str = "wasm32-unknown-unknown";
+/// What tools and executors are compiled for: a machine that has nothing.
+const PLUGIN: &str = "wasm32-unknown-unknown";
 
-/// Compiles a tool or executor crate, makes a component of it, checks what it asks for and says what it could ever do.
+/// What commands are compiled for: programs, with an input and an output.
+const COMMAND: &str = "wasm32-wasip2";
+
+/// Compiles the crate of a tool, an executor or a command, makes a component of it, checks what it asks for and says what it could ever do.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cp -r plugins/tools/hello plugins/tools/mine\n  cofferdam build plugins/tools/mine")]
 pub struct Build {
@@ -30,11 +33,17 @@ impl Build {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let package = Package::of(&self.folder)?;
-        eprintln!("building {} for {TARGET} …", package.name);
-        package.compile(&self.folder)?;
-        let core = package.target.join(TARGET).join("release").join(format!("{}.wasm", package.name.replace('-', "_")));
-        let bytes = std::fs::read(&core)
-            .with_context(|| format!("cargo built no `{}`; the crate needs `[lib] crate-type = [\"cdylib\"]`", core.display()))?;
+        // A program is a command, a library anything else.
+        let (machine, file) = match self.folder.join("src/main.rs").exists() {
+            true => (COMMAND, package.name.clone()),
+            false => (PLUGIN, package.name.replace('-', "_")),
+        };
+        eprintln!("building {} for {machine} …", package.name);
+        package.compile(&self.folder, machine)?;
+        let core = package.target.join(machine).join("release").join(format!("{file}.wasm"));
+        let bytes = std::fs::read(&core).with_context(|| {
+            format!("cargo built no `{}`; the crate of a tool or executor needs `[lib] crate-type = [\"cdylib\"]`", core.display())
+        })?;
         let component = encode::encode(&bytes)?;
         encode::surface(&component)?.role()?;
         eprintln!("a component of {} bytes with {} import(s)", component.len(), encode::imports(&component)?.len());
@@ -78,7 +87,7 @@ impl Package {
     }
 
     /// Builds it as `scripts/build-guests` does: paths of this machine must not decide the digest of a component.
-    fn compile(&self, folder: &Path) -> Result<()> {
+    fn compile(&self, folder: &Path, machine: &str) -> Result<()> {
         let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(folder).output().context("cannot start `rustc`")?;
         let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
         let cargo = std::env::var_os("CARGO_HOME")
@@ -89,15 +98,15 @@ impl Package {
             .map(|(from, to)| format!("'--remap-path-prefix={}={to}'", from.display()));
         // Run where `.cargo/config.toml` lies, which fixes a guest's memory.
         let status = Command::new("cargo")
-            .args(["build", "--release", "--target", TARGET, "-p", &self.name, "--config"])
-            .arg(format!("target.{TARGET}.rustflags = [{}]", flags.join(", ")))
+            .args(["build", "--release", "--target", machine, "-p", &self.name, "--config"])
+            .arg(format!("target.{machine}.rustflags = [{}]", flags.join(", ")))
             .current_dir(&self.workspace)
             .status()
             .context("cannot start `cargo`")?;
         if status.success() {
             Ok(())
         } else {
-            bail!("cargo failed; see above (a missing target is added with `rustup target add {TARGET}`)")
+            bail!("cargo failed; see above (a missing target is added with `rustup target add {machine}`)")
         }
     }
 }

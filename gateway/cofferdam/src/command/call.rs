@@ -95,7 +95,7 @@ fn accepted(home: &Home) -> Result<Report> {
     if lines.is_empty() {
         lines.push("No tool is accepted; `cofferdam accept FILE` accepts one.".to_owned());
     }
-    Ok(Report::new(lines.join("\n"), json!({"tools": trust.tools, "executors": trust.executors})))
+    Ok(Report::new(lines.join("\n"), json!({"tools": trust.tools, "executors": trust.executors, "commands": trust.commands})))
 }
 
 /// Calls a tool as an agent does.

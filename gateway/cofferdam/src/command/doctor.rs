@@ -233,7 +233,8 @@ fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
     let mut wrong = Vec::new();
     let tools = trust.tools.iter().map(|tool| (home.tools(), &tool.name, tool.digest));
     let executors = trust.executors.iter().map(|executor| (home.executors(), &executor.name, executor.digest));
-    for (folder, name, digest) in tools.chain(executors) {
+    let commands = trust.commands.iter().map(|command| (home.commands(), &command.name, command.digest));
+    for (folder, name, digest) in tools.chain(executors).chain(commands) {
         match std::fs::read(folder.join(format!("{name}.wasm"))) {
             Ok(bytes) if ComponentDigest::of(&bytes) == digest => {}
             Ok(_) => wrong.push(format!("{name} is another component than was accepted")),

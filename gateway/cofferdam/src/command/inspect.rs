@@ -38,6 +38,7 @@ pub fn inspect(plugin: &Plugin, home: &Home) -> Result<Report> {
     let trust = if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
     match &plugin.kind {
         Kind::Executor(name) => Ok(executor(plugin, name, trust.as_ref())),
+        Kind::Command(name) => Ok(command(plugin, name, trust.as_ref())),
         Kind::Tool(tool) => tool_report(plugin, &tool.0, trust.as_ref()),
     }
 }
@@ -65,6 +66,28 @@ fn executor(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     Report::new(
         lines.join("\n"),
         json!({"kind": "executor", "name": name, "digest": plugin.digest, "imports": plugin.imports, "trust": standing}),
+    )
+}
+
+fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
+    let named = trust.and_then(|trust| trust.commands.iter().find(|command| command.name == name));
+    let standing = match (trust.and_then(|trust| trust.command(plugin.digest)), named) {
+        (Some(_), _) => "accepted, this very component",
+        (None, Some(_)) => "another component of this name is accepted",
+        (None, None) => "not accepted",
+    };
+    let mut lines = head(plugin, format!("command {}", line(name)));
+    lines.push(format!("  trust    {standing}"));
+    lines.push(format!(
+        "It reads its input and writes its result, {} KiB at most, in a fresh sandbox of {} MiB. It has no files, no network and no environment;",
+        cofferdam_core::limit::TASK_OUTPUT >> 10,
+        limit::COMMAND_MEMORY >> 20
+    ));
+    let same = "asking for the time or for randomness ends it, so the same input gives the same result. Plans name its digest.";
+    lines.push(same.to_owned());
+    Report::new(
+        lines.join("\n"),
+        json!({"kind": "command", "name": name, "digest": plugin.digest, "imports": plugin.imports, "trust": standing}),
     )
 }
 

@@ -1,7 +1,7 @@
 //! A component or policy file as commands see it: what it is for, what it asks for, what it says it is. Tools are run in the sandbox, as always;
-//! executors are never run here.
+//! executors and a task's commands are never run here.
 
-use crate::encode::{self, EXECUTOR, Role};
+use crate::encode::{self, COMMAND, EXECUTOR, Role};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::ceiling::{Ceiling, Definition, Example};
 use cofferdam_core::decide::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
@@ -9,8 +9,9 @@ use cofferdam_core::discover::check_definition;
 use cofferdam_core::exchange::compute::GuestKind;
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::json;
-use cofferdam_core::operation::Draft;
-use cofferdam_core::trust::{TrustedExecutor, TrustedTool};
+use cofferdam_core::operation::{Draft, Operation, Program};
+use cofferdam_core::plan::Accepted;
+use cofferdam_core::trust::{TrustedCommand, TrustedExecutor, TrustedTool};
 use cofferdam_sandbox::engine::{Ticker, engine};
 use cofferdam_sandbox::load::compile;
 use cofferdam_sandbox::plan::Tool;
@@ -40,6 +41,8 @@ pub enum Kind {
     Tool(Box<(Definition, Tool)>),
     /// Carries them out; its name is its file's.
     Executor(String),
+    /// Is what a task runs; its name is its file's.
+    Command(String),
 }
 
 /// What became of an example.
@@ -64,14 +67,19 @@ impl Bench {
 
     fn open(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin> {
         let surface = encode::surface(&bytes);
-        let executor = surface.as_ref().is_ok_and(|surface| surface.exports.iter().any(|export| export == EXECUTOR));
-        let kind = if executor { GuestKind::Executor } else { GuestKind::Tool };
+        let exports = |name: &str| surface.as_ref().is_ok_and(|surface| surface.exports.iter().any(|export| export.starts_with(name)));
+        let kind = match () {
+            () if exports(EXECUTOR) => GuestKind::Executor,
+            () if exports(COMMAND) => GuestKind::Command,
+            () => GuestKind::Tool,
+        };
         // Compiling holds it against its world first: that names an import which no reader of WIT could make sense of.
         let (artefact, _) = compile(kind, &bytes).map_err(|fault| anyhow!("{fault}"))?;
         let surface = surface?;
         let digest = ComponentDigest::of(&bytes);
         let kind = match surface.role()? {
-            Role::Executor => Kind::Executor(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()),
+            Role::Executor => Kind::Executor(stem(path)),
+            Role::Command => Kind::Command(stem(path)),
             Role::Tool => {
                 let engine = engine(GuestKind::Tool).map_err(|fault| anyhow!("{fault}"))?;
                 self.0.add(&engine);
@@ -99,12 +107,16 @@ impl Bench {
     }
 }
 
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 impl Plugin {
-    /// Its name: a tool's own, an executor's file's.
+    /// Its name: a tool's own, an executor's or a command's file's.
     pub fn name(&self) -> &str {
         match &self.kind {
             Kind::Tool(tool) => &tool.0.name,
-            Kind::Executor(name) => name,
+            Kind::Executor(name) | Kind::Command(name) => name,
         }
     }
 
@@ -141,6 +153,18 @@ fn run(example: &Example, tool: &Tool, trusted: &TrustedTool, executors: &[Trust
     for name in trusted.ceiling.executors.iter().filter(|name| !executors.iter().any(|known| known.name == **name)) {
         known.push(TrustedExecutor { name: name.clone(), digest: ComponentDigest::of(b"") });
     }
-    let _sealed_by_nobody = cofferdam_core::plan::plan(draft, trusted, &known)?;
+    // A command comes with the arguments: whoever calls names one that was accepted.
+    let commands: Vec<TrustedCommand> = draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
+    let accepted = Accepted { executors: &known, commands: &commands };
+    let _sealed_by_nobody = cofferdam_core::plan::plan(draft, trusted, accepted)?;
     Ok(())
+}
+
+fn named(operation: &Operation) -> Option<TrustedCommand> {
+    match operation {
+        Operation::Task { name, program: Program::Command(digest), .. } => {
+            Some(TrustedCommand { name: name.clone(), digest: ComponentDigest::parse(digest).ok()? })
+        }
+        _ => None,
+    }
 }

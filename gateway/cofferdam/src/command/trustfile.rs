@@ -3,7 +3,7 @@
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::id::PolicyDigest;
-use cofferdam_core::trust::{Approver, Trust, TrustedExecutor, TrustedTool};
+use cofferdam_core::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use serde::Serialize;
 use std::path::PathBuf;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
@@ -43,6 +43,11 @@ impl TrustFile {
     /// Puts an executor in the place of an older one of its name.
     pub fn put_executor(&mut self, executor: &TrustedExecutor) -> Result<()> {
         self.put("executor", &executor.name, executor)
+    }
+
+    /// Puts a command in the place of an older one of its name.
+    pub fn put_command(&mut self, command: &TrustedCommand) -> Result<()> {
+        self.put("command", &command.name, command)
     }
 
     /// Adds an approver, or another key of theirs.

@@ -1,0 +1,169 @@
+//! The rules. Pure: from the text of manifests to findings, in the order of the manifests. Never repairs anything.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Findings that are told: more than anyone reads at once.
+const FINDINGS: usize = 200;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// It will go wrong.
+    Error,
+    /// It may.
+    Warning,
+}
+
+/// One thing that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// Kind and name.
+    pub object: String,
+    /// Where in it.
+    pub path: String,
+    /// Which rule says so.
+    pub rule: &'static str,
+    /// In one sentence.
+    pub text: &'static str,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    /// How many objects were looked at.
+    pub checked: usize,
+    /// What was found, in order.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// How many findings are errors.
+    pub fn errors(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.level == Level::Error).count()
+    }
+
+    /// As JSON: the first findings, and how many there are.
+    pub fn json(&self) -> Value {
+        let findings: Vec<Value> = self.findings.iter().take(FINDINGS).map(Finding::json).collect();
+        json!({"checked": self.checked, "errors": self.errors(), "total": self.findings.len(), "findings": findings})
+    }
+}
+
+impl Finding {
+    fn json(&self) -> Value {
+        let level = match self.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+        };
+        json!({"level": level, "object": self.object, "path": self.path, "rule": self.rule, "text": self.text})
+    }
+}
+
+/// Checks manifests: one object, a list of them, or one with `items`.
+pub fn lint(text: &str) -> Result<Report, String> {
+    let document: Value = serde_json::from_str(text).map_err(|fault| format!("the input is not JSON: {fault}"))?;
+    let objects = match &document {
+        Value::Array(objects) => objects.as_slice(),
+        object => object.get("items").and_then(Value::as_array).map_or(std::slice::from_ref(object), Vec::as_slice),
+    };
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for object in objects {
+        let (Some(kind), Some(name)) = (text_of(object, "/kind"), text_of(object, "/metadata/name")) else {
+            return Err("the input holds something without `kind` and `metadata.name`; give Kubernetes manifests as JSON".to_owned());
+        };
+        let mut desk = Desk { object: format!("{kind} {name}"), findings: &mut findings };
+        let namespace = text_of(object, "/metadata/namespace").unwrap_or_default();
+        if !seen.insert((text_of(object, "/apiVersion").unwrap_or_default(), kind, namespace, name)) {
+            desk.error("metadata.name", "twice", "it stands here twice; which of the two holds is nobody's choice");
+        }
+        if let Some((place, spec)) = pod_spec(kind, object) {
+            desk.pod(kind, &place, spec);
+        }
+    }
+    Ok(Report { checked: objects.len(), findings })
+}
+
+fn text_of<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+/// Where a kind has its pod spec.
+fn pod_spec<'a>(kind: &str, object: &'a Value) -> Option<(String, &'a Value)> {
+    let keys: &[&str] = match kind {
+        "Pod" => &["spec"],
+        "CronJob" => &["spec", "jobTemplate", "spec", "template", "spec"],
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => &["spec", "template", "spec"],
+        _ => return None,
+    };
+    let spec = keys.iter().try_fold(object, |value, key| value.get(key))?;
+    Some((keys.join("."), spec))
+}
+
+/// One object under the lamp.
+struct Desk<'a> {
+    object: String,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Desk<'_> {
+    fn error(&mut self, path: impl Into<String>, rule: &'static str, text: &'static str) {
+        self.found(Level::Error, path.into(), rule, text);
+    }
+
+    fn warning(&mut self, path: impl Into<String>, rule: &'static str, text: &'static str) {
+        self.found(Level::Warning, path.into(), rule, text);
+    }
+
+    fn found(&mut self, level: Level, path: String, rule: &'static str, text: &'static str) {
+        self.findings.push(Finding { level, object: self.object.clone(), path, rule, text });
+    }
+
+    fn pod(&mut self, kind: &str, place: &str, spec: &Value) {
+        for key in ["hostNetwork", "hostPID", "hostIPC"] {
+            if spec.get(key) == Some(&Value::Bool(true)) {
+                self.error(format!("{place}.{key}"), "host", "it shares what belongs to its node");
+            }
+        }
+        for list in ["initContainers", "containers"] {
+            for container in spec.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+                let name = text_of(container, "/name").unwrap_or_default();
+                self.container(kind, list, &format!("{place}.{list}[name={name}]"), container, spec);
+            }
+        }
+    }
+
+    fn container(&mut self, kind: &str, list: &str, place: &str, container: &Value, spec: &Value) {
+        let image = text_of(container, "/image").unwrap_or_default();
+        let named = image.rsplit('/').next().unwrap_or_default();
+        if !image.contains("@sha256:") {
+            if named.contains(':') && !named.ends_with(":latest") {
+                self.warning(format!("{place}.image"), "image-digest", "it names its image by tag; what the tag means may change");
+            } else {
+                self.error(format!("{place}.image"), "image-latest", "its image is whatever is the latest; what runs is nobody's choice");
+            }
+        }
+        if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {
+            self.error(format!("{place}.securityContext.privileged"), "privileged", "it may do on its node whatever it likes");
+        }
+        let not_root = ["/securityContext/runAsNonRoot"]
+            .iter()
+            .any(|at| [container, spec].iter().any(|value| value.pointer(at) == Some(&Value::Bool(true))));
+        if !not_root {
+            self.warning(format!("{place}.securityContext.runAsNonRoot"), "root", "nothing keeps it from running as root");
+        }
+        if container.pointer("/resources/limits/memory").is_none() {
+            self.error(format!("{place}.resources.limits.memory"), "memory-limit", "without a limit it takes its neighbours' memory first");
+        }
+        let serves = list == "containers" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
+        if serves && container.get("readinessProbe").is_none() {
+            self.warning(format!("{place}.readinessProbe"), "readiness", "without a probe it is called ready before it is");
+        }
+    }
+}
