@@ -36,7 +36,8 @@ pub enum CredentialFault {
 /// One identity at one API server.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    config: Config,
+    /// Boxed: a kilobyte that enums hold beside small things.
+    config: Box<Config>,
     /// Files that are read again while it is used.
     files: Vec<PathBuf>,
 }
@@ -75,7 +76,7 @@ impl Credential {
         // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may be asked again.
         config.default_retry = false;
         let files = config.auth_info.token_file.iter().map(PathBuf::from).collect();
-        Ok(Self { config, files })
+        Ok(Self { config: Box::new(config), files })
     }
 
     /// Files that are read again while the credential is used: what confinement has to leave readable.
@@ -90,12 +91,12 @@ impl Credential {
 
     /// The same server, with another token: a job's own identity.
     pub(super) fn with_token(&self, token: String) -> Config {
-        let mut config = self.config.clone();
+        let mut config = self.config();
         config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
         config
     }
 
     pub(super) fn config(&self) -> Config {
-        self.config.clone()
+        Config::clone(&self.config)
     }
 }
