@@ -1,6 +1,7 @@
 //! What holds over several calls: artefacts, worker threads, fresh sandboxes.
 
 use super::{Built, artefact, built, counted, plan};
+use crate::command::Command;
 use crate::fault::Code;
 use crate::load::{Artefact, about};
 use crate::plan::Tool;
@@ -121,7 +122,11 @@ fn guests_of_the_project_load_where_they_are_built() {
             }
             Err(fault) => {
                 assert_eq!(fault.code, Code::Import, "{}: {fault}", path.display());
-                artefact(Built { kind: GuestKind::Executor, wasm }).unwrap();
+                if let Err(fault) = artefact(Built { kind: GuestKind::Executor, wasm: wasm.clone() }) {
+                    let command = artefact(Built { kind: GuestKind::Command, wasm });
+                    let command = command.unwrap_or_else(|other| panic!("{}: {fault}; {other}", path.display()));
+                    assert!(runs(&command), "{}", path.display());
+                }
             }
         }
     }
@@ -174,4 +179,12 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
     ];
     assert_eq!(only(&deployer, &viewer), changes);
     assert_eq!(only(&operator, &deployer), ["deployment_delete", "manifests_apply"]);
+}
+
+/// A command of the project's reads manifests, and says so when there are none.
+fn runs(command: &Artefact) -> bool {
+    let (engine, _ticker) = counted(GuestKind::Command);
+    let command = Command::load(&engine, command).unwrap();
+    let (none, bad) = (command.run("lint", "[]", 5_000).unwrap(), command.run("lint", "{", 5_000).unwrap());
+    none.code == 0 && none.output.contains("\"checked\":0") && bad.code == 1 && bad.note.contains("not JSON")
 }
