@@ -5,7 +5,7 @@ use super::api::{ApiFault, Cluster, Gate, Manager, Mode};
 use super::credential::Credential;
 use super::effect::Undo;
 use super::guard::{self, Guard};
-use super::names::{IDENTITY, MANAGER, Marks, RunName};
+use super::names::{IDENTITY, JOB, MANAGER, Marks, RunName};
 use super::rights::{self, Derived, binding_path, role_path};
 use super::{object, path, task, words};
 use crate::effect::EffectFault;
@@ -207,10 +207,16 @@ async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> 
 async fn grant(provisioner: &Cluster, derived: &Derived) -> Result<(), EffectFault> {
     let Derived { namespace, role, binding } = derived;
     let fault = |fault: ApiFault| {
-        EffectFault::Refused(format!(
-            "the plan's rights in the namespace `{namespace}` cannot be given: {}; an administrator opts that namespace in, and binds a ceiling there that has them",
-            words::said(&fault)
-        ))
+        let why = words::said(&fault);
+        EffectFault::Refused(if derived.name() == JOB {
+            format!(
+                "a run's namespace cannot hold what the plan brings up there: {why}; the provisioner's rights in `deploy/` say which kinds it can"
+            )
+        } else {
+            format!(
+                "the plan's rights in `{namespace}` cannot be given: {why}; an administrator opts that namespace in, with a ceiling that has them"
+            )
+        })
     };
     own_apply(provisioner, &role_path(namespace, derived.name()), role).await.map_err(fault)?;
     own_apply(provisioner, &binding_path(namespace, derived.name()), binding).await.map_err(fault)?;

@@ -4,7 +4,9 @@
 use super::yard::{self, Yard, scale};
 use crate::cluster::{Cluster, skip, until};
 use crate::kubernetes::actor::{installed, rbac};
+use cofferdam_core::id::Fence;
 use cofferdam_runner::effect::EffectFault;
+use cofferdam_runner::kubernetes::names::RunName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -186,6 +188,33 @@ fn a_right_that_is_taken_away_stops_the_job() {
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
     yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
     yard.nothing_of(&run);
+}
+
+#[test]
+fn what_no_administrator_opted_in_is_not_touched() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-beyond", 16);
+    yard.deployment("web");
+    // Looked at while it was opted in; then its administrator changed their mind.
+    let operations = json!([scale("acting-beyond", "web", 5)]);
+    let (steps, _, facts) = yard.look(operations);
+    assert_eq!(yard.plane.request("DELETE", &rbac("acting-beyond", "rolebindings/cofferdam-ceiling"), None).status, 200);
+    until("the end of the ceiling", || yard.runtime.block_on(yard.kubernetes.cluster().get(&yard.path("deployments", "web"))).err());
+    let said = yard.make(2, &steps, &facts).unwrap_err().to_string();
+    assert!(said.starts_with("the plan's rights in `acting-beyond` cannot be given"), "{said}");
+    // A Deployment is in the run's own reach; a NetworkPolicy there would be a hole in its guards.
+    let policy =
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
+    let (steps, _, facts) = yard.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
+    let said = yard.make(3, &steps, &facts).unwrap_err().to_string();
+    assert!(said.starts_with("a run's namespace cannot hold what the plan brings up there"), "{said}");
+    // What was begun of both goes.
+    assert!(yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(4))).unwrap().is_some());
+    for fence in [2, 3] {
+        yard.nothing_of(&RunName::new(&yard.call, Fence(fence)).to_string());
+    }
 }
 
 #[test]

@@ -74,10 +74,19 @@ impl Yard {
 
     pub fn try_begin(&self, fence: u64, operations: Value, gated: bool) -> Result<Job, EffectFault> {
         let (steps, preview, facts) = self.look(operations);
-        let name = RunName::new(&self.call, Fence(fence));
-        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: Timestamp::now() };
-        let namespace = self.runtime.block_on(self.kubernetes.make_for(&wanted, gated))?;
+        let namespace = self.raise(fence, &steps, &facts, gated)?;
         Ok(Job { steps, preview, namespace })
+    }
+
+    /// A run's namespace alone.
+    pub fn make(&self, fence: u64, steps: &[Step], facts: &[OperationFacts]) -> Result<Namespace, EffectFault> {
+        self.raise(fence, steps, facts, true)
+    }
+
+    fn raise(&self, fence: u64, steps: &[Step], facts: &[OperationFacts], gated: bool) -> Result<Namespace, EffectFault> {
+        let name = RunName::new(&self.call, Fence(fence));
+        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps, facts, now: Timestamp::now() };
+        self.runtime.block_on(self.kubernetes.make_for(&wanted, gated))
     }
 
     pub fn perform(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
