@@ -135,7 +135,7 @@ def arguments() -> argparse.Namespace:
 
     start = command(up, "start etcd, kube-apiserver and kube-controller-manager, and stay until standard input is closed")
     start.add_argument("--binaries", help="folder of the binaries (default: COFFERDAM_CONTROL_PLANE, or where scripts/setup puts them)")
-    start.add_argument("--audit", action="store_true", help="write every request, dry runs too, to DIR/audit.log: one JSON event a line, without bodies")
+    start.add_argument("--audit", action="store_true", help="write every request, dry runs too, to DIR/audit.log: one JSON event a line, without bodies but the options of deletes")
     start.add_argument("--stay", action="store_true", help="do not end with standard input, only by a signal")
     start.add_argument("--remove", action="store_true", help="remove DIR at the end")
 

@@ -29,7 +29,13 @@ MEMORY_NEEDED = 1 << 30
 MEMORY_PREFIX = "cofferdam-etcd."
 PR_SET_PDEATHSIG = 1
 LOG_TAIL = 25
-AUDIT_POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
+# The options of a delete stand in its body: without it nobody could tell a dry run from a deletion.
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Request", "verbs": ["delete"]}, {"level": "Metadata"}],
+}
 
 
 class Fault(Exception):

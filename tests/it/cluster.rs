@@ -30,6 +30,11 @@ pub fn skip() -> bool {
     without
 }
 
+/// Whether an audit event is of a dry run: its query says so, or the options in the body of a delete.
+pub fn is_dry(event: &Value) -> bool {
+    event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")) || event["requestObject"]["dryRun"][0] == "All"
+}
+
 /// Asks until there is an answer; fails after a long while, naming what was waited for.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -117,7 +122,7 @@ impl Cluster {
         Answer { status: answer["status"].as_u64().unwrap().try_into().unwrap(), body: answer["body"].take() }
     }
 
-    /// Every request so far as an event of `audit.k8s.io/v1`, without bodies. An event may be written just after its answer: see [`until`].
+    /// Every request so far as an event of `audit.k8s.io/v1`, without bodies but the options of deletes. An event may be written just after its answer: see [`until`].
     pub fn audit(&self) -> Vec<Value> {
         let lines = fs::read_to_string(self.folder.join("audit.log")).unwrap();
         // The last line may be on its way.

@@ -37,6 +37,5 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
         stage.stop();
     }
     stage.serve(&[]);
-    let key = stage.run(&["ledger", "key"]);
-    stage.run(&["ledger", "verify", stage.home().join("ledger").to_str().unwrap(), "--key", key.trim()]);
+    stage.verify_ledger();
 }

@@ -34,8 +34,7 @@ fn an_allowed_change_changes_one_line_and_is_proven() {
     let story = stage.closed(call);
     assert_eq!(story["view"]["outcome"], "succeeded");
     assert!(stage.namespaces().is_empty());
-    let key = stage.run(&["ledger", "key"]);
-    stage.run(&["ledger", "verify", stage.home().join("ledger").to_str().unwrap(), "--key", key.trim()]);
+    stage.verify_ledger();
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 mod acting;
 mod actor;
+mod faults;
 mod fences;
+mod journey;
 mod selfcheck;
 mod viewing;
+mod world;

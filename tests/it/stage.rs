@@ -49,20 +49,37 @@ pub fn repository() -> PathBuf {
 impl Stage {
     /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no agent.
     pub fn bare(policy: &str) -> Self {
+        let stage = Self::empty();
+        let tree = stage.tree();
+        copy(&repository().join("examples/manifests"), &tree);
+        stage.init(&[text(&tree), "--name", "shop"], &assets().join(format!("policy-{policy}")));
+        stage
+    }
+
+    /// What these words of `init` name, under this policy; approvers Alice and Bob, and no agent.
+    pub fn over(words: &[&str], policy: &Path) -> Self {
+        let stage = Self::empty();
+        stage.init(words, policy);
+        stage
+    }
+
+    fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("cofferdam-it.").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let stage = Self { folder, port, served: None };
-        copy(&repository().join("examples/manifests"), &stage.tree());
-        let policy = assets().join(format!("policy-{policy}"));
-        let (tree, parts) = (stage.tree(), assets());
-        stage.run(&["init", text(&tree), "--name", "shop", "--assets", text(&parts), "--policy", text(&policy)]);
-        let config = stage.home().join("cofferdam.toml");
+        Self { folder, port, served: None }
+    }
+
+    fn init(&self, words: &[&str], policy: &Path) {
+        let parts = assets();
+        let rest = ["--assets", text(&parts), "--policy", text(policy)];
+        self.run(&[&["init"][..], words, &rest].concat());
+        let config = self.home().join("cofferdam.toml");
         let lines: Vec<String> = fs::read_to_string(&config)
             .unwrap()
             .lines()
             .map(|line| {
                 if line.trim_start_matches(['#', ' ']).starts_with("listen =") {
-                    format!("listen = \"127.0.0.1:{port}\"")
+                    format!("listen = \"127.0.0.1:{}\"", self.port)
                 } else {
                     line.to_owned()
                 }
@@ -70,13 +87,12 @@ impl Stage {
             .collect();
         fs::write(&config, lines.join("\n") + "\n").unwrap();
         for person in ["alice", "bob"] {
-            let key = stage.key(person);
+            let key = self.key(person);
             fs::create_dir_all(key.parent().unwrap()).unwrap();
             let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", person, "-f"]).arg(&key).status().unwrap();
             assert!(made.success());
-            stage.run(&["approver", "add", &format!("{person}@example.com"), "--key", text(&key.with_extension("pub"))]);
+            self.run(&["approver", "add", &format!("{person}@example.com"), "--key", text(&key.with_extension("pub"))]);
         }
-        stage
     }
 
     /// The example policy, and started.
@@ -253,6 +269,12 @@ impl Stage {
             assert!(began.elapsed() < PATIENCE, "the job is not closed: {story:#}\n{fault}{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Holds the ledger against its own key, offline.
+    pub fn verify_ledger(&self) {
+        let key = self.run(&["ledger", "key"]);
+        self.run(&["ledger", "verify", text(&self.home().join("ledger")), "--key", key.trim()]);
     }
 
     /// The first call that waits for a person.

@@ -2,7 +2,7 @@
 //! than the ceiling, and nothing is changed.
 
 use super::actor::{installed, opt_in};
-use crate::cluster::{Cluster, skip, until};
+use crate::cluster::{Cluster, is_dry, skip, until};
 use cofferdam_core::ceiling::{Ceiling, Grant};
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::id::{ComponentDigest, PolicyDigest};
@@ -126,7 +126,6 @@ impl View {
                     && !matches!(event["verb"].as_str(), Some("get" | "list" | "watch"))
             });
             let first = writes.next()?;
-            let is_dry = |event: &Value| event["requestURI"].as_str().unwrap().contains("dryRun=All");
             assert!(std::iter::once(first).chain(writes).all(is_dry), "the viewer asked for a real write");
             Some(())
         });

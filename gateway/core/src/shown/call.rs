@@ -52,6 +52,9 @@ pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
     }
 }
 
+/// Of an effect that its runner could not record any more, and that the next one found there.
+const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
+
 /// Every operation was done.
 pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
     let mut lines = vec![format!("DONE {} in {}", job.call, line(&job.environment.name))];
@@ -59,7 +62,10 @@ pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
     for record in &done {
         let fact = facts.and_then(|facts| facts.iter().find(|fact| fact.index == record.index));
         lines.push(fact.map_or_else(|| format!("operation {}", record.index), named));
-        lines.extend(changes(&record.before, &record.after.clone().unwrap_or_default()).into_iter().map(|text| format!("  {text}")));
+        match &record.after {
+            Some(after) => lines.extend(changes(&record.before, after).into_iter().map(|text| format!("  {text}"))),
+            None => lines.push(format!("  {UNRECORDED}")),
+        }
     }
     lines.push(format!("Plan: {}", job.plan));
     lines.push(format!("Ledger: {}", job.ledger));

@@ -1,0 +1,157 @@
+//! Whole journeys over plain HTTP against a real API server: what the agent is told, what the cluster then says, and who it says did it.
+
+use super::world::{World, run_prefix};
+use crate::cluster::skip;
+use crate::stage::text;
+use serde_json::{Value, json};
+
+/// Writes that one job may cost the API server, as its audit log counts them.
+const WRITES: usize = 22;
+
+fn said(body: &Value) -> String {
+    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+}
+
+#[test]
+fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-scale");
+    let stage = &world.stage;
+    let token = stage.agent("release", "operator");
+
+    let look = stage.call(&token, "workload_status", &world.target("web"));
+    assert_eq!(look.status, 200, "{:#}\n{}", look.body, stage.log());
+    assert!(said(&look.body).contains(r#""spec.replicas":3"#), "{:#}", look.body);
+
+    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&world.scale("web", 5)));
+    let shown = said(&preview.body);
+    assert!(shown.contains("spec.replicas: 3 → 5"), "{shown}");
+    assert!(shown.contains("in journey-scale: get, patch deployments.apps web"), "{shown}");
+    assert_eq!(world.live("web")["spec"]["replicas"], 3);
+
+    let answer = stage.call(&token, "deployment_scale", &world.scale("web", 5));
+    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
+    let told = said(&answer.body);
+    assert!(told.contains("spec.replicas: 3 → 5") && told.contains("sha256:") && told.contains("Ledger: "), "{told}");
+    let live = world.live("web");
+    assert_eq!((&live["spec"]["replicas"], &live["metadata"]["generation"]), (&json!(5), &json!(2)));
+
+    let call = World::call_of(&answer);
+    let story = stage.closed(&call);
+    assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}");
+    assert_eq!(world.left_of(&call), Vec::<String>::new());
+    stage.verify_ledger();
+
+    // What it cost, and whose writes they were.
+    let writes = world.writes(&call);
+    println!("{} writes for one job with one target", writes.len());
+    for event in &writes {
+        println!("  {} {} {}", event["user"]["username"], event["verb"], event["requestURI"]);
+    }
+    assert!(writes.len() <= WRITES, "{} writes", writes.len());
+    let run = run_prefix(&call);
+    let at_target: Vec<&Value> = writes.iter().filter(|event| event["objectRef"]["namespace"] == "journey-scale").collect();
+    assert!(at_target.iter().any(|event| event["objectRef"]["resource"] == "deployments"));
+    for event in at_target {
+        let user = event["user"]["username"].as_str().unwrap();
+        let job = user.starts_with(&format!("system:serviceaccount:{run}")) && user.ends_with(":job");
+        let provisioner = user == "system:serviceaccount:cofferdam-system:provisioner";
+        let rights = ["roles", "rolebindings"].contains(&event["objectRef"]["resource"].as_str().unwrap());
+        assert!(if rights { provisioner } else { job }, "{event:#}");
+    }
+}
+
+#[test]
+fn a_denied_call_does_not_reach_the_cluster() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-denied");
+    let token = world.stage.agent("release", "operator");
+    let before = (world.requests(), world.live("web"));
+    let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", 40));
+    assert_eq!(answer.status, 403, "{:#}", answer.body);
+    let told = said(&answer.body);
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with("DENIED ") && lines[0].ends_with(" by replicas-limit in lab"), "{told}");
+    assert_eq!(lines[1], "Nothing was changed.");
+    assert_eq!((world.requests(), world.live("web")), before);
+
+    // Denied once the change was seen: looked at, and nothing written.
+    let grown = world.stage.http("POST", "/v1/tools/deployment_scale?wait=1", &token, Some(&world.scale("web", 20)));
+    assert!(said(&grown.body).starts_with("WAITING "), "{:#}", grown.body);
+    assert!(world.requests().len() > before.0.len());
+    for call in [World::call_of(&answer), World::call_of(&grown)] {
+        assert_eq!(world.writes(&call), Vec::<Value>::new());
+    }
+    assert_eq!(world.live("web")["metadata"], before.1["metadata"]);
+
+    // A namespace that did not opt in is nobody's to look at.
+    let made = world.plane.request("POST", "/api/v1/namespaces", Some(&json!({"metadata": {"name": "journey-closed"}})));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let closed = world.stage.call(&token, "workload_status", &json!({"namespace": "journey-closed", "name": "web"}));
+    assert_ne!(closed.status, 200, "{:#}", closed.body);
+}
+
+#[test]
+fn a_delete_waits_for_a_person_and_runs_once() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-delete");
+    world.deployment("old");
+    let stage = &world.stage;
+    let token = stage.agent("release", "operator");
+    let answer = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &world.target("old")));
+        let call = stage.waiting();
+        let shown = stage.run(&["show", &call, "--shown"]);
+        assert!(shown.contains("in journey-delete: delete, get deployments.apps old"), "{shown}");
+        assert_eq!(world.live("old")["metadata"]["deletionTimestamp"], Value::Null);
+        assert_eq!(world.left_of(&call), Vec::<String>::new());
+        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        calling.join().unwrap()
+    });
+    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
+    assert_eq!(world.plane.request("GET", &world.path("/old"), None).status, 404);
+    let call = World::call_of(&answer);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(world.left_of(&call), Vec::<String>::new());
+    let deletes: Vec<Value> = world.writes(&call).into_iter().filter(|event| event["objectRef"]["resource"] == "deployments").collect();
+    assert_eq!(deletes.len(), 1, "{deletes:#?}");
+    assert_eq!(deletes[0]["responseStatus"]["code"], 200);
+    // A signature is good for one job.
+    stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    stage.verify_ledger();
+}
+
+#[test]
+fn what_changed_behind_an_approval_is_refused() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-drift");
+    let stage = &world.stage;
+    let token = stage.agent("release", "operator");
+    let answer = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &world.target("web")));
+        let call = stage.waiting();
+        // Somebody else needs it after all.
+        let changed = world.plane.request("PATCH", &world.path("/web"), Some(&json!({"spec": {"replicas": 7}})));
+        assert_eq!(changed.status, 200, "{}", changed.body);
+        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        calling.join().unwrap()
+    });
+    let told = said(&answer.body);
+    assert!(told.starts_with("REFUSED "), "{told}");
+    assert!(told.contains("`spec.replicas`") && told.contains("was 3 and is 7"), "{told}");
+    let live = world.live("web");
+    assert_eq!((&live["spec"]["replicas"], &live["metadata"]["deletionTimestamp"]), (&json!(7), &Value::Null));
+    let call = World::call_of(&answer);
+    assert_ne!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(world.writes(&call), Vec::<Value>::new());
+    assert_eq!(world.left_of(&call), Vec::<String>::new());
+    stage.verify_ledger();
+}

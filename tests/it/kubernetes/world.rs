@@ -1,0 +1,198 @@
+//! The whole gateway over a real API server: an installation made by `init --kubernetes` with each identity's own kubeconfig, and a namespace that opted
+//! in. Tests share one control plane, which is nobody else's: the reaper that `serve` starts takes whatever has expired there.
+
+use super::actor::{install, namespace_path, opt_in, rbac};
+use crate::cluster::{Cluster, is_dry, until};
+use crate::stage::{Answer, Stage, assets, binaries, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What a run's namespace and its derived rights are called, before the fence.
+pub fn run_prefix(call: &str) -> String {
+    format!("cofferdam-run-{call}-")
+}
+
+fn plane() -> &'static Cluster {
+    static PLANE: OnceLock<Cluster> = OnceLock::new();
+    PLANE.get_or_init(|| {
+        let plane = Cluster::own();
+        install(&plane);
+        plane
+    })
+}
+
+/// One installation and its namespace, with a Deployment `web` of three replicas and a ConfigMap `web`.
+pub struct World {
+    pub stage: Stage,
+    pub plane: &'static Cluster,
+    pub namespace: String,
+    provisioner: PathBuf,
+    reaper: PathBuf,
+}
+
+impl World {
+    /// Not started. The name is the test's own.
+    pub fn bare(namespace: &str) -> Self {
+        let plane = plane();
+        opt_in(plane, namespace);
+        let [viewer, provisioner, reaper] = ["viewer", "provisioner", "reaper"].map(|who| plane.kubeconfig("cofferdam-system", who));
+        let policy = policy_for(namespace);
+        let words =
+            ["--kubernetes", "--name", "lab", "--viewer", text(&viewer), "--provisioner", text(&provisioner), "--reaper", text(&reaper)];
+        let stage = Stage::over(&words, policy.path());
+        let world = Self { stage, plane, namespace: namespace.to_owned(), provisioner, reaper };
+        world.deployment("web");
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+        world.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
+        // A binding counts some time after it was written.
+        for who in [&viewer, &world.provisioner] {
+            until("the rights of an opted-in namespace", || {
+                (plane.request_as(who, "GET", &world.path(""), None).status == 200).then_some(())
+            });
+        }
+        world
+    }
+
+    /// The same, serving.
+    pub fn started(namespace: &str) -> Self {
+        let mut world = Self::bare(namespace);
+        world.stage.serve(&[]);
+        world
+    }
+
+    /// Three replicas, which its controller has seen: from here on nobody writes it by himself.
+    pub fn deployment(&self, name: &str) {
+        let labels = json!({"app": name});
+        let spec = json!({"containers": [{"name": "web", "image": "registry.example.com/storefront/web:1"}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
+            {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
+        self.create(&self.path(""), &object);
+        until("the Deployment's controller", || {
+            let live = self.live(name);
+            let revision = &live["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
+            (live["status"]["observedGeneration"] == 1 && revision.is_string()).then_some(())
+        });
+    }
+
+    fn create(&self, path: &str, object: &Value) {
+        let answer = self.plane.request("POST", path, Some(object));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+
+    /// The path of a Deployment, as `/web`; of all with an empty name.
+    pub fn path(&self, name: &str) -> String {
+        format!("/apis/apps/v1/namespaces/{}/deployments{name}", self.namespace)
+    }
+
+    /// A Deployment as the administrator sees it.
+    pub fn live(&self, name: &str) -> Value {
+        let answer = self.plane.request("GET", &self.path(&format!("/{name}")), None);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.body
+    }
+
+    /// Arguments that name a Deployment here.
+    pub fn target(&self, name: &str) -> Value {
+        json!({"namespace": self.namespace, "name": name})
+    }
+
+    /// The arguments of `deployment_scale`.
+    pub fn scale(&self, name: &str, replicas: u32) -> Value {
+        json!({"namespace": self.namespace, "name": name, "replicas": replicas})
+    }
+
+    /// What is left of a call, whoever made it: namespaces, Roles and RoleBindings that bear its label.
+    pub fn left_of(&self, call: &str) -> Vec<String> {
+        let selector = format!("?labelSelector=cofferdam.dev/managed%3Dtrue,cofferdam.dev/call%3D{call}");
+        let everywhere = "/apis/rbac.authorization.k8s.io/v1";
+        let lists = ["/api/v1/namespaces".to_owned(), format!("{everywhere}/roles"), format!("{everywhere}/rolebindings")];
+        let names = lists.iter().flat_map(|list| {
+            let found = self.plane.request("GET", &format!("{list}{selector}"), None);
+            assert_eq!(found.status, 200, "{}", found.body);
+            let items = found.body["items"].as_array().unwrap().clone();
+            items.into_iter().map(move |item| format!("{list}: {} {}", item["metadata"]["namespace"], item["metadata"]["name"]))
+        });
+        names.collect()
+    }
+
+    /// Whether a derived RoleBinding of this run is in the namespace.
+    pub fn bound(&self, run: &str) -> bool {
+        self.plane.request("GET", &rbac(&self.namespace, &format!("rolebindings/{run}")), None).status == 200
+    }
+
+    /// Every write so far, dry runs left out, that one of this software's identities asked for and that concerns a call: its run, or this namespace.
+    pub fn writes(&self, call: &str) -> Vec<Value> {
+        let run = run_prefix(call);
+        let concerns = |event: &Value| {
+            let object = &event["objectRef"];
+            let any = [&event["user"]["username"], &object["namespace"], &object["name"]];
+            object["namespace"] == self.namespace.as_str() || any.iter().any(|text| text.as_str().is_some_and(|text| text.contains(&run)))
+        };
+        self.events().into_iter().filter(|event| is_write(event) && concerns(event)).collect()
+    }
+
+    /// Every request so far that one of this software's identities made in this namespace.
+    pub fn requests(&self) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["objectRef"]["namespace"] == self.namespace.as_str()).collect()
+    }
+
+    /// This software's events, complete up to now: a request of the administrator's that comes last is seen first.
+    fn events(&self) -> Vec<Value> {
+        let mark = format!("mark-{}", next());
+        self.plane.request("GET", &format!("{}/configmaps/{mark}", namespace_path(&self.namespace)), None);
+        until("the audit log", || {
+            let events = self.plane.audit();
+            events.iter().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
+        })
+        .into_iter()
+        .filter(|event| event["stage"] == "ResponseComplete" && is_ours(event))
+        .collect()
+    }
+
+    /// `cofferdam-runner reap --once`, by hand.
+    pub fn reap(&self) -> Value {
+        let program = binaries().join("cofferdam-runner");
+        let done = Command::new(program).args(["reap", "--once", "--json", "--kubeconfig"]).arg(&self.reaper).env_clear().output().unwrap();
+        assert!(!done.stdout.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
+    }
+
+    /// Takes the provisioner's kubeconfig away: a runner that has read it goes on, none can start.
+    pub fn no_more_runners(&self) {
+        fs::remove_file(&self.provisioner).unwrap();
+    }
+
+    /// A change, which has to be told with a call's id whichever way it goes.
+    pub fn call_of(answer: &Answer) -> String {
+        let body = &answer.body;
+        body["call"].as_str().or(body["error"]["call"].as_str()).unwrap_or_else(|| panic!("no call: {body:#}")).to_owned()
+    }
+}
+
+/// Tells one mark in the audit log from another.
+fn next() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// The example's policy with one more namespace for Alice's team.
+fn policy_for(namespace: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let example = assets().join("policy-example");
+    fs::copy(example.join("policy.wasm"), folder.path().join("policy.wasm")).unwrap();
+    let mut data: Value = serde_json::from_slice(&fs::read(example.join("data.json")).unwrap()).unwrap();
+    data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace));
+    fs::write(folder.path().join("data.json"), data.to_string()).unwrap();
+    folder
+}
+
+fn is_ours(event: &Value) -> bool {
+    event["user"]["username"].as_str().is_some_and(|name| name.starts_with("system:serviceaccount:cofferdam-"))
+}
+
+fn is_write(event: &Value) -> bool {
+    !is_dry(event) && ["create", "update", "patch", "delete", "deletecollection"].contains(&event["verb"].as_str().unwrap_or_default())
+}
