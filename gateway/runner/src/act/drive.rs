@@ -11,7 +11,7 @@ use crate::lease::{Lease, Recorder, Stopped};
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
-use cofferdam_core::operation::{Operation, Program};
+use cofferdam_core::operation::{Operation, Program, Step};
 use cofferdam_core::ports::GuestFault;
 use cofferdam_core::run::{JobStep, Outcome};
 use cofferdam_core::trust::TrustedCommand;
@@ -23,8 +23,14 @@ use tracing::Instrument as _;
 /// The executor's own time, in milliseconds: it orders and waits, it does not compute.
 const GUEST_MS: u64 = 5_000;
 
-/// How long an executor may take in all, by the clock on the wall.
+/// How long an executor may take by the clock on the wall, besides the time that its plan's tasks ask for.
 const EXECUTE: Duration = Duration::from_secs(900);
+
+/// Seconds that a plan's tasks may take together.
+fn task_seconds(steps: &[Step]) -> u64 {
+    let seconds = |step: &Step| if let Operation::Task { seconds, .. } = &step.operation { u64::from(*seconds) } else { 0 };
+    steps.iter().map(seconds).sum()
+}
 
 /// Handles an executor may perform, well or not: many times the largest plan's, and each is asked for and recorded.
 const PERFORMS: u32 = 1_000;
@@ -128,7 +134,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
     async fn listen(&mut self, session: &mut Session) -> Result<Option<Stop>, Trouble> {
         // Counted here and not only in the sandbox: the guest's process is not believed. Returning ends it.
         let (mut performs, mut observes, mut notes) = (0, 0, 0);
-        let end = Instant::now() + EXECUTE;
+        let end = Instant::now() + EXECUTE + Duration::from_secs(task_seconds(self.ground.plan.sealed().operations()));
         loop {
             let slow = |_| GuestFault { code: "time".to_owned(), detail: "the executor took too long".to_owned() };
             match tokio::time::timeout_at(end, session.next()).await.map_err(slow)??.0 {

@@ -21,8 +21,11 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long a run's objects last at most: the executor's own time and a task's hour, with room for a slow cluster. Then the reaper takes them.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(2);
+/// How long a run's objects last at most, besides the time of its tasks: the executor's own time, with room for a slow cluster. Then the reaper takes them.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest a run may last: admission lets nobody write a later end than a day away (`deploy/10-fence-provisioner.yaml`).
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(23);
 
 /// Seconds a token is good for: the least that API servers give.
 const TOKEN_SECONDS: u64 = 600;
@@ -75,6 +78,17 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// How long the run may last.
+    fn lifetime(&self) -> Result<SignedDuration, EffectFault> {
+        let seconds =
+            self.steps.iter().map(|step| if let Operation::Task { seconds, .. } = &step.operation { i64::from(*seconds) } else { 0 });
+        let life = LIFETIME + SignedDuration::from_secs(seconds.sum());
+        if life > LONGEST_LIFE {
+            return Err(EffectFault::Refused("the plan's tasks together ask for more time than a run may last; split it".to_owned()));
+        }
+        Ok(life)
+    }
+
     /// What has to go before the namespace does: Pods of tasks, and Jobs, whose Pods' finalizer holds a namespace up for long.
     fn workload(&self) -> Vec<String> {
         let entry = |step: &Step, fact: &OperationFacts| match &step.operation {
@@ -120,7 +134,7 @@ pub(super) async fn make(
     wanted: &Wanted<'_>,
     gated: bool,
 ) -> Result<Namespace, EffectFault> {
-    let expires = wanted.now.checked_add(LIFETIME).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+    let expires = wanted.now.checked_add(wanted.lifetime()?).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
     let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
     let name = wanted.name.to_string();
     // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing behind.
