@@ -25,7 +25,7 @@ allow contains {
 		"accepts": ["discloses"],
 	}) |
 		some kind in data.kinds
-		some action in ["list", "read"]
+		some action in ["list", "logs", "read"]
 	],
 }
 
@@ -36,12 +36,12 @@ allow contains {
 	"audience": "user",
 	"covers": [object.union(kind, {
 		"action": action,
-		"namespaces": ["*"],
+		"namespaces": ["*", ""],
 		"fields": ["*"],
 		"accepts": ["destructive", "executes_code", "removes_field"],
 	}) |
 		some kind in data.kinds
-		some action in ["patch", "delete"]
+		some action in ["apply", "delete", "patch", "task"]
 	],
 } if {
 	changer

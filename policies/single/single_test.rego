@@ -22,6 +22,9 @@ image := world.operation({
 
 delete := world.operation({"action": "delete", "destructive": true})
 
+# What runs in the run's own namespace, which has no name yet.
+task := world.operation({"action": "task", "group": "", "kind": "Pod", "namespace": "", "name": "probe", "executes_code": true})
+
 test_who_may_what if {
 	every case in [
 		[anonymous, look, "allow"],
@@ -30,7 +33,11 @@ test_who_may_what if {
 		[object.union(anonymous, {"properties": {"roles": ["deployer"]}}), world.scale("web", "web", 3), "require_approval"],
 		[anonymous, delete, "require_approval"],
 		[anonymous, world.operation({"action": "read", "group": "", "kind": "Secret", "discloses": true}), "deny"],
-		[anonymous, world.operation({"action": "apply"}), "deny"],
+		[anonymous, world.operation({"action": "apply"}), "require_approval"],
+		[agent([]), world.operation({"action": "apply"}), "deny"],
+		[anonymous, world.operation({"action": "apply", "group": "rbac.authorization.k8s.io", "kind": "Role"}), "deny"],
+		[agent(["deployer"]), task, "require_approval"],
+		[agent([]), world.operation({"action": "logs", "group": "", "kind": "Pod", "fields": [], "discloses": true}), "allow"],
 		[agent(["viewer"]), world.scale("web", "web", 3), "deny"],
 		[agent(["deployer"]), world.scale("web", "web", 3), "allow"],
 		[agent(["deployer"]), world.scale("web", "web", 11), "require_approval"],

@@ -38,7 +38,7 @@ pub enum Namespace {
     /// A private copy.
     Directory(Copy),
     /// A namespace of the cluster.
-    Kubernetes(Enclosure),
+    Kubernetes(Box<Enclosure>),
 }
 
 /// Why the infrastructure cannot be used: for operators. The job goes to another runner.
@@ -130,7 +130,7 @@ impl Backend {
     pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectFault> {
         match self {
             Self::Directory(directory) => directory.make(call, fence, plan).map(Namespace::Directory),
-            Self::Kubernetes(cluster) => cluster.make(call, fence, plan, now).await.map(Namespace::Kubernetes),
+            Self::Kubernetes(cluster) => Ok(Namespace::Kubernetes(Box::new(cluster.make(call, fence, plan, now).await?))),
         }
     }
 

@@ -55,7 +55,7 @@ fn walk(at: &mut Vec<Segment>, before: &Value, after: &Value, found: &mut Vec<Di
     }
     let mixed = (before.is_array() && after.is_object()) || (before.is_object() && after.is_array());
     match (members(before), members(after)) {
-        (Some(old), Some(new)) if !mixed && !(old.is_empty() && new.is_empty()) => {
+        (Some(old), Some(new)) if !mixed && (!old.is_empty() || !new.is_empty()) => {
             let keys: BTreeSet<_> = old.iter().chain(&new).map(|(segment, _)| segment).collect();
             let of = |side: &[(Segment, &Value)], key| {
                 side.iter().find(|(segment, _)| segment == key).map_or(Value::Null, |(_, value)| (*value).clone())
