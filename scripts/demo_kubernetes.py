@@ -83,7 +83,7 @@ async def change(stage):
     gone = runs.first("DELETED", run)
     expect(story["view"]["outcome"] == "succeeded", "the job is closed: its namespace was observed gone")
     print(f"  {DIM}during, as it was watched from the call to its job's end{END}")
-    table("kubectl get namespaces -l cofferdam.dev/managed=true --show-labels --watch", [cluster_row(event) for event in runs.events])
+    table("kubectl get namespaces -l cofferdam.dev/managed=true --watch", [cluster_row(event) for event in runs.events])
     table(f"kubectl -n {TARGET} get roles,rolebindings --watch", [rights_event(event, kind) for kind, watch in (("role", roles), ("rolebinding", bindings)) for event in watch.events])
     expect(bindings.first("DELETED", run)[0] < gone[0] and roles.first("DELETED", run)[0] < gone[0], "its rights were gone before its namespace was")
     print(f"  {DIM}after{END}")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -310,9 +311,14 @@ def tell(stage, story, hints):
             stage.server.wait()
     except KeyboardInterrupt:
         pass
-    except Deviation as deviation:
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the story was not as told
+        # What happens while a client is open comes wrapped in groups.
+        while getattr(fault, "exceptions", None):
+            fault = fault.exceptions[0]
+        if not isinstance(fault, Deviation):
+            traceback.print_exception(fault)
         log = stage.place / "serve.log"
-        print(f"\n{RED}{BOLD}Deviation:{END} {deviation}\n{DIM}{log.read_text()[-2500:] if log.exists() else ''}{END}", file=sys.stderr)
+        print(f"\n{RED}{BOLD}Deviation:{END} {fault}\n{DIM}{log.read_text()[-2500:] if log.exists() else ''}{END}", file=sys.stderr)
         sys.exit(1)
     finally:
         stage.end()
