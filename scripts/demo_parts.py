@@ -302,6 +302,8 @@ def client_configuration(stage):
 def tell(stage, story, hints):
     """Tells a story on a stage, ends it whatever happened, and exits with 1 if a step deviated. `hints` are lines for those who stay."""
     began = time.monotonic()
+    # Whoever ends it ends all of it: the gateway is a process of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         asyncio.run(story(stage))
         print(f"\n{GREEN}{BOLD}Every step was as told{END} ({time.monotonic() - began:.0f} s).")
