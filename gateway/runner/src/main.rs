@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let done = if arguments.is_empty() { start().map(|()| ExitCode::SUCCESS) } else { command::run(&arguments) };
+    let done = if arguments.is_empty() { start() } else { command::run(&arguments) };
     match done {
         Ok(code) => code,
         Err(fault) => {
@@ -32,7 +32,8 @@ enum Ready {
     Reaper(Box<reaper::Reaper>),
 }
 
-fn start() -> Result<()> {
+/// A fault that was reported is the supervisor's to say, and is not said twice.
+fn start() -> Result<ExitCode> {
     let inherited = Arc::new(Inherited::from_stdin()?);
     let settings: ActorSettings = inherited.settings()?;
     confine::baseline()?;
@@ -45,7 +46,7 @@ fn start() -> Result<()> {
         Ok(role) => role,
         Err(fault) => {
             inherited.report(&Report::Failed(format!("{fault:#}")))?;
-            return Err(fault);
+            return Ok(ExitCode::FAILURE);
         }
     };
     // Threads inherit the confinement only when it came before them.

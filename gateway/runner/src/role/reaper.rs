@@ -15,6 +15,7 @@ use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
 
 impl Reaper {
     /// Reaps until the supervisor closes the control socket.
-    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<()> {
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { credential, settings, confined, intake } = self;
         let ready = async {
             admit(&credential, Identity::Reaper, &settings.environment).await?;
@@ -52,7 +53,7 @@ impl Reaper {
             Ok(cluster) => cluster,
             Err(fault) => {
                 inherited.report(&Report::Failed(format!("{fault:#}")))?;
-                return Err(fault);
+                return Ok(ExitCode::FAILURE);
             }
         };
         inherited.report(&Report::Ready { confined })?;
@@ -64,7 +65,7 @@ impl Reaper {
             tokio::select! {
                 given = sockets.recv() => match given {
                     Some(given) => voice.take(given),
-                    None => return Ok(()),
+                    None => return Ok(ExitCode::SUCCESS),
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
                     Ok(reaped) => going = tell(&reaped, &going),

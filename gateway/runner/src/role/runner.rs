@@ -24,6 +24,7 @@ use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not there is left out.
@@ -91,13 +92,13 @@ fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
 
 impl Actor {
     /// Claims one job and sees it through; ends early, without one, when the supervisor closes the control socket.
-    pub async fn act(self, inherited: Arc<Inherited>) -> Result<()> {
+    pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { settings, key, ground, confined, intake } = self;
         let runner = match runner(settings, key, ground).await {
             Ok(runner) => runner,
             Err(fault) => {
                 inherited.report(&Report::Failed(format!("{fault:#}")))?;
-                return Err(fault);
+                return Ok(ExitCode::FAILURE);
             }
         };
         inherited.report(&Report::Ready { confined })?;
@@ -119,11 +120,11 @@ impl Actor {
         });
         let leased = tokio::select! {
             leased = runner.claim() => leased?,
-            _ = stop.wait_for(|told| *told) => return Ok(()),
+            _ = stop.wait_for(|told| *told) => return Ok(ExitCode::SUCCESS),
         };
         runner.see_through(leased).await?;
         tokio::time::sleep(voice::LINGER).await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -17,6 +17,7 @@ use cofferdam_runner::kubernetes::look::Looker as ClusterLooker;
 use cofferdam_runner::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 /// A viewer that has read what it needs and confined itself.
@@ -62,13 +63,13 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
 
 impl Viewer {
     /// Answers until the supervisor closes the control socket.
-    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<()> {
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { sight, environment, trust_file, confined, intake } = self;
         let looker = match look_at(sight, &environment).await {
             Ok(looker) => Arc::new(looker),
             Err(fault) => {
                 inherited.report(&Report::Failed(format!("{fault:#}")))?;
-                return Err(fault);
+                return Ok(ExitCode::FAILURE);
             }
         };
         let trust_file: Arc<Path> = trust_file.into();
@@ -91,7 +92,7 @@ impl Viewer {
                 }
             });
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 
