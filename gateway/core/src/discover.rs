@@ -6,7 +6,6 @@ mod load;
 pub use load::{LoadFault, LoadedTool, check_definition};
 
 use crate::caller::Caller;
-use crate::decide::Resource;
 use crate::json;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,11 +71,6 @@ impl Catalog {
     /// All tools, sorted by name.
     pub fn tools(&self) -> impl Iterator<Item = &Arc<LoadedTool>> {
         self.0.values()
-    }
-
-    /// All tools as policy sees them.
-    pub fn resources(&self) -> Vec<Resource> {
-        self.tools().map(|tool| tool.resource()).collect()
     }
 }
 

@@ -176,8 +176,7 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
 async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<SealedPlan, Reply> {
     let draft = drafted(scene, call).await?;
     let trust = &scene.world().trust;
-    let sealed =
-        plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
+    let sealed = plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
     match sealed {
         Ok(sealed) => {
             scene.sealed(&sealed);

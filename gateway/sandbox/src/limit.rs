@@ -11,8 +11,9 @@ pub const TOOL_TICKS: u32 = 20;
 /// Ticks of reading a definition: it runs once per load and may build large schemas.
 pub const DEFINE_TICKS: u32 = 40;
 
-/// Ticks of one decision, instantiation included: 50 ms, a thousand times what the shipped policy needs.
-pub const POLICY_TICKS: u32 = 10;
+/// Ticks of one decision, instantiation included: 200 ms, a hundred times what the shipped policy needs for one tool. The guest's own time is counted by
+/// the clock, so a machine that gives it no core uses it up too.
+pub const POLICY_TICKS: u32 = 40;
 
 /// How long a caller waits for a worker thread's answer: guest time, queueing and a loaded machine. Beyond it the call is refused.
 pub const WALL: Duration = Duration::from_secs(5);

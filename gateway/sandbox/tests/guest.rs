@@ -120,9 +120,8 @@ mod process {
 
     #[test]
     fn a_command_runs_with_all_rights_given_up() {
-        let run = |name: &str, input: &str| {
-            ask(&Compute::Run { name: "lint".into(), input: input.into(), guest_ms: 200 }, compiled(name)).0
-        };
+        let run =
+            |name: &str, input: &str| ask(&Compute::Run { name: "lint".into(), input: input.into(), guest_ms: 200 }, compiled(name)).0;
         let ran = |output: &str, note: &str, code| Computed::Ran { output: output.into(), note: note.into(), code };
         // Longer than one write of its library's buffer.
         let long = "line\n".repeat(10_000);

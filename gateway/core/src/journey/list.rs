@@ -1,4 +1,5 @@
-//! Listing: one evaluation for all tools, never more than the catalog has, and nothing at all when policy does not answer as it should.
+//! Listing: one evaluation a tool, so that a long catalog needs no longer budget; never more than the catalog has, and nothing at all when policy does
+//! not answer as it should.
 
 use super::World;
 use crate::answer::ToolListing;
@@ -10,10 +11,15 @@ use crate::ports::{GuestFault, Host, Judge};
 
 /// The tools this caller may see, sorted by name. A fault is an operator's matter: the caller sees nothing then.
 pub async fn list<H: Host>(host: &H, world: &World, principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
-    let visible = visible(host, world, principal, world.catalog.resources()).await;
-    let visible = visible.map_err(|fault| Fault::Unavailable(fault.to_string()))?;
     let environment = &world.trust.environment;
-    Ok(world.catalog.tools().filter(|tool| visible.contains(tool.name())).map(|tool| tool.listing(environment)).collect())
+    let mut listings = Vec::new();
+    for tool in world.catalog.tools() {
+        let visible = visible(host, world, principal, vec![tool.resource()]).await;
+        if visible.map_err(|fault| Fault::Unavailable(fault.to_string()))?.contains(tool.name()) {
+            listings.push(tool.listing(environment));
+        }
+    }
+    Ok(listings)
 }
 
 /// Asks which of these tools a caller may see.

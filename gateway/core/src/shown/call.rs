@@ -55,6 +55,9 @@ pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
 /// Of an effect that its runner could not record any more, and that the next one found there.
 const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
 
+/// Begins what a task was given: it is the agent's own, and said again a large input would take the place of the result.
+const TASK_GIVEN: &str = "task.";
+
 /// Every operation was done.
 pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
     let mut lines = vec![format!("DONE {} in {}", job.call, line(&job.environment.name))];
@@ -63,7 +66,11 @@ pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
         let fact = facts.and_then(|facts| facts.iter().find(|fact| fact.index == record.index));
         lines.push(fact.map_or_else(|| format!("operation {}", record.index), named));
         match &record.after {
-            Some(after) => lines.extend(changes(&record.before, after).into_iter().map(|text| format!("  {text}"))),
+            Some(after) => {
+                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK_GIVEN));
+                let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
+                lines.extend(changes(&record.before, &found).into_iter().map(|text| format!("  {text}")));
+            }
             None => lines.push(format!("  {UNRECORDED}")),
         }
     }
@@ -189,5 +196,38 @@ fn whole(lines: Vec<String>) -> String {
         format!("{short}\nThe values are too long to show here; `cofferdam show` has them.")
     } else {
         lines.into_iter().take(1).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{ArgumentsDigest, CallId, PlanDigest};
+    use crate::job::OperationRecord;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_large_input_does_not_hide_a_tasks_result() {
+        let after = [("task.input", json!("x".repeat(limit::TEXT))), ("result", json!("all is well")), ("exit_code", json!(0))];
+        let after = after.into_iter().map(|(path, value)| (path.to_owned(), value)).collect();
+        let job = JobView {
+            call: CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
+            tool: "task_run".to_owned(),
+            plan: PlanDigest::of(b"plan"),
+            arguments: ArgumentsDigest::of(b"arguments"),
+            phase: Phase::Closed,
+            outcome: Some(Outcome::Succeeded),
+            detail: String::new(),
+            operations: vec![OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: Some(after) }],
+            progress: None,
+            approval: None,
+            reasons: Vec::new(),
+            environment: Environment { name: "lab".to_owned(), id: "0f0c1ad89ad24e2b8f866a2f3c6e6b5d".to_owned() },
+            ledger: 0,
+            expires: jiff::Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        let text = succeeded(&job, None).text;
+        assert!(text.contains("result: (absent) → \"all is well\"") && !text.contains("too long"), "{text}");
     }
 }
