@@ -48,10 +48,10 @@ pub struct Init {
     /// The kubeconfig that may remove what expired
     #[arg(long, value_name = "FILE", requires = "kubernetes", value_hint = ValueHint::FilePath)]
     reaper: Option<PathBuf>,
-    /// Folder with tools/, executors/ and policy/ to begin with [default: beside this binary]
+    /// Folder with tools/, executors/, commands/ and policy/ to begin with [default: beside this binary]
     #[arg(long, value_name = "DIR", env = "COFFERDAM_ASSETS", value_hint = ValueHint::DirPath, hide_env_values = true)]
     assets: Option<PathBuf>,
-    /// Take tools/ and executors/ from here instead
+    /// Take tools/, executors/ and commands/ from here instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     plugins: Option<PathBuf>,
     /// Take policy.wasm and data.json from here instead
@@ -157,6 +157,7 @@ impl Init {
                 "home": home.root(), "tree": tree, "kubernetes": kubeconfigs, "environment": trust.environment, "policy": trust.policy,
                 "tools": trust.tools.iter().map(|tool| &tool.name).collect::<Vec<_>>(),
                 "executors": trust.executors.iter().map(|executor| &executor.name).collect::<Vec<_>>(),
+                "commands": trust.commands.iter().map(|command| &command.name).collect::<Vec<_>>(),
                 "done": log.lines.iter().map(|line| line.trim()).collect::<Vec<_>>(),
             }),
         ))

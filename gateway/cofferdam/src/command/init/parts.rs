@@ -5,12 +5,12 @@ use crate::command::plugin::{Bench, Kind};
 use crate::command::trustfile::TrustFile;
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::trust::TrustedExecutor;
+use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
 use std::path::{Path, PathBuf};
 
 /// Where plugins and policy come from.
 pub struct Assets {
-    /// Folder with tools/ and executors/.
+    /// Folder with tools/, executors/ and commands/.
     pub plugins: PathBuf,
     /// Folder with policy.wasm and data.json.
     pub policy: PathBuf,
@@ -56,7 +56,7 @@ pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(V
 
 /// Copies and accepts the plugins that no entry of the trust file names yet.
 pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, log: &mut Log) -> Result<()> {
-    for (folder, to) in [("executors", home.executors()), ("tools", home.tools())] {
+    for (folder, to) in [("executors", home.executors()), ("commands", home.commands()), ("tools", home.tools())] {
         let from = from.join(folder);
         if !from.is_dir() {
             continue;
@@ -77,6 +77,9 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
             match (&plugin.kind, folder) {
                 (Kind::Tool(_), "tools") if known.tool(&name).is_some() => log.kept(format_args!("tool {name}")),
                 (Kind::Executor(_), "executors") if known.executor(&name).is_some() => log.kept(format_args!("executor {name}")),
+                (Kind::Command(_), "commands") if known.commands.iter().any(|command| command.name == name) => {
+                    log.kept(format_args!("command {name}"));
+                }
                 (Kind::Tool(tool), "tools") => {
                     let definition = &tool.0;
                     write_private(&to, &plugin.bytes)?;
@@ -88,7 +91,15 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
                     trust.put_executor(&TrustedExecutor { name: name.clone(), digest: plugin.digest })?;
                     log.accepted(format_args!("executor {name}"));
                 }
-                _ => bail!("`{}` lies in the wrong folder: tools belong into tools/, executors into executors/", file.display()),
+                (Kind::Command(_), "commands") => {
+                    write_private(&to, &plugin.bytes)?;
+                    trust.put_command(&TrustedCommand { name: name.clone(), digest: plugin.digest })?;
+                    log.accepted(format_args!("command {name}"));
+                }
+                _ => bail!(
+                    "`{}` lies in the wrong folder: tools belong into tools/, executors into executors/, commands into commands/",
+                    file.display()
+                ),
             }
         }
     }
