@@ -7,4 +7,4 @@ mod fences;
 mod journey;
 mod selfcheck;
 mod viewing;
-mod world;
+pub mod world;

@@ -6,6 +6,8 @@ mod cluster;
 #[cfg(test)]
 mod compromise;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod journey;

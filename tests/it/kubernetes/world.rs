@@ -70,6 +70,11 @@ impl World {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
             {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
         self.create(&self.path(""), &object);
+        self.seen_by_its_controller(name);
+    }
+
+    /// Waits until a new Deployment's controller has seen it, after which nobody writes it by himself.
+    pub fn seen_by_its_controller(&self, name: &str) {
         until("the Deployment's controller", || {
             let live = self.live(name);
             let revision = &live["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
@@ -179,7 +184,7 @@ fn next() -> u64 {
 }
 
 /// The example's policy with one more namespace for Alice's team.
-fn policy_for(namespace: &str) -> tempfile::TempDir {
+pub fn policy_for(namespace: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let example = assets().join("policy-example");
     fs::copy(example.join("policy.wasm"), folder.path().join("policy.wasm")).unwrap();

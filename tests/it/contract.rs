@@ -1,0 +1,352 @@
+//! One contract for both backends: the same manifests, calls and people over a tree of manifests and over a real API server, whose whole outcomes must
+//! be the same. Each kind of infrastructure is served once, by the real gateway with all its roles; each scenario has objects of its own.
+
+mod ground;
+
+use crate::cluster::{skip, until};
+use crate::kubernetes::world::World;
+use crate::stage::{Answer, Stage, assets, text};
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::json::canonical;
+use cofferdam_core::trust::Trust;
+use ground::{Ground, NAMESPACE, Target};
+use serde_json::{Value, json};
+use std::fs;
+
+/// What happens between the question and the answer.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// Nobody does anything.
+    Nothing,
+    /// Bob signs.
+    Signed,
+    /// Somebody else changes the object, then Bob signs.
+    Changed,
+    /// The object's pods become ready, where there are any.
+    Ready,
+}
+
+/// A call, and what has to come of it wherever it is made.
+struct Scenario {
+    name: &'static str,
+    tool: &'static str,
+    arguments: Value,
+    /// The object that it is about, looked at afterwards.
+    target: Option<Target>,
+    then: Then,
+    /// How it ends: HTTP status, the first word that the agent reads, and the job's outcome where there was one.
+    ends: (u16, &'static str, Option<&'static str>),
+    /// What the agent has to be told, word for word.
+    told: &'static [&'static str],
+}
+
+fn deployment(name: &'static str) -> Option<Target> {
+    Some(Target { kind: "Deployment", name })
+}
+
+fn config(name: &'static str) -> Option<Target> {
+    Some(Target { kind: "ConfigMap", name })
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let of = |name: &str, more: Value| {
+        let mut arguments = json!({"namespace": NAMESPACE, "name": name});
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        arguments
+    };
+    let image = "registry.example.com/storefront/web:2";
+    let lint = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {}}]).to_string();
+    let row = |name, tool, arguments, target, then, ends, told| Scenario { name, tool, arguments, target, then, ends, told };
+    let done = (200, "DONE", Some("succeeded"));
+    vec![
+        row(
+            "scale",
+            "deployment_scale",
+            of("scaled", json!({"replicas": 5})),
+            deployment("scaled"),
+            Then::Nothing,
+            done,
+            &["spec.replicas: 3 → 5"],
+        ),
+        row(
+            "restart",
+            "deployment_restart",
+            of("restarted", json!({})),
+            deployment("restarted"),
+            Then::Nothing,
+            done,
+            &["spec.template.metadata.annotations[\"kubectl.kubernetes.io/restartedAt\"]: (absent) → \"TIME\""],
+        ),
+        row(
+            "image_set",
+            "image_set",
+            of("imaged", json!({"container": "web", "image": image})),
+            deployment("imaged"),
+            Then::Nothing,
+            done,
+            &[
+                "spec.template.spec.containers[name=web].image: \"registry.example.com/storefront/web:1\" → \"registry.example.com/storefront/web:2\"",
+            ],
+        ),
+        row(
+            "config_set",
+            "config_set",
+            of("set", json!({"key": "LOG_LEVEL", "value": "debug"})),
+            config("set"),
+            Then::Nothing,
+            done,
+            &["data.LOG_LEVEL: \"info\" → \"debug\""],
+        ),
+        row(
+            "config_set: a new key",
+            "config_set",
+            of("grown", json!({"key": "COLOUR", "value": "blue"})),
+            config("grown"),
+            Then::Nothing,
+            done,
+            &["data.COLOUR: (absent) → \"blue\""],
+        ),
+        row(
+            "config_set: a key goes",
+            "config_set",
+            of("shrunk", json!({"key": "TIMEOUT", "value": null})),
+            config("shrunk"),
+            Then::Nothing,
+            done,
+            &["data.TIMEOUT: \"2500\" → (absent)"],
+        ),
+        row("delete", "deployment_delete", of("deleted", json!({})), deployment("deleted"), Then::Signed, done, &[]),
+        row(
+            "rollout",
+            "deployment_rollout",
+            of("rolled", json!({"container": "web", "image": image})),
+            deployment("rolled"),
+            Then::Ready,
+            done,
+            &["→ \"registry.example.com/storefront/web:2\""],
+        ),
+        row(
+            "not found",
+            "deployment_scale",
+            of("nowhere", json!({"replicas": 5})),
+            None,
+            Then::Nothing,
+            (422, "DECLINED", None),
+            &["Nothing was changed."],
+        ),
+        row(
+            "a container that is not there",
+            "image_set",
+            of("unfit", json!({"container": "sidecar", "image": image})),
+            deployment("unfit"),
+            Then::Nothing,
+            (422, "DECLINED", None),
+            &["Nothing was changed."],
+        ),
+        row(
+            "denied on sight",
+            "deployment_scale",
+            of("unfit", json!({"replicas": 40})),
+            deployment("unfit"),
+            Then::Nothing,
+            (403, "DENIED", None),
+            &["by replicas-limit in lab", "Nothing was changed."],
+        ),
+        row(
+            "changed behind an approval",
+            "deployment_delete",
+            of("drifted", json!({})),
+            deployment("drifted"),
+            Then::Changed,
+            (200, "REFUSED", Some("refused")),
+            &["`spec.replicas`", "was 3 and is 7"],
+        ),
+        row(
+            "a Wasm command",
+            "task_run",
+            json!({"name": "lint", "command": lint_digest().to_string(), "input": lint}),
+            None,
+            Then::Signed,
+            done,
+            &["exit_code: (absent) → 0", r#"result: (absent) → "{\"checked\":1,"#],
+        ),
+        row(
+            "a Wasm command that fails",
+            "task_run",
+            json!({"name": "lint", "command": lint_digest().to_string(), "input": "no manifest"}),
+            None,
+            Then::Signed,
+            (200, "FAILED", Some("failed")),
+            &["exit code"],
+        ),
+        row(
+            "a Wasm command that nobody accepted",
+            "task_run",
+            json!({"name": "lint", "command": format!("sha256:{}", "0".repeat(64))}),
+            None,
+            Then::Nothing,
+            (422, "REFUSED", None),
+            &["by command-unknown in lab", "Nothing was changed."],
+        ),
+    ]
+}
+
+fn lint_digest() -> ComponentDigest {
+    ComponentDigest::of(&fs::read(assets().join("commands/manifest_lint.wasm")).unwrap())
+}
+
+fn said(body: &Value) -> String {
+    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+}
+
+/// What is said only where there are files, and what a cluster says instead.
+const TREE_ONLY: [(&str, &str); 3] = [
+    (" in this tree", ""),
+    (", or have a person rewrite that part of the file", ""),
+    ("the tree is untouched", "nothing of it is in effect"),
+];
+
+/// What differs from call to call and place to place is named instead: the call's id, digests of plans (they hold the environment), places in the
+/// ledger, the file an object stands in, and the time.
+fn same(words: &str, call: &str) -> String {
+    let words = TREE_ONLY.iter().fold(words.to_owned(), |words, (own, other)| words.replace(own, other));
+    let lines = words.lines().filter(|line| !line.trim_start().starts_with("at ")).map(|line| {
+        let line = if call.is_empty() { line.to_owned() } else { line.replace(call, "CALL") };
+        for head in ["Plan: ", "Ledger: "] {
+            if line.starts_with(head) {
+                return format!("{head}…");
+            }
+        }
+        line.split('"').map(|part| if part.parse::<jiff::Timestamp>().is_ok() { "TIME" } else { part }).collect::<Vec<_>>().join("\"")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Plays a scenario out; gives everything that both backends have to agree on.
+fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
+    let stage = ground.stage();
+    let path = format!("/v1/tools/{}/preview", scenario.tool);
+    let [one, two] = [(); 2].map(|()| stage.http("POST", &path, token, Some(&scenario.arguments)));
+    assert_eq!(one.body["plan"], two.body["plan"], "{}: the same request, another digest", scenario.name);
+    let call = World::call_of(&one);
+    let preview = same(&said(&one.body), &call);
+
+    let answer = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| stage.call(token, scenario.tool, &scenario.arguments));
+        match scenario.then {
+            Then::Nothing => {}
+            Then::Ready => ground.become_ready(scenario.target.unwrap().name),
+            Then::Signed | Then::Changed => {
+                // Answered already, it waits for nobody.
+                let question = || stage.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned);
+                let Some(call) = until("a question", || question().map(Some).or_else(|| calling.is_finished().then_some(None))) else {
+                    panic!("{} over {}: nobody was asked: {:#?}", scenario.name, ground.name(), calling.join().unwrap());
+                };
+                if scenario.then == Then::Changed {
+                    ground.change(scenario.target.unwrap().name);
+                }
+                stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+            }
+        }
+        calling.join().unwrap()
+    });
+    let told = said(&answer.body);
+    let call = World::call_of(&answer);
+    let (status, word, outcome) = scenario.ends;
+    let context = || format!("{} over {}: {} {told}\n{}", scenario.name, ground.name(), answer.status, stage.log());
+    assert_eq!(answer.status, status, "{}", context());
+    assert!(told.starts_with(&format!("{word} ")), "{}", context());
+    let plain = same(&told, &call);
+    for words in scenario.told {
+        assert!(plain.contains(words), "not `{words}`: {}", context());
+    }
+    let view = outcome.map(|outcome| {
+        let story = stage.closed(&call);
+        assert_eq!(story["view"]["outcome"], outcome, "{}", context());
+        assert_eq!(ground.left_of(&call), Vec::<String>::new(), "{}", context());
+        story
+    });
+    if outcome == Some("succeeded") {
+        assert!(answer.body["result"]["operations"][0]["after"].is_object(), "{}", context());
+    }
+    json!({
+        "preview": [one.status, preview],
+        "answer": [answer.status, plain],
+        "done": operations(&answer),
+        "plan": view.as_ref().map(|story| plan(story, &one.body["plan"])),
+        "events": view.as_ref().map(kinds),
+        "object": scenario.target.map(|target| ground.spec(target)),
+    })
+}
+
+/// What was done, before and after; the time of it apart.
+fn operations(answer: &Answer) -> Value {
+    let found = answer.body["result"]["operations"].to_string();
+    serde_json::from_str(&same(&found, "")).unwrap()
+}
+
+/// The plan that the ledger holds under the digest which the agent was told; with its digest as it would be in one and the same environment.
+fn plan(story: &Value, told: &Value) -> Value {
+    let mut plan =
+        story["entries"].as_array().unwrap().iter().map(|entry| entry["payloads"]["plan"].clone()).find(Value::is_object).unwrap();
+    let digest = |plan: &Value| json!(ComponentDigest::of(canonical(plan).unwrap().as_bytes()));
+    assert_eq!(digest(&plan), *told);
+    assert_ne!(plan["environment"]["id"], Value::Null);
+    plan["environment"] = Value::Null;
+    json!([digest(&plan), plan])
+}
+
+/// What the ledger says happened, in order.
+fn kinds(story: &Value) -> Vec<Value> {
+    story["entries"].as_array().unwrap().iter().map(|entry| entry["event"]["kind"].clone()).collect()
+}
+
+fn play_all(ground: &Ground) -> Vec<Value> {
+    let token = ground.stage().agent("release", "operator");
+    let seen = scenarios()
+        .iter()
+        .map(|scenario| {
+            let began = std::time::Instant::now();
+            let seen = play(ground, &token, scenario);
+            println!("{} over {}: {:.1?}", scenario.name, ground.name(), began.elapsed());
+            seen
+        })
+        .collect();
+    ground.stage().verify_ledger();
+    seen
+}
+
+/// The command that `init` accepted is the one that was built.
+fn knows_the_command(stage: &Stage) {
+    let trust = Trust::parse(&fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
+    let command = trust.command(lint_digest()).unwrap();
+    assert_eq!(command.name, "manifest_lint");
+    let again = stage.home().join("plugins/commands/manifest_lint.wasm");
+    assert_eq!(ComponentDigest::of(&fs::read(again).unwrap()), lint_digest());
+}
+
+#[test]
+fn a_directory_keeps_the_contract() {
+    let ground = Ground::directory();
+    knows_the_command(ground.stage());
+    play_all(&ground);
+}
+
+#[test]
+fn a_cluster_keeps_the_same_contract_as_a_directory() {
+    if skip() {
+        return;
+    }
+    let (directory, cluster) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| play_all(&Ground::directory()));
+        let other = play_all(&Ground::cluster());
+        (one.join().unwrap(), other)
+    });
+    let mut differ = Vec::new();
+    for ((scenario, one), other) in scenarios().iter().zip(&directory).zip(&cluster) {
+        if one != other {
+            differ.push(format!("{}\n  directory: {one:#}\n  cluster: {other:#}", scenario.name));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n\n"));
+}
