@@ -174,6 +174,10 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         };
         step(JobStep::Admitted);
         let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
+        // A runner that was paused for long makes nothing under a lease that is another's by now.
+        if lease.confirm().await == Some(Stopped::Lost) {
+            return Err(ActFault::Lost);
+        }
         let making = self.backend.make(lease.call(), lease.fence(), &plan, (self.now)());
         let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
             Ok(namespace) => namespace,
@@ -182,7 +186,13 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         step(JobStep::NamespaceMade);
         let name = namespace.name();
         let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
-        lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await?;
+        if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
+            // Nobody else knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
+            if fault == Fault::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
+                self.backend.remove(lease.call(), Some(&name)).await?;
+            }
+            return Err(fault.into());
+        }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut namespace, step);
         let ending = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;

@@ -69,6 +69,8 @@ impl Credential {
         if config.cluster_url.scheme_str() != Some("https") {
             return Err(refused("does not use https"));
         }
+        // The crate falls back to the environment's proxy where the kubeconfig names none.
+        config.proxy_url = None;
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(READ);
         config.write_timeout = Some(READ);

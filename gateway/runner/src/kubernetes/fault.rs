@@ -94,7 +94,7 @@ mod tests {
         check(422, "bad", "invalid: the API server would not take it to patch Deployment web in namespace shop: bad");
         check(422, UNPATCHED, "conflict: the object changed while trying to patch Deployment web in namespace shop");
         let whole = r#" "" is invalid: patch: Invalid value: "{\"data\":{\"other\":\"1\"}}": strict decoding error: unknown field "dta""#;
-        let form = "invalid: the API server would not take it to patch Deployment web in namespace shop: a field is not known to the kind, or its value is not of the field's type";
+        let form = "invalid: the API server would not take it to patch Deployment web in namespace shop:  \"\" is invalid: patch: Invalid value: (not shown): strict decoding error: unknown field \"dta\"";
         check(422, whole, form);
         check(401, "who?", "unavailable: the API server refused it (401 ): who?");
         check(429, "later", "unavailable: the API server refused it (429 ): later");

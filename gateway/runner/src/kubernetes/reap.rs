@@ -68,9 +68,14 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
     // Rights before namespaces: a namespace is made before its rights are, so whose namespace is missing afterwards has lost it.
     let mut rights = Vec::new();
     for resource in ["rolebindings", "roles"] {
-        let (found, more) = cluster.list(&everywhere(resource), &managed(), PAGE).await?;
-        reaped.more |= more;
-        rights.extend(found.into_iter().map(|object| (resource, object)));
+        match cluster.list(&everywhere(resource), &managed(), PAGE).await {
+            Ok((found, more)) => {
+                reaped.more |= more;
+                rights.extend(found.into_iter().map(|object| (resource, object)));
+            }
+            // A list that somebody made too large to read must not keep namespaces from being looked at.
+            Err(fault) => reaped.stuck.push((format!("the list of {resource}"), fault.to_string())),
+        }
     }
     let (namespaces, more) = cluster.list("/api/v1/namespaces", &managed(), PAGE).await?;
     reaped.more |= more;

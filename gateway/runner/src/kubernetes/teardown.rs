@@ -6,6 +6,7 @@ use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for, 
 use super::rights::{binding_path, role_path};
 use super::{object, path};
 use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::kind;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -64,8 +65,10 @@ pub async fn remove(cluster: &Cluster, run: &str) -> Result<(), TeardownFault> {
     if !object::is_terminating(&found) {
         workload(cluster, run, &listed(&found, WORKLOAD)).await?;
     }
-    rights(cluster, run, &listed(&found, TARGETS)).await?;
-    gone(cluster, &at, run, object::uid(&found), GONE).await
+    // Rights that do not go lose their subject with the namespace: it goes all the same, and then it is said.
+    let rights = rights(cluster, run, &listed(&found, TARGETS)).await;
+    gone(cluster, &at, run, object::uid(&found), GONE).await?;
+    rights
 }
 
 /// Removes what earlier leases of a call left, and names the newest.
@@ -83,9 +86,13 @@ pub async fn sweep(cluster: &Cluster, call: &CallId, fence: Fence) -> Result<Opt
 /// Removes the rights that a run has at its targets: the binding first, so that the Role alone gives nothing meanwhile.
 pub async fn rights(cluster: &Cluster, run: &str, targets: &[&str]) -> Result<(), TeardownFault> {
     for target in targets {
+        // An annotation is what somebody wrote: only a namespace that a plan may name becomes part of a path.
+        if kind::check_namespace(target).is_err() {
+            return Err(TeardownFault::Foreign(cofferdam_core::text::line(target)));
+        }
         for at in [binding_path(target, run), role_path(target, run)] {
             let Some(found) = cluster.get(&at).await.map_err(api(&at))? else { continue };
-            if RunName::of(&found).is_none() {
+            if RunName::of(&found).is_none_or(|own| own.to_string() != run) {
                 return Err(TeardownFault::Foreign(at));
             }
             gone(cluster, &at, &at, object::uid(&found), RIGHTS_GONE).await?;
@@ -99,6 +106,9 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
     let mut pods = Vec::new();
     for entry in entries {
         let Some((collection, name)) = entry.rsplit_once('/').and_then(|(kind, name)| Some((in_run(run, kind)?, name))) else { continue };
+        if kind::check_name(name).is_err() {
+            return Err(TeardownFault::Foreign(cofferdam_core::text::line(entry)));
+        }
         let at = format!("{collection}/{name}");
         // Whatever has that name there: the whole namespace goes.
         cluster.delete(&at, None, Mode::Real).await.or_else(tolerate).map_err(api(&at))?;
@@ -124,9 +134,10 @@ fn tolerate(fault: ApiFault) -> Result<(), ApiFault> {
 
 /// The collection that an entry of the annotation names, `batch/v1/jobs`.
 fn in_run(run: &str, kind: &str) -> Option<String> {
-    match kind.split('/').collect::<Vec<_>>().as_slice() {
-        [version, resource] => Some(path::collection("", version, run, resource)),
-        [group, version, resource] => Some(path::collection(group, version, run, resource)),
+    // The two that hold a namespace up; nothing else is ever written there.
+    match kind {
+        "v1/pods" => Some(path::collection("", "v1", run, "pods")),
+        "batch/v1/jobs" => Some(path::collection("batch", "v1", run, "jobs")),
         _ => None,
     }
 }
@@ -218,5 +229,6 @@ mod tests {
         assert_eq!(in_run("r", "v1/pods").as_deref(), Some("/api/v1/namespaces/r/pods"));
         assert_eq!(in_run("r", "batch/v1/jobs").as_deref(), Some("/apis/batch/v1/namespaces/r/jobs"));
         assert_eq!(in_run("r", "a/b/c/d"), None);
+        assert_eq!(in_run("r", "v1%2Fnamespaces%2Fother/pods"), None);
     }
 }

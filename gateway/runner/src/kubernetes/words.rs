@@ -16,15 +16,24 @@ pub fn said(fault: &ApiFault) -> String {
     }
 }
 
-/// How the server begins to tell of a JSON Patch that gives an object of another form: it goes on with the whole object.
-const WHOLE: &str = "patch: Invalid value: \"{";
+/// How the server goes on after a field's path: with the whole value, which may be an object that no plan shows.
+const VALUE: &str = "Invalid value: ";
 
-/// The server's words, on one line. Where it quotes the whole object nothing of that is passed on: a plan shows the fields that it names.
+/// How it goes on after the value: why it is invalid.
+const REASON: [&str; 3] = [": field is immutable", ": json:", ": strict decoding error:"];
+
+/// The server's words, on one line. Where it quotes a value that is more than a plain one, nothing of the value is passed on: a plan shows the fields that
+/// it names.
 pub fn quoted(message: &str) -> String {
-    if message.contains(WHOLE) {
-        return "a field is not known to the kind, or its value is not of the field's type".to_owned();
+    let Some((before, after)) = message.split_once(VALUE) else { return text::line(message) };
+    // Go writes structures with braces, whichever way it writes them.
+    if !after.contains('{') && !after.starts_with('[') {
+        return text::line(message);
     }
-    text::line(message)
+    let why = REASON.iter().find_map(|reason| after.rfind(reason).and_then(|at| after.get(at + 2..)));
+    let why =
+        why.filter(|why| !why.contains(['{', '['])).unwrap_or("it is not known to the kind, not of the field's type, or cannot be changed");
+    text::line(&format!("{before}{VALUE}(not shown): {why}"))
 }
 
 /// RBAC and its escalation check name the identity and its rights; admission says something else with the same status.
@@ -56,6 +65,16 @@ mod tests {
         );
         check(401, "Unauthorized", hidden);
         check(403, "pods \"x\" is forbidden: exceeded quota: limits", "pods \"x\" is forbidden: exceeded quota: limits");
+        let job = r#"Job.batch "j" is invalid: spec.template: Invalid value: {"Env":[{"Name":"PASSWORD","Value":"hunter2"}]}: field is immutable"#;
+        check(422, job, r#"Job.batch "j" is invalid: spec.template: Invalid value: (not shown): field is immutable"#);
+        let patch =
+            r#" "" is invalid: patch: Invalid value: "{\"data\":{\"password\":\"hunter2\"}}": strict decoding error: unknown field "dta""#;
+        check(422, patch, r#" "" is invalid: patch: Invalid value: (not shown): strict decoding error: unknown field "dta""#);
+        check(
+            422,
+            "x is invalid: spec.replicas: Invalid value: -1: must be greater",
+            "x is invalid: spec.replicas: Invalid value: -1: must be greater",
+        );
         check(422, "bad\nvalue", r"bad\u{a}value");
     }
 }

@@ -59,10 +59,13 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
         folder(&settings.trust_file)?.to_owned(),
         settings.tools.clone(),
         settings.executors.clone(),
-        settings.commands.clone(),
         folder(&settings.policy_module)?.to_owned(),
         folder(&settings.policy_data)?.to_owned(),
     ];
+    // An installation that never accepted a command has no folder for them.
+    if settings.commands.is_dir() {
+        read.push(settings.commands.clone());
+    }
     let ground = match &settings.infrastructure {
         Infrastructure::Directory { tree } => {
             write.extend([tree.clone(), settings.journal.clone()]);
