@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """A real Kubernetes control plane on this machine's loopback, as a test tool: etcd, kube-apiserver and kube-controller-manager with certificates, Node and
-RBAC authorization, admission and an audit log. No scheduler and no node: a test that wants a pod to finish writes its status. Never for production:
-one administrator, no backup, and everything is thrown away at the end.
+RBAC authorization, admission and an audit log. Without `--node` no scheduler and no node: a test that wants a pod to finish writes its status. Never for
+production: one administrator, no backup, and everything is thrown away at the end.
 
     control_plane.py up --dir DIR --audit                        start it; prints `ready DIR/admin.kubeconfig`, ends with its standard input
     control_plane.py up --dir DIR --stay                         the same, until it is told to end (Ctrl-C, SIGTERM)
+    control_plane.py up --dir DIR --node                         with one real node (scheduler, containerd, kubelet); needs root
     control_plane.py apply --dir DIR deploy/                     apply manifests as the administrator
     control_plane.py kubeconfig --dir DIR --serviceaccount shop/runner > runner.kubeconfig
     control_plane.py get --dir DIR /api/v1/namespaces/default    an object, as JSON
     control_plane.py request --dir DIR --kubeconfig runner.kubeconfig DELETE /api/v1/namespaces/default
 
-The binaries come from `scripts/setup control-plane`. `apply` needs PyYAML, which `scripts/setup tools` installs into its Python environment.
+The binaries come from `scripts/setup control-plane`, the node's from `scripts/setup control-plane node`. `apply` needs PyYAML, which `scripts/setup tools` installs into its Python environment.
 """
 
 import argparse
@@ -19,12 +20,14 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import control_node
 from control_plane_client import Client, ClientFault, kubeconfig_of
 from control_plane_parts import Fault, Plane
 
@@ -60,23 +63,57 @@ def end_with_standard_input() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def up(options: argparse.Namespace) -> None:
-    folder = Path(options.dir).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise Fault(f"`{folder}` is not empty; a control plane starts from nothing: name a new folder")
-
+def end_on_signals() -> None:
     def end(*_: object) -> None:
         # One request to end is enough: a second must not interrupt the cleaning up.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         raise Ended
 
-    plane = Plane(folder, Path(options.binaries or default_binaries()), options.audit)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+
+
+def up(options: argparse.Namespace) -> None:
+    folder = Path(options.dir).absolute()
+    binaries = Path(options.binaries or default_binaries())
+    if options.inside is not None:
+        control_node.reap_for_a_child()
+        return stay_up(control_node.NodePlane(folder, binaries, options.audit, options.inside), stay=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise Fault(f"`{folder}` is not empty; a control plane starts from nothing: name a new folder")
     try:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, end)
+        if not options.node:
+            return stay_up(Plane(folder, binaries, options.audit), options.stay)
+        status = around_node(options)
+        if status:
+            sys.exit(status)
+    finally:
+        if options.remove:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def around_node(options: argparse.Namespace) -> int:
+    """The same program with its node, in namespaces of its own; this one only watches it."""
+
+    def wait_for_end(inside: subprocess.Popen[bytes]) -> None:
         if not options.stay:
+            end_with_standard_input()
+        inside.wait()
+
+    try:
+        end_on_signals()
+        return control_node.around(options, wait_for_end)
+    except Ended:
+        return 0
+
+
+def stay_up(plane: Plane, stay: bool) -> None:
+    """Starts it, says so, and returns when somebody wants it to end."""
+    try:
+        end_on_signals()
+        if not stay:
             end_with_standard_input()
         plane.start()
         print(f"ready {plane.kubeconfig}", flush=True)
@@ -87,8 +124,6 @@ def up(options: argparse.Namespace) -> None:
         pass
     finally:
         plane.stop()
-        if options.remove:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def client(options: argparse.Namespace) -> Client:
@@ -137,6 +172,8 @@ def arguments() -> argparse.Namespace:
     start.add_argument("--binaries", help="folder of the binaries (default: COFFERDAM_CONTROL_PLANE, or where scripts/setup puts them)")
     start.add_argument("--audit", action="store_true", help="write every request, dry runs too, to DIR/audit.log: one JSON event a line, without bodies but the options of deletes")
     start.add_argument("--stay", action="store_true", help="do not end with standard input, only by a signal")
+    start.add_argument("--node", action="store_true", help="with one real node, in namespaces of its own (Linux, root, control groups of version 1); DIR/images.json names images that it has")
+    start.add_argument("--inside", type=int, help=argparse.SUPPRESS)
     start.add_argument("--remove", action="store_true", help="remove DIR at the end")
 
     account = command(kubeconfig, "print a kubeconfig for a ServiceAccount, with a token from TokenRequest")

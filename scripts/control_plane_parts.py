@@ -48,6 +48,8 @@ class Plane:
     def __init__(self, folder: Path, binaries: Path, audit: bool) -> None:
         self.folder, self.binaries, self.audit = folder, binaries, audit
         self.kubeconfig = folder / "admin.kubeconfig"
+        # What the API server is told besides.
+        self.api_also: dict[str, object] = {}
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.data: Path | None = None
         self.lock: int | None = None
@@ -61,11 +63,15 @@ class Plane:
         (self.folder / "audit-policy.yaml").write_text(json.dumps(AUDIT_POLICY))
         for attempt in range(ATTEMPTS):
             try:
-                return self.start_on(free_ports(4), programs)
+                return self.start_on(self.ports(), programs)
             except Fault as fault:
                 self.stop()
                 if "address already in use" not in str(fault) or attempt == ATTEMPTS - 1:
                     raise
+
+    def ports(self) -> list[int]:
+        """Of etcd, its peers, the API server and the controllers."""
+        return free_ports(4)
 
     def start_on(self, ports: list[int], programs: dict[str, str]) -> None:
         etcd, peer, api, controllers = ports
@@ -76,7 +82,7 @@ class Plane:
 
         self.spawn("etcd", programs["etcd"], etcd_flags(self.data, etcd, peer))
         self.wait("etcd", lambda: answers(etcd))
-        self.spawn("kube-apiserver", programs["kube-apiserver"], api_flags(self.folder, etcd, api, self.audit))
+        self.spawn("kube-apiserver", programs["kube-apiserver"], api_flags(self.folder, etcd, api, self.audit) | self.api_also)
         self.wait("kube-apiserver", lambda: Client(self.kubeconfig).request("GET", "/readyz")[0] == 200)
         self.spawn("kube-controller-manager", programs["kube-controller-manager"], controller_flags(pki, controllers))
         # It serves our certificate, so that a stranger on its port cannot answer for it.
@@ -124,20 +130,12 @@ class Plane:
         path.touch(mode=0o600)
         path.write_text(kubeconfig_of(f"https://127.0.0.1:{port}", (pki / "ca.crt").read_bytes(), user, name))
 
-    def spawn(self, name: str, program: str, flags: dict[str, object]) -> None:
+    def spawn(self, name: str, program: str, flags: dict[str, object], environment: dict[str, str] | None = None) -> None:
         """Starts a component: its own session, nothing of our environment, its log in a file, and dead when we are."""
-        us, prctl = os.getpid(), getattr(ctypes.CDLL(None), "prctl", None)
-
-        def die_with_us() -> None:
-            if prctl:
-                prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-                if os.getppid() != us:
-                    os._exit(1)
-
         words = [program, *(f"--{flag}={value}" for flag, value in flags.items())]
         with open(self.log(name), "wb") as log:
             self.children[name] = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env={}, start_new_session=True, preexec_fn=die_with_us
+                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, env=environment or {}, start_new_session=True, preexec_fn=dying_with_us()
             )
 
     def log(self, name: str) -> Path:
@@ -179,6 +177,19 @@ class Plane:
         if self.lock is not None:
             os.close(self.lock)
         self.data = self.lock = None
+
+
+def dying_with_us() -> Callable[[], None]:
+    """What a child does first, so that it is killed when this process ends, however it ends."""
+    us, prctl = os.getpid(), getattr(ctypes.CDLL(None), "prctl", None)
+
+    def die_with_us() -> None:
+        if prctl:
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != us:
+                os._exit(1)
+
+    return die_with_us
 
 
 def etcd_flags(data: Path | None, port: int, peer: int) -> dict[str, object]:
@@ -249,19 +260,20 @@ def write_certificates(pki: Path) -> None:
     leaf = "basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\n"
     (pki / "serving.ext").write_text(f"{leaf}extendedKeyUsage=serverAuth\nsubjectAltName={names}\n")
     (pki / "client.ext").write_text(f"{leaf}extendedKeyUsage=clientAuth\n")
-    made = [
-        ("ca", "/CN=control-plane-ca", "ca.ext", ["-signkey", "ca.key"]),
-        ("serving", "/CN=kube-apiserver", "serving.ext", ["-CA", "ca.crt", "-CAkey", "ca.key"]),
-        ("admin", "/O=system:masters/CN=admin", "client.ext", ["-CA", "ca.crt", "-CAkey", "ca.key"]),
-        ("controller-manager", "/CN=system:kube-controller-manager", "client.ext", ["-CA", "ca.crt", "-CAkey", "ca.key"]),
-    ]
-    for serial, (name, subject, extensions, signer) in enumerate(made, 1):
-        new_key(pki, name)
-        openssl(pki, "req", "-new", "-config", "openssl.cnf", "-key", f"{name}.key", "-subj", subject, "-out", f"{name}.csr")
-        words = ["-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", extensions, "-days", "2", "-sha256", "-set_serial", str(serial)]
-        openssl(pki, "x509", "-req", *words, *signer)
+    certify(pki, 1, "ca", "/CN=control-plane-ca", "ca.ext")
+    certify(pki, 2, "serving", "/CN=kube-apiserver", "serving.ext")
+    certify(pki, 3, "admin", "/O=system:masters/CN=admin", "client.ext")
+    certify(pki, 4, "controller-manager", "/CN=system:kube-controller-manager", "client.ext")
     new_key(pki, "sa")
     openssl(pki, "pkey", "-in", "sa.key", "-pubout", "-out", "sa.pub")
+
+
+def certify(pki: Path, serial: int, name: str, subject: str, extensions: str) -> None:
+    """A key and the CA's certificate for it; the CA's own is its first."""
+    new_key(pki, name)
+    openssl(pki, "req", "-new", "-config", "openssl.cnf", "-key", f"{name}.key", "-subj", subject, "-out", f"{name}.csr")
+    words = ["-in", f"{name}.csr", "-out", f"{name}.crt", "-extfile", extensions, "-days", "2", "-sha256", "-set_serial", str(serial)]
+    openssl(pki, "x509", "-req", *words, *(["-signkey", "ca.key"] if name == "ca" else ["-CA", "ca.crt", "-CAkey", "ca.key"]))
 
 
 def new_key(pki: Path, name: str) -> None:
