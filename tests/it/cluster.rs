@@ -1,6 +1,6 @@
 //! A real Kubernetes control plane for tests: etcd, API server and controllers as `scripts/control_plane.py` starts them, one per test binary, started
-//! on first use and gone with the process. Never a node: a test that wants a pod to finish patches its status. Tests share it, so each works in
-//! namespaces of its own.
+//! on first use and gone with the process. Without a node, but for tests that ask for one: others patch the status of a pod that shall finish. Tests
+//! share it, so each works in namespaces of its own.
 
 use crate::stage::{Answer, PATIENCE, repository, text};
 use serde_json::Value;
@@ -30,6 +30,16 @@ pub fn skip() -> bool {
     without
 }
 
+/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`; says so past the capture of test output.
+pub fn skip_node() -> bool {
+    let with = std::env::var_os("COFFERDAM_NODE").is_some_and(|value| value == "1");
+    if !with {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _written = writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node");
+    }
+    !with || skip()
+}
+
 /// Whether an audit event is of a dry run: its query says so, or the options in the body of a delete.
 pub fn is_dry(event: &Value) -> bool {
     event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")) || event["requestObject"]["dryRun"][0] == "All"
@@ -51,22 +61,38 @@ impl Cluster {
     /// The control plane of this test binary. Without one the test fails, and says what to do.
     pub fn get() -> &'static Self {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
-        match CLUSTER.get_or_init(Self::start) {
+        match CLUSTER.get_or_init(|| Self::start(&[])) {
             Ok(cluster) => cluster,
             Err(why) => panic!("no Kubernetes control plane (COFFERDAM_WITHOUT_CLUSTER=1 leaves these tests out): {why}"),
         }
     }
 
-    /// One for a single test, which takes things away that others need. Gone with the value.
-    pub fn own() -> Self {
-        Self::start().unwrap_or_else(|why| panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`"))
+    /// Another, with one real node: scheduler, containerd and kubelet in namespaces of their own.
+    pub fn with_node() -> &'static Self {
+        static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
+        match CLUSTER.get_or_init(|| Self::start(&["--node"])) {
+            Ok(cluster) => cluster,
+            Err(why) => panic!("no Kubernetes node (without COFFERDAM_NODE=1 these tests are left out): {why}"),
+        }
     }
 
-    fn start() -> Result<Self, String> {
+    /// An image that the node has, by digest: busybox.
+    pub fn image(&self) -> String {
+        let images: Value = serde_json::from_slice(&fs::read(self.folder.join("images.json")).unwrap()).unwrap();
+        images["task"].as_str().unwrap().to_owned()
+    }
+
+    /// One for a single test, which takes things away that others need. Gone with the value.
+    pub fn own() -> Self {
+        Self::start(&[]).unwrap_or_else(|why| panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`"))
+    }
+
+    fn start(also: &[&str]) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("cofferdam-cluster.").tempdir().unwrap().keep();
         let mut said = tempfile::tempfile().unwrap();
         let mut launcher = python()
             .args(["up", "--audit", "--remove", "--dir", text(&folder)])
+            .args(also)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(said.try_clone().unwrap())

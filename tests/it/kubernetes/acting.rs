@@ -2,6 +2,7 @@
 //! pretended server: answers are lost by a relay that cuts connections.
 
 mod faults;
+mod node;
 mod reaping;
 mod yard;
 

@@ -1,0 +1,114 @@
+//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only where `COFFERDAM_NODE=1` says that there may be one;
+//! never an image from a registry.
+
+use super::yard::{Job, Yard};
+use crate::cluster::{Cluster, skip_node};
+use crate::kubernetes::actor::install;
+use cofferdam_runner::effect::EffectFault;
+use cofferdam_runner::kubernetes::task::{self, Place, Task};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+/// "In seconds", on a machine that is busy.
+const SECONDS: Duration = Duration::from_secs(90);
+
+/// A namespace on the cluster that has a node.
+fn yard(namespace: &str, number: u128) -> Yard {
+    static INSTALLED: Once = Once::new();
+    let plane = Cluster::with_node();
+    INSTALLED.call_once(|| install(plane));
+    Yard::on(plane, namespace, 0x0de_0000 + number, &plane.kubeconfig("cofferdam-system", "provisioner"))
+}
+
+fn operation(image: &str, script: &str, seconds: u32) -> Value {
+    let program = json!({"image": {"reference": image, "arguments": ["sh", "-c", script]}});
+    json!({"action": "task", "name": "probe", "program": program, "input": "{\"ask\":1}", "seconds": seconds})
+}
+
+fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Result<BTreeMap<String, Value>, EffectFault>, Duration) {
+    let began = Instant::now();
+    let ended = yard.perform(job, index);
+    (ended, began.elapsed())
+}
+
+#[test]
+fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
+    if skip_node() {
+        return;
+    }
+    let yard = yard("node-result", 1);
+    let script = "cat /cofferdam/input; echo; busybox grep -E '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; \
+        touch /x 2>&1; touch /cofferdam/input 2>&1; touch /tmp/x && echo has a temporary folder; ls /var/run/secrets 2>&1; exit 0";
+    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
+    let (ended, took) = perform(&yard, &mut job, 0);
+    let after = ended.unwrap();
+    assert_eq!(after["exit_code"], 0);
+    let said: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
+    let mut expected = vec!["{\"ask\":1}", "Uid:\t65532\t65532\t65532\t65532", "Gid:\t65532\t65532\t65532\t65532"];
+    let capabilities = ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000"));
+    expected.extend(capabilities.iter().map(String::as_str));
+    expected.extend(["NoNewPrivs:\t1", "Seccomp:\t2", "touch: /x: Read-only file system"]);
+    expected.extend(["touch: /cofferdam/input: Read-only file system", "has a temporary folder"]);
+    expected.push("ls: /var/run/secrets: No such file or directory");
+    assert_eq!(said, expected);
+
+    let run = job.namespace.name().to_owned();
+    let pod = yard.plane.request("GET", &yard.own(&job, "pods/cofferdam-task-0"), None).body;
+    println!("from the plan's step to its result {took:?}; the Pod: {} then {}", pod["metadata"]["creationTimestamp"], pod["status"]);
+    let removing = Instant::now();
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    println!("observed gone after {:?}", removing.elapsed());
+    yard.nothing_of(&run);
+}
+
+#[test]
+fn how_a_task_ends_is_named() {
+    if skip_node() {
+        return;
+    }
+    let yard = yard("node-ends", 2);
+    let image = yard.plane.image();
+    let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
+    let rows = [
+        (operation(&image, "echo no such host; exit 3", 60), "(exit-code): it ended with an error: exit code 3; no such host"),
+        (operation(&image, "sleep 600", 3), "(deadline): its time was over"),
+        (operation(&missing, "true", 60), "(image-unpullable): its image cannot be pulled"),
+    ];
+    let mut job = yard.begin(1, rows.iter().map(|(operation, _)| operation.clone()).collect(), true);
+    for (index, (_, expected)) in rows.iter().enumerate() {
+        let (ended, took) = perform(&yard, &mut job, index);
+        let why = ended.unwrap_err().to_string();
+        println!("{why} after {took:?}");
+        assert!(why.contains(expected), "{why}");
+        assert!(took < SECONDS, "{why} after {took:?}");
+    }
+    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+}
+
+#[test]
+fn a_full_namespace_is_named() {
+    if skip_node() {
+        return;
+    }
+    let yard = yard("node-full", 3);
+    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), "exit 0", 60)]), true);
+    // Others of the run take all the room there is; a gate keeps them from the node.
+    let run = job.namespace.name().to_owned();
+    let image = yard.plane.image();
+    let full = (1..=20).any(|index| {
+        let (labels, name) = (BTreeMap::new(), "other");
+        let place = Place { namespace: &run, labels: &labels, user_namespace: false, runtime_class: None };
+        let mut pod = task::pod(&Task { index, name, image: &image, arguments: &[], input: "", seconds: 60 }, &place);
+        pod["spec"]["schedulingGates"] = json!([{"name": "cofferdam.test/held"}]);
+        let answer = yard.plane.request("POST", &yard.own(&job, "pods"), Some(&pod));
+        assert!(answer.status == 201 || answer.body["message"].as_str().unwrap().contains("exceeded quota"), "{}", answer.body);
+        answer.status != 201
+    });
+    assert!(full, "twenty Pods of 500m each are within a quota of 8 processors");
+    let (ended, took) = perform(&yard, &mut job, 0);
+    let why = ended.unwrap_err().to_string();
+    assert!(why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS, "{why} after {took:?}");
+    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+}
