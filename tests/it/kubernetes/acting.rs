@@ -84,7 +84,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
             ),
             ("list them", ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null)),
             ("list Secrets", ungated.list("/api/v1/namespaces/acting-wider/secrets", "", 1).await.map(|_| Value::Null)),
-            ("read its own Secret", ungated.get(&yard.own(&job, "secrets/identity")).await.map(|_| Value::Null)),
+            ("read its own Secret", ungated.get(&yard.own(&job, "secrets/cofferdam-identity")).await.map(|_| Value::Null)),
             ("scale by the subresource", ungated.get(&format!("{}/scale", deployment("web"))).await.map(|_| Value::Null)),
         ]
     });

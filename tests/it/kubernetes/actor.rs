@@ -195,7 +195,14 @@ impl Run {
         for name in ["job", "task"] {
             provisioner.ask(apply(self.at(&format!("serviceaccounts/{name}")), account(name))).await.unwrap();
         }
-        provisioner.ask(apply(self.at("secrets/identity"), identity())).await.unwrap();
+        provisioner.ask(apply(self.at("secrets/cofferdam-identity"), identity())).await.unwrap();
+    }
+
+    /// The RoleBinding with which the provisioner takes on what it needs there.
+    pub fn taken_on(&self) -> Value {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "provisioner", "labels": self.labels()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"},
+            "subjects": [{"kind": "ServiceAccount", "name": "provisioner", "namespace": "cofferdam-system"}]})
     }
 
     /// Its `job`, with a token as the runner gets it.
@@ -235,13 +242,13 @@ pub fn account(name: &str) -> Value {
 }
 
 pub fn identity() -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "identity"}, "type": "Opaque", "immutable": true})
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cofferdam-identity"}, "type": "Opaque", "immutable": true})
 }
 
 pub fn token(bound: bool) -> Value {
     let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
     if bound {
-        request["spec"]["boundObjectRef"] = json!({"apiVersion": "v1", "kind": "Secret", "name": "identity"});
+        request["spec"]["boundObjectRef"] = json!({"apiVersion": "v1", "kind": "Secret", "name": "cofferdam-identity"});
     }
     request
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 const NOWHERE: &str = "in runs' namespaces and in namespaces that opted in, nowhere else";
 const FROZEN: &str = "the guards of a run's namespace are frozen";
 const RULES: &str = "each rule of a derived Role names its objects";
+const BEYOND: &str = "attempting to grant RBAC permissions not currently held";
 const NO_RIGHT: &str = "cannot";
 const SELF_CHECK: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 

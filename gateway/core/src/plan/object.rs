@@ -16,6 +16,9 @@ const HOST_VALUES: [&str; 2] = ["call_id", "started_at"];
 /// What may be written beneath `metadata`: the rest is identity, ownership, or the API server's own.
 const METADATA: [&str; 2] = ["annotations", "labels"];
 
+/// Addresses outside the cluster that a Service draws to itself, from every node: other people's traffic.
+const FOREIGN: &str = "externalIPs";
+
 /// Parses the changes of a patch.
 pub(super) fn patch(changes: &[Change]) -> Result<Vec<FieldPath>, String> {
     if changes.is_empty() || changes.len() > limit::CHANGES {
@@ -28,6 +31,11 @@ pub(super) fn patch(changes: &[Change]) -> Result<Vec<FieldPath>, String> {
             return Err(format!("the path `{path}` names more than one field"));
         }
         writable(&path)?;
+        let into_spec = matches!(path.segments(), [Segment::Key(first)] if first == "spec");
+        let draws = into_spec && change.value.as_ref().is_some_and(|value| value.get(FOREIGN).is_some());
+        if draws || matches!(path.segments(), [Segment::Key(first), Segment::Key(second), ..] if first == "spec" && second == FOREIGN) {
+            return Err(foreign());
+        }
         if let Some(other) = paths.iter().find(|other| other.overlaps(&path)) {
             return Err(format!("the paths `{other}` and `{path}` overlap"));
         }
@@ -37,6 +45,10 @@ pub(super) fn patch(changes: &[Change]) -> Result<Vec<FieldPath>, String> {
         paths.push(path);
     }
     Ok(paths)
+}
+
+fn foreign() -> String {
+    format!("the field `spec.{FOREIGN}` draws traffic of others to a Service, which no plan does")
 }
 
 /// Whether a field may be written at all.
@@ -87,6 +99,9 @@ pub(super) fn apply(place: &Place, object: &Value) -> Result<Found, String> {
     }
     if members.contains_key("status") || members.contains_key("items") {
         return Err("its object has a status or is a list, which no plan writes".to_owned());
+    }
+    if members.get("spec").is_some_and(|spec| spec.get(FOREIGN).is_some()) {
+        return Err(foreign());
     }
     let metadata = members.get("metadata").and_then(Value::as_object).ok_or("its object has no `metadata`")?;
     let name = check_metadata(metadata, namespace)?;

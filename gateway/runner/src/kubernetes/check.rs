@@ -8,6 +8,7 @@ mod trial;
 
 use super::api::{ApiFault, Cluster, Mode};
 use super::credential::Credential;
+use super::names::IDENTITY;
 use cofferdam_core::text;
 use serde_json::{Value, json};
 use trial::{Answer, RUN, Right, Trial};
@@ -168,7 +169,7 @@ async fn token(cluster: &Cluster) -> Result<String, CheckFault> {
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": 600, "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": "identity"}},
+        "spec": {"expirationSeconds": 600, "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY}},
     });
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
     let answer = cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {

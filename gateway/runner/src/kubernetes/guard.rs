@@ -1,8 +1,9 @@
 //! What stands around a run: its namespace, quota, limits, network policy, identities. Each is server-side applied by the provisioner, which alone owns
 //! every field. Pure; the same run gives the same objects.
 
-use super::names::{IDENTITY, JOB, Marks, TARGETS, TASK, WORKLOAD};
+use super::names::{HOME, IDENTITY, JOB, Marks, PROVISIONER, TARGETS, TASK, WORKLOAD};
 use super::path::{collection, namespace as namespace_path};
+use super::rights::binding_path;
 use super::task;
 use serde_json::{Value, json};
 
@@ -11,6 +12,9 @@ pub const POD_SECURITY: &str = "v1.33";
 
 /// The quota's name.
 pub const QUOTA: &str = "limits";
+
+/// The ClusterRole of what may be done in a run's namespace (`deploy/20-provisioner.yaml`).
+const IN_RUN: &str = "cofferdam-in-run";
 
 /// What a run may bring up at most. Object counts bound what a hostile plan can leave in the store; what finalizers of others could keep (load
 /// balancers, disks) is none.
@@ -38,7 +42,8 @@ fn hard() -> Value {
         "count/jobs.batch": "20",
         "count/cronjobs.batch": "20",
         "count/roles.rbac.authorization.k8s.io": "1",
-        "count/rolebindings.rbac.authorization.k8s.io": "1",
+        // The job's, and the provisioner's own.
+        "count/rolebindings.rbac.authorization.k8s.io": "2",
     })
 }
 
@@ -66,6 +71,19 @@ pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard 
         }
     }
     Guard { path: namespace_path(&name), object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}) }
+}
+
+/// What the provisioner takes on in the run's namespace before it gives the job a part of it: RBAC lets nobody give what they do not hold. Made only for
+/// plans that bring something up there.
+pub fn in_run(marks: &Marks) -> Guard {
+    let run = marks.name.to_string();
+    let object = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": marks.metadata(&run, PROVISIONER),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": IN_RUN},
+        "subjects": [{"kind": "ServiceAccount", "name": PROVISIONER, "namespace": HOME}],
+    });
+    Guard { path: binding_path(&run, PROVISIONER), object }
 }
 
 /// Where the quota is.

@@ -22,8 +22,11 @@ pub const JOB: &str = "job";
 /// The ServiceAccount that Pods run as: no binding.
 pub const TASK: &str = "task";
 
-/// The Secret that tokens are bound to: it holds nothing, and they end with it.
-pub const IDENTITY: &str = "identity";
+/// The Secret that tokens are bound to: it holds nothing, and they end with it. Nobody else's has that name, on which the provisioner has rights everywhere.
+pub const IDENTITY: &str = "cofferdam-identity";
+
+/// The provisioner's ServiceAccount, and the RoleBinding with which it takes on what it needs in a run.
+pub const PROVISIONER: &str = "provisioner";
 
 /// Label of everything that this software made: `true`.
 pub const MANAGED: &str = "cofferdam.dev/managed";

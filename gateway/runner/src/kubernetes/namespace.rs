@@ -150,9 +150,17 @@ pub(super) async fn make(
             identity = object::uid(&made).unwrap_or_default().to_owned();
         }
     }
+    if own.is_some() {
+        let Guard { path, object } = guard::in_run(&marks);
+        own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+    }
     enforced(provisioner, &name).await?;
-    for derived in own.iter().chain(&targets) {
-        grant(provisioner, derived).await?;
+    for derived in &own {
+        // What it is a part of was given a moment ago.
+        grant(provisioner, derived, RIGHTS_WAIT).await?;
+    }
+    for derived in &targets {
+        grant(provisioner, derived, Duration::ZERO).await?;
     }
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
     let namespace = Namespace {
@@ -217,8 +225,9 @@ async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> 
     }
 }
 
-/// Writes the derived Role, then what binds it.
-async fn grant(provisioner: &Cluster, derived: &Derived) -> Result<(), EffectFault> {
+/// Writes the derived Role, then what binds it. RBAC refuses a right that the provisioner does not hold: asked again for as long as `wait`, in which what it
+/// was just given is seen.
+async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Result<(), EffectFault> {
     let Derived { namespace, role, binding } = derived;
     let fault = |fault: ApiFault| {
         let why = words::said(&fault);
@@ -232,7 +241,20 @@ async fn grant(provisioner: &Cluster, derived: &Derived) -> Result<(), EffectFau
             )
         })
     };
-    own_apply(provisioner, &role_path(namespace, derived.name()), role).await.map_err(fault)?;
+    let at = role_path(namespace, derived.name());
+    let end = Instant::now() + wait;
+    let mut pause = PAUSE;
+    loop {
+        match own_apply(provisioner, &at, role).await {
+            Err(refused) if refused.is_forbidden() && Instant::now() < end => {}
+            answer => {
+                answer.map_err(fault)?;
+                break;
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
     own_apply(provisioner, &binding_path(namespace, derived.name()), binding).await.map_err(fault)?;
     Ok(())
 }

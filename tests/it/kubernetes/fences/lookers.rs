@@ -55,7 +55,7 @@ fn the_viewer_tries_and_changes_nothing() {
                 ),
                 (
                     "a Secret, tried",
-                    dry(apply(format!("{}/secrets/identity", namespace_path(shop)), identity())),
+                    dry(apply(format!("{}/secrets/cofferdam-identity", namespace_path(shop)), identity())),
                     "no write of Secrets, identities or rights",
                 ),
                 ("a right, tried", dry(delete(rbac(shop, "rolebindings/careless"))), "no write of Secrets, identities or rights"),

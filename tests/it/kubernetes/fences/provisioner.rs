@@ -1,7 +1,7 @@
 //! The provisioner: it makes runs of one form, and gives a job just what an administrator gave it to hand out.
 
 use super::super::actor::*;
-use super::{NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
+use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
 use crate::cluster::skip;
 use cofferdam_runner::kubernetes::api::Mode;
 use serde_json::{Value, json};
@@ -61,11 +61,11 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
                 ("deleting its home", dry(delete(namespace_path("cofferdam-system"))), "is named cofferdam-run-CALL-FENCE"),
                 ("deleting the self-check's", dry(delete(namespace_path(SELF_CHECK))), "bears the label cofferdam.dev/managed"),
                 ("Secrets", list("/api/v1/secrets"), NO_RIGHT),
-                ("a Secret of the name it writes", get("/api/v1/namespaces/default/secrets/identity"), NO_RIGHT),
+                ("a Secret of the name it writes", get("/api/v1/namespaces/default/secrets/cofferdam-identity"), NO_RIGHT),
                 ("Pods", list("/api/v1/pods"), NO_RIGHT),
                 ("ConfigMaps", list("/api/v1/namespaces/kube-system/configmaps"), NO_RIGHT),
                 ("Deployments", list("/apis/apps/v1/deployments"), NO_RIGHT),
-                ("reading by trying", dry(apply("/api/v1/namespaces/default/secrets/identity", identity())), NOWHERE),
+                ("reading a Secret by trying", dry(apply("/api/v1/namespaces/default/secrets/cofferdam-identity", identity())), NOWHERE),
                 ("its end", delete(at.as_str()), "done"),
             ])
             .await;
@@ -92,10 +92,13 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         changing["immutable"] = json!(false);
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "job"}, "rules": [
             {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["input"], "verbs": ["create", "patch"]}]});
-        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["identity"], "verbs": ["patch"]}]);
+        let secrets = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["cofferdam-identity"], "verbs": ["patch"]}]);
         let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "job"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "job"},
             "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": run.name}]});
+        let mine = |pointer: &str, value: Value| but(&run.taken_on(), pointer, value);
+        let take = |pointer: &str, value: Value| apply(rbac(&run.name, "rolebindings/provisioner"), mine(pointer, value));
+        let more = json!([run.taken_on()["subjects"][0], binding["subjects"][0]]);
         provisioner
             .try_all(vec![
                 ("quota", apply(run.at("resourcequotas/limits"), quota.clone()), "done"),
@@ -108,12 +111,16 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 ("a third identity", apply(run.at("serviceaccounts/other"), account("other")), NO_RIGHT),
                 ("job", apply(run.at("serviceaccounts/job"), account("job")), "done"),
                 ("task", apply(run.at("serviceaccounts/task"), account("task")), "done"),
-                ("a token Secret", apply(run.at("secrets/identity"), legacy), "no Secret but the immutable `identity`"),
-                ("a Secret that changes", apply(run.at("secrets/identity"), changing), "no Secret but the immutable `identity`"),
+                ("a token Secret", apply(run.at("secrets/cofferdam-identity"), legacy), "no Secret but the immutable `cofferdam-identity`"),
+                (
+                    "a Secret that changes",
+                    apply(run.at("secrets/cofferdam-identity"), changing),
+                    "no Secret but the immutable `cofferdam-identity`",
+                ),
                 ("another Secret", apply(run.at("secrets/other"), but(&identity(), "/metadata/name", json!("other"))), NO_RIGHT),
-                ("identity", apply(run.at("secrets/identity"), identity()), "done"),
-                ("reading it", get(run.at("secrets/identity")), NO_RIGHT),
-                ("an unbound token", asks("job", token(false)), "bound to the Secret `identity`"),
+                ("identity", apply(run.at("secrets/cofferdam-identity"), identity()), "done"),
+                ("reading it", get(run.at("secrets/cofferdam-identity")), NO_RIGHT),
+                ("an unbound token", asks("job", token(false)), "bound to the Secret `cofferdam-identity`"),
                 ("a long token", asks("job", but(&bound, "/spec/expirationSeconds", json!(7_200))), "for an hour at most"),
                 ("a token of `task`", asks("task", bound.clone()), NO_RIGHT),
                 (
@@ -133,14 +140,43 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                     "is named `job`",
                 ),
                 ("a Role over Secrets", apply(rbac(&run.name, "roles/job"), but(&role, "/rules", secrets)), RULES),
-                ("a Role", apply(rbac(&run.name, "roles/job"), role.clone()), "done"),
+                ("a Role of what it does not hold", apply(rbac(&run.name, "roles/job"), role.clone()), BEYOND),
+                ("looking without a right to", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), NO_RIGHT),
+                ("a Pod's log", get(run.at("pods/cofferdam-task-0/log")), NO_RIGHT),
+                (
+                    "taking it on under another name",
+                    apply(rbac(&run.name, "rolebindings/job"), mine("/metadata/name", json!("job"))),
+                    "to nobody else",
+                ),
+                ("another ClusterRole", take("/roleRef/name", json!("cofferdam-ceiling")), BEYOND),
+                ("every right", take("/roleRef/name", json!("cluster-admin")), BEYOND),
+                (
+                    "for `job`",
+                    take("/subjects/0", json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name})),
+                    "and to nobody else",
+                ),
+                (
+                    "for a group",
+                    take("/subjects/0", json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"})),
+                    "and to nobody else",
+                ),
+                ("for one more", take("/subjects", more), "and to nobody else"),
+                ("taking it on at home", apply(rbac("cofferdam-system", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
+                ("taking it on in `default`", apply(rbac("default", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
+                ("taking it on", apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()), "done"),
+            ])
+            .await;
+        // The authorizer sees a new binding some time after it was written.
+        wait(&provisioner, || apply(rbac(&run.name, "roles/job"), role.clone())).await;
+        provisioner
+            .try_all(vec![
                 (
                     "a binding for others",
                     apply(rbac(&run.name, "rolebindings/job"), but(&binding, "/subjects/0/namespace", json!("default"))),
                     "to nobody else",
                 ),
                 ("a binding", apply(rbac(&run.name, "rolebindings/job"), binding.clone()), "done"),
-                ("looking without a right to", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), "not found"),
+                ("looking", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), "not found"),
                 (
                     "the self-check's namespace",
                     apply(format!("/api/v1/namespaces/{SELF_CHECK}/configmaps/x"), config_map("x")),
@@ -149,6 +185,49 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
             ])
             .await;
         provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
+    });
+}
+
+#[test]
+fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    block(async {
+        let admin = Actor::of(&plane.admin()).await;
+        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        // It opted in, and no ceiling is bound there.
+        let open = "fences-without-ceiling";
+        let labels = json!({"cofferdam.dev/target": "true"});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": open, "labels": labels}});
+        admin.ask(apply(namespace_path(open), namespace)).await.unwrap();
+        let at = format!("{}/configmaps/theirs", namespace_path(open));
+        let mut theirs = config_map("theirs");
+        theirs["data"] = json!({"password": "hunter2"});
+        admin.ask(apply(at.as_str(), theirs)).await.unwrap();
+        // The API server answers a patch after which an object cannot be decoded by quoting it, before it asks admission.
+        let quoting = || Ask::Patch(at.clone(), json!([{"op": "add", "path": "/nonsense", "value": 1}]), Mode::DryRun);
+        let shown = admin.ask(quoting()).await.unwrap_err();
+        assert!(shown.starts_with("422 "), "{shown}");
+        let refused = provisioner.ask(quoting()).await.unwrap_err();
+        assert!(refused.starts_with("403 ") && refused.contains("cannot patch resource") && !refused.contains("hunter2"), "{refused}");
+        let run = Run::new(0xf_0009);
+        let role = |group: &str, resource: &str, name: &str| {
+            let rules = json!([{"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": ["patch"]}]);
+            apply(rbac(open, &format!("roles/{}", run.name)), run.role(rules))
+        };
+        let workload = |resource: &str| namespace_path(open).replace("/api/v1", "/apis/apps/v1") + "/" + resource;
+        provisioner
+            .try_all(vec![
+                ("a right over their ConfigMap", role("", "configmaps", "theirs"), BEYOND),
+                ("a right over their Deployment", role("apps", "deployments", "web"), BEYOND),
+                ("a right over their Pod", role("", "pods", "cofferdam-task-0"), BEYOND),
+                ("their Pod", get(format!("{}/pods/cofferdam-task-0", namespace_path(open))), NO_RIGHT),
+                ("a ConfigMap", dry(apply(at.as_str(), config_map("theirs"))), NO_RIGHT),
+                ("a Deployment", dry(delete(workload("deployments/web"))), NO_RIGHT),
+            ])
+            .await;
     });
 }
 
@@ -179,6 +258,7 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
         let other = |pointer: &str, value: Value| apply(binding_at.as_str(), but(&run.binding(), pointer, value));
         let replicas = |name: &str| patch(at(name), "/spec/replicas", json!(2));
         let cluster_role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-ceiling"});
+        let in_run = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"});
         let bound_ceiling = other("/roleRef", cluster_role.clone());
         provisioner
             .try_all(vec![
@@ -188,8 +268,16 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                 (
                     "a Role beyond the ceiling",
                     role(json!([{"apiGroups": [""], "resources": ["pods/exec"], "resourceNames": ["x"], "verbs": ["create"]}])),
-                    "attempting to grant RBAC permissions not currently held",
+                    BEYOND,
                 ),
+                (
+                    "a Role over what is named as a guard",
+                    role(json!([{"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "resourceNames": ["deny-all"],
+                        "verbs": ["patch"]}])),
+                    "named as a run's guards",
+                ),
+                ("taking on there what is for runs", apply(rbac(shop, "rolebindings/provisioner"), run.taken_on()), "is named as its run"),
+                ("taking it on as derived rights", other("/roleRef", in_run), "to nobody else"),
                 ("a Role without names", role(rules("deployments", json!([]), json!(["get"]))), RULES),
                 ("a Role that lists", role(rules("deployments", json!(["web"]), json!(["list"]))), RULES),
                 (
@@ -216,7 +304,11 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                 ("a binding of the whole ceiling", bound_ceiling, "to nobody else"),
                 ("the derived binding", apply(binding_at.as_str(), run.binding()), "done"),
                 ("the administrator's binding", delete(rbac(shop, "rolebindings/cofferdam-ceiling")), "is named as its run"),
-                ("a Secret there, tried", dry(apply(format!("{}/secrets/identity", namespace_path(shop)), identity())), "no Secret but"),
+                (
+                    "a Secret there, tried",
+                    dry(apply(format!("{}/secrets/cofferdam-identity", namespace_path(shop)), identity())),
+                    "no Secret but",
+                ),
             ])
             .await;
         // The authorizer sees a new binding some time after it was written.
@@ -242,7 +334,7 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
             ("where nobody opted in", apply("/api/v1/namespaces/fences-closed/configmaps/x", config_map("x")), "nowhere else"),
             (
                 "a Secret at a target",
-                apply(format!("{}/secrets/identity", namespace_path(shop)), identity()),
+                apply(format!("{}/secrets/cofferdam-identity", namespace_path(shop)), identity()),
                 "no Secrets, identities, rights",
             ),
             ("a right at a target", dry(delete(rbac(shop, "rolebindings/careless"))), "no Secrets, identities, rights"),

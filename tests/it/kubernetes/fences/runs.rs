@@ -28,7 +28,7 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
                 ("the network policy's end", delete(denies.as_str()), FROZEN),
                 ("loosening it", apply(denies.as_str(), but(&policy, "/spec/policyTypes", json!(["Ingress"]))), FROZEN),
                 ("a Role", apply(rbac(&run.name, "roles/more"), role), FROZEN),
-                ("a Secret", apply(run.at("secrets/identity"), identity()), FROZEN),
+                ("a Secret", apply(run.at("secrets/cofferdam-identity"), identity()), FROZEN),
                 ("a ServiceAccount", apply(run.at("serviceaccounts/job"), account("job")), FROZEN),
                 ("a token of `job`", create(run.at("serviceaccounts/job/token"), token(true)), "to the provisioner alone"),
                 ("a token of `task`", create(run.at("serviceaccounts/task/token"), token(true)), "to the provisioner alone"),
@@ -92,6 +92,8 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
         let run = Run::new(0xf_0006);
         run.make(&provisioner).await;
+        provisioner.ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on())).await.unwrap();
+        wait(&provisioner, || dry(apply(run.at("configmaps/x"), config_map("x")))).await;
         let spec = pod_spec();
         let at = run.at("pods/cofferdam-task-0");
         let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
@@ -106,7 +108,10 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 (name, dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([projected]))))), "never a token"),
                 (
                     name,
-                    dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([{"name": "s", "secret": {"secretName": "identity"}}]))))),
+                    dry(apply(
+                        at.as_str(),
+                        wrap(but(&spec, "/volumes", json!([{"name": "s", "secret": {"secretName": "cofferdam-identity"}}]))),
+                    )),
                     "never a token",
                 ),
                 (name, dry(apply(at.as_str(), wrap(but(&spec, "/serviceAccountName", json!("job"))))), "run as the ServiceAccount `task`"),
@@ -124,7 +129,7 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
             ("a mounted token", with("/automountServiceAccountToken", json!(true)), "automountServiceAccountToken: false"),
             ("as `job`", with("/serviceAccountName", json!("job")), "run as the ServiceAccount `task`"),
             ("a projected token", volume(projected.clone()), "never a token"),
-            ("a Secret", volume(json!({"name": "s", "secret": {"secretName": "identity"}})), "never a token"),
+            ("a Secret", volume(json!({"name": "s", "secret": {"secretName": "cofferdam-identity"}})), "never a token"),
             ("the node's disk", volume(json!({"name": "h", "hostPath": {"path": "/"}})), "violates PodSecurity"),
             (
                 "an init container by tag",

@@ -74,6 +74,13 @@ pub fn never() -> Vec<Right> {
         right("get", "", "pods", "log"),
         right("create", "", "pods", "exec"),
         right("create", "", "serviceaccounts", "token"),
+        // Whoever may patch an object everywhere is shown it by a patch that cannot be decoded, and gives the right away past every ceiling.
+        right("patch", "", "configmaps", ""),
+        right("patch", "", "secrets", ""),
+        right("patch", "", "pods", ""),
+        right("patch", "", "services", ""),
+        right("patch", "apps", "deployments", ""),
+        right("patch", "batch", "jobs", ""),
         right("impersonate", "", "users", ""),
         right("impersonate", "", "serviceaccounts", ""),
         right("escalate", RBAC, "clusterroles", ""),
@@ -109,6 +116,15 @@ fn provisioner() -> Vec<Trial> {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-viewer"},
         "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": NEXT}],
     });
+    let own = |account: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "provisioner"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "cofferdam-system"}],
+        })
+    };
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -135,7 +151,13 @@ fn provisioner() -> Vec<Trial> {
             namespaces("enforces Pod Security restricted"),
         ),
         dry("a RoleBinding in `kube-system`", rbac("kube-system", "rolebindings", NEXT), binding, scope("nowhere else")),
-        dry("a ConfigMap in `default`", config_map_at("default"), config_map(&json!({})), scope("nowhere else")),
+        dry(
+            "a RoleBinding of its own at home",
+            rbac("cofferdam-system", "rolebindings", "provisioner"),
+            own("provisioner"),
+            scope("nowhere else"),
+        ),
+        dry("giving `job` all that a run may hold", rbac(RUN, "rolebindings", "provisioner"), own("job"), scope("and to nobody else")),
         dry("a Role that names no objects", rbac(RUN, "roles", "job"), role, scope("each rule of a derived Role names its objects")),
         Trial {
             what: "a token that is bound to nothing",
@@ -143,7 +165,7 @@ fn provisioner() -> Vec<Trial> {
             path: format!("{}/serviceaccounts/job/token", at(RUN)),
             query: "dryRun=All",
             body: Some(("application/json", unbound)),
-            answer: scope("bound to the Secret `identity`"),
+            answer: scope("bound to the Secret `cofferdam-identity`"),
         },
         dry("a pod whose image is named by a tag", format!("{}/pods/cofferdam-task-0", at(RUN)), tag, workloads("by digest")),
         dry(

@@ -54,7 +54,7 @@ fn the_guards_are_these() {
     });
     expect![[r#"
         /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/resourcequotas/limits
-        {"apiVersion":"v1","kind":"ResourceQuota","spec":{"hard":{"count/configmaps":"129","count/cronjobs.batch":"20","count/deployments.apps":"20","count/jobs.batch":"20","count/replicasets.apps":"40","count/rolebindings.rbac.authorization.k8s.io":"1","count/roles.rbac.authorization.k8s.io":"1","count/secrets":"1","count/serviceaccounts":"3","count/statefulsets.apps":"20","limits.cpu":"8","limits.ephemeral-storage":"4Gi","limits.memory":"8Gi","persistentvolumeclaims":"0","pods":"20","requests.cpu":"8","requests.ephemeral-storage":"4Gi","requests.memory":"8Gi","services":"10","services.loadbalancers":"0","services.nodeports":"0"}}}
+        {"apiVersion":"v1","kind":"ResourceQuota","spec":{"hard":{"count/configmaps":"129","count/cronjobs.batch":"20","count/deployments.apps":"20","count/jobs.batch":"20","count/replicasets.apps":"40","count/rolebindings.rbac.authorization.k8s.io":"2","count/roles.rbac.authorization.k8s.io":"1","count/secrets":"1","count/serviceaccounts":"3","count/statefulsets.apps":"20","limits.cpu":"8","limits.ephemeral-storage":"4Gi","limits.memory":"8Gi","persistentvolumeclaims":"0","pods":"20","requests.cpu":"8","requests.ephemeral-storage":"4Gi","requests.memory":"8Gi","services":"10","services.loadbalancers":"0","services.nodeports":"0"}}}
         /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/limitranges/defaults
         {"apiVersion":"v1","kind":"LimitRange","spec":{"limits":[{"default":{"cpu":"500m","ephemeral-storage":"64Mi","memory":"512Mi"},"defaultRequest":{"cpu":"500m","ephemeral-storage":"64Mi","memory":"512Mi"},"max":{"cpu":"4","ephemeral-storage":"2Gi","memory":"4Gi"},"type":"Container"}]}}
         /apis/networking.k8s.io/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/networkpolicies/deny-all
@@ -63,9 +63,20 @@ fn the_guards_are_these() {
         {"apiVersion":"v1","automountServiceAccountToken":false,"kind":"ServiceAccount"}
         /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/serviceaccounts/task
         {"apiVersion":"v1","automountServiceAccountToken":false,"kind":"ServiceAccount"}
-        /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/secrets/identity
+        /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/secrets/cofferdam-identity
         {"apiVersion":"v1","immutable":true,"kind":"Secret","type":"Opaque"}
     "#]].assert_eq(&shown.collect::<String>());
+}
+
+#[test]
+fn what_the_provisioner_takes_on_is_one_role_for_itself_alone() {
+    let Guard { path, mut object } = in_run(&marks());
+    object.as_object_mut().unwrap().remove("metadata");
+    expect![[r#"
+        /apis/rbac.authorization.k8s.io/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/rolebindings/provisioner
+        {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cofferdam-in-run"},"subjects":[{"kind":"ServiceAccount","name":"provisioner","namespace":"cofferdam-system"}]}
+    "#]]
+    .assert_eq(&format!("{path}\n{object}\n"));
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn the_gate_lets_through_the_plans_objects_alone() {
         (Method::GET, own("pods/cofferdam-task-1/log")),
         (Method::DELETE, own("pods/cofferdam-task-1")),
         (Method::GET, own("configmaps/c")),
-        (Method::PATCH, own("secrets/identity")),
+        (Method::PATCH, own("secrets/cofferdam-identity")),
         (Method::POST, own("serviceaccounts/job/token")),
     ] {
         assert!(!gate.permits(&method, &path), "{method} {path}");
