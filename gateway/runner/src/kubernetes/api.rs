@@ -2,7 +2,7 @@
 //! follows discovery, never opens exec, attach or port-forward, and asks nothing that its gate does not name.
 
 use super::credential::Credential;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
@@ -114,6 +114,14 @@ impl std::fmt::Debug for Cluster {
     }
 }
 
+/// What the server answered.
+struct Answer {
+    status: StatusCode,
+    /// How long it asks to be left alone.
+    retry_after: Option<Duration>,
+    bytes: Vec<u8>,
+}
+
 /// How a write is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -172,9 +180,9 @@ impl Cluster {
 
     /// Plain text, such as a log, with this query.
     pub async fn text(&self, path: &str, query: &str) -> Result<String, ApiFault> {
-        let (status, body) = self.exchange(&Method::GET, path, query, None).await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        if status.is_success() { Ok(text) } else { Err(refusal(status, &body)) }
+        let Answer { status, bytes, .. } = self.exchange(&Method::GET, path, query, None).await?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if status.is_success() { Ok(text) } else { Err(refusal(status, &bytes)) }
     }
 
     /// Server-side apply of one object. Answers the object as it is then.
@@ -223,11 +231,15 @@ impl Cluster {
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
+            let mut wait = pause;
             let answer = match self.exchange(method, path, query, body).await {
-                Ok((status, bytes)) if status.is_success() => {
+                Ok(Answer { status, bytes, .. }) if status.is_success() => {
                     return serde_json::from_slice(&bytes).map_err(|fault| ApiFault::Unclear(format!("the answer is no JSON: {fault}")));
                 }
-                Ok((status, bytes)) => (Some(status), refusal(status, &bytes)),
+                Ok(Answer { status, bytes, retry_after }) => {
+                    wait = retry_after.unwrap_or_default().clamp(pause, LONGEST);
+                    (Some(status), refusal(status, &bytes))
+                }
                 Err(fault) => (None, fault),
             };
             let again = match &answer {
@@ -239,19 +251,13 @@ impl Cluster {
             if !again || attempt == ATTEMPTS {
                 return Err(answer.1);
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST);
             attempt += 1;
         }
     }
 
-    async fn exchange(
-        &self,
-        method: &Method,
-        path: &str,
-        query: &str,
-        body: Option<(&str, &Value)>,
-    ) -> Result<(StatusCode, Vec<u8>), ApiFault> {
+    async fn exchange(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<Answer, ApiFault> {
         if let Some(gate) = &self.gate
             && !gate.permits(method, path)
         {
@@ -272,9 +278,10 @@ impl Cluster {
             let response = self.client.send(request).await.map_err(|fault| sent(&fault))?;
             let status = response.status();
             tracing::Span::current().record("http.response.status_code", status.as_u16());
+            let retry_after = retry_after(response.headers());
             let bytes = Limited::new(response.into_body(), ANSWER).collect().await;
             let bytes = bytes.map_err(|fault| ApiFault::Unclear(format!("the answer broke off: {fault}")))?.to_bytes();
-            Ok((status, bytes.to_vec()))
+            Ok(Answer { status, retry_after, bytes: bytes.to_vec() })
         };
         let work = tracing::Instrument::instrument(work, span);
         match tokio::time::timeout(DEADLINE, work).await {
@@ -282,6 +289,11 @@ impl Cluster {
             Err(_) => Err(ApiFault::Unclear(format!("no answer within {} s", DEADLINE.as_secs()))),
         }
     }
+}
+
+/// How long an answer asks to be left alone: in whole seconds, which is the form that API servers use (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// Whether a transport's fault means that nobody received the request.
@@ -361,6 +373,15 @@ mod tests {
         check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
         let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
         check(500, &untyped, &refused(422, "Invalid", &untyped));
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_read_in_seconds() {
+        for (said, expect) in [("3", Some(3)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, header::HeaderValue::from_static(said))]);
+            assert_eq!(retry_after(&headers), expect.map(Duration::from_secs), "{said}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]

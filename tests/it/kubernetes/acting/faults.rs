@@ -1,6 +1,9 @@
 //! What goes wrong between a runner and an API server, for real: answers that are lost, requests that are, rights that are taken away, and somebody
 //! else's admission in between. Each ends in one outcome that is true.
 
+mod gate;
+mod table;
+
 use super::yard::{self, Yard, scale};
 use crate::cluster::{Cluster, skip, until};
 use crate::kubernetes::actor::{installed, rbac};
@@ -10,7 +13,7 @@ use cofferdam_runner::kubernetes::names::RunName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +27,18 @@ enum Fault {
     Ask { answered: bool },
 }
 
+/// The provisioner's kubeconfig with another way to the API server, in a folder that lasts as long as it is kept; and where the server is.
+fn rerouted(plane: &Cluster, by: SocketAddr) -> (tempfile::TempDir, PathBuf, String) {
+    let mut config: Value =
+        serde_json::from_str(&std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap()).unwrap();
+    let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap().trim_start_matches("https://").to_owned();
+    config["clusters"][0]["cluster"]["server"] = json!(format!("https://{by}"));
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    (folder, kubeconfig, server)
+}
+
 /// Stands between a runner and the API server.
 struct Relay {
     kubeconfig: PathBuf,
@@ -33,14 +48,8 @@ struct Relay {
 
 impl Relay {
     fn before(plane: &Cluster) -> Self {
-        let mut config: Value =
-            serde_json::from_str(&std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap()).unwrap();
-        let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap().trim_start_matches("https://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        config["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", listener.local_addr().unwrap()));
-        let folder = tempfile::tempdir().unwrap();
-        let kubeconfig = folder.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let (folder, kubeconfig, server) = rerouted(plane, listener.local_addr().unwrap());
         let fault = Arc::new(Mutex::new(Fault::None));
         let shared = Arc::clone(&fault);
         // It ends with the test's process.
