@@ -155,7 +155,7 @@ pub(super) async fn make(
         own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
     }
     enforced(provisioner, &name).await?;
-    for derived in &own {
+    if let Some(derived) = &own {
         // What it is a part of was given a moment ago.
         grant(provisioner, derived, RIGHTS_WAIT).await?;
     }

@@ -136,7 +136,7 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 ("a token of `job`", asks("job", bound.clone()), "done"),
                 (
                     "a Role of another name",
-                    apply(rbac(&run.name, "roles/evil"), but(&role, "/metadata/name", json!("evil"))),
+                    apply(rbac(&run.name, "roles/evil"), but(&but(&role, "/metadata/name", json!("evil")), "/rules", json!([]))),
                     "is named `job`",
                 ),
                 ("a Role over Secrets", apply(rbac(&run.name, "roles/job"), but(&role, "/rules", secrets)), RULES),

@@ -71,6 +71,16 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
                     patch(at.as_str(), "/metadata/annotations/cofferdam.dev~1expires-at", json!("2126-01-01T00:00:00Z")),
                     "are frozen",
                 ),
+                (
+                    "opting a run in by its status",
+                    patch(format!("{at}/status"), "/metadata/labels/cofferdam.dev~1target", json!("true")),
+                    "are frozen",
+                ),
+                (
+                    "what a teardown has to look for",
+                    patch(at.as_str(), "/metadata/annotations/cofferdam.dev~1targets", json!("elsewhere")),
+                    "are frozen",
+                ),
                 ("what does not matter", patch(at.as_str(), "/metadata/labels/team", json!("a")), "done"),
                 ("its end", delete(at.as_str()), "done"),
             ])
@@ -98,6 +108,12 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let at = run.at("pods/cofferdam-task-0");
         let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
         let with = |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
+        let more = |key: &str, value: Value| {
+            let mut spec = spec.clone();
+            spec[key] = value;
+            apply(at.as_str(), pod(spec))
+        };
+        let service = |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": spec});
         let volume = |kind: Value| with("/volumes", json!([kind]));
         let projected = json!({"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}});
         let rows = |name: &'static str, rest: &'static str, wrap: &dyn Fn(Value) -> Value| {
@@ -137,6 +153,16 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 "by digest",
             ),
             ("the host's network", with("/hostNetwork", json!(true)), "violates PodSecurity"),
+            ("a node of its choice", more("nodeName", json!("cp-1")), "name no node"),
+            ("a priority", more("priorityClassName", json!("system-node-critical")), "priority"),
+            ("every taint tolerated", more("tolerations", json!([{"operator": "Exists"}])), "tolerate no node"),
+            ("a host alias", more("hostAliases", json!([{"ip": "10.0.0.1", "hostnames": ["x"]}])), "no host names"),
+            (
+                "an external IP",
+                apply(run.at("services/x"), service(json!({"ports": [{"port": 80}], "externalIPs": ["203.0.113.7"]}))),
+                "without external IPs",
+            ),
+            ("a plain Service", dry(apply(run.at("services/x"), service(json!({"ports": [{"port": 80}], "clusterIP": "None"})))), "done"),
             ("a task", apply(at.as_str(), pod(spec.clone())), "done"),
             ("looking at it", get(at.as_str()), "done"),
             ("entering it", create(format!("{at}/exec"), json!({})), NO_RIGHT),
