@@ -69,6 +69,24 @@ require_approval contains {
 	names_secret(change)
 }
 
+require_approval contains {
+	"id": "reaches-outside",
+	"message": $"what runs in the job's own namespace would reach {operation.name}",
+	"remedy": "leave it out, or a person has to approve it; pods of that namespace and the name service need nobody",
+	"audience": "user",
+	"approval": signed_by("unusual"),
+} if {
+	some operation in changing
+	operation.action == "egress"
+	not stays_inside(operation)
+}
+
+stays_inside(operation) if {
+	every change in operation.changes {
+		change.path in {"egress.siblings", "egress.name-service"}
+	}
+}
+
 # A reference in the path of a leaf, or within a list that is one.
 names_secret(change) if contains(change.path, ".secretKeyRef.")
 

@@ -214,6 +214,31 @@ task(path, value) := world.operation({
 	"reversible": false,
 })
 
+egress(to, value) := world.operation({
+	"action": "egress",
+	"group": "networking.k8s.io",
+	"kind": "NetworkPolicy",
+	"namespace": "",
+	"name": to,
+	"changes": [{"path": to, "value": value}],
+	"reversible": false,
+})
+
+block := {"block": "203.0.113.0/24", "protocol": "tcp", "port": 443}
+
+test_ways_out if {
+	outside := "egress.addresses[\"203.0.113.0/24 tcp 443\"]"
+	every case in [
+		["deployer", alice, egress("egress.siblings", true), "allow", {"role-deployer"}],
+		["deployer", alice, egress("egress.name-service", true), "allow", {"role-deployer"}],
+		["deployer", alice, egress(outside, block), "require_approval", {"reaches-outside"}],
+		["deployer", alice, egress("egress.anything", true), "deny", {"not-covered"}],
+		["viewer", alice, egress("egress.siblings", true), "deny", {"not-covered"}],
+	] {
+		check(case)
+	}
+}
+
 test_what_is_tried_out_is_bounded_like_the_rest if {
 	every case in [
 		["deployer", alice, settings(tried), "allow", {"role-deployer"}],
@@ -338,7 +363,7 @@ inside(action, group, kind, fields) := object.union(world.grant(action, group, k
 tools := [
 	world.tool("config_set", [world.grant("patch", "", "ConfigMap", ["data.*"])]),
 	world.tool("deployment_delete", [world.grant("delete", "apps", "Deployment", [])]),
-	world.tool("environment_preview", [inside("apply", "", "ConfigMap", ["data.*"]), inside("task", "", "Pod", [])]),
+	world.tool("environment_preview", [inside("apply", "", "ConfigMap", ["data.*"]), inside("task", "", "Pod", []), inside("egress", "networking.k8s.io", "NetworkPolicy", ["egress.siblings"])]),
 	world.tool("deployment_scale", [world.grant("patch", "apps", "Deployment", ["spec.replicas"])]),
 	world.tool("image_set", [world.grant("patch", "apps", "Deployment", ["spec.template.spec.containers[*].image"])]),
 	world.tool("manifests_apply", [world.grant("apply", "", "ConfigMap", ["data.*"])]),

@@ -34,7 +34,7 @@ allow contains {
 	"message": "changes are possible",
 	"remedy": "nothing to do",
 	"audience": "user",
-	"covers": [object.union(kind, {
+	"covers": array.concat([ways_out], [object.union(kind, {
 		"action": action,
 		"namespaces": ["*", ""],
 		"fields": ["*"],
@@ -42,10 +42,13 @@ allow contains {
 	}) |
 		some kind in data.kinds
 		some action in ["apply", "delete", "patch", "task"]
-	],
+	]),
 } if {
 	changer
 }
+
+# What a run's own namespace may be opened to: like every change, with a person.
+ways_out := {"action": "egress", "group": "networking.k8s.io", "kind": "NetworkPolicy", "namespaces": [""], "fields": ["*"], "accepts": []}
 
 # Callers without a name, and agents with a role that changes; an agent without one looks only.
 changer if input.subject.type == "anonymous"

@@ -25,6 +25,15 @@ delete := world.operation({"action": "delete", "destructive": true})
 # What runs in the run's own namespace, which has no name yet.
 task := world.operation({"action": "task", "group": "", "kind": "Pod", "namespace": "", "name": "probe", "executes_code": true})
 
+egress := world.operation({
+	"action": "egress",
+	"group": "networking.k8s.io",
+	"kind": "NetworkPolicy",
+	"namespace": "",
+	"name": "siblings",
+	"changes": [{"path": "egress.siblings", "value": true}],
+})
+
 test_who_may_what if {
 	every case in [
 		[anonymous, look, "allow"],
@@ -37,6 +46,8 @@ test_who_may_what if {
 		[agent([]), world.operation({"action": "apply"}), "deny"],
 		[anonymous, world.operation({"action": "apply", "group": "rbac.authorization.k8s.io", "kind": "Role"}), "deny"],
 		[agent(["deployer"]), task, "require_approval"],
+		[agent(["deployer"]), egress, "require_approval"],
+		[agent([]), egress, "deny"],
 		[agent([]), world.operation({"action": "logs", "group": "", "kind": "Pod", "fields": [], "discloses": true}), "allow"],
 		[agent(["viewer"]), world.scale("web", "web", 3), "deny"],
 		[agent(["deployer"]), world.scale("web", "web", 3), "allow"],

@@ -23,6 +23,8 @@ pub enum Action {
     Delete,
     /// Run something in the ephemeral namespace.
     Task,
+    /// Let what runs in the ephemeral namespace open connections.
+    Egress,
 }
 
 impl Action {
@@ -41,6 +43,7 @@ impl Action {
             Self::Patch => "patch",
             Self::Delete => "delete",
             Self::Task => "task",
+            Self::Egress => "egress",
         }
     }
 }
@@ -111,6 +114,61 @@ pub enum Program {
     Command(String),
 }
 
+/// What the pods of the ephemeral namespace may open connections to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Egress {
+    /// Each other.
+    Siblings,
+    /// The cluster's name service.
+    NameService,
+    /// A block of addresses on one port.
+    Addresses(Addresses),
+}
+
+impl fmt::Display for Egress {
+    /// `siblings`, `name-service`, `203.0.113.0/24 tcp 443`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Siblings => f.write_str("siblings"),
+            Self::NameService => f.write_str("name-service"),
+            Self::Addresses(Addresses { block, protocol, port }) => write!(f, "{block} {} {port}", protocol.word()),
+        }
+    }
+}
+
+/// A block of addresses on one port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Addresses {
+    /// In CIDR notation: `203.0.113.0/24`.
+    pub block: String,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// On which port.
+    pub port: u16,
+}
+
+/// A transport protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// The word used in paths and texts.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// One effect, or one look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
@@ -176,6 +234,11 @@ pub enum Operation {
         /// Time limit in seconds.
         seconds: u32,
     },
+    /// Let what runs in the ephemeral namespace open connections to one destination.
+    Egress {
+        /// Where to.
+        to: Egress,
+    },
 }
 
 impl Operation {
@@ -189,6 +252,7 @@ impl Operation {
             Self::Patch { .. } => Action::Patch,
             Self::Delete { .. } => Action::Delete,
             Self::Task { .. } => Action::Task,
+            Self::Egress { .. } => Action::Egress,
         }
     }
 
@@ -196,7 +260,7 @@ impl Operation {
     pub fn target(&self) -> Option<&Target> {
         match self {
             Self::Read { target, .. } | Self::Logs { target, .. } | Self::Patch { target, .. } | Self::Delete { target } => Some(target),
-            Self::List { .. } | Self::Apply { .. } | Self::Task { .. } => None,
+            Self::List { .. } | Self::Apply { .. } | Self::Task { .. } | Self::Egress { .. } => None,
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Plan: the tool's draft, parsed like any foreign input and held against the ceiling its operator accepted. Refuses before policy is asked;
 //! never repairs a draft, and never decides whether it may run.
 
+mod egress;
 mod facts;
 mod fault;
 mod look;
 mod object;
 
 pub use facts::overwrites_code;
+
+/// What the paths of a task's facts begin with.
+pub(crate) const TASK: &str = "task.";
+/// What the paths of a way out begin with.
+pub(crate) const EGRESS: &str = "egress.";
 pub use fault::PlanFault;
 
 use crate::ceiling::{Bound, EPHEMERAL};
@@ -168,6 +174,7 @@ fn examine(number: u32, step: &Step) -> Result<Found, PlanFault> {
         Operation::Patch { target, changes } => named(target).and_then(|base| object::patch(changes).map(|paths| base.with(paths))),
         Operation::Delete { target } => named(target),
         Operation::Task { name, program, input, seconds } => task(name, program, input, *seconds),
+        Operation::Egress { to } => egress::check(to),
     }
     .map_err(bad)
 }
@@ -271,6 +278,7 @@ pub(crate) fn brought(operation: &Operation) -> Option<(Target, Vec<Change>)> {
             Some((target, object::leaves(object, &paths)))
         }
         Operation::Task { name, program, input, seconds } => Some((pod(name), facts::runs(program, input, *seconds))),
+        Operation::Egress { to } => Some((egress::target(to), vec![egress::opens(to)])),
         _ => None,
     }
 }

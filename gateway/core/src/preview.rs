@@ -4,7 +4,7 @@
 pub mod drift;
 mod ephemeral;
 
-pub use ephemeral::{SHOWN, ephemeral};
+pub use ephemeral::{SHOWN, ephemeral, is_object};
 
 use crate::hash::SealedPlan;
 use crate::id::{ObjectDigest, PreviewDigest};

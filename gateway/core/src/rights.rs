@@ -72,7 +72,8 @@ fn verbs(action: Action, reversible: bool) -> Vec<&'static str> {
         (Action::Delete, false) => vec!["delete", "get"],
         // Written again by server-side apply: a plain create cannot be bound to a name.
         (Action::Delete, true) => vec!["create", "delete", "get", "patch"],
-        (Action::Task, _) => Vec::new(),
+        // Both stay in the run's own namespace, which is the host's.
+        (Action::Task | Action::Egress, _) => Vec::new(),
     }
 }
 

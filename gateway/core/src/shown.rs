@@ -10,6 +10,7 @@ pub use ending::changed;
 pub use people::{ShownFault, question};
 
 use crate::decide::OperationFacts;
+use crate::operation::Action;
 use crate::preview::PreviewedOperation;
 use crate::rights;
 use crate::text;
@@ -32,8 +33,11 @@ pub(crate) fn operation(fact: &OperationFacts) -> String {
     format!("{}. {}{marks}", fact.index, named(fact))
 }
 
-/// `patch Deployment web in namespace team-a`.
+/// `patch Deployment web in namespace team-a`, `egress to siblings from the ephemeral namespace`.
 pub(crate) fn named(fact: &OperationFacts) -> String {
+    if fact.action == Action::Egress {
+        return format!("{} to {} from the ephemeral namespace", fact.action, fact.name);
+    }
     let name = if fact.name.is_empty() { String::new() } else { format!(" {}", fact.name) };
     let place = if fact.namespace.is_empty() { "the ephemeral namespace".to_owned() } else { format!("namespace {}", fact.namespace) };
     format!("{} {}{name} in {place}", fact.action, fact.kind)

@@ -4,6 +4,7 @@
 
 mod definition;
 mod draft;
+mod egress;
 mod entry;
 mod kind;
 mod manifest;
@@ -13,14 +14,14 @@ mod task;
 mod workload;
 
 pub use crate::bindings::tool_world::exports::cofferdam::tool::tool::{
-    Action, Apply, Ceiling, Change, Definition, Draft, Example, Grant, Image, Listing, Logs, Operation, Patch, Place, Program, Read,
-    Refusal, Step, Target, Task,
+    Action, Addresses, Apply, Ceiling, Change, Definition, Draft, Egress, Example, Grant, Image, Listing, Logs, Operation, Patch, Place,
+    Program, Protocol, Read, Refusal, Step, Target, Task,
 };
 pub use definition::{EPHEMERAL, EVERYWHERE};
 pub use draft::{ROLLOUT, SEQUENTIAL};
 #[doc(hidden)]
 pub use entry::{call, fits};
-pub use kind::{CONFIG_MAP, DAEMON_SET, DEPLOYMENT, EVENT, JOB, Kind, POD, SERVICE, STATEFUL_SET};
+pub use kind::{CONFIG_MAP, DAEMON_SET, DEPLOYMENT, EVENT, JOB, Kind, NETWORK_POLICY, POD, SERVICE, STATEFUL_SET};
 pub use manifest::{Manifest, in_order};
 pub use patch::{HostValue, key, member};
 pub use schema::CHANGE_OUTPUT;

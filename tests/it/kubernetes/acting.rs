@@ -1,6 +1,7 @@
 //! Plans carried out on a real API server, as the provisioner and as each job's own identity: what is done, what is refused, what is left. Never a
 //! pretended server: answers are lost by a relay that cuts connections.
 
+mod egress;
 mod faults;
 mod node;
 mod reaping;

@@ -164,7 +164,9 @@ fn read(line: usize, grant: &Grant) -> Result<Line, CeilingFault> {
     let needs = match grant.action {
         Action::Delete | Action::Task | Action::Logs if !grant.fields.is_empty() => Some("no fields"),
         Action::Read | Action::List | Action::Patch | Action::Apply if grant.fields.is_empty() => Some("the fields it reaches"),
+        Action::Egress if grant.fields.is_empty() => Some("the destinations it reaches"),
         Action::Logs | Action::Task if grant.kind != "Pod" => Some("the kind `Pod`"),
+        Action::Egress if grant.kind != "NetworkPolicy" => Some("the kind `NetworkPolicy`"),
         _ if grant.namespaces.is_empty() => Some("the namespaces it reaches"),
         _ => None,
     };

@@ -162,7 +162,8 @@ pub struct OperationFacts {
     /// Fields read or listed.
     pub fields: Vec<String>,
     /// Fields changed, as the tool asked. For `apply` every leaf of the object, list members by `name` where each has one of its own; for `task`
-    /// what runs: `task.image` and `task.arguments`, or `task.command`; `task.input` and `task.seconds`.
+    /// what runs: `task.image` and `task.arguments`, or `task.command`; `task.input` and `task.seconds`. For `egress` the destination:
+    /// `egress.siblings`, `egress.name-service`, or `egress.addresses["203.0.113.0/24 tcp 443"]` with `{block, protocol, port}` as its value.
     pub changes: Vec<Change>,
     /// Removes something that cannot be brought back by undoing this operation alone.
     pub destructive: bool,

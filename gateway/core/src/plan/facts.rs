@@ -21,6 +21,7 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         Operation::Patch { changes, .. } => (Vec::new(), changes.clone()),
         Operation::Apply { object, .. } => (Vec::new(), super::object::leaves(object, paths)),
         Operation::Task { program, input, seconds, .. } => (Vec::new(), runs(program, input, *seconds)),
+        Operation::Egress { to } => (Vec::new(), vec![super::egress::opens(to)]),
         Operation::Logs { .. } | Operation::Delete { .. } => (Vec::new(), Vec::new()),
     };
     let pod_spec = known.map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
@@ -34,7 +35,7 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
             Action::Task => true,
             Action::Apply => !pod_spec.is_empty(),
             Action::Patch => paths.iter().any(|path| overwrites_code(pod_spec, path)),
-            Action::Read | Action::List | Action::Logs | Action::Delete => false,
+            Action::Read | Action::List | Action::Logs | Action::Delete | Action::Egress => false,
         },
         discloses: action.looks(),
         removes_field: changes.iter().any(|change| change.value.is_none()),

@@ -28,6 +28,9 @@ const APPLIED: &[&str] = &[
     "spec.template.spec.containers[*].volumeMounts[*].mountPath",
 ];
 
+/// One destination, as a ceiling names it.
+const WAY_OUT: &str = r#"egress.addresses["203.0.113.0/24 tcp 443"]"#;
+
 pub(crate) fn tool() -> TrustedTool {
     let image = "spec.template.spec.containers[*].image";
     let note = r#"metadata.annotations["example.com/at"]"#;
@@ -43,6 +46,7 @@ pub(crate) fn tool() -> TrustedTool {
                 grant(Action::Apply, "", "ConfigMap", &["team-*", ""], &["data.*"]),
                 grant(Action::Apply, "apps", "Deployment", &[""], APPLIED),
                 grant(Action::Task, "", "Pod", &[""], &[]),
+                grant(Action::Egress, "networking.k8s.io", "NetworkPolicy", &[""], &["egress.siblings", WAY_OUT, "egress.addresses.*"]),
                 grant(Action::Logs, "", "Pod", &["team-*"], &[]),
                 grant(Action::List, "apps", "Deployment", &["*"], &["metadata.name", "spec.replicas"]),
             ],
@@ -214,6 +218,25 @@ fn tasks_and_logs_are_a_pods() {
     check(logs("other", "Pod", 10), "lacks the line: logs v1 Pod in namespace other");
     check(logs("team-a", "Deployment", 10), "logs are a Pod's");
     check(logs("team-a", "Pod", 1_001), "not within 1 to 1000");
+}
+
+#[test]
+fn ways_out_are_named_one_by_one() {
+    let to = |to: Value| step(json!({"action": "egress", "to": to}));
+    let block = |block: &str| to(json!({"addresses": {"block": block, "protocol": "tcp", "port": 443}}));
+    check(vec![to(json!("siblings")), block("203.0.113.0/24"), block("198.51.100.7/32")], "sealed");
+    check(vec![to(json!("name-service"))], "lacks the line: egress networking.k8s.io/v1 NetworkPolicy field egress.name-service");
+    check(vec![to(json!("siblings")), to(json!("siblings"))], "another operation changes, too");
+    check(vec![block("0.0.0.0/0")], "as good as everything");
+    let mut undone = block("203.0.113.0/24");
+    undone["reversible"] = json!(true);
+    check(vec![undone], "cannot be reversible");
+    let fact = sealed(vec![block("203.0.113.0/24")]).unwrap().facts()[0].clone();
+    assert_eq!((fact.namespace.as_str(), fact.name.as_str()), ("", "203.0.113.0/24 tcp 443"));
+    assert!(!fact.executes_code && !fact.discloses && !fact.destructive);
+    let value = json!({"block": "203.0.113.0/24", "protocol": "tcp", "port": 443});
+    assert_eq!(fact.changes, [crate::operation::Change { path: WAY_OUT.to_owned(), value: Some(value) }]);
+    assert_eq!(crate::shown::operation(&fact), "0. egress to 203.0.113.0/24 tcp 443 from the ephemeral namespace");
 }
 
 fn task(program: Value) -> Value {

@@ -19,6 +19,11 @@ pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation
     Some(PreviewedOperation { index, target, expect: Expect::Absent, before: BTreeMap::new(), after, place: String::new() })
 }
 
+/// Whether an operation left an object that its own job wrote and may look at. A task is over when it is done, and a way out is the host's to open.
+pub fn is_object(shown: &PreviewedOperation) -> bool {
+    !shown.after.keys().any(|path| path.starts_with(plan::TASK) || path.starts_with(plan::EGRESS))
+}
+
 /// A value as it is, or by size and digest; for a text those of its own bytes, so that anyone can compare them with a file's.
 fn bounded(value: Value) -> Value {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -63,6 +68,20 @@ mod tests {
             "ConfigMap c in namespace ",
             json!({"metadata.labels.a": "b", "data.k": "v", "data.long": {"bytes": SHOWN + 1, "digest": ObjectDigest::of(long.as_bytes())}}),
         );
+    }
+
+    #[test]
+    fn tasks_and_ways_out_leave_no_object_to_look_at() {
+        let task =
+            json!({"action": "task", "name": "t", "program": {"command": format!("sha256:{}", "a".repeat(64))}, "input": "", "seconds": 5});
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
+        for (operation, expect) in [
+            (task, false),
+            (json!({"action": "egress", "to": "siblings"}), false),
+            (json!({"action": "apply", "place": "ephemeral", "object": object}), true),
+        ] {
+            assert_eq!(is_object(&shown(operation.clone()).unwrap()), expect, "{operation}");
+        }
     }
 
     #[test]

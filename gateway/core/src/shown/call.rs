@@ -6,6 +6,7 @@ use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, OperationFacts, Reason};
 use crate::job::JobView;
 use crate::limit;
+use crate::plan::TASK;
 use crate::preview::PreviewedPlan;
 use crate::run::{Outcome, Phase};
 use crate::text::line;
@@ -55,9 +56,6 @@ pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
 /// Of an effect that its runner could not record any more, and that the next one found there.
 const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
 
-/// Begins what a task was given: it is the agent's own, and said again a large input would take the place of the result.
-const TASK_GIVEN: &str = "task.";
-
 /// Every operation was done.
 pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
     let mut lines = vec![format!("DONE {} in {}", job.call, line(&job.environment.name))];
@@ -67,7 +65,8 @@ pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
         lines.push(fact.map_or_else(|| format!("operation {}", record.index), named));
         match &record.after {
             Some(after) => {
-                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK_GIVEN));
+                // What a task was given is the agent's own; said again, a large input would take the place of the result.
+                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK));
                 let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
                 lines.extend(changes(&record.before, &found).into_iter().map(|text| format!("  {text}")));
             }

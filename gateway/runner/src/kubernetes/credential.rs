@@ -3,6 +3,7 @@
 
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +90,11 @@ impl Credential {
     /// Where the API server is.
     pub fn server(&self) -> String {
         self.config.cluster_url.to_string()
+    }
+
+    /// The API server's address, where its URL has one instead of a name.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.config.cluster_url.host()?.trim_matches(['[', ']']).parse().ok()
     }
 
     /// The same server, with another token: a job's own identity.

@@ -4,6 +4,7 @@
 mod apply;
 mod change;
 mod delete;
+mod egress;
 mod run;
 
 use super::api::{ApiFault, Cluster};
@@ -17,7 +18,7 @@ use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::operation::{Operation, Place, Target};
 use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::preview::{Expect, PreviewedOperation, is_object};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -131,6 +132,7 @@ impl Namespace {
             Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, approved, host).await,
             Operation::Apply { place: Place::Ephemeral, object } => self.bring_up(object, approved, host).await,
             Operation::Task { .. } => self.run(operation, approved).await,
+            Operation::Egress { to } => self.open(to, approved).await,
             Operation::Read { .. } | Operation::List { .. } | Operation::Logs { .. } => {
                 Err(EffectFault::Refused(format!("`{}` changes nothing, and no job does it", operation.action())))
             }
@@ -166,13 +168,13 @@ impl Namespace {
     /// How far the object of an operation is that was done: one look, without waiting.
     pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectFault> {
         let target = &approved.target;
+        if target.namespace == EPHEMERAL && !is_object(approved) {
+            return Ok(Observed::Ready);
+        }
         let at = self.at(target)?;
         let job = self.job().await?;
         // In its own namespace the job may write, and reads what a patch of nothing would leave.
         let live = if target.namespace == EPHEMERAL {
-            if target.kind == "Pod" && approved.after.contains_key("seconds") {
-                return Ok(Observed::Ready);
-            }
             match job.patch(&at, &json!([]), &self.manager, super::api::Mode::DryRun).await {
                 Ok(object) => Some(object),
                 Err(fault) if fault.is_not_found() => None,

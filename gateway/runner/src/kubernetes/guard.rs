@@ -1,6 +1,8 @@
 //! What stands around a run: its namespace, quota, limits, network policy, identities. Each is server-side applied by the provisioner, which alone owns
 //! every field. Pure; the same run gives the same objects.
 
+pub mod egress;
+
 use super::names::{HOME, IDENTITY, JOB, Marks, PROVISIONER, TARGETS, TASK, WORKLOAD};
 use super::path::{collection, namespace as namespace_path};
 use super::rights::binding_path;
@@ -124,7 +126,7 @@ pub fn guards(marks: &Marks) -> Vec<Guard> {
     vec![
         guard("", "ResourceQuota", "resourcequotas", QUOTA, json!({"spec": {"hard": hard()}})),
         guard("", "LimitRange", "limitranges", "defaults", json!({"spec": limits})),
-        // A plan declares no network yet, so there is nothing to allow: not even names are looked up.
+        // What a plan opens is opened beside it, when its operation is performed (`egress.rs`).
         guard(
             "networking.k8s.io",
             "NetworkPolicy",
@@ -139,4 +141,4 @@ pub fn guards(marks: &Marks) -> Vec<Guard> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,10 +13,11 @@ use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::operation::{Operation, Step, Target};
+use cofferdam_core::operation::{Egress, Operation, Step, Target};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -108,6 +109,12 @@ pub struct Namespace {
     pub(super) name: String,
     uid: String,
     pub(super) labels: BTreeMap<String, String>,
+    /// What its objects bear.
+    pub(super) marks: Marks,
+    /// What its pods were let through to so far.
+    pub(super) opened: BTreeSet<Egress>,
+    /// The API server's address, where its URL names one.
+    pub(super) server: Option<IpAddr>,
     /// UID of the Secret that tokens are bound to.
     identity: String,
     /// Field manager of the job's writes.
@@ -166,6 +173,9 @@ pub(super) async fn make(
     let namespace = Namespace {
         uid,
         labels: wanted.name.labels(),
+        marks,
+        opened: BTreeSet::new(),
+        server: credential.address(),
         identity,
         manager: super::preview::manager(wanted.tool),
         provisioner: provisioner.clone(),
@@ -197,7 +207,7 @@ async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFau
 }
 
 /// Applies an object of which every field is this software's own; asked again freely, since a second time changes nothing.
-async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiFault> {
+pub(super) async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiFault> {
     let manager = Manager { name: MANAGER, force: true };
     let mut tries = 1;
     loop {

@@ -142,6 +142,7 @@ fn action(said: types::Action) -> Action {
         types::Action::Patch => Action::Patch,
         types::Action::Delete => Action::Delete,
         types::Action::Task => Action::Task,
+        types::Action::Egress => Action::Egress,
     }
 }
 

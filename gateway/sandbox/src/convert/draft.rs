@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::json::canonical;
 use cofferdam_core::limit as core_limit;
-use cofferdam_core::operation::{Change, Draft, Operation, Place, Program, Step, Target, ToolRefusal};
+use cofferdam_core::operation::{Addresses, Change, Draft, Egress, Operation, Place, Program, Protocol, Step, Target, ToolRefusal};
 use serde_json::Value;
 
 /// Objects a listing may give.
@@ -87,6 +87,21 @@ fn operation(place: &str, said: types::Operation) -> Result<Operation, Fault> {
             input: sized(place, task.input)?,
             seconds: between(place, "seconds", task.seconds, SECONDS)?,
         },
+        types::Operation::Egress(to) => Operation::Egress { to: egress(place, to)? },
+    })
+}
+
+fn egress(place: &str, said: types::Egress) -> Result<Egress, Fault> {
+    Ok(match said {
+        types::Egress::Siblings => Egress::Siblings,
+        types::Egress::NameService => Egress::NameService,
+        types::Egress::Addresses(types::Addresses { block, protocol, port }) => {
+            let protocol = match protocol {
+                types::Protocol::Tcp => Protocol::Tcp,
+                types::Protocol::Udp => Protocol::Udp,
+            };
+            Egress::Addresses(Addresses { block: name(place, block)?, protocol, port })
+        }
     })
 }
 

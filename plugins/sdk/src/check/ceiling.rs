@@ -1,7 +1,7 @@
 //! Whether an operation lies under a ceiling: the author's early warning. The host decides, and knows more (namespaces, protected kinds).
 
-use super::object;
-use crate::tool::{Action, Ceiling, EPHEMERAL, Grant, Operation, POD, Place};
+use super::{json, object};
+use crate::tool::{Action, Addresses, Ceiling, EPHEMERAL, Egress, Grant, NETWORK_POLICY, Operation, POD, Place};
 
 /// What the operation does.
 pub(super) fn action(operation: &Operation) -> Action {
@@ -13,6 +13,7 @@ pub(super) fn action(operation: &Operation) -> Action {
         Operation::Patch(_) => Action::Patch,
         Operation::Delete(_) => Action::Delete,
         Operation::Task(_) => Action::Task,
+        Operation::Egress(_) => Action::Egress,
     }
 }
 
@@ -27,6 +28,7 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
         let fields = leaves.iter().map(String::as_str).collect();
         return lacking(ceiling.grants.iter().filter(here), Action::Apply, (&group, &version, &kind), fields);
     }
+    let destination = if let Operation::Egress(to) = operation { destination(to) } else { String::new() };
     let (group, version, kind, fields): (&str, &str, &str, Vec<&str>) = match operation {
         Operation::Read(read) => (&read.target.group, &read.target.version, &read.target.kind, borrowed(&read.fields)),
         Operation::List(list) => (&list.group, &list.version, &list.kind, borrowed(&list.fields)),
@@ -38,9 +40,19 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
         ),
         Operation::Logs(logs) => (&logs.target.group, &logs.target.version, &logs.target.kind, Vec::new()),
         Operation::Delete(target) => (&target.group, &target.version, &target.kind, Vec::new()),
+        Operation::Egress(_) => (NETWORK_POLICY.group, NETWORK_POLICY.version, NETWORK_POLICY.kind, vec![&destination]),
         Operation::Apply(_) | Operation::Task(_) => (POD.group, POD.version, POD.kind, Vec::new()),
     };
     lacking(ceiling.grants.iter(), action(operation), (group, version, kind), fields)
+}
+
+/// What a ceiling names a way out by.
+fn destination(to: &Egress) -> String {
+    match to {
+        Egress::Siblings => "egress.siblings".into(),
+        Egress::NameService => "egress.name-service".into(),
+        Egress::Addresses(Addresses { block, protocol, port }) => format!("egress.addresses[\"{block} {} {port}\"]", json::word(*protocol)),
+    }
 }
 
 /// What these lines do not permit.

@@ -1,6 +1,6 @@
 //! The JSON form of a draft: what `cofferdam inspect` prints, examples hold and digests are made over.
 
-use crate::tool::{Draft, Operation, Place, Program, Step, Target};
+use crate::tool::{Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target};
 use serde_json::{Value, json};
 
 /// A draft in its JSON form. Text that ought to be JSON and is not stays text, so that the difference shows.
@@ -41,6 +41,24 @@ fn operation(operation: &Operation) -> Value {
         Operation::Task(task) => json!({
             "action": "task", "name": task.name, "program": program(&task.program), "input": task.input, "seconds": task.seconds,
         }),
+        Operation::Egress(to) => json!({"action": "egress", "to": egress(to)}),
+    }
+}
+
+fn egress(to: &Egress) -> Value {
+    match to {
+        Egress::Siblings => json!("siblings"),
+        Egress::NameService => json!("name-service"),
+        Egress::Addresses(Addresses { block, protocol, port }) => {
+            json!({"addresses": {"block": block, "protocol": word(*protocol), "port": port}})
+        }
+    }
+}
+
+pub(super) fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
     }
 }
 

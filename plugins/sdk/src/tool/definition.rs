@@ -1,6 +1,6 @@
 //! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever return. Checked by the host, not here.
 
-use super::{Action, Ceiling, Definition, Example, Grant, Kind, POD};
+use super::{Action, Ceiling, Definition, Example, Grant, Kind, NETWORK_POLICY, POD};
 
 /// Every namespace but the protected ones. Operators narrow it when they accept a tool.
 pub const EVERYWHERE: &str = "*";
@@ -63,6 +63,12 @@ impl Definition {
     /// Adds the line that permits tasks.
     pub fn may_run_tasks(self) -> Self {
         self.may(POD.grant(Action::Task, &[]).namespaces([EPHEMERAL]))
+    }
+
+    /// Adds the line that permits opening ways out of the job's own namespace: `egress.siblings`, `egress.name-service`, `egress.addresses.*`, or one
+    /// destination, `egress.addresses["203.0.113.0/24 tcp 443"]`.
+    pub fn may_open<const N: usize>(self, destinations: [&str; N]) -> Self {
+        self.may(NETWORK_POLICY.grant(Action::Egress, &destinations).namespaces([EPHEMERAL]))
     }
 
     /// Permits drafts that name this executor.

@@ -58,6 +58,12 @@ impl Step {
         self
     }
 
+    /// Moves a step that was numbered from 0 behind so many others.
+    pub fn behind(mut self, others: u32) -> Self {
+        self.after.iter_mut().for_each(|index| *index += others);
+        self
+    }
+
     /// Asks the host for a handle that restores the state before, for executors that undo. The approver sees that it may be used.
     pub fn reversible(mut self) -> Self {
         self.reversible = true;

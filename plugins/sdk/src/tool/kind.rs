@@ -27,6 +27,8 @@ pub const CONFIG_MAP: Kind = Kind { group: "", version: "v1", kind: "ConfigMap" 
 pub const SERVICE: Kind = Kind { group: "", version: "v1", kind: "Service" };
 /// `v1` Pod.
 pub const POD: Kind = Kind { group: "", version: "v1", kind: "Pod" };
+/// `networking.k8s.io/v1` NetworkPolicy: what a way out of the job's own namespace is.
+pub const NETWORK_POLICY: Kind = Kind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" };
 /// `v1` Event.
 pub const EVENT: Kind = Kind { group: "", version: "v1", kind: "Event" };
 

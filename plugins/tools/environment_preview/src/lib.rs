@@ -2,7 +2,7 @@
 //! and reports. The host removes the namespace whatever happens: nothing of it stays, and nothing outside is touched.
 
 use cofferdam_sdk::tool::{
-    CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EPHEMERAL, JOB, Kind, Manifest, Place, ROLLOUT, Refusal, SERVICE,
+    CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EPHEMERAL, Egress, JOB, Kind, Manifest, Place, ROLLOUT, Refusal, SERVICE,
     STATEFUL_SET, Step, Task, in_order, may_apply,
 };
 use serde::Deserialize;
@@ -38,13 +38,14 @@ fn define() -> Definition {
             "Brings up to 16 objects up in an empty namespace of their own, waits until they are ready, runs a check against them if you give \
              one, says what came out, and removes everything. Use it before `manifests_apply`, to see whether manifests start at all. A check \
              is an image by digest that finds the Services by their names and ends with exit code 0; it needs a person's approval. The \
-             namespace holds no Secrets and no storage, is closed to the outside except for what policy opens, and takes pods of the \
-             `restricted` standard only. Give manifests without `metadata.namespace`.",
+             namespace holds no Secrets and no storage, and takes pods of the `restricted` standard only. With a Service among the objects its pods \
+             reach each other and the cluster's name service; nothing else, and without one nothing at all. Give manifests without `metadata.namespace`.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
         .may_all(KINDS.into_iter().flat_map(|kind| may_apply(kind, &[EPHEMERAL])))
         .may_run_tasks()
+        .may_open(["egress.siblings", "egress.name-service"])
         .executor(ROLLOUT)
         .example("Configuration alone", include_str!("../examples/config.json"), include_str!("../examples/config.draft.json"))
         .example("A workload and a check", include_str!("../examples/checked.json"), include_str!("../examples/checked.draft.json"))
@@ -54,13 +55,21 @@ fn plan(Arguments { manifests, check }: Arguments) -> Result<Draft, Refusal> {
     let titles: Vec<_> = manifests.iter().map(Manifest::title).collect();
     let checked = if check.is_some() { "Try out and check" } else { "Try out" };
     let summary = format!("{checked}: {}", titles.join(", "));
-    let mut steps = in_order(manifests, &KINDS, &Place::Ephemeral)?;
+    // Who has a Service wants to be found by its name.
+    let ways = if manifests.iter().any(|manifest| manifest.is(SERVICE)) { vec![Egress::Siblings, Egress::NameService] } else { Vec::new() };
+    let before = number(ways.len());
+    let mut steps: Vec<Step> = ways.into_iter().map(Step::from).collect();
+    steps.extend(in_order(manifests, &KINDS, &Place::Ephemeral)?.into_iter().map(|step| step.behind(before)));
     if let Some(Check { image, arguments, seconds }) = check {
         let task = Task::image("check", image, arguments).seconds(seconds.unwrap_or(SECONDS));
-        let all = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        let all = number(steps.len());
         steps.push(Step::from(task).after(0..all));
     }
     Ok(steps.into_iter().fold(Draft::change(summary).executor(ROLLOUT), Draft::step))
+}
+
+fn number(steps: usize) -> u32 {
+    u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

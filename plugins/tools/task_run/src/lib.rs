@@ -1,7 +1,7 @@
 //! `task_run` runs one container image or one accepted Wasm command, apart from everything: in the job's own namespace, without any right, and
 //! gone with it. What it prints is the result.
 
-use cofferdam_sdk::tool::{CHANGE_OUTPUT, Definition, Draft, Refusal, SEQUENTIAL, Task};
+use cofferdam_sdk::tool::{CHANGE_OUTPUT, Definition, Draft, Egress, Protocol, Refusal, SEQUENTIAL, Step, Task};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
@@ -20,6 +20,19 @@ struct Arguments {
     #[serde(default)]
     input: String,
     seconds: Option<u32>,
+    #[serde(default)]
+    reaches: Vec<Destination>,
+    #[serde(default)]
+    finds_names: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Destination {
+    addresses: String,
+    port: u16,
+    #[serde(default)]
+    udp: bool,
 }
 
 fn define() -> Definition {
@@ -29,12 +42,13 @@ fn define() -> Definition {
             "Runs one program once and gives back what it printed: a container image by digest with arguments, or a Wasm command that an \
              operator accepted, by digest. Use it to compute, convert or check something that is in the input. A command reads standard input \
              and has no files, no network and no arguments; an image finds the input as the file `/cofferdam/input` and may write to `/tmp` \
-             alone. It cannot touch anything in the cluster, and nothing of it stays. It always needs a person's approval. Images run only \
-             where there is a cluster.",
+             alone. An image reaches no network but the addresses in `reaches`. It cannot touch anything in the cluster, and nothing of it stays. \
+             It always needs a person's approval. Images run only where there is a cluster.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
         .may_run_tasks()
+        .may_open(["egress.name-service", "egress.addresses.*"])
         .executor(SEQUENTIAL)
         .example(
             "A Wasm command",
@@ -50,6 +64,32 @@ fn define() -> Definition {
                     "input": "1 2 3",
                     "seconds": 60,
                     "after": [],
+                    "reversible": false
+                }]
+            }"#,
+        )
+        .example(
+            "An image that reaches a service",
+            r#"{"name": "probe", "image": "registry.example.com/tools/probe@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "reaches": [{"addresses": "203.0.113.7/32", "port": 443}]}"#,
+            r#"{
+                "summary": "Run probe: the image registry.example.com/tools/probe@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "executor": "sequential",
+                "operations": [{
+                    "action": "egress",
+                    "to": {"addresses": {"block": "203.0.113.7/32", "protocol": "tcp", "port": 443}},
+                    "after": [],
+                    "reversible": false
+                }, {
+                    "action": "task",
+                    "name": "probe",
+                    "program": {"image": {
+                        "reference": "registry.example.com/tools/probe@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                        "arguments": []
+                    }},
+                    "input": "",
+                    "seconds": 60,
+                    "after": [0],
                     "reversible": false
                 }]
             }"#,
@@ -77,14 +117,20 @@ fn define() -> Definition {
         )
 }
 
-fn plan(Arguments { name, image, command, arguments, input, seconds }: Arguments) -> Result<Draft, Refusal> {
+fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
+    let Arguments { name, image, command, arguments, input, seconds, reaches, finds_names } = arguments;
+    let names = finds_names.then_some(Egress::NameService);
+    let open = |Destination { addresses, port, udp }| Egress::addresses(addresses, if udp { Protocol::Udp } else { Protocol::Tcp }, port);
+    let ways: Vec<Egress> = names.into_iter().chain(reaches.into_iter().map(open)).collect();
     let (summary, task) = match (image, command) {
         (Some(image), None) => (format!("Run {name}: the image {image}"), Task::image(name, image, arguments)),
         (None, Some(command)) if arguments.is_empty() => (format!("Run {name}: the command {command}"), Task::command(name, command)),
         (None, Some(_)) => return Err(Refusal::new("a command takes no arguments", "Give it what it needs as `input`.")),
         _ => return Err(Refusal::new("it names no program, or two", "Give `image` or `command`.")),
     };
-    Ok(Draft::change(summary).step(task.input(input).seconds(seconds.unwrap_or(SECONDS))))
+    let after = 0..u32::try_from(ways.len()).unwrap_or(u32::MAX);
+    let task = Step::from(task.input(input).seconds(seconds.unwrap_or(SECONDS))).after(after);
+    Ok(ways.into_iter().fold(Draft::change(summary), Draft::step).step(task))
 }
 
 #[cfg(test)]
@@ -108,5 +154,16 @@ mod tests {
         check(r#""input": "x""#, "schema:");
         check(r#""image": "r.example.com/t:1""#, "schema: `/image`");
         check(&format!("{image}, \"seconds\": 3601"), "schema: `/seconds`");
+    }
+
+    #[test]
+    fn an_image_reaches_what_is_named() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
+        let reaches = r#""finds_names": true, "reaches": [{"addresses": "203.0.113.0/24", "port": 443}, {"addresses": "203.0.113.9/32", "port": 53, "udp": true}]"#;
+        check(&format!("{image}, {reaches}"), "planned: Run t: the image");
+        check(&format!("{command}, {reaches}"), "schema:");
+        check(&format!(r#"{image}, "reaches": [{{"addresses": "everywhere", "port": 443}}]"#), "schema: `/reaches/0/addresses`");
+        check(&format!(r#"{image}, "reaches": [{{"addresses": "203.0.113.0/24", "port": 0}}]"#), "schema: `/reaches/0/port`");
     }
 }

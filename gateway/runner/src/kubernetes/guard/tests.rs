@@ -6,7 +6,7 @@ use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use expect_test::expect;
 use jiff::Timestamp;
 
-fn marks() -> Marks {
+pub(crate) fn marks() -> Marks {
     let name = RunName::new(&CallId::from_random(0), Fence(2));
     Marks { name, expires: "2026-11-23T14:00:00Z".parse::<Timestamp>().unwrap(), plan: PlanDigest::of(b"plan") }
 }

@@ -1,0 +1,26 @@
+//! A way out of the run's own namespace, opened by the provisioner: the job may write no network policy, and nobody may change one that stands. Never
+//! opens what no approved operation names.
+
+use super::refused;
+use crate::effect::EffectFault;
+use crate::kubernetes::guard::{Guard, egress::policy};
+use crate::kubernetes::namespace::{Namespace, own_apply};
+use cofferdam_core::operation::Egress;
+use cofferdam_core::preview::PreviewedOperation;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl Namespace {
+    /// Lets the run's pods through to one destination, besides those before.
+    pub(super) async fn open(&mut self, to: &Egress, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let mut opened = self.opened.clone();
+        opened.insert(to.clone());
+        let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
+        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| refused(&approved.target, &fault))?;
+        if answer.get("spec") != object.get("spec") {
+            return Err(EffectFault::Differs(format!("{} stands there as another than was written", approved.target)));
+        }
+        self.opened = opened;
+        Ok(approved.after.clone())
+    }
+}
