@@ -29,7 +29,7 @@ from pathlib import Path
 
 import control_node
 from control_plane_client import Client, ClientFault, kubeconfig_of
-from control_plane_parts import Fault, Plane
+from control_plane_parts import Fault, Plane, outdated_token
 
 HERE = Path(__file__).resolve().parent
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -140,6 +140,10 @@ def kubeconfig(options: argparse.Namespace) -> None:
     print(kubeconfig_of(admin.server, admin.ca, {"token": token}, options.serviceaccount.replace("/", "-")))
 
 
+def outdated(options: argparse.Namespace) -> None:
+    print(outdated_token(Path(options.dir, "pki"), options.token))
+
+
 def apply(options: argparse.Namespace) -> None:
     for done in client(options).apply([Path(path) for path in options.paths]):
         print(done)
@@ -179,6 +183,9 @@ def arguments() -> argparse.Namespace:
     account = command(kubeconfig, "print a kubeconfig for a ServiceAccount, with a token from TokenRequest")
     account.add_argument("--serviceaccount", required=True, metavar="NAMESPACE/NAME")
     account.add_argument("--duration", default="24h", help="how long the token lives: 600s is the least (default: %(default)s)")
+
+    ended = command(outdated, "print the same ServiceAccount token as it would be an hour after its end")
+    ended.add_argument("token", metavar="TOKEN")
 
     manifests = command(apply, "server-side apply manifests in the order given; does not wait for what they start")
     manifests.add_argument("paths", nargs="+", metavar="FILE", help="YAML or JSON, of one or more documents; a folder stands for its files in order of name")

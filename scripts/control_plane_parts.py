@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
@@ -287,6 +287,25 @@ def openssl(pki: Path, *words: str) -> None:
         raise Fault("`openssl` is missing; install it (Debian: openssl)") from fault
     except subprocess.CalledProcessError as fault:
         raise Fault(f"`openssl {words[0]}` failed: {fault.stderr}") from fault
+
+
+def outdated_token(pki: Path, token: str) -> str:
+    """The same ServiceAccount token, signed anew with the key that the API server trusts, which ended an hour ago (RFC 7519; ES256, RFC 7518, 3.4)."""
+    head, body, _ = token.split(".")
+    claims = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    now = int(time.time())
+    claims |= {"iat": now - 7200, "nbf": now - 7200, "exp": now - 3600}
+    signed = f"{head}.{unpadded(json.dumps(claims).encode())}"
+    words = ["openssl", "dgst", "-sha256", "-sign", str(pki / "sa.key")]
+    der = subprocess.run(words, input=signed.encode(), check=True, capture_output=True).stdout
+    # SEQUENCE { INTEGER r, INTEGER s }, both shorter than 128 bytes: a token has the two side by side, 32 bytes each.
+    first = 4 + der[3]
+    numbers = [der[4:first], der[first + 2 : first + 2 + der[first + 1]]]
+    return f"{signed}.{unpadded(b''.join(number.lstrip(bytes(1)).rjust(32, bytes(1)) for number in numbers))}"
+
+
+def unpadded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def free_ports(count: int) -> list[int]:

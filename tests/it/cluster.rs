@@ -127,6 +127,11 @@ impl Cluster {
         path
     }
 
+    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and taken by nobody.
+    pub fn outdated(&self, token: &str) -> String {
+        self.command("outdated", &[token]).trim().to_owned()
+    }
+
     /// Applies manifests as the administrator: files, or folders of them. Does not wait for what they start; in particular an admission policy is
     /// enforced only some time after it was written.
     pub fn apply(&self, paths: &[&Path]) {

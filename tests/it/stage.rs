@@ -73,19 +73,7 @@ impl Stage {
         let parts = assets();
         let rest = ["--assets", text(&parts), "--policy", text(policy)];
         self.run(&[&["init"][..], words, &rest].concat());
-        let config = self.home().join("cofferdam.toml");
-        let lines: Vec<String> = fs::read_to_string(&config)
-            .unwrap()
-            .lines()
-            .map(|line| {
-                if line.trim_start_matches(['#', ' ']).starts_with("listen =") {
-                    format!("listen = \"127.0.0.1:{}\"", self.port)
-                } else {
-                    line.to_owned()
-                }
-            })
-            .collect();
-        fs::write(&config, lines.join("\n") + "\n").unwrap();
+        self.configure("listen", &format!("\"127.0.0.1:{}\"", self.port));
         for person in ["alice", "bob"] {
             let key = self.key(person);
             fs::create_dir_all(key.parent().unwrap()).unwrap();
@@ -93,6 +81,16 @@ impl Stage {
             assert!(made.success());
             self.run(&["approver", "add", &format!("{person}@example.com"), "--key", text(&key.with_extension("pub"))]);
         }
+    }
+
+    /// Gives a key of the configuration another value, before it is served.
+    pub fn configure(&self, key: &str, value: &str) {
+        let config = self.home().join("cofferdam.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let own = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "));
+        assert!(text.lines().any(own), "`{key}` is no key of {text}");
+        let lines: Vec<String> = text.lines().map(|line| if own(line) { format!("{key} = {value}") } else { line.to_owned() }).collect();
+        fs::write(&config, lines.join("\n") + "\n").unwrap();
     }
 
     /// The example policy, and started.

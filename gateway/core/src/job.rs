@@ -122,6 +122,8 @@ pub struct LeasedJob {
     pub outcome: Option<Outcome>,
     /// What earlier runners recorded.
     pub operations: Vec<OperationRecord>,
+    /// Earlier leases before it acted, oldest first: under each of them something may have been made.
+    pub earlier: Vec<Fence>,
     /// How long the lease lasts without a heartbeat, in seconds.
     pub lease_seconds: u64,
 }

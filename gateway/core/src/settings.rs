@@ -91,6 +91,8 @@ pub enum Infrastructure {
     Kubernetes {
         /// The kubeconfig of this role's own identity.
         kubeconfig: PathBuf,
+        /// How long the API server may work on one write, in whole seconds.
+        write_ms: u64,
     },
 }
 

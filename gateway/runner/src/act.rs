@@ -17,7 +17,7 @@ use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::CallId;
-use cofferdam_core::job::{LeasedJob, StoredJob};
+use cofferdam_core::job::LeasedJob;
 use cofferdam_core::run::{JobStep, Outcome, Phase};
 use cofferdam_core::trust::{Trust, TrustError};
 use drive::Ground;
@@ -135,7 +135,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             let step = |step: JobStep| self.step(&call, step);
             step(JobStep::Claimed);
             match phase {
-                Phase::Leased => self.first(&lease, leased.job.clone(), &step).await,
+                Phase::Leased => self.first(&lease, &leased, &step).await,
                 _ => self.recover(&lease, &leased, &step).await,
             }
         };
@@ -160,15 +160,18 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 
     /// A job's first run under this lease: check, prepare, act, clean up.
-    async fn first(&self, lease: &Lease<R>, job: StoredJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+    async fn first(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
         // A runner that was lost before it could record its namespace may have left one.
-        self.backend.sweep(lease.call(), lease.fence()).await?;
+        let lost = Lost::of(leased);
+        self.backend.sweep(&lost).await?;
+        // Where its own rights will be: admission holds the stored preview against the runner's own.
+        let targets = lost.targets();
         let trust = Trust::parse(&std::fs::read_to_string(&self.trust_file)?)?;
-        let admission = admit(job, &trust, &self.components, &self.guests, &self.backend, self.now);
+        let admission = admit(leased.job.clone(), &trust, &self.components, &self.guests, &self.backend, self.now);
         let plan = match admission.instrument(tracing::info_span!("admit", cofferdam.stage = "admit")).await {
             Ok(plan) => plan,
             Err(Unadmitted::Inadmissible(no)) => {
-                return self.finish(lease, Ending::new(Outcome::Refused, no.code, no.detail), None, step).await;
+                return self.finish(lease, Ending::new(Outcome::Refused, no.code, no.detail), None, &targets, step).await;
             }
             Err(Unadmitted::Backend(fault)) => return Err(fault.into()),
         };
@@ -181,7 +184,10 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let making = self.backend.make(lease.call(), lease.fence(), &plan, (self.now)());
         let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
             Ok(namespace) => namespace,
-            Err(fault) => return self.finish(lease, Ending::new(Outcome::Failed, "namespace-failed", fault), Some(&name), step).await,
+            Err(fault) => {
+                let ending = Ending::new(Outcome::Failed, "namespace-failed", fault);
+                return self.finish(lease, ending, Some(&name), &targets, step).await;
+            }
         };
         step(JobStep::NamespaceMade);
         let name = namespace.name();
@@ -189,14 +195,14 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
             // Nobody else knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
             if fault == Fault::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
-                self.backend.remove(lease.call(), Some(&name)).await?;
+                self.backend.remove(lease.call(), Some(&name), &targets).await?;
             }
             return Err(fault.into());
         }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut namespace, step);
         let ending = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
-        self.finish(lease, ending, Some(&name), step).await
+        self.finish(lease, ending, Some(&name), &targets, step).await
     }
 
     /// From the consumed permit to the committed effect.
@@ -246,23 +252,30 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {}", self.backend.leaves(in_effect)))
     }
 
-    /// Records the outcome, then removes the namespace, looks that it is gone, and closes the job.
+    /// Records the outcome, then removes the namespace and what belongs to it at its targets, looks that it is gone, and closes the job.
     async fn finish(
         &self,
         lease: &Lease<R>,
         ending: Ending,
         namespace: Option<&str>,
+        targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
         let Ending { outcome, code, detail } = ending;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         lease.report(RunnerEvent::Finished { outcome, code, detail }).await?;
         step(JobStep::OutcomeRecorded);
-        self.close(lease, namespace, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
+        self.close(lease, namespace, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
     }
 
-    async fn close(&self, lease: &Lease<R>, namespace: Option<&str>, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        self.backend.remove(lease.call(), namespace).await?;
+    async fn close(
+        &self,
+        lease: &Lease<R>,
+        namespace: Option<&str>,
+        targets: &BTreeSet<String>,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActFault> {
+        self.backend.remove(lease.call(), namespace, targets).await?;
         step(JobStep::NamespaceRemoved);
         let _none = std::fs::remove_file(self.mark(lease.call()));
         lease.report(RunnerEvent::Gone { namespace: namespace.unwrap_or_default().to_owned() }).await?;

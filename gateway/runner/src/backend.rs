@@ -10,13 +10,15 @@ use crate::ending::Ending;
 use crate::host::Host;
 use crate::kubernetes::api::ApiFault;
 use crate::kubernetes::fault::LookFault;
-use crate::kubernetes::teardown::TeardownFault;
+use crate::kubernetes::teardown::{TeardownFault, Traces};
 use crate::kubernetes::{Kubernetes, namespace::Namespace as Enclosure};
 use crate::refusal::Refusal;
+use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::job::{LeasedJob, OperationRecord, StoredJob};
+use cofferdam_core::json::strict_into;
 use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::preview::{Preview, PreviewedOperation};
 use cofferdam_core::run::{JobStep, Outcome};
@@ -75,7 +77,7 @@ pub enum PreviewFault {
     Backend(#[from] BackendFault),
 }
 
-/// The job whose runner was lost: what is known about it.
+/// A job that earlier runners may have been lost over: what is known about it.
 pub struct Lost<'a> {
     /// As it is stored.
     pub job: &'a StoredJob,
@@ -83,6 +85,8 @@ pub struct Lost<'a> {
     pub operations: &'a [OperationRecord],
     /// The present lease.
     pub fence: Fence,
+    /// Leases under which something may have been made.
+    pub earlier: &'a [Fence],
 }
 
 impl From<LookFault> for PreviewFault {
@@ -97,7 +101,20 @@ impl From<LookFault> for PreviewFault {
 impl Lost<'_> {
     /// Of a leased job.
     pub fn of(leased: &LeasedJob) -> Lost<'_> {
-        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence }
+        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence, earlier: &leased.earlier }
+    }
+
+    /// Namespaces where the job may have been given rights, as its preview is stored; none where that cannot be read. Where to look for what is this
+    /// software's own, and nothing else: whoever stored it is not believed.
+    pub fn targets(&self) -> BTreeSet<String> {
+        let preview = strict_into::<Preview>(self.job.preview.as_bytes());
+        let places = preview.into_iter().flat_map(|preview| preview.operations).map(|operation| operation.target.namespace);
+        places.filter(|place| place != EPHEMERAL).collect()
+    }
+
+    /// The same as what there is to be swept, at these targets.
+    pub fn traces<'a>(&'a self, targets: &'a BTreeSet<String>) -> Traces<'a> {
+        Traces { call: &self.job.call, fence: self.fence, earlier: self.earlier, targets }
     }
 }
 
@@ -119,10 +136,10 @@ impl Backend {
     }
 
     /// Removes what earlier leases of this job left, before anything is made; names the newest.
-    pub async fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendFault> {
+    pub async fn sweep(&self, lost: &Lost<'_>) -> Result<Option<String>, BackendFault> {
         match self {
-            Self::Directory(directory) => directory.sweep(call, fence),
-            Self::Kubernetes(cluster) => Ok(cluster.sweep(call, fence).await?),
+            Self::Directory(directory) => directory.sweep(&lost.job.call, lost.fence),
+            Self::Kubernetes(cluster) => Ok(cluster.sweep(lost.traces(&lost.targets())).await?),
         }
     }
 
@@ -146,14 +163,23 @@ impl Backend {
         }
     }
 
-    /// Removes a namespace and looks that it is gone.
-    pub async fn remove(&self, call: &CallId, name: Option<&str>) -> Result<(), BackendFault> {
+    /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone.
+    pub async fn remove(&self, call: &CallId, name: Option<&str>, targets: &BTreeSet<String>) -> Result<(), BackendFault> {
         match self {
             Self::Directory(directory) => directory.remove(call, name),
             Self::Kubernetes(cluster) => match name {
-                Some(name) => Ok(cluster.remove(name).await?),
+                Some(name) => Ok(cluster.remove(name, targets).await?),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// Takes away what lost runners left of a job whose outcome is recorded; names the newest namespace.
+    pub async fn clear(&self, lost: &Lost<'_>) -> Result<Option<String>, BackendFault> {
+        match self {
+            // What was committed is completed in any case.
+            Self::Directory(directory) => Ok(directory.recover(&lost.job.call, lost.fence)?.0),
+            Self::Kubernetes(_) => self.sweep(lost).await,
         }
     }
 

@@ -117,7 +117,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
             Command::Reap => {
                 let reaped = reap(&Cluster::connect(&credential)?, Timestamp::now()).await?;
                 show(&reaped, options.json)?;
-                return Ok(if reaped.stuck.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+                return Ok(if reaped.stuck.is_empty() && reaped.crowded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -13,6 +13,7 @@
 //! | `names.rs` | what a run's objects are called and marked with |
 //! | `guard.rs` | what stands around a run |
 //! | `rights.rs` | a job's rights, derived from its plan |
+//! | `pace.rs` | looking again, for how long and how often |
 //! | `namespace.rs` | a run's namespace, and the job's identity in it |
 //! | `effect.rs`, `readiness.rs` | one operation as the job; how far its object is |
 //! | `teardown.rs`, `reap.rs` | taking a run away; taking away what outlived one |
@@ -34,6 +35,7 @@ pub mod look;
 pub mod names;
 pub mod namespace;
 pub mod object;
+mod pace;
 pub mod path;
 pub mod preview;
 pub mod readiness;
@@ -59,15 +61,21 @@ use credential::Credential;
 use fault::LookFault;
 use jiff::Timestamp;
 use namespace::{Namespace, Wanted};
+use pace::Pace;
 use recover::Fate;
-use std::collections::BTreeMap;
-use teardown::TeardownFault;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use teardown::{TeardownFault, Traces};
 
 /// Run namespaces that may be going at the same time: half a minute's work of a namespace controller at its default rate.
 const TERMINATING: usize = 200;
 
 /// Seconds that the oldest of them may have been going: far beyond the five that an empty one takes.
 const OLDEST_SECONDS: u64 = 120;
+
+/// How long an API server may take to hear that a right is gone, and its store to write what it was told by a request that is over.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// A cluster that a runner changes, as the provisioner and as each job.
 #[derive(Debug)]
@@ -77,9 +85,9 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// With the provisioner's credential. In a running `tokio`; nothing is sent yet.
-    pub fn connect(credential: Credential) -> Result<Self, ApiFault> {
-        let provisioner = Cluster::connect(&credential)?;
+    /// With the provisioner's credential, and how long the API server may work on one write, in whole seconds. In a running `tokio`; nothing is sent yet.
+    pub fn connect(credential: Credential, write: Duration) -> Result<Self, ApiFault> {
+        let provisioner = Cluster::connect(&credential)?.within(write);
         Ok(Self { credential, provisioner })
     }
 
@@ -107,7 +115,7 @@ impl Kubernetes {
 
     /// Finds out what became of a job whose runner was lost while it acted. Its rights go first, and are observed gone.
     pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendFault> {
-        let run = self.sweep(&lost.job.call, lost.fence).await?;
+        let run = self.sweep(lost.traces(&lost.targets())).await?;
         let Ok(preview) = strict_into::<Preview>(lost.job.preview.as_bytes()) else {
             let detail = "the runner was lost while it acted, and the job's preview cannot be read; a person has to look";
             return Ok((run, Ending::new(Outcome::Indeterminate, "effect-unknown", detail)));
@@ -135,24 +143,39 @@ impl Kubernetes {
         namespace::make(&self.provisioner, &self.credential, wanted, gated).await
     }
 
-    /// Removes what earlier leases of this call left, and names the newest.
-    pub async fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, TeardownFault> {
-        teardown::sweep(&self.provisioner, call, fence).await
+    /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
+    pub async fn sweep(&self, traces: Traces<'_>) -> Result<Option<String>, TeardownFault> {
+        teardown::sweep(&self.provisioner, traces).await
     }
 
-    /// Removes a run, whatever of it is there, and looks that it is gone.
-    pub async fn remove(&self, run: &str) -> Result<(), TeardownFault> {
-        teardown::remove(&self.provisioner, run).await
+    /// Removes a run, whatever of it is there, at these targets too, and looks that it is gone.
+    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<(), TeardownFault> {
+        teardown::remove(&self.provisioner, run, targets).await
     }
 
-    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come.
+    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come. And for
+    /// some time after: what the API server let in before, and an admission webhook holds up, it ends when the write's time is over. So what has not
+    /// happened by then does not happen any more.
     pub async fn fate(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<Fate, ApiFault> {
+        let mut pace = Pace::within(self.provisioner.write_time() + HEARD);
+        loop {
+            // Decided before it is looked: the last look begins when the time is over.
+            let last = pace.is_over();
+            let fate = recover::fate(preview, recorded, &self.live(preview, recorded).await?);
+            if last || fate.open.is_empty() {
+                return Ok(fate);
+            }
+            pace.again().await;
+        }
+    }
+
+    /// The objects of operations that were begun and not recorded as done, by index.
+    async fn live(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<BTreeMap<u32, Option<Value>>, ApiFault> {
         let mut live = BTreeMap::new();
         for operation in recover::open(preview, recorded) {
-            let unknown = |fault: cofferdam_core::kind::KindFault| ApiFault::Gated(fault.to_string());
-            let at = path::object(&operation.target).map_err(unknown)?;
+            let at = path::object(&operation.target).map_err(|fault| ApiFault::Gated(fault.to_string()))?;
             live.insert(operation.index, self.provisioner.get(&at).await?);
         }
-        Ok(recover::fate(preview, recorded, &live))
+        Ok(live)
     }
 }

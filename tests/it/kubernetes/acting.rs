@@ -7,12 +7,13 @@ mod node;
 mod reaping;
 mod yard;
 
+use super::actor::{namespace_path, rbac};
 use crate::cluster::{skip, until};
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::id::Fence;
 use cofferdam_core::job::OperationRecord;
 use cofferdam_runner::effect::EffectFault;
-use cofferdam_runner::kubernetes::api::ApiFault;
+use cofferdam_runner::kubernetes::api::{ApiFault, Mode, Only};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -47,7 +48,7 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
 
     let ended = Instant::now();
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     println!("previewed and made after {made:?}, first effect after {effected:?}; observed gone {:?} after its end", ended.elapsed());
     yard.nothing_of(&run);
     let account = format!("system:serviceaccount:{run}:job");
@@ -78,11 +79,8 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
     let asks: [(&str, Result<Value, ApiFault>); 6] = yard.runtime.block_on(async {
         [
-            ("patch another", ungated.patch(&deployment("api"), &replicas, "x", cofferdam_runner::kubernetes::api::Mode::Real).await),
-            (
-                "delete it",
-                ungated.delete(&deployment("web"), None, cofferdam_runner::kubernetes::api::Mode::Real).await.map(|()| Value::Null),
-            ),
+            ("patch another", ungated.patch(&deployment("api"), &replicas, "x", Mode::Real).await),
+            ("delete it", ungated.delete(&deployment("web"), Only::Any, Mode::Real).await.map(|()| Value::Null)),
             ("list them", ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null)),
             ("list Secrets", ungated.list("/api/v1/namespaces/acting-wider/secrets", "", 1).await.map(|_| Value::Null)),
             ("read its own Secret", ungated.get(&yard.own(&job, "secrets/cofferdam-identity")).await.map(|_| Value::Null)),
@@ -106,7 +104,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let said = yard.runtime.block_on(cluster.get(&deployment("api")));
     assert!(matches!(said, Err(ApiFault::Gated(_))), "{said:?}");
     for job in [&job, &gated] {
-        yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+        yard.remove(job.namespace.name()).unwrap();
     }
 }
 
@@ -129,7 +127,7 @@ fn another_world_stops_the_job() {
     yard.deployment("other");
     assert!(matches!(yard.perform(&mut job, 1), Err(EffectFault::Conflict(_))));
     assert_eq!(yard.object("deployments", "other")["spec"]["replicas"], 3);
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    yard.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
@@ -164,7 +162,7 @@ fn deletes_and_applies_come_with_their_undo() {
     assert_ne!(again["metadata"]["uid"], before["metadata"]["uid"]);
     assert_eq!(yard.status("configmaps", "new"), 404);
     assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1"}));
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    yard.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
@@ -199,8 +197,33 @@ fn what_a_plan_brings_up_goes_with_the_run() {
     });
     let why = said.unwrap_err().to_string();
     assert_eq!(why, "the task `probe` failed (exit-code): it ended with an error: exit code 3; no such host");
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     yard.nothing_of(&run);
+}
+
+#[test]
+fn rights_go_where_somebody_took_the_runs_namespace_away() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-taken", 7);
+    yard.deployment("web");
+    for fence in [1, 2] {
+        let job = yard.begin(fence, json!([scale("acting-taken", "web", 5)]), true);
+        let run = job.namespace.name().to_owned();
+        assert_eq!(yard.plane.request("DELETE", &namespace_path(&run), None).status, 200);
+        until("the namespace's end", || (yard.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(()));
+        let binding = rbac("acting-taken", &format!("rolebindings/{run}"));
+        assert_eq!(yard.plane.request("GET", &binding, None).status, 200);
+        if fence == 1 {
+            // By the runner that ends the job, which has its plan.
+            yard.remove(&run).unwrap();
+        } else {
+            // By one that takes it over, and is told under which leases it was begun: no namespace says so any more.
+            assert_eq!(yard.sweep(3, &[Fence(1), Fence(2)]), Ok(None));
+        }
+        yard.nothing_of(&run);
+    }
 }
 
 #[test]
@@ -222,7 +245,7 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
     assert!(again.unwrap_err().to_string().contains("another attempt"));
     drop(job);
 
-    let sweep = |fence| yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(fence))).unwrap();
+    let sweep = |fence| yard.sweep(fence, &[]).unwrap();
     // Not by a runner of the same lease, or of an earlier one.
     assert_eq!(sweep(1), None);
     assert_eq!(sweep(2), Some(run.clone()));
@@ -234,8 +257,11 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
     let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert!(fate.is_complete(), "{fate:?}");
     yard.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
+    // What does not show is told only once nothing can come any more.
+    let asked = Instant::now();
     let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert_eq!(fate.words(&preview), "nothing is in effect");
+    assert!(asked.elapsed() > yard::WRITE, "{:?}", asked.elapsed());
     yard.merge("deployments", "web", &json!({"spec": {"replicas": 4}}));
     let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, &[began])).unwrap();
     assert!(fate.words(&preview).contains("neither as before nor as approved"), "{fate:?}");

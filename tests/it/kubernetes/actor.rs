@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
 use cofferdam_core::id::CallId;
-use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode};
+use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode, Only};
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ impl Actor {
             Ask::Apply(path, object, mode) => self.0.apply(&path, &object, manager, mode).await,
             Ask::Patch(path, patch, mode) => self.0.patch(&path, &patch, manager.name, mode).await,
             Ask::Create(path, object, mode) => self.0.create(&path, &object, mode).await,
-            Ask::Delete(path, mode) => self.0.delete(&path, None, mode).await.map(|()| Value::Null),
+            Ask::Delete(path, mode) => self.0.delete(&path, Only::Any, mode).await.map(|()| Value::Null),
             Ask::Get(path) => self.0.get(&path).await.map(|found| found.expect("it is there")),
             Ask::List(path) => self.0.list(&path, "", 1).await.map(|(items, _)| Value::Array(items)),
         };

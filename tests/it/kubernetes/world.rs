@@ -43,6 +43,8 @@ impl World {
         let words =
             ["--kubernetes", "--name", "lab", "--viewer", text(&viewer), "--provisioner", text(&provisioner), "--reaper", text(&reaper)];
         let stage = Stage::over(&words, policy.path());
+        // So that a job whose runner was lost is not watched for a minute.
+        stage.configure("request_timeout_seconds", "10");
         let world = Self { stage, plane, namespace: namespace.to_owned(), provisioner, reaper };
         world.deployment("web");
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});

@@ -8,8 +8,15 @@ use crate::home::Home;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// The keys of `[kubernetes]`, each a role that holds a credential.
+/// How long the API server may work on one write where nothing else is written, in seconds: what it gives each request by itself.
+pub const REQUEST_TIMEOUT: u32 = 60;
+
+/// In less a busy one would give up writes that are well on their way; after more nobody waits for what became of a job.
+const REQUEST_TIMEOUTS: (i64, i64) = (5, 300);
+
+/// The keys of `[kubernetes]` that name a file, each a role that holds a credential.
 const IDENTITIES: [&str; 3] = ["viewer", "provisioner", "reaper"];
 
 /// Reads the one of both sections that is there.
@@ -73,6 +80,8 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
             section.string(identity, &format!("the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""))?;
         check_kubeconfig(section, identity, Path::new(&path), home)
     });
+    let request_timeout = section.integer("request_timeout_seconds", REQUEST_TIMEOUT.into(), REQUEST_TIMEOUTS);
+    let request_timeout = Duration::from_secs(request_timeout.unsigned_abs());
     check_home(section, "viewer", home);
     // By what the file is, not by what it is called: a hard link is the same credential.
     for (index, (identity, file)) in IDENTITIES.iter().zip(&files).enumerate() {
@@ -84,7 +93,7 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
         }
     }
     let [viewer, provisioner, reaper] = files;
-    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path })
+    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path, request_timeout })
 }
 
 /// A kubeconfig that could be looked at.

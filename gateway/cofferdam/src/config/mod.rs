@@ -13,6 +13,7 @@ mod tests;
 
 pub use agents::{Agent, Agents, TOKEN_PREFIX, valid_name};
 pub use fault::{ConfigFault, ConfigFaults};
+pub use infrastructure::REQUEST_TIMEOUT;
 pub use paths::overlaps;
 pub use template::template;
 
@@ -58,6 +59,8 @@ pub struct Cluster {
     pub provisioner: PathBuf,
     /// The reaper's: removes what expired.
     pub reaper: PathBuf,
+    /// How long the API server may work on one write, 5 to 300 seconds.
+    pub request_timeout: Duration,
 }
 
 impl Infrastructure {

@@ -60,7 +60,7 @@ tree = {}
     )
 }
 
-fn kubernetes(Cluster { viewer, provisioner, reaper }: &Cluster) -> String {
+fn kubernetes(Cluster { viewer, provisioner, reaper, request_timeout }: &Cluster) -> String {
     format!(
         r#"[kubernetes]
 # The kubeconfig of each identity (deploy/README.md says how to make them); each role reads its own and no other.
@@ -70,9 +70,13 @@ viewer = {}
 provisioner = {}
 # Removes what expired.
 reaper = {}
+# How long the API server may work on one write, its admission webhooks included, in seconds (5 to 300). It is told so with each, and gives up what takes
+# longer; sooner where its own --request-timeout is shorter. As long a lost runner's job is watched before an effect that does not show is told as not done.
+request_timeout_seconds = {}
 "#,
         quoted(viewer),
         quoted(provisioner),
-        quoted(reaper)
+        quoted(reaper),
+        request_timeout.as_secs()
     )
 }

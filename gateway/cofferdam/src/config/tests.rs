@@ -148,8 +148,13 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
                     viewer: "/K/viewer",
                     provisioner: "/K/provisioner",
                     reaper: "/K/reaper",
+                    request_timeout: 60s,
                 },
             )"#]],
+    );
+    check_cluster(
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \"/K/reaper\"\nrequest_timeout_seconds = 4",
+        expect!["cofferdam.toml:7: kubernetes.request_timeout_seconds: 4 is out of range; give 5 to 300; the default is 60"],
     );
     check_cluster(
         "viewer = \"viewer\"\nprovisioner = \"/K/none\"\nreapr = \"/K/reaper\"",
@@ -199,7 +204,9 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         faults.iter().map(|fault| format!("{} {}", fault.key, fault.problem)).collect::<Vec<_>>().join("; ")
     };
     let directory = || Infrastructure::Directory { tree: PathBuf::from("/t") };
-    let cluster = || Infrastructure::Kubernetes(Cluster { viewer: "/v".into(), provisioner: "/p".into(), reaper: "/r".into() });
+    let request_timeout = Duration::from_secs(60);
+    let cluster =
+        || Infrastructure::Kubernetes(Cluster { viewer: "/v".into(), provisioner: "/p".into(), reaper: "/r".into(), request_timeout });
     let (uid, random) = ("0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d", "0f0c1ad89ad24e2b8f866a2f3c6e6b5d");
     assert_eq!(told(cluster(), uid), "");
     assert_eq!(told(directory(), random), "");
@@ -221,7 +228,12 @@ fn the_template_is_what_the_reader_reads() {
     assert_eq!(faults, []);
     assert_eq!(written, shortest);
     let path = |name: &str| root.join(format!("a \"{name}\""));
-    let cluster = Cluster { viewer: path("viewer"), provisioner: path("provisioner"), reaper: path("reaper") };
+    let cluster = Cluster {
+        viewer: path("viewer"),
+        provisioner: path("provisioner"),
+        reaper: path("reaper"),
+        request_timeout: Duration::from_secs(90),
+    };
     for (_, path) in cluster.identities() {
         write_private(path, b"").unwrap();
     }

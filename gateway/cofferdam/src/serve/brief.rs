@@ -22,7 +22,9 @@ fn milliseconds(duration: std::time::Duration) -> u64 {
 fn infrastructure(installation: &Installation, own: impl FnOnce(&Cluster) -> &PathBuf) -> Infrastructure {
     match &installation.config.infrastructure {
         Configured::Directory { tree } => Infrastructure::Directory { tree: tree.clone() },
-        Configured::Kubernetes(cluster) => Infrastructure::Kubernetes { kubeconfig: own(cluster).clone() },
+        Configured::Kubernetes(cluster) => {
+            Infrastructure::Kubernetes { kubeconfig: own(cluster).clone(), write_ms: milliseconds(cluster.request_timeout) }
+        }
     }
 }
 

@@ -35,6 +35,11 @@ pub fn directory() -> Installation {
 /// A cluster.
 pub fn cluster() -> Installation {
     let path = |identity: &str| format!("/etc/cofferdam/{identity}.kubeconfig").into();
-    let cluster = Cluster { viewer: path("viewer"), provisioner: path("provisioner"), reaper: path("reaper") };
+    let cluster = Cluster {
+        viewer: path("viewer"),
+        provisioner: path("provisioner"),
+        reaper: path("reaper"),
+        request_timeout: Duration::from_secs(60),
+    };
     installation(Infrastructure::Kubernetes(cluster), "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d")
 }

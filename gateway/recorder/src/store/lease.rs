@@ -37,12 +37,24 @@ pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) 
         phase,
         outcome: row.outcome()?,
         operations: operations(&mut *connection, &old.call).await?,
+        earlier: earlier(&mut *connection, &old.call).await?,
         lease_seconds: LEASE_SECONDS,
     };
+    // A runner that takes over makes nothing.
+    if first {
+        sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)").bind(&old.call).bind(fence).execute(&mut *connection).await?;
+    }
     // More may be waiting for the next runner.
     batch.queue = true;
     row.put(&old, batch, connection).await?;
     Ok(Done::Leased(Some(Box::new(leased))))
+}
+
+/// The leases that a job had before it acted, oldest first.
+async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<Vec<Fence>> {
+    let fences: Vec<i64> =
+        sqlx::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence").bind(call.to_owned()).fetch_all(connection).await?;
+    Ok(fences.into_iter().map(|fence| Fence(to_u64(fence))).collect())
 }
 
 /// The job under exactly this lease.

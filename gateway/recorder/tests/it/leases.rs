@@ -32,6 +32,7 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
     let fresh = recorder.runner();
     let second = next(&fresh).await.unwrap();
     assert!(second.fence > first.fence);
+    assert_eq!((&first.earlier[..], &second.earlier[..]), (&[][..], &[first.fence][..]));
     for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()] {
         assert_eq!(report(&slow, &first, event).await, Err(Fault::Fenced));
     }
@@ -69,9 +70,11 @@ async fn a_job_that_kills_runners_dies_by_way_of_teardown() {
     let recorder = world.open().await;
     let job = world.job(1, "agent", "scale", None);
     enqueue(&recorder, &job, None).await.unwrap();
+    let mut earlier = Vec::new();
     for attempt in 1..=ATTEMPTS {
         let seat = recorder.runner();
         let leased = next(&seat).await.unwrap();
+        earlier.push(leased.fence);
         report(&seat, &leased, prepared()).await.unwrap();
         drop(seat);
         noticed(&recorder, &job, if attempt < ATTEMPTS { Phase::Queued } else { Phase::TearingDown }).await;
@@ -79,6 +82,7 @@ async fn a_job_that_kills_runners_dies_by_way_of_teardown() {
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     assert_eq!((leased.phase, leased.outcome), (Phase::TearingDown, Some(Outcome::Dead)));
+    assert_eq!(leased.earlier, earlier);
     report(&seat, &leased, gone()).await.unwrap();
     assert_eq!(view(&recorder, &job).await.phase, Phase::Closed);
 }

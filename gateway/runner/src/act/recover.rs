@@ -10,10 +10,12 @@ use cofferdam_core::run::{JobStep, Phase};
 impl<R: Recorder, S: Start> Runner<R, S> {
     /// First nothing of the lost runner can act any more; then the infrastructure says what became of the job.
     pub(super) async fn recover(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        let (namespace, ending) = self.backend.recover(&Lost::of(leased)).await?;
+        let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
-            return self.close(lease, namespace.as_deref(), step).await;
+            let namespace = self.backend.clear(&lost).await?;
+            return self.close(lease, namespace.as_deref(), &lost.targets(), step).await;
         }
-        self.finish(lease, ending, namespace.as_deref(), step).await
+        let (namespace, ending) = self.backend.recover(&lost).await?;
+        self.finish(lease, ending, namespace.as_deref(), &lost.targets(), step).await
     }
 }

@@ -12,6 +12,7 @@ use cofferdam_core::decide::policy_digest;
 use cofferdam_core::exchange::compute::{Compute, Computed, Performed, Stop};
 use cofferdam_core::hash::seal;
 use cofferdam_core::id::{ComponentDigest, Fence};
+use cofferdam_core::job::StoredJob;
 use cofferdam_core::operation::{Action, Change, Draft, Operation, Step, Target};
 use cofferdam_core::permit::{PERMIT_SCHEMA, Permit, verifying_key_text};
 use cofferdam_core::record::Recorded;
@@ -123,6 +124,7 @@ impl Recorder for Memory {
                         phase: state.phase,
                         outcome,
                         operations: vec![],
+                        earlier: vec![],
                         lease_seconds: 60,
                     })),
                 })

@@ -1,17 +1,37 @@
 //! One identity's requests to the API server: each with a deadline, few retries, and an answer that says whether anything can have happened. Never
 //! follows discovery, never opens exec, attach or port-forward, and asks nothing that its gate does not name.
+//!
+//! | file | what |
+//! |---|---|
+//! | `api/answer.rs` | what an answer means, and what none means |
+//! | `api/bearer.rs` | a token that is asked for anew |
+//! | `api/gate.rs` | what may be asked for at all |
+
+mod answer;
+mod bearer;
+mod gate;
+
+pub use answer::ApiFault;
+pub use bearer::Bearer;
+pub use gate::Gate;
 
 use super::credential::Credential;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use answer::{Answer, refusal, retry_after, sent};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A request takes no longer, answer included.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// A look, or a dry run, takes no longer, answer included.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// How long the API server may work on a write where nobody says otherwise: its own `--request-timeout` by default.
+const WRITE: Duration = Duration::from_secs(60);
+
+/// How long the answer may take that the server gave a write up: until then nobody can say that it will not happen any more.
+const GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// Bytes of one answer: the server's own limit of an object is 1.5 MiB, of a list page many.
 const ANSWER: usize = 16 * 1024 * 1024;
@@ -19,107 +39,29 @@ const ANSWER: usize = 16 * 1024 * 1024;
 /// How often a request that certainly did nothing is asked again.
 const ATTEMPTS: u32 = 4;
 
+/// How often a request is asked again that a second time changes nothing, when no clear answer came.
+const TRIES: u32 = 3;
+
 /// The first pause before asking again; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause a server may ask for.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Characters of the server's words that are passed on.
-const WORDS: usize = 600;
-
-/// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
-const UNTYPED: &str = "failed to create typed patch object";
-
-/// Why a request gave nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApiFault {
-    /// The server said no: nothing happened.
-    #[error("the API server refused it ({status} {reason}): {message}")]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The `Status` object's reason: `NotFound`, `Forbidden`, `Conflict`, `Invalid`, …
-        reason: String,
-        /// Its message, bounded.
-        message: String,
-    },
-    /// Nobody received it: nothing happened.
-    #[error("the API server cannot be reached: {0}")]
-    Unreachable(String),
-    /// It was sent, and no clear answer came: it may have happened.
-    #[error("the API server gave no clear answer: {0}")]
-    Unclear(String),
-    /// This side does not ask for that: nothing was sent.
-    #[error("the request {0} is outside what this job may ask for")]
-    Gated(String),
-}
-
-impl ApiFault {
-    /// The HTTP status of a refusal.
-    pub fn status(&self) -> Option<u16> {
-        if let Self::Refused { status, .. } = self { Some(*status) } else { None }
-    }
-
-    /// Whether it says that the object is not there.
-    pub fn is_not_found(&self) -> bool {
-        self.status() == Some(404)
-    }
-
-    /// Whether it says that the object is another, or in another state.
-    pub fn is_conflict(&self) -> bool {
-        self.status() == Some(409)
-    }
-
-    /// Whether the identity may not do this.
-    pub fn is_forbidden(&self) -> bool {
-        matches!(self.status(), Some(401 | 403))
-    }
-
-    /// Whether it may have happened all the same.
-    pub fn is_unclear(&self) -> bool {
-        matches!(self, Self::Unclear(_))
-    }
-}
-
-/// What one identity may ask for: method and path, exactly. Paths that end in `/` allow everything beneath.
-#[derive(Debug, Clone, Default)]
-pub struct Gate(BTreeSet<(String, String)>);
-
-impl Gate {
-    /// Allows one more.
-    #[must_use]
-    pub fn allow(mut self, method: &Method, path: impl Into<String>) -> Self {
-        self.0.insert((method.to_string(), path.into()));
-        self
-    }
-
-    pub(super) fn permits(&self, method: &Method, path: &str) -> bool {
-        self.0.iter().any(|(verb, allowed)| {
-            verb == method.as_str() && (allowed == path || (allowed.ends_with('/') && path.starts_with(allowed.as_str())))
-        })
-    }
-}
-
 /// One identity's connection.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
     gate: Option<Gate>,
+    /// Whose tokens it asks with, where they are not its credential's own.
+    bearer: Option<Bearer>,
+    write: Duration,
 }
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cluster").field("gate", &self.gate).finish_non_exhaustive()
     }
-}
-
-/// What the server answered.
-struct Answer {
-    status: StatusCode,
-    /// How long it asks to be left alone.
-    retry_after: Option<Duration>,
-    bytes: Vec<u8>,
 }
 
 /// How a write is meant.
@@ -140,6 +82,43 @@ pub struct Manager<'a> {
     pub force: bool,
 }
 
+/// Which object of a name a delete is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only<'a> {
+    /// Whatever has the name.
+    Any,
+    /// The one of this UID.
+    Uid(&'a str),
+    /// The one of this UID, in this version.
+    State(&'a str, &'a str),
+}
+
+impl<'a> Only<'a> {
+    /// The one of this UID, where it is known.
+    pub fn uid(uid: Option<&'a str>) -> Self {
+        uid.map_or(Self::Any, Self::Uid)
+    }
+}
+
+/// How far a list is followed: so many objects at a time, so many times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Objects of a page.
+    pub page: u32,
+    /// Pages.
+    pub pages: u32,
+}
+
+/// One request.
+struct Asked<'a> {
+    method: Method,
+    path: &'a str,
+    query: String,
+    body: Option<(&'a str, &'a Value)>,
+    /// Sending and answer together take no longer.
+    deadline: Duration,
+}
+
 impl Cluster {
     /// Connects lazily: nothing is sent yet. Needs a running `tokio`.
     pub fn connect(credential: &Credential) -> Result<Self, ApiFault> {
@@ -148,14 +127,35 @@ impl Cluster {
 
     /// The same server as somebody else, who may ask for what the gate names alone.
     pub fn connect_as(credential: &Credential, token: String, gate: Option<Gate>) -> Result<Self, ApiFault> {
-        let mut cluster = Self::of(credential.with_token(token))?;
-        cluster.gate = gate;
-        Ok(cluster)
+        Ok(Self { gate, ..Self::of(credential.with_token(token))? })
+    }
+
+    /// The same with tokens that are asked for anew before they end, and when the server takes one for none any more.
+    pub fn connect_for(credential: &Credential, bearer: Bearer, gate: Option<Gate>) -> Result<Self, ApiFault> {
+        Ok(Self { gate, bearer: Some(bearer), ..Self::of(credential.without_identity())? })
     }
 
     fn of(config: kube::Config) -> Result<Self, ApiFault> {
         let client = Client::try_from(config).map_err(|fault| ApiFault::Unreachable(fault.to_string()))?;
-        Ok(Self { client, gate: None })
+        Ok(Self { client, gate: None, bearer: None, write: WRITE })
+    }
+
+    /// The same, which gives the API server this long for each write: it is told so with each, and ends what takes longer; sooner, where its own
+    /// `--request-timeout` is shorter. Whole seconds.
+    #[must_use]
+    pub fn within(self, write: Duration) -> Self {
+        // To the server, none at all would mean its own.
+        Self { write: write.max(Duration::from_secs(1)), ..self }
+    }
+
+    /// How long the API server works on a write at most.
+    pub fn write_time(&self) -> Duration {
+        self.write
+    }
+
+    /// Takes its identity on: there is a token to ask with.
+    pub async fn identify(&self) -> Result<(), ApiFault> {
+        self.token().await.map(drop)
     }
 
     /// One object; none when it is not there.
@@ -169,87 +169,156 @@ impl Cluster {
 
     /// A collection's objects, at most `limit`, and whether there are more. The selector is a label selector, empty for all.
     pub async fn list(&self, path: &str, selector: &str, limit: u32) -> Result<(Vec<Value>, bool), ApiFault> {
-        let query = format!("limit={limit}&labelSelector={}", escape(selector));
+        let (items, next) = self.page(path, selector, limit, None).await?;
+        Ok((items, next.is_some()))
+    }
+
+    /// What is to be kept of a collection's objects, page by page, and whether there are more than that many pages. Where the server does not keep the
+    /// state any more in which the list began, it begins again, on what is left of the pages.
+    pub async fn list_all(
+        &self,
+        path: &str,
+        selector: &str,
+        extent: Extent,
+        keep: impl Fn(Value) -> Value + Send,
+    ) -> Result<(Vec<Value>, bool), ApiFault> {
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..extent.pages {
+            match self.page(path, selector, extent.page, next.as_deref()).await {
+                Ok((items, more)) => {
+                    found.extend(items.into_iter().map(&keep));
+                    next = more;
+                    if next.is_none() {
+                        return Ok((found, false));
+                    }
+                }
+                Err(fault) if fault.is_expired() && next.is_some() => {
+                    found.clear();
+                    next = None;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok((found, true))
+    }
+
+    /// One page of a list, and where the next begins.
+    async fn page(&self, path: &str, selector: &str, limit: u32, from: Option<&str>) -> Result<(Vec<Value>, Option<String>), ApiFault> {
+        let from = from.map(|token| format!("&continue={}", escape(token))).unwrap_or_default();
+        let query = format!("limit={limit}&labelSelector={}{from}", escape(selector));
         let mut list = self.ask(&Method::GET, path, &query, None).await?;
-        let more = list.pointer("/metadata/continue").and_then(Value::as_str).is_some_and(|token| !token.is_empty());
+        let next = list.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty()).map(str::to_owned);
         match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => Ok((items, more)),
+            Some(Value::Array(items)) => Ok((items, next)),
             _ => Err(ApiFault::Unclear("a list without items".to_owned())),
         }
     }
 
     /// Plain text, such as a log, with this query.
     pub async fn text(&self, path: &str, query: &str) -> Result<String, ApiFault> {
-        let Answer { status, bytes, .. } = self.exchange(&Method::GET, path, query, None).await?;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if status.is_success() { Ok(text) } else { Err(refusal(status, &bytes)) }
+        let asked = Asked { method: Method::GET, path, query: query.to_owned(), body: None, deadline: LOOK };
+        Ok(String::from_utf8_lossy(&self.send(&asked).await?).into_owned())
     }
 
     /// Server-side apply of one object. Answers the object as it is then.
     pub async fn apply(&self, path: &str, object: &Value, manager: Manager<'_>, mode: Mode) -> Result<Value, ApiFault> {
-        let query = format!("fieldManager={}&force={}&fieldValidation=Strict{}", escape(manager.name), manager.force, dry(mode));
+        let query = format!("fieldManager={}&force={}&fieldValidation=Strict&", escape(manager.name), manager.force);
         // JSON is YAML; server-side apply has no other media type (KEP-555).
-        self.ask(&Method::PATCH, path, &query, Some(("application/apply-patch+yaml", object))).await
+        self.write(Method::PATCH, path, query, ("application/apply-patch+yaml", object), mode).await
     }
 
     /// JSON Patch (RFC 6902) of one object. Answers the object as it is then.
     pub async fn patch(&self, path: &str, patch: &Value, manager: &str, mode: Mode) -> Result<Value, ApiFault> {
-        let query = format!("fieldManager={}&fieldValidation=Strict{}", escape(manager), dry(mode));
-        self.ask(&Method::PATCH, path, &query, Some(("application/json-patch+json", patch))).await
+        let query = format!("fieldManager={}&fieldValidation=Strict&", escape(manager));
+        self.write(Method::PATCH, path, query, ("application/json-patch+json", patch), mode).await
     }
 
     /// Creates one object, or asks a subresource such as `token`.
     pub async fn create(&self, path: &str, object: &Value, mode: Mode) -> Result<Value, ApiFault> {
-        let query = format!("fieldValidation=Strict{}", dry(mode));
-        self.ask(&Method::POST, path, &query, Some(("application/json", object))).await
+        self.write(Method::POST, path, "fieldValidation=Strict&".to_owned(), ("application/json", object), mode).await
     }
 
-    /// Deletes one object in the background, of this UID only. One that is not there any more is deleted.
-    pub async fn delete(&self, path: &str, uid: Option<&str>, mode: Mode) -> Result<(), ApiFault> {
+    /// Deletes one object in the background. One that is not there any more is deleted.
+    pub async fn delete(&self, path: &str, only: Only<'_>, mode: Mode) -> Result<(), ApiFault> {
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         if let Some(map) = options.as_object_mut() {
-            if let Some(uid) = uid {
-                map.insert("preconditions".to_owned(), json!({"uid": uid}));
-            }
-            // Of a delete the server reads its options from the body alone once there is one: in the query this would be a real delete.
+            let preconditions = match only {
+                Only::Any => None,
+                Only::Uid(uid) => Some(json!({"uid": uid})),
+                Only::State(uid, version) => Some(json!({"uid": uid, "resourceVersion": version})),
+            };
+            map.extend(preconditions.map(|preconditions| ("preconditions".to_owned(), preconditions)));
+            // Of a delete the server reads its options from the body alone once there is one: in the query this would be a real delete. There it
+            // stands for the audit log, which has no bodies.
             if mode == Mode::DryRun {
                 map.insert("dryRun".to_owned(), json!(["All"]));
             }
         }
-        // In the query for the audit log, which has no bodies.
-        let query = dry(mode).trim_start_matches('&');
-        match self.ask(&Method::DELETE, path, query, Some(("application/json", &options))).await {
+        match self.write(Method::DELETE, path, String::new(), ("application/json", &options), mode).await {
             Ok(_) => Ok(()),
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
         }
     }
 
-    /// One request, asked again where it certainly did nothing.
+    /// A write. The query ends where more can follow. What happens is given the time that this connection gives, and the server is told so: it ends
+    /// by itself what takes longer, and after its answer, or in its place after this side's own deadline, nothing of it can come any more.
+    async fn write(&self, method: Method, path: &str, query: String, body: (&str, &Value), mode: Mode) -> Result<Value, ApiFault> {
+        let (last, deadline) = match mode {
+            Mode::DryRun => ("dryRun=All".to_owned(), LOOK),
+            Mode::Real => (format!("timeout={}s", self.write.as_secs()), self.write + GIVEN_UP),
+        };
+        read(&self.send(&Asked { method, path, query: query + &last, body: Some(body), deadline }).await?)
+    }
+
+    /// One request as it stands, with a look's deadline; asked again where it certainly did nothing.
     pub async fn ask(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<Value, ApiFault> {
-        let reads = method == Method::GET;
+        read(&self.send(&Asked { method: method.clone(), path, query: query.to_owned(), body, deadline: LOOK }).await?)
+    }
+
+    /// The token to ask with, where it is not the credential's own.
+    async fn token(&self) -> Result<Option<String>, ApiFault> {
+        match &self.bearer {
+            Some(bearer) => bearer.token(None).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// One request's answer, asked again where it certainly did nothing.
+    async fn send(&self, asked: &Asked<'_>) -> Result<Vec<u8>, ApiFault> {
+        if self.gate.as_ref().is_some_and(|gate| !gate.permits(&asked.method, asked.path)) {
+            return Err(ApiFault::Gated(format!("{} {}", asked.method, asked.path)));
+        }
+        let reads = asked.method == Method::GET;
+        let mut token = self.token().await?;
+        let mut renewed = false;
         let mut pause = PAUSE;
         let mut attempt = 1;
         loop {
             let mut wait = pause;
-            let answer = match self.exchange(method, path, query, body).await {
-                Ok(Answer { status, bytes, .. }) if status.is_success() => {
-                    return serde_json::from_slice(&bytes).map_err(|fault| ApiFault::Unclear(format!("the answer is no JSON: {fault}")));
-                }
+            let (status, fault) = match self.exchange(asked, token.as_deref()).await {
+                Ok(Answer { status, bytes, .. }) if status.is_success() => return Ok(bytes),
                 Ok(Answer { status, bytes, retry_after }) => {
                     wait = retry_after.unwrap_or_default().clamp(pause, LONGEST);
                     (Some(status), refusal(status, &bytes))
                 }
                 Err(fault) => (None, fault),
             };
-            let again = match &answer {
+            // The server took its token for none and never looked at what was asked. While the identity stands there is another.
+            if let (true, false, Some(bearer)) = (fault.is_unauthorized(), renewed, &self.bearer) {
+                renewed = true;
+                token = Some(bearer.token(token.as_deref()).await.map_err(|_| fault)?);
+                continue;
+            }
+            let again = match (status, &fault) {
                 // 429 is said before anything is done (API priority and fairness).
-                (Some(status), _) => *status == StatusCode::TOO_MANY_REQUESTS || (reads && status.is_server_error()),
+                (Some(status), _) => status == StatusCode::TOO_MANY_REQUESTS || (reads && status.is_server_error()),
                 (None, ApiFault::Unreachable(_)) => true,
                 (None, fault) => reads && fault.is_unclear(),
             };
             if !again || attempt == ATTEMPTS {
-                return Err(answer.1);
+                return Err(fault);
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LONGEST);
@@ -257,22 +326,24 @@ impl Cluster {
         }
     }
 
-    async fn exchange(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<Answer, ApiFault> {
-        if let Some(gate) = &self.gate
-            && !gate.permits(method, path)
-        {
-            return Err(ApiFault::Gated(format!("{method} {path}")));
-        }
-        let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    async fn exchange(&self, asked: &Asked<'_>, token: Option<&str>) -> Result<Answer, ApiFault> {
+        let Asked { method, path, query, body, deadline } = asked;
+        let uri = if query.is_empty() { (*path).to_owned() } else { format!("{path}?{query}") };
         let mut request = Request::builder().method(method).uri(uri).header("accept", "application/json, */*");
         let bytes = match body {
             Some((kind, value)) => {
-                request = request.header("content-type", kind);
+                request = request.header("content-type", *kind);
                 value.to_string().into_bytes()
             }
             None => Vec::new(),
         };
-        let request = request.body(Body::from(bytes)).map_err(|fault| ApiFault::Gated(format!("cannot be made: {fault}")))?;
+        let unmade = |fault: http::Error| ApiFault::Gated(format!("cannot be made: {fault}"));
+        let mut request = request.body(Body::from(bytes)).map_err(unmade)?;
+        if let Some(token) = token {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|fault| unmade(fault.into()))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
         let span = tracing::info_span!("kubernetes", otel.kind = "client", http.request.method = %method, url.path = path, http.response.status_code = tracing::field::Empty);
         let work = async {
             let response = self.client.send(request).await.map_err(|fault| sent(&fault))?;
@@ -284,63 +355,27 @@ impl Cluster {
             Ok(Answer { status, retry_after, bytes: bytes.to_vec() })
         };
         let work = tracing::Instrument::instrument(work, span);
-        match tokio::time::timeout(DEADLINE, work).await {
+        match tokio::time::timeout(*deadline, work).await {
             Ok(answer) => answer,
-            Err(_) => Err(ApiFault::Unclear(format!("no answer within {} s", DEADLINE.as_secs()))),
+            Err(_) => Err(ApiFault::Unclear(format!("no answer within {} s", deadline.as_secs()))),
         }
     }
 }
 
-/// How long an answer asks to be left alone: in whole seconds, which is the form that API servers use (RFC 9110, 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+/// Asks for what a second time changes nothing, again while no clear answer comes.
+pub async fn until_clear<T, F: Future<Output = Result<T, ApiFault>>>(ask: impl Fn() -> F) -> Result<T, ApiFault> {
+    let mut tries = 1;
+    loop {
+        match ask().await {
+            Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
+            answer => return answer,
+        }
+    }
 }
 
-/// Whether a transport's fault means that nobody received the request.
-fn sent(fault: &kube::Error) -> ApiFault {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(fault);
-    let mut words = Vec::new();
-    let mut refused = matches!(fault, kube::Error::Auth(_));
-    while let Some(inner) = source {
-        words.push(inner.to_string());
-        // Connecting is all that the operating system refuses in this way: nothing was sent on a connection that never was.
-        refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
-            matches!(
-                io.kind(),
-                std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable
-            )
-        });
-        source = inner.source();
-    }
-    words.dedup();
-    let words = bounded(&words.join(": "));
-    if refused { ApiFault::Unreachable(words) } else { ApiFault::Unclear(words) }
-}
-
-/// What a status other than success means: below 500 the server decided; from 500 on it may have been done all the same.
-fn refusal(status: StatusCode, body: &[u8]) -> ApiFault {
-    let read: Value = serde_json::from_slice(body).unwrap_or_default();
-    let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = if word("message").is_empty() { String::from_utf8_lossy(body).into_owned() } else { word("message").to_owned() };
-    // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
-    if message.contains(UNTYPED) {
-        return ApiFault::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
-    }
-    if status.is_server_error() {
-        return ApiFault::Unclear(bounded(&format!("{status}: {message}")));
-    }
-    ApiFault::Refused { status: status.as_u16(), reason: bounded(word("reason")), message: bounded(&message) }
-}
-
-fn bounded(words: &str) -> String {
-    words.chars().take(WORDS).collect()
-}
-
-fn dry(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Real => "",
-        Mode::DryRun => "&dryRun=All",
-    }
+/// An answer that has to be JSON.
+fn read(bytes: &[u8]) -> Result<Value, ApiFault> {
+    serde_json::from_slice(bytes).map_err(|fault| ApiFault::Unclear(format!("the answer is no JSON: {fault}")))
 }
 
 /// A query value, percent-encoded (RFC 3986): everything but unreserved characters.
@@ -356,47 +391,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn check(status: u16, message: &str, expect: &ApiFault) {
-        let body = json!({"kind": "Status", "reason": "Said", "message": message}).to_string();
-        assert_eq!(&refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()), expect);
-    }
-
-    #[test]
-    fn an_answer_says_whether_anything_can_have_happened() {
-        let refused =
-            |status, reason: &str, message: &str| ApiFault::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
-        check(403, "no", &refused(403, "Said", "no"));
-        check(409, "another", &refused(409, "Said", "another"));
-        check(429, "later", &refused(429, "Said", "later"));
-        check(500, "broken", &ApiFault::Unclear("500 Internal Server Error: broken".to_owned()));
-        check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
-        let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
-        check(500, &untyped, &refused(422, "Invalid", &untyped));
-    }
-
-    #[test]
-    fn a_wait_that_is_asked_for_is_read_in_seconds() {
-        for (said, expect) in [("3", Some(3)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)] {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, header::HeaderValue::from_static(said))]);
-            assert_eq!(retry_after(&headers), expect.map(Duration::from_secs), "{said}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn a_gate_is_exact() {
-        let gate = Gate::default().allow(&Method::GET, "/api/v1/namespaces/a/pods/x").allow(&Method::PATCH, "/apis/");
-        for (method, path, expect) in [
-            (Method::GET, "/api/v1/namespaces/a/pods/x", true),
-            (Method::GET, "/api/v1/namespaces/a/pods/xy", false),
-            (Method::GET, "/api/v1/namespaces/a/pods/x/log", false),
-            (Method::DELETE, "/api/v1/namespaces/a/pods/x", false),
-            (Method::PATCH, "/apis/apps/v1", true),
-        ] {
-            assert_eq!(gate.permits(&method, path), expect, "{method} {path}");
-        }
-    }
 
     #[test]
     fn a_query_is_escaped() {

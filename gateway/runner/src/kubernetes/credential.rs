@@ -2,16 +2,13 @@
 //! names the file of each identity.
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A server that does not accept a connection within this is away.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// No answer is waited for longer than this on an open connection.
-const READ: Duration = Duration::from_secs(20);
 
 /// A kubeconfig that is not used.
 #[derive(Debug, thiserror::Error)]
@@ -73,9 +70,9 @@ impl Credential {
         // The crate falls back to the environment's proxy where the kubeconfig names none.
         config.proxy_url = None;
         config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(READ);
-        config.write_timeout = Some(READ);
-        config.reset_reader_on_write = true;
+        // Each request has its own deadline (`api.rs`): a write is waited for until the server has given it up.
+        config.read_timeout = None;
+        config.write_timeout = None;
         // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may be asked again.
         config.default_retry = false;
         let files = config.auth_info.token_file.iter().map(PathBuf::from).collect();
@@ -97,10 +94,17 @@ impl Credential {
         self.config.cluster_url.host()?.trim_matches(['[', ']']).parse().ok()
     }
 
-    /// The same server, with another token: a job's own identity.
+    /// The same server, with another token.
     pub(super) fn with_token(&self, token: String) -> Config {
+        let mut config = self.without_identity();
+        config.auth_info.token = Some(token.into());
+        config
+    }
+
+    /// The same server, as nobody.
+    pub(super) fn without_identity(&self) -> Config {
         let mut config = self.config();
-        config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
+        config.auth_info = AuthInfo::default();
         config
     }
 

@@ -9,11 +9,12 @@ mod run;
 
 use super::api::{ApiFault, Cluster};
 use super::namespace::Namespace;
+use super::pace::Pace;
 use super::readiness::readiness;
 use super::{object, path, words};
 use crate::effect::EffectFault;
 use crate::host::Host;
-use change::Change;
+use change::{Change, Write};
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::operation::{Operation, Place, Target};
@@ -22,9 +23,8 @@ use cofferdam_core::preview::{Expect, PreviewedOperation, is_object};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// How often one effect is asked for: each time it is pinned again to a state that was just read.
+/// How often a write into the run's own namespace, or of a deleted object, is asked for.
 const TRIES: u32 = 3;
 
 /// Between an unclear answer and the next look: what is on its way may still arrive.
@@ -61,6 +61,11 @@ fn has(object: &Value, fields: &BTreeMap<String, Value>) -> bool {
     object::fields_as(object, fields).is_ok_and(|seen| seen == *fields)
 }
 
+/// Whether this object is there, with these values.
+fn is_with(uid: &str, fields: &BTreeMap<String, Value>) -> impl Fn(Option<&Value>) -> bool + Send {
+    move |live| live.is_some_and(|live| object::uid(live) == Some(uid) && has(live, fields))
+}
+
 /// A refusal of an effect: nothing happened.
 fn refused(target: &Target, fault: &ApiFault) -> EffectFault {
     EffectFault::Refused(format!("{target} was not changed: {}", words::said(fault)))
@@ -73,13 +78,13 @@ fn unknown(target: &Target, why: &str, fault: &ApiFault) -> EffectFault {
 
 /// An object as it is now. After an unclear answer an outage is waited out, since what became of it has to be known.
 async fn look(job: &Cluster, at: &str, target: &Target, unclear: Option<&ApiFault>) -> Result<Option<Value>, EffectFault> {
-    let end = Instant::now() + READ_BACK;
+    let mut pace = Pace::within(READ_BACK);
     loop {
         match (job.get(at).await, unclear) {
             (Ok(object), _) => return Ok(object),
             (Err(fault), None) => return Err(EffectFault::Refused(format!("{target} cannot be read: {}", words::said(&fault)))),
-            (Err(_), Some(unclear)) if Instant::now() >= end => return Err(unknown(target, "it cannot be read back", unclear)),
-            (Err(_), Some(_)) => tokio::time::sleep(PAUSE).await,
+            (Err(_), Some(_)) if pace.again().await => {}
+            (Err(_), Some(unclear)) => return Err(unknown(target, "it cannot be read back", unclear)),
         }
     }
 }
@@ -150,8 +155,8 @@ impl Namespace {
                     before.iter().for_each(|(path, value)| drop(fields.insert(path.to_string(), value.clone().unwrap_or_default())));
                     fields
                 })?;
-                let change = Change { job: &job, at: &self.at(target)?, manager: &self.manager, target, uid: &uid, changes: &before };
-                let object = change.make(|live| has(live, &after), |live| has(live, &meant)).await?;
+                let change = Change { job: &job, at: &self.at(target)?, target, write: Write::Patch(&self.manager, &before) };
+                let object = change.make(is_with(&uid, &after), is_with(&uid, &meant)).await?.unwrap_or_default();
                 compare(target, &object, &meant)
             }
             Some(Undo::Object(object)) => {
@@ -207,8 +212,9 @@ impl Namespace {
         let at = self.at(target)?;
         let expected = host.fields(&approved.after);
         let filled = host.filled(changes);
-        let change = Change { job: &job, at: &at, manager: &self.manager, target, uid, changes: &filled };
-        let object = change.make(|live| is_as_approved(live, &approved.expect), |live| has(live, &expected)).await?;
+        let change = Change { job: &job, at: &at, target, write: Write::Patch(&self.manager, &filled) };
+        let is_before = |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
+        let object = change.make(is_before, is_with(uid, &expected)).await?.unwrap_or_default();
         let after = object::fields_as(&object, &expected).unwrap_or_default();
         // What it was approved over is what it was: nothing else is ever changed.
         let before = changes.iter().map(|(path, _)| {

@@ -8,6 +8,9 @@ mod tests;
 use cofferdam_core::path::{FieldPath, PathFault, Segment};
 use serde_json::{Value, json};
 
+/// Where an object says its version.
+const VERSION: &str = "/metadata/resourceVersion";
+
 /// The patch that makes these changes, in order, to this object as it was read. Without any `replace`, `add` or `remove` entry when nothing would
 /// change: see [`is_idle`].
 pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathFault> {
@@ -27,6 +30,21 @@ pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<
         now = next;
     }
     Ok(tests.into_iter().chain(edits).collect())
+}
+
+/// The same for an effect: over this version of the object alone, whatever was written since, so that nothing goes unnoticed that no field names.
+pub fn render_over(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathFault> {
+    let mut tests = Vec::new();
+    if let Some(version) = object.pointer(VERSION) {
+        test(&mut tests, VERSION.to_owned(), version);
+    }
+    let Value::Array(entries) = render(object, changes)? else { return Ok(Value::Array(tests)) };
+    for entry in entries {
+        if tests.first() != Some(&entry) {
+            tests.push(entry);
+        }
+    }
+    Ok(Value::Array(tests))
 }
 
 /// Whether a patch only tests.
@@ -49,8 +67,8 @@ fn pin(tests: &mut Vec<Value>, object: &Value, path: &FieldPath) {
         let Some((token, child)) = child(at, segment) else {
             // RFC 6902 cannot test that something is absent: what would hold it is tested whole. Metadata and the object itself hold what every
             // write changes, so that the version says the same.
-            match (pointer.as_str(), object.pointer("/metadata/resourceVersion")) {
-                ("" | "/metadata", Some(version)) => test(tests, "/metadata/resourceVersion".to_owned(), version),
+            match (pointer.as_str(), object.pointer(VERSION)) {
+                ("" | "/metadata", Some(version)) => test(tests, VERSION.to_owned(), version),
                 _ => test(tests, pointer, at),
             }
             return;

@@ -1,11 +1,12 @@
 //! A run's namespace: made with everything that guards it before any right is given, its quota awaited, the plan's rights derived, and the job's own
 //! identity taken on. The provisioner makes, the job acts; what a plan names is only ever touched as the job.
 
-use super::api::{ApiFault, Cluster, Gate, Manager, Mode};
+use super::api::{ApiFault, Bearer, Cluster, Manager, Mode, until_clear};
 use super::credential::Credential;
 use super::effect::Undo;
 use super::guard::{self, Guard};
 use super::names::{IDENTITY, JOB, MANAGER, Marks, RunName};
+use super::pace::Pace;
 use super::rights::{self, Derived, binding_path, role_path};
 use super::{object, path, task, words};
 use crate::effect::EffectFault;
@@ -19,8 +20,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// How long a run's objects last at most, besides the time of its tasks: the executor's own time, with room for a slow cluster. Then the reaper takes them.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
@@ -28,25 +27,11 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 /// The longest a run may last: admission lets nobody write a later end than a day away (`deploy/10-fence-provisioner.yaml`).
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(23);
 
-/// Seconds a token is good for: the least that API servers give.
-const TOKEN_SECONDS: u64 = 600;
-
-/// A token is renewed after half its time, so that no request begins with one that is about to end.
-const RENEW: Duration = Duration::from_secs(TOKEN_SECONDS / 2);
-
 /// How long a quota's status may take: milliseconds, and seconds where the controller is busy.
 const QUOTA_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a right that was written may take until the server's authorizer has seen it.
 pub(super) const RIGHTS_WAIT: Duration = Duration::from_secs(15);
-
-/// The first pause between two looks; it doubles up to the second.
-const PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause between two looks.
-const LONGEST: Duration = Duration::from_secs(1);
-
-/// How often a write that may be repeated freely is asked again when no clear answer came.
-const TRIES: u32 = 3;
 
 /// What a run is made for.
 #[derive(Debug, Clone)]
@@ -115,23 +100,13 @@ pub struct Namespace {
     pub(super) opened: BTreeSet<Egress>,
     /// The API server's address, where its URL names one.
     pub(super) server: Option<IpAddr>,
-    /// UID of the Secret that tokens are bound to.
-    identity: String,
     /// Field manager of the job's writes.
     pub(super) manager: String,
     pub(super) provisioner: Cluster,
-    credential: Credential,
-    gate: Option<Gate>,
-    session: Mutex<Option<Session>>,
+    /// The job's connection.
+    job: Cluster,
     /// What undoes an operation that was done, by index.
     pub(super) undo: BTreeMap<u32, Undo>,
-}
-
-/// The job's connection, while its token is fresh.
-#[derive(Debug)]
-struct Session {
-    cluster: Cluster,
-    renew: Instant,
 }
 
 /// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects; without, RBAC and admission stand alone.
@@ -170,18 +145,19 @@ pub(super) async fn make(
         grant(provisioner, derived, Duration::ZERO).await?;
     }
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
+    // Tokens end with the Secret that they are bound to: at the latest with the namespace.
+    let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": identity});
+    let bearer = Bearer::new(provisioner.clone(), guard::token_path(&name), &bound);
+    let job = Cluster::connect_for(credential, bearer, gate).map_err(|fault| unmade(&name, &fault))?;
     let namespace = Namespace {
         uid,
         labels: wanted.name.labels(),
         marks,
         opened: BTreeSet::new(),
         server: credential.address(),
-        identity,
         manager: super::preview::manager(wanted.tool),
         provisioner: provisioner.clone(),
-        credential: credential.clone(),
-        gate,
-        session: Mutex::new(None),
+        job: job.within(provisioner.write_time()),
         undo: BTreeMap::new(),
         name,
     };
@@ -209,29 +185,20 @@ async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFau
 /// Applies an object of which every field is this software's own; asked again freely, since a second time changes nothing.
 pub(super) async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiFault> {
     let manager = Manager { name: MANAGER, force: true };
-    let mut tries = 1;
-    loop {
-        match cluster.apply(path, object, manager, Mode::Real).await {
-            Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
-            answer => return answer,
-        }
-    }
+    until_clear(|| cluster.apply(path, object, manager, Mode::Real)).await
 }
 
 /// Waits until the quota is enforced: until then admission lets everything through.
 async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> {
-    let end = Instant::now() + QUOTA_WAIT;
-    let mut pause = PAUSE;
+    let mut pace = Pace::within(QUOTA_WAIT);
     loop {
         let quota = provisioner.get(&guard::quota_path(name)).await.map_err(|fault| unmade(name, &fault))?;
         if quota.as_ref().is_some_and(guard::is_enforced) {
             return Ok(());
         }
-        if Instant::now() >= end {
+        if !pace.again().await {
             return Err(EffectFault::Refused(format!("the quota of {name} was not enforced within {} s", QUOTA_WAIT.as_secs())));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
     }
 }
 
@@ -252,18 +219,15 @@ async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Resu
         })
     };
     let at = role_path(namespace, derived.name());
-    let end = Instant::now() + wait;
-    let mut pause = PAUSE;
+    let mut pace = Pace::within(wait);
     loop {
         match own_apply(provisioner, &at, role).await {
-            Err(refused) if refused.is_forbidden() && Instant::now() < end => {}
+            Err(refused) if refused.is_forbidden() && pace.again().await => {}
             answer => {
                 answer.map_err(fault)?;
                 break;
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
     }
     own_apply(provisioner, &binding_path(namespace, derived.name()), binding).await.map_err(fault)?;
     Ok(())
@@ -284,41 +248,11 @@ impl Namespace {
         &self.uid
     }
 
-    /// The job's connection, under a token that is good for a while.
+    /// The job's connection, with its identity taken on.
     pub async fn job(&self) -> Result<Cluster, EffectFault> {
-        let mut session = self.session.lock().await;
-        if let Some(session) = session.as_ref().filter(|session| Instant::now() < session.renew) {
-            return Ok(session.cluster.clone());
-        }
-        let renew = Instant::now() + RENEW;
         let fault = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
-        let token = self.token().await.map_err(fault)?;
-        let cluster = Cluster::connect_as(&self.credential, token, self.gate.clone()).map_err(fault)?;
-        *session = Some(Session { cluster: cluster.clone(), renew });
-        Ok(cluster)
-    }
-
-    /// A token of the job's, which ends with the Secret that it is bound to: at the latest with the namespace.
-    async fn token(&self) -> Result<String, ApiFault> {
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {
-                "expirationSeconds": TOKEN_SECONDS,
-                "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": self.identity},
-            },
-        });
-        let mut tries = 1;
-        loop {
-            match self.provisioner.create(&guard::token_path(&self.name), &request, Mode::Real).await {
-                Err(fault) if fault.is_unclear() && tries < TRIES => tries += 1,
-                Err(fault) => return Err(fault),
-                Ok(answer) => {
-                    let token = answer.pointer("/status/token").and_then(Value::as_str);
-                    return token.map(str::to_owned).ok_or_else(|| ApiFault::Unclear("a token request without a token".to_owned()));
-                }
-            }
-        }
+        self.job.identify().await.map_err(fault)?;
+        Ok(self.job.clone())
     }
 
     /// Waits until the job may read one of the plan's objects in a namespace: a binding that was just written takes the authorizer a moment. Reads
@@ -329,16 +263,13 @@ impl Namespace {
         let target = Target { group, version, kind, namespace, name };
         let at = path::object(&target).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
         let job = self.job().await?;
-        let end = Instant::now() + RIGHTS_WAIT;
-        let mut pause = PAUSE;
+        let mut pace = Pace::within(RIGHTS_WAIT);
         loop {
             match job.get(&at).await {
-                Err(fault) if fault.is_forbidden() && Instant::now() < end => {}
+                Err(fault) if fault.is_forbidden() && pace.again().await => {}
                 Err(fault) => return Err(EffectFault::Refused(format!("the job cannot read {target}: {}", words::said(&fault)))),
                 Ok(_) => return Ok(()),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 pub mod compare;
 
-use super::api::{Cluster, Manager, Mode};
+use super::api::{Cluster, Manager, Mode, Only};
 use super::fault::LookFault;
 use super::json_patch;
 use super::look::{absent, place};
@@ -162,7 +162,7 @@ impl Asked<'_> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let expect = object::expect(&before)?;
-        let answer = self.cluster.delete(&path, object::uid(&before), Mode::DryRun).await;
+        let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
         answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
         Ok(self.shown(expect, describe(&before), BTreeMap::new()))
     }

@@ -1,19 +1,19 @@
 //! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway down or gone. Touches only what bears a run's name
 //! *and* its labels; never forces anything.
 
-use super::api::{ApiFault, Cluster, Mode};
-use super::names::{EXPIRES, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
+use super::api::{ApiFault, Cluster, Extent, Mode, Only};
+use super::names::{CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
 use super::rights::everywhere;
 use super::teardown::{self, TeardownFault, conditions};
 use super::{object, path};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Objects of one kind that are looked at in one round; the next round sees the rest.
-const PAGE: u32 = 500;
+/// Objects of one kind that are looked at in one round: twice as many as a cluster can have namespaces. More of them nobody made in good order.
+const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -26,8 +26,8 @@ pub struct Reaped {
     pub stuck: Vec<(String, String)>,
     /// What bears the label and not the name, or not what belongs to it: nothing of it was touched.
     pub foreign: Vec<String>,
-    /// Whether there is more than one round looks at.
-    pub more: bool,
+    /// Kinds of which there is more than one round looks at: some of them nobody sees.
+    pub crowded: Vec<String>,
 }
 
 impl Reaped {
@@ -46,9 +46,9 @@ impl fmt::Display for Reaped {
         lines.extend(self.rights.iter().map(|what| format!("removed: {what}")));
         lines.extend(self.stuck.iter().map(|(what, why)| format!("stuck: {what}: {why}")));
         lines.extend(self.foreign.iter().map(|what| format!("not ours, left alone: {what}")));
-        if self.more {
-            lines.push("there is more; run it again".to_owned());
-        }
+        lines.extend(self.crowded.iter().map(|kind| {
+            format!("more {kind} bear the label than one round looks at, and some were not seen: a person has to look at who makes them")
+        }));
         write!(f, "{}", lines.join("; "))
     }
 }
@@ -68,17 +68,17 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
     // Rights before namespaces: a namespace is made before its rights are, so whose namespace is missing afterwards has lost it.
     let mut rights = Vec::new();
     for resource in ["rolebindings", "roles"] {
-        match cluster.list(&everywhere(resource), &managed(), PAGE).await {
+        match cluster.list_all(&everywhere(resource), &managed(), ALL, lean).await {
             Ok((found, more)) => {
-                reaped.more |= more;
+                reaped.crowded.extend(more.then(|| resource.to_owned()));
                 rights.extend(found.into_iter().map(|object| (resource, object)));
             }
             // A list that somebody made too large to read must not keep namespaces from being looked at.
             Err(fault) => reaped.stuck.push((format!("the list of {resource}"), fault.to_string())),
         }
     }
-    let (namespaces, more) = cluster.list("/api/v1/namespaces", &managed(), PAGE).await?;
-    reaped.more |= more;
+    let (namespaces, more) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
+    reaped.crowded.extend(more.then(|| "namespaces".to_owned()));
     let there: BTreeSet<String> = namespaces.iter().filter_map(name).map(str::to_owned).collect();
     // Those in a run's own namespace go with it.
     for (resource, object) in rights.iter().filter(|(_, object)| !namespace(object).is_some_and(|at| there.contains(at))) {
@@ -100,11 +100,23 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
     Ok(reaped)
 }
 
+/// What a round needs of an object: whoever may write many may also write large ones.
+fn lean(object: Value) -> Value {
+    let take = |from: &str, keys: &[&str]| {
+        let of = |key: &&str| object.pointer(from)?.get(*key).map(|value| ((*key).to_owned(), value.clone()));
+        keys.iter().filter_map(of).collect::<serde_json::Map<_, _>>()
+    };
+    let mut metadata = take("/metadata", &["name", "namespace", "uid", "deletionTimestamp"]);
+    metadata.insert("labels".to_owned(), take("/metadata/labels", &[MANAGED, CALL, FENCE]).into());
+    metadata.insert("annotations".to_owned(), take("/metadata/annotations", &[EXPIRES, TARGETS]).into());
+    json!({"metadata": metadata, "status": take("/status", &["conditions"])})
+}
+
 /// Deletes a Role or a RoleBinding, of the UID that was listed.
 async fn right(cluster: &Cluster, resource: &str, object: &Value, what: String, reaped: &mut Reaped) {
     let (Some(at), Some(own)) = (namespace(object), name(object)) else { return };
     let at = format!("{}/{own}", path::collection("rbac.authorization.k8s.io", "v1", at, resource));
-    match cluster.delete(&at, object::uid(object), Mode::Real).await {
+    match cluster.delete(&at, Only::uid(object::uid(object)), Mode::Real).await {
         Ok(()) => reaped.rights.push(what),
         Err(fault) => reaped.stuck.push((what, fault.to_string())),
     }
@@ -117,10 +129,10 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
     } else if object::is_terminating(object) {
         reaped.stuck.push((own, conditions(object)));
     } else if is_expired(object, now) {
-        // The lists above saw no more than a page each: what this namespace itself names goes in any case.
-        let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS)).await {
+        // The lists above may not have seen them: what this namespace itself names goes in any case.
+        let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect()).await {
             Ok(()) => {
-                let deleted = cluster.delete(&path::namespace(&own), object::uid(object), Mode::Real).await;
+                let deleted = cluster.delete(&path::namespace(&own), Only::uid(object::uid(object)), Mode::Real).await;
                 deleted.map_err(|fault| TeardownFault::Api { what: own.clone(), fault })
             }
             Err(fault) => Err(fault),
@@ -143,7 +155,7 @@ fn readable(object: &Value, what: &str, reaped: &mut Reaped) {
 
 /// How many of this software's namespaces are going, and for how long: what a cluster still has to clean up before it is given more.
 pub async fn terminating(cluster: &Cluster, now: Timestamp) -> Result<Terminating, ApiFault> {
-    let (found, _) = cluster.list("/api/v1/namespaces", &managed(), PAGE).await?;
+    let (found, _) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
     let since = |object: &Value| object.pointer("/metadata/deletionTimestamp")?.as_str()?.parse::<Timestamp>().ok();
     let going: Vec<&Value> = found.iter().filter(|object| object::is_terminating(object)).collect();
     let oldest = going.iter().filter_map(|object| since(object)).min();

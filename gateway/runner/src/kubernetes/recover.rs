@@ -1,5 +1,6 @@
 //! What became of a job whose runner was lost while it acted: what it recorded, held against what is there now. Pure; asked only after its rights were
-//! observed gone, so that what has not happened by then does not happen any more. Never guesses: what is neither as before nor as after is for a person.
+//! observed gone, and until the API server has ended every request that it let in before. Never guesses: what is neither as before nor as after is for a
+//! person.
 
 use super::object;
 use cofferdam_core::ceiling::EPHEMERAL;
@@ -18,6 +19,8 @@ pub struct Fate {
     pub unclear: BTreeMap<u32, String>,
     /// Those whose undo was begun: something had gone wrong by then.
     pub undoing: BTreeSet<u32>,
+    /// Those that do not show what was last asked for: a request that the API server let in before the rights went may still bring it about.
+    pub open: BTreeSet<u32>,
     /// How many there are.
     pub operations: usize,
 }
@@ -81,14 +84,20 @@ pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32
         if operation.target.namespace == EPHEMERAL {
             continue;
         }
-        let left = match (done.after.is_some(), of(true).map(|undo| undo.after.is_some())) {
+        let undo = of(true).map(|undo| undo.after.is_some());
+        let left = match (done.after.is_some(), undo) {
             (true, None) => Left::Effect,
             (_, Some(true)) => Left::Nothing,
             // Begun, or its undo was: what is there now says which.
-            (false, None) | (_, Some(false)) => match live.get(&index) {
-                Some(object) => left(operation, object.as_ref()),
-                None => Left::Unclear("nobody looked".to_owned()),
-            },
+            (false, None) | (_, Some(false)) => {
+                let left = match live.get(&index) {
+                    Some(object) => left(operation, object.as_ref()),
+                    None => Left::Unclear("nobody looked".to_owned()),
+                };
+                let wanted = if undo.is_some() { Left::Nothing } else { Left::Effect };
+                fate.open.extend((left != wanted).then_some(index));
+                left
+            }
         };
         match left {
             Left::Effect => drop(fate.in_effect.insert(index)),

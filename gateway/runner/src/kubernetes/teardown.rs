@@ -1,15 +1,16 @@
 //! Taking a run away, from what the cluster alone says: first what runs, then the rights at targets, each observed gone, then the namespace, observed gone.
 //! Every delete names a UID. A namespace that does not go is reported with its conditions, never forced: what its finalizers guard may still be there.
 
-use super::api::{ApiFault, Cluster, Mode};
+use super::api::{ApiFault, Cluster, Extent, Mode, Only};
 use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for, name};
+use super::pace::Pace;
 use super::rights::{binding_path, role_path};
 use super::{object, path};
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::kind;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a namespace may take to go: five seconds are the least, a Pod on a busy node takes some more.
 const GONE: Duration = Duration::from_secs(120);
@@ -20,13 +21,21 @@ const WORKLOAD_GONE: Duration = Duration::from_secs(30);
 /// How long a Role or RoleBinding may take to go: they have no finalizers.
 const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
-/// The first pause between two looks; it doubles up to the longest.
-const PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause between two looks.
-const LONGEST: Duration = Duration::from_secs(1);
-
 /// Namespaces of one call that are looked at: it is leased five times at most before it acts.
-const ATTEMPTS: u32 = 100;
+const RUNS: Extent = Extent { page: 100, pages: 10 };
+
+/// What earlier leases of a call may have left.
+#[derive(Debug, Clone, Copy)]
+pub struct Traces<'a> {
+    /// The call.
+    pub call: &'a CallId,
+    /// The lease that looks for them.
+    pub fence: Fence,
+    /// Leases under which something may have been made. What their namespaces say is looked at in any case; these also where a namespace is gone.
+    pub earlier: &'a [Fence],
+    /// Namespaces where there may be rights.
+    pub targets: &'a BTreeSet<String>,
+}
 
 /// Why a run is not gone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,43 +59,60 @@ pub enum TeardownFault {
         /// What its conditions say.
         conditions: String,
     },
+    /// More of it than anybody can have made in good order.
+    #[error("there are more namespaces with the labels `{0}` than a call can have; a person has to look at who made them")]
+    Crowded(String),
     /// It is not this software's.
     #[error("`{0}` is not a run's: its name and its labels do not say the same; nothing of it was touched")]
     Foreign(String),
 }
 
-/// Removes a run's namespace, and everything that was made for it elsewhere. Returns when all of it was observed gone; nothing there is gone already.
-pub async fn remove(cluster: &Cluster, run: &str) -> Result<(), TeardownFault> {
+/// Removes a run's namespace, and its rights: where the namespace says there are some, and at these targets, whatever became of the namespace. Returns
+/// when all of it was observed gone; nothing there is gone already.
+pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<(), TeardownFault> {
     let at = path::namespace(run);
-    let Some(found) = cluster.get(&at).await.map_err(api(run))? else { return Ok(()) };
-    if RunName::of(&found).is_none_or(|own| own.to_string() != run) {
-        return Err(TeardownFault::Foreign(run.to_owned()));
-    }
-    if !object::is_terminating(&found) {
-        workload(cluster, run, &listed(&found, WORKLOAD)).await?;
+    let found = cluster.get(&at).await.map_err(api(run))?;
+    let mut places: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
+    let found = found.map(|found| if RunName::of(&found).is_some_and(|own| own.to_string() == run) { Ok(found) } else { Err(()) });
+    if let Some(Ok(found)) = &found {
+        places.extend(listed(found, TARGETS));
+        if !object::is_terminating(found) {
+            workload(cluster, run, &listed(found, WORKLOAD)).await?;
+        }
     }
     // Rights that do not go lose their subject with the namespace: it goes all the same, and then it is said.
-    let rights = rights(cluster, run, &listed(&found, TARGETS)).await;
-    gone(cluster, &at, run, object::uid(&found), GONE).await?;
+    let rights = rights(cluster, run, &places).await;
+    match &found {
+        Some(Ok(found)) => gone(cluster, &at, run, object::uid(found), GONE).await?,
+        Some(Err(())) => return Err(TeardownFault::Foreign(run.to_owned())),
+        None => {}
+    }
     rights
 }
 
-/// Removes what earlier leases of a call left, and names the newest.
-pub async fn sweep(cluster: &Cluster, call: &CallId, fence: Fence) -> Result<Option<String>, TeardownFault> {
-    let (found, _) =
-        cluster.list("/api/v1/namespaces", &made_for(call), ATTEMPTS).await.map_err(api(&format!("{MANAGED}, {CALL}={call}")))?;
-    let mut earlier: Vec<RunName> = found.iter().filter_map(RunName::of).filter(|own| own.call == *call && own.fence < fence).collect();
-    earlier.sort_by_key(|own| own.fence);
-    for own in &earlier {
-        remove(cluster, &own.to_string()).await?;
+/// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
+pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<String>, TeardownFault> {
+    let Traces { call, fence, earlier, targets } = traces;
+    let what = format!("{MANAGED}, {CALL}={call}");
+    let (found, more) = cluster.list_all("/api/v1/namespaces", &made_for(call), RUNS, |object| object).await.map_err(api(&what))?;
+    if more {
+        return Err(TeardownFault::Crowded(what));
     }
-    Ok(earlier.last().map(RunName::to_string))
+    let found: Vec<RunName> = found.iter().filter_map(RunName::of).filter(|own| own.call == *call && own.fence < fence).collect();
+    let newest = found.iter().max_by_key(|own| own.fence).map(RunName::to_string);
+    // A run whose namespace somebody else took away may have rights all the same.
+    let earlier = earlier.iter().filter(|other| **other < fence).map(|other| RunName::new(call, *other));
+    let runs: BTreeMap<Fence, RunName> = found.into_iter().chain(earlier).map(|own| (own.fence, own)).collect();
+    for own in runs.values() {
+        remove(cluster, &own.to_string(), targets).await?;
+    }
+    Ok(newest)
 }
 
 /// Removes the rights that a run has at its targets: the binding first, so that the Role alone gives nothing meanwhile.
-pub async fn rights(cluster: &Cluster, run: &str, targets: &[&str]) -> Result<(), TeardownFault> {
+pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> Result<(), TeardownFault> {
     for target in targets {
-        // An annotation is what somebody wrote: only a namespace that a plan may name becomes part of a path.
+        // An annotation is what somebody wrote, and so is a stored plan: only a namespace that a plan may name becomes part of a path.
         if kind::check_namespace(target).is_err() {
             return Err(TeardownFault::Foreign(cofferdam_core::text::line(target)));
         }
@@ -111,7 +137,7 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
         }
         let at = format!("{collection}/{name}");
         // Whatever has that name there: the whole namespace goes.
-        match cluster.delete(&at, None, Mode::Real).await {
+        match cluster.delete(&at, Only::Any, Mode::Real).await {
             // The runner was lost before it took on what it needs there, so nothing was brought up either.
             Err(fault) if fault.is_forbidden() => return Ok(()),
             answer => answer.or_else(tolerate).map_err(api(&at))?,
@@ -120,13 +146,9 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
             pods.push(at);
         }
     }
-    let end = Instant::now() + WORKLOAD_GONE;
+    let mut pace = Pace::within(WORKLOAD_GONE);
     for at in pods {
-        let mut pause = PAUSE;
-        while cluster.get(&at).await.map_err(api(&at))?.is_some() && Instant::now() < end {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST);
-        }
+        while cluster.get(&at).await.map_err(api(&at))?.is_some() && pace.again().await {}
     }
     Ok(())
 }
@@ -148,8 +170,7 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
 
 /// Deletes one object of this UID and looks until it is gone. An outage in between is waited out.
 async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit: Duration) -> Result<(), TeardownFault> {
-    let end = Instant::now() + limit;
-    let mut pause = PAUSE;
+    let mut pace = Pace::within(limit);
     let mut asked = false;
     loop {
         let seen = match cluster.get(at).await {
@@ -158,7 +179,8 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
             Ok(Some(other)) if object::uid(&other) != uid => return Ok(()),
             Ok(Some(present)) => {
                 // A second delete of a namespace that is going is a conflict; of anything else nothing new.
-                let fault = if asked || object::is_terminating(&present) { None } else { cluster.delete(at, uid, Mode::Real).await.err() };
+                let told = asked || object::is_terminating(&present);
+                let fault = if told { None } else { cluster.delete(at, Only::uid(uid), Mode::Real).await.err() };
                 asked = asked || fault.is_none();
                 match fault {
                     // The object is another one, or on its way: the next look says which.
@@ -168,20 +190,15 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
             }
             Err(fault) => Err(fault),
         };
-        if Instant::now() >= end {
-            return Err(match seen {
-                Ok(present) => TeardownFault::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: conditions(&present) },
-                Err(fault) => TeardownFault::Api { what: what.to_owned(), fault },
-            });
+        // Waiting does not give a right.
+        let waits = !matches!(&seen, Err(fault @ (ApiFault::Refused { .. } | ApiFault::Gated(_))) if !is_busy(fault));
+        if waits && pace.again().await {
+            continue;
         }
-        match seen {
-            // Waiting does not give a right.
-            Err(fault @ (ApiFault::Refused { .. } | ApiFault::Gated(_))) if !is_busy(&fault) => {
-                return Err(TeardownFault::Api { what: what.to_owned(), fault });
-            }
-            _ => tokio::time::sleep(pause).await,
-        }
-        pause = (pause * 2).min(LONGEST);
+        return Err(match seen {
+            Ok(present) => TeardownFault::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: conditions(&present) },
+            Err(fault) => TeardownFault::Api { what: what.to_owned(), fault },
+        });
     }
 }
 

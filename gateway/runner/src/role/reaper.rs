@@ -84,6 +84,12 @@ fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
         tracing::warn!(what, why, "does not go away; a person has to look");
     }
+    for kind in &reaped.crowded {
+        tracing::error!(
+            kind,
+            "more of these bear this software's label than one round looks at, and some were not seen; a person has to look at who makes them"
+        );
+    }
     for what in &reaped.foreign {
         tracing::warn!(what, "bears this software's label and is not its own; left alone");
     }

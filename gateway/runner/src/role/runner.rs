@@ -26,6 +26,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not there is left out.
 const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
@@ -44,7 +45,8 @@ pub struct Actor {
 /// What it will change.
 enum Ground {
     Tree(Directory),
-    Cluster(Box<Credential>),
+    /// And how long its API server may work on one write.
+    Cluster(Box<Credential>, Duration),
 }
 
 /// Reads what it needs, then gives up everything else.
@@ -72,10 +74,10 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
             let journal = Journal::new(settings.journal.clone(), open(tree)?);
             Ground::Tree(Directory { root: open(tree)?, journal, runs: settings.runs.clone() })
         }
-        Infrastructure::Kubernetes { kubeconfig } => {
+        Infrastructure::Kubernetes { kubeconfig, write_ms } => {
             let credential = credential(kubeconfig)?;
             read.extend(network(&credential));
-            Ground::Cluster(Box::new(credential))
+            Ground::Cluster(Box::new(credential), Duration::from_millis(*write_ms))
         }
     };
     // The standard library gives a process that hears nothing `/dev/null`.
@@ -83,7 +85,7 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let mut execute = vec![settings.guest.as_path()];
     execute.extend(LIBRARIES.iter().map(Path::new).filter(|path| path.exists()));
     let (read, write) = (borrowed(&read), borrowed(&write));
-    let cluster = matches!(ground, Ground::Cluster(_));
+    let cluster = matches!(ground, Ground::Cluster(..));
     let confined = confine::files(Files { read: &read, write: &write, execute: &execute, network: cluster })?;
     confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
     Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
@@ -134,9 +136,9 @@ impl Actor {
 async fn runner(settings: RunnerSettings, key: ArtefactKey, ground: Ground) -> Result<Runner<Recorder, Program>> {
     let backend = match ground {
         Ground::Tree(directory) => Backend::Directory(directory),
-        Ground::Cluster(credential) => {
+        Ground::Cluster(credential, write) => {
             admit(&credential, Identity::Provisioner, &settings.environment).await?;
-            Backend::Kubernetes(Kubernetes::connect(*credential)?)
+            Backend::Kubernetes(Kubernetes::connect(*credential, write)?)
         }
     };
     Ok(Runner {

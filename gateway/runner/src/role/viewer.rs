@@ -47,7 +47,7 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (sight, mut read) = match &settings.infrastructure {
         Infrastructure::Directory { tree } => (Sight::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]),
-        Infrastructure::Kubernetes { kubeconfig } => {
+        Infrastructure::Kubernetes { kubeconfig, .. } => {
             let credential = credential(kubeconfig)?;
             let read = network(&credential);
             (Sight::Cluster(credential), read)

@@ -2,7 +2,10 @@
 //! else's admission in between. Each ends in one outcome that is true.
 
 mod gate;
+mod held;
+mod meanwhile;
 mod table;
+mod webhook;
 
 use super::yard::{self, Yard, scale};
 use crate::cluster::{Cluster, skip, until};
@@ -132,7 +135,7 @@ fn an_answer_that_is_lost_is_read_back() {
     assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
     assert!(relay.fired(), "no answer was lost");
     assert_eq!(patched(&yard, &run), 1);
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
 }
 
 #[test]
@@ -150,7 +153,7 @@ fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
     assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
     assert!(relay.fired(), "no request was lost");
     assert_eq!(patched(&yard, &run), 1);
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
     let said = yard.perform(&mut job, 0);
     assert!(matches!(&said, Err(EffectFault::Unknown(why)) if why.contains("somebody else")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn a_right_that_is_taken_away_stops_the_job() {
     let said = yard.perform(&mut job, 0);
     assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     yard.nothing_of(&run);
 }
 
@@ -220,7 +223,7 @@ fn what_no_administrator_opted_in_is_not_touched() {
     let said = yard.make(3, &steps, &facts).unwrap_err().to_string();
     assert!(said.starts_with("a run's namespace cannot hold what the plan brings up there"), "{said}");
     // What was begun of both goes.
-    assert!(yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(4))).unwrap().is_some());
+    assert!(yard.sweep(4, &[]).unwrap().is_some());
     for fence in [2, 3] {
         yard.nothing_of(&RunName::new(&yard.call, Fence(fence)).to_string());
     }
@@ -265,6 +268,6 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
     for resource in ["mutatingadmissionpolicybindings", "mutatingadmissionpolicies"] {
         yard.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);
     }
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     assert!(yard.plane.audit().iter().any(|event| yard::is_write_of(event, &run)));
 }

@@ -58,7 +58,7 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
     let pod = yard.plane.request("GET", &yard.own(&job, "pods/cofferdam-task-0"), None).body;
     println!("from the plan's step to its result {took:?}; the Pod: {} then {}", pod["metadata"]["creationTimestamp"], pod["status"]);
     let removing = Instant::now();
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     println!("observed gone after {:?}", removing.elapsed());
     yard.nothing_of(&run);
 }
@@ -84,7 +84,7 @@ fn how_a_task_ends_is_named() {
         assert!(why.contains(expected), "{why}");
         assert!(took < SECONDS, "{why} after {took:?}");
     }
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    yard.remove(job.namespace.name()).unwrap();
 }
 
 #[test]
@@ -110,5 +110,5 @@ fn a_full_namespace_is_named() {
     let (ended, took) = perform(&yard, &mut job, 0);
     let why = ended.unwrap_err().to_string();
     assert!(why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS, "{why} after {took:?}");
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    yard.remove(job.namespace.name()).unwrap();
 }

@@ -13,6 +13,9 @@ use cofferdam_runner::kubernetes::reap::{Reaped, reap, terminating};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+/// More than a page of a list, all of which come before what is to be found.
+const CROWD: usize = 510;
+
 #[test]
 fn what_outlived_its_run_goes_and_nothing_else() {
     if skip() {
@@ -87,4 +90,23 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     plane.request("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.broken.example", None);
     until("the stuck namespace's end", || (plane.request("GET", &namespace_path(live.name()), None).status == 404).then_some(()));
     assert_eq!(plane.request("GET", &namespace_path("production"), None).status, 200);
+
+    // Whoever may write many Roles with its label hides none from it.
+    let crowd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "crowd"}});
+    assert_eq!(plane.request("POST", "/api/v1/namespaces", Some(&crowd)).status, 201);
+    let others = |number: usize| {
+        let labels = json!({"cofferdam.dev/managed": "true"});
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": format!("other-{number}"), "labels": labels}, "rules": []})
+    };
+    yard.runtime.block_on(async {
+        let admin = api::Cluster::connect(&Credential::read(&plane.admin()).await.unwrap()).unwrap();
+        for number in 0..CROWD {
+            admin.create(&rbac("crowd", "roles"), &others(number), api::Mode::Real).await.unwrap();
+        }
+    });
+    assert_eq!(plane.request("POST", &rbac("reaped", "roles"), Some(&role)).status, 201);
+    let last = round(now);
+    assert_eq!(last.rights, [format!("roles/{lost_name} in reaped")]);
+    assert_eq!(last.foreign.len(), CROWD + 1);
+    assert_eq!((&last.crowded, &last.stuck), (&Vec::new(), &Vec::new()));
 }

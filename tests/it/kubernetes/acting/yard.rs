@@ -13,11 +13,16 @@ use cofferdam_runner::kubernetes::Kubernetes;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::names::RunName;
 use cofferdam_runner::kubernetes::namespace::{Namespace, Wanted};
+use cofferdam_runner::kubernetes::teardown::{TeardownFault, Traces};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 use tokio::runtime::Runtime;
+
+/// How long the API server may work on one write.
+pub const WRITE: Duration = Duration::from_secs(10);
 
 /// One namespace, one call.
 pub struct Yard {
@@ -47,7 +52,7 @@ impl Yard {
     pub fn on(plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
         opt_in(plane, namespace);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let kubernetes = runtime.block_on(async { Kubernetes::connect(Credential::read(kubeconfig).await.unwrap()).unwrap() });
+        let kubernetes = runtime.block_on(connect(kubeconfig, WRITE));
         let yard = Self { plane, namespace: namespace.to_owned(), runtime, kubernetes, call: CallId::from_random(0xac7_0000 + number) };
         // A binding counts some time after it was written.
         until("the provisioner's ceiling", || {
@@ -96,6 +101,21 @@ impl Yard {
 
     pub fn undo(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
         self.runtime.block_on(job.namespace.undo(&job.preview.operations[index]))
+    }
+
+    /// Where the call has rights, as its plans say.
+    pub fn targets(&self) -> BTreeSet<String> {
+        BTreeSet::from([self.namespace.clone()])
+    }
+
+    pub fn remove(&self, run: &str) -> Result<(), TeardownFault> {
+        self.runtime.block_on(self.kubernetes.remove(run, &self.targets()))
+    }
+
+    /// As a runner under this lease, who is told of those earlier ones.
+    pub fn sweep(&self, fence: u64, earlier: &[Fence]) -> Result<Option<String>, TeardownFault> {
+        let targets = self.targets();
+        self.runtime.block_on(self.kubernetes.sweep(Traces { call: &self.call, fence: Fence(fence), earlier, targets: &targets }))
     }
 
     pub fn collection(&self, resource: &str) -> String {
@@ -157,6 +177,11 @@ impl Yard {
             assert_eq!(self.plane.request("GET", &path, None).status, 404, "{path}");
         }
     }
+}
+
+/// A runner's means.
+pub async fn connect(kubeconfig: &Path, write: Duration) -> Kubernetes {
+    Kubernetes::connect(Credential::read(kubeconfig).await.unwrap(), write).unwrap()
 }
 
 /// A plan's steps; what is left out is what most have.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::id::hex;
 use cofferdam_core::trust::Environment;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a home is to serve.
 #[derive(Debug)]
@@ -45,7 +46,8 @@ pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], workin
             format!("`{}` is not a file; deploy/README.md says how to make the kubeconfig of each identity", given.display())
         })
     };
-    let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)? };
+    let request_timeout = Duration::from_secs(config::REQUEST_TIMEOUT.into());
+    let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)?, request_timeout };
     let mut met: Option<cluster::Identified> = None;
     for (identity, kubeconfig) in cluster.identities() {
         let found = cluster::identify(kubeconfig)

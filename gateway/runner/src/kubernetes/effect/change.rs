@@ -1,54 +1,70 @@
-//! Fields changed by a JSON Patch that is pinned to the state it was rendered from. Never sent again without having looked: what it says by itself then
-//! is that it either has happened or still can, once.
+//! One change of one object, over one state of it: that which was just read and found to be what was approved. The server does it in exactly that version
+//! or not at all, so that asking again cannot do it twice. Never asked for again without having looked.
 
-use super::{PAUSE, TRIES, look, refused, unknown};
+use super::{PAUSE, look, refused, unknown};
 use crate::effect::EffectFault;
-use crate::kubernetes::api::{ApiFault, Cluster, Mode};
+use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode, Only};
 use crate::kubernetes::{json_patch, object};
 use cofferdam_core::operation::Target;
 use cofferdam_core::path::FieldPath;
 use serde_json::Value;
 
-/// One change of one object.
+/// How often a change is asked for without a clear answer.
+const UNCLEAR: u32 = 3;
+
+/// How often the object may be another version by the time that the change arrives, and still what was approved: its status was written, or a time in it.
+/// With ten such writes a second and a fifth of a second from look to effect, one job in a thousand meets this many in a row.
+const STALE: u32 = 50;
+
+/// A change.
 pub(super) struct Change<'a> {
     pub job: &'a Cluster,
     pub at: &'a str,
-    pub manager: &'a str,
     pub target: &'a Target,
-    pub uid: &'a str,
-    pub changes: &'a [(FieldPath, Option<Value>)],
+    pub write: Write<'a>,
+}
+
+/// What is written.
+pub(super) enum Write<'a> {
+    /// These fields, as this field manager.
+    Patch(&'a str, &'a [(FieldPath, Option<Value>)]),
+    /// An object, as this field manager; by its own name where there is none yet.
+    Apply(&'a str, &'a Value),
+    /// Nothing any more.
+    Delete,
 }
 
 impl Change<'_> {
-    /// Makes it, over an object that `is_before`. Answers the object as it is then.
+    /// Makes it, over a state that `is_before`; whether an unclear answer meant that it was made, `is_after` says. Answers the object as it is then.
     pub async fn make(
         &self,
-        is_before: impl Fn(&Value) -> bool + Send,
-        is_after: impl Fn(&Value) -> bool + Send,
-    ) -> Result<Value, EffectFault> {
+        is_before: impl Fn(Option<&Value>) -> bool + Send,
+        is_after: impl Fn(Option<&Value>) -> bool + Send,
+    ) -> Result<Option<Value>, EffectFault> {
         let mut unclear: Option<ApiFault> = None;
-        let mut last: Option<ApiFault> = None;
-        for _ in 0..TRIES {
+        let (mut unclears, mut stales) = (0, 0);
+        loop {
             let live = look(self.job, self.at, self.target, unclear.as_ref()).await?;
-            let live = match (live, &unclear) {
-                (Some(live), Some(_)) if self.is_it(&live) && is_after(&live) => return Ok(live),
-                (Some(live), _) if self.is_it(&live) && is_before(&live) => live,
+            match &unclear {
+                Some(_) if is_after(live.as_ref()) => return Ok(live),
+                _ if is_before(live.as_ref()) => {}
                 // It is neither as it was nor as it should be: somebody else came in between, before it or after it.
-                (_, Some(fault)) => return Err(unknown(self.target, "it was changed by somebody else meanwhile", fault)),
-                (_, None) => return Err(EffectFault::Conflict(self.target.clone())),
-            };
-            let patch = json_patch::render(&live, self.changes).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
-            if json_patch::is_idle(&patch) {
-                return Ok(live);
+                Some(fault) => return Err(unknown(self.target, "it was changed by somebody else meanwhile", fault)),
+                None => return Err(EffectFault::Conflict(self.target.clone())),
             }
-            match self.job.patch(self.at, &patch, self.manager, Mode::Real).await {
+            if unclears == UNCLEAR || stales == STALE {
+                return Err(self.given_up(unclear.as_ref()));
+            }
+            let body = self.body(live.as_ref())?;
+            match self.ask(live.as_ref(), &body).await {
                 Ok(object) => return Ok(object),
                 Err(fault) if fault.is_unclear() => {
+                    unclears += 1;
                     unclear = Some(fault);
                     tokio::time::sleep(PAUSE).await;
                 }
-                // A test failed, or the store was written in between: the next look says what it is now.
-                Err(fault) if is_stale(&fault) => last = Some(fault),
+                // The next look says what it is now.
+                Err(fault) if self.is_stale(&fault) => stales += 1,
                 Err(fault) => {
                     return Err(match unclear {
                         Some(unclear) => unknown(self.target, "the next attempt was refused", &unclear),
@@ -57,26 +73,69 @@ impl Change<'_> {
                 }
             }
         }
-        // The last unclear answer may have done it.
-        if let Some(unclear) = &unclear {
-            return match look(self.job, self.at, self.target, Some(unclear)).await? {
-                Some(live) if self.is_it(&live) && is_after(&live) => Ok(live),
-                _ => Err(unknown(self.target, "no attempt got a clear answer", unclear)),
-            };
-        }
-        Err(last.map_or_else(|| EffectFault::Conflict(self.target.clone()), |fault| refused(self.target, &fault)))
     }
 
-    fn is_it(&self, live: &Value) -> bool {
-        object::uid(live) == Some(self.uid)
+    /// What is sent, over this state.
+    fn body(&self, live: Option<&Value>) -> Result<Value, EffectFault> {
+        match (&self.write, live) {
+            (Write::Patch(_, changes), Some(live)) => {
+                json_patch::render_over(live, changes).map_err(|fault| EffectFault::Refused(fault.to_string()))
+            }
+            (Write::Apply(_, object), Some(live)) => Ok(pinned(object, live)),
+            (Write::Apply(_, object), None) => Ok((*object).clone()),
+            (Write::Patch(..) | Write::Delete, _) => Ok(Value::Null),
+        }
+    }
+
+    /// Asks for it once.
+    async fn ask(&self, live: Option<&Value>, body: &Value) -> Result<Option<Value>, ApiFault> {
+        match (&self.write, live) {
+            (Write::Apply(manager, _), _) => {
+                let manager = Manager { name: manager, force: false };
+                self.job.apply(self.at, body, manager, Mode::Real).await.map(Some)
+            }
+            (Write::Patch(manager, _), Some(_)) if !json_patch::is_idle(body) => {
+                self.job.patch(self.at, body, manager, Mode::Real).await.map(Some)
+            }
+            (Write::Delete, Some(live)) => {
+                let (uid, version) = (object::uid(live).unwrap_or_default(), object::version(live).unwrap_or_default());
+                self.job.delete(self.at, Only::State(uid, version), Mode::Real).await.map(|()| None)
+            }
+            // It is as it should be already.
+            (Write::Patch(..) | Write::Delete, live) => Ok(live.cloned()),
+        }
+    }
+
+    /// Whether a refusal says that the object is another one, or in another version, than the one that was read.
+    fn is_stale(&self, fault: &ApiFault) -> bool {
+        match (&self.write, fault) {
+            // Over ownership, which asking again does not end.
+            (Write::Apply(..), ApiFault::Refused { status: 409, message, .. }) => !message.starts_with("Apply failed with "),
+            (_, ApiFault::Refused { status: 409, .. }) => true,
+            // A failed `test` is 422, as is an object that the server finds invalid: that says so.
+            (Write::Patch(..), ApiFault::Refused { status: 422, message, .. }) => !message.contains(" is invalid: "),
+            _ => false,
+        }
+    }
+
+    fn given_up(&self, unclear: Option<&ApiFault>) -> EffectFault {
+        match unclear {
+            Some(fault) => unknown(self.target, "no attempt got a clear answer", fault),
+            None => EffectFault::Refused(format!(
+                "{} was not changed: it was written by others between each of {STALE} looks and the change",
+                self.target
+            )),
+        }
     }
 }
 
-/// A failed `test` is 422, as is an object that the server finds invalid: that says so.
-fn is_stale(fault: &ApiFault) -> bool {
-    match fault {
-        ApiFault::Refused { status: 409, .. } => true,
-        ApiFault::Refused { status: 422, message, .. } => !message.contains(" is invalid: "),
-        _ => false,
+/// An object as it is applied over the one that was read: of this UID, in this version.
+fn pinned(sent: &Value, live: &Value) -> Value {
+    let mut body = sent.clone();
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        for (key, value) in [("uid", object::uid(live)), ("resourceVersion", object::version(live))] {
+            metadata.insert(key.to_owned(), value.unwrap_or_default().into());
+        }
     }
+    body
 }

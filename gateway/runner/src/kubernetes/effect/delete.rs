@@ -1,23 +1,29 @@
-//! One object deleted, of the UID that was approved; and one that was deleted written again.
+//! One object deleted, in the state that was approved; and one that was deleted written again, and held against what it was.
 
-use super::{PAUSE, TRIES, Undo, is_as_approved, look, refused, unknown};
+use super::change::{Change, Write};
+use super::{Undo, is_as_approved, look, refused, unknown};
 use crate::effect::EffectFault;
-use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode};
+use crate::kubernetes::api::{ApiFault, Cluster, Mode, Only};
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::object;
+use crate::kubernetes::pace::Pace;
+use crate::kubernetes::preview::compare::differences;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::operation::Target;
 use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::text;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long a deleted object may take until it is gone or says that it is going.
 const GOING: Duration = Duration::from_secs(30);
 
 /// How long an object that is going may take before one of its name is written again: a Pod's grace.
 const GONE: Duration = Duration::from_secs(60);
+
+/// Fields of an object that are named which did not come back as they were: enough to see what happened.
+const NAMED: usize = 10;
 
 impl Namespace {
     /// Deletes the approved object, and remembers how to write it again.
@@ -26,9 +32,11 @@ impl Namespace {
         let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectFault::Conflict(target.clone())) };
         let job = self.job().await?;
         let at = self.at(target)?;
-        let live = look(&job, &at, target, None).await?.filter(|live| is_as_approved(live, &approved.expect));
+        let is_before = |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
+        let live = look(&job, &at, target, None).await?.filter(|live| is_before(Some(live)));
         let live = live.ok_or_else(|| EffectFault::Conflict(target.clone()))?;
-        remove(&job, &at, target, uid).await?;
+        remove(&job, &at, target, uid, is_before).await?;
+        // Whatever version of it went: what was approved is all but what its status says.
         self.undo.insert(approved.index, Undo::Object(object::without_server_fields(&live)));
         Ok(BTreeMap::new())
     }
@@ -38,80 +46,57 @@ impl Namespace {
         let job = self.job().await?;
         let at = self.at(target)?;
         if target.namespace != EPHEMERAL {
-            return remove(&job, &at, target, uid).await;
+            let is_it = |live: Option<&Value>| live.is_none_or(|live| object::uid(live) == Some(uid));
+            return remove(&job, &at, target, uid, is_it).await;
         }
         // There the job reads nothing; the whole namespace goes anyway.
-        job.delete(&at, Some(uid), Mode::Real).await.map_err(|fault| refused(target, &fault))
+        job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|fault| refused(target, &fault))
     }
 
-    /// Writes a deleted object again. Only where nobody else has.
+    /// Writes a deleted object again. Only where nobody else has; and what came back is what it was, but for what the server gives.
     pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectFault> {
         let job = self.job().await?;
         let at = self.at(target)?;
-        let end = Instant::now() + GONE;
+        let mut pace = Pace::within(GONE);
         loop {
             match look(&job, &at, target, None).await? {
                 None => break,
-                Some(live) if object::is_terminating(&live) && Instant::now() < end => tokio::time::sleep(PAUSE).await,
+                Some(live) if object::is_terminating(&live) && pace.again().await => {}
                 Some(_) => return Err(EffectFault::Conflict(target.clone())),
             }
         }
-        let manager = Manager { name: &self.manager, force: false };
-        let mut unclear: Option<ApiFault> = None;
-        for _ in 0..TRIES {
-            match job.apply(&at, object, manager, Mode::Real).await {
-                Ok(_) => return Ok(()),
-                Err(fault) if fault.is_unclear() => unclear = Some(fault),
-                Err(fault) => {
-                    return Err(match unclear {
-                        Some(unclear) => unknown(target, "the next attempt was refused", &unclear),
-                        None => refused(target, &fault),
-                    });
-                }
-            }
-            // The same apply a second time changes nothing.
-            tokio::time::sleep(PAUSE).await;
+        let back = self.written(&job, &at, object, target).await?;
+        // Values that the plan does not name are not for whoever reads the outcome.
+        let differing: Vec<String> = differences(object, &object::without_server_fields(&back))
+            .iter()
+            .map(|difference| format!("`{}`", difference.place()))
+            .collect();
+        if differing.is_empty() {
+            return Ok(());
         }
-        Err(unclear.map_or_else(|| EffectFault::Conflict(target.clone()), |fault| unknown(target, "no attempt got a clear answer", &fault)))
+        let more = differing.len().saturating_sub(NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let named = text::line(&differing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "));
+        Err(EffectFault::Differs(format!("{target} was written again, and is not what it was in {named}{more}")))
     }
 }
 
 /// Deletes one object of this UID, in the background, and looks until it is gone or going.
-async fn remove(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<(), EffectFault> {
-    let mut unclear: Option<ApiFault> = None;
-    for _ in 0..TRIES {
-        match job.delete(at, Some(uid), Mode::Real).await {
-            Ok(()) => return going(job, at, target, uid).await,
-            // The UID names one object once: whoever deleted it, it is as approved.
-            Err(fault) if fault.is_conflict() && unclear.is_some() => return going(job, at, target, uid).await,
-            Err(fault) if fault.is_conflict() => return Err(EffectFault::Conflict(target.clone())),
-            Err(fault) if fault.is_unclear() => {
-                tokio::time::sleep(PAUSE).await;
-                if is_gone(look(job, at, target, Some(&fault)).await?.as_ref(), uid) {
-                    return Ok(());
-                }
-                unclear = Some(fault);
-            }
-            Err(fault) => {
-                return Err(match unclear {
-                    Some(unclear) => unknown(target, "the next attempt was refused", &unclear),
-                    None => refused(target, &fault),
-                });
-            }
-        }
-    }
-    Err(unclear.map_or_else(|| EffectFault::Conflict(target.clone()), |fault| unknown(target, "no attempt got a clear answer", &fault)))
-}
-
-/// Looks until it is gone or going: a delete was accepted.
-async fn going(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<(), EffectFault> {
-    let end = Instant::now() + GOING;
+async fn remove(
+    job: &Cluster,
+    at: &str,
+    target: &Target,
+    uid: &str,
+    is_before: impl Fn(Option<&Value>) -> bool + Send,
+) -> Result<(), EffectFault> {
+    let change = Change { job, at, target, write: Write::Delete };
+    change.make(is_before, |live| is_gone(live, uid)).await?;
+    let mut pace = Pace::within(GOING);
     let accepted = ApiFault::Unclear("its deletion was accepted".to_owned());
     while !is_gone(look(job, at, target, Some(&accepted)).await?.as_ref(), uid) {
-        if Instant::now() >= end {
+        if !pace.again().await {
             return Err(unknown(target, "it is still there", &accepted));
         }
-        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }

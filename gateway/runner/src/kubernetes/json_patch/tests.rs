@@ -57,6 +57,23 @@ fn check(changes: &[(&str, Option<Value>)], expect: &[Value]) {
 }
 
 #[test]
+fn an_effect_is_for_one_version_alone() {
+    let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
+    for (at, value) in
+        [("spec.replicas", json!(5)), ("spec.replicas", json!(3)), ("metadata.annotations.a", json!("b")), ("more", json!(1))]
+    {
+        let changes = [(path(at), Some(value))];
+        let patch = render_over(&deployment(), &changes).unwrap();
+        assert_eq!(patch.as_array().unwrap().iter().filter(|entry| **entry == version).count(), 1, "{patch:#}");
+        assert_eq!(apply(deployment(), &patch), apply(deployment(), &render(&deployment(), &changes).unwrap()));
+        let mut other = deployment();
+        other["metadata"]["resourceVersion"] = json!("8");
+        assert_eq!(apply(other, &patch), None);
+        assert_eq!(is_idle(&patch), at == "spec.replicas" && changes[0].1 == Some(json!(3)));
+    }
+}
+
+#[test]
 fn a_value_is_replaced_where_it_is_what_it_was() {
     let test = json!({"op": "test", "path": "/spec/replicas", "value": 3});
     check(&[("spec.replicas", Some(json!(5)))], &[test.clone(), json!({"op": "replace", "path": "/spec/replicas", "value": 5})]);

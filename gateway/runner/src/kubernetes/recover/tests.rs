@@ -100,6 +100,28 @@ fn values_that_only_the_lost_runner_knew_are_known_by_their_form() {
 }
 
 #[test]
+fn what_does_not_show_may_still_come() {
+    #[track_caller]
+    fn check(recorded: &[OperationRecord], live: Option<Value>, expect: bool) {
+        let preview = Preview { operations: vec![patch()] };
+        assert_eq!(!fate(&preview, recorded, &BTreeMap::from([(0, live)])).open.is_empty(), expect);
+    }
+    let begun = [record(false, false)];
+    check(&begun, web("u1", 3), true);
+    check(&begun, web("u1", 4), true);
+    check(&begun, None, true);
+    check(&begun, web("u1", 5), false);
+    // An undo that was begun is what may come.
+    let undoing = [record(false, true), record(true, false)];
+    check(&undoing, web("u1", 5), true);
+    check(&undoing, web("u1", 3), false);
+    // What is recorded has an answer.
+    check(&[record(false, true)], web("u1", 3), false);
+    check(&[record(false, true), record(true, true)], web("u1", 5), false);
+    check(&[], web("u1", 3), false);
+}
+
+#[test]
 fn what_went_into_the_runs_own_namespace_is_gone_with_it() {
     let mut task = previewed(0, Expect::Absent, json!({}), json!({"seconds": 5}));
     task.target.namespace = String::new();

@@ -33,6 +33,8 @@ pub enum Act {
     Silence,
     /// Something else happens first.
     First(Box<dyn FnOnce() + Send>),
+    /// It arrives with another token than it was sent with, made from that.
+    With(Box<dyn FnOnce(&str) -> String + Send>),
 }
 
 /// Says what becomes of a request, by its method and its path with its query.
@@ -60,7 +62,7 @@ impl Gate {
         let port = bound(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = port.local_addr().unwrap();
         let (folder, kubeconfig, server) = rerouted(plane, address);
-        let ends = Ends::of(plane, server);
+        let ends = Ends { near: serving(plane), far: asking(plane), server };
         let rule: Arc<Mutex<Rule>> = Arc::new(Mutex::new(Box::new(|_, _| Act::Pass)));
         let door = Arc::new(Door::default());
         let (rules, doors) = (Arc::clone(&rule), Arc::clone(&door));
@@ -146,6 +148,31 @@ fn attend(address: SocketAddr, door: &Door, rule: &Arc<Mutex<Rule>>, ends: &Ends
     }
 }
 
+fn certificates(plane: &Cluster, name: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_file_iter(key_file(plane, name)).unwrap().map(Result::unwrap).collect()
+}
+
+fn key_file(plane: &Cluster, name: &str) -> PathBuf {
+    plane.admin().with_file_name("pki").join(name)
+}
+
+/// TLS as the API server itself, for this machine.
+pub fn serving(plane: &Cluster) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::from_pem_file(key_file(plane, "serving.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(certificates(plane, "serving.crt"), key).unwrap())
+}
+
+/// TLS to the API server.
+fn asking(plane: &Cluster) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    certificates(plane, "ca.crt").into_iter().for_each(|authority| roots.add(authority).unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Both ends' TLS, and where the server is.
 #[derive(Clone)]
 struct Ends {
@@ -155,20 +182,6 @@ struct Ends {
 }
 
 impl Ends {
-    fn of(plane: &Cluster, server: String) -> Self {
-        let keys = plane.admin().with_file_name("pki");
-        let certificates = |name: &str| CertificateDer::pem_file_iter(keys.join(name)).unwrap().map(Result::unwrap).collect::<Vec<_>>();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = PrivateKeyDer::from_pem_file(keys.join("serving.key")).unwrap();
-        let near = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-        let near = near.with_no_client_auth().with_single_cert(certificates("serving.crt"), key).unwrap();
-        let mut roots = RootCertStore::empty();
-        certificates("ca.crt").into_iter().for_each(|authority| roots.add(authority).unwrap());
-        let far = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let far = far.with_root_certificates(roots).with_no_client_auth();
-        Self { near: Arc::new(near), far: Arc::new(far), server }
-    }
-
     /// One request, and what becomes of it.
     fn serve(&self, near: TcpStream, rule: &Mutex<Rule>) -> std::io::Result<()> {
         let mut near = StreamOwned::new(ServerConnection::new(Arc::clone(&self.near)).unwrap(), near);
@@ -207,6 +220,11 @@ impl Ends {
                 happens();
                 self.pass(&head, &body)?
             }
+            Act::With(other) => {
+                let (_, rest) = head.split_once("authorization: Bearer ").unwrap();
+                let token = rest.split("\r\n").next().unwrap();
+                self.pass(&head.replace(token, &other(token)), &body)?
+            }
         };
         near.write_all(&answer)?;
         near.conn.send_close_notify();
@@ -229,7 +247,7 @@ impl Ends {
 }
 
 /// A request's head, its empty line included, and its body.
-fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
+pub fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16_384];
     loop {

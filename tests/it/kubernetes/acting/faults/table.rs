@@ -4,23 +4,22 @@
 use super::gate::{Act, Gate};
 use super::{Yard, scale};
 use crate::cluster::{Cluster, skip, until};
-use crate::kubernetes::acting::yard::{Job, config_map, target};
-use crate::kubernetes::actor::{installed, namespace_path, rbac};
+use crate::kubernetes::acting::yard::{Job, WRITE, config_map, connect, target};
+use crate::kubernetes::actor::{block, installed, namespace_path, rbac};
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_runner::effect::EffectFault;
-use cofferdam_runner::kubernetes::Kubernetes;
-use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::api::Extent;
 use cofferdam_runner::kubernetes::names::RunName;
-use cofferdam_runner::kubernetes::teardown::TeardownFault;
+use cofferdam_runner::kubernetes::teardown::{TeardownFault, Traces};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What an effect ends as, in the words that say why.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub enum End {
     Done,
     /// Nothing happened.
     Refused(&'static str),
@@ -31,7 +30,7 @@ enum End {
 }
 
 impl End {
-    fn holds(self, said: &Result<BTreeMap<String, Value>, EffectFault>) -> bool {
+    pub fn holds(self, said: &Result<BTreeMap<String, Value>, EffectFault>) -> bool {
         match (self, said) {
             (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectFault::Conflict(_))) => true,
             (Self::Refused(words), Err(EffectFault::Refused(why))) | (Self::Unknown(words), Err(EffectFault::Unknown(why))) => {
@@ -46,9 +45,9 @@ impl End {
 type Row = (&'static str, &'static str, Vec<Act>, End, usize);
 
 /// What becomes of requests for objects, one after the other; never of a dry run.
-type Script = BTreeMap<(String, String), VecDeque<Act>>;
+pub type Script = BTreeMap<(String, String), VecDeque<Act>>;
 
-fn follow(gate: &Gate, script: Script) -> Arc<Mutex<Script>> {
+pub fn follow(gate: &Gate, script: Script) -> Arc<Mutex<Script>> {
     let script = Arc::new(Mutex::new(script));
     let shared = Arc::clone(&script);
     gate.arm(move |method, uri| {
@@ -61,7 +60,7 @@ fn follow(gate: &Gate, script: Script) -> Arc<Mutex<Script>> {
 }
 
 /// How often a run's job changed an object, by the audit log. To be asked after the run was removed: what the log says by then is all.
-fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
+pub fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
     let account = format!("system:serviceaccount:{run}:job");
     let is_effect = |event: &&Value| {
         let uri = event["requestURI"].as_str().unwrap_or_default();
@@ -87,8 +86,8 @@ fn write(namespace: &str, name: &str) -> Value {
 }
 
 /// Ends a run, and holds that nothing of it is left.
-fn end(yard: &Yard, job: &Job) {
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+pub fn end(yard: &Yard, job: &Job) {
+    yard.remove(job.namespace.name()).unwrap();
     yard.nothing_of(job.namespace.name());
 }
 
@@ -138,13 +137,62 @@ fn what_a_server_in_trouble_answers_ends_in_one_outcome() {
         ("busy-when-asked", "GET", vec![busy(0), busy(0)], End::Done, 1),
         ("broken-when-asked", "GET", vec![Act::Instead(500, None), Act::Instead(503, None)], End::Done, 1),
         ("broken-before-each-time", "PATCH", vec![Act::Instead(500, None), Act::Instead(503, None), Act::Instead(504, None)], unclear, 0),
-        ("nobody", "PATCH", vec![Act::Instead(401, None)], End::Refused("no right"), 0),
+        ("nobody", "PATCH", vec![Act::Instead(401, None), Act::Instead(401, None)], End::Refused("no right"), 0),
     ];
     for (before, after, status) in [("500-before", "500-after", 500), ("503-before", "503-after", 503), ("504-before", "504-after", 504)] {
         rows.push((before, "PATCH", vec![Act::Instead(status, None)], End::Done, 1));
         rows.push((after, "PATCH", vec![Act::After(status)], End::Done, 1));
     }
     try_all("acting-trouble", 31, rows);
+}
+
+#[test]
+fn a_token_that_ended_is_asked_for_anew_once() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    // Of the job's own identity, signed by the cluster: the server itself says no.
+    let outdated = || Act::With(Box::new(|token| plane.outdated(token)));
+    let rows: Vec<Row> = vec![
+        ("ended", "PATCH", vec![outdated()], End::Done, 1),
+        ("ended-when-asked", "GET", vec![outdated()], End::Done, 1),
+        ("ended-twice", "PATCH", vec![outdated(), outdated()], End::Refused("no right"), 0),
+        ("ended-twice-when-asked", "GET", vec![outdated(), outdated()], End::Refused("no right"), 0),
+    ];
+    try_all("acting-token", 50, rows);
+}
+
+#[test]
+fn a_list_is_followed_to_its_end_or_said_to_have_more() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let gate = Gate::before(plane);
+    let yard = Yard::on(plane, "acting-pages", 49, &gate.kubeconfig);
+    (0..5).for_each(|number| yard.create("configmaps", &config_map(&format!("c-{number}"), &json!({}))));
+    until("the cluster's own certificate", || (yard.status("configmaps", "kube-root-ca.crt") == 200).then_some(()));
+    // Pages that there may be, what becomes of those that follow a first one, and what is told.
+    let gone = || Act::Instead(410, None);
+    let rows: Vec<(u32, Vec<Act>, Result<(usize, bool), u16>)> = vec![
+        (3, vec![], Ok((6, false))),
+        (2, vec![], Ok((4, true))),
+        // The state in which it began is not kept any more: from the beginning, on what is left.
+        (5, vec![gone()], Ok((6, false))),
+        (4, vec![gone()], Ok((4, true))),
+        (4, vec![gone(), gone()], Ok((0, true))),
+        (3, vec![Act::Instead(403, None)], Err(403)),
+    ];
+    for (pages, acts, expect) in rows {
+        let mut acts = VecDeque::from(acts);
+        gate.arm(move |_, uri| if uri.contains("continue=") { acts.pop_front().unwrap_or(Act::Pass) } else { Act::Pass });
+        let extent = Extent { page: 2, pages };
+        let collection = yard.collection("configmaps");
+        let listed = yard.kubernetes.cluster().list_all(&collection, "", extent, |object| object);
+        let said = yard.runtime.block_on(listed).map(|(found, more)| (found.len(), more)).map_err(|fault| fault.status().unwrap());
+        assert_eq!(said, expect, "{pages} pages");
+    }
 }
 
 #[test]
@@ -194,7 +242,7 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     let said = yard.perform(&mut job, 1);
     println!("away: {said:?}");
     assert!(End::Refused("cannot be reached").holds(&said), "{said:?}");
-    let said = yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name()));
+    let said = yard.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
     assert!(matches!(&said, Err(TeardownFault::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
     assert_eq!(yard.object("configmaps", "away")["data"]["a"], "1");
@@ -252,59 +300,10 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     assert_eq!([happened(plane, job.namespace.name(), "back"), happened(plane, job.namespace.name(), "lost")], [1, 1]);
 }
 
-/// An effect during which somebody else writes: right before the runner's own request arrives.
-fn meanwhile(namespace: &str, number: u128, operation: Value, path: &str, change: Value, ends: End) {
-    let plane = installed();
-    let gate = Gate::before(plane);
-    let yard = Yard::on(plane, namespace, number, &gate.kubeconfig);
-    yard.deployment("web");
-    let mut job = yard.begin(1, json!([operation]), true);
-    let before = yard.object("deployments", "web")["metadata"]["generation"].as_u64().unwrap();
-    let own_spec = u64::from(change.get("spec").is_some());
-    let at = format!("{}{path}", yard.path("deployments", "web"));
-    let writes = Act::First(Box::new(move || assert_eq!(plane.request("PATCH", &at, Some(&change)).status, 200)));
-    let script = follow(&gate, BTreeMap::from([(("PATCH".to_owned(), "web".to_owned()), VecDeque::from([writes]))]));
-    let said = yard.perform(&mut job, 0);
-    println!("{namespace}: {said:?}");
-    assert!(ends.holds(&said), "{said:?}");
-    assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody wrote");
-    let times = u64::from(matches!(ends, End::Done));
-    assert_eq!(yard.object("deployments", "web")["metadata"]["generation"], before + own_spec + times);
-    end(&yard, &job);
-    assert_eq!(happened(plane, job.namespace.name(), "web") as u64, times);
-}
-
-fn applied(namespace: &str) -> Value {
-    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"minReadySeconds": 7}});
-    json!({"action": "apply", "place": {"namespace": namespace}, "object": object, "reversible": true})
-}
-
-#[test]
-fn a_status_that_is_written_meanwhile_takes_nothing_away() {
-    if skip() {
-        return;
-    }
-    let status = json!({"status": {"collisionCount": 1}});
-    meanwhile("acting-status-apply", 35, applied("acting-status-apply"), "/status", status.clone(), End::Done);
-    meanwhile("acting-status-patch", 36, scale("acting-status-patch", "web", 5), "/status", status, End::Done);
-}
-
-#[test]
-fn a_spec_that_is_written_meanwhile_is_a_conflict() {
-    if skip() {
-        return;
-    }
-    meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), "", json!({"spec": {"paused": true}}), End::Conflict);
-    meanwhile("acting-spec-patch", 38, scale("acting-spec-patch", "web", 5), "", json!({"spec": {"replicas": 4}}), End::Conflict);
-}
-
 /// Another runner's take-over.
 fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>, TeardownFault> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let kubernetes = Kubernetes::connect(Credential::read(kubeconfig).await.unwrap()).unwrap();
-        kubernetes.sweep(call, Fence(fence)).await
-    })
+    let targets = BTreeSet::new();
+    block(async { connect(kubeconfig, WRITE).await.sweep(Traces { call, fence: Fence(fence), earlier: &[], targets: &targets }).await })
 }
 
 #[test]
@@ -384,11 +383,11 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
         }
         Act::Pass
     });
-    assert_eq!(yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(2))), Ok(Some(run.clone())));
+    assert_eq!(yard.sweep(2, &[]), Ok(Some(run.clone())));
     yard.nothing_of(&run);
     // Away for good it is bounded, and says so.
     gate.shut();
-    let said = yard.runtime.block_on(yard.kubernetes.sweep(&yard.call, Fence(3)));
+    let said = yard.sweep(3, &[]);
     println!("sweep: {said:?}");
     assert!(matches!(&said, Err(TeardownFault::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
 }

@@ -1,0 +1,6 @@
+-- Version 2. The leases a job had before it acted: what a lost runner made under one of them is looked for by its fence.
+CREATE TABLE leases (
+    call  TEXT    NOT NULL REFERENCES jobs (call),
+    fence INTEGER NOT NULL,
+    PRIMARY KEY (call, fence)
+) STRICT;

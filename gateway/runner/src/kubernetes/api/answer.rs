@@ -1,0 +1,158 @@
+//! What an API server's answer means, and what none means: whether anything can have happened. Pure; asks for nothing.
+
+use http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Characters of the server's words that are passed on.
+const WORDS: usize = 600;
+
+/// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
+const UNTYPED: &str = "failed to create typed patch object";
+
+/// Why a request gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiFault {
+    /// The server said no: nothing happened.
+    #[error("the API server refused it ({status} {reason}): {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The `Status` object's reason: `NotFound`, `Forbidden`, `Conflict`, `Invalid`, …
+        reason: String,
+        /// Its message, bounded.
+        message: String,
+    },
+    /// Nobody received it: nothing happened.
+    #[error("the API server cannot be reached: {0}")]
+    Unreachable(String),
+    /// It was sent, and no clear answer came: it may have happened.
+    #[error("the API server gave no clear answer: {0}")]
+    Unclear(String),
+    /// This side does not ask for that: nothing was sent.
+    #[error("the request {0} is outside what this job may ask for")]
+    Gated(String),
+}
+
+impl ApiFault {
+    /// The HTTP status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        if let Self::Refused { status, .. } = self { Some(*status) } else { None }
+    }
+
+    /// Whether it says that the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// Whether it says that the object is another, or in another state.
+    pub fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// Whether the identity may not do this.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
+    }
+
+    /// Whether the server does not take the identity for one: it never looked at what was asked.
+    pub fn is_unauthorized(&self) -> bool {
+        self.status() == Some(401)
+    }
+
+    /// Whether the state of the store that it was asked about is not kept any more.
+    pub fn is_expired(&self) -> bool {
+        self.status() == Some(410)
+    }
+
+    /// Whether it may have happened all the same.
+    pub fn is_unclear(&self) -> bool {
+        matches!(self, Self::Unclear(_))
+    }
+}
+
+/// What the server answered.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    /// How long it asks to be left alone.
+    pub retry_after: Option<Duration>,
+    pub bytes: Vec<u8>,
+}
+
+/// How long an answer asks to be left alone: in whole seconds, which is the form that API servers use (RFC 9110, 10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+/// Whether a transport's fault means that nobody received the request.
+pub(super) fn sent(fault: &kube::Error) -> ApiFault {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(fault);
+    let mut words = Vec::new();
+    let mut refused = matches!(fault, kube::Error::Auth(_));
+    while let Some(inner) = source {
+        words.push(inner.to_string());
+        // Connecting is all that the operating system refuses in this way: nothing was sent on a connection that never was.
+        refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
+            matches!(
+                io.kind(),
+                std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable
+            )
+        });
+        source = inner.source();
+    }
+    words.dedup();
+    let words = bounded(&words.join(": "));
+    if refused { ApiFault::Unreachable(words) } else { ApiFault::Unclear(words) }
+}
+
+/// What a status other than success means: below 500 the server decided; from 500 on it may have been done all the same.
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiFault {
+    let read: Value = serde_json::from_slice(body).unwrap_or_default();
+    let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();
+    let message = if word("message").is_empty() { String::from_utf8_lossy(body).into_owned() } else { word("message").to_owned() };
+    // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
+    if message.contains(UNTYPED) {
+        return ApiFault::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
+    }
+    if status.is_server_error() {
+        return ApiFault::Unclear(bounded(&format!("{status}: {message}")));
+    }
+    ApiFault::Refused { status: status.as_u16(), reason: bounded(word("reason")), message: bounded(&message) }
+}
+
+fn bounded(words: &str) -> String {
+    words.chars().take(WORDS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(status: u16, message: &str, expect: &ApiFault) {
+        let body = json!({"kind": "Status", "reason": "Said", "message": message}).to_string();
+        assert_eq!(&refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()), expect);
+    }
+
+    #[test]
+    fn an_answer_says_whether_anything_can_have_happened() {
+        let refused =
+            |status, reason: &str, message: &str| ApiFault::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
+        check(403, "no", &refused(403, "Said", "no"));
+        check(409, "another", &refused(409, "Said", "another"));
+        check(429, "later", &refused(429, "Said", "later"));
+        check(500, "broken", &ApiFault::Unclear("500 Internal Server Error: broken".to_owned()));
+        check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
+        let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
+        check(500, &untyped, &refused(422, "Invalid", &untyped));
+    }
+
+    #[test]
+    fn a_wait_that_is_asked_for_is_read_in_seconds() {
+        for (said, expect) in [("3", Some(3)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)] {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, header::HeaderValue::from_static(said))]);
+            assert_eq!(retry_after(&headers), expect.map(Duration::from_secs), "{said}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+}

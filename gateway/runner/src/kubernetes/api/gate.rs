@@ -1,0 +1,43 @@
+//! What one identity may ask for, on this side of the API server: RBAC and admission say it again on the other.
+
+use http::Method;
+use std::collections::BTreeSet;
+
+/// What one identity may ask for: method and path, exactly. Paths that end in `/` allow everything beneath.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(BTreeSet<(String, String)>);
+
+impl Gate {
+    /// Allows one more.
+    #[must_use]
+    pub fn allow(mut self, method: &Method, path: impl Into<String>) -> Self {
+        self.0.insert((method.to_string(), path.into()));
+        self
+    }
+
+    /// Whether it names this request.
+    pub fn permits(&self, method: &Method, path: &str) -> bool {
+        self.0.iter().any(|(verb, allowed)| {
+            verb == method.as_str() && (allowed == path || (allowed.ends_with('/') && path.starts_with(allowed.as_str())))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_exact() {
+        let gate = Gate::default().allow(&Method::GET, "/api/v1/namespaces/a/pods/x").allow(&Method::PATCH, "/apis/");
+        for (method, path, expect) in [
+            (Method::GET, "/api/v1/namespaces/a/pods/x", true),
+            (Method::GET, "/api/v1/namespaces/a/pods/xy", false),
+            (Method::GET, "/api/v1/namespaces/a/pods/x/log", false),
+            (Method::DELETE, "/api/v1/namespaces/a/pods/x", false),
+            (Method::PATCH, "/apis/apps/v1", true),
+        ] {
+            assert_eq!(gate.permits(&method, path), expect, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What somebody else's admission webhook makes of an effect: another one, a late one, or none.
+
+use super::gate::Gate;
+use super::table::{End, end, happened};
+use super::webhook::Webhook;
+use super::{Yard, scale};
+use crate::cluster::{skip, until};
+use crate::kubernetes::acting::yard::{connect, target};
+use crate::kubernetes::actor::{installed, rbac};
+use cofferdam_core::job::OperationRecord;
+use cofferdam_runner::effect::EffectFault;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// A webhook that holds up what changes something, until it is let go.
+struct Hold {
+    _webhook: Webhook,
+    /// Who asked, each time that something is held up.
+    reached: Mutex<Receiver<String>>,
+    held: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Hold {
+    fn on(yard: &Yard) -> Self {
+        let held = Arc::new((Mutex::new(true), Condvar::new()));
+        let (told, reached): (Sender<String>, _) = channel();
+        let told = Mutex::new(told);
+        let shared = Arc::clone(&held);
+        let webhook = Webhook::about(yard.plane, &yard.namespace, move |request: &Value| {
+            if request["dryRun"] != true && request["name"] == "web" {
+                let _nobody_listens = told.lock().unwrap().send(request["userInfo"]["username"].as_str().unwrap().to_owned());
+                let (held, let_go) = &*shared;
+                drop(let_go.wait_while(held.lock().unwrap(), |held| *held).unwrap());
+            }
+            None
+        });
+        Self { _webhook: webhook, reached: Mutex::new(reached), held }
+    }
+
+    fn let_go(&self) {
+        *self.held.0.lock().unwrap() = false;
+        self.held.1.notify_all();
+    }
+}
+
+#[test]
+fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    let gate = Gate::before(plane);
+    let mut yard = Yard::on(plane, "acting-held", 51, &gate.kubeconfig);
+    // As long as a webhook may take at all.
+    let write = Duration::from_secs(30);
+    yard.kubernetes = yard.runtime.block_on(connect(&gate.kubeconfig, write));
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-held", "web", 5)]), true);
+    let (run, preview, host) = (job.namespace.name().to_owned(), job.preview.clone(), yard.host());
+    let hold = Hold::on(&yard);
+    let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
+
+    // The runner is lost while its request is held up. The way to the API server does not notice, as with a machine that is gone.
+    let performing =
+        yard.runtime.spawn(async move { job.namespace.perform(&job.steps[0].operation, &job.preview.operations[0], &host).await });
+    assert_eq!(hold.reached.lock().unwrap().recv().unwrap(), format!("system:serviceaccount:{run}:job"));
+    performing.abort();
+
+    // Its successor takes its rights away, and looks: nothing has happened yet.
+    yard.kubernetes = yard.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
+    assert_eq!(yard.sweep(2, &[]), Ok(Some(run.clone())));
+    yard.nothing_of(&run);
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    let fate = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(2));
+            assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3, "it was not held up");
+            hold.let_go();
+        });
+        yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap()
+    });
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    assert!(fate.is_complete(), "{fate:?}");
+    assert_eq!(happened(plane, &run, "web"), 1);
+}
+
+#[test]
+fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
+    if skip() {
+        return;
+    }
+    let mut yard = Yard::of("acting-slow", 52);
+    yard.kubernetes = yard.runtime.block_on(connect(&yard.plane.kubeconfig("cofferdam-system", "provisioner"), Duration::from_secs(4)));
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-slow", "web", 5)]), true);
+    let hold = Hold::on(&yard);
+    let asked = Instant::now();
+    let said = yard.perform(&mut job, 0);
+    println!("held up for good: {said:?} after {:?}", asked.elapsed());
+    assert!(End::Unknown("no attempt got a clear answer").holds(&said), "{said:?}");
+    // The server's own answers, and not this side's deadline.
+    assert!(!said.unwrap_err().to_string().contains("no answer within"), "the server did not end it");
+    hold.let_go();
+    // What was let go too late does not come: the API server ended it when it was told to.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+    end(&yard, &job);
+    assert_eq!(happened(yard.plane, job.namespace.name(), "web"), 0);
+}
+
+#[test]
+fn a_webhook_that_takes_longer_than_a_look_is_waited_for() {
+    if skip() {
+        return;
+    }
+    let mut yard = Yard::of("acting-patient", 53);
+    yard.kubernetes = yard.runtime.block_on(connect(&yard.plane.kubeconfig("cofferdam-system", "provisioner"), Duration::from_secs(60)));
+    yard.deployment("web");
+    let mut job = yard.begin(1, json!([scale("acting-patient", "web", 5)]), true);
+    let hold = Hold::on(&yard);
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            hold.reached.lock().unwrap().recv().unwrap();
+            std::thread::sleep(Duration::from_secs(22));
+            hold.let_go();
+        });
+        yard.perform(&mut job, 0)
+    });
+    assert!(End::Done.holds(&said), "{said:?}");
+    assert!(hold.reached.lock().unwrap().try_recv().is_err(), "it was asked for twice");
+    end(&yard, &job);
+    assert_eq!(happened(yard.plane, job.namespace.name(), "web"), 1);
+}
+
+#[test]
+fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-webhook", 54);
+    for name in ["web", "old"] {
+        yard.deployment(name);
+    }
+    let delete = json!({"action": "delete", "target": target("acting-webhook", "apps", "Deployment", "old"), "reversible": true});
+    let mut job = yard.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
+    // Looked at while nobody meddled.
+    let _webhook = Webhook::about(yard.plane, "acting-webhook", |_| Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}])));
+    let said = yard.perform(&mut job, 0);
+    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
+
+    // What was deleted comes back, and is not what it was.
+    assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::new());
+    until("the object's end", || (yard.status("deployments", "old") == 404).then_some(()));
+    let said = yard.undo(&mut job, 1);
+    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")), "{said:?}");
+    assert_eq!(yard.object("deployments", "old")["spec"]["replicas"], 2);
+    end(&yard, &job);
+    assert_eq!(yard.plane.request("GET", &rbac("acting-webhook", &format!("roles/{}", job.namespace.name())), None).status, 404);
+}

@@ -1,0 +1,149 @@
+//! Somebody else who writes between the runner's last look and its effect: what counts is refused, what does not is looked at again.
+
+use super::gate::{Act, Gate};
+use super::table::{End, Script, end, follow, happened};
+use super::{Yard, scale};
+use crate::cluster::{Cluster, skip, until};
+use crate::kubernetes::acting::yard::{self, target};
+use crate::kubernetes::actor::installed;
+use cofferdam_runner::kubernetes::api::{self, Mode};
+use cofferdam_runner::kubernetes::credential::Credential;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What becomes of the Deployment `web` when this happens right before the runner's own request for it arrives. Says how often that succeeded.
+fn meanwhile(
+    namespace: &str,
+    number: u128,
+    operation: Value,
+    happens: impl FnOnce(&'static Cluster, &str) + Send + 'static,
+    ends: End,
+) -> Yard {
+    let plane = installed();
+    let gate = Gate::before(plane);
+    let yard = Yard::on(plane, namespace, number, &gate.kubeconfig);
+    yard.deployment("web");
+    let method = if operation["action"] == "delete" { "DELETE" } else { "PATCH" };
+    let mut job = yard.begin(1, json!([operation]), true);
+    let at = yard.path("deployments", "web");
+    let writes = Act::First(Box::new(move || happens(plane, &at)));
+    let script = follow(&gate, Script::from([((method.to_owned(), "web".to_owned()), VecDeque::from([writes]))]));
+    let said = yard.perform(&mut job, 0);
+    println!("{namespace}: {said:?}");
+    assert!(ends.holds(&said), "{said:?}");
+    assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody wrote");
+    end(&yard, &job);
+    assert_eq!(happened(plane, job.namespace.name(), "web"), usize::from(matches!(ends, End::Done)));
+    yard
+}
+
+/// Somebody's merge patch, of the object or of a subresource.
+fn writes(sub: &'static str, change: Value) -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
+    move |plane, at| assert_eq!(plane.request("PATCH", &format!("{at}{sub}"), Some(&change)).status, 200)
+}
+
+fn status() -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
+    writes("/status", json!({"status": {"collisionCount": 1}}))
+}
+
+fn applied(namespace: &str) -> Value {
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"minReadySeconds": 7}});
+    json!({"action": "apply", "place": {"namespace": namespace}, "object": object, "reversible": true})
+}
+
+fn deleted(namespace: &str) -> Value {
+    json!({"action": "delete", "target": target(namespace, "apps", "Deployment", "web"), "reversible": true})
+}
+
+#[test]
+fn a_status_that_is_written_meanwhile_takes_nothing_away() {
+    if skip() {
+        return;
+    }
+    let yard = meanwhile("acting-status-apply", 35, applied("acting-status-apply"), status(), End::Done);
+    assert_eq!(yard.object("deployments", "web")["spec"]["minReadySeconds"], 7);
+    let yard = meanwhile("acting-status-patch", 36, scale("acting-status-patch", "web", 5), status(), End::Done);
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    let yard = meanwhile("acting-status-delete", 39, deleted("acting-status-delete"), status(), End::Done);
+    assert_eq!(yard.status("deployments", "web"), 404);
+}
+
+#[test]
+fn a_field_that_is_written_meanwhile_is_a_conflict() {
+    if skip() {
+        return;
+    }
+    let spec = || writes("", json!({"spec": {"paused": true}}));
+    // A field that no plan names here, and that no value it pins would show.
+    let label = || writes("", json!({"metadata": {"labels": {"drift": "yes"}}}));
+    let own = || writes("", json!({"spec": {"replicas": 4}}));
+    meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), spec(), End::Conflict);
+    meanwhile("acting-own-patch", 38, scale("acting-own-patch", "web", 5), own(), End::Conflict);
+    meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Conflict);
+    meanwhile("acting-label-patch", 43, scale("acting-label-patch", "web", 5), label(), End::Conflict);
+    let yard = meanwhile("acting-label-delete", 44, deleted("acting-label-delete"), label(), End::Conflict);
+    assert_eq!(yard.object("deployments", "web")["metadata"]["deletionTimestamp"], Value::Null);
+}
+
+#[test]
+fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
+    if skip() {
+        return;
+    }
+    /// The same in all but its UID.
+    fn replace(plane: &'static Cluster, at: &str) {
+        let mut object = plane.request("GET", at, None).body;
+        assert_eq!(plane.request("DELETE", at, None).status, 200);
+        until("the object's end", || (plane.request("GET", at, None).status == 404).then_some(()));
+        object["metadata"] = json!({"name": "web"});
+        let collection = at.trim_end_matches("/web");
+        assert_eq!(plane.request("POST", collection, Some(&object)).status, 201);
+    }
+    meanwhile("acting-other-apply", 45, applied("acting-other-apply"), replace, End::Conflict);
+    meanwhile("acting-other-patch", 46, scale("acting-other-patch", "web", 5), replace, End::Conflict);
+    let yard = meanwhile("acting-other-delete", 47, deleted("acting-other-delete"), replace, End::Conflict);
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
+}
+
+#[test]
+fn a_status_that_is_written_all_the_time_fails_no_job() {
+    if skip() {
+        return;
+    }
+    let yard = Yard::of("acting-busy", 48);
+    yard.deployment("web");
+    let operations = json!([scale("acting-busy", "web", 5), {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "1"}}}]);
+    let mut job = yard.begin(1, operations, true);
+    // A controller that has much to tell: some twenty times a second.
+    let at = format!("{}/status", yard.path("deployments", "web"));
+    let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let controller = yard.runtime.spawn({
+        let (admin, stop, written) = (yard.plane.admin(), Arc::clone(&stop), Arc::clone(&written));
+        async move {
+            let admin = api::Cluster::connect(&Credential::read(&admin).await.unwrap()).unwrap();
+            while !stop.load(Ordering::SeqCst) {
+                let count = written.fetch_add(1, Ordering::SeqCst);
+                let status = json!([{"op": "add", "path": "/status/collisionCount", "value": count}]);
+                admin.patch(&at, &status, "controller", Mode::Real).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        }
+    });
+    until("the controller", || (written.load(Ordering::SeqCst) > 5).then_some(()));
+    let said = yard.perform(&mut job, 0);
+    stop.store(true, Ordering::SeqCst);
+    yard.runtime.block_on(controller).unwrap();
+    println!("after {} writes of its status: {said:?}", written.load(Ordering::SeqCst));
+    assert!(End::Done.holds(&said), "{said:?}");
+    let patches =
+        yard.plane.audit().into_iter().filter(|event| {
+            yard::is_write_of(event, job.namespace.name()) && event["objectRef"]["name"] == "web" && event["verb"] == "patch"
+        });
+    println!("the job's tries: {:?}", patches.map(|event| event["responseStatus"]["code"].clone()).collect::<Vec<_>>());
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    end(&yard, &job);
+}
