@@ -65,7 +65,7 @@ pub fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
     let is_effect = |event: &&Value| {
         let uri = event["requestURI"].as_str().unwrap_or_default();
         event["user"]["username"] == account.as_str()
-            && event["verb"] == "patch"
+            && (event["verb"] == "patch" || event["verb"] == "delete")
             && event["objectRef"]["name"] == name
             && event["stage"] == "ResponseComplete"
             && event["responseStatus"]["code"] == 200
@@ -175,7 +175,7 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     until("the cluster's own certificate", || (yard.status("configmaps", "kube-root-ca.crt") == 200).then_some(()));
     // Pages that there may be, what becomes of those that follow a first one, and what is told.
     let gone = || Act::Instead(410, None);
-    let rows: Vec<(u32, Vec<Act>, Result<(usize, bool), u16>)> = vec![
+    let rows = [
         (3, vec![], Ok((6, false))),
         (2, vec![], Ok((4, true))),
         // The state in which it began is not kept any more: from the beginning, on what is left.
