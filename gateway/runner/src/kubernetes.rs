@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `credential.rs` | a kubeconfig, read without running anything |
-//! | `api.rs` | one identity's requests: deadlines, retries, what an answer means |
+//! | `api.rs` | one identity's requests: deadlines, retries, what an answer means; its table says which file does what |
 //! | `check.rs` | what must be refused before a role starts |
 //! | `path.rs` | where objects are in the API |
 //! | `task.rs` | tasks as Pods, and what their state means |

@@ -1,7 +1,8 @@
 //! Whole journeys over plain HTTP against a real API server: what the agent is told, what the cluster then says, and who it says did it.
 
+use super::actor::namespace_path;
 use super::world::{World, run_prefix};
-use crate::cluster::skip;
+use crate::cluster::{skip, until};
 use crate::stage::text;
 use serde_json::{Value, json};
 
@@ -93,6 +94,35 @@ fn a_denied_call_does_not_reach_the_cluster() {
     assert_eq!(made.status, 201, "{}", made.body);
     let closed = world.stage.call(&token, "workload_status", &json!({"namespace": "journey-closed", "name": "web"}));
     assert_ne!(closed.status, 200, "{:#}", closed.body);
+}
+
+#[test]
+fn a_job_whose_namespace_somebody_deleted_loses_its_rights_all_the_same() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-taken");
+    let stage = &world.stage;
+    let token = stage.agent("release", "operator");
+    // It waits for pods that no node will run.
+    let mut arguments = world.target("web");
+    arguments["container"] = json!("web");
+    arguments["image"] = json!("registry.example.com/storefront/web:2");
+    let answer = stage.http("POST", "/v1/tools/deployment_rollout?wait=1", &token, Some(&arguments));
+    let call = World::call_of(&answer);
+    until("the effect", || (world.live("web")["metadata"]["generation"] == 2).then_some(()));
+    let of_run = format!("?labelSelector=cofferdam.dev/call%3D{call}");
+    let runs = world.plane.request("GET", &format!("/api/v1/namespaces{of_run}"), None).body;
+    let run = runs["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+    assert_eq!(world.plane.request("DELETE", &namespace_path(&run), None).status, 200);
+    until("the namespace's end", || (world.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(()));
+    assert!(world.bound(&run), "its rights went with its namespace, or before");
+    let cancelled = stage.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
+    assert_eq!(cancelled.status, 202, "{:#}", cancelled.body);
+    let story = stage.closed(&call);
+    assert_eq!(story["view"]["outcome"], "cancelled", "{story:#}");
+    assert_eq!(world.left_of(&call), Vec::<String>::new());
+    stage.verify_ledger();
 }
 
 #[test]

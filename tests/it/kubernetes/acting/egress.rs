@@ -59,6 +59,6 @@ fn a_way_out_is_open_from_its_operation_on() {
         itself.apply(&at, &object, Manager { name: "x", force: true }, Mode::Real).await
     });
     assert!(matches!(said, Err(ApiFault::Refused { status: 403, .. })), "{said:?}");
-    yard.remove(job.namespace.name());
+    yard.remove(job.namespace.name()).unwrap();
     yard.nothing_of(job.namespace.name());
 }
