@@ -193,12 +193,7 @@ impl Home {
 
     /// Reads one secret.
     pub fn read_secret(&self, secret: Secret) -> Result<[u8; 32]> {
-        let path = self.secret(secret);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read the key `{}`; `cofferdam init` makes it", path.display()))?;
-        cofferdam_core::id::unhex(text.trim())
-            .and_then(|bytes| bytes.try_into().ok())
-            .with_context(|| format!("the key `{}` is not 64 hexadecimal digits; restore it from a copy", path.display()))
+        Ok(cofferdam_process::secret::read(&self.secret(secret))?)
     }
 }
 

@@ -39,7 +39,7 @@ impl Given {
     }
 }
 
-/// What a role answers its settings with, once.
+/// What a role answers its settings with, and a runner says once more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Report {
@@ -50,6 +50,8 @@ pub enum Report {
     },
     /// It cannot start: what is wrong, with the remedy. Starting it again would not help.
     Failed(String),
+    /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its place.
+    Leaving,
 }
 
 /// Makes a control socket: the supervisor's end, and the end a role starts with on descriptor 0.
@@ -71,9 +73,19 @@ impl Control {
 
     /// Waits for the role's report; none when it ended without one. Blocks: call it from a thread that may wait.
     pub fn report(&self) -> io::Result<Option<Report>> {
-        match packet(&self.0)? {
+        match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
             None => Ok(None),
+        }
+    }
+
+    /// A further report, if there is one now; never waits.
+    pub fn heard(&self) -> io::Result<Option<Report>> {
+        match packet(&self.0, RecvFlags::DONTWAIT) {
+            Ok(Some((bytes, _))) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Ok(None) => Ok(None),
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(fault) => Err(fault),
         }
     }
 
@@ -100,7 +112,7 @@ impl Inherited {
 
     /// Waits for the settings.
     pub fn settings<T: DeserializeOwned>(&self) -> io::Result<T> {
-        match packet(&self.0)? {
+        match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, None)) => Ok(serde_json::from_slice(&bytes)?),
             _ => {
                 Err(io::Error::new(io::ErrorKind::InvalidData, "this role is started by `cofferdam serve`, which sends its settings first"))
@@ -110,7 +122,7 @@ impl Inherited {
 
     /// Waits for the next socket; none when the supervisor is gone.
     pub fn next(&self) -> io::Result<Option<Given>> {
-        match packet(&self.0)? {
+        match packet(&self.0, RecvFlags::empty())? {
             Some((name, Some(descriptor))) => {
                 let name = String::from_utf8(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
                 Ok(Some(Given { name, descriptor }))
@@ -133,7 +145,7 @@ impl Inherited {
         receiver
     }
 
-    /// Reports to the supervisor, once, after the settings.
+    /// Reports to the supervisor, after the settings.
     pub fn report(&self, report: &Report) -> io::Result<()> {
         let packet = serde_json::to_vec(report)?;
         sendmsg(&self.0, &[IoSlice::new(&packet)], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
@@ -141,12 +153,12 @@ impl Inherited {
     }
 }
 
-fn packet(socket: &OwnedFd) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
+fn packet(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
     let mut bytes = vec![0; PACKET];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }
@@ -171,6 +183,8 @@ mod tests {
         control.settings(&vec![1, 2]).unwrap();
         let (mut a, b) = UnixStream::pair().unwrap();
         control.give("recorder", &b).unwrap();
+        role.report(&Report::Leaving).unwrap();
+        assert_eq!((control.heard().unwrap(), control.heard().unwrap()), (Some(Report::Leaving), None));
         drop((control, b));
         assert_eq!(role.settings::<Vec<u32>>().unwrap(), [1, 2]);
         let given = role.next().unwrap().unwrap();

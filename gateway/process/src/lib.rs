@@ -9,6 +9,7 @@
 //! | `spawn.rs` | starting a role with one socket and nothing else |
 //! | `confine.rs` | Landlock, seccomp and resource limits |
 //! | `syscall.rs` | numbers of the system calls the filters name |
+//! | `secret.rs` | a key as a file holds it |
 //! | `beneath.rs` | files beneath one root, never through a link |
 
 pub mod beneath;
@@ -16,5 +17,6 @@ pub mod confine;
 pub mod control;
 pub mod frame;
 pub mod peer;
+pub mod secret;
 pub mod spawn;
 mod syscall;

@@ -80,6 +80,8 @@ pub struct Runner<R, S> {
     pub drill: Option<JobStep>,
     /// How a drill ends it: at once, without a word.
     pub end: fn(),
+    /// Told once the outcome is recorded and only the namespace is left to remove: another runner may take this one's place.
+    pub leaving: Box<dyn Fn() + Send + Sync>,
 }
 
 impl<R: Recorder, S: Start> Runner<R, S> {
@@ -275,6 +277,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
+        (self.leaving)();
         self.backend.remove(lease.call(), namespace, targets).await?;
         step(JobStep::NamespaceRemoved);
         let _none = std::fs::remove_file(self.mark(lease.call()));

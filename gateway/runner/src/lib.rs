@@ -15,8 +15,6 @@
 //! | `kubernetes.rs` | a cluster as infrastructure |
 //! | `within.rs`, `describe.rs` | how far a viewer looks; what a delete shows |
 //! | `effect.rs`, `refusal.rs`, `ending.rs` | why something did not happen, why it cannot be had, what became of a job |
-//! | `within.rs` | how far a viewer looks |
-//! | `voice.rs` | log lines and spans |
 
 pub mod act;
 pub mod admit;
@@ -30,5 +28,4 @@ pub mod host;
 pub mod kubernetes;
 pub mod lease;
 pub mod refusal;
-pub mod voice;
 pub mod within;

@@ -19,19 +19,37 @@ pub const LINGER: Duration = Duration::from_millis(600);
 pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> {
     let (outlet, intake) = Outlet::open();
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
-    let random = Arc::new(|| {
-        let mut bytes = [0; 16];
-        // Span ids are no secret; without randomness they are merely not unique.
-        let _zeroes = getrandom::fill(&mut bytes);
-        u128::from_le_bytes(bytes)
-    });
-    let sources = Sources { now: Arc::new(SystemTime::now), random };
+    let sources = Sources { now: Arc::new(SystemTime::now), random: Arc::new(random) };
     install(Setup { role, format, filter: voice.level.clone(), sources }, outlet.clone())?;
     Ok((outlet, intake))
 }
 
+/// 128 random bits, for names that need not be secret: without randomness they are merely not unique.
+pub fn random() -> u128 {
+    let mut bytes = [0; 16];
+    let _zeroes = getrandom::fill(&mut bytes);
+    u128::from_le_bytes(bytes)
+}
+
+/// What was collected, until there is a socket to send it over.
+pub struct Voicing(Option<Intake>);
+
+impl Voicing {
+    /// Not connected yet.
+    pub fn new(intake: Intake) -> Self {
+        Self(Some(intake))
+    }
+
+    /// Takes the first socket for spans; a later one is closed.
+    pub fn take(&mut self, stream: StdStream) {
+        if let Some(intake) = self.0.take() {
+            tokio::spawn(send(stream, intake));
+        }
+    }
+}
+
 /// Hands spans and metrics to the gateway until either side is gone. What was lost on the way is lost.
-pub async fn send(stream: StdStream, mut intake: Intake) {
+async fn send(stream: StdStream, mut intake: Intake) {
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
     while let Some(batch) = intake.batch().await {
         let Ok(header) = serde_json::to_vec(&batch) else { continue };

@@ -17,6 +17,7 @@ use cofferdam_edge::EdgeSettings;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::Given;
 use cofferdam_process::peer::Client;
+use cofferdam_process::secret;
 use cofferdam_telemetry::{Exporter, Role, voice};
 use ed25519_dalek::SigningKey;
 use front::Gateway;
@@ -44,7 +45,7 @@ struct Prepared {
 
 /// With one thread: the key and every artefact are read (compiled first, where there is none yet), then everything else is denied.
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
-    let key = SigningKey::from_bytes(&role::secret(&settings.permit_key)?);
+    let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
     let text = std::fs::read_to_string(&settings.trust_file)
         .with_context(|| format!("cannot read the trust file `{}`", settings.trust_file.display()))?;
     let trust = Trust::parse(&text)?;

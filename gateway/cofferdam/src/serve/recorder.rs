@@ -9,9 +9,10 @@ use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::free_percent;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::Given;
-use cofferdam_process::peer;
+use cofferdam_process::{peer, secret};
 use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
-use cofferdam_telemetry::{Role, voice};
+use cofferdam_telemetry::Role;
+use cofferdam_telemetry::voice::Voicing;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,7 +41,7 @@ struct Prepared {
 
 /// With one thread: keys are read, the operators' socket is bound, then everything else is denied.
 fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
-    let key = SigningKey::from_bytes(&role::secret(&settings.checkpoint_key)?);
+    let key = SigningKey::from_bytes(&secret::read(&settings.checkpoint_key)?);
     let path = &settings.operator_socket;
     let folder = path.parent().context("the operator socket lies in no folder")?;
     match std::fs::remove_file(path) {
@@ -77,14 +78,11 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
-    let mut intake = Some(ready.say()?);
+    let mut voice = Voicing::new(ready.say()?);
     while let Some(given) = sockets.recv().await {
-        match (given.name.as_str(), intake.take()) {
-            ("telemetry", Some(intake)) => drop(tokio::spawn(voice::send(given.into_stream(), intake))),
-            (_, kept) => {
-                intake = kept;
-                connect(recorder.clone(), given);
-            }
+        match given.name.as_str() {
+            "telemetry" => voice.take(given.into_stream()),
+            _ => connect(recorder.clone(), given),
         }
     }
     answering.abort();

@@ -8,7 +8,6 @@ use cofferdam_process::control::{Given, Inherited, Report};
 use cofferdam_telemetry::{Intake, Outlet, Role, voice};
 use serde::de::DeserializeOwned;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -68,15 +67,6 @@ pub fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
     Ok(bytes)
-}
-
-/// A key: 64 hexadecimal digits in a file only its owner reads.
-pub fn secret(path: &Path) -> Result<[u8; 32]> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read the key `{}`; `cofferdam init` makes it", path.display()))?;
-    cofferdam_core::id::unhex(text.trim())
-        .and_then(|bytes| bytes.try_into().ok())
-        .with_context(|| format!("the key `{}` is not 64 hexadecimal digits; restore it from a copy", path.display()))
 }
 
 /// The user this process runs as.

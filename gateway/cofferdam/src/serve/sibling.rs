@@ -75,6 +75,7 @@ pub async fn start(name: Name, program: &Path, arguments: &[&str], settings: &im
     match report {
         Some(Report::Ready { .. }) => Ok(Sibling { child, control, born: Instant::now() }),
         Some(Report::Failed(why)) => bail!("the {name} cannot start: {why}"),
+        Some(Report::Leaving) => bail!("the {name} says that it leaves before it was ready"),
         None => bail!("the {name} ended before it was ready; its last log line says why"),
     }
 }

@@ -6,6 +6,7 @@ use super::{Options, brief, welcome};
 use crate::config::{Infrastructure, Installation};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::run::JobStep;
+use cofferdam_process::control::Report;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::fd::AsFd as _;
@@ -16,6 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How long roles may take to end by themselves once they were told; a runner finishes its job first.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runners that may be cleaning up at once with another one already in their place: at six seconds each more than a hundred jobs a minute, and
+/// beyond that the infrastructure is what is slow.
+const LEAVING: usize = 16;
 
 /// How often the supervisor looks whether a role ended.
 const ROUND: Duration = Duration::from_millis(20);
@@ -39,6 +44,8 @@ struct Supervisor<'a> {
     guest: PathBuf,
     listener: TcpListener,
     roles: BTreeMap<Name, Sibling>,
+    /// Runners whose place is another's: each ends by itself, and closes its job before.
+    leaving: Vec<Sibling>,
     backoff: BTreeMap<Name, Backoff>,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
@@ -65,6 +72,7 @@ pub async fn serve(installation: Installation, options: &Options) -> Result<()> 
         this,
         listener,
         roles: BTreeMap::new(),
+        leaving: Vec::new(),
         backoff: BTreeMap::new(),
         due: BTreeMap::new(),
     };
@@ -146,7 +154,10 @@ impl Supervisor<'_> {
 
     /// Notes what ended, and starts again what has waited long enough. One role that does not come up holds up no other.
     async fn round(&mut self) {
+        // How one of them ended is nothing to its place: a job that it did not close goes to another runner.
+        self.leaving.retain_mut(|sibling| matches!(sibling.child.try_wait(), Ok(None)));
         for name in self.names() {
+            self.make_room(name);
             let ended = match self.roles.get_mut(&name) {
                 Some(sibling) => sibling.child.try_wait().ok().flatten(),
                 None => None,
@@ -171,6 +182,20 @@ impl Supervisor<'_> {
         }
     }
 
+    /// A runner that only cleans up leaves its place to another, as long as not too many do.
+    fn make_room(&mut self, name: Name) {
+        let is_leaving = |sibling: &Sibling| matches!(sibling.control.heard(), Ok(Some(Report::Leaving)));
+        if matches!(name, Name::Runner(_))
+            && self.leaving.len() < LEAVING
+            && self.roles.get(&name).is_some_and(is_leaving)
+            && let Some(sibling) = self.roles.remove(&name)
+        {
+            self.leaving.push(sibling);
+            self.backoff.entry(name).or_default().ended(None, true);
+            self.due.insert(name, Instant::now());
+        }
+    }
+
     /// Those who ask end before those who answer; the recorder last, so that every outcome is recorded.
     async fn stop(&mut self) {
         tracing::info!("stopping: no new calls, running jobs finish");
@@ -185,6 +210,9 @@ impl Supervisor<'_> {
                 })
                 .collect();
             let mut ending: Vec<_> = names.into_iter().filter_map(|name| self.roles.remove(&name)).map(|sibling| sibling.child).collect();
+            if wave.contains(&"runner") {
+                ending.extend(self.leaving.drain(..).map(|sibling| sibling.child));
+            }
             for child in &mut ending {
                 // Dropping its control socket, just above, told it; what does not end in time is killed when dropped.
                 clean &= tokio::time::timeout(DRAIN, child.wait()).await.is_ok();

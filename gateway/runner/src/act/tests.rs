@@ -254,6 +254,7 @@ impl World {
             random: || 7,
             drill,
             end: || std::panic::panic_any("drill"),
+            leaving: Box::new(|| {}),
         }
     }
 

@@ -10,7 +10,7 @@ use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::reap::{Reaped, reap};
-use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ pub struct Reaper {
 
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
-    let intake = voice::start(Role::Reaper, &settings.voice)?;
+    let (_, intake) = voice::start(Role::Reaper, &settings.voice)?;
     let credential = credential(&settings.kubeconfig)?;
     let read = network(&credential);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
@@ -64,7 +64,8 @@ impl Reaper {
         loop {
             tokio::select! {
                 given = sockets.recv() => match given {
-                    Some(given) => voice.take(given),
+                    Some(given) if given.name == "telemetry" => voice.take(given.into_stream()),
+                    Some(_useless) => {}
                     None => return Ok(ExitCode::SUCCESS),
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {

@@ -1,14 +1,14 @@
 //! The role `runner`: claims one job, sees it through, ends.
 
 use super::{admit, credential, folder, network, open, trust};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::claim::{Claim, Claimed};
-use cofferdam_core::id::unhex;
 use cofferdam_core::settings::{Infrastructure, RunnerSettings};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::{Inherited, Report};
 use cofferdam_process::peer;
+use cofferdam_process::secret;
 use cofferdam_process::spawn;
 use cofferdam_runner::act::Runner;
 use cofferdam_runner::admit::Components;
@@ -19,10 +19,9 @@ use cofferdam_runner::guest::{Guests, Program};
 use cofferdam_runner::kubernetes::Kubernetes;
 use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,11 +50,9 @@ enum Ground {
 
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
-    let intake = voice::start(Role::Runner, &settings.voice)?;
+    let (_, intake) = voice::start(Role::Runner, &settings.voice)?;
     trust(&settings.trust_file, "runner", &settings.environment)?;
-    let key = fs::read_to_string(&settings.artefact_key).context("cannot read the key of compiled artefacts")?;
-    let key =
-        unhex(key.trim()).and_then(|bytes| bytes.try_into().ok()).context("the key of compiled artefacts is not 64 hexadecimal digits")?;
+    let key = secret::read(&settings.artefact_key)?;
     let mut write = vec![settings.runs.clone(), settings.artefacts.clone()];
     let mut read = vec![
         folder(&settings.trust_file)?.to_owned(),
@@ -99,7 +96,7 @@ impl Actor {
     /// Claims one job and sees it through; ends early, without one, when the supervisor closes the control socket.
     pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { settings, key, ground, confined, intake } = self;
-        let runner = match runner(settings, key, ground).await {
+        let runner = match runner(settings, key, ground, Arc::clone(&inherited)).await {
             Ok(runner) => runner,
             Err(fault) => {
                 inherited.report(&Report::Failed(format!("{fault:#}")))?;
@@ -114,10 +111,14 @@ impl Actor {
         tokio::spawn(async move {
             while let Some(given) = sockets.recv().await {
                 // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
-                if given.name != "recorder" {
-                    voice.take(given);
-                } else if let Err(fault) = recorder.connect(given.into_stream()) {
-                    tracing::warn!(error = %fault, "the recorder's socket cannot be used");
+                match given.name.as_str() {
+                    "recorder" => {
+                        if let Err(fault) = recorder.connect(given.into_stream()) {
+                            tracing::warn!(error = %fault, "the recorder's socket cannot be used");
+                        }
+                    }
+                    "telemetry" => voice.take(given.into_stream()),
+                    _ => {}
                 }
             }
             // The supervisor closed the control socket: an idle runner ends, a busy one finishes its job.
@@ -133,7 +134,12 @@ impl Actor {
     }
 }
 
-async fn runner(settings: RunnerSettings, key: ArtefactKey, ground: Ground) -> Result<Runner<Recorder, Program>> {
+async fn runner(
+    settings: RunnerSettings,
+    key: ArtefactKey,
+    ground: Ground,
+    inherited: Arc<Inherited>,
+) -> Result<Runner<Recorder, Program>> {
     let backend = match ground {
         Ground::Tree(directory) => Backend::Directory(directory),
         Ground::Cluster(credential, write) => {
@@ -158,5 +164,9 @@ async fn runner(settings: RunnerSettings, key: ArtefactKey, ground: Ground) -> R
         random: voice::random,
         drill: settings.drill,
         end: spawn::kill_self,
+        leaving: Box::new(move || {
+            // Without a supervisor nobody waits for this place.
+            let _gone = inherited.report(&Report::Leaving);
+        }),
     })
 }

@@ -14,7 +14,7 @@ use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::look::Looker as ClusterLooker;
-use cofferdam_runner::voice::{self, Voicing};
+use cofferdam_telemetry::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ enum Looker {
 
 /// Reads what it needs, then gives up everything else.
 pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
-    let intake = voice::start(Role::Viewer, &settings.voice)?;
+    let (_, intake) = voice::start(Role::Viewer, &settings.voice)?;
     trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (sight, mut read) = match &settings.infrastructure {
         Infrastructure::Directory { tree } => (Sight::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]),
@@ -77,9 +77,13 @@ impl Viewer {
         let mut sockets = inherited.sockets();
         let mut voice = Voicing::new(intake);
         while let Some(given) = sockets.recv().await {
-            if given.name != "gateway" {
-                voice.take(given);
-                continue;
+            match given.name.as_str() {
+                "gateway" => {}
+                "telemetry" => {
+                    voice.take(given.into_stream());
+                    continue;
+                }
+                _ => continue,
             }
             let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
             tokio::spawn(async move {

@@ -1,7 +1,6 @@
 //! What the gateway loads before it confines itself: accepted components by digest, as machine code of its own. Compiles what it has no artefact of,
 //! in a guest process; never loads what the trust file does not name.
 
-use super::role;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::decide::policy_digest;
@@ -10,6 +9,7 @@ use cofferdam_core::id::{ComponentDigest, PolicyDigest};
 use cofferdam_core::settings::GatewaySettings;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::frame::{self, Frame};
+use cofferdam_process::secret;
 use cofferdam_process::spawn::{self, Words};
 use cofferdam_sandbox::engine::{description, engine};
 use cofferdam_sandbox::load::{Artefact, about};
@@ -38,7 +38,7 @@ pub struct Parts {
 
 /// Reads, checks and where needed compiles everything the trust file accepts.
 pub fn parts(settings: &GatewaySettings, trust: &Trust) -> Result<Parts> {
-    let key = ArtefactKey::new(role::secret(&settings.artefact_key)?);
+    let key = ArtefactKey::new(secret::read(&settings.artefact_key)?);
     let store = Store { key, folder: settings.artefacts.clone(), guest: settings.guest.clone() };
     let found = components(&settings.tools)?;
     let mut tools = Vec::with_capacity(trust.tools.len());
