@@ -2,6 +2,7 @@
 //! operators may read.
 
 use crate::id::{CallId, PlanDigest};
+use crate::job::Found;
 use crate::trust::Environment;
 use serde_json::Value;
 
@@ -104,6 +105,8 @@ pub enum Changed {
     Partly(Box<Standing>),
     /// `It is not known whether anything was changed.`
     Unknown,
+    /// It was not known, and a person looked since.
+    Resolved(Found),
 }
 
 /// What stands of a job that ended early: at least one of either, and no other operation is in effect.
@@ -132,6 +135,8 @@ impl Changed {
             Self::Undone => "What was changed was undone.".to_owned(),
             Self::Unknown => "It is not known whether anything was changed.".to_owned(),
             Self::Partly(standing) => standing.text(),
+            Self::Resolved(Found::Succeeded) => "A person looked since: all of it was done.".to_owned(),
+            Self::Resolved(Found::Failed) => "A person looked since: not all of it was done.".to_owned(),
         }
     }
 }

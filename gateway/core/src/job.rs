@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Everything a call left for those who come after: the same from the question to the last retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +73,62 @@ pub struct OperationRecord {
     pub after: Option<BTreeMap<String, Value>>,
 }
 
+/// One line of an executor or a task on its way: somebody else's words, quoted wherever they are shown, never interpreted, never in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// Counts the job's notes, from 1.
+    pub number: u64,
+    /// What was said.
+    pub said: Said,
+}
+
+/// What was said, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// Index of the operation whose task said it; none for the executor's own words.
+    pub operation: Option<u32>,
+    /// At most [`crate::limit::NOTE`] characters.
+    pub text: String,
+    /// Lines before it that were not passed on, because there were too many at once.
+    pub skipped: u64,
+}
+
+/// What a person found out about a job whose runner could not say what became of it. The outcome itself stays what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// What they found.
+    #[serde(rename = "as")]
+    pub found: Found,
+    /// How they know, in their words: at most [`crate::limit::PURPOSE`] characters.
+    pub because: String,
+    /// The operating-system user whose command it was.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What can be found out: the job did all it was approved for, or it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// Every operation is in effect.
+    Succeeded,
+    /// Not every operation is.
+    Failed,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        })
+    }
+}
+
 /// A job as its owner may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,10 +147,14 @@ pub struct JobView {
     pub outcome: Option<Outcome>,
     /// The runner's or a person's words on the outcome, one sentence.
     pub detail: String,
+    /// What a person found out since, where the outcome is indeterminate.
+    pub resolution: Option<Resolution>,
+    /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or by time.
+    pub claimed: bool,
     /// What was done.
     pub operations: Vec<OperationRecord>,
-    /// The executor's last words, quoted.
-    pub progress: Option<String>,
+    /// The newest of what its executor and its tasks said, oldest first.
+    pub progress: Vec<Note>,
     /// Who has to sign, while it waits for a person.
     pub approval: Option<ApprovalRule>,
     /// The rules that decided.

@@ -19,7 +19,7 @@ use crate::hash::{self, SealedPlan};
 use crate::id::PolicyDigest;
 use crate::operation::Draft;
 use crate::plan;
-use crate::ports::{Host, Judge, Planner, Recorder};
+use crate::ports::{Hear, Host, Judge, Planner, Recorder};
 use crate::trust::Trust;
 use crate::validate::{self, ValidCall};
 use crate::{enqueue, limit};
@@ -50,15 +50,15 @@ pub enum Mode {
     Preview,
 }
 
-/// Runs one call to its reply.
-pub async fn ask<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> Reply {
-    match stages(host, world, raw, mode).await {
+/// Runs one call to its reply. While a job is waited for, `hear` is told how it goes on.
+pub async fn ask<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear: &Hear) -> Reply {
+    match stages(host, world, raw, mode, hear).await {
         Ok(reply) | Err(reply) => reply,
     }
 }
 
 /// The stages in order; whichever ends the call early has recorded it.
-async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> Result<Reply, Reply> {
+async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear: &Hear) -> Result<Reply, Reply> {
     let mut scene = Scene::new(host, world, raw.caller.clone());
     let (name, key, wait_ms) = (raw.tool.clone(), raw.key.clone(), raw.wait_ms.min(limit::WAIT_MS));
 
@@ -77,7 +77,7 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> R
     };
     scene.valid(&call);
     let key = match (mode, key) {
-        (Mode::Call, Some(key)) => match keyed(&scene, &call, key, wait_ms).await? {
+        (Mode::Call, Some(key)) => match keyed(&scene, &call, key, (wait_ms, hear)).await? {
             Keyed::New(key) => Some(key),
             Keyed::Replay(reply) => return Ok(reply),
         },
@@ -124,7 +124,7 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode) -> R
         Ok(_) => return Err(unrecorded()),
         Err(_) => return Err(unrecorded()),
     };
-    Ok(follow::outcome(host, world, &call.caller().principal, &joined, wait_ms, Some(plan.sealed().facts())).await)
+    Ok(follow::outcome(host, world, &call.caller().principal, &joined, (wait_ms, hear), Some(plan.sealed().facts())).await)
 }
 
 fn asking(world: &World, call: &ValidCall) -> Asking {
@@ -151,7 +151,7 @@ enum Keyed {
     Replay(Reply),
 }
 
-async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait_ms: u64) -> Result<Keyed, Reply> {
+async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait: (u64, &Hear)) -> Result<Keyed, Reply> {
     let principal = call.caller().principal.name.clone();
     let used = match scene.host().recorder().propose(Propose::Key { principal, key: key.clone() }).await {
         Ok(Proposed::Key { used }) => used,
@@ -161,7 +161,7 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
     match used {
         None => Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() })),
         Some(used) if used.tool == tool && used.arguments == call.digest() => {
-            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait_ms, None).await))
+            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait, None).await))
         }
         Some(used) => {
             let why = format!("the idempotency key was used for other arguments, in call {}", used.call);

@@ -37,11 +37,20 @@ pub const RESULT: usize = 256 * 1024;
 /// [`DRAFT`] with it.
 pub const TASK_INPUT: usize = DRAFT;
 
-/// Bytes of a task's result, as text: what goes back to an agent.
-pub const TASK_OUTPUT: usize = TEXT;
+/// Bytes of what a plan's tasks give back together, as an answer shows it, escapes included: with the lines around it, it is one text.
+pub const TASK_OUTPUT: usize = TEXT - 4 * 1024;
 
 /// Bytes of what a task says besides its result, for people who look for a fault.
 pub const TASK_NOTE: usize = 4 * 1024;
+
+/// Characters of one note on a call's progress: a line of a terminal, twice.
+pub const NOTE: usize = 200;
+
+/// Notes handed on at once: what a person reads in a second is fewer.
+pub const NOTES_AT_ONCE: usize = 20;
+
+/// Notes of a job that are kept for whoever asks later: the newest; a longer text is no progress but a log.
+pub const NOTES_KEPT: usize = 20;
 
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;

@@ -86,6 +86,12 @@ pub struct FrontCall {
     pub wait_ms: u64,
 }
 
+/// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not wait; what it cannot take is lost.
+pub type Hear = dyn Fn(String) + Send + Sync;
+
+/// Nobody hears.
+pub fn unheard(_line: String) {}
+
 /// Why a token names nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
@@ -101,19 +107,19 @@ pub trait Front: Send + Sync + 'static {
     fn authenticate(&self, token: Option<&str>) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
     /// The tools this caller may see, sorted by name; never more than it could call.
     fn list(&self, principal: &Principal) -> impl Future<Output = Result<Vec<ToolListing>, Fault>> + Send;
-    /// A tool call.
-    fn call(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
+    /// A tool call. While it is held, `hear` is told how it goes on.
+    fn call(&self, call: FrontCall, hear: &Hear) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
-    /// One of the caller's own jobs; held up to `wait_ms` for it to finish.
-    fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> impl Future<Output = Reply> + Send;
+    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told meanwhile how it goes on.
+    fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
     /// One sentence for `server/discover` and `initialize`: what this environment is.
     fn instructions(&self) -> String;
     /// The environment's name.
     fn environment(&self) -> String;
-    /// Whether the recorder, the viewer and policy answer; else what is missing.
+    /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else what is missing.
     fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
     /// Prometheus text.
     fn metrics(&self) -> impl Future<Output = String> + Send;

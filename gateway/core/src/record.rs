@@ -2,6 +2,7 @@
 //! erased without breaking a proof. Never holds a secret, an argument or an object's content in clear.
 
 use crate::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest, StatementDigest, TrustDigest};
+use crate::job::Found;
 use crate::run::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +68,13 @@ pub enum Event {
     Finished {
         /// What became of it.
         outcome: Outcome,
+    },
+    /// A person found out what became of a job whose outcome is indeterminate.
+    Resolved {
+        /// What they found.
+        found: Found,
+        /// The operating-system user.
+        by: String,
     },
     /// The namespace was observed gone.
     Closed {

@@ -5,7 +5,7 @@ mod call;
 mod ending;
 mod people;
 
-pub use call::{job_reply, looked, pending, refusal_of, refused, succeeded, words_of_preview};
+pub use call::{job_reply, looked, pending, refusal_of, refused, said, size_of_result, spoken, stands, succeeded, words_of_preview};
 pub use ending::changed;
 pub use people::{ShownFault, question};
 

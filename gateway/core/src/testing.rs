@@ -9,7 +9,7 @@ use crate::discover::{Catalog, LoadedTool, RawCall};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
 use crate::exchange::propose::{Propose, Proposed, UsedKey};
-use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PolicyDigest};
+use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, OperationRecord, StoredJob};
 use crate::journey::World;
 use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
@@ -359,8 +359,32 @@ impl Bench {
                 Proposed::Recorded(recorded)
             }
             Propose::Delivered { .. } => Proposed::Done,
+            Propose::Runners => Proposed::Runners { there: true },
             Propose::Head => Proposed::Head { size: 0, checkpoint: String::new() },
         })
+    }
+}
+
+/// Some job's view, closed and without an end.
+pub fn some_view() -> JobView {
+    JobView {
+        call: CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
+        tool: "tool".to_owned(),
+        plan: PlanDigest::of(b"plan"),
+        arguments: ArgumentsDigest::of(b"arguments"),
+        phase: Phase::Closed,
+        outcome: None,
+        detail: String::new(),
+        resolution: None,
+        claimed: true,
+        operations: Vec::new(),
+        progress: Vec::new(),
+        approval: None,
+        reasons: Vec::new(),
+        environment: Environment { name: "lab".to_owned(), id: "0f0c1ad89ad24e2b8f866a2f3c6e6b5d".to_owned() },
+        ledger: 0,
+        expires: Timestamp::UNIX_EPOCH,
+        version: 1,
     }
 }
 
@@ -371,16 +395,11 @@ fn view(job: &StoredJob, phase: Phase) -> JobView {
         plan: job.plan_digest,
         arguments: ArgumentsDigest::of(job.arguments.as_bytes()),
         phase,
-        outcome: None,
-        detail: String::new(),
-        operations: Vec::new(),
-        progress: None,
         approval: job.approval.clone(),
         reasons: job.reasons.clone(),
         environment: job.environment.clone(),
-        ledger: 0,
         expires: job.expires,
-        version: 1,
+        ..some_view()
     }
 }
 

@@ -10,12 +10,13 @@ use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Succes
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Front, FrontCall, Unauthenticated};
+use cofferdam_core::ports::{Front, FrontCall, Hear, Unauthenticated};
 use cofferdam_core::trust::Environment;
 use cofferdam_edge::{EdgeSettings, serve};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 struct Fixtures;
 
@@ -83,14 +84,22 @@ impl Front for Fixtures {
             tool("test_error_handling", "Always refuses", none.clone()),
             tool("test_logging_tool", "Logs nothing to its client", none.clone()),
             tool("test_simple_text", "Answers with a sentence", none.clone()),
+            tool("test_tool_with_progress", "Tells how it goes on", none.clone()),
             with_output("waits", "Answers that the call still waits", none.clone()),
             with_output("works", "Answers as its output schema says", none),
         ])
     }
 
-    async fn call(&self, call: FrontCall) -> Reply {
+    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
         match call.tool.as_str() {
             "test_simple_text" | "test_logging_tool" => said("This is a simple text response for testing.".into()),
+            "test_tool_with_progress" => {
+                for step in 1..=3 {
+                    hear(format!("step {step} of 3"));
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                said("This tool told its progress.".into())
+            }
             "json_schema_2020_12_tool" => said(format!("called with {}", call.arguments)),
             "works" => Reply::Success(Success { text: "3".into(), structured: json!({"replicas": 3}), proof: proof(), complete: true }),
             "waits" => {
@@ -115,7 +124,7 @@ impl Front for Fixtures {
         Reply::UnknownTool { name: call.tool }
     }
 
-    async fn job(&self, _principal: &Principal, _call: &CallId, _wait_ms: u64) -> Reply {
+    async fn job(&self, _principal: &Principal, _call: &CallId, _wait_ms: u64, _hear: &Hear) -> Reply {
         Reply::Unavailable { reason: "this server has no jobs".into() }
     }
 

@@ -7,7 +7,9 @@ use cofferdam_core::answer::Reply;
 use cofferdam_core::caller::Principal;
 use cofferdam_core::id::CallId;
 use cofferdam_core::limit::WAIT_MS;
-use cofferdam_core::ports::{Front, FrontCall};
+use cofferdam_core::ports::{Front, FrontCall, Hear, unheard};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{Instrument as _, Span};
@@ -40,27 +42,37 @@ pub enum Ask {
     },
 }
 
+/// A call under way. Dropping it ends the wait and not the call.
+pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
+
 impl<F: Front> Edge<F> {
-    /// Asks, in a task of its own; at most `calls` of them at once, abandoned ones included.
+    /// Asks, and waits for the reply.
     pub async fn ask(&self, ask: Ask, span: Span) -> Result<Reply, Deny> {
+        self.begin(ask, span, Box::new(unheard))?.await
+    }
+
+    /// Asks, in a task of its own; at most `calls` of them at once, abandoned ones included. `hear` ends with the call.
+    pub fn begin(&self, ask: Ask, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
         let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Deny::Busy)?;
         let open = self.open.clone();
         let front = Arc::clone(&self.front);
         let work = async move {
             let reply = match ask {
-                Ask::Call(call) => front.call(call).await,
+                Ask::Call(call) => front.call(call, &*hear).await,
                 Ask::Preview(call) => front.preview(call).await,
-                Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms).await,
+                Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms, &*hear).await,
                 Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };
-            drop((permit, open));
+            drop((permit, open, hear));
             reply
         };
         let task = tokio::spawn(work.instrument(span));
-        match tokio::time::timeout(Duration::from_millis(WAIT_MS) + MARGIN, task).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_panicked)) => Err(Deny::Broken),
-            Err(_elapsed) => Err(Deny::Unanswered),
-        }
+        Ok(Box::pin(async move {
+            match tokio::time::timeout(Duration::from_millis(WAIT_MS) + MARGIN, task).await {
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(_panicked)) => Err(Deny::Broken),
+                Err(_elapsed) => Err(Deny::Unanswered),
+            }
+        }))
     }
 }

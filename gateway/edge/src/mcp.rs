@@ -1,18 +1,21 @@
-//! `POST /mcp`: one request or notification, one JSON answer. Two revisions on one endpoint; each request says by itself which it speaks.
-//! Keeps no session and opens no stream; what an agent has to come back for has an id of its own.
+//! `POST /mcp`: one request or notification, one answer: JSON, or for a held call whose client asked for progress the request's own event stream.
+//! Two revisions on one endpoint; each request says by itself which it speaks. Keeps no session; what an agent has to come back for has an id of its own.
 
 pub mod call;
 pub mod era;
 pub mod list;
 pub mod message;
+pub mod progress;
 
-use crate::companions;
+use crate::ask::Ask;
+use crate::companions::{self, Unfit};
 use crate::deny::{Deny, REVISIONS};
 use crate::names::{self, call_span};
 use crate::respond::{self, Answer};
 use crate::route::{Edge, record};
 use crate::wire::{self, Form};
 use crate::{body, header};
+use cofferdam_core::answer::Reply;
 use cofferdam_core::caller::Principal;
 use cofferdam_core::ports::Front;
 use era::Era;
@@ -20,8 +23,11 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use message::{Malformed, Message};
+use progress::Telling;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
+use tokio::sync::mpsc;
+use tracing::Span;
 
 /// How long a client may keep a list, in milliseconds: policy and roles change, but not while a model thinks.
 const LIST_TTL_MS: u64 = 30_000;
@@ -64,46 +70,50 @@ impl<F: Front> Edge<F> {
             id: Some(&id_text),
             trace: trace.as_ref(),
         });
-        let result = self.dispatch(headers, era, principal, message, &span).await;
-        record(&span, result.as_ref().err());
-        let result = result?;
-        if result.get("isError") == Some(&Value::Bool(true)) {
-            span.record(names::ERROR_TYPE, "tool_error");
+        let speech = Speech { era, id: id.clone(), server: self.server_info() };
+        if message.method == "tools/call" {
+            return self.call(headers, principal, message, speech, span).await;
         }
-        Ok(respond::json(StatusCode::OK, &json!({"jsonrpc": "2.0", "id": id, "result": self.finished(era, result)})))
+        let result = self.dispatch(era, &principal, message).await;
+        speech.answer(result, &span)
     }
 
-    async fn dispatch(
-        &self,
-        headers: &HeaderMap,
-        era: Era,
-        principal: Principal,
-        message: Message,
-        span: &tracing::Span,
-    ) -> Result<Map<String, Value>, Deny> {
-        let form = if era == Era::Modern { Form::Modern } else { Form::Legacy };
+    /// `tools/call`: held until its reply, or answered by a stream as soon as there is something to tell to a client that asked for it.
+    async fn call(&self, headers: &HeaderMap, principal: Principal, message: Message, speech: Speech, span: Span) -> Result<Answer, Deny> {
+        let token = match progress::token(headers, &message.meta) {
+            Ok(token) => token,
+            Err(deny) => return speech.answer(Err(deny), &span),
+        };
+        let ask = match asked(headers, speech.era, principal, message) {
+            Ok(Ok(ask)) => ask,
+            Ok(Err(unfit)) => return speech.answer(wire::tool_result(unfit.into(), form(speech.era)), &span),
+            Err(deny) => return speech.answer(Err(deny), &span),
+        };
+        let (line, mut lines) = mpsc::channel(progress::LINES);
+        let hear = Box::new(move |text| drop(line.try_send(text)));
+        let mut held = match self.begin(ask, span.clone(), hear) {
+            Ok(held) => held,
+            Err(deny) => return speech.answer(Err(deny), &span),
+        };
+        let Some(token) = token else { return speech.reply(held.await, &span) };
+        tokio::select! {
+            biased;
+            reply = &mut held => speech.reply(reply, &span),
+            Some(first) = lines.recv() => Ok(Telling { token, speech, span }.stream(first, lines, held)),
+        }
+    }
+
+    async fn dispatch(&self, era: Era, principal: &Principal, message: Message) -> Result<Map<String, Value>, Deny> {
         match (era, message.method.as_str()) {
             (Era::Modern, "server/discover") => Ok(self.discover()),
             (Era::Legacy, "initialize") => self.initialize(&message.params),
             (Era::Legacy, "ping") => Ok(Map::new()),
             (_, "tools/list") => {
-                let mut result = self.list(&principal, &message.params, form).await?;
+                let mut result = self.list(principal, &message.params, form(era)).await?;
                 if era == Era::Modern {
                     cacheable(&mut result, LIST_TTL_MS);
                 }
                 Ok(result)
-            }
-            (_, "tools/call") => {
-                let called = call::read(principal, message.params, &message.meta)?;
-                era::name_matches(headers, &called.call.tool, era)?;
-                if !called.name_is_valid {
-                    return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
-                }
-                let reply = match companions::understood(called) {
-                    Ok(ask) => self.ask(ask, span.clone()).await?,
-                    Err(unfit) => unfit.into(),
-                };
-                wire::tool_result(reply, form)
             }
             (Era::Modern, method) => Err(Deny::Method(header::excerpt(method))),
             (Era::Legacy, method) => Err(Deny::LegacyMethod(header::excerpt(method))),
@@ -135,17 +145,60 @@ impl<F: Front> Edge<F> {
     fn server_info(&self) -> Value {
         json!({"name": "cofferdam", "title": format!("Cofferdam ({})", self.front.environment()), "version": env!("CARGO_PKG_VERSION")})
     }
+}
 
-    /// What every result of the modern revision says besides.
-    fn finished(&self, era: Era, mut result: Map<String, Value>) -> Map<String, Value> {
-        if era == Era::Modern {
+/// What a call of this request asks for.
+fn asked(headers: &HeaderMap, era: Era, principal: Principal, message: Message) -> Result<Result<Ask, Unfit>, Deny> {
+    let called = call::read(principal, message.params, &message.meta)?;
+    era::name_matches(headers, &called.call.tool, era)?;
+    if !called.name_is_valid {
+        return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
+    }
+    Ok(companions::understood(called))
+}
+
+fn form(era: Era) -> Form {
+    if era == Era::Modern { Form::Modern } else { Form::Legacy }
+}
+
+/// How one request is answered.
+pub struct Speech {
+    era: Era,
+    id: Value,
+    server: Value,
+}
+
+impl Speech {
+    /// A call's reply as the answer to its request.
+    fn reply(&self, reply: Result<Reply, Deny>, span: &Span) -> Result<Answer, Deny> {
+        self.answer(reply.and_then(|reply| wire::tool_result(reply, form(self.era))), span)
+    }
+
+    fn answer(&self, result: Result<Map<String, Value>, Deny>, span: &Span) -> Result<Answer, Deny> {
+        Ok(respond::json(StatusCode::OK, &self.finished(result, span)?))
+    }
+
+    /// The same where the status has long been sent: a refusal is a message like any other.
+    fn response(&self, reply: Result<Reply, Deny>, span: &Span) -> Value {
+        let result = reply.and_then(|reply| wire::tool_result(reply, form(self.era)));
+        self.finished(result, span).unwrap_or_else(|deny| wire::rpc_error_body(&deny, Some(&self.id)))
+    }
+
+    /// The response, with what every result of the modern revision says besides; how it went is the span's.
+    fn finished(&self, result: Result<Map<String, Value>, Deny>, span: &Span) -> Result<Value, Deny> {
+        record(span, result.as_ref().err());
+        let mut result = result?;
+        if result.get("isError") == Some(&Value::Bool(true)) {
+            span.record(names::ERROR_TYPE, "tool_error");
+        }
+        if self.era == Era::Modern {
             result.insert("resultType".into(), json!("complete"));
             let meta = result.entry("_meta").or_insert_with(|| json!({}));
             if let Some(meta) = meta.as_object_mut() {
-                meta.insert("io.modelcontextprotocol/serverInfo".into(), self.server_info());
+                meta.insert("io.modelcontextprotocol/serverInfo".into(), self.server.clone());
             }
         }
-        result
+        Ok(json!({"jsonrpc": "2.0", "id": self.id, "result": result}))
     }
 }
 
@@ -164,19 +217,21 @@ fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> 
     Ok(respond::accepted())
 }
 
-/// The client must be ready for JSON. It need not be ready for event streams, since none are sent.
+/// The client must be ready for JSON. It need not be ready for event streams: such a client is told no progress.
 fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
-    let mut ranges = headers.get_all("accept").iter().peekable();
-    if ranges.peek().is_none() {
-        return Ok(());
-    }
+    if !headers.contains_key("accept") || accepts(headers, "application/json") { Ok(()) } else { Err(Deny::Accept) }
+}
+
+/// Whether the client says that it takes this media type.
+fn accepts(headers: &HeaderMap, media: &str) -> bool {
+    let any = media.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
     let takes = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let refused = parts.any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
-        matches!(kind.as_str(), "application/json" | "application/*" | "*/*") && !refused
+        (kind == media || kind == any || kind == "*/*") && !refused
     };
-    if ranges.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes) { Ok(()) } else { Err(Deny::Accept) }
+    headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
 }
 
 /// A method's name for telemetry: one of ours, or a word that stands for the rest.

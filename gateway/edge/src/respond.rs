@@ -2,17 +2,59 @@
 
 use crate::deny::Deny;
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
 
 /// What goes out.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<AnswerBody>;
+
+/// A body that is there, or that comes event by event.
+pub enum AnswerBody {
+    /// Known from the start.
+    Whole(Full<Bytes>),
+    /// Ends when its sender is dropped.
+    Events(mpsc::Receiver<Bytes>),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx),
+            Self::Events(events) => events.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Events(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Events(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// A response with a body of this type.
 pub fn with(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    answer(status, media, AnswerBody::Whole(Full::new(body.into())))
+}
+
+fn answer(status: StatusCode, media: &'static str, body: AnswerBody) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
@@ -27,6 +69,13 @@ pub fn json(status: StatusCode, value: &Value) -> Answer {
     with(status, "application/json", value.to_string())
 }
 
+/// An event stream (WHATWG HTML, server-sent events): each item is one or more whole events.
+pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {
+    let answer = answer(StatusCode::OK, "text/event-stream", AnswerBody::Events(events));
+    // Known to proxies that would hold events back until the stream ends.
+    add(answer, HeaderName::from_static("x-accel-buffering"), "no")
+}
+
 /// A text response.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with(status, "text/plain; charset=utf-8", body)
@@ -34,7 +83,7 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 
 /// 202 without a body: a notification was taken.
 pub fn accepted() -> Answer {
-    let mut answer = Response::new(Full::default());
+    let mut answer = Response::new(AnswerBody::Whole(Full::default()));
     *answer.status_mut() = StatusCode::ACCEPTED;
     answer
 }

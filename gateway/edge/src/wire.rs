@@ -4,6 +4,7 @@
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
 use cofferdam_core::answer::{Changed, Effect, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::job::Found;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -68,8 +69,12 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
 
 /// A refusal of the edge as a JSON-RPC error response; without `id` where none was read.
 pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
-    let row = deny.row();
-    let mut error = json!({"code": row.code, "message": deny.to_string()});
+    refused(respond::json(deny.row().mcp, &rpc_error_body(deny, id)), deny)
+}
+
+/// The body of one.
+pub fn rpc_error_body(deny: &Deny, id: Option<&Value>) -> Value {
+    let mut error = json!({"code": deny.row().code, "message": deny.to_string()});
     if let (Some(data), Some(error)) = (deny.data(), error.as_object_mut()) {
         error.insert("data".into(), data);
     }
@@ -77,7 +82,7 @@ pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
     if let (Some(id), Some(body)) = (id, body.as_object_mut()) {
         body.insert("id".into(), id.clone());
     }
-    refused(respond::json(row.mcp, &body), deny)
+    body
 }
 
 /// A refusal of the edge for plain HTTP clients.
@@ -151,6 +156,8 @@ fn refusal_value(refusal: &Refusal) -> Value {
         Changed::Undone => ("undone", None),
         Changed::Unknown => ("unknown", None),
         Changed::Partly(standing) => ("partly", Some(standing)),
+        Changed::Resolved(Found::Succeeded) => ("resolved as succeeded", None),
+        Changed::Resolved(Found::Failed) => ("resolved as failed", None),
     };
     let mut value = json!({
         "verb": refusal.verb,

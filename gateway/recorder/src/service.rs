@@ -8,7 +8,7 @@ mod start;
 
 pub use claim::RunnerSeat;
 
-use crate::settings::{FREE_PERCENT, RecorderSettings};
+use crate::settings::{FREE_PERCENT, RUNNERS_AWAY_MS, RecorderSettings};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
 use crate::store::{Reader, Request, WAITING, Writer};
@@ -18,6 +18,9 @@ use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+
+/// What a runner's socket is called.
+const RUNNER: &str = "runner";
 
 /// The recorder.
 #[derive(Clone)]
@@ -73,6 +76,13 @@ impl Recorder {
         RoleSeat { recorder: self.clone(), name: name.to_owned() }
     }
 
+    /// Whether a runner holds a socket. Each holds it for one job, so a moment without any is no want of them.
+    fn has_runners(&self) -> bool {
+        let there = locked(&self.inner.shared.roles).contains_key(RUNNER);
+        let left = *locked(&self.inner.shared.runner_left);
+        there || left.is_some_and(|left| self.now().as_millisecond().saturating_sub(left) <= RUNNERS_AWAY_MS)
+    }
+
     /// A runner's seat: one for each runner socket, dropped when it closes.
     pub fn runner(&self) -> RunnerSeat {
         RunnerSeat::new(self.clone())
@@ -108,6 +118,9 @@ impl Drop for RoleSeat {
             *count -= 1;
             if *count == 0 {
                 roles.remove(&self.name);
+            }
+            if self.name == RUNNER {
+                *locked(&self.recorder.inner.shared.runner_left) = Some(self.recorder.now().as_millisecond());
             }
         }
     }

@@ -22,6 +22,9 @@ pub const OFFER_MS: i64 = 30_000;
 /// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could notice.
 pub const SWEEP_MS: u64 = 1_000;
 
+/// Milliseconds after which runners are missed when none holds a socket: each ends with its job, and the next one needs a moment to start.
+pub const RUNNERS_AWAY_MS: i64 = 5_000;
+
 /// The longest a request is held, in milliseconds, whatever it asks for: a little beyond what the edge waits.
 pub const LONGEST_WAIT_MS: u64 = 60_000;
 

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub offers: Mutex<HashMap<CallId, i64>>,
     /// Roles that hold a socket.
     pub roles: Mutex<BTreeMap<String, u32>>,
+    /// When the last runner let go of its socket, in milliseconds.
+    pub runner_left: Mutex<Option<i64>>,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
 }
 
@@ -42,6 +44,7 @@ impl Shared {
             leases: Mutex::default(),
             offers: Mutex::default(),
             roles: Mutex::default(),
+            runner_left: Mutex::default(),
             gone,
         };
         (shared, losses)

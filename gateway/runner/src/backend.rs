@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::directory::journal::CommitFault;
 use crate::directory::namespace::Namespace as Copy;
 use crate::directory::tree::TreeFault;
-use crate::effect::EffectFault;
+use crate::effect::{EffectFault, Told};
 use crate::ending::Ending;
 use crate::host::Host;
 use crate::kubernetes::api::ApiFault;
@@ -229,16 +229,17 @@ impl Namespace {
         }
     }
 
-    /// Does one operation and compares what came out with what was approved. Returns the observed state after.
+    /// Does one operation and compares what came out with what was approved; a task's words are told meanwhile. Returns the observed state after.
     pub async fn perform(
         &mut self,
         operation: &Operation,
         approved: &PreviewedOperation,
         host: &Host,
+        told: &Told,
     ) -> Result<BTreeMap<String, Value>, EffectFault> {
         match self {
             Self::Directory(copy) => copy.perform(operation, approved, host),
-            Self::Kubernetes(enclosure) => enclosure.perform(operation, approved, host).await,
+            Self::Kubernetes(enclosure) => enclosure.perform(operation, approved, host, told).await,
         }
     }
 

@@ -1,8 +1,14 @@
-//! Why an operation did not happen, or may have: what a backend tells the runner about one effect. Never decides what becomes of the job.
+//! What a backend tells the runner about one effect: its words while it lasts, and why it did not happen, or may have. Never decides what becomes of
+//! the job.
 
 use crate::refusal::Refusal;
+use cofferdam_core::job::Said;
 use cofferdam_core::operation::Target;
 use std::io;
+use tokio::sync::mpsc;
+
+/// Takes what an effect says while it lasts.
+pub type Told = mpsc::Sender<Vec<Said>>;
 
 /// An effect that did not come about as approved.
 #[derive(Debug, thiserror::Error)]

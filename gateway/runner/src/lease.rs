@@ -3,6 +3,7 @@
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::job::Said;
 use cofferdam_core::record::Recorded;
 use cofferdam_process::peer::Client;
 use std::sync::Arc;
@@ -105,11 +106,13 @@ impl<R: Recorder> Lease<R> {
         }
     }
 
-    /// Passes the executor's words on. That they cannot be passed on hinders nothing.
-    pub async fn progress(&self, note: &str) {
-        let note = note.chars().take(200).collect();
-        let said = self.recorder.claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, note }).await;
-        if let Ok(Claimed::Lease { cancelled: true }) = said {
+    /// Passes words of the executor or of tasks on. That they cannot be passed on hinders nothing.
+    pub async fn progress(&self, said: Vec<Said>) {
+        if said.is_empty() {
+            return;
+        }
+        let passed = self.recorder.claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, said }).await;
+        if let Ok(Claimed::Lease { cancelled: true }) = passed {
             self.state.store(CANCELLED, Ordering::Release);
         }
     }

@@ -57,6 +57,12 @@ impl Jobs {
 fn row(owned: &OwnedJob) -> Vec<String> {
     let job = &owned.job;
     let state = match job.outcome {
+        Some(outcome) if job.resolution.is_some() => {
+            format!(
+                "{outcome}, resolved as {}",
+                job.resolution.as_ref().map_or_else(String::new, |resolution| resolution.found.to_string())
+            )
+        }
         Some(outcome) if job.phase == cofferdam_core::run::Phase::Closed => outcome.to_string(),
         Some(outcome) => format!("{outcome}, {}", job.phase.word().replace('_', " ")),
         None => job.phase.word().replace('_', " "),

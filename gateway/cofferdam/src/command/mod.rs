@@ -17,6 +17,7 @@ mod operator;
 mod plugin;
 mod policy;
 mod report;
+mod resolve;
 mod ssh;
 mod trustfile;
 
@@ -72,6 +73,8 @@ enum Command {
     Approve(approve::Approve),
     /// Refuse what waits for a person; the agent is told the reason
     Deny(approve::Deny),
+    /// Say what became of a call whose outcome nobody knows
+    Resolve(resolve::Resolve),
     /// Check and prove what was recorded
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -152,6 +155,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Show(command) => command.run(&home),
         Command::Approve(command) => command.run(&home),
         Command::Deny(command) => command.run(&home),
+        Command::Resolve(command) => command.run(&home),
         Command::Ledger(command) => command.run(&home),
         Command::Build(command) => command.run(&home),
         Command::Inspect(command) => command.run(&home),

@@ -7,12 +7,12 @@ use cofferdam_core::decide::{OperationFacts, Reason, Subject};
 use cofferdam_core::exchange::operate::StoryEntry;
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::CallId;
-use cofferdam_core::job::{JobView, OperationRecord, StoredJob};
+use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::record::Event;
 use cofferdam_core::run::Outcome;
-use cofferdam_core::shown::{changed, rights};
+use cofferdam_core::shown::{changed, rights, spoken};
 use cofferdam_core::text::{line, quoted};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -51,6 +51,9 @@ impl Teller {
 pub fn story(story: &Story<'_>) -> String {
     let mut teller = Teller::default();
     let state = match story.view {
+        Some(JobView { outcome: Some(outcome), resolution: Some(resolution), .. }) => {
+            format!("{outcome}, resolved as {}", resolution.found)
+        }
         Some(JobView { outcome: Some(outcome), .. }) => format!("{outcome}"),
         Some(view) => format!("{}", view.phase).replace('_', " "),
         None => story.entries.iter().rev().find_map(|entry| ending(&entry.event)).unwrap_or_else(|| "recorded".to_owned()),
@@ -163,6 +166,10 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if lines.is_empty() {
         lines.push("nothing was changed".to_owned());
     }
+    // Of one that went well the result is what counts.
+    if view.outcome != Some(Outcome::Succeeded) {
+        lines.extend(spoken(view));
+    }
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
         lines.push(format!("{outcome}{detail}"));
@@ -170,6 +177,10 @@ fn done(story: &Story<'_>) -> Vec<String> {
         if outcome != Outcome::Succeeded && !view.operations.is_empty() {
             lines.push(changed(view, outcome, names.as_deref()).text());
         }
+    }
+    if let Some(resolution) = &view.resolution {
+        let Resolution { found, because, by, at } = resolution;
+        lines.push(format!("{} user {} looked: it {found}; they say: {}", time(*at), line(by), quoted(because)));
     }
     lines
 }
@@ -275,6 +286,7 @@ pub fn event(event: &Event) -> String {
         Event::Started { operation, undo: is, fence } => format!("operation {operation}{} started under fence {fence}", undo(is)),
         Event::Done { operation, undo: is, fence } => format!("operation {operation}{} done under fence {fence}", undo(is)),
         Event::Finished { outcome } => format!("finished: {outcome}"),
+        Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),
         Event::Closed { .. } => "closed".to_owned(),
         Event::Administered { what, by } if what == "operator" => format!("an operator's command, by user {}", line(by)),
         Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),

@@ -5,6 +5,7 @@ use crate::id::{ComponentDigest, PolicyDigest};
 use crate::job::StoredJob;
 use crate::journey::{Mode, ask};
 use crate::permit::Permit;
+use crate::ports::unheard;
 use crate::testing::*;
 use crate::trust::Trust;
 use ed25519_dalek::SigningKey;
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 /// A job as the gateway stored it, and the world as it was then.
 fn queued(namespace: &str) -> (Bench, StoredJob) {
     let host = Bench::new();
-    let _done = now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call));
+    let _done = now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call, &unheard));
     let job = host.jobs.lock().unwrap()[0].0.clone();
     (Bench::new(), job)
 }

@@ -1,7 +1,7 @@
 //! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another job, never writes the ledger directly.
 
 use crate::id::{CallId, Fence};
-use crate::job::LeasedJob;
+use crate::job::{LeasedJob, Said};
 use crate::record::Recorded;
 use crate::run::Outcome;
 use serde::{Deserialize, Serialize};
@@ -33,14 +33,14 @@ pub enum Claim {
         /// What happened.
         event: RunnerEvent,
     },
-    /// The executor's words to whoever waits; not a ledger entry. Answered by [`Claimed::Lease`].
+    /// Words of the executor or of tasks to whoever waits; not a ledger entry. Answered by [`Claimed::Lease`].
     Progress {
         /// Which job.
         call: CallId,
         /// Under which fence.
         fence: Fence,
-        /// At most 200 characters.
-        note: String,
+        /// At most [`crate::limit::NOTES_AT_ONCE`], each of at most [`crate::limit::NOTE`] characters.
+        said: Vec<Said>,
     },
 }
 

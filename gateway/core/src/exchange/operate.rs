@@ -2,7 +2,7 @@
 
 use crate::approval::SignedStatement;
 use crate::id::CallId;
-use crate::job::{JobView, StoredJob};
+use crate::job::{Found, JobView, StoredJob};
 use crate::record::Event;
 use crate::run::Phase;
 use jiff::Timestamp;
@@ -35,6 +35,15 @@ pub enum Operate {
     },
     /// How things are. Answered by [`Operated::Status`].
     Status,
+    /// Say what became of a job whose outcome is indeterminate; once. Answered by [`Operated::Done`].
+    Resolve {
+        /// Which.
+        call: CallId,
+        /// What a person found.
+        found: Found,
+        /// How they know, 1 to [`crate::limit::PURPOSE`] visible characters.
+        because: String,
+    },
     /// Erase a call's payloads; its leaves and proofs stay. Answered by [`Operated::Done`].
     Erase {
         /// Which.

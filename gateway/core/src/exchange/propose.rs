@@ -92,6 +92,8 @@ pub enum Propose {
         /// Its entry.
         entry: Entry,
     },
+    /// Whether somebody would carry a job out. Answered by [`Proposed::Runners`].
+    Runners,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
     Head,
 }
@@ -140,6 +142,11 @@ pub enum Proposed {
         job: Option<Box<StoredJob>>,
         /// The signed statements.
         statements: Vec<SignedStatement>,
+    },
+    /// Whether a runner is there.
+    Runners {
+        /// One holds its socket, or did a moment ago.
+        there: bool,
     },
     /// The newest checkpoint, as a signed note.
     Head {

@@ -9,13 +9,14 @@ use crate::exchange::propose::{Propose, Proposed};
 use crate::id::CallId;
 use crate::job::JobView;
 use crate::limit;
-use crate::ports::{Host, Recorder};
+use crate::ports::{Hear, Host, Recorder};
+use crate::run::Phase;
 use crate::shown;
 use serde_json::json;
 
-/// One of the caller's own jobs; held up to `wait_ms` for it to finish.
-pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait_ms: u64) -> Reply {
-    match watch(host, principal, call, wait_ms.min(limit::WAIT_MS)).await {
+/// One of the caller's own jobs; held up to so many milliseconds for it to finish, and told about meanwhile.
+pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Reply {
+    match watch(host, principal, call, (wait_ms.min(limit::WAIT_MS), hear)).await {
         Ok(view) => told(host, world, principal, &view, None).await,
         Err(fault) => absent(world, call, &fault),
     }
@@ -37,10 +38,10 @@ pub(super) async fn outcome<H: Host>(
     world: &World,
     principal: &Principal,
     call: &CallId,
-    wait_ms: u64,
+    wait: (u64, &Hear),
     facts: Option<&[OperationFacts]>,
 ) -> Reply {
-    match watch(host, principal, call, wait_ms).await {
+    match watch(host, principal, call, wait).await {
         Ok(view) => told(host, world, principal, &view, facts).await,
         Err(_) => {
             let environment = crate::text::line(&world.trust.environment.name);
@@ -54,15 +55,19 @@ pub(super) async fn outcome<H: Host>(
 }
 
 /// Waits for an outcome, at most `wait_ms`.
-async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait_ms: u64) -> Result<JobView, Fault> {
+async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Result<JobView, Fault> {
     let start = host.now();
     let (mut beyond, mut wait) = (0, 0);
+    let mut heard = Heard::default();
     loop {
         let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms: wait };
         let view = match host.recorder().propose(propose).await? {
             Proposed::Job { job } => *job,
             _ => return Err(Fault::Unavailable("another answer than was asked for".to_owned())),
         };
+        if wait_ms > 0 {
+            heard.tell(&view, hear);
+        }
         let passed = u64::try_from(host.now().duration_since(start).as_millis()).unwrap_or_default();
         let left = wait_ms.saturating_sub(passed);
         // The same version again means that the recorder waited as long as it was asked to.
@@ -71,6 +76,28 @@ async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait_ms:
             return Ok(view);
         }
         (beyond, wait) = (view.version, left);
+    }
+}
+
+/// What a waiting caller was told of a job so far.
+#[derive(Default)]
+struct Heard {
+    phase: Option<Phase>,
+    note: u64,
+}
+
+impl Heard {
+    /// Tells what is new: each phase once, each note once. The outcome is the reply's to tell.
+    fn tell(&mut self, view: &JobView, hear: &Hear) {
+        if view.outcome.is_none() && self.phase.replace(view.phase) != Some(view.phase) {
+            hear(shown::stands(view));
+        }
+        for note in &view.progress {
+            if note.number > self.note {
+                hear(shown::said(note, note.number - self.note - 1));
+                self.note = note.number;
+            }
+        }
     }
 }
 
@@ -101,5 +128,50 @@ fn absent(world: &World, call: &CallId, fault: &Fault) -> Reply {
             shown::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
         }
         Fault::Fenced | Fault::Unavailable(_) => Reply::Unavailable { reason: "jobs cannot be read right now; try again later".to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Note, Said};
+    use crate::run::Outcome;
+    use crate::testing::some_view;
+    use expect_test::expect;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn each_phase_and_each_note_is_told_once() {
+        let heard = Arc::new(Mutex::new(String::new()));
+        let ear = Arc::clone(&heard);
+        let hear = move |line: String| ear.lock().unwrap().push_str(&(line + "\n"));
+        let view = |phase, notes: std::ops::RangeInclusive<u64>, outcome| {
+            let said = |number| Said { operation: None, text: format!("note {number}"), skipped: 0 };
+            JobView { phase, progress: notes.map(|number| Note { number, said: said(number) }).collect(), outcome, ..some_view() }
+        };
+        let mut so_far = Heard::default();
+        for view in [
+            view(Phase::Queued, 1..=0, None),
+            view(Phase::Queued, 1..=0, None),
+            view(Phase::Acting, 1..=1, None),
+            view(Phase::Acting, 1..=3, None),
+            // More came at once than are kept.
+            view(Phase::Acting, 6..=7, None),
+            // The end is the reply's; what came with it is not lost.
+            view(Phase::TearingDown, 7..=8, Some(Outcome::Failed)),
+        ] {
+            so_far.tell(&view, &hear);
+        }
+        expect![[r#"
+            RUNNING abcdefghijklmnopqrstuvwxyz in lab. Now: queued.
+            RUNNING abcdefghijklmnopqrstuvwxyz in lab. Now: acting.
+            The executor says: "note 1"
+            The executor says: "note 2"
+            The executor says: "note 3"
+            The executor says, after 2 lines that are not shown: "note 6"
+            The executor says: "note 7"
+            The executor says: "note 8"
+        "#]]
+        .assert_eq(&heard.lock().unwrap());
     }
 }

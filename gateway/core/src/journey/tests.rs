@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::approval;
+use crate::ports::unheard;
 use crate::record::Event;
 use crate::testing::*;
 use expect_test::{Expect, expect};
@@ -16,7 +17,7 @@ fn text(reply: &Reply) -> String {
 }
 
 fn called(host: &Bench, arguments: Value) -> Reply {
-    now_or_never(ask(host, &world(), raw(host, arguments), Mode::Call))
+    now_or_never(ask(host, &world(), raw(host, arguments), Mode::Call, &unheard))
 }
 
 fn check(arguments: Value, expect: Expect) {
@@ -29,7 +30,7 @@ fn check(arguments: Value, expect: Expect) {
 fn futures_can_cross_threads() {
     fn is_send<T: Send>(_: &T) {}
     let (host, world) = (Bench::new(), world());
-    is_send(&ask(&host, &world, raw(&host, json!({})), Mode::Call));
+    is_send(&ask(&host, &world, raw(&host, json!({})), Mode::Call, &unheard));
     is_send(&resume(&host, &world, 0));
 }
 
@@ -150,7 +151,7 @@ fn looking_answers_at_once() {
 #[test]
 fn a_preview_changes_nothing_and_is_recorded() {
     let host = Bench::new();
-    let reply = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview));
+    let reply = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview, &unheard));
     expect![[r#"
         PREVIEW baaaaaaaaaaaaaaaaaaaaaaaaa in staging
         Nothing was changed.
@@ -219,7 +220,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
     assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call.clone())));
     assert_eq!(host.objects.lock().unwrap()["asks-b"], 5);
-    let told = now_or_never(super::job(&host, &world(), &agent(), &job.call, 0));
+    let told = now_or_never(super::job(&host, &world(), &agent(), &job.call, (0, &unheard)));
     assert!(text(&told).starts_with("DONE"), "{}", text(&told));
 }
 
@@ -277,7 +278,7 @@ fn another_spelling_of_the_requester_does_not_approve() {
         let host = Bench::new();
         let mut call = raw(&host, scale("asks-b", 5));
         call.caller.principal.person = Some(person.to_owned());
-        let _waiting = now_or_never(ask(&host, &world(), call, Mode::Call));
+        let _waiting = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
         let job = host.jobs.lock().unwrap()[0].0.clone();
         let signed = host.sign(&job, "bob", approval::Verdict::Approve);
         host.jobs.lock().unwrap()[0].0.statements.push(signed);
@@ -307,7 +308,7 @@ fn keys_replay_the_same_and_refuse_the_rest() {
     let keyed = |arguments| {
         let mut raw = raw(&host, arguments);
         raw.key = Some("k".into());
-        now_or_never(ask(&host, &world(), raw, Mode::Call))
+        now_or_never(ask(&host, &world(), raw, Mode::Call, &unheard))
     };
     let first = keyed(scale("team-a", 5));
     assert!(text(&first).starts_with("DONE"));
@@ -338,7 +339,7 @@ fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     assert_eq!(now_or_never(list(&host, &world(), &stranger)), Ok(Vec::new()));
     let mut hidden = raw(&host, scale("team-a", 5));
     hidden.caller.principal = stranger;
-    assert!(matches!(now_or_never(ask(&host, &world(), hidden, Mode::Call)), Reply::UnknownTool { .. }));
+    assert!(matches!(now_or_never(ask(&host, &world(), hidden, Mode::Call, &unheard)), Reply::UnknownTool { .. }));
 }
 
 #[test]
@@ -359,7 +360,7 @@ fn an_anonymous_caller_may_look_and_every_change_needs_a_person() {
     let host = Bench::new();
     let mut call = raw(&host, scale("team-a", 5));
     call.caller.principal.anonymous = true;
-    let reply = now_or_never(ask(&host, &world(), call, Mode::Call));
+    let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
     assert!(text(&reply).starts_with("WAITING"), "{}", text(&reply));
 }
 

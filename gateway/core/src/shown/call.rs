@@ -4,7 +4,7 @@ use super::ending::unsuccessful;
 use super::{changes, named, operation, previewed, rights};
 use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, OperationFacts, Reason};
-use crate::job::JobView;
+use crate::job::{JobView, Note, Said};
 use crate::limit;
 use crate::plan::TASK;
 use crate::preview::PreviewedPlan;
@@ -56,29 +56,65 @@ pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
 /// Of an effect that its runner could not record any more, and that the next one found there.
 const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
 
+/// Where a task's result is in the state after it.
+const RESULT: &str = "result";
+
+/// What is left out first when all of it would be too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A value that the agent named or can look at.
+    Value,
+    /// What an operation is called besides its number.
+    Name,
+    /// What is nowhere else: results of tasks, and what is found again by.
+    Needed,
+}
+
+/// A line, and what stands in its place when it is left out.
+struct Line {
+    weight: Weight,
+    text: String,
+    instead: Option<String>,
+}
+
+impl Line {
+    fn new(weight: Weight, text: String) -> Self {
+        Self { weight, text, instead: None }
+    }
+}
+
+/// Bytes that a task's result takes in an answer. Within [`limit::TASK_OUTPUT`], all of a plan's together, they are always shown.
+pub fn size_of_result(result: &str) -> usize {
+    super::value(Some(&json!(result))).len()
+}
+
 /// Every operation was done.
 pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
-    let mut lines = vec![format!("DONE {} in {}", job.call, line(&job.environment.name))];
+    let mut lines = vec![Line::new(Weight::Needed, format!("DONE {} in {}", job.call, line(&job.environment.name)))];
     let done: Vec<_> = job.operations.iter().filter(|record| !record.undo).collect();
     for record in &done {
-        let fact = facts.and_then(|facts| facts.iter().find(|fact| fact.index == record.index));
-        lines.push(fact.map_or_else(|| format!("operation {}", record.index), named));
+        let name = facts.and_then(|facts| facts.iter().find(|fact| fact.index == record.index)).map(named);
+        let number = format!("operation {}", record.index);
+        let result = record.after.as_ref().and_then(|after| after.get(RESULT));
+        let instead = result.map(|_| number.clone());
+        lines.push(Line { weight: Weight::Name, text: name.unwrap_or(number), instead });
         match &record.after {
             Some(after) => {
                 // What a task was given is the agent's own; said again, a large input would take the place of the result.
-                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK));
+                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
                 let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
-                lines.extend(changes(&record.before, &found).into_iter().map(|text| format!("  {text}")));
+                lines.extend(changes(&record.before, &found).into_iter().map(|text| Line::new(Weight::Value, format!("  {text}"))));
             }
-            None => lines.push(format!("  {UNRECORDED}")),
+            None => lines.push(Line::new(Weight::Value, format!("  {UNRECORDED}"))),
         }
+        lines.extend(result.map(|result| Line::new(Weight::Needed, format!("  {RESULT}: {}", super::value(Some(result))))));
     }
-    lines.push(format!("Plan: {}", job.plan));
-    lines.push(format!("Ledger: {}", job.ledger));
+    lines.push(Line::new(Weight::Needed, format!("Plan: {}", job.plan)));
+    lines.push(Line::new(Weight::Needed, format!("Ledger: {}", job.ledger)));
     let operations: Vec<_> =
         done.iter().map(|record| json!({"index": record.index, "before": record.before, "after": record.after})).collect();
     Success {
-        text: whole(lines),
+        text: whole(&lines),
         structured: json!({
             "call": job.call, "outcome": Outcome::Succeeded, "plan": job.plan, "ledger": job.ledger, "operations": operations,
         }),
@@ -95,13 +131,12 @@ pub fn pending(job: &JobView) -> Success {
             format!("WAITING {} in {environment}", job.call),
             "Nothing was changed yet.".to_owned(),
             format!("Why: {}", why(&job.reasons)),
-            format!("Needed: {}, until {}.", signers(job.approval.as_ref()), whole_seconds(job.expires)),
+            state(job),
         ],
-        phase => vec![format!("RUNNING {} in {environment}", job.call), format!("Now: {phase}.")],
+        _ => vec![format!("RUNNING {} in {environment}", job.call), state(job)],
     };
-    if let Some(words) = &job.progress {
-        lines.push(format!("The executor says: {}", crate::text::quoted(words)));
-    }
+    let said = spoken(job);
+    lines.extend(said.iter().cloned());
     lines.push(match job.phase {
         Phase::AwaitingApproval => {
             format!(
@@ -114,11 +149,44 @@ pub fn pending(job: &JobView) -> Success {
     lines.push(format!("Plan: {}", job.plan));
     lines.push(format!("Ledger: {}", job.ledger));
     Success {
-        text: whole(lines),
-        structured: json!({"call": job.call, "phase": job.phase, "outcome": null, "plan": job.plan, "ledger": job.ledger}),
+        text: lines.join("\n"),
+        structured: json!({
+            "call": job.call, "phase": job.phase, "outcome": null, "plan": job.plan, "ledger": job.ledger, "progress": said,
+        }),
         proof: proof(job),
         complete: false,
     }
+}
+
+/// Where a job is that has no outcome yet, in one line: for whoever is told while its call is held.
+pub fn stands(job: &JobView) -> String {
+    let verb = if job.phase == Phase::AwaitingApproval { "WAITING" } else { "RUNNING" };
+    format!("{verb} {} in {}. {}", job.call, line(&job.environment.name), state(job))
+}
+
+fn state(job: &JobView) -> String {
+    match job.phase {
+        Phase::AwaitingApproval => format!("Needed: {}, until {}.", signers(job.approval.as_ref()), whole_seconds(job.expires)),
+        phase => format!("Now: {phase}."),
+    }
+}
+
+/// One note, quoted. `missed`: notes before it that the reader was not told.
+pub fn said(note: &Note, missed: u64) -> String {
+    let Said { operation, text, skipped } = &note.said;
+    let who = operation.map_or_else(|| "The executor says".to_owned(), |index| format!("The task of operation {index} says"));
+    let missing = match skipped.saturating_add(missed) {
+        0 => String::new(),
+        1 => ", after a line that is not shown".to_owned(),
+        more => format!(", after {more} lines that are not shown"),
+    };
+    format!("{who}{missing}: {}", crate::text::quoted(text))
+}
+
+/// What is kept of a job's notes, a line each.
+pub fn spoken(job: &JobView) -> Vec<String> {
+    let before = job.progress.first().map_or(0, |note| note.number.saturating_sub(1));
+    job.progress.iter().zip(std::iter::once(before).chain(std::iter::repeat(0))).map(|(note, missed)| said(note, missed)).collect()
 }
 
 /// What a look showed, with id, digest and index.
@@ -183,50 +251,91 @@ pub(super) fn sentence(text: &str) -> String {
     if begun.ends_with(['.', '!', '?', ':']) { begun } else { format!("{begun}.") }
 }
 
-/// A text within the limit: what does not fit is told by a shorter text, never cut in the middle.
-fn whole(lines: Vec<String>) -> String {
-    let text = lines.join("\n");
-    if text.len() <= limit::TEXT {
-        return text;
-    }
-    let ends: Vec<_> = lines.iter().filter(|line| !line.starts_with("  ")).cloned().collect();
-    let short = ends.join("\n");
-    if short.len() <= limit::TEXT {
-        format!("{short}\nThe values are too long to show here; `cofferdam show` has them.")
-    } else {
-        lines.into_iter().take(1).collect()
-    }
+/// A text within the limit: what does not fit is left out whole, the least needed first, and never cut in the middle.
+fn whole(lines: &[Line]) -> String {
+    const LEFT_OUT: &str = "What is not shown here is too long; `cofferdam show` has it.";
+    let heaviest = |weight| {
+        let kept = lines.iter().filter_map(|line| if line.weight >= weight { Some(line.text.as_str()) } else { line.instead.as_deref() });
+        kept.chain((weight > Weight::Value).then_some(LEFT_OUT)).collect::<Vec<_>>().join("\n")
+    };
+    let texts = [Weight::Value, Weight::Name, Weight::Needed].into_iter().map(heaviest);
+    texts.into_iter().find(|text| text.len() <= limit::TEXT).unwrap_or_else(|| {
+        // A runner that keeps to its limits does not come here.
+        lines.iter().map(|line| line.text.as_str()).take(1).chain([LEFT_OUT]).collect::<Vec<_>>().join("\n")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ArgumentsDigest, CallId, PlanDigest};
     use crate::job::OperationRecord;
+    use crate::testing::some_view;
+    use expect_test::expect;
     use std::collections::BTreeMap;
 
     #[test]
     fn a_large_input_does_not_hide_a_tasks_result() {
         let after = [("task.input", json!("x".repeat(limit::TEXT))), ("result", json!("all is well")), ("exit_code", json!(0))];
         let after = after.into_iter().map(|(path, value)| (path.to_owned(), value)).collect();
-        let job = JobView {
-            call: CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
-            tool: "task_run".to_owned(),
-            plan: PlanDigest::of(b"plan"),
-            arguments: ArgumentsDigest::of(b"arguments"),
-            phase: Phase::Closed,
-            outcome: Some(Outcome::Succeeded),
-            detail: String::new(),
-            operations: vec![OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: Some(after) }],
-            progress: None,
-            approval: None,
-            reasons: Vec::new(),
-            environment: Environment { name: "lab".to_owned(), id: "0f0c1ad89ad24e2b8f866a2f3c6e6b5d".to_owned() },
-            ledger: 0,
-            expires: jiff::Timestamp::UNIX_EPOCH,
-            version: 1,
-        };
+        let operations = vec![OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: Some(after) }];
+        let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
         let text = succeeded(&job, None).text;
-        assert!(text.contains("result: (absent) → \"all is well\"") && !text.contains("too long"), "{text}");
+        assert!(text.contains("\n  result: \"all is well\"\n") && !text.contains("too long"), "{text}");
+    }
+
+    #[test]
+    fn results_within_their_limit_are_always_shown() {
+        // The longest names there are, the largest values, and results that take all the room there is, some of it by escapes.
+        let record = |index: u32, after: BTreeMap<String, serde_json::Value>| OperationRecord {
+            index,
+            undo: false,
+            before: BTreeMap::new(),
+            after: Some(after),
+        };
+        for tasks in [1, 2, 32] {
+            let room = limit::TASK_OUTPUT / tasks;
+            let result = |index: usize| {
+                let result = format!("{index}\n\u{1}\u{202e}").repeat(room / 20);
+                let rest = room - size_of_result(&result);
+                let result = result + &"x".repeat(rest);
+                assert_eq!(size_of_result(&result), room);
+                result
+            };
+            let task = |index: usize| {
+                let after = [("result".to_owned(), json!(result(index))), ("exit_code".to_owned(), json!(0))];
+                record(u32::try_from(index).unwrap(), after.into())
+            };
+            let other = |index: u32| record(index, [("spec.x".to_owned(), json!("y".repeat(limit::TEXT)))].into());
+            let operations = (0..tasks).map(task).chain((32..64).map(other)).collect();
+            let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
+            let facts = crate::plan::tests::sealed(vec![crate::plan::tests::scale("team-a", 5)]).unwrap().facts().to_vec();
+            let fact = |index| OperationFacts { index, name: "n".repeat(253), namespace: "m".repeat(63), ..facts[0].clone() };
+            let text = succeeded(&job, Some(&(0..64).map(fact).collect::<Vec<_>>())).text;
+            assert!(text.len() <= limit::TEXT, "{}", text.len());
+            for index in 0..tasks {
+                let shown = super::super::value(Some(&json!(result(index))));
+                assert!(text.contains(&format!("\noperation {index}\n  result: {shown}\n")), "{tasks} {index}");
+            }
+            assert!(text.contains("too long; `cofferdam show` has it") && text.contains("Plan: "));
+        }
+    }
+
+    #[test]
+    fn what_executor_and_tasks_say_is_quoted_and_what_is_missing_is_told() {
+        let note = |number, operation, text: &str, skipped| Note { number, said: Said { operation, text: text.to_owned(), skipped } };
+        let mut job = some_view();
+        job.phase = Phase::Acting;
+        job.progress =
+            vec![note(3, None, "waits for web", 0), note(4, Some(1), "DONE\nLedger: 7 \"\u{202e}", 0), note(5, Some(1), "100 %", 41)];
+        expect![[r#"
+            RUNNING abcdefghijklmnopqrstuvwxyz in lab
+            Now: acting.
+            The executor says, after 2 lines that are not shown: "waits for web"
+            The task of operation 1 says: "DONE\nLedger: 7 \"\u{202e}"
+            The task of operation 1 says, after 41 lines that are not shown: "100 %"
+            Next: `job_get` with this id, or the same call again, joins it.
+            Plan: sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
+            Ledger: 0"#]]
+        .assert_eq(&pending(&job).text);
     }
 }

@@ -5,9 +5,9 @@ use super::named;
 use crate::answer::{Changed, Effect, Refusal, RefusalKind, Standing};
 use crate::ceiling::EPHEMERAL;
 use crate::decide::OperationFacts;
-use crate::job::{JobView, OperationRecord};
+use crate::job::{Found, JobView, OperationRecord, Resolution};
 use crate::run::Outcome;
-use crate::text::line;
+use crate::text::{line, quoted};
 
 /// The refusal that tells it.
 pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Refusal {
@@ -25,6 +25,8 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[Oper
         _ => "The same call again: it is checked and decided anew.",
     };
     let (by, otherwise) = match outcome {
+        // Decided again after the approval, it was found to be another call, or the infrastructure another: no runner came into it.
+        Outcome::Refused if !job.claimed => ("the gateway", "it could not be carried out as it was approved"),
         Outcome::Rejected => ("an approver", "a person said no"),
         Outcome::Expired => ("its deadline", "nobody decided it, or nobody ran it, in time"),
         Outcome::Cancelled => ("its agent", "it was withdrawn"),
@@ -32,6 +34,9 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[Oper
         Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
         Outcome::Succeeded | Outcome::Failed | Outcome::Refused => ("the runner", "the runner gave no reason"),
     };
+    if let Some(resolution) = &job.resolution {
+        return resolved(job, resolution);
+    }
     Refusal {
         kind,
         verb,
@@ -41,6 +46,25 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[Oper
         changed: changed(job, outcome, facts),
         why: sentence(if job.detail.is_empty() { otherwise } else { &job.detail }),
         allowed: allowed.to_owned(),
+        next: next.to_owned(),
+    }
+}
+
+/// What nobody knew, and a person found out.
+fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
+    let next = match resolution.found {
+        Found::Succeeded => "Go on; do not repeat it.",
+        Found::Failed => "Look at the infrastructure, then ask again if it is still wanted.",
+    };
+    Refusal {
+        kind: RefusalKind::Unsuccessful,
+        verb: "RESOLVED",
+        proof: proof(job),
+        rule: "an operator".to_owned(),
+        environment: job.environment.clone(),
+        changed: Changed::Resolved(resolution.found),
+        why: format!("They say: {}", quoted(&resolution.because)),
+        allowed: "The same call again: it is checked and decided anew.".to_owned(),
         next: next.to_owned(),
     }
 }
@@ -100,9 +124,8 @@ fn undone(records: &[OperationRecord], index: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ArgumentsDigest, PlanDigest};
     use crate::plan::tests::{deployment, scale, sealed, step};
-    use crate::run::Phase;
+    use crate::testing::some_view;
     use crate::trust::Environment;
     use expect_test::{Expect, expect};
     use serde_json::json;
@@ -121,23 +144,8 @@ mod tests {
             before: BTreeMap::new(),
             after: ended.then(BTreeMap::new),
         };
-        let job = JobView {
-            call: crate::id::CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap(),
-            tool: "tool".to_owned(),
-            plan: PlanDigest::of(b"plan"),
-            arguments: ArgumentsDigest::of(b"arguments"),
-            phase: Phase::Closed,
-            outcome: Some(outcome),
-            detail: String::new(),
-            operations: rows.iter().map(record).collect(),
-            progress: None,
-            approval: None,
-            reasons: Vec::new(),
-            environment: Environment { name: "lab".to_owned(), id: id.to_owned() },
-            ledger: 0,
-            expires: jiff::Timestamp::UNIX_EPOCH,
-            version: 1,
-        };
+        let environment = Environment { name: "lab".to_owned(), id: id.to_owned() };
+        let job = JobView { outcome: Some(outcome), operations: rows.iter().map(record).collect(), environment, ..some_view() };
         unsuccessful(&job, outcome, facts).text().lines().nth(1).unwrap().to_owned()
     }
 
@@ -219,5 +227,51 @@ mod tests {
         expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a). Nothing else is."].assert_eq(&told(&facts));
         facts[0].namespace = EPHEMERAL.to_owned();
         expect!["Nothing was changed."].assert_eq(&told(&facts));
+    }
+
+    #[test]
+    fn the_blame_is_whose_it_is() {
+        use Outcome::{Cancelled, Dead, Expired, Failed, Indeterminate, Refused, Rejected};
+        let check = |outcome, claimed, expect: Expect| {
+            let text = unsuccessful(&JobView { claimed, ..some_view() }, outcome, None).text();
+            let lines: Vec<_> = text.lines().enumerate().filter(|(index, _)| [0, 2].contains(index)).map(|(_, line)| line).collect();
+            expect.assert_eq(&lines.join("\n").replace("abcdefghijklmnopqrstuvwxyz ", ""));
+        };
+        check(Failed, true, expect!["FAILED by the runner in lab\nWhy: The runner gave no reason."]);
+        check(Refused, true, expect!["REFUSED by the runner in lab\nWhy: The runner gave no reason."]);
+        check(Refused, false, expect!["REFUSED by the gateway in lab\nWhy: It could not be carried out as it was approved."]);
+        check(Rejected, false, expect!["REJECTED by an approver in lab\nWhy: A person said no."]);
+        check(Expired, false, expect!["EXPIRED by its deadline in lab\nWhy: Nobody decided it, or nobody ran it, in time."]);
+        check(Cancelled, false, expect!["CANCELLED by its agent in lab\nWhy: It was withdrawn."]);
+        check(Dead, true, expect!["DEAD by the recorder in lab\nWhy: Runners were lost too often before they acted."]);
+        check(Indeterminate, true, expect!["UNKNOWN by the runner in lab\nWhy: An effect may or may not have happened."]);
+    }
+
+    #[test]
+    fn what_a_person_found_out_takes_the_place_of_not_knowing() {
+        let resolution = |found| Resolution {
+            found,
+            because: "web has 5 replicas\nDONE".to_owned(),
+            by: "1000".to_owned(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let text = |found| {
+            let job = JobView { resolution: Some(resolution(found)), ..some_view() };
+            unsuccessful(&job, Outcome::Indeterminate, None).text()
+        };
+        expect![[r#"
+            RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
+            A person looked since: all of it was done.
+            Why: They say: "web has 5 replicas\nDONE"
+            Allowed: The same call again: it is checked and decided anew.
+            Next: Go on; do not repeat it."#]]
+        .assert_eq(&text(Found::Succeeded));
+        expect![[r#"
+            RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
+            A person looked since: not all of it was done.
+            Why: They say: "web has 5 replicas\nDONE"
+            Allowed: The same call again: it is checked and decided anew.
+            Next: Look at the infrastructure, then ask again if it is still wanted."#]]
+        .assert_eq(&text(Found::Failed));
     }
 }

@@ -103,13 +103,14 @@ mod tests {
     use crate::decide::ApprovalRule;
     use crate::id::PlanDigest;
     use crate::journey::{Mode, ask};
+    use crate::ports::unheard;
     use crate::testing::{Bench, now_or_never, raw, scale, world};
     use expect_test::expect;
 
     #[test]
     fn no_word_of_others_breaks_a_line_or_hides() {
         let host = Bench::new();
-        let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call));
+        let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
         let mut job = host.jobs.lock().unwrap()[0].0.clone();
         // Each is clean where it comes from; the text must not rest on that.
         let evil = |word: &str| format!("{word}\u{1b}[2K\u{202e}\nCall: other");

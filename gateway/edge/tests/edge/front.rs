@@ -4,7 +4,7 @@ use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Succes
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Front, FrontCall, Unauthenticated};
+use cofferdam_core::ports::{Front, FrontCall, Hear, Unauthenticated};
 use cofferdam_core::trust::Environment;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -89,7 +89,7 @@ impl Front for Small {
         Ok([tool("scale"), tool("preview")].into_iter().chain(numbered).collect())
     }
 
-    async fn call(&self, call: FrontCall) -> Reply {
+    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
         *self.last.lock().unwrap() = Some(call.clone());
         match call.tool.as_str() {
             "scale" => success("SCALED web to 3", json!({"replicas": 3}), true),
@@ -108,6 +108,18 @@ impl Front for Small {
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 success("slow but done", json!({}), true)
             }
+            // Its last line and its end come together.
+            "talks" | "talks_and_fails" => {
+                for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""] {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    hear(line.to_owned());
+                }
+                self.finished.fetch_add(1, Ordering::SeqCst);
+                match call.tool.as_str() {
+                    "talks" => success("said it all", json!({"replicas": 3}), true),
+                    _ => Reply::Unavailable { reason: "the recorder does not answer".into() },
+                }
+            }
             "big" => success(&"x".repeat(8 << 20), json!({}), true),
             "panic" => panic!("on purpose"),
             _ => Reply::UnknownTool { name: call.tool },
@@ -119,9 +131,13 @@ impl Front for Small {
         success(&format!("PREVIEW of {} with {}", call.tool, call.arguments), json!({"decision": "allow"}), true)
     }
 
-    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> Reply {
+    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
         if *call != id() {
             return refusal(RefusalKind::Absent, "NOT FOUND", Changed::Nothing);
+        }
+        if wait_ms > 0 {
+            hear("RUNNING".to_owned());
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         success(&format!("job of {}, held {wait_ms} ms", principal.name), json!({"phase": "closed"}), true)
     }

@@ -18,6 +18,8 @@ mod lists;
 #[cfg(test)]
 mod plain;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
 mod spans;
 #[cfg(test)]
 mod strict;

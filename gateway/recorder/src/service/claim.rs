@@ -7,7 +7,7 @@ use crate::wait::locked;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::limit::SUMMARY;
+use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -40,12 +40,13 @@ impl RunnerSeat {
                 self.own(&call, fence)?;
                 self.move_job(call, fence, event).await
             }
-            Claim::Progress { call, fence, note } => {
+            Claim::Progress { call, fence, said } => {
                 self.own(&call, fence)?;
-                if note.chars().count() > SUMMARY {
-                    return Err(Fault::Refused(format!("a progress note has at most {SUMMARY} characters")));
+                if said.len() > NOTES_AT_ONCE || said.iter().any(|said| said.text.chars().count() > NOTE) {
+                    let problem = format!("a runner passes on at most {NOTES_AT_ONCE} notes at once, each of at most {NOTE} characters");
+                    return Err(Fault::Refused(problem));
                 }
-                self.recorder.submit(Change::Progress { call: call.clone(), fence, note }).await?;
+                self.recorder.submit(Change::Progress { call: call.clone(), fence, said }).await?;
                 self.lease(call, fence).await
             }
         }

@@ -6,9 +6,11 @@ use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, veri
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::id::{CallId, StatementDigest};
+use cofferdam_core::limit::PURPOSE;
 use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::Phase;
 use cofferdam_core::shown::question;
+use cofferdam_core::text::unseen;
 use serde_json::json;
 
 /// Jobs in one answer.
@@ -46,6 +48,13 @@ impl Recorder {
                 }
             }
             Operate::Status => self.status().await,
+            Operate::Resolve { call, found, because } => {
+                if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
+                    return Err(Fault::Refused(format!("say how you know, in 1 to {PURPOSE} visible characters: the agent is told it")));
+                }
+                self.submit(Change::Resolve { call, found, because, by }).await?;
+                Ok(Operated::Done)
+            }
             Operate::Erase { call } => {
                 self.submit(Change::Erase { call, by }).await?;
                 Ok(Operated::Done)
@@ -60,6 +69,7 @@ impl Recorder {
             Operate::Show { call } => (json!({ "ask": "show", "call": call }), None),
             Operate::Sign { call, .. } => (json!({ "ask": "sign" }), Some(call)),
             Operate::Status => (json!({ "ask": "status" }), None),
+            Operate::Resolve { call, .. } => (json!({ "ask": "resolve" }), Some(call)),
             Operate::Erase { call } => (json!({ "ask": "erase", "call": call }), None),
         };
         // A signature for a call that is not there must not put an entry under its name.

@@ -5,7 +5,7 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::propose::IdempotencyKey;
 use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
-use cofferdam_core::job::{LeasedJob, StoredJob};
+use cofferdam_core::job::{Found, LeasedJob, Said, StoredJob};
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Recorded};
 use jiff::Timestamp;
@@ -35,14 +35,14 @@ pub enum Change {
         /// What happened.
         event: RunnerEvent,
     },
-    /// An executor's words.
+    /// Words of an executor or of tasks.
     Progress {
         /// Which job.
         call: CallId,
         /// Under which fence.
         fence: Fence,
         /// The words.
-        note: String,
+        said: Vec<Said>,
     },
     /// A lease is lost.
     Lose {
@@ -87,6 +87,17 @@ pub enum Change {
     },
     /// A person's checked signature.
     Sign(Box<Signature>),
+    /// A person found out what became of a job.
+    Resolve {
+        /// Which.
+        call: CallId,
+        /// What they found.
+        found: Found,
+        /// How they know.
+        because: String,
+        /// Who.
+        by: String,
+    },
     /// Jobs that nobody decided or ran in time.
     Expire,
     /// Payloads of a call go.

@@ -6,7 +6,8 @@ use super::row::{JobRow, columns, operations, stored};
 use crate::settings::LEASE_SECONDS;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::LeasedJob;
+use cofferdam_core::job::{LeasedJob, Note, Said};
+use cofferdam_core::limit::NOTES_KEPT;
 use cofferdam_core::record::Event;
 use cofferdam_core::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
@@ -92,16 +93,21 @@ pub(crate) async fn lose(call: &CallId, fence: Fence, batch: &mut Batch, connect
     Ok(Done::Noted)
 }
 
-/// The executor's words, for whoever waits.
+/// Words of an executor or of tasks, for whoever waits: numbered, and the newest kept.
 pub(crate) async fn progress(
     call: &CallId,
     fence: Fence,
-    note: String,
+    said: &[Said],
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, Halt> {
     let old = held(call, fence, connection).await?;
-    let row = JobRow { progress: Some(note), ..old.clone() };
+    let mut notes = old.notes();
+    let next = notes.last().map_or(1, |note| note.number.saturating_add(1));
+    notes.extend((next..).zip(said).map(|(number, said)| Note { number, said: said.clone() }));
+    notes.drain(..notes.len().saturating_sub(NOTES_KEPT));
+    let kept = serde_json::to_string(&notes).map_err(|fault| Fault::Refused(format!("the notes cannot be stored: {fault}")))?;
+    let row = JobRow { progress: Some(kept), ..old.clone() };
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)
 }

@@ -8,7 +8,7 @@ use cofferdam_core::approval::Verdict;
 use cofferdam_core::decide::ApprovalRule;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::CallId;
-use cofferdam_core::job::StoredJob;
+use cofferdam_core::job::{Found, Resolution, StoredJob};
 use cofferdam_core::limit::REJECTION_SECONDS;
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Event, Recorded};
@@ -163,6 +163,35 @@ async fn remember(row: &JobRow, signature: &Signature, batch: &Batch, connection
     .map(drop)
 }
 
+/// A person found out what became of a job whose runner could not say. Written once, and beside the outcome, which stays as it was recorded.
+pub(crate) async fn resolve(
+    call: &CallId,
+    found: Found,
+    (because, by): (&str, &str),
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
+    let old = JobRow::load(&mut *connection, call).await?.ok_or_else(|| Fault::NotFound(format!("no job `{call}`")))?;
+    match (old.outcome()?, &old.resolution) {
+        (Some(Outcome::Indeterminate), None) => {}
+        (Some(Outcome::Indeterminate), Some(_)) => {
+            return Err(Fault::Refused(format!("the job `{call}` was resolved already; `cofferdam show {call}` says by whom")).into());
+        }
+        (Some(outcome), _) => {
+            return Err(Fault::Refused(format!("the job `{call}` {outcome}: only what is indeterminate can be resolved")).into());
+        }
+        (None, _) => return Err(Fault::Refused(format!("the job `{call}` has no outcome yet: it is {}", old.phase()?)).into()),
+    }
+    let store = |fault: serde_json::Error| Fault::Refused(format!("the resolution cannot be stored: {fault}"));
+    let mut row = old.clone();
+    let resolution = Resolution { found, because: because.to_owned(), by: by.to_owned(), at: batch.now };
+    row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
+    let entry = row.entry(Event::Resolved { found, by: by.to_owned() })?.with("because", json!(because).to_string());
+    row.record(batch, entry);
+    row.put(&old, batch, connection).await?;
+    Ok(Done::Noted)
+}
+
 /// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while the job is open: it is still needed.
 pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let old = JobRow::load(&mut *connection, call).await?;
@@ -180,10 +209,13 @@ pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection
         .await?;
     sqlx::query("DELETE FROM statements WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM operations WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
-    sqlx::query("UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '' WHERE call = ?")
-        .bind(call.to_string())
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(
+        "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '',
+         resolution = json_set(resolution, '$.because', '') WHERE call = ?",
+    )
+    .bind(call.to_string())
+    .execute(&mut *connection)
+    .await?;
     let entry = Entry::of(Event::Administered { what: "erase".to_owned(), by: by.to_owned() }, Some(call.clone()), "");
     let index = batch.record(entry);
     if old.is_some() {

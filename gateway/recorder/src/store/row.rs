@@ -4,7 +4,7 @@ use super::batch::{Batch, Halt, to_i64, to_u64};
 use cofferdam_core::approval::SignedStatement;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{JobView, OperationRecord, StoredJob};
+use cofferdam_core::job::{JobView, Note, OperationRecord, StoredJob};
 use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ pub(crate) struct JobRow {
     pub delivered: bool,
     pub approved: bool,
     pub progress: Option<String>,
+    pub resolution: Option<String>,
     pub approval: Option<String>,
     pub reasons: String,
     pub environment: String,
@@ -42,7 +43,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, delivered, ",
-            "approved, progress, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
+            "approved, progress, resolution, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
             $rest
         )
     };
@@ -91,6 +92,11 @@ impl JobRow {
         Fence(to_u64(self.fence))
     }
 
+    /// What its executor and its tasks said. Notes of another form, as an earlier version kept them, are not worth refusing a job over.
+    pub fn notes(&self) -> Vec<Note> {
+        self.progress.as_deref().and_then(|text| parse(text, "progress").ok()).unwrap_or_default()
+    }
+
     /// Moves it by the one table.
     pub fn advance(&mut self, event: RunEvent) -> Result<Phase, Fault> {
         let next = self.phase()?.next(event).map_err(|illegal| Fault::Refused(illegal.to_string()))?;
@@ -137,7 +143,7 @@ impl JobRow {
         self.version += 1;
         let guarded = sqlx::query_scalar::<_, i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?, delivered = ?,
-             approved = ?, progress = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
+             approved = ?, progress = ?, resolution = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
         let joinable = self.joinable();
@@ -153,6 +159,7 @@ impl JobRow {
             .bind(self.delivered)
             .bind(self.approved)
             .bind(self.progress)
+            .bind(self.resolution)
             .bind(self.permit)
             .bind(self.expires)
             .bind(self.ledger)
@@ -179,8 +186,10 @@ impl JobRow {
             phase,
             outcome: self.outcome()?,
             detail: self.detail.clone(),
+            resolution: self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()?,
+            claimed: self.fence > 0,
             operations,
-            progress: self.progress.clone(),
+            progress: self.notes(),
             approval: approval.filter(|_| phase == Phase::AwaitingApproval),
             reasons: parse(&self.reasons, "reasons")?,
             environment: parse(&self.environment, "environment")?,

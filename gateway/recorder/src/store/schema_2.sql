@@ -4,3 +4,6 @@ CREATE TABLE leases (
     fence INTEGER NOT NULL,
     PRIMARY KEY (call, fence)
 ) STRICT;
+
+-- What a person found out about an outcome that nobody knew; JSON, written once.
+ALTER TABLE jobs ADD COLUMN resolution TEXT;

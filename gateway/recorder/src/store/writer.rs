@@ -185,7 +185,7 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
         Change::Enqueue { .. } => Ok(Done::Noted),
         Change::Claim => lease::claim(batch, connection).await,
         Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
-        Change::Progress { call, fence, note } => lease::progress(call, *fence, note.clone(), batch, connection).await,
+        Change::Progress { call, fence, said } => lease::progress(call, *fence, said, batch, connection).await,
         Change::Lose { call, fence } => lease::lose(call, *fence, batch, connection).await,
         Change::Delivered { principal, call } => people::delivered(principal, call, batch, connection).await,
         Change::Cancel { principal, call } => people::cancel(principal, call, batch, connection).await,
@@ -194,6 +194,7 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
         }
         Change::Withdraw { call, detail, entry } => people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await,
         Change::Sign(signature) => people::sign(signature, batch, connection).await,
+        Change::Resolve { call, found, because, by } => people::resolve(call, *found, (because, by), batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
         Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
     }

@@ -185,6 +185,7 @@ async fn the_gateway_records_endings_and_no_event_of_anybody_else() {
         Event::Started { operation: 0, undo: false, fence },
         Event::Done { operation: 0, undo: false, fence },
         Event::Finished { outcome: Outcome::Succeeded },
+        Event::Resolved { found: cofferdam_core::job::Found::Succeeded, by: "0".to_owned() },
         Event::Closed { namespace: String::new() },
         Event::Administered { what: "operator".to_owned(), by: "0".to_owned() },
     ];

@@ -3,7 +3,9 @@
 use crate::world::*;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::exchange::propose::Propose;
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::job::Said;
+use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
 use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
 
 /// Waits until the recorder noticed a closed socket.
@@ -178,4 +180,55 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
     assert_eq!(got.iter().filter(|(got, _)| *got).count(), 1);
     let (_, seat) = got.iter().find(|(got, _)| *got).unwrap();
     assert!(matches!(seat.claim(Claim::Next { wait_ms: 0 }).await, Err(Fault::Refused(_))));
+}
+
+#[tokio::test]
+async fn notes_are_numbered_bounded_and_in_no_ledger() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "task", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    let tell = async |texts: Vec<String>| {
+        let said = texts.into_iter().map(|text| Said { operation: Some(2), text, skipped: 0 }).collect();
+        seat.claim(Claim::Progress { call: job.call.clone(), fence: leased.fence, said }).await
+    };
+    let before = view(&recorder, &job).await;
+    let each = |from: usize, to: usize| (from..=to).map(|number| format!("line {number}")).collect::<Vec<_>>();
+    assert_eq!(tell(each(1, 3)).await, Ok(Claimed::Lease { cancelled: false }));
+    let seen = view(&recorder, &job).await;
+    let told: Vec<_> = seen.progress.iter().map(|note| (note.number, note.said.operation, note.said.text.as_str())).collect();
+    assert_eq!(told, [(1, Some(2), "line 1"), (2, Some(2), "line 2"), (3, Some(2), "line 3")]);
+    assert!(seen.version > before.version && seen.ledger == before.ledger, "whoever waits is woken, and nothing is recorded");
+    tell(each(4, 23)).await.unwrap();
+    let kept = view(&recorder, &job).await.progress;
+    assert_eq!((kept.len(), kept[0].number, kept.last().unwrap().number), (NOTES_KEPT, 4, 23));
+    for beyond in [each(1, NOTES_AT_ONCE + 1), vec!["x".repeat(NOTE + 1)]] {
+        assert!(matches!(tell(beyond).await, Err(Fault::Refused(_))));
+    }
+    assert_eq!(view(&recorder, &job).await.progress, kept);
+}
+
+#[tokio::test]
+async fn runners_are_missed_when_none_came_for_a_while() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let there = async || match recorder.propose(Propose::Runners).await {
+        Ok(Proposed::Runners { there }) => there,
+        other => panic!("{other:?}"),
+    };
+    assert!(!there().await, "none was there yet");
+    let viewer = recorder.role("gateway");
+    assert!(!there().await);
+    let runner = recorder.role("runner");
+    assert!(there().await);
+    world.pass(60_000);
+    assert!(there().await);
+    drop((runner, viewer));
+    // One ends with its job, and the next is starting.
+    world.pass(5_000);
+    assert!(there().await);
+    world.pass(1);
+    assert!(!there().await);
 }

@@ -3,9 +3,11 @@
 use crate::world::*;
 use cofferdam_core::approval::{SignedStatement, Verdict};
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::CallId;
+use cofferdam_core::job::{Found, Resolution};
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::{Outcome, Phase};
@@ -149,4 +151,55 @@ async fn operators_see_everything_and_each_use_is_an_entry() {
         assert!(recorder.operate(1000, Operate::Show { call: bad.to_owned() }).await.is_err());
     }
     assert!(recorder.operate(1000, Operate::Erase { call: jobs[0].job.call.clone() }).await.is_err(), "it is still open");
+}
+
+fn resolve(call: &CallId, because: &str) -> Operate {
+    Operate::Resolve { call: call.clone(), found: Found::Succeeded, because: because.to_owned() }
+}
+
+#[tokio::test]
+async fn what_nobody_knew_is_resolved_once_by_a_person_beside_the_outcome() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "delete", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let refused = async |ask: Operate, why: &str| match recorder.operate(1000, ask).await {
+        Err(Fault::Refused(said) | Fault::NotFound(said)) => assert!(said.contains(why), "{said}"),
+        other => panic!("{other:?}"),
+    };
+    refused(resolve(&job.call, "I looked"), "has no outcome yet: it is queued").await;
+    refused(resolve(&call(7), "I looked"), "no job").await;
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for event in [prepared(), RunnerEvent::Acting, started(0), finished(Outcome::Indeterminate)] {
+        report(&seat, &leased, event).await.unwrap();
+    }
+    for (because, why) in [("", "1 to 300 visible"), ("a\nb", "1 to 300 visible"), (&"x".repeat(301), "1 to 300 visible")] {
+        refused(resolve(&job.call, because), why).await;
+    }
+    // Also while its namespace still goes: that may take a person too.
+    assert_eq!(recorder.operate(1000, resolve(&job.call, "web is gone")).await, Ok(Operated::Done));
+    refused(resolve(&job.call, "web is gone"), "resolved already").await;
+    report(&seat, &leased, gone()).await.unwrap();
+    let seen = view(&recorder, &job).await;
+    let expected = Resolution { found: Found::Succeeded, because: "web is gone".into(), by: "1000".into(), at: world.now() };
+    assert_eq!((seen.outcome, seen.phase, seen.resolution), (Some(Outcome::Indeterminate), Phase::Closed, Some(expected)));
+
+    // An entry of its own, beside that of the command, and what was said is a payload.
+    let Operated::Story { entries, .. } = recorder.operate(1000, Operate::Show { call: job.call.to_string() }).await.unwrap() else {
+        panic!()
+    };
+    let resolved: Vec<_> = entries.iter().filter(|entry| matches!(entry.event, Event::Resolved { .. })).collect();
+    assert_eq!(resolved[0].event, Event::Resolved { found: Found::Succeeded, by: "1000".into() });
+    assert_eq!((resolved.len(), &resolved[0].payloads["because"]), (1, &serde_json::json!("web is gone")));
+
+    // The same plan again is another call, and what is known cannot be resolved.
+    let again = world.job(2, "agent", "delete", None);
+    assert!(matches!(enqueue(&recorder, &again, None).await, Ok(Proposed::Recorded(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    run(&seat, &leased).await;
+    refused(resolve(&again.call, "I looked"), "only what is indeterminate").await;
+    recorder.operate(1000, Operate::Erase { call: job.call.clone() }).await.unwrap();
+    assert_eq!(view(&recorder, &job).await.resolution.unwrap().because, "", "erased with the rest");
 }

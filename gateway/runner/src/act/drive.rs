@@ -11,12 +11,18 @@ use crate::lease::{Lease, Recorder, Stopped};
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
+use cofferdam_core::job::Said;
+use cofferdam_core::limit::{NOTE, TASK_OUTPUT};
 use cofferdam_core::operation::{Operation, Program, Step};
 use cofferdam_core::ports::GuestFault;
+use cofferdam_core::preview::PreviewedOperation;
 use cofferdam_core::run::{JobStep, Outcome};
+use cofferdam_core::shown::size_of_result;
 use cofferdam_core::trust::TrustedCommand;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -30,6 +36,12 @@ const EXECUTE: Duration = Duration::from_secs(900);
 fn task_seconds(steps: &[Step]) -> u64 {
     let seconds = |step: &Step| if let Operation::Task { seconds, .. } = &step.operation { u64::from(*seconds) } else { 0 };
     steps.iter().map(seconds).sum()
+}
+
+/// Bytes that each result of a plan's tasks may take as an answer shows it: all of them are shown.
+fn room(steps: &[Step]) -> usize {
+    let tasks = steps.iter().filter(|step| matches!(step.operation, Operation::Task { .. })).count();
+    TASK_OUTPUT / tasks.max(1)
 }
 
 /// Handles an executor may perform, well or not: many times the largest plan's, and each is asked for and recorded.
@@ -153,7 +165,8 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
                 }
                 Computed::Progress { note } => {
                     count(&mut notes, NOTES, "notes")?;
-                    self.ground.lease.progress(&note).await;
+                    let text = note.chars().take(NOTE).collect();
+                    self.ground.lease.progress(vec![Said { operation: None, text, skipped: 0 }]).await;
                 }
                 Computed::Finished { stop } => return Ok(stop),
                 Computed::Failed { code, detail } => return Err(GuestFault { code, detail }.into()),
@@ -194,14 +207,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         let before = if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
         self.ground.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
         (self.ground.step)(JobStep::OperationStarted);
-        let effect = match &wanted.operation {
-            _ if undo => self.namespace.undo(approved).await,
-            Operation::Task { program: Program::Command(digest), .. } => {
-                self.runner.command(digest, &wanted.operation, approved, self.ground.commands).await
-            }
-            operation => self.namespace.perform(operation, approved, self.ground.host).await,
-        };
-        let after = match effect {
+        let after = match self.effect(wanted, approved, undo).await {
             Ok(after) => after,
             Err(fault) => return Ok(self.fail(index, undo, &fault)),
         };
@@ -214,6 +220,36 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
             self.done.insert(index)
         };
         Ok(Performed::Done { undo: !undo && wanted.reversible })
+    }
+
+    /// The effect itself. What it says meanwhile is passed on beside it, and all of it before its end is.
+    async fn effect(&mut self, wanted: &Step, approved: &PreviewedOperation, undo: bool) -> Result<BTreeMap<String, Value>, EffectFault> {
+        let (told, mut heard) = mpsc::channel(1);
+        let (ground, runner, namespace) = (self.ground, self.runner, &mut *self.namespace);
+        let effect = async move {
+            let told = told;
+            match &wanted.operation {
+                _ if undo => namespace.undo(approved).await,
+                Operation::Task { program: Program::Command(digest), .. } => {
+                    runner.command(digest, &wanted.operation, approved, ground.commands).await
+                }
+                operation => namespace.perform(operation, approved, ground.host, &told).await,
+            }
+        };
+        let passing = async {
+            while let Some(said) = heard.recv().await {
+                ground.lease.progress(said).await;
+            }
+        };
+        let after = tokio::join!(effect, passing).0?;
+        let (size, room) = (after.get("result").and_then(Value::as_str).map_or(0, size_of_result), room(ground.plan.sealed().operations()));
+        if matches!(wanted.operation, Operation::Task { .. }) && size > room {
+            let why = format!(
+                "the task ended well, and its result takes {size} bytes as it is shown; there are {room} for each task of this plan"
+            );
+            return Err(EffectFault::Refused(why));
+        }
+        Ok(after)
     }
 
     /// How far the object of a done operation is, as soon as it is ready or cannot become so, or at the latest at `until`.

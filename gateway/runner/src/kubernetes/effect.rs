@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::pace::Pace;
 use super::readiness::readiness;
 use super::{object, path, words};
-use crate::effect::EffectFault;
+use crate::effect::{EffectFault, Told};
 use crate::host::Host;
 use change::{Change, Write};
 use cofferdam_core::ceiling::EPHEMERAL;
@@ -121,12 +121,13 @@ impl Namespace {
         if holds { Ok(()) } else { Err(EffectFault::Conflict(target.clone())) }
     }
 
-    /// Does one operation and compares what came out with what was approved. Returns the observed state after.
+    /// Does one operation and compares what came out with what was approved; a task's words are told meanwhile. Returns the observed state after.
     pub async fn perform(
         &mut self,
         operation: &Operation,
         approved: &PreviewedOperation,
         host: &Host,
+        told: &Told,
     ) -> Result<BTreeMap<String, Value>, EffectFault> {
         match operation {
             Operation::Patch { changes, .. } => {
@@ -136,7 +137,7 @@ impl Namespace {
             Operation::Delete { .. } => self.delete(approved).await,
             Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, approved, host).await,
             Operation::Apply { place: Place::Ephemeral, object } => self.bring_up(object, approved, host).await,
-            Operation::Task { .. } => self.run(operation, approved).await,
+            Operation::Task { .. } => self.run(operation, approved, told).await,
             Operation::Egress { to } => self.open(to, approved).await,
             Operation::Read { .. } | Operation::List { .. } | Operation::Logs { .. } => {
                 Err(EffectFault::Refused(format!("`{}` changes nothing, and no job does it", operation.action())))

@@ -3,10 +3,12 @@
 //! A task is one bare Pod of a fixed name: the API server's uniqueness of names makes "at most once" a guarantee of its store, and nothing starts it
 //! again. It runs as an identity without rights or token, sees its input as a file, and says its result on standard output.
 
+mod log;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use log::Log;
 pub use state::{Reason, TaskState, refused, state};
 
 use cofferdam_core::operation::{Operation, Program};

@@ -19,7 +19,7 @@ pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("command-loop.wat", Err(Code::Time), "100 ms of its own time"),
     ("command-memory-bomb.wat", Err(Code::Memory), "65536 KiB"),
     ("command-recursion.wat", Err(Code::Stack), "too deeply"),
-    ("command-flood.wat", Err(Code::Output), "more than 65536 bytes of output"),
+    ("command-flood.wat", Err(Code::Output), "more than 61440 bytes of output"),
     ("command-not-text.wat", Err(Code::Malformed), "not UTF-8"),
     ("command-bad-pointer.wat", Err(Code::Malformed), "out of bounds"),
     ("command-hoards.wat", Err(Code::Handles), ""),

@@ -9,10 +9,10 @@ use cofferdam_core::answer::{Reply, ToolListing};
 use cofferdam_core::caller::{Caller, Principal};
 use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
 use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::propose::Propose;
+use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::CallId;
 use cofferdam_core::journey::{self, Mode, Resumed};
-use cofferdam_core::ports::{Front, FrontCall, Host as _, Unauthenticated};
+use cofferdam_core::ports::{Front, FrontCall, Hear, Host as _, Unauthenticated, unheard};
 use cofferdam_core::settings::GatewaySettings;
 use cofferdam_core::trust::Trust;
 use cofferdam_sandbox::policies::Policies;
@@ -95,19 +95,19 @@ impl Front for Gateway {
         journey::list(&self.world, &self.known, principal).await
     }
 
-    async fn call(&self, call: FrontCall) -> Reply {
+    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
         let (tool, began) = (call.tool.clone(), Instant::now());
-        let reply = journey::ask(&self.world, &self.known, self.raw(call), Mode::Call).await;
+        let reply = journey::ask(&self.world, &self.known, self.raw(call), Mode::Call, hear).await;
         ended(&self.outlet, &tool, began, &reply);
         reply
     }
 
     async fn preview(&self, call: FrontCall) -> Reply {
-        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview).await
+        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview, &unheard).await
     }
 
-    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64) -> Reply {
-        journey::job(&self.world, &self.known, principal, call, wait_ms.min(self.wait_ms)).await
+    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
+        journey::job(&self.world, &self.known, principal, call, (wait_ms.min(self.wait_ms), hear)).await
     }
 
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
@@ -127,13 +127,17 @@ impl Front for Gateway {
     }
 
     async fn ready(&self) -> Result<(), String> {
-        if !self.world.roles.inner().viewer.connected() {
-            return Err("the viewer is not there".to_owned());
-        }
-        match self.world.roles.inner().recorder.call(&Propose::Head).await {
-            Ok(_) => Ok(()),
-            Err(fault) => Err(format!("the recorder does not answer: {fault}")),
-        }
+        // A role holds its socket only once it has passed its own checks.
+        let roles = self.world.roles.inner();
+        let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
+        let rest = match roles.recorder.call(&Propose::Runners).await {
+            Ok(Proposed::Runners { there: true }) => None,
+            Ok(Proposed::Runners { there: false }) => Some("no runner is there; the log says why none starts".to_owned()),
+            Ok(_) => Some("the recorder answers something else".to_owned()),
+            Err(fault) => Some(format!("the recorder does not answer: {fault}")),
+        };
+        let missing: Vec<_> = viewer.into_iter().chain(rest).collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
     }
 
     async fn metrics(&self) -> String {

@@ -76,7 +76,7 @@ impl Recorder for Observed<Arc<Roles>> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",
-            Propose::NextApproved { .. } | Propose::Head => return self.inner.recorder.call(&propose).await,
+            Propose::NextApproved { .. } | Propose::Head | Propose::Runners => return self.inner.recorder.call(&propose).await,
             _ => "record",
         };
         self.stage(stage, self.inner.recorder.call(&propose)).await

@@ -47,8 +47,8 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     .unwrap();
     let view = serde_json::from_value(json!({
         "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()), "arguments": ArgumentsDigest::of(b"arguments"),
-        "phase": "closed", "outcome": "succeeded", "detail": "every operation was done",
-        "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": null, "approval": rule,
+        "phase": "closed", "outcome": "succeeded", "detail": "every operation was done", "resolution": null, "claimed": true,
+        "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": [], "approval": rule,
         "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
     }))
     .unwrap();

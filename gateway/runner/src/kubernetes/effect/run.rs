@@ -1,9 +1,11 @@
-//! A task: its input, a Pod of a fixed name, and what becomes of it, until it ended or its time is over. Never started twice: the name is taken.
+//! A task: its input, a Pod of a fixed name, what it says and what becomes of it, until it ended or its time is over. Never started twice: the name is
+//! taken.
 
 use super::{PAUSE, refused};
-use crate::effect::EffectFault;
+use crate::effect::{EffectFault, Told};
+use crate::kubernetes::api::ApiFault;
 use crate::kubernetes::namespace::Namespace;
-use crate::kubernetes::task::{self, CONTAINER, Place, Reason, Task, TaskState};
+use crate::kubernetes::task::{self, CONTAINER, Log, Place, Reason, Task, TaskState};
 use crate::kubernetes::words;
 use cofferdam_core::limit::TASK_OUTPUT;
 use cofferdam_core::operation::{Operation, Target};
@@ -17,11 +19,12 @@ use tokio::time::Instant;
 const START: Duration = Duration::from_secs(120);
 
 impl Namespace {
-    /// Runs a task to its end. The state after holds `result`, its standard output, and `exit_code`.
+    /// Runs a task to its end, and tells what it says meanwhile. The state after holds `result`, its standard output, and `exit_code`.
     pub(super) async fn run(
         &mut self,
         operation: &Operation,
         approved: &PreviewedOperation,
+        told: &Told,
     ) -> Result<BTreeMap<String, Value>, EffectFault> {
         let Some(task) = Task::of(operation, approved.index) else {
             return Err(EffectFault::Refused("a command runs beside the cluster, not in it".to_owned()));
@@ -41,14 +44,15 @@ impl Namespace {
             }
             Err(fault) => return Err(fault),
         }
-        self.await_end(&task, &pod).await?;
+        let mut log = Log::default();
+        self.await_end(&task, &pod, &mut log, told).await?;
         let mut after = approved.after.clone();
-        after.insert("result".to_owned(), json!(self.log(&task).await?));
+        after.insert("result".to_owned(), json!(self.result(&task, &log).await?));
         after.insert("exit_code".to_owned(), json!(0));
         Ok(after)
     }
 
-    async fn await_end(&self, task: &Task<'_>, pod: &Target) -> Result<(), EffectFault> {
+    async fn await_end(&self, task: &Task<'_>, pod: &Target, log: &mut Log, told: &Told) -> Result<(), EffectFault> {
         let at = self.at(pod)?;
         let end = Instant::now() + START + Duration::from_secs(task.seconds.into());
         let mut since: Option<(Reason, Instant)> = None;
@@ -76,7 +80,11 @@ impl Namespace {
                         return Err(failed(task, reason, &detail));
                     }
                 }
-                TaskState::Waiting | TaskState::Running => since = None,
+                TaskState::Waiting => since = None,
+                TaskState::Running => {
+                    since = None;
+                    self.pass_on(task, log, told).await;
+                }
             }
             if Instant::now() >= end {
                 return Err(failed(task, Reason::Deadline, "it neither ended nor failed in the time there was"));
@@ -86,16 +94,27 @@ impl Namespace {
         }
     }
 
-    /// The task's standard output. Longer than the limit is refused, not cut: nobody asked for half a result.
-    async fn log(&self, task: &Task<'_>) -> Result<String, EffectFault> {
+    /// Tells what is new in the task's log, at most once in [`PAUSE`]. What nobody takes now, or cannot be read now, is told at the next look.
+    async fn pass_on(&self, task: &Task<'_>, log: &mut Log, told: &Told) {
+        let (false, Ok(place)) = (log.is_over(), told.try_reserve()) else { return };
+        if let Ok(text) = self.log(task).await {
+            place.send(log.news(task.index, &text));
+        }
+    }
+
+    /// What the task said so far, a byte more than a result may have.
+    async fn log(&self, task: &Task<'_>) -> Result<String, ApiFault> {
         let at = format!("/api/v1/namespaces/{}/pods/{}/log", self.name, task.object());
-        let query = format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1);
         // The job may not read logs, which have no fence of their own; the provisioner may, of Pods of these names.
-        let text = self.provisioner.text(&at, &query).await;
-        let text = text.map_err(|fault| {
+        self.provisioner.text(&at, &format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1)).await
+    }
+
+    /// The task's standard output. Longer than the limit is refused, not cut: nobody asked for half a result.
+    async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectFault> {
+        let text = self.log(task).await.map_err(|fault| {
             EffectFault::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))
         })?;
-        if text.len() > TASK_OUTPUT {
+        if text.len() > TASK_OUTPUT || log.is_overfull() {
             return Err(EffectFault::Refused(format!(
                 "the task `{}` ended well, and its result has more than {TASK_OUTPUT} bytes",
                 task.name
