@@ -5,6 +5,7 @@
     attack.py HOME stolen-permit CALL FROM         the permit of one call put under another
     attack.py HOME stolen-approval CALL FROM       a person's signature for one call put under another, with a permit of the gateway's key
     attack.py HOME other-arguments CALL            a queued job's plan kept, its stored arguments changed
+    attack.py HOME unknown-outcome CALL            a closed job's outcome changed to one that nobody knows
     attack.py HOME rewrite-entry INDEX             one stored ledger entry rewritten, with its hash
 """
 
@@ -102,6 +103,11 @@ def other_arguments(home, call):
         document["arguments"] = canonical(arguments)
         queue(database, call, permit(home, document, []))
         database.execute("UPDATE jobs SET document = ? WHERE call = ?", (json.dumps(document), call))
+
+
+def unknown_outcome(home, call):
+    with closing(store(home)) as database, database:
+        database.execute("UPDATE jobs SET outcome = 'indeterminate', detail = 'an effect may have happened' WHERE call = ?", (call,))
 
 
 def rewrite_entry(home, index):

@@ -1,10 +1,13 @@
 """One real node for scripts/control_plane.py: kube-scheduler, containerd and kubelet. The control plane and the node live together in namespaces of their
 own (network, mounts, processes, control groups), so that nothing touches the machine's network, kernel settings or groups, and all of it ends when its
-first process does. The API server's port alone is reached from outside, through a socket that was opened there. Needs root; never for production."""
+first process does. The API server's port alone is reached from outside, through a socket that was opened there. Needs root; never for production.
+
+    control_node.py                    whether this machine can carry one: says why not, and fails then"""
 
 import argparse
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -36,8 +39,26 @@ SETTINGS = {
 }
 SOCKET = "/run/containerd/containerd.sock"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# Begins a command in namespaces of its own.
+INSIDE = ["unshare", "--net", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
 # How long the inside may take to kill what it started, before it is killed itself.
 LEAVING = 20
+
+
+# What a node does inside, tried in namespaces that are gone at once: interfaces, mounts, an image's layers, a control group.
+TRIAL = f"""set -e
+ip link set lo up
+ip link add {BRIDGE} type bridge
+ip link add here type veth peer name there
+ip link set here master {BRIDGE}
+mount -t tmpfs tmpfs /run
+mkdir /run/lower /run/upper /run/work /run/layers /run/memory
+mount -t overlay overlay -o lowerdir=/run/lower,upperdir=/run/upper,workdir=/run/work /run/layers
+mount -t cgroup -o memory cgroup /run/memory
+mkdir /run/memory/trial
+rmdir /run/memory/trial
+touch /run/setting
+mount --bind /run/setting /proc/sys/vm/overcommit_memory"""
 
 
 class Groups:
@@ -88,14 +109,35 @@ def remove_group(group: Path) -> None:
             time.sleep(0.1)
 
 
-def around(options: argparse.Namespace, wait_for_end: Callable[[subprocess.Popen[bytes]], None]) -> int:
-    """Starts this program again, inside; returns its status when it ended, and leaves nothing of it."""
+def checked() -> Groups:
+    """What can be seen from outside to be there."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise Fault(f"a node needs Linux on x86_64; this is {platform.system()} on {platform.machine()}")
     if os.geteuid() != 0:
         raise Fault("a node needs root: it makes namespaces, control groups and containers")
     for program in ("unshare", "ip", "mount"):
         if not shutil.which(program):
             raise Fault(f"`{program}` is missing; install util-linux, mount and iproute2")
-    groups = Groups()
+    return Groups()
+
+
+def probe() -> None:
+    """Whether this machine can carry a node: what it needs is tried. Nothing stays."""
+    groups = checked()
+    try:
+        groups.make()
+        tried = subprocess.run([*INSIDE, "sh", "-c", TRIAL], stdin=subprocess.DEVNULL, capture_output=True, text=True, preexec_fn=groups.enter, timeout=60)
+    except (OSError, subprocess.SubprocessError) as fault:
+        raise Fault(f"a node's namespaces cannot be made here: {fault}") from fault
+    finally:
+        groups.remove()
+    if tried.returncode:
+        raise Fault(f"a node cannot be set up here: {(tried.stderr or tried.stdout).strip()}")
+
+
+def around(options: argparse.Namespace, wait_for_end: Callable[[subprocess.Popen[bytes]], None]) -> int:
+    """Starts this program again, inside; returns its status when it ended, and leaves nothing of it."""
+    groups = checked()
     died_with_us = dying_with_us()
 
     def enter() -> None:
@@ -103,8 +145,7 @@ def around(options: argparse.Namespace, wait_for_end: Callable[[subprocess.Popen
         groups.enter()
 
     with socket.create_server(("127.0.0.1", 0), backlog=128) as door:
-        words = ["unshare", "--net", "--mount", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
-        words += [sys.executable, *sys.argv, "--inside", str(door.fileno())]
+        words = [*INSIDE, sys.executable, *sys.argv, "--inside", str(door.fileno())]
         inside = None
         try:
             groups.make()
@@ -350,3 +391,10 @@ def run(words: list[str]) -> None:
 
 def run_quietly(words: list[str]) -> bool:
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+if __name__ == "__main__":
+    try:
+        probe()
+    except Fault as why_not:
+        sys.exit(f"{why_not}")

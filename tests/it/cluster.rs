@@ -30,12 +30,16 @@ pub fn skip() -> bool {
     without
 }
 
-/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`; says so past the capture of test output.
+/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`, which `scripts/test` sets where there can be one; says so
+/// past the capture of test output.
 pub fn skip_node() -> bool {
     let with = std::env::var_os("COFFERDAM_NODE").is_some_and(|value| value == "1");
     if !with {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let _written = writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node");
+        let _written = writeln!(
+            std::io::stderr(),
+            "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node (`scripts/test` sets it where there can be one)"
+        );
     }
     !with || skip()
 }
@@ -72,7 +76,7 @@ impl Cluster {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
         match CLUSTER.get_or_init(|| Self::start(&["--node"])) {
             Ok(cluster) => cluster,
-            Err(why) => panic!("no Kubernetes node (without COFFERDAM_NODE=1 these tests are left out): {why}"),
+            Err(why) => panic!("no Kubernetes node (COFFERDAM_NODE=0 leaves these tests out): {why}"),
         }
     }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Runs `scripts/attack.py` on a stopped installation.
-fn attack(stage: &Stage, words: &[&str]) {
+pub fn attack(stage: &Stage, words: &[&str]) {
     let python = std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
     let done = Command::new(python).arg(repository().join("scripts/attack.py")).arg(stage.home()).args(words).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

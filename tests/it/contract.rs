@@ -168,7 +168,7 @@ fn scenarios() -> Vec<Scenario> {
             None,
             Then::Signed,
             done,
-            &["exit_code: (absent) → 0", r#"result: (absent) → "{\"checked\":1,"#],
+            &["exit_code: (absent) → 0", r#"result: "{\"checked\":1,"#],
         ),
         row(
             "a Wasm command that fails",

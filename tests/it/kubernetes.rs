@@ -5,6 +5,7 @@ mod actor;
 mod faults;
 mod fences;
 mod journey;
+mod node;
 mod selfcheck;
 mod viewing;
 pub mod world;

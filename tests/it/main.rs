@@ -14,6 +14,10 @@ mod journey;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod progress;
+#[cfg(test)]
+mod resolve;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod start;

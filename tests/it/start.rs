@@ -1,5 +1,6 @@
 //! What stops a start, and what never takes the place of something good: broken tools, policies and keys, each with one clear message.
 
+use crate::cluster::until;
 use crate::stage::{Stage, assets, binaries, text};
 use std::fs;
 use std::process::Command;
@@ -58,4 +59,26 @@ fn only_one_recorder_has_the_store() {
     stage.serve(&[]);
     let said = refused(&stage);
     assert!(said.contains("cannot listen"), "{said}");
+}
+
+#[test]
+fn readiness_names_what_is_missing() {
+    let mut stage = Stage::bare("example");
+    stage.serve(&[]);
+    let token = stage.agent("release", "operator");
+    let ready = |stage: &Stage| {
+        let answer = stage.http("GET", "/readyz", "", None);
+        (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(ready(&stage), (200, "ready\n".to_owned()));
+    // From here on no runner can start: each that is there ends with the job it takes.
+    let (key, kept) = (stage.home().join("keys/runner-artefacts"), stage.home().join("kept"));
+    fs::rename(&key, &kept).unwrap();
+    for replicas in [5, 4] {
+        stage.call(&token, "deployment_scale", &serde_json::json!({"namespace": "storefront", "name": "web", "replicas": replicas}));
+    }
+    until("runners to be missed", || (ready(&stage).0 == 503).then_some(()));
+    assert_eq!(ready(&stage).1, "not ready: no runner is there; the log says why none starts\n");
+    fs::rename(&kept, &key).unwrap();
+    until("a runner", || (ready(&stage).0 == 200).then_some(()));
 }

@@ -93,7 +93,8 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     // What a wider operation comes to, all the way through.
     let wider = yard.look(json!([scale("acting-wider", "api", 0)]));
     let host = yard.host();
-    let said = yard.runtime.block_on(job.namespace.perform(&wider.0[0].operation, &wider.1.operations[0], &host));
+    let (told, _nobody) = tokio::sync::mpsc::channel(1);
+    let said = yard.runtime.block_on(job.namespace.perform(&wider.0[0].operation, &wider.1.operations[0], &host, &told));
     assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
     assert_eq!(yard.object("deployments", "api")["spec"]["replicas"], 3);
     yard.perform(&mut job, 0).unwrap();

@@ -5,6 +5,7 @@ use super::world::{World, run_prefix};
 use crate::cluster::{skip, until};
 use crate::stage::text;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// Writes that one job may cost the API server, as its audit log counts them.
 const WRITES: usize = 22;
@@ -183,5 +184,46 @@ fn what_changed_behind_an_approval_is_refused() {
     assert_ne!(stage.closed(&call)["view"]["outcome"], "succeeded");
     assert_eq!(world.writes(&call), Vec::<Value>::new());
     assert_eq!(world.left_of(&call), Vec::<String>::new());
+    stage.verify_ledger();
+}
+
+/// Jobs at once, in the test that measures how many go through.
+const MANY: usize = 12;
+
+#[test]
+fn a_job_that_only_cleans_up_takes_no_seat() {
+    if skip() {
+        return;
+    }
+    let world = World::started("journey-many");
+    let stage = &world.stage;
+    let token = stage.agent("release", "operator");
+    let names: Vec<String> = (0..MANY).map(|number| format!("many-{number}")).collect();
+    names.iter().for_each(|name| world.deployment(name));
+    let began = Instant::now();
+    let call = |name: &str| stage.call(&token, "deployment_scale", &world.scale(name, 5));
+    let (answers, going) = std::thread::scope(|scope| {
+        let calling: Vec<_> = names.iter().map(|name| scope.spawn(|| call(name))).collect();
+        let mut going = Vec::new();
+        while !calling.iter().all(|one| one.is_finished()) {
+            let found = world.plane.request("GET", "/api/v1/namespaces?labelSelector=cofferdam.dev/managed%3Dtrue", None);
+            let leaving = found.body["items"].as_array().unwrap().iter().filter(|one| one["metadata"]["deletionTimestamp"].is_string());
+            going.push(leaving.map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        (calling.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>(), going)
+    });
+    let took = began.elapsed();
+    // Other tests have runs of their own.
+    let ours: Vec<String> = answers.iter().map(|answer| run_prefix(&World::call_of(answer))).collect();
+    let is_ours = |name: &&String| ours.iter().any(|own| name.starts_with(own.as_str()));
+    let most = going.iter().map(|names| names.iter().filter(is_ours).count()).max().unwrap_or(0);
+    println!("{MANY} jobs answered in {took:?}: {:.0} a minute; {most} were going at once", 60.0 * MANY as f64 / took.as_secs_f64());
+    for answer in &answers {
+        assert!(said(&answer.body).starts_with("DONE "), "{:#}\n{}", answer.body, stage.log());
+        let call = World::call_of(answer);
+        assert_eq!((&stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("succeeded"), vec![]));
+    }
+    assert!(most > 2, "no more than the seats were going at once");
     stage.verify_ledger();
 }

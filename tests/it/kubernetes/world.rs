@@ -36,19 +36,23 @@ pub struct World {
 impl World {
     /// Not started. The name is the test's own.
     pub fn bare(namespace: &str) -> Self {
-        let plane = plane();
+        let world = Self::on(plane(), namespace, policy_for(namespace));
+        world.deployment("web");
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+        world.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
+        world
+    }
+
+    /// Not started, with nothing in its namespace, where `deploy/` is installed.
+    pub fn on(plane: &'static Cluster, namespace: &str, policy: tempfile::TempDir) -> Self {
         opt_in(plane, namespace);
         let [viewer, provisioner, reaper] = ["viewer", "provisioner", "reaper"].map(|who| plane.kubeconfig("cofferdam-system", who));
-        let policy = policy_for(namespace);
         let words =
             ["--kubernetes", "--name", "lab", "--viewer", text(&viewer), "--provisioner", text(&provisioner), "--reaper", text(&reaper)];
         let stage = Stage::over(&words, policy.path());
         // So that a job whose runner was lost is not watched for a minute.
         stage.configure("request_timeout_seconds", "10");
         let world = Self { stage, plane, namespace: namespace.to_owned(), provisioner, reaper };
-        world.deployment("web");
-        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
-        world.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
         // A binding counts some time after it was written.
         for who in [&viewer, &world.provisioner] {
             until("the rights of an opted-in namespace", || {
@@ -187,11 +191,16 @@ fn next() -> u64 {
 
 /// The example's policy with one more namespace for Alice's team.
 pub fn policy_for(namespace: &str) -> tempfile::TempDir {
+    policy_with(|data| data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace)))
+}
+
+/// The example's policy with other data.
+pub fn policy_with(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let example = assets().join("policy-example");
     fs::copy(example.join("policy.wasm"), folder.path().join("policy.wasm")).unwrap();
     let mut data: Value = serde_json::from_slice(&fs::read(example.join("data.json")).unwrap()).unwrap();
-    data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace));
+    change(&mut data);
     fs::write(folder.path().join("data.json"), data.to_string()).unwrap();
     folder
 }

@@ -1,14 +1,13 @@
-//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only where `COFFERDAM_NODE=1` says that there may be one;
-//! never an image from a registry.
+//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only where there is
+//! one (`scripts/test` says); never an image from a registry.
 
 use super::yard::{Job, Yard};
-use crate::cluster::{Cluster, skip_node};
-use crate::kubernetes::actor::install;
+use crate::cluster::skip_node;
+use crate::kubernetes::node::{plane, room};
 use cofferdam_runner::effect::EffectFault;
 use cofferdam_runner::kubernetes::task::{self, Place, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 /// "In seconds", on a machine that is busy.
@@ -16,9 +15,7 @@ const SECONDS: Duration = Duration::from_secs(90);
 
 /// A namespace on the cluster that has a node.
 fn yard(namespace: &str, number: u128) -> Yard {
-    static INSTALLED: Once = Once::new();
-    let plane = Cluster::with_node();
-    INSTALLED.call_once(|| install(plane));
+    let plane = plane();
     Yard::on(plane, namespace, 0x0de_0000 + number, &plane.kubeconfig("cofferdam-system", "provisioner"))
 }
 
@@ -38,6 +35,7 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
     if skip_node() {
         return;
     }
+    let _room = room();
     let yard = yard("node-result", 1);
     let script = "cat /cofferdam/input; echo; busybox grep -E '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; \
         touch /x 2>&1; touch /cofferdam/input 2>&1; touch /tmp/x && echo has a temporary folder; ls /var/run/secrets 2>&1; exit 0";
@@ -64,10 +62,40 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
 }
 
 #[test]
+fn what_a_task_says_is_passed_on_while_it_runs() {
+    if skip_node() {
+        return;
+    }
+    let _room = room();
+    let yard = yard("node-says", 4);
+    // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in order.
+    let script = "echo first; printf 'in '; sleep 2; echo pieces; i=0; while [ $i -lt 50 ]; do echo many $i; i=$((i+1)); done; sleep 2; \
+        i=0; while [ $i -lt 30 ]; do printf 'long line '; i=$((i+1)); done; echo; sleep 2; printf 'no line'";
+    let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
+    let (ended, heard) = yard.perform_heard(&mut job, 0);
+    let ended_at = Instant::now();
+    let after = ended.unwrap();
+    let lines: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
+    assert_eq!((lines.len(), lines[0], lines[53]), (54, "first", "no line"));
+    // Each note is the line it stands for: those that were left out are counted.
+    let mut at = 0;
+    for (_, said) in &heard {
+        at += usize::try_from(said.skipped).unwrap();
+        let whole: String = lines[at].chars().take(199).collect();
+        assert!(said.operation == Some(0) && said.text.trim_end_matches('…') == whole, "{said:?} {at}");
+        at += 1;
+    }
+    assert!(at >= 53 && heard.len() >= 20, "{heard:#?}");
+    assert!(heard[0].1.text == "first" && ended_at - heard[0].0 > Duration::from_secs(3), "it was told at the end alone");
+    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+}
+
+#[test]
 fn how_a_task_ends_is_named() {
     if skip_node() {
         return;
     }
+    let _room = room();
     let yard = yard("node-ends", 2);
     let image = yard.plane.image();
     let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
@@ -92,6 +120,7 @@ fn a_full_namespace_is_named() {
     if skip_node() {
         return;
     }
+    let _room = room();
     let yard = yard("node-full", 3);
     let mut job = yard.begin(1, json!([operation(&yard.plane.image(), "exit 0", 60)]), true);
     // Others of the run take all the room there is; a gate keeps them from the node.

@@ -4,6 +4,7 @@ use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
 use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::job::Said;
 use cofferdam_core::operation::Step;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 /// How long the API server may work on one write.
@@ -95,8 +96,25 @@ impl Yard {
     }
 
     pub fn perform(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
+        self.perform_heard(job, index).0
+    }
+
+    /// The same, with what it said meanwhile and when.
+    pub fn perform_heard(&self, job: &mut Job, index: usize) -> (Result<BTreeMap<String, Value>, EffectFault>, Vec<(Instant, Said)>) {
         let host = self.host();
-        self.runtime.block_on(job.namespace.perform(&job.steps[index].operation, &job.preview.operations[index], &host))
+        let (told, mut heard) = tokio::sync::mpsc::channel(1);
+        let effect = async {
+            let told = told;
+            job.namespace.perform(&job.steps[index].operation, &job.preview.operations[index], &host, &told).await
+        };
+        let hearing = async {
+            let mut all = Vec::new();
+            while let Some(said) = heard.recv().await {
+                all.extend(said.into_iter().map(|said| (Instant::now(), said)));
+            }
+            all
+        };
+        self.runtime.block_on(async { tokio::join!(effect, hearing) })
     }
 
     pub fn undo(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {

@@ -1,0 +1,216 @@
+//! Whole journeys on a real node: tools bring Pods up, clients hear what they say, what cannot run is named within seconds, and nothing is left. Only where
+//! there is a node (`scripts/test` says); never an image from a registry.
+
+use super::world::{World, policy_with};
+use crate::cluster::{Cluster, skip_node, until};
+use crate::kubernetes::actor::{install, namespace_path};
+use crate::progress::Listener;
+use crate::stage::text;
+use serde_json::{Value, json};
+use std::sync::{Once, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// "Within seconds", on a machine that is busy, with a person's signature on the way.
+const SECONDS: Duration = Duration::from_secs(90);
+
+/// Held for writing by a test that fills the node.
+static ROOM: RwLock<()> = RwLock::new(());
+
+/// The cluster that has a node, with `deploy/` installed.
+pub fn plane() -> &'static Cluster {
+    static INSTALLED: Once = Once::new();
+    let plane = Cluster::with_node();
+    INSTALLED.call_once(|| install(plane));
+    plane
+}
+
+/// Holds a place on the node for as long as it lives.
+pub fn room() -> impl Drop {
+    ROOM.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An installation over it, which takes this node's images for those of a known registry.
+fn world(namespace: &str) -> World {
+    let policy = policy_with(|data| {
+        data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace));
+        data["registries"].as_array_mut().unwrap().push(json!("cofferdam.test/"));
+    });
+    let mut world = World::on(plane(), namespace, policy);
+    world.stage.serve(&[]);
+    world
+}
+
+/// A call that a person signs, to its end: what the client heard, and the answer's text.
+fn signed(world: &World, token: &str, tool: &str, arguments: &Value, mut heard: impl FnMut(&str, &str)) -> (Vec<String>, String) {
+    let stage = &world.stage;
+    let mut listener = Listener::call(stage, token, "auto", tool, arguments);
+    let (mut lines, mut call) = (Vec::new(), String::new());
+    while let Some(said) = listener.next() {
+        let Some(message) = said["message"].as_str() else {
+            return (lines, said["result"].as_str().unwrap().to_owned());
+        };
+        if call.is_empty() {
+            call = stage.waiting();
+            assert!(message.starts_with(&format!("WAITING {call} ")), "{message}");
+            stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        }
+        heard(&call, message);
+        lines.push(message.to_owned());
+    }
+    panic!("the client was given no result; it heard {lines:#?}\n{}", stage.log());
+}
+
+/// The call an answer begins with.
+fn call_of(told: &str) -> String {
+    told.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// A Deployment of busybox that runs until it is ended.
+fn deployment(image: &str, replicas: u32, cpu: &str, hardened: bool) -> Value {
+    let labels = json!({"app": "web"});
+    let mut container = json!({"name": "web", "image": image, "args": ["sleep", "600"],
+        "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"cpu": cpu, "memory": "16Mi"}}});
+    let mut pod = json!({"automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1});
+    if hardened {
+        container["securityContext"] =
+            json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        pod["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+    }
+    pod["containers"] = json!([container]);
+    let template = json!({"metadata": {"labels": labels}, "spec": pod});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}})
+}
+
+fn task(image: &str, script: &str) -> Value {
+    json!({"name": "probe", "image": image, "arguments": ["sh", "-c", script], "seconds": 60})
+}
+
+#[test]
+fn a_client_hears_what_its_task_says_while_it_runs() {
+    if skip_node() {
+        return;
+    }
+    let _room = room();
+    let world = world("node-task");
+    let token = world.stage.agent("release", "operator");
+    let script = "for i in 0 1 2 3 4 5; do echo line $i; sleep 1; done; printf end";
+    let (mut first, mut shown) = (None, String::new());
+    let (heard, told) = signed(&world, &token, "task_run", &task(&world.plane.image(), script), |call, message| {
+        if first.is_none() && message.starts_with("The task ") {
+            first = Some(Instant::now());
+            shown = world.stage.run(&["show", call]);
+        }
+    });
+    assert!(
+        told.starts_with("DONE ") && told.contains("\n  result: \"line 0\\nline 1\\nline 2\\nline 3\\nline 4\\nline 5\\nend\"\n"),
+        "{told}"
+    );
+    let said: Vec<&String> = heard.iter().filter(|line| line.starts_with("The task ")).collect();
+    let expected: Vec<String> = (0..said.len()).map(|index| format!("The task of operation 0 says: \"line {index}\"")).collect();
+    assert!(said.iter().copied().eq(&expected) && said.len() >= 4, "{heard:#?}");
+    assert!(first.unwrap().elapsed() > Duration::from_secs(2), "it was told at the end alone");
+    assert!(shown.contains("The task of operation 0 says: \"line 0\""), "{shown}");
+
+    let call = call_of(&told);
+    let story = world.stage.closed(&call);
+    assert_eq!((&story["view"]["outcome"], world.left_of(&call)), (&json!("succeeded"), vec![]));
+    let entries = story["entries"].to_string();
+    assert!(!entries.contains("says"), "{entries}");
+    world.stage.verify_ledger();
+}
+
+#[test]
+fn manifests_come_up_are_checked_and_go_again() {
+    if skip_node() {
+        return;
+    }
+    let _room = room();
+    let world = world("node-preview");
+    let token = world.stage.agent("release", "operator");
+    let image = world.plane.image();
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+    let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"], "seconds": 60});
+    let arguments = json!({"manifests": [config, deployment(&image, 1, "50m", true)], "check": check});
+    let mut pods = Vec::new();
+    let (heard, told) = signed(&world, &token, "environment_preview", &arguments, |call, message| {
+        // What is to be checked runs by then, in a namespace of its own.
+        if message.contains("operation 2: 3 of 3") {
+            let run =
+                world.left_of(call).iter().find_map(|found| found.strip_prefix("/api/v1/namespaces: null ").map(str::to_owned)).unwrap();
+            let found = world.plane.request("GET", &format!("{}/pods", namespace_path(run.trim_matches('"'))), None);
+            pods = found.body["items"].as_array().unwrap().iter().map(|pod| pod["status"]["phase"].clone()).collect();
+        }
+    });
+    assert!(told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"), "{told}\n{heard:#?}");
+    assert!(pods.contains(&json!("Running")), "{pods:?} {heard:#?}");
+    let call = call_of(&told);
+    assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("succeeded"), vec![]));
+    world.stage.verify_ledger();
+}
+
+#[test]
+fn what_cannot_run_is_named_within_seconds() {
+    if skip_node() {
+        return;
+    }
+    let _room = room();
+    let world = world("node-refused");
+    let token = world.stage.agent("release", "operator");
+    let image = world.plane.image();
+    let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
+    let check = json!({"image": image, "arguments": ["sh", "-c", "echo no such page; exit 4"], "seconds": 60});
+    let preview = |manifest: Value, check: Option<&Value>| {
+        let mut arguments = json!({"manifests": [manifest]});
+        check.inspect(|check| arguments["check"] = (*check).clone());
+        ("environment_preview", arguments)
+    };
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+    let rows = [
+        ("an image nobody has", ("task_run", task(&missing, "true")), "(image-unpullable): its image cannot be pulled"),
+        ("a program that fails", ("task_run", task(&image, "echo no such host; exit 3")), "exit code 3; no such host"),
+        ("a check that fails", preview(config, Some(&check)), "exit code 4; no such page"),
+        ("Pods of too many rights", preview(deployment(&image, 1, "50m", false), Some(&check)), "'cofferdam-workloads' denied request: "),
+        ("more than a run may have", preview(deployment(&image, 3, "4", true), Some(&check)), "exceeded quota"),
+    ];
+    for (what, (tool, arguments), expected) in rows {
+        let began = Instant::now();
+        let (heard, told) = signed(&world, &token, tool, &arguments, |_, _| {});
+        println!("{what}: {:?}\n{told}", began.elapsed());
+        assert!(told.starts_with("FAILED ") && told.contains(expected) && began.elapsed() < SECONDS, "{what}: {told}\n{heard:#?}");
+        assert!(told.contains("\nNothing was changed.\n"), "{what}: {told}");
+        let call = call_of(&told);
+        assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("failed"), vec![]), "{what}");
+    }
+}
+
+#[test]
+fn a_full_node_is_named_within_seconds() {
+    if skip_node() {
+        return;
+    }
+    let _alone = ROOM.write().unwrap_or_else(PoisonError::into_inner);
+    let world = world("node-full-up");
+    let token = world.stage.agent("release", "operator");
+    let image = world.plane.image();
+    // Somebody else's Pod takes nearly all of it.
+    let node = world.plane.request("GET", "/api/v1/nodes/node", None).body;
+    let cpu: u64 = node["status"]["allocatable"]["cpu"].as_str().unwrap().parse().unwrap();
+    let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"], "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});
+    let spec = json!({"containers": [container], "terminationGracePeriodSeconds": 0});
+    let pods = format!("{}/pods", namespace_path(&world.namespace));
+    let filler = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec});
+    until("room for the filler", || {
+        let made = world.plane.request("POST", &pods, Some(&filler));
+        let running = world.plane.request("GET", &format!("{pods}/filler"), None).body["status"]["phase"] == "Running";
+        assert!(made.status == 201 || made.status == 409, "{}", made.body);
+        running.then_some(())
+    });
+    let began = Instant::now();
+    let (_, told) = signed(&world, &token, "task_run", &task(&image, "true"), |_, _| {});
+    world.plane.request("DELETE", &format!("{pods}/filler"), None);
+    assert!(told.starts_with("FAILED ") && told.contains("(unschedulable): no node can take it"), "{told}");
+    assert!(told.contains("Insufficient cpu") && began.elapsed() < SECONDS, "{told}");
+    let call = call_of(&told);
+    assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("failed"), vec![]));
+}
