@@ -47,7 +47,8 @@ fn signed(world: &World, token: &str, tool: &str, arguments: &Value, mut heard: 
     let (mut lines, mut call) = (Vec::new(), String::new());
     while let Some(said) = listener.next() {
         let Some(message) = said["message"].as_str() else {
-            return (lines, said["result"].as_str().unwrap().to_owned());
+            let told = said["result"].as_str().unwrap();
+            return (lines, if told.starts_with("RUNNING ") { late(world, token, &call) } else { told.to_owned() });
         };
         if call.is_empty() {
             call = stage.waiting();
@@ -58,6 +59,13 @@ fn signed(world: &World, token: &str, tool: &str, arguments: &Value, mut heard: 
         lines.push(message.to_owned());
     }
     panic!("the client was given no result; it heard {lines:#?}\n{}", stage.log());
+}
+
+/// The answer of a call that was given back before its end: the machine is busy.
+fn late(world: &World, token: &str, call: &str) -> String {
+    world.stage.closed(call);
+    let answer = world.stage.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
+    answer["text"].as_str().or(answer["error"]["text"].as_str()).unwrap_or_else(|| panic!("{answer:#}")).to_owned()
 }
 
 /// The call an answer begins with.

@@ -1,10 +1,9 @@
 //! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only where there is
 //! one (`scripts/test` says); never an image from a registry.
 
-use super::yard::{Job, Yard};
+use super::yard::{Effect, Job, Yard};
 use crate::cluster::skip_node;
 use crate::kubernetes::node::{plane, room};
-use cofferdam_runner::effect::EffectFault;
 use cofferdam_runner::kubernetes::task::{self, Place, Task};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -24,7 +23,7 @@ fn operation(image: &str, script: &str, seconds: u32) -> Value {
     json!({"action": "task", "name": "probe", "program": program, "input": "{\"ask\":1}", "seconds": seconds})
 }
 
-fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Result<BTreeMap<String, Value>, EffectFault>, Duration) {
+fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Effect, Duration) {
     let began = Instant::now();
     let ended = yard.perform(job, index);
     (ended, began.elapsed())

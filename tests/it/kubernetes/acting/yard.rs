@@ -42,6 +42,9 @@ pub struct Job {
     pub namespace: Namespace,
 }
 
+/// What came of an effect.
+pub type Effect = Result<BTreeMap<String, Value>, EffectFault>;
+
 impl Yard {
     /// In a namespace of this name; `number` tells the calls of tests apart.
     pub fn of(namespace: &str, number: u128) -> Self {
@@ -95,12 +98,12 @@ impl Yard {
         self.runtime.block_on(self.kubernetes.make_for(&wanted, gated))
     }
 
-    pub fn perform(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub fn perform(&self, job: &mut Job, index: usize) -> Effect {
         self.perform_heard(job, index).0
     }
 
     /// The same, with what it said meanwhile and when.
-    pub fn perform_heard(&self, job: &mut Job, index: usize) -> (Result<BTreeMap<String, Value>, EffectFault>, Vec<(Instant, Said)>) {
+    pub fn perform_heard(&self, job: &mut Job, index: usize) -> (Effect, Vec<(Instant, Said)>) {
         let host = self.host();
         let (told, mut heard) = tokio::sync::mpsc::channel(1);
         let effect = async {
@@ -117,7 +120,7 @@ impl Yard {
         self.runtime.block_on(async { tokio::join!(effect, hearing) })
     }
 
-    pub fn undo(&self, job: &mut Job, index: usize) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub fn undo(&self, job: &mut Job, index: usize) -> Effect {
         self.runtime.block_on(job.namespace.undo(&job.preview.operations[index]))
     }
 
