@@ -145,20 +145,20 @@ mod tests {
         let heard = Arc::new(Mutex::new(String::new()));
         let ear = Arc::clone(&heard);
         let hear = move |line: String| ear.lock().unwrap().push_str(&(line + "\n"));
-        let view = |phase, notes: std::ops::RangeInclusive<u64>, outcome| {
+        let view = |phase, notes: std::ops::Range<u64>, outcome| {
             let said = |number| Said { operation: None, text: format!("note {number}"), skipped: 0 };
             JobView { phase, progress: notes.map(|number| Note { number, said: said(number) }).collect(), outcome, ..some_view() }
         };
         let mut so_far = Heard::default();
         for view in [
-            view(Phase::Queued, 1..=0, None),
-            view(Phase::Queued, 1..=0, None),
-            view(Phase::Acting, 1..=1, None),
-            view(Phase::Acting, 1..=3, None),
+            view(Phase::Queued, 1..1, None),
+            view(Phase::Queued, 1..1, None),
+            view(Phase::Acting, 1..2, None),
+            view(Phase::Acting, 1..4, None),
             // More came at once than are kept.
-            view(Phase::Acting, 6..=7, None),
+            view(Phase::Acting, 6..8, None),
             // The end is the reply's; what came with it is not lost.
-            view(Phase::TearingDown, 7..=8, Some(Outcome::Failed)),
+            view(Phase::TearingDown, 7..9, Some(Outcome::Failed)),
         ] {
             so_far.tell(&view, &hear);
         }
