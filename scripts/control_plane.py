@@ -155,8 +155,9 @@ def get(options: argparse.Namespace) -> None:
 
 def request(options: argparse.Namespace) -> None:
     body = sys.stdin.read() if options.body == "-" else options.body
-    status, answer = client(options).request(options.method, options.path, body.encode() if body else None, options.type)
-    print(json.dumps({"status": status, "body": answer}))
+    headers = dict(header.split(": ", 1) for header in options.header)
+    status, said, answer = client(options).exchange(options.method, options.path, body.encode() if body else None, options.type, headers)
+    print(json.dumps({"status": status, "headers": said, "body": answer}))
 
 
 def arguments() -> argparse.Namespace:
@@ -195,10 +196,11 @@ def arguments() -> argparse.Namespace:
     read.add_argument("path", metavar="PATH", help="as in `/api/v1/namespaces/default`")
     identity(read)
 
-    raw = command(request, 'make any request; prints {"status": ..., "body": ...} and succeeds whenever there is an answer')
+    raw = command(request, 'make any request; prints {"status": ..., "headers": ..., "body": ...} and succeeds whenever there is an answer')
     raw.add_argument("method", metavar="METHOD")
     raw.add_argument("path", metavar="PATH")
     raw.add_argument("body", nargs="?", metavar="BODY", help="JSON; `-` reads it from standard input")
+    raw.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="one more header; may be given again")
     raw.add_argument("--type", choices=["json", "merge", "strategic", "apply"], help="kind of a PATCH (default: merge)")
     identity(raw)
     return parser.parse_args()

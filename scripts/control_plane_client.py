@@ -67,19 +67,27 @@ class Client:
 
     def request(self, method: str, path: str, body: bytes | None = None, patch: str | None = None) -> tuple[int, Any]:
         """Status and body, the latter as JSON where it is JSON. `OSError` when there is no answer."""
+        status, _, answer = self.exchange(method, path, body, patch, {})
+        return status, answer
+
+    def exchange(
+        self, method: str, path: str, body: bytes | None, patch: str | None, headers: dict[str, str]
+    ) -> tuple[int, dict[str, str], Any]:
+        """The same with headers: of the request, besides its own, and of the answer."""
         kind = PATCHES[patch or "merge"] if method == "PATCH" else "application/json"
         place = urlsplit(self.server)
         connection = http.client.HTTPSConnection(place.hostname or "", place.port, context=self.context, timeout=PATIENCE)
         try:
-            connection.request(method, path, body, {**self.headers, "Accept": "application/json", "Content-Type": kind})
+            connection.request(method, path, body, {**self.headers, "Accept": "application/json", "Content-Type": kind, **headers})
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:
             connection.close()
+        said = {name.lower(): value for name, value in answer.getheaders()}
         try:
-            return answer.status, json.loads(text)
+            return answer.status, said, json.loads(text)
         except ValueError:
-            return answer.status, text
+            return answer.status, said, text
 
     def expect(self, method: str, path: str, body: Any = None, patch: str | None = None) -> Any:
         """The body of an answer that is not a refusal."""

@@ -222,6 +222,8 @@ def api_flags(folder: Path, etcd: int, port: int, audit: bool) -> dict[str, obje
         "enable-admission-plugins": "NodeRestriction",
         "allow-privileged": "false",
         "service-account-issuer": f"https://127.0.0.1:{port}/",
+        # As most clusters name it; the fences know this name (deploy/14-fence-runs.yaml).
+        "api-audiences": "https://kubernetes.default.svc.cluster.local",
         "service-account-key-file": pki / "sa.pub",
         "service-account-signing-key-file": pki / "sa.key",
         "service-cluster-ip-range": "10.0.0.0/24",

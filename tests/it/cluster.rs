@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A control plane that is up. It ends when its launcher's standard input closes, which the end of this process does, however it comes.
 pub struct Cluster {
     folder: PathBuf,
-    _launcher: Child,
+    launcher: Child,
 }
 
 /// Whether tests that need a cluster are left out (`COFFERDAM_WITHOUT_CLUSTER`); says so past the capture of test output.
@@ -86,6 +86,17 @@ impl Cluster {
         images["task"].as_str().unwrap().to_owned()
     }
 
+    /// What a program says in the network of the node, as `ip link`.
+    pub fn in_node_network(&self, words: &[&str]) -> String {
+        let launcher = self.launcher.id();
+        // The launcher's only child made that network.
+        let children = fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
+        let done =
+            Command::new("nsenter").args(["--net", "--target", children.split_whitespace().next().unwrap()]).args(words).output().unwrap();
+        assert!(done.status.success(), "{}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// One for a single test, which takes things away that others need. Gone with the value.
     pub fn own() -> Self {
         Self::start(&[]).unwrap_or_else(|why| panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`"))
@@ -106,7 +117,7 @@ impl Cluster {
         let mut line = String::new();
         BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.starts_with("ready ") {
-            return Ok(Self { folder, _launcher: launcher });
+            return Ok(Self { folder, launcher });
         }
         launcher.wait().unwrap();
         let mut why = String::new();
@@ -150,11 +161,18 @@ impl Cluster {
 
     /// A request by the identity of a kubeconfig, refused or not.
     pub fn request_as(&self, kubeconfig: &Path, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let body = body.map(Value::to_string);
-        let mut words = vec!["--kubeconfig", text(kubeconfig), method, path];
-        words.extend(body.as_deref());
-        let mut answer: Value = serde_json::from_str(&self.command("request", &words)).unwrap();
+        let mut answer = self.exchange(kubeconfig, &[], method, path, body);
         Answer { status: answer["status"].as_u64().unwrap().try_into().unwrap(), body: answer["body"].take() }
+    }
+
+    /// The same with headers, each as `Name: value`. The answer has `status`, `headers`, whose names are in lower case, and `body`.
+    pub fn exchange(&self, kubeconfig: &Path, headers: &[&str], method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map(Value::to_string);
+        let mut words = vec!["--kubeconfig", text(kubeconfig)];
+        words.extend(headers.iter().flat_map(|header| ["--header", header]));
+        words.extend([method, path]);
+        words.extend(body.as_deref());
+        serde_json::from_str(&self.command("request", &words)).unwrap()
     }
 
     /// Every request so far as an event of `audit.k8s.io/v1`, without bodies but the options of deletes. An event may be written just after its answer: see [`until`].

@@ -2,7 +2,8 @@
 
 use super::super::actor::*;
 use super::{NO_RIGHT, SELF_CHECK, deployment, wait};
-use crate::cluster::skip;
+use crate::cluster::{skip, until};
+use crate::stage::repository;
 use serde_json::json;
 
 #[test]
@@ -109,4 +110,40 @@ fn the_reaper_takes_what_bears_name_and_label_and_nothing_else() {
             ])
             .await;
     });
+}
+
+#[test]
+fn with_the_option_provisioner_and_reaper_have_a_share_of_the_server_of_their_own() {
+    if skip() {
+        return;
+    }
+    let plane = installed();
+    plane.apply(&[&repository().join("deploy/options/flow-control.yaml")]);
+    let flow = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    let uid = |kind: &str, name: &str| plane.request("GET", &format!("{flow}/{kind}/{name}"), None).body["metadata"]["uid"].clone();
+    let level = uid("prioritylevelconfigurations", "cofferdam");
+    let provisioner = plane.kubeconfig("cofferdam-system", "provisioner");
+    let run = Run::new(0xf_000c);
+    block(async { run.make(&Actor::of(&provisioner).await).await });
+    let asked = plane.exchange(&provisioner, &[], "POST", &run.at("serviceaccounts/job/token"), Some(&token(true)));
+    let as_job = format!("Authorization: Bearer {}", asked["body"]["status"]["token"].as_str().unwrap());
+    let [reaper, viewer] = ["reaper", "viewer"].map(|who| plane.kubeconfig("cofferdam-system", who));
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    for (who, header, schema, own) in [
+        (&provisioner, None, "cofferdam-provisioner", true),
+        (&reaper, None, "cofferdam-reaper", true),
+        // By a share that all other ServiceAccounts have too.
+        (&viewer, None, "service-accounts", false),
+        (&provisioner, Some(as_job.as_str()), "service-accounts", false),
+    ] {
+        let expected = uid("flowschemas", schema);
+        until(schema, || {
+            let said = plane.exchange(who, header.as_slice(), "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(&review));
+            assert_eq!(said["status"], 201, "{said:#}");
+            let headers = &said["headers"];
+            let its = (headers["x-kubernetes-pf-prioritylevel-uid"] == level) == own;
+            (its && headers["x-kubernetes-pf-flowschema-uid"] == expected).then_some(())
+        });
+    }
+    plane.request("DELETE", &namespace_path(&run.name), None);
 }
