@@ -4,6 +4,7 @@ mod acting;
 mod actor;
 mod faults;
 mod fences;
+mod impersonation;
 mod journey;
 mod node;
 mod selfcheck;

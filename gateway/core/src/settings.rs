@@ -5,6 +5,7 @@ use crate::run::JobStep;
 use crate::trust::Environment;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How a role speaks to people and telemetry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +97,34 @@ pub enum Infrastructure {
     },
 }
 
+/// How a job acts at a cluster's API server: as its own ServiceAccount in either way, so that RBAC and the fences hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobIdentity {
+    /// By a token that is asked for, and that ends with the run.
+    Token,
+    /// By the provisioner's connection, which says at each request whom it acts as. Needs `deploy/options/impersonation.yaml`.
+    Impersonation,
+}
+
+impl JobIdentity {
+    /// As configuration and commands spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Impersonation => "impersonation",
+        }
+    }
+
+    /// Reads it back.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Token, Self::Impersonation].into_iter().find(|known| known.word() == word)
+    }
+}
+
+/// For how long fences that were seen to stand are taken to stand: no job begins over fences that nobody has looked at since.
+pub const FENCES: Duration = Duration::from_secs(600);
+
 /// What the viewer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +171,11 @@ pub struct RunnerSettings {
     pub artefacts: PathBuf,
     /// The binary `cofferdam-guest`.
     pub guest: PathBuf,
+    /// How a job acts at a cluster's API server; of a directory nobody asks.
+    pub job_identity: JobIdentity,
+    /// How long ago a runner of this installation, with the same credential, saw its fences stand. None when nobody has: it looks for itself, as it does when
+    /// that is longer ago than [`FENCES`].
+    pub checked_ms: Option<u64>,
     /// A drill: the runner kills itself right after this step of a job's first run.
     pub drill: Option<JobStep>,
 }

@@ -9,6 +9,7 @@ use crate::effect::{EffectFault, Told};
 use crate::ending::Ending;
 use crate::host::Host;
 use crate::kubernetes::api::ApiFault;
+use crate::kubernetes::check::CheckFault;
 use crate::kubernetes::fault::LookFault;
 use crate::kubernetes::teardown::{TeardownFault, Traces};
 use crate::kubernetes::{Kubernetes, namespace::Namespace as Enclosure};
@@ -61,6 +62,9 @@ pub enum BackendFault {
     /// The API server.
     #[error(transparent)]
     Api(#[from] ApiFault),
+    /// A cluster's fences do not stand, or cannot be seen.
+    #[error(transparent)]
+    Fences(#[from] CheckFault),
     /// A namespace does not go away.
     #[error(transparent)]
     Teardown(#[from] TeardownFault),
@@ -131,7 +135,7 @@ impl Backend {
     pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
         match self {
             Self::Directory(_) => Ok(None),
-            Self::Kubernetes(cluster) => Ok(cluster.congested(now).await?),
+            Self::Kubernetes(cluster) => cluster.congested(now).await,
         }
     }
 

@@ -3,10 +3,15 @@
 
 use crate::role;
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::environment::environment;
+use cofferdam_runner::kubernetes::names::RunName;
+use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
 use cofferdam_runner::kubernetes::reap::{Reaped, reap};
+use cofferdam_runner::voice;
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;
@@ -18,10 +23,13 @@ cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam s
 
   cofferdam-runner identify --kubeconfig FILE [--json]
       Which cluster this is. `cofferdam init --kubernetes` asks it.
-  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--json]
-      Whether the fences of deploy/ stand around this credential. Exit code 1 when one does not.
+  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--job-identity token|impersonation] [--json]
+      Whether the fences of deploy/ stand around this credential, and whether what `job_identity` says is installed. Exit code 1 when not.
   cofferdam-runner reap --once --kubeconfig FILE [--json]
       Removes run namespaces and derived rights that are past their `expires-at`; works without the gateway. Exit code 1 when one is stuck.
+  cofferdam-runner probe-network --kubeconfig FILE --image NAME@sha256:DIGEST [--json]
+      Whether the cluster's network plug-in enforces network policies: with the provisioner's kubeconfig and an image that has busybox, two Pods in a
+      namespace of their own show it. Takes a minute. Exit code 3 when not; 1 when nothing could be shown.
 ";
 
 /// A command line, read.
@@ -31,15 +39,21 @@ enum Command {
     Identify,
     Check(Identity),
     Reap,
+    Probe(String),
 }
+
+/// Exit code of a probe that found policies not enforced: not that of a fault.
+const NOT_ENFORCED: u8 = 3;
 
 /// Its options.
 #[derive(Debug, Default)]
 struct Options {
     kubeconfig: Option<PathBuf>,
     identity: Option<String>,
+    job_identity: Option<String>,
     json: bool,
     once: bool,
+    image: Option<String>,
 }
 
 fn parse(arguments: &[String]) -> Result<(Command, Options)> {
@@ -56,7 +70,9 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
         match argument.as_str() {
             "--kubeconfig" => options.kubeconfig = Some(PathBuf::from(value()?)),
             "--identity" => options.identity = Some(value()?.clone()),
+            "--job-identity" => options.job_identity = Some(value()?.clone()),
             "--json" => options.json = true,
+            "--image" => options.image = Some(value()?.clone()),
             "--once" => options.once = true,
             "--help" | "-h" => return Ok((Command::Help, options)),
             other => bail!("`{other}` is no option; see `cofferdam-runner --help`"),
@@ -65,13 +81,19 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
     let command = match name {
         "identify" => Command::Identify,
         "check" => match options.identity.as_deref() {
-            Some("provisioner") => Command::Check(Identity::Provisioner),
+            Some("provisioner") => {
+                let word = options.job_identity.as_deref().unwrap_or(JobIdentity::Token.word());
+                let jobs = JobIdentity::parse(word)
+                    .with_context(|| format!("`{word}` is no way for jobs to act: `--job-identity token` or `impersonation`"))?;
+                Command::Check(Identity::Provisioner(jobs))
+            }
             Some("viewer") => Command::Check(Identity::Viewer),
             Some("reaper") => Command::Check(Identity::Reaper),
             _ => bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`"),
         },
         "reap" if options.once => Command::Reap,
         "reap" => bail!("`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"),
+        "probe-network" => Command::Probe(options.image.clone().context("name an image that has busybox: `--image NAME@sha256:DIGEST`")?),
         other => bail!("`{other}` is no command; see `cofferdam-runner --help`"),
     };
     Ok((command, options))
@@ -114,6 +136,19 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
                 }
                 return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
+            Command::Probe(image) => {
+                let run = RunName::new(&CallId::from_random(voice::random()), Fence(1));
+                let found = probe(&Cluster::connect(&credential)?, run, &image, Timestamp::now()).await?;
+                let enforced = found == Enforcement::Enforced;
+                if options.json {
+                    println!("{}", json!({"network_policies_enforced": enforced}));
+                } else if enforced {
+                    println!("network policies are enforced: a way that was open closed with `deny-all`");
+                } else {
+                    println!("network policies are not enforced: a way that was open stayed open with `deny-all`");
+                }
+                return Ok(if enforced { ExitCode::SUCCESS } else { ExitCode::from(NOT_ENFORCED) });
+            }
             Command::Reap => {
                 let reaped = reap(&Cluster::connect(&credential)?, Timestamp::now()).await?;
                 show(&reaped, options.json)?;
@@ -152,9 +187,17 @@ mod tests {
         check("identify --kubeconfig f --json", Ok(Command::Identify));
         check("check --kubeconfig f --identity viewer", Ok(Command::Check(Identity::Viewer)));
         check("check --kubeconfig f", Err("--identity"));
+        check("check --kubeconfig f --identity provisioner", Ok(Command::Check(Identity::Provisioner(JobIdentity::Token))));
+        check(
+            "check --kubeconfig f --identity provisioner --job-identity impersonation",
+            Ok(Command::Check(Identity::Provisioner(JobIdentity::Impersonation))),
+        );
+        check("check --kubeconfig f --identity provisioner --job-identity both", Err("no way for jobs to act"));
         check("reap --kubeconfig f --once", Ok(Command::Reap));
         check("reap --kubeconfig f", Err("--once"));
         check("reap --kubeconfig", Err("needs a value"));
+        check("probe-network --kubeconfig f --image a@sha256:0", Ok(Command::Probe("a@sha256:0".to_owned())));
+        check("probe-network --kubeconfig f", Err("--image"));
         check("reap --force", Err("no option"));
         check("erase", Err("no command"));
     }

@@ -14,9 +14,11 @@
 //! | `guard.rs` | what stands around a run |
 //! | `rights.rs` | a job's rights, derived from its plan |
 //! | `pace.rs` | looking again, for how long and how often |
-//! | `namespace.rs` | a run's namespace, and the job's identity in it |
+//! | `namespace.rs` | a run's namespace |
+//! | `identity.rs` | the job's identity in it |
 //! | `effect.rs`, `readiness.rs` | one operation as the job; how far its object is |
 //! | `teardown.rs`, `reap.rs` | taking a run away; taking away what outlived one |
+//! | `probe.rs` | whether the network plug-in enforces policies |
 //! | `recover.rs` | what became of a lost runner's job |
 //! | `environment.rs` | which cluster this is |
 //! | `look.rs`, `preview.rs` | what the viewer answers; what operations would change |
@@ -30,6 +32,7 @@ pub mod effect;
 pub mod environment;
 pub mod fault;
 pub mod guard;
+mod identity;
 pub mod json_patch;
 pub mod look;
 pub mod names;
@@ -38,6 +41,7 @@ pub mod object;
 mod pace;
 pub mod path;
 pub mod preview;
+pub mod probe;
 pub mod readiness;
 pub mod reap;
 pub mod recover;
@@ -50,6 +54,7 @@ use crate::backend::{BackendFault, Lost};
 use crate::effect::EffectFault;
 use crate::ending::Ending;
 use api::{ApiFault, Cluster};
+use check::{CheckFault, Identity};
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::job::OperationRecord;
@@ -57,16 +62,19 @@ use cofferdam_core::json::strict_into;
 use cofferdam_core::operation::Step;
 use cofferdam_core::preview::Preview;
 use cofferdam_core::run::Outcome;
+use cofferdam_core::settings::{FENCES, JobIdentity};
 use credential::Credential;
 use fault::LookFault;
 use jiff::Timestamp;
-use namespace::{Namespace, Wanted};
+use namespace::{Maker, Namespace, Wanted};
 use pace::Pace;
 use recover::Fate;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use teardown::{TeardownFault, Traces};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// Run namespaces that may be going at the same time: half a minute's work of a namespace controller at its default rate.
 const TERMINATING: usize = 200;
@@ -82,13 +90,37 @@ const HEARD: Duration = Duration::from_secs(5);
 pub struct Kubernetes {
     credential: Credential,
     provisioner: Cluster,
+    jobs: JobIdentity,
+    /// When its fences were last seen to stand.
+    stood: Mutex<Option<Instant>>,
 }
 
 impl Kubernetes {
-    /// With the provisioner's credential, and how long the API server may work on one write, in whole seconds. In a running `tokio`; nothing is sent yet.
-    pub fn connect(credential: Credential, write: Duration) -> Result<Self, ApiFault> {
+    /// With the provisioner's credential, how long the API server may work on one write, in whole seconds, and how jobs act. In a running `tokio`; nothing
+    /// is sent yet.
+    pub fn connect(credential: Credential, write: Duration, jobs: JobIdentity) -> Result<Self, ApiFault> {
         let provisioner = Cluster::connect(&credential)?.within(write);
-        Ok(Self { credential, provisioner })
+        Ok(Self { credential, provisioner, jobs, stood: Mutex::new(None) })
+    }
+
+    /// The same, where somebody of this installation saw the fences stand so long ago.
+    #[must_use]
+    pub fn stood(mut self, ago: Option<Duration>) -> Self {
+        *self.stood.get_mut() = ago.and_then(|ago| Instant::now().checked_sub(ago));
+        self
+    }
+
+    /// Looks whether the fences stand, unless that was seen within the last [`FENCES`]. Whether it looked.
+    pub async fn stands(&self) -> Result<bool, CheckFault> {
+        let mut stood = self.stood.lock().await;
+        if stood.is_some_and(|stood| stood.elapsed() < FENCES) {
+            return Ok(false);
+        }
+        *stood = None;
+        let begun = Instant::now();
+        check::check(&self.credential, Identity::Provisioner(self.jobs)).await?;
+        *stood = Some(begun);
+        Ok(true)
     }
 
     /// The provisioner's connection.
@@ -101,8 +133,10 @@ impl Kubernetes {
         preview::preview(&self.provisioner, tool, steps).await
     }
 
-    /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up.
-    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, ApiFault> {
+    /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up. No job is claimed over
+    /// fences that nobody has seen of late, however long a runner waited for one.
+    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
+        self.stands().await?;
         let going = reap::terminating(&self.provisioner, now).await?;
         if going.count > TERMINATING {
             return Ok(Some(format!("{} run namespaces are still going", going.count)));
@@ -140,7 +174,8 @@ impl Kubernetes {
     /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's objects on this side too: without, which is for
     /// trying the fences, RBAC and admission stand alone.
     pub async fn make_for(&self, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectFault> {
-        namespace::make(&self.provisioner, &self.credential, wanted, gated).await
+        let maker = Maker { provisioner: &self.provisioner, credential: &self.credential, jobs: self.jobs };
+        namespace::make(maker, wanted, gated).await
     }
 
     /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.

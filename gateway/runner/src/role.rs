@@ -54,6 +54,11 @@ fn network(credential: &Credential) -> Vec<PathBuf> {
 /// Holds a credential against its fences and the cluster against the trust file, before anything is asked for.
 async fn admit(credential: &Credential, identity: Identity, expected: &Environment) -> Result<()> {
     check(credential, identity).await?;
+    same(credential, expected).await
+}
+
+/// Holds the cluster against the trust file.
+async fn same(credential: &Credential, expected: &Environment) -> Result<()> {
     let found = environment(credential).await.context("cannot learn which cluster this is")?;
     if found.id != expected.id {
         bail!(

@@ -5,7 +5,7 @@
 use cofferdam_core::exchange::claim::{Claim, Claimed};
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::settings::{ActorSettings, Infrastructure, RunnerSettings, ViewerSettings, Voice};
+use cofferdam_core::settings::{ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice};
 use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::peer;
@@ -91,6 +91,8 @@ async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
         artefact_key: at("keys/artefacts"),
         artefacts: at("artefacts"),
         guest: env!("CARGO_BIN_EXE_cofferdam-runner").into(),
+        job_identity: JobIdentity::Token,
+        checked_ms: None,
         drill: None,
     };
     let (control, mut child, report) = start(&ActorSettings::Runner(settings.clone()));

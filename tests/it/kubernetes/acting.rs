@@ -5,7 +5,7 @@ mod egress;
 mod faults;
 mod node;
 mod reaping;
-mod yard;
+pub mod yard;
 
 use super::actor::{namespace_path, rbac};
 use crate::cluster::{skip, until};

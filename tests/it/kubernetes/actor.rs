@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
 use cofferdam_core::id::CallId;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode, Only};
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
@@ -10,7 +11,10 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Once;
 
-pub const EVERY: [Identity; 3] = [Identity::Provisioner, Identity::Viewer, Identity::Reaper];
+/// As it is without options.
+pub const PROVISIONER: Identity = Identity::Provisioner(JobIdentity::Token);
+
+pub const EVERY: [Identity; 3] = [PROVISIONER, Identity::Viewer, Identity::Reaper];
 
 /// The test binary's control plane with `deploy/` installed and enforced.
 pub fn installed() -> &'static Cluster {
@@ -49,14 +53,20 @@ pub fn block<T>(work: impl Future<Output = T>) -> T {
 
 /// A namespace that opted in, as the example in `deploy/` does it.
 pub fn opt_in(plane: &Cluster, name: &str) {
-    let example = std::fs::read_to_string(repository().join("deploy/examples/target.yaml")).unwrap();
-    let own =
-        example.replace("name: example\n", &format!("name: {name}\n")).replace("namespace: example\n", &format!("namespace: {name}\n"));
-    assert_ne!(example, own);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("target.yaml");
-    std::fs::write(&file, own).unwrap();
-    plane.apply(&[&file]);
+    let (own, within) = (format!("name: {name}\n"), format!("namespace: {name}\n"));
+    apply_edited(plane, "deploy/examples/target.yaml", &[("name: example\n", &own), ("namespace: example\n", &within)]);
+}
+
+/// Applies a manifest of the repository with texts replaced, each of which has to be there.
+pub fn apply_edited(plane: &Cluster, manifest: &str, edits: &[(&str, &str)]) {
+    let mut text = std::fs::read_to_string(repository().join(manifest)).unwrap();
+    for (from, to) in edits {
+        assert!(text.contains(from), "{manifest} does not say {from}");
+        text = text.replace(from, to);
+    }
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    plane.apply(&[file.path()]);
 }
 
 /// One identity's own connection.
@@ -74,6 +84,11 @@ impl Actor {
     /// With a token of its own, at the same server.
     pub async fn with_token(plane: &Cluster, token: String) -> Self {
         Self(api::Cluster::connect_as(&Credential::read(&plane.admin()).await.unwrap(), token, None).unwrap())
+    }
+
+    /// With somebody's credential, as somebody else.
+    pub async fn impersonating(kubeconfig: &Path, user: &str) -> Self {
+        Self(api::Cluster::impersonating(&Credential::read(kubeconfig).await.unwrap(), user, None).unwrap())
     }
 
     pub async fn ask(&self, ask: Ask) -> Result<Value, String> {
@@ -200,8 +215,17 @@ impl Run {
 
     /// The RoleBinding with which the provisioner takes on what it needs there.
     pub fn taken_on(&self) -> Value {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "provisioner", "labels": self.labels()},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"},
+        self.taken("provisioner", "cofferdam-in-run")
+    }
+
+    /// The RoleBinding with which it takes on to act as its `job`.
+    pub fn as_job(&self) -> Value {
+        self.taken("as-job", "cofferdam-as-job")
+    }
+
+    fn taken(&self, name: &str, role: &str) -> Value {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "labels": self.labels()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": "provisioner", "namespace": "cofferdam-system"}]})
     }
 

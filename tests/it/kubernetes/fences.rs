@@ -1,5 +1,6 @@
 //! What each identity may do and what it is refused, by RBAC or by the admission policy that is meant: whoever took its token over could do no more.
 
+mod guards;
 mod lookers;
 mod provisioner;
 mod runs;
@@ -15,7 +16,7 @@ const NO_RIGHT: &str = "cannot";
 const SELF_CHECK: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 
 /// Until a right that was just given is seen by the authorizer.
-async fn wait(actor: &Actor, ask: impl Fn() -> Ask) {
+pub async fn wait(actor: &Actor, ask: impl Fn() -> Ask) {
     let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
     while let Err(said) = actor.ask(ask()).await {
         assert!(tokio::time::Instant::now() < end, "the right is not seen: {said}");

@@ -2,6 +2,7 @@
 //! Runs that binary as roles are run, without an environment; no kubeconfig is read here.
 
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::settings::JobIdentity;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -55,9 +56,9 @@ pub fn identify(kubeconfig: &Path) -> Result<Identified> {
     answer(&output, output.status.success())
 }
 
-/// Whether an identity is as it should be.
-pub fn check(identity: &str, kubeconfig: &Path) -> Result<Checked> {
-    checked(&run(&runner()?, &["check", "--json", "--identity", identity, "--kubeconfig"], kubeconfig)?)
+/// Whether an identity is as it should be, and jobs can act as they shall.
+pub fn check(identity: &str, jobs: JobIdentity, kubeconfig: &Path) -> Result<Checked> {
+    checked(&run(&runner()?, &["check", "--json", "--identity", identity, "--job-identity", jobs.word(), "--kubeconfig"], kubeconfig)?)
 }
 
 /// Exit code and findings repeat `ok`: what disagrees is no answer.

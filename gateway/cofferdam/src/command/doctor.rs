@@ -174,7 +174,7 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
             found.bad(identity, detail, "use a kubeconfig of that cluster; another cluster needs a home of its own");
             continue;
         }
-        match cluster::check(identity, kubeconfig) {
+        match cluster::check(identity, cluster.job_identity, kubeconfig) {
             Ok(checked) => {
                 for looked in checked.findings.iter().filter(|looked| !looked.ok) {
                     // What is said of a fence that does not stand has its remedy in it.

@@ -5,6 +5,7 @@ use super::paths;
 use super::section::Section;
 use super::{Cluster, Infrastructure};
 use crate::home::Home;
+use cofferdam_core::settings::JobIdentity;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -92,8 +93,13 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
             section.fault(identity, &problem, "give each identity a kubeconfig of its own");
         }
     }
+    let word = section.optional_string("job_identity").unwrap_or_else(|| "token".to_owned());
+    let job_identity = JobIdentity::parse(&word);
+    let remedy = "write \"token\", or \"impersonation\" once deploy/options/impersonation.yaml is applied";
+    section.hold("job_identity", job_identity.is_some(), &format!("`{word}` is no way for jobs to act"), remedy);
     let [viewer, provisioner, reaper] = files;
-    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path, request_timeout })
+    let job_identity = job_identity?;
+    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path, request_timeout, job_identity })
 }
 
 /// A kubeconfig that could be looked at.

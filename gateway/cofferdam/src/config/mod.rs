@@ -18,6 +18,7 @@ pub use paths::overlaps;
 pub use template::template;
 
 use crate::home::Home;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::trust::{Environment, Trust};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ pub struct Cluster {
     pub reaper: PathBuf,
     /// How long the API server may work on one write, 5 to 300 seconds.
     pub request_timeout: Duration,
+    /// How jobs act.
+    pub job_identity: JobIdentity,
 }
 
 impl Infrastructure {

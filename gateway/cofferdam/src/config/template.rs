@@ -60,7 +60,8 @@ tree = {}
     )
 }
 
-fn kubernetes(Cluster { viewer, provisioner, reaper, request_timeout }: &Cluster) -> String {
+fn kubernetes(Cluster { viewer, provisioner, reaper, request_timeout, job_identity }: &Cluster) -> String {
+    let by = job_identity.word();
     format!(
         r#"[kubernetes]
 # The kubeconfig of each identity (deploy/README.md says how to make them); each role reads its own and no other.
@@ -71,8 +72,10 @@ provisioner = {}
 # Removes what expired.
 reaper = {}
 # How long the API server may work on one write, its admission webhooks included, in seconds (5 to 300). It is told so with each, and gives up what takes
-# longer; sooner where its own --request-timeout is shorter. As long a lost runner's job is watched before an effect that does not show is told as not done.
+# longer; sooner where its own --request-timeout is shorter. For as long a lost runner's job is watched before an effect that does not show is told as not done.
 request_timeout_seconds = {}
+# How a job acts: by a "token" of its own, or by "impersonation", which needs deploy/options/impersonation.yaml; then the audit log names both.
+job_identity = "{by}"
 "#,
         quoted(viewer),
         quoted(provisioner),

@@ -149,6 +149,7 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
                     provisioner: "/K/provisioner",
                     reaper: "/K/reaper",
                     request_timeout: 60s,
+                    job_identity: Token,
                 },
             )"#]],
     );
@@ -181,6 +182,11 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
               cofferdam.toml:6: kubernetes.reaper: `/H` is not a file; name the kubeconfig of this identity; deploy/README.md says how to make one"#]],
     );
     check_cluster(
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \"/K/reaper\"\njob_identity = \"root\"",
+        expect![[r#"
+            cofferdam.toml:7: kubernetes.job_identity: `root` is no way for jobs to act; write "token", or "impersonation" once deploy/options/impersonation.yaml is applied"#]],
+    );
+    check_cluster(
         "viewer = \"/K/viewer\"\n[directory]\ntree = \"/K\"",
         expect![
             "cofferdam.toml:3: kubernetes: both `[directory]` and `[kubernetes]` are there; remove one: each environment has a home of its own"
@@ -204,9 +210,15 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         faults.iter().map(|fault| format!("{} {}", fault.key, fault.problem)).collect::<Vec<_>>().join("; ")
     };
     let directory = || Infrastructure::Directory { tree: PathBuf::from("/t") };
-    let request_timeout = Duration::from_secs(60);
-    let cluster =
-        || Infrastructure::Kubernetes(Cluster { viewer: "/v".into(), provisioner: "/p".into(), reaper: "/r".into(), request_timeout });
+    let cluster = || {
+        Infrastructure::Kubernetes(Cluster {
+            viewer: "/v".into(),
+            provisioner: "/p".into(),
+            reaper: "/r".into(),
+            request_timeout: Duration::from_secs(60),
+            job_identity: JobIdentity::Token,
+        })
+    };
     let (uid, random) = ("0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d", "0f0c1ad89ad24e2b8f866a2f3c6e6b5d");
     assert_eq!(told(cluster(), uid), "");
     assert_eq!(told(directory(), random), "");
@@ -233,6 +245,7 @@ fn the_template_is_what_the_reader_reads() {
         provisioner: path("provisioner"),
         reaper: path("reaper"),
         request_timeout: Duration::from_secs(90),
+        job_identity: JobIdentity::Impersonation,
     };
     for (_, path) in cluster.identities() {
         write_private(path, b"").unwrap();

@@ -135,6 +135,13 @@ impl Cluster {
         Ok(Self { gate, bearer: Some(bearer), ..Self::of(credential.without_identity())? })
     }
 
+    /// The same connection, which says at each request that it acts as somebody else; the API server asks whether it may. Groups are the server's to know.
+    pub fn impersonating(credential: &Credential, user: &str, gate: Option<Gate>) -> Result<Self, ApiFault> {
+        let mut cluster = Self::of(credential.as_user(user))?;
+        cluster.gate = gate;
+        Ok(cluster)
+    }
+
     fn of(config: kube::Config) -> Result<Self, ApiFault> {
         let client = Client::try_from(config).map_err(|fault| ApiFault::Unreachable(fault.to_string()))?;
         Ok(Self { client, gate: None, bearer: None, write: WRITE })

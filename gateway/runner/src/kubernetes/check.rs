@@ -9,15 +9,19 @@ mod trial;
 use super::api::{ApiFault, Cluster, Mode};
 use super::credential::Credential;
 use super::names::IDENTITY;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::text;
 use serde_json::{Value, json};
 use trial::{Answer, RUN, Right, Trial};
 
+/// The file of `deploy/` with what impersonation needs.
+const OPTION: &str = "options/impersonation.yaml";
+
 /// Whose credential is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// The role `runner`'s own.
-    Provisioner,
+    /// The role `runner`'s own, and how its jobs act.
+    Provisioner(JobIdentity),
     /// The role `viewer`'s.
     Viewer,
     /// The reaper's.
@@ -28,7 +32,7 @@ impl Identity {
     /// Its ServiceAccount in the namespace `cofferdam-system`.
     pub fn account(self) -> &'static str {
         match self {
-            Self::Provisioner => "provisioner",
+            Self::Provisioner(_) => "provisioner",
             Self::Viewer => "viewer",
             Self::Reaper => "reaper",
         }
@@ -78,6 +82,20 @@ pub enum CheckFault {
         /// The refusal.
         said: String,
     },
+    /// Jobs shall act by impersonation, and what that needs is not there.
+    #[error("`job_identity` is \"impersonation\", and the credential may not {right}: apply `deploy/{OPTION}`, or set it to \"token\"")]
+    NotInstalled {
+        /// The right that is missing.
+        right: String,
+    },
+    /// Jobs act by tokens, and the right to impersonate them is there all the same.
+    #[error(
+        "`job_identity` is \"token\", and the credential may {right}: `kubectl delete -f deploy/{OPTION}`, or set it to \"impersonation\""
+    )]
+    Unasked {
+        /// The right that nobody needs.
+        right: String,
+    },
     /// What the role needs is refused.
     #[error("{trial} was refused, and this role needs it; apply all of `deploy/`. The API server said: {said}")]
     Shut {
@@ -96,16 +114,36 @@ pub async fn check(credential: &Credential, identity: Identity) -> Result<(), Ch
     let cluster = Cluster::connect(credential)?;
     is(&cluster, identity).await?;
     for right in trial::never() {
-        lacks(&cluster, &right).await?;
+        if may(&cluster, &right).await? {
+            return Err(CheckFault::Excess { right: right.to_string() });
+        }
+    }
+    if let Identity::Provisioner(jobs) = identity {
+        installed(&cluster, jobs).await?;
     }
     for trial in trial::of(identity) {
         hold(&cluster, &trial).await?;
     }
-    if identity == Identity::Provisioner {
+    if let Identity::Provisioner(jobs) = identity {
         // Fences that do not stand around the provisioner itself are tried as a job, as one would meet them.
-        let job = Cluster::connect_as(credential, token(&cluster).await?, None)?;
+        let job = match jobs {
+            JobIdentity::Token => Cluster::connect_as(credential, token(&cluster).await?, None)?,
+            JobIdentity::Impersonation => Cluster::impersonating(credential, &format!("system:serviceaccount:{RUN}:job"), None)?,
+        };
         for trial in trial::of_job() {
             hold(&job, &trial).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The option to impersonate is there when it is asked for, and else is not.
+async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckFault> {
+    for right in trial::to_impersonate() {
+        match (jobs, may(cluster, &right).await?) {
+            (JobIdentity::Impersonation, false) => return Err(CheckFault::NotInstalled { right: right.to_string() }),
+            (JobIdentity::Token, true) => return Err(CheckFault::Unasked { right: right.to_string() }),
+            (JobIdentity::Impersonation, true) | (JobIdentity::Token, false) => {}
         }
     }
     Ok(())
@@ -120,19 +158,19 @@ async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckFault> {
     if given == expected { Ok(()) } else { Err(CheckFault::Stranger { given: text::line(given), expected }) }
 }
 
-/// RBAC does not give it a right. Only a plain "no" counts.
-async fn lacks(cluster: &Cluster, right: &Right) -> Result<(), CheckFault> {
+/// Whether RBAC gives it a right. Only a plain answer counts.
+async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckFault> {
+    let Right { verb, group, resource, subresource, namespace, name } = right;
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {"verb": right.verb, "group": right.group, "resource": right.resource, "subresource": right.subresource}},
+        "spec": {"resourceAttributes": {
+            "verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace, "name": name,
+        }},
     });
     let answer = cluster.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real).await?;
-    match answer.pointer("/status/allowed").and_then(Value::as_bool) {
-        Some(false) => Ok(()),
-        Some(true) => Err(CheckFault::Excess { right: right.to_string() }),
-        None => Err(ApiFault::Unclear("an access review without an answer".to_owned()).into()),
-    }
+    let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
+    allowed.ok_or_else(|| ApiFault::Unclear("an access review without an answer".to_owned()).into())
 }
 
 async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckFault> {

@@ -108,6 +108,13 @@ impl Credential {
         config
     }
 
+    /// The same identity, acting as another at each request: never from a kubeconfig, only as a job.
+    pub(super) fn as_user(&self, user: &str) -> Config {
+        let mut config = self.config();
+        config.auth_info.impersonate = Some(user.to_owned());
+        config
+    }
+
     pub(super) fn config(&self) -> Config {
         Config::clone(&self.config)
     }

@@ -18,7 +18,15 @@ pub const QUOTA: &str = "limits";
 /// The ClusterRole of what may be done in a run's namespace (`deploy/20-provisioner.yaml`).
 const IN_RUN: &str = "cofferdam-in-run";
 
-/// What a run may bring up at most. Object counts bound what a hostile plan can leave in the store; what finalizers of others could keep (load
+/// The ClusterRole to act as a run's `job` (`deploy/options/impersonation.yaml`).
+const AS_JOB: &str = "cofferdam-as-job";
+
+/// What one container may have at most. Admission holds the provisioner to it (`deploy/10-fence-provisioner.yaml`).
+fn most_of_one() -> Value {
+    json!({"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"})
+}
+
+/// What a run may bring up at most; admission holds the provisioner to it too. Object counts bound what a hostile plan can leave in the store; what finalizers of others could keep (load
 /// balancers, disks) is none.
 fn hard() -> Value {
     json!({
@@ -44,8 +52,8 @@ fn hard() -> Value {
         "count/jobs.batch": "20",
         "count/cronjobs.batch": "20",
         "count/roles.rbac.authorization.k8s.io": "1",
-        // The job's, and the provisioner's own.
-        "count/rolebindings.rbac.authorization.k8s.io": "2",
+        // The job's, and the provisioner's own two.
+        "count/rolebindings.rbac.authorization.k8s.io": "3",
     })
 }
 
@@ -78,14 +86,28 @@ pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard 
 /// What the provisioner takes on in the run's namespace before it gives the job a part of it: RBAC lets nobody give what they do not hold. Made only for
 /// plans that bring something up there.
 pub fn in_run(marks: &Marks) -> Guard {
+    taken_on(marks, PROVISIONER, IN_RUN)
+}
+
+/// What the provisioner takes on in the run's namespace so that it can act as its job, where jobs act by impersonation.
+pub fn as_job(marks: &Marks) -> Guard {
+    taken_on(marks, "as-job", AS_JOB)
+}
+
+fn taken_on(marks: &Marks, name: &str, role: &str) -> Guard {
     let run = marks.name.to_string();
     let object = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": marks.metadata(&run, PROVISIONER),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": IN_RUN},
+        "metadata": marks.metadata(&run, name),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": PROVISIONER, "namespace": HOME}],
     });
-    Guard { path: binding_path(&run, PROVISIONER), object }
+    Guard { path: binding_path(&run, name), object }
+}
+
+/// The quota without a run's marks.
+pub(super) fn quota() -> Value {
+    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA}, "spec": {"hard": hard()}})
 }
 
 /// Where the quota is.
@@ -120,7 +142,7 @@ pub fn guards(marks: &Marks) -> Vec<Guard> {
         "type": "Container",
         "default": each,
         "defaultRequest": each,
-        "max": {"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"},
+        "max": most_of_one(),
     }]});
     let mute = json!({"automountServiceAccountToken": false});
     vec![

@@ -1,11 +1,12 @@
 //! A run's namespace: made with everything that guards it before any right is given, its quota awaited, the plan's rights derived, and the job's own
 //! identity taken on. The provisioner makes, the job acts; what a plan names is only ever touched as the job.
 
-use super::api::{ApiFault, Bearer, Cluster, Manager, Mode, until_clear};
+use super::api::{ApiFault, Cluster, Manager, Mode, until_clear};
 use super::credential::Credential;
 use super::effect::Undo;
 use super::guard::{self, Guard};
-use super::names::{IDENTITY, JOB, MANAGER, Marks, RunName};
+use super::identity;
+use super::names::{JOB, MANAGER, Marks, RunName};
 use super::pace::Pace;
 use super::rights::{self, Derived, binding_path, role_path};
 use super::{object, path, task, words};
@@ -15,8 +16,9 @@ use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::operation::{Egress, Operation, Step, Target};
+use cofferdam_core::settings::JobIdentity;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -109,13 +111,17 @@ pub struct Namespace {
     pub(super) undo: BTreeMap<u32, Undo>,
 }
 
+/// Who makes a run, and how its job acts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Maker<'a> {
+    pub provisioner: &'a Cluster,
+    pub credential: &'a Credential,
+    pub jobs: JobIdentity,
+}
+
 /// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects; without, RBAC and admission stand alone.
-pub(super) async fn make(
-    provisioner: &Cluster,
-    credential: &Credential,
-    wanted: &Wanted<'_>,
-    gated: bool,
-) -> Result<Namespace, EffectFault> {
+pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectFault> {
+    let Maker { provisioner, credential, jobs } = maker;
     let expires = wanted.now.checked_add(wanted.lifetime()?).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
     let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
     let name = wanted.name.to_string();
@@ -125,15 +131,15 @@ pub(super) async fn make(
     let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
     let places: Vec<&str> = targets.iter().map(|derived| derived.namespace.as_str()).collect();
     let uid = found(provisioner, &guard::namespace(&marks, &places, &wanted.workload())).await?;
-    let mut identity = String::new();
+    let mut secret = String::new();
     for Guard { path, object } in guard::guards(&marks) {
         let made = own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
         if object.get("kind").and_then(Value::as_str) == Some("Secret") {
-            identity = object::uid(&made).unwrap_or_default().to_owned();
+            secret = object::uid(&made).unwrap_or_default().to_owned();
         }
     }
-    if own.is_some() {
-        let Guard { path, object } = guard::in_run(&marks);
+    let taken_on = [own.is_some().then(|| guard::in_run(&marks)), (jobs == JobIdentity::Impersonation).then(|| guard::as_job(&marks))];
+    for Guard { path, object } in taken_on.into_iter().flatten() {
         own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
     }
     enforced(provisioner, &name).await?;
@@ -145,10 +151,8 @@ pub(super) async fn make(
         grant(provisioner, derived, Duration::ZERO).await?;
     }
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
-    // Tokens end with the Secret that they are bound to: at the latest with the namespace.
-    let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": identity});
-    let bearer = Bearer::new(provisioner.clone(), guard::token_path(&name), &bound);
-    let job = Cluster::connect_for(credential, bearer, gate).map_err(|fault| unmade(&name, &fault))?;
+    let unheld = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
+    let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
     let namespace = Namespace {
         uid,
         labels: wanted.name.labels(),
@@ -157,7 +161,7 @@ pub(super) async fn make(
         server: credential.address(),
         manager: super::preview::manager(wanted.tool),
         provisioner: provisioner.clone(),
-        job: job.within(provisioner.write_time()),
+        job,
         undo: BTreeMap::new(),
         name,
     };
@@ -168,7 +172,7 @@ pub(super) async fn make(
 }
 
 /// Makes the namespace itself; its UID. One that is there already, or on its way out, is another attempt's.
-async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFault> {
+pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFault> {
     let name = super::names::name(&guard.object).unwrap_or_default();
     let stale = || EffectFault::Refused(format!("the namespace {name} is there already: another attempt under this lease made it"));
     let unmade = |fault: ApiFault| unmade(name, &fault);
@@ -189,7 +193,7 @@ pub(super) async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> 
 }
 
 /// Waits until the quota is enforced: until then admission lets everything through.
-async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> {
+pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> {
     let mut pace = Pace::within(QUOTA_WAIT);
     loop {
         let quota = provisioner.get(&guard::quota_path(name)).await.map_err(|fault| unmade(name, &fault))?;

@@ -8,6 +8,7 @@ use cofferdam_core::job::Said;
 use cofferdam_core::operation::Step;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_runner::effect::EffectFault;
 use cofferdam_runner::host::Host;
 use cofferdam_runner::kubernetes::Kubernetes;
@@ -54,9 +55,14 @@ impl Yard {
 
     /// The same with another way to the API server.
     pub fn on(plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
+        Self::by(JobIdentity::Token, plane, namespace, number, kubeconfig)
+    }
+
+    /// The same with another way for jobs to act.
+    pub fn by(jobs: JobIdentity, plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
         opt_in(plane, namespace);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let kubernetes = runtime.block_on(connect(kubeconfig, WRITE));
+        let kubernetes = runtime.block_on(connect_by(jobs, kubeconfig, WRITE));
         let yard = Self { plane, namespace: namespace.to_owned(), runtime, kubernetes, call: CallId::from_random(0xac7_0000 + number) };
         // A binding counts some time after it was written.
         until("the provisioner's ceiling", || {
@@ -202,7 +208,11 @@ impl Yard {
 
 /// A runner's means.
 pub async fn connect(kubeconfig: &Path, write: Duration) -> Kubernetes {
-    Kubernetes::connect(Credential::read(kubeconfig).await.unwrap(), write).unwrap()
+    connect_by(JobIdentity::Token, kubeconfig, write).await
+}
+
+async fn connect_by(jobs: JobIdentity, kubeconfig: &Path, write: Duration) -> Kubernetes {
+    Kubernetes::connect(Credential::read(kubeconfig).await.unwrap(), write, jobs).unwrap()
 }
 
 /// A plan's steps; what is left out is what most have.

@@ -84,7 +84,11 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
         let asks = |account: &str, request: Value| create(run.at(&format!("serviceaccounts/{account}/token")), request);
         let bound = token(true);
-        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "limits"}, "spec": {"hard": {"pods": "3"}}});
+        let for_audiences = |audiences: Value| {
+            let mut request = token(true);
+            request["spec"]["audiences"] = audiences;
+            request
+        };
         let mut legacy = identity();
         legacy["type"] = json!("kubernetes.io/service-account-token");
         legacy["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "job"});
@@ -101,8 +105,6 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         let more = json!([run.taken_on()["subjects"][0], binding["subjects"][0]]);
         provisioner
             .try_all(vec![
-                ("quota", apply(run.at("resourcequotas/limits"), quota.clone()), "done"),
-                ("a second quota", apply(run.at("resourcequotas/other"), but(&quota, "/metadata/name", json!("other"))), NO_RIGHT),
                 (
                     "a mounted token",
                     apply(run.at("serviceaccounts/job"), but(&account("job"), "/automountServiceAccountToken", json!(true))),
@@ -122,6 +124,18 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 ("reading it", get(run.at("secrets/cofferdam-identity")), NO_RIGHT),
                 ("an unbound token", asks("job", token(false)), "bound to the Secret `cofferdam-identity`"),
                 ("a long token", asks("job", but(&bound, "/spec/expirationSeconds", json!(7_200))), "for an hour at most"),
+                ("a token for somebody else", asks("job", for_audiences(json!(["https://vault.example.com"]))), "for no other audience"),
+                (
+                    "a token for somebody else too",
+                    asks("job", for_audiences(json!(["https://kubernetes.default.svc", "https://vault.example.com"]))),
+                    "this one is for https://kubernetes.default.svc, https://vault.example.com",
+                ),
+                (
+                    "a token for somebody else, tried",
+                    dry(asks("job", for_audiences(json!(["https://vault.example.com"])))),
+                    "for no other audience",
+                ),
+                ("a token for the API server, by name", asks("job", for_audiences(json!(["https://kubernetes.default.svc"]))), "done"),
                 ("a token of `task`", asks("task", bound.clone()), NO_RIGHT),
                 (
                     "a token of its own",
@@ -161,6 +175,7 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                     "and to nobody else",
                 ),
                 ("for one more", take("/subjects", more), "and to nobody else"),
+                ("acting as its job, without the option", apply(rbac(&run.name, "rolebindings/as-job"), run.as_job()), "not found"),
                 ("taking it on at home", apply(rbac("cofferdam-system", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
                 ("taking it on in `default`", apply(rbac("default", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
                 ("taking it on", apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()), "done"),
@@ -168,8 +183,14 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
             .await;
         // The authorizer sees a new binding some time after it was written.
         wait(&provisioner, || apply(rbac(&run.name, "roles/job"), role.clone())).await;
+        // An API server that goes by a name of its own.
+        let named = "https://fences.example.com";
+        provisioner.try_all(vec![("a token for the name", asks("job", for_audiences(json!([named]))), "for no other audience")]).await;
+        apply_edited(plane, "deploy/options/audience.yaml", &[("https://api.cluster.example.com", named)]);
+        wait(&provisioner, || asks("job", for_audiences(json!([named])))).await;
         provisioner
             .try_all(vec![
+                ("a token for another name", asks("job", for_audiences(json!(["https://vault.example.com"]))), "for no other audience"),
                 (
                     "a binding for others",
                     apply(rbac(&run.name, "rolebindings/job"), but(&binding, "/subjects/0/namespace", json!("default"))),

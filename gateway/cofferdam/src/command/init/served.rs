@@ -5,6 +5,7 @@ use crate::config::{self, Cluster, Infrastructure};
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::id::hex;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::trust::Environment;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -47,7 +48,8 @@ pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], workin
         })
     };
     let request_timeout = Duration::from_secs(config::REQUEST_TIMEOUT.into());
-    let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)?, request_timeout };
+    let job_identity = JobIdentity::Token;
+    let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)?, request_timeout, job_identity };
     let mut met: Option<cluster::Identified> = None;
     for (identity, kubeconfig) in cluster.identities() {
         let found = cluster::identify(kubeconfig)

@@ -2,6 +2,9 @@
 //! missed by name; the rights behind them are `deploy/30-self-check.yaml`.
 
 use super::Identity;
+use crate::kubernetes::guard;
+use crate::kubernetes::names::IDENTITY;
+use cofferdam_core::settings::JobIdentity;
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt;
@@ -19,17 +22,19 @@ const FENCE_JOBS: &str = "13-fence-jobs.yaml";
 const FENCE_RUNS: &str = "14-fence-runs.yaml";
 const FENCE_WORKLOADS: &str = "15-fence-workloads.yaml";
 
-/// A right in every namespace that no identity of Cofferdam has.
+/// A right, in RBAC's words. An empty namespace stands for every one, an empty name for every name.
 pub struct Right {
     pub verb: &'static str,
     pub group: &'static str,
     pub resource: &'static str,
     pub subresource: &'static str,
+    pub namespace: &'static str,
+    pub name: &'static str,
 }
 
 impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verb, group, resource, subresource } = self;
+        let Self { verb, group, resource, subresource, namespace, name } = self;
         write!(f, "{verb} {resource}")?;
         if !group.is_empty() {
             write!(f, ".{group}")?;
@@ -37,7 +42,10 @@ impl fmt::Display for Right {
         if !subresource.is_empty() {
             write!(f, "/{subresource}")?;
         }
-        write!(f, " in every namespace")
+        if !name.is_empty() {
+            write!(f, " `{name}`")?;
+        }
+        if namespace.is_empty() { write!(f, " in every namespace") } else { write!(f, " in {namespace}") }
     }
 }
 
@@ -60,10 +68,11 @@ pub struct Trial {
     pub answer: Answer,
 }
 
-/// Reads, which admission never sees, and ways to more rights: RBAC alone stands before these.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// What no identity of Cofferdam has: reads, which admission never sees, and ways to more rights. RBAC alone stands before these.
 pub fn never() -> Vec<Right> {
-    let right = |verb, group, resource, subresource| Right { verb, group, resource, subresource };
-    const RBAC: &str = "rbac.authorization.k8s.io";
+    let right = |verb, group, resource, subresource| Right { verb, group, resource, subresource, namespace: "", name: "" };
     const ADMISSION: &str = "admissionregistration.k8s.io";
     vec![
         right("*", "*", "*", ""),
@@ -82,7 +91,10 @@ pub fn never() -> Vec<Right> {
         right("patch", "apps", "deployments", ""),
         right("patch", "batch", "jobs", ""),
         right("impersonate", "", "users", ""),
+        right("impersonate", "", "groups", ""),
         right("impersonate", "", "serviceaccounts", ""),
+        // The option gives it in a run's namespace, one by one.
+        Right { name: "job", ..right("impersonate", "", "serviceaccounts", "") },
         right("escalate", RBAC, "clusterroles", ""),
         right("escalate", RBAC, "roles", ""),
         right("bind", RBAC, "clusterroles", ""),
@@ -94,10 +106,27 @@ pub fn never() -> Vec<Right> {
     ]
 }
 
+/// What the provisioner has where its jobs act by impersonation (`deploy/options/impersonation.yaml`), and has not elsewhere.
+pub fn to_impersonate() -> [Right; 2] {
+    let right = |verb, group, resource, namespace, name| Right { verb, group, resource, subresource: "", namespace, name };
+    [right("bind", RBAC, "clusterroles", "", "cofferdam-as-job"), right("impersonate", "", "serviceaccounts", RUN, "job")]
+}
+
 /// The trials that an identity makes itself.
 pub fn of(identity: Identity) -> Vec<Trial> {
     match identity {
-        Identity::Provisioner => provisioner(),
+        Identity::Provisioner(jobs) => {
+            let mut trials = provisioner();
+            if jobs == JobIdentity::Impersonation {
+                trials.push(dry(
+                    "taking on every `job` at home",
+                    rbac("cofferdam-system", "rolebindings", "as-job"),
+                    taken_on("as-job", "cofferdam-as-job", "provisioner"),
+                    refused("cofferdam-provisioner-scope", FENCE_PROVISIONER, "nowhere else"),
+                ));
+            }
+            trials
+        }
         Identity::Viewer => viewer(),
         Identity::Reaper => reaper(),
     }
@@ -116,15 +145,7 @@ fn provisioner() -> Vec<Trial> {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-viewer"},
         "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": NEXT}],
     });
-    let own = |account: &str| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "provisioner"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "cofferdam-system"}],
-        })
-    };
+    let own = |account: &str| taken_on("provisioner", "cofferdam-in-run", account);
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -132,6 +153,21 @@ fn provisioner() -> Vec<Trial> {
         "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["patch"]}],
     });
     let unbound = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
+    let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY});
+    let elsewhere = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec":
+        {"expirationSeconds": 600, "boundObjectRef": bound, "audiences": ["https://cofferdam.dev/self-check"]}});
+    let token = |what, body, answer| Trial {
+        what,
+        method: Method::POST,
+        path: format!("{}/serviceaccounts/job/token", at(RUN)),
+        query: "dryRun=All",
+        body: Some(("application/json", body)),
+        answer,
+    };
+    let mut quota = guard::quota();
+    if let Some(pods) = quota.pointer_mut("/spec/hard/pods") {
+        *pods = json!("1000");
+    }
     let tag = pod("registry.example/tool:latest", json!([]));
     let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
     let volume = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
@@ -159,14 +195,9 @@ fn provisioner() -> Vec<Trial> {
         ),
         dry("giving `job` all that a run may hold", rbac(RUN, "rolebindings", "provisioner"), own("job"), scope("and to nobody else")),
         dry("a Role that names no objects", rbac(RUN, "roles", "job"), role, scope("each rule of a derived Role names its objects")),
-        Trial {
-            what: "a token that is bound to nothing",
-            method: Method::POST,
-            path: format!("{}/serviceaccounts/job/token", at(RUN)),
-            query: "dryRun=All",
-            body: Some(("application/json", unbound)),
-            answer: scope("bound to the Secret `cofferdam-identity`"),
-        },
+        token("a token that is bound to nothing", unbound, scope("bound to the Secret `cofferdam-identity`")),
+        token("a token for somebody else", elsewhere, refused("cofferdam-tokens", FENCE_RUNS, "for no other audience")),
+        dry("a quota as wide as one likes", format!("{}/resourcequotas/limits", at(RUN)), quota, scope("no wider than this policy says")),
         dry("a pod whose image is named by a tag", format!("{}/pods/cofferdam-task-0", at(RUN)), tag, workloads("by digest")),
         dry(
             "a pod with a token in a volume",
@@ -259,6 +290,17 @@ const APPLY_DRY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidatio
 
 fn dry(what: &'static str, path: String, object: Value, answer: Answer) -> Trial {
     Trial { what, method: Method::PATCH, path, query: APPLY_DRY, body: Some(("application/apply-patch+yaml", object)), answer }
+}
+
+/// A RoleBinding with which somebody takes a ClusterRole on.
+fn taken_on(name: &str, role: &str, account: &str) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "cofferdam-system"}],
+    })
 }
 
 fn get(what: &'static str, path: String, query: &'static str) -> Trial {

@@ -54,7 +54,7 @@ fn the_guards_are_these() {
     });
     expect![[r#"
         /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/resourcequotas/limits
-        {"apiVersion":"v1","kind":"ResourceQuota","spec":{"hard":{"count/configmaps":"129","count/cronjobs.batch":"20","count/deployments.apps":"20","count/jobs.batch":"20","count/replicasets.apps":"40","count/rolebindings.rbac.authorization.k8s.io":"2","count/roles.rbac.authorization.k8s.io":"1","count/secrets":"1","count/serviceaccounts":"3","count/statefulsets.apps":"20","limits.cpu":"8","limits.ephemeral-storage":"4Gi","limits.memory":"8Gi","persistentvolumeclaims":"0","pods":"20","requests.cpu":"8","requests.ephemeral-storage":"4Gi","requests.memory":"8Gi","services":"10","services.loadbalancers":"0","services.nodeports":"0"}}}
+        {"apiVersion":"v1","kind":"ResourceQuota","spec":{"hard":{"count/configmaps":"129","count/cronjobs.batch":"20","count/deployments.apps":"20","count/jobs.batch":"20","count/replicasets.apps":"40","count/rolebindings.rbac.authorization.k8s.io":"3","count/roles.rbac.authorization.k8s.io":"1","count/secrets":"1","count/serviceaccounts":"3","count/statefulsets.apps":"20","limits.cpu":"8","limits.ephemeral-storage":"4Gi","limits.memory":"8Gi","persistentvolumeclaims":"0","pods":"20","requests.cpu":"8","requests.ephemeral-storage":"4Gi","requests.memory":"8Gi","services":"10","services.loadbalancers":"0","services.nodeports":"0"}}}
         /api/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/limitranges/defaults
         {"apiVersion":"v1","kind":"LimitRange","spec":{"limits":[{"default":{"cpu":"500m","ephemeral-storage":"64Mi","memory":"512Mi"},"defaultRequest":{"cpu":"500m","ephemeral-storage":"64Mi","memory":"512Mi"},"max":{"cpu":"4","ephemeral-storage":"2Gi","memory":"4Gi"},"type":"Container"}]}}
         /apis/networking.k8s.io/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/networkpolicies/deny-all
@@ -68,15 +68,33 @@ fn the_guards_are_these() {
     "#]].assert_eq(&shown.collect::<String>());
 }
 
+/// A map that a policy of `deploy/` has as a variable; it is written as JSON.
+fn variable(name: &str) -> Value {
+    let policy = include_str!("../../../../../deploy/10-fence-provisioner.yaml");
+    let (_, rest) = policy.split_once(&format!("  - name: {name}\n    expression: >-\n")).unwrap();
+    let lines = rest.lines().take_while(|line| line.starts_with("      "));
+    serde_json::from_str(&lines.collect::<String>()).unwrap()
+}
+
 #[test]
-fn what_the_provisioner_takes_on_is_one_role_for_itself_alone() {
-    let Guard { path, mut object } = in_run(&marks());
-    object.as_object_mut().unwrap().remove("metadata");
+fn admission_holds_the_provisioner_to_what_is_written_here() {
+    assert_eq!(variable("most"), hard());
+    assert_eq!(variable("mostOfOne"), most_of_one());
+}
+
+#[test]
+fn what_the_provisioner_takes_on_is_for_itself_alone() {
+    let shown = [in_run(&marks()), as_job(&marks())].map(|Guard { path, mut object }| {
+        object.as_object_mut().unwrap().remove("metadata");
+        format!("{path}\n{object}\n")
+    });
     expect![[r#"
         /apis/rbac.authorization.k8s.io/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/rolebindings/provisioner
         {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cofferdam-in-run"},"subjects":[{"kind":"ServiceAccount","name":"provisioner","namespace":"cofferdam-system"}]}
+        /apis/rbac.authorization.k8s.io/v1/namespaces/cofferdam-run-aaaaaaaaaaaaaaaaaaaaaaaaaa-2/rolebindings/as-job
+        {"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cofferdam-as-job"},"subjects":[{"kind":"ServiceAccount","name":"provisioner","namespace":"cofferdam-system"}]}
     "#]]
-    .assert_eq(&format!("{path}\n{object}\n"));
+    .assert_eq(&shown.concat());
 }
 
 #[test]

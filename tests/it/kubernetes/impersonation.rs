@@ -1,0 +1,207 @@
+//! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its own, since the option is the whole cluster's.
+
+use super::acting::yard::{Yard, config_map, is_write_of, scale};
+use super::actor::*;
+use super::fences::wait;
+use crate::cluster::{Cluster, skip, until};
+use crate::stage::repository;
+use cofferdam_core::settings::JobIdentity;
+use cofferdam_runner::kubernetes::api::Mode;
+use cofferdam_runner::kubernetes::check::Identity;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::OnceLock;
+
+const BY_IMPERSONATION: Identity = Identity::Provisioner(JobIdentity::Impersonation);
+const TO_NOBODY: &str = "and to nobody else";
+const CANNOT: &str = "cannot impersonate";
+
+/// Without the option as yet.
+fn plane() -> &'static Cluster {
+    static PLANE: OnceLock<Cluster> = OnceLock::new();
+    PLANE.get_or_init(|| {
+        let plane = Cluster::own();
+        install(&plane);
+        plane
+    })
+}
+
+#[test]
+fn jobs_by_impersonation_are_held_as_jobs_by_token() {
+    if skip() {
+        return;
+    }
+    let plane = plane();
+    let own = plane.kubeconfig("cofferdam-system", "provisioner");
+    let says = |identity: Identity| checked(&own, identity);
+
+    // Asked for and not there, then there and not asked for: a role starts in neither.
+    let said = says(BY_IMPERSONATION).unwrap_err();
+    assert!(said.contains("may not bind clusterroles") && said.contains("apply `deploy/options/impersonation.yaml`"), "{said}");
+    plane.apply(&[&repository().join("deploy/options/impersonation.yaml")]);
+    until("the option", || says(BY_IMPERSONATION).ok());
+    let said = says(PROVISIONER).unwrap_err();
+    assert!(said.contains("may bind clusterroles") && said.contains("kubectl delete -f deploy/options/impersonation.yaml"), "{said}");
+    for other in [Identity::Viewer, Identity::Reaper] {
+        assert_eq!(checked(&plane.kubeconfig("cofferdam-system", other.account()), other), Ok(()));
+    }
+
+    a_whole_job(plane, &own);
+    nobody_else_is_taken_on(plane, &own);
+}
+
+fn a_whole_job(plane: &'static Cluster, own: &Path) {
+    let yard = Yard::by(JobIdentity::Impersonation, plane, "impersonated", 1, own);
+    yard.deployment("web");
+    yard.deployment("api");
+    let operations = json!([
+        scale("impersonated", "web", 5),
+        {"action": "apply", "place": "ephemeral", "object": config_map("c", &json!({"a": "1"}))},
+    ]);
+    let mut job = yard.begin(1, operations.clone(), true);
+    let run = job.namespace.name().to_owned();
+    assert_eq!(yard.perform(&mut job, 0).unwrap()["spec.replicas"], 5);
+    yard.perform(&mut job, 1).unwrap();
+    assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
+    // The gate in front of its connection is the plan's.
+    let gated = yard.runtime.block_on(job.namespace.job()).unwrap();
+    let api = yard.path("deployments", "api");
+    let said = yard.runtime.block_on(gated.get(&api)).unwrap_err().to_string();
+    assert!(said.contains("outside what this job may ask for"), "{said}");
+    yard.undo(&mut job, 0).unwrap();
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.nothing_of(&run);
+
+    // No token was asked for, and the log has both names.
+    let account = format!("system:serviceaccount:{run}:job");
+    let provisioner = "system:serviceaccount:cofferdam-system:provisioner";
+    let events = until("the deletion in the audit log", || {
+        let events = plane.audit();
+        let gone = |event: &Value| is_write_of(event, &run) && event["verb"] == "delete" && event["objectRef"]["resource"] == "namespaces";
+        events.iter().any(gone).then_some(events)
+    });
+    let about = |event: &&Value| event["objectRef"]["namespace"] == run.as_str() || event["objectRef"]["namespace"] == "impersonated";
+    assert!(!events.iter().filter(about).any(|event| event["objectRef"]["subresource"] == "token"));
+    let changes: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["verb"] == "patch" && event["objectRef"]["resource"] == "deployments" && event["objectRef"]["name"] == "web")
+        .filter(|event| event["impersonatedUser"]["username"] == account.as_str())
+        .collect();
+    assert_eq!(changes.len(), 2, "{changes:#?}");
+    for event in changes {
+        assert_eq!(event["user"]["username"], provisioner, "{event:#}");
+        assert_eq!(event["stage"], "ResponseComplete");
+    }
+
+    // With the gate off the cluster refuses what is wider, as it does with a token.
+    let job = yard.begin(2, operations, false);
+    let ungated = yard.runtime.block_on(job.namespace.job()).unwrap();
+    let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
+    let web = yard.path("deployments", "web");
+    let asks = yard.runtime.block_on(async {
+        [
+            ("patch another", ungated.patch(&api, &replicas, "x", Mode::Real).await.map(drop)),
+            ("delete it", ungated.delete(&web, None, Mode::Real).await),
+            ("list", ungated.list(&yard.collection("deployments"), "", 1).await.map(drop)),
+            ("Secrets", ungated.list(&yard.collection("secrets"), "", 1).await.map(drop)),
+            ("a token", ungated.create(&yard.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real).await.map(drop)),
+        ]
+    });
+    for (what, said) in asks {
+        assert!(said.as_ref().is_err_and(|fault| fault.status() == Some(403)), "{what}: {said:?}");
+    }
+    // Its end ends it at once: nothing that was cached lets it go on.
+    let run = job.namespace.name().to_owned();
+    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    let said = yard.runtime.block_on(ungated.get(&web)).unwrap_err();
+    assert!(said.is_forbidden(), "{said}");
+}
+
+fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
+    block(async {
+        let provisioner = Actor::of(own).await;
+        let run = Run::new(0xf_0010);
+        run.make(&provisioner).await;
+        let at = rbac(&run.name, "rolebindings/as-job");
+        let but_for = |pointer: &str, value: Value| apply(at.as_str(), but(&run.as_job(), pointer, value));
+        let everybody = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"});
+        let job = json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name});
+        provisioner
+            .try_all(vec![
+                ("for everybody", but_for("/subjects/0", everybody), TO_NOBODY),
+                ("for the job itself", but_for("/subjects/0", job), TO_NOBODY),
+                (
+                    "under another name",
+                    apply(rbac(&run.name, "rolebindings/provisioner"), but(&run.as_job(), "/metadata/name", json!("provisioner"))),
+                    TO_NOBODY,
+                ),
+                ("another role under this name", but_for("/roleRef/name", json!("cofferdam-in-run")), TO_NOBODY),
+                ("at home", apply(rbac("cofferdam-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
+                ("in kube-system", apply(rbac("kube-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
+                ("at a target", apply(rbac("impersonated", "rolebindings/as-job"), run.as_job()), "is named as its run"),
+                (
+                    "cluster-wide",
+                    apply(
+                        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/as-job",
+                        but(&run.as_job(), "/kind", json!("ClusterRoleBinding")),
+                    ),
+                    "cannot",
+                ),
+                (
+                    "as a part of a job's Role",
+                    apply(
+                        rbac(&run.name, "roles/job"),
+                        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "job"}, "rules":
+                            [{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["job"], "verbs": ["impersonate"]}]}),
+                    ),
+                    "attempting to grant",
+                ),
+            ])
+            .await;
+        let job = Actor::impersonating(own, &format!("system:serviceaccount:{}:job", run.name)).await;
+        let review = || {
+            create(
+                "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}),
+            )
+        };
+        // Not before it was bound in that run.
+        job.try_all(vec![("before it is bound", review(), CANNOT)]).await;
+        provisioner.ask(apply(at.as_str(), run.as_job())).await.unwrap();
+        wait(&job, review).await;
+        let user = job.ask(review()).await.unwrap()["status"]["userInfo"].clone();
+        assert_eq!(
+            user["groups"],
+            json!(["system:serviceaccounts", format!("system:serviceaccounts:{}", run.name), "system:authenticated"])
+        );
+        // As the job it is where the job's fences stand.
+        job.try_all(vec![
+            ("its guards", dry(delete(run.at("resourcequotas/limits"))), "cannot"),
+            ("its own token", create(run.at("serviceaccounts/job/token"), token(true)), "cannot"),
+            ("somebody's objects", get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"), "cannot"),
+        ])
+        .await;
+        for user in [
+            "system:serviceaccount:kube-system:default".to_owned(),
+            "system:serviceaccount:cofferdam-system:reaper".to_owned(),
+            "system:serviceaccount:impersonated:default".to_owned(),
+            "system:serviceaccount:impersonated:job".to_owned(),
+            format!("system:serviceaccount:{}:task", run.name),
+            format!("system:serviceaccount:{}:job", Run::new(0xf_0011).name),
+            "system:node:cp-1".to_owned(),
+            "admin".to_owned(),
+            "system:anonymous".to_owned(),
+        ] {
+            println!("as {user}");
+            Actor::impersonating(own, &user).await.try_all(vec![("somebody else", review(), CANNOT)]).await;
+        }
+        // Nor the job with anything more than its name.
+        let name = format!("Impersonate-User: system:serviceaccount:{}:job", run.name);
+        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        for more in ["Impersonate-Group: system:masters", "Impersonate-Uid: 1", "Impersonate-Extra-Scopes: all"] {
+            let said = plane.exchange(own, &[&name, more], "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(&body));
+            assert_eq!(said["status"], 403, "{more}: {said:#}");
+        }
+        provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
+    });
+}
