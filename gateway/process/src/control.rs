@@ -47,6 +47,8 @@ pub enum Report {
     Ready {
         /// How far the kernel confines it.
         confined: Confined,
+        /// Whether it held its credential against the cluster's fences itself, and they stood.
+        checked: bool,
     },
     /// It cannot start: what is wrong, with the remedy. Starting it again would not help.
     Failed(String),

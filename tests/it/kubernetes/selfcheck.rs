@@ -1,6 +1,7 @@
 //! The start-up self-check: it misses every fence by name, and takes no other credential than the one the fences stand around.
 
-use super::actor::{EVERY, checked, install, installed};
+use super::actor::{EVERY, PROVISIONER, checked, install, installed};
+use super::world::World;
 use crate::cluster::{Cluster, skip, until};
 use cofferdam_runner::kubernetes::check::Identity;
 use serde_json::{Value, json};
@@ -18,20 +19,20 @@ fn a_role_starts_with_its_own_credential_alone() {
         let said = checked(&plane.admin(), identity).unwrap_err();
         assert!(said.contains("not `system:serviceaccount:cofferdam-system:"), "{said}");
     }
-    assert!(checked(&own(Identity::Provisioner), Identity::Viewer).unwrap_err().contains(":provisioner`, not"));
+    assert!(checked(&own(PROVISIONER), Identity::Viewer).unwrap_err().contains(":provisioner`, not"));
 }
 
 /// Each fence, and who misses it.
 const FENCES: [(&str, Identity); 9] = [
-    ("cofferdam-provisioner-namespaces", Identity::Provisioner),
-    ("cofferdam-provisioner-scope", Identity::Provisioner),
+    ("cofferdam-provisioner-namespaces", PROVISIONER),
+    ("cofferdam-provisioner-scope", PROVISIONER),
     ("cofferdam-viewer", Identity::Viewer),
     ("cofferdam-reaper", Identity::Reaper),
-    ("cofferdam-jobs", Identity::Provisioner),
-    ("cofferdam-guards", Identity::Provisioner),
-    ("cofferdam-tokens", Identity::Provisioner),
-    ("cofferdam-finalizers", Identity::Provisioner),
-    ("cofferdam-workloads", Identity::Provisioner),
+    ("cofferdam-jobs", PROVISIONER),
+    ("cofferdam-guards", PROVISIONER),
+    ("cofferdam-tokens", PROVISIONER),
+    ("cofferdam-finalizers", PROVISIONER),
+    ("cofferdam-workloads", PROVISIONER),
 ];
 
 #[test]
@@ -80,4 +81,32 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         "subjects": [{"kind": "ServiceAccount", "name": "viewer", "namespace": "cofferdam-system"}]});
     assert_eq!(plane.request("POST", path, Some(&careless)).status, 201);
     misses(Identity::Viewer, "the credential may list configmaps in every namespace");
+}
+
+#[test]
+fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed() {
+    if skip() {
+        return;
+    }
+    let mut world = World::bare("selfcheck-once");
+    let token = world.stage.agent("release", "operator");
+    // A seat's runner sees one job through, and another takes the seat.
+    world.stage.serve(&[]);
+    assert_eq!(world.checks(), 1);
+    for replicas in [5, 4, 5] {
+        let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", replicas));
+        assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, world.stage.log());
+        world.stage.closed(&World::call_of(&answer));
+    }
+    assert_eq!(world.checks(), 1);
+    world.stage.stop();
+
+    // The first is lost in the middle of a job: the next one looks for itself, and those after it go by that.
+    world.stage.serve(&["--drill", "acting-recorded"]);
+    assert_eq!(world.checks(), 2);
+    for replicas in [4, 3] {
+        let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", replicas));
+        world.stage.closed(&World::call_of(&answer));
+    }
+    assert_eq!(world.checks(), 3);
 }

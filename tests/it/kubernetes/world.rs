@@ -163,6 +163,21 @@ impl World {
         .collect()
     }
 
+    /// How often a runner of this installation has held its credential against the fences: it first asks who it is.
+    pub fn checks(&self) -> usize {
+        // Tests share the cluster, and with it the account; a token is an installation's own.
+        let mark = format!("mark-{}", next());
+        self.plane.request_as(&self.provisioner, "GET", &namespace_path(&mark), None);
+        let events = until("the audit log", || {
+            let events = self.plane.audit();
+            events.iter().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
+        });
+        let token = |event: &Value| event["user"]["extra"]["authentication.kubernetes.io/credential-id"].clone();
+        let own = token(events.iter().find(|event| event["objectRef"]["name"] == mark.as_str()).unwrap());
+        assert!(own[0].is_string(), "{own}");
+        events.iter().filter(|event| token(event) == own && event["objectRef"]["resource"] == "selfsubjectreviews").count()
+    }
+
     /// `cofferdam-runner reap --once`, by hand.
     pub fn reap(&self) -> Value {
         let program = binaries().join("cofferdam-runner");

@@ -4,9 +4,10 @@ use crate::config::{Cluster, Infrastructure as Configured, Installation, LogForm
 use crate::home::{Home, Secret};
 use cofferdam_core::run::JobStep;
 use cofferdam_core::settings::{
-    ActorSettings, GatewaySettings, Infrastructure, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
+    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How every role speaks, and the supervisor.
 pub fn voice(installation: &Installation) -> Voice {
@@ -14,7 +15,7 @@ pub fn voice(installation: &Installation) -> Voice {
     Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
 }
 
-fn milliseconds(duration: std::time::Duration) -> u64 {
+fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -77,9 +78,13 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
     })
 }
 
-/// A runner's.
-pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>) -> ActorSettings {
+/// A runner's. `checked` is how long ago another one saw the cluster's fences stand.
+pub fn runner(installation: &Installation, guest: &Path, checked: Option<Duration>, drill: Option<JobStep>) -> ActorSettings {
     let home: &Home = &installation.home;
+    let job_identity = match &installation.config.infrastructure {
+        Configured::Directory { .. } => JobIdentity::Token,
+        Configured::Kubernetes(cluster) => cluster.job_identity,
+    };
     ActorSettings::Runner(RunnerSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
@@ -95,6 +100,8 @@ pub fn runner(installation: &Installation, guest: &Path, drill: Option<JobStep>)
         artefact_key: home.secret(Secret::RunnerArtefacts),
         artefacts: home.artefacts("runner"),
         guest: guest.to_owned(),
+        job_identity,
+        checked_ms: checked.map(milliseconds),
         drill,
     })
 }
@@ -128,7 +135,7 @@ mod tests {
         assert_eq!(told(text(gateway(&installation, guest))), [""; 0]);
         assert_eq!(told(text(recorder(&installation))), [""; 0]);
         assert_eq!(told(text(viewer(&installation))), ["viewer"]);
-        assert_eq!(told(text(runner(&installation, guest, None))), ["provisioner"]);
+        assert_eq!(told(text(runner(&installation, guest, None, None))), ["provisioner"]);
         assert_eq!(told(text(reaper(&installation, cluster))), ["reaper"]);
     }
 }

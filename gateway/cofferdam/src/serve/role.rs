@@ -27,7 +27,7 @@ impl Ready {
 
     /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on being collected.
     pub fn say(self) -> Result<Intake> {
-        self.control.report(&Report::Ready { confined: self.confined }).context("the supervisor is gone")?;
+        self.control.report(&Report::Ready { confined: self.confined, checked: false }).context("the supervisor is gone")?;
         Ok(self.intake)
     }
 }

@@ -54,6 +54,8 @@ impl fmt::Display for Name {
 pub struct Sibling {
     pub(super) child: Child,
     pub(super) control: Arc<Control>,
+    /// Whether it held its credential against the cluster's fences itself, and they stood.
+    pub(super) checked: bool,
     born: Instant,
 }
 
@@ -73,7 +75,7 @@ pub async fn start(name: Name, program: &Path, arguments: &[&str], settings: &im
         .await
         .map_err(|_| anyhow!("the {name} was not ready within {} s", READY.as_secs()))???;
     match report {
-        Some(Report::Ready { .. }) => Ok(Sibling { child, control, born: Instant::now() }),
+        Some(Report::Ready { checked, .. }) => Ok(Sibling { child, control, checked, born: Instant::now() }),
         Some(Report::Failed(why)) => bail!("the {name} cannot start: {why}"),
         Some(Report::Leaving) => bail!("the {name} says that it leaves before it was ready"),
         None => bail!("the {name} ended before it was ready; its last log line says why"),

@@ -49,6 +49,8 @@ struct Supervisor<'a> {
     backoff: BTreeMap<Name, Backoff>,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
+    /// When a runner last saw the cluster's fences stand, and none has failed since.
+    fences: Option<Instant>,
 }
 
 /// Starts everything, keeps it running, and ends it at a signal.
@@ -75,6 +77,7 @@ pub async fn serve(installation: Installation, options: &Options) -> Result<()> 
         leaving: Vec::new(),
         backoff: BTreeMap::new(),
         due: BTreeMap::new(),
+        fences: None,
     };
     for name in supervisor.names() {
         supervisor.start(name).await?;
@@ -110,9 +113,16 @@ impl Supervisor<'_> {
             Name::Recorder => sibling::start(name, &self.this, &["role", "recorder"], &brief::recorder(installation)).await?,
             Name::Gateway => sibling::start(name, &self.this, &["role", "gateway"], &brief::gateway(installation, &self.guest)).await?,
             Name::Viewer => sibling::start(name, &self.runner, &[], &brief::viewer(installation)).await?,
-            // Only the first run is drilled: what follows is the recovery that is rehearsed.
             Name::Runner(_) => {
-                sibling::start(name, &self.runner, &[], &brief::runner(installation, &self.guest, self.drill.take())).await?
+                // What it sees it sees after this.
+                let now = Instant::now();
+                // One that does not come up leaves nothing to go by.
+                let fences = self.fences.take();
+                // Only the first run is drilled: what follows is the recovery that is rehearsed.
+                let brief = brief::runner(installation, &self.guest, fences.map(|seen| seen.elapsed()), self.drill.take());
+                let runner = sibling::start(name, &self.runner, &[], &brief).await?;
+                self.fences = if runner.checked { Some(now) } else { fences };
+                runner
             }
             Name::Reaper => {
                 let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure else {
@@ -168,6 +178,9 @@ impl Supervisor<'_> {
                 self.roles.remove(&name);
                 self.due.insert(name, Instant::now() + pause);
                 if !clean {
+                    if matches!(name, Name::Runner(_)) {
+                        self.fences = None;
+                    }
                     tracing::warn!(role = %name, pause_ms = milliseconds(pause), "a role ended ({status}); it is started again");
                 }
             }

@@ -3,6 +3,7 @@
 use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Telemetry};
 use crate::home::Home;
 use cofferdam_core::id::PolicyDigest;
+use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::trust::Trust;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub fn cluster() -> Installation {
         provisioner: path("provisioner"),
         reaper: path("reaper"),
         request_timeout: Duration::from_secs(60),
+        job_identity: JobIdentity::Token,
     };
     installation(Infrastructure::Kubernetes(cluster), "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d")
 }

@@ -56,7 +56,7 @@ impl Reaper {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        inherited.report(&Report::Ready { confined })?;
+        inherited.report(&Report::Ready { confined, checked: true })?;
         let mut sockets = inherited.sockets();
         let mut voice = Voicing::new(intake);
         let mut rounds = tokio::time::interval(ROUND);

@@ -1,6 +1,6 @@
 //! The role `runner`: claims one job, sees it through, ends.
 
-use super::{admit, credential, folder, network, open, trust};
+use super::{credential, folder, network, open, same, trust};
 use anyhow::Result;
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::claim::{Claim, Claimed};
@@ -17,7 +17,6 @@ use cofferdam_runner::directory::Directory;
 use cofferdam_runner::directory::journal::Journal;
 use cofferdam_runner::guest::{Guests, Program};
 use cofferdam_runner::kubernetes::Kubernetes;
-use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_telemetry::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
@@ -96,14 +95,14 @@ impl Actor {
     /// Claims one job and sees it through; ends early, without one, when the supervisor closes the control socket.
     pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { settings, key, ground, confined, intake } = self;
-        let runner = match runner(settings, key, ground, Arc::clone(&inherited)).await {
-            Ok(runner) => runner,
+        let (runner, checked) = match runner(settings, key, ground, Arc::clone(&inherited)).await {
+            Ok(ready) => ready,
             Err(fault) => {
                 inherited.report(&Report::Failed(format!("{fault:#}")))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
-        inherited.report(&Report::Ready { confined })?;
+        inherited.report(&Report::Ready { confined, checked })?;
         let recorder = Arc::clone(&runner.recorder);
         let (told, mut stop) = tokio::sync::watch::channel(false);
         let mut sockets = inherited.sockets();
@@ -134,20 +133,25 @@ impl Actor {
     }
 }
 
+/// A runner, and whether it held its credential against its fences itself.
 async fn runner(
     settings: RunnerSettings,
     key: ArtefactKey,
     ground: Ground,
     inherited: Arc<Inherited>,
-) -> Result<Runner<Recorder, Program>> {
-    let backend = match ground {
-        Ground::Tree(directory) => Backend::Directory(directory),
+) -> Result<(Runner<Recorder, Program>, bool)> {
+    let (backend, checked) = match ground {
+        Ground::Tree(directory) => (Backend::Directory(directory), false),
         Ground::Cluster(credential, write) => {
-            admit(&credential, Identity::Provisioner, &settings.environment).await?;
-            Backend::Kubernetes(Kubernetes::connect(*credential, write)?)
+            // Some fifty requests: another runner's look a moment ago is as good. Whoever told us of it also told us which credential to use.
+            let ago = settings.checked_ms.map(Duration::from_millis);
+            let kubernetes = Kubernetes::connect(Credential::clone(&credential), write, settings.job_identity)?.stood(ago);
+            let checked = kubernetes.stands().await?;
+            same(&credential, &settings.environment).await?;
+            (Backend::Kubernetes(kubernetes), checked)
         }
     };
-    Ok(Runner {
+    let runner = Runner {
         recorder: Arc::new(Recorder::new()),
         guests: Guests::new(Program(settings.guest), settings.artefacts, key),
         components: Components {
@@ -168,5 +172,6 @@ async fn runner(
             // Without a supervisor nobody waits for this place.
             let _gone = inherited.report(&Report::Leaving);
         }),
-    })
+    };
+    Ok((runner, checked))
 }

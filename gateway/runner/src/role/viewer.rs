@@ -65,6 +65,7 @@ impl Viewer {
     /// Answers until the supervisor closes the control socket.
     pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { sight, environment, trust_file, confined, intake } = self;
+        let checked = matches!(sight, Sight::Cluster(_));
         let looker = match look_at(sight, &environment).await {
             Ok(looker) => Arc::new(looker),
             Err(fault) => {
@@ -73,7 +74,7 @@ impl Viewer {
             }
         };
         let trust_file: Arc<Path> = trust_file.into();
-        inherited.report(&Report::Ready { confined })?;
+        inherited.report(&Report::Ready { confined, checked })?;
         let mut sockets = inherited.sockets();
         let mut voice = Voicing::new(intake);
         while let Some(given) = sockets.recv().await {
