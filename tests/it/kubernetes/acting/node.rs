@@ -2,9 +2,13 @@
 //! one (`scripts/test` says); never an image from a registry.
 
 use super::yard::{Effect, Job, Yard};
-use crate::cluster::skip_node;
+use crate::cluster::{skip_node, until};
 use crate::kubernetes::node::{plane, room};
+use cofferdam_core::id::Fence;
+use cofferdam_runner::kubernetes::names::RunName;
+use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
 use cofferdam_runner::kubernetes::task::{self, Place, Task};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -139,4 +143,40 @@ fn a_full_namespace_is_named() {
     let why = ended.unwrap_err().to_string();
     assert!(why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS, "{why} after {took:?}");
     yard.remove(job.namespace.name()).unwrap();
+}
+
+#[test]
+fn whether_the_network_plug_in_enforces_policies_is_found_out() {
+    if skip_node() {
+        return;
+    }
+    let _room = room();
+    let yard = yard("node-network", 4);
+    let image = yard.plane.image();
+    let found = |fence| {
+        let name = RunName::new(&yard.call, Fence(fence));
+        let run = name.to_string();
+        let found = yard.runtime.block_on(probe(yard.kubernetes.cluster(), name, &image, Timestamp::now()));
+        yard.nothing_of(&run);
+        found.unwrap()
+    };
+    // This node's plug-in, a bridge, knows nothing of policies.
+    assert_eq!(found(1), Enforcement::NotEnforced);
+
+    // One that does is played by the test: from when the policy is there, no Pod reaches another.
+    let policy = |fence| {
+        let run = RunName::new(&yard.call, Fence(fence));
+        format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/deny-all")
+    };
+    std::thread::scope(|scope| {
+        let probing = scope.spawn(|| found(2));
+        until("the policy", || (yard.plane.request("GET", &policy(2), None).status == 200).then_some(()));
+        let links = yard.plane.in_node_network(&["ip", "-o", "link", "show", "type", "veth"]);
+        let links: Vec<&str> = links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).collect();
+        assert!(links.len() >= 2, "{links:?}");
+        for link in links {
+            yard.plane.in_node_network(&["ip", "link", "set", "dev", link, "down"]);
+        }
+        assert_eq!(probing.join().unwrap(), Enforcement::Enforced);
+    });
 }

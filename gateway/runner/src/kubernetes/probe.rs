@@ -1,0 +1,183 @@
+//! Whether the cluster's network plug-in enforces network policies: two Pods in a run's namespace, and a way between them that has to be open before `deny-all`
+//! is there and closed after. A way that was never open, or an end that went, shows nothing and is said to. Nothing is left afterwards.
+
+use super::api::{ApiFault, Cluster, Manager, Mode};
+use super::guard;
+use super::names::{MANAGER, Marks, RunName};
+use super::namespace::{self, RIGHTS_WAIT};
+use super::pace::Pace;
+use super::task::{self, CONTAINER, Place, Task};
+use super::teardown::{self, TeardownFault};
+use crate::effect::EffectFault;
+use cofferdam_core::id::PlanDigest;
+use cofferdam_core::limit::TASK_OUTPUT;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The reaper takes what a lost probe left after this.
+const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
+
+/// Seconds its Pods live at most.
+const SECONDS: u32 = 300;
+
+/// How long a Pod may take to come to a node, to have its image and to reach the other.
+const START: Duration = Duration::from_secs(120);
+
+/// How long a policy may take to be enforced, and the tries that show it: plug-ins program it in a second or two, and a try that fails takes up to three.
+const ENFORCED: Duration = Duration::from_secs(45);
+
+/// Tries in a row that have to end alike, before the policy and after it: a single one may fail for other reasons.
+const STEADY: usize = 5;
+
+/// Asks a server for its word: `nc` and not `wget`, which looks names up even where there are none, and crashes where it is linked statically.
+fn ask(address: &str) -> String {
+    format!("[ \"$(printf 'GET /here HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 2 {address} 8080 2>/dev/null | busybox tail -n 1)\" = here ]")
+}
+
+/// Answers whoever asks, and asks itself all the time, so that it is known to answer.
+fn server() -> String {
+    format!("echo here >/tmp/here; busybox httpd -p 8080 -h /tmp; while true; do {} && echo served; sleep 1; done", ask("127.0.0.1"))
+}
+
+/// Asks the server at an address, and says whether it answered.
+fn client(address: &str) -> String {
+    format!("while true; do if {}; then echo open; else echo closed; fi; sleep 1; done", ask(address))
+}
+
+/// What was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enforcement {
+    /// The way was open, and closed once the policy was there.
+    Enforced,
+    /// It stayed open.
+    NotEnforced,
+}
+
+/// Why nothing was found.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeFault {
+    /// The namespace cannot be made.
+    #[error(transparent)]
+    Namespace(#[from] EffectFault),
+    /// A request failed.
+    #[error(transparent)]
+    Api(#[from] ApiFault),
+    /// What was made does not go.
+    #[error(transparent)]
+    Teardown(#[from] TeardownFault),
+    /// What was seen says neither.
+    #[error("the probe shows nothing: {0}")]
+    Unclear(String),
+}
+
+/// Probes as the provisioner, in a run of this name. The image is named by digest and has busybox.
+pub async fn probe(provisioner: &Cluster, run: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeFault> {
+    let name = run.to_string();
+    let probe = Probe { cluster: provisioner, run: &name };
+    let found = probe.within(run.clone(), image, now).await;
+    teardown::remove(provisioner, &name, &BTreeSet::new()).await?;
+    found
+}
+
+struct Probe<'a> {
+    cluster: &'a Cluster,
+    run: &'a str,
+}
+
+impl Probe<'_> {
+    async fn within(&self, name: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeFault> {
+        let expires = now.checked_add(LIFETIME).map_err(|fault| ProbeFault::Unclear(fault.to_string()))?;
+        let marks = Marks { name, expires, plan: PlanDigest::of(b"probe-network") };
+        let pods = [0, 1].map(|index| format!("v1/pods/cofferdam-task-{index}"));
+        namespace::found(self.cluster, &guard::namespace(&marks, &[], &pods)).await?;
+        let (policies, guards): (Vec<_>, Vec<_>) =
+            guard::guards(&marks).into_iter().partition(|guard| guard.path.contains("/networkpolicies/"));
+        for guard in guards.iter().chain([&guard::in_run(&marks)]) {
+            namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
+        }
+        namespace::enforced(self.cluster, self.run).await?;
+
+        let server = self.start(&marks, 0, image, &server()).await?;
+        let address = self.until(START, "the server has no address", async |probe: &Self| {
+            let pod = probe.cluster.get(&server).await?;
+            let address = pod.as_ref().and_then(|pod| pod.pointer("/status/podIP")).and_then(Value::as_str);
+            Ok(address.map(str::to_owned))
+        });
+        let address = address.await?;
+        let client = self.start(&marks, 1, image, &client(&address)).await?;
+        let open = "the one Pod did not reach the other time after time, and there was no policy yet";
+        self.until(START, open, async |probe: &Self| probe.steady(&client, "open").await).await?;
+
+        for guard in &policies {
+            namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
+        }
+        let closed = self.until(ENFORCED, "", async |probe: &Self| probe.steady(&client, "closed").await);
+        match closed.await {
+            Err(ProbeFault::Unclear(_)) => return Ok(Enforcement::NotEnforced),
+            other => other?,
+        }
+        // Closed, and not merely gone.
+        let served = self.served(&server).await?;
+        let gone = "the server answers nobody any more, itself included";
+        self.until(ENFORCED, gone, async |probe: &Self| Ok((probe.served(&server).await? > served).then_some(()))).await?;
+        Ok(Enforcement::Enforced)
+    }
+
+    /// Starts a Pod that runs a script; its path.
+    async fn start(&self, marks: &Marks, index: u32, image: &str, script: &str) -> Result<String, ProbeFault> {
+        let arguments = ["sh", "-c", script].map(str::to_owned);
+        let task = Task { index, name: "probe-network", image, arguments: &arguments, input: "", seconds: SECONDS };
+        let labels = marks.name.labels();
+        let place = Place { namespace: self.run, labels: &labels, user_namespace: false, runtime_class: None };
+        let at = |kind: &str| format!("/api/v1/namespaces/{}/{kind}/{}", self.run, task.object());
+        for (path, object) in [(at("configmaps"), task::input(&task, &place)), (at("pods"), task::pod(&task, &place))] {
+            // What it took on a moment ago is not seen at once.
+            let mut pace = Pace::within(RIGHTS_WAIT);
+            while let Err(fault) = self.cluster.apply(&path, &object, Manager { name: MANAGER, force: true }, Mode::Real).await {
+                if !fault.is_forbidden() || !pace.again().await {
+                    return Err(fault.into());
+                }
+            }
+        }
+        Ok(at("pods"))
+    }
+
+    /// What a Pod has said so far; nothing before its container runs.
+    async fn lines(&self, pod: &str) -> Result<Vec<String>, ProbeFault> {
+        match self.cluster.text(&format!("{pod}/log"), &format!("container={CONTAINER}&limitBytes={TASK_OUTPUT}")).await {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(ApiFault::Refused { status: 400, .. }) => Ok(Vec::new()),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Whether a Pod's last words are all this one.
+    async fn steady(&self, pod: &str, word: &str) -> Result<Option<()>, ProbeFault> {
+        let lines = self.lines(pod).await?;
+        Ok((lines.iter().rev().take_while(|line| *line == word).count() >= STEADY).then_some(()))
+    }
+
+    async fn served(&self, server: &str) -> Result<usize, ProbeFault> {
+        Ok(self.lines(server).await?.iter().filter(|line| *line == "served").count())
+    }
+
+    /// Looks until there is something, or says what there is not.
+    async fn until<T>(
+        &self,
+        limit: Duration,
+        missing: &str,
+        look: impl AsyncFn(&Self) -> Result<Option<T>, ProbeFault>,
+    ) -> Result<T, ProbeFault> {
+        let mut pace = Pace::within(limit);
+        loop {
+            if let Some(found) = look(self).await? {
+                return Ok(found);
+            }
+            if !pace.again().await {
+                return Err(ProbeFault::Unclear(missing.to_owned()));
+            }
+        }
+    }
+}
