@@ -151,7 +151,7 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
         return;
     }
     let _room = room();
-    let yard = yard("node-network", 4);
+    let yard = yard("node-network", 5);
     let image = yard.plane.image();
     let found = |fence| {
         let name = RunName::new(&yard.call, Fence(fence));
