@@ -14,6 +14,7 @@ const LIMITS: &str = "the limits of a run bound each container";
 const ALL: &str = "select every pod, and let nobody in";
 const PORTS: &str = "names its ports one by one";
 const BLOCKS: &str = "are blocks no wider than /8";
+const OWN: &str = "is between a run's own pods alone";
 const NAMES: &str = "names none but its name servers";
 
 /// A copy with one value added.
@@ -110,6 +111,13 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
         let asking = |peer: Value, port: u16| {
             policy(spec(json!([{"to": [peer], "ports": [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]}])))
         };
+        let siblings = |ingress: Value, egress: Value| {
+            let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": ingress, "egress": egress});
+            let at = at.replace("allow-egress", "allow-siblings");
+            let metadata = json!({"name": "allow-siblings"});
+            apply(at, json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}))
+        };
+        let (from, to_own) = (json!([{"from": [{"podSelector": {}}]}]), json!([{"to": [{"podSelector": {}}]}]));
         let both = spec(json!([
             {"to": [names], "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
             {"to": [block("203.0.113.7/32"), block("2001:db8::/32")], "ports": https},
@@ -148,6 +156,10 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
                 ),
                 ("a way in without its type", policy(json!({"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]})), ALL),
                 ("no type", policy(json!({"podSelector": {}, "egress": []})), "is about Egress alone"),
+                ("everybody in, as siblings", siblings(json!([{}]), to_own.clone()), OWN),
+                ("everywhere, as siblings", siblings(from.clone(), json!([{}])), OWN),
+                ("another namespace, as siblings", siblings(json!([{"from": [{"namespaceSelector": {}}]}]), to_own.clone()), OWN),
+                ("the run's own pods", siblings(from, to_own), "done"),
                 ("names and two places", policy(both), "done"),
                 ("nowhere", policy(spec(json!([]))), "done"),
             ])
