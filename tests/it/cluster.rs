@@ -30,16 +30,13 @@ pub fn skip() -> bool {
     without
 }
 
-/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`, which `scripts/test` sets where there can be one; says so
+/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`, which `scripts/test` passes on where there can be one; says so
 /// past the capture of test output.
 pub fn skip_node() -> bool {
     let with = std::env::var_os("COFFERDAM_NODE").is_some_and(|value| value == "1");
     if !with {
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let _written = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node (`scripts/test` sets it where there can be one)"
-        );
+        let _written = writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node");
     }
     !with || skip()
 }
