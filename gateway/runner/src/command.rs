@@ -11,7 +11,7 @@ use cofferdam_runner::kubernetes::environment::environment;
 use cofferdam_runner::kubernetes::names::RunName;
 use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
 use cofferdam_runner::kubernetes::reap::{Reaped, reap};
-use cofferdam_runner::voice;
+use cofferdam_telemetry::voice;
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use super::fences::wait;
 use crate::cluster::{Cluster, skip, until};
 use crate::stage::repository;
 use cofferdam_core::settings::JobIdentity;
-use cofferdam_runner::kubernetes::api::Mode;
+use cofferdam_runner::kubernetes::api::{Mode, Only};
 use cofferdam_runner::kubernetes::check::Identity;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -69,7 +69,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     let said = yard.runtime.block_on(gated.get(&api)).unwrap_err().to_string();
     assert!(said.contains("outside what this job may ask for"), "{said}");
     yard.undo(&mut job, 0).unwrap();
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     yard.nothing_of(&run);
 
     // No token was asked for, and the log has both names.
@@ -101,7 +101,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     let asks = yard.runtime.block_on(async {
         [
             ("patch another", ungated.patch(&api, &replicas, "x", Mode::Real).await.map(drop)),
-            ("delete it", ungated.delete(&web, None, Mode::Real).await),
+            ("delete it", ungated.delete(&web, Only::Any, Mode::Real).await),
             ("list", ungated.list(&yard.collection("deployments"), "", 1).await.map(drop)),
             ("Secrets", ungated.list(&yard.collection("secrets"), "", 1).await.map(drop)),
             ("a token", ungated.create(&yard.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real).await.map(drop)),
@@ -112,7 +112,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     }
     // Its end ends it at once: nothing that was cached lets it go on.
     let run = job.namespace.name().to_owned();
-    yard.runtime.block_on(yard.kubernetes.remove(&run)).unwrap();
+    yard.remove(&run).unwrap();
     let said = yard.runtime.block_on(ungated.get(&web)).unwrap_err();
     assert!(said.is_forbidden(), "{said}");
 }

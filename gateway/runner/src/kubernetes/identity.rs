@@ -33,7 +33,11 @@ async fn impersonate(credential: &Credential, run: &str, gate: Option<Gate>) -> 
     let mut pace = Pace::within(RIGHTS_WAIT);
     loop {
         match asking.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real).await {
-            Err(fault) if (fault.is_forbidden() || fault.is_unclear()) && !pace.is_over() => pace.again().await,
+            Err(fault) if fault.is_forbidden() || fault.is_unclear() => {
+                if !pace.again().await {
+                    return Err(fault);
+                }
+            }
             Err(fault) => return Err(fault),
             Ok(answer) if answer.pointer("/status/userInfo/username").and_then(Value::as_str) == Some(user.as_str()) => {
                 return Cluster::impersonating(credential, &user, gate);

@@ -90,7 +90,7 @@ fn what_a_task_says_is_passed_on_while_it_runs() {
     }
     assert!(at >= 53 && heard.len() >= 20, "{heard:#?}");
     assert!(heard[0].1.text == "first" && ended_at - heard[0].0 > Duration::from_secs(3), "it was told at the end alone");
-    yard.runtime.block_on(yard.kubernetes.remove(job.namespace.name())).unwrap();
+    yard.remove(job.namespace.name()).unwrap();
 }
 
 #[test]

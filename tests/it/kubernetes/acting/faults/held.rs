@@ -64,8 +64,10 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
 
     // The runner is lost while its request is held up. The way to the API server does not notice, as with a machine that is gone.
-    let performing =
-        yard.runtime.spawn(async move { job.namespace.perform(&job.steps[0].operation, &job.preview.operations[0], &host).await });
+    let performing = yard.runtime.spawn(async move {
+        let (told, _heard) = tokio::sync::mpsc::channel(1);
+        job.namespace.perform(&job.steps[0].operation, &job.preview.operations[0], &host, &told).await
+    });
     assert_eq!(hold.reached.lock().unwrap().recv().unwrap(), format!("system:serviceaccount:{run}:job"));
     performing.abort();
 
