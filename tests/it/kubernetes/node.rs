@@ -137,8 +137,10 @@ fn manifests_come_up_are_checked_and_go_again() {
     let token = world.stage.agent("release", "operator");
     let image = world.plane.image();
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
+    // With a Service the namespace is opened first, for pods that find each other.
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
     let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"], "seconds": 60});
-    let arguments = json!({"manifests": [config, deployment(&image, 1, "50m", true)], "check": check});
+    let arguments = json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
     // The executor brings the next thing up once the one before is ready: of a Deployment that is a Pod which its node runs.
     let (heard, told) = signed(&world, &token, "environment_preview", &arguments, |_, _| {});
     assert!(told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"), "{told}\n{heard:#?}");

@@ -30,7 +30,7 @@ fn a_way_out_is_open_from_its_operation_on() {
     let mut job = yard.begin(1, operations, false);
     let shown = |policies: BTreeMap<String, Value>| policies.into_iter().collect::<Vec<_>>();
     let closed = ("deny-all".to_owned(), Value::Null);
-    assert_eq!(shown(policies(&yard, &job)), [closed.clone()]);
+    assert_eq!(shown(policies(&yard, &job)), std::slice::from_ref(&closed));
 
     let path = r#"egress.addresses["203.0.113.0/24 tcp 443"]"#;
     assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::from([(path.to_owned(), block)]));
