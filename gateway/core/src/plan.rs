@@ -8,11 +8,6 @@ mod look;
 mod object;
 
 pub use facts::overwrites_code;
-
-/// What the paths of a task's facts begin with.
-pub(crate) const TASK: &str = "task.";
-/// What the paths of a way out begin with.
-pub(crate) const EGRESS: &str = "egress.";
 pub use fault::PlanFault;
 
 use crate::ceiling::{Bound, EPHEMERAL};
@@ -24,6 +19,15 @@ use crate::path::FieldPath;
 use crate::trust::{Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use crate::{json, limit, text};
 use std::collections::BTreeSet;
+
+/// What the paths of a task's facts begin with.
+pub(crate) const TASK: &str = "task.";
+
+/// What the paths of ways out begin with.
+pub(crate) const EGRESS: &str = "egress.";
+
+/// What the paths of ways out to addresses begin with: those that lead out of the cluster's own view.
+pub(crate) const LET_OUT: &str = "egress.addresses";
 
 /// A draft that its ceiling permits, with what the host found each operation to be.
 #[derive(Debug)]

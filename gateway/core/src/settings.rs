@@ -92,7 +92,7 @@ pub enum Infrastructure {
     Kubernetes {
         /// The kubeconfig of this role's own identity.
         kubeconfig: PathBuf,
-        /// How long the API server may work on one write, in whole seconds.
+        /// How long the API server may work on one write of a runner, in milliseconds: a whole number of seconds.
         write_ms: u64,
     },
 }

@@ -14,7 +14,6 @@ use crate::kubernetes::fault::LookFault;
 use crate::kubernetes::teardown::{TeardownFault, Traces};
 use crate::kubernetes::{Kubernetes, namespace::Namespace as Enclosure};
 use crate::refusal::Refusal;
-use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::id::{CallId, Fence};
@@ -23,6 +22,7 @@ use cofferdam_core::json::strict_into;
 use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::preview::{Preview, PreviewedOperation};
 use cofferdam_core::run::{JobStep, Outcome};
+use cofferdam_core::{kind, limit};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,7 +113,8 @@ impl Lost<'_> {
     pub fn targets(&self) -> BTreeSet<String> {
         let preview = strict_into::<Preview>(self.job.preview.as_bytes());
         let places = preview.into_iter().flat_map(|preview| preview.operations).map(|operation| operation.target.namespace);
-        places.filter(|place| place != EPHEMERAL).collect()
+        // Nothing can have been derived where no plan may go; and a plan has no more operations than that.
+        places.filter(|place| kind::check_namespace(place).is_ok()).take(limit::OPERATIONS).collect()
     }
 
     /// The same as what there is to be swept, at these targets.

@@ -29,7 +29,8 @@ cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam s
       Removes run namespaces and derived rights that are past their `expires-at`; works without the gateway. Exit code 1 when one is stuck.
   cofferdam-runner probe-network --kubeconfig FILE --image NAME@sha256:DIGEST [--json]
       Whether the cluster's network plug-in enforces network policies: with the provisioner's kubeconfig and an image that has busybox, two Pods in a
-      namespace of their own show it. Takes a minute. Exit code 3 when not; 1 when nothing could be shown.
+      namespace of their own show it. Takes a minute, five at most where the image comes slowly; what an interrupted one leaves the reaper takes after 15
+      minutes. Exit code 3 when not; 1 when nothing could be shown.
 ";
 
 /// A command line, read.
@@ -93,7 +94,10 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
         },
         "reap" if options.once => Command::Reap,
         "reap" => bail!("`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"),
-        "probe-network" => Command::Probe(options.image.clone().context("name an image that has busybox: `--image NAME@sha256:DIGEST`")?),
+        "probe-network" => {
+            let image = options.image.clone().filter(|image| image.contains("@sha256:"));
+            Command::Probe(image.context("name an image that has busybox, by its digest: `--image NAME@sha256:DIGEST`")?)
+        }
         other => bail!("`{other}` is no command; see `cofferdam-runner --help`"),
     };
     Ok((command, options))
@@ -198,6 +202,7 @@ mod tests {
         check("reap --kubeconfig", Err("needs a value"));
         check("probe-network --kubeconfig f --image a@sha256:0", Ok(Command::Probe("a@sha256:0".to_owned())));
         check("probe-network --kubeconfig f", Err("--image"));
+        check("probe-network --kubeconfig f --image busybox:1.37", Err("by its digest"));
         check("reap --force", Err("no option"));
         check("erase", Err("no command"));
     }

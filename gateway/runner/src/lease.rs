@@ -113,7 +113,7 @@ impl<R: Recorder> Lease<R> {
         }
         let passed = self.recorder.claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, said }).await;
         if let Ok(Claimed::Lease { cancelled: true }) = passed {
-            self.state.store(CANCELLED, Ordering::Release);
+            cancel(&self.state);
         }
     }
 }
@@ -122,6 +122,11 @@ impl<R> Drop for Lease<R> {
     fn drop(&mut self) {
         self.heart.abort();
     }
+}
+
+/// A lease that was lost stays lost.
+fn cancel(state: &AtomicU8) {
+    let _was_lost = state.compare_exchange(HELD, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
 }
 
 async fn beat<R: Recorder>(recorder: Arc<R>, call: CallId, fence: Fence, lease: Duration, state: Arc<AtomicU8>) {
@@ -135,7 +140,7 @@ async fn beat<R: Recorder>(recorder: Arc<R>, call: CallId, fence: Fence, lease: 
             Ok(Claimed::Lease { cancelled }) => {
                 held = Instant::now();
                 if cancelled {
-                    state.store(CANCELLED, Ordering::Release);
+                    cancel(&state);
                 }
             }
             Err(Fault::Fenced) => break,

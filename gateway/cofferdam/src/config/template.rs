@@ -71,8 +71,9 @@ viewer = {}
 provisioner = {}
 # Removes what expired.
 reaper = {}
-# How long the API server may work on one write, its admission webhooks included, in seconds (5 to 300). It is told so with each, and gives up what takes
-# longer; sooner where its own --request-timeout is shorter. For as long a lost runner's job is watched before an effect that does not show is told as not done.
+# How long the API server may work on one write of a runner, its admission webhooks included, in seconds (5 to 300). It is told so with each, and gives up what
+# takes longer; sooner where its own --request-timeout is shorter. A lost runner's job is watched for that long before an effect that does not show is told as not
+# done: lower it only while no job acts.
 request_timeout_seconds = {}
 # How a job acts: by a "token" of its own, or by "impersonation", which needs deploy/options/impersonation.yaml; then the audit log names both.
 job_identity = "{by}"

@@ -164,8 +164,19 @@ impl Supervisor<'_> {
 
     /// Notes what ended, and starts again what has waited long enough. One role that does not come up holds up no other.
     async fn round(&mut self) {
-        // How one of them ended is nothing to its place: a job that it did not close goes to another runner.
-        self.leaving.retain_mut(|sibling| matches!(sibling.child.try_wait(), Ok(None)));
+        // How one of them ended is nothing to its place: a job that it did not close goes to another runner. That it failed is a reason to look again.
+        let mut failed = false;
+        self.leaving.retain_mut(|sibling| match sibling.child.try_wait() {
+            Ok(None) => true,
+            Ok(Some(status)) => {
+                failed |= !status.success();
+                false
+            }
+            Err(_) => false,
+        });
+        if failed {
+            self.fences = None;
+        }
         for name in self.names() {
             self.make_room(name);
             let ended = match self.roles.get_mut(&name) {
@@ -226,9 +237,11 @@ impl Supervisor<'_> {
             if wave.contains(&"runner") {
                 ending.extend(self.leaving.drain(..).map(|sibling| sibling.child));
             }
+            // One time for all of them: whoever stops the supervisor waits no longer for many than for one.
+            let end = tokio::time::Instant::now() + DRAIN;
             for child in &mut ending {
                 // Dropping its control socket, just above, told it; what does not end in time is killed when dropped.
-                clean &= tokio::time::timeout(DRAIN, child.wait()).await.is_ok();
+                clean &= tokio::time::timeout_at(end, child.wait()).await.is_ok();
             }
         }
         tracing::info!(clean, "stopped");

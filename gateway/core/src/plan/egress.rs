@@ -1,7 +1,7 @@
 //! Checks of ways out of the ephemeral namespace: which addresses what runs there may be let through to. Never lets it through to everything, to what
 //! a machine keeps for itself, or to where clouds hand out credentials.
 
-use super::Found;
+use super::{EGRESS, Found, LET_OUT};
 use crate::ceiling::EPHEMERAL;
 use crate::operation::{Addresses, Change, Egress, Target};
 use crate::path::{FieldPath, Segment};
@@ -68,8 +68,8 @@ pub(super) fn opens(to: &Egress) -> Change {
 /// What ceilings and policies name it by.
 fn path(to: &Egress) -> String {
     match to {
-        Egress::Siblings | Egress::NameService => format!("egress.{to}"),
-        Egress::Addresses(_) => format!("egress.addresses{}", Segment::Key(to.to_string())),
+        Egress::Siblings | Egress::NameService => format!("{EGRESS}{to}"),
+        Egress::Addresses(_) => format!("{LET_OUT}{}", Segment::Key(to.to_string())),
     }
 }
 
@@ -169,6 +169,11 @@ mod tests {
             refused(closed, "which no run is let through to");
         }
         refused("fd00:ec2::/32", "fd00:ec2::254/128");
+        // The cluster's own fence says the same to whoever holds the provisioner's token.
+        let fence = include_str!("../../../../deploy/10-fence-provisioner.yaml");
+        for block in CLOSED_V4.iter().chain(&CLOSED_V6).chain(&OPEN_V6) {
+            assert!(fence.contains(&format!("'{block}'")), "{block}");
+        }
         for odd in ["::1/128", "fe80::/64", "ff02::1/128", "::ffff:10.0.0.1/128", "64:ff9b::/96"] {
             refused(odd, "neither global nor unique local");
         }

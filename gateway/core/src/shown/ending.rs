@@ -6,8 +6,10 @@ use crate::answer::{Changed, Effect, Refusal, RefusalKind, Standing};
 use crate::ceiling::EPHEMERAL;
 use crate::decide::OperationFacts;
 use crate::job::{Found, JobView, OperationRecord, Resolution};
+use crate::plan::LET_OUT;
 use crate::run::Outcome;
 use crate::text::{line, quoted};
+use std::collections::BTreeMap;
 
 /// The refusal that tells it.
 pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Refusal {
@@ -88,7 +90,8 @@ fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
 }
 
 /// Every effect is visible at once: what was done and not undone stands, however the job ended. What was begun and has no end is known not to have
-/// happened unless the runner says that it cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect.
+/// happened unless the runner says that it cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect; what ran there
+/// and was let out of it may have changed what it reached.
 fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Changed {
     let records = &job.operations;
     let fact = |index: u32| facts.and_then(|facts| facts.iter().find(|fact| fact.index == index));
@@ -108,13 +111,20 @@ fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>)
     if !in_effect.is_empty() || !unknown.is_empty() {
         let told = |records: Vec<&&OperationRecord>| records.into_iter().map(|record| effect(record)).collect();
         Changed::Partly(Box::new(Standing { in_effect: told(in_effect), unknown: told(unknown) }))
-    } else if outcome == Outcome::Indeterminate {
+    } else if outcome == Outcome::Indeterminate || was_let_out(records, fact) {
         Changed::Unknown
     } else if effects.iter().any(|record| undone(records, record.index)) {
         Changed::Undone
     } else {
         Changed::Nothing
     }
+}
+
+/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to addresses that are nobody's here to look at.
+fn was_let_out<'a>(records: &[OperationRecord], fact: impl Fn(u32) -> Option<&'a OperationFacts>) -> bool {
+    let opened = |record: &OperationRecord| record.after.iter().flat_map(BTreeMap::keys).any(|path| path.starts_with(LET_OUT));
+    let ran = |record: &OperationRecord| fact(record.index).is_some_and(|fact| fact.executes_code && fact.namespace == EPHEMERAL);
+    records.iter().any(opened) && records.iter().any(ran)
 }
 
 fn undone(records: &[OperationRecord], index: u32) -> bool {
@@ -129,7 +139,6 @@ mod tests {
     use crate::trust::Environment;
     use expect_test::{Expect, expect};
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     const CLUSTER: &str = "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d";
     const DIRECTORY: &str = "0f0c1ad89ad24e2b8f866a2f3c6e6b5d";
@@ -227,6 +236,28 @@ mod tests {
         expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a). Nothing else is."].assert_eq(&told(&facts));
         facts[0].namespace = EPHEMERAL.to_owned();
         expect!["Nothing was changed."].assert_eq(&told(&facts));
+    }
+
+    #[test]
+    fn what_ran_and_was_let_out_may_have_changed_something() {
+        let block = json!({"block": "203.0.113.0/24", "protocol": "tcp", "port": 443});
+        let image = format!("registry.example.com/t@sha256:{}", "0a".repeat(32));
+        let program = json!({"image": {"reference": image, "arguments": []}});
+        let task = step(json!({"action": "task", "name": "t", "program": program, "input": "", "seconds": 5}));
+        let told = |to: serde_json::Value, rows: &[Row]| {
+            let facts = sealed(vec![step(json!({"action": "egress", "to": to})), task.clone()]).unwrap().facts().to_vec();
+            let record = |(index, undo, ended): &Row| {
+                let after = facts[*index as usize].changes.iter().map(|change| (change.path.clone(), json!(true))).collect();
+                OperationRecord { index: *index, undo: *undo, before: BTreeMap::new(), after: ended.then_some(after) }
+            };
+            let environment = Environment { name: "lab".to_owned(), id: CLUSTER.to_owned() };
+            let job = JobView { operations: rows.iter().map(record).collect(), environment, ..some_view() };
+            unsuccessful(&job, Outcome::Failed, Some(&facts)).text().lines().nth(1).unwrap().to_owned()
+        };
+        let addresses = json!({"addresses": block});
+        expect!["Nothing was changed."].assert_eq(&told(addresses.clone(), &[DONE]));
+        expect!["It is not known whether anything was changed."].assert_eq(&told(addresses, &[DONE, BEGUN]));
+        expect!["Nothing was changed."].assert_eq(&told(json!("siblings"), &[DONE, BEGUN]));
     }
 
     #[test]

@@ -39,7 +39,7 @@ const ANSWER: usize = 16 * 1024 * 1024;
 /// How often a request that certainly did nothing is asked again.
 const ATTEMPTS: u32 = 4;
 
-/// How often a request is asked again that a second time changes nothing, when no clear answer came.
+/// How often a request that a second time changes nothing is asked for, while no clear answer comes.
 const TRIES: u32 = 3;
 
 /// The first pause before asking again; it doubles.

@@ -95,7 +95,6 @@ impl<'a> Wanted<'a> {
 pub struct Namespace {
     pub(super) name: String,
     uid: String,
-    pub(super) labels: BTreeMap<String, String>,
     /// What its objects bear.
     pub(super) marks: Marks,
     /// What its pods were let through to so far.
@@ -155,7 +154,6 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
     let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
     let namespace = Namespace {
         uid,
-        labels: wanted.name.labels(),
         marks,
         opened: BTreeSet::new(),
         server: credential.address(),

@@ -113,15 +113,19 @@ impl Probe<'_> {
         for guard in &policies {
             namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
         }
+        let reached = self.said(&client, "open").await?;
         let closed = self.until(ENFORCED, "", async |probe: &Self| probe.steady(&client, "closed").await);
-        match closed.await {
-            Err(ProbeFault::Unclear(_)) => return Ok(Enforcement::NotEnforced),
-            other => other?,
+        if let Err(fault) = closed.await {
+            let ProbeFault::Unclear(_) = fault else { return Err(fault) };
+            // Open to the last, and still asking: a client that went, or a way that comes and goes, shows nothing.
+            let open = self.steady(&client, "open").await?.is_some() && self.said(&client, "open").await? > reached;
+            let neither = "the way was neither open nor closed time after time once the policy was there";
+            return if open { Ok(Enforcement::NotEnforced) } else { Err(ProbeFault::Unclear(neither.to_owned())) };
         }
         // Closed, and not merely gone.
-        let served = self.served(&server).await?;
+        let served = self.said(&server, "served").await?;
         let gone = "the server answers nobody any more, itself included";
-        self.until(ENFORCED, gone, async |probe: &Self| Ok((probe.served(&server).await? > served).then_some(()))).await?;
+        self.until(ENFORCED, gone, async |probe: &Self| Ok((probe.said(&server, "served").await? > served).then_some(()))).await?;
         Ok(Enforcement::Enforced)
     }
 
@@ -159,8 +163,9 @@ impl Probe<'_> {
         Ok((lines.iter().rev().take_while(|line| *line == word).count() >= STEADY).then_some(()))
     }
 
-    async fn served(&self, server: &str) -> Result<usize, ProbeFault> {
-        Ok(self.lines(server).await?.iter().filter(|line| *line == "served").count())
+    /// How often a Pod has said this word.
+    async fn said(&self, pod: &str, word: &str) -> Result<usize, ProbeFault> {
+        Ok(self.lines(pod).await?.iter().filter(|line| *line == word).count())
     }
 
     /// Looks until there is something, or says what there is not.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Objects of one kind that are looked at in one round: twice as many as a cluster can have namespaces. More of them nobody made in good order.
+/// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes is tested with. More of them nobody made in good order.
 const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.

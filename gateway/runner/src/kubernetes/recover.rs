@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Fate {
     /// Those that are in effect: done and not undone.
     pub in_effect: BTreeSet<u32>,
+    /// Those that were done in the run's own namespace, and went with it.
+    pub passed: BTreeSet<u32>,
     /// Those of which nobody knows, with what is there instead.
     pub unclear: BTreeMap<u32, String>,
     /// Those whose undo was begun: something had gone wrong by then.
@@ -26,9 +28,9 @@ pub struct Fate {
 }
 
 impl Fate {
-    /// Whether every operation is in effect, and none was being undone.
+    /// Whether every operation was done, and none was being undone.
     pub fn is_complete(&self) -> bool {
-        self.unclear.is_empty() && self.undoing.is_empty() && self.in_effect.len() == self.operations
+        self.unclear.is_empty() && self.undoing.is_empty() && self.in_effect.len() + self.passed.len() == self.operations
     }
 
     /// What is in effect, in words for an outcome.
@@ -82,6 +84,9 @@ pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32
         }
         // What went into the run's own namespace is gone with it.
         if operation.target.namespace == EPHEMERAL {
+            if done.after.is_some() {
+                fate.passed.insert(index);
+            }
             continue;
         }
         let undo = of(true).map(|undo| undo.after.is_some());

@@ -21,7 +21,7 @@ const WORKLOAD_GONE: Duration = Duration::from_secs(30);
 /// How long a Role or RoleBinding may take to go: they have no finalizers.
 const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
-/// Namespaces of one call that are looked at: it is leased five times at most before it acts.
+/// Namespaces of one call that are looked at: far beyond the five leases that it has before it acts. More of them somebody else made.
 const RUNS: Extent = Extent { page: 100, pages: 10 };
 
 /// What earlier leases of a call may have left.

@@ -38,8 +38,8 @@ fn define() -> Definition {
             "Brings up to 16 objects up in an empty namespace of their own, waits until they are ready, runs a check against them if you give \
              one, says what came out, and removes everything. Use it before `manifests_apply`, to see whether manifests start at all. A check \
              is an image by digest that finds the Services by their names and ends with exit code 0; it needs a person's approval. The \
-             namespace holds no Secrets and no storage, and takes pods of the `restricted` standard only. With a Service among the objects its pods \
-             reach each other and the cluster's name service; nothing else, and without one nothing at all. Give manifests without `metadata.namespace`.",
+             namespace holds no Secrets and no storage, and takes pods of the `restricted` standard only. With a Service among the objects, all pods \
+             reach each other and the cluster's name service, and nothing else; without one they reach nothing. Give manifests without `metadata.namespace`.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

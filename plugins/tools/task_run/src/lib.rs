@@ -42,8 +42,8 @@ fn define() -> Definition {
             "Runs one program once and gives back what it printed: a container image by digest with arguments, or a Wasm command that an \
              operator accepted, by digest. Use it to compute, convert or check something that is in the input. A command reads standard input \
              and has no files, no network and no arguments; an image finds the input as the file `/cofferdam/input` and may write to `/tmp` \
-             alone. An image reaches no network but the addresses in `reaches`. It cannot touch anything in the cluster, and nothing of it stays. \
-             It always needs a person's approval. Images run only where there is a cluster.",
+             alone. An image reaches no network but the addresses in `reaches` and, with `finds_names`, the cluster's name service. It holds no \
+             credential, and its namespace is gone afterwards. It always needs a person's approval. Images run only where there is a cluster.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -65,10 +65,12 @@ impl Bearer {
     }
 }
 
-/// Whether there is a token now may be unclear; that nothing was asked with it is not.
+/// Whether there is a token now may be unclear; that nothing was asked with it is not. And what is not there, or is another, is the ServiceAccount or what its
+/// tokens are bound to: never the object that the token was to be used on.
 fn unasked(fault: ApiFault) -> ApiFault {
     match fault {
         ApiFault::Unclear(why) => ApiFault::Unreachable(why),
+        gone if gone.is_not_found() || gone.is_conflict() => ApiFault::Unreachable(format!("the job has no identity any more: {gone}")),
         other => other,
     }
 }

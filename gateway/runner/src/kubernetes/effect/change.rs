@@ -16,6 +16,12 @@ const UNCLEAR: u32 = 3;
 /// With ten such writes a second and a fifth of a second from look to effect, one job in a thousand meets this many in a row.
 const STALE: u32 = 50;
 
+/// After so many a pause comes before the next look, so that a server which refuses for a reason of its own is not asked without end.
+const AT_ONCE: u32 = 10;
+
+/// What the API server says of a JSON Patch whose `test` failed, and of nothing else that it knows a reason for (`apiserver/pkg/endpoints/handlers/patch.go`).
+const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
+
 /// A change.
 pub(super) struct Change<'a> {
     pub job: &'a Cluster,
@@ -64,7 +70,12 @@ impl Change<'_> {
                     tokio::time::sleep(PAUSE).await;
                 }
                 // The next look says what it is now.
-                Err(fault) if self.is_stale(&fault) => stales += 1,
+                Err(fault) if self.is_stale(&fault) => {
+                    stales += 1;
+                    if stales > AT_ONCE {
+                        tokio::time::sleep(PAUSE / 10).await;
+                    }
+                }
                 Err(fault) => {
                     return Err(match unclear {
                         Some(unclear) => unknown(self.target, "the next attempt was refused", &unclear),
@@ -112,8 +123,8 @@ impl Change<'_> {
             // Over ownership, which asking again does not end.
             (Write::Apply(..), ApiFault::Refused { status: 409, message, .. }) => !message.starts_with("Apply failed with "),
             (_, ApiFault::Refused { status: 409, .. }) => true,
-            // A failed `test` is 422, as is an object that the server finds invalid: that says so.
-            (Write::Patch(..), ApiFault::Refused { status: 422, message, .. }) => !message.contains(" is invalid: "),
+            // A failed `test` is 422, as is what the server or its admission finds invalid: that says why.
+            (Write::Patch(..), ApiFault::Refused { status: 422, message, .. }) => message.starts_with(FAILED_TEST),
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! A way out of the run's own namespace, opened by the provisioner: the job may write no network policy, and nobody may change one that stands. Never
 //! opens what no approved operation names.
 
-use super::refused;
+use super::{refused, unknown};
 use crate::effect::EffectFault;
 use crate::kubernetes::guard::{Guard, egress::policy};
 use crate::kubernetes::namespace::{Namespace, own_apply};
@@ -16,7 +16,9 @@ impl Namespace {
         let mut opened = self.opened.clone();
         opened.insert(to.clone());
         let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
-        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| refused(&approved.target, &fault))?;
+        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| {
+            if fault.is_unclear() { unknown(&approved.target, "it may be open", &fault) } else { refused(&approved.target, &fault) }
+        })?;
         if answer.get("spec") != object.get("spec") {
             return Err(EffectFault::Differs(format!("{} stands there as another than was written", approved.target)));
         }

@@ -1,10 +1,11 @@
 //! A task: its input, a Pod of a fixed name, what it says and what becomes of it, until it ended or its time is over. Never started twice: the name is
 //! taken.
 
-use super::{PAUSE, refused};
+use super::refused;
 use crate::effect::{EffectFault, Told};
 use crate::kubernetes::api::ApiFault;
 use crate::kubernetes::namespace::Namespace;
+use crate::kubernetes::pace::Pace;
 use crate::kubernetes::task::{self, CONTAINER, Log, Place, Reason, Task, TaskState};
 use crate::kubernetes::words;
 use cofferdam_core::limit::TASK_OUTPUT;
@@ -29,7 +30,8 @@ impl Namespace {
         let Some(task) = Task::of(operation, approved.index) else {
             return Err(EffectFault::Refused("a command runs beside the cluster, not in it".to_owned()));
         };
-        let place = Place { namespace: &self.name, labels: &self.labels, user_namespace: false, runtime_class: None };
+        let labels = self.marks.name.labels();
+        let place = Place { namespace: &self.name, labels: &labels, user_namespace: false, runtime_class: None };
         let target =
             |kind: &str| Target { kind: kind.to_owned(), namespace: self.name.clone(), name: task.object(), ..approved.target.clone() };
         self.put(&task::input(&task, &place), &target("ConfigMap")).await?;
@@ -54,16 +56,15 @@ impl Namespace {
 
     async fn await_end(&self, task: &Task<'_>, pod: &Target, log: &mut Log, told: &Told) -> Result<(), EffectFault> {
         let at = self.at(pod)?;
-        let end = Instant::now() + START + Duration::from_secs(task.seconds.into());
+        let mut pace = Pace::within(START + Duration::from_secs(task.seconds.into()));
         let mut since: Option<(Reason, Instant)> = None;
-        let mut pause = PAUSE / 20;
         loop {
             let found = self.job().await?.get(&at).await;
             let state = match &found {
                 Ok(Some(pod)) => task::state(pod, &[]),
                 Ok(None) => return Err(failed(task, Reason::Deleted, "")),
                 // An outage of the API server's is none of the task's.
-                Err(fault) if Instant::now() >= end => return Err(refused(pod, fault)),
+                Err(fault) if pace.is_over() => return Err(refused(pod, fault)),
                 Err(_) => TaskState::Waiting,
             };
             match state {
@@ -86,15 +87,13 @@ impl Namespace {
                     self.pass_on(task, log, told).await;
                 }
             }
-            if Instant::now() >= end {
+            if !pace.again().await {
                 return Err(failed(task, Reason::Deadline, "it neither ended nor failed in the time there was"));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE);
         }
     }
 
-    /// Tells what is new in the task's log, at most once in [`PAUSE`]. What nobody takes now, or cannot be read now, is told at the next look.
+    /// Tells what is new in the task's log, at each look. What nobody takes now, or cannot be read now, is told at the next look.
     async fn pass_on(&self, task: &Task<'_>, log: &mut Log, told: &Told) {
         let (false, Ok(place)) = (log.is_over(), told.try_reserve()) else { return };
         if let Ok(text) = self.log(task).await {

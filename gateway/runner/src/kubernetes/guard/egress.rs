@@ -112,7 +112,7 @@ mod tests {
             "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
         });
         let one = addresses("203.0.113.0/24");
-        check(&[one.clone()], &one, None, OUTSIDE, egress(json!([block(json!({"cidr": "203.0.113.0/24"}))])));
+        check(std::slice::from_ref(&one), &one, None, OUTSIDE, egress(json!([block(json!({"cidr": "203.0.113.0/24"}))])));
         check(
             &[Egress::NameService, one.clone(), Egress::Siblings],
             &Egress::NameService,
