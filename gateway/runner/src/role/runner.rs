@@ -1,7 +1,7 @@
 //! The role `runner`: claims one job, sees it through, ends.
 
 use super::{credential, folder, network, open, same, trust};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::claim::{Claim, Claimed};
 use cofferdam_core::settings::{Infrastructure, RunnerSettings};
@@ -51,7 +51,7 @@ enum Ground {
 pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let (_, intake) = voice::start(Role::Runner, &settings.voice)?;
     trust(&settings.trust_file, "runner", &settings.environment)?;
-    let key = secret::read(&settings.artefact_key)?;
+    let key = secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
     let mut write = vec![settings.runs.clone(), settings.artefacts.clone()];
     let mut read = vec![
         folder(&settings.trust_file)?.to_owned(),

@@ -123,8 +123,12 @@ fn what_does_not_show_may_still_come() {
 
 #[test]
 fn what_went_into_the_runs_own_namespace_is_gone_with_it() {
-    let mut task = previewed(0, Expect::Absent, json!({}), json!({"seconds": 5}));
+    let mut task = previewed(0, Expect::Absent, json!({}), json!({"task.seconds": 5}));
     task.target.namespace = String::new();
-    check(task.clone(), &[record(false, true)], None, NONE);
-    check(task, &[record(false, false)], None, NONE);
+    let preview = Preview { operations: vec![task] };
+    // Nothing of it is left either way; done is done all the same.
+    for (done, complete) in [(true, true), (false, false)] {
+        let fate = fate(&preview, &[record(false, done)], &BTreeMap::new());
+        assert_eq!((fate.words(&preview).as_str(), fate.is_complete()), (NONE, complete));
+    }
 }
