@@ -28,6 +28,7 @@
 pub mod answer;
 pub mod approval;
 pub mod artefact;
+pub mod block;
 pub mod caller;
 pub mod ceiling;
 pub mod decide;

@@ -9,7 +9,7 @@ use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 /// As it is without options.
 pub const PROVISIONER: Identity = Identity::Provisioner(JobIdentity::Token);
@@ -22,6 +22,15 @@ pub fn installed() -> &'static Cluster {
     let plane = Cluster::get();
     INSTALLED.call_once(|| install(plane));
     plane
+}
+
+/// A control plane of some tests' own, installed once in the cell that they share.
+pub fn installed_own(cell: &'static OnceLock<Cluster>) -> &'static Cluster {
+    cell.get_or_init(|| {
+        let plane = Cluster::own();
+        install(&plane);
+        plane
+    })
 }
 
 /// Applies `deploy/`, and waits until its policies are enforced, which the API server does some time after they were written.

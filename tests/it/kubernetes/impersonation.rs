@@ -19,11 +19,7 @@ const CANNOT: &str = "cannot impersonate";
 /// Without the option as yet.
 fn plane() -> &'static Cluster {
     static PLANE: OnceLock<Cluster> = OnceLock::new();
-    PLANE.get_or_init(|| {
-        let plane = Cluster::own();
-        install(&plane);
-        plane
-    })
+    installed_own(&PLANE)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The whole gateway over a real API server: an installation made by `init --kubernetes` with each identity's own kubeconfig, and a namespace that opted
 //! in. Tests share one control plane, which is nobody else's: the reaper that `serve` starts takes whatever has expired there.
 
-use super::actor::{install, namespace_path, opt_in, rbac};
+use super::actor::{installed_own, namespace_path, opt_in, rbac};
 use crate::cluster::{Cluster, is_dry, until};
 use crate::stage::{Answer, Stage, assets, binaries, text};
 use serde_json::{Value, json};
@@ -17,11 +17,7 @@ pub fn run_prefix(call: &str) -> String {
 
 fn plane() -> &'static Cluster {
     static PLANE: OnceLock<Cluster> = OnceLock::new();
-    PLANE.get_or_init(|| {
-        let plane = Cluster::own();
-        install(&plane);
-        plane
-    })
+    installed_own(&PLANE)
 }
 
 /// One installation and its namespace, with a Deployment `web` of three replicas and a ConfigMap `web`.

@@ -2,11 +2,11 @@
 //! a machine keeps for itself, or to where clouds hand out credentials.
 
 use super::{EGRESS, Found, LET_OUT};
+use crate::block::Block;
 use crate::ceiling::EPHEMERAL;
 use crate::operation::{Addresses, Change, Egress, Target};
 use crate::path::{FieldPath, Segment};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 
 /// The shortest prefix of an IPv4 block: what one organisation has. Shorter ones are as good as everything.
 const SHORTEST_V4: u8 = 8;
@@ -79,49 +79,17 @@ fn open(text: &str) -> Result<(), String> {
     let block = Block::parse(text).ok_or_else(|| {
         format!("`{shown}` is no block of addresses in CIDR notation without bits beyond its prefix, such as `203.0.113.0/24`")
     })?;
-    let shortest = if block.width == 32 { SHORTEST_V4 } else { SHORTEST_V6 };
-    if block.prefix < shortest {
+    let shortest = if block.is_v4() { SHORTEST_V4 } else { SHORTEST_V6 };
+    if block.prefix() < shortest {
         return Err(format!("`{shown}` is wider than /{shortest}, which is as good as everything"));
     }
     let meets = |other: &&&str| Block::parse(other).is_some_and(|other| block.meets(&other));
-    if block.width == 128 && !OPEN_V6.iter().any(|open| meets(&open)) {
+    if !block.is_v4() && !OPEN_V6.iter().any(|open| meets(&open)) {
         return Err(format!("`{shown}` is neither global nor unique local"));
     }
     match CLOSED_V4.iter().chain(&CLOSED_V6).find(meets) {
         Some(closed) => Err(format!("`{shown}` reaches {closed}, which no run is let through to; name a block beside it")),
         None => Ok(()),
-    }
-}
-
-/// A block of addresses.
-struct Block {
-    bits: u128,
-    prefix: u8,
-    /// Bits of an address of its family.
-    width: u8,
-}
-
-impl Block {
-    /// In its one spelling.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        let prefix: u8 = prefix.parse().ok()?;
-        let (bits, width) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
-            IpAddr::V6(address) => (address.to_bits(), 128),
-        };
-        let block = Self { bits, prefix, width };
-        let beyond = u32::from(width.checked_sub(prefix)?);
-        // A shift by the whole width leaves nothing.
-        let network = bits.checked_shr(beyond).unwrap_or(0).checked_shl(beyond).unwrap_or(0);
-        (network == bits && format!("{address}/{prefix}") == text).then_some(block)
-    }
-
-    /// Whether the two have an address in common.
-    fn meets(&self, other: &Self) -> bool {
-        let beyond = u32::from(self.width - self.prefix.min(other.prefix).min(self.width));
-        self.width == other.width && (self.bits ^ other.bits).checked_shr(beyond).unwrap_or(0) == 0
     }
 }
 

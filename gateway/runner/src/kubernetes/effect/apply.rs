@@ -117,8 +117,7 @@ impl Namespace {
 
 /// A right that the server's authorizer has not seen yet. Admission refuses with the same status, and in other words.
 fn is_unseen(fault: &ApiFault) -> bool {
-    matches!(fault, ApiFault::Refused { status: 401, .. })
-        || matches!(fault, ApiFault::Refused { status: 403, message, .. } if message.contains(" is forbidden: User "))
+    fault.is_unauthorized() || matches!(fault, ApiFault::Refused { status: 403, message, .. } if message.contains(" is forbidden: User "))
 }
 
 /// Whether all that was written of an object was written by this manager: nobody created it at the same moment.

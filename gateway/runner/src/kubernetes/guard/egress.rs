@@ -2,6 +2,7 @@
 //! nothing else changes. Pure; a destination was checked when the plan was sealed.
 
 use super::{Guard, Marks, collection};
+use cofferdam_core::block::Block;
 use cofferdam_core::operation::{Addresses, Egress, Protocol};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -73,15 +74,8 @@ fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
 
 /// The one address as a block, if it lies in a wider one. Who names just that address means it.
 fn within(block: &str, server: IpAddr) -> Option<String> {
-    let (network, prefix) = block.split_once('/')?;
-    let prefix: u32 = prefix.parse().ok()?;
-    let (network, address, width): (u128, u128, u32) = match (network.parse().ok()?, server) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => (u128::from(network.to_bits()), u128::from(address.to_bits()), 32),
-        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
-        _ => return None,
-    };
-    let beyond = width.checked_sub(prefix).filter(|beyond| *beyond > 0)?;
-    ((network ^ address).checked_shr(beyond).unwrap_or(0) == 0).then(|| format!("{server}/{width}"))
+    let one = format!("{server}/{}", if server.is_ipv4() { 32 } else { 128 });
+    (block != one && Block::parse(block)?.meets(&Block::parse(&one)?)).then_some(one)
 }
 
 #[cfg(test)]
