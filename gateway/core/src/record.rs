@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// The schema name of a leaf.
 pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
 
+/// What an operator's command is called in [`Event::Administered`], before the command's name.
+pub const OPERATOR: &str = "operator ";
+
 /// What happened, without its payloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -83,7 +86,7 @@ pub enum Event {
     },
     /// The gateway, an operator command, or a role's start.
     Administered {
-        /// What: `start`, `operator`, `trust`, `policy`, `tool`, `erase`, `heartbeat`.
+        /// What: `start`, `operator show` (or another command of the operators' socket), `trust`, `policy`, `tool`, `erase`, `heartbeat`.
         what: String,
         /// By whom: an operating-system user id, or a role.
         by: String,

@@ -360,6 +360,7 @@ impl Bench {
             }
             Propose::Delivered { .. } => Proposed::Done,
             Propose::Runners => Proposed::Runners { there: true },
+            Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Head => Proposed::Head { size: 0, checkpoint: String::new() },
         })
     }

@@ -183,16 +183,19 @@ fn regular(file: &File) -> io::Result<u64> {
     if facts.is_file() { Ok(facts.len()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }
 
-/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown of what runs, which a larger disk does not make
-/// larger.
+/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown of what runs, which a
+/// larger disk does not make larger.
 const LARGE_DISK: u64 = 20 << 30;
 
-/// Share of a file system that is free to this process, in percent, rounded down; of a large disk, of its first 20 GiB.
-pub fn free_percent(path: &Path) -> io::Result<u8> {
+/// The share of a disk that has to stay free: a tenth.
+const RESERVE: u64 = 10;
+
+/// Bytes of a file system that this process may still write, and bytes of it that have to stay free: a tenth, of a large
+/// disk a tenth of its first 20 GiB.
+pub fn room(path: &Path) -> io::Result<(u64, u64)> {
     let facts = rustix::fs::statvfs(path)?;
-    let most = LARGE_DISK.checked_div(facts.f_frsize).unwrap_or(u64::MAX);
-    let share = facts.f_bavail.saturating_mul(100).checked_div(facts.f_blocks.min(most)).unwrap_or(0);
-    Ok(u8::try_from(share.min(100)).unwrap_or(100))
+    let total = facts.f_blocks.saturating_mul(facts.f_frsize);
+    Ok((facts.f_bavail.saturating_mul(facts.f_frsize), total.min(LARGE_DISK) / RESERVE))
 }
 
 /// A path made absolute through every link, for comparing places before anything starts.

@@ -1,6 +1,7 @@
 //! Durable calls per second: callers that wait together share one commit, against each waiting for its own. One store, one code path, A against B.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 
+use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::exchange::propose::Propose;
 use cofferdam_core::id::{ArgumentsDigest, CallId};
 use cofferdam_core::record::{Entry, Event};
@@ -23,7 +24,7 @@ fn settings(folder: &std::path::Path) -> RecorderSettings {
         key: SigningKey::from_bytes(&[5; 32]),
         clock: Arc::new(|| jiff::Timestamp::UNIX_EPOCH),
         random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::Relaxed).to_be_bytes()).as_bytes())),
-        free: Arc::new(|| Ok(50)),
+        free: Arc::new(|| Ok(Disk { free_bytes: 50, reserve_bytes: 10 })),
         trust: Arc::new(|| Err("none".to_owned())),
     }
 }

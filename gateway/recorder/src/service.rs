@@ -1,6 +1,7 @@
 //! The recorder as its binary holds it: opened once, cloned freely, asked by the handlers of three sockets. Opens no socket itself.
 
 mod claim;
+mod health;
 mod keep;
 mod operate;
 mod propose;
@@ -8,7 +9,7 @@ mod start;
 
 pub use claim::RunnerSeat;
 
-use crate::settings::{FREE_PERCENT, RUNNERS_AWAY_MS, RecorderSettings};
+use crate::settings::{RUNNERS_AWAY_MS, RecorderSettings};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
 use crate::store::{Reader, Request, WAITING, Writer};
@@ -97,17 +98,6 @@ impl Recorder {
         let (reply, answer) = oneshot::channel();
         self.inner.queue.send(Request::Change(change, reply)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
-    }
-
-    /// New work is refused while the disk is nearly full: what is left is for outcomes and teardown. Not knowing is refusing.
-    fn check_room(&self) -> Result<(), Fault> {
-        match (self.inner.settings.free)() {
-            Ok(free) if free >= FREE_PERCENT => Ok(()),
-            Ok(free) => Err(Fault::Unavailable(format!(
-                "{free} % of the recorder's disk is free, below {FREE_PERCENT} % only running jobs are recorded; free some space"
-            ))),
-            Err(fault) => Err(Fault::Unavailable(format!("free space of the recorder's disk is not known: {fault}"))),
-        }
     }
 }
 

@@ -1,14 +1,12 @@
 //! What a recorder is given: its places, its key, and everything it may not reach for itself (clock, randomness, disk, trust file).
 
+use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::id::TrustDigest;
 use cofferdam_core::trust::Trust;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// New work stops when less than this share of the disk is free, in percent: the rest is for outcomes and teardown of what already runs.
-pub const FREE_PERCENT: u8 = 10;
 
 /// Seconds a lease lasts without a heartbeat: three missed heartbeats, and short enough that a lost job is soon another's.
 pub const LEASE_SECONDS: u64 = 30;
@@ -37,8 +35,8 @@ pub type Clock = Given<Timestamp>;
 /// 32 random bytes from the operating system, or why there are none.
 pub type Random = Given<Result<[u8; 32], String>>;
 
-/// Share of the disk under the store that is free, in percent, or why it is not known.
-pub type FreeSpace = Given<Result<u8, String>>;
+/// The disk under the store, or why it cannot be asked.
+pub type FreeSpace = Given<Result<Disk, String>>;
 
 /// The recorder's own trust file, and the digest of its text.
 #[derive(Debug, Clone)]
@@ -67,7 +65,7 @@ pub struct RecorderSettings {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
-    /// Free space under `store`.
+    /// The disk under `store`.
     pub free: FreeSpace,
     /// Whose approvals count.
     pub trust: TrustFile,

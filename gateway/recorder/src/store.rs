@@ -10,8 +10,10 @@ mod people;
 mod read;
 mod row;
 mod run;
+mod source;
 mod writer;
 
 pub(crate) use batch::{Head, put_checkpoint};
 pub(crate) use read::Reader;
+pub(crate) use source::{Source, database, tried};
 pub(crate) use writer::{Request, WAITING, Writer};

@@ -30,11 +30,19 @@ pub(crate) struct Shared {
     pub roles: Mutex<BTreeMap<String, u32>>,
     /// When the last runner let go of its socket, in milliseconds.
     pub runner_left: Mutex<Option<i64>>,
+    /// Why the writer's last try failed; none while the store takes what it is given.
+    pub failing: Mutex<Option<String>>,
+    /// Why the write-ahead log cannot be folded back.
+    pub pinned: Mutex<Option<String>>,
+    /// Whether it was logged that the disk is nearly full.
+    pub short: Mutex<bool>,
+    /// What was repaired at the start.
+    pub repaired: Vec<String>,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
 }
 
 impl Shared {
-    pub fn new(head: (u64, String)) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
+    pub fn new(head: (u64, String), repaired: Vec<String>) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
         let (gone, losses) = mpsc::unbounded_channel();
         let shared = Self {
             readers: Mutex::default(),
@@ -45,6 +53,10 @@ impl Shared {
             offers: Mutex::default(),
             roles: Mutex::default(),
             runner_left: Mutex::default(),
+            failing: Mutex::default(),
+            pinned: Mutex::default(),
+            short: Mutex::default(),
+            repaired,
             gone,
         };
         (shared, losses)

@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::show::{Story, short, story, table};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
-use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
+use cofferdam_core::exchange::operate::{Disk, Operate, Operated, OwnedJob};
 use cofferdam_core::hash::Document;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::rights::of_plan;
@@ -131,6 +131,12 @@ impl Show {
     }
 }
 
+/// The room on the disk under the store.
+fn room(disk: Disk) -> String {
+    let mebibytes = |bytes: u64| bytes >> 20;
+    format!("{} MiB free, of which {} MiB stay for running jobs", mebibytes(disk.free_bytes), mebibytes(disk.reserve_bytes))
+}
+
 /// How things are: jobs, roles, ledger, disk.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam status")]
@@ -140,7 +146,7 @@ impl Status {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let answer = operator::ask(home, &Operate::Status)?;
-        let Operated::Status { phases, entries, checkpoint, free_percent, roles } = &answer else {
+        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles } = &answer else {
             return Err(operator::unexpected());
         };
         let environment = TrustFile::open(home)?.trust()?.environment;
@@ -159,8 +165,10 @@ impl Status {
         lines.push(format!("jobs         {}", if jobs.is_empty() { "none yet".to_owned() } else { jobs.join(", ") }));
         let signed = checkpoint.lines().nth(1).unwrap_or("no");
         lines.push(format!("ledger       {entries} entries, {signed} under the newest checkpoint"));
-        let warning = if *free_percent < 10 { "  NEW WORK IS REFUSED until more is free" } else { "" };
-        lines.push(format!("disk         {free_percent} % free{warning}"));
+        lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
+        lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
+        lines.extend(warns.iter().map(|why| format!("warning      {}", line(why))));
+        lines.extend(repaired.iter().map(|what| format!("repaired     {}", line(what))));
         if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
             lines.push("next         cofferdam jobs --waiting".to_owned());
         }

@@ -1,4 +1,5 @@
-//! The operator's socket to the recorder. Every request on it is a ledger entry with this user's id.
+//! The operator's socket to the recorder. A request that changes something or reads payloads is a ledger entry with this
+//! user's id.
 
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow};

@@ -4,9 +4,10 @@
 use super::role;
 use anyhow::{Context as _, Result};
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::settings::RecorderSettings;
 use cofferdam_core::trust::Trust;
-use cofferdam_process::beneath::free_percent;
+use cofferdam_process::beneath::room;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::Given;
 use cofferdam_process::{peer, secret};
@@ -69,7 +70,10 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
         key,
         clock: Arc::new(Timestamp::now),
         random: Arc::new(|| role::random().map_err(|fault| fault.to_string())),
-        free: Arc::new(move || free_percent(&store).map_err(|fault| fault.to_string())),
+        free: Arc::new(move || {
+            let (free_bytes, reserve_bytes) = room(&store).map_err(|fault| fault.to_string())?;
+            Ok(Disk { free_bytes, reserve_bytes })
+        }),
         trust: Arc::new(move || {
             let text = std::fs::read_to_string(&trust_file).map_err(|fault| fault.to_string())?;
             let trust = Trust::parse(&text).map_err(|fault| fault.to_string())?;

@@ -10,7 +10,7 @@ use cofferdam_core::id::CallId;
 use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
-use cofferdam_core::record::Event;
+use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::Outcome;
 use cofferdam_core::shown::{changed, rights, spoken};
 use cofferdam_core::text::{line, quoted};
@@ -288,7 +288,9 @@ pub fn event(event: &Event) -> String {
         Event::Finished { outcome } => format!("finished: {outcome}"),
         Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),
         Event::Closed { .. } => "closed".to_owned(),
-        Event::Administered { what, by } if what == "operator" => format!("an operator's command, by user {}", line(by)),
+        Event::Administered { what, by } if what.starts_with(OPERATOR) => {
+            format!("an operator's command `{}`, by user {}", line(what.trim_start_matches(OPERATOR)), line(by))
+        }
         Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),
     }
 }

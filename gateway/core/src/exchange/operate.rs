@@ -100,13 +100,29 @@ pub enum Operated {
         entries: u64,
         /// The newest checkpoint's text.
         checkpoint: String,
-        /// Share of the disk that is free, in percent.
-        free_percent: u8,
+        /// The disk under the store; none when it cannot be asked.
+        disk: Option<Disk>,
+        /// Why new work is refused at present: path, cause and remedy, in one sentence.
+        refuses: Option<String>,
+        /// What is not as it should be and refuses nothing yet, a sentence each.
+        warns: Vec<String>,
+        /// Damage that was found and repaired at the start, a sentence each.
+        repaired: Vec<String>,
         /// Roles that hold a socket right now, by name.
         roles: BTreeMap<String, u32>,
     },
     /// Done.
     Done,
+}
+
+/// Room on the disk under the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Bytes that the recorder may still write.
+    pub free_bytes: u64,
+    /// Bytes that stay for outcomes and teardown: at or below them new work is refused.
+    pub reserve_bytes: u64,
 }
 
 /// A job with its owner.

@@ -94,6 +94,8 @@ pub enum Propose {
     },
     /// Whether somebody would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
+    /// Whether new work is taken at present, and what was repaired at the start. Answered by [`Proposed::Health`].
+    Health,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
     Head,
 }
@@ -147,6 +149,15 @@ pub enum Proposed {
     Runners {
         /// One holds its socket, or did a moment ago.
         there: bool,
+    },
+    /// How the store and the ledger are.
+    Health {
+        /// Why new work is refused at present: path, cause (errno where there is one) and remedy, in one sentence. None while it is taken.
+        refuses: Option<String>,
+        /// What is not as it should be and refuses nothing yet, a sentence each.
+        warns: Vec<String>,
+        /// Damage that was found and repaired at the start, a sentence each: the file, and where the evidence was put.
+        repaired: Vec<String>,
     },
     /// The newest checkpoint, as a signed note.
     Head {

@@ -66,6 +66,11 @@ impl Recorder {
     /// Ends leases that ran out and jobs out of time. Runs by itself every second.
     pub async fn sweep(&self) {
         let now = self.now();
+        self.look_after().await;
+        if self.refuses_all() {
+            // It was told once, and is tried again with the next sweep.
+            return;
+        }
         for (call, fence) in self.inner.shared.overdue(now) {
             lose(self, call, fence).await;
         }

@@ -1,17 +1,20 @@
-//! What an operator command may ask; each use is a ledger entry. A person's signature is checked here, by the recorder's own trust file.
+//! What an operator command may ask; a use that changes something or reads payloads is a ledger entry. A person's signature
+//! is checked here, by the recorder's own trust file.
 
 use super::{Recorder, astray};
 use crate::store::change::{Change, Done, Signature};
 use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, verify};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::propose::Proposed;
 use cofferdam_core::id::{CallId, StatementDigest};
 use cofferdam_core::limit::PURPOSE;
-use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::record::{Entry, Event, OPERATOR};
 use cofferdam_core::run::Phase;
 use cofferdam_core::shown::question;
 use cofferdam_core::text::unseen;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Jobs in one answer.
 const JOBS: u32 = 1_000;
@@ -62,22 +65,22 @@ impl Recorder {
         }
     }
 
-    /// Every use of the operator socket is an entry, whatever comes of it.
+    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at states (`jobs`, `status`)
+    /// is none: a look a minute would be most of a quiet ledger, and a look at a full disk must not write.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), Fault> {
-        let (request, call) = match operate {
-            Operate::Jobs { waiting, limit } => (json!({ "ask": "jobs", "waiting": waiting, "limit": limit }), None),
-            Operate::Show { call } => (json!({ "ask": "show", "call": call }), None),
-            Operate::Sign { call, .. } => (json!({ "ask": "sign" }), Some(call)),
-            Operate::Status => (json!({ "ask": "status" }), None),
-            Operate::Resolve { call, .. } => (json!({ "ask": "resolve" }), Some(call)),
-            Operate::Erase { call } => (json!({ "ask": "erase", "call": call }), None),
+        let (command, request, call) = match operate {
+            Operate::Jobs { .. } | Operate::Status => return Ok(()),
+            Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
+            Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
+            Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
+            Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
         };
         // A signature for a call that is not there must not put an entry under its name.
         let call = match call {
             Some(call) => self.inner.reader.job(call).await?.is_some().then(|| call.clone()),
             None => None,
         };
-        let event = Event::Administered { what: "operator".to_owned(), by: by.to_owned() };
+        let event = Event::Administered { what: format!("{OPERATOR}{command}"), by: by.to_owned() };
         let entry = Entry::of(event, call, "").with("request", request.to_string());
         self.submit(Change::End(Box::new(entry))).await.map(drop)
     }
@@ -125,10 +128,16 @@ impl Recorder {
         Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })
     }
 
+    /// Reads and writes nothing: it has to answer when the disk is full.
     async fn status(&self) -> Result<Operated, Fault> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
-        let free_percent = (self.inner.settings.free)().map_err(|fault| Fault::Unavailable(format!("free space is not known: {fault}")))?;
         let roles = crate::wait::locked(&self.inner.shared.roles).clone();
-        Ok(Operated::Status { phases: self.inner.reader.phases().await?, entries, checkpoint, free_percent, roles })
+        let (phases, unread) = match self.inner.reader.phases().await {
+            Ok(phases) => (phases, None),
+            Err(halt) => (BTreeMap::new(), Some(Fault::from(halt).to_string())),
+        };
+        let Proposed::Health { refuses, warns, repaired } = self.health() else { return Err(astray()) };
+        let (refuses, disk) = (refuses.or(unread), self.disk().ok());
+        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles })
     }
 }

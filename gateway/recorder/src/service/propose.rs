@@ -53,6 +53,7 @@ impl Recorder {
                 self.recorded(Change::Withdraw { call, detail, entry: Box::new(entry) }).await
             }
             Propose::Runners => Ok(Proposed::Runners { there: self.has_runners() }),
+            Propose::Health => Ok(self.health()),
             Propose::Head => {
                 let (size, checkpoint) = self.inner.shared.head.borrow().clone();
                 Ok(Proposed::Head { size, checkpoint })

@@ -5,7 +5,7 @@ use crate::ledger::publish::{PublishFault, Published, Tiles, continues, publishe
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::settings::RecorderSettings;
 use crate::store::open::{OpenError, Opened, open};
-use crate::store::{Head, Writer, put_checkpoint};
+use crate::store::{Head, Source, Writer, put_checkpoint};
 use crate::wait::Shared;
 use cofferdam_core::id::{CallId, Fence};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -33,14 +33,15 @@ pub(super) struct Started {
 
 /// Opens everything.
 pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenError> {
-    let Opened { mut writer, readers, lock } = open(&settings.store).await?;
+    let Opened { mut writer, options, readers, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
-    let (shared, losses) = Shared::new((head.tree.size(), note));
+    let (shared, losses) = Shared::new((head.tree.size(), note), Vec::new());
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::channel(UNPUBLISHED);
-    let writer =
-        Writer { connection: writer, head, origin, settings: settings.clone(), shared: Arc::clone(&shared), published: sender, lock };
+    let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options };
+    let (settings, connection) = (settings.clone(), Some(writer));
+    let writer = Writer { source, connection, head, origin, settings, shared: Arc::clone(&shared), published: sender, lock };
     Ok(Started { writer, publisher: tokio::spawn(publish(tiles, receiver)), losses, readers, shared })
 }
 

@@ -151,6 +151,16 @@ pub(crate) enum Halt {
     Store(sqlx::Error),
 }
 
+impl Halt {
+    /// Whether the store itself failed (a full disk, an unreadable page), and not one change against its rules.
+    pub fn is_of_the_store(&self) -> bool {
+        match self {
+            Self::Fault(_) => false,
+            Self::Store(fault) => fault.as_database_error().is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
+        }
+    }
+}
+
 impl From<Fault> for Halt {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)

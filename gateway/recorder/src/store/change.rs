@@ -98,6 +98,8 @@ pub enum Change {
         /// Who.
         by: String,
     },
+    /// Writes a page and changes nothing: whether a store that failed takes something again.
+    Probe,
     /// Jobs that nobody decided or ran in time.
     Expire,
     /// Payloads of a call go.

@@ -66,6 +66,8 @@ pub enum OpenError {
 pub(crate) struct Opened {
     /// The one connection that writes.
     pub writer: SqliteConnection,
+    /// How it is made again.
+    pub options: SqliteConnectOptions,
     /// Connections that read.
     pub readers: SqlitePool,
     /// Held until the process ends or this is dropped.
@@ -89,7 +91,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
     // For people who wonder what the file is; the lock is the kernel's, so a stale file locks nobody out.
     lock.set_len(0).and_then(|()| lock.write_all(b"held by the recorder while it runs\n")).map_err(file_error(&lock_path))?;
     let options = SqliteConnectOptions::new()
-        .filename(folder.join("cofferdam.db"))
+        .filename(super::database(folder))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY)
@@ -97,10 +99,11 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .pragma("temp_store", "MEMORY")
         .foreign_keys(true);
     // Erased payloads are overwritten, not only unlinked.
-    let mut writer = SqliteConnection::connect_with(&options.clone().create_if_missing(true).pragma("secure_delete", "ON")).await?;
+    let writing = options.clone().pragma("secure_delete", "ON");
+    let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true)).await?;
     migrate(&mut writer).await?;
     let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-    Ok(Opened { writer, readers, lock })
+    Ok(Opened { writer, options: writing, readers, lock })
 }
 
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {

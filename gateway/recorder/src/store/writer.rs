@@ -3,10 +3,11 @@
 use super::batch::{Batch, Halt, Head, Means, Written};
 use super::change::{Answer, Change, Done};
 use super::enqueue::{New, enqueue};
+use super::source::{Beyond, Source, database};
 use super::{expire, lease, people, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderSettings;
-use crate::wait::Shared;
+use crate::wait::{Shared, locked};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::record::Recorded;
 use sqlx::{Connection as _, SqliteConnection};
@@ -24,13 +25,17 @@ pub(crate) const WAITING: usize = 1_024;
 pub(crate) enum Request {
     /// Commit this and answer.
     Change(Change, oneshot::Sender<Answer>),
+    /// Fold the write-ahead log back into the file, as far as readers let it.
+    Fold,
     /// Commit what came before, then end.
     Stop,
 }
 
 /// The task's state.
 pub(crate) struct Writer {
-    pub connection: SqliteConnection,
+    pub source: Source,
+    /// None after a failure, until it is made again.
+    pub connection: Option<SqliteConnection>,
     pub head: Head,
     pub origin: String,
     pub settings: RecorderSettings,
@@ -45,6 +50,7 @@ impl Writer {
     pub async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut waiting = Vec::with_capacity(TOGETHER);
         let mut stop = false;
+        let mut fold = false;
         while !stop && queue.recv_many(&mut waiting, TOGETHER).await > 0 {
             let (mut changes, mut replies) = (Vec::new(), Vec::new());
             for request in waiting.drain(..) {
@@ -55,6 +61,7 @@ impl Writer {
                     }
                     // Dropping the reply tells its asker that the recorder ended.
                     Request::Change(..) => {}
+                    Request::Fold => fold = true,
                     Request::Stop => stop = true,
                 }
             }
@@ -65,8 +72,13 @@ impl Writer {
                     self.shared.lost(job.job.call, job.fence);
                 }
             }
+            if std::mem::take(&mut fold) {
+                self.fold().await;
+            }
         }
-        if let Err(fault) = self.connection.close().await {
+        if let Some(connection) = self.connection.take()
+            && let Err(fault) = connection.close().await
+        {
             tracing::error!(%fault, "the store did not close cleanly; it recovers at the next start");
         }
         drop(self.lock);
@@ -75,7 +87,7 @@ impl Writer {
     async fn commit(&mut self, changes: &[Change]) -> Vec<Answer> {
         match self.transact(changes).await {
             Ok(answers) => answers,
-            Err(_) if changes.len() > 1 => {
+            Err(halt) if changes.len() > 1 && !halt.is_of_the_store() => {
                 // One of them spoiled the transaction: each for itself, so that only that one fails.
                 let mut answers = Vec::with_capacity(changes.len());
                 for change in changes {
@@ -84,13 +96,58 @@ impl Writer {
                 }
                 answers
             }
-            Err(halt) => vec![Err(halt.into())],
+            Err(halt) => {
+                let fault = Fault::from(halt);
+                changes.iter().map(|_| Err(fault.clone())).collect()
+            }
         }
     }
 
     async fn transact(&mut self, changes: &[Change]) -> Result<Vec<Answer>, Halt> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(halt) => {
+                self.failed(&halt);
+                return Err(halt);
+            }
+        };
+        match self.attempt(changes, &mut connection).await {
+            Ok((answers, written)) => {
+                self.connection = Some(connection);
+                let wrote = !written.leaves.is_empty() || changes.iter().any(|change| matches!(change, Change::Probe));
+                self.committed(&answers, written).await;
+                if wrote && locked(&self.shared.failing).take().is_some() {
+                    tracing::info!(store = %self.source.folder.display(), "the store takes entries again; nothing that was acknowledged is lost");
+                }
+                if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
+                    self.forget().await;
+                }
+                Ok(answers)
+            }
+            Err(Halt::Store(fault)) => {
+                // Whether SQLite still has the transaction open, and whether a commit happened, is not known on this side:
+                // the connection goes, and the next one reads what the store holds.
+                if let Err(fault) = connection.close().await {
+                    tracing::debug!(%fault, "the failed connection did not close cleanly");
+                }
+                let halt = Halt::Store(fault);
+                self.failed(&halt);
+                Err(halt)
+            }
+            Err(halt) => {
+                self.connection = Some(connection);
+                Err(halt)
+            }
+        }
+    }
+
+    /// One transaction: all of the changes, or none.
+    async fn attempt(&self, changes: &[Change], connection: &mut SqliteConnection) -> Result<(Vec<Answer>, Written), Halt> {
         let now = (self.settings.clock)();
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut batch = Batch::new(&self.head, now);
         let outcome = match apply_all(changes, &self.settings, &mut batch, &mut transaction).await {
             Ok(answers) => {
@@ -100,18 +157,80 @@ impl Writer {
             Err(halt) => Err(halt),
         };
         match outcome {
-            Ok((answers, written)) => {
+            Ok(done) => {
                 transaction.commit().await?;
-                self.committed(&answers, written).await;
-                if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
-                    self.forget().await;
-                }
-                Ok(answers)
+                Ok(done)
             }
+            Err(halt @ Halt::Store(_)) => Err(halt),
             Err(halt) => {
                 transaction.rollback().await?;
                 Err(halt)
             }
+        }
+    }
+
+    /// The connection, made again after a failure. What the store then holds beyond what is known here was committed by a
+    /// transaction whose end was not learned: it is published and told; a lease that was given in it has no holder.
+    async fn connected(&mut self) -> Result<SqliteConnection, Halt> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = self.source.connect().await?;
+        let Beyond { head, leaves, note } = self.source.beyond(&self.head, &mut connection).await?;
+        let known: Vec<_> = locked(&self.shared.leases).iter().map(|(call, (fence, _))| (call.clone(), *fence)).collect();
+        for lease in self.source.leases(&mut connection).await? {
+            if !known.contains(&lease) {
+                self.shared.lost(lease.0, lease.1);
+            }
+        }
+        if !leaves.is_empty() {
+            let touched = leaves.iter().filter_map(|leaf| leaf.call.clone()).collect();
+            self.committed(&[], Written { head, leaves, note, touched, queue: true, approved: true }).await;
+        }
+        Ok(connection)
+    }
+
+    /// Notes that the store failed, and logs it once.
+    fn failed(&self, halt: &Halt) {
+        let why = match halt {
+            Halt::Store(fault) if halt.is_of_the_store() => self.source.describe(fault),
+            Halt::Store(_) => return,
+            Halt::Fault(fault) => fault.to_string(),
+        };
+        if locked(&self.shared.failing).replace(why.clone()).is_none() {
+            tracing::error!("nothing is recorded, so nothing is carried out: {why}");
+        }
+    }
+
+    /// Folds the write-ahead log. A reader that stays keeps it from that: it grows, and is named.
+    async fn fold(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let file = database(&self.source.folder).with_extension("db-wal");
+        let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *connection).await {
+            Ok((_, frames, folded)) if frames == folded => {
+                // Nobody needs the log any more: it becomes short again. A reader that begins right now only puts that off.
+                let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
+                sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
+            }
+            Ok(_) => Ok(false),
+            Err(fault) => Err(fault),
+        };
+        let mut pinned = locked(&self.shared.pinned);
+        match folded {
+            Ok(true) if pinned.take().is_some() => tracing::info!("the write-ahead log is folded back again"),
+            Ok(true) => {}
+            Ok(false) => {
+                let long = std::fs::metadata(&file).map(|file| file.len() >> 20).unwrap_or_default();
+                let file = file.display();
+                let why = format!(
+                    "`{file}` has {long} MiB: a process that reads the store keeps it from becoming short; end that process (`fuser {file}` names it)"
+                );
+                if pinned.is_none() {
+                    tracing::warn!("{why}");
+                }
+                *pinned = Some(why);
+            }
+            Err(fault) => tracing::warn!(%fault, "the write-ahead log cannot be folded back; tried again"),
         }
     }
 
@@ -136,7 +255,8 @@ impl Writer {
 
     /// Erased payloads also leave the write-ahead log.
     async fn forget(&mut self) {
-        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await {
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await {
             tracing::warn!(%fault, "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
@@ -195,6 +315,10 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
         Change::Withdraw { call, detail, entry } => people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await,
         Change::Sign(signature) => people::sign(signature, batch, connection).await,
         Change::Resolve { call, found, because, by } => people::resolve(call, *found, (because, by), batch, connection).await,
+        Change::Probe => {
+            sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
+            Ok(Done::Noted)
+        }
         Change::Expire => expire::expire(batch, connection).await,
         Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
     }

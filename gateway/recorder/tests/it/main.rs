@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests fail as tests do")]
 
 mod crash;
+mod failing;
 mod jobs;
 mod leases;
 mod ledger;

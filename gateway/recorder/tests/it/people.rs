@@ -133,7 +133,7 @@ async fn the_gateway_may_say_no_after_approval() {
 }
 
 #[tokio::test]
-async fn operators_see_everything_and_each_use_is_an_entry() {
+async fn operators_see_everything_and_a_use_that_reads_payloads_is_an_entry() {
     let world = World::new();
     let recorder = world.open().await;
     enqueue(&recorder, &world.job(1, "agent", "scale", None), None).await.unwrap();
@@ -141,12 +141,23 @@ async fn operators_see_everything_and_each_use_is_an_entry() {
     let Operated::Jobs { jobs } = recorder.operate(1000, Operate::Jobs { waiting: true, limit: 10 }).await.unwrap() else { panic!() };
     assert_eq!((jobs.len(), jobs[0].summary.as_str(), jobs[0].person.as_deref()), (1, "delete", Some("ann")));
     let _gateway = recorder.role("gateway");
-    let Operated::Status { phases, entries, checkpoint, free_percent, roles } = recorder.operate(1000, Operate::Status).await.unwrap()
+    let Operated::Status { phases, entries, checkpoint, disk, refuses, roles, .. } = recorder.operate(1000, Operate::Status).await.unwrap()
     else {
         panic!()
     };
-    assert_eq!((phases[&Phase::Queued], phases[&Phase::AwaitingApproval], entries, free_percent, roles["gateway"]), (1, 1, 5, 50, 1));
-    assert!(checkpoint.starts_with("cofferdam.dev/4f2a\n5\n"), "{checkpoint}");
+    let disk = disk.map(|disk| (disk.free_bytes, disk.reserve_bytes));
+    assert_eq!((disk, refuses, roles["gateway"]), (Some((50, 10)), None, 1));
+    assert_eq!((phases[&Phase::Queued], phases[&Phase::AwaitingApproval], entries), (1, 1, 3), "looks at states are no entries");
+    assert!(checkpoint.starts_with("cofferdam.dev/4f2a\n3\n"), "{checkpoint}");
+    let asked = stored(&recorder, &call(2)).await;
+    hand_in(&recorder, &asked.call, sign("bob", &statement(&asked, Verdict::Approve))).await.unwrap();
+    let Operated::Story { entries, .. } = recorder.operate(1000, Operate::Show { call: asked.call.to_string() }).await.unwrap() else {
+        panic!()
+    };
+    let by = Event::Administered { what: "operator sign".to_owned(), by: "1000".to_owned() };
+    assert_eq!(entries[1].event, by, "its command is named");
+    let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else { panic!() };
+    assert_eq!(size, 3 + 4, "two shows, one command to sign, and the signature");
     for bad in ["abc", "a_bc", "zzzzzzzz"] {
         assert!(recorder.operate(1000, Operate::Show { call: bad.to_owned() }).await.is_err());
     }

@@ -5,7 +5,7 @@ use cofferdam_core::caller::Principal;
 use cofferdam_core::decide::ApprovalRule;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::operate::{Disk, Operate, Operated};
 use cofferdam_core::exchange::propose::{IdempotencyKey, Propose, Proposed};
 use cofferdam_core::hash::{Document, PLAN_SCHEMA, ToolName};
 use cofferdam_core::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, TrustDigest};
@@ -21,7 +21,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub const MINUTE: i64 = 60_000;
@@ -29,7 +29,7 @@ pub const MINUTE: i64 = 60_000;
 pub struct World {
     pub folder: tempfile::TempDir,
     pub clock: Arc<AtomicI64>,
-    pub free: Arc<AtomicU8>,
+    pub free: Arc<AtomicU64>,
     pub trust: Arc<Mutex<Trust>>,
     seed: Arc<AtomicU64>,
 }
@@ -64,7 +64,7 @@ impl World {
         Self {
             folder: tempfile::tempdir().unwrap(),
             clock: Arc::new(AtomicI64::new(1_800_000_000_000)),
-            free: Arc::new(AtomicU8::new(50)),
+            free: Arc::new(AtomicU64::new(50)),
             trust: Arc::new(Mutex::new(trust)),
             seed: Arc::new(AtomicU64::new(0)),
         }
@@ -87,7 +87,7 @@ impl World {
             key: SigningKey::from_bytes(&[5; 32]),
             clock: Arc::new(move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap()),
             random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::SeqCst).to_be_bytes()).as_bytes())),
-            free: Arc::new(move || Ok(free.load(Ordering::SeqCst))),
+            free: Arc::new(move || Ok(Disk { free_bytes: free.load(Ordering::SeqCst), reserve_bytes: 10 })),
             trust: Arc::new(move || Ok(TrustNow { trust: trust.lock().unwrap().clone(), digest: TrustDigest::of(b"trust") })),
         }
     }

@@ -76,7 +76,9 @@ impl Recorder for Observed<Arc<Roles>> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",
-            Propose::NextApproved { .. } | Propose::Head | Propose::Runners => return self.inner.recorder.call(&propose).await,
+            Propose::NextApproved { .. } | Propose::Head | Propose::Runners | Propose::Health => {
+                return self.inner.recorder.call(&propose).await;
+            }
             _ => "record",
         };
         self.stage(stage, self.inner.recorder.call(&propose)).await

@@ -1,0 +1,105 @@
+//! Whether new work is taken, and what is wrong where it is not: in words with path, cause and remedy. Never refuses
+//! what already runs.
+
+use super::Recorder;
+use crate::store::change::Change;
+use crate::store::{Request, database, tried};
+use crate::wait::locked;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::Disk;
+use cofferdam_core::exchange::propose::Proposed;
+
+/// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds by itself.
+const FOLD: u64 = 8 << 20;
+
+impl Recorder {
+    /// New work is refused while the disk is nearly full: what is left is for outcomes and teardown. Not knowing is refusing.
+    pub(super) fn check_room(&self) -> Result<(), Fault> {
+        self.short_of_room().map_or(Ok(()), |why| Err(Fault::Unavailable(why)))
+    }
+
+    /// How things are.
+    pub(super) fn health(&self) -> Proposed {
+        let warns = locked(&self.inner.shared.pinned).clone();
+        let repaired = self.inner.shared.repaired.clone();
+        Proposed::Health { refuses: self.refuses(), warns: warns.into_iter().collect(), repaired }
+    }
+
+    /// Whether the store takes nothing at all.
+    pub(super) fn refuses_all(&self) -> bool {
+        locked(&self.inner.shared.failing).is_some()
+    }
+
+    /// Why new work is refused at present.
+    pub(super) fn refuses(&self) -> Option<String> {
+        locked(&self.inner.shared.failing).clone().or_else(|| self.short_of_room())
+    }
+
+    /// The disk under the store.
+    pub(super) fn disk(&self) -> Result<Disk, String> {
+        (self.inner.settings.free)()
+    }
+
+    fn short_of_room(&self) -> Option<String> {
+        let store = self.inner.settings.store.display();
+        match self.disk() {
+            Ok(disk) if disk.free_bytes > disk.reserve_bytes => None,
+            Ok(disk) => {
+                let (free, reserve) = (bytes(disk.free_bytes), bytes(disk.reserve_bytes));
+                let pinned = locked(&self.inner.shared.pinned).as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+                Some(format!(
+                    "the disk of `{store}` has {free} free, and {reserve} stay for outcomes and teardown of running jobs; free some space, and new work is taken again by itself{pinned}"
+                ))
+            }
+            Err(fault) => Some(format!("the free space under `{store}` is not known: {fault}; make the folder readable again")),
+        }
+    }
+
+    /// Looks after the store once a second: tries a failing one again, folds a long write-ahead log, and logs each change.
+    pub(super) async fn look_after(&self) {
+        let shared = &self.inner.shared;
+        // A page alone may still find room in the write-ahead log; a batch would not.
+        if self.refuses_all() && tried(&self.inner.settings.store).is_ok() {
+            // The writer logs how it goes; whether it failed again is in `failing`.
+            let _still_failing = self.submit(Change::Probe).await;
+        }
+        let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal")).is_ok_and(|file| file.len() > FOLD);
+        if long || locked(&shared.pinned).is_some() {
+            // A writer that ended needs no folding.
+            let _ended = self.inner.queue.send(Request::Fold).await;
+        }
+        let refuses = self.short_of_room();
+        let mut told = locked(&shared.short);
+        match (&refuses, *told) {
+            (Some(why), false) => tracing::warn!("new work is refused: {why}"),
+            (None, true) => tracing::info!("new work is taken again: the disk has room"),
+            _ => {}
+        }
+        *told = refuses.is_some();
+    }
+}
+
+/// Bytes for people.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let unit = UNITS.into_iter().find(|(shift, _)| count >> shift > 0);
+    unit.map_or_else(
+        || format!("{count} bytes"),
+        |(shift, name)| {
+            let tenths = (count.saturating_mul(10)) >> shift;
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits() {
+        for (count, told) in [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (40 << 20, "40.0 MiB"), (2 << 30, "2.0 GiB")] {
+            assert_eq!(bytes(count), told);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The writer's connection: opened, dropped after a failure, opened again, and what the store then turns out to hold.
+//! Never believes that a failed commit did not happen: the store itself says so.
+
+use super::batch::{Halt, Head, NewLeaf, to_i64, to_u64};
+use super::row::JobRow;
+use crate::ledger::note::Checkpoint;
+use crate::ledger::tree::{Hash, leaf_hash};
+use crate::store::row::columns;
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::{CallId, Fence};
+use ed25519_dalek::VerifyingKey;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The store's one database file in its folder.
+pub(crate) fn database(folder: &Path) -> PathBuf {
+    folder.join("cofferdam.db")
+}
+
+/// How the writer's connection is made.
+pub(crate) struct Source {
+    /// The store's folder.
+    pub folder: PathBuf,
+    /// Whose signature the store's checkpoint has.
+    pub key: VerifyingKey,
+    /// With these options.
+    pub options: SqliteConnectOptions,
+}
+
+/// What a store holds beyond what its writer knew.
+pub(crate) struct Beyond {
+    pub head: Head,
+    pub leaves: Vec<NewLeaf>,
+    pub note: String,
+}
+
+impl Source {
+    /// Opens the connection.
+    pub async fn connect(&self) -> sqlx::Result<SqliteConnection> {
+        SqliteConnection::connect_with(&self.options).await
+    }
+
+    /// Reads what was committed after `head`: the commit whose end is unknown, where it happened.
+    pub async fn beyond(&self, head: &Head, connection: &mut SqliteConnection) -> Result<Beyond, Halt> {
+        let damaged = |what: String| Halt::Fault(Fault::Unavailable(format!("the store in `{}` {what}", self.folder.display())));
+        let note: String = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
+        let signed = Checkpoint::open(&note, &self.key).map_err(|fault| damaged(format!("has another checkpoint: {fault}")))?;
+        let rows: Vec<(i64, Option<String>, Vec<u8>, String)> =
+            sqlx::query_as("SELECT idx, call, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx")
+                .bind(to_i64(head.tree.size()))
+                .fetch_all(&mut *connection)
+                .await?;
+        let mut head = head.clone();
+        let mut leaves = Vec::with_capacity(rows.len());
+        for (index, call, stored, text) in rows {
+            let hash: Hash = leaf_hash(text.as_bytes());
+            if to_u64(index) != head.tree.size() || stored != hash {
+                return Err(damaged(format!("lacks entry {}, or it was changed; restore a copy", head.tree.size())));
+            }
+            let call = call.map(|call| CallId::parse(&call)).transpose().map_err(|_| super::row::damaged("call id"))?;
+            head.tree.push(hash);
+            head.last = Some(hash);
+            leaves.push(NewLeaf { call, text, hash });
+        }
+        if (signed.size, signed.root) != (head.tree.size(), head.tree.root()) {
+            return Err(damaged(format!("signs {} entries of another history; restore a copy", signed.size)));
+        }
+        Ok(Beyond { head, leaves, note })
+    }
+
+    /// Leases in the store.
+    pub async fn leases(&self, connection: &mut SqliteConnection) -> Result<Vec<(CallId, Fence)>, Halt> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(connection).await?;
+        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
+    }
+
+    /// A failure in words: the path, SQLite's code, the operating system's error where a write shows one, and the remedy.
+    pub fn describe(&self, fault: &sqlx::Error) -> String {
+        let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        let cause = tried(&self.folder).err().map(|fault| format!(" ({fault})")).unwrap_or_default();
+        let primary = code.parse::<u32>().unwrap_or_default() & 0xff;
+        let remedy = match primary {
+            13 => "free space on its disk",
+            8 => "make the folder and its file system writable again",
+            11 | 26 => "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy",
+            _ => "look at its disk",
+        };
+        let said = fault.as_database_error().map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
+        let code = if code.is_empty() { String::new() } else { format!(", SQLite code {code}") };
+        let file = database(&self.folder);
+        let again = if matches!(primary, 11 | 26) { "" } else { "; it is tried again every second, without a restart" };
+        format!("the store `{}` cannot be written: {said}{code}{cause}; {remedy}{again}", file.display())
+    }
+}
+
+/// Bytes that a batch may take: less room than that is none.
+const BATCH: usize = 256 * 1024;
+
+/// Writes as much as a batch beside the store and removes it, for the operating system's own words on why that fails.
+pub(crate) fn tried(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join("writable");
+    let written = std::fs::File::create(&path).and_then(|mut file| {
+        file.write_all(&vec![0; BATCH])?;
+        file.sync_data()
+    });
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
+}
