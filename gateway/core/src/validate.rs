@@ -41,6 +41,20 @@ impl ArgumentsFault {
     fn at(path: &str, reason: impl Into<String>) -> Self {
         Self { path: path.to_owned(), reason: reason.into() }
     }
+
+    /// Says that an argument which may be absent is to be left out, where `null` or an empty text
+    /// was sent for it.
+    fn if_optional(mut self, schema: &Value, arguments: &Value) -> Self {
+        let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+        let Some(name) = self.path.strip_prefix('/').filter(|name| !name.contains('/')) else { return self };
+        let name = name.replace("~1", "/").replace("~0", "~");
+        let required = schema.get("required").and_then(Value::as_array);
+        let required = required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(&name)));
+        if !required && arguments.get(&name).is_some_and(empty) {
+            self.reason.push_str(&format!("; `{name}` is optional: leave it out"));
+        }
+        self
+    }
 }
 
 /// Takes the purpose out, holds the rest against the schema, makes it canonical.
@@ -64,7 +78,7 @@ fn canonical(tool: &LoadedTool, arguments: &Value) -> Result<(String, ArgumentsD
     if text.len() > limit::ARGUMENTS {
         return Err(ArgumentsFault::at("", format!("{} bytes; at most {} are taken", text.len(), limit::ARGUMENTS)));
     }
-    tool.input().check(arguments)?;
+    tool.input().check(arguments).map_err(|fault| fault.if_optional(tool.input().value(), arguments))?;
     let digest = ArgumentsDigest::of(text.as_bytes());
     Ok((text, digest))
 }
@@ -112,5 +126,30 @@ impl ValidCall {
     /// The agent's words on why.
     pub fn purpose(&self) -> Option<&str> {
         self.purpose.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_for_an_optional_argument_is_to_be_left_out() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"kind": {"type": "string", "minLength": 1}, "name": {"type": "string", "minLength": 1}},
+            "required": ["name"],
+        });
+        let schema = schema::Schema::of_input(&schema).unwrap();
+        let check = |arguments: Value, remedy: &str| {
+            let fault = schema.check(&arguments).unwrap_err().if_optional(schema.value(), &arguments);
+            assert_eq!(fault.reason.split_once("; ").map_or("", |(_, remedy)| remedy), remedy, "{arguments}");
+        };
+        check(json!({"name": "web", "kind": null}), "`kind` is optional: leave it out");
+        check(json!({"name": "web", "kind": ""}), "`kind` is optional: leave it out");
+        check(json!({"name": "web", "kind": 5}), "");
+        check(json!({"name": null}), "");
+        check(json!({"name": ""}), "");
     }
 }

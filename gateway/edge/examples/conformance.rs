@@ -154,7 +154,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3921".to_owned());
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("MCP on http://{address}/mcp");
-    let drained = serve(listener, Arc::new(Fixtures), EdgeSettings::local(format!("http://{address}")), std::future::pending()).await;
+    let drained = serve(listener, Arc::new(Fixtures), EdgeSettings::local(), std::future::pending()).await;
     println!("{drained:?}");
     Ok(())
 }

@@ -42,6 +42,15 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    fn principal(&self) -> &Principal {
+        match self {
+            Self::Call(call) | Self::Preview(call) => &call.principal,
+            Self::Job { principal, .. } | Self::Cancel { principal, .. } => principal,
+        }
+    }
+}
+
 /// A call under way. Dropping it ends the wait and not the call.
 pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
 
@@ -51,8 +60,9 @@ impl<F: Front> Edge<F> {
         self.begin(ask, span, Box::new(unheard))?.await
     }
 
-    /// Asks, in a task of its own; at most `calls` of them at once, abandoned ones included. `hear` ends with the call.
+    /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share, abandoned ones included. `hear` ends with the call.
     pub fn begin(&self, ask: Ask, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
+        let used = self.shares.call(ask.principal())?;
         let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Deny::Busy)?;
         let open = self.open.clone();
         let front = Arc::clone(&self.front);
@@ -63,7 +73,7 @@ impl<F: Front> Edge<F> {
                 Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms, &*hear).await,
                 Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };
-            drop((permit, open, hear));
+            drop((permit, used, open, hear));
             reply
         };
         let task = tokio::spawn(work.instrument(span));

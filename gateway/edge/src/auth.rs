@@ -1,14 +1,15 @@
-//! Who calls: the bearer token of every single request, and what a client without one is told. Tokens are read from the `Authorization`
-//! header alone and are never logged, echoed or kept.
+//! Who calls: the bearer token of every single request, and what a client without one is told.
+//! Tokens are read from the `Authorization` header alone and are never logged, echoed or kept.
 //!
-//! Tokens are those of `cofferdam agents`. The metadata document (RFC 9728) names this resource and how tokens are sent; it names no
-//! authorization server, since none issues tokens for it yet.
+//! Tokens are those of `cofferdam agents`. There is no authorization server, so no metadata points
+//! to one; a client that looks for one is told so in OAuth's own form.
 
 use crate::deny::Deny;
 use crate::gate::is_local;
 use crate::header::single;
 use crate::respond::{self, Answer};
 use crate::route::Edge;
+use crate::seats::Seat;
 use cofferdam_core::caller::Principal;
 use cofferdam_core::ports::{Front, Unauthenticated};
 use hyper::header::WWW_AUTHENTICATE;
@@ -16,39 +17,42 @@ use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 use std::net::IpAddr;
 
-/// Where the metadata of the MCP endpoint lies (RFC 9728 §3.1).
-pub const METADATA_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
+/// What a client that would sign in by OAuth is told.
+const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
+    `cofferdam agents add NAME` makes a token, `cofferdam agents` lists who has one";
 
 impl<F: Front> Edge<F> {
     /// Who this request's token names. An anonymous caller is let in from this machine only, whatever address the server listens on.
-    pub async fn principal(&self, headers: &HeaderMap, client: IpAddr) -> Result<Principal, Deny> {
+    pub async fn principal(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
         let principal = self.front.authenticate(bearer(headers)?).await.map_err(|fault| match fault {
             Unauthenticated::Missing => Deny::TokenMissing,
             Unauthenticated::Unknown => Deny::TokenUnknown,
         })?;
-        admitted(principal, client)
+        let principal = admitted(principal, seat.client)?;
+        seat.prove();
+        Ok(principal)
     }
+}
 
-    /// Adds the challenge to a 401.
-    pub fn challenged(&self, answer: Answer, deny: &Deny) -> Answer {
-        let error = match deny {
-            Deny::TokenMissing => "",
-            Deny::TokenUnknown => ", error=\"invalid_token\"",
-            _ => return answer,
-        };
-        let challenge = format!("Bearer realm=\"cofferdam\", resource_metadata=\"{}{METADATA_PATH}\"{error}", self.settings.base);
-        respond::add(answer, WWW_AUTHENTICATE, &challenge)
-    }
+/// Adds the challenge to a 401 (RFC 6750 §3). It names no metadata: that would lead nowhere.
+pub fn challenged(answer: Answer, deny: &Deny) -> Answer {
+    let error = match deny {
+        // A request without a token has made no fault to name.
+        Deny::TokenMissing => "",
+        Deny::TokenForm => "error=\"invalid_request\", ",
+        Deny::TokenUnknown => "error=\"invalid_token\", ",
+        _ => return answer,
+    };
+    let challenge = format!("Bearer realm=\"cofferdam\", {error}error_description=\"{deny}\"");
+    respond::add(answer, WWW_AUTHENTICATE, &challenge)
+}
 
-    /// The metadata document.
-    pub fn metadata(&self) -> Answer {
-        let document = json!({
-            "resource": format!("{}/mcp", self.settings.base),
-            "resource_name": format!("Cofferdam ({})", self.front.environment()),
-            "bearer_methods_supported": ["header"],
-        });
-        respond::json(StatusCode::OK, &document)
-    }
+/// The answer to a client that looks for an authorization server, or that would register or sign
+/// in: an error in OAuth's form (RFC 6749 §5.2), which clients show.
+pub fn no_oauth(document: bool) -> Answer {
+    // Without a document, clients go on to the next place, and to registration at the end.
+    let status = if document { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
+    respond::json(status, &json!({"error": "invalid_request", "error_description": NO_OAUTH}))
 }
 
 /// Nobody is anonymous from another machine.
@@ -56,13 +60,15 @@ fn admitted(principal: Principal, client: IpAddr) -> Result<Principal, Deny> {
     if principal.anonymous && !is_local(client) { Err(Deny::TokenMissing) } else { Ok(principal) }
 }
 
-/// The token, if the header is there; another scheme than `Bearer` is nobody's token.
+/// The token, if the header is there. What is not of the form of one (RFC 6750 §2.1) was put
+/// together wrongly: without the scheme, with another, or with a variable left unfilled.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
     let Some(value) = single(headers, "authorization")? else { return Ok(None) };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Ok(Some(token.trim())),
-        _ => Err(Deny::TokenUnknown),
-    }
+    let (scheme, token) = value.split_once(' ').ok_or(Deny::TokenForm)?;
+    let token = token.trim();
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let formed = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(letter);
+    if formed { Ok(Some(token)) } else { Err(Deny::TokenForm) }
 }
 
 #[cfg(test)]

@@ -1,27 +1,43 @@
 //! Reading a request's body: JSON by its own word, uncompressed, bounded in bytes and in time. Never parsed here.
 
 use crate::deny::Deny;
-use crate::header::single;
+use crate::header::{agreed, excerpt};
 use cofferdam_core::limit;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Bytes, Incoming};
 use std::time::Duration;
 
+/// Bytes of a refused request's body that are read for its id alone: an envelope and small
+/// arguments.
+const REFUSED: usize = 64 * 1024;
+
 /// What the headers say of the body, checked before one byte of it is read.
 pub fn announced(headers: &HeaderMap, body: &Incoming) -> Result<(), Deny> {
-    if headers.contains_key("content-encoding") {
-        return Err(Deny::Encoding);
+    let encodings = headers.get_all("content-encoding").iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    for encoding in encodings {
+        if !encoding.split(',').all(|encoding| is_plain(encoding.trim())) {
+            return Err(Deny::Encoding(excerpt(&encoding)));
+        }
     }
-    let media = single(headers, "content-type")?.ok_or(Deny::ContentType)?;
+    let media = agreed(headers, "content-type")?.unwrap_or_default();
     if !is_json(media) {
-        return Err(Deny::ContentType);
+        return Err(Deny::ContentType(excerpt(media)));
     }
     // The length that HTTP frames the body by; more than one `Content-Length`, or one beside chunks, never gets here: hyper refuses it.
-    if body.size_hint().lower() > u64::try_from(limit::BODY).unwrap_or(u64::MAX) {
+    if over(body, limit::BODY) {
         return Err(Deny::TooLarge);
     }
     Ok(())
+}
+
+fn over(body: &Incoming, most: usize) -> bool {
+    body.size_hint().lower() > u64::try_from(most).unwrap_or(u64::MAX)
+}
+
+/// `identity` is no encoding; some clients write the charset there, which is the only one there is.
+fn is_plain(encoding: &str) -> bool {
+    ["", "identity", "utf-8", "utf8"].iter().any(|plain| encoding.eq_ignore_ascii_case(plain))
 }
 
 /// `application/json`, and no charset but UTF-8 (RFC 8259 §8.1).
@@ -29,10 +45,28 @@ fn is_json(media: &str) -> bool {
     let mut parts = media.split(';').map(str::trim);
     let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     let utf8 = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => value.trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            let value = value.trim().trim_matches('"');
+            value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
+        }
         _ => true,
     };
     json && parts.all(utf8)
+}
+
+/// The body of a request that is refused already, for the id to answer to; none where it is large,
+/// slow or broken.
+pub async fn refused(body: Incoming, time: Duration) -> Option<Bytes> {
+    if over(&body, REFUSED) {
+        return None;
+    }
+    let read = tokio::time::timeout(time, Limited::new(body, REFUSED).collect()).await;
+    read.ok()?.ok().map(http_body_util::Collected::to_bytes)
+}
+
+/// One byte order mark before the text says that it is UTF-8, and is no part of it.
+pub fn unmarked(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Reads all of it, within [`limit::BODY`] and within `time`.
@@ -50,7 +84,15 @@ mod tests {
     #[test]
     fn json_in_utf8_and_nothing_else() {
         let check = |media: &str, expect: bool| assert_eq!(super::is_json(media), expect, "{media}");
-        for good in ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=\"UTF-8\""] {
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json;charset=utf8",
+            "application/json;",
+            "application/json; profile=x",
+        ] {
             check(good, true);
         }
         for bad in [
@@ -60,6 +102,8 @@ mod tests {
             "application/jsonp",
             "text/json",
             "application/json; charset=latin1",
+            "application/json; charset = us-ascii",
+            "application/vnd.api+json",
             "multipart/form-data",
         ] {
             check(bad, false);

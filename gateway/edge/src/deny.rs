@@ -5,7 +5,22 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 /// Revisions this server speaks, newest first.
-pub const REVISIONS: [&str; 2] = ["2026-07-28", "2025-11-25"];
+pub const REVISIONS: [&str; 4] = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"];
+
+/// The same in a sentence.
+pub fn revisions() -> String {
+    let [newest, rest @ .., oldest] = REVISIONS;
+    let rest: String = rest.iter().map(|revision| format!(", {revision}")).collect();
+    format!("{newest}{rest} and {oldest}")
+}
+
+/// The host to add to the configuration, where the refused one can be one.
+fn remedy(key: Option<&String>) -> String {
+    match key {
+        Some(key) => format!("if it should, add \"{key}\" to `hosts` in `cofferdam.toml` and start it again"),
+        None => "send `Host: NAME` or `Host: NAME:PORT`".into(),
+    }
+}
 
 /// JSON-RPC's own codes, and those the MCP revision 2026-07-28 adds.
 mod code {
@@ -21,11 +36,32 @@ mod code {
 /// A refusal of the edge itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Deny {
+    /// The head can be read in two ways, or in none.
+    #[error("malformed request head: {0}")]
+    Head(String),
+    /// The head did not come in time.
+    #[error("the request's head did not arrive in time")]
+    SlowHead,
+    /// The head is too large.
+    #[error(
+        "the request's head has more than {} bytes or more than {} headers; send fewer",
+        crate::settings::HEAD_BYTES,
+        crate::settings::HEADERS
+    )]
+    HeadTooLarge,
     /// The request was meant for another host, or a page got here by DNS rebinding.
-    #[error("this server does not answer for host `{0}`; add it to `hosts` in the configuration if it should")]
-    Host(String),
+    #[error("this server does not answer for host `{host}`; {}", remedy(key.as_ref()))]
+    Host {
+        /// As it was sent.
+        host: String,
+        /// The entry of `hosts` that would let it in.
+        key: Option<String>,
+    },
     /// A page of another origin.
-    #[error("pages of origin `{0}` may not call this server; add it to `origins` in the configuration if they should")]
+    #[error(
+        "pages of origin `{0}` may not call this server; if they should, add \"{0}\" to `origins` in \
+         `cofferdam.toml` and start it again"
+    )]
     Origin(String),
     /// For loopback peers only.
     #[error("only clients on this machine may read this")]
@@ -33,6 +69,15 @@ pub enum Deny {
     /// Nothing is served there.
     #[error("nothing is served at this path; `GET /` names what is")]
     Path,
+    /// The same near the MCP endpoint.
+    #[error("nothing is served at this path; MCP is served at `POST /mcp`")]
+    NotMcp,
+    /// The transport of revision 2024-11-05.
+    #[error(
+        "the transport HTTP+SSE of revision 2024-11-05 is not served; use a client that speaks \
+         Streamable HTTP (revision 2025-03-26 or newer), at `POST /mcp`"
+    )]
+    OldTransport,
     /// Another HTTP method is needed.
     #[error("this path takes {0} only")]
     Verb(&'static str),
@@ -47,18 +92,18 @@ pub enum Deny {
     BadHeader {
         /// Its name.
         name: &'static str,
-        /// What is wrong with it.
-        fault: &'static str,
+        /// What is wrong with it, and what to send.
+        fault: String,
     },
     /// The body is not said to be JSON.
-    #[error("the body must be JSON in UTF-8: send `Content-Type: application/json`")]
-    ContentType,
+    #[error("the body must be JSON in UTF-8, and `Content-Type` is `{0}`; send `Content-Type: application/json`")]
+    ContentType(String),
     /// The body is compressed.
-    #[error("the body must not be compressed: leave `Content-Encoding` away")]
-    Encoding,
+    #[error("the body must be sent as it is, and `Content-Encoding` is `{0}`; leave this header out")]
+    Encoding(String),
     /// The client does not take what we send.
-    #[error("answers are JSON: send `Accept: application/json, text/event-stream`")]
-    Accept,
+    #[error("answers are JSON, and `Accept` is `{0}`; send `Accept: application/json, text/event-stream`")]
+    Accept(String),
     /// The body is too large.
     #[error("the body is larger than {} bytes", cofferdam_core::limit::BODY)]
     TooLarge,
@@ -69,8 +114,11 @@ pub enum Deny {
     #[error("the body broke off before its end")]
     BrokenOff,
     /// No token, and one is needed.
-    #[error("a token is needed: send `Authorization: Bearer …`; `cofferdam agents add` makes one")]
+    #[error("a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one")]
     TokenMissing,
+    /// The header is there, and is not `Bearer` and a token.
+    #[error("the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`")]
+    TokenForm,
     /// Nobody's token.
     #[error("the token is not valid; `cofferdam agents` lists who has one")]
     TokenUnknown,
@@ -83,8 +131,19 @@ pub enum Deny {
     /// Header and body differ, or a required header is missing or malformed.
     #[error("header mismatch: {0}")]
     Header(String),
+    /// Header and body name two revisions.
+    #[error(
+        "header mismatch: `MCP-Protocol-Version` is `{header}` and `_meta` in the body says `{body}`; \
+         name the same revision in both"
+    )]
+    Mixed {
+        /// In the header.
+        header: String,
+        /// In the body.
+        body: String,
+    },
     /// A revision this server does not speak.
-    #[error("unsupported protocol version")]
+    #[error("unsupported protocol version `{requested}`: this server speaks {}; use a client of one of these", revisions())]
     Version {
         /// The one asked for.
         requested: String,
@@ -107,6 +166,17 @@ pub enum Deny {
     /// As many calls as there may be are in progress.
     #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
     Busy,
+    /// This caller uses its whole share.
+    #[error("busy: this agent has {most} {what} in progress; nothing was executed; try again in a second")]
+    Share {
+        /// How many it may have.
+        most: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// All connections work.
+    #[error("busy: all connections are in use; nothing was executed; try again in a second")]
+    Crowded,
     /// It cannot be decided or recorded.
     #[error("cannot decide or cannot record: {0}; nothing was executed")]
     Unavailable(String),
@@ -135,26 +205,30 @@ impl Deny {
         use StatusCode as S;
         let same = |status, code| Row { mcp: status, code, plain: status };
         match self {
-            Self::Host(_) => same(S::MISDIRECTED_REQUEST, code::REQUEST),
+            Self::Head(_) => same(S::BAD_REQUEST, code::REQUEST),
+            Self::SlowHead => same(S::REQUEST_TIMEOUT, code::REQUEST),
+            Self::HeadTooLarge => same(S::REQUEST_HEADER_FIELDS_TOO_LARGE, code::REQUEST),
+            Self::Host { .. } => same(S::MISDIRECTED_REQUEST, code::REQUEST),
             Self::Origin(_) | Self::NotLocal => same(S::FORBIDDEN, code::REQUEST),
-            Self::Path => same(S::NOT_FOUND, code::REQUEST),
+            Self::Path | Self::NotMcp | Self::OldTransport => same(S::NOT_FOUND, code::REQUEST),
             Self::Verb(_) => same(S::METHOD_NOT_ALLOWED, code::REQUEST),
             Self::Query | Self::Wait | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
-            Self::ContentType | Self::Encoding => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),
-            Self::Accept => same(S::NOT_ACCEPTABLE, code::REQUEST),
+            Self::ContentType(_) | Self::Encoding(_) => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),
+            Self::Accept(_) => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
             Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
-            Self::TokenMissing | Self::TokenUnknown => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown => same(S::UNAUTHORIZED, code::REQUEST),
             Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),
             Self::NotRpc(_) => same(S::BAD_REQUEST, code::REQUEST),
-            Self::Header(_) => same(S::BAD_REQUEST, code::HEADER),
+            Self::Header(_) | Self::Mixed { .. } => same(S::BAD_REQUEST, code::HEADER),
             Self::Version { .. } => same(S::BAD_REQUEST, code::VERSION),
             Self::Meta(_) => same(S::BAD_REQUEST, code::PARAMS),
             Self::Method(_) => same(S::NOT_FOUND, code::METHOD),
             Self::LegacyMethod(_) => same(S::OK, code::METHOD),
             Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
             Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
-            Self::Busy | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
+            Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
+            Self::Busy | Self::Crowded | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }

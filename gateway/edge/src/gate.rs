@@ -1,49 +1,87 @@
-//! Who may knock: the Host a request is for and the Origin of the page it comes from. Against DNS rebinding and foreign pages; not a
-//! substitute for tokens.
+//! Who may knock: the host a request is for, and the origin of the page it comes from. Against DNS
+//! rebinding and foreign pages. Never a substitute for tokens.
 
 use crate::deny::Deny;
 use crate::header::{excerpt, single};
-use crate::settings::EdgeSettings;
+use crate::host::Place;
+use hyper::HeaderMap;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use std::net::IpAddr;
 
-/// Names under which the machine itself is reached.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// The configured hosts and origins, read once.
+#[derive(Debug, Default)]
+pub struct Gate {
+    hosts: Vec<Place>,
+    origins: Vec<Origin>,
+}
 
-/// The request must be for a host we answer for: loopback, or configured.
-pub fn host(parts: &Parts, settings: &EdgeSettings) -> Result<(), Deny> {
-    let header = single(&parts.headers, "host")?.ok_or(Deny::BadHeader { name: "host", fault: "is missing" })?;
-    let named = parts.uri.authority().map(Authority::as_str);
-    for host in std::iter::once(header).chain(named) {
-        if !answers_for(host, &settings.hosts) {
-            return Err(Deny::Host(excerpt(host)));
+/// Where a page comes from. An origin that is not of the web is compared as it is written.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    Web { secure: bool, place: Place },
+    Other(String),
+}
+
+impl Gate {
+    /// Reads `hosts` and `origins` of the settings. What cannot be read lets no request in.
+    pub fn new(hosts: &[String], origins: &[String]) -> Self {
+        let place = |host: &String| {
+            let place = Place::read(host);
+            if place.is_none() {
+                tracing::warn!(host, "this entry of `hosts` is no host; write `name` or `name:port`");
+            }
+            place
+        };
+        Self {
+            hosts: hosts.iter().filter_map(place).collect(),
+            origins: origins.iter().map(|origin| Origin::read(origin.trim_end_matches('/'))).collect(),
         }
     }
-    Ok(())
-}
 
-fn answers_for(host: &str, configured: &[String]) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    if host.contains('@') {
-        return false;
+    /// The request must be for a host we answer for: loopback, or configured.
+    pub fn host(&self, parts: &Parts) -> Result<(), Deny> {
+        let fault = "is missing; name the host that this server is reached by";
+        let missing = || Deny::BadHeader { name: "host", fault: fault.into() };
+        let header = single(&parts.headers, "host")?.ok_or_else(missing)?;
+        let named = parts.uri.authority().map(Authority::as_str);
+        std::iter::once(header).chain(named).try_for_each(|host| self.answers_for(host))
     }
-    let is = |name: &str| authority.host().eq_ignore_ascii_case(name);
-    LOOPBACK.iter().any(|name| is(name)) || configured.iter().any(|allowed| host.eq_ignore_ascii_case(allowed) || is(allowed))
-}
 
-/// A page that calls must be one of ours; programs send no Origin.
-pub fn origin(parts: &Parts, settings: &EdgeSettings) -> Result<(), Deny> {
-    match single(&parts.headers, "origin")? {
-        None => Ok(()),
-        Some(origin) if is_loopback_origin(origin) || settings.origins.iter().any(|allowed| allowed == origin) => Ok(()),
-        Some(origin) => Err(Deny::Origin(excerpt(origin))),
+    fn answers_for(&self, host: &str) -> Result<(), Deny> {
+        let Some(place) = Place::read(host) else {
+            return Err(Deny::Host { host: excerpt(host), key: None });
+        };
+        if place.is_loopback() || self.hosts.iter().any(|ours| ours.covers(&place)) {
+            return Ok(());
+        }
+        Err(Deny::Host { host: excerpt(host), key: Some(excerpt(&place.key())) })
+    }
+
+    /// A page that calls must be one of ours: its origin. Programs send none.
+    pub fn origin<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, Deny> {
+        let Some(text) = single(headers, "origin")? else { return Ok(None) };
+        let origin = Origin::read(text);
+        let ours = match &origin {
+            Origin::Web { place, .. } if place.is_loopback() => true,
+            origin => self.origins.contains(origin),
+        };
+        if ours { Ok(Some(text)) } else { Err(Deny::Origin(excerpt(text))) }
     }
 }
 
-fn is_loopback_origin(origin: &str) -> bool {
-    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    rest.is_some_and(|host| !host.contains(['/', '?', '#']) && answers_for(host, &[]))
+impl Origin {
+    fn read(text: &str) -> Self {
+        let scheme = text.split_once("://").and_then(|(scheme, rest)| {
+            let secure = scheme.eq_ignore_ascii_case("https");
+            (secure || scheme.eq_ignore_ascii_case("http")).then_some((secure, rest))
+        });
+        let web = scheme.and_then(|(secure, rest)| {
+            let place = Place::read(rest)?.or_port(if secure { 443 } else { 80 });
+            Some(Self::Web { secure, place })
+        });
+        web.unwrap_or_else(|| Self::Other(text.to_owned()))
+    }
 }
 
 /// Whether a peer is on this machine, an IPv4 address in IPv6 form included.
@@ -54,48 +92,25 @@ pub fn is_local(client: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::header::{HeaderValue, ORIGIN};
 
-    #[test]
-    fn only_loopback_and_configured_hosts() {
-        let configured = ["gate.example.com".to_owned(), "pinned.example.com:8443".to_owned()];
-        let check = |host: &str, expect: bool| assert_eq!(answers_for(host, &configured), expect, "{host}");
-        for good in [
-            "localhost",
-            "LOCALHOST:80",
-            "127.0.0.1:7780",
-            "[::1]:7780",
-            "gate.example.com",
-            "Gate.Example.com:443",
-            "pinned.example.com:8443",
-        ] {
-            check(good, true);
-        }
-        for bad in [
-            "",
-            "evil.example.com",
-            "127.0.0.1.evil.com",
-            "localhost.",
-            "localhost.evil.com",
-            "127.0.0.2",
-            "a@localhost",
-            "localhost@evil.com",
-            "pinned.example.com",
-            "pinned.example.com:80",
-            "::1",
-            "localhost, evil.com",
-            "localhost/x",
-            "0.0.0.0",
-            "2130706433",
-        ] {
-            check(bad, false);
-        }
+    fn allows(configured: &[&str], origin: &str) -> bool {
+        let configured: Vec<String> = configured.iter().map(|text| (*text).to_owned()).collect();
+        let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_str(origin).unwrap())]);
+        Gate::new(&[], &configured).origin(&headers).is_ok()
     }
 
     #[test]
     fn only_loopback_origins_without_configuration() {
-        let check = |origin: &str, expect: bool| assert_eq!(is_loopback_origin(origin), expect, "{origin}");
-        for good in ["http://localhost:3000", "https://127.0.0.1", "http://[::1]:8080"] {
-            check(good, true);
+        for good in [
+            "http://localhost:3000",
+            "https://127.0.0.1",
+            "http://[::1]:8080",
+            "HTTP://LocalHost",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost.:1",
+        ] {
+            assert!(allows(&[], good), "{good}");
         }
         for bad in [
             "null",
@@ -106,8 +121,36 @@ mod tests {
             "localhost",
             "http://localhost/x",
             "http://x@localhost",
+            "http://localhost?x",
+            "http://localhost#x",
+            "ftp://localhost",
         ] {
-            check(bad, false);
+            assert!(!allows(&[], bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn configured_origins_in_any_spelling() {
+        let ours = ["https://agents.example.com", "http://Console.example.com:8080/", "app://desk"];
+        for good in [
+            "https://agents.example.com",
+            "https://agents.example.com:443",
+            "https://AGENTS.example.com.",
+            "http://console.example.com:8080",
+            "app://desk",
+        ] {
+            assert!(allows(&ours, good), "{good}");
+        }
+        for bad in [
+            "http://agents.example.com",
+            "https://agents.example.com:8443",
+            "https://console.example.com:8080",
+            "http://console.example.com",
+            "https://agents.example.com.evil.com",
+            "app://desk2",
+            "null",
+        ] {
+            assert!(!allows(&ours, bad), "{bad}");
         }
     }
 }

@@ -1,29 +1,64 @@
-//! Reading request headers one way only: at most one line each, visible ASCII. Never guesses between two values.
+//! Reading request headers one way only: one value, visible ASCII. Equal copies are one value.
+//! Never guesses between two.
 
 use crate::deny::Deny;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 
-/// The header's one value, whitespace around it removed.
+/// Headers whose values are never told, not even to the client that sent them.
+const SECRET: [&str; 1] = ["authorization"];
+
+/// The header's one value, whitespace around it removed; equal copies are one.
 pub fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Deny> {
-    let mut values = headers.get_all(name).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Deny::BadHeader { name, fault: "stands twice" });
-    }
-    let text = first.to_str().map_err(|_| Deny::BadHeader { name, fault: "holds characters other than visible ASCII" })?;
-    Ok(Some(text.trim_matches([' ', '\t'])))
+    only(name, texts(headers, name)?)
 }
 
-/// The same for headers that mirror the body: whatever is wrong with them is a mismatch (-32020).
+/// The same for a header whose copies some proxies join with commas: `a, a` is `a`.
+pub fn agreed<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Deny> {
+    let texts = texts(headers, name)?;
+    only(name, texts.into_iter().flat_map(|text| text.split(',')).map(trimmed).collect())
+}
+
+fn texts<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Vec<&'a str>, Deny> {
+    let text = |value: &'a hyper::header::HeaderValue| value.to_str().map(trimmed);
+    headers
+        .get_all(name)
+        .iter()
+        .map(text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| Deny::BadHeader { name, fault: "holds characters other than visible ASCII; send visible ASCII alone".into() })
+}
+
+fn only<'a>(name: &'static str, texts: Vec<&'a str>) -> Result<Option<&'a str>, Deny> {
+    let mut texts = texts.into_iter();
+    let Some(first) = texts.next() else { return Ok(None) };
+    match texts.find(|text| *text != first) {
+        None => Ok(Some(first)),
+        Some(_) if SECRET.contains(&name) => Err(Deny::BadHeader { name, fault: "stands twice, with two values; send it once".into() }),
+        Some(other) => {
+            let fault = format!("stands twice, as `{}` and `{}`; send it once", excerpt(first), excerpt(other));
+            Err(Deny::BadHeader { name, fault })
+        }
+    }
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// The value of a header that mirrors the body: whatever is wrong with it is a mismatch (-32020).
 pub fn mirrored<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Deny> {
-    single(headers, name).map_err(|fault| match fault {
+    single(headers, name).map_err(mismatch)
+}
+
+/// A fault of a header that mirrors the body.
+pub fn mismatch(fault: Deny) -> Deny {
+    match fault {
         Deny::BadHeader { name, fault } => Deny::Header(format!("`{name}` {fault}")),
         other => other,
-    })
+    }
 }
-
 /// Decodes `=?base64?…?=`, the form for values that are no plain ASCII (revision 2026-07-28, "Value Encoding"); anything else is itself.
 pub fn decoded(value: &str) -> Result<String, &'static str> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {

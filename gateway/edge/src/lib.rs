@@ -5,12 +5,12 @@
 //!
 //! | path | what it serves | file |
 //! |---|---|---|
-//! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless) and 2025-11-25 (without sessions) | `mcp.rs` |
+//! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions) | `mcp.rs` |
 //! | `/v1/…` | the same calls as plain HTTP | `plain.rs` |
-//! | `/.well-known/oauth-protected-resource` | who this resource is (RFC 9728, no authorization server yet) | `auth.rs` |
+//! | `/.well-known/oauth-…`, `/register` and the like | that there is no sign-in by OAuth | `auth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | for people, probes and Prometheus | `pages.rs` |
 //!
-//! A request passes `gate` (Host, Origin), `body` (type, size, time), `auth` (who), then `mcp` or `plain`, then `ask` (the one place that
+//! A connection has a seat (`seats.rs`), and hands on heads that are whole and clear (`heads.rs`). A request passes `gate` (Host, Origin), `body` (type, size, time), `auth` (who), then `mcp` or `plain`, then `ask` (the one place that
 //! calls the Front with something that may change the world). Every refusal of the edge itself is a row of `deny.rs`; every answer of the
 //! Front becomes HTTP in `wire.rs`.
 
@@ -18,10 +18,14 @@ mod ask;
 mod auth;
 mod body;
 mod companions;
+mod cors;
 mod count;
 mod deny;
 mod gate;
+mod head;
 mod header;
+mod heads;
+mod host;
 mod mcp;
 pub mod names;
 mod pages;
@@ -29,8 +33,10 @@ mod patience;
 mod plain;
 mod respond;
 mod route;
+mod seats;
 mod serve;
 mod settings;
+mod shares;
 mod wire;
 
 pub use companions::is_companion;

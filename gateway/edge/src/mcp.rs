@@ -1,5 +1,5 @@
 //! `POST /mcp`: one request or notification, one answer: JSON, or for a held call whose client asked for progress the request's own event stream.
-//! Two revisions on one endpoint; each request says by itself which it speaks. Keeps no session; what an agent has to come back for has an id of its own.
+//! Four revisions on one endpoint, in two ways of speaking; each request says by itself which. Keeps no session; what an agent has to come back for has an id of its own.
 
 pub mod call;
 pub mod era;
@@ -8,24 +8,25 @@ pub mod message;
 pub mod progress;
 
 use crate::ask::Ask;
+use crate::auth::challenged;
 use crate::companions::{self, Unfit};
 use crate::deny::{Deny, REVISIONS};
 use crate::names::{self, call_span};
 use crate::respond::{self, Answer};
 use crate::route::{Edge, record};
+use crate::seats::Seat;
 use crate::wire::{self, Form};
 use crate::{body, header};
 use cofferdam_core::answer::Reply;
 use cofferdam_core::caller::Principal;
 use cofferdam_core::ports::Front;
-use era::Era;
+use era::{Era, Spoken};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, Method, StatusCode};
 use message::{Malformed, Message};
 use progress::Telling;
 use serde_json::{Map, Value, json};
-use std::net::IpAddr;
 use tokio::sync::mpsc;
 use tracing::Span;
 
@@ -36,19 +37,41 @@ const LIST_TTL_MS: u64 = 30_000;
 const DISCOVER_TTL_MS: u64 = 300_000;
 
 impl<F: Front> Edge<F> {
-    /// Answers one POST.
-    pub async fn mcp(&self, parts: &Parts, body: Incoming, client: IpAddr) -> Answer {
-        match self.message(parts, body, client).await {
-            Ok(answer) => answer,
-            Err(Malformed { id, deny }) => self.challenged(wire::rpc_error(&deny, id.as_ref()), &deny),
-        }
+    /// Answers one request to the endpoint. There is no stream to GET and no session to DELETE: 405,
+    /// which clients of every revision understand.
+    pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
+        let outcome = match self.admitted(parts, &body, seat).await {
+            Ok(principal) => self.message(&parts.headers, body, principal).await,
+            Err(deny) => return self.rpc_refused(parts, body, &deny).await,
+        };
+        outcome.unwrap_or_else(|Malformed { id, deny }| wire::rpc_error(&deny, id.as_ref()))
     }
 
-    async fn message(&self, parts: &Parts, body: Incoming, client: IpAddr) -> Result<Answer, Malformed> {
+    /// Refuses a request whose body was not read yet, to the id in that body.
+    pub async fn rpc_refused(&self, parts: &Parts, body: Incoming, deny: &Deny) -> Answer {
+        let id = if parts.method == Method::POST {
+            body::refused(body, self.settings.body_time).await.and_then(|bytes| message::id_of(&bytes))
+        } else {
+            None
+        };
+        challenged(wire::rpc_error(deny, id.as_ref()), deny)
+    }
+
+    /// Who calls, once everything is right that can be seen without the body.
+    async fn admitted(&self, parts: &Parts, body: &Incoming, seat: &Seat) -> Result<Principal, Deny> {
         let headers = &parts.headers;
+        if parts.method != Method::POST {
+            self.principal(headers, seat).await?;
+            return Err(Deny::Verb("POST"));
+        }
+        no_token(parts)?;
+        accepts_json(headers)?;
+        body::announced(headers, body)?;
+        self.principal(headers, seat).await
+    }
+
+    async fn message(&self, headers: &HeaderMap, body: Incoming, principal: Principal) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
-        accepts_json(headers).and_then(|()| body::announced(headers, &body)).map_err(nameless)?;
-        let principal = self.principal(headers, client).await.map_err(nameless)?;
         let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
         let message = message::read(&bytes)?;
         drop(bytes);
@@ -59,17 +82,18 @@ impl<F: Front> Edge<F> {
     }
 
     async fn request(&self, headers: &HeaderMap, principal: Principal, message: Message, id: &Value) -> Result<Answer, Deny> {
-        let era = era::of_request(headers, &message)?;
+        let Spoken { era, revision } = match era::of_request(headers, &message) {
+            Ok(spoken) => spoken,
+            Err(deny) => {
+                self.count.refused_client(&deny, &message);
+                return Err(deny);
+            }
+        };
         let tool = message.params.get("name").and_then(Value::as_str).filter(|name| message.method == "tools/call" && call::is_name(name));
         let trace = message.meta.get("traceparent").and_then(Value::as_str).and_then(call::trace);
         let id_text = id.as_str().map_or_else(|| id.to_string(), header::excerpt);
-        let span = call_span(names::Call {
-            method: known(&message.method),
-            tool,
-            version: Some(era.revision()),
-            id: Some(&id_text),
-            trace: trace.as_ref(),
-        });
+        let span =
+            call_span(names::Call { method: known(&message.method), tool, version: revision, id: Some(&id_text), trace: trace.as_ref() });
         let speech = Speech { era, id: id.clone(), server: self.server_info() };
         if message.method == "tools/call" {
             return self.call(headers, principal, message, speech, span).await;
@@ -129,13 +153,13 @@ impl<F: Front> Edge<F> {
         result
     }
 
-    /// The legacy handshake: whatever revision is offered, this is the one spoken; the client may leave if it cannot.
+    /// The legacy handshake.
     fn initialize(&self, params: &Map<String, Value>) -> Result<Map<String, Value>, Deny> {
-        if !params.get("protocolVersion").is_some_and(Value::is_string) {
+        let Some(offered) = params.get("protocolVersion").and_then(Value::as_str) else {
             return Err(Deny::Params("`protocolVersion` must be a string".into()));
-        }
+        };
         let mut result = Map::new();
-        result.insert("protocolVersion".into(), json!(Era::Legacy.revision()));
+        result.insert("protocolVersion".into(), json!(era::agreed_on(offered)));
         result.insert("capabilities".into(), json!({"tools": {}}));
         result.insert("serverInfo".into(), self.server_info());
         result.insert("instructions".into(), Value::String(self.front.instructions()));
@@ -217,9 +241,23 @@ fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> 
     Ok(respond::accepted())
 }
 
+/// A query is passed over, since proxies and people add one; a token in it is not, since it would be
+/// in logs by now.
+fn no_token(parts: &Parts) -> Result<(), Deny> {
+    const TOKENS: [&str; 6] = ["access_token", "token", "api_key", "apikey", "key", "authorization"];
+    let names = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    let mut names = names.map(str::to_ascii_lowercase);
+    if names.any(|name| TOKENS.contains(&name.as_str())) { Err(Deny::Query) } else { Ok(()) }
+}
+
 /// The client must be ready for JSON. It need not be ready for event streams: such a client is told no progress.
 fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
-    if !headers.contains_key("accept") || accepts(headers, "application/json") { Ok(()) } else { Err(Deny::Accept) }
+    match headers.get("accept") {
+        Some(said) if !accepts(headers, "application/json") => {
+            Err(Deny::Accept(header::excerpt(&String::from_utf8_lossy(said.as_bytes()))))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the client says that it takes this media type.
@@ -229,7 +267,7 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
         let refused = parts.any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
-        (kind == media || kind == any || kind == "*/*") && !refused
+        (kind == media || kind == any || kind == "*/*" || kind == "*") && !refused
     };
     headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
 }

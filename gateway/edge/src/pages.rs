@@ -1,17 +1,16 @@
 //! Pages for people, probes and Prometheus. None of them tells anything about calls.
 
-use crate::deny::Deny;
+use crate::deny::{Deny, revisions};
 use crate::gate::is_local;
 use crate::respond::{self, Answer};
 use crate::route::Edge;
+use crate::seats::Seat;
 use cofferdam_core::ports::Front;
 use hyper::StatusCode;
-use std::net::IpAddr;
 
 impl<F: Front> Edge<F> {
     /// `GET /`: where one is, and where to go.
     pub fn home(&self) -> Answer {
-        let base = &self.settings.base;
         respond::text(
             StatusCode::OK,
             format!(
@@ -19,15 +18,16 @@ impl<F: Front> Edge<F> {
                  \n\
                  {instructions}\n\
                  \n\
-                 MCP          POST {base}/mcp                       revisions 2026-07-28 and 2025-11-25, bearer token\n\
-                 plain HTTP   GET  {base}/v1/tools\n\
-                 \x20            POST {base}/v1/tools/NAME             body: the arguments; ?wait=SECONDS\n\
-                 \x20            POST {base}/v1/tools/NAME/preview     shows, changes nothing\n\
-                 \x20            GET  {base}/v1/jobs/ID                ?wait=SECONDS; DELETE withdraws\n\
-                 probes       GET  {base}/healthz  {base}/readyz\n\
-                 metrics      GET  {base}/metrics                   from this machine only\n",
+                 MCP          POST /mcp                       bearer token; revisions {revisions}\n\
+                 plain HTTP   GET  /v1/tools\n\
+                 \x20            POST /v1/tools/NAME             body: the arguments; ?wait=SECONDS\n\
+                 \x20            POST /v1/tools/NAME/preview     shows, changes nothing\n\
+                 \x20            GET  /v1/jobs/ID                ?wait=SECONDS; DELETE withdraws\n\
+                 probes       GET  /healthz  /readyz\n\
+                 metrics      GET  /metrics                   from this machine only\n",
                 environment = self.front.environment(),
                 instructions = self.front.instructions(),
+                revisions = revisions(),
             ),
         )
     }
@@ -41,8 +41,8 @@ impl<F: Front> Edge<F> {
     }
 
     /// `GET /metrics`: for whoever scrapes on this machine.
-    pub async fn metrics(&self, client: IpAddr) -> Result<Answer, Deny> {
-        if !is_local(client) {
+    pub async fn metrics(&self, seat: &Seat) -> Result<Answer, Deny> {
+        if !is_local(seat.client) {
             return Err(Deny::NotLocal);
         }
         let mut text = self.front.metrics().await;

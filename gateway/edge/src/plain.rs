@@ -7,6 +7,7 @@ use crate::mcp::{call, message};
 use crate::names::{self, call_span};
 use crate::respond::{self, Answer};
 use crate::route::{Edge, record};
+use crate::seats::Seat;
 use crate::wire::Form;
 use crate::{body, companions, wire};
 use cofferdam_core::caller::Principal;
@@ -18,34 +19,33 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 
 const KEY_HEADER: &str = "idempotency-key";
 const KEY_NAME: &str = "Idempotency-Key";
 
 impl<F: Front> Edge<F> {
     /// `GET /v1/tools`: every tool this caller may see, as MCP lists them, on one page.
-    pub async fn v1_tools(&self, parts: &Parts, client: IpAddr) -> Result<Answer, Deny> {
-        only(parts, &Method::GET, "GET")?;
+    pub async fn v1_tools(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
+        only(parts, &Method::GET, "GET, HEAD")?;
         no_query(parts)?;
-        let principal = self.principal(&parts.headers, client).await?;
+        let principal = self.principal(&parts.headers, seat).await?;
         let tools: Vec<Value> = self.tools(&principal).await?.iter().map(|tool| wire::listing(tool, Form::Plain)).collect();
         Ok(respond::json(StatusCode::OK, &json!({"environment": self.front.environment(), "tools": tools})))
     }
 
     /// `POST /v1/tools/{name}` and `…/preview`: the body is the arguments.
-    pub async fn v1_call(&self, parts: &Parts, body: Incoming, name: &str, preview: bool, client: IpAddr) -> Result<Answer, Deny> {
+    pub async fn v1_call(&self, parts: &Parts, body: Incoming, name: &str, preview: bool, seat: &Seat) -> Result<Answer, Deny> {
         only(parts, &Method::POST, "POST")?;
         let wait_ms = wait(parts)?.unwrap_or(WAIT_MS);
         body::announced(&parts.headers, &body)?;
-        let principal = self.principal(&parts.headers, client).await?;
+        let principal = self.principal(&parts.headers, seat).await?;
         let key = match single(&parts.headers, KEY_HEADER)? {
             None => None,
             Some(text) => Some(call::key(text).ok_or_else(|| call::bad_key(KEY_NAME))?),
         };
         let trace = single(&parts.headers, "traceparent")?.and_then(call::trace);
         let bytes = body::read(body, self.settings.body_time).await?;
-        let arguments = json::strict(&bytes).map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
+        let arguments = json::strict(body::unmarked(&bytes)).map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
         if !arguments.is_object() {
             return Err(Deny::Params("the body must be the arguments, a JSON object".into()));
         }
@@ -64,13 +64,13 @@ impl<F: Front> Edge<F> {
     }
 
     /// `GET` and `DELETE /v1/jobs/{id}`.
-    pub async fn v1_job(&self, parts: &Parts, id: &str, client: IpAddr) -> Result<Answer, Deny> {
+    pub async fn v1_job(&self, parts: &Parts, id: &str, seat: &Seat) -> Result<Answer, Deny> {
         let cancel = parts.method == Method::DELETE;
         if !cancel {
-            only(parts, &Method::GET, "GET, DELETE")?;
+            only(parts, &Method::GET, "GET, HEAD, DELETE")?;
         }
         let wait_ms = if cancel { no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
-        let principal = self.principal(&parts.headers, client).await?;
+        let principal = self.principal(&parts.headers, seat).await?;
         let call = CallId::parse(id).map_err(|_| Deny::Path)?;
         let (tool, ask) =
             if cancel { ("job_cancel", cancelling(principal, call)) } else { ("job_get", Ask::Job { principal, call, wait_ms }) };
@@ -85,9 +85,11 @@ fn cancelling(principal: Principal, call: CallId) -> Ask {
     Ask::Cancel { principal, call }
 }
 
-/// Another method is refused, with the list of those that are served.
+/// Another method is refused, with the list of those that are served. HEAD is GET: hyper sends the
+/// same head, and no body.
 pub fn only(parts: &Parts, method: &Method, allowed: &'static str) -> Result<(), Deny> {
-    if parts.method == method { Ok(()) } else { Err(Deny::Verb(allowed)) }
+    let head = method == Method::GET && parts.method == Method::HEAD;
+    if parts.method == method || head { Ok(()) } else { Err(Deny::Verb(allowed)) }
 }
 
 /// A query string where none belongs is refused: above all tokens do not belong there.

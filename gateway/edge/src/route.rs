@@ -1,18 +1,22 @@
 //! From a path to the handler that serves it; the one way through which every request goes: gate, handler, counter, span.
 
+use crate::auth::{challenged, no_oauth};
 use crate::count::Count;
 use crate::deny::Deny;
+use crate::gate::Gate;
 use crate::names::{self, http_span};
-use crate::plain::{no_query, only};
+use crate::plain::only;
 use crate::respond::{self, Answer};
-use crate::settings::EdgeSettings;
-use crate::{gate, wire};
+use crate::seats::Seat;
+use crate::settings::{EdgeSettings, KEEP_MARGIN};
+use crate::shares::Shares;
+use crate::{cors, wire};
 use cofferdam_core::ports::Front;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{Instrument as _, Span};
@@ -24,8 +28,12 @@ pub struct Edge<F> {
     pub front: Arc<F>,
     /// What the edge was told.
     pub settings: EdgeSettings,
+    /// Whom it answers.
+    pub gate: Gate,
     /// A permit per call in progress.
     pub calls: Arc<Semaphore>,
+    /// What each caller uses.
+    pub shares: Shares,
     /// Held by every call in progress: the stop waits until all are dropped.
     pub open: mpsc::Sender<Infallible>,
     /// Answers so far.
@@ -45,8 +53,10 @@ pub enum Route {
     Preview,
     /// A job over plain HTTP.
     Job,
-    /// RFC 9728.
-    Metadata,
+    /// Where clients look for documents of an authorization server.
+    OauthDocument,
+    /// Where clients would register and sign in.
+    Oauth,
     /// For people.
     Home,
     /// Lives.
@@ -55,9 +65,16 @@ pub enum Route {
     Ready,
     /// Prometheus.
     Metrics,
+    /// The transport before Streamable HTTP.
+    OldTransport,
+    /// Nothing, where a client of MCP looked.
+    NotMcp,
     /// Nothing.
     Nowhere,
 }
+
+/// Documents of OAuth and OpenID Connect, by the name after `/.well-known/`.
+const OAUTH_DOCUMENTS: [&str; 3] = ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
 
 impl Route {
     /// The path's pattern, as telemetry names it.
@@ -68,34 +85,70 @@ impl Route {
             Self::Tool => "/v1/tools/{name}",
             Self::Preview => "/v1/tools/{name}/preview",
             Self::Job => "/v1/jobs/{id}",
-            Self::Metadata => "/.well-known/oauth-protected-resource",
+            Self::OauthDocument => "/.well-known/{oauth}",
+            Self::Oauth => "/{oauth}",
             Self::Home => "/",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
+            Self::OldTransport => "/sse",
+            Self::NotMcp => "(none of mcp)",
             Self::Nowhere => "(none)",
         }
     }
 
-    /// The route of a path, and the name or id in it. Nothing is percent-decoded: no name of ours needs it.
+    /// The route of a path, and the name or id in it. One slash at the end is passed over. Nothing
+    /// is percent-decoded: no name of ours needs it.
     fn of(path: &str) -> (Self, &str) {
+        let path = path.strip_suffix('/').unwrap_or(path);
         match path {
             "/mcp" => (Self::Mcp, ""),
             "/v1/tools" => (Self::Tools, ""),
-            "/" => (Self::Home, ""),
+            "" => (Self::Home, ""),
             "/healthz" => (Self::Health, ""),
             "/readyz" => (Self::Ready, ""),
             "/metrics" => (Self::Metrics, ""),
-            "/.well-known/oauth-protected-resource" | crate::auth::METADATA_PATH => (Self::Metadata, ""),
             _ => {
                 let tool = path.strip_prefix("/v1/tools/");
                 let found = match tool.and_then(|rest| rest.strip_suffix("/preview")) {
                     Some(name) => Some((Self::Preview, name)),
                     None => tool.map(|name| (Self::Tool, name)).or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id))),
                 };
-                found.filter(|(_, name)| !name.is_empty() && !name.contains('/')).unwrap_or((Self::Nowhere, ""))
+                let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
+                named.unwrap_or_else(|| (Self::beside(path), ""))
             }
         }
+    }
+
+    /// What a client looks for that found nothing: it is told in its own protocol's form.
+    fn beside(path: &str) -> Self {
+        let path = path.trim_matches('/').to_ascii_lowercase();
+        let known = path.split('/').skip_while(|part| *part != ".well-known").nth(1);
+        if known.is_some_and(|name| OAUTH_DOCUMENTS.contains(&name)) {
+            return Self::OauthDocument;
+        }
+        let of_mcp = path == "mcp" || path.starts_with("mcp/") || path.ends_with("/mcp");
+        match path.strip_prefix("mcp/").unwrap_or(&path) {
+            "register" | "authorize" | "token" => Self::Oauth,
+            "sse" | "message" | "messages" => Self::OldTransport,
+            _ if of_mcp => Self::NotMcp,
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// The methods it takes, besides OPTIONS and, where it takes GET, HEAD.
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
+            Self::Job => "GET, HEAD, DELETE",
+            Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
+            Self::Tools | Self::OauthDocument | Self::Home | Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+        }
+    }
+
+    /// Whether its clients speak JSON-RPC.
+    fn is_rpc(self) -> bool {
+        matches!(self, Self::Mcp | Self::NotMcp | Self::OldTransport)
     }
 
     /// Probes reach a server under whatever address it has, and learn nothing.
@@ -105,53 +158,90 @@ impl Route {
 }
 
 impl<F: Front> Edge<F> {
-    /// Answers one request, whatever it is.
-    pub async fn handle(&self, request: Request<Incoming>, client: IpAddr) -> Answer {
+    /// Answers one request, whatever it is. `verdict` is why its head was not read, where it was not.
+    pub async fn handle(&self, request: Request<Incoming>, seat: &Arc<Seat>, verdict: Option<Deny>) -> Answer {
+        let busy = seat.busy();
         let (parts, body) = request.into_parts();
         let (route, name) = Route::of(parts.uri.path());
         let span = http_span(verb(&parts.method), route.name());
-        let answer = self.guarded(&parts, body, route, name, client).instrument(span.clone()).await;
+        let crowded = (seat.crowded && !route.is_probe()).then_some(Deny::Crowded);
+        let answer = async {
+            match verdict.or(crowded) {
+                Some(deny) => self.refused(&parts, body, route, &deny).await,
+                None => self.guarded(&parts, body, route, name, seat).await,
+            }
+        };
+        let answer = answer.instrument(span.clone()).await;
         self.count.add(route, answer.status(), answer.extensions().get::<Deny>());
         span.record(names::HTTP_STATUS, answer.status().as_u16());
         if answer.status().is_server_error() {
             span.record(names::ERROR_TYPE, answer.status().as_str());
         }
+        let mut answer = self.kept(&parts, answer);
+        answer.body_mut().hold(busy);
         answer
     }
 
-    async fn guarded(&self, parts: &Parts, body: Incoming, route: Route, name: &str, client: IpAddr) -> Answer {
-        let host = if route.is_probe() { Ok(()) } else { gate::host(parts, &self.settings) };
-        if let Err(deny) = host.and_then(|()| gate::origin(parts, &self.settings)) {
-            return if route == Route::Mcp { wire::rpc_error(&deny, None) } else { wire::plain_error(&deny) };
+    /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs` does
+    /// not follow them to the next head.
+    fn kept(&self, parts: &Parts, answer: Answer) -> Answer {
+        if parts.headers.contains_key(TRANSFER_ENCODING) {
+            return respond::add(answer, CONNECTION, "close");
         }
-        if route == Route::Mcp {
-            // No stream to GET, no session to DELETE: 405, which clients of every revision understand.
-            return match only(parts, &Method::POST, "POST").and_then(|()| no_query(parts)) {
-                Ok(()) => self.mcp(parts, body, client).await,
-                Err(deny) => wire::rpc_error(&deny, None),
-            };
+        let seconds = self.settings.idle_time.saturating_sub(KEEP_MARGIN).as_secs();
+        if seconds == 0 || answer.headers().contains_key(CONNECTION) {
+            return answer;
         }
-        match self.other(parts, body, route, name, client).await {
-            Ok(answer) => answer,
-            Err(deny) => self.challenged(wire::plain_error(&deny), &deny),
+        respond::add(answer, HeaderName::from_static("keep-alive"), &format!("timeout={seconds}"))
+    }
+
+    /// Behind the gate: a page of an allowed origin may read whatever is answered.
+    async fn guarded(&self, parts: &Parts, body: Incoming, route: Route, name: &str, seat: &Seat) -> Answer {
+        let host = if route.is_probe() { Ok(()) } else { self.gate.host(parts) };
+        let origin = match host.and_then(|()| self.gate.origin(&parts.headers)) {
+            Ok(origin) => origin,
+            Err(deny) => return self.refused(parts, body, route, &deny).await,
+        };
+        let answer = if parts.method == Method::OPTIONS {
+            cors::options(route.methods(), origin.is_some())
+        } else if route == Route::Mcp {
+            self.mcp(parts, body, seat).await
+        } else {
+            self.other(parts, body, route, name, seat).await
+        };
+        match origin {
+            Some(origin) => cors::shared(answer, origin),
+            None => answer,
         }
     }
 
-    async fn other(&self, parts: &Parts, body: Incoming, route: Route, name: &str, client: IpAddr) -> Result<Answer, Deny> {
+    async fn refused(&self, parts: &Parts, body: Incoming, route: Route, deny: &Deny) -> Answer {
+        if route.is_rpc() { self.rpc_refused(parts, body, deny).await } else { challenged(wire::plain_error(deny), deny) }
+    }
+
+    async fn other(&self, parts: &Parts, body: Incoming, route: Route, name: &str, seat: &Seat) -> Answer {
+        let answer = match route {
+            Route::Tools => self.v1_tools(parts, seat).await,
+            Route::Tool => self.v1_call(parts, body, name, false, seat).await,
+            Route::Preview => self.v1_call(parts, body, name, true, seat).await,
+            Route::Job => self.v1_job(parts, name, seat).await,
+            Route::OauthDocument => return no_oauth(true),
+            Route::Oauth => return no_oauth(false),
+            Route::NotMcp | Route::Mcp => return self.rpc_refused(parts, body, &Deny::NotMcp).await,
+            Route::OldTransport => return self.rpc_refused(parts, body, &Deny::OldTransport).await,
+            Route::Nowhere => Err(Deny::Path),
+            Route::Home | Route::Health | Route::Ready | Route::Metrics => self.page(parts, route, seat).await,
+        };
+        answer.unwrap_or_else(|deny| challenged(wire::plain_error(&deny), &deny))
+    }
+
+    /// Pages take any query: monitors add one, and no page reads it.
+    async fn page(&self, parts: &Parts, route: Route, seat: &Seat) -> Result<Answer, Deny> {
+        only(parts, &Method::GET, "GET, HEAD")?;
         match route {
-            Route::Tools => return self.v1_tools(parts, client).await,
-            Route::Tool => return self.v1_call(parts, body, name, false, client).await,
-            Route::Preview => return self.v1_call(parts, body, name, true, client).await,
-            Route::Job => return self.v1_job(parts, name, client).await,
-            Route::Nowhere | Route::Mcp => return Err(Deny::Path),
-            Route::Metadata | Route::Home | Route::Health | Route::Ready | Route::Metrics => {}
-        }
-        only(parts, &Method::GET, "GET").and_then(|()| no_query(parts))?;
-        match route {
-            Route::Metadata => Ok(self.metadata()),
             Route::Home => Ok(self.home()),
             Route::Ready => Ok(self.ready().await),
-            Route::Metrics => self.metrics(client).await,
+            Route::Metrics => self.metrics(seat).await,
             _ => Ok(respond::text(StatusCode::OK, "alive\n")),
         }
     }

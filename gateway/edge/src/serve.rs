@@ -2,9 +2,13 @@
 //! that are idle close, and those that work may finish until the drain time is over.
 
 use crate::count::Count;
+use crate::gate::Gate;
+use crate::heads::{Heads, Verdicts};
 use crate::patience::Patient;
 use crate::route::Edge;
+use crate::seats::{Seats, Sitting};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
+use crate::shares::Shares;
 use cofferdam_core::ports::Front;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,7 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// After a failed accept (most often: no descriptor is free) trying at once would only spin.
@@ -36,18 +40,23 @@ pub struct Drained {
 pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: EdgeSettings, stop: impl Future<Output = ()>) -> Drained {
     let (open, mut closed) = mpsc::channel::<Infallible>(1);
     let (stopping, stopped) = watch::channel(());
-    let slots = Arc::new(Semaphore::new(settings.connections));
+    let seats = Seats::new(settings.connections);
+    let shares = Shares::new(settings.calls_each);
     let calls = Arc::new(Semaphore::new(settings.calls));
     let drain_time = settings.drain_time;
-    let edge = Arc::new(Edge { front, settings, calls, open, count: Count::default() });
+    let gate = Gate::new(&settings.hosts, &settings.origins);
+    let edge = Arc::new(Edge { front, gate, settings, calls, shares, open, count: Count::default() });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
-            (stream, client, slot) = accept(&listener, &slots) => {
-                connections.spawn(connection(Arc::clone(&edge), stream, client, slot, stopped.clone()));
+            (stream, client) = accept(&listener) => {
+                // Without a seat the socket is closed at once.
+                if let Some(seat) = seats.take(client) {
+                    connections.spawn(connection(Arc::clone(&edge), stream, seat, stopped.clone()));
+                }
             }
         }
     }
@@ -64,13 +73,11 @@ pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: Edg
     Drained { clean, cut }
 }
 
-/// The next connection, once there is room for it.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, IpAddr, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed; without a slot there is no connection.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, client)) => return (stream, client.ip(), slot),
+            Ok((stream, client)) => return (stream, client.ip()),
             Err(fault) => {
                 tracing::warn!(error = %fault, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -79,21 +86,17 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, I
     }
 }
 
-async fn connection<F: Front>(
-    edge: Arc<Edge<F>>,
-    stream: TcpStream,
-    client: IpAddr,
-    slot: Option<OwnedSemaphorePermit>,
-    mut stopped: watch::Receiver<()>,
-) {
+async fn connection<F: Front>(edge: Arc<Edge<F>>, stream: TcpStream, seat: Sitting, mut stopped: watch::Receiver<()>) {
     // Answers are small and single: waiting to fill a packet only costs time.
     let _best_effort = stream.set_nodelay(true);
-    let io = Patient::new(TokioIo::new(stream), edge.settings.write_time);
+    let verdicts = Verdicts::default();
+    let heads = Heads::new(stream, edge.settings.head_time, verdicts.clone());
+    let io = Patient::new(TokioIo::new(heads), edge.settings.write_time);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(edge.settings.head_time).max_headers(HEADERS).max_header_size(HEAD_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(edge.settings.idle_time).max_headers(HEADERS).max_header_size(HEAD_BYTES);
     let service = service_fn(|request| {
-        let edge = Arc::clone(&edge);
-        async move { Ok::<_, Infallible>(edge.handle(request, client).await) }
+        let (edge, seat, verdict) = (Arc::clone(&edge), Arc::clone(&seat), verdicts.next());
+        async move { Ok::<_, Infallible>(edge.handle(request, &seat, verdict).await) }
     });
     let mut serving = pin!(http.serve_connection(io, service));
     let ended = tokio::select! {
@@ -103,9 +106,17 @@ async fn connection<F: Front>(
             serving.as_mut().graceful_shutdown();
             serving.await
         }
+        // Others need its place. One that has proven nothing is cut off.
+        unproven = seat.asked_to_leave() => {
+            if unproven {
+                return;
+            }
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
     };
     if let Err(fault) = ended {
         tracing::debug!(error = %fault, "a connection ended early");
     }
-    drop(slot);
+    drop(seat);
 }

@@ -67,22 +67,19 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
     }
 }
 
-/// A refusal of the edge as a JSON-RPC error response; without `id` where none was read.
+/// A refusal of the edge as a JSON-RPC error response.
 pub fn rpc_error(deny: &Deny, id: Option<&Value>) -> Answer {
     refused(respond::json(deny.row().mcp, &rpc_error_body(deny, id)), deny)
 }
 
-/// The body of one.
+/// The body of one. Its `id` is null where none was read: some official clients lose an error
+/// without this member.
 pub fn rpc_error_body(deny: &Deny, id: Option<&Value>) -> Value {
     let mut error = json!({"code": deny.row().code, "message": deny.to_string()});
     if let (Some(data), Some(error)) = (deny.data(), error.as_object_mut()) {
         error.insert("data".into(), data);
     }
-    let mut body = json!({"jsonrpc": "2.0", "error": error});
-    if let (Some(id), Some(body)) = (id, body.as_object_mut()) {
-        body.insert("id".into(), id.clone());
-    }
-    body
+    json!({"jsonrpc": "2.0", "id": id, "error": error})
 }
 
 /// A refusal of the edge for plain HTTP clients.

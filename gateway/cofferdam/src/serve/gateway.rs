@@ -69,12 +69,8 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
     let gateway =
         Arc::new(Gateway::new(&settings, trust, key, parts, Arc::clone(&roles), agents, (Arc::clone(&exporter), ready.outlet())).await?);
-    let edge = EdgeSettings {
-        hosts: settings.hosts.clone(),
-        origins: settings.origins.clone(),
-        drain_time: DRAIN,
-        ..EdgeSettings::local(format!("http://{}", settings.listen))
-    };
+    let edge =
+        EdgeSettings { hosts: settings.hosts.clone(), origins: settings.origins.clone(), drain_time: DRAIN, ..EdgeSettings::local() };
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {

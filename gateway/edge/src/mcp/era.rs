@@ -1,9 +1,9 @@
-//! Which revision a message speaks, and whether its headers say what its body says. Decided for each request by itself: nothing is
-//! remembered of a connection or a client.
+//! Which revision a message speaks, and whether its headers say what its body says. Decided for
+//! each request by itself: nothing is remembered of a connection or a client.
 
 use super::message::Message;
 use crate::deny::{Deny, REVISIONS};
-use crate::header::{decoded, excerpt, mirrored};
+use crate::header::{agreed, decoded, excerpt, mirrored, mismatch};
 use hyper::HeaderMap;
 use serde_json::Value;
 
@@ -19,72 +19,104 @@ const CAPABILITIES_META: &str = "io.modelcontextprotocol/clientCapabilities";
 pub enum Era {
     /// 2026-07-28: every request stands alone.
     Modern,
-    /// 2025-11-25, without sessions.
+    /// Before, without sessions. What these revisions differ in is not used here, or is a member
+    /// that older clients pass over.
     Legacy,
 }
 
-impl Era {
-    /// Its revision.
-    pub fn revision(self) -> &'static str {
-        let [modern, legacy] = REVISIONS;
-        match self {
-            Self::Modern => modern,
-            Self::Legacy => legacy,
-        }
-    }
+/// A request's era, and its revision where the request names one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoken {
+    /// How it is answered.
+    pub era: Era,
+    /// For telemetry.
+    pub revision: Option<&'static str>,
+}
+
+impl Spoken {
+    /// A legacy request that names no revision: before 2025-06-18 there was no header, and some
+    /// clients of later revisions send none.
+    const UNNAMED: Self = Self { era: Era::Legacy, revision: None };
 
     fn of(revision: &str) -> Result<Self, Deny> {
-        [Self::Modern, Self::Legacy]
-            .into_iter()
-            .find(|era| era.revision() == revision)
-            .ok_or_else(|| Deny::Version { requested: excerpt(revision) })
+        let known = REVISIONS.into_iter().find(|known| *known == revision);
+        let [modern, ..] = REVISIONS;
+        match known {
+            Some(known) => {
+                let era = if known == modern { Era::Modern } else { Era::Legacy };
+                Ok(Self { era, revision: Some(known) })
+            }
+            None => Err(Deny::Version { requested: excerpt(revision) }),
+        }
     }
 }
 
+/// The revision that answers a handshake: the one that was offered, where it is a legacy one of
+/// ours; else the newest of these, and the client may leave if it cannot speak it.
+pub fn agreed_on(offered: &str) -> &'static str {
+    let [_modern, legacy @ ..] = REVISIONS;
+    let [newest, ..] = legacy;
+    legacy.into_iter().find(|revision| *revision == offered).unwrap_or(newest)
+}
+
 /// The era of a request, its headers checked against its body.
-pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Era, Deny> {
-    let header = mirrored(headers, VERSION_HEADER)?;
-    let era = match (header, message.meta.get(VERSION_META)) {
-        (_, Some(body)) if !body.is_string() => return Err(Deny::Meta("`io.modelcontextprotocol/protocolVersion` must be a string")),
-        // A legacy client has agreed on nothing yet when it initializes.
-        (None, None) if message.method == "initialize" => Era::Legacy,
-        (None, _) => {
-            return Err(Deny::Header(format!("`MCP-Protocol-Version` is missing; this server speaks {}", REVISIONS.join(" and "))));
+pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny> {
+    let said = match message.meta.get(VERSION_META) {
+        Some(Value::String(said)) => Some(said.as_str()),
+        Some(_) => return Err(Deny::Meta("`io.modelcontextprotocol/protocolVersion` must be a string")),
+        None => None,
+    };
+    let spoken = match (version(headers, message)?, said) {
+        (None, None) => Spoken::UNNAMED,
+        (Some(header), None) => Spoken::of(header)?,
+        (Some(header), Some(said)) if header == said => Spoken::of(said)?,
+        (Some(header), Some(said)) => {
+            return Err(Deny::Mixed { header: excerpt(header), body: excerpt(said) });
         }
-        (Some(header), None) => Era::of(header)?,
-        (Some(header), Some(body)) if body == header => Era::of(header)?,
-        (Some(header), Some(body)) => {
-            let body = excerpt(body.as_str().unwrap_or_default());
-            return Err(Deny::Header(format!("`MCP-Protocol-Version` is `{}` and the body says `{body}`", excerpt(header))));
+        (None, Some(said)) => {
+            let spoken = Spoken::of(said)?;
+            if spoken.era == Era::Modern && message.method != "initialize" {
+                let fault = "`MCP-Protocol-Version` is missing and `_meta` in the body says";
+                return Err(Deny::Header(format!("{fault} `{said}`; send `MCP-Protocol-Version: {said}`")));
+            }
+            spoken
         }
     };
-    let must = era == Era::Modern;
-    if must && !message.meta.contains_key(VERSION_META) {
+    let must = spoken.era == Era::Modern;
+    if must && said.is_none() {
         return Err(Deny::Meta("`_meta` must name `io.modelcontextprotocol/protocolVersion`"));
     }
     method_matches(headers, message, must)?;
     if must && !message.meta.get(CAPABILITIES_META).is_some_and(Value::is_object) {
         return Err(Deny::Meta("`_meta` must hold the object `io.modelcontextprotocol/clientCapabilities`"));
     }
-    Ok(era)
+    Ok(spoken)
 }
 
 /// Notifications need no headers, but those they have must be right.
 pub fn of_notification(headers: &HeaderMap, message: &Message) -> Result<(), Deny> {
-    if let Some(header) = mirrored(headers, VERSION_HEADER)? {
-        Era::of(header)?;
+    if let Some(header) = version(headers, message)? {
+        Spoken::of(header)?;
     }
     method_matches(headers, message, false)
 }
 
+/// What the header says; none where it is empty. In a handshake it decides nothing: only the body
+/// says what is offered.
+fn version<'a>(headers: &'a HeaderMap, message: &Message) -> Result<Option<&'a str>, Deny> {
+    if message.method == "initialize" {
+        return Ok(None);
+    }
+    Ok(agreed(headers, VERSION_HEADER).map_err(mismatch)?.filter(|header| !header.is_empty()))
+}
+
 /// `Mcp-Method` mirrors `method`, so that what stands between can route by it; it must not be able to see another request than we do.
 fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<(), Deny> {
+    let method = excerpt(&message.method);
     match mirrored(headers, METHOD_HEADER)? {
         Some(header) if header == message.method => Ok(()),
-        Some(header) => {
-            Err(Deny::Header(format!("`Mcp-Method` is `{}` and the body says `{}`", excerpt(header), excerpt(&message.method))))
-        }
-        None if must => Err(Deny::Header("`Mcp-Method` is missing".into())),
+        Some(header) => Err(differs("Mcp-Method", header, &method)),
+        None if must => Err(missing("Mcp-Method", &method)),
         None => Ok(()),
     }
 }
@@ -94,13 +126,18 @@ pub fn name_matches(headers: &HeaderMap, name: &str, era: Era) -> Result<(), Den
     match mirrored(headers, NAME_HEADER)? {
         Some(header) => {
             let value = decoded(header).map_err(|fault| Deny::Header(format!("`Mcp-Name` {fault}")))?;
-            if value == name {
-                Ok(())
-            } else {
-                Err(Deny::Header(format!("`Mcp-Name` is `{}` and the body says `{}`", excerpt(&value), excerpt(name))))
-            }
+            if value == name { Ok(()) } else { Err(differs("Mcp-Name", &value, &excerpt(name))) }
         }
-        None if era == Era::Modern => Err(Deny::Header("`Mcp-Name` is missing".into())),
+        None if era == Era::Modern => Err(missing("Mcp-Name", &excerpt(name))),
         None => Ok(()),
     }
+}
+
+fn differs(name: &str, header: &str, body: &str) -> Deny {
+    let header = excerpt(header);
+    Deny::Header(format!("`{name}` is `{header}` and the body says `{body}`; send what the body says"))
+}
+
+fn missing(name: &str, body: &str) -> Deny {
+    Deny::Header(format!("`{name}` is missing; send `{name}: {body}`"))
 }

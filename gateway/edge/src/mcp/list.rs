@@ -21,6 +21,7 @@ const AFTER: &str = "after:";
 impl<F: Front> Edge<F> {
     /// Every tool this caller may see, by name.
     pub async fn tools(&self, principal: &Principal) -> Result<Vec<ToolListing>, Deny> {
+        let _used = self.shares.list(principal).await?;
         let tools = self.front.list(principal).await.map_err(|fault| {
             tracing::error!(error = %fault, "the tools could not be listed");
             Deny::Unavailable("the tools cannot be listed now".into())

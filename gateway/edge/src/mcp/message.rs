@@ -1,7 +1,12 @@
 //! One JSON-RPC message as MCP allows it: a request or a notification, never a batch, never a response. Says nothing about methods.
+//!
+//! The envelope is read liberally: clients write `null`, `[]` or `""` for a member that is absent.
+//! What a tool is called with is not looked into.
 
+use crate::body::unmarked;
 use crate::deny::Deny;
 use cofferdam_core::json;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// A message of the right form.
@@ -28,23 +33,26 @@ pub struct Malformed {
 
 /// Reads a body: strictly as JSON, then as JSON-RPC.
 pub fn read(body: &[u8]) -> Result<Message, Malformed> {
-    let value = json::strict(body).map_err(|fault| Malformed { id: None, deny: Deny::NotJson(bounded(&fault.to_string())) })?;
+    let body = unmarked(body);
+    let value = json::strict(body).map_err(|fault| Malformed { id: id_of(body), deny: Deny::NotJson(bounded(&fault.to_string())) })?;
     let refuse = |id: Option<Value>, why: &'static str| Malformed { id, deny: Deny::NotRpc(why) };
     let mut members = match value {
         Value::Object(members) => members,
-        Value::Array(_) => return Err(refuse(None, "batches are not served; send one message per request")),
+        Value::Array(_) => return Err(refuse(None, "JSON-RPC batches (revision 2025-03-26) are not served; send one message per request")),
         _ => return Err(refuse(None, "it must be an object")),
     };
     let id = match members.remove("id") {
         None => None,
         Some(id @ Value::String(_)) => Some(id),
         Some(id @ Value::Number(_)) if id.is_i64() || id.is_u64() => Some(id),
-        Some(_) => return Err(refuse(None, "`id` must be a string or a whole number")),
+        // A notification has no answer, so its id cannot matter.
+        Some(Value::Null) if is_notification(&members) => None,
+        Some(_) => return Err(refuse(None, "`id` must be a string or a whole number; only a notification has none")),
     };
     if members.get("jsonrpc") != Some(&Value::String("2.0".into())) {
         return Err(refuse(id, "`jsonrpc` must be \"2.0\""));
     }
-    if members.contains_key("result") || members.contains_key("error") {
+    if ["result", "error"].iter().any(|key| members.get(*key).is_some_and(|value| !value.is_null())) {
         return Err(refuse(id, "responses are not taken"));
     }
     let method = match members.remove("method") {
@@ -52,17 +60,50 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
         Some(_) => return Err(refuse(id, "`method` must be a string")),
         None => return Err(refuse(id, "`method` is missing")),
     };
+    let refuse = |why| Malformed { id: id.clone(), deny: Deny::Meta(why) };
     let mut params = match members.remove("params") {
-        None => Map::new(),
         Some(Value::Object(params)) => params,
-        Some(_) => return Err(Malformed { id, deny: Deny::Meta("`params` must be an object") }),
+        given if is_absent(given.as_ref()) => Map::new(),
+        _ => return Err(refuse("`params` must be an object")),
     };
-    let meta = match params.remove("_meta") {
-        None => Map::new(),
+    let mut meta = match params.remove("_meta") {
         Some(Value::Object(meta)) => meta,
-        Some(_) => return Err(Malformed { id, deny: Deny::Meta("`_meta` must be an object") }),
+        given if is_absent(given.as_ref()) => Map::new(),
+        _ => return Err(refuse("`_meta` must be an object")),
     };
+    clear(&mut params, &["cursor", "arguments"]);
+    clear(&mut meta, &["progressToken", "io.modelcontextprotocol/protocolVersion"]);
     Ok(Message { id, method, params, meta })
+}
+
+/// Takes out what clients write for an absent member: `null` anywhere, and in these members also an
+/// empty list and an empty text.
+fn clear(members: &mut Map<String, Value>, empty: &[&str]) {
+    members.retain(|key, value| !(value.is_null() || empty.contains(&key.as_str()) && is_absent(Some(value))));
+}
+
+fn is_absent(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::String(text)) => text.is_empty(),
+        Some(_) => false,
+    }
+}
+
+fn is_notification(members: &Map<String, Value>) -> bool {
+    members.get("method").and_then(Value::as_str).is_some_and(|method| method.starts_with("notifications/"))
+}
+
+/// The id of a body that is refused before it is read as a message; none where there is no id, or
+/// more than one.
+pub fn id_of(body: &[u8]) -> Option<Value> {
+    #[derive(Deserialize)]
+    struct Identified {
+        id: Value,
+    }
+    let identified: Identified = serde_json::from_slice(unmarked(body)).ok()?;
+    Some(identified.id).filter(|id| id.is_string() || id.is_i64() || id.is_u64())
 }
 
 /// The reader's words can quote the body, a key of 200 KB included.

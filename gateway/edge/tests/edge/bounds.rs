@@ -1,6 +1,6 @@
 //! Sizes, times, numbers of connections and calls, and the stop.
 
-use crate::front::Small;
+use crate::front::{Small, TOKEN};
 use crate::wire::{Answer, Request, Server, table};
 use cofferdam_core::limit;
 use expect_test::expect;
@@ -36,17 +36,23 @@ async fn bodies_beyond_the_limit() {
             request.body(" ".repeat(limit::BODY + 1))
         }),
         ("two lengths", Request::call("scale", json!({})).and("Content-Length", "5")),
+        ("two equal lengths", {
+            let request = Request::call("scale", json!({}));
+            let length = request.body.len().to_string();
+            request.and("Content-Length", &length)
+        }),
         ("a length beside chunks", Request::call("scale", json!({})).and("Transfer-Encoding", "chunked")),
     ];
     expect![[r#"
         at the limit: 200 ok
-        one byte more: 413 -32600 no id: the body is larger than 262144 bytes
-        announced only: 413 -32600 no id: the body is larger than 262144 bytes
+        one byte more: 413 -32600 id null: the body is larger than 262144 bytes
+        announced only: 413 -32600 id null: the body is larger than 262144 bytes
         at the limit, in chunks: 200 ok
-        one byte more, in chunks: 413 -32600 no id: the body is larger than 262144 bytes
+        one byte more, in chunks: 413 -32600 id null: the body is larger than 262144 bytes
         plain, one byte more: 413 the body is larger than 262144 bytes
-        two lengths: 400
-        a length beside chunks: 400 -32600 no id: the body broke off before its end
+        two lengths: 400 -32600 id null: malformed request head: `Content-Length` stands twice, as `200` and `5`; send it once
+        two equal lengths: 200 ok
+        a length beside chunks: 400 -32600 id null: malformed request head: it has both `Content-Length: 200` and `Transfer-Encoding: chunked`; leave one of them out
     "#]]
     .assert_eq(&table(&server, rows).await);
 }
@@ -61,12 +67,156 @@ async fn heads_beyond_the_limit() {
         ("a long path", Request::new("GET", &format!("/{}", "x".repeat(20_000)))),
     ];
     expect![[r#"
-        a long header: 431
-        many headers: 431
-        a long path: 431
+        a long header: 431 -32600 id null: the request's head has more than 16384 bytes or more than 64 headers; send fewer
+        many headers: 431 -32600 id null: the request's head has more than 16384 bytes or more than 64 headers; send fewer
+        a long path: 431 the request's head has more than 16384 bytes or more than 64 headers; send fewer
     "#]]
     .assert_eq(&table(&server, rows).await);
     assert_eq!(server.raw(b"\x16\x03\x01\x02\x00\x01").await.status, 400, "TLS on a plain port");
+}
+
+#[tokio::test]
+async fn heads_that_two_readers_could_read_differently() {
+    let server = Server::start(Small::default()).await;
+    let call = Request::call("scale", json!({})).bytes();
+    let text = String::from_utf8(call.clone()).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let with = |line: &str| format!("{head}\r\n{line}\r\n\r\n{body}").into_bytes();
+    let mut told = String::new();
+    for (name, bytes) in [
+        ("LF alone", format!("{}\n\n{body}", head.replace("\r\n", "\n")).into_bytes()),
+        ("one LF alone", text.replacen("\r\n", "\n", 1).into_bytes()),
+        ("a bare CR", with("X: a\rb")),
+        ("a folded line", with(" folded")),
+        ("a space before the colon", with("Transfer-Encoding : chunked")),
+        ("a length and chunks", with("Transfer-Encoding: chunked")),
+        ("another length", with("Content-Length: 4")),
+        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
+        ("plain HTTP, LF alone", b"GET /v1/tools HTTP/1.1\nHost: localhost\n\n".to_vec()),
+    ] {
+        told += &format!("{name}: {}\n", server.raw(&bytes).await.line());
+    }
+    expect![[r#"
+        LF alone: 400 -32600 id null: malformed request head: a line ends with LF alone; end each line with CR LF
+        one LF alone: 400 -32600 id null: malformed request head: a line ends with LF alone; end each line with CR LF
+        a bare CR: 400 -32600 id null: malformed request head: it holds a CR without LF; end each line with CR LF
+        a folded line: 400 -32600 id null: malformed request head: a line begins with a space; write each header on one line
+        a space before the colon: 400 -32600 id null: malformed request head: `Transfer-Encoding ` is no header's name; write it without spaces: `NAME: VALUE`
+        a length and chunks: 400 -32600 id null: malformed request head: it has both `Content-Length: 200` and `Transfer-Encoding: chunked`; leave one of them out
+        another length: 400 -32600 id null: malformed request head: `Content-Length` stands twice, as `200` and `4`; send it once
+        HTTP/2: 400 malformed request head: its first line is not `METHOD TARGET HTTP/1.1`
+        plain HTTP, LF alone: 400 malformed request head: a line ends with LF alone; end each line with CR LF
+    "#]].assert_eq(&told);
+    assert_eq!(server.front.last.lock().unwrap().take(), None, "nothing was called");
+    // Behind a request that was right, on the same connection: the first is answered, the second refused.
+    let kept = Request::call("scale", json!({})).without("Connection").bytes();
+    let second = b"POST /mcp HTTP/1.1\nHost: localhost\n\n".to_vec();
+    let mut stream = server.connect().await;
+    stream.write_all(&[kept, second].concat()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert_eq!((text.matches("HTTP/1.1 200").count(), text.matches("HTTP/1.1 400").count()), (1, 1), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_is_read_even_while_a_large_body_is_sent() {
+    let server = Server::start(Small::default()).await;
+    let large = Request::call("scale", json!({})).body(vec![b' '; 400_000]).without("Connection").bytes();
+    let stream = server.connect().await;
+    let (mut reading, mut writing) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        for chunk in large.chunks(4_096) {
+            if writing.write_all(chunk).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        writing
+    });
+    let mut text = String::new();
+    reading.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("connection: close"), "{text}");
+    drop(sending.await.unwrap());
+}
+
+#[tokio::test]
+async fn connections_that_only_sit_there_shut_out_no_other() {
+    let server = Server::with(Small { closed: true, ..Small::default() }, |settings| settings.connections = 16).await;
+    let mut proven = server.connect().await;
+    let known = Request::call("scale", json!({})).and("Authorization", &format!("Bearer {TOKEN}"));
+    proven.write_all(&known.clone().without("Connection").bytes()).await.unwrap();
+    let mut answer = [0; 15];
+    proven.read_exact(&mut answer).await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..60 {
+        idle.push(server.connect().await);
+    }
+    assert_eq!(server.send(&known).await.status, 200, "another client");
+    assert_eq!(server.send(&Request::new("GET", "/healthz")).await.status, 200, "a probe");
+    proven.write_all(&known.bytes()).await.unwrap();
+    let mut rest = String::new();
+    proven.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 200"), "a connection that had sent a token is kept: {rest}");
+    // The oldest of those that only sat there were closed.
+    let mut nothing = [0; 1];
+    let first = tokio::time::timeout(Duration::from_secs(5), idle[0].read(&mut nothing)).await;
+    assert!(matches!(first, Ok(Ok(0) | Err(_))));
+}
+
+#[tokio::test]
+async fn when_all_connections_work_probes_are_still_answered() {
+    let server = Server::with(Small::default(), |settings| settings.connections = 1).await;
+    let mut working = server.connect().await;
+    working.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
+    while server.front.started.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let refused = server.send(&Request::call("scale", json!({}))).await;
+    expect!["503 -32603 id 7: busy: all connections are in use; nothing was executed; try again in a second"].assert_eq(&refused.line());
+    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
+    assert_eq!(server.send(&Request::new("GET", "/healthz")).await.status, 200);
+    assert_eq!(server.send(&Request::new("GET", "/readyz")).await.status, 200);
+    assert_eq!(Answer::read(&mut working).await.status, 200);
+    assert_eq!(server.send(&Request::call("scale", json!({}))).await.status, 200, "then others are served again");
+}
+
+#[tokio::test]
+async fn a_kept_connection_says_for_how_long() {
+    let server = Server::start(Small::default()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(&Request::call("scale", json!({})).without("Connection").bytes()).await.unwrap();
+    let mut bytes = vec![0; 2_048];
+    let count = stream.read(&mut bytes).await.unwrap();
+    let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
+    assert!(text.contains("keep-alive: timeout=110\r\n"), "less than the 120 s that are kept: {text}");
+
+    let short = Server::with(Small::default(), |settings| settings.idle_time = Duration::from_millis(300)).await;
+    let mut stream = short.connect().await;
+    stream.write_all(&Request::call("scale", json!({})).without("Connection").bytes()).await.unwrap();
+    let mut text = String::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "closed once it was idle: {text}");
+}
+
+#[tokio::test]
+async fn one_caller_leaves_room_for_others() {
+    let server = Server::with(Small::default(), |settings| settings.calls_each = 1).await;
+    let server = Arc::new(server);
+    let first = tokio::spawn({
+        let server = Arc::clone(&server);
+        async move { server.send(&Request::call("slow", json!({}))).await }
+    });
+    while server.front.started.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let more = server.send(&Request::call("scale", json!({}))).await;
+    expect!["429 -32603 id 7: busy: this agent has 1 calls in progress; nothing was executed; try again in a second"]
+        .assert_eq(&more.line());
+    assert_eq!(more.header("retry-after"), Some("1"));
+    let other = Request::call("scale", json!({})).and("Authorization", &format!("Bearer {TOKEN}"));
+    assert_eq!(server.send(&other).await.status, 200, "another caller");
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(server.send(&Request::call("scale", json!({}))).await.status, 200);
 }
 
 #[tokio::test]
@@ -95,7 +245,7 @@ async fn slow_heads_and_bodies_are_given_up() {
     stream.write_all(&head).await.unwrap();
     stream.write_all(&body[..10]).await.unwrap();
     let answer = Answer::read(&mut stream).await;
-    expect!["408 -32600 no id: the body did not arrive in time"].assert_eq(&answer.line());
+    expect!["408 -32600 id null: the body did not arrive in time"].assert_eq(&answer.line());
     assert_eq!(answer.header("connection"), Some("close"));
 
     let mut stream = server.connect().await;

@@ -230,7 +230,11 @@ async fn without_a_valid_token() {
         ("nobody's token", call().and("Authorization", "Bearer nobody")),
         ("another scheme", call().and("Authorization", "Basic YTpi")),
         ("an empty token", call().and("Authorization", "Bearer ")),
+        ("a token without a scheme", call().and("Authorization", TOKEN)),
+        ("a variable that was not filled in", call().and("Authorization", "Bearer ${COFFERDAM_TOKEN}")),
+        ("the scheme twice", call().and("Authorization", "Bearer Bearer x")),
         ("two tokens", call().and("Authorization", "Bearer a").and("Authorization", &format!("Bearer {TOKEN}"))),
+        ("one token twice", call().and("Authorization", &format!("Bearer {TOKEN}")).and("Authorization", &format!("Bearer {TOKEN}"))),
         ("a token in the query", Request { line: "POST /mcp?access_token=x HTTP/1.1".into(), ..call() }),
         ("a token in the query, plain", Request::new("GET", &format!("/v1/tools?token={TOKEN}"))),
         ("a valid token", call().and("Authorization", &format!("Bearer {TOKEN}"))),
@@ -239,36 +243,107 @@ async fn without_a_valid_token() {
         ("plain, a valid token", list().and("Authorization", &format!("Bearer {TOKEN}"))),
     ];
     expect![[r#"
-        no token: 401 -32600 no id: a token is needed: send `Authorization: Bearer …`; `cofferdam agents add` makes one
-        nobody's token: 401 -32600 no id: the token is not valid; `cofferdam agents` lists who has one
-        another scheme: 401 -32600 no id: the token is not valid; `cofferdam agents` lists who has one
-        an empty token: 401 -32600 no id: the token is not valid; `cofferdam agents` lists who has one
-        two tokens: 400 -32600 no id: the header `authorization` stands twice
-        a token in the query: 400 -32600 no id: this path takes no query string; tokens belong in the `Authorization` header
+        no token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
+        nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents` lists who has one
+        another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        a variable that was not filled in: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        the scheme twice: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
+        two tokens: 400 -32600 id 7: the header `authorization` stands twice, with two values; send it once
+        one token twice: 200 ok
+        a token in the query: 400 -32600 id 7: this path takes no query string; tokens belong in the `Authorization` header
         a token in the query, plain: 400 this path takes no query string; tokens belong in the `Authorization` header
         a valid token: 200 ok
         a valid token, scheme in lower case: 200 ok
-        plain, no token: 401 a token is needed: send `Authorization: Bearer …`; `cofferdam agents add` makes one
+        plain, no token: 401 a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         plain, a valid token: 200 ok
     "#]]
     .assert_eq(&table(&server, rows).await);
-    let missing = server.send(&call()).await;
-    let unknown = server.send(&list().and("Authorization", "Bearer nobody")).await;
-    expect![[r#"Bearer realm="cofferdam", resource_metadata="http://127.0.0.1:7780/.well-known/oauth-protected-resource/mcp""#]]
-        .assert_eq(missing.header("www-authenticate").unwrap());
-    expect![[r#"Bearer realm="cofferdam", resource_metadata="http://127.0.0.1:7780/.well-known/oauth-protected-resource/mcp", error="invalid_token""#]].assert_eq(unknown.header("www-authenticate").unwrap());
-    let metadata = server.send(&Request::new("GET", "/.well-known/oauth-protected-resource/mcp")).await;
+    let challenge = async |request: Request| {
+        let answer = server.send(&request).await;
+        answer.header("www-authenticate").unwrap().to_owned() + "\n"
+    };
+    let mut challenges = challenge(call()).await;
+    challenges += &challenge(list().and("Authorization", "Bearer nobody")).await;
+    challenges += &challenge(call().and("Authorization", TOKEN)).await;
+    challenges += &challenge(Request::new("GET", "/mcp").and("Accept", "text/event-stream")).await;
     expect![[r#"
-        200
-        {
-          "bearer_methods_supported": [
-            "header"
-          ],
-          "resource": "http://127.0.0.1:7780/mcp",
-          "resource_name": "Cofferdam (staging)"
-        }
-    "#]]
-    .assert_eq(&metadata.pretty());
+        Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
+        Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents` lists who has one"
+        Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`"
+        Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
+    "#]].assert_eq(&challenges);
+    for request in [Request::new("GET", "/mcp"), Request::new("DELETE", "/mcp")] {
+        assert_eq!(server.send(&request).await.status, 401);
+        let known = request.and("Authorization", &format!("Bearer {TOKEN}"));
+        assert_eq!(server.send(&known).await.status, 405);
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_sign_in_by_oauth() {
+    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let documents = ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
+    let documents = documents.iter().flat_map(|name| {
+        ["/.well-known/NAME", "/.well-known/NAME/mcp", "/mcp/.well-known/NAME"]
+            .map(|place| Request::new("GET", &place.replace("NAME", name)))
+    });
+    let ways = ["/register", "/mcp/register", "/authorize?client_id=x", "/token", "/token/"];
+    let ways = ways.iter().map(|path| Request::new("POST", path).json(&json!({"client_name": "probe"})));
+    let mut bodies = std::collections::BTreeSet::new();
+    for request in documents.chain(ways).chain([Request::new("GET", "/authorize?response_type=code")]) {
+        let answer = server.send(&request).await;
+        let status = if request.line.contains(".well-known") { 404 } else { 400 };
+        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/json")), "{}", request.line);
+        bodies.insert(answer.text());
+    }
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    expect![[r#"{"error":"invalid_request","error_description":"Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; `cofferdam agents add NAME` makes a token, `cofferdam agents` lists who has one"}"#]].assert_eq(&bodies.into_iter().collect::<String>());
+}
+
+#[tokio::test]
+async fn refusals_before_the_body_is_read_name_its_id() {
+    let server = Server::start(Small { closed: true, ..Small::default() }).await;
+    let call = || Request::call("scale", json!({}));
+    let known = || call().and("Authorization", &format!("Bearer {TOKEN}"));
+    let large = |request: Request| {
+        let mut body = request.body.clone();
+        body.resize(300_000, b' ');
+        request.body(body)
+    };
+    let rows = vec![
+        ("host", call().with("Host", "evil.example.com")),
+        ("origin", call().and("Origin", "https://evil.example.com")),
+        ("token", call()),
+        ("another token", call().and("Authorization", "Bearer nobody")),
+        ("accept", known().with("Accept", "text/html")),
+        ("type", known().with("Content-Type", "text/plain")),
+        ("encoding", known().and("Content-Encoding", "br")),
+        ("near the path", Request { line: "POST /mcp/x HTTP/1.1".into(), ..known() }),
+        ("a text as id", Request::legacy("ping", json!({}))),
+        ("no id that can be read", call().body("{")),
+        ("an id twice", call().body(r#"{"id":1,"id":2}"#)),
+        ("not strict, an id", known().body(r#"{"jsonrpc":"2.0","id":"x","method":"ping","params":{"a":1,"a":2}}"#)),
+        ("too large", large(known())),
+        ("not strict, too large to look", large(call())),
+    ];
+    expect![[r#"
+        host: 421 -32600 id 7: this server does not answer for host `evil.example.com`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
+        origin: 403 -32600 id 7: pages of origin `https://evil.example.com` may not call this server; if they should, add "https://evil.example.com" to `origins` in `cofferdam.toml` and start it again
+        token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
+        another token: 401 -32600 id 7: the token is not valid; `cofferdam agents` lists who has one
+        accept: 406 -32600 id 7: answers are JSON, and `Accept` is `text/html`; send `Accept: application/json, text/event-stream`
+        type: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `text/plain`; send `Content-Type: application/json`
+        encoding: 415 -32600 id 7: the body must be sent as it is, and `Content-Encoding` is `br`; leave this header out
+        near the path: 404 -32600 id 7: nothing is served at this path; MCP is served at `POST /mcp`
+        a text as id: 401 -32600 id "a": a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
+        no id that can be read: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
+        an id twice: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
+        not strict, an id: 400 -32700 id "x": not strict JSON: the key `a` stands twice at line 1 column 61
+        too large: 413 -32600 id null: the body is larger than 262144 bytes
+        not strict, too large to look: 413 -32600 id null: the body is larger than 262144 bytes
+    "#]].assert_eq(&table(&server, rows).await);
 }
 
 #[tokio::test]
@@ -313,30 +388,30 @@ async fn messages_that_are_no_request() {
         ("right", call()),
     ];
     expect![[r#"
-        not JSON: 400 -32700 no id: not strict JSON: EOF while parsing an object at line 1 column 1
-        empty: 400 -32700 no id: not strict JSON: EOF while parsing a value at line 1 column 0
-        a batch: 400 -32600 no id: not a JSON-RPC request: batches are not served; send one message per request
-        a string: 400 -32600 no id: not a JSON-RPC request: it must be an object
+        not JSON: 400 -32700 id null: not strict JSON: EOF while parsing an object at line 1 column 1
+        empty: 400 -32700 id null: not strict JSON: EOF while parsing a value at line 1 column 0
+        a batch: 400 -32600 id null: not a JSON-RPC request: JSON-RPC batches (revision 2025-03-26) are not served; send one message per request
+        a string: 400 -32600 id null: not a JSON-RPC request: it must be an object
         a response: 400 -32600 id 7: not a JSON-RPC request: responses are not taken
         an error response: 400 -32600 id 7: not a JSON-RPC request: responses are not taken
         version 1.0: 400 -32600 id 7: not a JSON-RPC request: `jsonrpc` must be "2.0"
         no jsonrpc: 400 -32600 id 7: not a JSON-RPC request: `jsonrpc` must be "2.0"
         no method: 400 -32600 id 7: not a JSON-RPC request: `method` is missing
         method of another type: 400 -32600 id 7: not a JSON-RPC request: `method` must be a string
-        id null: 400 -32600 no id: not a JSON-RPC request: `id` must be a string or a whole number
-        id with a fraction: 400 -32600 no id: not a JSON-RPC request: `id` must be a string or a whole number
-        id an object: 400 -32600 no id: not a JSON-RPC request: `id` must be a string or a whole number
-        no id: 400 -32600 no id: not a JSON-RPC request: `id` is missing, and this method is no notification
-        params a list: 400 -32602 id 7: invalid params: `params` must be an object
-        _meta a list: 400 -32602 id 7: invalid params: `_meta` must be an object
+        id null: 400 -32600 id null: not a JSON-RPC request: `id` must be a string or a whole number; only a notification has none
+        id with a fraction: 400 -32600 id null: not a JSON-RPC request: `id` must be a string or a whole number; only a notification has none
+        id an object: 400 -32600 id null: not a JSON-RPC request: `id` must be a string or a whole number; only a notification has none
+        no id: 400 -32600 id null: not a JSON-RPC request: `id` is missing, and this method is no notification
+        params a list: 400 -32602 id 7: invalid params: `_meta` must name `io.modelcontextprotocol/protocolVersion`
+        _meta a list: 400 -32602 id 7: invalid params: `_meta` must name `io.modelcontextprotocol/protocolVersion`
         no _meta: 400 -32602 id 7: invalid params: `_meta` must name `io.modelcontextprotocol/protocolVersion`
         no version in _meta: 400 -32602 id 7: invalid params: `_meta` must name `io.modelcontextprotocol/protocolVersion`
         version a number: 400 -32602 id 7: invalid params: `io.modelcontextprotocol/protocolVersion` must be a string
         no capabilities in _meta: 400 -32602 id 7: invalid params: `_meta` must hold the object `io.modelcontextprotocol/clientCapabilities`
         no name: 200 -32602 id 7: invalid params: `name` is missing
         name a number: 200 -32602 id 7: invalid params: `name` must be a string
-        arguments a list: 200 -32602 id 7: invalid params: `arguments` must be an object
-        arguments null: 200 -32602 id 7: invalid params: `arguments` must be an object
+        arguments a list: 200 ok
+        arguments null: 200 ok
         no arguments: 200 ok
         an unknown method: 404 -32601 id 7: method not found: `tools/run`
         a method of the legacy era: 404 -32601 id 7: method not found: `initialize`
@@ -357,15 +432,18 @@ async fn headers_that_say_something_else() {
     let rows = vec![
         ("no version", call().without("MCP-Protocol-Version")),
         ("another version", call().with("MCP-Protocol-Version", "2025-11-25")),
-        ("two versions", call().and("MCP-Protocol-Version", "2026-07-28")),
+        ("two equal versions", call().and("MCP-Protocol-Version", "2026-07-28")),
+        ("two versions", call().and("MCP-Protocol-Version", "2025-11-25")),
         ("no method", call().without("Mcp-Method")),
         ("another method", call().with("Mcp-Method", "tools/list")),
         ("the method in upper case", call().with("Mcp-Method", "TOOLS/CALL")),
-        ("two methods", call().and("Mcp-Method", "tools/call")),
+        ("two equal methods", call().and("Mcp-Method", "tools/call")),
+        ("two methods", call().and("Mcp-Method", "tools/list")),
         ("no name", call().without("Mcp-Name")),
         ("another name", call().with("Mcp-Name", "denied")),
         ("the name in another case", call().with("Mcp-Name", "Scale")),
-        ("two names", call().and("Mcp-Name", "scale")),
+        ("two equal names", call().and("Mcp-Name", "scale")),
+        ("two names", call().and("Mcp-Name", "denied")),
         ("the name in base64", base64.clone().with("Mcp-Name", "=?base64?c2NhbGU=?=")),
         ("another name in base64", base64.clone().with("Mcp-Name", "=?base64?ZGVuaWVk?=")),
         ("broken base64", base64.clone().with("Mcp-Name", "=?base64?c2NhbGU?=")),
@@ -377,26 +455,29 @@ async fn headers_that_say_something_else() {
         ("legacy, another name", Request::legacy("tools/call", json!({"name": "scale"})).and("Mcp-Name", "denied")),
     ];
     expect![[r#"
-        no version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is missing; this server speaks 2026-07-28 and 2025-11-25
-        another version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is `2025-11-25` and the body says `2026-07-28`
-        two versions: 400 -32020 id 7: header mismatch: `mcp-protocol-version` stands twice
-        no method: 400 -32020 id 7: header mismatch: `Mcp-Method` is missing
-        another method: 400 -32020 id 7: header mismatch: `Mcp-Method` is `tools/list` and the body says `tools/call`
-        the method in upper case: 400 -32020 id 7: header mismatch: `Mcp-Method` is `TOOLS/CALL` and the body says `tools/call`
-        two methods: 400 -32020 id 7: header mismatch: `mcp-method` stands twice
-        no name: 400 -32020 id 7: header mismatch: `Mcp-Name` is missing
-        another name: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`
-        the name in another case: 400 -32020 id 7: header mismatch: `Mcp-Name` is `Scale` and the body says `scale`
-        two names: 400 -32020 id 7: header mismatch: `mcp-name` stands twice
+        no version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is missing and `_meta` in the body says `2026-07-28`; send `MCP-Protocol-Version: 2026-07-28`
+        another version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is `2025-11-25` and `_meta` in the body says `2026-07-28`; name the same revision in both
+        two equal versions: 200 ok
+        two versions: 400 -32020 id 7: header mismatch: `mcp-protocol-version` stands twice, as `2026-07-28` and `2025-11-25`; send it once
+        no method: 400 -32020 id 7: header mismatch: `Mcp-Method` is missing; send `Mcp-Method: tools/call`
+        another method: 400 -32020 id 7: header mismatch: `Mcp-Method` is `tools/list` and the body says `tools/call`; send what the body says
+        the method in upper case: 400 -32020 id 7: header mismatch: `Mcp-Method` is `TOOLS/CALL` and the body says `tools/call`; send what the body says
+        two equal methods: 200 ok
+        two methods: 400 -32020 id 7: header mismatch: `mcp-method` stands twice, as `tools/call` and `tools/list`; send it once
+        no name: 400 -32020 id 7: header mismatch: `Mcp-Name` is missing; send `Mcp-Name: scale`
+        another name: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
+        the name in another case: 400 -32020 id 7: header mismatch: `Mcp-Name` is `Scale` and the body says `scale`; send what the body says
+        two equal names: 200 ok
+        two names: 400 -32020 id 7: header mismatch: `mcp-name` stands twice, as `scale` and `denied`; send it once
         the name in base64: 200 ok
-        another name in base64: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`
+        another name in base64: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
         broken base64: 400 -32020 id 7: header mismatch: `Mcp-Name` is not valid base64
         base64 of no UTF-8: 400 -32020 id 7: header mismatch: `Mcp-Name` is not UTF-8 when decoded
-        a name that is not ASCII: 400 -32020 id 7: header mismatch: `mcp-name` holds characters other than visible ASCII
+        a name that is not ASCII: 400 -32020 id 7: header mismatch: `mcp-name` holds characters other than visible ASCII; send visible ASCII alone
         whitespace around values: 200 ok
         header names in upper case: 200 ok
-        legacy, another method: 400 -32020 id "a": header mismatch: `Mcp-Method` is `tools/call` and the body says `tools/list`
-        legacy, another name: 400 -32020 id "a": header mismatch: `Mcp-Name` is `denied` and the body says `scale`
+        legacy, another method: 400 -32020 id "a": header mismatch: `Mcp-Method` is `tools/call` and the body says `tools/list`; send what the body says
+        legacy, another name: 400 -32020 id "a": header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
     "#]]
     .assert_eq(&table(&server, rows).await);
 }
@@ -419,10 +500,12 @@ async fn versions_nobody_speaks() {
               "requested": "2027-01-01",
               "supported": [
                 "2026-07-28",
-                "2025-11-25"
+                "2025-11-25",
+                "2025-06-18",
+                "2025-03-26"
               ]
             },
-            "message": "unsupported protocol version"
+            "message": "unsupported protocol version `2027-01-01`: this server speaks 2026-07-28, 2025-11-25, 2025-06-18 and 2025-03-26; use a client of one of these"
           },
           "id": 7,
           "jsonrpc": "2.0"
@@ -438,11 +521,11 @@ async fn versions_nobody_speaks() {
         ("the legacy one, said in _meta", asked("2025-11-25")),
     ];
     expect![[r#"
-        2025-06-18: 400 -32022 id 7: unsupported protocol version
-        2024-11-05: 400 -32022 id 7: unsupported protocol version
-        none: 400 -32022 id 7: unsupported protocol version
-        legacy, unknown: 400 -32022 id "a": unsupported protocol version
-        legacy, none: 400 -32020 id "a": header mismatch: `MCP-Protocol-Version` is missing; this server speaks 2026-07-28 and 2025-11-25
+        2025-06-18: 200 -32601 id 7: method not found: `server/discover`
+        2024-11-05: 400 -32022 id 7: unsupported protocol version `2024-11-05`: this server speaks 2026-07-28, 2025-11-25, 2025-06-18 and 2025-03-26; use a client of one of these
+        none: 200 -32601 id 7: method not found: `server/discover`
+        legacy, unknown: 200 ok
+        legacy, none: 200 ok
         the legacy one, said in _meta: 200 -32601 id 7: method not found: `server/discover`
     "#]]
     .assert_eq(&table(&server, rows).await);

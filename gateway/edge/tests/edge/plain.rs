@@ -136,7 +136,7 @@ async fn requests_that_are_not_served() {
         wait twice: 400 the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header
         another parameter: 400 the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header
         a key with spaces: 400 invalid params: `Idempotency-Key` must be 1 to 128 visible ASCII characters
-        two keys: 400 the header `idempotency-key` stands twice
+        two keys: 400 the header `idempotency-key` stands twice, as `a` and `b`; send it once
         a job that is no id: 404 nothing is served at this path; `GET /` names what is
         a job of nobody: 404 NOT FOUND pptx2e6mf2icaaaaaaaaaaaaaa by replicas.limit in staging
         Nothing was changed.

@@ -51,27 +51,27 @@ async fn strict_json_on_mcp() {
     let long = format!("{{\"{0}\":1,\"{0}\":2}}", "k".repeat(100_000));
     rows.push(("a key twice, endless", arguments(long.as_bytes())));
     expect![[r#"
-        a key twice: 400 -32700 no id: not strict JSON: the key `a` stands twice at line 1 column 206
-        a key twice, one escaped: 400 -32700 no id: not strict JSON: the key `a` stands twice at line 1 column 211
-        a key twice, deep: 400 -32700 no id: not strict JSON: the key `a` stands twice at line 1 column 212
+        a key twice: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 206
+        a key twice, one escaped: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 211
+        a key twice, deep: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 212
         2^53 - 1: 200 ok
-        2^53: 400 -32700 no id: not strict JSON: the number 9007199254740992 is beyond 2^53 - 1; send it as a string at line 1 column 217
-        2^53 + 1: 400 -32700 no id: not strict JSON: the number 9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 217
-        -2^53 - 1: 400 -32700 no id: not strict JSON: the number -9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 218
-        beyond 64 bits: 400 -32700 no id: not strict JSON: the number 123456789012345680000000000000 is beyond 2^53 - 1; send it as a string at line 1 column 231
-        beyond doubles: 400 -32700 no id: not strict JSON: number out of range at line 1 column 206
+        2^53: 400 -32700 id 7: not strict JSON: the number 9007199254740992 is beyond 2^53 - 1; send it as a string at line 1 column 217
+        2^53 + 1: 400 -32700 id 7: not strict JSON: the number 9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 217
+        -2^53 - 1: 400 -32700 id 7: not strict JSON: the number -9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 218
+        beyond 64 bits: 400 -32700 id 7: not strict JSON: the number 123456789012345680000000000000 is beyond 2^53 - 1; send it as a string at line 1 column 231
+        beyond doubles: 400 -32700 id 7: not strict JSON: number out of range at line 1 column 206
         nested 60 deep: 200 ok
-        nested 70 deep: 400 -32700 no id: not strict JSON: nested more than 64 deep at line 1 column 511
-        not UTF-8: 400 -32700 no id: not strict JSON: not UTF-8 at byte 202
-        half a surrogate: 400 -32700 no id: not strict JSON: unexpected end of hex escape at line 1 column 209
-        a control character: 400 -32700 no id: not strict JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 203
-        NaN: 400 -32700 no id: not strict JSON: expected value at line 1 column 202
-        a comment: 400 -32700 no id: not strict JSON: key must be a string at line 1 column 198
-        a trailing comma: 400 -32700 no id: not strict JSON: trailing comma at line 1 column 204
-        a leading zero: 400 -32700 no id: not strict JSON: invalid number at line 1 column 203
-        a byte order mark: 400 -32700 no id: not strict JSON: expected value at line 1 column 197
-        a second value: 400 -32700 no id: not strict JSON: trailing characters at line 1 column 202
-        a key twice, endless: 400 -32700 no id: not strict JSON: the key `kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
+        nested 70 deep: 400 -32700 id 7: not strict JSON: nested more than 64 deep at line 1 column 511
+        not UTF-8: 400 -32700 id 7: not strict JSON: not UTF-8 at byte 202
+        half a surrogate: 400 -32700 id 7: not strict JSON: unexpected end of hex escape at line 1 column 209
+        a control character: 400 -32700 id null: not strict JSON: control character (\u0000-\u001F) found while parsing a string at line 1 column 203
+        NaN: 400 -32700 id null: not strict JSON: expected value at line 1 column 202
+        a comment: 400 -32700 id null: not strict JSON: key must be a string at line 1 column 198
+        a trailing comma: 400 -32700 id null: not strict JSON: trailing comma at line 1 column 204
+        a leading zero: 400 -32700 id null: not strict JSON: invalid number at line 1 column 203
+        a byte order mark: 400 -32700 id null: not strict JSON: expected value at line 1 column 197
+        a second value: 400 -32700 id null: not strict JSON: trailing characters at line 1 column 202
+        a key twice, endless: 400 -32700 id 7: not strict JSON: the key `kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
     "#]].assert_eq(&table(&server, rows).await);
 }
 
@@ -101,7 +101,7 @@ async fn strict_json_on_plain_http() {
         a comment: 400 not strict JSON: key must be a string at line 1 column 2
         a trailing comma: 400 not strict JSON: trailing comma at line 1 column 8
         a leading zero: 400 not strict JSON: invalid number at line 1 column 7
-        a byte order mark: 400 not strict JSON: expected value at line 1 column 1
+        a byte order mark: 200 ok
         a list: 400 invalid params: the body must be the arguments, a JSON object
         nothing: 400 not strict JSON: EOF while parsing a value at line 1 column 0
     "#]].assert_eq(&table(&server, rows).await);

@@ -30,7 +30,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let front = Arc::new(front);
-        let mut settings = EdgeSettings::local("http://127.0.0.1:7780");
+        let mut settings = EdgeSettings::local();
         change(&mut settings);
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move {
@@ -203,6 +203,7 @@ impl Answer {
                 let id = body.get("id").map_or("no id".to_owned(), |id| format!("id {id}"));
                 format!("{} {} {id}: {}", self.status, error["code"], error["message"].as_str().unwrap())
             }
+            (Some(Value::String(error)), None) => format!("{} {error}", self.status),
             (Some(error), None) => format!("{} {}", self.status, error["text"].as_str().unwrap()),
             _ => format!("{} ok", self.status),
         }

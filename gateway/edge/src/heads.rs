@@ -1,0 +1,227 @@
+//! A socket that hands on a request's head only when it is whole and can be read in one way. Hyper
+//! reads liberally: it takes heads whose lines end with LF alone, and answers others without a word.
+//! Here such a head is kept back, a harmless one goes on in its place, and its request is answered
+//! with the reason. What follows a head goes on as it is; nothing of it is looked at.
+
+use crate::deny::Deny;
+use crate::head::{self, Framing, Judged};
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::io::{Error, IoSlice, Result};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// Bytes taken from the socket at once.
+const CHUNK: usize = 8 * 1024;
+
+/// Bytes that are read and dropped after the last answer. A socket that is closed over unread bytes
+/// is reset, and the client loses the answer; a body of twice the limit passes.
+const LINGER_BYTES: usize = 512 * 1024;
+
+/// How long that may take.
+const LINGER_TIME: Duration = Duration::from_millis(1_500);
+
+/// What was found about each head that was handed on, in their order: hyper serves one after the
+/// other, so each request takes the next one.
+#[derive(Debug, Clone, Default)]
+pub struct Verdicts(Arc<Mutex<VecDeque<Option<Deny>>>>);
+
+impl Verdicts {
+    fn add(&self, verdict: Option<Deny>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(verdict);
+    }
+
+    /// The next request's. A request of which nothing was found out is refused.
+    pub fn next(&self) -> Option<Deny> {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        next.unwrap_or_else(|| Some(Deny::Head("it came where no head was expected; send one request after the other".into())))
+    }
+}
+
+/// Where in the stream the next byte lies.
+#[derive(Debug)]
+enum Place {
+    /// In a head, of which so many bytes were looked at.
+    Head { seen: usize },
+    /// In a body with so many bytes left.
+    Body { left: u64 },
+    /// In chunks. No further head is read: the answer closes the connection.
+    Chunks,
+    /// Behind a refused head: nothing more is read as HTTP.
+    End,
+}
+
+/// A socket in front of hyper.
+#[derive(Debug)]
+pub struct Heads<S> {
+    inner: S,
+    verdicts: Verdicts,
+    time: Duration,
+    place: Place,
+    /// Taken from the socket and not handed on.
+    held: Vec<u8>,
+    /// Bytes of `held` that may go on.
+    free: usize,
+    /// Runs while a head is incomplete; before the first one from the beginning.
+    waiting: Option<Pin<Box<Sleep>>>,
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+impl<S> Heads<S> {
+    /// Wraps one. A head may take `time` from its first byte, the first one from now.
+    pub fn new(inner: S, time: Duration, verdicts: Verdicts) -> Self {
+        let waiting = Some(Box::pin(sleep(time)));
+        Self { inner, verdicts, time, place: Place::Head { seen: 0 }, held: Vec::new(), free: 0, waiting, lingering: None }
+    }
+
+    /// Hands on what may go on.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.free.min(buffer.remaining()).min(self.held.len());
+        let given: Vec<u8> = self.held.drain(..count).collect();
+        buffer.put_slice(&given);
+        self.free = self.free.saturating_sub(count);
+    }
+
+    /// Looks at what is held; true when something may go on.
+    fn judge(&mut self) -> bool {
+        match self.place {
+            Place::Head { seen } => match head::judge(&self.held, seen) {
+                Judged::Incomplete { seen } => {
+                    self.place = Place::Head { seen };
+                    false
+                }
+                Judged::Whole { length, framing } => {
+                    self.verdicts.add(None);
+                    self.waiting = None;
+                    self.free = length;
+                    self.place = match framing {
+                        Framing::Length(0) => Place::Head { seen: 0 },
+                        Framing::Length(left) => Place::Body { left },
+                        Framing::Chunks => Place::Chunks,
+                    };
+                    true
+                }
+                Judged::Refused(deny) => {
+                    self.refuse(deny);
+                    true
+                }
+            },
+            Place::Body { left } => {
+                let here = u64::try_from(self.held.len()).unwrap_or(u64::MAX).min(left);
+                self.free = usize::try_from(here).unwrap_or(usize::MAX);
+                let left = left.saturating_sub(here);
+                self.place = if left == 0 { Place::Head { seen: 0 } } else { Place::Body { left } };
+                self.free > 0
+            }
+            Place::Chunks => {
+                self.free = self.held.len();
+                self.free > 0
+            }
+            Place::End => false,
+        }
+    }
+
+    fn refuse(&mut self, deny: Deny) {
+        self.held = head::in_place_of(&self.held).to_vec();
+        self.free = self.held.len();
+        self.place = Place::End;
+        self.waiting = None;
+        self.verdicts.add(Some(deny));
+    }
+
+    /// Whether a head's time is over; starts it where a head has begun.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if !matches!(self.place, Place::Head { .. }) {
+            return false;
+        }
+        if self.waiting.is_none() && !self.held.is_empty() {
+            self.waiting = Some(Box::pin(sleep(self.time)));
+        }
+        self.waiting.as_mut().is_some_and(|waiting| waiting.as_mut().poll(cx).is_ready())
+    }
+}
+
+impl<S: AsyncRead + Unpin> Heads<S> {
+    /// Takes what the socket has; none when it has ended.
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<()>>> {
+        let mut chunk = [0; CHUNK];
+        let mut read = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
+        self.held.extend_from_slice(read.filled());
+        Poll::Ready(Ok(Some(()).filter(|()| !read.filled().is_empty())))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        loop {
+            if this.free > 0 || (!this.held.is_empty() && this.judge()) {
+                this.give(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            if matches!(this.place, Place::End) {
+                return Poll::Pending;
+            }
+            match this.poll_take(cx) {
+                Poll::Ready(Ok(Some(()))) => {}
+                Poll::Ready(ended) => return Poll::Ready(ended.map(drop)),
+                Poll::Pending if !this.is_late(cx) => return Poll::Pending,
+                // Nothing came at all: there is no request to answer.
+                Poll::Pending if this.held.is_empty() => return Poll::Ready(Ok(())),
+                Poll::Pending => this.refuse(Deny::SlowHead),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Heads<S> {
+    /// Reads and drops what the client still sends, so that it can read the last answer.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (time, left) = self.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER_TIME)), LINGER_BYTES));
+        let mut chunk = [0; CHUNK];
+        loop {
+            let mut read = ReadBuf::new(&mut chunk);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut read) {
+                Poll::Pending => return time.as_mut().poll(cx),
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {
+                    let count = read.filled().len();
+                    *left = left.saturating_sub(count);
+                    if count == 0 || *left == 0 {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heads<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Error>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+}

@@ -1,0 +1,98 @@
+//! How much of the gateway one caller may use at once. Listing tools is work for the processor, so
+//! a caller's lists wait for each other; its calls mostly wait for people, so they are only counted.
+//! Holds names of authenticated callers alone, so their number is bounded by `agents.toml`.
+
+use crate::deny::Deny;
+use cofferdam_core::caller::Principal;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Lists of one caller that are made at once: of two cores, one is left for others.
+pub const LISTING: usize = 1;
+
+/// Lists of one caller at once, waiting ones included: a fleet of clients with one token that all
+/// start at once is served, one after the other.
+pub const LISTS: usize = 32;
+
+/// Shares by caller.
+#[derive(Debug)]
+pub struct Shares {
+    calls: usize,
+    of: Mutex<BTreeMap<String, Arc<Share>>>,
+}
+
+/// What one caller uses.
+#[derive(Debug)]
+struct Share {
+    listing: Arc<Semaphore>,
+    lists: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+/// One of a caller's share, until this is dropped.
+#[derive(Debug)]
+pub struct Used {
+    share: Arc<Share>,
+    kind: Kind,
+    _listing: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    List,
+    Call,
+}
+
+impl Shares {
+    /// So many calls at once for one caller.
+    pub fn new(calls: usize) -> Self {
+        Self { calls, of: Mutex::default() }
+    }
+
+    /// A list for this caller; waits for its other lists.
+    pub async fn list(&self, principal: &Principal) -> Result<Used, Deny> {
+        let mut used = self.counted(principal, Kind::List, LISTS)?;
+        // The semaphore is never closed.
+        used._listing = Arc::clone(&used.share.listing).acquire_owned().await.ok();
+        Ok(used)
+    }
+
+    /// A call of this caller.
+    pub fn call(&self, principal: &Principal) -> Result<Used, Deny> {
+        self.counted(principal, Kind::Call, self.calls)
+    }
+
+    fn counted(&self, principal: &Principal, kind: Kind, most: usize) -> Result<Used, Deny> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Share { listing: Arc::new(Semaphore::new(LISTING)), lists: AtomicUsize::new(0), calls: AtomicUsize::new(0) });
+        let share = Arc::clone(of.entry(principal.name.clone()).or_insert_with(new));
+        drop(of);
+        let used = Used { share, kind, _listing: None };
+        // Counted first, so that two at once cannot both be the last.
+        if used.count().fetch_add(1, SeqCst) < most { Ok(used) } else { Err(Deny::Share { most, what: used.what() }) }
+    }
+}
+
+impl Used {
+    fn count(&self) -> &AtomicUsize {
+        match self.kind {
+            Kind::List => &self.share.lists,
+            Kind::Call => &self.share.calls,
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self.kind {
+            Kind::List => "lists of tools",
+            Kind::Call => "calls",
+        }
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        self.count().fetch_sub(1, SeqCst);
+    }
+}
