@@ -1,4 +1,5 @@
-//! Reading beside the writer: what agents, the gateway and operators ask. Never writes.
+//! Reading beside the writer: what agents, the gateway and operators ask. Never writes. An answer of several statements
+//! is one transaction, so that all of it is of one moment: the writer commits between any two.
 
 use super::batch::{Halt, to_u64};
 use super::row::{JobRow, columns, operations, stored};
@@ -32,7 +33,7 @@ pub(crate) struct Story {
 impl Reader {
     /// One of this principal's jobs.
     pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, Halt> {
-        let mut connection = self.0.acquire().await?;
+        let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let operations = operations(&mut *connection, &row.call).await?;
         Ok(row.view(operations)?)
@@ -77,7 +78,7 @@ impl Reader {
 
     /// A job as it was stored.
     pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, Halt> {
-        let mut connection = self.0.acquire().await?;
+        let mut connection = self.0.begin().await?;
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
         let phase = row.phase()?;
         Ok(stored(&mut connection, &row).await?.map(|job| (job, phase)))
@@ -101,7 +102,7 @@ impl Reader {
 
     /// Jobs, newest first.
     pub async fn jobs(&self, waiting: bool, limit: u32) -> Result<Vec<OwnedJob>, Halt> {
-        let mut connection = self.0.acquire().await?;
+        let mut connection = self.0.begin().await?;
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE phase = 'awaiting_approval' OR NOT ? ORDER BY seq DESC LIMIT ?"))
             .bind(waiting)
             .bind(i64::from(limit))
@@ -126,7 +127,7 @@ impl Reader {
 
     /// One call by id or unique beginning.
     pub async fn story(&self, beginning: &str) -> Result<Story, Halt> {
-        let mut connection = self.0.acquire().await?;
+        let mut connection = self.0.begin().await?;
         // `~` sorts after every character an id has.
         let calls: Vec<String> = sqlx::query_scalar("SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2")
             .bind(beginning.to_owned())

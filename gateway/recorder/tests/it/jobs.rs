@@ -31,6 +31,39 @@ async fn a_job_goes_all_the_way_and_its_story_is_told() {
     assert_eq!(view.ledger, entries[7].index);
 }
 
+/// Jobs run to their end beside readers. Each makes seven transitions that a reader may meet; one torn answer fails.
+const READ_BESIDE: u128 = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_story_is_of_one_moment() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let seat = recorder.runner();
+    let mut readers = tokio::task::JoinSet::new();
+    for number in 1..=READ_BESIDE {
+        let job = world.job(number, "agent", &format!("plan {number}"), None);
+        enqueue(&recorder, &job, None).await.unwrap();
+        let (recorder, call) = (recorder.clone(), job.call.clone());
+        readers.spawn(async move {
+            loop {
+                let ask = Operate::Show { call: call.to_string() };
+                let Ok(Operated::Story { view: Some(view), entries, .. }) = recorder.operate(1000, ask).await else { panic!("no story") };
+                let told: Vec<u64> = entries.iter().map(|entry| entry.index).collect();
+                // The view names the job's newest entry.
+                assert!(told.contains(&view.ledger), "{} at entry {}, told {told:?}", view.phase, view.ledger);
+                if view.phase == Phase::Closed {
+                    return;
+                }
+            }
+        });
+        let leased = next(&seat).await.unwrap();
+        run(&seat, &leased).await;
+    }
+    while let Some(read) = readers.join_next().await {
+        read.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_same_call_again_joins_until_its_result_was_delivered() {
     let world = World::new();
