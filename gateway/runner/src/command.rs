@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_runner::kubernetes::api::Cluster;
-use cofferdam_runner::kubernetes::check::{Identity, check};
+use cofferdam_runner::kubernetes::check::{Identity, check_aloud};
 use cofferdam_runner::kubernetes::environment::environment;
 use cofferdam_runner::kubernetes::names::RunName;
 use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
@@ -125,7 +125,7 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
                 }
             }
             Command::Check(identity) => {
-                let checked = check(&credential, identity).await;
+                let checked = check_aloud(&credential, identity, |words| eprintln!("{words}")).await;
                 let (ok, said) = match &checked {
                     Ok(()) => (true, format!("every fence around `{}` stands", identity.account())),
                     Err(fault) => (false, fault.to_string()),

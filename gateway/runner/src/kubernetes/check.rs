@@ -2,8 +2,9 @@
 //! not stand does not start. Changes nothing: trials are dry runs, against a namespace that `deploy/` makes for them alone.
 //!
 //! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy. And a refusal counts only in the policy's own words,
-//! since another's refusal would hide that the policy is gone.
+//! since another's refusal would hide that the policy is gone. What was applied and is not yet in effect is waited for.
 
+mod settle;
 mod trial;
 
 use super::api::{ApiFault, Cluster, Mode};
@@ -12,6 +13,7 @@ use super::names::IDENTITY;
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::text;
 use serde_json::{Value, json};
+use settle::Patience;
 use trial::{Answer, RUN, Right, Trial};
 
 /// The file of `deploy/` with what impersonation needs.
@@ -70,6 +72,19 @@ pub enum CheckFault {
         /// The file of `deploy/` that has it.
         file: &'static str,
     },
+    /// A fence is there, and the API server does not go by it.
+    #[error(
+        "the fence `{fence}` is applied and not in effect: {trial} was still allowed after {} s; compare `kubectl get validatingadmissionpolicy,validatingadmissionpolicybinding {fence} -o yaml` with `deploy/{file}`",
+        settle::LONGEST.as_secs()
+    )]
+    Idle {
+        /// The policy's name.
+        fence: &'static str,
+        /// What was tried.
+        trial: &'static str,
+        /// The file of `deploy/` that has it.
+        file: &'static str,
+    },
     /// Something else refused, so that the fence cannot be seen.
     #[error(
         "the fence `{fence}` cannot be seen: {trial} was refused by something else; apply all of `deploy/`. The API server said: {said}"
@@ -109,8 +124,14 @@ pub enum CheckFault {
     Unanswered(#[from] ApiFault),
 }
 
-/// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed afterwards.
+/// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed
+/// afterwards. What was applied and is not yet in effect is waited for, 20 seconds at most; the log says so.
 pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckFault> {
+    check_aloud(credential, identity, |words| tracing::warn!("{words}")).await
+}
+
+/// The same; `tell` hears, once, why it waits.
+pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl Fn(&str)) -> Result<(), CheckFault> {
     let cluster = Cluster::connect(credential)?;
     is(&cluster, identity).await?;
     for right in trial::never() {
@@ -121,17 +142,21 @@ pub async fn check(credential: &Credential, identity: Identity) -> Result<(), Ch
     if let Identity::Provisioner(jobs) = identity {
         installed(&cluster, jobs).await?;
     }
+    let mut patience = Patience::new(&cluster, tell);
     for trial in trial::of(identity) {
-        hold(&cluster, &trial).await?;
+        patience.settled(|| hold(&cluster, &trial)).await?;
     }
     if let Identity::Provisioner(jobs) = identity {
         // Fences that do not stand around the provisioner itself are tried as a job, as one would meet them.
         let job = match jobs {
-            JobIdentity::Token => Cluster::connect_as(credential, token(&cluster).await?, None)?,
+            JobIdentity::Token => {
+                let token = patience.settled(|| token(&cluster)).await?;
+                Cluster::connect_as(credential, token, None)?
+            }
             JobIdentity::Impersonation => Cluster::impersonating(credential, &format!("system:serviceaccount:{RUN}:job"), None)?,
         };
         for trial in trial::of_job() {
-            hold(&job, &trial).await?;
+            patience.settled(|| hold(&job, &trial)).await?;
         }
     }
     Ok(())
