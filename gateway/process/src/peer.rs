@@ -259,7 +259,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(ask)).await;
             Ok::<_, Fault>(ask)
         }));
-        let client = Client::<u64, u64>::within(Duration::from_millis(100));
+        let client = Client::<u64, u64>::within(Duration::from_secs(2));
         client.connect(a).unwrap();
         assert!(matches!(client.call(&60_000).await, Err(Fault::Unavailable(_))));
         assert!(tokio::time::timeout(Duration::from_millis(10), client.call(&60_000)).await.is_err(), "its asker gave up first");

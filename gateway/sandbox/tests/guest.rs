@@ -46,7 +46,7 @@ mod process {
         /// It ends by itself; the exit code says whether it served.
         fn ended(mut self) -> bool {
             drop(self.socket);
-            let until = Instant::now() + Duration::from_secs(10);
+            let until = Instant::now() + Duration::from_secs(120);
             loop {
                 if let Some(status) = self.child.try_wait().unwrap() {
                     return status.success();

@@ -26,6 +26,8 @@ pub struct Small {
     pub started: AtomicU32,
     /// Slow calls that came to their end.
     pub finished: AtomicU32,
+    /// Held calls may go on.
+    pub let_go: tokio::sync::Notify,
     /// The last call, as it was handed in.
     pub last: Mutex<Option<FrontCall>>,
 }
@@ -107,6 +109,13 @@ impl Front for Small {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 success("slow but done", json!({}), true)
+            }
+            // For as long as the test wants it to.
+            "held" => {
+                self.started.fetch_add(1, Ordering::SeqCst);
+                self.let_go.notified().await;
+                self.finished.fetch_add(1, Ordering::SeqCst);
+                success("held and done", json!({}), true)
             }
             // Its last line and its end come together.
             "talks" | "talks_and_fails" => {
