@@ -1,44 +1,34 @@
 //! A real Kubernetes control plane for tests: etcd, API server and controllers as `scripts/control_plane.py` starts them, one per test binary, started
 //! on first use and gone with the process. Without a node, but for tests that ask for one: others patch the status of a pod that shall finish. Tests
-//! share it, so each works in namespaces of its own.
+//! share it, so each works in namespaces of its own, and asserts nothing over what others may have there.
+
+mod audit;
+mod client;
 
 use crate::stage::{Answer, PATIENCE, repository, text};
-use serde_json::Value;
+use audit::Audit;
+pub use audit::Event;
+use client::Client;
+use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Seconds that a ServiceAccount's token lives: longer than any run of the tests.
+const TOKEN_SECONDS: u32 = 86_400;
 
 /// A control plane that is up. It ends when its launcher's standard input closes, which the end of this process does, however it comes.
 pub struct Cluster {
     folder: PathBuf,
     launcher: Child,
-}
-
-/// Whether tests that need a cluster are left out (`COFFERDAM_WITHOUT_CLUSTER`); says so past the capture of test output.
-///
-/// The first line of each such test: `if cluster::skip() { return; }`.
-pub fn skip() -> bool {
-    let without = std::env::var_os("COFFERDAM_WITHOUT_CLUSTER").is_some_and(|value| !value.is_empty());
-    if without {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let _written =
-            writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_WITHOUT_CLUSTER is set, so there is no Kubernetes control plane");
-    }
-    without
-}
-
-/// Whether tests that need a real node are left out, as they are unless `COFFERDAM_NODE=1`, which `scripts/test` passes on where there can be one; says so
-/// past the capture of test output.
-pub fn skip_node() -> bool {
-    let with = std::env::var_os("COFFERDAM_NODE").is_some_and(|value| value == "1");
-    if !with {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let _written = writeln!(std::io::stderr(), "SKIPPED {test}: COFFERDAM_NODE is not 1, so there is no Kubernetes node");
-    }
-    !with || skip()
+    audit: Audit,
+    /// Of the kubeconfigs that were used here.
+    clients: Mutex<HashMap<PathBuf, Arc<Client>>>,
 }
 
 /// Whether an audit event is of a dry run: its query says so, or the options in the body of a delete.
@@ -114,7 +104,7 @@ impl Cluster {
         let mut line = String::new();
         BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.starts_with("ready ") {
-            return Ok(Self { folder, launcher });
+            return Ok(Self { folder, launcher, audit: Audit::default(), clients: Mutex::default() });
         }
         launcher.wait().unwrap();
         let mut why = String::new();
@@ -130,16 +120,22 @@ impl Cluster {
 
     /// A kubeconfig for a ServiceAccount that exists, with a token the API server issued for a day.
     pub fn kubeconfig(&self, namespace: &str, account: &str) -> PathBuf {
-        let config = self.command("kubeconfig", &["--serviceaccount", &format!("{namespace}/{account}")]);
+        let ask = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"expirationSeconds": TOKEN_SECONDS}});
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let issued = self.request("POST", &path, Some(&ask));
+        assert_eq!(issued.status, 201, "{}", issued.body);
+        let mut config: Value = serde_json::from_slice(&fs::read(self.admin()).unwrap()).unwrap();
+        config["users"][0]["user"] = json!({"token": issued.body["status"]["token"]});
         // Tests run side by side; each gets a file of its own.
         let prefix = format!("{namespace}.{account}.");
         let file = tempfile::Builder::new().prefix(&prefix).suffix(".kubeconfig").tempfile_in(&self.folder).unwrap();
         let (mut file, path) = file.keep().unwrap();
-        file.write_all(config.as_bytes()).unwrap();
+        file.write_all(config.to_string().as_bytes()).unwrap();
         path
     }
 
-    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and taken by nobody.
+    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and not taken any more.
     pub fn outdated(&self, token: &str) -> String {
         self.command("outdated", &[token]).trim().to_owned()
     }
@@ -164,19 +160,22 @@ impl Cluster {
 
     /// The same with headers, each as `Name: value`. The answer has `status`, `headers`, whose names are in lower case, and `body`.
     pub fn exchange(&self, kubeconfig: &Path, headers: &[&str], method: &str, path: &str, body: Option<&Value>) -> Value {
-        let body = body.map(Value::to_string);
-        let mut words = vec!["--kubeconfig", text(kubeconfig)];
-        words.extend(headers.iter().flat_map(|header| ["--header", header]));
-        words.extend([method, path]);
-        words.extend(body.as_deref());
-        serde_json::from_str(&self.command("request", &words)).unwrap()
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients.entry(kubeconfig.to_owned()).or_insert_with(|| Arc::new(Client::new(kubeconfig, &self.folder.join("pki"))));
+        let client = Arc::clone(client);
+        drop(clients);
+        client.exchange(headers, method, path, body)
     }
 
-    /// Every request so far as an event of `audit.k8s.io/v1`, without bodies but the options of deletes. An event may be written just after its answer: see [`until`].
-    pub fn audit(&self) -> Vec<Value> {
-        let lines = fs::read_to_string(self.folder.join("audit.log")).unwrap();
-        // The last line may be on its way.
-        lines.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(|line| serde_json::from_str(line).unwrap()).collect()
+    /// Every request that was answered before this asks: one of the administrator's own comes last, and is waited for.
+    pub fn audit(&self) -> Vec<Event> {
+        static MARKS: AtomicU64 = AtomicU64::new(0);
+        let mark = format!("audit-mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        self.request("GET", &format!("/api/v1/namespaces/{mark}"), None);
+        until("the audit log", || {
+            let events = self.audit.events(&self.folder.join("audit.log"));
+            events.iter().rev().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
+        })
     }
 
     fn command(&self, command: &str, words: &[&str]) -> String {
@@ -196,10 +195,8 @@ fn python() -> Command {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_namespace_gets_its_account_and_goes() {
-    if skip() {
-        return;
-    }
     let cluster = Cluster::get();
     let pinned = fs::read_to_string(repository().join("scripts/control-plane/go.mod")).unwrap();
     let version = cluster.request("GET", "/version", None).body["gitVersion"].as_str().unwrap().to_owned();

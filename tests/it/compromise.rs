@@ -1,6 +1,6 @@
 //! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really holds, and is refused.
 
-use crate::stage::{Stage, binaries, repository, text};
+use crate::stage::{PATIENCE, Stage, binaries, repository, text};
 use cofferdam_core::settings::{ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice};
 use cofferdam_core::trust::Trust;
 use cofferdam_process::control::{self, Report};
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::Duration;
 
 /// Runs `scripts/attack.py` on a stopped installation.
 pub fn attack(stage: &Stage, words: &[&str]) {
@@ -238,7 +237,7 @@ fn asked(supervisor: &control::Control, name: &str, ask: &Value) -> Option<Value
     let (ours, theirs) = UnixStream::pair().unwrap();
     supervisor.give(name, &theirs.as_fd()).unwrap();
     drop(theirs);
-    ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
     frame::write(&mut &ours, &Frame::of(ask.to_string().into_bytes())).unwrap();
     let answer: Value = serde_json::from_slice(&frame::read(&mut &ours).ok()??.header).unwrap();
     answer.get("ok").cloned()

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,11 +11,16 @@ use std::time::{Duration, Instant};
 /// How long anything may take on a loaded machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Between two looks at what takes seconds.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
 /// An installation in a folder of its own.
 pub struct Stage {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
+    /// Keeps the port from others while nothing is served: bound, and not listening, it refuses connections.
+    _port: tokio::net::TcpSocket,
 }
 
 /// An HTTP answer.
@@ -65,8 +70,12 @@ impl Stage {
 
     fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("cofferdam-it.").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder, port, served: None }
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        // As what is served does: then it may listen here too, and the kernel gives the port to nothing else.
+        held.set_reuseaddr(true).unwrap();
+        held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let port = held.local_addr().unwrap().port();
+        Self { folder, port, served: None, _port: held }
     }
 
     fn init(&self, words: &[&str], policy: &Path) {
@@ -256,7 +265,7 @@ impl Stage {
 
     /// A call's story, once its job is closed.
     pub fn closed(&self, call: &str) -> Value {
-        let began = Instant::now();
+        let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
         loop {
             // A job put into the store by hand is told once a runner has taken it: before, the ledger knows nothing of it.
             let (known, out, fault) = self.try_run(&["--json", "show", call]);
@@ -265,7 +274,9 @@ impl Stage {
                 return story;
             }
             assert!(began.elapsed() < PATIENCE, "the job is not closed: {story:#}\n{fault}{}", self.log());
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(pause);
+            // Each look is a program that starts, and on a cluster the end takes seconds.
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -9,7 +9,7 @@ use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
 /// As it is without options.
 pub const PROVISIONER: Identity = Identity::Provisioner(JobIdentity::Token);
@@ -31,6 +31,16 @@ pub fn installed_own(cell: &'static OnceLock<Cluster>) -> &'static Cluster {
         install(&plane);
         plane
     })
+}
+
+/// A control plane where tests reap by hand, one after the other: a reaper takes what has expired wherever it is, and
+/// each gateway has one. It is the holder's alone until the second value is dropped.
+pub fn reaped_alone() -> (&'static Cluster, MutexGuard<'static, ()>) {
+    static PLANE: OnceLock<Cluster> = OnceLock::new();
+    static TURN: Mutex<()> = Mutex::new(());
+    // What a test that failed left there has names of its own.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    (installed_own(&PLANE), turn)
 }
 
 /// Applies `deploy/`, and waits until its policies are enforced, which the API server does some time after they were written.

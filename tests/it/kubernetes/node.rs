@@ -2,7 +2,7 @@
 //! there is a node (`scripts/test` says); never an image from a registry.
 
 use super::world::{World, policy_with};
-use crate::cluster::{Cluster, skip_node, until};
+use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{install, namespace_path};
 use crate::progress::Listener;
 use crate::stage::text;
@@ -95,10 +95,8 @@ fn task(image: &str, script: &str) -> Value {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_client_hears_what_its_task_says_while_it_runs() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let world = world("node-task");
     let token = world.stage.agent("release", "operator");
@@ -128,10 +126,8 @@ fn a_client_hears_what_its_task_says_while_it_runs() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn manifests_come_up_are_checked_and_go_again() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let world = world("node-preview");
     let token = world.stage.agent("release", "operator");
@@ -150,10 +146,8 @@ fn manifests_come_up_are_checked_and_go_again() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn what_cannot_run_is_named_within_seconds() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let world = world("node-refused");
     let token = world.stage.agent("release", "operator");
@@ -185,10 +179,8 @@ fn what_cannot_run_is_named_within_seconds() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_full_node_is_named_within_seconds() {
-    if skip_node() {
-        return;
-    }
     let _alone = ROOM.write().unwrap_or_else(PoisonError::into_inner);
     let world = world("node-full-up");
     let token = world.stage.agent("release", "operator");

@@ -2,7 +2,7 @@
 //! in. Tests share one control plane, which is nobody else's: the reaper that `serve` starts takes whatever has expired there.
 
 use super::actor::{installed_own, namespace_path, opt_in, rbac};
-use crate::cluster::{Cluster, is_dry, until};
+use crate::cluster::{Cluster, Event, is_dry, until};
 use crate::stage::{Answer, Stage, assets, binaries, text};
 use serde_json::{Value, json};
 use std::fs;
@@ -32,7 +32,12 @@ pub struct World {
 impl World {
     /// Not started. The name is the test's own.
     pub fn bare(namespace: &str) -> Self {
-        let world = Self::on(plane(), namespace, policy_for(namespace));
+        Self::bare_on(plane(), namespace)
+    }
+
+    /// The same on another control plane where `deploy/` is installed.
+    pub fn bare_on(plane: &'static Cluster, namespace: &str) -> Self {
+        let world = Self::on(plane, namespace, policy_for(namespace));
         world.deployment("web");
         let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
         world.create(&format!("{}/configmaps", namespace_path(namespace)), &config);
@@ -80,7 +85,9 @@ impl World {
         until("the Deployment's controller", || {
             let live = self.live(name);
             let revision = &live["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
-            (live["status"]["observedGeneration"] == 1 && revision.is_string()).then_some(())
+            // Its pods are made, and none will ever be ready: the last that there is to be written.
+            let settled = live["status"]["unavailableReplicas"] == live["spec"]["replicas"];
+            (live["status"]["observedGeneration"] == 1 && revision.is_string() && settled).then_some(())
         });
     }
 
@@ -131,7 +138,7 @@ impl World {
     }
 
     /// Every write so far, dry runs left out, that one of this software's identities asked for and that concerns a call: its run, or this namespace.
-    pub fn writes(&self, call: &str) -> Vec<Value> {
+    pub fn writes(&self, call: &str) -> Vec<Event> {
         let run = run_prefix(call);
         let concerns = |event: &Value| {
             let object = &event["objectRef"];
@@ -142,32 +149,22 @@ impl World {
     }
 
     /// Every request so far that one of this software's identities made in this namespace.
-    pub fn requests(&self) -> Vec<Value> {
+    pub fn requests(&self) -> Vec<Event> {
         self.events().into_iter().filter(|event| event["objectRef"]["namespace"] == self.namespace.as_str()).collect()
     }
 
-    /// This software's events, complete up to now: a request of the administrator's that comes last is seen first.
-    fn events(&self) -> Vec<Value> {
-        let mark = format!("mark-{}", next());
-        self.plane.request("GET", &format!("{}/configmaps/{mark}", namespace_path(&self.namespace)), None);
-        until("the audit log", || {
-            let events = self.plane.audit();
-            events.iter().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
-        })
-        .into_iter()
-        .filter(|event| event["stage"] == "ResponseComplete" && is_ours(event))
-        .collect()
+    /// This software's events.
+    fn events(&self) -> Vec<Event> {
+        let events = self.plane.audit().into_iter();
+        events.filter(|event| event["stage"] == "ResponseComplete" && is_ours(event)).collect()
     }
 
     /// How often a runner of this installation has held its credential against the fences: it first asks who it is.
     pub fn checks(&self) -> usize {
         // Tests share the cluster, and with it the account; a token is an installation's own.
-        let mark = format!("mark-{}", next());
+        let mark = format!("{}-own-token", self.namespace);
         self.plane.request_as(&self.provisioner, "GET", &namespace_path(&mark), None);
-        let events = until("the audit log", || {
-            let events = self.plane.audit();
-            events.iter().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
-        });
+        let events = self.plane.audit();
         let token = |event: &Value| event["user"]["extra"]["authentication.kubernetes.io/credential-id"].clone();
         let own = token(events.iter().find(|event| event["objectRef"]["name"] == mark.as_str()).unwrap());
         assert!(own[0].is_string(), "{own}");
@@ -192,12 +189,6 @@ impl World {
         let body = &answer.body;
         body["call"].as_str().or(body["error"]["call"].as_str()).unwrap_or_else(|| panic!("no call: {body:#}")).to_owned()
     }
-}
-
-/// Tells one mark in the audit log from another.
-fn next() -> u64 {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
 /// The example's policy with one more namespace for Alice's team.

@@ -2,7 +2,7 @@
 //! one (`scripts/test` says); never an image from a registry.
 
 use super::yard::{Effect, Job, Yard};
-use crate::cluster::{skip_node, until};
+use crate::cluster::until;
 use crate::kubernetes::node::{plane, room};
 use cofferdam_core::id::Fence;
 use cofferdam_runner::kubernetes::names::RunName;
@@ -34,10 +34,8 @@ fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Effect, Duration) {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let yard = yard("node-result", 1);
     let script = "cat /cofferdam/input; echo; busybox grep -E '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; \
@@ -65,10 +63,8 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn what_a_task_says_is_passed_on_while_it_runs() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let yard = yard("node-says", 4);
     // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in order.
@@ -94,10 +90,8 @@ fn what_a_task_says_is_passed_on_while_it_runs() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn how_a_task_ends_is_named() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let yard = yard("node-ends", 2);
     let image = yard.plane.image();
@@ -119,10 +113,8 @@ fn how_a_task_ends_is_named() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn a_full_namespace_is_named() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let yard = yard("node-full", 3);
     let mut job = yard.begin(1, json!([operation(&yard.plane.image(), "exit 0", 60)]), true);
@@ -146,10 +138,8 @@ fn a_full_namespace_is_named() {
 }
 
 #[test]
+#[cfg_attr(without_node, ignore = "no node: COFFERDAM_NODE is not 1")]
 fn whether_the_network_plug_in_enforces_policies_is_found_out() {
-    if skip_node() {
-        return;
-    }
     let _room = room();
     let yard = yard("node-network", 5);
     let image = yard.plane.image();

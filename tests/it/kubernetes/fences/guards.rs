@@ -2,7 +2,6 @@
 
 use super::super::actor::*;
 use super::NO_RIGHT;
-use crate::cluster::skip;
 use cofferdam_core::id::{Fence, PlanDigest};
 use cofferdam_runner::kubernetes::guard::{Guard, guards};
 use cofferdam_runner::kubernetes::names::{Marks, RunName};
@@ -32,10 +31,8 @@ fn without(object: &Value, pointer: &str, key: &str) -> Value {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
@@ -85,10 +82,8 @@ fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;

@@ -2,15 +2,13 @@
 
 use super::super::actor::*;
 use super::{NO_RIGHT, SELF_CHECK, deployment, wait};
-use crate::cluster::{skip, until};
+use crate::cluster::until;
 use crate::stage::repository;
 use serde_json::json;
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_viewer_tries_and_changes_nothing() {
-    if skip() {
-        return;
-    }
     let (plane, shop) = (installed(), "fences-view");
     opt_in(plane, shop);
     block(async {
@@ -68,10 +66,8 @@ fn the_viewer_tries_and_changes_nothing() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_reaper_takes_what_bears_name_and_label_and_nothing_else() {
-    if skip() {
-        return;
-    }
     let (plane, shop) = (installed(), "fences-reap");
     opt_in(plane, shop);
     block(async {
@@ -113,10 +109,8 @@ fn the_reaper_takes_what_bears_name_and_label_and_nothing_else() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn with_the_option_provisioner_and_reaper_have_a_share_of_the_server_of_their_own() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     plane.apply(&[&repository().join("deploy/options/flow-control.yaml")]);
     let flow = "/apis/flowcontrol.apiserver.k8s.io/v1";

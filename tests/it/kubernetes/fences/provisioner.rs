@@ -2,15 +2,12 @@
 
 use super::super::actor::*;
 use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
-use crate::cluster::skip;
 use cofferdam_runner::kubernetes::api::Mode;
 use serde_json::{Value, json};
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
@@ -73,10 +70,8 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
@@ -210,10 +205,8 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let admin = Actor::of(&plane.admin()).await;
@@ -253,10 +246,8 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
-    if skip() {
-        return;
-    }
     let (plane, shop) = (installed(), "fences-shop");
     opt_in(plane, shop);
     block(async {

@@ -2,15 +2,13 @@
 
 use super::super::actor::*;
 use super::{FROZEN, NO_RIGHT, pod_spec, wait};
-use crate::cluster::{skip, until};
+use crate::cluster::until;
 use cofferdam_runner::kubernetes::api::Mode;
 use serde_json::{Value, json};
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let admin = Actor::of(&plane.admin()).await;
@@ -92,10 +90,8 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
-    if skip() {
-        return;
-    }
     let plane = installed();
     block(async {
         let admin = Actor::of(&plane.admin()).await;

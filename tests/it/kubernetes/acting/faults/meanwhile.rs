@@ -3,7 +3,7 @@
 use super::gate::{Act, Gate};
 use super::table::{End, Script, end, follow, happened};
 use super::{Yard, scale};
-use crate::cluster::{Cluster, skip, until};
+use crate::cluster::{Cluster, until};
 use crate::kubernetes::acting::yard::{self, target};
 use crate::kubernetes::actor::installed;
 use cofferdam_runner::kubernetes::api::{self, Mode};
@@ -59,10 +59,8 @@ fn deleted(namespace: &str) -> Value {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_status_that_is_written_meanwhile_takes_nothing_away() {
-    if skip() {
-        return;
-    }
     let yard = meanwhile("acting-status-apply", 35, applied("acting-status-apply"), status(), End::Done);
     assert_eq!(yard.object("deployments", "web")["spec"]["minReadySeconds"], 7);
     let yard = meanwhile("acting-status-patch", 36, scale("acting-status-patch", "web", 5), status(), End::Done);
@@ -72,10 +70,8 @@ fn a_status_that_is_written_meanwhile_takes_nothing_away() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_field_that_is_written_meanwhile_is_a_conflict() {
-    if skip() {
-        return;
-    }
     let spec = || writes("", json!({"spec": {"paused": true}}));
     // A field that no plan names here, and that no value it pins would show.
     let label = || writes("", json!({"metadata": {"labels": {"drift": "yes"}}}));
@@ -89,10 +85,8 @@ fn a_field_that_is_written_meanwhile_is_a_conflict() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
-    if skip() {
-        return;
-    }
     /// The same in all but its UID.
     fn replace(plane: &'static Cluster, at: &str) {
         let mut object = plane.request("GET", at, None).body;
@@ -109,10 +103,8 @@ fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
 }
 
 #[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_status_that_is_written_all_the_time_fails_no_job() {
-    if skip() {
-        return;
-    }
     let yard = Yard::of("acting-busy", 48);
     yard.deployment("web");
     let operations = json!([scale("acting-busy", "web", 5), {"action": "apply", "place": {"namespace": "acting-busy"}, "object":
