@@ -129,6 +129,49 @@ impl fmt::Display for Found {
     }
 }
 
+/// Why a job cannot go on at present, and what an operator does about it. Both are the words of a
+/// sentence: lower case, no full stop, input in backticks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+#[error("{cause}; {remedy}")]
+pub struct Obstacle {
+    /// What cannot be done and why, with the path and the error.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Obstacle {
+    /// With a cause and a remedy.
+    pub fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { cause: cause.into(), remedy: remedy.into() }
+    }
+}
+
+/// A job that cannot be finished at present. It is tried again by itself, with a growing pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stuck {
+    /// As the newest try found it.
+    pub obstacle: Obstacle,
+    /// When it was met first.
+    pub since: Timestamp,
+    /// How often it was met.
+    pub tries: u32,
+}
+
+/// A stuck job in a list for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StuckJob {
+    /// The call.
+    pub call: CallId,
+    /// Where it is.
+    pub phase: Phase,
+    /// What is in its way.
+    pub stuck: Stuck,
+}
+
 /// A job as its owner may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,8 +190,13 @@ pub struct JobView {
     pub outcome: Option<Outcome>,
     /// The runner's or a person's words on the outcome, one sentence.
     pub detail: String,
-    /// What a person found out since, where the outcome is indeterminate.
+    /// What a person found out since, where the outcome is indeterminate; or that a person gave it
+    /// up, where it is stuck.
     pub resolution: Option<Resolution>,
+    /// Why it cannot be finished at present.
+    pub stuck: Option<Stuck>,
+    /// Files of a directory that it edited: relative to the tree, sorted. Empty until it succeeded.
+    pub files: Vec<String>,
     /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or by time.
     pub claimed: bool,
     /// What was done.
@@ -185,6 +233,9 @@ pub struct LeasedJob {
     pub operations: Vec<OperationRecord>,
     /// Earlier leases before it acted, oldest first: under each of them something may have been made.
     pub earlier: Vec<Fence>,
+    /// A person gave it up because it is stuck: the runner tries once more, and else says what is
+    /// half done.
+    pub given_up: Option<Resolution>,
     /// How long the lease lasts without a heartbeat, in seconds.
     pub lease_seconds: u64,
 }

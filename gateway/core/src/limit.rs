@@ -52,6 +52,10 @@ pub const NOTES_AT_ONCE: usize = 20;
 /// Notes of a job that are kept for whoever asks later: the newest; a longer text is no progress but a log.
 pub const NOTES_KEPT: usize = 20;
 
+/// Characters of a cause, and of a remedy, of a job that cannot go on: two paths of the longest kind
+/// that people read, and a sentence.
+pub const OBSTACLE: usize = 1_000;
+
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;
 

@@ -359,7 +359,7 @@ impl Bench {
                 Proposed::Recorded(recorded)
             }
             Propose::Delivered { .. } => Proposed::Done,
-            Propose::Runners => Proposed::Runners { there: true },
+            Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Head => Proposed::Head { size: 0, checkpoint: String::new() },
         })
@@ -377,6 +377,8 @@ pub fn some_view() -> JobView {
         outcome: None,
         detail: String::new(),
         resolution: None,
+        stuck: None,
+        files: Vec::new(),
         claimed: true,
         operations: Vec::new(),
         progress: Vec::new(),

@@ -99,8 +99,13 @@ impl Root {
     /// Replaces a regular file, or makes it, by writing a new one beside it and renaming: never half of one. Mode and place stay; both are synced.
     /// `suffix` makes the temporary name; it is removed when anything fails.
     pub fn replace(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<()> {
+        self.stage(path, bytes, suffix)?.place()
+    }
+
+    /// The first half of [`Root::replace`]: the new file lies beside the old one, synced, under a temporary name; it goes when this is dropped.
+    pub fn stage(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<Staged> {
         let (parent, name) = split(path)?;
-        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        let directory = self.folder(parent)?;
         let old_mode = match self.at(path, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(old) => {
                 let old = File::from(old);
@@ -114,17 +119,15 @@ impl Root {
         let mode = old_mode.unwrap_or(Mode::from_raw_mode(0o644));
         let made = openat2(&directory, &temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC, mode, RESOLVE)?;
         let mut file = File::from(made);
+        // From here on it is removed whatever happens, until it is placed.
+        let staged = Staged { directory, temporary, name: name.to_owned(), placed: false };
         // The umask trims the mode of what is made; what was there keeps its own, and what is new gets what the umask leaves.
-        let written = old_mode
-            .map_or(Ok(()), |mode| Ok(fchmod(&file, mode)?))
-            .and_then(|()| file.write_all(bytes))
-            .and_then(|()| Ok(fsync(&file)?))
-            .and_then(|()| Ok(renameat(&directory, &temporary, &directory, name)?));
-        if written.is_err() {
-            let _nothing_else_to_do = unlinkat(&directory, &temporary, AtFlags::empty());
+        if let Some(mode) = old_mode {
+            fchmod(&file, mode)?;
         }
-        written?;
-        Ok(fsync(&directory)?)
+        file.write_all(bytes)?;
+        fsync(&file)?;
+        Ok(staged)
     }
 
     /// Removes a regular file and syncs its directory.
@@ -153,11 +156,43 @@ impl Root {
         Ok(Lock { _descriptor: descriptor })
     }
 
+    /// A folder beneath it, held open; an empty path is the root itself.
+    pub(crate) fn folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.at(here(path), OFlags::DIRECTORY | OFlags::RDONLY)
+    }
+
     fn at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` leaves its root", path.display())));
         }
         Ok(openat2(self.directory.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), RESOLVE)?)
+    }
+}
+
+/// A new file that lies beside the one it is to replace.
+#[derive(Debug)]
+#[must_use]
+pub struct Staged {
+    directory: OwnedFd,
+    temporary: PathBuf,
+    name: OsString,
+    placed: bool,
+}
+
+impl Staged {
+    /// Puts it in its place by one rename, and syncs the directory.
+    pub fn place(mut self) -> io::Result<()> {
+        renameat(&self.directory, &self.temporary, &self.directory, &self.name)?;
+        self.placed = true;
+        Ok(fsync(&self.directory)?)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _nothing_else_to_do = unlinkat(&self.directory, &self.temporary, AtFlags::empty());
+        }
     }
 }
 
@@ -171,7 +206,7 @@ fn here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-fn split(path: &Path) -> io::Result<(&Path, &std::ffi::OsStr)> {
+pub(crate) fn split(path: &Path) -> io::Result<(&Path, &std::ffi::OsStr)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok((parent, name)),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` names no file", path.display()))),

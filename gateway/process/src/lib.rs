@@ -11,6 +11,7 @@
 //! | `syscall.rs` | numbers of the system calls the filters name |
 //! | `secret.rs` | a key as a file holds it |
 //! | `beneath.rs` | files beneath one root, never through a link |
+//! | `writable.rs` | whether files could be replaced, and what to do when not |
 
 pub mod beneath;
 pub mod confine;
@@ -20,3 +21,4 @@ pub mod peer;
 pub mod secret;
 pub mod spawn;
 mod syscall;
+pub mod writable;

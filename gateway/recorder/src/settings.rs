@@ -20,6 +20,16 @@ pub const OFFER_MS: i64 = 30_000;
 /// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could notice.
 pub const SWEEP_MS: u64 = 1_000;
 
+/// Milliseconds until a job that met an obstacle is tried again; doubled each time it meets one.
+pub const RETRY_MS: i64 = 1_000;
+
+/// The longest such pause: so soon after its cause is gone a job goes on by itself, and so seldom a
+/// runner is busy with one that cannot.
+pub const LONGEST_RETRY_MS: i64 = 10_000;
+
+/// Stuck jobs in one answer: more of them have one cause, and a person reads a few.
+pub const STUCK: i64 = 20;
+
 /// Milliseconds after which runners are missed when none holds a socket: each ends with its job, and the next one needs a moment to start.
 pub const RUNNERS_AWAY_MS: i64 = 5_000;
 

@@ -9,6 +9,8 @@ mod tests;
 
 use crate::admit::{Components, Unadmitted, admit};
 use crate::backend::{Backend, BackendFault, Lost, Namespace};
+use crate::directory::Settled;
+use crate::effect::EffectFault;
 use crate::ending::Ending;
 use crate::guest::{Guests, Start};
 use crate::host::Host;
@@ -17,14 +19,14 @@ use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::CallId;
-use cofferdam_core::job::LeasedJob;
+use cofferdam_core::job::{LeasedJob, Obstacle};
 use cofferdam_core::run::{JobStep, Outcome, Phase};
 use cofferdam_core::trust::{Trust, TrustError};
+use cofferdam_process::writable::obstacle;
 use drive::Ground;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -47,15 +49,19 @@ pub enum ActFault {
     /// The lease was lost before an effect.
     #[error("the lease was lost; another runner takes the job over")]
     Lost,
-    /// Its own files.
-    #[error("the runner cannot use its own files")]
-    Files(#[from] io::Error),
-    /// The infrastructure.
+    /// The infrastructure, or this machine.
     #[error(transparent)]
     Backend(#[from] BackendFault),
-    /// The trust file.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
+}
+
+impl ActFault {
+    /// What is in the way of the job; none when it is another runner's by now, or the recorder cannot be told.
+    fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Recorder(_) | Self::Lost => None,
+            Self::Backend(fault) => fault.obstacle(),
+        }
+    }
 }
 
 /// One runner's means.
@@ -94,6 +100,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     /// Waits for a job, as long as it takes. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
     pub async fn claim(&self) -> Result<LeasedJob, ActFault> {
         loop {
+            self.backend.ready()?;
             match self.backend.congested((self.now)()).await {
                 Ok(None) => {}
                 Ok(Some(why)) => {
@@ -141,7 +148,11 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 _ => self.recover(&lease, &leased, &step).await,
             }
         };
-        work.instrument(span).await?;
+        let Err(fault) = work.instrument(span).await else { return Ok(call) };
+        // One that cannot go on is let go of, so that it holds up neither this place nor the others.
+        let Some(obstacle) = fault.obstacle() else { return Err(fault) };
+        tracing::error!(%call, %fence, cause = obstacle.cause, remedy = obstacle.remedy, "the job cannot go on at present");
+        lease.let_go(obstacle).await?;
         Ok(call)
     }
 
@@ -163,19 +174,26 @@ impl<R: Recorder, S: Start> Runner<R, S> {
 
     /// A job's first run under this lease: check, prepare, act, clean up.
     async fn first(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        // A runner that was lost before it could record its namespace may have left one.
+        self.backend.ready()?;
         let lost = Lost::of(leased);
-        self.backend.sweep(&lost).await?;
+        // A runner that was lost before it could record its namespace may have left one.
+        if let Err(fault) = self.backend.sweep(&lost).await {
+            return self.cannot_begin(lease, &lost, fault, step).await;
+        }
         // Where its own rights will be: admission holds the stored preview against the runner's own.
         let targets = lost.targets();
-        let trust = Trust::parse(&std::fs::read_to_string(&self.trust_file)?)?;
+        let trust = match trust(&self.trust_file) {
+            Ok(trust) => trust,
+            Err(obstacle) => return self.cannot_begin(lease, &lost, obstacle.into(), step).await,
+        };
         let admission = admit(leased.job.clone(), &trust, &self.components, &self.guests, &self.backend, self.now);
         let plan = match admission.instrument(tracing::info_span!("admit", cofferdam.stage = "admit")).await {
             Ok(plan) => plan,
             Err(Unadmitted::Inadmissible(no)) => {
-                return self.finish(lease, Ending::new(Outcome::Refused, no.code, no.detail), None, &targets, step).await;
+                let ending = Ending::new(Outcome::Refused, no.code, no.detail);
+                return self.finish(lease, ending.into(), None, &targets, step).await;
             }
-            Err(Unadmitted::Backend(fault)) => return Err(fault.into()),
+            Err(Unadmitted::Backend(fault)) => return self.cannot_begin(lease, &lost, fault, step).await,
         };
         step(JobStep::Admitted);
         let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
@@ -187,8 +205,11 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
             Ok(namespace) => namespace,
             Err(fault) => {
-                let ending = Ending::new(Outcome::Failed, "namespace-failed", fault);
-                return self.finish(lease, ending, Some(&name), &targets, step).await;
+                let ending = match &fault {
+                    EffectFault::Unwritable(obstacle) => Ending::unable(obstacle, &self.backend.leaves(&BTreeSet::new())),
+                    _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
+                };
+                return self.finish(lease, ending.into(), Some(&name), &targets, step).await;
             }
         };
         step(JobStep::NamespaceMade);
@@ -203,8 +224,25 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut namespace, step);
-        let ending = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
-        self.finish(lease, ending, Some(&name), &targets, step).await
+        let settled = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
+        self.finish(lease, settled, Some(&name), &targets, step).await
+    }
+
+    /// A job that cannot begin. What is in the way on this machine ends it, since nothing was changed and its agent can ask again; what only the
+    /// infrastructure can say is waited for.
+    async fn cannot_begin(
+        &self,
+        lease: &Lease<R>,
+        lost: &Lost<'_>,
+        fault: BackendFault,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActFault> {
+        let BackendFault::Here(obstacle) = fault else { return Err(fault.into()) };
+        tracing::error!(call = %lease.call(), cause = obstacle.cause, remedy = obstacle.remedy, "a job cannot begin");
+        let ending = Ending::unable(&obstacle, &self.backend.leaves(&BTreeSet::new()));
+        self.record(lease, ending.into(), step).await?;
+        let namespace = self.backend.sweep(lost).await?;
+        self.close(lease, namespace.as_deref(), &lost.targets(), step).await
     }
 
     /// From the consumed permit to the committed effect.
@@ -215,34 +253,34 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         trust: &Trust,
         namespace: &mut Namespace,
         step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<Ending, ActFault> {
+    ) -> Result<Settled, ActFault> {
         let started = (self.now)();
         if !plan.is_current(started) {
-            return Ok(Ending::new(Outcome::Refused, "permit-expired", "the permit expired before anything was done"));
+            return Ok(Ending::new(Outcome::Refused, "permit-expired", "the permit expired before anything was done").into());
         }
         if lease.stopped() == Some(Stopped::Cancelled) {
-            return Ok(self.cancelled(&BTreeSet::new()));
+            return Ok(self.cancelled(&BTreeSet::new()).into());
         }
         let executor = match self.components.executor(plan) {
             Ok(executor) => executor,
-            Err(no) => return Ok(Ending::new(Outcome::Refused, no.code, no.detail)),
+            Err(no) => return Ok(Ending::new(Outcome::Refused, no.code, no.detail).into()),
         };
         match lease.report(RunnerEvent::Acting).await {
             Ok(_) => {}
-            Err(Fault::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new())),
+            Err(Fault::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
             Err(fault) => return Err(fault.into()),
         }
         step(JobStep::ActingRecorded);
         let host = Host::new(lease.call().clone(), started);
         let ground = Ground { lease, plan, commands: &trust.commands, host: &host, step };
         if let Some(ending) = self.drive(&ground, namespace, &executor).await? {
-            return Ok(ending);
+            return Ok(ending.into());
         }
         step(JobStep::ExecutorFinished);
         // In a directory nothing has happened yet; in a cluster everything has, and a cancellation comes too late.
         if matches!(namespace, Namespace::Directory(_)) {
             match lease.confirm().await {
-                Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new())),
+                Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new()).into()),
                 Some(Stopped::Lost) => return Err(ActFault::Lost),
                 None => {}
             }
@@ -258,16 +296,23 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     async fn finish(
         &self,
         lease: &Lease<R>,
-        ending: Ending,
+        settled: Settled,
         namespace: Option<&str>,
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
-        let Ending { outcome, code, detail } = ending;
-        tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
-        lease.report(RunnerEvent::Finished { outcome, code, detail }).await?;
-        step(JobStep::OutcomeRecorded);
+        self.record(lease, settled, step).await?;
         self.close(lease, namespace, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
+    }
+
+    /// Records the outcome; only then the tree's lock goes.
+    async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+        let Settled { ending: Ending { outcome, code, detail, files }, lock } = settled;
+        tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
+        lease.report(RunnerEvent::Finished { outcome, code, detail, files }).await?;
+        drop(lock);
+        step(JobStep::OutcomeRecorded);
+        Ok(())
     }
 
     async fn close(
@@ -285,4 +330,11 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         step(JobStep::ClosedRecorded);
         Ok(())
     }
+}
+
+/// The runner's own trust file, or what is in the way.
+fn trust(path: &Path) -> Result<Trust, Obstacle> {
+    let text = std::fs::read_to_string(path).map_err(|fault| obstacle(path, "cannot be read", &fault))?;
+    let unfit = |fault: TrustError| Obstacle::new(format!("`{}` cannot be used: {fault}", path.display()), "restore it from a copy");
+    Trust::parse(&text).map_err(unfit)
 }

@@ -1,10 +1,8 @@
 //! Where a job's effects go: a directory of manifests or a cluster, chosen by configuration. One set of verbs for both, so that the journey of a job
 //! is one; what they differ in is behind them.
 
-use crate::directory::Directory;
-use crate::directory::journal::CommitFault;
 use crate::directory::namespace::Namespace as Copy;
-use crate::directory::tree::TreeFault;
+use crate::directory::{Directory, Settled};
 use crate::effect::{EffectFault, Told};
 use crate::ending::Ending;
 use crate::host::Host;
@@ -17,7 +15,7 @@ use crate::refusal::Refusal;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{LeasedJob, OperationRecord, StoredJob};
+use cofferdam_core::job::{LeasedJob, Obstacle, OperationRecord, StoredJob};
 use cofferdam_core::json::strict_into;
 use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::preview::{Preview, PreviewedOperation};
@@ -26,7 +24,6 @@ use cofferdam_core::{kind, limit};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 /// What a runner changes.
 pub enum Backend {
@@ -50,15 +47,9 @@ pub enum BackendFault {
     /// Another runner has taken the job over.
     #[error("the lease was lost; another runner takes the job over")]
     Lost,
-    /// The runner's own files.
-    #[error("the runner cannot use its own files")]
-    Files(#[from] io::Error),
-    /// The tree.
+    /// Files of this machine: the tree's or the runner's own.
     #[error(transparent)]
-    Tree(#[from] TreeFault),
-    /// The journal.
-    #[error("the journal cannot be used")]
-    Journal(#[source] CommitFault),
+    Here(#[from] Obstacle),
     /// The API server.
     #[error(transparent)]
     Api(#[from] ApiFault),
@@ -68,6 +59,31 @@ pub enum BackendFault {
     /// A namespace does not go away.
     #[error(transparent)]
     Teardown(#[from] TeardownFault),
+}
+
+impl BackendFault {
+    /// What is in the way of a job, with the cause and what to do; none when the job is another runner's by now.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        match self {
+            Self::Lost => None,
+            Self::Here(obstacle) => Some(obstacle.clone()),
+            Self::Api(_) | Self::Fences(_) | Self::Teardown(_) => {
+                let remedy = "run `cofferdam doctor`, which asks the API server";
+                Some(Obstacle::new(chain(self), remedy))
+            }
+        }
+    }
+}
+
+/// An error with its causes, in one sentence.
+pub fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }
 
 /// Why there is no preview.
@@ -91,6 +107,8 @@ pub struct Lost<'a> {
     pub fence: Fence,
     /// Leases under which something may have been made.
     pub earlier: &'a [Fence],
+    /// A person gave it up, and says why.
+    pub given_up: Option<&'a str>,
 }
 
 impl From<LookFault> for PreviewFault {
@@ -105,7 +123,8 @@ impl From<LookFault> for PreviewFault {
 impl Lost<'_> {
     /// Of a leased job.
     pub fn of(leased: &LeasedJob) -> Lost<'_> {
-        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence, earlier: &leased.earlier }
+        let given_up = leased.given_up.as_ref().map(|resolution| resolution.because.as_str());
+        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence, earlier: &leased.earlier, given_up }
     }
 
     /// Namespaces where the job may have been given rights, as its preview is stored; none where that cannot be read. Where to look for what is this
@@ -129,6 +148,14 @@ impl Backend {
         match self {
             Self::Directory(directory) => directory.preview(steps),
             Self::Kubernetes(cluster) => Ok(cluster.preview(tool, steps).await?),
+        }
+    }
+
+    /// Whether this process can still carry a job out at all; when not, another has to take its place.
+    pub fn ready(&self) -> Result<(), BackendFault> {
+        match self {
+            Self::Directory(directory) => directory.ready(),
+            Self::Kubernetes(_) => Ok(()),
         }
     }
 
@@ -157,13 +184,14 @@ impl Backend {
     }
 
     /// Makes effects final: a directory is written back, a cluster has them already. Says when it is durable and when all of it is visible.
-    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &Namespace, step: &dyn Fn(JobStep)) -> Result<Ending, BackendFault> {
+    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
         match (self, namespace) {
             (Self::Directory(directory), Namespace::Directory(copy)) => directory.commit(call, fence, copy, step),
             _ => {
                 step(JobStep::EffectCommitted);
                 step(JobStep::EffectApplied);
-                Ok(Ending::new(Outcome::Succeeded, "done", "every operation was done, and observed as approved"))
+                let ending = Ending::new(Outcome::Succeeded, "done", "every operation was done, and observed as approved");
+                Ok(ending.into())
             }
         }
     }
@@ -179,20 +207,14 @@ impl Backend {
         }
     }
 
-    /// Takes away what lost runners left of a job whose outcome is recorded; names the newest namespace.
-    pub async fn clear(&self, lost: &Lost<'_>) -> Result<Option<String>, BackendFault> {
-        match self {
-            // What was committed is completed in any case.
-            Self::Directory(directory) => Ok(directory.recover(&lost.job.call, lost.fence)?.0),
-            Self::Kubernetes(_) => self.sweep(lost).await,
-        }
-    }
-
     /// Finds out what became of a job whose runner was lost while it acted, after nothing of that runner can act any more.
-    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendFault> {
+    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Settled), BackendFault> {
         match self {
-            Self::Directory(directory) => directory.recover(&lost.job.call, lost.fence),
-            Self::Kubernetes(cluster) => cluster.recover(lost).await,
+            Self::Directory(directory) => directory.recover(&lost.job.call, lost.fence, lost.given_up),
+            Self::Kubernetes(cluster) => {
+                let (name, ending) = cluster.recover(lost).await?;
+                Ok((name, ending.into()))
+            }
         }
     }
 

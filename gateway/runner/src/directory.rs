@@ -8,7 +8,7 @@
 //! | `preview.rs` | what operations would change |
 //! | `look.rs` | what the viewer answers |
 //! | `namespace.rs` | the private copy of a job |
-//! | `journal.rs` | writing back, all or nothing |
+//! | `journal.rs` | writing back, all or nothing; `journal/apply.rs` the files, `journal/entry.rs` what is written down |
 //! | `edit.rs` | named values changed, every other byte kept |
 
 pub mod edit;
@@ -27,13 +27,16 @@ use crate::refusal::Refusal;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::job::Obstacle;
 use cofferdam_core::operation::Step;
 use cofferdam_core::preview::Preview;
 use cofferdam_core::run::{JobStep, Outcome};
-use cofferdam_process::beneath::Root;
+use cofferdam_process::beneath::{Lock, Root};
+use cofferdam_process::writable::{self, obstacle};
 use index::Index;
-use journal::{CommitFault, Journal, Recovered};
-use namespace::Namespace;
+use journal::{Commit, CommitFault, Journal, Recovered};
+use namespace::{ChangedFile, Namespace};
+use std::fs;
 use std::path::PathBuf;
 
 /// What a job that changed nothing here leaves, in words.
@@ -50,19 +53,37 @@ pub struct Directory {
     pub runs: PathBuf,
 }
 
+/// An outcome, with the lock under which it came about: no other job commits before it is recorded, so that the ledger's order is the tree's.
+#[derive(Debug)]
+pub struct Settled {
+    /// What became of the job.
+    pub ending: Ending,
+    /// Held until this is dropped.
+    pub lock: Option<Lock>,
+}
+
+impl From<Ending> for Settled {
+    fn from(ending: Ending) -> Self {
+        Self { ending, lock: None }
+    }
+}
+
 impl Directory {
     /// What these operations would change now.
     pub fn preview(&self, steps: &[Step]) -> Result<Preview, PreviewFault> {
-        let index = Index::read(&self.root, None).map_err(BackendFault::from)?;
+        let index = Index::read(&self.root, None).map_err(|fault| BackendFault::Here(fault.into()))?;
         Ok(preview::preview(&index, steps)?)
     }
 
-    /// A job's private copy of every file that its operations name.
+    /// A job's private copy of every file that its operations name. A file that is to be changed and cannot be replaced shows here, before anything is done.
     pub fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan) -> Result<Namespace, EffectFault> {
-        let index = Index::read(&self.root, None).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+        let index = Index::read(&self.root, None).map_err(Obstacle::from)?;
         // A task's own name is in no file.
-        let targets = plan.preview().operations.iter().map(|operation| &operation.target).filter(|target| target.namespace != EPHEMERAL);
-        let targets: Vec<_> = targets.collect();
+        let operations: Vec<_> = plan.preview().operations.iter().filter(|operation| operation.target.namespace != EPHEMERAL).collect();
+        for operation in operations.iter().filter(|operation| operation.before != operation.after) {
+            writable::file(&self.root, index.find(&operation.target).map_err(Refusal::from)?.path)?;
+        }
+        let targets: Vec<_> = operations.iter().map(|operation| &operation.target).collect();
         Namespace::make(&self.runs, call, fence, &index, &targets)
     }
 
@@ -81,48 +102,58 @@ impl Directory {
         Ok(())
     }
 
-    /// Writes back what the executor left in the copy: all or nothing.
-    pub fn commit(&self, call: &CallId, fence: Fence, copy: &Namespace, step: &dyn Fn(JobStep)) -> Result<Ending, BackendFault> {
-        let files = copy.changed()?;
-        let count = files.len();
-        let done = || Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"));
-        let fault = match self.journal.commit(call, fence, copy.folder(), files, step) {
-            Ok(()) => return Ok(done()),
-            Err(CommitFault::Fenced) => return Err(BackendFault::Lost),
-            Err(fault) => fault,
+    /// Writes back what the executor left in the copy: all or nothing. What shows before the commit record ends the job; after it, it is an obstacle.
+    pub fn commit(&self, call: &CallId, fence: Fence, copy: &Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
+        let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
+        let (files, lock) = match ready {
+            Ok(ready) => ready,
+            Err(obstacle) => return Ok(Ending::unable(&obstacle, UNTOUCHED).into()),
         };
-        // Whether the commit record was made decides what became of it, not where the fault came from.
-        let lock = self.journal.lock()?;
-        Ok(match self.journal.recover(call, &lock).map_err(BackendFault::Journal)? {
-            Recovered::Untouched => {
-                let code = if matches!(fault, CommitFault::Large(_)) { "too-large" } else { "conflict" };
-                Ending::new(Outcome::Failed, code, format!("{fault}; {UNTOUCHED}"))
-            }
-            Recovered::Complete => done(),
-            Recovered::Conflict(path) => Ending::torn(&path),
-            Recovered::SetAside(journal) => Ending::aside(&journal),
-        })
+        let count = files.len();
+        let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);
+        let commit = Commit { call, fence, namespace: copy.folder(), files, touches: &copy.touches(), moved: &moved };
+        let ending = match self.journal.commit(&lock, commit, step) {
+            Ok(()) => Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"))
+                .editing(self.journal.edited(call)),
+            Err(CommitFault::Fenced) => return Err(BackendFault::Lost),
+            Err(CommitFault::Committed(obstacle)) => return Err(obstacle.into()),
+            Err(CommitFault::Torn(path)) => Ending::torn(&path),
+            Err(fault) => Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}")),
+        };
+        Ok(Settled { ending, lock: Some(lock) })
     }
 
     /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock first the old copies go, so that a runner that is
-    /// not dead after all cannot commit any more; then the journal says it.
-    pub fn recover(&self, call: &CallId, fence: Fence) -> Result<(Option<String>, Ending), BackendFault> {
+    /// not dead after all cannot commit any more; then the journal says it. `given_up` is what a person says who does not want to wait for it.
+    pub fn recover(&self, call: &CallId, fence: Fence, given_up: Option<&str>) -> Result<(Option<String>, Settled), BackendFault> {
         let lock = self.journal.lock()?;
         let name = self.sweep(call, fence)?;
-        let ending = match self.journal.recover(call, &lock).map_err(BackendFault::Journal)? {
+        let ending = match self.journal.recover(call, &lock, given_up.is_some())? {
             Recovered::Complete => Ending::new(
                 Outcome::Succeeded,
                 "recovered",
                 "the runner was lost after the changes were committed; they were completed from the journal",
-            ),
+            )
+            .editing(self.journal.edited(call)),
             Recovered::Untouched => {
                 let detail = format!("the runner was lost before any change was committed; {UNTOUCHED}");
                 Ending::new(Outcome::Failed, "runner-lost", detail)
             }
             Recovered::Conflict(path) => Ending::torn(&path),
             Recovered::SetAside(journal) => Ending::aside(&journal),
+            Recovered::GivenUp { obstacle, written, missing, kept } => {
+                Ending::given_up(&obstacle, &written, &missing, &kept, given_up.unwrap_or_default())
+            }
         };
-        Ok((name, ending))
+        Ok((name, Settled { ending, lock: Some(lock) }))
+    }
+
+    /// Whether the runner's own folders are still there. One that was removed, or removed and made again, is another to a runner that confined itself to it.
+    pub fn ready(&self) -> Result<(), BackendFault> {
+        for folder in [self.runs.as_path(), self.journal.folder()] {
+            fs::read_dir(folder).map_err(|fault| obstacle(folder, "cannot be used", &fault))?;
+        }
+        Ok(())
     }
 
     /// What a job leaves that did not commit, in words.

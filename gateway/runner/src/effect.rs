@@ -2,9 +2,8 @@
 //! the job.
 
 use crate::refusal::Refusal;
-use cofferdam_core::job::Said;
+use cofferdam_core::job::{Obstacle, Said};
 use cofferdam_core::operation::Target;
-use std::io;
 use tokio::sync::mpsc;
 
 /// Takes what an effect says while it lasts.
@@ -25,9 +24,9 @@ pub enum EffectFault {
     /// It was asked for, and nobody knows whether it happened: for a person.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
-    /// The private copy cannot be written.
-    #[error("the private copy cannot be used")]
-    Copy(#[from] io::Error),
+    /// A file that the job needs cannot be written.
+    #[error(transparent)]
+    Unwritable(#[from] Obstacle),
 }
 
 impl From<Refusal> for EffectFault {

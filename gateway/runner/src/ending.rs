@@ -1,7 +1,9 @@
 //! What became of a job, in the words that are recorded. Says nothing about how it is recorded.
 
+use cofferdam_core::job::Obstacle;
 use cofferdam_core::run::Outcome;
-use std::path::Path;
+use cofferdam_core::text::quoted;
+use std::path::{Path, PathBuf};
 
 /// An outcome with its code and one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +14,42 @@ pub struct Ending {
     pub code: String,
     /// One sentence.
     pub detail: String,
+    /// Files of a directory that the job edited: relative to the tree, sorted.
+    pub files: Vec<String>,
 }
 
 impl Ending {
     /// With a code and one sentence.
     pub fn new(outcome: Outcome, code: &str, detail: impl ToString) -> Self {
-        Self { outcome, code: code.to_owned(), detail: detail.to_string() }
+        Self { outcome, code: code.to_owned(), detail: detail.to_string(), files: Vec::new() }
+    }
+
+    /// These files of a directory were edited.
+    #[must_use]
+    pub fn editing(self, files: Vec<String>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// What the job needs on this machine cannot be used, and nothing was changed yet: one reading for every such cause.
+    pub fn unable(obstacle: &Obstacle, left: &str) -> Self {
+        Self::new(Outcome::Failed, "unwritable", format!("{obstacle}; {left}"))
+    }
+
+    /// A person gave up a job that could not be finished. `because` is what they say.
+    pub fn given_up(obstacle: &Obstacle, written: &[PathBuf], missing: &[PathBuf], kept: &Path, because: &str) -> Self {
+        let list = |paths: &[PathBuf]| paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
+        let (because, cause, kept) = (quoted(because), &obstacle.cause, kept.display());
+        if written.is_empty() {
+            let detail =
+                format!("an operator gave it up ({because}): {cause}; none of its files was written, its journal is kept as `{kept}`");
+            return Self::new(Outcome::Failed, "given-up", detail);
+        }
+        let detail = format!(
+            "an operator gave it up half written ({because}): {cause}; written: {}; not written: {}; its journal is kept as `{kept}`",
+            list(written),
+            list(missing)
+        );
+        Self::new(Outcome::Indeterminate, "given-up", detail)
     }
 
     /// A file is neither as it was before nor as it should be after.

@@ -3,7 +3,8 @@
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::Said;
+use cofferdam_core::job::{Obstacle, Said};
+use cofferdam_core::limit::OBSTACLE;
 use cofferdam_core::record::Recorded;
 use cofferdam_process::peer::Client;
 use std::sync::Arc;
@@ -103,6 +104,16 @@ impl<R: Recorder> Lease<R> {
                 }
                 Err(fault)
             }
+        }
+    }
+
+    /// Lets go of the job because of what is in its way: it is offered again after a pause.
+    pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), Fault> {
+        let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
+        let obstacle = Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };
+        match self.recorder.claim(&Claim::LetGo { call: self.call.clone(), fence: self.fence, obstacle }).await? {
+            Claimed::Released => Ok(()),
+            _ => Err(Fault::Unavailable("the recorder answered something else".to_owned())),
         }
     }
 

@@ -65,6 +65,7 @@ fn row(owned: &OwnedJob) -> Vec<String> {
         }
         Some(outcome) if job.phase == cofferdam_core::run::Phase::Closed => outcome.to_string(),
         Some(outcome) => format!("{outcome}, {}", job.phase.word().replace('_', " ")),
+        None if job.stuck.is_some() => format!("{}, stuck", job.phase.word().replace('_', " ")),
         None => job.phase.word().replace('_', " "),
     };
     vec![
@@ -146,7 +147,7 @@ impl Status {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let answer = operator::ask(home, &Operate::Status)?;
-        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles } = &answer else {
+        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles, stuck } = &answer else {
             return Err(operator::unexpected());
         };
         let environment = TrustFile::open(home)?.trust()?.environment;
@@ -163,6 +164,11 @@ impl Status {
             .filter_map(|phase| Some(format!("{} {}", phases.get(phase).filter(|count| **count > 0)?, phase.word().replace('_', " "))))
             .collect();
         lines.push(format!("jobs         {}", if jobs.is_empty() { "none yet".to_owned() } else { jobs.join(", ") }));
+        lines.extend(
+            stuck
+                .iter()
+                .map(|job| format!("stuck        {} cannot be finished at present: {}", job.call, line(&job.stuck.obstacle.to_string()))),
+        );
         let signed = checkpoint.lines().nth(1).unwrap_or("no");
         lines.push(format!("ledger       {entries} entries, {signed} under the newest checkpoint"));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));

@@ -7,12 +7,16 @@ use crate::home::Home;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::id::CallId;
 use cofferdam_core::job::{Found, JobView};
 use cofferdam_core::limit::PURPOSE;
-use cofferdam_core::run::Outcome;
+use cofferdam_core::run::{Outcome, Phase};
 use serde_json::json;
 
 /// Says what became of a call whose outcome is `indeterminate`: its runner was lost, or an answer, while an effect was on its way.
+///
+/// Or gives up a call that is stuck (`cofferdam status` names it): it was committed, and a file cannot be written. A runner tries it once more; if that fails
+/// too it ends the call and says which files were written and which were not.
 ///
 /// Look at the infrastructure first: `cofferdam show ID` names the operations whose end is not known, and each value before. The call's outcome stays
 /// `indeterminate`; what you found is recorded beside it with your user id, once, and its agent is told.
@@ -52,6 +56,9 @@ impl Resolve {
         };
         match view.as_deref() {
             None => bail!("the call {call} ended without a job: there is nothing to resolve; `cofferdam show {call}` tells it"),
+            Some(JobView { outcome: None, phase: Phase::Acting, stuck: Some(_), environment, .. }) if !environment.is_cluster() => {
+                return give_up(home, call, self.found, because);
+            }
             Some(JobView { outcome: None, phase, .. }) => {
                 bail!("the call {call} has no outcome yet: it is {phase}; `cofferdam show {call}` follows it")
             }
@@ -73,4 +80,21 @@ impl Resolve {
         let text = format!("Resolved {call} as {found}; its agent is told.\n  its story: cofferdam show {call}");
         Ok(Report::new(text, json!({"call": call, "as": found, "because": because})))
     }
+}
+
+/// A job that is stuck, and that its operator does not want to wait for.
+fn give_up(home: &Home, call: CallId, found: Finding, because: String) -> Result<Report> {
+    let found = match found {
+        Finding::Failed => Found::Failed,
+        Finding::Succeeded => bail!(
+            "the call {call} is not finished: it goes on by itself once what `cofferdam show {call}` names is removed; `--as failed` gives it up"
+        ),
+    };
+    let Operated::Done = operator::ask(home, &Operate::Resolve { call: call.clone(), found, because: because.clone() })? else {
+        return Err(operator::unexpected());
+    };
+    let text = format!(
+        "Gave up {call}: a runner tries it once more, and else ends it and says which files were written.\n  its story: cofferdam show {call}"
+    );
+    Ok(Report::new(text, json!({"call": call, "given_up": true, "because": because})))
 }

@@ -7,11 +7,11 @@ use cofferdam_core::decide::{OperationFacts, Reason, Subject};
 use cofferdam_core::exchange::operate::StoryEntry;
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::CallId;
-use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob};
+use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::record::{Event, OPERATOR};
-use cofferdam_core::run::Outcome;
+use cofferdam_core::run::{Outcome, Phase};
 use cofferdam_core::shown::{changed, rights, spoken};
 use cofferdam_core::text::{line, quoted};
 use jiff::Timestamp;
@@ -55,6 +55,7 @@ pub fn story(story: &Story<'_>) -> String {
             format!("{outcome}, resolved as {}", resolution.found)
         }
         Some(JobView { outcome: Some(outcome), .. }) => format!("{outcome}"),
+        Some(view) if view.stuck.is_some() => format!("{}, stuck", view.phase).replace('_', " "),
         Some(view) => format!("{}", view.phase).replace('_', " "),
         None => story.entries.iter().rev().find_map(|entry| ending(&entry.event)).unwrap_or_else(|| "recorded".to_owned()),
     };
@@ -173,12 +174,25 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
         lines.push(format!("{outcome}{detail}"));
+        if !view.files.is_empty() {
+            lines.push(format!("edited {}; not committed to a repository", line(&view.files.join(", "))));
+        }
         // What was recorded as done may not stand: of a directory nothing does before all of it does.
         if outcome != Outcome::Succeeded && !view.operations.is_empty() {
             lines.push(changed(view, outcome, names.as_deref()).text());
         }
     }
-    if let Some(resolution) = &view.resolution {
+    if let Some(Stuck { obstacle, since, tries }) = &view.stuck {
+        lines.push(format!("it cannot be finished at present: {}", line(&obstacle.cause)));
+        lines.push(format!("what to do: {}; it then goes on by itself", line(&obstacle.remedy)));
+        lines.push(format!("since {}, tried {tries} times", time(*since)));
+        if view.resolution.is_none() && view.phase == Phase::Acting && !view.environment.is_cluster() {
+            lines.push(format!("or give it up: cofferdam resolve {} --as failed --because TEXT", story.call));
+        }
+    }
+    if let (Some(Resolution { because, by, at, .. }), None) = (&view.resolution, view.outcome) {
+        lines.push(format!("{} user {} gave it up; they say: {}", time(*at), line(by), quoted(because)));
+    } else if let Some(resolution) = &view.resolution {
         let Resolution { found, because, by, at } = resolution;
         lines.push(format!("{} user {} looked: it {found}; they say: {}", time(*at), line(by), quoted(because)));
     }

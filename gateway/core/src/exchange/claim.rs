@@ -1,7 +1,7 @@
 //! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another job, never writes the ledger directly.
 
 use crate::id::{CallId, Fence};
-use crate::job::{LeasedJob, Said};
+use crate::job::{LeasedJob, Obstacle, Said};
 use crate::record::Recorded;
 use crate::run::Outcome;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,16 @@ pub enum Claim {
         fence: Fence,
         /// What happened.
         event: RunnerEvent,
+    },
+    /// Let go of a job that cannot go on at present; it is offered again after a pause. Answered by
+    /// [`Claimed::Released`].
+    LetGo {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// What is in its way.
+        obstacle: Obstacle,
     },
     /// Words of the executor or of tasks to whoever waits; not a ledger entry. Answered by [`Claimed::Lease`].
     Progress {
@@ -83,6 +93,8 @@ pub enum RunnerEvent {
         code: String,
         /// One sentence.
         detail: String,
+        /// Files of a directory that it edited: relative to the tree, sorted.
+        files: Vec<String>,
     },
     /// The namespace was observed gone, or never was.
     Gone {
@@ -105,6 +117,8 @@ pub enum Claimed {
         /// The job was cancelled: stop before the next effect.
         cancelled: bool,
     },
+    /// The lease is over.
+    Released,
     /// It is durable.
     Recorded(Recorded),
 }

@@ -2,7 +2,7 @@
 
 use crate::approval::SignedStatement;
 use crate::id::CallId;
-use crate::job::{Found, JobView, StoredJob};
+use crate::job::{Found, JobView, StoredJob, StuckJob};
 use crate::record::Event;
 use crate::run::Phase;
 use jiff::Timestamp;
@@ -35,7 +35,7 @@ pub enum Operate {
     },
     /// How things are. Answered by [`Operated::Status`].
     Status,
-    /// Say what became of a job whose outcome is indeterminate; once. Answered by [`Operated::Done`].
+    /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once. Answered by [`Operated::Done`].
     Resolve {
         /// Which.
         call: CallId,
@@ -110,6 +110,8 @@ pub enum Operated {
         repaired: Vec<String>,
         /// Roles that hold a socket right now, by name.
         roles: BTreeMap<String, u32>,
+        /// Jobs that cannot be finished at present, oldest first; a bounded number of them.
+        stuck: Vec<StuckJob>,
     },
     /// Done.
     Done,

@@ -2,7 +2,7 @@
 
 use crate::approval::SignedStatement;
 use crate::id::{ArgumentsDigest, CallId, PlanDigest};
-use crate::job::{JobView, StoredJob};
+use crate::job::{JobView, StoredJob, StuckJob};
 use crate::permit::SignedPermit;
 use crate::record::{Entry, Recorded};
 use jiff::Timestamp;
@@ -149,6 +149,8 @@ pub enum Proposed {
     Runners {
         /// One holds its socket, or did a moment ago.
         there: bool,
+        /// Jobs that cannot be finished at present, oldest first; a bounded number of them.
+        stuck: Vec<StuckJob>,
     },
     /// How the store and the ledger are.
     Health {

@@ -4,7 +4,7 @@ use super::ending::unsuccessful;
 use super::{changes, named, operation, previewed, rights};
 use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, OperationFacts, Reason};
-use crate::job::{JobView, Note, Said};
+use crate::job::{JobView, Note, Obstacle, Said};
 use crate::limit;
 use crate::plan::TASK;
 use crate::preview::PreviewedPlan;
@@ -148,14 +148,13 @@ pub fn pending(job: &JobView) -> Success {
     });
     lines.push(format!("Plan: {}", job.plan));
     lines.push(format!("Ledger: {}", job.ledger));
-    Success {
-        text: lines.join("\n"),
-        structured: json!({
-            "call": job.call, "phase": job.phase, "outcome": null, "plan": job.plan, "ledger": job.ledger, "progress": said,
-        }),
-        proof: proof(job),
-        complete: false,
+    let mut structured = json!({
+        "call": job.call, "phase": job.phase, "outcome": null, "plan": job.plan, "ledger": job.ledger, "progress": said,
+    });
+    if let (Some(stuck), Some(facts)) = (&job.stuck, structured.as_object_mut()) {
+        facts.insert("stuck".to_owned(), json!(stuck));
     }
+    Success { text: lines.join("\n"), structured, proof: proof(job), complete: false }
 }
 
 /// Where a job is that has no outcome yet, in one line: for whoever is told while its call is held.
@@ -167,8 +166,17 @@ pub fn stands(job: &JobView) -> String {
 fn state(job: &JobView) -> String {
     match job.phase {
         Phase::AwaitingApproval => format!("Needed: {}, until {}.", signers(job.approval.as_ref()), whole_seconds(job.expires)),
-        phase => format!("Now: {phase}."),
+        phase => {
+            let stuck = job.stuck.as_ref().map(|stuck| format!(" {}", cannot(&stuck.obstacle))).unwrap_or_default();
+            format!("Now: {phase}.{stuck}")
+        }
     }
+}
+
+/// Why a job cannot be finished at present, for its agent: the cause is an operator's to remove.
+fn cannot(obstacle: &Obstacle) -> String {
+    let told = line(&obstacle.to_string());
+    format!("It cannot be finished at present: {told}. It goes on by itself then; tell your user.")
 }
 
 /// One note, quoted. `missed`: notes before it that the reader was not told.

@@ -7,7 +7,7 @@ use crate::wait::locked;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE};
+use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, OBSTACLE};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -39,6 +39,18 @@ impl RunnerSeat {
             Claim::Move { call, fence, event } => {
                 self.own(&call, fence)?;
                 self.move_job(call, fence, event).await
+            }
+            Claim::LetGo { call, fence, obstacle } => {
+                self.own(&call, fence)?;
+                if [&obstacle.cause, &obstacle.remedy].iter().any(|words| words.chars().count() > OBSTACLE) {
+                    let problem = format!("an obstacle is told in at most {OBSTACLE} characters each of cause and remedy");
+                    return Err(Fault::Refused(problem));
+                }
+                tracing::warn!(%call, cause = obstacle.cause, remedy = obstacle.remedy, "a job cannot go on at present; it is tried again");
+                self.recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) }).await?;
+                self.recorder.inner.shared.released(&call, fence);
+                *locked(&self.held) = None;
+                Ok(Claimed::Released)
             }
             Claim::Progress { call, fence, said } => {
                 self.own(&call, fence)?;

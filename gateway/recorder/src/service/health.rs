@@ -8,6 +8,7 @@ use crate::wait::locked;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::exchange::propose::Proposed;
+use cofferdam_core::job::StuckJob;
 
 /// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds by itself.
 const FOLD: u64 = 8 << 20;
@@ -23,6 +24,13 @@ impl Recorder {
         let warns = locked(&self.inner.shared.pinned).clone();
         let repaired = self.inner.shared.repaired.clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.into_iter().collect(), repaired }
+    }
+
+    /// Jobs that cannot be finished at present. A store that cannot be read is told by its own cause, and hides no runner.
+    pub(super) async fn stuck(&self) -> Vec<StuckJob> {
+        let read = self.inner.reader.stuck().await;
+        let unread = |halt| tracing::warn!(fault = %Fault::from(halt), "stuck jobs cannot be listed");
+        read.map_err(unread).unwrap_or_default()
     }
 
     /// Whether the store takes nothing at all.

@@ -27,7 +27,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     let leases = recorder.inner.reader.standing().await.map_err(|halt| OpenError::Ledger(Fault::from(halt).to_string()))?;
     for (call, fence) in leases {
-        recorder.submit(Change::Lose { call, fence }).await.map_err(|fault| OpenError::Ledger(fault.to_string()))?;
+        recorder.submit(Change::Lose { call, fence, obstacle: None }).await.map_err(|fault| OpenError::Ledger(fault.to_string()))?;
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(super) fn spawn(recorder: &Recorder, mut losses: mpsc::UnboundedReceiver<(Ca
 
 async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
     let shared: &Shared = &recorder.inner.shared;
-    match recorder.submit(Change::Lose { call: call.clone(), fence }).await {
+    match recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: None }).await {
         // Fenced: it was lost or closed before.
         Ok(_) | Err(Fault::Fenced) => shared.released(&call, fence),
         Err(fault) => tracing::error!(%call, %fault, "a lost lease could not be recorded; tried again"),
@@ -73,6 +73,14 @@ impl Recorder {
         }
         for (call, fence) in self.inner.shared.overdue(now) {
             lose(self, call, fence).await;
+        }
+        match self.inner.reader.due(now.as_millisecond()).await {
+            Ok(false) => {}
+            // A stuck job is due: one of the runners that wait tries it.
+            Ok(true) => {
+                self.inner.shared.queue.send_replace(());
+            }
+            Err(halt) => tracing::error!(fault = %Fault::from(halt), "the store cannot be read"),
         }
         match self.inner.reader.late(now.as_millisecond()).await {
             Ok(false) => {}

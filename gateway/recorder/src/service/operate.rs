@@ -138,6 +138,6 @@ impl Recorder {
         };
         let Proposed::Health { refuses, warns, repaired } = self.health() else { return Err(astray()) };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());
-        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles })
+        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles, stuck: self.stuck().await })
     }
 }

@@ -52,7 +52,7 @@ impl Recorder {
                 about(&entry, &call, matches!(entry.event, Event::Ended { .. }))?;
                 self.recorded(Change::Withdraw { call, detail, entry: Box::new(entry) }).await
             }
-            Propose::Runners => Ok(Proposed::Runners { there: self.has_runners() }),
+            Propose::Runners => Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await }),
             Propose::Health => Ok(self.health()),
             Propose::Head => {
                 let (size, checkpoint) = self.inner.shared.head.borrow().clone();

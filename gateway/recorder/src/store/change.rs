@@ -5,7 +5,7 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::propose::IdempotencyKey;
 use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
-use cofferdam_core::job::{Found, LeasedJob, Said, StoredJob};
+use cofferdam_core::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Recorded};
 use jiff::Timestamp;
@@ -44,12 +44,14 @@ pub enum Change {
         /// The words.
         said: Vec<Said>,
     },
-    /// A lease is lost.
+    /// A lease is lost, or its runner lets go of the job.
     Lose {
         /// Which job.
         call: CallId,
         /// Under which fence.
         fence: Fence,
+        /// What is in the job's way, as its runner says; none where the runner was lost.
+        obstacle: Option<Obstacle>,
     },
     /// The result was delivered.
     Delivered {

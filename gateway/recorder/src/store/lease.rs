@@ -2,53 +2,93 @@
 
 use super::batch::{Batch, Halt, to_u64};
 use super::change::Done;
-use super::row::{JobRow, columns, operations, stored};
+use super::row::{JobRow, columns, damaged, operations, stored};
 use crate::settings::LEASE_SECONDS;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{LeasedJob, Note, Said};
+use cofferdam_core::job::{LeasedJob, Note, Obstacle, Said};
 use cofferdam_core::limit::NOTES_KEPT;
 use cofferdam_core::record::Event;
 use cofferdam_core::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
 
-/// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there.
+/// Jobs looked at for one claim: the first is taken, unless its row cannot be read.
+const CANDIDATES: i64 = 16;
+
+/// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
+/// that are stuck one runner at a time tries one, when its pause is over, so that they take no place from others. One that cannot be read is set apart.
 pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
-    let candidate: Option<JobRow> = sqlx::query_as(columns!(
-        "WHERE leased = 0 AND phase <> 'closed' AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?))
-         ORDER BY phase = 'queued', seq LIMIT 1"
+    let candidates: Vec<JobRow> = sqlx::query_as(columns!(
+        "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
+         AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
+         AND (stuck IS NULL OR NOT EXISTS
+              (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND other.phase <> 'closed'))
+         ORDER BY phase = 'queued', stuck IS NOT NULL, seq LIMIT ?2"
     ))
     .bind(batch.now_ms())
-    .fetch_optional(&mut *connection)
+    .bind(CANDIDATES)
+    .fetch_all(&mut *connection)
     .await?;
-    let Some(old) = candidate else { return Ok(Done::Leased(None)) };
-    let Some(job) = stored(connection, &old).await? else { return Err(super::row::damaged("job").into()) };
-    let fence: i64 = sqlx::query_scalar("UPDATE fences SET newest = newest + 1 RETURNING newest").fetch_one(&mut *connection).await?;
+    for old in candidates {
+        match lease(&old, batch, connection).await {
+            Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
+            Err(Halt::Fault(fault)) => set_apart(old, &fault, batch, connection).await?,
+            Err(store) => return Err(store),
+        }
+    }
+    Ok(Done::Leased(None))
+}
+
+/// Leases one job under a new fence. Reads all of it before it writes anything.
+async fn lease(old: &JobRow, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<LeasedJob, Halt> {
+    let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
+    let operations = operations(&mut *connection, &old.call).await?;
+    let earlier = earlier(&mut *connection, &old.call).await?;
+    let fence: i64 = sqlx::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
     let mut row = old.clone();
     let first = row.phase()? == Phase::Queued;
     let phase = row.advance(RunEvent::Lease)?;
     row.attempts += i64::from(first);
     row.fence = fence;
     row.leased = true;
+    let outcome = row.outcome()?;
+    let given_up = row.resolution()?.filter(|_| outcome.is_none());
     let entry = row.entry(Event::Leased { fence: Fence(to_u64(fence)) })?;
-    row.record(batch, entry);
-    let leased = LeasedJob {
-        job,
-        fence: row.fence(),
-        phase,
-        outcome: row.outcome()?,
-        operations: operations(&mut *connection, &old.call).await?,
-        earlier: earlier(&mut *connection, &old.call).await?,
-        lease_seconds: LEASE_SECONDS,
-    };
+    if first {
+        row.freed();
+    }
+    // A further try of a stuck job gets its entry once it comes to something.
+    if row.stuck.is_none() {
+        row.record(batch, entry);
+    }
+    sqlx::query("UPDATE fences SET newest = ?").bind(fence).execute(&mut *connection).await?;
     // A runner that takes over makes nothing.
     if first {
         sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)").bind(&old.call).bind(fence).execute(&mut *connection).await?;
     }
     // More may be waiting for the next runner.
     batch.queue = true;
-    row.put(&old, batch, connection).await?;
-    Ok(Done::Leased(Some(Box::new(leased))))
+    let leased = LeasedJob { job, fence: row.fence(), phase, outcome, operations, earlier, given_up, lease_seconds: LEASE_SECONDS };
+    row.put(old, batch, connection).await?;
+    Ok(leased)
+}
+
+/// A job whose row or document cannot be read is nothing that a runner could do anything about, and no obstacle to the others.
+async fn set_apart(old: JobRow, fault: &Fault, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
+    let call = old.call.clone();
+    tracing::error!(call, %fault, "a job cannot be handed to a runner; the others go on");
+    let remedy = "stop `cofferdam serve` and restore `store/` and `ledger/` together from a copy; the log of the recorder says more";
+    let mut row = old;
+    row.meet(Some(&Obstacle::new(fault.to_string(), remedy)), batch.now)?;
+    // Not by the guarded way: what it would read of the row may be what is damaged.
+    sqlx::query("UPDATE jobs SET stuck = ?, retry_at = ?, version = version + 1 WHERE call = ?")
+        .bind(row.stuck)
+        .bind(row.retry_at)
+        .bind(&call)
+        .execute(connection)
+        .await?;
+    batch.touched.extend(CallId::parse(&call));
+    Ok(())
 }
 
 /// The leases that a job had before it acted, oldest first.
@@ -63,15 +103,28 @@ pub(crate) async fn held(call: &CallId, fence: Fence, connection: &mut SqliteCon
     JobRow::load(connection, call).await?.filter(|row| row.leased && row.fence() == fence).ok_or(Halt::Fault(Fault::Fenced))
 }
 
-/// A lease is lost. Before acting the job goes back to the queue, too often and it is dead, by way of teardown: a namespace may exist that was
-/// never recorded. While acting or tearing down it keeps its phase, for a fresh runner to recover.
-pub(crate) async fn lose(call: &CallId, fence: Fence, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+/// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job goes back to the queue, too often and it is dead, by
+/// way of teardown: a namespace may exist that was never recorded. While acting or tearing down it keeps its phase, for a fresh runner to recover. An
+/// obstacle is an entry when it is met first; what further tries find is kept beside the job alone.
+pub(crate) async fn lose(
+    call: &CallId,
+    fence: Fence,
+    obstacle: Option<&Obstacle>,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
     row.leased = false;
+    row.meet(obstacle, batch.now)?;
+    if old.stuck.is_some() {
+        row.put(&old, batch, connection).await?;
+        return Ok(Done::Noted);
+    }
     let before_acting = matches!(row.phase()?, Phase::Leased | Phase::Prepared);
     let ended = if before_acting && row.attempts >= i64::from(ATTEMPTS) {
-        Some((Outcome::Dead, format!("its runner was lost {ATTEMPTS} times before it could act")))
+        let why = obstacle.map(|obstacle| format!("; the last one says: {obstacle}")).unwrap_or_default();
+        Some((Outcome::Dead, format!("its runner was lost {ATTEMPTS} times before it could act{why}")))
     } else if before_acting && row.cancelled {
         Some((Outcome::Cancelled, "withdrawn by its agent".to_owned()))
     } else {
@@ -86,7 +139,11 @@ pub(crate) async fn lose(call: &CallId, fence: Fence, batch: &mut Batch, connect
         }
         None => row.advance(RunEvent::Lose)?,
     };
-    let entry = row.entry(Event::Moved { phase, fence })?;
+    let mut entry = row.entry(Event::Moved { phase, fence })?;
+    if let Some(obstacle) = obstacle {
+        let problem = |fault: serde_json::Error| Fault::Refused(format!("the obstacle cannot be stored: {fault}"));
+        entry = entry.with("obstacle", serde_json::to_string(obstacle).map_err(problem)?);
+    }
     row.record(batch, entry);
     batch.queue = true;
     row.put(&old, batch, connection).await?;

@@ -13,6 +13,7 @@ use cofferdam_core::limit::REJECTION_SECONDS;
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Event, Recorded};
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::trust::Environment;
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -180,16 +181,36 @@ pub(crate) async fn resolve(
         (Some(outcome), _) => {
             return Err(Fault::Refused(format!("the job `{call}` {outcome}: only what is indeterminate can be resolved")).into());
         }
-        (None, _) => return Err(Fault::Refused(format!("the job `{call}` has no outcome yet: it is {}", old.phase()?)).into()),
+        (None, _) => give_up(call, found, &old)?,
     }
     let store = |fault: serde_json::Error| Fault::Refused(format!("the resolution cannot be stored: {fault}"));
     let mut row = old.clone();
     let resolution = Resolution { found, because: because.to_owned(), by: by.to_owned(), at: batch.now };
     row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
+    // One that is given up is ended by the next runner, at once.
+    row.retry_at = 0;
+    batch.queue = true;
     let entry = row.entry(Event::Resolved { found, by: by.to_owned() })?.with("because", json!(because).to_string());
     row.record(batch, entry);
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)
+}
+
+/// Whether a person may give up a job that has no outcome yet: one that is stuck after its effect was committed, in a directory. In a cluster every
+/// effect is visible, and the API server says what became of it as soon as it can be asked.
+fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), Fault> {
+    let phase = row.phase()?;
+    let environment: Environment = parse(&row.environment, "environment")?;
+    let problem = if row.resolution.is_some() {
+        format!("the job `{call}` was given up already; the next runner ends it")
+    } else if row.stuck.is_none() || phase != Phase::Acting || environment.is_cluster() {
+        format!("the job `{call}` has no outcome yet: it is {phase}")
+    } else if found != Found::Failed {
+        format!("the job `{call}` is not finished: it goes on by itself once its cause is gone; `--as failed` gives it up")
+    } else {
+        return Ok(());
+    };
+    Err(Fault::Refused(problem))
 }
 
 /// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while the job is open: it is still needed.
@@ -210,7 +231,7 @@ pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection
     sqlx::query("DELETE FROM statements WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM operations WHERE call = ?").bind(call.to_string()).execute(&mut *connection).await?;
     sqlx::query(
-        "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '',
+        "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '', files = NULL,
          resolution = json_set(resolution, '$.because', '') WHERE call = ?",
     )
     .bind(call.to_string())

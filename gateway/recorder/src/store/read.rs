@@ -4,11 +4,12 @@
 use super::batch::{Halt, to_u64};
 use super::row::{JobRow, columns, operations, stored};
 use crate::ledger::leaf::Leaf;
+use crate::settings::STUCK;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{OwnedJob, StoryEntry};
 use cofferdam_core::exchange::propose::UsedKey;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::job::{JobView, StoredJob};
+use cofferdam_core::job::{JobView, StoredJob, StuckJob};
 use cofferdam_core::json;
 use cofferdam_core::run::Phase;
 use serde_json::Value;
@@ -98,6 +99,27 @@ impl Reader {
         .bind(now_ms)
         .fetch_one(&self.0)
         .await?)
+    }
+
+    /// Whether a job that met an obstacle is to be tried again.
+    pub async fn due(&self, now_ms: i64) -> Result<bool, Halt> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND leased = 0 AND retry_at <= ?)",
+        )
+        .bind(now_ms)
+        .fetch_one(&self.0)
+        .await?)
+    }
+
+    /// Jobs that cannot be finished at present, oldest first.
+    pub async fn stuck(&self) -> Result<Vec<StuckJob>, Halt> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"))
+            .bind(STUCK)
+            .fetch_all(&self.0)
+            .await?;
+        // One whose row cannot be read is told by the log each time it is passed over.
+        let told = |row: &JobRow| Some(StuckJob { call: row.id().ok()?, phase: row.phase().ok()?, stuck: row.stuck()? });
+        Ok(rows.iter().filter_map(told).collect())
     }
 
     /// Jobs, newest first.

@@ -1,10 +1,11 @@
 //! A job's row: read whole, changed as a value, put back guarded by the fence and phase it was read with. Never decides what a change means.
 
 use super::batch::{Batch, Halt, to_i64, to_u64};
+use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
 use cofferdam_core::approval::SignedStatement;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{JobView, Note, OperationRecord, StoredJob};
+use cofferdam_core::job::{JobView, Note, Obstacle, OperationRecord, Resolution, StoredJob, Stuck};
 use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
 use serde::de::DeserializeOwned;
@@ -29,6 +30,9 @@ pub(crate) struct JobRow {
     pub approved: bool,
     pub progress: Option<String>,
     pub resolution: Option<String>,
+    pub stuck: Option<String>,
+    pub retry_at: i64,
+    pub files: Option<String>,
     pub approval: Option<String>,
     pub reasons: String,
     pub environment: String,
@@ -43,12 +47,17 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, delivered, ",
-            "approved, progress, resolution, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
+            "approved, progress, resolution, stuck, retry_at, files, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
             $rest
         )
     };
 }
 pub(crate) use columns;
+
+/// Milliseconds until a job is tried again that met an obstacle this often: doubled each time, up to the longest.
+fn retry_ms(tries: u32) -> i64 {
+    RETRY_MS.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_RETRY_MS)
+}
 
 /// A row that is not what this version wrote.
 pub(crate) fn damaged(what: &str) -> Fault {
@@ -97,6 +106,37 @@ impl JobRow {
         self.progress.as_deref().and_then(|text| parse(text, "progress").ok()).unwrap_or_default()
     }
 
+    /// What a person found out, or that a person gave it up.
+    pub fn resolution(&self) -> Result<Option<Resolution>, Fault> {
+        self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()
+    }
+
+    /// Why it cannot be finished at present. An obstacle of another form is not worth refusing a job over.
+    pub fn stuck(&self) -> Option<Stuck> {
+        self.stuck.as_deref().and_then(|text| parse(text, "obstacle").ok())
+    }
+
+    /// Notes what is in its way, and when it is tried again. A runner that was lost over a try leaves the obstacle as it was.
+    pub fn meet(&mut self, obstacle: Option<&Obstacle>, now: jiff::Timestamp) -> Result<(), Fault> {
+        let known = self.stuck();
+        // One that did not act yet is begun afresh each time: its leases are counted, not its tries.
+        let before_acting = matches!(self.phase(), Ok(Phase::Leased | Phase::Prepared));
+        let leases = if before_acting { u32::try_from(self.attempts).unwrap_or(u32::MAX).saturating_sub(1) } else { 0 };
+        let (since, tries) = known.as_ref().map_or((now, leases), |known| (known.since, known.tries));
+        let Some(obstacle) = obstacle.cloned().or(known.map(|known| known.obstacle)) else { return Ok(()) };
+        let stuck = Stuck { obstacle, since, tries: tries.saturating_add(1) };
+        self.retry_at = now.as_millisecond().saturating_add(retry_ms(stuck.tries));
+        let problem = |fault: serde_json::Error| Fault::Refused(format!("the obstacle cannot be stored: {fault}"));
+        self.stuck = Some(serde_json::to_string(&stuck).map_err(problem)?);
+        Ok(())
+    }
+
+    /// Nothing is in its way any more.
+    pub fn freed(&mut self) {
+        self.stuck = None;
+        self.retry_at = 0;
+    }
+
     /// Moves it by the one table.
     pub fn advance(&mut self, event: RunEvent) -> Result<Phase, Fault> {
         let next = self.phase()?.next(event).map_err(|illegal| Fault::Refused(illegal.to_string()))?;
@@ -111,6 +151,7 @@ impl JobRow {
         }
         self.outcome = Some(outcome.word().to_owned());
         self.detail = detail.to_owned();
+        self.freed();
         Ok(())
     }
 
@@ -143,7 +184,7 @@ impl JobRow {
         self.version += 1;
         let guarded = sqlx::query_scalar::<_, i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?, delivered = ?,
-             approved = ?, progress = ?, resolution = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
+             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
         let joinable = self.joinable();
@@ -160,6 +201,9 @@ impl JobRow {
             .bind(self.approved)
             .bind(self.progress)
             .bind(self.resolution)
+            .bind(self.stuck)
+            .bind(self.retry_at)
+            .bind(self.files)
             .bind(self.permit)
             .bind(self.expires)
             .bind(self.ledger)
@@ -186,7 +230,9 @@ impl JobRow {
             phase,
             outcome: self.outcome()?,
             detail: self.detail.clone(),
-            resolution: self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()?,
+            resolution: self.resolution()?,
+            stuck: self.stuck(),
+            files: self.files.as_deref().map(|text| parse(text, "list of files")).transpose()?.unwrap_or_default(),
             claimed: self.fence > 0,
             operations,
             progress: self.notes(),

@@ -23,6 +23,12 @@ pub(crate) async fn move_job(
 ) -> Result<Done, Halt> {
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
+    if row.stuck.is_some() {
+        // A try that came to something: only now does its lease get its entry, so that the tries before leave none.
+        let entry = row.entry(Event::Leased { fence })?;
+        row.record(batch, entry);
+        row.freed();
+    }
     let entry = match event {
         RunnerEvent::Prepared { namespace, uid } => {
             let phase = row.advance(RunEvent::Prepare)?;
@@ -49,11 +55,21 @@ pub(crate) async fn move_job(
             done(&row, operation, undo, after_text, connection).await?;
             entry
         }
-        RunnerEvent::Finished { outcome, code, detail } => {
+        RunnerEvent::Finished { outcome, code, detail, files } => {
             runners_own(row.phase()?, outcome)?;
             row.finish(outcome, &detail)?;
             row.advance(RunEvent::Finish)?;
-            payload(row.entry(Event::Finished { outcome })?, "detail", &json!({ "code": code, "detail": detail }))?
+            if outcome != Outcome::Indeterminate {
+                // A person gave it up before its end was known; now it is.
+                row.resolution = None;
+            }
+            let told = if files.is_empty() {
+                json!({ "code": code, "detail": detail })
+            } else {
+                row.files = Some(text(&files)?);
+                json!({ "code": code, "detail": detail, "files": files })
+            };
+            payload(row.entry(Event::Finished { outcome })?, "detail", &told)?
         }
         RunnerEvent::Gone { namespace } => {
             row.advance(RunEvent::Gone)?;

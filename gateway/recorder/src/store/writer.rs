@@ -306,7 +306,7 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
         Change::Claim => lease::claim(batch, connection).await,
         Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
         Change::Progress { call, fence, said } => lease::progress(call, *fence, said, batch, connection).await,
-        Change::Lose { call, fence } => lease::lose(call, *fence, batch, connection).await,
+        Change::Lose { call, fence, obstacle } => lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await,
         Change::Delivered { principal, call } => people::delivered(principal, call, batch, connection).await,
         Change::Cancel { principal, call } => people::cancel(principal, call, batch, connection).await,
         Change::Permit { call, permit, entry, expires } => {

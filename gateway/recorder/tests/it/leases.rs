@@ -223,7 +223,7 @@ async fn runners_are_missed_when_none_came_for_a_while() {
     let world = World::new();
     let recorder = world.open().await;
     let there = async || match recorder.propose(Propose::Runners).await {
-        Ok(Proposed::Runners { there }) => there,
+        Ok(Proposed::Runners { there, .. }) => there,
         other => panic!("{other:?}"),
     };
     assert!(!there().await, "none was there yet");

@@ -8,4 +8,5 @@ mod leases;
 mod ledger;
 mod model;
 mod people;
+mod stuck;
 mod world;

@@ -204,7 +204,7 @@ pub fn done(operation: u32) -> RunnerEvent {
 }
 
 pub fn finished(outcome: Outcome) -> RunnerEvent {
-    RunnerEvent::Finished { outcome, code: "done".to_owned(), detail: "done".to_owned() }
+    RunnerEvent::Finished { outcome, code: "done".to_owned(), detail: "done".to_owned(), files: Vec::new() }
 }
 
 pub fn gone() -> RunnerEvent {

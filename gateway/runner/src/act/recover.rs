@@ -12,7 +12,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     pub(super) async fn recover(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
-            let namespace = self.backend.clear(&lost).await?;
+            let namespace = self.backend.sweep(&lost).await?;
             return self.close(lease, namespace.as_deref(), &lost.targets(), step).await;
         }
         let (namespace, ending) = self.backend.recover(&lost).await?;

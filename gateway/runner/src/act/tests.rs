@@ -22,6 +22,7 @@ use cofferdam_process::beneath::Root;
 use cofferdam_process::frame::{self, Frame};
 use serde_json::{Value, json};
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
@@ -125,12 +126,20 @@ impl Recorder for Memory {
                         outcome,
                         operations: vec![],
                         earlier: vec![],
+                        given_up: None,
                         lease_seconds: 60,
                     })),
                 })
             }
-            Claim::Heartbeat { fence, .. } | Claim::Progress { fence, .. } | Claim::Move { fence, .. } if fence.0 != state.fence => {
+            Claim::Heartbeat { fence, .. } | Claim::Progress { fence, .. } | Claim::Move { fence, .. } | Claim::LetGo { fence, .. }
+                if fence.0 != state.fence =>
+            {
                 Err(Fault::Fenced)
+            }
+            Claim::LetGo { obstacle, .. } => {
+                state.events.push(format!("let go: {obstacle}"));
+                state.phase = next(&state, Event::Lose)?;
+                Ok(Claimed::Released)
             }
             Claim::Heartbeat { .. } | Claim::Progress { .. } => Ok(Claimed::Lease { cancelled: state.cancelled }),
             Claim::Move { event, .. } => {
@@ -144,7 +153,7 @@ impl Recorder for Memory {
                     RunnerEvent::Done { operation, undo, after } => {
                         (None, format!("done {operation}{} {}", if *undo { " undo" } else { "" }, serde_json::to_string(after).unwrap()))
                     }
-                    RunnerEvent::Finished { outcome, code, detail } => {
+                    RunnerEvent::Finished { outcome, code, detail, .. } => {
                         assert!(state.outcome.is_none(), "an outcome is written once");
                         state.outcome = Some((*outcome, code.clone()));
                         (Some(Event::Finish), format!("{outcome} {code}: {detail}"))

@@ -1,16 +1,23 @@
 //! Writing back: a durable journal first, then a rename per file, under a lock. The journal's own rename is the commit record and the effect: a runner
-//! killed before it leaves the tree untouched, after it the next one completes what is written there. Knows files, never objects.
+//! killed before it leaves the tree untouched, after it the next one completes what is written there. New contents lie beside their places before the
+//! record is made, so that what cannot be written shows while nothing is committed. Knows files, never objects.
 
+mod apply;
+mod entry;
 #[cfg(test)]
 mod tests;
 
-use super::namespace::ChangedFile;
+pub use entry::{Commit, CommitFault, Recovered};
+
 use super::tree::FILE;
-use cofferdam_core::id::{CallId, Fence, ObjectDigest};
+use apply::Stages;
+use cofferdam_core::id::CallId;
+use cofferdam_core::job::Obstacle;
 use cofferdam_core::json::strict_into;
 use cofferdam_core::run::JobStep;
 use cofferdam_process::beneath::{Lock, Root};
-use serde::{Deserialize, Serialize};
+use cofferdam_process::writable::obstacle;
+use entry::{Entry, Hindered, Line, Seen};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,78 +25,23 @@ use std::path::{Path, PathBuf};
 /// Bytes of a journal: dozens of files of the largest size. Checked before the commit record, so that none is made that could not be read back.
 const JOURNAL: u64 = 64 * 1024 * 1024;
 
+/// A journal that is the commit record.
+const COMMITTED: &str = "committed";
+
+/// A journal before it is one: what it names may lie beside its place.
+const WRITING: &str = "writing";
+
+/// A journal all of whose files are in place.
+const APPLIED: &str = "applied";
+
 /// A journal whose files somebody else changed meanwhile.
 const CONFLICT: &str = "conflict";
 
 /// A journal that cannot be read.
 const UNREADABLE: &str = "unreadable";
 
-/// A job's journal.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    call: CallId,
-    fence: Fence,
-    files: Vec<Line>,
-}
-
-/// One file of it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    path: PathBuf,
-    before: ObjectDigest,
-    /// None: the file goes.
-    content: Option<String>,
-}
-
-impl Line {
-    fn after(&self) -> Seen {
-        self.content.as_ref().map_or(Seen::Gone, |content| Seen::Is(ObjectDigest::of(content.as_bytes())))
-    }
-}
-
-/// What is in the tree at a path.
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Gone,
-    Is(ObjectDigest),
-    /// A link, a folder, too large, or not to be read at all: never what a job left or expects, so a conflict and no reason to try for ever.
-    Else,
-}
-
-/// Why nothing was committed.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitFault {
-    /// A newer lease removed this one's namespace.
-    #[error("another runner has taken the job over")]
-    Fenced,
-    /// The tree was changed meanwhile.
-    #[error("`{}` was changed by somebody else meanwhile", .0.display())]
-    Conflict(PathBuf),
-    /// The journal or the tree cannot be written.
-    #[error("cannot write back")]
-    Io(#[from] io::Error),
-    /// A file would be larger than what is read, or all of them together; nobody could find out later what became of them.
-    #[error("`{}` would be too large; change less at once", .0.display())]
-    Large(PathBuf),
-    /// The journal cannot be written down.
-    #[error("the journal has no JSON form: {0}")]
-    Journal(#[from] serde_json::Error),
-}
-
-/// What became of a job whose runner was lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recovered {
-    /// Nothing was committed: the tree was never touched.
-    Untouched,
-    /// Everything that was committed is in place.
-    Complete,
-    /// A file is neither as it was before nor as it should be after.
-    Conflict(PathBuf),
-    /// The journal lies under this name for a person: it was unreadable, or in conflict before.
-    SetAside(PathBuf),
-}
+/// A journal that a person gave up.
+const GIVEN_UP: &str = "given-up";
 
 /// Where journals lie, and the tree they are for.
 #[derive(Debug)]
@@ -104,28 +56,29 @@ impl Journal {
         Self { folder, root }
     }
 
-    /// One runner at a time decides over the tree. Held until the guard is dropped, or its process dies.
-    pub fn lock(&self) -> io::Result<Lock> {
-        Root::open(&self.folder)?.lock()
+    /// Where journals lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
-    /// Commits a job's files: everything or nothing. `namespace` must still be there: whoever takes the job over removes it first, under the same
-    /// lock. Says when the commit is durable and when all of it is visible.
-    pub fn commit(
-        &self,
-        call: &CallId,
-        fence: Fence,
-        namespace: &Path,
-        files: Vec<ChangedFile>,
-        step: &dyn Fn(JobStep),
-    ) -> Result<(), CommitFault> {
-        let _lock = self.lock()?;
+    /// One runner at a time decides over the tree. Held until the guard is dropped, or its process dies.
+    pub fn lock(&self) -> Result<Lock, Obstacle> {
+        Root::open(&self.folder).and_then(|folder| folder.lock()).map_err(|fault| obstacle(&self.folder, "cannot be used", &fault))
+    }
+
+    /// Commits a job's files: everything or nothing. Says when the commit is durable and when all of it is visible.
+    pub fn commit(&self, _lock: &Lock, commit: Commit<'_>, step: &dyn Fn(JobStep)) -> Result<(), CommitFault> {
+        let Commit { call, fence, namespace, files, touches, moved } = commit;
         if !namespace.is_dir() {
             return Err(CommitFault::Fenced);
         }
         // Another job's runner may have been lost half-way: its effects are committed and come first.
-        for other in self.pending()? {
-            self.complete(&other);
+        for other in self.pending().map_err(CommitFault::Unwritable)? {
+            if let Some((entry, obstacle)) = self.complete(&other)
+                && let Some(line) = entry.files.iter().find(|line| touches.contains(&line.path))
+            {
+                return Err(CommitFault::Blocked { path: line.path.clone(), call: other, obstacle });
+            }
         }
         for file in &files {
             if file.content.as_ref().is_some_and(|content| content.len() as u64 > FILE) {
@@ -135,46 +88,94 @@ impl Journal {
                 return Err(CommitFault::Conflict(file.path.clone()));
             }
         }
-        let lines = files.into_iter().map(|file| Line { path: file.path, before: file.before, content: file.content }).collect();
-        let entry = Entry { call: call.clone(), fence, files: lines };
-        let written = self.folder.join(format!("{call}.writing"));
-        let text = serde_json::to_vec(&entry)?;
-        if text.len() as u64 > JOURNAL {
-            return Err(CommitFault::Large(written));
-        }
-        let mut file = File::create(&written)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&written, self.record(call))?;
-        self.sync()?;
-        step(JobStep::EffectCommitted);
-        if let Recovered::Conflict(path) = self.apply(&entry)? {
+        if let Some(path) = moved(&files) {
             return Err(CommitFault::Conflict(path));
         }
-        step(JobStep::EffectApplied);
-        Ok(())
+        let lines = files.into_iter().map(|file| Line { path: file.path, before: file.before, content: file.content }).collect();
+        let entry = Entry { call: call.clone(), fence, files: lines };
+        let staged = self.write(&entry).and_then(|()| self.stage(&entry).map_err(CommitFault::Unwritable));
+        let staged = staged.and_then(|staged| self.seal(call).map(|()| staged));
+        let staged = staged.inspect_err(|_| self.discard(call))?;
+        step(JobStep::EffectCommitted);
+        match self.apply(&entry, staged) {
+            Ok(Recovered::Conflict(path)) => {
+                self.torn(call).map_err(CommitFault::Committed)?;
+                Err(CommitFault::Torn(path))
+            }
+            Ok(_) => {
+                step(JobStep::EffectApplied);
+                Ok(())
+            }
+            Err(Hindered { obstacle, untouched: true }) if self.withdraw(call) => Err(CommitFault::Unwritable(obstacle)),
+            Err(Hindered { obstacle, .. }) => Err(CommitFault::Committed(obstacle)),
+        }
     }
 
-    /// Finds out what became of a job whose runner was lost, and completes what it had committed. The caller holds the lock.
-    pub fn recover(&self, call: &CallId, _lock: &Lock) -> Result<Recovered, CommitFault> {
+    /// Writes the journal down, not as the commit record yet.
+    fn write(&self, entry: &Entry) -> Result<(), CommitFault> {
+        let path = self.named(&entry.call, WRITING);
+        let text = serde_json::to_vec(entry)?;
+        if text.len() as u64 > JOURNAL {
+            return Err(CommitFault::Large(path));
+        }
+        let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+        written.map_err(|fault| CommitFault::Unwritable(obstacle(&path, "cannot be written", &fault)))
+    }
+
+    /// Makes it the commit record.
+    fn seal(&self, call: &CallId) -> Result<(), CommitFault> {
+        let record = self.record(call);
+        let sealed = fs::rename(self.named(call, WRITING), &record).and_then(|()| self.sync());
+        sealed.map_err(|fault| {
+            let obstacle = obstacle(&record, "cannot be written", &fault);
+            // Whether the record is there decides, not what the call said.
+            if self.withdraw(call) { CommitFault::Unwritable(obstacle) } else { CommitFault::Committed(obstacle) }
+        })
+    }
+
+    /// Takes a commit record back of which no file is in place yet; false when it is still there.
+    fn withdraw(&self, call: &CallId) -> bool {
+        let gone = match fs::remove_file(self.record(call)) {
+            Err(fault) => fault.kind() == io::ErrorKind::NotFound,
+            Ok(()) => true,
+        };
+        gone && self.sync().is_ok()
+    }
+
+    /// Removes a journal that never became the record.
+    fn discard(&self, call: &CallId) {
+        if let Err(fault) = remove(&self.named(call, WRITING)) {
+            tracing::warn!(%call, error = %fault, "a journal that was not committed cannot be removed now; its job's end removes it");
+        }
+    }
+
+    /// Finds out what became of a job whose runner was lost, and completes what it had committed. What a person gave up is tried once more, and set aside
+    /// when it still cannot be completed.
+    pub fn recover(&self, call: &CallId, _lock: &Lock, given_up: bool) -> Result<Recovered, Obstacle> {
         if self.applied(call).exists() {
             return Ok(Recovered::Complete);
         }
-        for aside in [CONFLICT, UNREADABLE] {
+        for aside in [CONFLICT, UNREADABLE, GIVEN_UP] {
             let aside = self.named(call, aside);
             if fs::symlink_metadata(&aside).is_ok() {
                 return Ok(Recovered::SetAside(aside));
             }
         }
-        match self.load(call) {
-            Ok(Some(entry)) => {
-                let recovered = self.apply(&entry)?;
-                if let Recovered::Conflict(_) = recovered {
-                    self.set_aside(call, CONFLICT)?;
+        match self.load(call, COMMITTED) {
+            Ok(Some(entry)) => match self.apply(&entry, Stages::new()) {
+                Ok(recovered) => {
+                    if let Recovered::Conflict(_) = recovered {
+                        self.torn(call)?;
+                    }
+                    Ok(recovered)
                 }
-                Ok(recovered)
+                Err(Hindered { obstacle, .. }) if given_up => self.give_up(&entry, obstacle),
+                Err(Hindered { obstacle, .. }) => Err(obstacle),
+            },
+            Ok(None) => {
+                self.unstage(call);
+                Ok(Recovered::Untouched)
             }
-            Ok(None) => Ok(Recovered::Untouched),
             Err(why) => {
                 tracing::error!(%call, why, "a journal is unreadable and is set aside");
                 Ok(Recovered::SetAside(self.set_aside(call, UNREADABLE)?))
@@ -182,31 +183,37 @@ impl Journal {
         }
     }
 
+    /// Files that a job edited, once all of them are in place: relative to the tree, sorted.
+    pub fn edited(&self, call: &CallId) -> Vec<String> {
+        let entry = self.load(call, APPLIED).ok().flatten();
+        let paths = entry.into_iter().flat_map(|entry| entry.files).map(|line| line.path.display().to_string());
+        let mut paths: Vec<String> = paths.collect();
+        paths.sort();
+        paths
+    }
+
     /// Forgets a job whose outcome is recorded. What was set aside stays: a person compares the files with it.
-    pub fn forget(&self, call: &CallId) -> io::Result<()> {
+    pub fn forget(&self, call: &CallId) -> Result<(), Obstacle> {
         if fs::symlink_metadata(self.record(call)).is_ok() {
             self.set_aside(call, CONFLICT)?;
         }
-        for path in [self.applied(call), self.named(call, "writing")] {
-            match fs::remove_file(path) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
-                _ => {}
-            }
+        for path in [self.applied(call), self.named(call, WRITING)] {
+            remove(&path).map_err(|fault| obstacle(&path, "cannot be removed", &fault))?;
         }
         Ok(())
     }
 
-    /// Under another name nobody applies a journal any more.
-    fn set_aside(&self, call: &CallId, extension: &str) -> io::Result<PathBuf> {
-        let aside = self.named(call, extension);
-        fs::rename(self.record(call), &aside)?;
-        self.sync()?;
+    /// Under another name no runner applies a journal any more.
+    fn set_aside(&self, call: &CallId, extension: &str) -> Result<PathBuf, Obstacle> {
+        let (record, aside) = (self.record(call), self.named(call, extension));
+        let renamed = fs::rename(&record, &aside).and_then(|()| self.sync());
+        renamed.map_err(|fault| obstacle(&record, "cannot be renamed", &fault))?;
         Ok(aside)
     }
 
-    /// A committed journal, none where there is none, or why it cannot be read.
-    fn load(&self, call: &CallId) -> Result<Option<Entry>, String> {
-        let read = Root::open(&self.folder).and_then(|folder| folder.read(Path::new(&format!("{call}.committed")), JOURNAL));
+    /// A journal of this state, none where there is none, or why it cannot be read.
+    fn load(&self, call: &CallId, state: &str) -> Result<Option<Entry>, String> {
+        let read = Root::open(&self.folder).and_then(|folder| folder.read(Path::new(&format!("{call}.{state}")), JOURNAL));
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -221,18 +228,19 @@ impl Journal {
     }
 
     fn record(&self, call: &CallId) -> PathBuf {
-        self.named(call, "committed")
+        self.named(call, COMMITTED)
     }
 
     fn applied(&self, call: &CallId) -> PathBuf {
-        self.named(call, "applied")
+        self.named(call, APPLIED)
     }
 
-    fn pending(&self) -> io::Result<Vec<CallId>> {
+    fn pending(&self) -> Result<Vec<CallId>, Obstacle> {
+        let unread = |fault: io::Error| obstacle(&self.folder, "cannot be read", &fault);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "committed")
+        for entry in fs::read_dir(&self.folder).map_err(unread)? {
+            let path = entry.map_err(unread)?.path();
+            if path.extension().is_some_and(|extension| extension == COMMITTED)
                 && let Some(call) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| CallId::parse(stem).ok())
             {
                 found.push(call);
@@ -241,71 +249,38 @@ impl Journal {
         Ok(found)
     }
 
-    /// Completes another job's journal; its own recovery says what came of it. One that is damaged is its own matter and hinders nobody else.
-    fn complete(&self, call: &CallId) {
-        let applied = match self.load(call) {
-            Ok(Some(entry)) => self.apply(&entry),
-            Ok(None) => return,
-            Err(why) => return tracing::warn!(%call, why, "a committed job's journal is unreadable; its own recovery will say so"),
+    /// Completes another job's journal, or gives it back with what is in its way. What else came of it its own recovery says; one that is damaged is its
+    /// own matter and hinders no other.
+    fn complete(&self, call: &CallId) -> Option<(Entry, Obstacle)> {
+        let entry = match self.load(call, COMMITTED) {
+            Ok(entry) => entry?,
+            Err(why) => {
+                tracing::warn!(%call, why, "a committed job's journal is unreadable; its own recovery will say so");
+                return None;
+            }
         };
-        match applied {
+        match self.apply(&entry, Stages::new()) {
             Ok(Recovered::Conflict(path)) => {
                 tracing::warn!(%call, path = %path.display(), "a committed job cannot be completed; its own recovery will say so");
+                None
             }
-            Ok(_) => {}
-            Err(fault) => tracing::warn!(%call, error = %fault, "a committed job cannot be completed now"),
-        }
-    }
-
-    /// Puts every file in place that is not there yet. Nothing is written before all of them are known to be as expected.
-    fn apply(&self, entry: &Entry) -> Result<Recovered, CommitFault> {
-        let mut todo = Vec::new();
-        for line in &entry.files {
-            let found = self.seen(&line.path);
-            if found == line.after() {
-                continue;
+            Ok(_) => None,
+            Err(Hindered { obstacle, .. }) => {
+                tracing::debug!(%call, cause = obstacle.cause, "a committed job cannot be completed now");
+                Some((entry, obstacle))
             }
-            if found != Seen::Is(line.before) {
-                return Ok(Recovered::Conflict(line.path.clone()));
-            }
-            todo.push(line);
-        }
-        for line in todo {
-            match &line.content {
-                Some(content) => {
-                    let suffix = format!("cofferdam-{}", entry.call);
-                    if self.sweep(&line.path, &suffix).is_err() {
-                        return Ok(Recovered::Conflict(line.path.clone()));
-                    }
-                    self.root.replace(&line.path, content.as_bytes(), &suffix)?;
-                }
-                None => self.root.remove(&line.path)?,
-            }
-        }
-        fs::rename(self.record(&entry.call), self.applied(&entry.call))?;
-        self.sync()?;
-        Ok(Recovered::Complete)
-    }
-
-    /// Removes the temporary file of a runner that was killed before it could rename it: [`Root::replace`] makes it anew and never reuses one.
-    fn sweep(&self, path: &Path, suffix: &str) -> io::Result<()> {
-        let Some(name) = path.file_name() else { return Ok(()) };
-        match self.root.remove(&path.with_file_name(format!(".{}.{suffix}", name.to_string_lossy()))) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is in the tree at a path.
-    fn seen(&self, path: &Path) -> Seen {
-        match self.root.read(path, FILE) {
-            Ok(bytes) => Seen::Is(ObjectDigest::of(&bytes)),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Seen::Gone,
-            Err(_) => Seen::Else,
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+        _ => Ok(()),
     }
 }

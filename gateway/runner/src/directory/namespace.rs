@@ -8,16 +8,20 @@ use super::edit;
 use super::index::{Found, Index, digest, uid};
 use super::preview::{fields, paths, unsupported};
 use super::read::{Document, read};
+use super::tree::FILE;
 use crate::effect::EffectFault;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::id::{CallId, Fence, ObjectDigest};
+use cofferdam_core::job::Obstacle;
 use cofferdam_core::operation::{Operation, Target};
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_process::beneath::Root;
+use cofferdam_process::writable::obstacle;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -33,6 +37,8 @@ pub struct Namespace {
     files: BTreeMap<PathBuf, Copied>,
     /// What undoes an operation that was done, by index.
     undo: BTreeMap<u32, Undo>,
+    /// What the objects of operations that were done were approved as, with their files.
+    held: Vec<(PathBuf, PreviewedOperation)>,
 }
 
 /// A file as it was when it was copied.
@@ -77,12 +83,17 @@ pub fn name(call: &CallId, fence: Fence) -> String {
     format!("{PREFIX}{call}-{fence}")
 }
 
-/// Removes every namespace of this job made under an earlier lease, and names the newest there was.
-pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> io::Result<Option<PathBuf>> {
+/// Removes every namespace of this job made under an earlier lease, and names the newest there was. Without the folder of namespaces there is none.
+pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>, Obstacle> {
+    let unread = |fault: io::Error| obstacle(runs, "cannot be read", &fault);
     let own = format!("{PREFIX}{call}-");
     let mut newest = None;
-    for entry in fs::read_dir(runs)? {
-        let entry = entry?;
+    let entries = match fs::read_dir(runs) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries.map_err(unread)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unread)?;
         let name = entry.file_name();
         let earlier = name.to_str().and_then(|name| name.strip_prefix(&own)).and_then(|rest| rest.parse::<u64>().ok());
         if let Some(earlier) = earlier.filter(|earlier| *earlier < fence.0) {
@@ -94,16 +105,17 @@ pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> io::Result<Option<Path
 }
 
 /// Removes a namespace's folder and looks whether it is gone.
-pub fn remove(folder: &Path) -> io::Result<()> {
+pub fn remove(folder: &Path) -> Result<(), Obstacle> {
+    let kept = |fault: io::Error| obstacle(folder, "cannot be removed", &fault);
     match fs::remove_dir_all(folder) {
         Ok(()) => {}
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-        Err(fault) => return Err(fault),
+        Err(fault) => return Err(kept(fault)),
     }
     match fs::symlink_metadata(folder) {
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(fault) => Err(fault),
-        Ok(_) => Err(io::Error::other("the namespace is still there after it was removed")),
+        Err(fault) => Err(kept(fault)),
+        Ok(_) => Err(kept(io::Error::other("it is still there after it was removed"))),
     }
 }
 
@@ -112,18 +124,18 @@ impl Namespace {
     pub fn make(runs: &Path, call: &CallId, fence: Fence, index: &Index, targets: &[&Target]) -> Result<Self, EffectFault> {
         let folder = runs.join(name(call, fence));
         // The same lease never makes it twice: something is wrong if it is there.
-        DirBuilder::new().mode(0o700).create(&folder)?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(unmade(&folder))?;
         let mut files = BTreeMap::new();
         for target in targets {
             let Found { path, file, .. } = index.find(target).map_err(Refusal::from)?;
             let at = folder.join(path);
             if let Some(parent) = at.parent() {
-                DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+                DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unmade(parent))?;
             }
-            fs::write(&at, &file.text)?;
+            fs::write(&at, &file.text).map_err(unmade(&at))?;
             files.insert(path.to_owned(), Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false });
         }
-        Ok(Self { folder, files, undo: BTreeMap::new() })
+        Ok(Self { folder, files, undo: BTreeMap::new(), held: Vec::new() })
     }
 
     /// Where it is.
@@ -173,6 +185,7 @@ impl Namespace {
         }
         self.write(&place.path, after.as_deref())?;
         self.undo.insert(approved.index, undo);
+        self.held.push((place.path, approved.clone()));
         Ok(observed)
     }
 
@@ -201,10 +214,11 @@ impl Namespace {
     }
 
     /// Every file whose copy differs from what was copied.
-    pub fn changed(&self) -> io::Result<Vec<ChangedFile>> {
+    pub fn changed(&self) -> Result<Vec<ChangedFile>, Obstacle> {
         let mut changed = Vec::new();
         for (path, Copied { at, before, gone }) in &self.files {
-            let content = if *gone { None } else { Some(fs::read_to_string(at)?) };
+            let unread = |fault: io::Error| obstacle(at, "cannot be read", &fault);
+            let content = if *gone { None } else { Some(fs::read_to_string(at).map_err(unread)?) };
             if content.as_ref().is_none_or(|text| ObjectDigest::of(text.as_bytes()) != *before) {
                 changed.push(ChangedFile { path: path.clone(), before: *before, content });
             }
@@ -212,22 +226,39 @@ impl Namespace {
         Ok(changed)
     }
 
-    fn write(&mut self, path: &Path, text: Option<&str>) -> io::Result<()> {
-        let copied = self.files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+    /// Every file that holds an object of the job.
+    pub fn touches(&self) -> BTreeSet<PathBuf> {
+        self.files.keys().cloned().collect()
+    }
+
+    /// The first file of the tree that this job does not write and in which one of its objects is no longer as it was approved: a change to what is there
+    /// already is a statement about what is there.
+    pub fn moved(&self, root: &Root, written: &[ChangedFile]) -> Option<PathBuf> {
+        let kept = self.held.iter().filter(|(path, _)| written.iter().all(|file| file.path != *path));
+        kept.filter(|(path, approved)| {
+            let text = root.read(path, FILE).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let found = text.and_then(|text| find(&text, &approved.target));
+            found.and_then(|(_, document)| expected(path, approved, &document).ok()) != Some(true)
+        })
+        .map(|(path, _)| path.clone())
+        .next()
+    }
+
+    fn write(&mut self, path: &Path, text: Option<&str>) -> Result<(), EffectFault> {
+        let copied = self.files.get_mut(path).ok_or_else(|| unmade(path)(io::ErrorKind::NotFound.into()))?;
         copied.gone = text.is_none();
-        match text {
+        let written = match text {
             Some(text) => fs::write(&copied.at, text),
             None => fs::remove_file(&copied.at),
-        }
+        };
+        written.map_err(unmade(&copied.at))
     }
 
     /// The object in the copy, in the state it was approved over.
     fn approved(&self, approved: &PreviewedOperation) -> Result<Place, EffectFault> {
         let conflict = || EffectFault::Conflict(approved.target.clone());
         let place = self.place(&approved.target).ok_or_else(conflict)?;
-        let seen = digest(&place.document.root.value()).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
-        let expected = Expect::Present { uid: uid(&place.path, &approved.target), digest: seen };
-        if expected == approved.expect { Ok(place) } else { Err(conflict()) }
+        if expected(&place.path, approved, &place.document)? { Ok(place) } else { Err(conflict()) }
     }
 
     fn place(&self, target: &Target) -> Option<Place> {
@@ -245,6 +276,17 @@ struct Place {
     text: String,
     index: usize,
     document: Document,
+}
+
+/// Whether an object at this place is in the state it was approved over.
+fn expected(path: &Path, approved: &PreviewedOperation, document: &Document) -> Result<bool, EffectFault> {
+    let seen = digest(&document.root.value()).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+    Ok(Expect::Present { uid: uid(path, &approved.target), digest: seen } == approved.expect)
+}
+
+/// The private copy cannot be written here.
+fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectFault {
+    move |fault| EffectFault::Unwritable(obstacle(path, "cannot be written", &fault))
 }
 
 fn find(text: &str, target: &Target) -> Option<(usize, Document)> {

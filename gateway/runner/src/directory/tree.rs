@@ -1,7 +1,9 @@
 //! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What is too large or no text is named, not read.
 
 use super::read::Unclear;
+use cofferdam_core::job::Obstacle;
 use cofferdam_process::beneath::{Kind, Root};
+use cofferdam_process::writable::remedy;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,15 @@ pub enum TreeFault {
     /// Too many manifests.
     #[error("the tree has more than {FILES} manifests; serve a part of it")]
     Many,
+}
+
+impl From<TreeFault> for Obstacle {
+    fn from(fault: TreeFault) -> Self {
+        match &fault {
+            TreeFault::Read { source, .. } => Self::new(format!("{fault}: {source}"), remedy(source)),
+            TreeFault::Many => Self::new(fault.to_string(), "serve a part of it"),
+        }
+    }
 }
 
 /// One manifest file: its path beneath the root, and its text or why it has none.

@@ -21,6 +21,8 @@ use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_telemetry::voice::{self, Voicing};
 use cofferdam_telemetry::{Intake, Role};
 use jiff::Timestamp;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,6 +54,9 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let (_, intake) = voice::start(Role::Runner, &settings.voice)?;
     trust(&settings.trust_file, "runner", &settings.environment)?;
     let key = secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
+    for folder in [&settings.runs, &settings.artefacts] {
+        made_again(folder)?;
+    }
     let mut write = vec![settings.runs.clone(), settings.artefacts.clone()];
     let mut read = vec![
         folder(&settings.trust_file)?.to_owned(),
@@ -66,6 +71,7 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     }
     let ground = match &settings.infrastructure {
         Infrastructure::Directory { tree } => {
+            made_again(&settings.journal)?;
             write.extend([tree.clone(), settings.journal.clone()]);
             let journal = Journal::new(settings.journal.clone(), open(tree)?);
             Ground::Tree(Directory { root: open(tree)?, journal, runs: settings.runs.clone() })
@@ -85,6 +91,17 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let confined = confine::files(Files { read: &read, write: &write, execute: &execute, network: cluster })?;
     confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
     Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
+}
+
+/// A folder of the runner's own that somebody removed is made again: what was in it is lost either way, and without it no job runs.
+fn made_again(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the missing folder `{}` again", folder.display()))?;
+    tracing::warn!(path = %folder.display(), "a folder of this installation was missing and was made again, empty");
+    Ok(())
 }
 
 fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {

@@ -9,6 +9,7 @@ use cofferdam_core::trust::Environment;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
 use cofferdam_process::control::{Inherited, Report};
 use cofferdam_process::peer;
+use cofferdam_runner::backend::chain;
 use cofferdam_runner::directory::look::Looker as TreeLooker;
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
@@ -120,7 +121,7 @@ impl Looker {
                 // A look reads files and parses them; one that panics is an answer, not a lost request.
                 let looked = tokio::task::spawn_blocking(move || {
                     let accepted = read_trust(&trust_file).map_err(unreadable)?;
-                    looker.look(&look, &accepted).map_err(|fault| Fault::Unavailable(fault.to_string()))
+                    looker.look(&look, &accepted).map_err(|fault| Fault::Unavailable(chain(&fault)))
                 });
                 looked.await.unwrap_or_else(|_| Err(Fault::Unavailable("the look failed".to_owned())))
             }

@@ -131,8 +131,8 @@ impl Front for Gateway {
         let roles = self.world.roles.inner();
         let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
         let rest = match roles.recorder.call(&Propose::Runners).await {
-            Ok(Proposed::Runners { there: true }) => None,
-            Ok(Proposed::Runners { there: false }) => Some("no runner is there; the log says why none starts".to_owned()),
+            Ok(Proposed::Runners { there: true, .. }) => None,
+            Ok(Proposed::Runners { there: false, .. }) => Some("no runner is there; the log says why none starts".to_owned()),
             Ok(_) => Some("the recorder answers something else".to_owned()),
             Err(fault) => Some(format!("the recorder does not answer: {fault}")),
         };

@@ -1,0 +1,181 @@
+//! Whether a file could be written in its folder, asked of the kernel without writing anything; and
+//! what an operator does about each error. Never changes a file. What the kernel does not tell
+//! beforehand (a security module, a network file system) still shows when it is written.
+
+use crate::beneath::{Kind, Root, split};
+use cofferdam_core::job::Obstacle;
+use rustix::fs::{Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+/// Folders within folders that [`tree`] looks into.
+const DEPTH: usize = 32;
+
+/// Files and folders that [`tree`] looks at: as many manifests as a tree may have, and their folders.
+const ENTRIES: usize = 20_000;
+
+/// What cannot be done with a path, in words: `what` goes on from the path (`cannot be replaced`).
+pub fn obstacle(path: &Path, what: &str, fault: &io::Error) -> Obstacle {
+    Obstacle::new(format!("`{}` {what}: {fault}", path.display()), remedy(fault))
+}
+
+/// What an operator does about an error of the file system.
+pub fn remedy(fault: &io::Error) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    match fault.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ROFS) => "its file system is mounted read-only; mount it writable".to_owned(),
+        Some(Errno::NOSPC | Errno::DQUOT) => "free some space there".to_owned(),
+        Some(Errno::ACCESS) => format!("give user {user}, who runs Cofferdam, the right to write there"),
+        Some(Errno::PERM) => {
+            format!("give user {user}, who runs Cofferdam, the right to write there, or take a mark away that `lsattr` shows")
+        }
+        Some(Errno::NOENT | Errno::NOTDIR) => "make it again, or restore it from a copy".to_owned(),
+        Some(Errno::BUSY) => "unmount what lies over it".to_owned(),
+        Some(Errno::IO) => "look at the disk: the kernel's log says more".to_owned(),
+        _ => "look at that place and remove what the error names".to_owned(),
+    }
+}
+
+/// Whether a regular file beneath a root could be replaced or removed by this process. Paths in the
+/// answer are as given, beneath the root.
+pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
+    let fail = |fault: io::Error| obstacle(path, "cannot be replaced", &fault);
+    let (parent, name) = split(path).map_err(fail)?;
+    let folder = root.folder(parent).map_err(fail)?;
+    let own = look(&folder, Path::new(".")).map_err(fail)?;
+    let place = if parent.as_os_str().is_empty() { "the tree's own folder".to_owned() } else { format!("`{}`", parent.display()) };
+    check_folder(&folder, &own, &place)
+        .map_err(|(cause, remedy)| Obstacle::new(format!("`{}` cannot be replaced: {cause}", path.display()), remedy))?;
+    let seen = match look(&folder, Path::new(name)) {
+        Ok(seen) => seen,
+        // Nothing is there to stand in the way.
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(fault) => return Err(fail(fault)),
+    };
+    let path = path.display();
+    let marked = |mark: &str, letter: char| {
+        Obstacle::new(format!("`{path}` cannot be replaced: the file is marked {mark}"), format!("run `chattr -{letter}` on it"))
+    };
+    let user = rustix::process::geteuid().as_raw();
+    let sticky = u32::from(own.stx_mode) & STICKY != 0;
+    if seen.stx_attributes.contains(StatxAttributes::IMMUTABLE) {
+        Err(marked("immutable", 'i'))
+    } else if seen.stx_attributes.contains(StatxAttributes::APPEND) {
+        Err(marked("append-only", 'a'))
+    } else if seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        let cause = format!("`{path}` cannot be replaced: another file is mounted over it");
+        Err(Obstacle::new(cause, "unmount it, or mount its folder instead"))
+    } else if sticky && user != 0 && ![seen.stx_uid, own.stx_uid].contains(&user) {
+        let cause = format!("`{path}` cannot be replaced: {place} is sticky and the file is user {}'s", seen.stx_uid);
+        Err(Obstacle::new(cause, format!("give the file to user {user}, who runs Cofferdam")))
+    } else {
+        Ok(())
+    }
+}
+
+/// The bit of a folder in which only its owner replaces what is another's.
+const STICKY: u32 = 0o1000;
+
+/// Whether files could be made in a folder by this process; for `doctor` and for starts.
+pub fn folder(path: &Path) -> Result<(), Obstacle> {
+    let fail = |fault: io::Error| obstacle(path, "cannot be written", &fault);
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let folder = openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(|fault| fail(fault.into()))?;
+    let own = look(&folder, Path::new(".")).map_err(fail)?;
+    check_folder(&folder, &own, &format!("`{}`", path.display())).map_err(|(cause, remedy)| Obstacle::new(cause, remedy))
+}
+
+/// What of a tree of manifests this process could not replace, at most so many places; for `doctor`.
+/// Looks at folders and at `.yaml` and `.yml` files, dot-paths skipped, as a job does.
+pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    match Root::open(path) {
+        Ok(root) => {
+            if let Err(obstacle) = folder(path) {
+                found.push(obstacle);
+            }
+            let mut left = ENTRIES;
+            walk(&root, Path::new(""), 0, (most, &mut left), &mut found);
+        }
+        Err(fault) => found.push(obstacle(path, "cannot be opened", &fault)),
+    }
+    found.truncate(most);
+    found
+}
+
+fn walk(root: &Root, place: &Path, depth: usize, (most, left): (usize, &mut usize), found: &mut Vec<Obstacle>) {
+    let entries = match root.entries(place) {
+        Ok(entries) => entries,
+        Err(fault) => return found.push(obstacle(place, "cannot be read", &fault)),
+    };
+    for entry in entries {
+        *left = left.saturating_sub(1);
+        if found.len() >= most || *left == 0 {
+            return;
+        }
+        let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let path = place.join(name);
+        match entry.kind {
+            Kind::Directory if depth < DEPTH => walk(root, &path, depth + 1, (most, &mut *left), found),
+            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") => found.extend(file(root, &path).err()),
+            _ => {}
+        }
+    }
+}
+
+fn look(folder: &OwnedFd, name: &Path) -> io::Result<Statx> {
+    Ok(statx(folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?)
+}
+
+/// Cause and remedy, where a folder takes no new names or gives none up.
+fn check_folder(folder: &OwnedFd, own: &Statx, place: &str) -> Result<(), (String, String)> {
+    for (mark, letter, words) in [(StatxAttributes::IMMUTABLE, 'i', "immutable"), (StatxAttributes::APPEND, 'a', "append-only")] {
+        if own.stx_attributes.contains(mark) {
+            return Err((format!("{place} is marked {words}"), format!("run `chattr -{letter}` on that folder")));
+        }
+    }
+    accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).map_err(|fault| {
+        let fault = io::Error::from(fault);
+        (format!("{place} cannot be written: {fault}"), remedy(&fault))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_can_be_written_is_no_obstacle_and_what_is_missing_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("shop")).unwrap();
+        fs::write(place.path().join("shop/a.yaml"), "a: 1\n").unwrap();
+        let root = Root::open(place.path()).unwrap();
+        for path in ["shop/a.yaml", "shop/new.yaml", "new.yaml"] {
+            assert_eq!(file(&root, Path::new(path)), Ok(()), "{path}");
+        }
+        assert_eq!((folder(place.path()), tree(place.path(), 5)), (Ok(()), Vec::new()));
+        let gone = file(&root, Path::new("else/a.yaml")).unwrap_err();
+        assert!(gone.cause.contains("`else/a.yaml` cannot be replaced: No such file"), "{gone}");
+        let gone = folder(&place.path().join("else")).unwrap_err();
+        assert!(gone.to_string().ends_with("make it again, or restore it from a copy"), "{gone}");
+    }
+
+    #[test]
+    fn errors_have_their_remedy() {
+        let words = |errno: Errno| remedy(&io::Error::from(errno));
+        assert!(words(Errno::ROFS).contains("mount it writable"));
+        assert!(words(Errno::NOSPC).contains("free some space"));
+        assert!(words(Errno::ACCESS).contains("the right to write there"));
+        assert!(words(Errno::BUSY).contains("unmount"));
+    }
+
+    #[test]
+    fn procfs_takes_nothing_and_says_so() {
+        // A file system that no process may make files in, whoever it is.
+        let said = fs::create_dir("/proc/cofferdam").unwrap_err();
+        assert!(!remedy(&said).is_empty());
+    }
+}
