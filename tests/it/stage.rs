@@ -1,5 +1,9 @@
 //! A stage for whole journeys: a tree, an installation, and the real gateway with all its roles, as the commands make them. Never a mock.
 
+// By its path, since the benchmarks take this file too.
+#[path = "stage/warm.rs"]
+mod warm;
+
 use serde_json::Value;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -54,6 +58,13 @@ pub fn repository() -> PathBuf {
 impl Stage {
     /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no agent.
     pub fn bare(policy: &str) -> Self {
+        let stage = Self::cold(policy);
+        warm::give(&stage.home());
+        stage
+    }
+
+    /// The same, which has to compile everything.
+    fn cold(policy: &str) -> Self {
         let stage = Self::empty();
         let tree = stage.tree();
         copy(&repository().join("examples/manifests"), &tree);
@@ -65,6 +76,7 @@ impl Stage {
     pub fn over(words: &[&str], policy: &Path) -> Self {
         let stage = Self::empty();
         stage.init(words, policy);
+        warm::give(&stage.home());
         stage
     }
 

@@ -65,6 +65,8 @@ fn only_one_recorder_has_the_store() {
 fn readiness_names_what_is_missing() {
     let mut stage = Stage::bare("example");
     stage.serve(&[]);
+    // Ready is it with one runner, and says this with all.
+    stage.until_logged("Cofferdam serves the environment");
     let token = stage.agent("release", "operator");
     let ready = |stage: &Stage| {
         let answer = stage.http("GET", "/readyz", "", None);

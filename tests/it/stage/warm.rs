@@ -1,0 +1,51 @@
+//! Machine code that each installation would compile for itself, which is most of what its start costs: compiled once in
+//! this process, by a real gateway and a real runner, and given to each with the keys that seal it. Gives nothing else.
+
+use super::Stage;
+use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// What is given, beneath an installation.
+const PARTS: [&str; 4] = ["artefacts/gateway", "artefacts/runner", "keys/gateway-artefacts", "keys/runner-artefacts"];
+
+/// A file, beneath an installation.
+struct Part {
+    path: PathBuf,
+    mode: u32,
+    bytes: Vec<u8>,
+}
+
+/// Gives it to an installation that was not served yet.
+pub fn give(home: &Path) {
+    static MADE: OnceLock<Vec<Part>> = OnceLock::new();
+    for Part { path, mode, bytes } in MADE.get_or_init(make) {
+        let path = home.join(path);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(*mode)).unwrap();
+    }
+}
+
+fn make() -> Vec<Part> {
+    let mut stage = Stage::cold("example");
+    let token = stage.agent("release", "operator");
+    stage.serve(&[]);
+    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
+    stage.stop();
+    let mut parts = Vec::new();
+    PARTS.iter().for_each(|part| collect(&stage.home(), &stage.home().join(part), &mut parts));
+    assert!(parts.len() > PARTS.len(), "nothing was compiled");
+    parts
+}
+
+fn collect(home: &Path, path: &Path, parts: &mut Vec<Part>) {
+    if path.is_dir() {
+        fs::read_dir(path).unwrap().for_each(|entry| collect(home, &entry.unwrap().path(), parts));
+    } else {
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        parts.push(Part { path: path.strip_prefix(home).unwrap().to_owned(), mode, bytes: fs::read(path).unwrap() });
+    }
+}
