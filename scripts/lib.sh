@@ -12,6 +12,8 @@ pyyaml_version=6.0.4
 kubernetes_version=$(sed -n 's/^.*k8s\.io\/kubernetes v\([0-9.]*\).*/\1/p' "$root/scripts/control-plane/go.mod")
 opa="$cache/opa-$opa_version/opa"
 venv="$cache/python-mcp-$mcp_version"
+# Older official clients, for tests alone.
+clients="$cache/clients"
 control_plane="$cache/control-plane-$kubernetes_version"
 # Built parts that `cofferdam init --assets` reads: tools/, executors/, policy/.
 assets="$root/target/assets"

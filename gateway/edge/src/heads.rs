@@ -222,6 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         }
-        self.poll_linger(cx).map(Ok)
+        // Between two requests there is nothing unread.
+        let between = matches!(self.place, Place::Head { .. }) && self.held.is_empty();
+        if between { Poll::Ready(Ok(())) } else { self.poll_linger(cx).map(Ok) }
     }
 }

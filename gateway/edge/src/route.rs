@@ -15,7 +15,7 @@ use cofferdam_core::ports::Front;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
@@ -189,7 +189,11 @@ impl<F: Front> Edge<F> {
             return respond::add(answer, CONNECTION, "close");
         }
         let seconds = self.settings.idle_time.saturating_sub(KEEP_MARGIN).as_secs();
-        if seconds == 0 || answer.headers().contains_key(CONNECTION) {
+        let closing = |headers: &HeaderMap| {
+            let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+            options.any(|value| value.to_ascii_lowercase().contains("close"))
+        };
+        if seconds == 0 || closing(&parts.headers) || closing(answer.headers()) {
             return answer;
         }
         respond::add(answer, HeaderName::from_static("keep-alive"), &format!("timeout={seconds}"))

@@ -116,6 +116,17 @@ pub fn guest_limits(address_space: u64, seconds: u64) -> Result<(), ConfineFault
     limit(Resource::Nofile, 64)
 }
 
+/// Lets this process open so many descriptors at once, as far as its hard limit allows. Many
+/// machines start with 1,024.
+pub fn descriptors(count: u64) -> Result<(), ConfineFault> {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.map_or(count, |most| most.min(count));
+    if now.current.is_some_and(|current| current < most) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: now.maximum })?;
+    }
+    Ok(())
+}
+
 fn limit(resource: Resource, value: u64) -> Result<(), ConfineFault> {
     let most = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;

@@ -31,6 +31,9 @@ use world::Roles;
 /// How long calls may go on after the stop. A call that waits for a person would wait longer than any operator: its job stays, and is told later.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// Descriptors: the edge's 1,056 connections, the sockets of roles and guests, and artefacts.
+const DESCRIPTORS: u64 = 2_048;
+
 /// Runs until the supervisor is gone.
 pub fn run() -> Result<()> {
     role::run(Role::Gateway, |settings: &GatewaySettings| settings.voice.clone(), prepare, serve)
@@ -45,6 +48,7 @@ struct Prepared {
 
 /// With one thread: the key and every artefact are read (compiled first, where there is none yet), then everything else is denied.
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
+    confine::descriptors(DESCRIPTORS)?;
     let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
     let text = std::fs::read_to_string(&settings.trust_file)
         .with_context(|| format!("cannot read the trust file `{}`", settings.trust_file.display()))?;
