@@ -10,15 +10,21 @@ mod compromise;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
 mod kubernetes;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod resolve;
+#[cfg(test)]
+mod restart;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

@@ -156,9 +156,30 @@ impl Home {
         self.root.join("artefacts").join(role)
     }
 
+    /// Folder of the copies that `serve` uses until its next start.
+    pub fn served(&self) -> PathBuf {
+        self.root.join("served")
+    }
+
+    /// Among such copies: the folder of what the supervisor tells the gateway for `/readyz`. Of its own, because the
+    /// gateway may read all of it.
+    pub fn notices(&self) -> PathBuf {
+        self.root.join("notices")
+    }
+
+    /// Copies of this home, in this folder: the same layout.
+    pub fn beneath(&self, folder: &Path) -> Self {
+        Self { root: self.root.join(folder) }
+    }
+
+    /// Folder of the operators' socket.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
     /// The socket on which the recorder answers operator commands.
     pub fn operator_socket(&self) -> PathBuf {
-        self.root.join("run/operator.sock")
+        self.run().join("operator.sock")
     }
 
     /// Makes every folder, the root and all below it private.
@@ -178,7 +199,7 @@ impl Home {
             self.journal(),
             self.artefacts("gateway"),
             self.artefacts("runner"),
-            self.root.join("run"),
+            self.run(),
         ];
         for folder in folders {
             fs::DirBuilder::new()

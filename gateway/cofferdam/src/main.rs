@@ -4,16 +4,20 @@
 //! |---|---|
 //! | `command/` | one file per command; `command/mod.rs` is the list |
 //! | `config/` | `cofferdam.toml` and `agents.toml`, checked |
+//! | `health/` | what can be wrong with an installation |
 //! | `serve/` | the supervisor and the two roles of this binary |
 //! | `show/` | texts for people: stories, questions, ceilings |
+//! | `served.rs` | the copies that `serve` uses until its next start |
 //! | `home.rs` | where each file of an installation lies |
 //! | `encode.rs` | components from core modules |
 
 mod command;
 mod config;
 mod encode;
+mod health;
 mod home;
 mod serve;
+mod served;
 mod show;
 
 use std::process::ExitCode;

@@ -10,6 +10,8 @@ use crate::operation::{Draft, ToolRefusal};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// Everything the gateway's journey needs from outside, bundled so that it has one type parameter.
 pub trait Host: Send + Sync {
@@ -101,6 +103,34 @@ pub enum Unauthenticated {
     Unknown,
 }
 
+/// An answered HTTP request. Nothing in it is a client's own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// `GET`, `POST`, …; `_OTHER` where a client invented one.
+    pub method: &'static str,
+    /// The path's pattern.
+    pub route: &'static str,
+    /// The status.
+    pub status: u16,
+    /// The edge's own JSON-RPC code; 0 where it refused nothing by itself.
+    pub code: i64,
+    /// From the head of the request to the answer.
+    pub took: Duration,
+    /// Who was at the other end.
+    pub client: IpAddr,
+}
+
+/// Whether calls can be carried out, and what an operator should know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What makes calls fail, a cause each with its remedy. Empty when they can be carried out.
+    pub missing: Vec<String>,
+    /// What a restart would bring into use; calls go on meanwhile as before.
+    pub restart: Vec<String>,
+    /// Jobs that cannot be finished at present, with cause and remedy; other calls go on.
+    pub stuck: Vec<String>,
+}
+
 /// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small real one in the edge's own tests.
 pub trait Front: Send + Sync + 'static {
     /// Who a bearer token is. Without configured agents and from loopback, none is needed: anonymous.
@@ -120,7 +150,9 @@ pub trait Front: Send + Sync + 'static {
     /// The environment's name.
     fn environment(&self) -> String;
     /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else what is missing.
-    fn ready(&self) -> impl Future<Output = Result<(), String>> + Send;
-    /// Prometheus text.
-    fn metrics(&self) -> impl Future<Output = String> + Send;
+    fn ready(&self) -> impl Future<Output = Readiness> + Send;
+    /// Prometheus text. `active`: HTTP requests that are being answered now.
+    fn metrics(&self, active: u32) -> impl Future<Output = String> + Send;
+    /// A request was answered: for metrics, and for the log where it was refused for want of a token.
+    fn answered(&self, answered: &Answered);
 }

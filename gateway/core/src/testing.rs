@@ -8,7 +8,7 @@ use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
 use crate::discover::{Catalog, LoadedTool, RawCall};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
-use crate::exchange::propose::{Propose, Proposed, UsedKey};
+use crate::exchange::propose::{Counts, Propose, Proposed, UsedKey};
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, OperationRecord, StoredJob};
 use crate::journey::World;
@@ -361,6 +361,7 @@ impl Bench {
             Propose::Delivered { .. } => Proposed::Done,
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
+            Propose::Counts => Proposed::Counts(Counts::default()),
             Propose::Head => Proposed::Head { size: 0, checkpoint: String::new() },
         })
     }

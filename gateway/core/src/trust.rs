@@ -131,7 +131,7 @@ pub struct Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// Not TOML of this shape.
-    #[error("the trust file is not readable; `cofferdam doctor` says where it should be and `cofferdam accept` writes it")]
+    #[error("the trust file is damaged")]
     Shape(#[from] toml::de::Error),
     /// The same name twice.
     #[error("the trust file names `{0}` twice; remove one of the two entries")]

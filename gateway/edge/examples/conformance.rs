@@ -10,7 +10,7 @@ use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Succes
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Front, FrontCall, Hear, Unauthenticated};
+use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
 use cofferdam_core::trust::Environment;
 use cofferdam_edge::{EdgeSettings, serve};
 use serde_json::{Value, json};
@@ -140,11 +140,13 @@ impl Front for Fixtures {
         "suite".into()
     }
 
-    async fn ready(&self) -> Result<(), String> {
-        Ok(())
+    async fn ready(&self) -> Readiness {
+        Readiness::default()
     }
 
-    async fn metrics(&self) -> String {
+    fn answered(&self, _: &Answered) {}
+
+    async fn metrics(&self, _active: u32) -> String {
         String::new()
     }
 }

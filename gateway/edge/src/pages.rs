@@ -5,8 +5,12 @@ use crate::gate::is_local;
 use crate::respond::{self, Answer};
 use crate::route::Edge;
 use crate::seats::Seat;
-use cofferdam_core::ports::Front;
+use cofferdam_core::ports::{Front, Readiness};
 use hyper::StatusCode;
+use hyper::header::ACCEPT;
+use hyper::http::request::Parts;
+use serde_json::json;
+use std::sync::atomic::Ordering;
 
 impl<F: Front> Edge<F> {
     /// `GET /`: where one is, and where to go.
@@ -32,12 +36,31 @@ impl<F: Front> Edge<F> {
         )
     }
 
-    /// `GET /readyz`.
-    pub async fn ready(&self) -> Answer {
-        match self.front.ready().await {
-            Ok(()) => respond::text(StatusCode::OK, "ready\n"),
-            Err(missing) => respond::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {missing}\n")),
+    /// `GET /readyz`: 200 while calls can be carried out. Causes name files, so only this machine is told them.
+    pub async fn ready(&self, parts: &Parts, seat: &Seat) -> Answer {
+        let Readiness { missing, restart, stuck } = self.front.ready().await;
+        let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let told = is_local(seat.client);
+        if wants_json(parts) {
+            let mut body = json!({"ready": missing.is_empty()});
+            if told && let Some(body) = body.as_object_mut() {
+                body.insert("missing".to_owned(), json!(missing));
+                body.insert("restart_needed".to_owned(), json!(restart));
+                body.insert("stuck".to_owned(), json!(stuck));
+            }
+            return respond::json(status, &body);
         }
+        let mut text = match (missing.is_empty(), told) {
+            (true, _) => "ready\n".to_owned(),
+            (false, true) => format!("not ready: {}\n", missing.join("; ")),
+            (false, false) => "not ready\n".to_owned(),
+        };
+        for (what, causes) in [("restart needed", restart), ("stuck", stuck)] {
+            if told && !causes.is_empty() {
+                text.push_str(&format!("{what}: {}\n", causes.join("; ")));
+            }
+        }
+        respond::text(status, text)
     }
 
     /// `GET /metrics`: for whoever scrapes on this machine.
@@ -45,8 +68,14 @@ impl<F: Front> Edge<F> {
         if !is_local(seat.client) {
             return Err(Deny::NotLocal);
         }
-        let mut text = self.front.metrics().await;
+        let mut text = self.front.metrics(self.active.load(Ordering::Relaxed)).await;
         text.push_str(&self.count.prometheus());
         Ok(respond::with(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
     }
+}
+
+/// Whether a probe asks for JSON: what it accepts names it.
+fn wants_json(parts: &Parts) -> bool {
+    let accepted = parts.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.into_iter().any(|value| value.contains("application/json"))
 }

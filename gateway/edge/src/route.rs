@@ -11,13 +11,15 @@ use crate::seats::Seat;
 use crate::settings::{EdgeSettings, KEEP_MARGIN};
 use crate::shares::Shares;
 use crate::{cors, wire};
-use cofferdam_core::ports::Front;
+use cofferdam_core::ports::{Answered, Front};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{Instrument as _, Span};
 
@@ -38,6 +40,24 @@ pub struct Edge<F> {
     pub open: mpsc::Sender<Infallible>,
     /// Answers so far.
     pub count: Count,
+    /// Requests that are being answered now.
+    pub active: AtomicU32,
+}
+
+/// One of the requests that are being answered; counted until this is dropped, however it ends.
+struct Active<'a>(&'a AtomicU32);
+
+impl<'a> Active<'a> {
+    fn begin(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What is served, by the path's pattern.
@@ -163,7 +183,9 @@ impl<F: Front> Edge<F> {
         let busy = seat.busy();
         let (parts, body) = request.into_parts();
         let (route, name) = Route::of(parts.uri.path());
-        let span = http_span(verb(&parts.method), route.name());
+        let (method, began) = (verb(&parts.method), Instant::now());
+        let _active = Active::begin(&self.active);
+        let span = http_span(method, route.name());
         let crowded = (seat.crowded && !route.is_probe()).then_some(Deny::Crowded);
         let answer = async {
             match verdict.or(crowded) {
@@ -172,7 +194,16 @@ impl<F: Front> Edge<F> {
             }
         };
         let answer = answer.instrument(span.clone()).await;
-        self.count.add(route, answer.status(), answer.extensions().get::<Deny>());
+        let deny = answer.extensions().get::<Deny>();
+        self.count.add(route, answer.status(), deny);
+        self.front.answered(&Answered {
+            method,
+            route: route.name(),
+            status: answer.status().as_u16(),
+            code: deny.map_or(0, |deny| deny.row().code),
+            took: began.elapsed(),
+            client: seat.client,
+        });
         span.record(names::HTTP_STATUS, answer.status().as_u16());
         if answer.status().is_server_error() {
             span.record(names::ERROR_TYPE, answer.status().as_str());
@@ -244,7 +275,7 @@ impl<F: Front> Edge<F> {
         only(parts, &Method::GET, "GET, HEAD")?;
         match route {
             Route::Home => Ok(self.home()),
-            Route::Ready => Ok(self.ready().await),
+            Route::Ready => Ok(self.ready(parts, seat).await),
             Route::Metrics => self.metrics(seat).await,
             _ => Ok(respond::text(StatusCode::OK, "alive\n")),
         }

@@ -18,6 +18,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -45,7 +46,8 @@ pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: Edg
     let calls = Arc::new(Semaphore::new(settings.calls));
     let drain_time = settings.drain_time;
     let gate = Gate::new(&settings.hosts, &settings.origins);
-    let edge = Arc::new(Edge { front, gate, settings, calls, shares, open, count: Count::default() });
+    let (count, active) = (Count::default(), AtomicU32::new(0));
+    let edge = Arc::new(Edge { front, gate, settings, calls, shares, open, count, active });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {

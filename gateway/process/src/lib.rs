@@ -10,9 +10,11 @@
 //! | `confine.rs` | Landlock, seccomp and resource limits |
 //! | `syscall.rs` | numbers of the system calls the filters name |
 //! | `secret.rs` | a key as a file holds it |
+//! | `access.rs` | room of a file system, and whether a folder can be listed |
 //! | `beneath.rs` | files beneath one root, never through a link |
 //! | `writable.rs` | whether files could be replaced, and what to do when not |
 
+pub mod access;
 pub mod beneath;
 pub mod confine;
 pub mod control;

@@ -8,10 +8,10 @@ use std::path::Path;
 /// Reads one. The fault names the file and the remedy.
 pub fn read(path: &Path) -> Result<[u8; 32]> {
     let text = fs::read_to_string(path).map_err(|fault| {
-        Error::new(fault.kind(), format!("cannot read the key `{}`: {fault}; `cofferdam init` makes it", path.display()))
+        Error::new(fault.kind(), format!("cannot read the key `{}`: {fault}; restore it from a backup", path.display()))
     })?;
     unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        let problem = format!("the key `{}` is not 64 hexadecimal digits; restore it from a copy", path.display());
+        let problem = format!("the key `{}` is not 64 hexadecimal digits; restore it from a backup", path.display());
         Error::new(ErrorKind::InvalidData, problem)
     })
 }
@@ -24,7 +24,7 @@ mod tests {
     fn a_key_is_32_bytes_and_what_is_none_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        assert!(read(&path).unwrap_err().to_string().contains("`cofferdam init` makes it"));
+        assert!(read(&path).unwrap_err().to_string().contains("restore it from a backup"));
         for (text, expect) in [("07".repeat(32), true), ("07".repeat(32) + "\n", true), ("07".repeat(31), false), ("zz".repeat(32), false)]
         {
             fs::write(&path, &text).unwrap();

@@ -16,6 +16,8 @@ pub mod settings;
 mod store;
 mod wait;
 
+pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
 pub use settings::{RecorderSettings, TrustNow};
+pub use store::examine::{Examined, examine};
 pub use store::open::OpenError;

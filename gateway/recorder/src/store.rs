@@ -3,6 +3,7 @@
 mod batch;
 pub mod change;
 mod enqueue;
+pub mod examine;
 mod expire;
 mod lease;
 pub mod open;

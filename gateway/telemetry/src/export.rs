@@ -79,6 +79,16 @@ impl Exporter {
         self.news.notify_one();
     }
 
+    /// The gateway's own change of a metric, without a detour over a socket.
+    pub fn add(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let _declared = self.registry.take(&record(name, labels, value));
+    }
+
+    /// A value that is known as a whole: a gauge, or a counter that is kept elsewhere.
+    pub fn set(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let _declared = self.registry.set(&record(name, labels, value));
+    }
+
     /// Prometheus text.
     pub fn metrics(&self) -> String {
         self.registry.text()
@@ -149,10 +159,9 @@ impl Exporter {
     }
 
     fn count(&self, name: &str, role: Role, by: u32) {
-        if by > 0 {
-            let labels = BTreeMap::from([("role".to_owned(), role.word().to_owned())]);
-            self.registry.take(&MetricRecord { name: name.to_owned(), labels, value: f64::from(by) });
-        }
+        // A count of none is told too: a series that appears with its first fault is seen by no alert.
+        let labels = BTreeMap::from([("role".to_owned(), role.word().to_owned())]);
+        self.registry.take(&MetricRecord { name: name.to_owned(), labels, value: f64::from(by) });
     }
 }
 
@@ -206,4 +215,9 @@ fn converted(record: SpanRecord) -> Option<SpanData> {
 
 fn at(nanoseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(nanoseconds)
+}
+
+fn record(name: &str, labels: &[(&str, &str)], value: f64) -> MetricRecord {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    MetricRecord { name: name.to_owned(), labels, value }
 }

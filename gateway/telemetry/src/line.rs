@@ -1,5 +1,5 @@
-//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on the list shows that it was withheld, never
-//! its value; control characters never reach a terminal.
+//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on the list shows that it was withheld (a
+//! library's is left out), never its value; control characters never reach a terminal.
 
 use crate::name;
 use crate::setup::Sources;
@@ -16,12 +16,15 @@ use tracing_subscriber::registry::LookupSpan;
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LineFormat {
-    /// `03:12:45 gateway  WARN  the recorder is away; calls are refused until it answers`, then fields.
+    /// `2026-11-29T03:12:45Z gateway  WARN  the recorder is away; calls are refused until it answers`, then fields.
     #[default]
     People,
     /// One JSON object a line.
     Json,
 }
+
+/// How the targets of this software's own lines begin.
+const OWN: &str = "cofferdam";
 
 /// Characters of a message: a paragraph.
 const MESSAGE: usize = 2_000;
@@ -34,13 +37,15 @@ pub(crate) struct Lines {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Lines {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut said = Said::default();
+        // What a library says of itself is not written by this list: its other fields are left out without a word.
+        let own = event.metadata().target().starts_with(OWN);
+        let mut said = Said { own, ..Said::default() };
         event.record(&mut said);
         let time = Timestamp::try_from((self.sources.now)()).unwrap_or_default();
         let level = *event.metadata().level();
         match self.format {
             LineFormat::People => {
-                write!(writer, "{} {:8} {:5} {}", time.strftime("%H:%M:%S"), self.role.word(), word(level), said.message)?;
+                write!(writer, "{} {:8} {:5} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.role.word(), word(level), said.message)?;
                 for (field, value) in &said.fields {
                     match value {
                         Value::String(text) if text.contains(' ') => write!(writer, " {field}=\"{text}\"")?,
@@ -75,6 +80,7 @@ fn word(level: Level) -> &'static str {
 
 #[derive(Default)]
 struct Said {
+    own: bool,
     message: String,
     fields: Map<String, Value>,
 }
@@ -89,8 +95,11 @@ impl Said {
     }
 
     fn keep(&mut self, field: &str, value: &dyn Fn() -> Value) {
-        let value = if name::logged(field) { value() } else { "[withheld]".into() };
-        self.fields.insert(field.to_owned(), value);
+        if name::logged(field) {
+            self.fields.insert(field.to_owned(), value());
+        } else if self.own {
+            self.fields.insert(field.to_owned(), "[withheld]".into());
+        }
     }
 }
 

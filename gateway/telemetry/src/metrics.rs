@@ -35,7 +35,7 @@ const fn metric(name: &'static str, kind: MetricKind, labels: &'static [&'static
 }
 
 /// Every metric: the conventions' first (dots as underscores), then our own.
-pub const METRICS: [Metric; 17] = [
+pub const METRICS: [Metric; 24] = [
     metric(
         "mcp_server_operation_duration_seconds",
         MetricKind::Histogram,
@@ -61,6 +61,18 @@ pub const METRICS: [Metric; 17] = [
     metric("cofferdam_jobs_total", MetricKind::Counter, &["outcome"], "Jobs closed, by outcome."),
     metric("cofferdam_jobs", MetricKind::Gauge, &["phase"], "Jobs that are not closed, by phase."),
     metric("cofferdam_stage_seconds", MetricKind::Histogram, &["stage"], "Time of one stage of a call or of one step of a job."),
+    metric("cofferdam_waiting_questions", MetricKind::Gauge, &[], "Calls that wait for a person's signature."),
+    metric(
+        "cofferdam_refused_work_total",
+        MetricKind::Counter,
+        &["cause"],
+        "Calls that the recorder did not take: the disk is below its reserve, or the store fails.",
+    ),
+    metric("cofferdam_disk_free_bytes", MetricKind::Gauge, &[], "Bytes that are free on the home's disk."),
+    metric("cofferdam_disk_reserve_bytes", MetricKind::Gauge, &[], "Below so many free bytes no new work is taken."),
+    metric("cofferdam_stuck_jobs", MetricKind::Gauge, &[], "Jobs that cannot be finished at present; `cofferdam status` names each cause."),
+    metric("cofferdam_ready", MetricKind::Gauge, &[], "1 while calls can be carried out, as `/readyz` says, else 0."),
+    metric("cofferdam_restart_needed", MetricKind::Gauge, &[], "1 while something accepted waits for the next start, else 0."),
     metric("cofferdam_approvals_total", MetricKind::Counter, &["answer"], "Signed answers of people."),
     metric("cofferdam_unauthenticated_total", MetricKind::Counter, &[], "Requests whose token names nobody; they are not in the ledger."),
     metric("cofferdam_malformed_total", MetricKind::Counter, &["reason"], "Requests that could not be read; they are not in the ledger."),
@@ -105,6 +117,25 @@ struct Series {
 impl Registry {
     /// Takes a change; false when there is no such metric, a label is missing or unknown, the value is none, or there are too many series.
     pub fn take(&self, record: &MetricRecord) -> bool {
+        self.change(record, |kind, series| match kind {
+            MetricKind::Counter => series.value += record.value,
+            MetricKind::Gauge => series.value = record.value,
+            MetricKind::Histogram => {
+                series.value += record.value;
+                series.count += 1;
+                for (bucket, bound) in series.buckets.iter_mut().zip(BUCKETS) {
+                    *bucket += u64::from(record.value <= bound);
+                }
+            }
+        })
+    }
+
+    /// Takes a value as a whole, of a gauge or of a counter that is kept elsewhere; false as [`Registry::take`].
+    pub fn set(&self, record: &MetricRecord) -> bool {
+        self.change(record, |_, series| series.value = record.value)
+    }
+
+    fn change(&self, record: &MetricRecord, change: impl FnOnce(MetricKind, &mut Series)) -> bool {
         let Some(metric) = METRICS.iter().find(|metric| metric.name == record.name) else { return false };
         let values: Option<Vec<String>> =
             metric.labels.iter().map(|label| record.labels.get(*label).map(|value| value.chars().take(LABEL).collect())).collect();
@@ -119,17 +150,7 @@ impl Registry {
             return false;
         }
         let series = of.entry(values).or_default();
-        match metric.kind {
-            MetricKind::Counter => series.value += record.value,
-            MetricKind::Gauge => series.value = record.value,
-            MetricKind::Histogram => {
-                series.value += record.value;
-                series.count += 1;
-                for (bucket, bound) in series.buckets.iter_mut().zip(BUCKETS) {
-                    *bucket += u64::from(record.value <= bound);
-                }
-            }
-        }
+        change(metric.kind, series);
         true
     }
 

@@ -119,26 +119,34 @@ pub const ATTRIBUTES: [&str; 37] = [
 ];
 
 /// What a log line may show besides: short words for people. Anything else is shown as withheld, so that the author of the line notices.
-pub const LOGGED: [&str; 19] = [
+pub const LOGGED: [&str; 27] = [
     "address",
+    "agent",
     "call",
     "clean",
     "code",
+    "confined",
     "cut",
     "detail",
     "environment",
     "error",
     "fault",
     "fence",
+    "kept_back",
     "name",
     "outcome",
     "path",
     "pause_ms",
+    "peer",
     "phase",
     "pid",
     "remedy",
     "role",
+    "rule",
+    "status",
     "tool",
+    "what",
+    "why",
 ];
 
 /// Whether a span may carry it out.

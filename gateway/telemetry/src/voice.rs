@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 /// How long a role that ends waits for its last spans to be taken: a batch is sent half a second after its first span.
 pub const LINGER: Duration = Duration::from_millis(600);
@@ -20,6 +21,7 @@ pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> 
     let (outlet, intake) = Outlet::open();
     let format = if voice.json { LineFormat::Json } else { LineFormat::People };
     let sources = Sources { now: Arc::new(SystemTime::now), random: Arc::new(random) };
+    outlet.count("cofferdam_role_starts_total", &[("role", role.word())], 1);
     install(Setup { role, format, filter: voice.level.clone(), sources }, outlet.clone())?;
     Ok((outlet, intake))
 }
@@ -32,29 +34,56 @@ pub fn random() -> u128 {
 }
 
 /// What was collected, until there is a socket to send it over.
-pub struct Voicing(Option<Intake>);
+pub struct Voicing(mpsc::UnboundedSender<StdStream>);
 
 impl Voicing {
     /// Not connected yet.
     pub fn new(intake: Intake) -> Self {
-        Self(Some(intake))
+        let (sender, sockets) = mpsc::unbounded_channel();
+        tokio::spawn(send(sockets, intake));
+        Self(sender)
     }
 
-    /// Takes the first socket for spans; a later one is closed.
+    /// Takes a socket for what is collected from now on: the first, or the one to a gateway that was started again.
     pub fn take(&mut self, stream: StdStream) {
-        if let Some(intake) = self.0.take() {
-            tokio::spawn(send(stream, intake));
+        // The task ends only with the process.
+        let _ended = self.0.send(stream);
+    }
+}
+
+/// Hands spans and metrics to the gateway, over the newest socket. What was lost on the way is lost.
+async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intake) {
+    let mut unsent = None;
+    while let Some(stream) = sockets.recv().await {
+        let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { continue };
+        loop {
+            let batch = match unsent.take() {
+                Some(batch) => batch,
+                None => tokio::select! {
+                    biased;
+                    () = gone(&stream) => break,
+                    batch = intake.batch() => match batch {
+                        Some(batch) => batch,
+                        None => return,
+                    },
+                },
+            };
+            let Ok(header) = serde_json::to_vec(&batch) else { continue };
+            if frame::write_async(&mut stream, &Frame::of(header)).await.is_err() {
+                unsent = Some(batch);
+                break;
+            }
         }
     }
 }
 
-/// Hands spans and metrics to the gateway until either side is gone. What was lost on the way is lost.
-async fn send(stream: StdStream, mut intake: Intake) {
-    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
-    while let Some(batch) = intake.batch().await {
-        let Ok(header) = serde_json::to_vec(&batch) else { continue };
-        if frame::write_async(&mut stream, &Frame::of(header)).await.is_err() {
-            break;
+/// Waits until the other end, which never says anything, closed.
+async fn gone(stream: &UnixStream) {
+    let mut byte = [0];
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut byte) {
+            Err(fault) if fault.kind() == std::io::ErrorKind::WouldBlock => {}
+            _ => return,
         }
     }
 }

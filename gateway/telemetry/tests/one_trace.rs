@@ -94,7 +94,7 @@ fn gateway_work() -> TraceParent {
     );
     call.in_scope(|| {
         let decide = info_span!("decide", cofferdam.stage = "decide", cofferdam.plan.operations = 1_u64, token = CANARY);
-        decide.in_scope(|| info!(cofferdam.policy.effect = "allow", token = CANARY, "decided"));
+        decide.in_scope(|| tracing::event!(target: "cofferdam_test", tracing::Level::INFO, cofferdam.policy.effect = "allow", token = CANARY, "decided"));
     });
     call.record("error.type", "timeout");
     current(&call).unwrap()

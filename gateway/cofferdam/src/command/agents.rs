@@ -1,7 +1,7 @@
 //! `cofferdam agents`: adds, lists, removes agents and gives them new tokens. A token is shown once; only its digest is kept.
 
 use super::report::Report;
-use super::trustfile::table_of;
+use super::trustfile::{table_of, unreadable};
 use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, valid_name};
 use crate::home::{Home, write_private};
 use crate::show::table;
@@ -18,7 +18,7 @@ pub enum Agents {
     /// Add an agent; prints its token, this once
     #[command(after_help = "Example:\n  cofferdam agents add release-bot --role deployer --for ada@example.com")]
     Add {
-        /// Its name: a-z, 0-9, -, _ and .
+        /// Its name: letters a-z, digits, `-`, `_` and `.` (at most 64)
         name: String,
         /// What policy knows it by; give it several times for several roles
         #[arg(long = "role", required = true)]
@@ -141,10 +141,9 @@ struct AgentsFile(DocumentMut);
 impl AgentsFile {
     fn open(home: &Home) -> Result<Self> {
         let path = home.agents();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`; `cofferdam init` makes the home", path.display()))?;
+        let text = std::fs::read_to_string(&path).map_err(|fault| unreadable(&path, &fault))?;
         Known::parse(&text).map_err(|fault| anyhow!("{fault}"))?;
-        Ok(Self(text.parse().with_context(|| format!("`{}` is not TOML; restore it from a copy", path.display()))?))
+        Ok(Self(text.parse().with_context(|| format!("`{}` is not TOML; restore it from a backup", path.display()))?))
     }
 
     fn known(&self) -> Result<Known> {
@@ -154,7 +153,7 @@ impl AgentsFile {
     fn list(&mut self) -> Result<&mut ArrayOfTables> {
         match self.0.entry("agent").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new())) {
             Item::ArrayOfTables(list) => Ok(list),
-            _ => bail!("`agent` in agents.toml is not a list of `[[agent]]`; restore the file from a copy"),
+            _ => bail!("`agent` in agents.toml is not a list of `[[agent]]`; restore the file from a backup"),
         }
     }
 

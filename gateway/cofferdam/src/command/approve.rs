@@ -6,6 +6,7 @@ use super::report::{Report, Usage};
 use super::ssh::{self, Signer};
 use super::trustfile::TrustFile;
 use crate::home::Home;
+use crate::served;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::approval::{NAMESPACE, Question, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict, verify};
@@ -71,7 +72,7 @@ impl Approve {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let waiting = Waiting::find(home, &self.id)?;
-        let signer = self.signing.signer(&waiting.trust)?;
+        let signer = self.signing.signer(home, &waiting.trust)?;
         if !self.yes {
             if !std::io::stdin().is_terminal() {
                 return Err(Usage("there is no terminal to ask on; look at it with `cofferdam show`, then give `--yes`".to_owned()).into());
@@ -103,15 +104,21 @@ impl Deny {
             return Err(Usage(format!("give a reason of 1 to {REASON} visible characters: the agent is told it")).into());
         }
         let waiting = Waiting::find(home, &self.id)?;
-        let signer = self.signing.signer(&waiting.trust)?;
+        let signer = self.signing.signer(home, &waiting.trust)?;
         eprintln!("{}", waiting.shown);
         waiting.sign(home, &signer, Verdict::Reject, reason, self.signing.export.as_deref())
     }
 }
 
 impl Signing {
-    fn signer(&self, trust: &Trust) -> Result<Signer> {
-        Signer::find(self.key.as_deref(), &trust.approvers, |name| std::env::var_os(name).map(PathBuf::from))
+    fn signer(&self, home: &Home, trust: &Trust) -> Result<Signer> {
+        let found = Signer::find(self.key.as_deref(), &trust.approvers, |name| std::env::var_os(name).map(PathBuf::from))?;
+        let enrolled = |trust: &Trust| ssh::owner(&found.public(), &trust.approvers).is_some();
+        let later = || TrustFile::open(home).and_then(|file| file.trust()).is_ok_and(|newer| enrolled(&newer));
+        if !enrolled(trust) && later() {
+            bail!("your key was enrolled after `cofferdam serve` was started; it is used after the next start");
+        }
+        Ok(found)
     }
 }
 
@@ -125,7 +132,8 @@ struct Waiting {
 
 impl Waiting {
     fn find(home: &Home, id: &str) -> Result<Self> {
-        let trust = TrustFile::open(home)?.trust()?;
+        // What the roles use, which is what was served: the home's own may be newer.
+        let trust = TrustFile::open(&served::in_use(home))?.trust()?;
         let Operated::Story { job, view, call, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
             return Err(operator::unexpected());
         };

@@ -3,6 +3,7 @@
 use super::report::Report;
 use super::trustfile::TrustFile;
 use crate::home::Home;
+use crate::served;
 use crate::show::table;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
@@ -11,7 +12,7 @@ use serde_json::json;
 use ssh_key::{Algorithm, HashAlg, PublicKey};
 use std::path::{Path, PathBuf};
 
-/// Who may approve. Recorder and runner read the trust file again, so that a change counts at once.
+/// Who may approve. A change counts from the next start of `cofferdam serve` on.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
     /// Enrol a person with the SSH key they have
@@ -45,7 +46,11 @@ impl ApproverCommand {
                     bail!("there is no approver `{name}`; `cofferdam approver list` names them");
                 }
                 file.save()?;
-                Ok(Report::new(format!("Removed `{name}` ({keys} key(s))."), json!({"removed": name, "keys": keys})))
+                let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
+                let still = format!("\nUntil `cofferdam serve` is started again `{name}` can still sign: restart it now.");
+                let still = if served::current(home).is_some() { still } else { String::new() };
+                let json = json!({"removed": name, "keys": keys, "restart_needed": !still.is_empty()});
+                Ok(Report::new(format!("Removed `{name}` ({removed}).{still}"), json))
             }
         }
     }
@@ -70,11 +75,14 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     file.add_approver(&Approver { name: name.clone(), key: text })?;
     file.save()?;
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    let restart = served::current(home).is_some();
+    let later = if restart { "\nThe key is used after the next start of `cofferdam serve`: restart it." } else { "" };
     Ok(Report::new(
         format!(
-            "Enrolled `{name}` with {fingerprint}.\nThey see what waits with `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
+            "Enrolled `{name}` with {fingerprint}.{later}\n\
+             They see what waits with `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
         ),
-        json!({"name": name, "fingerprint": fingerprint}),
+        json!({"name": name, "fingerprint": fingerprint, "restart_needed": restart}),
     ))
 }
 
@@ -88,7 +96,7 @@ fn list(home: &Home) -> Result<Report> {
     let entries: Vec<_> = trust.approvers.iter().map(entry).collect();
     let rows: Vec<Vec<String>> = entries.iter().map(|(name, kind, print)| vec![name.clone(), kind.clone(), print.clone()]).collect();
     let text = if rows.is_empty() {
-        "Nobody can approve: enrol a person with `cofferdam approver add NAME --key FILE.pub`".to_owned()
+        "No person is enrolled, so no call can be approved. Enrol one: `cofferdam approver add NAME --key FILE.pub`".to_owned()
     } else {
         table(&["NAME", "KEY", "FINGERPRINT"], &rows)
     };
@@ -100,7 +108,7 @@ fn list(home: &Home) -> Result<Report> {
 pub fn public_key(path: &Path) -> Result<PublicKey> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     if text.contains("PRIVATE KEY") {
-        bail!("`{}` is a private key, which nobody else should ever see; give the file that ends in .pub", path.display());
+        bail!("`{}` is a private key, which only its owner should see; give the file that ends in .pub", path.display());
     }
     let key = PublicKey::from_openssh(text.trim())
         .with_context(|| format!("`{}` is no SSH public key; give the file that ends in .pub", path.display()))?;

@@ -1,130 +1,171 @@
-//! `cofferdam doctor`: what is missing or wrong, and how to mend it. Looks at everything `serve` needs and at what authors need; changes nothing.
+//! `cofferdam doctor`: what is missing or wrong, and how to correct it. Looks at everything `serve` needs and at what authors need; changes nothing.
 
 use super::cluster;
+use super::http::{Request, send};
 use super::plugin::Bench;
 use super::policy::opa;
 use super::report::Report;
-use crate::config::{Agents, Cluster, Config, Infrastructure, read_trust};
-use crate::home::{Home, SECRETS};
+use crate::config::{self, Agents, Cluster, Config, Infrastructure, read_trust};
+use crate::health::{self, Depth, Finding, Findings};
+use crate::home::Home;
+use crate::served;
 use anyhow::Result;
 use clap::Args;
-use cofferdam_core::decide::policy_digest;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::permit::verifying_key_text;
 use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::confine::{Confined, Files, files};
-use ed25519_dalek::SigningKey;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Says what is missing or wrong, and how to mend it. Exit code 1 when `serve` could not run.
+/// Says what is missing or wrong, and how to correct it. Exit code 1 when `serve` could not run.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam doctor")]
 pub struct Doctor {}
 
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grade {
-    /// As it should be.
-    Good,
-    /// Works, with less than it could, or wanted by some.
-    Less,
-    /// `serve` cannot run, or must not.
-    Bad,
-}
-
-impl Grade {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Good => "ok",
-            Self::Less => "note",
-            Self::Bad => "WRONG",
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug)]
-struct Finding {
-    grade: Grade,
-    what: &'static str,
-    detail: String,
-    remedy: String,
-}
-
-/// Everything found so far.
-#[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn good(&mut self, what: &'static str, detail: impl Into<String>) {
-        self.0.push(Finding { grade: Grade::Good, what, detail: detail.into(), remedy: String::new() });
-    }
-
-    fn less(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.0.push(Finding { grade: Grade::Less, what, detail: detail.into(), remedy: remedy.to_owned() });
-    }
-
-    fn bad(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.0.push(Finding { grade: Grade::Bad, what, detail: detail.into(), remedy: remedy.to_owned() });
-    }
-}
-
 impl Doctor {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let mut found = Findings::default();
-        let config = configuration(home, &mut found);
-        permissions(home, &mut found);
-        let trust = match read_trust(home) {
-            Ok(trust) => {
-                found.good(
-                    "trust file",
-                    format!("{} tools, {} executors, {} approvers", trust.tools.len(), trust.executors.len(), trust.approvers.len()),
-                );
-                Some(trust)
-            }
-            Err(fault) => {
-                found.bad("trust file", fault.problem, &fault.remedy);
-                None
-            }
-        };
-        if let Some(trust) = &trust {
-            keys(home, trust, &mut found);
-            parts(home, trust, &mut found);
-            if trust.approvers.is_empty() {
-                found.less("approvers", "nobody can sign what needs a person", "cofferdam approver add NAME --key FILE.pub");
-            }
-        }
-        binaries(&mut found);
-        if let Some(Infrastructure::Kubernetes(cluster)) = config.map(|config| config.infrastructure) {
-            identities(&cluster, trust.as_ref(), &mut found);
-        }
-        landlock(home, &mut found);
-        tools(&mut found);
-        match UnixStream::connect(home.operator_socket()) {
-            Ok(_) => found.good("serve", "is running"),
-            Err(_) => found.less("serve", "is not running", "cofferdam serve"),
-        }
+        let found = look(home);
         let mut lines = vec![format!("home {}", home.root().display())];
-        for finding in &found.0 {
-            lines.push(format!("{:<6} {:<13} {}", finding.grade.word(), finding.what, finding.detail));
-            if !finding.remedy.is_empty() {
-                lines.push(format!("{:<20} → {}", "", finding.remedy));
+        lines.extend(lines_of(&found));
+        let good = found.all_good();
+        lines.push(
+            if good { "Nothing stands in the way of `cofferdam serve`." } else { "Correct what is WRONG, then ask again." }.to_owned(),
+        );
+        Ok(Report::new(lines.join("\n"), json!({"home": home.root(), "good": good, "findings": values(&found)})).good(good))
+    }
+}
+
+/// One line a finding, and one for its remedy.
+fn lines_of(found: &Findings) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in &found.0 {
+        lines.push(format!("{:<6} {:<13} {}", finding.grade.word(), finding.what, finding.detail));
+        if !finding.remedy.is_empty() {
+            lines.push(format!("{:<20} → {}", "", finding.remedy));
+        }
+    }
+    lines
+}
+
+/// The same for programs.
+pub fn values(found: &Findings) -> Vec<Value> {
+    let value = |one: &Finding| json!({"grade": one.grade.word(), "what": one.what, "detail": one.detail, "remedy": one.remedy});
+    found.0.iter().map(value).collect()
+}
+
+/// Looks at everything.
+fn look(home: &Home) -> Findings {
+    let mut found = Findings::default();
+    let served = served::current(home);
+    let serving = served.is_some();
+    let (config, trust) = installation(home, served.as_ref(), &mut found);
+    binaries(&mut found);
+    if let Some(Infrastructure::Kubernetes(cluster)) = config.map(|config| config.infrastructure) {
+        identities(&cluster, trust.as_ref(), &mut found);
+    }
+    landlock(home, &mut found);
+    tools(&mut found);
+    if !serving {
+        found.less("serve", "is not running", "cofferdam serve");
+    }
+    found
+}
+
+/// Looks at what `serve` needs of the home and of what it serves.
+pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) -> (Option<Config>, Option<Trust>) {
+    let serving = served.is_some();
+    if !config::is_made(home) {
+        // Whatever else is asked about would be missing with it.
+        let detail = format!("there is no installation at `{}`", home.root().display());
+        found.bad("home", detail, "make one with `cofferdam init TREE`, or name another folder with `--home DIR`");
+        return (None, None);
+    }
+    health::places(home, serving, found);
+    let config = configuration(home, found);
+    health::permissions(home, found);
+    let trust = trust_file(home, config.as_ref(), found);
+    if let Some(trust) = &trust {
+        health::keys(home, trust, found);
+        health::parts(home, trust, found);
+        policy_loads(home, found);
+        health::store(home, trust, serving, found);
+        if trust.approvers.is_empty() {
+            let remedy = "cofferdam approver add NAME --key FILE.pub";
+            found.less("approvers", "no person is enrolled who could sign what needs approval", remedy);
+        }
+    }
+    health::disk("disk", &home.store(), found);
+    if let Some(config) = &config {
+        if let Infrastructure::Directory { tree } = &config.infrastructure {
+            health::tree(tree, Depth::Whole, found);
+            health::disk("tree's disk", tree, found);
+        }
+        let now = served.and_then(|copies| Config::read(copies).ok());
+        let ours = now.as_ref().is_some_and(|now| now.edge.listen == config.edge.listen);
+        health::port(config.edge.listen, ours, found);
+        if let Some(copies) = served {
+            running(home, copies, now.as_ref().unwrap_or(config).edge.listen, found);
+        }
+    }
+    (config, trust)
+}
+
+/// What the running one says of itself, and what a restart would bring into use.
+fn running(home: &Home, copies: &Home, listen: SocketAddr, found: &mut Findings) {
+    let differences = served::differences(home, copies);
+    if !differences.is_empty() {
+        found.less("restart", format!("needed: {}", differences.join("; ")), "start `cofferdam serve` again to use it");
+    }
+    match send(listen, &Request { method: "GET", path: "/readyz", token: None, key: None, body: None }) {
+        Ok(answer) => {
+            let listed = |key: &str| -> Vec<&str> {
+                let list = answer.body.get(key).and_then(Value::as_array);
+                list.into_iter().flatten().filter_map(Value::as_str).collect()
+            };
+            let missing = listed("missing");
+            for stuck in listed("stuck") {
+                found.less("stuck", line(stuck), "it goes on by itself once the cause is gone");
+            }
+            match missing.as_slice() {
+                [] if answer.status == 200 => found.good("serve", "is running, and calls can be carried out"),
+                [] => found.bad("serve", format!("is running, and answers {} to `/readyz`", answer.status), "read its log"),
+                causes => causes.iter().for_each(|cause| found.bad("serve", line(cause), "")),
             }
         }
-        let good = found.0.iter().all(|finding| finding.grade != Grade::Bad);
-        lines.push(if good { "Nothing stands in the way of `cofferdam serve`." } else { "Mend what is WRONG, then ask again." }.to_owned());
-        let findings: Vec<_> = found
-            .0
-            .iter()
-            .map(|one| json!({"grade": one.grade.word(), "what": one.what, "detail": one.detail, "remedy": one.remedy}))
-            .collect();
-        Ok(Report::new(lines.join("\n"), json!({"home": home.root(), "good": good, "findings": findings})).good(good))
+        Err(fault) => found.bad("serve", format!("runs, and does not answer: {fault:#}"), "read its log; it may still be starting"),
+    }
+}
+
+/// The trust file, and whether it is this configuration's.
+fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Option<Trust> {
+    match read_trust(home) {
+        Ok(trust) => {
+            let mismatch: Vec<_> = config.into_iter().flat_map(|config| config::disagreements(config, &trust)).collect();
+            for fault in &mismatch {
+                found.bad("trust file", format!("{} in {}: {}", fault.key, fault.file, fault.problem), &fault.remedy);
+            }
+            if mismatch.is_empty() {
+                let (tools, executors, approvers) = (trust.tools.len(), trust.executors.len(), trust.approvers.len());
+                found.good("trust file", format!("{tools} tools, {executors} executors, {approvers} approvers"));
+            }
+            Some(trust)
+        }
+        Err(fault) => {
+            found.bad("trust file", fault.problem, &fault.remedy);
+            None
+        }
+    }
+}
+
+/// The policy loads in a sandbox, as the gateway's does.
+fn policy_loads(home: &Home, found: &mut Findings) {
+    let (Ok(module), Ok(data)) = (std::fs::read(home.policy_module()), std::fs::read_to_string(home.policy_data())) else { return };
+    if let Err(fault) = Bench::start().and_then(|bench| bench.policy(&module, &data).map(drop)) {
+        found.bad("policy", format!("does not load: {fault:#}"), "accept another with `cofferdam accept --policy DIR`");
     }
 }
 
@@ -188,75 +229,6 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
             }
             Err(fault) => found.bad(identity, format!("{fault:#}"), "see that `cofferdam-runner` is of this version"),
         }
-    }
-}
-
-/// Nobody else may read the home, above all the keys.
-fn permissions(home: &Home, found: &mut Findings) {
-    let mut open = Vec::new();
-    let private = [home.root().to_owned(), home.keys(), home.store(), home.trust(), home.agents()];
-    for path in private.into_iter().chain(SECRETS.map(|secret| home.secret(secret))) {
-        if std::fs::metadata(&path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
-            open.push(path.display().to_string());
-        }
-    }
-    if open.is_empty() {
-        found.good("permissions", "the home is private");
-    } else {
-        found.bad("permissions", format!("others can read {}", open.join(", ")), &format!("chmod -R go= {}", home.root().display()));
-    }
-}
-
-/// The private keys are those that the trust file names.
-fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
-    use crate::home::Secret;
-    let mut wrong = Vec::new();
-    for (secret, expected) in [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)] {
-        match home.read_secret(secret) {
-            Ok(seed) if verifying_key_text(&SigningKey::from_bytes(&seed).verifying_key()) == *expected => {}
-            Ok(_) => wrong.push(format!("keys/{} is not the one in trust.toml", secret.file())),
-            Err(fault) => wrong.push(format!("{fault:#}")),
-        }
-    }
-    for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {
-        wrong.extend(home.read_secret(secret).err().map(|fault| format!("{fault:#}")));
-    }
-    if wrong.is_empty() {
-        found.good("keys", "those that the trust file names");
-    } else {
-        found.bad("keys", wrong.join("; "), "restore them from a copy, or make a new home with `cofferdam init`");
-    }
-}
-
-/// What was accepted is there, unchanged.
-fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
-    let mut wrong = Vec::new();
-    let tools = trust.tools.iter().map(|tool| (home.tools(), &tool.name, tool.digest));
-    let executors = trust.executors.iter().map(|executor| (home.executors(), &executor.name, executor.digest));
-    let commands = trust.commands.iter().map(|command| (home.commands(), &command.name, command.digest));
-    for (folder, name, digest) in tools.chain(executors).chain(commands) {
-        match std::fs::read(folder.join(format!("{name}.wasm"))) {
-            Ok(bytes) if ComponentDigest::of(&bytes) == digest => {}
-            Ok(_) => wrong.push(format!("{name} is another component than was accepted")),
-            Err(_) => wrong.push(format!("{name} is missing")),
-        }
-    }
-    if wrong.is_empty() {
-        found.good("plugins", "those that were accepted");
-    } else {
-        found.bad("plugins", wrong.join("; "), "look at it with `cofferdam inspect FILE`, accept it with `cofferdam accept FILE`");
-    }
-    let read = || -> Result<(Vec<u8>, String)> { Ok((std::fs::read(home.policy_module())?, std::fs::read_to_string(home.policy_data())?)) };
-    let sound = read().and_then(|(module, data)| {
-        Bench::start()?.policy(&module, &data)?;
-        Ok(policy_digest(&module, &data)?)
-    });
-    match sound {
-        Ok(digest) if digest == trust.policy => found.good("policy", digest.short()),
-        Ok(digest) => {
-            found.bad("policy", format!("{} is not the accepted {}", digest.short(), trust.policy.short()), "cofferdam accept --policy DIR")
-        }
-        Err(fault) => found.bad("policy", format!("{fault:#}"), "cofferdam accept --policy DIR"),
     }
 }
 

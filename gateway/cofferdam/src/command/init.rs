@@ -4,6 +4,7 @@
 mod parts;
 mod served;
 mod trust;
+mod used;
 
 use super::plugin::Bench;
 use super::report::Report;
@@ -92,6 +93,8 @@ impl Init {
         };
         let assets = Assets::find(self.assets, self.plugins, self.policy)?;
         let mut log = Log::default();
+        let fresh = !home.trust().exists();
+        used::check(home, fresh)?;
         home.make_folders()?;
         let environment = configure(home, &served, &mut log)?;
         for secret in SECRETS {
@@ -109,7 +112,6 @@ impl Init {
             write_private(&home.agents(), trust::AGENTS.as_bytes())?;
             log.made("agents.toml, without an agent");
         }
-        let fresh = !home.trust().exists();
         // Without a policy there is nothing to trust: it comes first.
         let (module, data) = parts::policy(home, &assets.policy, fresh, &mut log)?;
         let bench = Bench::start()?;
@@ -176,13 +178,18 @@ fn configure(home: &Home, served: &Served, log: &mut Log) -> Result<Environment>
         log.kept("cofferdam.toml");
         return Ok(Environment { name: config.environment, id: environment.id.clone() });
     }
+    let mut environment = environment.clone();
+    if home.trust().exists() {
+        // Only the configuration was lost: both files have to name the same environment.
+        environment.name = TrustFile::open(home)?.trust()?.environment.name;
+    }
     write_private(&home.config(), config::template(&environment.name, infrastructure).as_bytes())?;
     if let Err(faults) = Config::read(home) {
         std::fs::remove_file(home.config()).context("cannot take back the faulty configuration")?;
         return Err(faults.into());
     }
     log.made(format_args!("cofferdam.toml, environment `{}`, {words}", environment.name));
-    Ok(environment.clone())
+    Ok(environment)
 }
 
 /// How the home has to be named in further commands.

@@ -1,11 +1,14 @@
 //! `cofferdam jobs`, `show` and `status`: what the recorder knows, for operators. Changes nothing.
 
 use super::approve::write_out;
+use super::doctor;
 use super::operator;
 use super::report::Report;
 use super::ssh::signer_of;
 use super::trustfile::TrustFile;
+use crate::health::Findings;
 use crate::home::Home;
+use crate::served;
 use crate::show::{Story, short, story, table};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
@@ -110,7 +113,7 @@ impl Show {
         let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
         let mut exported = Vec::new();
         if let Some(folder) = &self.export {
-            let approvers = TrustFile::open(home)?.trust()?.approvers;
+            let approvers = TrustFile::open(&served::in_use(home))?.trust()?.approvers;
             for signed in job.iter().flat_map(|job| &job.statements) {
                 let approver = signer_of(signed, &approvers).context("a statement is signed with a key that is not enrolled any more")?;
                 let written = write_out(folder, &call.to_string(), &approver.name, &approver.key, signed)?;
@@ -138,6 +141,20 @@ fn room(disk: Disk) -> String {
     format!("{} MiB free, of which {} MiB stay for running jobs", mebibytes(disk.free_bytes), mebibytes(disk.reserve_bytes))
 }
 
+/// The page while nothing is served: what stands in the way of a start, and how to start.
+fn not_serving(home: &Home) -> Report {
+    let mut found = Findings::default();
+    let (config, _) = doctor::installation(home, None, &mut found);
+    let environment = config.map_or_else(|| "not known".to_owned(), |config| config.environment);
+    let mut lines = vec![format!("environment  {environment}"), "serving      no".to_owned()];
+    for finding in found.bad_ones() {
+        lines.push(format!("WRONG        {}", finding.line()));
+    }
+    lines.push(format!("next         {}", if found.all_good() { "cofferdam serve" } else { "cofferdam doctor" }));
+    let json = json!({"serving": false, "environment_name": environment, "good": found.all_good(), "findings": doctor::values(&found)});
+    Report::new(lines.join("\n"), json).good(false)
+}
+
 /// How things are: jobs, roles, ledger, disk.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam status")]
@@ -146,11 +163,18 @@ pub struct Status {}
 impl Status {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let answer = operator::ask(home, &Operate::Status)?;
+        if !home.operator_socket().exists() && !served::running(home) {
+            return Ok(not_serving(home));
+        }
+        let answer = match operator::ask(home, &Operate::Status) {
+            // The socket of one that was killed is still there.
+            Err(_) if !served::running(home) => return Ok(not_serving(home)),
+            answer => answer?,
+        };
         let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles, stuck } = &answer else {
             return Err(operator::unexpected());
         };
-        let environment = TrustFile::open(home)?.trust()?.environment;
+        let environment = TrustFile::open(&served::in_use(home))?.trust()?.environment;
         // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust file, how it is only its roles see.
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
         let mut lines = vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
@@ -175,11 +199,17 @@ impl Status {
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         lines.extend(warns.iter().map(|why| format!("warning      {}", line(why))));
         lines.extend(repaired.iter().map(|what| format!("repaired     {}", line(what))));
+        let restart = served::current(home).map(|copies| served::differences(home, &copies)).unwrap_or_default();
+        if !restart.is_empty() {
+            lines.push(format!("restart      needed: {}", restart.join("; ")));
+        }
         if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
             lines.push("next         cofferdam jobs --waiting".to_owned());
         }
         let mut value = serde_json::to_value(&answer).context("the status has no JSON form")?;
         if let Some(object) = value.as_object_mut() {
+            object.insert("serving".to_owned(), json!(true));
+            object.insert("restart_needed".to_owned(), json!(restart));
             object.insert("environment".to_owned(), json!(environment));
             object.insert("backend".to_owned(), json!(if environment.is_cluster() { "kubernetes" } else { "directory" }));
         }

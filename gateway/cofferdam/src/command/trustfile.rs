@@ -1,11 +1,12 @@
 //! Editing `trust.toml`: one entry at a time, comments and order kept, checked as a whole before it replaces the old file at once.
 
 use crate::home::{Home, write_private};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::id::PolicyDigest;
 use cofferdam_core::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// A trust file being edited.
@@ -19,14 +20,13 @@ impl TrustFile {
     /// Reads the home's trust file.
     pub fn open(home: &Home) -> Result<Self> {
         let path = home.trust();
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`; `cofferdam init TREE` writes it", path.display()))?;
+        let text = std::fs::read_to_string(&path).map_err(|fault| unreadable(&path, &fault))?;
         Self::of(path, &text)
     }
 
     /// A trust file of this text, at this place.
     pub fn of(path: PathBuf, text: &str) -> Result<Self> {
-        let document = text.parse().with_context(|| format!("`{}` is not TOML; restore it from a copy", path.display()))?;
+        let document = text.parse().with_context(|| format!("`{}` is not TOML; restore it from a backup", path.display()))?;
         Ok(Self { path, document })
     }
 
@@ -112,8 +112,24 @@ impl TrustFile {
         let item = self.document.entry(name).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         match item {
             Item::ArrayOfTables(list) => Ok(list),
-            _ => bail!("`{name}` in `{}` is not a list of `[[{name}]]`; restore the file from a copy", self.path.display()),
+            _ => bail!("`{name}` in `{}` is not a list of `[[{name}]]`; restore the file from a backup", self.path.display()),
         }
+    }
+}
+
+/// Why it cannot be read, and what to do. Never `init`: in a home that was used it would make another environment.
+pub fn unreadable(path: &Path, fault: &std::io::Error) -> anyhow::Error {
+    let shown = path.display();
+    match fault.kind() {
+        std::io::ErrorKind::NotFound => {
+            anyhow!("there is no `{shown}`; restore it from a backup, or name the home with `--home DIR`")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
+            let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();
+            anyhow!("you may not read `{shown}`{owner}")
+        }
+        _ => anyhow!("cannot read `{shown}`: {fault}; restore it from a backup"),
     }
 }
 

@@ -34,26 +34,38 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Reads the file. One that is not there names no agent; an unreadable one is a fault, never an empty list.
+    /// Reads the file. Only one that is there and empty names no agent: a lost one must not open the door to callers
+    /// without a token.
     pub fn read(path: &Path) -> Result<Self, ConfigFault> {
+        let shown = path.display();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text),
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(fault) => Err(ConfigFault::new("agents.toml", "", format!("cannot be read ({fault})"), "make it readable for its owner")),
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+                let remedy = format!(
+                    "restore it from a backup; or, to serve callers of this machine without a token, make an empty one: \
+                     `install -m 600 /dev/null {shown}`"
+                );
+                Err(ConfigFault::new("agents.toml", "", format!("`{shown}` is not there"), &remedy))
+            }
+            Err(fault) => {
+                let problem = format!("`{shown}` cannot be read ({fault})");
+                Err(ConfigFault::new("agents.toml", "", problem, "make it a file that its owner can read"))
+            }
         }
     }
 
     /// Reads the file's text.
     pub fn parse(text: &str) -> Result<Self, ConfigFault> {
         let fault = |problem: String, remedy: &str| ConfigFault::new("agents.toml", "agent", problem, remedy);
-        let read: Self = toml::from_str(text).map_err(|wrong| fault(wrong.to_string().trim().to_owned(), "mend it, or restore a copy"))?;
+        let read: Self =
+            toml::from_str(text).map_err(|wrong| fault(wrong.to_string().trim().to_owned(), "correct it, or restore it from a backup"))?;
         let mut names = BTreeSet::new();
         for agent in &read.agents {
             if !valid_name(&agent.name) {
                 return Err(fault(format!("`{}` is no name for an agent", agent.name), "use 1 to 64 of a-z, 0-9, -, _ and ."));
             }
             if !names.insert(&agent.name) {
-                return Err(fault(format!("`{}` stands twice", agent.name), "remove one with `cofferdam agents remove`"));
+                return Err(fault(format!("`{}` is there twice", agent.name), "remove one with `cofferdam agents remove`"));
             }
         }
         Ok(read)
@@ -82,7 +94,7 @@ impl Agent {
     }
 }
 
-/// Whether this may be an agent's name. `anonymous` is whoever has no token: an agent of that name would share its jobs.
+/// Whether this may be an agent's name. A caller without a token is `anonymous`: an agent of that name would share its jobs.
 pub fn valid_name(name: &str) -> bool {
     name != "anonymous"
         && (1..=64).contains(&name.len())

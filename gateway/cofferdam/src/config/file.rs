@@ -26,7 +26,7 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigFault>) -> Option<C
         Err(fault) => {
             let line = fault.span().map(|span| line(text, span.start));
             let file = line.map_or(FILE.to_owned(), |line| format!("{FILE}:{line}"));
-            faults.push(ConfigFault::new(&file, "", format!("not TOML: {}", fault.message()), "mend this line"));
+            faults.push(ConfigFault::new(&file, "", format!("not TOML: {}", fault.message()), "correct this line"));
             return None;
         }
     };

@@ -17,7 +17,7 @@ pub use infrastructure::REQUEST_TIMEOUT;
 pub use paths::overlaps;
 pub use template::template;
 
-use crate::home::Home;
+use crate::home::{Home, SECRETS};
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::trust::{Environment, Trust};
 use std::net::SocketAddr;
@@ -130,6 +130,8 @@ pub enum LogFormat {
 pub struct Installation {
     /// Where everything lies.
     pub home: Home,
+    /// Where the trust file, the policy and the plugins lie that roles use: the copies of this start, once it has them.
+    pub served: Home,
     /// `cofferdam.toml`.
     pub config: Config,
     /// `agents.toml`.
@@ -141,10 +143,15 @@ pub struct Installation {
 impl Installation {
     /// Reads and checks all three files. Reports every fault of all of them.
     pub fn read(home: Home) -> Result<Self, ConfigFaults> {
+        if !is_made(&home) {
+            let problem = format!("there is no installation at `{}`", home.root().display());
+            return Err(ConfigFaults(vec![ConfigFault::new("home", "", problem, MAKE)]));
+        }
         let mut faults = Vec::new();
         let agents = Agents::read(&home.agents()).map_err(|fault| faults.push(fault)).unwrap_or_default();
         let trust = read_trust(&home).map_err(|fault| faults.push(fault)).ok();
-        let config = match paths::text(&home.config(), "run `cofferdam init`") {
+        faults.extend(SECRETS.into_iter().filter_map(|secret| paths::open_to_others(&home.secret(secret))));
+        let config = match paths::text(&home.config(), &restore(&home, "cofferdam.toml")) {
             Ok(text) => file::check(&text, &home, &mut faults),
             Err(fault) => {
                 faults.push(fault);
@@ -155,7 +162,7 @@ impl Installation {
             check_together(config, &agents, trust.as_ref().map(|trust| &trust.environment), &mut faults);
         }
         match (config, trust) {
-            (Some(config), Some(trust)) if faults.is_empty() => Ok(Self { home, config, agents, trust }),
+            (Some(config), Some(trust)) if faults.is_empty() => Ok(Self { served: home.clone(), home, config, agents, trust }),
             _ => Err(ConfigFaults(faults)),
         }
     }
@@ -165,12 +172,19 @@ impl Config {
     /// Reads and checks `cofferdam.toml` alone.
     pub fn read(home: &Home) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
-        let text = paths::text(&home.config(), "run `cofferdam init`").map_err(|fault| ConfigFaults(vec![fault]))?;
+        let text = paths::text(&home.config(), &restore(home, "cofferdam.toml")).map_err(|fault| ConfigFaults(vec![fault]))?;
         match file::check(&text, home, &mut faults) {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigFaults(faults)),
         }
     }
+}
+
+/// What configuration and trust file do not agree on.
+pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    check_environment(config, &trust.environment, &mut faults);
+    faults
 }
 
 /// What the files must agree on.
@@ -183,7 +197,13 @@ fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment
             "listen on 127.0.0.1, or add an agent first: `cofferdam agents add NAME --role R --for PERSON`",
         ));
     }
-    if let Some(trusted) = trusted.filter(|trusted| trusted.name != config.environment) {
+    if let Some(trusted) = trusted {
+        check_environment(config, trusted, faults);
+    }
+}
+
+fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<ConfigFault>) {
+    if trusted.name != config.environment {
         faults.push(ConfigFault::new(
             "cofferdam.toml",
             "environment.name",
@@ -193,7 +213,7 @@ fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment
     }
     // The id in the trust file is what plans and approvals are good for: a cluster's must never be used for a directory, nor the reverse.
     let cluster = matches!(config.infrastructure, Infrastructure::Kubernetes(_));
-    if trusted.is_some_and(|trusted| trusted.is_cluster() != cluster) {
+    if trusted.is_cluster() != cluster {
         let (key, problem) = if cluster {
             ("kubernetes", "trust.toml is for a directory, not for a cluster")
         } else {
@@ -203,14 +223,29 @@ fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment
     }
 }
 
+/// Whether anything of an installation lies there.
+pub fn is_made(home: &Home) -> bool {
+    let made = [home.config(), home.trust(), home.agents(), home.keys(), home.store()];
+    made.iter().any(|path| path.symlink_metadata().is_ok())
+}
+
+/// What to do about a file that is lost. Never `init` where a home was made: it would make another environment, whose
+/// ledger the stored one is not.
+fn restore(home: &Home, file: &str) -> String {
+    if is_made(home) { format!("restore `{file}` from a backup of this home") } else { MAKE.to_owned() }
+}
+
+/// What to do where no installation is.
+const MAKE: &str = "make one with `cofferdam init TREE`, or name another folder with `--home DIR`";
+
 /// Reads and checks `trust.toml`.
 pub fn read_trust(home: &Home) -> Result<Trust, ConfigFault> {
-    let text = paths::text(&home.trust(), "run `cofferdam init`, which writes it")?;
+    let text = paths::text(&home.trust(), &restore(home, "trust/trust.toml"))?;
     match Trust::parse(&text) {
         Ok(trust) => Ok(trust),
         Err(fault) => {
             let cause = std::error::Error::source(&fault).map(|cause| format!(": {}", cause.to_string().trim())).unwrap_or_default();
-            Err(ConfigFault::new("trust.toml", "", format!("{fault}{cause}"), "restore it from a copy, or accept its parts again"))
+            Err(ConfigFault::new("trust.toml", "", format!("{fault}{cause}"), &restore(home, "trust/trust.toml")))
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::fault::ConfigFault;
 use crate::home::Home;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The text of a file, or the fault that it cannot be had.
@@ -12,6 +13,16 @@ pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigFault> {
         let why =
             if fault.kind() == std::io::ErrorKind::NotFound { "is not there".to_owned() } else { format!("cannot be read ({fault})") };
         ConfigFault::new(&name, "", format!("`{}` {why}", path.display()), remedy)
+    })
+}
+
+/// The fault that other users can read or change this key, where they can.
+pub fn open_to_others(key: &Path) -> Option<ConfigFault> {
+    let mode = fs::metadata(key).ok()?.permissions().mode();
+    (mode & 0o077 != 0).then(|| {
+        let name = format!("keys/{}", key.file_name().unwrap_or_default().to_string_lossy());
+        let problem = format!("other users can read `{}` (mode {:o})", key.display(), mode & 0o777);
+        ConfigFault::new(&name, "", problem, &format!("chmod 600 {}", key.display()))
     })
 }
 
@@ -50,7 +61,7 @@ pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Everything that has a place of its own.
-fn apart(home: &Home) -> [(&'static str, PathBuf); 11] {
+fn apart(home: &Home) -> [(&'static str, PathBuf); 12] {
     [
         ("configuration", home.config()),
         ("agents", home.agents()),
@@ -63,6 +74,7 @@ fn apart(home: &Home) -> [(&'static str, PathBuf); 11] {
         ("runs", home.runs()),
         ("journal", home.journal()),
         ("artefacts", home.artefacts("")),
+        ("served copies", home.served()),
     ]
 }
 

@@ -88,7 +88,7 @@ log_format = "xml"
           cofferdam.toml: environment: the section is missing; add `[environment]`; `cofferdam init` writes an example
           cofferdam.toml: directory: neither `[directory]` nor `[kubernetes]` is there; add one of them; `cofferdam init` writes an example"#]],
     );
-    check("environment = 3\ndirectory = [", expect!["cofferdam.toml:2: not TOML: unclosed array, expected `]`; mend this line"]);
+    check("environment = 3\ndirectory = [", expect!["cofferdam.toml:2: not TOML: unclosed array, expected `]`; correct this line"]);
     check(
         "environment = 3\n[directory]\ntree = \"TREE/none\"",
         expect![[r#"

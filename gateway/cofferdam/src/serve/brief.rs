@@ -1,7 +1,7 @@
 //! What each role is told: an installation cut into pieces, each with only what that role needs. Never a key itself, only where a role finds its own.
 
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
-use crate::home::{Home, Secret};
+use crate::home::Secret;
 use cofferdam_core::run::JobStep;
 use cofferdam_core::settings::{
     ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
@@ -31,16 +31,17 @@ fn infrastructure(installation: &Installation, own: impl FnOnce(&Cluster) -> &Pa
 
 /// The gateway's.
 pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
-    let (home, config) = (&installation.home, &installation.config);
+    let Installation { home, served, config, .. } = installation;
     GatewaySettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: home.trust(),
+        trust_file: served.trust(),
         agents_file: home.agents(),
-        tools: home.tools(),
-        executors: home.executors(),
-        policy_module: home.policy_module(),
-        policy_data: home.policy_data(),
+        notices: served.notices(),
+        tools: served.tools(),
+        executors: served.executors(),
+        policy_module: served.policy_module(),
+        policy_data: served.policy_data(),
         permit_key: home.secret(Secret::Permits),
         artefact_key: home.secret(Secret::GatewayArtefacts),
         artefacts: home.artefacts("gateway"),
@@ -55,11 +56,11 @@ pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
 
 /// The recorder's.
 pub fn recorder(installation: &Installation) -> RecorderSettings {
-    let home = &installation.home;
+    let Installation { home, served, .. } = installation;
     RecorderSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: home.trust(),
+        trust_file: served.trust(),
         store: home.store(),
         ledger: home.ledger(),
         checkpoint_key: home.secret(Secret::Checkpoints),
@@ -73,14 +74,14 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
     ActorSettings::Viewer(ViewerSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: installation.home.trust(),
+        trust_file: installation.served.trust(),
         infrastructure: infrastructure(installation, |cluster| &cluster.viewer),
     })
 }
 
 /// A runner's. `checked` is how long ago another one saw the cluster's fences stand.
 pub fn runner(installation: &Installation, guest: &Path, checked: Option<Duration>, drill: Option<JobStep>) -> ActorSettings {
-    let home: &Home = &installation.home;
+    let Installation { home, served, .. } = installation;
     let job_identity = match &installation.config.infrastructure {
         Configured::Directory { .. } => JobIdentity::Token,
         Configured::Kubernetes(cluster) => cluster.job_identity,
@@ -88,15 +89,15 @@ pub fn runner(installation: &Installation, guest: &Path, checked: Option<Duratio
     ActorSettings::Runner(RunnerSettings {
         voice: voice(installation),
         environment: installation.trust.environment.clone(),
-        trust_file: home.trust(),
+        trust_file: served.trust(),
         infrastructure: infrastructure(installation, |cluster| &cluster.provisioner),
         runs: home.runs(),
         journal: home.journal(),
-        tools: home.tools(),
-        executors: home.executors(),
-        commands: home.commands(),
-        policy_module: home.policy_module(),
-        policy_data: home.policy_data(),
+        tools: served.tools(),
+        executors: served.executors(),
+        commands: served.commands(),
+        policy_module: served.policy_module(),
+        policy_data: served.policy_data(),
         artefact_key: home.secret(Secret::RunnerArtefacts),
         artefacts: home.artefacts("runner"),
         guest: guest.to_owned(),

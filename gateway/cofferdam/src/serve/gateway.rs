@@ -2,9 +2,12 @@
 //! never an infrastructure credential, the store or the checkpoint key.
 
 mod agents;
+mod counts;
 mod front;
+mod heard;
 mod load;
 mod observe;
+mod pace;
 mod world;
 
 use super::role;
@@ -60,7 +63,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let agents_folder = settings.agents_file.parent().context("the agents file lies in no folder")?;
     let network = settings.otlp.is_some();
-    let confined = confine::files(Files { read: &[trust_folder, agents_folder], network, ..Files::default() })?;
+    let confined = confine::files(Files { read: &[trust_folder, agents_folder, &settings.notices], network, ..Files::default() })?;
     confine::new_sockets(if network { NewSockets::Internet } else { NewSockets::None })?;
     Ok((Prepared { settings, trust, key, parts }, confined))
 }

@@ -3,12 +3,15 @@
 
 mod brief;
 pub mod gateway;
+mod notice;
 pub mod recorder;
+mod repair;
 mod role;
 mod sibling;
 mod supervise;
 #[cfg(test)]
 mod testing;
+mod watch;
 mod welcome;
 
 use crate::config::Installation;

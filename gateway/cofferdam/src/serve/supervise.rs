@@ -2,9 +2,10 @@
 //! `SECURITY.md`; there are no others.
 
 use super::sibling::{self, Backoff, Name, Sibling};
-use super::{Options, brief, welcome};
-use crate::config::{Infrastructure, Installation};
-use anyhow::{Context as _, Result, bail};
+use super::{Options, brief, repair, watch, welcome};
+use crate::config::{Infrastructure, Installation, read_trust};
+use crate::served::Served;
+use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::run::JobStep;
 use cofferdam_process::control::Report;
 use std::collections::BTreeMap;
@@ -54,10 +55,12 @@ struct Supervisor<'a> {
 }
 
 /// Starts everything, keeps it running, and ends it at a signal.
-pub async fn serve(installation: Installation, options: &Options) -> Result<()> {
+pub async fn serve(mut installation: Installation, options: &Options) -> Result<()> {
     let listen = installation.config.edge.listen;
     let listener = TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
+    // Held until the end: with it the copies go.
+    let served = copies(&mut installation)?;
     let this = std::env::current_exe().context("cannot find this binary")?;
     let folder = match &options.binaries {
         Some(folder) => folder.clone(),
@@ -82,7 +85,9 @@ pub async fn serve(installation: Installation, options: &Options) -> Result<()> 
     for name in supervisor.names() {
         supervisor.start(name).await?;
     }
-    eprintln!("{}", welcome::text(&supervisor.installation));
+    let Installation { home, config, .. } = &supervisor.installation;
+    watch::start(home.clone(), served.copies().clone(), config.clone());
+    welcome::say(&supervisor.installation);
     let rounds = async {
         loop {
             tokio::time::sleep(ROUND).await;
@@ -96,6 +101,19 @@ pub async fn serve(installation: Installation, options: &Options) -> Result<()> 
     }
     supervisor.stop().await;
     Ok(())
+}
+
+/// Gives every role copies of what is accepted now: what is accepted later is the next start's.
+fn copies(installation: &mut Installation) -> Result<Served> {
+    repair::repair(&installation.home)?;
+    let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
+    let trust = read_trust(served.copies()).map_err(|fault| anyhow!("{fault}"))?;
+    if trust.environment != installation.trust.environment {
+        bail!("the trust file was changed during this start; start `cofferdam serve` again");
+    }
+    installation.trust = trust;
+    installation.served = served.copies().clone();
+    Ok(served)
 }
 
 impl Supervisor<'_> {

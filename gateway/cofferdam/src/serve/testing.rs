@@ -16,6 +16,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
     );
     Installation {
         home: Home::at("/home/me/cofferdam".into()),
+        served: Home::at("/home/me/cofferdam/served/1".into()),
         config: Config {
             environment: "lab".to_owned(),
             infrastructure,

@@ -1,10 +1,19 @@
 //! What a person who just started it wants to know: what is served, where, and whom it trusts. Reads nothing.
 
-use crate::config::{Infrastructure, Installation};
+use crate::config::{Infrastructure, Installation, LogFormat};
+
+/// Says it on standard error, as every line there is said.
+pub fn say(installation: &Installation) {
+    let text = text(installation);
+    match installation.config.telemetry.format {
+        LogFormat::Text => eprintln!("{text}"),
+        LogFormat::Json => text.lines().for_each(|line| tracing::info!("{}", line.trim())),
+    }
+}
 
 /// The text, without a line break at its end.
-pub fn text(installation: &Installation) -> String {
-    let Installation { home, config, agents, trust } = installation;
+fn text(installation: &Installation) -> String {
+    let Installation { home, config, agents, trust, .. } = installation;
     let listen = config.edge.listen;
     let mut lines = match &config.infrastructure {
         Infrastructure::Directory { tree } => {

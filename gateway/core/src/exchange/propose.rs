@@ -5,8 +5,10 @@ use crate::id::{ArgumentsDigest, CallId, PlanDigest};
 use crate::job::{JobView, StoredJob, StuckJob};
 use crate::permit::SignedPermit;
 use crate::record::{Entry, Recorded};
+use crate::run::{Outcome, Phase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the gateway may ask of the recorder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +100,8 @@ pub enum Propose {
     Health,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
     Head,
+    /// How many of what there are in the store, for metrics. Answered by [`Proposed::Counts`].
+    Counts,
 }
 
 /// A client's idempotency key.
@@ -168,8 +172,24 @@ pub enum Proposed {
         /// The note's text.
         checkpoint: String,
     },
+    /// How many of what.
+    Counts(Counts),
     /// Noted.
     Done,
+}
+
+/// How many of what there are in the store: whole numbers that outlive every restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Jobs by phase, `closed` among them.
+    pub phases: BTreeMap<Phase, u64>,
+    /// Closed jobs by outcome.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Signed answers of people: `approve` and `reject`.
+    pub answers: BTreeMap<String, u64>,
+    /// Entries of the ledger.
+    pub entries: u64,
 }
 
 /// What an idempotency key was first used for.

@@ -4,7 +4,7 @@ use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Succes
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Front, FrontCall, Hear, Unauthenticated};
+use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
 use cofferdam_core::trust::Environment;
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -163,11 +163,14 @@ impl Front for Small {
         "staging".into()
     }
 
-    async fn ready(&self) -> Result<(), String> {
-        if self.down { Err("policy does not answer".into()) } else { Ok(()) }
+    async fn ready(&self) -> Readiness {
+        let missing = if self.down { vec!["policy does not answer".into()] } else { Vec::new() };
+        Readiness { missing, ..Readiness::default() }
     }
 
-    async fn metrics(&self) -> String {
+    fn answered(&self, _: &Answered) {}
+
+    async fn metrics(&self, _active: u32) -> String {
         "# TYPE cofferdam_calls_total counter\ncofferdam_calls_total 0\n".into()
     }
 }

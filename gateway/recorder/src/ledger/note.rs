@@ -38,9 +38,12 @@ pub struct Checkpoint {
     pub root: Hash,
 }
 
+/// How every ledger's name begins; an environment's id follows.
+pub const ORIGIN: &str = "cofferdam.dev/";
+
 /// The ledger's name for an environment's id.
 pub fn origin(environment: &str) -> String {
-    format!("cofferdam.dev/{environment}")
+    format!("{ORIGIN}{environment}")
 }
 
 /// The four bytes that name a key in a signature: `SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]`.

@@ -5,7 +5,7 @@ use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::change::{Change, Done};
 use crate::wait::locked;
 use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::propose::{IdempotencyKey, Propose, Proposed};
+use cofferdam_core::exchange::propose::{Counts, IdempotencyKey, Propose, Proposed};
 use cofferdam_core::id::{CallId, PlanDigest, PreviewDigest};
 use cofferdam_core::job::StoredJob;
 use cofferdam_core::record::{Entry, Event, Recorded};
@@ -54,6 +54,12 @@ impl Recorder {
             }
             Propose::Runners => Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await }),
             Propose::Health => Ok(self.health()),
+            Propose::Counts => {
+                let reader = &self.inner.reader;
+                let (phases, outcomes, answers) = (reader.phases().await?, reader.outcomes().await?, reader.answers().await?);
+                let entries = self.inner.shared.head.borrow().0;
+                Ok(Proposed::Counts(Counts { phases, outcomes, answers, entries }))
+            }
             Propose::Head => {
                 let (size, checkpoint) = self.inner.shared.head.borrow().clone();
                 Ok(Proposed::Head { size, checkpoint })

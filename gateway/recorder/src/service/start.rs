@@ -1,6 +1,6 @@
 //! Starting: the ledger is rebuilt from the store, held against what was signed and what was published, and published where it is missing.
 
-use crate::ledger::note::{Checkpoint, origin};
+use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishFault, Published, Tiles, continues, published};
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::settings::RecorderSettings;
@@ -53,7 +53,8 @@ async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut Sql
         Some(note) => {
             let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key()).map_err(|fault| ledger(fault.to_string()))?;
             if checkpoint.origin != origin {
-                return Err(ledger(format!("it is of `{}`, this environment's is `{origin}`", checkpoint.origin)));
+                let stored = checkpoint.origin.strip_prefix(ORIGIN).unwrap_or(&checkpoint.origin).to_owned();
+                return Err(OpenError::Environment { trusted: settings.environment.clone(), stored });
             }
             Some((checkpoint, note))
         }

@@ -44,6 +44,14 @@ pub enum OpenError {
         "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, and compare with `cofferdam ledger verify`"
     )]
     Ledger(String),
+    /// It is another environment's.
+    #[error("this trust file belongs to another environment ({trusted}) than the stored ledger ({stored}); restore the right trust file")]
+    Environment {
+        /// The trust file's.
+        trusted: String,
+        /// The store's.
+        stored: String,
+    },
     /// The published ledger is ahead.
     #[error(
         "the published ledger has {published} entries, the store {stored}: the store is older than what was published, as after restoring a backup; restore the newer one"

@@ -11,7 +11,7 @@ use cofferdam_core::exchange::propose::UsedKey;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::job::{JobView, StoredJob, StuckJob};
 use cofferdam_core::json;
-use cofferdam_core::run::Phase;
+use cofferdam_core::run::{Outcome, Phase};
 use serde_json::Value;
 use sqlx::SqlitePool;
 use std::collections::BTreeMap;
@@ -201,6 +201,23 @@ impl Reader {
             .map(|(word, count)| Ok((Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?, to_u64(count))))
             .collect::<Result<_, Fault>>()
             .map_err(Halt::from)
+    }
+
+    /// Closed jobs by outcome.
+    pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, Halt> {
+        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS NOT NULL GROUP BY outcome";
+        let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
+        rows.into_iter()
+            .map(|(word, count)| Ok((Outcome::from_word(&word).ok_or_else(|| super::row::damaged("outcome"))?, to_u64(count))))
+            .collect::<Result<_, Fault>>()
+            .map_err(Halt::from)
+    }
+
+    /// People's signed answers by verdict.
+    pub async fn answers(&self) -> Result<BTreeMap<String, u64>, Halt> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict").fetch_all(&self.0).await?;
+        Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
     }
 
     /// Every lease that stands; after a start none of them has a runner any more.

@@ -38,7 +38,7 @@ fn beside() -> Option<PathBuf> {
 
 /// The home's policy; copied there when there is none.
 pub fn policy(home: &Home, from: &Path, fresh: bool, log: &mut Log) -> Result<(Vec<u8>, String)> {
-    if home.policy_module().exists() && !fresh {
+    if !fresh {
         log.kept("policy/");
     } else {
         for (name, to) in [("policy.wasm", home.policy_module()), ("data.json", home.policy_data())] {

@@ -41,7 +41,11 @@ impl AgentsFile {
                     let anonymous = read.anonymous && agents.list().is_empty();
                     *read = Read { changed: now, agents, anonymous };
                 }
-                Err(fault) => tracing::error!("the agents file cannot be read; the last good one holds: {fault}"),
+                Err(fault) => {
+                    // Said once for each such file, not at each request.
+                    read.changed = now;
+                    tracing::error!("the agents file cannot be read; the last good one holds: {fault}");
+                }
             }
         }
         match token {
@@ -70,6 +74,8 @@ mod tests {
     fn neither_a_missing_file_nor_the_last_removal_lets_anybody_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agents.toml");
+        assert!(AgentsFile::open(path.clone(), true).is_err());
+        std::fs::write(&path, "# ours\n").unwrap();
         let agent = format!("[[agent]]\nname = \"a\"\nroles = [\"viewer\"]\nfor = \"p\"\ntoken = \"sha256:{}\"\n", "0".repeat(64));
         let fresh = AgentsFile::open(path.clone(), true).unwrap();
         assert!(fresh.authenticate(None).is_ok_and(|principal| principal.anonymous));

@@ -4,6 +4,7 @@ use super::agents::AgentsFile;
 use super::load::Parts;
 use super::observe::{Observed, ended};
 use super::world::{Roles, World};
+use crate::serve::notice::{Notice, Notices};
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::answer::{Reply, ToolListing};
 use cofferdam_core::caller::{Caller, Principal};
@@ -12,13 +13,16 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::CallId;
 use cofferdam_core::journey::{self, Mode, Resumed};
-use cofferdam_core::ports::{Front, FrontCall, Hear, Host as _, Unauthenticated, unheard};
+use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard};
 use cofferdam_core::settings::GatewaySettings;
+use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
+use cofferdam_process::peer::Client;
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
 use cofferdam_telemetry::{Exporter, Outlet, current};
 use ed25519_dalek::SigningKey;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Span;
@@ -34,12 +38,15 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
 /// The gateway, ready to serve.
 pub struct Gateway {
-    world: World,
+    pub(super) world: World,
     known: journey::World,
     agents: AgentsFile,
+    notices: Notices,
     wait_ms: u64,
-    exporter: Arc<Exporter>,
+    pub(super) exporter: Arc<Exporter>,
     outlet: Outlet,
+    /// A folder on the disk that the home lies on.
+    pub(super) disk: PathBuf,
 }
 
 impl Gateway {
@@ -71,7 +78,13 @@ impl Gateway {
             policies: Observed::new(policies, outlet.clone()),
             roles: Observed::new(roles, outlet.clone()),
         };
-        Ok(Self { world, known, agents, wait_ms: settings.wait_ms, exporter, outlet })
+        let notices = Notices::new(&settings.notices);
+        Ok(Self { world, known, agents, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.notices.clone() })
+    }
+
+    /// The recorder's socket.
+    pub(super) fn recorder(&self) -> &Client<Propose, Proposed> {
+        &self.world.roles.inner().recorder
     }
 
     fn raw(&self, call: FrontCall) -> RawCall {
@@ -126,22 +139,39 @@ impl Front for Gateway {
         self.known.trust.environment.name.clone()
     }
 
-    async fn ready(&self) -> Result<(), String> {
+    async fn ready(&self) -> Readiness {
         // A role holds its socket only once it has passed its own checks.
         let roles = self.world.roles.inner();
         let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
+        let mut stuck = Vec::new();
         let rest = match roles.recorder.call(&Propose::Runners).await {
-            Ok(Proposed::Runners { there: true, .. }) => None,
-            Ok(Proposed::Runners { there: false, .. }) => Some("no runner is there; the log says why none starts".to_owned()),
+            Ok(Proposed::Runners { there, stuck: jobs }) => {
+                stuck.extend(jobs.iter().map(|job| format!("{} {}", job.call, line(&job.stuck.obstacle.to_string()))));
+                (!there).then(|| "no runner is there; the log says why none starts".to_owned())
+            }
             Ok(_) => Some("the recorder answers something else".to_owned()),
             Err(fault) => Some(format!("the recorder does not answer: {fault}")),
         };
-        let missing: Vec<_> = viewer.into_iter().chain(rest).collect();
-        if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) }
+        let refuses = match roles.recorder.call(&Propose::Health).await {
+            Ok(Proposed::Health { refuses, .. }) => refuses,
+            // A recorder that does not answer was named just above.
+            _ => None,
+        };
+        let Notice { restart, mut faults } = self.notices.now();
+        if refuses.is_some() {
+            // The recorder's word on its disk, and once.
+            faults.retain(|fault| !fault.starts_with("disk:"));
+        }
+        Readiness { missing: viewer.into_iter().chain(rest).chain(refuses).chain(faults).collect(), restart, stuck }
     }
 
-    async fn metrics(&self) -> String {
+    async fn metrics(&self, active: u32) -> String {
+        self.count(active).await;
         self.exporter.metrics()
+    }
+
+    fn answered(&self, answered: &Answered) {
+        self.count_answered(answered);
     }
 }
 

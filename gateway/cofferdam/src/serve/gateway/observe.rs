@@ -1,7 +1,8 @@
 //! What is seen of a call from outside its stages: one span and one measurement for each effect, counts for each ending. Never changes what it watches.
 
+use super::heard::Heard;
 use super::world::Roles;
-use cofferdam_core::answer::{RefusalKind, Reply};
+use cofferdam_core::answer::Reply;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
@@ -20,12 +21,18 @@ use tracing::{Instrument as _, info_span};
 pub struct Observed<T> {
     inner: T,
     outlet: Outlet,
+    heard: Heard,
 }
 
 impl<T> Observed<T> {
     /// Watches it.
     pub fn new(inner: T, outlet: Outlet) -> Self {
-        Self { inner, outlet }
+        Self { inner, outlet, heard: Heard::default() }
+    }
+
+    /// How often its lines are said.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// What is watched.
@@ -76,30 +83,26 @@ impl Recorder for Observed<Arc<Roles>> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",
-            Propose::NextApproved { .. } | Propose::Head | Propose::Runners | Propose::Health => {
+            Propose::NextApproved { .. } | Propose::Head | Propose::Runners | Propose::Health | Propose::Counts => {
                 return self.inner.recorder.call(&propose).await;
             }
             _ => "record",
         };
-        self.stage(stage, self.inner.recorder.call(&propose)).await
+        let answer = self.stage(stage, self.inner.recorder.call(&propose)).await;
+        self.heard.recorded(&self.outlet, &propose, &answer);
+        answer
     }
 }
 
-/// Counts how a call ended.
+/// Counts how a call ended, as the agent is told.
 pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
-    let (effect, rule, fault) = match reply {
-        Reply::Success(_) => ("allow", "", ""),
-        Reply::Refused(refusal) => match refusal.kind {
-            RefusalKind::Denied => ("deny", refusal.rule.as_str(), "tool_error"),
-            RefusalKind::Declined | RefusalKind::Conflict => ("decline", refusal.rule.as_str(), "tool_error"),
-            RefusalKind::Unsuccessful | RefusalKind::Absent => ("fail", "", "tool_error"),
-        },
-        Reply::BadArguments { .. } => ("decline", "schema", "tool_error"),
+    let fault = match reply {
+        Reply::Success(_) => "",
+        Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
         // The name is the agent's own word; it is no label.
         Reply::UnknownTool { .. } => return,
-        Reply::Unavailable { .. } => ("unavailable", "", "-32603"),
+        Reply::Unavailable { .. } => "-32603",
     };
-    outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
     let labels = [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", fault)];
     outlet.observe("mcp_server_operation_duration_seconds", &labels, began.elapsed());
 }

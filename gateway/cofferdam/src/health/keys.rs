@@ -1,0 +1,45 @@
+//! The private keys: there, readable by their owner alone, and those that the trust file names. Says nothing of them.
+
+use super::{Findings, instead};
+use crate::home::{Home, Secret};
+use cofferdam_core::permit::verifying_key_text;
+use cofferdam_core::trust::Trust;
+use ed25519_dalek::SigningKey;
+
+/// Looks at every key.
+pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
+    let before = found.0.len();
+    for (secret, expected) in [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)] {
+        let path = home.secret(secret);
+        let restore = format!("restore `{}` from a backup: no other key fits this home's trust file and ledger", path.display());
+        match home.read_secret(secret) {
+            Ok(seed) if verifying_key_text(&SigningKey::from_bytes(&seed).verifying_key()) == *expected => {}
+            Ok(_) => {
+                let detail = format!("`{}` is not the key that the trust file names", path.display());
+                found.bad("keys", detail, &restore);
+            }
+            Err(fault) => {
+                let link = instead(&path).map(|link| format!("`{}` {link}", path.display()));
+                found.bad("keys", link.unwrap_or_else(|| format!("{fault:#}")), &restore);
+            }
+        }
+    }
+    for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {
+        let path = home.secret(secret);
+        match home.read_secret(secret) {
+            Ok(_) => {}
+            Err(_) if path.symlink_metadata().is_err() && home.keys().is_dir() => {
+                let detail = format!("`{}` is missing", path.display());
+                let remedy = "nothing to do: `cofferdam serve` makes a new one at its start and compiles again";
+                found.less("keys", detail, remedy);
+            }
+            Err(fault) => {
+                let remedy = "make it readable, or move it away: `cofferdam serve` then makes a new one";
+                found.bad("keys", format!("{fault:#}"), remedy);
+            }
+        }
+    }
+    if found.0.len() == before {
+        found.good("keys", "those that the trust file names");
+    }
+}

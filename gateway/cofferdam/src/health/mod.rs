@@ -1,0 +1,128 @@
+//! What can be wrong with an installation, looked at from outside: for `doctor`, for `status`, and for the supervisor
+//! while it serves. Changes nothing, and advises nothing that destroys something.
+
+mod disk;
+mod keys;
+mod parts;
+mod places;
+mod port;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use disk::disk;
+pub use keys::keys;
+pub use parts::parts;
+pub use places::{permissions, places};
+pub use port::port;
+pub use store::store;
+pub use tree::{Depth, tree};
+
+use crate::config::{Config, Infrastructure};
+use crate::home::Home;
+use std::path::Path;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grade {
+    /// As it should be.
+    Good,
+    /// Works, with less than it could; or wanted by some.
+    Less,
+    /// `serve` cannot run, must not, or makes calls fail.
+    Bad,
+}
+
+impl Grade {
+    /// For people and programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Less => "note",
+            Self::Bad => "WRONG",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub grade: Grade,
+    /// What was looked at, in a word or two.
+    pub what: &'static str,
+    /// What was found: path and cause.
+    pub detail: String,
+    /// What to do; empty where nothing is to be done.
+    pub remedy: String,
+}
+
+impl Finding {
+    /// On one line.
+    pub fn line(&self) -> String {
+        let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
+        format!("{}: {}{remedy}", self.what, self.detail)
+    }
+}
+
+/// Everything found so far, in the order of the looks.
+#[derive(Debug, Default)]
+pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// It is as it should be.
+    pub fn good(&mut self, what: &'static str, detail: impl Into<String>) {
+        self.add(Grade::Good, what, detail, "");
+    }
+
+    /// It works, with less.
+    pub fn less(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.add(Grade::Less, what, detail, remedy);
+    }
+
+    /// It has to be corrected.
+    pub fn bad(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.add(Grade::Bad, what, detail, remedy);
+    }
+
+    fn add(&mut self, grade: Grade, what: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.0.push(Finding { grade, what, detail: detail.into(), remedy: remedy.to_owned() });
+    }
+
+    /// Whether nothing has to be corrected.
+    pub fn all_good(&self) -> bool {
+        self.bad_ones().next().is_none()
+    }
+
+    /// What has to be corrected.
+    pub fn bad_ones(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter().filter(|finding| finding.grade == Grade::Bad)
+    }
+}
+
+/// What makes calls fail while it serves, as far as a look each second may cost.
+pub fn while_serving(home: &Home, config: &Config) -> Findings {
+    let mut found = Findings::default();
+    places(home, true, &mut found);
+    disk("disk", &home.store(), &mut found);
+    if let Infrastructure::Directory { tree: root } = &config.infrastructure {
+        tree(root, Depth::Root, &mut found);
+    }
+    found
+}
+
+/// The cause as the kernel gives it, without Rust's number where the words say the same.
+fn cause(fault: &std::io::Error) -> String {
+    fault.to_string()
+}
+
+/// What a path is instead of what it should be, if that explains why it cannot be used.
+fn instead(path: &Path) -> Option<String> {
+    let facts = path.symlink_metadata().ok()?;
+    if facts.is_symlink() && !path.exists() {
+        let target = std::fs::read_link(path).unwrap_or_default();
+        return Some(format!("is a link to `{}`, and nothing is there", target.display()));
+    }
+    None
+}

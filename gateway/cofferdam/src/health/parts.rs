@@ -1,0 +1,65 @@
+//! What was accepted is there, unchanged: tools, executors, commands and the policy. Runs none of them.
+
+use super::Findings;
+use crate::home::Home;
+use cofferdam_core::decide::policy_digest;
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::trust::Trust;
+use std::path::{Path, PathBuf};
+
+/// Looks at each accepted part.
+pub fn parts(home: &Home, trust: &Trust, found: &mut Findings) {
+    let before = found.0.len();
+    let tools = trust.tools.iter().map(|tool| ("tool", home.tools(), &tool.name, tool.digest));
+    let executors = trust.executors.iter().map(|part| ("executor", home.executors(), &part.name, part.digest));
+    let commands = trust.commands.iter().map(|part| ("command", home.commands(), &part.name, part.digest));
+    for (kind, folder, name, digest) in tools.chain(executors).chain(commands) {
+        let path = folder.join(format!("{name}.wasm"));
+        let shown = path.display();
+        match std::fs::read(&path) {
+            Ok(bytes) if ComponentDigest::of(&bytes) == digest => {}
+            Ok(bytes) => {
+                let own = ComponentDigest::of(&bytes);
+                let detail = format!("`{shown}` is {}, not the accepted {kind} {}", own.short(), digest.short());
+                found.bad("plugins", detail, &look_then_accept(&path));
+            }
+            Err(fault) => {
+                let detail = format!("the accepted {kind} `{name}` cannot be read from `{shown}`: {fault}");
+                found.bad("plugins", detail, "restore the file, or accept its component again");
+            }
+        }
+    }
+    if found.0.len() == before {
+        found.good("plugins", "those that were accepted");
+    }
+    policy(home, trust, found);
+}
+
+fn look_then_accept(path: &Path) -> String {
+    let shown = path.display();
+    format!("restore the accepted file; or look at it with `cofferdam inspect {shown}`, then accept it")
+}
+
+fn policy(home: &Home, trust: &Trust, found: &mut Findings) {
+    let remedy = "restore the accepted policy, or accept one with `cofferdam accept --policy DIR`";
+    let read = |path: PathBuf| std::fs::read(&path).map_err(|fault| unreadable(&path, &fault));
+    let digest = read(home.policy_module()).and_then(|module| {
+        let data = home.policy_data();
+        let text = String::from_utf8(read(data.clone())?).map_err(|_| format!("`{}` is not UTF-8", data.display()))?;
+        policy_digest(&module, &text).map_err(|fault| format!("`{}` is not readable: {fault}", data.display()))
+    });
+    match digest {
+        Ok(digest) if digest == trust.policy => found.good("policy", digest.short()),
+        Ok(digest) => {
+            let folder = home.policy();
+            let (own, accepted) = (digest.short(), trust.policy.short());
+            let detail = format!("the policy in `{}` is {own}, not the accepted {accepted}", folder.display());
+            found.bad("policy", detail, remedy);
+        }
+        Err(detail) => found.bad("policy", detail, remedy),
+    }
+}
+
+fn unreadable(path: &Path, fault: &std::io::Error) -> String {
+    format!("`{}` cannot be read: {fault}", path.display())
+}

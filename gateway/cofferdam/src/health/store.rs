@@ -1,0 +1,70 @@
+//! The store and the published ledger: there, whole, of this environment, and of one another. Reads both; opens the
+//! store only while no recorder has it.
+
+use super::{Findings, instead};
+use crate::home::Home;
+use cofferdam_core::trust::Trust;
+use cofferdam_recorder::{Examined, examine};
+use std::path::Path;
+
+/// The store's file.
+const DATABASE: &str = "cofferdam.db";
+
+/// What a restore has to bring back together.
+const RESTORE: &str = "restore `store/` and `ledger/` together from the newest backup; keep what is there for a look";
+
+/// Looks at both.
+pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
+    let database = home.store().join(DATABASE);
+    let published = published(&home.ledger());
+    let shown = database.display();
+    if let Some(instead) = instead(&database) {
+        return found.bad("store", format!("`{shown}` {instead}"), RESTORE);
+    }
+    if let Some((origin, _)) = &published
+        && let Some(other) = origin.strip_prefix(cofferdam_recorder::ORIGIN).filter(|id| *id != trust.environment.id)
+    {
+        return found.bad("store", another(other, &trust.environment.id), WRONG_TRUST);
+    }
+    match (database.metadata(), &published) {
+        (Err(_), None) => found.good("store", "not made yet: `cofferdam serve` makes it"),
+        (Err(fault), Some((_, size))) => {
+            let detail = format!("`{shown}` cannot be read ({fault}), and its published ledger has {size} entries");
+            found.bad("store", detail, RESTORE);
+        }
+        (Ok(facts), _) if !facts.is_file() => {
+            found.bad("store", format!("`{shown}` is not a file"), RESTORE);
+        }
+        // The recorder that has it looked at all of it when it started.
+        (Ok(_), _) if serving => found.good("store", "open in the recorder"),
+        (Ok(_), _) => match examine(&home.store()) {
+            Ok(Examined { environment: Some(other), .. }) if other != trust.environment.id => {
+                found.bad("store", another(&other, &trust.environment.id), WRONG_TRUST);
+            }
+            Ok(Examined { entries, .. }) if published.as_ref().is_some_and(|(_, size)| *size > entries) => {
+                let size = published.map(|(_, size)| size).unwrap_or_default();
+                let detail = format!("`{shown}` has {entries} entries, and its published ledger {size}: it is older");
+                found.bad("store", detail, RESTORE);
+            }
+            Ok(Examined { entries, .. }) if entries > 0 && published.is_none() => {
+                let detail = format!("{entries} entries; `{}` has no checkpoint", home.ledger().display());
+                found.less("store", detail, "nothing to do: `cofferdam serve` publishes the ledger again from the store");
+            }
+            Ok(Examined { entries, .. }) => found.good("store", format!("{entries} entries")),
+            Err(fault) => found.bad("store", format!("`{shown}` is damaged or cannot be read: {fault}"), RESTORE),
+        },
+    }
+}
+
+const WRONG_TRUST: &str = "restore the right `trust/trust.toml` from a backup";
+
+fn another(stored: &str, trusted: &str) -> String {
+    format!("this trust file belongs to another environment ({trusted}) than the stored ledger ({stored})")
+}
+
+/// Origin and size in the published checkpoint.
+fn published(ledger: &Path) -> Option<(String, u64)> {
+    let note = std::fs::read_to_string(ledger.join("checkpoint")).ok()?;
+    let mut lines = note.lines();
+    Some((lines.next()?.to_owned(), lines.next()?.parse().ok()?))
+}

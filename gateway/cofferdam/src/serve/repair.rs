@@ -1,0 +1,83 @@
+//! Before anything starts: what is missing in the home and can be made again is made, and the log names it. Never makes
+//! what only a backup has: a signing key, the trust file, the agents, the policy.
+
+use crate::health::{self, Findings};
+use crate::home::{Home, Secret, write_private};
+use anyhow::{Context as _, Result, anyhow};
+use cofferdam_core::id::hex;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+
+/// A folder only its owner may enter.
+const PRIVATE: u32 = 0o700;
+
+/// Makes what can be made, and says what was made and what should not be as it is.
+pub fn repair(home: &Home) -> Result<()> {
+    for made in [folders(home)?, keys(home)?].concat() {
+        tracing::warn!("repaired: {made}");
+    }
+    let mut found = Findings::default();
+    health::permissions(home, &mut found);
+    for open in found.bad_ones() {
+        tracing::warn!("{}", open.line());
+    }
+    Ok(())
+}
+
+/// Folders whose content is made as it is needed, or again.
+fn folders(home: &Home) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    let artefacts = [home.artefacts("gateway"), home.artefacts("runner")];
+    let own = [home.store(), home.ledger(), home.runs(), home.journal(), home.run()];
+    for folder in own.into_iter().chain(artefacts) {
+        if folder.symlink_metadata().is_ok() {
+            continue;
+        }
+        let shown = folder.display();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE)
+            .create(&folder)
+            .with_context(|| format!("the folder `{shown}` is missing and cannot be made"))?;
+        made.push(format!("the folder `{shown}` was missing; it was made again, empty"));
+    }
+    Ok(made)
+}
+
+/// Keys of compiled artefacts: with a new one everything is compiled again.
+fn keys(home: &Home) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    for secret in [Secret::GatewayArtefacts, Secret::RunnerArtefacts] {
+        let path = home.secret(secret);
+        if path.symlink_metadata().is_ok() || !home.keys().is_dir() {
+            continue;
+        }
+        let mut bits = [0; 32];
+        getrandom::fill(&mut bits).map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
+        write_private(&path, format!("{}\n", hex(&bits)).as_bytes())?;
+        let shown = path.display();
+        made.push(format!("the key `{shown}` was missing; a new one was made, and everything is compiled again"));
+    }
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_be_made_again_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        fs::remove_dir(home.ledger()).unwrap();
+        fs::remove_dir(home.journal()).unwrap();
+        repair(&home).unwrap();
+        assert!(home.ledger().is_dir() && home.journal().is_dir());
+        assert!(home.read_secret(Secret::RunnerArtefacts).is_ok());
+        assert!(!home.secret(Secret::Permits).exists() && !home.trust().exists() && !home.agents().exists());
+        let kept = fs::read(home.secret(Secret::RunnerArtefacts)).unwrap();
+        repair(&home).unwrap();
+        assert_eq!(fs::read(home.secret(Secret::RunnerArtefacts)).unwrap(), kept);
+    }
+}

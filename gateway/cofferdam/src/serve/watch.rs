@@ -1,0 +1,49 @@
+//! Looks, while it serves, at what no confined role sees: whether the home differs from what is served, and whether
+//! home, tree and disk can be used. Says each change once in the log, and hands the whole to the gateway.
+
+use super::notice::Notice;
+use crate::config::Config;
+use crate::health::{self, Finding};
+use crate::home::Home;
+use crate::served;
+use std::thread;
+use std::time::Duration;
+
+/// Between two looks: soon enough for a person who just ran a command, and one wake-up a second.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Looks until this process ends. A thread of its own: a slow disk must not hold up the supervisor.
+pub fn start(home: Home, copies: Home, config: Config) {
+    thread::spawn(move || {
+        let mut told = Notice::default();
+        loop {
+            let faults = health::while_serving(&home, &config).bad_ones().map(Finding::line).collect();
+            let now = Notice { restart: served::differences(&home, &copies), faults };
+            if now != told {
+                say(&told, &now);
+                match now.tell(&copies.notices()) {
+                    Ok(()) => told = now,
+                    Err(fault) => tracing::error!("cannot tell the gateway what is wrong: {fault:#}"),
+                }
+            }
+            thread::sleep(PERIOD);
+        }
+    });
+}
+
+fn say(before: &Notice, now: &Notice) {
+    for fault in now.faults.iter().filter(|fault| !before.faults.contains(fault)) {
+        tracing::error!("calls fail: {fault}");
+    }
+    if now.faults.is_empty() && !before.faults.is_empty() {
+        tracing::info!("repaired: {}", before.faults.join("; "));
+    }
+    if now.restart == before.restart {
+        return;
+    }
+    if now.restart.is_empty() {
+        tracing::info!("no restart is needed any more: the home is as it is served");
+    } else {
+        tracing::warn!("restart needed: {}", now.restart.join("; "));
+    }
+}

@@ -1,0 +1,177 @@
+//! What `serve` uses until its next start: copies of the trust file, the policy and the plugins, in a folder of the
+//! home. So nothing that is accepted meanwhile takes effect in one role and not in another. Never holds a key.
+
+mod differ;
+
+pub use differ::differences;
+
+use crate::home::{Home, write_private};
+use anyhow::{Context as _, Result, bail};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A folder only its owner may enter.
+const PRIVATE: u32 = 0o700;
+
+/// The file that the one `serve` of a home holds locked.
+const LOCK: &str = "lock";
+
+/// How long another's look at the lock may be in the way.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What is being made ends in this; only a whole copy has a bare number.
+const UNFINISHED: &str = "new";
+
+/// The copies of one start. Removed at a clean end; what a killed `serve` left is removed by the next start.
+#[derive(Debug)]
+pub struct Served {
+    copies: Home,
+    /// One `serve` at a time: a second one would remove the copies of the first.
+    _lock: File,
+}
+
+impl Served {
+    /// Copies what the home has now. The folder appears at once and whole; older ones are removed.
+    pub fn take(home: &Home) -> Result<Self> {
+        let folder = home.served();
+        make(&folder)?;
+        let lock = lock(&folder.join(LOCK))?;
+        let number = numbers(&folder).into_iter().max().unwrap_or(0).saturating_add(1);
+        let unfinished = folder.join(format!("{number}.{UNFINISHED}"));
+        clear(&folder)?;
+        copy_all(home, &home.beneath(&unfinished))?;
+        let whole = folder.join(number.to_string());
+        fs::rename(&unfinished, &whole).with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
+        Ok(Self { copies: home.beneath(&whole), _lock: lock })
+    }
+
+    /// Where the copies lie, with the same layout as a home.
+    pub fn copies(&self) -> &Home {
+        &self.copies
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // The next start removes what cannot be removed now.
+        let _left = fs::remove_dir_all(self.copies.root());
+    }
+}
+
+/// Whether a `serve` holds this home now.
+pub fn running(home: &Home) -> bool {
+    let lock = File::open(home.served().join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// The copies of the `serve` that runs now, if one does.
+pub fn current(home: &Home) -> Option<Home> {
+    let folder = home.served();
+    if !running(home) {
+        return None;
+    }
+    let newest = numbers(&folder).into_iter().max()?;
+    Some(home.beneath(&folder.join(newest.to_string())))
+}
+
+/// Where the trust file in use lies: the running `serve`'s copy, or the home's own.
+pub fn in_use(home: &Home) -> Home {
+    current(home).unwrap_or_else(|| home.clone())
+}
+
+/// Numbers of whole copies.
+fn numbers(folder: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn make(folder: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE)
+        .create(folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let shown = path.display();
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot open the lock `{shown}`"))?;
+    let until = Instant::now() + MOMENT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A command that looks whether one runs holds it for a moment.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(MOMENT / 20),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another `cofferdam serve` serves this home (it holds `{shown}`); end it first")
+            }
+            Err(TryLockError::Error(fault)) => return Err(fault).with_context(|| format!("cannot lock `{shown}`")),
+        }
+    }
+}
+
+/// Removes every older copy.
+fn clear(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove the old copies `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies every file that a role may read while it serves, and the configuration, to compare it with later.
+fn copy_all(home: &Home, to: &Home) -> Result<()> {
+    let folders = [to.tools(), to.executors(), to.commands(), to.policy(), to.notices()];
+    for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
+        make(folder)?;
+    }
+    for (from, to) in pairs(home, to)? {
+        // Whether one that is missing matters is for the role to say that needs it.
+        match fs::read(&from) {
+            Ok(bytes) => write_private(&to, &bytes)?,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
+            Err(fault) => return Err(fault).with_context(|| format!("cannot read `{}`", from.display())),
+        }
+    }
+    Ok(())
+}
+
+/// Each file of the home that is copied, with its copy.
+fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut pairs = vec![
+        (home.config(), copies.config()),
+        (home.trust(), copies.trust()),
+        (home.policy_module(), copies.policy_module()),
+        (home.policy_data(), copies.policy_data()),
+    ];
+    let folders = [(home.tools(), copies.tools()), (home.executors(), copies.executors()), (home.commands(), copies.commands())];
+    for (from, to) in folders {
+        let entries = match fs::read_dir(&from) {
+            Ok(entries) => entries,
+            // An installation that never accepted a command has no folder for them.
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(fault) => return Err(fault).with_context(|| format!("cannot list `{}`", from.display())),
+        };
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list `{}`", from.display()))?.path();
+            if let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|ending| ending == "wasm")) {
+                pairs.push((path.clone(), to.join(name)));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! A store looked at from outside, while no recorder has it: whether it is whole, whose it is, how much is in it.
+//! Reads only.
+
+use crate::ledger::note::ORIGIN;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use std::path::Path;
+
+/// What a look at a store gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// The environment whose ledger it holds; none while it holds none.
+    pub environment: Option<String>,
+    /// Entries of its ledger.
+    pub entries: u64,
+}
+
+/// Looks at the store in this folder. The fault is one sentence without a remedy.
+pub fn examine(folder: &Path) -> Result<Examined, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|fault| fault.to_string())?;
+    runtime.block_on(look(folder)).map_err(|fault| plain(&fault))
+}
+
+async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(folder.join("cofferdam.db")).read_only(true);
+    let mut connection: SqliteConnection = options.connect().await?;
+    let check: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    if check != "ok" {
+        return Err(sqlx::Error::Protocol(check));
+    }
+    // A store that no recorder has opened yet has no tables.
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoint'").fetch_one(&mut connection).await?;
+    let mut examined = Examined { environment: None, entries: 0 };
+    if tables > 0 {
+        let entries: i64 = sqlx::query_scalar("SELECT count(*) FROM leaves").fetch_one(&mut connection).await?;
+        examined.entries = u64::try_from(entries).unwrap_or(0);
+        let note: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut connection).await?;
+        let origin = note.as_deref().and_then(|note| note.lines().next()).and_then(|line| line.strip_prefix(ORIGIN));
+        examined.environment = origin.map(str::to_owned);
+    }
+    connection.close().await?;
+    Ok(examined)
+}
+
+/// SQLite's own words, once.
+fn plain(fault: &sqlx::Error) -> String {
+    match fault {
+        sqlx::Error::Database(fault) => fault.message().to_owned(),
+        sqlx::Error::Protocol(found) => found.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,195 @@
+//! `doctor`, `status` and `serve` tell each fault of an installation: its path, its cause, and a remedy that destroys
+//! nothing. Faults are made on real files, ports and mounts.
+
+use crate::cluster::until;
+use crate::stage::{Stage, binaries, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// What `doctor` calls WRONG, a line each.
+fn wrong(stage: &Stage) -> String {
+    let done = Command::new(binaries().join("cofferdam")).arg("--json").arg("--home").arg(stage.home()).arg("doctor").output().unwrap();
+    wrong_in(&done.stdout)
+}
+
+fn wrong_in(out: &[u8]) -> String {
+    let report: Value = serde_json::from_slice(out).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "WRONG");
+    let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    findings.map(|one| format!("{}: {} → {}", word(one, "what"), word(one, "detail"), word(one, "remedy"))).collect::<Vec<_>>().join("\n")
+}
+
+/// Breaks, asks, puts back: `aside` is moved away meanwhile, and `instead` makes something in its place.
+fn check(stage: &Stage, aside: &str, instead: impl FnOnce(&Path), expect: &[&str]) {
+    let (path, kept) = (stage.home().join(aside), stage.home().with_file_name("kept"));
+    fs::rename(&path, &kept).unwrap();
+    instead(&path);
+    let said = wrong(stage);
+    for words in expect {
+        assert!(said.contains(words), "{aside}: not `{words}`:\n{said}");
+    }
+    assert_eq!(said.is_empty(), expect.is_empty(), "{aside}:\n{said}");
+    assert!(!said.contains("init"), "{aside}: `init` is no remedy over a home:\n{said}");
+    if path.symlink_metadata().is_ok_and(|facts| facts.is_dir()) {
+        fs::remove_dir_all(&path).unwrap();
+    } else if path.symlink_metadata().is_ok() {
+        fs::remove_file(&path).unwrap();
+    }
+    fs::rename(&kept, &path).unwrap();
+}
+
+fn nothing(_: &Path) {}
+
+fn folder(path: &Path) {
+    fs::create_dir(path).unwrap();
+}
+
+fn garbage(path: &Path) {
+    fs::write(path, "garbage = [").unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn dangling(path: &Path) {
+    std::os::unix::fs::symlink("nowhere", path).unwrap();
+}
+
+#[test]
+fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
+    let stage = Stage::bare("example");
+    assert_eq!(wrong(&stage), "");
+    check(&stage, "trust/trust.toml", nothing, &["trust.toml` is not there", "restore `trust/trust.toml` from a backup"]);
+    check(&stage, "trust/trust.toml", garbage, &["the trust file is damaged", "restore `trust/trust.toml` from a backup"]);
+    check(&stage, "trust/trust.toml", folder, &["trust.toml` cannot be read (Is a directory", "from a backup"]);
+    check(&stage, "agents/agents.toml", nothing, &["agents.toml` is not there", "restore it from a backup"]);
+    check(&stage, "agents/agents.toml", folder, &["agents.toml` cannot be read (Is a directory"]);
+    check(&stage, "cofferdam.toml", nothing, &["cofferdam.toml` is not there", "restore `cofferdam.toml` from a backup"]);
+    check(&stage, "cofferdam.toml", garbage, &["not TOML"]);
+    check(&stage, "keys/gateway", nothing, &["keys/gateway`: No such file", "restore", "from a backup"]);
+    check(&stage, "keys/recorder", folder, &["keys/recorder`: Is a directory"]);
+    check(&stage, "keys/recorder", garbage, &["is not 64 hexadecimal digits"]);
+    check(&stage, "keys/gateway", dangling, &["keys/gateway` is a link to `nowhere`, and nothing is there"]);
+    // It can be made again, and is.
+    check(&stage, "keys/runner-artefacts", nothing, &[]);
+    check(&stage, "keys", nothing, &["keys` is missing"]);
+    check(&stage, "policy/policy.wasm", nothing, &["policy.wasm` cannot be read: No such file"]);
+    check(&stage, "policy/data.json", garbage, &["policy"]);
+    check(&stage, "plugins/tools/hello.wasm", nothing, &["the accepted tool `hello` cannot be read", "No such file"]);
+    check(&stage, "plugins/tools/hello.wasm", garbage, &["not the accepted tool"]);
+    for made_again in ["ledger", "run", "runs", "journal", "store"] {
+        check(&stage, made_again, nothing, &[]);
+        let (file, link) = (format!("{made_again}` is a file where a folder belongs"), format!("{made_again}` is a link to"));
+        check(&stage, made_again, garbage, &[&file]);
+        check(&stage, made_again, dangling, &[&link]);
+    }
+    // The store is lost, and what it published is there.
+    let checkpoint = stage.home().join("ledger/checkpoint");
+    let trust = fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap();
+    let id = trust.lines().find_map(|line| line.strip_prefix("id = ")).unwrap().trim_matches('"').to_owned();
+    fs::write(&checkpoint, format!("cofferdam.dev/{id}\n25\n\n")).unwrap();
+    let said = wrong(&stage);
+    assert!(said.contains("its published ledger has 25 entries") && said.contains("from the newest backup"), "{said}");
+    fs::write(&checkpoint, "cofferdam.dev/0123456789abcdef0123456789abcdef\n25\n\n").unwrap();
+    let said = wrong(&stage);
+    assert!(said.contains(&format!("belongs to another environment ({id})")) && said.contains("restore the right"), "{said}");
+    let init = stage.run(&["init", text(&stage.tree()), "--name", "other"]);
+    assert!(!init.contains("made") && !init.contains("accepted"), "{init}");
+    fs::remove_file(&checkpoint).unwrap();
+    fs::write(stage.home().join("store/cofferdam.db"), vec![7; 8192]).unwrap();
+    let said = wrong(&stage);
+    assert!(said.contains("cofferdam.db` is damaged or cannot be read: file is not a database"), "{said}");
+    fs::remove_file(stage.home().join("store/cofferdam.db")).unwrap();
+    // Open to others.
+    let key = stage.home().join("keys/gateway");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = wrong(&stage);
+    assert!(said.contains("other users can read") && said.contains("chmod"), "{said}");
+    let refused = stage.fail(&["serve"]);
+    assert!(refused.contains("other users can read") && refused.contains("chmod 600"), "{refused}");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    stage.configure("name", "\"elsewhere\"");
+    assert!(wrong(&stage).contains("`elsewhere` is not the environment of trust.toml, which is `shop`"), "{}", wrong(&stage));
+    let page = stage.fail(&["status"]);
+    assert!(page.contains("serving      no") && page.contains("is not the environment of trust.toml"), "{page}");
+    stage.configure("name", "\"shop\"");
+    let held = TcpListener::bind(stage.address()).unwrap();
+    assert!(wrong(&stage).contains("is taken by another program"), "{}", wrong(&stage));
+    drop(held);
+    assert_eq!(wrong(&stage), "");
+}
+
+#[test]
+fn a_lost_trust_file_is_never_made_again_by_init() {
+    let stage = Stage::bare("example");
+    let trust = stage.home().join("trust/trust.toml");
+    fs::write(stage.home().join("ledger/checkpoint"), "cofferdam.dev/1\n25\n\n").unwrap();
+    fs::remove_file(&trust).unwrap();
+    let said = stage.fail(&["init", text(&stage.tree())]);
+    assert!(said.contains("was used before") && said.contains("from a backup"), "{said}");
+    assert!(!trust.exists());
+}
+
+#[test]
+fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
+    let mut stage = Stage::bare("example");
+    let file = stage.tree().join("storefront/web.yaml");
+    let mark = |how: &str, path: &Path| assert!(Command::new("chattr").arg(how).arg(path).status().unwrap().success());
+    // Needs root on a file system that has the mark, as the machines of this project's tests are.
+    mark("+i", &file);
+    let said = wrong(&stage);
+    mark("-i", &file);
+    assert!(
+        said.contains("storefront/web.yaml` cannot be replaced: the file is marked immutable")
+            && said.contains("nothing has to be restarted"),
+        "{said}"
+    );
+    // A mount of its own name space: this process and others go on as before.
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" --json --home \"$3\" doctor";
+    let done = Command::new("unshare")
+        .args(["-m", "sh", "-c", script, "sh", text(&stage.tree()), text(&binaries().join("cofferdam")), text(&stage.home())])
+        .output()
+        .unwrap();
+    let said = wrong_in(&done.stdout);
+    assert!(said.contains("mounted read-only"), "{said}");
+    assert_eq!(wrong(&stage), "");
+
+    stage.serve(&[]);
+    assert_eq!(wrong(&stage), "");
+    mark("+i", &stage.tree());
+    let ready = |stage: &Stage| {
+        let answer = stage.http("GET", "/readyz", "", None);
+        (answer.status, answer.body.as_str().unwrap_or_default().to_owned())
+    };
+    let told = until("readyz to fail", || Some(ready(&stage)).filter(|(status, _)| *status == 503));
+    mark("-i", &stage.tree());
+    assert!(told.1.contains(text(&stage.tree())) && told.1.contains("is marked immutable"), "{}", told.1);
+    until("readyz to hold", || (ready(&stage).0 == 200).then_some(()));
+    let journal = stage.home().join("journal");
+    let kept = stage.home().join("kept");
+    fs::rename(&journal, &kept).unwrap();
+    until("readyz to miss a folder", || ready(&stage).1.contains("journal` is gone").then_some(()));
+    assert!(wrong(&stage).contains("journal` is gone"), "{}", wrong(&stage));
+    fs::rename(&kept, &journal).unwrap();
+    until("readyz to hold again", || (ready(&stage).0 == 200).then_some(()));
+}
+
+#[test]
+fn what_can_be_made_again_is_made_at_the_start_and_named() {
+    let mut stage = Stage::bare("example");
+    for folder in ["ledger", "run", "runs", "journal"] {
+        fs::remove_dir_all(stage.home().join(folder)).unwrap();
+    }
+    fs::remove_file(stage.home().join("keys/runner-artefacts")).unwrap();
+    fs::set_permissions(stage.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    stage.serve(&[]);
+    let log = stage.log();
+    for words in ["ledger` was missing", "journal` was missing", "runner-artefacts` was missing", "other users can read"] {
+        assert!(log.contains(words), "not `{words}`:\n{log}");
+    }
+    let token = stage.agent("bot", "operator");
+    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    assert_eq!(answer.status, 200, "{:#}", answer.body);
+}

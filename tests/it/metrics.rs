@@ -1,0 +1,96 @@
+//! Every metric that is declared is emitted by a run of the product, with the true words; and the log has a line for
+//! each thing an operator is called for. Without any value withheld.
+
+use crate::cluster::until;
+use crate::stage::{Stage, text};
+use serde_json::json;
+use std::process::Command;
+
+/// The samples of `/metrics`.
+fn samples(stage: &Stage) -> Vec<String> {
+    let text = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
+    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+/// Those whose cause a good installation cannot have: a component that traps, a policy that gives nothing, a disk
+/// without room. Each has its own test beside the code that emits it.
+const PROVOKED: [&str; 3] = ["cofferdam_policy_faults_total", "cofferdam_tool_faults_total", "cofferdam_refused_work_total"];
+
+#[test]
+fn a_run_emits_every_declared_metric_and_tells_what_happens() {
+    let mut stage = Stage::bare("single");
+    // No collector is there: every batch of spans is a failure, and is counted.
+    let config = stage.home().join("cofferdam.toml");
+    let set = std::fs::read_to_string(&config).unwrap().replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
+    assert!(set.contains("\notlp = "), "{set}");
+    std::fs::write(&config, set).unwrap();
+    stage.serve(&[]);
+    let token = stage.agent("bot", "deployer");
+    let scale = |replicas: u8| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
+    assert_eq!(stage.call(&token, "deployment_scale", &scale(5)).status, 200);
+    let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(12)));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = stage.waiting();
+    until("the question to be counted", || samples(&stage).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(()));
+    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    let denied = stage.call(&token, "deployment_scale", &json!({"namespace": "kube-system", "name": "web", "replicas": 1}));
+    assert!((400..500).contains(&denied.status), "{} {:#}", denied.status, denied.body);
+    assert_eq!(stage.http("GET", "/v1/tools", "cfd_wrong", None).status, 401);
+    let garbage = Command::new("curl")
+        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &format!("Authorization: Bearer {token}")])
+        .args(["-H", "Content-Type: application/json", "-d", "{\"a\":1,\"a\":2}"])
+        .arg(format!("http://{}/v1/tools/deployment_scale", stage.address()))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
+
+    // Each declared metric has its line of help, emitted or not.
+    let page = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
+    let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let declared: Vec<&str> = names.filter(|name| !PROVOKED.contains(name)).collect();
+    assert!(declared.len() > 15, "{page}");
+    for name in declared {
+        let emitted = || samples(&stage).iter().any(|sample| sample.starts_with(name)).then_some(());
+        until(&format!("a sample of {name}"), emitted);
+    }
+    let has = |start: &str| {
+        let all = samples(&stage);
+        assert!(all.iter().any(|sample| sample.starts_with(start)), "no `{start}` in\n{}", all.join("\n"));
+    };
+    has("cofferdam_decisions_total{effect=\"require_approval\",rule=\"");
+    has("cofferdam_decisions_total{effect=\"allow\",rule=\"");
+    has("cofferdam_jobs_total{outcome=\"succeeded\"} 2");
+    has("cofferdam_approvals_total{answer=\"approve\"} 1");
+    has("cofferdam_unauthenticated_total 1");
+    has("cofferdam_waiting_questions 0");
+    has("cofferdam_role_starts_total{role=\"runner\"}");
+    has("cofferdam_ready 1");
+    assert!(!samples(&stage).iter().any(|sample| sample.contains("rule=\"\"")), "{}", samples(&stage).join("\n"));
+
+    let log = stage.log();
+    let line = |words: &str| {
+        let found = log.lines().find(|line| line.contains(words));
+        found.unwrap_or_else(|| panic!("no line `{words}` in\n{log}")).to_owned()
+    };
+    let question = line("a person is asked to approve a call");
+    assert!(question.contains(&call) && question.contains("agent=bot") && question.contains("tool=deployment_scale"), "{question}");
+    let unknown = line("a request without a valid token was refused");
+    assert!(unknown.contains("peer=127.0.0.1"), "{unknown}");
+    assert!(!log.contains("[withheld]"), "{log}");
+    let dated = |line: &str| line.as_bytes().first().is_some_and(u8::is_ascii_digit) && line.as_bytes().get(10) == Some(&b'T');
+    assert!(log.lines().filter(|line| line.contains(" INFO ") || line.contains(" WARN ")).all(dated), "{log}");
+}
+
+#[test]
+fn with_json_every_line_of_the_log_is_json() {
+    let mut stage = Stage::bare("single");
+    stage.configure("log_format", "\"json\"");
+    stage.serve(&[]);
+    stage.stop();
+    let log = stage.log();
+    assert!(log.contains("Cofferdam serves the environment"), "{log}");
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "not JSON: {line}");
+    }
+}
