@@ -1,6 +1,6 @@
 //! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its own, since the option is the whole cluster's.
 
-use super::acting::yard::{Yard, config_map, scale};
+use super::acting::yard::{Yard, config_map, met_a_status, scale};
 use super::actor::*;
 use super::fences::wait;
 use crate::cluster::{Cluster, Event, until};
@@ -75,7 +75,7 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     let changes: Vec<&Event> = events
         .iter()
         .filter(|event| event["verb"] == "patch" && event["objectRef"]["resource"] == "deployments" && event["objectRef"]["name"] == "web")
-        .filter(|event| event["impersonatedUser"]["username"] == account.as_str())
+        .filter(|event| event["impersonatedUser"]["username"] == account.as_str() && !met_a_status(event))
         .collect();
     assert_eq!(changes.len(), 2, "{changes:#?}");
     for event in changes {

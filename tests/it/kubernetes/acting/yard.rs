@@ -171,7 +171,11 @@ impl Yard {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec":
             {"replicas": 3, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}});
         self.create("deployments", &object);
-        until("the Deployment's controller", || (self.object("deployments", name)["status"]["observedGeneration"] == 1).then_some(()));
+        until("the Deployment's controller", || {
+            let status = &self.object("deployments", name)["status"];
+            // Its pods are made, and none will ever be ready: the last that there is to be written.
+            (status["observedGeneration"] == 1 && status["unavailableReplicas"] == 3).then_some(())
+        });
     }
 
     pub fn status(&self, resource: &str, name: &str) -> u16 {
@@ -248,6 +252,12 @@ pub fn is_write_of(event: &Value, run: &str) -> bool {
     let own = user == format!("system:serviceaccount:{run}:job") || (user == "system:serviceaccount:cofferdam-system:provisioner" && about);
     let verb = event["verb"].as_str().unwrap_or_default();
     own && ["create", "update", "patch", "delete", "deletecollection"].contains(&verb) && event["stage"] == "ResponseComplete"
+}
+
+/// Whether an audit event is a patch over a version that a controller's status had just taken the place of: it did
+/// nothing, and is asked again over the new one. A busy machine has more of these.
+pub fn met_a_status(event: &Value) -> bool {
+    event["verb"] == "patch" && event["responseStatus"]["code"] == 422
 }
 
 /// Whether an audit event is the namespace controller's own.
