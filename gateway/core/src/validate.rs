@@ -1,8 +1,11 @@
 //! Validate: arguments are held against the tool's schema and become canonical bytes. Everybody downstream sees only those. Never follows a
 //! reference out of a schema, and never runs a pattern that could take more than linear time.
 
+mod cycle;
+mod lint;
 mod schema;
 
+pub use lint::{Oddity, RootCombinator, Warning, Which, lint};
 pub use schema::{Schema, SchemaFault};
 
 use crate::caller::Caller;

@@ -39,6 +39,12 @@ pub enum SchemaFault {
     /// A reference outside itself.
     #[error("the schema refers to `{0}`; references stay within the schema and begin with `#`")]
     Reference(String),
+    /// A reader would follow it for ever.
+    #[error("the schema applies itself to the same value; a reference to itself belongs below `properties` or `items`")]
+    Cycle,
+    /// A reader would follow it for too long.
+    #[error("the schema holds one value against more schemas than any reader has time for; take combinators out")]
+    Applied,
     /// A secret argument.
     #[error(
         "the schema marks an argument `writeOnly`; secrets cannot be sealed to the runner yet, so leave it out and reference a Secret by name"
@@ -72,6 +78,7 @@ impl Schema {
             return Err(SchemaFault::Root);
         }
         inspect(value)?;
+        super::cycle::bounded(value)?;
         let validator = jsonschema::draft202012::options()
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN))
             .offline()
