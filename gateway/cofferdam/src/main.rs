@@ -8,12 +8,14 @@
 //! | `serve/` | the supervisor and the two roles of this binary |
 //! | `show/` | texts for people: stories, questions, ceilings |
 //! | `served.rs` | the copies that `serve` uses until its next start |
+//! | `guest.rs` | asking a guest process one thing |
 //! | `home.rs` | where each file of an installation lies |
 //! | `encode.rs` | components from core modules |
 
 mod command;
 mod config;
 mod encode;
+mod guest;
 mod health;
 mod home;
 mod serve;

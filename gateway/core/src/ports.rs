@@ -63,7 +63,7 @@ pub trait Recorder: Send + Sync {
 
 /// Why a guest gave nothing: for operators and the ledger; an agent learns only the code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {detail}")]
+#[error("{}: {detail}", code.replace('-', " "))]
 pub struct GuestFault {
     /// Stable code, as in [`crate::exchange::compute::Computed::Failed`].
     pub code: String,

@@ -42,3 +42,4 @@ mod wire;
 pub use companions::is_companion;
 pub use serve::{Drained, serve};
 pub use settings::EdgeSettings;
+pub use wire::bad_arguments;

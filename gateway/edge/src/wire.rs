@@ -176,7 +176,8 @@ fn refusal_value(refusal: &Refusal) -> Value {
     value
 }
 
-fn bad_arguments(path: &str, reason: &str) -> String {
+/// What an agent is told of arguments that do not fit: the place, as a JSON Pointer, and why.
+pub fn bad_arguments(path: &str, reason: &str) -> String {
     let place = if path.is_empty() { "the top" } else { path };
     format!(
         "BAD ARGUMENTS at {place}\nNothing was changed.\nWhy: {reason}\nAllowed: what the tool's input schema describes\nNext: mend the arguments and call again"

@@ -13,6 +13,10 @@ pub enum Code {
     Import,
     /// Not a component or module of its kind, or a result outside its contract.
     Malformed,
+    /// More bytes than are loaded.
+    TooLarge,
+    /// Valid, perhaps, but of a kind that this engine does not run.
+    Unsupported,
     /// Its time was over.
     Time,
     /// It wanted more memory or tables than it may have.
@@ -49,6 +53,8 @@ impl Code {
         match self {
             Self::Import => "import",
             Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::Unsupported => "unsupported",
             Self::Time => "time",
             Self::Memory => "memory",
             Self::Stack => "stack",

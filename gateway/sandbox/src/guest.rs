@@ -3,6 +3,7 @@
 
 use crate::command::{Command, Ran};
 use crate::engine::{self, Ticker};
+use crate::examine::{Examined, examine};
 use crate::execute::{Effects, Executor};
 use crate::fault::{Code, Fault};
 use crate::load::{self, Artefact};
@@ -47,6 +48,19 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             files()?;
             let (artefact, engine) = load::compile_confined(kind, &body, calls)?;
             return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
+        }
+        Compute::Examine => {
+            limits(COMPILE_SPACE, COMPILE_SECONDS)?;
+            files()?;
+            let Examined { kind, imports, unused, artefact } = examine(&body)?;
+            return Ok((Computed::Examined { kind, imports, unused }, artefact.bytes().to_vec()));
+        }
+        Compute::Judge { data } => {
+            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let guest = confined(GuestKind::Policy, 0, load)?;
+            let (engine, module) = &*guest;
+            let policy = Policy::of(engine, module.clone(), &data)?;
+            Computed::Judging { entrypoints: policy.entrypoints().map(str::to_owned).collect() }
         }
         Compute::Define => {
             let tool = confined(GuestKind::Tool, 0, |engine| Tool::load(engine, &Artefact::vouched(body)))?;

@@ -9,6 +9,7 @@
 //! | `limit.rs` | how much of everything a guest may use, and why |
 //! | `fault.rs` | what went wrong, as one stable code |
 //! | `store.rs` | one guest's account: memory, tables, ticks, host calls |
+//! | `examine.rs` | what a stranger's component is for |
 //! | `load.rs` | whether a component is of its world and asks for nothing else; artefacts |
 //! | `bindings.rs` | the generated types of both worlds, private |
 //! | `convert/` | a guest's words to the core's types: every size and form of the WIT |
@@ -24,6 +25,7 @@ mod bindings;
 pub mod command;
 mod convert;
 pub mod engine;
+pub mod examine;
 pub mod execute;
 pub mod fault;
 pub mod guest;

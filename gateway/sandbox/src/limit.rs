@@ -42,10 +42,11 @@ pub const POLICY_MEMORY: usize = 16 << 20;
 /// Elements of all tables of one guest together: function pointers. Each is eight bytes of the host's memory.
 pub const TABLE_ELEMENTS: usize = 20_000;
 
-/// Core instances, memories and tables of one component: the encoder makes three instances, adapters some more.
-pub const INSTANCES: usize = 16;
-/// Memories of one component.
-pub const MEMORIES: usize = 2;
+/// Core instances, memories and tables of one component: the encoder makes three instances, adapters some more. One of jco's with
+/// QuickJS, which stubs WASI away by a second component, has 20 instances and three memories.
+pub const INSTANCES: usize = 32;
+/// Memories of one component. All of them together get what one would; each reserves four GiB of address space in a pool.
+pub const MEMORIES: usize = 4;
 /// Tables of one component.
 pub const TABLES: usize = 16;
 

@@ -6,7 +6,9 @@ use crate::fault::{Code, Fault};
 use crate::limit;
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::compute::GuestKind;
+use std::any::Any;
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
@@ -21,7 +23,7 @@ pub const EXECUTOR_IMPORTS: &[&str] =
 const EXECUTOR_NEEDS: &[&str] = &["cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
 
 /// What a command exports, besides its version.
-const COMMAND_EXPORT: &str = "wasi:cli/run";
+pub(crate) const COMMAND_EXPORT: &str = "wasi:cli/run";
 
 /// What a command may import, besides its version: `wasi:cli/command` without sockets. Not what it gets: see `command.rs`.
 pub const COMMAND_IMPORTS: &[&str] = &[
@@ -93,25 +95,67 @@ pub(crate) fn compile_confined(
     let engine = crate::engine::compiler(kind)?;
     let bytes = match kind {
         GuestKind::Tool | GuestKind::Executor | GuestKind::Command => {
-            let component = Component::from_binary(&engine, wasm).map_err(|fault| unfit(&fault))?;
-            world(kind, &engine, &component)?;
-            sizes(kind, &component)?;
+            let component = translate(&engine, wasm)?;
+            fits(kind, &engine, &component)?;
             component.serialize()
         }
         GuestKind::Policy => {
-            let module = Module::from_binary(&engine, wasm).map_err(|fault| unfit(&fault))?;
+            let module = caught(|| Module::from_binary(&engine, wasm))?;
             crate::policy::accept(&engine, &module, confine)?;
             module.serialize()
         }
     };
-    let bytes = bytes.map_err(|fault| Fault::new(Code::Engine, format!("the artefact cannot be written: {fault:#}")))?;
-    Ok((Artefact(bytes), description(&engine, kind)))
+    Ok((written(bytes)?, description(&engine, kind)))
+}
+
+/// The artefact, if a frame can carry it.
+pub(crate) fn written(serialized: wasmtime::Result<Vec<u8>>) -> Result<Artefact, Fault> {
+    let bytes = serialized.map_err(|fault| Fault::new(Code::Engine, format!("the artefact cannot be written: {fault:#}")))?;
+    if bytes.len() > limit::ARTEFACT {
+        let detail = format!("{} of machine code; the limit is {} MiB", megabytes(bytes.len()), limit::ARTEFACT >> 20);
+        return Err(Fault::new(Code::TooLarge, detail));
+    }
+    Ok(Artefact(bytes))
+}
+
+/// Machine code of a component, whatever it is for.
+pub(crate) fn translate(engine: &Engine, wasm: &[u8]) -> Result<Component, Fault> {
+    caught(|| Component::from_binary(engine, wasm))
+}
+
+/// Holds a component against the world of its kind, and against what a sandbox has.
+pub(crate) fn fits(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), Fault> {
+    world(kind, engine, component)?;
+    sizes(kind, component)
+}
+
+/// A compiler that gives up is a refusal, in words. Where it takes the whole process with it, the asking role says so.
+fn caught<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(compile)) {
+        Ok(compiled) => compiled.map_err(|fault| unfit(&fault)),
+        Err(panic) => Err(Fault::new(Code::Unsupported, format!("the compiler gives up on it: {}", words(panic.as_ref())))),
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    told(said.unwrap_or("without a word"))
+}
+
+/// The words for Wasm of this many bytes, where that is beyond [`limit::WASM`].
+pub fn too_large(bytes: usize) -> String {
+    format!("{}; the limit is {} MiB ({bytes} of {} bytes)", megabytes(bytes), limit::WASM >> 20, limit::WASM)
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{} MB", bytes.saturating_add(500_000) / 1_000_000)
 }
 
 /// Refuses by size and by what stands in the first eight bytes, before anything else reads them.
-fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
+pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
     if wasm.len() > limit::WASM {
-        return Err(Fault::new(Code::Malformed, format!("it has {} bytes; at most {} are loaded", wasm.len(), limit::WASM)));
+        return Err(Fault::new(Code::TooLarge, too_large(wasm.len())));
     }
     let module = wasm.starts_with(b"\0asm\x01\0\0\0");
     let component = wasm.starts_with(b"\0asm\x0d\0\x01\0");
@@ -148,7 +192,7 @@ fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), 
 }
 
 /// A name without its version, where that is one of WASI 0.2.
-fn wasi(name: &str) -> Option<&str> {
+pub(crate) fn wasi(name: &str) -> Option<&str> {
     name.split_once("@0.2.").map(|(interface, _)| interface)
 }
 
@@ -165,7 +209,7 @@ fn command(engine: &Engine, component: &Component) -> Result<(), Fault> {
     Ok(())
 }
 
-fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
+pub(crate) fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
     let may = if allowed.is_empty() { "nothing at all".to_owned() } else { format!("only `{}`", allowed.join("` and `")) };
     let how = if import.starts_with("wasi:") {
         "build it for wasm32-unknown-unknown, or stub WASI away with `cofferdam build`; what it wants to reach belongs into a plan"
@@ -207,9 +251,30 @@ fn sizes(kind: GuestKind, component: &Component) -> Result<(), Fault> {
     Ok(())
 }
 
+/// How the engine says that Wasm needs a proposal which is off here. These errors have no type of their own; guests in the
+/// tests hold the texts.
+const PROPOSALS: [&str; 6] =
+    ["requires the component model", "not enabled", "must be enabled", "is not supported", "unsupported", "proposal"];
+
+/// Characters of an engine's error that are kept: it may name things of the component, which are as long as its author wants.
+const TOLD: usize = 400;
+
 /// Why Wasm was not compiled.
 fn unfit(error: &wasmtime::Error) -> Fault {
-    Fault::new(Code::Malformed, format!("{error:#}"))
+    let text = format!("{error:#}");
+    let text = told(text.trim_start_matches("failed to parse WebAssembly module: "));
+    if PROPOSALS.iter().any(|words| text.contains(words)) {
+        let remedy = "build it without that feature (with jco: `--backend-qjs-disable-async`)";
+        return Fault::new(Code::Unsupported, format!("{text}; {remedy}"));
+    }
+    Fault::new(Code::Malformed, text)
+}
+
+/// One line of bounded length, without what cannot be seen.
+fn told(text: &str) -> String {
+    let short: String = text.chars().take(TOLD).collect();
+    let more = if short.len() < text.len() { "…" } else { "" };
+    format!("{}{more}", cofferdam_core::text::line(&short))
 }
 
 /// A component from its artefact, held against its world once more.

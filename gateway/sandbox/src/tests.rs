@@ -4,6 +4,7 @@ mod commands;
 mod encode;
 mod hostile;
 mod journey;
+mod quickjs;
 
 use crate::engine::{self, Ticker};
 use crate::execute::{Effects, Executor};

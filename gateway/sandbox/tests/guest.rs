@@ -5,8 +5,13 @@
 mod encode;
 
 #[cfg(test)]
+#[path = "../../../tests/guests/mutate.rs"]
+mod mutate;
+
+#[cfg(test)]
 mod process {
-    use super::encode::built;
+    use super::encode::{built, folder};
+    use super::mutate::{Dice, mutated};
     use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Observed, Performed};
     use cofferdam_process::frame::{self, Frame};
     use std::os::fd::OwnedFd;
@@ -103,6 +108,63 @@ mod process {
         }
         assert_eq!(code(&ask(&decide(), compiled("policy-endless.wat")).0), "time");
         assert_eq!(code(&ask(&decide(), compiled("policy-memory-bomb.wat")).0), "memory");
+    }
+
+    /// Nearly components that are tried: each is a process, and takes some hundredths of a second.
+    const CASES: usize = 250;
+
+    /// How long one may take, on a machine that does other things too.
+    const SOON: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn whatever_a_file_holds_the_process_answers_in_time_and_does_not_crash() {
+        let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names
+            .filter(|name| name.ends_with(".wat") && ["tool-", "executor-", "component-"].iter().any(|kind| name.starts_with(kind)))
+            .collect();
+        names.sort();
+        let seeds: Vec<Vec<u8>> = names.iter().map(|name| built(name).wasm).collect();
+        let mut dice = Dice::new();
+        let mut answers = std::collections::BTreeMap::new();
+        for case in 0..CASES {
+            let began = Instant::now();
+            let (answer, artefact) = ask(&Compute::Examine, mutated(&seeds, &mut dice));
+            let word = match answer {
+                Computed::Examined { kind: GuestKind::Tool, .. } => match ask(&Compute::Define, artefact).0 {
+                    Computed::Defined { .. } => "defined".to_owned(),
+                    Computed::Failed { code, .. } => code,
+                    other => panic!("case {case}: {other:?}"),
+                },
+                Computed::Examined { .. } => "examined".to_owned(),
+                Computed::Failed { code, .. } => code,
+                other => panic!("case {case}: {other:?}"),
+            };
+            assert!(began.elapsed() < SOON, "case {case} took {:?}", began.elapsed());
+            *answers.entry(word).or_insert(0) += 1;
+        }
+        eprintln!("{answers:?}");
+        assert!(answers.len() > 2 && answers["malformed"] < CASES, "every case was refused alike: {answers:?}");
+    }
+
+    #[test]
+    fn a_component_is_examined_for_what_it_is() {
+        let examine = |name: &str| ask(&Compute::Examine, built(name).wasm).0;
+        assert_eq!(examine("tool-answer.wat"), Computed::Examined { kind: GuestKind::Tool, imports: vec![], unused: vec![] });
+        let Computed::Examined { kind: GuestKind::Executor, imports, .. } = examine("executor-backwards.wat") else { panic!() };
+        assert_eq!(imports.len(), 2);
+        assert!(matches!(examine("command-echo.wat"), Computed::Examined { kind: GuestKind::Command, .. }));
+        assert_eq!(code(&examine("component-imports-socket.wat")), "import");
+        assert_eq!(code(&examine("component-exports-nothing.wat")), "malformed");
+        assert_eq!(code(&examine("component-async.wat")), "unsupported");
+        assert_eq!(code(&examine("component-many-memories.wat")), "malformed");
+    }
+
+    #[test]
+    fn a_policy_says_what_it_can_be_asked() {
+        let judge = |data: &str| ask(&Compute::Judge { data: data.to_owned() }, compiled("policy-allows.wat")).0;
+        let Computed::Judging { entrypoints } = judge("{}") else { panic!() };
+        assert!(entrypoints.iter().any(|name| name == "cofferdam/call/decision"), "{entrypoints:?}");
+        assert_eq!(code(&judge("[]")), "malformed");
     }
 
     #[test]

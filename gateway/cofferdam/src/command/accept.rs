@@ -1,7 +1,7 @@
 //! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust file; what is wider than before needs a word of its own.
 
-use super::inspect::width;
-use super::plugin::{Bench, Kind, Plugin};
+use super::before::{Before, few, width};
+use super::plugin::{Bench, Kind, Plugin, wasm};
 use super::report::{Report, Usage};
 use super::trustfile::TrustFile;
 use crate::home::{Home, write_private};
@@ -11,7 +11,9 @@ use clap::{Args, ValueHint};
 use cofferdam_core::ceiling::{self, Ceiling, Definition, Width};
 use cofferdam_core::decide::policy_digest;
 use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::text::{quoted, unseen};
 use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
+use jiff::Timestamp;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -44,15 +46,37 @@ pub struct Accept {
     /// Narrow its ceiling to these namespaces (repeatable): whatever it plans elsewhere is refused
     #[arg(long, value_name = "NAMESPACE", conflicts_with_all = ["executor", "command", "policy", "keep_ceiling"])]
     namespace: Vec<String>,
+    /// Why you accept it, in a sentence: kept beside its entry in the trust file
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    because: Option<String>,
+}
+
+/// Characters of a reason: two sentences.
+const BECAUSE: usize = 300;
+
+/// A reason is one line that can be read.
+fn reason(text: &str) -> Result<String, String> {
+    match (text.chars().count(), unseen(text)) {
+        (1..=BECAUSE, None) => Ok(text.to_owned()),
+        (1..=BECAUSE, Some(odd)) => Err(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd))),
+        (count, _) => Err(format!("it has {count} characters; 1 to {BECAUSE} are kept")),
+    }
+}
+
+/// The comment that a reason becomes: when, by which user of this machine, and why.
+fn noted(because: Option<&str>, now: Timestamp) -> Option<String> {
+    let user = cofferdam_process::confine::user();
+    because.map(|text| format!("accepted {:.0} by user {user}: {}", now, quoted(text)))
 }
 
 impl Accept {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let bench = Bench::start()?;
+        let noted = noted(self.because.as_deref(), Timestamp::now());
         let mut trust = TrustFile::open(home)?;
         let file = match (&self.policy, &self.file) {
-            (Some(folder), _) => return policy(home, folder, &bench, trust),
+            (Some(folder), _) => return policy(home, folder, &bench, trust, noted.as_deref()),
             (None, Some(file)) => file,
             (None, None) => return Err(Usage("name a component, or a policy with `--policy DIR`".to_owned()).into()),
         };
@@ -69,6 +93,7 @@ impl Accept {
                 named(name, "executor")?;
                 write_private(&home.executors().join(format!("{name}.wasm")), &plugin.bytes)?;
                 trust.put_executor(&TrustedExecutor { name: name.clone(), digest })?;
+                trust.note("executor", name, noted.as_deref())?;
                 trust.save()?;
                 Ok(taken("executor", name, digest))
             }
@@ -79,14 +104,23 @@ impl Accept {
                 home.make_folders()?;
                 write_private(&home.commands().join(format!("{name}.wasm")), &plugin.bytes)?;
                 trust.put_command(&TrustedCommand { name: name.clone(), digest })?;
+                trust.note("command", name, noted.as_deref())?;
                 trust.save()?;
                 Ok(taken("command", name, digest))
             }
-            (Kind::Tool(tool), false, false) => self.tool(home, &plugin, &tool.0, trust),
+            (Kind::Tool(definition), false, false) => self.tool(home, &bench, &plugin, definition, (trust, noted.as_deref())),
         }
     }
 
-    fn tool(&self, home: &Home, plugin: &Plugin, definition: &Definition, mut trust: TrustFile) -> Result<Report> {
+    fn tool(
+        &self,
+        home: &Home,
+        bench: &Bench,
+        plugin: &Plugin,
+        definition: &Definition,
+        (mut trust, noted): (TrustFile, Option<&str>),
+    ) -> Result<Report> {
+        let warnings = plugin.warnings()?;
         let known = trust.trust()?;
         if let Some(bad) = plugin.examples(&known.executors).into_iter().find_map(|run| Some((&run.example.title, run.fault?))) {
             bail!("its example \"{}\" does not hold: {}", bad.0, bad.1);
@@ -98,12 +132,13 @@ impl Accept {
         }
         let wanted = if self.namespace.is_empty() { definition.ceiling.clone() } else { narrowed(&definition.ceiling, &self.namespace)? };
         let accepted = known.tool(&definition.name);
-        let comparison = accepted.map(|accepted| ceiling::compare(&accepted.ceiling, &wanted)).transpose()?;
-        let ceiling = match (&comparison, accepted) {
-            (Some(comparison), Some(_)) if comparison.width == Width::Wider && !self.wider && !self.keep_ceiling => {
+        let before = Before::accepted(bench, home, &known, plugin, definition);
+        let compared = before.map(|before| before.compare(plugin, definition, &wanted)).transpose()?;
+        let ceiling = match (&compared, accepted) {
+            (Some(compared), Some(_)) if compared.ceiling.width == Width::Wider && !self.wider && !self.keep_ceiling => {
                 bail!(
-                    "it is wider than what was accepted:\n  + {}\naccept that with `--wider`, or only the new component with `--keep-ceiling`",
-                    comparison.added.join("\n  + ")
+                    "it is wider than what was accepted:\n  {}\naccept that with `--wider`, or only the new component with `--keep-ceiling`",
+                    few("+", &compared.ceiling.added).join("\n  ")
                 );
             }
             (Some(_), Some(accepted)) if self.keep_ceiling => accepted.ceiling.clone(),
@@ -111,21 +146,32 @@ impl Accept {
         };
         write_private(&home.tools().join(format!("{}.wasm", definition.name)), &plugin.bytes)?;
         trust.put_tool(&plugin.trusted(definition, ceiling.clone()))?;
+        trust.note("tool", &definition.name, noted)?;
         trust.save()?;
         let stands = match accepted {
             Some(accepted) => width(ceiling::compare(&accepted.ceiling, &ceiling)?.width),
             None => "new",
         };
+        let (name, version, digest) = (&definition.name, &definition.version, plugin.digest);
+        let mut lines = vec![format!("Accepted the tool {name} {version} ({stands}), {digest}:")];
+        lines.extend(show::ceiling(&ceiling).into_iter().map(|line| format!("  {line}")));
+        if let Some(compared) = compared.as_ref().filter(|compared| !compared.same) {
+            lines.push(format!("Against {}:", compared.before.named));
+            lines.extend(compared.lines().into_iter().map(|line| format!("  {line}")));
+        }
+        if !warnings.is_empty() {
+            lines.push("Some hosts of models refuse its schemas:".to_owned());
+            let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            lines.extend(few("!", &told).into_iter().map(|line| format!("  {line}")));
+        }
+        lines.push(AFTER.trim_start().to_owned());
+        let changed = compared.as_ref().map(|compared| compared.json());
         Ok(Report::new(
-            format!(
-                "Accepted the tool {} {} ({stands}), {}:\n  {}\n{}",
-                definition.name,
-                definition.version,
-                plugin.digest,
-                show::ceiling(&ceiling).join("\n  "),
-                AFTER.trim_start()
-            ),
-            json!({"kind": "tool", "name": definition.name, "version": definition.version, "digest": plugin.digest, "ceiling": ceiling, "width": stands}),
+            lines.join("\n"),
+            json!({
+                "kind": "tool", "name": name, "version": version, "digest": digest, "ceiling": ceiling, "width": stands,
+                "warnings": warnings, "compared": changed,
+            }),
         ))
     }
 }
@@ -158,12 +204,10 @@ fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
 /// Said after everything that was accepted.
 const AFTER: &str = " It is used from the next start of `cofferdam serve` on.";
 
-fn policy(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile) -> Result<Report> {
-    let read = |name: &str| {
-        std::fs::read(folder.join(name))
-            .with_context(|| format!("no `{name}` in `{}`; build it with `scripts/build-policy`", folder.display()))
-    };
-    let (module, data) = (read("policy.wasm")?, read("data.json")?);
+fn policy(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile, noted: Option<&str>) -> Result<Report> {
+    let none = |name: &str| format!("`{name}` in `{}`; build it with `scripts/build-policy`", folder.display());
+    let module = wasm(&folder.join("policy.wasm")).with_context(|| none("policy.wasm"))?;
+    let data = std::fs::read(folder.join("data.json")).with_context(|| none("data.json"))?;
     let text = std::str::from_utf8(&data).context("data.json is not UTF-8")?;
     bench.policy(&module, text).with_context(|| format!("the policy in `{}`", folder.display()))?;
     let digest = policy_digest(&module, text).context("data.json is not readable")?;
@@ -171,6 +215,7 @@ fn policy(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile) -> Re
     write_private(&home.policy_module(), &module)?;
     write_private(&home.policy_data(), &data)?;
     trust.set_policy(digest);
+    trust.note_policy(noted);
     trust.save()?;
     let text = if before == digest {
         format!("The policy {digest} was accepted already.")

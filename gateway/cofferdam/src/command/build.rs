@@ -1,15 +1,16 @@
 //! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo; encodes, checks and inspects by itself.
 
 use super::inspect::inspect;
-use super::plugin::Bench;
+use super::plugin::{Bench, NO_CLOCK, has_clock};
 use super::report::Report;
 use crate::encode;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
+use cofferdam_core::text::line;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What tools and executors are compiled for: a machine that has nothing.
 const PLUGIN: &str = "wasm32-unknown-unknown";
@@ -19,7 +20,7 @@ const COMMAND: &str = "wasm32-wasip2";
 
 /// Compiles the crate of a tool, an executor or a command, makes a component of it, checks what it asks for and says what it could ever do.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cp -r plugins/tools/hello plugins/tools/mine\n  cofferdam build plugins/tools/mine")]
+#[command(after_help = "Example:\n  cofferdam new label_set\n  cofferdam build label_set")]
 pub struct Build {
     /// The crate's folder
     #[arg(value_hint = ValueHint::DirPath)]
@@ -52,9 +53,25 @@ impl Build {
             std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
         }
         std::fs::write(&out, &component).with_context(|| format!("cannot write `{}`", out.display()))?;
-        let plugin = Bench::start()?.read(&out)?;
-        inspect(&plugin, home)
+        if has_clock(&component) {
+            eprintln!("warning: {NO_CLOCK}");
+        }
+        let bench = Bench::start()?;
+        let plugin = bench.read(&out)?;
+        inspect(&bench, &plugin, home)
     }
+}
+
+/// Why cargo does not take the crate: its own words on one line, and the remedy where it is plain.
+fn refused(manifest: &Path, said: &str) -> String {
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = line(words.trim_start_matches("error: "));
+    let manifest = manifest.display();
+    // What cargo says where a folder was copied and kept its name.
+    if words.contains("two packages named") || words.contains("package collision") || words.contains("ambiguous") {
+        return format!("another crate of this workspace has the same name; give this one its own `name` in `{manifest}` ({words})");
+    }
+    format!("cargo cannot read `{manifest}`: {words}")
 }
 
 /// What cargo says of the crate.
@@ -68,18 +85,17 @@ impl Package {
     fn of(folder: &Path) -> Result<Self> {
         let manifest = folder.join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest)
-            .with_context(|| format!("no crate in `{}`; copy plugins/tools/hello to begin with", folder.display()))?;
+            .with_context(|| format!("no crate in `{}`; `cofferdam new NAME` makes one to begin with", folder.display()))?;
         let document: toml::Table = toml::from_str(&text).with_context(|| format!("`{}` is not readable", manifest.display()))?;
         let name = document.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
         let name = name.with_context(|| format!("`{}` names no package", manifest.display()))?.to_owned();
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .current_dir(folder)
-            .stderr(Stdio::inherit())
             .output()
             .context("cannot start `cargo`; install Rust with rustup (https://rustup.rs)")?;
         if !output.status.success() {
-            bail!("cargo does not understand the crate; see above");
+            bail!("{}", refused(&manifest, &String::from_utf8_lossy(&output.stderr)));
         }
         let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo's metadata is not readable")?;
         let place = |key: &str| metadata.get(key).and_then(Value::as_str).map(PathBuf::from).context("cargo's metadata lacks a folder");

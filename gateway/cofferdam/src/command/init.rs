@@ -18,7 +18,8 @@ use cofferdam_core::id::hex;
 use cofferdam_core::trust::Environment;
 use parts::Assets;
 use serde_json::json;
-use served::{Served, random};
+use served::Served;
+pub use served::random;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

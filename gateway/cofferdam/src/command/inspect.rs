@@ -1,56 +1,79 @@
 //! `cofferdam inspect`: what a component could ever do, said by the host from its bytes and its ceiling. Runs a tool's examples in the sandbox, and
 //! nothing else.
 
+use super::before::{Before, Compared, few, width};
 use super::plugin::{Bench, Kind, Plugin};
 use super::report::Report;
 use super::trustfile::TrustFile;
 use crate::home::Home;
 use crate::show;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::ceiling::{Comparison, Definition, Width, compare, destructive, read_only};
+use cofferdam_core::ceiling::{Definition, destructive, read_only};
 use cofferdam_core::text::{line, quoted};
 use cofferdam_core::trust::Trust;
 use cofferdam_sandbox::limit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+/// Characters of an example's arguments: two lines of a terminal; `--json` has all.
+const EXAMPLE: usize = 200;
+
 /// Says what a component imports, what it could ever ask for, what models read of it, and how that stands to what was accepted.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cofferdam inspect plugins/target/components/hello.wasm")]
+#[command(after_help = "Examples:\n  cofferdam inspect plugins/target/components/hello.wasm\n  \
+    cofferdam inspect new/hello.wasm --against old/hello.wasm")]
 pub struct Inspect {
     /// The component
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
+    /// Compare it with this tool, and not with what was accepted
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    against: Option<PathBuf>,
 }
 
 impl Inspect {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let plugin = Bench::start()?.read(&self.file)?;
-        inspect(&plugin, home)
+        let bench = Bench::start()?;
+        let plugin = bench.read(&self.file)?;
+        let Some(file) = self.against else { return inspect(&bench, &plugin, home) };
+        let other = bench.read(&file)?;
+        let (Kind::Tool(old), Kind::Tool(new)) = (&other.kind, &plugin.kind) else {
+            bail!("`--against` compares two tools");
+        };
+        let before = Before::file(format!("`{}`", file.display()), &other, old);
+        tool_report(&plugin, new, None, Some(before.compare(&plugin, new, &new.ceiling)?))
     }
 }
 
-/// The report on a component.
-pub fn inspect(plugin: &Plugin, home: &Home) -> Result<Report> {
+/// The report on a component, against what was accepted of its name.
+pub fn inspect(bench: &Bench, plugin: &Plugin, home: &Home) -> Result<Report> {
     // Without a home there is nothing accepted, and nothing wrong either.
     let trust = if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
     match &plugin.kind {
         Kind::Executor(name) => Ok(executor(plugin, name, trust.as_ref())),
         Kind::Command(name) => Ok(command(plugin, name, trust.as_ref())),
-        Kind::Tool(tool) => tool_report(plugin, &tool.0, trust.as_ref()),
+        Kind::Tool(definition) => {
+            let before = trust.as_ref().and_then(|trust| Before::accepted(bench, home, trust, plugin, definition));
+            let compared = before.map(|before| before.compare(plugin, definition, &definition.ceiling)).transpose()?;
+            tool_report(plugin, definition, trust.as_ref(), compared)
+        }
     }
 }
 
 fn head(plugin: &Plugin, title: String) -> Vec<String> {
     let imports = if plugin.imports.is_empty() { "none: it can reach nothing".to_owned() } else { plugin.imports.join(", ") };
-    vec![
+    let mut lines = vec![
         title,
         format!("  file     {} ({} bytes)", plugin.path.display(), plugin.bytes.len()),
         format!("  digest   {}", plugin.digest),
         format!("  imports  {imports}"),
-    ]
+    ];
+    if !plugin.unused.is_empty() {
+        lines.push(format!("  exports  also {}, which is never called", plugin.unused.join(", ")));
+    }
+    lines
 }
 
 fn executor(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
@@ -91,7 +114,8 @@ fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     )
 }
 
-fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>) -> Result<Report> {
+fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, compared: Option<Compared>) -> Result<Report> {
+    let warnings = plugin.warnings()?;
     let mut lines = head(plugin, format!("tool {} {}", definition.name, line(&definition.version)));
     let executors = trust.map(|trust| trust.executors.clone()).unwrap_or_default();
     let runs = plugin.examples(&executors);
@@ -100,7 +124,7 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>) 
     for run in &runs {
         let mark = if run.fault.is_none() { "ok  " } else { "BAD " };
         lines.push(format!("  {mark}{}", quoted(&run.example.title)));
-        lines.push(format!("      {}", show::scalar(&run.example.arguments)));
+        lines.push(format!("      {}", show::short(&show::scalar(&run.example.arguments), EXAMPLE)));
         match &run.fault {
             None => lines.push(format!("      {}", show::scalar(run.example.draft.get("summary").unwrap_or(&Value::Null)))),
             Some(fault) => lines.push(format!("      {}", line(fault))),
@@ -108,22 +132,30 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>) 
     }
     lines.push(String::new());
     lines.push("Ceiling: the widest plans it may return".to_owned());
-    lines.extend(show::ceiling(&definition.ceiling).into_iter().map(|text| format!("  {text}")));
+    lines.extend(indented(show::ceiling(&definition.ceiling)));
     let facts = match (read_only(&definition.ceiling), destructive(&definition.ceiling)) {
         (true, _) => "it only ever looks",
         (false, true) => "it could destroy something: by default a person signs each delete",
-        (false, false) => "it changes, and destroys nothing",
+        (false, false) => "it changes; it deletes no object, and may remove fields that its lines name",
     };
     lines.push(format!("  {facts}"));
     lines.push(String::new());
     lines.push("As RBAC, at its widest (a job gets only the objects its plan names)".to_owned());
-    lines.extend(show::rbac(&definition.ceiling).lines().map(|text| format!("  {text}")));
+    lines.extend(indented(show::rbac(&definition.ceiling).lines().map(str::to_owned)));
     lines.push(String::new());
-    lines.push("What models read".to_owned());
+    lines.push("What models read (`--json` has the whole schemas)".to_owned());
     lines.push(format!("  title        {}", quoted(&definition.title)));
     lines.push(format!("  description  {}", quoted(&definition.description)));
-    lines.push(format!("  arguments    {}", show::scalar(&definition.input_schema)));
-    lines.push(format!("  result       {}", show::scalar(&definition.output_schema)));
+    lines.push("  arguments".to_owned());
+    lines.extend(indented(indented(show::members(&definition.input_schema))));
+    lines.push("  result".to_owned());
+    lines.extend(indented(indented(show::members(&definition.output_schema))));
+    if !warnings.is_empty() {
+        lines.push(String::new());
+        lines.push("Some hosts of models refuse its schemas".to_owned());
+        let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        lines.extend(indented(few("!", &told)));
+    }
     lines.push(String::new());
     lines.push("Limits of each call".to_owned());
     let ms = u128::from(limit::TOOL_TICKS) * limit::TICK.as_millis();
@@ -133,49 +165,47 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>) 
         cofferdam_core::limit::DRAFT >> 10
     ));
     lines.push(String::new());
-    let comparison = against(definition, trust)?;
-    lines.extend(standing(plugin, definition, trust, comparison.as_ref()));
+    lines.extend(standing(compared.as_ref()));
     let good = runs.iter().all(|run| run.fault.is_none());
     let examples: Vec<Value> = runs
         .iter()
         .map(|run| json!({"title": run.example.title, "arguments": run.example.arguments, "draft": run.example.draft, "fault": run.fault}))
         .collect();
+    let ceiling = compared.as_ref().map(|compared| &compared.ceiling);
     let value = json!({
         "kind": "tool", "name": definition.name, "version": definition.version, "title": definition.title,
-        "description": definition.description, "digest": plugin.digest, "imports": plugin.imports,
+        "description": definition.description, "digest": plugin.digest, "imports": plugin.imports, "unused": plugin.unused,
         "input_schema": definition.input_schema, "output_schema": definition.output_schema, "ceiling": definition.ceiling,
-        "rights": cofferdam_core::rights::of_ceiling(&definition.ceiling), "examples": examples,
+        "rights": cofferdam_core::rights::of_ceiling(&definition.ceiling), "examples": examples, "warnings": warnings,
         "accepted": trust.and_then(|trust| trust.tool(&definition.name)),
-        "width": comparison.as_ref().map(|comparison| width(comparison.width)),
-        "added": comparison.as_ref().map(|comparison| &comparison.added), "removed": comparison.as_ref().map(|comparison| &comparison.removed),
+        "width": ceiling.map(|ceiling| width(ceiling.width)),
+        "added": ceiling.map(|ceiling| &ceiling.added), "removed": ceiling.map(|ceiling| &ceiling.removed),
+        "changed": compared.as_ref().and_then(|compared| compared.changed.as_ref()),
     });
     Ok(Report::new(lines.join("\n"), value).good(good))
 }
 
-/// How the declared ceiling stands to the accepted one; none where nothing was accepted.
-pub fn against(definition: &Definition, trust: Option<&Trust>) -> Result<Option<Comparison>> {
-    let accepted = trust.and_then(|trust| trust.tool(&definition.name));
-    Ok(accepted.map(|accepted| compare(&accepted.ceiling, &definition.ceiling)).transpose()?)
+fn indented(lines: impl IntoIterator<Item = String>) -> impl Iterator<Item = String> {
+    lines.into_iter().map(|text| format!("  {text}"))
 }
 
-/// One word.
-pub fn width(width: Width) -> &'static str {
-    match width {
-        Width::Narrower => "narrower",
-        Width::Same => "same",
-        Width::Wider => "wider",
-    }
-}
-
-fn standing(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, comparison: Option<&Comparison>) -> Vec<String> {
-    let accepted = trust.and_then(|trust| trust.tool(&definition.name));
-    let (Some(accepted), Some(comparison)) = (accepted, comparison) else {
+fn standing(compared: Option<&Compared>) -> Vec<String> {
+    let Some(compared) = compared else {
         return vec!["Against what was accepted: nothing of this name is accepted yet; `cofferdam accept FILE` accepts it".to_owned()];
     };
-    let same =
-        if accepted.digest == plugin.digest { "this very component is accepted" } else { "another component of this name is accepted" };
-    let mut lines = vec![format!("Against what was accepted: {} ({same})", width(comparison.width))];
-    lines.extend(comparison.added.iter().map(|added| format!("  + {added}")));
-    lines.extend(comparison.removed.iter().map(|removed| format!("  - {removed}")));
+    let same = match (compared.same, compared.changed.as_ref().is_some_and(Vec::is_empty)) {
+        (true, _) => "this very component",
+        (false, true) => "another component; what it says of itself is the same",
+        (false, false) => "another component",
+    };
+    let named = &compared.before.named;
+    let mut lines = vec![format!(
+        "Against {named}: its ceiling is {} ({same})",
+        match width(compared.ceiling.width) {
+            "same" => "the same",
+            other => other,
+        }
+    )];
+    lines.extend(indented(compared.lines()));
     lines
 }

@@ -4,15 +4,18 @@ mod accept;
 mod agents;
 mod approve;
 mod approver;
+mod before;
 mod build;
 mod call;
 mod cluster;
+mod difference;
 mod doctor;
 mod http;
 mod init;
 mod inspect;
 mod jobs;
 mod ledger;
+mod new;
 mod operator;
 mod plugin;
 mod policy;
@@ -20,6 +23,7 @@ mod report;
 mod resolve;
 mod ssh;
 mod trustfile;
+mod try_out;
 
 use crate::config::Installation;
 use crate::home::Home;
@@ -78,10 +82,14 @@ enum Command {
     /// Check and prove what was recorded
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Begin a tool of your own, in a folder of its own
+    New(new::New),
     /// Compile a tool or executor, check it and say what it could ever do
     Build(build::Build),
     /// Say what a tool or executor could ever do, against what was accepted
     Inspect(inspect::Inspect),
+    /// Say what a tool that is not accepted yet would do; nothing is recorded or changed
+    Try(try_out::Try),
     /// Accept a tool, an executor or a policy: from then on it is used
     Accept(accept::Accept),
     /// Test and ask policies
@@ -158,7 +166,9 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Resolve(command) => command.run(&home),
         Command::Ledger(command) => command.run(&home),
         Command::Build(command) => command.run(&home),
+        Command::New(command) => command.run(&working),
         Command::Inspect(command) => command.run(&home),
+        Command::Try(command) => command.run(&home),
         Command::Accept(command) => command.run(&home),
         Command::Policy(command) => command.run(&home),
         Command::Status(command) => command.run(&home),

@@ -1,25 +1,27 @@
-//! A component or policy file as commands see it: what it is for, what it asks for, what it says it is. Tools are run in the sandbox, as always;
-//! executors and a task's commands are never run here.
+//! A component or policy file as commands see it: what it is for, what it asks for, what it says it is. All of it is a
+//! stranger's: it is compiled, and a tool is run, in guest processes alone; executors and a task's commands are never run.
 
-use crate::encode::{self, COMMAND, EXECUTOR, Role};
-use anyhow::{Context as _, Result, anyhow};
+use crate::guest;
+use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::ceiling::{Ceiling, Definition, Example};
 use cofferdam_core::decide::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
 use cofferdam_core::discover::check_definition;
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::json;
-use cofferdam_core::operation::{Draft, Operation, Program};
+use cofferdam_core::operation::{Draft, Operation, Program, ToolRefusal};
 use cofferdam_core::plan::Accepted;
+use cofferdam_core::ports::GuestFault;
 use cofferdam_core::trust::{TrustedCommand, TrustedExecutor, TrustedTool};
-use cofferdam_sandbox::engine::{Ticker, engine};
-use cofferdam_sandbox::load::compile;
-use cofferdam_sandbox::plan::Tool;
-use cofferdam_sandbox::policy::Policy;
+use cofferdam_core::validate::{RootCombinator, Warning, lint};
+use cofferdam_sandbox::{limit, load};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Counts guest time for everything that is loaded here.
-pub struct Bench(Ticker);
+/// Where strangers' files are looked at: guest processes, one for each question.
+#[derive(Debug, Clone)]
+pub struct Bench(PathBuf);
 
 /// A component that would be loaded.
 pub struct Plugin {
@@ -31,18 +33,30 @@ pub struct Plugin {
     pub digest: ComponentDigest,
     /// The names of what it imports.
     pub imports: Vec<String>,
+    /// The names of what it exports and is never called.
+    pub unused: Vec<String>,
     /// What it is for.
     pub kind: Kind,
+    lint: Result<Vec<Warning>, RootCombinator>,
+    bench: Bench,
+    artefact: Vec<u8>,
 }
 
 /// What a component is for.
 pub enum Kind {
     /// Makes plans.
-    Tool(Box<(Definition, Tool)>),
+    Tool(Box<Definition>),
     /// Carries them out; its name is its file's.
     Executor(String),
     /// Is what a task runs; its name is its file's.
     Command(String),
+}
+
+/// A policy that would be loaded, with its data document.
+pub struct Policy {
+    bench: Bench,
+    artefact: Vec<u8>,
+    data: String,
 }
 
 /// What became of an example.
@@ -54,93 +68,170 @@ pub struct ExampleRun<'a> {
 }
 
 impl Bench {
-    /// Starts counting.
+    /// Guests are made of the binary beside this one.
     pub fn start() -> Result<Self> {
-        Ticker::start().map(Self).map_err(|fault| anyhow!("{fault}"))
+        guest::beside().map(Self)
     }
 
     /// Reads a component, refuses one that would not be loaded, and asks a tool what it is.
     pub fn read(&self, path: &Path) -> Result<Plugin> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        self.open(path, bytes).with_context(|| format!("`{}`", path.display()))
+        wasm(path).and_then(|bytes| self.open(path, bytes)).with_context(|| format!("`{}`", path.display()))
     }
 
     fn open(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin> {
-        let surface = encode::surface(&bytes);
-        let exports = |name: &str| surface.as_ref().is_ok_and(|surface| surface.exports.iter().any(|export| export.starts_with(name)));
-        let kind = match () {
-            () if exports(EXECUTOR) => GuestKind::Executor,
-            () if exports(COMMAND) => GuestKind::Command,
-            () => GuestKind::Tool,
+        let asked = guest::ask(&self.0, &Compute::Examine, bytes.clone(), guest::COMPILE)?;
+        let (kind, imports, unused, artefact) = match asked {
+            (Computed::Examined { kind, imports, unused }, artefact) => (kind, imports, unused, artefact),
+            (other, _) => return Err(unexpected(&other)),
         };
-        // Compiling holds it against its world first: that names an import which no reader of WIT could make sense of.
-        let (artefact, _) = compile(kind, &bytes).map_err(|fault| anyhow!("{fault}"))?;
-        let surface = surface?;
+        let kind = match kind {
+            GuestKind::Executor => Kind::Executor(stem(path)),
+            GuestKind::Command => Kind::Command(stem(path)),
+            GuestKind::Tool => match guest::ask(&self.0, &Compute::Define, artefact.clone(), guest::COMPUTE)?.0 {
+                Computed::Defined { definition } => Kind::Tool(definition),
+                other => return Err(unexpected(&other)),
+            },
+            GuestKind::Policy => bail!("it is a policy; a component is wanted"),
+        };
+        let lint = if let Kind::Tool(definition) = &kind { lint(definition) } else { Ok(Vec::new()) };
+        // A combinator that is refused says more than an example that it does not permit.
+        if let (Kind::Tool(definition), Ok(_)) = (&kind, &lint) {
+            check_definition(definition)?;
+        }
         let digest = ComponentDigest::of(&bytes);
-        let kind = match surface.role()? {
-            Role::Executor => Kind::Executor(stem(path)),
-            Role::Command => Kind::Command(stem(path)),
-            Role::Tool => {
-                let engine = engine(GuestKind::Tool).map_err(|fault| anyhow!("{fault}"))?;
-                self.0.add(&engine);
-                let tool = Tool::load(&engine, &artefact).map_err(|fault| anyhow!("{fault}"))?;
-                let definition = tool.define().map_err(|fault| anyhow!("{fault}"))?;
-                check_definition(&definition)?;
-                Kind::Tool(Box::new((definition, tool)))
-            }
-        };
-        Ok(Plugin { path: path.to_owned(), bytes, digest, imports: surface.imports, kind })
+        Ok(Plugin { path: path.to_owned(), bytes, digest, imports, unused, kind, lint, bench: self.clone(), artefact })
     }
 
     /// Loads a policy as the gateway does.
     pub fn policy(&self, module: &[u8], data: &str) -> Result<Policy> {
-        let (artefact, _) = compile(GuestKind::Policy, module).map_err(|fault| anyhow!("{fault}"))?;
-        let engine = engine(GuestKind::Policy).map_err(|fault| anyhow!("{fault}"))?;
-        self.0.add(&engine);
-        let policy = Policy::load(&engine, &artefact, data).map_err(|fault| anyhow!("{fault}"))?;
+        let compile = Compute::Compile { kind: GuestKind::Policy };
+        let (_, artefact) = guest::ask(&self.0, &compile, module.to_vec(), guest::COMPILE)?;
+        let judge = Compute::Judge { data: data.to_owned() };
+        let known = match guest::ask(&self.0, &judge, artefact.clone(), guest::COMPUTE)?.0 {
+            Computed::Judging { entrypoints } => entrypoints,
+            other => return Err(unexpected(&other)),
+        };
         for needed in [CALL_ENTRYPOINT, LIST_ENTRYPOINT] {
-            if !policy.entrypoints().any(|known| known == needed) {
-                return Err(anyhow!("the policy has no entry point `{needed}`; build it with `scripts/build-policy`, which names both"));
+            if !known.iter().any(|known| known == needed) {
+                bail!("the policy has no entry point `{needed}`; build it with `scripts/build-policy`, which names both");
             }
         }
-        Ok(policy)
+        Ok(Policy { bench: self.clone(), artefact, data: data.to_owned() })
     }
 }
 
+impl Policy {
+    /// One answer, as JSON text.
+    pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+        let (entrypoint, data) = (entrypoint.to_owned(), self.data.clone());
+        let decide = Compute::Decide { entrypoint, data, input: input.to_owned() };
+        match guest::ask(&self.bench.0, &decide, self.artefact.clone(), guest::COMPUTE)?.0 {
+            Computed::Decided { output } => Ok(output),
+            other => Err(GuestFault { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+        }
+    }
+}
+
+/// The bytes of a Wasm file that is not too large to be loaded. Reads no more than that of it.
+///
+/// # Errors
+/// The file cannot be read, is no plain file, or is larger than [`limit::WASM`].
+pub fn wasm(path: &Path) -> Result<Vec<u8>> {
+    let told = std::fs::metadata(path).context("cannot read it")?;
+    if !told.is_file() {
+        bail!("it is not a file");
+    }
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit::WASM).unwrap_or(u64::MAX);
+    File::open(path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes)).context("cannot read it")?;
+    if bytes.len() > limit::WASM {
+        let size = usize::try_from(told.len()).unwrap_or(usize::MAX).max(bytes.len());
+        return Err(GuestFault { code: "too-large".to_owned(), detail: load::too_large(size) }.into());
+    }
+    Ok(bytes)
+}
+
+/// What Rust's own clock panics with where there is none; the text is in every module that could come to it.
+const CLOCK: &[u8] = b"time not implemented on this platform";
+
+/// What an author has to know of it.
+pub const NO_CLOCK: &str = "it uses `std::time`, which does not exist in a tool: it stops the call; leave it out, and where \
+    a value is the time write `{\"$host\": \"started_at\"}`, which the runner fills in";
+
+/// Whether Wasm was linked with Rust's clock.
+pub fn has_clock(wasm: &[u8]) -> bool {
+    wasm.windows(CLOCK.len()).any(|window| window == CLOCK)
+}
+
+fn unexpected(computed: &Computed) -> anyhow::Error {
+    anyhow!("the guest process answered something else: {computed:?}")
+}
+
+/// A component without a name of its own is called as its file.
 fn stem(path: &Path) -> String {
-    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 impl Plugin {
-    /// Its name: a tool's own, an executor's or a command's file's.
+    /// Its name.
     pub fn name(&self) -> &str {
         match &self.kind {
-            Kind::Tool(tool) => &tool.0.name,
+            Kind::Tool(definition) => &definition.name,
             Kind::Executor(name) | Kind::Command(name) => name,
         }
     }
 
-    /// The trust file's entry for a tool, under this ceiling.
+    /// As a trust file names it, with this ceiling.
     pub fn trusted(&self, definition: &Definition, ceiling: Ceiling) -> TrustedTool {
         TrustedTool { name: definition.name.clone(), version: definition.version.clone(), digest: self.digest, ceiling }
     }
 
+    /// What some hosts of models refuse in a tool's schemas.
+    ///
+    /// # Errors
+    /// `schema`, where all of them would refuse it.
+    pub fn warnings(&self) -> Result<Vec<Warning>> {
+        match &self.lint {
+            Ok(warnings) => Ok(warnings.clone()),
+            Err(fault) => {
+                let fault = GuestFault { code: "schema".to_owned(), detail: fault.to_string() };
+                Err(anyhow::Error::new(fault).context(format!("`{}`", self.path.display())))
+            }
+        }
+    }
+
+    /// What a tool makes of canonical arguments, in a fresh guest process.
+    pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+        let plan = Compute::Plan { arguments: arguments.to_owned() };
+        let asked = guest::ask(&self.bench.0, &plan, self.artefact.clone(), guest::COMPUTE);
+        match asked.map_err(|fault| self.explained(fault))?.0 {
+            Computed::Planned { draft } => Ok(Ok(draft)),
+            Computed::Declined { refusal } => Ok(Err(refusal)),
+            other => Err(GuestFault { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+        }
+    }
+
+    /// A trap of a tool that was linked with Rust's clock: there is none to read.
+    fn explained(&self, fault: GuestFault) -> GuestFault {
+        if fault.code != "trap" || !has_clock(&self.bytes) {
+            return fault;
+        }
+        let detail = format!("{}; {NO_CLOCK}", fault.detail);
+        GuestFault { detail, ..fault }
+    }
+
     /// Runs a tool's examples: each must give the draft it says, and one that its ceiling permits.
     pub fn examples(&self, executors: &[TrustedExecutor]) -> Vec<ExampleRun<'_>> {
-        let Kind::Tool(tool) = &self.kind else { return Vec::new() };
-        let (definition, tool) = tool.as_ref();
+        let Kind::Tool(definition) = &self.kind else { return Vec::new() };
         let trusted = self.trusted(definition, definition.ceiling.clone());
-        definition
-            .examples
-            .iter()
-            .map(|example| ExampleRun { example, fault: run(example, tool, &trusted, executors).err().map(|fault| format!("{fault:#}")) })
-            .collect()
+        let run = |example| run(example, self, &trusted, executors).err().map(|fault| format!("{fault:#}"));
+        definition.examples.iter().map(|example| ExampleRun { example, fault: run(example) }).collect()
     }
 }
 
-fn run(example: &Example, tool: &Tool, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
+fn run(example: &Example, tool: &Plugin, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
     let arguments = json::canonical(&example.arguments)?;
-    let draft = match tool.plan(&arguments).map_err(|fault| anyhow!("{fault}"))? {
+    let draft = match tool.plan(&arguments)? {
         Ok(draft) => draft,
         Err(refusal) => return Err(anyhow!("the tool refuses its own example: {}", refusal.reason)),
     };
@@ -148,15 +239,23 @@ fn run(example: &Example, tool: &Tool, trusted: &TrustedTool, executors: &[Trust
     if draft != promised {
         return Err(anyhow!("it gives another draft: {}", json::canonical(&draft)?));
     }
-    // An executor that was not accepted yet is no fault of the example.
+    within(draft, trusted, executors)
+}
+
+/// Holds a draft against a ceiling, as the gateway would.
+///
+/// # Errors
+/// The operation that is beyond it, and the line that is missing.
+pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
+    // An executor that was not accepted yet is no fault of the draft.
     let mut known = executors.to_vec();
     for name in trusted.ceiling.executors.iter().filter(|name| !executors.iter().any(|known| known.name == **name)) {
         known.push(TrustedExecutor { name: name.clone(), digest: ComponentDigest::of(b"") });
     }
-    // A command comes with the arguments: whoever calls names one that was accepted.
+    // A command comes with the arguments: its digest is given by the one who calls, who names one that was accepted.
     let commands: Vec<TrustedCommand> = draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
     let accepted = Accepted { executors: &known, commands: &commands };
-    let _sealed_by_nobody = cofferdam_core::plan::plan(draft, trusted, accepted)?;
+    let _never_sealed = cofferdam_core::plan::plan(draft, trusted, accepted)?;
     Ok(())
 }
 

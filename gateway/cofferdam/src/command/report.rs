@@ -2,6 +2,7 @@
 
 use crate::config::ConfigFaults;
 use anyhow::Result;
+use cofferdam_core::ports::GuestFault;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -66,7 +67,10 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
         Err(fault) => {
             let said = format!("{fault:#}");
             if json {
-                eprintln!("{}", json!({"error": said}));
+                match fault.chain().find_map(|cause| cause.downcast_ref::<GuestFault>()) {
+                    Some(refused) => eprintln!("{}", json!({"error": said, "code": refused.code})),
+                    None => eprintln!("{}", json!({"error": said})),
+                }
             } else {
                 eprintln!("error: {said}");
             }

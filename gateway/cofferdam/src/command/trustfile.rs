@@ -7,7 +7,7 @@ use cofferdam_core::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, Tr
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, RawString, Table, value};
 
 /// A trust file being edited.
 #[derive(Debug)]
@@ -33,6 +33,11 @@ impl TrustFile {
     /// What it says as it stands.
     pub fn trust(&self) -> Result<Trust> {
         Trust::parse(&self.document.to_string()).with_context(|| format!("`{}`", self.path.display()))
+    }
+
+    /// Its text as it stands.
+    pub fn text(&self) -> String {
+        self.document.to_string()
     }
 
     /// Puts a tool in the place of an older one of its name.
@@ -80,6 +85,27 @@ impl TrustFile {
             None => {
                 self.document.insert("policy", fresh);
             }
+        }
+    }
+
+    /// Writes a comment above the entry of this name, below those that are there.
+    pub fn note(&mut self, list: &str, name: &str, comment: Option<&str>) -> Result<()> {
+        let entries = self.list(list)?;
+        let entry = entries.iter_mut().find(|entry| entry.get("name").and_then(Item::as_str) == Some(name));
+        if let (Some(entry), Some(comment)) = (entry, comment) {
+            let above = entry.decor().prefix().and_then(RawString::as_str).unwrap_or("\n");
+            let above = format!("{above}# {comment}\n");
+            entry.decor_mut().set_prefix(above);
+        }
+        Ok(())
+    }
+
+    /// Writes a comment above the policy's digest.
+    pub fn note_policy(&mut self, comment: Option<&str>) {
+        if let (Some(mut key), Some(comment)) = (self.document.key_mut("policy"), comment) {
+            let above = key.leaf_decor().prefix().and_then(RawString::as_str).unwrap_or_default();
+            let above = format!("{above}# {comment}\n");
+            key.leaf_decor_mut().set_prefix(above);
         }
     }
 
@@ -214,14 +240,19 @@ key = "ssh-ed25519 AAAA"
             file.put_tool(&TrustedTool { name: name.into(), version: "0.2.0".into(), digest, ceiling: ceiling.clone() }).unwrap();
         }
         file.put_executor(&TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"s") }).unwrap();
+        file.note("tool", "scale", Some("accepted: \"a word\"")).unwrap();
+        file.note("tool", "greet", None).unwrap();
+        file.note("executor", "sequential", Some("accepted: \"another\"")).unwrap();
         file.add_approver(&Approver { name: "bob@example.com".into(), key: "ssh-ed25519 BBBB".into() }).unwrap();
         assert_eq!(file.remove_approver("ada@example.com").unwrap(), 1);
         file.set_policy(PolicyDigest::of(b"new"));
+        file.note_policy(Some("accepted: \"a third\""));
         let trust = file.save().unwrap();
         assert_eq!(trust.tools.len(), 2);
         assert_eq!(trust.approvers.len(), 1);
         expect![[r##"
             # Ours, kept by the platform team.
+            # accepted: "a third"
             policy = "sha256:11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437" # reviewed in spring
             self_approval = false
 
@@ -238,6 +269,7 @@ key = "ssh-ed25519 AAAA"
             namespaces = ["prod-*"]
 
             # Reviewed by Ada.
+            # accepted: "a word"
             [[tool]]
             name = "scale"
             version = "0.2.0"
@@ -274,6 +306,7 @@ key = "ssh-ed25519 AAAA"
             name = "bob@example.com"
             key = "ssh-ed25519 BBBB"
 
+            # accepted: "another"
             [[executor]]
             name = "sequential"
             digest = "sha256:043a718774c572bd8a25adbeb1bfcd5c0256ae11cecf9f9c3f925d0e52beaf89"

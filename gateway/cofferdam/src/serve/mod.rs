@@ -1,7 +1,7 @@
 //! `cofferdam serve`: starts the roles, hands each the sockets it may use, and starts again what dies. Has no listener's data, no key, no store: it
 //! binds the address and passes the listening socket on, so that a restart of the gateway loses no connection.
 
-mod brief;
+pub mod brief;
 pub mod gateway;
 mod notice;
 pub mod recorder;

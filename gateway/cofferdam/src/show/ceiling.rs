@@ -1,20 +1,33 @@
-//! A ceiling as people read it: a line per grant, and the widest rights it could ever need, written as Kubernetes RBAC.
+//! A ceiling as people read it: a line or two per grant, however long it is, and the widest rights it could ever need, written as Kubernetes RBAC.
 
-use cofferdam_core::ceiling::{Ceiling, EPHEMERAL};
+use super::short;
+use cofferdam_core::ceiling::{Ceiling, EPHEMERAL, Grant};
 use cofferdam_core::kind;
 use cofferdam_core::rights;
+use std::collections::BTreeMap;
 
-/// One line per grant.
+/// Characters of a line's field paths that are told one by one; longer lists are summed up by what they begin with.
+const FIELDS: usize = 100;
+
+/// Characters of a summed-up list: two lines of a terminal.
+const SUMMED: usize = 160;
+
+/// A line for grants that differ in nothing but their kind. Long lists of fields are summed up; the whole is in `--json`.
 pub fn ceiling(ceiling: &Ceiling) -> Vec<String> {
-    let mut lines: Vec<String> = ceiling
-        .grants
-        .iter()
-        .map(|grant| {
-            let fields = if grant.fields.is_empty() { String::new() } else { format!(": {}", grant.fields.join(", ")) };
-            let api = kind::api_version(&grant.group, &grant.version);
-            format!("{} {} ({api}) in {}{fields}", grant.action, grant.kind, namespaces(&grant.namespaces))
-        })
-        .collect();
+    let mut groups: Vec<(&Grant, Vec<String>)> = Vec::new();
+    for grant in &ceiling.grants {
+        let kind = format!("{} ({})", grant.kind, kind::api_version(&grant.group, &grant.version));
+        let alike = |other: &Grant| other.action == grant.action && other.namespaces == grant.namespaces && other.fields == grant.fields;
+        match groups.iter_mut().find(|(first, _)| alike(first)) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => groups.push((grant, vec![kind])),
+        }
+    }
+    let told = |(grant, kinds): &(&Grant, Vec<String>)| {
+        let fields = if grant.fields.is_empty() { String::new() } else { format!(": {}", fields(&grant.fields)) };
+        format!("{} {} in {}{fields}", grant.action, kinds.join(", "), namespaces(&grant.namespaces))
+    };
+    let mut lines: Vec<String> = groups.iter().map(told).collect();
     if lines.is_empty() {
         lines.push("nothing: its plans are answers".to_owned());
     }
@@ -22,6 +35,44 @@ pub fn ceiling(ceiling: &Ceiling) -> Vec<String> {
         lines.push(format!("carried out by {}", ceiling.executors.join(" or ")));
     }
     lines
+}
+
+/// Field paths, or where they are many what they begin with and how many of each.
+fn fields(paths: &[String]) -> String {
+    let whole = paths.join(", ");
+    if whole.chars().count() <= FIELDS {
+        return whole;
+    }
+    // The deepest summary that fits; the shallowest where none does.
+    let summed = (1..=4).rev().map(|depth| summed(paths, depth)).find(|text| text.chars().count() <= SUMMED);
+    format!("{} fields: {}", paths.len(), summed.unwrap_or_else(|| short(&self::summed(paths, 1), SUMMED)))
+}
+
+fn summed(paths: &[String], depth: usize) -> String {
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths {
+        groups.entry(beginning(path, depth)).or_default().push(path);
+    }
+    let told = |(beginning, paths): (&&str, &Vec<&str>)| match paths.as_slice() {
+        [only] => (*only).to_owned(),
+        many => format!("{beginning}… ({})", many.len()),
+    };
+    groups.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
+/// The first members of a path. A dot inside brackets is part of a key.
+fn beginning(path: &str, depth: usize) -> &str {
+    let (mut inside, mut dots) = (false, 0);
+    let end = path.char_indices().find(|(_, character)| {
+        match character {
+            '[' => inside = true,
+            ']' => inside = false,
+            '.' if !inside => dots += 1,
+            _ => {}
+        }
+        dots == depth
+    });
+    end.and_then(|(end, _)| path.get(..end)).unwrap_or(path)
 }
 
 fn namespaces(patterns: &[String]) -> String {
@@ -44,9 +95,8 @@ pub fn rbac(ceiling: &Ceiling) -> String {
         lines.push(format!("# in {}", namespaces(std::slice::from_ref(&place.namespace))));
         lines.push("rules:".to_owned());
         for rule in place.rules {
-            lines.push(format!("- apiGroups: [{}]", quoted(&rule.api_groups)));
-            lines.push(format!("  resources: [{}]", quoted(&rule.resources)));
-            lines.push(format!("  verbs: [{}]", quoted(&rule.verbs)));
+            let (groups, resources) = (quoted(&rule.api_groups), quoted(&rule.resources));
+            lines.push(format!("- {{apiGroups: [{groups}], resources: [{resources}], verbs: [{}]}}", quoted(&rule.verbs)));
         }
     }
     if lines.is_empty() { "rules: []".to_owned() } else { lines.join("\n") }
@@ -55,7 +105,6 @@ pub fn rbac(ceiling: &Ceiling) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::ceiling::Grant;
     use cofferdam_core::operation::Action;
     use expect_test::expect;
 
@@ -88,14 +137,33 @@ mod tests {
         expect![[r##"
             # in every namespace that is not protected
             rules:
-            - apiGroups: ["apps"]
-              resources: ["deployments"]
-              verbs: ["create", "delete", "get", "patch"]
+            - {apiGroups: ["apps"], resources: ["deployments"], verbs: ["create", "delete", "get", "patch"]}
             # in team-*
             rules:
-            - apiGroups: [""]
-              resources: ["pods/log"]
-              verbs: ["get"]"##]]
+            - {apiGroups: [""], resources: ["pods/log"], verbs: ["get"]}"##]]
         .assert_eq(&rbac(&wide));
+    }
+
+    #[test]
+    fn a_long_ceiling_fits_on_a_screen() {
+        let pod = |field: &str| format!("spec.template.spec.containers[*].{field}");
+        let mut fields: Vec<String> = (0..60).map(|index| pod(&format!("field{index}.of.some.depth"))).collect();
+        fields.extend([r#"metadata.annotations["a.b/c"]"#.to_owned(), "spec.replicas".to_owned()]);
+        let grant = |kind: &str, fields: &[String]| Grant {
+            action: Action::Apply,
+            group: "apps".to_owned(),
+            version: "v1".to_owned(),
+            kind: kind.to_owned(),
+            namespaces: vec!["team-*".to_owned()],
+            fields: fields.to_vec(),
+        };
+        let alike = grant("StatefulSet", &fields);
+        let long = Ceiling { grants: vec![grant("Deployment", &fields), alike], executors: vec![] };
+        let expect = "apply Deployment (apps/v1), StatefulSet (apps/v1) in team-*: 62 fields: \
+            metadata.annotations[\"a.b/c\"], spec.replicas, spec.template.spec.containers[*]… (60)";
+        assert_eq!(ceiling(&long), [expect]);
+        let scattered: Vec<String> = (0..64).map(|index| format!("{}{index}.b.c", "a".repeat(30))).collect();
+        let lines = ceiling(&Ceiling { grants: vec![grant("Deployment", &scattered)], executors: vec![] });
+        assert!(lines.iter().all(|line| line.chars().count() < 250), "{lines:?}");
     }
 }

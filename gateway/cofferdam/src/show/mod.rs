@@ -2,10 +2,12 @@
 
 mod ceiling;
 mod change;
+mod schema;
 mod story;
 
 pub use ceiling::{ceiling, rbac};
 pub use change::scalar;
+pub use schema::members;
 pub use story::{Story, event, story};
 
 /// A table: columns two blanks apart, the last one as long as it is.

@@ -28,6 +28,14 @@ pub enum Compute {
         /// What it is.
         kind: GuestKind,
     },
+    /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm. Answered by [`Computed::Examined`], its body the
+    /// artefact.
+    Examine,
+    /// Load a policy with its data document, as a gateway does. Body: the artefact. Answered by [`Computed::Judging`].
+    Judge {
+        /// The policy's data document, as JSON text.
+        data: String,
+    },
     /// Read a tool's definition. Body: the artefact. Answered by [`Computed::Defined`].
     Define,
     /// Run a tool. Body: the artefact. Answered by [`Computed::Planned`] or [`Computed::Declined`].
@@ -144,6 +152,20 @@ pub enum Computed {
         /// Engine version and configuration it is good for.
         engine: String,
     },
+    /// What the component is for; the artefact is the body.
+    Examined {
+        /// What it is.
+        kind: GuestKind,
+        /// The names of the interfaces that it imports, sorted.
+        imports: Vec<String>,
+        /// The names of what it exports besides its world's interface, sorted: never called.
+        unused: Vec<String>,
+    },
+    /// The policy loads.
+    Judging {
+        /// What it can be asked.
+        entrypoints: Vec<String>,
+    },
     /// The definition.
     Defined {
         /// As the tool says it.
@@ -199,7 +221,7 @@ pub enum Computed {
     },
     /// It could not be done: a trap, a limit, an import, a bad module.
     Failed {
-        /// Stable code: `import`, `malformed`, `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
+        /// Stable code: `import`, `malformed`, `too-large`, `unsupported` (this host cannot run such a one), `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
         /// `denied` (a command asked for a clock or for randomness), `input` (more than a guest is given), `artefact` (not of this engine:
         /// compile again), `busy` (ask again shortly), `engine` (this
         /// machine).

@@ -89,7 +89,7 @@ impl Script {
                 (self.during)(false);
                 (Computed::Finished { stop }, Vec::new())
             }
-            Compute::Define | Compute::Run { .. } => return None,
+            Compute::Define | Compute::Examine | Compute::Judge { .. } | Compute::Run { .. } => return None,
         };
         send(&mut socket, &computed, body)
     }

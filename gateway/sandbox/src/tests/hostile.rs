@@ -35,12 +35,14 @@ const TOOLS: &[(&str, Result<&str, Code>, &str)] = &[
     ("tool-bad-utf8.wat", Err(Code::Malformed), "utf-8"),
     ("tool-bad-realloc.wat", Err(Code::Malformed), "beyond end of memory"),
     ("tool-invisible.wat", Err(Code::Malformed), "U+202E"),
-    ("tool-shared-memory.wat", Err(Code::Malformed), "threads"),
+    ("tool-shared-memory.wat", Err(Code::Unsupported), "threads"),
     ("component-imports-socket.wat", Err(Code::Import), "`wasi:sockets/tcp@0.2.0`, and a tool may import nothing at all; build it for"),
     ("component-imports-types.wat", Err(Code::Import), "`cofferdam:tool/types@0.1.0`"),
     ("component-exports-nothing.wat", Err(Code::Malformed), "wit/tool.wit"),
-    ("component-many-memories.wat", Err(Code::Memory), "3 memories, at most 2"),
-    ("component-many-instances.wat", Err(Code::Memory), "17 core module instances, which exceeds"),
+    ("component-many-memories.wat", Err(Code::Memory), "5 memories, at most 4"),
+    ("component-many-instances.wat", Err(Code::Memory), "33 core module instances, which exceeds"),
+    ("component-async.wat", Err(Code::Unsupported), "`task.cancel` requires the component model async feature"),
+    ("component-deep-types.wat", Err(Code::Malformed), ""),
 ];
 
 /// The same for executors, with what they did before.
@@ -167,10 +169,15 @@ fn what_is_no_component_is_refused_with_the_way_to_make_one() {
         (GuestKind::Policy, b"garbage".to_vec(), "not Wasm"),
         (GuestKind::Tool, b"\0asm\x0d\0\x01\0garbage".to_vec(), ""),
         (GuestKind::Policy, b"\0asm\x01\0\0\0garbage".to_vec(), ""),
-        (GuestKind::Tool, [b"\0asm\x0d\0\x01\0".as_slice(), &vec![0; limit::WASM]].concat(), "at most 8388608 are loaded"),
     ] {
         let fault = artefact(super::Built { kind, wasm }).map(drop).unwrap_err();
         assert!(fault.code == Code::Malformed && fault.detail.contains(text), "{fault} without {text:?}");
+    }
+    for (more, text) in [(1, "8 MB; the limit is 8 MiB (8388609 of 8388608 bytes)"), (3_706_461, "12 MB; the limit is 8 MiB")] {
+        let wasm = [b"\0asm\x0d\0\x01\0".as_slice(), &vec![0; limit::WASM - 8 + more]].concat();
+        let fault = artefact(super::Built { kind: GuestKind::Tool, wasm }).map(drop).unwrap_err();
+        assert!(fault.code == Code::TooLarge && fault.detail.starts_with(text), "{fault}");
+        assert!(fault.to_string().starts_with("too-large: "), "{fault}");
     }
 }
 

@@ -80,8 +80,7 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
                 (Kind::Command(_), "commands") if known.commands.iter().any(|command| command.name == name) => {
                     log.kept(format_args!("command {name}"));
                 }
-                (Kind::Tool(tool), "tools") => {
-                    let definition = &tool.0;
+                (Kind::Tool(definition), "tools") => {
                     write_private(&to, &plugin.bytes)?;
                     trust.put_tool(&plugin.trusted(definition, definition.ceiling.clone()))?;
                     log.accepted(format_args!("tool {name} {}: {}", definition.version, grants(&definition.ceiling)));
@@ -106,16 +105,20 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
     Ok(())
 }
 
-/// A ceiling in half a line.
+/// Characters of a ceiling's summary; `cofferdam tools --accepted` says more.
+const SUMMARY: usize = 80;
+
+/// A ceiling in half a line: what it may do with which kinds, without fields and namespaces.
 fn grants(ceiling: &cofferdam_core::ceiling::Ceiling) -> String {
-    let lines: Vec<String> = ceiling
-        .grants
-        .iter()
-        .map(|grant| {
-            let fields =
-                if grant.fields.is_empty() { String::new() } else { format!(" ({})", crate::show::short(&grant.fields.join(", "), 60)) };
-            format!("{} {}{fields} in {}", grant.action, grant.kind, grant.namespaces.join(", "))
-        })
-        .collect();
-    if lines.is_empty() { "answers only".to_owned() } else { lines.join("; ") }
+    let mut actions: Vec<(String, Vec<&str>)> = Vec::new();
+    for grant in &ceiling.grants {
+        let action = grant.action.to_string();
+        match actions.iter_mut().find(|(known, _)| *known == action) {
+            Some((_, kinds)) if kinds.contains(&grant.kind.as_str()) => {}
+            Some((_, kinds)) => kinds.push(&grant.kind),
+            None => actions.push((action, vec![&grant.kind])),
+        }
+    }
+    let told: Vec<String> = actions.iter().map(|(action, kinds)| format!("{action} {}", kinds.join(", "))).collect();
+    if told.is_empty() { "answers only".to_owned() } else { crate::show::short(&told.join("; "), SUMMARY) }
 }

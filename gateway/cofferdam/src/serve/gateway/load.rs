@@ -1,6 +1,7 @@
 //! What the gateway loads before it confines itself: accepted components by digest, as machine code of its own. Compiles what it has no artefact of,
 //! in a guest process; never loads what the trust file does not name.
 
+use crate::guest;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::decide::policy_digest;
@@ -8,21 +9,13 @@ use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
 use cofferdam_core::id::{ComponentDigest, PolicyDigest};
 use cofferdam_core::settings::GatewaySettings;
 use cofferdam_core::trust::Trust;
-use cofferdam_process::frame::{self, Frame};
 use cofferdam_process::secret;
-use cofferdam_process::spawn::{self, Words};
 use cofferdam_sandbox::engine::{description, engine};
 use cofferdam_sandbox::load::{Artefact, about};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How long compiling one component may take, on a loaded machine.
-const COMPILE: Duration = Duration::from_secs(120);
 
 /// Everything that runs in the gateway's sandboxes.
 pub struct Parts {
@@ -119,18 +112,8 @@ impl Store {
 
 /// Compiles in a process that holds nothing: its Wasm, one socket, and limits.
 fn compile(guest: &Path, kind: GuestKind, wasm: &[u8]) -> Result<(Vec<u8>, String)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let mut child = spawn::spawn(guest, &[], OwnedFd::from(theirs), Words::Unheard)
-        .with_context(|| format!("cannot start `{}`; `cofferdam doctor` says where it should be", guest.display()))?;
-    ours.set_read_timeout(Some(COMPILE))?;
-    let ask = Frame { header: serde_json::to_vec(&Compute::Compile { kind })?, body: wasm.to_vec() };
-    let answered = frame::write(&mut &ours, &ask).and_then(|()| frame::read(&mut &ours));
-    let _ended_or_not = child.kill();
-    child.wait()?;
-    let answer = answered.context("the compiling guest gave no answer in time")?.context("the compiling guest ended without an answer")?;
-    match serde_json::from_slice(&answer.header)? {
-        Computed::Artefact { engine } => Ok((answer.body, engine)),
-        Computed::Failed { code, detail } => bail!("{detail} ({code})"),
-        other => bail!("the compiling guest answered something else: {other:?}"),
+    match guest::ask(guest, &Compute::Compile { kind }, wasm.to_vec(), guest::COMPILE)? {
+        (Computed::Artefact { engine }, artefact) => Ok((artefact, engine)),
+        (other, _) => bail!("the compiling guest answered something else: {other:?}"),
     }
 }

@@ -1,0 +1,185 @@
+//! `cofferdam try`: what a component that is not accepted yet makes of arguments: its draft, its ceiling, and with a home
+//! the decision and the preview, as an agent would be told. Records nothing, queues nothing, accepts nothing.
+
+mod sight;
+mod trial;
+
+use super::plugin::{Bench, Kind, Plugin, within};
+use super::report::{Report, Usage};
+use crate::config::{Agents, Installation};
+use crate::home::Home;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueHint};
+use cofferdam_core::answer::Reply;
+use cofferdam_core::caller::Principal;
+use cofferdam_core::ceiling::Definition;
+use cofferdam_core::discover::check_definition;
+use cofferdam_core::json;
+use cofferdam_core::operation::Draft;
+use cofferdam_core::text::line;
+use cofferdam_core::validate::PURPOSE;
+use serde_json::{Value, json};
+use std::io::Read as _;
+use std::path::PathBuf;
+
+/// Says what a tool that is not accepted yet would do. Without a home: its draft, against its own ceiling. With one: also
+/// what policy decides and what would change, read from the infrastructure itself. Nothing is recorded or changed.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cofferdam try target/components/label_set.wasm --args '{\"namespace\": \"team-a\", \"name\": \"web\"}'\n  \
+    cofferdam try label_set.wasm --agent release-bot --args - < arguments.json\n\n\
+    Exit code 1: the tool or policy refuses, or the draft is beyond the ceiling."
+)]
+pub struct Try {
+    /// The component
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// The arguments as one JSON object; `-` reads it from standard input
+    #[arg(long, value_name = "JSON")]
+    args: String,
+    /// The agent that asks, one of `cofferdam agents list` [default: the only one, or a caller without a token]
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+}
+
+impl Try {
+    /// Runs it.
+    pub fn run(self, home: &Home) -> Result<Report> {
+        let arguments = arguments(&self.args)?;
+        let bench = Bench::start()?;
+        let plugin = bench.read(&self.file)?;
+        let Kind::Tool(definition) = &plugin.kind else {
+            bail!("`{}` is no tool: executors and commands act only on what was approved", self.file.display());
+        };
+        let drafted = Drafted::of(&plugin, definition, &arguments)?;
+        let mut lines = vec![format!("tool {} {}, {}", definition.name, line(&definition.version), plugin.digest)];
+        lines.extend(drafted.lines());
+        let mut value = json!({
+            "name": definition.name, "version": definition.version, "digest": plugin.digest,
+            "draft": drafted.draft, "fault": drafted.fault,
+        });
+        let mut good = drafted.fault.is_none();
+        if !home.trust().exists() {
+            if self.agent.is_some() {
+                return Err(Usage("`--agent` needs an installation: give `--home DIR`".to_owned()).into());
+            }
+            lines.push(String::new());
+            lines.push("No installation is there to decide over it; `cofferdam init TREE` makes one.".to_owned());
+            return Ok(Report::new(lines.join("\n"), value).good(good));
+        }
+        let installation = Installation::read(home.clone())?;
+        let principal = principal(&installation.agents, self.agent.as_deref())?;
+        let asked = trial::ask(&bench, &plugin, definition, &installation, principal.clone(), arguments)?;
+        let (told, answer, well) = told(asked, &definition.name, &principal);
+        good &= well;
+        lines.push(String::new());
+        lines.push(format!("What `{}` would be told, were it accepted as it is", principal.name));
+        lines.extend(told.lines().map(|text| format!("  {text}")));
+        if let Some(members) = value.as_object_mut() {
+            members.insert("agent".to_owned(), json!(principal.name));
+            members.insert("answer".to_owned(), answer);
+            members.insert("text".to_owned(), json!(told));
+        }
+        Ok(Report::new(lines.join("\n"), value).good(good))
+    }
+}
+
+fn arguments(given: &str) -> Result<Value> {
+    let text = if given == "-" {
+        let mut text = String::new();
+        let most = u64::try_from(cofferdam_core::limit::BODY).unwrap_or(u64::MAX);
+        std::io::stdin().lock().take(most).read_to_string(&mut text).context("cannot read standard input")?;
+        text
+    } else {
+        given.to_owned()
+    };
+    let fault = |why: String| Usage(format!("`--args` is not a JSON object: {why}"));
+    match json::strict(text.as_bytes()) {
+        Ok(value) if value.is_object() => Ok(value),
+        Ok(_) => Err(fault("it is another value".to_owned()).into()),
+        Err(why) => Err(fault(why.to_string()).into()),
+    }
+}
+
+/// What the tool makes of the arguments, alone.
+struct Drafted {
+    draft: Option<Draft>,
+    /// The schema's, the tool's or the ceiling's word against it.
+    fault: Option<String>,
+}
+
+impl Drafted {
+    fn of(plugin: &Plugin, definition: &Definition, arguments: &Value) -> Result<Self> {
+        let mut arguments = arguments.clone();
+        // The host's own member never reaches a tool.
+        if let Some(members) = arguments.as_object_mut() {
+            members.remove(PURPOSE);
+        }
+        let none = |fault: String| Ok(Self { draft: None, fault: Some(fault) });
+        let (input, _) = check_definition(definition)?;
+        if let Err(fault) = input.check(&arguments) {
+            return none(format!("the arguments do not fit the schema: {fault}"));
+        }
+        let draft = match plugin.plan(&json::canonical(&arguments)?) {
+            Ok(Ok(draft)) => draft,
+            Ok(Err(refusal)) => return none(format!("the tool refuses: {} {}", line(&refusal.reason), line(&refusal.remedy))),
+            Err(fault) => return none(format!("the tool gives no draft: {fault}")),
+        };
+        let fault = within(draft.clone(), &plugin.trusted(definition, definition.ceiling.clone()), &[]).err();
+        Ok(Self { draft: Some(draft), fault: fault.map(|fault| format!("the draft is refused: {fault:#}")) })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(draft) = &self.draft {
+            lines.push("Draft".to_owned());
+            let text = serde_json::to_string_pretty(draft).unwrap_or_default();
+            lines.extend(text.lines().map(|text| format!("  {}", line(text))));
+        }
+        match &self.fault {
+            None => lines.push("Ceiling: the draft lies within it".to_owned()),
+            Some(fault) => lines.push(format!("Fault: {}", line(fault))),
+        }
+        lines
+    }
+}
+
+/// Who asks.
+fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
+    let names = || agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join("`, `");
+    match (wanted, agents.list()) {
+        (Some(name), list) => match list.iter().find(|agent| agent.name == name) {
+            Some(agent) => Ok(agent.principal()),
+            None if list.is_empty() => Err(Usage(format!("there is no agent `{name}`; `cofferdam agents add` makes one")).into()),
+            None => Err(Usage(format!("there is no agent `{name}`; there are `{}`", names())).into()),
+        },
+        (None, []) => {
+            let name = "anonymous".to_owned();
+            Ok(Principal { name, anonymous: true, roles: Vec::new(), person: None, act: Vec::new() })
+        }
+        (None, [only]) => Ok(only.principal()),
+        (None, _) => Err(Usage(format!("say which agent asks, with `--agent`: `{}`", names())).into()),
+    }
+}
+
+/// The answer as an agent reads it, for programs, and whether it is none of the refusals. A trial has no place in the ledger.
+fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
+    let (text, value, good) = match reply {
+        Reply::Success(success) => (success.text, success.structured, true),
+        Reply::Refused(refusal) => {
+            let value = json!({"rule": refusal.rule, "why": refusal.why, "allowed": refusal.allowed, "next": refusal.next});
+            (refusal.text(), value, false)
+        }
+        Reply::BadArguments { path, reason } => {
+            (cofferdam_edge::bad_arguments(&path, &reason), json!({"path": path, "reason": reason}), false)
+        }
+        Reply::UnknownTool { .. } => {
+            let roles = principal.roles.join(", ");
+            let text = format!("unknown tool: {name}; policy does not show it to `{}` (roles: {roles})", principal.name);
+            (text, Value::Null, false)
+        }
+        Reply::Unavailable { reason } => (reason, Value::Null, false),
+    };
+    let kept = text.lines().filter(|line| !line.starts_with("Ledger: ")).collect::<Vec<_>>().join("\n");
+    (kept, value, good)
+}

@@ -1,0 +1,131 @@
+//! The gateway's own journey over one component that is not accepted: the tool and the policy in guest processes, the
+//! real viewer, and a recorder that keeps nothing. A change is previewed; a look is done, since it changes nothing.
+
+use super::sight::Sight;
+use crate::command::plugin::{Bench, Plugin, Policy, wasm};
+use crate::command::trustfile::TrustFile;
+use crate::config::Installation;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::answer::Reply;
+use cofferdam_core::caller::{Caller, Principal};
+use cofferdam_core::ceiling::{Definition, read_only};
+use cofferdam_core::decide::policy_digest;
+use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
+use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::id::{CallId, ComponentDigest};
+use cofferdam_core::journey::{self, Mode, World};
+use cofferdam_core::operation::{Draft, ToolRefusal};
+use cofferdam_core::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer, unheard};
+use cofferdam_core::record::Recorded;
+use cofferdam_core::trust::Trust;
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Everything the journey asks of, for one call.
+struct Trial<'a> {
+    plugin: &'a Plugin,
+    policy: Policy,
+    sight: Sight,
+    random: u128,
+}
+
+/// Asks as this principal, with the component in the place of an accepted one of its name.
+pub fn ask(
+    bench: &Bench,
+    plugin: &Plugin,
+    definition: &Definition,
+    installation: &Installation,
+    principal: Principal,
+    arguments: Value,
+) -> Result<Reply> {
+    let home = &installation.home;
+    let trusted = plugin.trusted(definition, definition.ceiling.clone());
+    let mut file = TrustFile::open(home)?;
+    file.put_tool(&trusted)?;
+    let text = file.text();
+    let trust = Trust::parse(&text)?;
+    let module = wasm(&home.policy_module()).context("the policy")?;
+    let data = std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
+    let digest = policy_digest(&module, &data).context("policy/data.json is not readable")?;
+    if digest != trust.policy {
+        bail!("the policy in the home is not the accepted one; `cofferdam doctor` says more");
+    }
+    let policy = bench.policy(&module, &data)?;
+    let tool = LoadedTool::load(definition.clone(), plugin.digest, &trusted)?;
+    let tool_name = tool.name().to_owned();
+    let seed: [u8; 32] = crate::command::init::random()?;
+    // Signs nothing: a preview ends before there is a permit.
+    let key = SigningKey::from_bytes(&seed);
+    let world = World { catalog: Catalog::new(vec![tool])?, trust, policy: digest, key };
+    let mode = if read_only(&definition.ceiling) { Mode::Call } else { Mode::Preview };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    runtime.block_on(async {
+        let sight = Sight::open(installation, &text).await?;
+        let trial = Trial { plugin, policy, sight, random: u128::from_ne_bytes(crate::command::init::random()?) };
+        let caller = Caller { call: CallId::from_random(trial.random), principal, time: trial.now(), trace: None };
+        let raw = RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0 };
+        Ok::<_, anyhow::Error>(journey::ask(&trial, &world, raw, mode, &unheard).await)
+    })
+}
+
+impl Host for Trial<'_> {
+    type Planner = Self;
+    type Judge = Self;
+    type Viewer = Self;
+    type Recorder = Self;
+
+    fn planner(&self) -> &Self {
+        self
+    }
+
+    fn judge(&self) -> &Self {
+        self
+    }
+
+    fn viewer(&self) -> &Self {
+        self
+    }
+
+    fn recorder(&self) -> &Self {
+        self
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn random(&self) -> u128 {
+        self.random
+    }
+}
+
+impl Planner for Trial<'_> {
+    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+        self.plugin.plan(arguments)
+    }
+}
+
+impl Judge for Trial<'_> {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+        self.policy.evaluate(entrypoint, input)
+    }
+}
+
+impl Viewer for Trial<'_> {
+    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+        self.sight.look(&look).await
+    }
+}
+
+impl Recorder for Trial<'_> {
+    /// An ending is told and forgotten; anything else would make a job.
+    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+        match propose {
+            Propose::End { .. } => Ok(Proposed::Recorded(Recorded { index: 0 })),
+            _ => Err(Fault::Unavailable("a trial records nothing".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+;; Needs the component model's async feature.
+(component
+  (core func (canon task.cancel)))
