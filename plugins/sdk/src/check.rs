@@ -4,12 +4,14 @@
 mod ceiling;
 mod json;
 mod object;
+mod update;
 
 pub use json::draft as draft_json;
 
 use crate::tool::{Action, Definition, Draft, Refusal};
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
+use std::path::Path;
 
 /// Characters of a title, as in `tool.wit`.
 const TITLE: usize = 80;
@@ -19,6 +21,32 @@ const DESCRIPTION: usize = 2_000;
 const SCHEMA: usize = 32 * 1_024;
 /// Characters of a summary, as in `tool.wit`.
 const SUMMARY: usize = 200;
+
+/// What the test made by `tool!` runs: [`faults`]; with `updates`, which `UPDATE_EXAMPLES=1` asks for, after it wrote the
+/// drafts that `plan` gives into the examples of this crate.
+pub fn test(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusal>, folder: &str, updates: bool) -> Vec<String> {
+    if !updates {
+        return faults(definition, plan);
+    }
+    let mut found = Vec::new();
+    let mut current = definition.clone();
+    for example in &mut current.examples {
+        let Ok(text) = arguments(None, &example.arguments) else { continue };
+        let Ok(draft) = plan(&text) else { continue };
+        if compare(&example.draft, &draft).is_none() {
+            continue;
+        }
+        match update::update(Path::new(folder), &example.title, &example.draft, &draft) {
+            Ok(path) => {
+                println!("example `{}`: its draft was written into {}; read it", example.title, path.display());
+                example.draft = draft_json(&draft).to_string();
+            }
+            Err(fault) => found.push(format!("example `{}`: {fault}", example.title)),
+        }
+    }
+    found.extend(faults(&current, plan));
+    found
+}
 
 /// Everything wrong with a definition, and with what `plan` makes of its examples; empty when all holds. `plan` takes arguments as JSON
 /// text.
@@ -120,9 +148,10 @@ fn compare(expected: &str, draft: &Draft) -> Option<String> {
     match serde_json::from_str::<Value>(expected) {
         Err(fault) => Some(format!("its draft is not JSON: {fault}")),
         Ok(expected) if expected == found => None,
-        Ok(expected) => {
-            Some(format!("another draft; if the one found is what you meant, paste it\nexpected {expected:#}\nfound {found:#}"))
-        }
+        Ok(expected) => Some(format!(
+            "another draft; if the one found is what you meant, paste it, or let `UPDATE_EXAMPLES=1 cargo test` write it\n\
+                 expected {expected:#}\nfound {found:#}"
+        )),
     }
 }
 

@@ -61,16 +61,17 @@ fn lacking<'a>(lines: impl Iterator<Item = &'a Grant>, action: Action, api: (&st
     let fits = |grant: &&Grant| grant.action == action && grant.group == group && grant.version == version && grant.kind == kind;
     let lines: Vec<&Grant> = lines.filter(fits).collect();
     if lines.is_empty() {
-        return Some(format!("{action:?} of `{kind}` is not in the ceiling; add a line with `.may(…)`"));
+        let word = json::action(action);
+        return Some(format!("the ceiling has no line for `{word}` of {kind}; add one to the definition with `.may(…)`"));
     }
     let permitted = |field: &str| {
         let field = segments(field);
         lines.iter().flat_map(|grant| &grant.fields).any(|pattern| covers(&segments(pattern), &field))
     };
-    fields
-        .into_iter()
-        .find(|field| !permitted(field))
-        .map(|field| format!("{action:?} of `{field}` is not in the ceiling; add the path to its line"))
+    fields.into_iter().find(|field| !permitted(field)).map(|field| {
+        let word = json::action(action);
+        format!("the ceiling does not let it {word} `{field}` of {kind}; add the path to the line of {kind} in the definition")
+    })
 }
 
 fn borrowed(fields: &[String]) -> Vec<&str> {

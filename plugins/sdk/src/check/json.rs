@@ -1,6 +1,6 @@
 //! The JSON form of a draft: what `cofferdam inspect` prints, examples hold and digests are made over.
 
-use crate::tool::{Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target};
+use crate::tool::{Action, Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target};
 use serde_json::{Value, json};
 
 /// A draft in its JSON form. Text that ought to be JSON and is not stays text, so that the difference shows.
@@ -52,6 +52,20 @@ fn egress(to: &Egress) -> Value {
         Egress::Addresses(Addresses { block, protocol, port }) => {
             json!({"addresses": {"block": block, "protocol": word(*protocol), "port": port}})
         }
+    }
+}
+
+/// The word for an action in every text.
+pub(super) fn action(action: Action) -> &'static str {
+    match action {
+        Action::Read => "read",
+        Action::List => "list",
+        Action::Logs => "logs",
+        Action::Apply => "apply",
+        Action::Patch => "patch",
+        Action::Delete => "delete",
+        Action::Task => "task",
+        Action::Egress => "egress",
     }
 }
 

@@ -36,7 +36,9 @@ macro_rules! tool {
         #[cfg(test)]
         #[test]
         fn definition_holds_and_examples_give_their_drafts() {
-            let faults = $crate::check::faults(&$define(), |arguments| $crate::tool::call($plan, arguments));
+            let updates = ::std::env::var_os("UPDATE_EXAMPLES").is_some_and(|value| value != "0");
+            let plan = |arguments: &str| $crate::tool::call($plan, arguments);
+            let faults = $crate::check::test(&$define(), plan, env!("CARGO_MANIFEST_DIR"), updates);
             assert!(faults.is_empty(), "\n{}", faults.join("\n"));
         }
     };
