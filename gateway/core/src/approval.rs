@@ -7,6 +7,7 @@ use crate::json::{self, JsonFault};
 use crate::trust::{Approver, Environment, Trust};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The SSHSIG namespace of approvals; `ssh-keygen -Y verify -n` takes it.
 pub const NAMESPACE: &str = "approval@cofferdam.dev";
@@ -172,6 +173,13 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
 fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
     let person = if self_approval { None } else { subject.properties.person.as_deref() };
     std::iter::once(subject.id.as_str()).chain(subject.properties.act.iter().map(String::as_str)).chain(person).collect()
+}
+
+/// The enrolled people who may sign a question of this subject, each once, whatever number of keys they have.
+pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
+    let parties = parties(subject, trust.self_approval);
+    let may = |name: &str| named.iter().any(|named| named == "*" || named == name) && !parties.iter().any(|party| same_person(party, name));
+    trust.approvers.iter().map(|approver| approver.name.as_str()).filter(|name| may(name)).collect()
 }
 
 /// Whether two names may be one person's: whatever the case, and with or without the domain. Names come from two places (identity provider and trust

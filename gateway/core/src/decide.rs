@@ -4,6 +4,7 @@
 
 mod ask;
 mod digest;
+mod eligible;
 mod input;
 mod output;
 pub mod readmit;
@@ -14,6 +15,7 @@ mod signed;
 
 pub use ask::{Asking, list_question, on_sight_question, question};
 pub use digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT, policy_digest};
+pub use eligible::askable;
 pub use input::*;
 pub use output::*;
 pub use rule::{ApprovalNeeded, ApprovedPlan, Denial, Sight, Verdict, judge, judge_on_sight};

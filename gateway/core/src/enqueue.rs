@@ -4,6 +4,7 @@
 use crate::caller::Caller;
 use crate::decide::{ApprovalNeeded, ApprovalRule, ApprovedPlan, Asking, Reason};
 use crate::exchange::propose::{IdempotencyKey, Propose};
+use crate::id::CallId;
 use crate::job::StoredJob;
 use crate::json::JsonFault;
 use crate::permit::SignedPermit;
@@ -99,14 +100,14 @@ fn with_payloads(base: Entry, job: &StoredJob, permit: Option<&SignedPermit>) ->
 
 impl QueuedPlan {
     /// For the recorder, and what remains to tell the caller.
-    pub fn into_propose(self, key: Option<IdempotencyKey>) -> (Propose, PreviewedPlan) {
-        (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key }, self.plan)
+    pub fn into_propose(self, key: Option<IdempotencyKey>, seen: Option<CallId>) -> (Propose, PreviewedPlan) {
+        (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key, seen }, self.plan)
     }
 }
 
 impl AskedPlan {
     /// For the recorder, and what remains to tell the caller.
-    pub fn into_propose(self, key: Option<IdempotencyKey>) -> (Propose, PreviewedPlan) {
-        (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key }, self.plan)
+    pub fn into_propose(self, key: Option<IdempotencyKey>, seen: Option<CallId>) -> (Propose, PreviewedPlan) {
+        (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key, seen }, self.plan)
     }
 }

@@ -209,7 +209,8 @@ pub struct JobView {
     pub reasons: Vec<Reason>,
     /// Where.
     pub environment: Environment,
-    /// Index of its newest ledger entry.
+    /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a person found out; while it
+    /// has no outcome, its newest.
     pub ledger: u64,
     /// When the question or the permit runs out.
     pub expires: Timestamp,

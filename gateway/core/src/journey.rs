@@ -5,6 +5,7 @@ mod follow;
 mod list;
 mod look;
 mod resume;
+mod same;
 mod scene;
 
 pub use follow::{cancel, job};
@@ -16,16 +17,18 @@ use crate::decide::{self, Asking, CALL_ENTRYPOINT, Denial, Verdict};
 use crate::discover::{self, Catalog, RawCall};
 use crate::exchange::propose::{IdempotencyKey, Propose, Proposed};
 use crate::hash::{self, SealedPlan};
-use crate::id::PolicyDigest;
+use crate::id::{CallId, PolicyDigest};
 use crate::operation::Draft;
 use crate::plan;
 use crate::ports::{Hear, Host, Judge, Planner, Recorder};
+use crate::preview::PreviewedPlan;
 use crate::trust::Trust;
 use crate::validate::{self, ValidCall};
-use crate::{enqueue, limit};
+use crate::{enqueue, limit, shown};
 use ed25519_dalek::SigningKey;
 
 use look::{looked, previewed};
+use same::Same;
 use scene::Scene;
 use serde_json::json;
 
@@ -97,34 +100,84 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
             Mode::Preview => Ok(scene.previewed_look(&sealed).await),
         };
     }
-    let plan = previewed(&mut scene, sealed).await?;
-    let (question, now) = match decide::question(&asking, &plan, None, host.now()) {
-        Ok(question) => (question, host.now()),
+    carried(&mut scene, &call, asking, sealed, (mode, key), (wait_ms, hear)).await
+}
+
+/// How often a call is decided anew because the same one was carried out meanwhile.
+const ROUNDS: usize = 3;
+
+/// A plan that changes something, to the job that carries it out: its own, or the one that the same call led to before.
+async fn carried<H: Host>(
+    scene: &mut Scene<'_, H>,
+    call: &ValidCall,
+    asking: Asking,
+    mut sealed: SealedPlan,
+    (mode, key): (Mode, Option<IdempotencyKey>),
+    wait: (u64, &Hear),
+) -> Result<Reply, Reply> {
+    for _ in 0..ROUNDS {
+        let seen = match (mode, &key) {
+            // A call with a key joins by its key alone.
+            (Mode::Preview, _) | (Mode::Call, Some(_)) => None,
+            (Mode::Call, None) => match same::same(scene, &sealed, wait).await? {
+                Same::Told(reply) => return Ok(reply),
+                Same::Otherwise(seen) => seen,
+            },
+        };
+        let verdict = decided(scene, asking.clone(), sealed).await?;
+        if mode == Mode::Preview {
+            return Ok(scene.previewed(verdict).await);
+        }
+        let (propose, plan) = proposed(scene, call, verdict, (key.clone(), seen)).await?;
+        // From here on the call runs by itself: a lost client no longer cancels it.
+        let joined = match scene.host().recorder().propose(propose).await {
+            Ok(Proposed::Recorded(_)) => scene.call().clone(),
+            Ok(Proposed::Joined { call }) if key.is_some() => call,
+            Ok(Proposed::Joined { .. }) => {
+                sealed = plan.into_sealed();
+                continue;
+            }
+            Ok(_) | Err(_) => return Err(unrecorded()),
+        };
+        return Ok(follow::outcome(scene.host(), scene.world(), scene.principal(), &joined, wait).await);
+    }
+    Err(scene.unavailable("same-call", "the same call was carried out each time", "the same call is being carried out").await)
+}
+
+/// Policy over the plan and what it would change.
+async fn decided<H: Host>(scene: &mut Scene<'_, H>, asking: Asking, sealed: SealedPlan) -> Result<Verdict, Reply> {
+    let plan = previewed(scene, sealed).await?;
+    let now = scene.host().now();
+    let question = match decide::question(&asking, &plan, None, now) {
+        Ok(question) => question,
         Err(denial) => return Err(scene.deny(denial).await),
     };
-    let output = evaluate(&scene, &question).await?;
-    let verdict = decide::judge(&output, plan, asking, &world.trust.floor, None, now);
-    if mode == Mode::Preview {
-        return Ok(scene.previewed(verdict).await);
-    }
+    let output = evaluate(scene, &question).await?;
+    let verdict = decide::judge(&output, plan, asking, &scene.world().trust.floor, None, now);
+    Ok(decide::askable(verdict, &scene.world().trust))
+}
+
+/// What the recorder is asked to store.
+async fn proposed<H: Host>(
+    scene: &Scene<'_, H>,
+    call: &ValidCall,
+    verdict: Verdict,
+    (key, seen): (Option<IdempotencyKey>, Option<CallId>),
+) -> Result<(Propose, PreviewedPlan), Reply> {
     let base = scene.entry();
     let queued = match verdict {
         Verdict::Denied(_, denial) => return Err(scene.deny(denial).await),
-        Verdict::Approved(approved) => enqueue::enqueue(approved, &call, &world.key, base).map(|queued| queued.into_propose(key)),
-        Verdict::Needed(needed) => enqueue::ask_people(needed, &call, host.random(), base).map(|asked| asked.into_propose(key)),
+        Verdict::Approved(approved) => {
+            enqueue::enqueue(approved, call, &scene.world().key, base).map(|queued| queued.into_propose(key, seen))
+        }
+        Verdict::Needed(needed) => {
+            enqueue::ask_people(needed, call, scene.host().random(), base).map(|asked| asked.into_propose(key, seen))
+        }
     };
-    let (propose, plan) = match queued {
-        Ok(queued) => queued,
-        Err(fault) => return Err(scene.unavailable("permit", &fault.to_string(), "the permit cannot be written").await),
-    };
-    // From here on the call runs by itself: a lost client no longer cancels it.
-    let joined = match host.recorder().propose(propose).await {
-        Ok(Proposed::Recorded(_)) => scene.call().clone(),
-        Ok(Proposed::Joined { call }) => call,
-        Ok(_) => return Err(unrecorded()),
-        Err(_) => return Err(unrecorded()),
-    };
-    Ok(follow::outcome(host, world, &call.caller().principal, &joined, (wait_ms, hear), Some(plan.sealed().facts())).await)
+    match queued {
+        Ok(queued) => Ok(queued),
+        Err(fault) => Err(scene.unavailable("permit", &fault.to_string(), "the permit cannot be written").await),
+    }
 }
 
 fn asking(world: &World, call: &ValidCall) -> Asking {
@@ -161,7 +214,7 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
     match used {
         None => Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() })),
         Some(used) if used.tool == tool && used.arguments == call.digest() => {
-            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait, None).await))
+            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait).await))
         }
         Some(used) => {
             let why = format!("the idempotency key was used for other arguments, in call {}", used.call);
@@ -210,13 +263,13 @@ async fn drafted<H: Host>(scene: &Scene<'_, H>, call: &ValidCall) -> Result<Draf
     }
 }
 
-/// Whether a person rejected the same plan of the same agent lately.
+/// Whether a person denied the same plan of the same agent, and the time for which that counts is not over.
 async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<(), Reply> {
     let principal = scene.principal().name.clone();
     match scene.host().recorder().propose(Propose::Rejection { principal, plan: sealed.digest() }).await {
-        Ok(Proposed::Rejection { reason: None }) => Ok(()),
-        Ok(Proposed::Rejection { reason: Some(reason) }) => {
-            let why = format!("the same was rejected lately: {}", crate::text::line(&reason));
+        Ok(Proposed::Rejection { rejected: None }) => Ok(()),
+        Ok(Proposed::Rejection { rejected: Some(rejected) }) => {
+            let why = shown::rejected(&rejected);
             let words =
                 (why.as_str(), "What the approvers agree to.", "Do not ask for the same again; tell your user what the approver said.");
             Err(scene.refuse(RefusalKind::Denied, "REJECTED", "denied", "an approver", words).await)

@@ -115,6 +115,11 @@ impl PreviewedPlan {
         &self.sealed
     }
 
+    /// The plan alone again, to be looked at once more.
+    pub(crate) fn into_sealed(self) -> SealedPlan {
+        self.sealed
+    }
+
     /// What it would change.
     pub fn preview(&self) -> &Preview {
         &self.preview

@@ -1,10 +1,12 @@
 //! Every text that people and models read about a call, made in one place and the same wherever it is shown. Words of others (purpose, summary,
 //! arguments, values) are quoted and escaped; every other word is ours. Deterministic: the digest of what an approver saw can be derived again.
 
+mod again;
 mod call;
 mod ending;
 mod people;
 
+pub use again::{already_done, ended, rejected};
 pub use call::{job_reply, looked, pending, refusal_of, refused, said, size_of_result, spoken, stands, succeeded, words_of_preview};
 pub use ending::changed;
 pub use people::{ShownFault, question};

@@ -8,7 +8,7 @@ use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
 use crate::discover::{Catalog, LoadedTool, RawCall};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
-use crate::exchange::propose::{Counts, Propose, Proposed, UsedKey};
+use crate::exchange::propose::{Counts, EndedCall, Propose, Proposed, Rejected, UsedKey};
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, OperationRecord, StoredJob};
 use crate::journey::World;
@@ -16,7 +16,7 @@ use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
 use crate::permit::verifying_key_text;
 use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
 use crate::preview::{Expect, Preview, PreviewedOperation};
-use crate::record::{Entry, Recorded};
+use crate::record::{Entry, Event, Recorded};
 use crate::run::{Outcome, Phase};
 use crate::trust::{Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
 use ed25519_dalek::SigningKey;
@@ -146,7 +146,7 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
     }
 }
 
-/// The policy: at most 20 replicas; `asks-*` namespaces need bob.
+/// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two.
 pub fn policy(input: &str) -> Result<String, GuestFault> {
     let input: Value = serde_json::from_str(input).unwrap();
     let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
@@ -168,7 +168,8 @@ pub fn policy(input: &str) -> Result<String, GuestFault> {
         output["reasons"] = reason("replicas-limit", "40 replicas are more than 20");
     } else if namespace.starts_with("asks-") && input["context"]["approval"].is_null() {
         output["effect"] = json!("require_approval");
-        output["approval"] = json!({"quorum": 1, "approvers": ["bob"], "expires_seconds": 600});
+        let (quorum, approvers) = if namespace == "asks-two" { (2, "*") } else { (1, "bob") };
+        output["approval"] = json!({"quorum": quorum, "approvers": [approvers], "expires_seconds": 600});
     }
     Ok(output.to_string())
 }
@@ -194,7 +195,8 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let objects = ["team-a", "prod", "asks-b", "odd", "uncovered", "obliged"].into_iter().map(|name| (name.to_owned(), 3)).collect();
+        let objects =
+            ["team-a", "prod", "asks-b", "asks-two", "odd", "uncovered", "obliged"].into_iter().map(|name| (name.to_owned(), 3)).collect();
         Self {
             objects: Mutex::new(objects),
             entries: Mutex::default(),
@@ -327,11 +329,12 @@ impl Bench {
         }
         let found = |call: &CallId| {
             let jobs = self.jobs.lock().unwrap();
-            jobs.iter().find(|(job, _)| job.call == *call).map(|(_, view)| view.clone()).ok_or(Fault::NotFound(call.to_string()))
+            let found = jobs.iter().find(|(job, _)| job.call == *call).ok_or(Fault::NotFound(call.to_string()));
+            found.map(|(job, view)| Proposed::Job { job: Box::new(view.clone()), plan: Some(job.plan.clone()) })
         };
         Ok(match propose {
             Propose::End { entry } | Propose::Withdraw { entry, .. } => Proposed::Recorded(self.record(entry)),
-            Propose::Enqueue { job, entry, key } => {
+            Propose::Enqueue { job, entry, key, .. } => {
                 let recorded = self.record(entry);
                 let mut state = if job.permit.is_some() { self.run(&job) } else { view(&job, Phase::AwaitingApproval) };
                 state.ledger = recorded.index;
@@ -342,8 +345,34 @@ impl Bench {
                 Proposed::Recorded(recorded)
             }
             Propose::Key { key, .. } => Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() },
-            Propose::Rejection { .. } => Proposed::Rejection { reason: self.rejection.lock().unwrap().clone() },
-            Propose::Job { call, .. } | Propose::Cancel { call, .. } => Proposed::Job { job: Box::new(found(&call)?) },
+            Propose::Rejection { .. } => {
+                let until = noon() + jiff::SignedDuration::from_hours(1);
+                let rejected = self.rejection.lock().unwrap().clone();
+                let rejected = rejected.map(|reason| Rejected { approver: "bob".into(), reason, at: noon(), until });
+                Proposed::Rejection { rejected }
+            }
+            Propose::Same { plan, policy, .. } => {
+                let jobs = self.jobs.lock().unwrap();
+                let counts = |outcome| matches!(outcome, None | Some(Outcome::Succeeded));
+                let same = |(job, view): &&(StoredJob, JobView)| job.plan_digest == plan && job.policy == policy && counts(view.outcome);
+                Proposed::Same { job: jobs.iter().rev().find(same).map(|(_, view)| Box::new(view.clone())), ended_ms: 12_000 }
+            }
+            Propose::Ended { call, .. } => {
+                let entries = self.entries.lock().unwrap();
+                let ended = entries.iter().zip(0u64..).find_map(|(entry, ledger)| match &entry.event {
+                    Event::Ended { ending, code } if entry.call.as_ref() == Some(&call) => Some(EndedCall {
+                        ending: ending.clone(),
+                        code: code.clone(),
+                        tool: entry.tool.as_ref().map(|(name, _)| name.clone()),
+                        plan: entry.plan,
+                        time: noon(),
+                        ledger,
+                    }),
+                    _ => None,
+                });
+                Proposed::Ended { ended }
+            }
+            Propose::Job { call, .. } | Propose::Cancel { call, .. } => found(&call)?,
             Propose::NextApproved { .. } => {
                 let jobs = self.jobs.lock().unwrap();
                 let next = jobs.iter().find(|(job, view)| view.phase == Phase::AwaitingApproval && !job.statements.is_empty());
@@ -358,7 +387,7 @@ impl Bench {
                 *state = self.run(job);
                 Proposed::Recorded(recorded)
             }
-            Propose::Delivered { .. } => Proposed::Done,
+            Propose::Serving { .. } => Proposed::Done,
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
             Propose::Counts => Proposed::Counts(Counts::default()),

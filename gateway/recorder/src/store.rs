@@ -9,12 +9,15 @@ mod lease;
 pub mod open;
 mod people;
 mod read;
+mod retire;
 mod row;
 mod run;
+mod same;
 mod source;
 mod writer;
 
 pub(crate) use batch::{Head, put_checkpoint};
 pub(crate) use read::Reader;
+pub(crate) use same::Sameness;
 pub(crate) use source::{Source, database, tried};
 pub(crate) use writer::{Request, WAITING, Writer};

@@ -19,6 +19,7 @@ use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
 use cofferdam_core::run::Phase;
 use cofferdam_core::shown::question;
+use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
 use jiff::Timestamp;
 use serde_json::json;
@@ -146,8 +147,9 @@ impl Waiting {
         };
         if view.phase != Phase::AwaitingApproval {
             let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
+            let why = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
             bail!(
-                "the call {call} does not wait for a person: it is {}{outcome}; `cofferdam jobs --waiting` lists those that do",
+                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam jobs --waiting` lists those that do",
                 view.phase
             );
         }

@@ -27,7 +27,7 @@ const SUMMARY: usize = 60;
 
 /// Lists jobs, newest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cofferdam jobs --waiting")]
+#[command(after_help = "Example:\n  cofferdam jobs --waiting\n  cofferdam jobs --limit 20 --before 4kq2")]
 pub struct Jobs {
     /// Only those that wait for a person
     #[arg(long)]
@@ -35,12 +35,16 @@ pub struct Jobs {
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
+    /// Only those older than this call: its id, or the beginning of one; the last line of a page gives the next page
+    #[arg(long, value_name = "ID")]
+    before: Option<String>,
 }
 
 impl Jobs {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let Operated::Jobs { jobs } = operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit: self.limit })? else {
+        let ask = Operate::Jobs { waiting: self.waiting, limit: self.limit, before: self.before };
+        let Operated::Jobs { jobs } = operator::ask(home, &ask)? else {
             return Err(operator::unexpected());
         };
         let text = if jobs.is_empty() {
@@ -48,6 +52,9 @@ impl Jobs {
         } else {
             let rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
             let mut text = table(&["ID", "SINCE", "STATE", "AGENT", "FOR", "TOOL", "SUMMARY"], &rows);
+            if let (true, Some(last)) = (usize::try_from(self.limit).is_ok_and(|limit| jobs.len() >= limit), jobs.last()) {
+                text.push_str(&format!("\n\nOlder ones: cofferdam jobs --before {}", last.job.call));
+            }
             if self.waiting {
                 text.push_str("\n\nLook and sign: cofferdam approve ID    refuse: cofferdam deny ID --reason TEXT");
             }

@@ -80,6 +80,8 @@ pub struct Prove {
     /// Write a proof of each of the call's entries into this folder
     #[arg(long, value_name = "DIR", conflicts_with = "index", value_hint = ValueHint::DirPath)]
     all: Option<PathBuf>,
+    #[command(flatten)]
+    key: Key,
 }
 
 /// Whose signature counts.
@@ -95,7 +97,10 @@ impl Key {
         let text = match &self.key {
             Some(text) if text.starts_with("ed25519:") => text.clone(),
             Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read the key file `{path}`"))?,
-            None => TrustFile::open(home)?.trust()?.keys.recorder,
+            None => {
+                let trust = TrustFile::open(home).and_then(|file| file.trust());
+                trust.context("no trust file tells whose signature counts; give the recorder's public key with `--key`")?.keys.recorder
+            }
         };
         verifying_key(text.trim()).context("the key is not `ed25519:` and 64 hexadecimal digits; `cofferdam ledger key` prints it")
     }
@@ -165,7 +170,7 @@ impl Verify {
 
 impl Prove {
     fn run(self, home: &Home) -> Result<Report> {
-        let key = Key { key: None }.read(home)?;
+        let key = self.key.read(home)?;
         let indexes = match (self.index, &self.id) {
             (Some(index), _) => vec![index],
             (None, Some(id)) => entries(home, id)?,

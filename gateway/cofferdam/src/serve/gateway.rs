@@ -93,7 +93,10 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
     while let Some(given) = sockets.recv().await {
         match given.name.as_str() {
-            "recorder" => roles.recorder.connect(given.into_stream())?,
+            "recorder" => {
+                roles.recorder.connect(given.into_stream())?;
+                tokio::spawn(front::declare(Arc::clone(&gateway)));
+            }
             "viewer" => roles.viewer.connect(given.into_stream())?,
             "listener" => {
                 if let Some(stopped) = stopped.take() {

@@ -44,6 +44,8 @@ pub struct Denial {
     pub why: String,
     /// What would be allowed, for the agent.
     pub allowed: String,
+    /// What to do next, where that is more than asking otherwise.
+    pub next: Option<String>,
     /// Every reason, operators' included: for the ledger.
     pub reasons: Vec<Reason>,
     /// A person said no, and not policy.
@@ -55,7 +57,7 @@ impl Denial {
     pub fn of(rule: &str, why: String) -> Self {
         let allowed = "Ask an operator: `cofferdam show` with this id says more.".to_owned();
         let reason = Reason { id: rule.to_owned(), message: why.clone(), remedy: allowed.clone(), audience: Audience::User };
-        Self { rule: rule.to_owned(), why, allowed, reasons: vec![reason], rejected: false }
+        Self { rule: rule.to_owned(), why, allowed, next: None, reasons: vec![reason], rejected: false }
     }
 
     /// The host's own denial whose detail is for operators: an agent learns only that policy cannot decide.
@@ -227,6 +229,7 @@ fn denied(reasons: Vec<Reason>) -> Denial {
         rule: words(&rule, "policy"),
         why: words(&why, "policy denies this and gives no reason that you may read"),
         allowed: words(&allowed, "nothing like this, as far as you may know"),
+        next: None,
         reasons,
         rejected: false,
     }

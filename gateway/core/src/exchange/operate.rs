@@ -1,4 +1,5 @@
-//! Operator command → recorder, over a socket that checks who is at the other end. Every use is a ledger entry. Never carries a key.
+//! Operator command → recorder, over a socket that checks who is at the other end. A use that changes something or reads
+//! payloads is a ledger entry. Never carries a key.
 
 use crate::approval::SignedStatement;
 use crate::id::CallId;
@@ -20,6 +21,8 @@ pub enum Operate {
         waiting: bool,
         /// At most this many.
         limit: u32,
+        /// Only those older than this one: its id or a unique beginning of it, at least 4 characters.
+        before: Option<String>,
     },
     /// One call by id or unique beginning of one. Answered by [`Operated::Story`].
     Show {

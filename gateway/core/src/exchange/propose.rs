@@ -1,7 +1,7 @@
 //! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims, never sees another principal's job.
 
 use crate::approval::SignedStatement;
-use crate::id::{ArgumentsDigest, CallId, PlanDigest};
+use crate::id::{ArgumentsDigest, CallId, ComponentDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, StoredJob, StuckJob};
 use crate::permit::SignedPermit;
 use crate::record::{Entry, Recorded};
@@ -20,8 +20,8 @@ pub enum Propose {
         entry: Entry,
     },
     /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with its entry (`intended` or `asked`).
-    /// Answered by [`Proposed::Recorded`], or by [`Proposed::Joined`] when this principal has an open job of the same plan, or one that
-    /// succeeded and whose result was not delivered yet.
+    /// Answered by [`Proposed::Recorded`], or by [`Proposed::Joined`]: with a key when the key stands for a job; without one
+    /// when [`Propose::Same`] would tell of a job other than `seen`.
     Enqueue {
         /// The job.
         job: Box<StoredJob>,
@@ -29,6 +29,18 @@ pub enum Propose {
         entry: Entry,
         /// The client's idempotency key.
         key: Option<IdempotencyKey>,
+        /// A job that did the same a moment ago, where the objects were looked at since and are not as it left them.
+        seen: Option<CallId>,
+    },
+    /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at most [`ALREADY_MS`] ago.
+    /// Answered by [`Proposed::Same`].
+    Same {
+        /// Whose.
+        principal: String,
+        /// The plan.
+        plan: PlanDigest,
+        /// The policy that decides at present.
+        policy: PolicyDigest,
     },
     /// What an idempotency key stands for. Answered by [`Proposed::Key`].
     Key {
@@ -37,7 +49,7 @@ pub enum Propose {
         /// The key.
         key: String,
     },
-    /// Whether this principal's same plan was rejected by a person lately. Answered by [`Proposed::Rejection`].
+    /// Whether a person denied this principal's same plan a short time ago. Answered by [`Proposed::Rejection`].
     Rejection {
         /// Whose.
         principal: String,
@@ -55,8 +67,8 @@ pub enum Propose {
         /// Wait at most this long.
         wait_ms: u64,
     },
-    /// The result of a closed or finished job was delivered: the same call again is a new one. Answered by [`Proposed::Done`].
-    Delivered {
+    /// How one of the principal's own calls ended that left no job. Answered by [`Proposed::Ended`].
+    Ended {
         /// Whose.
         principal: String,
         /// Which.
@@ -94,6 +106,14 @@ pub enum Propose {
         /// Its entry.
         entry: Entry,
     },
+    /// What this gateway serves. Questions that were asked under another policy, or of another component of their tool, are
+    /// closed: an approval of them could never be carried out. Answered by [`Proposed::Done`].
+    Serving {
+        /// The policy that decides.
+        policy: PolicyDigest,
+        /// The tools, with their components.
+        tools: BTreeMap<String, ComponentDigest>,
+    },
     /// Whether somebody would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
     /// Whether new work is taken at present, and what was repaired at the start. Answered by [`Proposed::Health`].
@@ -102,6 +122,42 @@ pub enum Propose {
     Head,
     /// How many of what there are in the store, for metrics. Answered by [`Proposed::Counts`].
     Counts,
+}
+
+/// How long after a job's success the same call without a key is told of it instead of being carried out again, in
+/// milliseconds: a client or a model that repeats a call whose answer it lost does so within a minute.
+pub const ALREADY_MS: u64 = 60_000;
+
+/// How a call ended that left no job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndedCall {
+    /// `answered`, `looked`, `previewed`, `denied`, `refused` or `failed`.
+    pub ending: String,
+    /// The rule or reason code.
+    pub code: String,
+    /// The tool; none where no tool was found.
+    pub tool: Option<String>,
+    /// The plan, where there was one.
+    pub plan: Option<PlanDigest>,
+    /// When.
+    pub time: Timestamp,
+    /// Its ledger entry.
+    pub ledger: u64,
+}
+
+/// A person's denial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejected {
+    /// Who, by the recorder's own trust file.
+    pub approver: String,
+    /// Why, in their words; empty without any.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it counts.
+    pub until: Timestamp,
 }
 
 /// A client's idempotency key.
@@ -122,25 +178,39 @@ pub struct IdempotencyKey {
 pub enum Proposed {
     /// It is durable.
     Recorded(Recorded),
-    /// It is the same as this open job of the same principal.
+    /// It is the same as this job of the same principal.
     Joined {
         /// That job's call.
         call: CallId,
+    },
+    /// The job that the same call led to; none when there is none.
+    Same {
+        /// The job.
+        job: Option<Box<JobView>>,
+        /// Milliseconds since its end; 0 while it has none.
+        ended_ms: u64,
+    },
+    /// How a call ended that left no job; none when there is no such call of this principal.
+    Ended {
+        /// Its ending.
+        ended: Option<EndedCall>,
     },
     /// What the key stands for; none when it is free.
     Key {
         /// The call and arguments it was first used for.
         used: Option<UsedKey>,
     },
-    /// A person's reason, where the same plan was rejected lately.
+    /// A person's denial of the same plan that still counts.
     Rejection {
-        /// Who and why.
-        reason: Option<String>,
+        /// Who, when and why.
+        rejected: Option<Rejected>,
     },
     /// The job, as it is now.
     Job {
         /// The view.
         job: Box<JobView>,
+        /// Its sealed plan, as canonical JSON text; none once it was erased.
+        plan: Option<String>,
     },
     /// An approved call, with everything needed to run the journey again.
     Approved {

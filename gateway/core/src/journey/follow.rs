@@ -6,9 +6,11 @@ use crate::caller::Principal;
 use crate::decide::OperationFacts;
 use crate::exchange::Fault;
 use crate::exchange::propose::{Propose, Proposed};
+use crate::hash::Document;
 use crate::id::CallId;
 use crate::job::JobView;
 use crate::limit;
+use crate::plan::facts_of;
 use crate::ports::{Hear, Host, Recorder};
 use crate::run::Phase;
 use crate::shown;
@@ -17,7 +19,18 @@ use serde_json::json;
 /// One of the caller's own jobs; held up to so many milliseconds for it to finish, and told about meanwhile.
 pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Reply {
     match watch(host, principal, call, (wait_ms.min(limit::WAIT_MS), hear)).await {
-        Ok(view) => told(host, world, principal, &view, None).await,
+        Ok(seen) => told(world, &seen),
+        Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
+        Err(fault) => absent(world, call, &fault),
+    }
+}
+
+/// A call of the caller's own that left no job; another's is as if it were not there.
+async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
+    let ask = Propose::Ended { principal: principal.name.clone(), call: call.clone() };
+    match host.recorder().propose(ask).await {
+        Ok(Proposed::Ended { ended: Some(ended) }) => Reply::Success(shown::ended(call, &ended, &world.trust.environment)),
+        Ok(_) => absent(world, call, &Fault::NotFound(String::new())),
         Err(fault) => absent(world, call, &fault),
     }
 }
@@ -26,23 +39,17 @@ pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: 
 pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let propose = Propose::Cancel { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(propose).await {
-        Ok(Proposed::Job { job }) => shown::job_reply(&job, None),
+        Ok(Proposed::Job { job, plan }) => shown::job_reply(&job, facts(plan.as_deref()).as_deref()),
+        Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
         Ok(_) => absent(world, call, &Fault::Unavailable("another answer than was asked for".to_owned())),
         Err(fault) => absent(world, call, &fault),
     }
 }
 
 /// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
-pub(super) async fn outcome<H: Host>(
-    host: &H,
-    world: &World,
-    principal: &Principal,
-    call: &CallId,
-    wait: (u64, &Hear),
-    facts: Option<&[OperationFacts]>,
-) -> Reply {
+pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: (u64, &Hear)) -> Reply {
     match watch(host, principal, call, wait).await {
-        Ok(view) => told(host, world, principal, &view, facts).await,
+        Ok(seen) => told(world, &seen),
         Err(_) => {
             let environment = crate::text::line(&world.trust.environment.name);
             let text = format!(
@@ -54,15 +61,27 @@ pub(super) async fn outcome<H: Host>(
     }
 }
 
+/// A job as it was seen, with its plan's text.
+struct Seen {
+    view: JobView,
+    plan: Option<String>,
+}
+
+/// What names the operations of a stored plan; none where it was erased or cannot be read.
+fn facts(plan: Option<&str>) -> Option<Vec<OperationFacts>> {
+    let (document, _) = Document::read(plan?).ok()?;
+    facts_of(&document.operations).ok()
+}
+
 /// Waits for an outcome, at most `wait_ms`.
-async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Result<JobView, Fault> {
+async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Result<Seen, Fault> {
     let start = host.now();
     let (mut beyond, mut wait) = (0, 0);
     let mut heard = Heard::default();
     loop {
         let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms: wait };
-        let view = match host.recorder().propose(propose).await? {
-            Proposed::Job { job } => *job,
+        let (view, plan) = match host.recorder().propose(propose).await? {
+            Proposed::Job { job, plan } => (*job, plan),
             _ => return Err(Fault::Unavailable("another answer than was asked for".to_owned())),
         };
         if wait_ms > 0 {
@@ -73,7 +92,7 @@ async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, (wait_ms
         // The same version again means that the recorder waited as long as it was asked to.
         let unchanged = wait > 0 && view.version <= beyond;
         if view.outcome.is_some() || left == 0 || unchanged {
-            return Ok(view);
+            return Ok(Seen { view, plan });
         }
         (beyond, wait) = (view.version, left);
     }
@@ -101,17 +120,12 @@ impl Heard {
     }
 }
 
-/// Tells a job's state, and notes that its end was told.
-async fn told<H: Host>(host: &H, world: &World, principal: &Principal, view: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
-    let mut reply = shown::job_reply(view, facts);
+/// Tells a job's state.
+fn told(world: &World, Seen { view, plan }: &Seen) -> Reply {
+    let mut reply = shown::job_reply(view, facts(plan.as_deref()).as_deref());
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
         // A result that is not what the tool promises is still told, but not as the tool's own.
         success.complete = success.complete && tool.output().check(&success.structured).is_ok();
-    }
-    if view.outcome.is_some() {
-        // Not noted means that the same call joins this job once more: told twice, run once.
-        let delivered = Propose::Delivered { principal: principal.name.clone(), call: view.call.clone() };
-        let _told_twice_at_worst = host.recorder().propose(delivered).await;
     }
     reply
 }

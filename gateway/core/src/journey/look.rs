@@ -33,7 +33,7 @@ async fn look_at<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<P
 }
 
 /// A look that did not give what was asked for.
-async fn unseen<H: Host>(scene: &Scene<'_, H>, looked: Result<Looked, crate::exchange::Fault>) -> Reply {
+pub(super) async fn unseen<H: Host>(scene: &Scene<'_, H>, looked: Result<Looked, crate::exchange::Fault>) -> Reply {
     match looked {
         Ok(Looked::Refused { code, reason, remedy }) => {
             scene

@@ -278,12 +278,16 @@ fn another_spelling_of_the_requester_does_not_approve() {
         let host = Bench::new();
         let mut call = raw(&host, scale("asks-b", 5));
         call.caller.principal.person = Some(person.to_owned());
-        let _waiting = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
-        let job = host.jobs.lock().unwrap()[0].0.clone();
-        let signed = host.sign(&job, "bob", approval::Verdict::Approve);
-        host.jobs.lock().unwrap()[0].0.statements.push(signed);
-        let resumed = now_or_never(resume(&host, &world(), 0)).unwrap();
-        assert_eq!(matches!(resumed, Resumed::Permitted(_)), kept, "{person}: {resumed:?}");
+        let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
+        // Policy names bob alone: where that is who asks, no one is left to be asked.
+        assert_eq!(text(&reply).starts_with("WAITING"), kept, "{person}: {}", text(&reply));
+        let mut job = match host.jobs.lock().unwrap().first() {
+            Some((job, _)) => job.clone(),
+            None => continue,
+        };
+        job.statements.push(host.sign(&job, "bob", approval::Verdict::Approve));
+        host.jobs.lock().unwrap()[0].0 = job;
+        assert!(matches!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(_))));
     }
 }
 
@@ -345,11 +349,11 @@ fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
 #[test]
 fn a_rejection_is_remembered() {
     let host = Bench::new();
-    *host.rejection.lock().unwrap() = Some("bob said no: not today".into());
+    *host.rejection.lock().unwrap() = Some("not today".into());
     expect![[r#"
         REJECTED baaaaaaaaaaaaaaaaaaaaaaaaa by an approver in staging
         Nothing was changed.
-        Why: The same was rejected lately: bob said no: not today.
+        Why: The approver bob denied this same change at 12:00 UTC ("not today"); it can be asked again after 13:00 UTC.
         Allowed: What the approvers agree to.
         Next: Do not ask for the same again; tell your user what the approver said."#]]
     .assert_eq(&text(&called(&host, scale("team-a", 5))));

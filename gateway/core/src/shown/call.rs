@@ -41,7 +41,8 @@ pub fn refused(
 /// A denial as the agent reads it.
 pub fn refusal_of(denial: &Denial, proof: Proof, environment: &Environment) -> Reply {
     let verb = if denial.rejected { "REJECTED" } else { "DENIED" };
-    refused(RefusalKind::Denied, verb, proof, environment, &denial.rule, (&denial.why, &denial.allowed, NEXT_OTHER))
+    let next = denial.next.as_deref().unwrap_or(NEXT_OTHER);
+    refused(RefusalKind::Denied, verb, proof, environment, &denial.rule, (&denial.why, &denial.allowed, next))
 }
 
 /// A job's state as the agent reads it. `facts` name the operations where the caller has the plan at hand.

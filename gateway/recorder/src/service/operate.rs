@@ -22,18 +22,28 @@ const JOBS: u32 = 1_000;
 /// Characters of a call id's beginning: fewer are rarely unique.
 const BEGINNING: usize = 4;
 
+/// A text that a call id may begin with.
+fn beginning(call: &str) -> Result<(), Fault> {
+    let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len()) && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if valid {
+        Ok(())
+    } else {
+        Err(Fault::Refused(format!("`{call}` is not a call id or the first {BEGINNING} characters of one, or more")))
+    }
+}
+
 impl Recorder {
     /// Answers an operator command of this operating-system user.
     pub async fn operate(&self, uid: u32, operate: Operate) -> Result<Operated, Fault> {
         let by = uid.to_string();
         self.note_use(&by, &operate).await?;
         match operate {
-            Operate::Jobs { waiting, limit } => Ok(Operated::Jobs { jobs: self.inner.reader.jobs(waiting, limit.min(JOBS)).await? }),
+            Operate::Jobs { waiting, limit, before } => {
+                before.as_deref().map_or(Ok(()), beginning)?;
+                Ok(Operated::Jobs { jobs: self.inner.reader.jobs(waiting, limit.min(JOBS), before.as_deref()).await? })
+            }
             Operate::Show { call } => {
-                let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len()) && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                if !valid {
-                    return Err(Fault::Refused(format!("`{call}` is not a call id or the first {BEGINNING} characters of one, or more")));
-                }
+                beginning(&call)?;
                 let story = self.inner.reader.story(&call).await?;
                 Ok(Operated::Story {
                     call: story.call,

@@ -2,6 +2,7 @@
 
 use super::{Recorder, astray};
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
+use crate::store::Sameness;
 use crate::store::change::{Change, Done};
 use crate::wait::locked;
 use cofferdam_core::exchange::Fault;
@@ -27,17 +28,24 @@ impl Recorder {
                 }
                 self.recorded(Change::End(Box::new(entry))).await
             }
-            Propose::Enqueue { job, entry, key } => self.enqueue(job, entry, key).await,
+            Propose::Enqueue { job, entry, key, seen } => self.enqueue(job, entry, (key, seen)).await,
+            Propose::Same { principal, plan, policy } => {
+                let of = Sameness { principal, plan: plan.to_string(), policy: policy.to_string() };
+                let found = self.inner.reader.same(&of, self.now().as_millisecond()).await?;
+                let (job, ended_ms) = found.map_or((None, 0), |(job, ended_ms)| (Some(Box::new(job)), ended_ms));
+                Ok(Proposed::Same { job, ended_ms })
+            }
+            Propose::Ended { principal, call } => Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? }),
+            Propose::Serving { policy, tools } => {
+                self.submit(Change::Retire { policy, tools }).await?;
+                Ok(Proposed::Done)
+            }
             Propose::Key { principal, key } => Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? }),
             Propose::Rejection { principal, plan } => {
                 let now = self.now().as_millisecond();
-                Ok(Proposed::Rejection { reason: self.inner.reader.rejection(&principal, &plan, now).await? })
+                Ok(Proposed::Rejection { rejected: self.inner.reader.rejection(&principal, &plan, now).await? })
             }
             Propose::Job { principal, call, beyond, wait_ms } => self.job(&principal, &call, beyond, wait_ms).await,
-            Propose::Delivered { principal, call } => {
-                self.submit(Change::Delivered { principal, call }).await?;
-                Ok(Proposed::Done)
-            }
             Propose::Cancel { principal, call } => {
                 self.submit(Change::Cancel { principal: principal.clone(), call: call.clone() }).await?;
                 self.job(&principal, &call, 0, 0).await
@@ -80,10 +88,15 @@ impl Recorder {
         }
     }
 
-    async fn enqueue(&self, job: Box<StoredJob>, entry: Entry, key: Option<IdempotencyKey>) -> Result<Proposed, Fault> {
+    async fn enqueue(
+        &self,
+        job: Box<StoredJob>,
+        entry: Entry,
+        (key, seen): (Option<IdempotencyKey>, Option<CallId>),
+    ) -> Result<Proposed, Fault> {
         self.check_room()?;
         check_job(&job, &entry, key.as_ref())?;
-        match self.submit(Change::Enqueue { job, entry: Box::new(entry), key }).await? {
+        match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
             Done::Recorded(Recorded { index }) => Ok(Proposed::Recorded(Recorded { index })),
             Done::Joined(call) => Ok(Proposed::Joined { call }),
             _ => Err(astray()),
@@ -95,9 +108,9 @@ impl Recorder {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
         loop {
-            let view = self.inner.reader.view(call, principal).await?;
+            let (view, plan) = self.inner.reader.view(call, principal).await?;
             if view.version > beyond || timeout_at(until, changes.changed()).await.is_err() {
-                return Ok(Proposed::Job { job: Box::new(view) });
+                return Ok(Proposed::Job { job: Box::new(view), plan });
             }
         }
     }

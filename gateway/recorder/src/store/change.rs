@@ -4,11 +4,12 @@ use cofferdam_core::approval::{SignedStatement, Verdict};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::propose::IdempotencyKey;
-use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
+use cofferdam_core::id::{CallId, ComponentDigest, Fence, PolicyDigest, StatementDigest, TrustDigest};
 use cofferdam_core::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Recorded};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// One change: all of it or nothing, together with its ledger entries.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Change {
         entry: Box<Entry>,
         /// The client's key.
         key: Option<IdempotencyKey>,
+        /// A job that did the same and does not count, because the objects are not as it left them.
+        seen: Option<CallId>,
     },
     /// A runner wants the oldest claimable job.
     Claim,
@@ -52,13 +55,6 @@ pub enum Change {
         fence: Fence,
         /// What is in the job's way, as its runner says; none where the runner was lost.
         obstacle: Option<Obstacle>,
-    },
-    /// The result was delivered.
-    Delivered {
-        /// Whose.
-        principal: String,
-        /// Which.
-        call: CallId,
     },
     /// The agent withdraws.
     Cancel {
@@ -99,6 +95,13 @@ pub enum Change {
         because: String,
         /// Who.
         by: String,
+    },
+    /// The gateway serves these: questions under other means end.
+    Retire {
+        /// The policy.
+        policy: PolicyDigest,
+        /// The tools.
+        tools: BTreeMap<String, ComponentDigest>,
     },
     /// Writes a page and changes nothing: whether a store that failed takes something again.
     Probe,

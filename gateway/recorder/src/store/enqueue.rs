@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Halt, to_i64};
 use super::change::{Answer, Done};
+use super::same::{Sameness, same};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::propose::IdempotencyKey;
 use cofferdam_core::id::{ArgumentsDigest, CallId, hex};
@@ -16,6 +17,7 @@ pub(crate) struct New {
     pub job: StoredJob,
     pub entry: Entry,
     pub key: Option<IdempotencyKey>,
+    pub seen: Option<CallId>,
 }
 
 /// What a key stands for: call, tool, arguments' digest.
@@ -25,7 +27,8 @@ type Used = (String, String, String);
 #[derive(Default)]
 struct Known {
     keys: BTreeMap<(String, String), Used>,
-    open: BTreeMap<(String, String), String>,
+    /// Jobs that the same call led to, without an outcome or just done.
+    same: BTreeMap<Sameness, String>,
     calls: BTreeSet<String>,
 }
 
@@ -36,7 +39,7 @@ pub(crate) async fn enqueue(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, Halt> {
-    let mut known = known(&news, connection).await?;
+    let mut known = known(&news, batch.now_ms(), connection).await?;
     let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for mut new in news {
         let answer = known.place(&new);
@@ -53,7 +56,7 @@ pub(crate) async fn enqueue(
                 let bits = random().map_err(|fault| Fault::Unavailable(format!("no randomness: {fault}")))?;
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
-                known.open.insert((new.job.principal.name.clone(), new.job.plan_digest.to_string()), new.job.call.to_string());
+                known.same.insert(sameness(&new), new.job.call.to_string());
                 batch.queue |= new.job.permit.is_some();
                 let index = batch.record(new.entry);
                 jobs.push((new.job, index));
@@ -81,7 +84,11 @@ impl Known {
             let other = || Fault::Refused(format!("the idempotency key was used for other arguments, by the call `{call}`; use a new key"));
             return if same { read(call).map(Some) } else { Err(other()) };
         }
-        if let Some(call) = self.open.get(&(new.job.principal.name.clone(), new.job.plan_digest.to_string())) {
+        // A call with a key joins by that key alone.
+        if new.key.is_none()
+            && let Some(call) = self.same.get(&sameness(new))
+            && new.seen.as_ref().is_none_or(|seen| seen.as_str() != call)
+        {
             return read(call).map(Some);
         }
         if self.calls.contains(new.job.call.as_str()) {
@@ -91,7 +98,13 @@ impl Known {
     }
 }
 
-async fn known(news: &[New], connection: &mut SqliteConnection) -> sqlx::Result<Known> {
+/// What makes it the same call as another.
+fn sameness(new: &New) -> Sameness {
+    let job = &new.job;
+    Sameness { principal: job.principal.name.clone(), plan: job.plan_digest.to_string(), policy: job.policy.to_string() }
+}
+
+async fn known(news: &[New], now_ms: i64, connection: &mut SqliteConnection) -> sqlx::Result<Known> {
     let mut known = Known::default();
     let keys: Vec<_> = news.iter().filter_map(|new| Some((&new.job.principal.name, &new.key.as_ref()?.key))).collect();
     if !keys.is_empty() {
@@ -103,12 +116,11 @@ async fn known(news: &[New], connection: &mut SqliteConnection) -> sqlx::Result<
         let rows: Vec<(String, String, String, String, String)> = query.push(")").build_query_as().fetch_all(&mut *connection).await?;
         known.keys = rows.into_iter().map(|(principal, key, call, tool, arguments)| ((principal, key), (call, tool, arguments))).collect();
     }
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT principal, plan, call FROM jobs WHERE joinable = 1 AND (principal, plan) IN (");
-    query.push_values(news, |mut row, new| {
-        row.push_bind(new.job.principal.name.clone()).push_bind(new.job.plan_digest.to_string());
-    });
-    let rows: Vec<(String, String, String)> = query.push(")").build_query_as().fetch_all(&mut *connection).await?;
-    known.open = rows.into_iter().map(|(principal, plan, call)| ((principal, plan), call)).collect();
+    for of in news.iter().filter(|new| new.key.is_none()).map(sameness).collect::<BTreeSet<_>>() {
+        if let Some(row) = same(&of, now_ms, &mut *connection).await? {
+            known.same.insert(of, row.call);
+        }
+    }
     let mut query = QueryBuilder::<Sqlite>::new("SELECT call FROM jobs WHERE call IN (");
     let mut calls = query.separated(", ");
     for new in news {
@@ -154,7 +166,7 @@ async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>
         rows.push((job, index, texts));
     }
     QueryBuilder::<Sqlite>::new(
-        "INSERT INTO jobs (call, principal, tool, plan, arguments, phase, approval, reasons, environment, permit, created, expires, ledger, document) ",
+        "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, reasons, environment, permit, created, expires, ledger, document) ",
     )
     .push_values(rows, |mut row, (job, index, (document, approval, reasons, environment, permit))| {
         let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
@@ -162,6 +174,7 @@ async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>
             .push_bind(job.principal.name)
             .push_bind(job.tool)
             .push_bind(job.plan_digest.to_string())
+            .push_bind(job.policy.to_string())
             .push_bind(ArgumentsDigest::of(job.arguments.as_bytes()).to_string())
             .push_bind(phase.word())
             .push_bind(approval)

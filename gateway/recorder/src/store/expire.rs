@@ -2,7 +2,9 @@
 
 use super::batch::{Batch, Halt};
 use super::change::Done;
-use super::row::{JobRow, columns};
+use super::people::approvals;
+use super::row::{JobRow, columns, parse};
+use cofferdam_core::decide::ApprovalRule;
 use cofferdam_core::record::Event;
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
@@ -20,7 +22,7 @@ pub(crate) async fn end(
     connection: &mut SqliteConnection,
 ) -> Result<u64, Halt> {
     let mut row = old.clone();
-    row.finish(outcome, detail)?;
+    row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
     row.record(batch, entry);
     let entry = if row.phase()? == Phase::Queued && row.attempts > 0 {
@@ -48,13 +50,16 @@ pub(crate) async fn expire(batch: &mut Batch, connection: &mut SqliteConnection)
     .await?;
     for row in late {
         let detail = if row.phase()? == Phase::Queued {
-            "no runner took it before its permit ran out"
+            "no runner took it before its permit ran out".to_owned()
         } else if row.approved {
-            "it was approved, but not decided again before the question ran out"
+            "it was approved, but not decided again before the question ran out".to_owned()
         } else {
-            "nobody decided before the question ran out"
+            let rule: ApprovalRule = parse(row.approval.as_deref().unwrap_or_default(), "approval rule")?;
+            let signed = approvals(&row.call, connection).await?;
+            let unit = if rule.quorum == 1 { "signature" } else { "signatures" };
+            format!("it was not approved in time ({signed} of {} {unit})", rule.quorum)
         };
-        end(&row, Outcome::Expired, detail, batch, connection).await?;
+        end(&row, Outcome::Expired, &detail, batch, connection).await?;
     }
     Ok(Done::Noted)
 }

@@ -132,7 +132,7 @@ pub(crate) async fn lose(
     };
     let phase = match &ended {
         Some((outcome, detail)) => {
-            row.finish(*outcome, detail)?;
+            row.finish(*outcome, detail, batch.now_ms())?;
             let entry = row.entry(Event::Finished { outcome: *outcome })?;
             row.record(batch, entry);
             row.advance(RunEvent::Finish)?

@@ -1,6 +1,6 @@
-//! What agents, persons and the gateway do to a job that no runner reports on: withdraw, sign, permit, deliver, erase.
+//! What agents, persons and the gateway do to a job that no runner reports on: withdraw, sign, permit, erase.
 
-use super::batch::{Batch, Halt, to_i64};
+use super::batch::{Batch, Halt};
 use super::change::{Done, Signature};
 use super::expire::end;
 use super::row::{JobRow, absent, parse, stored};
@@ -29,18 +29,6 @@ pub(crate) async fn cancel(principal: &str, call: &CallId, batch: &mut Batch, co
             JobRow { cancelled: true, ..old.clone() }.put(&old, batch, connection).await?;
         }
         Phase::Leased | Phase::Prepared | Phase::Acting | Phase::TearingDown | Phase::Closed => {}
-    }
-    Ok(Done::Noted)
-}
-
-/// The result was delivered: the same call again is a new one.
-pub(crate) async fn delivered(principal: &str, call: &CallId, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
-    let old = JobRow::owned(&mut *connection, call, principal).await?;
-    if old.outcome.is_none() {
-        return Err(Fault::Refused(format!("the job `{call}` has no outcome yet that could be delivered")).into());
-    }
-    if !old.delivered {
-        JobRow { delivered: true, ..old.clone() }.put(&old, batch, connection).await?;
     }
     Ok(Done::Noted)
 }
@@ -127,15 +115,20 @@ pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &
         end(&old, Outcome::Rejected, &signature.reason, batch, connection).await?;
         return Ok(Done::Signed(0));
     }
-    let signed: i64 = sqlx::query_scalar("SELECT count(*) FROM statements WHERE call = ? AND verdict = 'approve'")
-        .bind(old.call.clone())
-        .fetch_one(&mut *connection)
-        .await?;
+    let signed = approvals(&old.call, connection).await?;
     let missing = u32::try_from(i64::from(rule.quorum) - signed).unwrap_or(0);
     row.approved = missing == 0;
     batch.approved |= row.approved;
     row.put(&old, batch, connection).await?;
     Ok(Done::Signed(missing))
+}
+
+/// How many people have approved.
+pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM statements WHERE call = ? AND verdict = 'approve'")
+        .bind(call.to_owned())
+        .fetch_one(connection)
+        .await
 }
 
 fn word(verdict: Verdict) -> &'static str {
@@ -146,19 +139,15 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 async fn remember(row: &JobRow, signature: &Signature, batch: &Batch, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    let reason = if signature.reason.is_empty() {
-        format!("{} gave no reason", signature.approver)
-    } else {
-        format!("{}: {}", signature.approver, signature.reason)
-    };
     sqlx::query(
-        "INSERT INTO rejections (principal, plan, until, reason) VALUES (?, ?, ?, ?)
-         ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = excluded.reason",
+        "INSERT INTO rejections (principal, plan, until, reason, approver) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = excluded.reason, approver = excluded.approver",
     )
     .bind(row.principal.clone())
     .bind(row.plan.clone())
     .bind(batch.now_ms().saturating_add(REJECTION_SECONDS.saturating_mul(1_000)))
-    .bind(reason)
+    .bind(signature.reason.clone())
+    .bind(signature.approver.clone())
     .execute(connection)
     .await
     .map(drop)
@@ -238,13 +227,9 @@ pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection
     .execute(&mut *connection)
     .await?;
     let entry = Entry::of(Event::Administered { what: "erase".to_owned(), by: by.to_owned() }, Some(call.clone()), "");
-    let index = batch.record(entry);
+    batch.record(entry);
     if old.is_some() {
-        sqlx::query("UPDATE jobs SET ledger = ?, version = version + 1 WHERE call = ?")
-            .bind(to_i64(index))
-            .bind(call.to_string())
-            .execute(connection)
-            .await?;
+        sqlx::query("UPDATE jobs SET version = version + 1 WHERE call = ?").bind(call.to_string()).execute(connection).await?;
     }
     Ok(Done::Noted)
 }

@@ -3,15 +3,19 @@
 
 use super::batch::{Halt, to_u64};
 use super::row::{JobRow, columns, operations, stored};
+use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{OwnedJob, StoryEntry};
-use cofferdam_core::exchange::propose::UsedKey;
+use cofferdam_core::exchange::propose::{EndedCall, Rejected, UsedKey};
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::job::{JobView, StoredJob, StuckJob};
 use cofferdam_core::json;
+use cofferdam_core::limit::REJECTION_SECONDS;
+use cofferdam_core::record::Event;
 use cofferdam_core::run::{Outcome, Phase};
+use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::SqlitePool;
 use std::collections::BTreeMap;
@@ -33,11 +37,39 @@ pub(crate) struct Story {
 
 impl Reader {
     /// One of this principal's jobs.
-    pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, Halt> {
+    pub async fn view(&self, call: &CallId, principal: &str) -> Result<(JobView, Option<String>), Halt> {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let operations = operations(&mut *connection, &row.call).await?;
-        Ok(row.view(operations)?)
+        let plan: Option<String> = sqlx::query_scalar("SELECT json_extract(document, '$.plan') FROM jobs WHERE call = ?")
+            .bind(row.call.clone())
+            .fetch_one(&mut *connection)
+            .await?;
+        Ok((row.view(operations)?, plan))
+    }
+
+    /// The job that the same call led to, with the milliseconds since its end.
+    pub async fn same(&self, of: &Sameness, now_ms: i64) -> Result<Option<(JobView, u64)>, Halt> {
+        let mut connection = self.0.begin().await?;
+        let Some(row) = same(of, now_ms, &mut *connection).await? else { return Ok(None) };
+        let ended = row.ended.map_or(0, |ended| to_u64(now_ms.saturating_sub(ended)));
+        let operations = operations(&mut *connection, &row.call).await?;
+        Ok(Some((row.view(operations)?, ended)))
+    }
+
+    /// How a call of this principal ended that left no job.
+    pub async fn ended(&self, call: &CallId, principal: &str) -> Result<Option<EndedCall>, Halt> {
+        let leaves: Vec<(i64, String)> =
+            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx").bind(call.to_string()).fetch_all(&self.0).await?;
+        for (index, text) in leaves {
+            let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
+            if let (Event::Ended { ending, code }, true) = (leaf.event, leaf.principal == principal) {
+                let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
+                let (tool, plan, ledger) = (leaf.tool.map(|(name, _)| name), leaf.plan, to_u64(index));
+                return Ok(Some(EndedCall { ending, code, tool, plan, time, ledger }));
+            }
+        }
+        Ok(None)
     }
 
     /// What a key stands for.
@@ -55,14 +87,21 @@ impl Reader {
         .transpose()
     }
 
-    /// Why this plan of this principal was rejected lately.
-    pub async fn rejection(&self, principal: &str, plan: &PlanDigest, now_ms: i64) -> Result<Option<String>, Halt> {
-        Ok(sqlx::query_scalar("SELECT reason FROM rejections WHERE principal = ? AND plan = ? AND until > ?")
-            .bind(principal.to_owned())
-            .bind(plan.to_string())
-            .bind(now_ms)
-            .fetch_optional(&self.0)
-            .await?)
+    /// A person's denial of this plan of this principal that still counts.
+    pub async fn rejection(&self, principal: &str, plan: &PlanDigest, now_ms: i64) -> Result<Option<Rejected>, Halt> {
+        let found: Option<(String, String, i64)> =
+            sqlx::query_as("SELECT approver, reason, until FROM rejections WHERE principal = ? AND plan = ? AND until > ?")
+                .bind(principal.to_owned())
+                .bind(plan.to_string())
+                .bind(now_ms)
+                .fetch_optional(&self.0)
+                .await?;
+        let time = |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| super::row::damaged("time"));
+        let rejected = found.map(|(approver, reason, until)| {
+            let at = until.saturating_sub(REJECTION_SECONDS.saturating_mul(1_000));
+            Ok::<_, Fault>(Rejected { approver, reason, at: time(at)?, until: time(until)? })
+        });
+        Ok(rejected.transpose()?)
     }
 
     /// Approved calls that wait to be decided again, oldest first.
@@ -122,14 +161,31 @@ impl Reader {
         Ok(rows.iter().filter_map(told).collect())
     }
 
-    /// Jobs, newest first.
-    pub async fn jobs(&self, waiting: bool, limit: u32) -> Result<Vec<OwnedJob>, Halt> {
+    /// Jobs, newest first; `before` is a call or the beginning of one.
+    pub async fn jobs(&self, waiting: bool, limit: u32, before: Option<&str>) -> Result<Vec<OwnedJob>, Halt> {
         let mut connection = self.0.begin().await?;
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE phase = 'awaiting_approval' OR NOT ? ORDER BY seq DESC LIMIT ?"))
-            .bind(waiting)
-            .bind(i64::from(limit))
-            .fetch_all(&mut *connection)
-            .await?;
+        let before = match before {
+            None => i64::MAX,
+            Some(beginning) => {
+                let found: Vec<i64> = sqlx::query_scalar("SELECT seq FROM jobs WHERE call >= ? AND call < ? LIMIT 2")
+                    .bind(beginning.to_owned())
+                    .bind(format!("{beginning}~"))
+                    .fetch_all(&mut *connection)
+                    .await?;
+                match found.as_slice() {
+                    [seq] => *seq,
+                    [] => return Err(Fault::NotFound(format!("no job `{beginning}`")).into()),
+                    _ => return Err(Fault::Refused(format!("`{beginning}` begins several jobs; give more of the id")).into()),
+                }
+            }
+        };
+        let rows: Vec<JobRow> =
+            sqlx::query_as(columns!("WHERE (phase = 'awaiting_approval' OR NOT ?) AND seq < ? ORDER BY seq DESC LIMIT ?"))
+                .bind(waiting)
+                .bind(before)
+                .bind(i64::from(limit))
+                .fetch_all(&mut *connection)
+                .await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in rows {
             let job = stored(&mut connection, &row).await?;

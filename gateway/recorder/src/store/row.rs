@@ -26,7 +26,6 @@ pub(crate) struct JobRow {
     pub leased: bool,
     pub attempts: i64,
     pub cancelled: bool,
-    pub delivered: bool,
     pub approved: bool,
     pub progress: Option<String>,
     pub resolution: Option<String>,
@@ -38,6 +37,7 @@ pub(crate) struct JobRow {
     pub environment: String,
     pub permit: Option<String>,
     pub expires: i64,
+    pub ended: Option<i64>,
     pub ledger: i64,
     pub version: i64,
 }
@@ -46,8 +46,9 @@ pub(crate) struct JobRow {
 macro_rules! columns {
     ($rest:literal) => {
         concat!(
-            "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, delivered, ",
-            "approved, progress, resolution, stuck, retry_at, files, approval, reasons, environment, permit, expires, ledger, version FROM jobs ",
+            "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, ",
+            "approved, progress, resolution, stuck, retry_at, files, approval, reasons, environment, permit, expires, ended, ",
+            "ledger, version FROM jobs ",
             $rest
         )
     };
@@ -145,12 +146,13 @@ impl JobRow {
     }
 
     /// Writes the outcome; once.
-    pub fn finish(&mut self, outcome: Outcome, detail: &str) -> Result<(), Fault> {
+    pub fn finish(&mut self, outcome: Outcome, detail: &str, now_ms: i64) -> Result<(), Fault> {
         if let Some(written) = &self.outcome {
             return Err(Fault::Refused(format!("the outcome `{written}` is already recorded and is written once")));
         }
         self.outcome = Some(outcome.word().to_owned());
         self.detail = detail.to_owned();
+        self.ended = Some(now_ms);
         self.freed();
         Ok(())
     }
@@ -162,32 +164,26 @@ impl JobRow {
         Ok(entry)
     }
 
-    /// Records an entry about this job as its newest.
+    /// Records an entry about this job; answers its index. The job names the one that proves its state: its newest, and from
+    /// its outcome on that of the outcome or of what a person found out.
     pub fn record(&mut self, batch: &mut Batch, entry: Entry) -> u64 {
+        let proves = self.outcome.is_none() || matches!(entry.event, Event::Finished { .. } | Event::Resolved { .. });
         let index = batch.record(entry);
-        self.ledger = to_i64(index);
-        index
-    }
-
-    /// Whether the same call again is this one: until it has an end, and then until that was delivered once.
-    fn joinable(&self) -> bool {
-        match self.outcome.as_deref() {
-            None => true,
-            Some(_) if self.delivered => false,
-            Some("succeeded") => true,
-            Some(_) => self.phase != "closed",
+        if proves {
+            self.ledger = to_i64(index);
         }
+        index
     }
 
     /// Puts it back in place of `old`, unless another lease or phase is there by now.
     pub async fn put(mut self, old: &Self, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
         self.version += 1;
         let guarded = sqlx::query_scalar::<_, i64>(
-            "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?, delivered = ?,
-             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, permit = ?, expires = ?, ledger = ?, version = ?, joinable = ?
+            "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?,
+             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, permit = ?, expires = ?, ended = ?,
+             ledger = ?, version = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
-        let joinable = self.joinable();
         batch.touched.insert(self.id()?);
         guarded
             .bind(self.phase)
@@ -197,7 +193,6 @@ impl JobRow {
             .bind(self.leased)
             .bind(self.attempts)
             .bind(self.cancelled)
-            .bind(self.delivered)
             .bind(self.approved)
             .bind(self.progress)
             .bind(self.resolution)
@@ -206,9 +201,9 @@ impl JobRow {
             .bind(self.files)
             .bind(self.permit)
             .bind(self.expires)
+            .bind(self.ended)
             .bind(self.ledger)
             .bind(self.version)
-            .bind(joinable)
             .bind(old.call.clone())
             .bind(old.fence)
             .bind(old.phase.clone())

@@ -57,7 +57,7 @@ pub(crate) async fn move_job(
         }
         RunnerEvent::Finished { outcome, code, detail, files } => {
             runners_own(row.phase()?, outcome)?;
-            row.finish(outcome, &detail)?;
+            row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
             if outcome != Outcome::Indeterminate {
                 // A person gave it up before its end was known; now it is.

@@ -4,7 +4,7 @@ use super::batch::{Batch, Halt, Head, Means, Written};
 use super::change::{Answer, Change, Done};
 use super::enqueue::{New, enqueue};
 use super::source::{Beyond, Source, database};
-use super::{expire, lease, people, run};
+use super::{expire, lease, people, retire, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderSettings;
 use crate::wait::{Shared, locked};
@@ -272,7 +272,9 @@ async fn apply_all(
     let news: Vec<New> = changes
         .iter()
         .filter_map(|change| match change {
-            Change::Enqueue { job, entry, key } => Some(New { job: job.as_ref().clone(), entry: entry.as_ref().clone(), key: key.clone() }),
+            Change::Enqueue { job, entry, key, seen } => {
+                Some(New { job: job.as_ref().clone(), entry: entry.as_ref().clone(), key: key.clone(), seen: seen.clone() })
+            }
             _ => None,
         })
         .collect();
@@ -307,7 +309,6 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
         Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
         Change::Progress { call, fence, said } => lease::progress(call, *fence, said, batch, connection).await,
         Change::Lose { call, fence, obstacle } => lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await,
-        Change::Delivered { principal, call } => people::delivered(principal, call, batch, connection).await,
         Change::Cancel { principal, call } => people::cancel(principal, call, batch, connection).await,
         Change::Permit { call, permit, entry, expires } => {
             people::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection).await
@@ -319,6 +320,7 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
         }
+        Change::Retire { policy, tools } => retire::retire(policy, tools, batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
         Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
     }

@@ -2,12 +2,15 @@
 
 use crate::world::*;
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::{Fence, PlanDigest, StatementDigest};
+use cofferdam_core::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest};
+use cofferdam_core::job::StoredJob;
 use cofferdam_core::record::{Entry, Event, Recorded};
 use cofferdam_core::run::{Outcome, Phase};
-use std::collections::BTreeSet;
+use cofferdam_recorder::Recorder;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 #[tokio::test]
@@ -28,7 +31,15 @@ async fn a_job_goes_all_the_way_and_its_story_is_told() {
     assert_eq!(kinds, ["intended", "leased", "moved", "moved", "started", "done", "finished", "closed"]);
     assert_eq!(entries[4].payloads["before"]["spec.replicas"], 2);
     assert_eq!(entries[0].payloads["arguments"]["name"], "web");
-    assert_eq!(view.ledger, entries[7].index);
+    assert_eq!(view.ledger, entries[6].index, "the entry of its outcome");
+}
+
+async fn same(recorder: &Recorder, job: &StoredJob) -> Option<(CallId, u64)> {
+    let ask = Propose::Same { principal: job.principal.name.clone(), plan: job.plan_digest, policy: job.policy };
+    match recorder.propose(ask).await.unwrap() {
+        Proposed::Same { job, ended_ms } => job.map(|job| (job.call, ended_ms)),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Jobs run to their end beside readers. Each makes seven transitions that a reader may meet; one torn answer fails.
@@ -65,22 +76,130 @@ async fn a_story_is_of_one_moment() {
 }
 
 #[tokio::test]
-async fn the_same_call_again_joins_until_its_result_was_delivered() {
+async fn the_same_call_joins_while_there_is_no_outcome_and_for_a_minute_after_a_success() {
     let world = World::new();
     let recorder = world.open().await;
     let first = world.job(1, "agent", "scale", None);
+    assert_eq!(same(&recorder, &first).await, None);
     enqueue(&recorder, &first, None).await.unwrap();
     let joined = Ok(Proposed::Joined { call: first.call.clone() });
     assert_eq!(enqueue(&recorder, &world.job(2, "agent", "scale", None), None).await, joined);
+    assert_eq!(same(&recorder, &first).await, Some((first.call.clone(), 0)));
+    // Another's, another plan and another policy are other calls.
     assert!(matches!(enqueue(&recorder, &world.job(3, "other", "scale", None), None).await, Ok(Proposed::Recorded(_))));
-    let delivered = Propose::Delivered { principal: "agent".to_owned(), call: first.call.clone() };
-    assert!(matches!(recorder.propose(delivered.clone()).await, Err(Fault::Refused(_))));
+    let mut other_policy = world.job(4, "agent", "scale", None);
+    other_policy.policy = PolicyDigest::of(b"another");
+    assert_eq!(same(&recorder, &other_policy).await, None);
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     run(&seat, &leased).await;
-    assert_eq!(enqueue(&recorder, &world.job(4, "agent", "scale", None), None).await, joined);
-    assert_eq!(recorder.propose(delivered).await, Ok(Proposed::Done));
-    assert!(matches!(enqueue(&recorder, &world.job(5, "agent", "scale", None), None).await, Ok(Proposed::Recorded(_))));
+    world.pass(12_000);
+    assert_eq!(same(&recorder, &first).await, Some((first.call.clone(), 12_000)));
+    let again = world.job(5, "agent", "scale", None);
+    assert_eq!(enqueue(&recorder, &again, None).await, joined, "whoever did not look at it is told of it");
+    // Its objects were looked at and are others by now: a job of its own, which the next one joins.
+    let seen = Some(first.call.clone());
+    assert!(matches!(enqueue_after(&recorder, &again, None, seen.clone()).await, Ok(Proposed::Recorded(_))));
+    let joined = Ok(Proposed::Joined { call: again.call.clone() });
+    assert_eq!(enqueue_after(&recorder, &world.job(6, "agent", "scale", None), None, seen).await, joined);
+    let seat = recorder.runner();
+    for leased in [next(&seat).await.unwrap()] {
+        run(&seat, &leased).await;
+    }
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    run(&seat, &leased).await;
+    world.pass(60_000);
+    assert!(same(&recorder, &first).await.is_some());
+    world.pass(1);
+    assert_eq!(same(&recorder, &first).await, None);
+    assert!(matches!(enqueue(&recorder, &world.job(7, "agent", "scale", None), None).await, Ok(Proposed::Recorded(_))));
+}
+
+#[tokio::test]
+async fn what_did_not_succeed_is_not_joined_nor_is_a_question_that_ran_out() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let failed = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &failed, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for event in [prepared(), RunnerEvent::Acting, finished(Outcome::Failed)] {
+        report(&seat, &leased, event).await.unwrap();
+    }
+    assert_eq!(same(&recorder, &failed).await, None);
+    let asked = world.job(2, "agent", "delete", Some(rule(1, &["*"])));
+    enqueue(&recorder, &asked, None).await.unwrap();
+    assert_eq!(same(&recorder, &asked).await, Some((asked.call.clone(), 0)));
+    world.pass(10 * MINUTE);
+    assert_eq!(same(&recorder, &asked).await, None, "before any sweep");
+}
+
+#[tokio::test]
+async fn a_key_joins_by_itself_alone_and_replays_with_the_same_ledger_entry() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let first = world.job(1, "agent", "scale", None);
+    enqueue(&recorder, &first, Some(key_for(&first, "k1"))).await.unwrap();
+    let second = world.job(2, "agent", "scale", None);
+    assert!(matches!(enqueue(&recorder, &second, Some(key_for(&second, "k2"))).await, Ok(Proposed::Recorded(_))));
+    let seat = recorder.runner();
+    let leased = next(&seat).await.unwrap();
+    for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded)] {
+        report(&seat, &leased, event).await.unwrap();
+    }
+    let told = view(&recorder, &first).await.ledger;
+    report(&seat, &leased, gone()).await.unwrap();
+    assert_eq!(view(&recorder, &first).await.ledger, told, "closing it changes no answer");
+    let third = world.job(3, "agent", "scale", None);
+    assert!(matches!(enqueue(&recorder, &third, Some(key_for(&third, "k3"))).await, Ok(Proposed::Recorded(_))));
+    let again = world.job(4, "agent", "scale", None);
+    let replayed = enqueue(&recorder, &again, Some(key_for(&again, "k1"))).await;
+    assert_eq!(replayed, Ok(Proposed::Joined { call: first.call.clone() }));
+    // A call without a key joins what has no outcome, whatever key that has.
+    assert_eq!(enqueue(&recorder, &again, None).await, Ok(Proposed::Joined { call: third.call.clone() }));
+}
+
+#[tokio::test]
+async fn questions_under_another_policy_or_of_another_tool_are_closed_when_a_gateway_serves() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let ask = |number: u128, plan: &str| world.job(number, "agent", plan, Some(rule(1, &["*"])));
+    let (stays, mut old_policy, mut old_tool, mut no_tool) = (ask(1, "a"), ask(2, "b"), ask(3, "c"), ask(4, "d"));
+    old_policy.policy = PolicyDigest::of(b"before");
+    old_tool.tool_digest = ComponentDigest::of(b"before");
+    no_tool.tool = "removed".to_owned();
+    for job in [&stays, &old_policy, &old_tool, &no_tool] {
+        enqueue(&recorder, job, None).await.unwrap();
+    }
+    let waiting = Propose::Job { principal: "agent".to_owned(), call: old_policy.call.clone(), beyond: 1, wait_ms: 20_000 };
+    let waiting = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.propose(waiting).await }
+    });
+    let tools = BTreeMap::from([("deployment_scale".to_owned(), ComponentDigest::of(b"tool"))]);
+    let serving = Propose::Serving { policy: stays.policy, tools };
+    assert_eq!(recorder.propose(serving.clone()).await, Ok(Proposed::Done));
+    let Proposed::Job { job: told, .. } = waiting.await.unwrap().unwrap() else { panic!() };
+    assert_eq!(told.outcome, Some(Outcome::Refused), "who waits is told");
+    for (job, why) in [(&old_policy, "the policy was replaced"), (&old_tool, "the tool was replaced"), (&no_tool, "the tool was removed")] {
+        let view = view(&recorder, job).await;
+        assert_eq!((view.phase, view.outcome), (Phase::Closed, Some(Outcome::Refused)));
+        assert!(view.detail.starts_with(why), "{}", view.detail);
+    }
+    assert_eq!(view(&recorder, &stays).await.phase, Phase::AwaitingApproval);
+    assert_eq!(recorder.propose(serving).await, Ok(Proposed::Done), "and again without effect");
+}
+
+#[tokio::test]
+async fn how_a_call_ended_without_a_job_is_told_to_its_own_agent() {
+    let world = World::new();
+    let recorder = world.open().await;
+    end(&recorder, 1).await.unwrap();
+    let ask = |principal: &str| Propose::Ended { principal: principal.to_owned(), call: call(1) };
+    let Proposed::Ended { ended: Some(ended) } = recorder.propose(ask("agent")).await.unwrap() else { panic!() };
+    assert_eq!((ended.ending.as_str(), ended.code.as_str(), ended.ledger, ended.time), ("denied", "replicas-limit", 1, world.now()));
+    assert_eq!(recorder.propose(ask("other")).await, Ok(Proposed::Ended { ended: None }));
 }
 
 #[tokio::test]
@@ -119,11 +238,9 @@ async fn nobody_sees_ends_or_joins_what_is_anothers() {
     let job = world.job(1, "agent", "scale", None);
     enqueue(&recorder, &job, None).await.unwrap();
     let (principal, call) = ("other".to_owned(), job.call.clone());
-    for ask in [
-        Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 },
-        Propose::Cancel { principal: principal.clone(), call: call.clone() },
-        Propose::Delivered { principal, call },
-    ] {
+    for ask in
+        [Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 }, Propose::Cancel { principal, call }]
+    {
         assert!(matches!(recorder.propose(ask).await, Err(Fault::NotFound(_))));
     }
 }
@@ -142,7 +259,7 @@ async fn a_job_that_is_not_of_one_piece_is_refused() {
     for job in [other_plan, undecided, signed] {
         assert!(matches!(enqueue(&recorder, &job, None).await, Err(Fault::Refused(_))));
     }
-    let asks = Propose::Enqueue { job: Box::new(good.clone()), entry: entry(&world.job(2, "agent", "scale", None)), key: None };
+    let asks = Propose::Enqueue { job: Box::new(good.clone()), entry: entry(&world.job(2, "agent", "scale", None)), key: None, seen: None };
     assert!(matches!(recorder.propose(asks).await, Err(Fault::Refused(_))));
     enqueue(&recorder, &good, None).await.unwrap();
     let mut taken = world.job(1, "other", "scale", None);
@@ -163,9 +280,9 @@ async fn a_waiting_reader_is_told_and_an_agent_may_withdraw() {
         async move { recorder.propose(wait).await }
     });
     let cancelled = recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
-    let Proposed::Job { job: told } = waiting.await.unwrap().unwrap() else { panic!() };
+    let Proposed::Job { job: told, plan } = waiting.await.unwrap().unwrap() else { panic!() };
     assert_eq!((told.phase, told.outcome), (Phase::Closed, Some(Outcome::Cancelled)));
-    assert_eq!(cancelled, Proposed::Job { job: told });
+    assert_eq!(cancelled, Proposed::Job { job: told, plan });
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use cofferdam_core::approval::{SignedStatement, Verdict};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::exchange::propose::{Propose, Proposed, Rejected};
 use cofferdam_core::id::CallId;
 use cofferdam_core::job::{Found, Resolution};
 use cofferdam_core::permit::SignedPermit;
@@ -108,12 +108,13 @@ async fn a_rejection_ends_the_job_and_is_remembered_for_its_time() {
     let view = view(&recorder, &job).await;
     assert_eq!((view.phase, view.outcome, view.detail.as_str()), (Phase::Closed, Some(Outcome::Rejected), "not during the freeze"));
     let ask = Propose::Rejection { principal: "agent".to_owned(), plan: job.plan_digest };
-    let reason = Some("bob: not during the freeze".to_owned());
-    assert_eq!(recorder.propose(ask.clone()).await, Ok(Proposed::Rejection { reason }));
+    let (at, until) = (world.now(), world.now() + jiff::SignedDuration::from_hours(1));
+    let rejected = Rejected { approver: "bob".to_owned(), reason: "not during the freeze".to_owned(), at, until };
+    assert_eq!(recorder.propose(ask.clone()).await, Ok(Proposed::Rejection { rejected: Some(rejected) }));
     let other = Propose::Rejection { principal: "other".to_owned(), plan: job.plan_digest };
-    assert_eq!(recorder.propose(other).await, Ok(Proposed::Rejection { reason: None }));
+    assert_eq!(recorder.propose(other).await, Ok(Proposed::Rejection { rejected: None }));
     world.pass(61 * MINUTE);
-    assert_eq!(recorder.propose(ask).await, Ok(Proposed::Rejection { reason: None }));
+    assert_eq!(recorder.propose(ask).await, Ok(Proposed::Rejection { rejected: None }));
 }
 
 #[tokio::test]
@@ -138,7 +139,9 @@ async fn operators_see_everything_and_a_use_that_reads_payloads_is_an_entry() {
     let recorder = world.open().await;
     enqueue(&recorder, &world.job(1, "agent", "scale", None), None).await.unwrap();
     enqueue(&recorder, &world.job(2, "agent", "delete", Some(rule(1, &["*"]))), None).await.unwrap();
-    let Operated::Jobs { jobs } = recorder.operate(1000, Operate::Jobs { waiting: true, limit: 10 }).await.unwrap() else { panic!() };
+    let Operated::Jobs { jobs } = recorder.operate(1000, Operate::Jobs { waiting: true, limit: 10, before: None }).await.unwrap() else {
+        panic!()
+    };
     assert_eq!((jobs.len(), jobs[0].summary.as_str(), jobs[0].person.as_deref()), (1, "delete", Some("ann")));
     let _gateway = recorder.role("gateway");
     let Operated::Status { phases, entries, checkpoint, disk, refuses, roles, .. } = recorder.operate(1000, Operate::Status).await.unwrap()

@@ -163,7 +163,17 @@ pub fn key_for(job: &StoredJob, key: &str) -> IdempotencyKey {
 }
 
 pub async fn enqueue(recorder: &Recorder, job: &StoredJob, key: Option<IdempotencyKey>) -> Result<Proposed, Fault> {
-    recorder.propose(Propose::Enqueue { job: Box::new(job.clone()), entry: entry(job), key }).await
+    enqueue_after(recorder, job, key, None).await
+}
+
+/// The same, by a proposer who looked at what the job `seen` left.
+pub async fn enqueue_after(
+    recorder: &Recorder,
+    job: &StoredJob,
+    key: Option<IdempotencyKey>,
+    seen: Option<CallId>,
+) -> Result<Proposed, Fault> {
+    recorder.propose(Propose::Enqueue { job: Box::new(job.clone()), entry: entry(job), key, seen }).await
 }
 
 pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, Fault> {
@@ -175,7 +185,10 @@ pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, Fault> {
 pub async fn view(recorder: &Recorder, job: &StoredJob) -> JobView {
     let ask = Propose::Job { principal: job.principal.name.clone(), call: job.call.clone(), beyond: 0, wait_ms: 0 };
     match recorder.propose(ask).await.unwrap() {
-        Proposed::Job { job } => *job,
+        Proposed::Job { job, plan } => {
+            assert!(plan.is_none_or(|plan| cofferdam_core::id::PlanDigest::of(plan.as_bytes()) == job.plan));
+            *job
+        }
         other => panic!("{other:?}"),
     }
 }

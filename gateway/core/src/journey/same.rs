@@ -1,0 +1,98 @@
+//! The same call again, without a key: it joins the job that it led to, or is told that it was done a moment ago. Whether the
+//! objects are still as that job left them is looked at afresh. Never joins another principal's job.
+
+use super::look::unseen;
+use super::scene::Scene;
+use super::{follow, unrecorded};
+use crate::answer::Reply;
+use crate::exchange::look::{Look, Looked};
+use crate::exchange::propose::{Propose, Proposed};
+use crate::hash::SealedPlan;
+use crate::id::CallId;
+use crate::job::{JobView, OperationRecord};
+use crate::operation::{Action, Step};
+use crate::ports::{Hear, Host, Recorder, Viewer};
+use crate::preview::{Preview, ephemeral};
+use crate::shown;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What the same call led to before.
+pub(super) enum Same {
+    /// A job that is its answer.
+    Told(Reply),
+    /// Nothing, or a job that left the objects otherwise than they are now.
+    Otherwise(Option<CallId>),
+}
+
+/// Looks for the job that the same call led to.
+pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: (u64, &Hear)) -> Result<Same, Reply> {
+    let principal = scene.principal().name.clone();
+    let ask = Propose::Same { principal, plan: sealed.digest(), policy: scene.world().policy };
+    let (job, ended_ms) = match scene.host().recorder().propose(ask).await {
+        Ok(Proposed::Same { job: None, .. }) => return Ok(Same::Otherwise(None)),
+        Ok(Proposed::Same { job: Some(job), ended_ms }) => (job, ended_ms),
+        _ => return Err(unrecorded()),
+    };
+    if job.outcome.is_none() {
+        let told = follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await;
+        return Ok(Same::Told(told));
+    }
+    if as_left(scene, sealed, &job).await? {
+        return Ok(Same::Told(Reply::Success(shown::already_done(&job, sealed.facts(), ended_ms))));
+    }
+    Ok(Same::Otherwise(Some(job.call)))
+}
+
+/// Whether every object is as the job left it, by a fresh look.
+async fn as_left<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, job: &JobView) -> Result<bool, Reply> {
+    let lasting = sealed.operations().iter().zip(sealed.facts());
+    let lasting = lasting.filter(|(step, fact)| !fact.action.looks() && ephemeral(&step.operation, fact.index).is_none());
+    let (gone, there): (Vec<_>, Vec<_>) = lasting.partition(|(_, fact)| fact.action == Action::Delete);
+    for (step, _) in gone {
+        match look(scene, sealed, vec![step.clone()]).await? {
+            Looked::Refused { code, .. } if code == "not-found" => {}
+            _ => return Ok(false),
+        }
+    }
+    if there.is_empty() {
+        return Ok(true);
+    }
+    let left: Option<Vec<&OperationRecord>> = there.iter().map(|(_, fact)| done(job, fact.index)).collect();
+    let (Some(left), steps) = (left, there.into_iter().map(|(step, _)| step.clone()).collect()) else { return Ok(false) };
+    match look(scene, sealed, steps).await? {
+        Looked::Preview { preview } => Ok(holds(&left, &preview)),
+        _ => Ok(false),
+    }
+}
+
+fn done(job: &JobView, index: u32) -> Option<&OperationRecord> {
+    job.operations.iter().find(|record| record.index == index && !record.undo && record.after.is_some())
+}
+
+/// Whether what was left is what is there before the same change. Of two operations on one field the later one counts.
+fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
+    if left.len() != now.operations.len() {
+        return false;
+    }
+    let mut last: BTreeMap<(String, &String), bool> = BTreeMap::new();
+    for (record, shown) in left.iter().zip(&now.operations) {
+        for (path, value) in record.after.iter().flatten() {
+            let same = shown.before.get(path).unwrap_or(&Value::Null) == value;
+            last.insert((shown.target.to_string(), path), same);
+        }
+    }
+    last.into_values().all(|same| same)
+}
+
+async fn look<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, operations: Vec<Step>) -> Result<Looked, Reply> {
+    let tool = sealed.plan().tool();
+    let ask = Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations };
+    match scene.host().viewer().look(ask).await {
+        Ok(looked) => Ok(looked),
+        fault => Err(unseen(scene, fault).await),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The same call again, over the small world.
+
+use crate::answer::Reply;
+use crate::approval::Verdict;
+use crate::journey::{Mode, Resumed, ask, job, resume};
+use crate::ports::unheard;
+use crate::testing::*;
+use expect_test::{Expect, expect};
+use serde_json::Value;
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Success(success) => success.text.clone(),
+        Reply::Refused(refusal) => refusal.text(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn called(host: &Bench, arguments: Value, key: Option<&str>) -> Reply {
+    let mut raw = raw(host, arguments);
+    raw.key = key.map(str::to_owned);
+    now_or_never(ask(host, &world(), raw, Mode::Call, &unheard))
+}
+
+fn jobs(host: &Bench) -> usize {
+    host.jobs.lock().unwrap().len()
+}
+
+fn check(reply: &Reply, expect: Expect) {
+    let text = text(reply);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("Plan: ")).collect();
+    expect.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn what_was_done_a_moment_ago_is_not_done_twice() {
+    let host = Bench::new();
+    assert!(text(&called(&host, scale("team-a", 5), None)).starts_with("DONE"));
+    let again = called(&host, scale("team-a", 5), None);
+    check(
+        &again,
+        expect![[r#"
+            ALREADY DONE as baaaaaaaaaaaaaaaaaaaaaaaaa, 12 seconds ago; nothing was done now
+            Environment: staging
+            patch Deployment web in namespace team-a
+              spec.replicas: 3 → 5
+            Ledger: 0
+            Next: The same call is carried out again 60 seconds after that one ended."#]],
+    );
+    let Reply::Success(again) = again else { panic!() };
+    assert_eq!(
+        (again.structured["outcome"].as_str(), again.structured["already_done"]["seconds_ago"].as_u64()),
+        (Some("succeeded"), Some(12))
+    );
+    assert_eq!((jobs(&host), host.entries.lock().unwrap().len()), (1, 1), "nothing new is recorded");
+}
+
+#[test]
+fn objects_that_differ_since_make_it_a_new_call() {
+    let host = Bench::new();
+    let _done = called(&host, scale("team-a", 5), None);
+    host.meddle("team-a", 7);
+    let again = text(&called(&host, scale("team-a", 5), None));
+    assert!(again.starts_with("DONE caa") && again.contains("7 → 5"), "{again}");
+    // There and back: what the first one left is not there any more.
+    let _back = called(&host, scale("team-a", 3), None);
+    assert!(text(&called(&host, scale("team-a", 5), None)).contains("3 → 5"));
+    assert_eq!(jobs(&host), 4);
+}
+
+#[test]
+fn a_new_key_is_a_new_call_and_the_same_key_the_first_outcome() {
+    let host = Bench::new();
+    let first = called(&host, scale("team-a", 5), Some("k1"));
+    assert_eq!(called(&host, scale("team-a", 5), Some("k1")), first, "also what names the object");
+    host.meddle("team-a", 7);
+    assert!(text(&called(&host, scale("team-a", 5), Some("k2"))).contains("7 → 5"));
+    assert_eq!(called(&host, scale("team-a", 5), Some("k1")), first);
+    assert_eq!(jobs(&host), 2);
+}
+
+#[test]
+fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
+    let host = Bench::new();
+    let waiting = called(&host, scale("team-a", -1), None);
+    assert_eq!(called(&host, scale("team-a", -1), None), waiting);
+    let asked = host.jobs.lock().unwrap()[0].0.clone();
+    let signed = host.sign(&asked, "bob", Verdict::Approve);
+    host.jobs.lock().unwrap()[0].0.statements.push(signed);
+    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(asked.call.clone())));
+    let followed = now_or_never(job(&host, &world(), &agent(), &asked.call, (0, &unheard)));
+    assert!(text(&followed).contains("delete Deployment web in namespace team-a"), "{}", text(&followed));
+    let again = text(&called(&host, scale("team-a", -1), None));
+    assert!(again.starts_with("ALREADY DONE as baa"), "{again}");
+    host.meddle("team-a", 3);
+    assert!(text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"), "somebody made it again");
+}
+
+#[test]
+fn a_call_without_a_job_says_what_it_was() {
+    let host = Bench::new();
+    let _denied = called(&host, scale("team-a", 40), None);
+    let call = host.entries.lock().unwrap()[0].call.clone().unwrap();
+    let told = now_or_never(job(&host, &world(), &agent(), &call, (0, &unheard)));
+    check(
+        &told,
+        expect![[r#"
+            ENDED baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+            Nothing was changed.
+            What: A call of `deployment_scale`, denied by `replicas-limit`.
+            When: 2026-11-23T12:00:00Z; it left no job.
+            Next: Make the call again if you still need it.
+            Ledger: 0"#]],
+    );
+}

@@ -1,0 +1,101 @@
+//! What an agent reads that asks again: what was done a moment ago, what a call was that left no job, what a person denied.
+//! Never tells of another principal's call.
+
+use super::call::succeeded;
+use crate::answer::{Proof, Success};
+use crate::decide::OperationFacts;
+use crate::exchange::propose::{ALREADY_MS, EndedCall, Rejected};
+use crate::id::CallId;
+use crate::job::JobView;
+use crate::text::{line, quoted};
+use crate::trust::Environment;
+use serde_json::{Value, json};
+
+/// The same call was carried out `ended_ms` milliseconds ago, and the objects are as that left them.
+pub fn already_done(job: &JobView, facts: &[OperationFacts], ended_ms: u64) -> Success {
+    let seconds = ended_ms / 1_000;
+    let unit = if seconds == 1 { "second" } else { "seconds" };
+    let Success { text, mut structured, proof, complete } = succeeded(job, Some(facts));
+    let environment = line(&job.environment.name);
+    let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
+    let next = format!("The same call is carried out again {} seconds after that one ended.", ALREADY_MS / 1_000);
+    if let Value::Object(members) = &mut structured {
+        members.insert("already_done".to_owned(), json!({"seconds_ago": seconds, "next": next}));
+    }
+    let head = format!("ALREADY DONE as {}, {seconds} {unit} ago; nothing was done now", job.call);
+    Success { text: format!("{head}\nEnvironment: {environment}\n{rest}\nNext: {next}"), structured, proof, complete }
+}
+
+/// A call of the caller's own that left no job.
+pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Success {
+    let tool = ended.tool.as_deref().map_or_else(|| "an unknown tool".to_owned(), |tool| format!("`{}`", line(tool)));
+    let code = line(&ended.code);
+    let what = match ended.ending.as_str() {
+        "looked" | "answered" => format!("A look by {tool}, answered at once."),
+        "previewed" => format!("A preview of {tool}; the decision would have been `{code}`."),
+        "denied" => format!("A call of {tool}, denied by `{code}`."),
+        "refused" => format!("A call of {tool}, refused by `{code}`."),
+        _ => format!("A call of {tool} that failed: `{code}`."),
+    };
+    let time = ended.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let name = line(&environment.name);
+    let text = format!(
+        "ENDED {call} in {name}\nNothing was changed.\nWhat: {what}\nWhen: {time}; it left no job.\nNext: Make the call again if you still need it.\nLedger: {}",
+        ended.ledger
+    );
+    let structured = json!({
+        "call": call, "state": "ENDED", "environment": environment.name, "ending": ended.ending, "rule": ended.code,
+        "tool": ended.tool, "what": what, "time": time, "next": "Make the call again if you still need it.", "ledger": ended.ledger,
+    });
+    let proof = Proof { call: call.clone(), plan: ended.plan, ledger: Some(ended.ledger) };
+    Success { text, structured, proof, complete: true }
+}
+
+/// Why the same call is not asked again: a person denied it.
+pub fn rejected(rejected: &Rejected) -> String {
+    let reason = if rejected.reason.is_empty() { String::new() } else { format!(" ({})", quoted(&rejected.reason)) };
+    let who = if rejected.approver.is_empty() { "an approver".to_owned() } else { format!("the approver {}", line(&rejected.approver)) };
+    let clock = |time: jiff::Timestamp| time.strftime("%H:%M UTC").to_string();
+    format!("{who} denied this same change at {}{reason}; it can be asked again after {}", clock(rejected.at), clock(rejected.until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{noon, some_view};
+    use expect_test::expect;
+
+    #[test]
+    fn what_was_done_a_moment_ago_is_told_as_that_call() {
+        let told = |ms| already_done(&some_view(), &[], ms).text;
+        expect![[r#"
+            ALREADY DONE as abcdefghijklmnopqrstuvwxyz, 12 seconds ago; nothing was done now
+            Environment: lab
+            Plan: sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
+            Ledger: 0
+            Next: The same call is carried out again 60 seconds after that one ended."#]]
+        .assert_eq(&told(12_400));
+        assert!(told(1_999).contains(", 1 second ago;"));
+    }
+
+    #[test]
+    fn each_ending_says_what_the_call_was() {
+        let told = |ending: &str, code: &str| {
+            let (ending, code, tool) = (ending.to_owned(), code.to_owned(), Some("deployment_scale".to_owned()));
+            let ended = EndedCall { ending, code, tool, plan: None, time: noon(), ledger: 7 };
+            let view = some_view();
+            super::ended(&view.call, &ended, &view.environment).text
+        };
+        expect![[r#"
+            ENDED abcdefghijklmnopqrstuvwxyz in lab
+            Nothing was changed.
+            What: A call of `deployment_scale`, denied by `replicas-limit`.
+            When: 2026-11-23T12:00:00Z; it left no job.
+            Next: Make the call again if you still need it.
+            Ledger: 7"#]]
+        .assert_eq(&told("denied", "replicas-limit"));
+        for (ending, words) in [("looked", "A look by `deployment_scale`"), ("previewed", "A preview of"), ("failed", "that failed: `c`")] {
+            assert!(told(ending, "c").contains(words), "{}", told(ending, "c"));
+        }
+    }
+}
