@@ -2,6 +2,8 @@
 //! Each module says `cfg(test)` so that the lints about panics know it for what it is.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod author;
 #[cfg(test)]
 mod clients;

@@ -248,6 +248,13 @@ impl Stage {
         self.http("POST", &format!("/v1/tools/{tool}"), token, Some(arguments))
     }
 
+    /// A tool call with an idempotency key.
+    pub fn keyed_call(&self, token: &str, tool: &str, arguments: &Value, key: &str) -> Answer {
+        let path = format!("/v1/tools/{tool}");
+        let header = format!("Idempotency-Key: {key}\r\n");
+        self.try_http("POST", &path, token, &header, Some(arguments)).unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
+    }
+
     /// A tool call within a client's trace.
     pub fn traced_call(&self, token: &str, tool: &str, arguments: &Value, traceparent: &str) -> Answer {
         let path = format!("/v1/tools/{tool}");

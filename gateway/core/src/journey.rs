@@ -28,7 +28,6 @@ use crate::{enqueue, limit, shown};
 use ed25519_dalek::SigningKey;
 
 use look::{looked, previewed};
-use same::Same;
 use scene::Scene;
 use serde_json::json;
 
@@ -119,10 +118,7 @@ async fn carried<H: Host>(
         let seen = match (mode, &key) {
             // A call with a key joins by its key alone.
             (Mode::Preview, _) | (Mode::Call, Some(_)) => None,
-            (Mode::Call, None) => match same::same(scene, &sealed, wait).await? {
-                Same::Told(reply) => return Ok(reply),
-                Same::Otherwise(seen) => seen,
-            },
+            (Mode::Call, None) => same::same(scene, &sealed, wait).await?,
         };
         let verdict = decided(scene, asking.clone(), sealed).await?;
         if mode == Mode::Preview {

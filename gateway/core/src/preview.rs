@@ -115,6 +115,14 @@ impl PreviewedPlan {
         &self.sealed
     }
 
+    /// The same, over a fresh look, in place of what was approved: it keeps the approved text and digest, and each effect is
+    /// held against the state that was seen now. Refused with a sentence where what an approval is over differs; what else of the
+    /// same objects changed is answered in words.
+    pub(crate) fn agreed(self, approved: &str, digest: PreviewDigest) -> Result<(Self, Option<String>), String> {
+        let besides = drift::agree(approved, digest, &self.preview)?;
+        Ok((Self { text: approved.to_owned(), digest, ..self }, besides))
+    }
+
     /// The plan alone again, to be looked at once more.
     pub(crate) fn into_sealed(self) -> SealedPlan {
         self.sealed

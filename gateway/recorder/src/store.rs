@@ -1,6 +1,7 @@
 //! The one SQLite file: opened by one process, written by one task, changed only by plain data. Never asked by anybody but the handlers.
 
 mod batch;
+mod busy;
 pub mod change;
 mod enqueue;
 pub mod examine;

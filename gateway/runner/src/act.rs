@@ -285,7 +285,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 None => {}
             }
         }
-        Ok(self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?)
+        let Settled { ending, lock } = self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?;
+        Ok(Settled { ending: ending.besides(plan.besides()), lock })
     }
 
     fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {

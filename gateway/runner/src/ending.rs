@@ -52,6 +52,15 @@ impl Ending {
         Self::new(Outcome::Indeterminate, "given-up", detail)
     }
 
+    /// Names what of the same objects was changed since the decision, outside of what that is over.
+    #[must_use]
+    pub fn besides(mut self, changed: Option<&str>) -> Self {
+        if let Some(changed) = changed {
+            self.detail.push_str(&format!("; since the decision, {changed}"));
+        }
+        self
+    }
+
     /// A file is neither as it was before nor as it should be after.
     pub fn torn(path: &Path) -> Self {
         let detail =

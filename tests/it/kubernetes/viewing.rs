@@ -240,8 +240,9 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     let now = view.preview(patch());
     assert_ne!(now.expect, shown.expect);
     let previews = [&shown, &now].map(|one| cofferdam_core::preview::Preview { operations: vec![one.clone()] });
+    let (approved, digest) = previews[0].seal().unwrap();
     assert_eq!(
-        drift::words(&previews[0], &previews[1]).unwrap(),
+        drift::agree(&approved, digest, &previews[1]).unwrap_err(),
         "`spec.replicas` of Deployment web in namespace view-patch was 3 and is 4"
     );
 

@@ -9,6 +9,9 @@ use crate::trust::Trust;
 /// The reason code of the denial.
 const RULE: &str = "approval-impossible";
 
+/// The remedy.
+const NEXT: &str = "An operator enrols an approver: `cofferdam approver add`, then starts `cofferdam serve` again.";
+
 /// Names that are told.
 const TOLD: usize = 5;
 
@@ -31,7 +34,7 @@ pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
     let whom = if named.is_empty() { "another person".to_owned() } else { format!("whom policy names ({named})") };
     let mut denial = Denial::of(RULE, format!("{people} to sign this, and {found}"));
     denial.allowed = format!("the same once enough people are enrolled who may sign it: {whom}");
-    denial.next = Some("An operator enrols an approver: `cofferdam approver add`, then starts `cofferdam serve` again.".to_owned());
+    denial.next = Some(NEXT);
     Verdict::Denied(needed.into_plan(), denial)
 }
 

@@ -45,7 +45,7 @@ pub struct Denial {
     /// What would be allowed, for the agent.
     pub allowed: String,
     /// What to do next, where that is more than asking otherwise.
-    pub next: Option<String>,
+    pub next: Option<&'static str>,
     /// Every reason, operators' included: for the ledger.
     pub reasons: Vec<Reason>,
     /// A person said no, and not policy.

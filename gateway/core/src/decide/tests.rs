@@ -69,7 +69,7 @@ fn a_refusal_names_what_drifted() {
     bench.meddle("team-a", 4);
     job.preview = job.preview.replace("3", "7");
     let detail = bench.admit(job, &trust(), noon()).unwrap_err().detail;
-    assert_eq!(detail, "the infrastructure is in another state than the one that was decided over; ask again");
+    assert_eq!(detail, "the infrastructure changed since it was approved; ask again");
 }
 
 #[test]

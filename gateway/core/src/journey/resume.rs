@@ -138,11 +138,9 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     };
     let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
     scene.seen(&plan);
-    if plan.digest() != job.preview_digest {
-        let what = preview::drift::since(&job.preview, job.preview_digest, plan.preview());
-        let what = what.unwrap_or_else(|| "the infrastructure changed since it was approved".to_owned());
-        return Err(Stop::withdraw("world-differs", format!("{what}; ask again")));
-    }
+    // What the person saw has to be there still: the object, the plan's own fields and, for a delete, the whole object.
+    let (plan, _besides) =
+        plan.agreed(&job.preview, job.preview_digest).map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
     let now = host.now();
     let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
     if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {

@@ -17,31 +17,23 @@ use crate::shown;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What the same call led to before.
-pub(super) enum Same {
-    /// A job that is its answer.
-    Told(Reply),
-    /// Nothing, or a job that left the objects otherwise than they are now.
-    Otherwise(Option<CallId>),
-}
-
-/// Looks for the job that the same call led to.
-pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: (u64, &Hear)) -> Result<Same, Reply> {
+/// Looks for the job that the same call led to; where that is its answer, the answer ends the call. Otherwise tells the job
+/// that was done a moment ago and left the objects otherwise than they are now.
+pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: (u64, &Hear)) -> Result<Option<CallId>, Reply> {
     let principal = scene.principal().name.clone();
     let ask = Propose::Same { principal, plan: sealed.digest(), policy: scene.world().policy };
     let (job, ended_ms) = match scene.host().recorder().propose(ask).await {
-        Ok(Proposed::Same { job: None, .. }) => return Ok(Same::Otherwise(None)),
+        Ok(Proposed::Same { job: None, .. }) => return Ok(None),
         Ok(Proposed::Same { job: Some(job), ended_ms }) => (job, ended_ms),
         _ => return Err(unrecorded()),
     };
     if job.outcome.is_none() {
-        let told = follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await;
-        return Ok(Same::Told(told));
+        return Err(follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await);
     }
     if as_left(scene, sealed, &job).await? {
-        return Ok(Same::Told(Reply::Success(shown::already_done(&job, sealed.facts(), ended_ms))));
+        return Err(Reply::Success(shown::already_done(&job, sealed.facts(), ended_ms)));
     }
-    Ok(Same::Otherwise(Some(job.call)))
+    Ok(Some(job.call))
 }
 
 /// Whether every object is as the job left it, by a fresh look.

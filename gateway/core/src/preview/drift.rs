@@ -86,11 +86,37 @@ fn shown(value: &Value) -> String {
     if text.chars().count() <= VALUE { text } else { text.chars().take(VALUE).chain("…".chars()).collect() }
 }
 
-/// Every difference, in plan order. Nothing where the two are the same, or not of one plan.
-pub fn drift(approved: &Preview, now: &Preview) -> Vec<Difference> {
-    approved.operations.iter().zip(&now.operations).flat_map(|(approved, now)| of_operation(approved, now)).collect()
+impl Difference {
+    /// Whether it is outside what an approval of this plan is over: the object's UID, the plan's own fields and, for a delete,
+    /// the whole object.
+    fn is_outside(&self, now: &PreviewedOperation) -> bool {
+        // Of a delete nothing is there afterwards.
+        matches!(self.what, Drifted::Elsewhere | Drifted::Moved) && !now.after.is_empty()
+    }
 }
 
+/// Compares a fresh look with what was approved. What an approval is over has to be the same; answers, in words, what of the
+/// same objects was changed besides. The fault is a sentence too.
+pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Option<String>, String> {
+    let unknown = || "the infrastructure changed since it was approved".to_owned();
+    let read = (PreviewDigest::of(approved.as_bytes()) == digest).then(|| json::strict_into::<Preview>(approved.as_bytes()));
+    let approved = read.and_then(Result::ok).ok_or_else(unknown)?;
+    if approved.operations.len() != now.operations.len() {
+        return Err(unknown());
+    }
+    let (mut outside, mut inside) = (Vec::new(), Vec::new());
+    for (approved, now) in approved.operations.iter().zip(&now.operations) {
+        for difference in of_operation(approved, now) {
+            let of = if difference.is_outside(now) { &mut outside } else { &mut inside };
+            of.push(difference);
+        }
+    }
+    // Where a file's lines moved, nothing of the object itself is another.
+    outside.retain(|difference| difference.what != Drifted::Moved);
+    if inside.is_empty() { Ok(sentence(&outside)) } else { Err(sentence(&inside).unwrap_or_else(unknown)) }
+}
+
+/// Every difference of one operation. Nothing where the two are the same.
 fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<Difference> {
     let difference = |what| Difference { target: now.target.clone(), what };
     match (&approved.expect, &now.expect) {
@@ -125,16 +151,8 @@ fn paths<'a>(one: &'a Fields, other: &'a Fields) -> impl Iterator<Item = &'a Str
     one.keys().chain(other.keys()).collect::<BTreeSet<_>>().into_iter()
 }
 
-/// What changed since an approval, in words, from the approved preview's text. Nothing where that text is not what was approved, so that nobody's
-/// words but the world's are told.
-pub fn since(approved: &str, digest: PreviewDigest, now: &Preview) -> Option<String> {
-    let approved = (PreviewDigest::of(approved.as_bytes()) == digest).then_some(approved)?;
-    words(&json::strict_into(approved.as_bytes()).ok()?, now)
-}
-
-/// The differences as one sentence; none where there are none to name.
-pub fn words(approved: &Preview, now: &Preview) -> Option<String> {
-    let all = drift(approved, now);
+/// Differences as one sentence; none where there are none to name.
+fn sentence(all: &[Difference]) -> Option<String> {
     let told: Vec<_> = all.iter().take(TOLD).map(ToString::to_string).collect();
     let more = match all.len().saturating_sub(TOLD) {
         0 => String::new(),
@@ -177,49 +195,68 @@ mod tests {
         }
     }
 
-    fn check(now: &Preview, expect: Option<&str>) {
+    fn compared(approved: &Preview, now: &Preview) -> Result<Option<String>, String> {
+        let (text, digest) = approved.seal().unwrap();
+        agree(&text, digest, now)
+    }
+
+    /// What stops the job, or what is named besides.
+    fn check(now: &Preview, expect: Result<Option<&str>, &str>) {
         let approved = preview("u", "s", &json!(3), &json!(5), "");
-        assert_eq!(words(&approved, now).as_deref(), expect);
+        assert_eq!(compared(&approved, now), expect.map(|named| named.map(str::to_owned)).map_err(str::to_owned));
     }
 
     #[test]
-    fn what_changed_is_named() {
-        check(&preview("u", "s", &json!(3), &json!(5), ""), None);
-        check(&preview("u", "t", &json!(4), &json!(5), ""), Some("`spec.replicas` of Deployment web in namespace shop was 3 and is 4"));
+    fn what_an_approval_is_over_stops_the_job_and_what_is_not_is_named() {
+        check(&preview("u", "s", &json!(3), &json!(5), ""), Ok(None));
+        check(&preview("u", "t", &json!(4), &json!(5), ""), Err("`spec.replicas` of Deployment web in namespace shop was 3 and is 4"));
         check(
             &preview("u", "t", &json!(null), &json!(5), ""),
-            Some("`spec.replicas` of Deployment web in namespace shop was 3 and is absent"),
+            Err("`spec.replicas` of Deployment web in namespace shop was 3 and is absent"),
         );
         let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
-        check(&preview("u", "t", &json!(3), &json!(5), ""), Some(elsewhere));
-        check(&preview("v", "s", &json!(3), &json!(5), ""), Some("Deployment web in namespace shop is another object now"));
-        check(&preview("", "", &json!(3), &json!(5), ""), Some("Deployment web in namespace shop is gone"));
+        check(&preview("u", "t", &json!(3), &json!(5), ""), Ok(Some(elsewhere)));
+        check(&preview("u", "t", &json!(3), &json!(5), "web.yaml:9"), Ok(Some(elsewhere)));
+        check(&preview("v", "s", &json!(3), &json!(5), ""), Err("Deployment web in namespace shop is another object now"));
+        check(&preview("", "", &json!(3), &json!(5), ""), Err("Deployment web in namespace shop is gone"));
         check(
             &preview("u", "s", &json!(3), &json!(6), ""),
-            Some("`spec.replicas` of Deployment web in namespace shop would become 6 instead of 5"),
+            Err("`spec.replicas` of Deployment web in namespace shop would become 6 instead of 5"),
         );
-        check(&preview("u", "s", &json!(3), &json!(5), "web.yaml:4"), Some("Deployment web in namespace shop lies in another place"));
+        check(&preview("u", "s", &json!(3), &json!(5), "web.yaml:4"), Ok(None));
+    }
+
+    #[test]
+    fn a_delete_is_over_the_whole_object() {
+        let delete = |state| {
+            let mut shown = preview("u", state, &json!(3), &json!(null), "");
+            shown.operations[0].after.clear();
+            shown
+        };
+        assert_eq!(compared(&delete("s"), &delete("s")), Ok(None));
+        let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
+        assert_eq!(compared(&delete("s"), &delete("t")), Err(elsewhere.to_owned()));
     }
 
     #[test]
     fn long_values_are_cut_and_many_differences_counted() {
         let mut approved = preview("u", "s", &json!("x".repeat(200)), &json!(5), "");
         let mut now = preview("u", "t", &json!("y\u{202e}"), &json!(5), "");
-        let text = words(&approved, &now).unwrap();
+        let text = compared(&approved, &now).unwrap_err();
         assert!(text.contains("…") && text.contains("\\u{202e}") && text.len() < 300, "{text}");
         for at in 0..9 {
             approved.operations[0].before.insert(format!("data.k{at}"), json!(1));
             now.operations[0].before.insert(format!("data.k{at}"), json!(2));
         }
-        assert!(words(&approved, &now).unwrap().ends_with("; and 7 more"));
+        assert!(compared(&approved, &now).unwrap_err().ends_with("; and 7 more"));
     }
 
     #[test]
     fn only_what_was_approved_is_compared() {
         let now = preview("u", "t", &json!(4), &json!(5), "");
         let (text, digest) = preview("u", "s", &json!(3), &json!(5), "").seal().unwrap();
-        assert_eq!(since(&text, digest, &now).unwrap(), "`spec.replicas` of Deployment web in namespace shop was 3 and is 4");
-        assert_eq!(since(&text.replace('3', "9"), digest, &now), None);
-        assert_eq!(since(&text, digest, &preview("u", "s", &json!(3), &json!(5), "")), None);
+        let changed = "the infrastructure changed since it was approved";
+        assert_eq!(agree(&text.replace('3', "9"), digest, &now).unwrap_err(), changed);
+        assert_eq!(agree(&text, digest, &Preview { operations: vec![] }).unwrap_err(), changed);
     }
 }

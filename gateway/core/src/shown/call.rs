@@ -41,7 +41,7 @@ pub fn refused(
 /// A denial as the agent reads it.
 pub fn refusal_of(denial: &Denial, proof: Proof, environment: &Environment) -> Reply {
     let verb = if denial.rejected { "REJECTED" } else { "DENIED" };
-    let next = denial.next.as_deref().unwrap_or(NEXT_OTHER);
+    let next = denial.next.unwrap_or(NEXT_OTHER);
     refused(RefusalKind::Denied, verb, proof, environment, &denial.rule, (&denial.why, &denial.allowed, next))
 }
 

@@ -1,6 +1,7 @@
 //! Leases: the oldest claimable job under a new fence, and what happens when its runner is lost. Fences grow over all jobs, strictly.
 
 use super::batch::{Batch, Halt, to_u64};
+use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
 use crate::settings::LEASE_SECONDS;
@@ -12,8 +13,8 @@ use cofferdam_core::record::Event;
 use cofferdam_core::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
 
-/// Jobs looked at for one claim: the first is taken, unless its row cannot be read.
-const CANDIDATES: i64 = 16;
+/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose row can be read.
+const CANDIDATES: i64 = 64;
 
 /// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
 /// that are stuck one runner at a time tries one, when its pause is over, so that they take no place from others. One that cannot be read is set apart.
@@ -29,7 +30,7 @@ pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) 
     .bind(CANDIDATES)
     .fetch_all(&mut *connection)
     .await?;
-    for old in candidates {
+    for old in busy::free(candidates, connection).await? {
         match lease(&old, batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
             Err(Halt::Fault(fault)) => set_apart(old, &fault, batch, connection).await?,

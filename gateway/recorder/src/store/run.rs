@@ -59,6 +59,8 @@ pub(crate) async fn move_job(
             runners_own(row.phase()?, outcome)?;
             row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
+            // A job about the same object may have waited for this.
+            batch.queue = true;
             if outcome != Outcome::Indeterminate {
                 // A person gave it up before its end was known; now it is.
                 row.resolution = None;

@@ -1,0 +1,167 @@
+//! The same call again, questions of another time and questions beside each other, with all roles: what is done is done once,
+//! and what is told is true.
+
+use crate::stage::{Stage, text};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+fn scale(replicas: u32) -> Value {
+    json!({"namespace": "storefront", "name": "web", "replicas": replicas})
+}
+
+/// The text of an answer, whichever way it went.
+fn said(body: &Value) -> String {
+    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+}
+
+/// Under the policy for a single user: nearly every change needs a person.
+fn single() -> Stage {
+    let mut stage = Stage::bare("single");
+    stage.serve(&[]);
+    stage
+}
+
+fn approve(stage: &Stage, call: &str) {
+    stage.run(&["approve", call, "--key", text(&stage.key("bob")), "--yes"]);
+}
+
+/// A call that is not waited for; gives its id.
+fn asked(stage: &Stage, token: &str, tool: &str, arguments: &Value) -> String {
+    let answer = stage.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
+    answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
+}
+
+/// Rewrites a file of the tree, as a person does.
+fn edit(stage: &Stage, file: &str, from: &str, to: &str) {
+    let path = stage.tree().join(file);
+    let before = std::fs::read_to_string(&path).unwrap();
+    assert!(before.contains(from), "{before}");
+    std::fs::write(path, before.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_restart_that_is_asked_for_again_at_once_is_done_once() {
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    let restart = json!({"namespace": "storefront", "name": "web"});
+    let first = stage.call(&token, "deployment_restart", &restart);
+    assert!(said(&first.body).starts_with("DONE "), "{}\n{}", said(&first.body), stage.log());
+    let after = stage.files();
+    let again = stage.call(&token, "deployment_restart", &restart);
+    let call = first.body["call"].as_str().unwrap();
+    let told = said(&again.body);
+    assert!(told.starts_with(&format!("ALREADY DONE as {call}, ")), "{told}");
+    assert!(told.lines().next().unwrap().ends_with(" ago; nothing was done now"), "{told}");
+    assert!(told.contains("patch Deployment web in namespace storefront"), "{told}");
+    assert_eq!((again.status, again.body["call"].as_str()), (200, Some(call)));
+    assert_eq!(stage.files(), after);
+    // A new key is a new request; the same key is the first outcome, with the same ledger entry, also once the job is closed.
+    let keyed = |key| stage.keyed_call(&token, "deployment_restart", &restart, key);
+    let second = keyed("k1");
+    assert!(said(&second.body).starts_with("DONE ") && second.body["call"].as_str() != Some(call), "{}", said(&second.body));
+    stage.closed(second.body["call"].as_str().unwrap());
+    assert_eq!(keyed("k1").body, second.body);
+    assert_eq!(stage.json(&["jobs"])["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_roll_back_that_is_asked_for_again_after_a_person_rolled_forward_is_carried_out() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let arguments = json!({
+        "namespace": "storefront", "name": "web", "container": "web", "image": "registry.example.com/storefront/web:4.11.9"
+    });
+    let call = asked(&stage, &token, "image_set", &arguments);
+    // The same call again joins the question.
+    assert_eq!(asked(&stage, &token, "image_set", &arguments), call);
+    approve(&stage, &call);
+    stage.closed(&call);
+    // Its agent never followed it. A person rolls forward, and the agent rolls back again.
+    edit(&stage, "storefront/web.yaml", "web:4.11.9", "web:4.13.0");
+    let again = asked(&stage, &token, "image_set", &arguments);
+    assert_ne!(again, call);
+    approve(&stage, &again);
+    assert_eq!(stage.closed(&again)["view"]["outcome"], "succeeded");
+    assert!(stage.files().iter().any(|(path, file)| path.ends_with("web.yaml") && file.contains("web:4.11.9")));
+}
+
+#[test]
+fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let set = |key: &str| json!({"namespace": "storefront", "name": "web", "key": key, "value": "1"});
+    let calls: Vec<String> = ["ONE", "TWO", "THREE"].map(|key| asked(&stage, &token, "config_set", &set(key))).to_vec();
+    // Signed in another order than asked, one right after the other.
+    for call in [&calls[1], &calls[0], &calls[2]] {
+        approve(&stage, call);
+    }
+    for call in &calls {
+        let story = stage.closed(call);
+        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
+    }
+    let besides = "ConfigMap web in namespace storefront was changed in a field that the plan does not name";
+    let named = calls.iter().filter(|call| stage.closed(call)["view"]["detail"].to_string().contains(besides)).count();
+    assert_eq!(named, 2, "the outcome names what changed besides");
+    for key in ["ONE", "TWO", "THREE"] {
+        assert!(stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))), "{key}");
+    }
+}
+
+#[test]
+fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
+    let mut stage = single();
+    let token = stage.agent("release", "operator");
+    let set = json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"});
+    let call = asked(&stage, &token, "config_set", &set);
+    let policy = stage.home().join("policy");
+    let changed = stage.tree().with_file_name("changed-policy");
+    std::fs::create_dir(&changed).unwrap();
+    for entry in std::fs::read_dir(&policy).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, changed.join(path.file_name().unwrap())).unwrap();
+    }
+    let data = std::fs::read_to_string(changed.join("data.json")).unwrap();
+    let mut data: Value = serde_json::from_str(&data).unwrap();
+    data["unattended"]["replicas"] = json!(9);
+    std::fs::write(changed.join("data.json"), data.to_string()).unwrap();
+    stage.run(&["accept", "--policy", text(&changed)]);
+    stage.stop();
+    stage.serve(&[]);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "refused");
+    let told = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    assert!(said(&told.body).contains("Why: The policy was replaced after a person was asked."), "{}", said(&told.body));
+    let signing = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    assert!(signing.contains("the policy was replaced"), "{signing}");
+    assert_ne!(asked(&stage, &token, "config_set", &set), call);
+}
+
+#[test]
+fn a_question_that_no_enrolled_person_may_answer_is_refused_at_once() {
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    stage.run(&["approver", "remove", "bob@example.com"]);
+    let mut stage = stage;
+    stage.stop();
+    stage.serve(&[]);
+    let began = Instant::now();
+    let answer = stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
+    let told = said(&answer.body);
+    assert_eq!(answer.status, 403, "{told}");
+    assert!(told.contains(" by approval-impossible in shop\n") && told.contains("`cofferdam approver add`"), "{told}");
+    assert!(began.elapsed().as_secs() < 40, "it was not held");
+    assert_eq!(stage.json(&["jobs"])["jobs"], json!([]));
+}
+
+#[test]
+fn the_id_of_a_look_a_preview_and_a_denial_says_what_it_was() {
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    let look = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
+    let denied = stage.call(&token, "deployment_scale", &scale(40));
+    let id = |body: &Value| said(body).split_whitespace().nth(1).unwrap().to_owned();
+    for (answer, what) in [(&look, "A look by `workloads_list`"), (&preview, "A preview of"), (&denied, "denied by `replicas-limit`")] {
+        let told = stage.http("GET", &format!("/v1/jobs/{}", id(&answer.body)), &token, None);
+        assert!(told.status == 200 && said(&told.body).contains(what), "{}", said(&told.body));
+    }
+}
