@@ -57,18 +57,20 @@ impl Seats {
     }
 
     /// A place for a new connection; another one is asked to leave where there are too many. None
-    /// when the reserve is taken too.
+    /// when the reserve is taken too: then the oldest of the reserve makes room for the next one.
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Option<Sitting> {
         let client = client.to_canonical();
         let mut taken = self.lock();
         let full = taken.len() >= self.limit;
         if taken.len() >= self.limit.saturating_add(RESERVE) {
+            if let Some(seat) = taken.values().find(|seat| seat.crowded && seat.may_be_cut()) {
+                seat.ask();
+            }
             return None;
         }
         let leaver = self.of_share(&taken, client).or_else(|| full.then(|| leaver(&taken)).flatten());
         if let Some(seat) = &leaver {
-            seat.asked.store(true, SeqCst);
-            seat.leave.notify_one();
+            seat.ask();
         }
         let number = self.clock.fetch_add(1, SeqCst);
         let seat = Arc::new(Seat {
@@ -88,7 +90,7 @@ impl Seats {
 
     /// The oldest connection of a peer that holds its whole share unproven.
     fn of_share(&self, taken: &BTreeMap<u64, Arc<Seat>>, client: IpAddr) -> Option<Arc<Seat>> {
-        let own = || taken.values().filter(|seat| seat.may_be_cut() && network(seat.client) == network(client));
+        let own = || taken.values().filter(|seat| seat.gives_way() && network(seat.client) == network(client));
         let share = (self.limit / SHARE).max(1);
         own().nth(share.saturating_sub(1)).and_then(|_| own().next()).cloned()
     }
@@ -101,8 +103,8 @@ impl Seats {
 /// The connection that gives way first: the oldest unproven one, else the one that has been idle
 /// longest.
 fn leaver(taken: &BTreeMap<u64, Arc<Seat>>) -> Option<Arc<Seat>> {
-    let unproven = taken.values().find(|seat| seat.may_be_cut());
-    let idle = || taken.values().filter(|seat| !seat.asked.load(SeqCst) && seat.busy.load(SeqCst) == 0);
+    let unproven = taken.values().find(|seat| seat.gives_way());
+    let idle = || taken.values().filter(|seat| !seat.crowded && !seat.asked.load(SeqCst) && seat.busy.load(SeqCst) == 0);
     unproven.or_else(|| idle().min_by_key(|seat| seat.used.load(SeqCst))).cloned()
 }
 
@@ -121,8 +123,18 @@ impl Seat {
     }
 
     /// Whether it may be closed at once, whatever it is doing.
-    pub fn may_be_cut(&self) -> bool {
+    fn may_be_cut(&self) -> bool {
         !self.proven.load(SeqCst) && !self.asked.load(SeqCst)
+    }
+
+    /// Whether it makes room by that for more than a probe.
+    fn gives_way(&self) -> bool {
+        self.may_be_cut() && !self.crowded
+    }
+
+    fn ask(&self) {
+        self.asked.store(true, SeqCst);
+        self.leave.notify_one();
     }
 
     /// Ends when this connection is asked to leave; true when it may be closed at once.
@@ -216,7 +228,9 @@ mod tests {
         first.prove();
         let _working = first.busy();
         let reserve: Vec<Sitting> = (0..RESERVE).map(|_| seats.take(peer).unwrap()).collect();
+        assert!(reserve.iter().all(|seat| seat.crowded), "none of them is for more than probes");
         assert!(seats.take(peer).is_none());
+        assert!(asked(&reserve[0]) && !asked(&reserve[1]), "the next probe has room");
         drop(reserve);
         assert!(seats.take(peer).is_some());
     }
