@@ -176,8 +176,11 @@ fn the_core_names_no_runtime() {
 
 #[test]
 fn crates_take_their_versions_from_the_workspace() {
-    for page in super::pages(&["gateway", "tests"], "Cargo.toml")
+    // Clients of other protocol revisions are no members: each pins what it is a client of.
+    let members = super::pages(&["gateway", "tests"], "Cargo.toml");
+    for page in members
         .iter()
+        .filter(|page| !page.path.starts_with("tests/clients/"))
         .chain(&super::pages(&["plugins/tools", "plugins/executors", "plugins/sdk"], "Cargo.toml"))
     {
         let mut inside = false;
