@@ -39,3 +39,5 @@ mod tidy;
 mod trace;
 #[cfg(test)]
 mod transcript;
+#[cfg(test)]
+mod unwritable;

@@ -206,6 +206,11 @@ impl Stage {
         }
     }
 
+    /// The process of `cofferdam serve`.
+    pub fn served(&self) -> u32 {
+        self.served.as_ref().unwrap().id()
+    }
+
     /// Ends the gateway as an operator does.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.served.take() {

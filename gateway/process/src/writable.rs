@@ -56,7 +56,8 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     };
     let path = path.display();
     let marked = |mark: &str, letter: char| {
-        Obstacle::new(format!("`{path}` cannot be replaced: the file is marked {mark}"), format!("run `chattr -{letter}` on it"))
+        let cause = format!("`{path}` cannot be replaced: {}: the file is marked {mark}", io::Error::from(Errno::PERM));
+        Obstacle::new(cause, format!("run `chattr -{letter}` on it"))
     };
     let user = rustix::process::geteuid().as_raw();
     let sticky = u32::from(own.stx_mode) & STICKY != 0;
@@ -65,10 +66,11 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     } else if seen.stx_attributes.contains(StatxAttributes::APPEND) {
         Err(marked("append-only", 'a'))
     } else if seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        let cause = format!("`{path}` cannot be replaced: another file is mounted over it");
+        let cause = format!("`{path}` cannot be replaced: {}: another file is mounted over it", io::Error::from(Errno::BUSY));
         Err(Obstacle::new(cause, "unmount it, or mount its folder instead"))
     } else if sticky && user != 0 && ![seen.stx_uid, own.stx_uid].contains(&user) {
-        let cause = format!("`{path}` cannot be replaced: {place} is sticky and the file is user {}'s", seen.stx_uid);
+        let fault = io::Error::from(Errno::PERM);
+        let cause = format!("`{path}` cannot be replaced: {fault}: {place} is sticky and the file is user {}'s", seen.stx_uid);
         Err(Obstacle::new(cause, format!("give the file to user {user}, who runs Cofferdam")))
     } else {
         Ok(())
@@ -133,7 +135,8 @@ fn look(folder: &OwnedFd, name: &Path) -> io::Result<Statx> {
 fn check_folder(folder: &OwnedFd, own: &Statx, place: &str) -> Result<(), (String, String)> {
     for (mark, letter, words) in [(StatxAttributes::IMMUTABLE, 'i', "immutable"), (StatxAttributes::APPEND, 'a', "append-only")] {
         if own.stx_attributes.contains(mark) {
-            return Err((format!("{place} is marked {words}"), format!("run `chattr -{letter}` on that folder")));
+            let cause = format!("{}: {place} is marked {words}", io::Error::from(Errno::PERM));
+            return Err((cause, format!("run `chattr -{letter}` on that folder")));
         }
     }
     accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()).map_err(|fault| {

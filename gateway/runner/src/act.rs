@@ -11,7 +11,7 @@ use crate::admit::{Components, Unadmitted, admit};
 use crate::backend::{Backend, BackendFault, Lost, Namespace};
 use crate::directory::Settled;
 use crate::effect::EffectFault;
-use crate::ending::Ending;
+use crate::ending::{Ending, UNWRITABLE};
 use crate::guest::{Guests, Start};
 use crate::host::Host;
 use crate::lease::{Lease, Recorder, Stopped};
@@ -104,7 +104,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             match self.backend.congested((self.now)()).await {
                 Ok(None) => {}
                 Ok(Some(why)) => {
-                    tracing::warn!(why, "claims no job for now");
+                    tracing::warn!(error = why, "claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }
@@ -151,7 +151,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let Err(fault) = work.instrument(span).await else { return Ok(call) };
         // One that cannot go on is let go of, so that it holds up neither this place nor the others.
         let Some(obstacle) = fault.obstacle() else { return Err(fault) };
-        tracing::error!(%call, %fence, cause = obstacle.cause, remedy = obstacle.remedy, "the job cannot go on at present");
+        tracing::error!(%call, %fence, "the job cannot go on at present: {obstacle}");
         lease.let_go(obstacle).await?;
         Ok(call)
     }
@@ -206,7 +206,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             Ok(namespace) => namespace,
             Err(fault) => {
                 let ending = match &fault {
-                    EffectFault::Unwritable(obstacle) => Ending::unable(obstacle, &self.backend.leaves(&BTreeSet::new())),
+                    EffectFault::Unwritable(obstacle) => Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new())),
                     _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
                 };
                 return self.finish(lease, ending.into(), Some(&name), &targets, step).await;
@@ -238,8 +238,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
         let BackendFault::Here(obstacle) = fault else { return Err(fault.into()) };
-        tracing::error!(call = %lease.call(), cause = obstacle.cause, remedy = obstacle.remedy, "a job cannot begin");
-        let ending = Ending::unable(&obstacle, &self.backend.leaves(&BTreeSet::new()));
+        tracing::error!(call = %lease.call(), "a job cannot begin: {obstacle}");
+        let ending = Ending::unable("cannot-begin", &obstacle, &self.backend.leaves(&BTreeSet::new()));
         self.record(lease, ending.into(), step).await?;
         let namespace = self.backend.sweep(lost).await?;
         self.close(lease, namespace.as_deref(), &lost.targets(), step).await
@@ -310,6 +310,10 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
         let Settled { ending: Ending { outcome, code, detail, files }, lock } = settled;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
+        if code == UNWRITABLE {
+            // Of such an end the words are paths, errors and remedies alone: what an operator needs, whole.
+            tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
+        }
         lease.report(RunnerEvent::Finished { outcome, code, detail, files }).await?;
         drop(lock);
         step(JobStep::OutcomeRecorded);

@@ -22,7 +22,7 @@ pub mod tree;
 
 use crate::backend::{BackendFault, PreviewFault};
 use crate::effect::EffectFault;
-use crate::ending::Ending;
+use crate::ending::{Ending, UNWRITABLE};
 use crate::refusal::Refusal;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::decide::readmit::LeasedPlan;
@@ -107,7 +107,9 @@ impl Directory {
         let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
         let (files, lock) = match ready {
             Ok(ready) => ready,
-            Err(obstacle) => return Ok(Ending::unable(&obstacle, UNTOUCHED).into()),
+            // A runner that takes a job over removes its copy first.
+            Err(_) if !copy.folder().is_dir() => return Err(BackendFault::Lost),
+            Err(obstacle) => return Ok(Ending::unable(UNWRITABLE, &obstacle, UNTOUCHED).into()),
         };
         let count = files.len();
         let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);

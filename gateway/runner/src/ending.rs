@@ -5,6 +5,9 @@ use cofferdam_core::run::Outcome;
 use cofferdam_core::text::quoted;
 use std::path::{Path, PathBuf};
 
+/// The code of a job whose files cannot be written here.
+pub const UNWRITABLE: &str = "unwritable";
+
 /// An outcome with its code and one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
@@ -31,8 +34,8 @@ impl Ending {
     }
 
     /// What the job needs on this machine cannot be used, and nothing was changed yet: one reading for every such cause.
-    pub fn unable(obstacle: &Obstacle, left: &str) -> Self {
-        Self::new(Outcome::Failed, "unwritable", format!("{obstacle}; {left}"))
+    pub fn unable(code: &str, obstacle: &Obstacle, left: &str) -> Self {
+        Self::new(Outcome::Failed, code, format!("{obstacle}; {left}"))
     }
 
     /// A person gave up a job that could not be finished. `because` is what they say.

@@ -46,7 +46,7 @@ impl RunnerSeat {
                     let problem = format!("an obstacle is told in at most {OBSTACLE} characters each of cause and remedy");
                     return Err(Fault::Refused(problem));
                 }
-                tracing::warn!(%call, cause = obstacle.cause, remedy = obstacle.remedy, "a job cannot go on at present; it is tried again");
+                tracing::debug!(%call, "a job cannot go on at present and is tried again: {obstacle}");
                 self.recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) }).await?;
                 self.recorder.inner.shared.released(&call, fence);
                 *locked(&self.held) = None;

@@ -206,12 +206,17 @@ fn grant(group: &str, kind: &str, field: &str) -> Grant {
 
 impl World {
     fn new() -> Self {
+        Self::of(WEB)
+    }
+
+    /// With this text of the manifest.
+    fn of(web: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         for folder in ["tree/shop", "runs", "journal", "tools", "executors", "artefacts"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        fs::write(at("tree/shop/web.yaml"), WEB).unwrap();
+        fs::write(at("tree/shop/web.yaml"), web).unwrap();
         fs::write(at("tree/other.yaml"), "a: {{ .Values.a }}\n").unwrap();
         fs::write(at("tools/scale.wasm"), "tool").unwrap();
         fs::write(at("executors/sequential.wasm"), "executor").unwrap();
@@ -482,4 +487,76 @@ fn a_value_of_the_host_is_filled_in_where_it_stands() {
     let host = Host::new(CallId::from_random(0), now());
     let filled = host.fill(&json!({"a": {"$host": "call_id"}, "b": [{"$host": "started_at"}], "c": {"$host": "x"}}));
     assert_eq!(filled, json!({"a": "a".repeat(26), "b": [NOW], "c": {"$host": "x"}}) as Value);
+}
+
+/// What the job asks for is there already.
+fn as_asked() -> String {
+    WEB.replace("replicas: 3 ", "replicas: 5 ").replace("a: b", "a: c")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
+    let cases = [
+        // Somebody else's value came between: what the job says is there is not there any more.
+        (as_asked().replace("replicas: 5", "replicas: 4"), Outcome::Failed, "conflict"),
+        (as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"), Outcome::Failed, "conflict"),
+        ("b: 1\n".to_owned(), Outcome::Failed, "conflict"),
+        // The objects are as they were approved, whatever else stands in the file.
+        (format!("{}---\nb: 1\n", as_asked()), Outcome::Succeeded, "done"),
+    ];
+    for (meanwhile, outcome, code) in cases {
+        let mut world = World::of(&as_asked());
+        let file = world.place.path().join("tree/shop/web.yaml");
+        let text = meanwhile.clone();
+        world.script.during = Arc::new(move |first| {
+            if !first {
+                fs::write(&file, &text).unwrap()
+            }
+        });
+        world.run().await.unwrap();
+        assert_eq!(world.state(|state| state.outcome.clone()), Some((outcome, code.to_owned())), "{meanwhile}");
+        assert_eq!((world.web(), world.left("journal"), world.left("runs")), (meanwhile, vec![], vec![]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_machine_lacks_ends_the_job_in_words_before_anything_is_changed() {
+    type Bend = fn(&mut World);
+    let cases: [(&str, &str, Bend); 3] = [
+        ("cannot-begin", "trust.toml` cannot be read: No such file or directory (os error 2); ", |world| {
+            fs::remove_file(world.place.path().join("trust.toml")).unwrap()
+        }),
+        ("cannot-begin", "trust.toml` cannot be used: ", |world| fs::write(world.place.path().join("trust.toml"), "{").unwrap()),
+        ("unwritable", "journal` cannot be used: No such file or directory (os error 2); ", |world| {
+            let journal = world.place.path().join("journal");
+            world.script.during = Arc::new(move |first| {
+                if first {
+                    fs::remove_dir(&journal).unwrap();
+                }
+            });
+        }),
+    ];
+    for (code, words, bend) in cases {
+        let mut world = World::new();
+        bend(&mut world);
+        world.run().await.unwrap();
+        let (outcome, events) = world.state(|state| (state.outcome.clone(), state.events.join(", ")));
+        assert_eq!(outcome, Some((Outcome::Failed, code.to_owned())), "{events}");
+        assert!(events.contains(words) && events.contains("; the tree is untouched"), "not `{words}`: {events}");
+        assert_eq!((world.web(), world.left("runs"), world.state(|state| state.phase)), (WEB.to_owned(), vec![], Phase::Closed));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_whose_own_folders_are_gone_takes_no_job_and_lets_go_of_the_one_it_has() {
+    let world = World::new();
+    fs::remove_dir(world.place.path().join("runs")).unwrap();
+    let runner = world.runner(None);
+    let Err(ActFault::Backend(fault)) = runner.claim().await.map(drop) else { panic!("it claimed a job") };
+    assert!(fault.to_string().contains("runs` cannot be used: No such file"), "{fault}");
+    let Ok(Claimed::Leased { job: Some(job) }) = world.memory.claim(&Claim::Next { wait_ms: 0 }).await else { panic!() };
+    runner.see_through(*job).await.unwrap();
+    let events = world.state(|state| state.events.join(", "));
+    assert!(events.starts_with("let go: ") && events.contains("runs` cannot be used"), "{events}");
+    assert_eq!((world.state(|state| state.phase), world.web()), (Phase::Queued, WEB.to_owned()));
 }

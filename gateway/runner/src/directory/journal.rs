@@ -177,7 +177,7 @@ impl Journal {
                 Ok(Recovered::Untouched)
             }
             Err(why) => {
-                tracing::error!(%call, why, "a journal is unreadable and is set aside");
+                tracing::error!(%call, error = why, "a journal is unreadable and is set aside");
                 Ok(Recovered::SetAside(self.set_aside(call, UNREADABLE)?))
             }
         }
@@ -255,7 +255,7 @@ impl Journal {
         let entry = match self.load(call, COMMITTED) {
             Ok(entry) => entry?,
             Err(why) => {
-                tracing::warn!(%call, why, "a committed job's journal is unreadable; its own recovery will say so");
+                tracing::warn!(%call, error = why, "a committed job's journal is unreadable; its own recovery will say so");
                 return None;
             }
         };
@@ -266,7 +266,7 @@ impl Journal {
             }
             Ok(_) => None,
             Err(Hindered { obstacle, .. }) => {
-                tracing::debug!(%call, cause = obstacle.cause, "a committed job cannot be completed now");
+                tracing::debug!(%call, "a committed job cannot be completed now: {obstacle}");
                 Some((entry, obstacle))
             }
         }

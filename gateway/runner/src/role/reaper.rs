@@ -83,7 +83,7 @@ fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
         tracing::warn!(what, "removed what another runner had left");
     }
     for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
-        tracing::warn!(what, why, "does not go away; a person has to look");
+        tracing::warn!(name = what, error = why, "does not go away; a person has to look");
     }
     for kind in &reaped.crowded {
         tracing::error!(

@@ -1,6 +1,7 @@
 //! What a journal holds and what comes of it: plain data, without the files themselves.
 
 use crate::directory::namespace::ChangedFile;
+use crate::ending::UNWRITABLE;
 use cofferdam_core::id::{CallId, Fence, ObjectDigest};
 use cofferdam_core::job::Obstacle;
 use serde::{Deserialize, Serialize};
@@ -97,7 +98,7 @@ impl CommitFault {
     /// The stable code of the outcome.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unwritable(_) | Self::Committed(_) => "unwritable",
+            Self::Unwritable(_) | Self::Committed(_) => UNWRITABLE,
             Self::Large(_) => "too-large",
             Self::Blocked { .. } => "blocked",
             Self::Journal(_) | Self::Fenced | Self::Conflict(_) | Self::Torn(_) => "conflict",

@@ -54,6 +54,18 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
 }
 
 #[test]
+fn a_copy_that_cannot_be_made_names_path_and_error() {
+    let place = tempfile::tempdir().unwrap();
+    let (gone, call) = (place.path().join("gone"), CallId::from_random(1));
+    let Err(EffectFault::Unwritable(obstacle)) = Namespace::make(&gone, &call, Fence(1), &Index::default(), &[]) else { panic!() };
+    assert!(
+        obstacle.cause.contains("/gone/cofferdam-run-") && obstacle.cause.contains("No such file or directory (os error 2)"),
+        "{obstacle}"
+    );
+    assert_eq!(sweep(&gone, &call, Fence(2)), Ok(None), "nothing is left where nothing is");
+}
+
+#[test]
 fn the_last_object_of_a_file_takes_the_file_with_it_and_brings_it_back() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("tree")).unwrap();

@@ -1,0 +1,184 @@
+//! A tree that cannot be written: as a whole, in one folder, or only after a job was committed. Each such job says path, error and remedy, in every view;
+//! no other job waits for it; and it goes on by itself once the cause is gone. On file systems of their own, so that root is refused too.
+
+use crate::cluster::until;
+use crate::stage::{Stage, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A mount that goes with the test. A machine that cannot mount fails the test, and never passes it unseen.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// A folder mounted over itself, with its files.
+    fn over(folder: &Path) -> Self {
+        run(&["mount", "--bind", text(folder), text(folder)]);
+        Self(folder.to_owned())
+    }
+
+    fn again(&self, option: &str) {
+        run(&["mount", "-o", &format!("remount,bind,{option}"), text(&self.0)]);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        run(&["umount", "--lazy", text(&self.0)]);
+    }
+}
+
+fn run(words: &[&str]) {
+    let done = Command::new(words[0]).args(&words[1..]).output().unwrap();
+    assert!(done.status.success(), "{words:?} (this test needs root): {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn scale(namespace: &str, name: &str, replicas: u32) -> Value {
+    json!({"namespace": namespace, "name": name, "replicas": replicas})
+}
+
+/// What an agent is told of a call that did not succeed.
+fn told(body: &Value) -> String {
+    body["error"]["text"].as_str().or(body["text"].as_str()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and_remedy() {
+    let mut stage = Stage::bare("example");
+    let token = stage.agent("release", "operator");
+    let mount = Mount::over(&stage.tree());
+    stage.serve(&[]);
+    mount.again("ro");
+    let before = stage.files();
+    let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    let said = told(&answer.body);
+    for words in [
+        "FAILED ",
+        "\nNothing was changed.\n",
+        "storefront/web.yaml` cannot be replaced: ",
+        "Read-only file system (os error 30)",
+        "mount it writable",
+    ] {
+        assert!(said.contains(words), "not `{words}`: {said}\n{}", stage.log());
+    }
+    assert_eq!(stage.files(), before);
+    assert!(stage.log().contains("a job could not be written: `storefront/web.yaml` cannot be replaced: "), "{}", stage.log());
+    mount.again("rw");
+    let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    assert!(told(&answer.body).starts_with("DONE "), "{:#}", answer.body);
+    assert!(!stage.log().contains("a role ended"), "{}", stage.log());
+    stage.stop();
+}
+
+/// A job that is committed, and whose file cannot be written since: its runner is lost right after the commit record, and the next one starts only
+/// once the tree is read-only.
+fn stuck(stage: &mut Stage, token: &str) -> (String, Mount) {
+    let mount = Mount::over(&stage.tree().join("storefront"));
+    stage.serve(&["--drill", "effect-committed"]);
+    // A supervisor that stands still starts no other runner.
+    let supervisor = stage.served().to_string();
+    run(&["kill", "-STOP", &supervisor]);
+    let answer = stage.http("POST", "/v1/tools/deployment_scale?wait=0", token, Some(&scale("storefront", "web", 5)));
+    let call = answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned();
+    let record = stage.home().join(format!("journal/{call}.committed"));
+    until("the commit record", || record.exists().then_some(()));
+    mount.again("ro");
+    run(&["kill", "-CONT", &supervisor]);
+    until("the obstacle", || (view(stage, &call)["stuck"]["tries"].as_u64() >= Some(1)).then_some(()));
+    (call, mount)
+}
+
+fn view(stage: &Stage, call: &str) -> Value {
+    stage.json(&["show", call])["view"].clone()
+}
+
+const CAUSE: &str = "web.yaml` cannot be replaced: Read-only file system (os error 30)";
+
+#[test]
+fn a_committed_job_that_cannot_be_finished_stops_no_other_and_closes_by_itself() {
+    let mut stage = Stage::bare("example");
+    let (token, other) = (stage.agent("release", "operator"), stage.agent("other", "operator"));
+    let (call, mount) = stuck(&mut stage, &token);
+    // Every view names it.
+    let job = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    let said = told(&job.body);
+    for words in ["RUNNING ", "It cannot be finished at present: ", CAUSE, "mount it writable"] {
+        assert!(said.contains(words), "not `{words}`: {said}");
+    }
+    for command in [&["show", &call][..], &["status"]] {
+        let shown = stage.run(command);
+        assert!(shown.contains("cannot be finished at present") && shown.contains(CAUSE), "{command:?}: {shown}");
+    }
+    assert!(stage.run(&["jobs"]).contains("acting, stuck"));
+    assert!(stage.log().contains(CAUSE), "{}", stage.log());
+    // Other files: done. The same file: told why not. Each within the time of a usual call.
+    let done = stage.call(&other, "deployment_scale", &scale("storefront-staging", "web", 2));
+    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, stage.log());
+    let refused = stage.call(&other, "deployment_scale", &scale("storefront", "web", 4));
+    let said = told(&refused.body);
+    assert!(said.starts_with("FAILED ") && said.contains("\nNothing was changed.\n"), "{said}");
+    // Further tries leave no entry.
+    let entries = |stage: &Stage| stage.json(&["show", &call])["entries"].as_array().unwrap().len();
+    let (before, tries) = (entries(&stage), view(&stage, &call)["stuck"]["tries"].as_u64().unwrap());
+    until("two further tries", || (view(&stage, &call)["stuck"]["tries"].as_u64() >= Some(tries + 2)).then_some(()));
+    assert_eq!(entries(&stage), before);
+    mount.again("rw");
+    let story = stage.closed(&call);
+    assert_eq!((&story["view"]["outcome"], &story["view"]["files"]), (&json!("succeeded"), &json!(["storefront/web.yaml"])));
+    assert!(fs::read_to_string(stage.tree().join("storefront/web.yaml")).unwrap().contains("replicas: 5"));
+    assert_eq!(stage.log().matches("a role ended").count(), 1, "the one that the drill ended: {}", stage.log());
+    stage.stop();
+    stage.verify_ledger();
+}
+
+#[test]
+fn an_operator_gives_up_what_is_stuck_and_everybody_is_told_what_is_written() {
+    let mut stage = Stage::bare("example");
+    let token = stage.agent("release", "operator");
+    let (call, mount) = stuck(&mut stage, &token);
+    let refused = stage.fail(&["resolve", &call, "--as", "succeeded", "--because", "it will be"]);
+    assert!(refused.contains("`--as failed` gives it up"), "{refused}");
+    let because = "the tree is thrown away";
+    stage.run(&["resolve", &call, "--as", "failed", "--because", because]);
+    let story = stage.closed(&call);
+    assert_eq!(story["view"]["outcome"], "failed", "{story:#}");
+    let job = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    let said = told(&job.body);
+    for words in ["FAILED ", "\nNothing was changed.\n", because, CAUSE, "none of its files was written", ".given-up"] {
+        assert!(said.contains(words), "not `{words}`: {said}");
+    }
+    // Once it is given up no runner completes it, not even when it could.
+    mount.again("rw");
+    let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 4));
+    assert!(told(&done.body).starts_with("DONE "), "{:#}", done.body);
+    let again = stage.fail(&["resolve", &call, "--as", "failed", "--because", because]);
+    assert!(again.contains("is known: failed"), "{again}");
+    stage.stop();
+}
+
+#[test]
+fn folders_that_were_removed_are_made_again_and_said() {
+    let mut stage = Stage::bare("example");
+    let token = stage.agent("release", "operator");
+    for folder in ["runs", "journal", "ledger", "run"] {
+        let _not_made_yet = fs::remove_dir_all(stage.home().join(folder));
+    }
+    stage.serve(&[]);
+    assert!(stage.log().contains("was missing; it was made again, empty"), "{}", stage.log());
+    let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
+    assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, stage.log());
+    // While it serves: the runners that wait end themselves, and what takes their place makes it again.
+    stage.closed(done.body["call"].as_str().unwrap());
+    fs::remove_dir_all(stage.home().join("journal")).unwrap();
+    let mut replicas = 5;
+    until("a runner that has its folder again", || {
+        replicas = if replicas == 5 { 4 } else { 5 };
+        let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", replicas));
+        let said = told(&answer.body);
+        assert!(said.starts_with("DONE ") || said.contains("Nothing was changed.") || said.starts_with("RUNNING "), "{said}");
+        said.starts_with("DONE ").then_some(())
+    });
+    stage.stop();
+    stage.verify_ledger();
+}
