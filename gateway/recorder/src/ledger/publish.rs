@@ -8,6 +8,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// The file of the newest checkpoint.
+const CHECKPOINT: &str = "checkpoint";
+
 /// Entries that were committed.
 #[derive(Debug)]
 pub struct Published {
@@ -44,12 +47,17 @@ pub struct Tiles {
     /// Entries of the bundle that is not full yet.
     entries: Vec<String>,
     due: Vec<Due>,
+    /// Damage that was found and written again, a sentence each.
+    repaired: Vec<String>,
 }
+
+/// Copies of one damaged file that are kept; further ones take the place of the last.
+const COPIES: u32 = 8;
 
 impl Tiles {
     /// A ledger in this folder, from its first entry on.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), tree: Tree::default(), entries: Vec::new(), due: Vec::new() }
+        Self { folder: folder.to_owned(), tree: Tree::default(), entries: Vec::new(), due: Vec::new(), repaired: Vec::new() }
     }
 
     /// The tree so far.
@@ -80,6 +88,11 @@ impl Tiles {
         });
     }
 
+    /// Damage that was found and written again, a sentence each: the file, and where what was there is kept.
+    pub fn repaired(&self) -> &[String] {
+        &self.repaired
+    }
+
     /// Number of full tiles to write.
     pub fn due(&self) -> usize {
         self.due.len()
@@ -87,10 +100,11 @@ impl Tiles {
 
     /// Writes full tiles alone.
     pub fn flush_full(&mut self) -> Result<(), PublishFault> {
-        while let Some(due) = self.due.first() {
-            self.put(&due.place.path(), &due.bytes, true)?;
+        while let Some(Due { place, bytes }) = self.due.first() {
+            let (path, bytes) = (place.path(), bytes.clone());
+            self.put(&path, &bytes, true)?;
             // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
-            let partial = self.folder.join(format!("{}.p", due.place.path()));
+            let partial = self.folder.join(format!("{path}.p"));
             match fs::remove_dir_all(&partial) {
                 Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(PublishFault { path: partial, fault }),
                 _ => {}
@@ -103,25 +117,37 @@ impl Tiles {
     /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the next time.
     pub fn flush(&mut self, note: &str) -> Result<(), PublishFault> {
         self.flush_full()?;
-        for (level, index, hashes) in self.tree.partial_tiles() {
+        let partial = self.tree.partial_tiles().map(|(level, index, hashes)| {
             let place = Place { kind: Kind::Hashes(level), index, width: hashes.len() as u64 };
-            self.put(&place.path(), &hash_tile(hashes), false)?;
+            (place.path(), hash_tile(hashes))
+        });
+        for (path, bytes) in partial.collect::<Vec<_>>() {
+            self.put(&path, &bytes, false)?;
         }
         if !self.entries.is_empty() {
             let place = Place { kind: Kind::Entries, index: self.tree.size() >> 8, width: self.entries.len() as u64 };
             let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
             self.put(&place.path(), &bytes, false)?;
         }
-        self.put("checkpoint", note.as_bytes(), true)
+        self.put(CHECKPOINT, note.as_bytes(), true)
     }
 
-    /// Replaces a file whole: a reader sees the old bytes or the new ones.
-    fn put(&self, path: &str, bytes: &[u8], force: bool) -> Result<(), PublishFault> {
-        let path = self.folder.join(path);
-        let written = || -> io::Result<()> {
-            if fs::read(&path).is_ok_and(|there| there == bytes) {
-                return Ok(());
+    /// Replaces a file whole: a reader sees the old bytes or the new ones. The bytes of a tile's place never change: others that
+    /// are there are damage, and are set aside as evidence.
+    fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishFault> {
+        let path = self.folder.join(relative);
+        let fault = |fault| PublishFault { path: path.clone(), fault };
+        match fs::read(&path) {
+            Ok(there) if there == bytes => return Ok(()),
+            Ok(_) if relative != CHECKPOINT => {
+                let kept = self.set_aside(relative).map_err(fault)?;
+                let told = format!("`{}` was damaged and is written again; what was there is kept as `{}`", path.display(), kept.display());
+                tracing::warn!("{told}");
+                self.repaired.push(told);
             }
+            _ => {}
+        }
+        let written = || -> io::Result<()> {
             let parent = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(parent)?;
             let temporary = self.folder.join(".new");
@@ -132,7 +158,18 @@ impl Tiles {
             }
             fs::rename(&temporary, &path)
         };
-        written().map_err(|fault| PublishFault { path: path.clone(), fault })
+        written().map_err(fault)
+    }
+
+    /// Moves a file out of the tiles; answers where to.
+    fn set_aside(&self, relative: &str) -> io::Result<PathBuf> {
+        let folder = self.folder.join("damaged");
+        fs::create_dir_all(&folder)?;
+        let name = relative.replace('/', "-");
+        let place = |count: u32| folder.join(format!("{name}.{count}"));
+        let free = (0..COPIES).map(place).find(|place| !place.exists()).unwrap_or_else(|| place(COPIES));
+        fs::rename(self.folder.join(relative), &free)?;
+        Ok(free)
     }
 }
 

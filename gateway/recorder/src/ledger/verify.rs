@@ -84,7 +84,7 @@ pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<
     let mut check = Check { folder, faults: Vec::new(), beyond: 0 };
     let mut files = BTreeMap::new();
     check.list(Path::new("tile"), &mut files)?;
-    let entries = check.entries(&checkpoint, &files)?;
+    let entries = check.entries(&checkpoint)?;
     let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
     check.tiles(&leaves, &files)?;
     check.content(&checkpoint.origin, &entries, &leaves);
@@ -133,7 +133,12 @@ impl Check<'_> {
         for file in listing {
             let file = file.map_err(|fault| Unreadable(folder.clone(), fault))?;
             let path = relative.join(file.file_name());
-            let kind = file.file_type().map_err(|fault| Unreadable(folder.clone(), fault))?;
+            let kind = match file.file_type() {
+                Ok(kind) => kind,
+                // A partial file that is full by now.
+                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(fault) => return Err(Unreadable(folder.clone(), fault)),
+            };
             let text = path.to_string_lossy().into_owned();
             if kind.is_dir() {
                 self.list(&path, files)?;
@@ -146,25 +151,38 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// The first of two places that is there, with its bytes. Both are looked for twice: a ledger that grows puts the full file
+    /// in place and then removes the partial one.
+    fn there(&self, places: &[Place; 2]) -> Result<Option<(String, Vec<u8>)>, Unreadable> {
+        for place in places.iter().chain(places) {
+            let path = place.path();
+            match read(&self.folder.join(&path)) {
+                Ok(bytes) => return Ok(Some((path, bytes))),
+                Err(Unreadable(_, fault)) if fault.kind() == std::io::ErrorKind::NotFound => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+
     /// The signed entries, from the bundles that hold all of them; what cannot be read is left empty and named.
-    fn entries(&mut self, checkpoint: &Checkpoint, files: &BTreeMap<Place, String>) -> Result<Vec<Vec<u8>>, Unreadable> {
+    fn entries(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<u8>>, Unreadable> {
         let mut entries = Vec::new();
         let mut index = 0;
         while index * 256 < checkpoint.size {
             let first = index * 256;
             let width = (checkpoint.size - first).min(256);
             let places = [Place { kind: Kind::Entries, index, width }, Place { kind: Kind::Entries, index, width: 256 }];
-            let file = places.iter().find_map(|place| files.get(place));
-            let bytes = match file {
-                Some(file) => read(&self.folder.join(file))?,
+            let (file, bytes) = match self.there(&places)? {
+                Some((file, bytes)) => (Some(file), bytes),
                 None => {
                     self.fault(Layer::Tile(0), Some(first), &places.map(|place| place.path()).join("` or `"), "the bundle is missing");
-                    Vec::new()
+                    (None, Vec::new())
                 }
             };
             let (found, whole) = unbundle(&bytes);
             let many = found.len() as u64;
-            if let Some(file) = file
+            if let Some(file) = &file
                 && (many < width || !whole)
             {
                 self.fault(Layer::Tile(0), Some(first + many.min(width)), file, "the bundle is cut off or its lengths were changed");
@@ -186,14 +204,25 @@ impl Check<'_> {
         for (hashes, level) in levels.iter().zip(0u32..) {
             for (tile, index) in hashes.chunks(256).zip(0u64..) {
                 let places = [tile.len() as u64, 256].map(|width| Place { kind: Kind::Hashes(level), index, width });
-                if !places.iter().any(|place| files.contains_key(place)) {
+                if !places.iter().any(|place| files.contains_key(place)) && self.there(&places)?.is_none() {
                     let first = places.first().map_or(0, Place::first_entry);
                     self.fault(Layer::Tile(level), Some(first), &places.map(|place| place.path()).join("` or `"), "the tile is missing");
                 }
             }
         }
         for (place, file) in files {
-            let bytes = read(&self.folder.join(file))?;
+            let bytes = match read(&self.folder.join(file)) {
+                Ok(bytes) => bytes,
+                Err(Unreadable(path, fault)) if fault.kind() == std::io::ErrorKind::NotFound => {
+                    // Listed as a partial file and full by now; the full one holds the same.
+                    let full = Place { kind: place.kind, index: place.index, width: 256 };
+                    if self.folder.join(full.path()).exists() {
+                        continue;
+                    }
+                    return Err(Unreadable(path, fault));
+                }
+                Err(fault) => return Err(fault),
+            };
             let (level, found, whole): (u32, Vec<Hash>, bool) = match place.kind {
                 Kind::Hashes(level) => {
                     let (hashes, rest) = bytes.as_chunks::<32>();
@@ -305,5 +334,57 @@ impl Check<'_> {
         };
         let payloads = "payloads are not part of these files; each entry has a keyed commitment to them".to_owned();
         history.into_iter().chain([payloads]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::publish::Tiles;
+
+    fn grow(tiles: &mut Tiles, to: u64) {
+        while tiles.tree().size() < to {
+            let text = format!("entry {}", tiles.tree().size());
+            let hash = leaf_hash(text.as_bytes());
+            tiles.push(text, hash);
+        }
+        tiles.flush("note").unwrap();
+    }
+
+    #[test]
+    fn partial_files_that_are_full_by_now_are_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tiles = Tiles::new(folder.path());
+        grow(&mut tiles, 200);
+        let checkpoint = Checkpoint { origin: String::new(), size: 200, root: tiles.tree().root() };
+        let mut check = Check { folder: folder.path(), faults: Vec::new(), beyond: 0 };
+        let mut files = BTreeMap::new();
+        check.list(Path::new("tile"), &mut files).unwrap();
+        assert!(files.keys().all(|place| place.width < 256));
+        grow(&mut tiles, 300);
+        let entries = check.entries(&checkpoint).unwrap();
+        let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        check.tiles(&leaves, &files).unwrap();
+        assert_eq!((check.faults.len(), leaves.len()), (0, 200));
+        // Also where the listing came between the removal of the one and the other's appearance.
+        check.tiles(&leaves, &BTreeMap::new()).unwrap();
+        assert_eq!(check.faults.len(), 0);
+        let whole = check.whole(&checkpoint, &leaves, None);
+        assert!(check.faults.is_empty() && !whole.is_empty());
+    }
+
+    #[test]
+    fn a_damaged_partial_file_is_set_aside_before_it_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tiles = Tiles::new(folder.path());
+        grow(&mut tiles, 7);
+        let bundle = folder.path().join("tile/entries/000.p/7");
+        let good = std::fs::read(&bundle).unwrap();
+        std::fs::write(&bundle, b"changed").unwrap();
+        tiles.flush("note").unwrap();
+        assert_eq!(std::fs::read(&bundle).unwrap(), good);
+        let [told] = tiles.repaired() else { panic!("{:?}", tiles.repaired()) };
+        assert!(told.contains("tile/entries/000.p/7") && told.contains("damaged"), "{told}");
+        assert_eq!(std::fs::read(folder.path().join("damaged/tile-entries-000.p-7.0")).unwrap(), b"changed");
     }
 }

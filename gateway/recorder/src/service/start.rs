@@ -36,7 +36,7 @@ pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenEr
     let Opened { mut writer, options, readers, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
-    let (shared, losses) = Shared::new((head.tree.size(), note), Vec::new());
+    let (shared, losses) = Shared::new((head.tree.size(), note), tiles.repaired().to_vec());
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::channel(UNPUBLISHED);
     let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options };

@@ -2,7 +2,7 @@
 //! both would start from the same state and one of them could only fail. Never holds up a job that is to be recovered.
 
 use super::batch::Halt;
-use super::row::JobRow;
+use super::row::{JobRow, plan_of};
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::hash::Document;
 use cofferdam_core::plan::facts_of;
@@ -12,11 +12,10 @@ use std::collections::BTreeSet;
 
 /// The objects of a stored plan; none where it cannot be read, which is for its runner to refuse.
 async fn objects(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<BTreeSet<[String; 4]>> {
-    let plan: Option<String> = sqlx::query_scalar("SELECT json_extract(document, '$.plan') FROM jobs WHERE call = ?")
-        .bind(call.to_owned())
-        .fetch_one(connection)
-        .await?;
-    let facts = plan.and_then(|plan| Document::read(&plan).ok()).and_then(|(plan, _)| facts_of(&plan.operations).ok());
+    let document: Option<String> =
+        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(call.to_owned()).fetch_one(connection).await?;
+    let facts = document.and_then(|document| plan_of(&document)).and_then(|plan| Document::read(&plan).ok());
+    let facts = facts.and_then(|(plan, _)| facts_of(&plan.operations).ok());
     let lasting = facts.into_iter().flatten().filter(|fact| fact.namespace != EPHEMERAL);
     Ok(lasting.map(|fact| [fact.group, fact.kind, fact.namespace, fact.name]).collect())
 }

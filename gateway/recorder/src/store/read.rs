@@ -2,7 +2,7 @@
 //! is one transaction, so that all of it is of one moment: the writer commits between any two.
 
 use super::batch::{Halt, to_u64};
-use super::row::{JobRow, columns, operations, stored};
+use super::row::{JobRow, columns, operations, plan_of, stored};
 use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
@@ -41,10 +41,9 @@ impl Reader {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let operations = operations(&mut *connection, &row.call).await?;
-        let plan: Option<String> = sqlx::query_scalar("SELECT json_extract(document, '$.plan') FROM jobs WHERE call = ?")
-            .bind(row.call.clone())
-            .fetch_one(&mut *connection)
-            .await?;
+        let document: Option<String> =
+            sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
+        let plan = document.and_then(|document| plan_of(&document));
         Ok((row.view(operations)?, plan))
     }
 

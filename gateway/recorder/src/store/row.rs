@@ -70,6 +70,11 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Fa
     T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| damaged(what))
 }
 
+/// The sealed plan in a stored document; none where that cannot be read.
+pub(crate) fn plan_of(document: &str) -> Option<String> {
+    parse::<StoredJob>(document, "job").ok().map(|job| job.plan)
+}
+
 impl JobRow {
     /// Reads one job.
     pub async fn load(executor: impl SqliteExecutor<'_>, call: &CallId) -> sqlx::Result<Option<Self>> {
