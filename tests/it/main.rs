@@ -41,3 +41,5 @@ mod trace;
 mod transcript;
 #[cfg(test)]
 mod unwritable;
+#[cfg(test)]
+mod words;

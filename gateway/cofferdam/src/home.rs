@@ -56,7 +56,7 @@ impl Home {
     /// The home to use: as given on the command line or in `COFFERDAM_HOME`, else below the user's data folder. Made absolute.
     pub fn find(given: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>, working: &Path) -> Result<Self> {
         let full = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
-        let root = match (given, full("XDG_DATA_HOME"), full("HOME")) {
+        let root = match (given.or_else(|| full("COFFERDAM_HOME")), full("XDG_DATA_HOME"), full("HOME")) {
             (Some(given), _, _) => working.join(given),
             (None, Some(data), _) if data.is_absolute() => data.join("cofferdam"),
             (None, _, Some(user)) => user.join(".local/share/cofferdam"),
@@ -251,7 +251,8 @@ mod tests {
     #[test]
     fn home_is_where_it_is_said_to_be() {
         check(Some("h"), &[("HOME", "/user")], "/nowhere/h");
-        check(Some("/h"), &[], "/h");
+        check(Some("/h"), &[("COFFERDAM_HOME", "/other")], "/h");
+        check(None, &[("COFFERDAM_HOME", "here"), ("HOME", "/user")], "/nowhere/here");
         check(None, &[("XDG_DATA_HOME", "/data"), ("HOME", "/user")], "/data/cofferdam");
         check(None, &[("XDG_DATA_HOME", ""), ("HOME", "/user")], "/user/.local/share/cofferdam");
         check(None, &[("XDG_DATA_HOME", "relative"), ("HOME", "/user")], "/user/.local/share/cofferdam");

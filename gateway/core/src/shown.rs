@@ -9,7 +9,7 @@ mod people;
 pub use again::{already_done, ended, rejected};
 pub use call::{job_reply, looked, pending, refusal_of, refused, said, size_of_result, spoken, stands, succeeded, words_of_preview};
 pub use ending::changed;
-pub use people::{ShownFault, question};
+pub use people::{ShownFault, needed, question, would_do};
 
 use crate::decide::OperationFacts;
 use crate::operation::Action;

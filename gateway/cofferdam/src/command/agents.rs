@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
 use cofferdam_core::id::TokenDigest;
-use serde_json::json;
+use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// Who may connect, with what roles, for whom. Changes count at once: the gateway reads the file again.
@@ -67,14 +67,34 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     let (token, digest) = token()?;
     file.push(&Agent { name: name.clone(), roles: roles.clone(), person: Some(person.clone()), token: digest })?;
     file.save(home)?;
-    Ok(Report::new(
-        format!(
-            "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this once:\n\n  {token}\n\n\
-             Give it to the agent's MCP client as `Authorization: Bearer <token>`. Lost it? `cofferdam agents rotate {name}`",
-            roles.join(", ")
-        ),
-        json!({"name": name, "roles": roles, "for": person, "token": token}),
-    ))
+    let unknown = unknown(home, &roles);
+    let mut text = format!(
+        "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this once:\n\n  {token}\n\n\
+         Give it to the agent's MCP client as `Authorization: Bearer <token>`. Lost it? `cofferdam agents rotate {name}`",
+        roles.join(", ")
+    );
+    for role in &unknown {
+        text.push_str(&format!(
+            "\n\nNote: policy/data.json names no role `{role}`; unless the policy itself does, it allows the agent nothing by it."
+        ));
+    }
+    Ok(Report::new(text, json!({"name": name, "roles": roles, "for": person, "token": token, "unknown_roles": unknown})))
+}
+
+/// Roles that the policy's data names nowhere, as a key or as a text. Without data nothing is said.
+fn unknown(home: &Home, roles: &[String]) -> Vec<String> {
+    let data = std::fs::read(home.policy_data()).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let Some(data) = data else { return Vec::new() };
+    roles.iter().filter(|role| !names(&data, role)).cloned().collect()
+}
+
+fn names(data: &Value, word: &str) -> bool {
+    match data {
+        Value::String(text) => text == word,
+        Value::Array(list) => list.iter().any(|inner| names(inner, word)),
+        Value::Object(object) => object.iter().any(|(key, inner)| key == word || names(inner, word)),
+        _ => false,
+    }
 }
 
 fn list(home: &Home) -> Result<Report> {
@@ -198,6 +218,9 @@ mod tests {
         assert!(add(&home, "bot".into(), roles(), "ada".into()).unwrap_err().to_string().contains("agents rotate bot"));
         assert!(add(&home, "Bot".into(), roles(), "ada".into()).is_err());
         add(&home, "other".into(), roles(), "ada".into()).unwrap();
+        write_private(&home.policy_data(), br#"{"roles": {"deployer": {"includes": ["viewer"]}}}"#).unwrap();
+        let said = add(&home, "typo".into(), vec!["deployr".into(), "viewer".into()], "ada".into()).unwrap().value();
+        assert_eq!(said["unknown_roles"], json!(["deployr"]));
         let second = token_of(rotate(&home, "bot"));
         let text = std::fs::read_to_string(home.agents()).unwrap();
         assert!(text.starts_with("# ours\n") && !text.contains(&second) && !text.contains(&first), "{text}");

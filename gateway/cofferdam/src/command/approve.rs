@@ -12,12 +12,12 @@ use clap::{Args, ValueHint};
 use cofferdam_core::approval::{NAMESPACE, Question, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict, verify};
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::hash::Document;
-use cofferdam_core::id::ShownDigest;
+use cofferdam_core::id::{CallId, ShownDigest};
 use cofferdam_core::job::StoredJob;
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
-use cofferdam_core::run::Phase;
+use cofferdam_core::run::{Outcome, Phase};
 use cofferdam_core::shown::question;
 use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Shows what waits, asks, and signs it with the SSH key you have.
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub struct Approve {
     id: String,
     #[command(flatten)]
     signing: Signing,
-    /// Sign without asking; for tests and for those who looked at it with `cofferdam show`
+    /// Sign without asking, after you read all of it with `cofferdam show ID --shown`; for scripts and tests
     #[arg(long)]
     yes: bool,
 }
@@ -76,9 +77,12 @@ impl Approve {
         let signer = self.signing.signer(home, &waiting.trust)?;
         if !self.yes {
             if !std::io::stdin().is_terminal() {
-                return Err(Usage("there is no terminal to ask on; look at it with `cofferdam show`, then give `--yes`".to_owned()).into());
+                return Err(Usage(
+                    "there is no terminal to ask on; read it with `cofferdam show ID --shown`, then give `--yes`".to_owned(),
+                )
+                .into());
             }
-            eprintln!("{}", waiting.shown);
+            waiting.show();
             eprint!("Sign this with {}? Type yes: ", waiting.name_of(&signer));
             std::io::stderr().flush()?;
             let mut answer = String::new();
@@ -86,12 +90,12 @@ impl Approve {
             if answer.trim() != "yes" {
                 bail!(
                     "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
-                    waiting.job.expires,
+                    waiting.job.expires.strftime("%Y-%m-%d %H:%M:%SZ"),
                     waiting.job.call
                 );
             }
         } else {
-            eprintln!("{}", waiting.shown);
+            waiting.show();
         }
         waiting.sign(home, &signer, Verdict::Approve, String::new(), self.signing.export.as_deref())
     }
@@ -106,7 +110,7 @@ impl Deny {
         }
         let waiting = Waiting::find(home, &self.id)?;
         let signer = self.signing.signer(home, &waiting.trust)?;
-        eprintln!("{}", waiting.shown);
+        waiting.show();
         waiting.sign(home, &signer, Verdict::Reject, reason, self.signing.export.as_deref())
     }
 }
@@ -176,6 +180,16 @@ impl Waiting {
         Ok(Self { trust, job, shown, digest })
     }
 
+    /// The text that is signed, and what is not in it because it changes: who signed already.
+    fn show(&self) {
+        eprintln!("{}", self.shown);
+        let signed = self.job.statements.iter().filter_map(|signed| ssh::signer_of(signed, &self.trust.approvers));
+        let names: Vec<&str> = signed.map(|approver| approver.name.as_str()).collect();
+        if !names.is_empty() {
+            eprintln!("Signed already by {}.", names.join(", "));
+        }
+    }
+
     fn name_of(&self, signer: &Signer) -> String {
         ssh::owner(&signer.public(), &self.trust.approvers)
             .map_or_else(|| "a key that is not enrolled".to_owned(), |name| format!("the key of {name}"))
@@ -219,12 +233,20 @@ impl Waiting {
         else {
             return Err(operator::unexpected());
         };
-        let (word, next) = match (verdict, missing) {
-            (Verdict::Reject, _) => ("Rejected", "the agent is told your reason".to_owned()),
-            (Verdict::Approve, 0) => ("Approved", "it runs once, without the agent asking again".to_owned()),
-            (Verdict::Approve, more) => ("Approved", format!("{more} more signature(s) needed")),
+        let call = &self.job.call;
+        let became = if (verdict, missing) == (Verdict::Approve, 0) { became(home, call) } else { None };
+        let mut text = match (verdict, missing) {
+            (Verdict::Reject, _) => format!("Denied {call} as {approver}. The agent will see your reason."),
+            (Verdict::Approve, 0) => {
+                format!(
+                    "Approved {call} as {approver}: {}",
+                    became.as_deref().unwrap_or("it is on its way to a runner, and is checked again there.")
+                )
+            }
+            (Verdict::Approve, 1) => format!("Approved {call} as {approver}: 1 more signature is needed."),
+            (Verdict::Approve, more) => format!("Approved {call} as {approver}: {more} more signatures are needed."),
         };
-        let mut text = format!("{word} {} as {approver}: {next}.\n  follow it: cofferdam show {}", self.job.call, self.job.call);
+        text.push_str(&format!("\n  follow it: cofferdam show {call}"));
         let mut files = None;
         if let Some(folder) = export {
             let written = write_out(folder, &self.job.call.to_string(), &approver, &signer.public().to_openssh()?, &signed)?;
@@ -237,6 +259,31 @@ impl Waiting {
             text,
             json!({"call": self.job.call, "verdict": verdict, "approver": approver, "missing": missing, "statement": digest, "files": files}),
         ))
+    }
+}
+
+/// How long a person is kept for the end of what they approved, and how often it is looked at.
+const FOLLOW: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What became of an approved call, if that shows within a moment.
+fn became(home: &Home, call: &CallId) -> Option<String> {
+    let until = Instant::now() + FOLLOW;
+    loop {
+        let Ok(Operated::Story { view: Some(view), .. }) = operator::ask(home, &Operate::Show { call: call.to_string() }) else {
+            return None;
+        };
+        if let Some(outcome) = view.outcome {
+            let detail = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
+            return Some(match outcome {
+                Outcome::Succeeded => "it ran, and succeeded.".to_owned(),
+                other => format!("it did not succeed: {other}{detail}."),
+            });
+        }
+        if Instant::now() >= until {
+            return Some(format!("it is {} now.", view.phase.word().replace('_', " ")));
+        }
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -17,10 +17,11 @@ use cofferdam_core::decide::policy_digest;
 use cofferdam_core::id::hex;
 use cofferdam_core::trust::Environment;
 use parts::Assets;
-use serde_json::json;
+use serde_json::{Value, json};
 use served::Served;
 pub use served::random;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "Examples:
@@ -50,6 +51,9 @@ pub struct Init {
     /// The kubeconfig that may remove what expired
     #[arg(long, value_name = "FILE", requires = "kubernetes", value_hint = ValueHint::FilePath)]
     reaper: Option<PathBuf>,
+    /// Where agents connect, an address of this machine with a port [default: 127.0.0.1:8620]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
     /// Folder with tools/, executors/, commands/ and policy/ to begin with [default: beside this binary]
     #[arg(long, value_name = "DIR", env = "COFFERDAM_ASSETS", value_hint = ValueHint::DirPath, hide_env_values = true)]
     assets: Option<PathBuf>,
@@ -76,6 +80,12 @@ impl Log {
         self.lines.push(format!("  kept     {what}"));
     }
 
+    /// The same for programs: the word and what it is about.
+    fn done(&self) -> Vec<Value> {
+        let parts = self.lines.iter().filter_map(|line| line.trim().split_once(' '));
+        parts.map(|(word, what)| json!({"what": word, "of": what.trim()})).collect()
+    }
+
     fn accepted(&mut self, what: impl std::fmt::Display) {
         self.lines.push(format!("  accepted {what}"));
     }
@@ -97,7 +107,7 @@ impl Init {
         let fresh = !home.trust().exists();
         used::check(home, fresh)?;
         home.make_folders()?;
-        let environment = configure(home, &served, &mut log)?;
+        let environment = configure(home, &served, self.listen, &mut log)?;
         for secret in SECRETS {
             if home.secret(secret).exists() {
                 home.read_secret(secret)?;
@@ -161,17 +171,20 @@ impl Init {
                 "tools": trust.tools.iter().map(|tool| &tool.name).collect::<Vec<_>>(),
                 "executors": trust.executors.iter().map(|executor| &executor.name).collect::<Vec<_>>(),
                 "commands": trust.commands.iter().map(|command| &command.name).collect::<Vec<_>>(),
-                "done": log.lines.iter().map(|line| line.trim()).collect::<Vec<_>>(),
+                "done": log.done(),
             }),
         ))
     }
 }
 
 /// The configuration. A home that has one keeps its name and what it serves.
-fn configure(home: &Home, served: &Served, log: &mut Log) -> Result<Environment> {
+fn configure(home: &Home, served: &Served, listen: Option<SocketAddr>, log: &mut Log) -> Result<Environment> {
     let Served { infrastructure, environment, words } = served;
     if home.config().exists() {
         let config = Config::read(home)?;
+        if listen.is_some_and(|listen| listen != config.edge.listen) {
+            bail!("cofferdam.toml is there already, with `edge.listen` as `{}`; change it there", config.edge.listen);
+        }
         if config.infrastructure != *infrastructure {
             let root = home.root().display();
             bail!("`{root}` serves {} already; use another home for {words}: `--home DIR`", config.infrastructure.words());
@@ -184,7 +197,8 @@ fn configure(home: &Home, served: &Served, log: &mut Log) -> Result<Environment>
         // Only the configuration was lost: both files have to name the same environment.
         environment.name = TrustFile::open(home)?.trust()?.environment.name;
     }
-    write_private(&home.config(), config::template(&environment.name, infrastructure).as_bytes())?;
+    let listen = listen.unwrap_or(config::LISTEN);
+    write_private(&home.config(), config::template(&environment.name, infrastructure, listen).as_bytes())?;
     if let Err(faults) = Config::read(home) {
         std::fs::remove_file(home.config()).context("cannot take back the faulty configuration")?;
         return Err(faults.into());

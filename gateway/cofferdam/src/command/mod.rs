@@ -41,8 +41,8 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam", version, max_term_width = 120, after_help = EXIT_CODES)]
 struct Cli {
-    /// The folder of this installation [default: $XDG_DATA_HOME/cofferdam, or ~/.local/share/cofferdam]
-    #[arg(long, global = true, env = "COFFERDAM_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true)]
+    /// The folder of this installation [default: $COFFERDAM_HOME, else $XDG_DATA_HOME/cofferdam, else ~/.local/share/cofferdam]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     home: Option<PathBuf>,
     /// Answer in JSON, for programs
     #[arg(long, global = true)]
@@ -97,7 +97,7 @@ enum Command {
     Policy(policy::Policy),
     /// How things are, on one page
     Status(jobs::Status),
-    /// What is missing or wrong, and how to mend it
+    /// What is missing or wrong, and how to correct it
     Doctor(doctor::Doctor),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam")]
@@ -105,8 +105,18 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// A role; started by `serve` alone
-    #[command(hide = true, subcommand)]
+}
+
+/// What `serve` starts: no command of people, so that no help and no suggestion names it.
+#[derive(Debug, Parser)]
+struct RoleLine {
+    #[command(subcommand)]
+    line: RoleWord,
+}
+
+#[derive(Debug, Subcommand)]
+enum RoleWord {
+    #[command(subcommand)]
     Role(Role),
 }
 
@@ -132,20 +142,25 @@ struct Serve {
 
 /// Runs the command of this process's command line.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == "role") {
+        let RoleLine { line: RoleWord::Role(role) } = RoleLine::parse();
+        return report::end(serve_role(&role), false);
+    }
     let cli = Cli::parse();
     let json = cli.json;
     report::end(run(cli), json)
 }
 
-fn run(cli: Cli) -> Result<Report> {
-    // Roles are told where things are by their supervisor; they look for no home.
-    if let Command::Role(role) = &cli.command {
-        match role {
-            Role::Gateway => serve::gateway::run()?,
-            Role::Recorder => serve::recorder::run()?,
-        }
-        return Ok(Report::silent());
+/// Roles are told where things are by their supervisor; they look for no home.
+fn serve_role(role: &Role) -> Result<Report> {
+    match role {
+        Role::Gateway => serve::gateway::run()?,
+        Role::Recorder => serve::recorder::run()?,
     }
+    Ok(Report::silent())
+}
+
+fn run(cli: Cli) -> Result<Report> {
     let working = std::env::current_dir().context("the working folder is gone")?;
     let home = Home::find(cli.home, |name| std::env::var_os(name), &working)?;
     match cli.command {
@@ -180,7 +195,6 @@ fn run(cli: Cli) -> Result<Report> {
             let script = String::from_utf8_lossy(&script).trim_end().to_owned();
             Ok(Report::new(script.clone(), serde_json::json!({"shell": shell.to_string(), "script": script})))
         }
-        Command::Role(_) => Ok(Report::silent()),
     }
 }
 

@@ -17,7 +17,7 @@ const COVERAGE: &str = "90";
 /// Tests and asks policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Check a policy against the schemas, run its tests, and want 90 % of it reached
+    /// Check a policy against the schemas and run its tests; at least 90 % of it must be covered
     #[command(after_help = "Example:\n  cofferdam policy test policies/example")]
     Test(Test),
     /// Ask a compiled policy one question, in the sandbox and under the limits of a real one

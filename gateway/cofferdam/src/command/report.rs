@@ -55,7 +55,7 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
     match done {
         Ok(report) => {
             let printed = match (report.json, json) {
-                (Some(value), true) => write_out(&format!("{value:#}")),
+                (Some(value), true) => write_out(&format!("{:#}", marked(value))),
                 (Some(_), false) => write_out(&report.text),
                 (None, _) => Ok(()),
             };
@@ -68,8 +68,8 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             let said = format!("{fault:#}");
             if json {
                 match fault.chain().find_map(|cause| cause.downcast_ref::<GuestFault>()) {
-                    Some(refused) => eprintln!("{}", json!({"error": said, "code": refused.code})),
-                    None => eprintln!("{}", json!({"error": said})),
+                    Some(refused) => eprintln!("{}", marked(json!({"error": said, "code": refused.code}))),
+                    None => eprintln!("{}", marked(json!({"error": said}))),
                 }
             } else {
                 eprintln!("error: {said}");
@@ -83,6 +83,17 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             }
         }
     }
+}
+
+/// The form of every answer in JSON: keys are added under the same mark, and change only with another.
+const FORM: &str = "cofferdam.cli.v1";
+
+/// An answer with the mark of its form.
+fn marked(mut value: Value) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.insert("schema".to_owned(), FORM.into());
+    }
+    value
 }
 
 /// A reader that went away (`cofferdam jobs | head`) is no fault to tell.

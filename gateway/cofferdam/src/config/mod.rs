@@ -20,9 +20,12 @@ pub use template::template;
 use crate::home::{Home, SECRETS};
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::trust::{Environment, Trust};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where agents connect unless something else is said.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8620);
 
 /// Everything in `cofferdam.toml`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! The configuration that `init` writes: every key, with what it is for and its default. Held against the reader by a test.
 
 use super::{Cluster, Infrastructure};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// The text of a fresh `cofferdam.toml`.
-pub fn template(environment: &str, infrastructure: &Infrastructure) -> String {
+pub fn template(environment: &str, infrastructure: &Infrastructure, listen: SocketAddr) -> String {
     let infrastructure = match infrastructure {
         Infrastructure::Directory { tree } => directory(tree),
         Infrastructure::Kubernetes(cluster) => kubernetes(cluster),
@@ -20,7 +21,7 @@ name = "{environment}"
 {infrastructure}
 [edge]
 # Where agents connect. Without configured agents only an address of this machine is allowed.
-listen = "127.0.0.1:8620"
+listen = "{listen}"
 # Web origins that may send requests. Programs send none and are always answered.
 origins = []
 # Further host names it is reached by, for instance behind a proxy.

@@ -105,7 +105,7 @@ log_format = "xml"
     check(
         "[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE/..\"",
         expect![
-            "cofferdam.toml:4: directory.tree: the tree overlaps with configuration, agents, trust file, keys, plugins, policy, store, ledger, runs, journal, artefacts: a change could reach what decides about changes; keep the home outside the tree (`--home DIR`), without links between them"
+            "cofferdam.toml:4: directory.tree: the tree overlaps with configuration, agents, trust file, keys, plugins, policy, store, ledger, runs, journal, artefacts, served copies: a change could reach what decides about changes; keep the home outside the tree (`--home DIR`), without links between them"
         ],
     );
 }
@@ -234,7 +234,7 @@ fn the_template_is_what_the_reader_reads() {
     std::fs::create_dir(&tree).unwrap();
     let mut faults = Vec::new();
     let home = Home::at(root.join("home"));
-    let written = file::check(&template("lab", &Infrastructure::Directory { tree: tree.clone() }), &home, &mut faults);
+    let written = file::check(&template("lab", &Infrastructure::Directory { tree: tree.clone() }, LISTEN), &home, &mut faults);
     let plain = toml_edit::Value::from(tree.to_str().unwrap());
     let shortest = file::check(&format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"), &home, &mut faults);
     assert_eq!(faults, []);
@@ -251,7 +251,7 @@ fn the_template_is_what_the_reader_reads() {
         write_private(path, b"").unwrap();
     }
     let infrastructure = Infrastructure::Kubernetes(cluster);
-    let written = file::check(&template("lab", &infrastructure), &home, &mut faults);
+    let written = file::check(&template("lab", &infrastructure, LISTEN), &home, &mut faults);
     assert_eq!(faults, []);
     assert_eq!(written.map(|config| config.infrastructure), Some(infrastructure));
 }
@@ -264,7 +264,7 @@ fn agents_are_found_by_their_token_alone() {
     assert_eq!(agents.find("cfd_secret").map(|agent| agent.principal().name), Some("bot".to_owned()));
     assert_eq!(agents.find(&digest.to_string()), None);
     assert_eq!(agents.find("cfd_secre"), None);
-    assert!(Agents::parse(&format!("{text}{text}")).unwrap_err().to_string().contains("stands twice"));
+    assert!(Agents::parse(&format!("{text}{text}")).unwrap_err().to_string().contains("is there twice"));
     assert!(Agents::parse("agent = 3").is_err());
     assert!(Agents::parse("[[agent]]\nname = \"bot\"\nroles = []\nadmin = true").is_err());
 }

@@ -35,7 +35,7 @@ fn a_start_has_copies_of_its_own_and_removes_older_ones() {
     assert_eq!(served.copies().root(), home.served().join("8"));
     assert_eq!(current(&home).unwrap().root(), served.copies().root());
     assert_eq!(fs::read(served.copies().tools().join("hello.wasm")).unwrap(), b"hello");
-    assert_eq!(fs::metadata(home.served()).unwrap().permissions().mode() & 0o777, PRIVATE);
+    assert_eq!(fs::metadata(served.copies().root()).unwrap().permissions().mode() & 0o777, PRIVATE);
     assert_eq!(numbers(&home.served()), [8]);
     let second = Served::take(&home).unwrap_err().to_string();
     assert!(second.contains("another `cofferdam serve`"), "{second}");

@@ -12,7 +12,7 @@ use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::shown::{changed, rights, spoken};
+use cofferdam_core::shown::{changed, needed, rights, spoken, would_do};
 use cofferdam_core::text::{line, quoted};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -64,7 +64,12 @@ pub fn story(story: &Story<'_>) -> String {
     match story.job {
         Some(job) => {
             teller.tell("asked", asked(job));
-            teller.tell("allowed", allowed(job, story.entries));
+            if story.view.is_some_and(|view| view.phase == Phase::AwaitingApproval) {
+                teller.tell("would do", would_do(job).unwrap_or_else(|| vec!["its plan or preview was erased".to_owned()]));
+            }
+            // Before a permit is signed the policy has allowed nothing yet.
+            let permitted = story.entries.iter().any(|entry| entry.event == Event::Intended);
+            teller.tell(if permitted { "allowed" } else { "policy" }, allowed(job, story.entries));
             teller.tell("approved", approved(job, story.entries));
         }
         None => {
@@ -73,7 +78,7 @@ pub fn story(story: &Story<'_>) -> String {
         }
     }
     teller.tell("done", done(story));
-    teller.tell("cleaned up", cleaned(story.entries, story.view.is_some()));
+    teller.tell("cleaned up", cleaned(story.entries, story.view));
     teller.tell("proven", proven(story));
     teller.0.join("\n")
 }
@@ -104,15 +109,17 @@ fn facts(job: &StoredJob) -> Option<Vec<OperationFacts>> {
 }
 
 fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
-    let mut lines = vec![format!("by the policy {}", job.policy)];
+    let permitted = entries.iter().any(|entry| entry.event == Event::Intended);
+    let mut lines = match &job.approval {
+        Some(rule) if !permitted => {
+            let plural = if rule.quorum == 1 { "" } else { "s" };
+            vec![format!("asks for {} approval{plural}", rule.quorum), format!("it is {}", job.policy)]
+        }
+        _ => vec![format!("by the policy {}", job.policy)],
+    };
     lines.extend(job.reasons.iter().map(|reason| format!("rule {}: {}", line(&reason.id), line(&reason.message))));
     if let Some(rule) = &job.approval {
-        let who = if rule.approvers.iter().any(|name| name == "*") {
-            "the enrolled approvers".to_owned()
-        } else {
-            line(&rule.approvers.join(", "))
-        };
-        lines.push(format!("needed: {} of {who}", rule.quorum));
+        lines.push(format!("needed: {}", needed(rule)));
     }
     lines.extend(facts(job).into_iter().flat_map(|facts| rights(&facts)).map(|right| format!("rights {right}")));
     lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
@@ -142,7 +149,7 @@ fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
         lines.push(format!("statement {digest}"));
     }
     if lines.is_empty() {
-        lines.push(if job.approval.is_some() { "by nobody yet".to_owned() } else { "policy needed nobody".to_owned() });
+        lines.push(if job.approval.is_some() { "not yet".to_owned() } else { "no approval was needed".to_owned() });
     }
     lines
 }
@@ -214,16 +221,18 @@ fn operation(record: &OperationRecord, name: &str, entries: &[StoryEntry]) -> Ve
     lines
 }
 
-fn cleaned(entries: &[StoryEntry], job: bool) -> Vec<String> {
+fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
     let closed = entries.iter().rev().find_map(|entry| match &entry.event {
         Event::Closed { namespace } => Some((entry.time, namespace)),
         _ => None,
     });
     vec![match (closed, job) {
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
+        // In a tree the namespace of a run is a folder with a copy.
+        (Some((when, _)), Some(view)) if !view.environment.is_cluster() => format!("{} its private copy was removed", time(when)),
         (Some((when, namespace)), _) => format!("{} the namespace {} was observed gone", time(when), line(namespace)),
-        (None, true) => "not yet: the job is not closed".to_owned(),
-        (None, false) => "no namespace was made".to_owned(),
+        (None, Some(_)) => "not yet: the job is not closed".to_owned(),
+        (None, None) => "no namespace was made".to_owned(),
     }]
 }
 
@@ -276,6 +285,13 @@ fn decided(entries: &[StoryEntry]) -> Vec<String> {
     });
     let reasons: Vec<Reason> =
         payload(entries, "reasons").and_then(|reasons| serde_json::from_value(reasons.clone()).ok()).unwrap_or_default();
+    // Of what was only read the rule is the whole answer: nothing is to be done about it.
+    let read = entries
+        .iter()
+        .any(|entry| matches!(&entry.event, Event::Ended { ending, .. } if ["looked", "answered"].contains(&ending.as_str())));
+    if read && !reasons.is_empty() {
+        return reasons.iter().map(|reason| format!("by rule {}: {}", line(&reason.id), line(&reason.message))).collect();
+    }
     let rules = reasons.iter().map(|reason| format!("rule {}: {} ({})", line(&reason.id), line(&reason.message), line(&reason.remedy)));
     ended.into_iter().chain(rules).collect()
 }

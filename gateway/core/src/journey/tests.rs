@@ -190,6 +190,8 @@ fn a_person_signs_and_it_runs_once_by_itself() {
         Call:         baaaaaaaaaaaaaaaaaaaaaaaaa
         Environment:  staging (5f2d)
         Asked by:     agent-7 for alice
+        Asked at:     2026-11-23 12:00:00Z
+        Runs out at:  2026-11-23 12:10:00Z
         Tool:         deployment_scale 0.1.0 sha256:7c9bbe5ec9b3fb774e8fa0f54247e93c34ddf8e5d16fe3073420de0ae81a262d
         Executor:     sequential sha256:8fba13dab71d6fdd8a9b9db1f06e81315dfbfd69167b6097f724604db3c91cdf
 

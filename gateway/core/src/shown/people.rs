@@ -1,14 +1,18 @@
 //! What an approver reads, and whose digest they sign. Made from the stored job alone, by the approver's own command, the gateway and the runner
 //! alike. Nothing that changes after the question was asked (signatures, permit, expiry) is in it.
 
-use super::{operation, previewed, rights};
+mod lines;
+
+use super::{operation, rights};
+use crate::decide::{ApprovalRule, OperationFacts};
 use crate::hash::Document;
 use crate::id::ShownDigest;
 use crate::job::StoredJob;
 use crate::json;
 use crate::plan;
-use crate::preview::Preview;
-use crate::text::{line, quoted};
+use crate::preview::{Preview, PreviewedOperation};
+use crate::text::{line, lookalikes, quoted};
+use jiff::{SignedDuration, Timestamp};
 
 /// A job that cannot be shown truthfully.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,23 +53,24 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownFault> {
         format!("Call:         {}", job.call),
         format!("Environment:  {} ({})", line(&document.environment.name), line(&document.environment.id)),
         format!("Asked by:     {}", asker(job)),
-        format!("Tool:         {} {} {}", line(&document.tool.name), line(&document.tool.version), document.tool.digest),
+        format!("Asked at:     {}", seconds(job.created)),
     ];
+    if let Some(rule) = &job.approval {
+        let until = job.created.checked_add(SignedDuration::from_secs(i64::try_from(rule.expires_seconds).unwrap_or(0)));
+        lines.extend(until.ok().map(|until| format!("Runs out at:  {}", seconds(until))));
+    }
+    lines.push(format!("Tool:         {} {} {}", line(&document.tool.name), line(&document.tool.version), document.tool.digest));
     if let Some(executor) = &document.executor {
         lines.push(format!("Executor:     {} {}", line(&executor.name), executor.digest));
     }
     lines.extend([String::new(), "What it would do:".to_owned()]);
-    for fact in &facts {
-        lines.push(format!("  {}", line(&operation(fact))));
-        let shown = preview.operations.iter().find(|shown| shown.index == fact.index);
-        lines.extend(shown.map(previewed).unwrap_or_default().into_iter().map(|text| format!("     {text}")));
-    }
+    lines.extend(steps(&facts, &preview).into_iter().map(|text| format!("  {text}")));
     lines.extend([String::new(), "Rights it would get, and lose again:".to_owned()]);
     lines.extend(rights(&facts).into_iter().map(|text| format!("  {text}")));
     lines.extend([String::new(), "Why a person is asked:".to_owned()]);
     lines.extend(job.reasons.iter().map(|reason| format!("  {}: {}", line(&reason.id), line(&reason.message))));
     if let Some(rule) = &job.approval {
-        lines.push(format!("  needed: {} of {}", rule.quorum, line(&rule.approvers.join(", "))));
+        lines.push(format!("  needed: {}", needed(rule)));
     }
     lines.extend([
         String::new(),
@@ -73,6 +78,13 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownFault> {
         format!("  purpose:    {}", job.purpose.as_deref().map_or_else(|| "(none given)".to_owned(), quoted)),
         format!("  summary:    {}", quoted(&document.summary)),
         format!("  arguments:  {}", line(&job.arguments)),
+    ]);
+    let posing = lookalikes(&lines.join("\n"));
+    if !posing.is_empty() {
+        lines.extend([String::new(), "Letters that are not what they look like:".to_owned()]);
+        lines.extend(posing.into_iter().map(|word| format!("  {word}")));
+    }
+    lines.extend([
         String::new(),
         format!("Plan:         {}", job.plan_digest),
         format!("Preview:      {}", job.preview_digest),
@@ -83,6 +95,45 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownFault> {
     text.push('\n');
     let digest = ShownDigest::of(text.as_bytes());
     Ok((text, digest))
+}
+
+/// What a job would do: a line for each operation, its place and its changes beneath it. None of a job that cannot be
+/// read.
+pub fn would_do(job: &StoredJob) -> Option<Vec<String>> {
+    let (document, _) = Document::read(&job.plan).ok()?;
+    let preview: Preview = json::strict_into(job.preview.as_bytes()).ok()?;
+    Some(steps(&plan::facts_of(&document.operations).ok()?, &preview))
+}
+
+fn steps(facts: &[OperationFacts], preview: &Preview) -> Vec<String> {
+    let mut lines = Vec::new();
+    for fact in facts {
+        lines.push(line(&operation(fact)));
+        let shown = preview.operations.iter().find(|shown| shown.index == fact.index);
+        lines.extend(shown.map(previewed).unwrap_or_default().into_iter().map(|text| format!("   {text}")));
+    }
+    lines
+}
+
+/// Where it is, and what changes.
+fn previewed(shown: &PreviewedOperation) -> Vec<String> {
+    let place = (!shown.place.is_empty()).then(|| format!("at {}", line(&shown.place)));
+    place.into_iter().chain(lines::changes(&shown.before, &shown.after)).collect()
+}
+
+/// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`.
+pub fn needed(rule: &ApprovalRule) -> String {
+    let plural = if rule.quorum == 1 { "" } else { "s" };
+    if rule.approvers.iter().any(|name| name == "*") {
+        format!("any {} enrolled approver{plural}", rule.quorum)
+    } else {
+        format!("{} of {}", rule.quorum, line(&rule.approvers.join(", ")))
+    }
+}
+
+/// Whole seconds, UTC.
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 fn asker(job: &StoredJob) -> String {

@@ -28,7 +28,15 @@ fn beginning(call: &str) -> Result<(), Fault> {
     if valid {
         Ok(())
     } else {
-        Err(Fault::Refused(format!("`{call}` is not a call id or the first {BEGINNING} characters of one, or more")))
+        Err(Fault::Refused(format!("`{call}` names no call: give a call id, or at least its first {BEGINNING} characters")))
+    }
+}
+
+/// Why a call cannot be signed.
+fn not_waiting(call: &CallId, phase: Phase) -> String {
+    match phase {
+        Phase::Closed => format!("the call `{call}` is closed already; it can no longer be signed"),
+        phase => format!("the call `{call}` waits for no signature any more: it is {}", phase.word().replace('_', " ")),
     }
 }
 
@@ -100,7 +108,7 @@ impl Recorder {
         let refused = |fault: ApprovalFault| Fault::Refused(fault.to_string());
         let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
         if phase != Phase::AwaitingApproval {
-            return Err(Fault::Refused(format!("the call `{call}` waits for nobody's signature: it is {phase}")));
+            return Err(Fault::Refused(not_waiting(&call, phase)));
         }
         let now = (self.inner.settings.trust)().map_err(|fault| Fault::Unavailable(format!("the trust file: {fault}")))?;
         if job.environment != now.trust.environment {

@@ -49,7 +49,7 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
         "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()), "arguments": ArgumentsDigest::of(b"arguments"),
         "phase": "closed", "outcome": "succeeded", "detail": "every operation was done", "resolution": null, "claimed": true,
         "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": [], "approval": rule,
-        "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
+        "files": [], "stuck": null, "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
     }))
     .unwrap();
     let events = [
@@ -82,34 +82,34 @@ fn a_call_that_was_approved_and_done() {
         Some(&view),
         &entries,
         expect![[r#"
-        Call abcdefghijklmnopqrstuvwxyz in lab: succeeded
-        asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
-                     its purpose, it says: "it is gone\nproven       nothing"
-                     deployment_delete {"name":"old-web","namespace":"team-a"}
-                     the tool calls it "Delete Deployment team-a/old-web"
-                     plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
-                     preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
-        allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
-                     rule deletes-need-a-person: a delete needs a person
-                     needed: 1 of the enrolled approvers
-                     rights in team-a: delete, get deployments.apps old-web
-                     permit signed 2026-11-24 03:00:02Z, good until 2026-11-24 04:00:00Z
-        approved     2026-11-24 03:00:01Z signed by bob@example.com
-                     shown     sha256:baaf53622a51d975235f276287bdc1b64aa4640c77142cbca076877d9eac6815
-                     statement sha256:3d59ee508320be1016ccf0e09e112c274921acbbda5b600fc5b0638f4a8752e9
-        done         2026-11-24 03:00:05Z delete Deployment old-web in namespace team-a
-                       - spec.replicas: 1
-                     succeeded: every operation was done
-        cleaned up   2026-11-24 03:00:07Z the namespace cofferdam-run-abcdefgh-1 was observed gone
-        proven       leaf 5      2026-11-24 03:00:00Z a person is asked
-                     leaf 6      2026-11-24 03:00:01Z approve by bob@example.com
-                     leaf 7      2026-11-24 03:00:02Z intended: decided, before anybody may claim it
-                     leaf 8      2026-11-24 03:00:03Z leased under fence 1
-                     leaf 9      2026-11-24 03:00:04Z operation 0 started under fence 1
-                     leaf 10     2026-11-24 03:00:05Z operation 0 done under fence 1
-                     leaf 11     2026-11-24 03:00:06Z finished: succeeded
-                     leaf 12     2026-11-24 03:00:07Z closed
-                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
+            Call abcdefghijklmnopqrstuvwxyz in lab: succeeded
+            asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
+                         its purpose, it says: "it is gone\nproven       nothing"
+                         deployment_delete {"name":"old-web","namespace":"team-a"}
+                         the tool calls it "Delete Deployment team-a/old-web"
+                         plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
+                         preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+            allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
+                         rule deletes-need-a-person: a delete needs a person
+                         needed: any 1 enrolled approver
+                         rights in team-a: delete, get deployments.apps old-web
+                         permit signed 2026-11-24 03:00:02Z, good until 2026-11-24 04:00:00Z
+            approved     2026-11-24 03:00:01Z signed by bob@example.com
+                         shown     sha256:baaf53622a51d975235f276287bdc1b64aa4640c77142cbca076877d9eac6815
+                         statement sha256:3d59ee508320be1016ccf0e09e112c274921acbbda5b600fc5b0638f4a8752e9
+            done         2026-11-24 03:00:05Z delete Deployment old-web in namespace team-a
+                           - spec.replicas: 1
+                         succeeded: every operation was done
+            cleaned up   2026-11-24 03:00:07Z its private copy was removed
+            proven       leaf 5      2026-11-24 03:00:00Z a person is asked
+                         leaf 6      2026-11-24 03:00:01Z approve by bob@example.com
+                         leaf 7      2026-11-24 03:00:02Z intended: decided, before anybody may claim it
+                         leaf 8      2026-11-24 03:00:03Z leased under fence 1
+                         leaf 9      2026-11-24 03:00:04Z operation 0 started under fence 1
+                         leaf 10     2026-11-24 03:00:05Z operation 0 done under fence 1
+                         leaf 11     2026-11-24 03:00:06Z finished: succeeded
+                         leaf 12     2026-11-24 03:00:07Z closed
+                         check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
     );
 }
 
@@ -147,23 +147,27 @@ fn a_call_that_waits() {
         Some(&view),
         &entries[..1],
         expect![[r#"
-        Call abcdefghijklmnopqrstuvwxyz in lab: awaiting approval
-        asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
-                     it gave no purpose
-                     deployment_delete {"name":"old-web","namespace":"team-a"}
-                     the tool calls it "Delete Deployment team-a/old-web"
-                     plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
-                     preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
-        allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
-                     rule deletes-need-a-person: a delete needs a person
-                     needed: 1 of the enrolled approvers
-                     rights in team-a: delete, get deployments.apps old-web
-                     no permit was signed
-        approved     by nobody yet
-        done         nothing was changed
-        cleaned up   not yet: the job is not closed
-        proven       leaf 5      2026-11-24 03:00:00Z a person is asked
-                     check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
+            Call abcdefghijklmnopqrstuvwxyz in lab: awaiting approval
+            asked        2026-11-24 03:00:00Z by "release-bot" (deployer) for "ada@example.com"
+                         it gave no purpose
+                         deployment_delete {"name":"old-web","namespace":"team-a"}
+                         the tool calls it "Delete Deployment team-a/old-web"
+                         plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
+                         preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+            would do     0. delete Deployment old-web in namespace team-a (destructive)
+                            at team-a/old-web.yaml:1
+                            spec.replicas: 1 → (absent)
+            policy       asks for 1 approval
+                         it is sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
+                         rule deletes-need-a-person: a delete needs a person
+                         needed: any 1 enrolled approver
+                         rights in team-a: delete, get deployments.apps old-web
+                         no permit was signed
+            approved     not yet
+            done         nothing was changed
+            cleaned up   not yet: the job is not closed
+            proven       leaf 5      2026-11-24 03:00:00Z a person is asked
+                         check it: cofferdam ledger prove abcdefghijklmnopqrstuvwxyz"#]],
     );
 }
 

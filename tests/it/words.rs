@@ -1,0 +1,64 @@
+//! What commands say to approvers and operators: what would be done, what became of it, and no advice that misleads.
+
+use crate::stage::{Stage, binaries, text};
+use serde_json::json;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+#[test]
+fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
+    let stage = Stage::started();
+    let token = stage.agent("bot", "operator");
+    let gift = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "old since the wеb relaunch"});
+    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = stage.waiting();
+    let story = stage.run(&["show", &call]);
+    for words in ["would do     0. delete Deployment gift-cards-v1", "policy       asks for 1 approval", "approved     not yet"] {
+        assert!(story.contains(words), "not `{words}`:\n{story}");
+    }
+    let shown = stage.run(&["show", &call, "--shown"]);
+    for words in ["Asked at:     2", "Runs out at:  2", "\"wеb\" has U+0435 (looks like e)"] {
+        assert!(shown.contains(words), "not `{words}`:\n{shown}");
+    }
+    let done = stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    assert!(done.contains("as bob@example.com: it "), "{done}");
+    stage.closed(&call);
+    let late = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    assert!(late.contains("does not wait for a person"), "{late}");
+    let short = stage.fail(&["show", "lcn"]);
+    assert!(short.contains("give a call id, or at least its first 4 characters"), "{short}");
+    assert_eq!(stage.json(&["status"])["schema"], "cofferdam.cli.v1");
+    let typo = stage.json(&["agents", "add", "typo", "--role", "deployr", "--for", "alice@example.com"]);
+    assert_eq!(typo["unknown_roles"], json!(["deployr"]));
+    // Another user is told whose it is, and is never sent to `init` or `serve`.
+    assert!(UnixStream::connect(stage.home().join("run/operator.sock")).is_ok());
+    let cofferdam = binaries().join("cofferdam");
+    let run = |words: &[&str]| {
+        let done = Command::new(&cofferdam).env("COFFERDAM_HOME", stage.home()).args(words).output().unwrap();
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let usage = run(&["approve"]);
+    assert!(usage.contains("Usage:") && !usage.contains("--home <DIR>"), "{usage}");
+    let near = run(&["rol"]);
+    assert!(!near.contains("'role'"), "{near}");
+    let help = Command::new(&cofferdam).args(["agents", "add", "--help"]).output().unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("letters a-z, digits, `-`, `_` and `.`"), "{help}");
+}
+
+#[test]
+fn init_says_a_line_for_each_tool_and_takes_an_address() {
+    let stage = Stage::bare("single");
+    let home = stage.home().with_file_name("second");
+    let done = Command::new(binaries().join("cofferdam"))
+        .args(["--home", text(&home), "init", text(&stage.tree()), "--listen", "127.0.0.1:18620", "--assets"])
+        .arg(crate::stage::assets())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.lines().all(|line| line.chars().count() < 200), "{said}");
+    let config = std::fs::read_to_string(home.join("cofferdam.toml")).unwrap();
+    assert!(config.contains("listen = \"127.0.0.1:18620\""), "{config}");
+}
