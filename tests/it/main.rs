@@ -34,6 +34,8 @@ mod stage;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
+mod supervise;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod trace;

@@ -181,12 +181,18 @@ impl Stage {
 
     /// Starts the gateway and waits until it is ready.
     pub fn serve(&mut self, options: &[&str]) {
+        self.serve_in(&[], options);
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn serve_in(&mut self, environment: &[(&str, &str)], options: &[&str]) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
         let child = Command::new(binaries().join("cofferdam"))
             .arg("--home")
             .arg(self.home())
             .arg("serve")
             .args(options)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -206,9 +212,25 @@ impl Stage {
         }
     }
 
-    /// The process of `cofferdam serve`.
-    pub fn served(&self) -> u32 {
-        self.served.as_ref().unwrap().id()
+    /// The supervisor's process id.
+    pub fn supervisor(&self) -> u32 {
+        self.served.as_ref().expect("it is served").id()
+    }
+
+    /// Waits until the supervisor has ended; gives how.
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.served.take().expect("it is served");
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            if began.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("it did not end:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends the gateway as an operator does.

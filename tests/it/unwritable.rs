@@ -77,7 +77,7 @@ fn stuck(stage: &mut Stage, token: &str) -> (String, Mount) {
     let mount = Mount::over(&stage.tree().join("storefront"));
     stage.serve(&["--drill", "effect-committed"]);
     // A supervisor that stands still starts no other runner.
-    let supervisor = stage.served().to_string();
+    let supervisor = stage.supervisor().to_string();
     run(&["kill", "-STOP", &supervisor]);
     let answer = stage.http("POST", "/v1/tools/deployment_scale?wait=0", token, Some(&scale("storefront", "web", 5)));
     let call = answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned();

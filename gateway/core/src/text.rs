@@ -86,9 +86,44 @@ pub fn line(text: &str) -> String {
     text.chars().flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// A fault with its causes, each said once: `cannot read the trust file: permission denied`. A cause that the text before it has is left out, as
+/// many libraries put their cause into their own text and give it as the cause again.
+pub fn chain(fault: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        let said = fault.to_string();
+        if !told.contains(said.as_str()) {
+            told.push_str(": ");
+            told.push_str(&said);
+        }
+        cause = fault.source();
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Nested {
+        #[error("the store failed: {0}")]
+        Twice(#[source] Box<Nested>),
+        #[error("cannot open `{0}`")]
+        Once(&'static str, #[source] std::io::Error),
+        #[error(transparent)]
+        Through(std::io::Error),
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let check = |fault: Nested, expect: &str| assert_eq!(chain(&fault), expect);
+        check(Nested::Once("a", denied()), "cannot open `a`: permission denied");
+        check(Nested::Twice(Box::new(Nested::Once("a", denied()))), "the store failed: cannot open `a`: permission denied");
+        check(Nested::Twice(Box::new(Nested::Through(denied()))), "the store failed: permission denied");
+    }
 
     #[test]
     fn letters_that_look_like_others_are_named() {

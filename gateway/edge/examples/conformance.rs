@@ -12,7 +12,7 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
 use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
 use cofferdam_core::trust::Environment;
-use cofferdam_edge::{EdgeSettings, serve};
+use cofferdam_edge::{Calls, EdgeSettings, serve};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::sync::Arc;
@@ -156,7 +156,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3921".to_owned());
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("MCP on http://{address}/mcp");
-    let drained = serve(listener, Arc::new(Fixtures), EdgeSettings::local(), std::future::pending()).await;
+    let settings = EdgeSettings::local();
+    let calls = Calls::new(settings.calls);
+    let drained = serve(listener, Arc::new(Fixtures), settings, calls, std::future::pending()).await;
     println!("{drained:?}");
     Ok(())
 }

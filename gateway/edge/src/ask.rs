@@ -63,7 +63,7 @@ impl<F: Front> Edge<F> {
     /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share, abandoned ones included. `hear` ends with the call.
     pub fn begin(&self, ask: Ask, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
         let used = self.shares.call(ask.principal())?;
-        let permit = Arc::clone(&self.calls).try_acquire_owned().map_err(|_| Deny::Busy)?;
+        let permit = self.calls.enter(matches!(ask, Ask::Call(_) | Ask::Preview(_)))?;
         let open = self.open.clone();
         let front = Arc::clone(&self.front);
         let work = async move {

@@ -177,6 +177,9 @@ pub enum Deny {
     /// All connections work.
     #[error("busy: all connections are in use; nothing was executed; try again in a second")]
     Crowded,
+    /// The server drains: what began before is finished, nothing new begins.
+    #[error("stopping: no new call is taken; nothing was executed; try again in a few seconds")]
+    Stopping,
     /// It cannot be decided or recorded.
     #[error("cannot decide or cannot record: {0}; nothing was executed")]
     Unavailable(String),
@@ -228,7 +231,7 @@ impl Deny {
             Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
             Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
             Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
-            Self::Busy | Self::Crowded | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
+            Self::Busy | Self::Crowded | Self::Stopping | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }

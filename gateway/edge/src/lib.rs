@@ -17,6 +17,7 @@
 mod ask;
 mod auth;
 mod body;
+mod calls;
 mod companions;
 mod cors;
 mod count;
@@ -39,6 +40,7 @@ mod settings;
 mod shares;
 mod wire;
 
+pub use calls::Calls;
 pub use companions::is_companion;
 pub use serve::{Drained, serve};
 pub use settings::EdgeSettings;

@@ -38,6 +38,14 @@ impl<F: Front> Edge<F> {
 
     /// `GET /readyz`: 200 while calls can be carried out. Causes name files, so only this machine is told them.
     pub async fn ready(&self, parts: &Parts, seat: &Seat) -> Answer {
+        if self.calls.is_draining() {
+            let (status, word) = (StatusCode::SERVICE_UNAVAILABLE, "stopping");
+            return if wants_json(parts) {
+                respond::json(status, &json!({"ready": false, "missing": [word]}))
+            } else {
+                respond::text(status, format!("{word}\n"))
+            };
+        }
         let Readiness { missing, restart, stuck } = self.front.ready().await;
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let told = is_local(seat.client);

@@ -129,6 +129,8 @@ pub fn refusing(answer: Answer, deny: &Deny) -> Answer {
         Deny::Verb(verb) => add(answer, ALLOW, verb),
         Deny::Busy | Deny::Share { .. } => add(answer, RETRY_AFTER, "1"),
         Deny::Crowded => add(add(answer, RETRY_AFTER, "1"), CONNECTION, "close"),
+        // A restart takes some seconds.
+        Deny::Stopping => add(answer, RETRY_AFTER, "5"),
         // What is left of such a body must not be read as the next request.
         Deny::Slow | Deny::TooLarge | Deny::BrokenOff => add(answer, CONNECTION, "close"),
         _ => answer,

@@ -1,6 +1,7 @@
 //! From a path to the handler that serves it; the one way through which every request goes: gate, handler, counter, span.
 
 use crate::auth::{challenged, no_oauth};
+use crate::calls::Calls;
 use crate::count::Count;
 use crate::deny::Deny;
 use crate::gate::Gate;
@@ -20,7 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tracing::{Instrument as _, Span};
 
 /// Everything a request needs.
@@ -32,8 +33,8 @@ pub struct Edge<F> {
     pub settings: EdgeSettings,
     /// Whom it answers.
     pub gate: Gate,
-    /// A permit per call in progress.
-    pub calls: Arc<Semaphore>,
+    /// Calls in progress.
+    pub calls: Calls,
     /// What each caller uses.
     pub shares: Shares,
     /// Held by every call in progress: the stop waits until all are dropped.
@@ -216,7 +217,8 @@ impl<F: Front> Edge<F> {
     /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs` does
     /// not follow them to the next head.
     fn kept(&self, parts: &Parts, answer: Answer) -> Answer {
-        if parts.headers.contains_key(TRANSFER_ENCODING) {
+        // One that is kept while the server drains would have to be cut later.
+        if parts.headers.contains_key(TRANSFER_ENCODING) || self.calls.is_draining() {
             return respond::add(answer, CONNECTION, "close");
         }
         let seconds = self.settings.idle_time.saturating_sub(KEEP_MARGIN).as_secs();

@@ -1,6 +1,7 @@
-//! Listening, connections and the stop. Every connection is bounded in number, head, time and idleness; after the stop none is accepted, those
-//! that are idle close, and those that work may finish until the drain time is over.
+//! Listening, connections and the stop. Every connection is bounded in number, head, time and idleness. A server that drains still accepts, refuses
+//! new calls, and ends each connection with its answer; after the stop those that are idle close, and those that work may finish until the drain time is over.
 
+use crate::calls::Calls;
 use crate::count::Count;
 use crate::gate::Gate;
 use crate::heads::{Heads, Verdicts};
@@ -21,11 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// After a failed accept (most often: no descriptor is free) trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that is open at the stop may still begin a request: one that was on its way is answered, not cut.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// How the stop went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +41,19 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Serves `front` on `listener` until `stop`, then drains. Never fails: what goes wrong with one connection ends that connection.
-pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: EdgeSettings, stop: impl Future<Output = ()>) -> Drained {
+/// Serves `front` on `listener` until `stop`, then lets connections end. `calls` may be told to drain before. Never fails: what goes wrong with one
+/// connection ends that connection.
+pub async fn serve<F: Front>(
+    listener: TcpListener,
+    front: Arc<F>,
+    settings: EdgeSettings,
+    calls: Calls,
+    stop: impl Future<Output = ()>,
+) -> Drained {
     let (open, mut closed) = mpsc::channel::<Infallible>(1);
     let (stopping, stopped) = watch::channel(());
     let seats = Seats::new(settings.connections);
     let shares = Shares::new(settings.calls_each);
-    let calls = Arc::new(Semaphore::new(settings.calls));
     let drain_time = settings.drain_time;
     let gate = Gate::new(&settings.hosts, &settings.origins);
     let (count, active) = (Count::default(), AtomicU32::new(0));
@@ -62,7 +72,14 @@ pub async fn serve<F: Front>(listener: TcpListener, front: Arc<F>, settings: Edg
             }
         }
     }
-    drop((listener, stopped, edge));
+    // Whoever connected before the listener closes is answered; later ones are refused by the kernel.
+    edge.calls.drain();
+    for (stream, client) in waiting(listener) {
+        if let Some(seat) = seats.take(client) {
+            connections.spawn(connection(Arc::clone(&edge), stream, seat, stopped.clone()));
+        }
+    }
+    drop((stopped, edge));
     drop(stopping);
     let drained = tokio::time::timeout(drain_time, async {
         while connections.join_next().await.is_some() {}
@@ -88,6 +105,20 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     }
 }
 
+/// Connections that the kernel took and this process did not yet. Closes the listener.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, IpAddr)> {
+    let mut taken = Vec::new();
+    let Ok(listener) = listener.into_std() else { return taken };
+    while let Ok((stream, client)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            taken.push((stream, client.ip()));
+        }
+    }
+    taken
+}
+
 async fn connection<F: Front>(edge: Arc<Edge<F>>, stream: TcpStream, seat: Sitting, mut stopped: watch::Receiver<()>) {
     // Answers are small and single: waiting to fill a packet only costs time.
     let _best_effort = stream.set_nodelay(true);
@@ -104,10 +135,13 @@ async fn connection<F: Front>(edge: Arc<Edge<F>>, stream: TcpStream, seat: Sitti
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         // The sender says nothing; it is dropped at the stop.
-        _ = stopped.changed() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
+        _ = stopped.changed() => match tokio::time::timeout(LAST_WORD, serving.as_mut()).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        },
         // Others need its place. One that has proven nothing is cut off.
         unproven = seat.asked_to_leave() => {
             if unproven {

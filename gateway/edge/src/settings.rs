@@ -57,7 +57,7 @@ pub struct EdgeSettings {
     pub drain_time: Duration,
     /// Connections at once; with more, others give way.
     pub connections: usize,
-    /// Calls at once; more are refused as busy.
+    /// Calls at once, as [`crate::Calls`] is made with; more are refused as busy.
     pub calls: usize,
     /// Calls of one caller at once.
     pub calls_each: usize,

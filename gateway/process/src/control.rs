@@ -1,7 +1,8 @@
-//! Settings and sockets, handed to a role by its supervisor over the one socket it starts with. The socket a process is handed is what it may ask
+//! Settings, sockets and orders, handed to a role by its supervisor over the one socket it starts with. The socket a process is handed is what it may ask
 //! for; nothing else connects roles. Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one of them.
 
 use crate::confine::Confined;
+use cofferdam_core::id::CallId;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, recvmsg, sendmsg, socketpair,
@@ -19,9 +20,9 @@ const PACKET: usize = 128 * 1024;
 /// Sockets a role has not taken yet.
 const BACKLOG: usize = 64;
 
-/// The supervisor's end.
+/// The supervisor's end, until [`crate::tether::Tether`] takes it.
 #[derive(Debug)]
-pub struct Control(OwnedFd);
+pub struct Control(pub(crate) OwnedFd);
 
 /// A descriptor with the name the role knows it by.
 #[derive(Debug)]
@@ -39,7 +40,26 @@ impl Given {
     }
 }
 
-/// What a role answers its settings with, and a runner says once more.
+/// What a supervisor tells a role, in a packet without a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Show that you are alive: answered by [`Report::Pong`], from a thread that does nothing else.
+    Ping,
+    /// Begin nothing new, and finish what is under way.
+    Drain,
+}
+
+/// What a role takes from its supervisor.
+#[derive(Debug)]
+pub enum Handed {
+    /// A socket.
+    Socket(Given),
+    /// Begin nothing new, and finish what is under way.
+    Drain,
+}
+
+/// What a role says to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the rest later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Report {
@@ -52,8 +72,21 @@ pub enum Report {
     },
     /// It cannot start: what is wrong, with the remedy. Starting it again would not help.
     Failed(String),
+    /// It lives.
+    Pong,
     /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its place.
     Leaving,
+    /// Of a gateway that drains: no call is in progress any more.
+    Idle,
+    /// Of a gateway that ends: so many connections were cut off before they were answered.
+    Cut(usize),
+    /// Of a recorder that ends: jobs that nobody finished; the next start takes them up.
+    Left {
+        /// The first of them.
+        calls: Vec<CallId>,
+        /// How many there are beside these.
+        more: u64,
+    },
 }
 
 /// Makes a control socket: the supervisor's end, and the end a role starts with on descriptor 0.
@@ -81,25 +114,32 @@ impl Control {
         }
     }
 
-    /// A further report, if there is one now; never waits.
-    pub fn heard(&self) -> io::Result<Option<Report>> {
-        match packet(&self.0, RecvFlags::DONTWAIT) {
-            Ok(Some((bytes, _))) => Ok(Some(serde_json::from_slice(&bytes)?)),
-            Ok(None) => Ok(None),
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(fault) => Err(fault),
-        }
+    /// Hands over a descriptor under a name. Blocks while the role takes nothing.
+    pub fn give(&self, name: &str, stream: &impl AsFd) -> io::Result<()> {
+        give(&self.0, name, stream, SendFlags::empty())
     }
 
-    /// Hands over a descriptor under a name.
-    pub fn give(&self, name: &str, stream: &impl AsFd) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [stream.as_fd()];
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        sendmsg(&self.0, &[IoSlice::new(name.as_bytes())], &mut ancillary, SendFlags::NOSIGNAL)?;
-        Ok(())
+    /// Gives an order. Blocks while the role takes nothing.
+    pub fn order(&self, order: Order) -> io::Result<()> {
+        say(&self.0, &order, SendFlags::empty())
     }
+}
+
+/// Sends a descriptor under a name.
+pub(crate) fn give(socket: &impl AsFd, name: &str, stream: &impl AsFd, flags: SendFlags) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [stream.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(socket, &[IoSlice::new(name.as_bytes())], &mut ancillary, flags | SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Sends a message without a descriptor.
+pub(crate) fn say(socket: &impl AsFd, message: &impl Serialize, flags: SendFlags) -> io::Result<()> {
+    let packet = serde_json::to_vec(message)?;
+    sendmsg(socket, &[IoSlice::new(&packet)], &mut SendAncillaryBuffer::default(), flags | SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// The role's end.
@@ -107,6 +147,11 @@ impl Control {
 pub struct Inherited(OwnedFd);
 
 impl Inherited {
+    #[cfg(test)]
+    pub(crate) fn of(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
     /// The socket on descriptor 0.
     pub fn from_stdin() -> io::Result<Self> {
         Ok(Self(io::stdin().as_fd().try_clone_to_owned()?))
@@ -122,24 +167,30 @@ impl Inherited {
         }
     }
 
-    /// Waits for the next socket; none when the supervisor is gone.
-    pub fn next(&self) -> io::Result<Option<Given>> {
-        match packet(&self.0, RecvFlags::empty())? {
-            Some((name, Some(descriptor))) => {
-                let name = String::from_utf8(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-                Ok(Some(Given { name, descriptor }))
+    /// Waits for the next socket or order; none when the supervisor is gone. Answers a ping itself.
+    pub fn next(&self) -> io::Result<Option<Handed>> {
+        loop {
+            match packet(&self.0, RecvFlags::empty())? {
+                Some((name, Some(descriptor))) => {
+                    let name = String::from_utf8(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                    return Ok(Some(Handed::Socket(Given { name, descriptor })));
+                }
+                Some((order, None)) => match serde_json::from_slice(&order)? {
+                    Order::Ping => self.report(&Report::Pong)?,
+                    Order::Drain => return Ok(Some(Handed::Drain)),
+                },
+                None => return Ok(None),
             }
-            Some((_, None)) => Err(io::Error::new(io::ErrorKind::InvalidData, "a packet without a socket")),
-            None => Ok(None),
         }
     }
 
-    /// Sockets as they come, from a thread of its own; the channel closes when the supervisor is gone, and with it the role should end.
-    pub fn sockets(self: std::sync::Arc<Self>) -> mpsc::Receiver<Given> {
+    /// Sockets and orders as they come, from a thread of its own, which answers pings too: it shows that the process runs, however busy its other
+    /// threads are. The channel closes when the supervisor is gone, and with it the role should end.
+    pub fn handed(self: std::sync::Arc<Self>) -> mpsc::Receiver<Handed> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         std::thread::spawn(move || {
-            while let Ok(Some(given)) = self.next() {
-                if sender.blocking_send(given).is_err() {
+            while let Ok(Some(handed)) = self.next() {
+                if sender.blocking_send(handed).is_err() {
                     break;
                 }
             }
@@ -149,13 +200,19 @@ impl Inherited {
 
     /// Reports to the supervisor, after the settings.
     pub fn report(&self, report: &Report) -> io::Result<()> {
-        let packet = serde_json::to_vec(report)?;
-        sendmsg(&self.0, &[IoSlice::new(&packet)], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
-        Ok(())
+        say(&self.0, report, SendFlags::empty())
     }
 }
 
-fn packet(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
+/// What a role said, if it said something now; none when its end is closed.
+pub(crate) fn heard(socket: &impl AsFd) -> io::Result<Option<Report>> {
+    match packet(socket, RecvFlags::DONTWAIT)? {
+        Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        None => Ok(None),
+    }
+}
+
+fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, Option<OwnedFd>)>> {
     let mut bytes = vec![0; PACKET];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -185,12 +242,15 @@ mod tests {
         control.settings(&vec![1, 2]).unwrap();
         let (mut a, b) = UnixStream::pair().unwrap();
         control.give("recorder", &b).unwrap();
-        role.report(&Report::Leaving).unwrap();
-        assert_eq!((control.heard().unwrap(), control.heard().unwrap()), (Some(Report::Leaving), None));
-        drop((control, b));
+        control.order(Order::Ping).unwrap();
+        control.order(Order::Drain).unwrap();
+        drop(b);
         assert_eq!(role.settings::<Vec<u32>>().unwrap(), [1, 2]);
-        let given = role.next().unwrap().unwrap();
+        let Some(Handed::Socket(given)) = role.next().unwrap() else { panic!() };
         assert_eq!(given.name, "recorder");
+        assert!(matches!(role.next().unwrap(), Some(Handed::Drain)));
+        assert_eq!(control.report().unwrap(), Some(Report::Pong));
+        drop(control);
         let mut given = given.into_stream();
         a.write_all(b"x").unwrap();
         let mut byte = [0];

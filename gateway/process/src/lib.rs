@@ -1,4 +1,4 @@
-//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The only crate that names rustix, landlock and
+//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The only crate that names rustix, libc, landlock and
 //! seccomp. Knows no stage of the journey and decides nothing.
 //!
 //! | file | what |
@@ -6,6 +6,9 @@
 //! | `frame.rs` | how a message lies on a socket |
 //! | `peer.rs` | requests and answers over frames |
 //! | `control.rs` | settings and sockets, handed to a role by its supervisor |
+//! | `tether.rs` | the supervisor's hold on a role: it waits for no role |
+//! | `signal.rs` | signals that a role does not obey |
+//! | `notify.rs` | what a service manager is told |
 //! | `spawn.rs` | starting a role with one socket and nothing else |
 //! | `confine.rs` | Landlock, seccomp and resource limits |
 //! | `syscall.rs` | numbers of the system calls the filters name |
@@ -19,8 +22,11 @@ pub mod beneath;
 pub mod confine;
 pub mod control;
 pub mod frame;
+pub mod notify;
 pub mod peer;
 pub mod secret;
+pub mod signal;
 pub mod spawn;
 mod syscall;
+pub mod tether;
 pub mod writable;

@@ -15,6 +15,7 @@ use crate::store::open::OpenError;
 use crate::store::{Reader, Request, WAITING, Writer};
 use crate::wait::{Shared, locked};
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::id::CallId;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -69,6 +70,19 @@ impl Recorder {
                 tracing::error!(%fault, "a task of the recorder failed");
             }
         }
+    }
+
+    /// Holds no runner any more that finds no job: each is told so at once, and ends. Jobs that wait are still given out.
+    pub fn drain(&self) {
+        self.inner.shared.draining.send_replace(true);
+    }
+
+    /// Jobs that a runner has to begin or to finish: the first so many of them, oldest first, and how many there are beside these.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Fault> {
+        Ok(self.inner.reader.unfinished(most).await?)
     }
 
     /// Counts a role that holds a socket, for the status.

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub short: Mutex<bool>,
     /// What was repaired at the start.
     pub repaired: Vec<String>,
+    /// True from when no runner is held any more that finds no job.
+    pub draining: watch::Sender<bool>,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
 }
 
@@ -57,6 +59,7 @@ impl Shared {
             pinned: Mutex::default(),
             short: Mutex::default(),
             repaired,
+            draining: watch::Sender::new(false),
             gone,
         };
         (shared, losses)

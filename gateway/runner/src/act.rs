@@ -93,21 +93,27 @@ pub struct Runner<R, S> {
 impl<R: Recorder, S: Start> Runner<R, S> {
     /// Claims one job and sees it through. Returns which it was.
     pub async fn run(&self) -> Result<CallId, ActFault> {
-        let leased = self.claim().await?;
-        self.see_through(leased).await
+        loop {
+            if let Some(leased) = self.claim(|| false).await? {
+                return self.see_through(leased).await;
+            }
+        }
     }
 
-    /// Waits for a job, as long as it takes. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
-    pub async fn claim(&self) -> Result<LeasedJob, ActFault> {
+    /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
+    pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActFault> {
+        // Asked once at least: a job may have been enqueued just before.
         loop {
             self.backend.ready()?;
             match self.backend.congested((self.now)()).await {
                 Ok(None) => {}
+                Ok(Some(_)) if over() => return Ok(None),
                 Ok(Some(why)) => {
                     tracing::warn!(error = why, "claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }
+                Err(_) if over() => return Ok(None),
                 // What it cannot ask now it cannot change now.
                 Err(fault) => {
                     tracing::warn!(error = %fault, "the infrastructure cannot be asked; claims no job for now");
@@ -116,7 +122,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 }
             }
             match self.recorder.claim(&Claim::Next { wait_ms: WAIT_MS }).await {
-                Ok(Claimed::Leased { job: Some(job) }) => return Ok(*job),
+                Ok(Claimed::Leased { job: Some(job) }) => return Ok(Some(*job)),
+                Ok(_) | Err(Fault::Unavailable(_)) if over() => return Ok(None),
                 Ok(_) => {}
                 // It is being restarted, and hands over a fresh socket then.
                 Err(Fault::Unavailable(_)) => tokio::time::sleep(PAUSE).await,

@@ -7,6 +7,7 @@ mod role;
 
 use anyhow::Result;
 use cofferdam_core::settings::ActorSettings;
+use cofferdam_core::text;
 use cofferdam_process::confine;
 use cofferdam_process::control::{Inherited, Report};
 use role::{reaper, runner, viewer};
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(fault) => {
-            eprintln!("cofferdam-runner: {fault:#}");
+            eprintln!("cofferdam-runner: {}", text::chain(fault.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -34,6 +35,7 @@ enum Ready {
 
 /// A fault that was reported is the supervisor's to say, and is not said twice.
 fn start() -> Result<ExitCode> {
+    cofferdam_process::signal::ignore();
     let inherited = Arc::new(Inherited::from_stdin()?);
     let settings: ActorSettings = inherited.settings()?;
     confine::baseline()?;
@@ -45,7 +47,7 @@ fn start() -> Result<ExitCode> {
     let role = match role {
         Ok(role) => role,
         Err(fault) => {
-            inherited.report(&Report::Failed(format!("{fault:#}")))?;
+            inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -1,16 +1,14 @@
-//! How guests are compiled and run: one configuration per kind of guest, and the thread that counts their time. Never runs anything itself.
+//! How guests are compiled and run: one configuration per kind of guest. Never runs anything itself; `ticker.rs` counts their time.
 //!
 //! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and threads share no reference count. Executors and
 //! policies get engines that allocate on demand, as do commands: they run rarely, or bring a memory that a pool cannot hold.
 
 use crate::fault::{Code, Fault};
 use crate::limit;
+pub use crate::ticker::Ticker;
 use cofferdam_core::exchange::compute::GuestKind;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 /// Wasmtime's version, as pinned in the workspace. Held against the lock file by a test.
@@ -96,54 +94,6 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .max_component_instance_size(1 << 20);
     // The pagemap scan stays off: it saves nothing for memories kept resident whole, and without care it misses pages that were swapped out.
     pool
-}
-
-/// Counts guest time: one thread that wakes every [`limit::TICK`] and raises the epoch of every engine it was given.
-pub struct Ticker {
-    engines: Arc<Mutex<Vec<Engine>>>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ticker {
-    /// Starts the thread and waits until it runs.
-    pub fn start() -> Result<Self, Fault> {
-        let engines: Arc<Mutex<Vec<Engine>>> = Arc::default();
-        let over = Arc::new(AtomicBool::new(false));
-        let (theirs, stop) = (Arc::clone(&engines), Arc::clone(&over));
-        let (runs, running) = std::sync::mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("ticker".into())
-            .spawn(move || {
-                let _starter = runs.send(());
-                // A late wake-up raises the epoch once, not once per missed tick: a busy machine must not kill innocent calls.
-                while !stop.load(Ordering::Relaxed) {
-                    std::thread::park_timeout(limit::TICK);
-                    for engine in theirs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                        engine.increment_epoch();
-                    }
-                }
-            })
-            .map_err(|fault| Fault::new(Code::Engine, format!("no thread for guest time: {fault}")))?;
-        // A thread that is only starting still needs system calls that a guest process is about to give up.
-        running.recv().map_err(|_| Fault::new(Code::Engine, "the thread for guest time ended at once"))?;
-        Ok(Self { engines, over, thread: Some(thread) })
-    }
-
-    /// Counts for this engine too. An engine that is not counted for would run a loop forever: nobody makes one without adding it.
-    pub fn add(&self, engine: &Engine) {
-        self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
-    }
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _panicked = thread.join();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | `fault.rs` | what went wrong, as one stable code |
 //! | `store.rs` | one guest's account: memory, tables, ticks, host calls |
 //! | `examine.rs` | what a stranger's component is for |
+//! | `ticker.rs` | the thread that counts guests' time, while there are any |
 //! | `load.rs` | whether a component is of its world and asks for nothing else; artefacts |
 //! | `bindings.rs` | the generated types of both worlds, private |
 //! | `convert/` | a guest's words to the core's types: every size and form of the WIT |
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod policies;
 pub mod policy;
 mod store;
+mod ticker;
 pub mod tools;
 mod workers;
 

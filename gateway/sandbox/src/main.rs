@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 fn main() {
+    // A signal to every process at once is none of a guest's business: the role that started it ends it.
+    cofferdam_process::signal::ignore();
     let socket = io::stdin().as_fd().try_clone_to_owned().map(|socket| Arc::new(UnixStream::from(socket)));
     let code = match socket.as_ref().map_err(|fault| io::Error::from(fault.kind())).and_then(cofferdam_sandbox::guest::serve) {
         Ok(()) => 0,

@@ -2,6 +2,7 @@
 
 use crate::fault::{Code, Fault};
 use crate::limit;
+use crate::ticker::Alive;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// What one guest may use, and what it has used. Totals, not per memory: twelve memories are no way around a limit of one.
@@ -15,11 +16,13 @@ pub(crate) struct Account {
     /// Ticks it may spend.
     pub(crate) ticks: u32,
     spent: u32,
+    /// Its time is counted as long as this is there.
+    _alive: Alive,
 }
 
 impl Account {
     pub(crate) fn new(memory_limit: usize, ticks: u32) -> Self {
-        Self { memory: 0, memory_limit, elements: 0, refused: false, ticks, spent: 0 }
+        Self { memory: 0, memory_limit, elements: 0, refused: false, ticks, spent: 0, _alive: Alive::new() }
     }
 
     /// The time of another call; memory stays counted.

@@ -65,7 +65,8 @@ where
     let Setup { role, format, filter, sources } = setup;
     let targets: Targets = filter.parse().map_err(|source| SetupError::Filter { given: filter.clone(), source })?;
     let lines = Lines { role, format, sources: sources.clone() };
-    let people = tracing_subscriber::fmt::layer().event_format(lines).with_writer(writer).with_filter(targets);
+    // A terminal that was closed takes no line; telling that on the same terminal would end the process.
+    let people = tracing_subscriber::fmt::layer().log_internal_errors(false).event_format(lines).with_writer(writer).with_filter(targets);
     Ok(Dispatch::new(Registry::default().with(SpanLayer::new(outlet, sources)).with(people)))
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Heavy dependency and the one package that may name it, for building or for testing.
-const HOMES: [(&str, &str); 17] = [
+const HOMES: [(&str, &str); 18] = [
     ("wasmtime", "cofferdam-sandbox"),
     ("wasmtime-wasi", "cofferdam-sandbox"),
     ("hyper", "cofferdam-edge"),
@@ -23,6 +23,7 @@ const HOMES: [(&str, &str); 17] = [
     ("opentelemetry-http", "cofferdam-telemetry"),
     ("opentelemetry-proto", "cofferdam-telemetry"),
     ("rustix", "cofferdam-process"),
+    ("libc", "cofferdam-process"),
     ("landlock", "cofferdam-process"),
     ("seccompiler", "cofferdam-process"),
 ];

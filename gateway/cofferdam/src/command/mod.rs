@@ -34,6 +34,7 @@ use cofferdam_core::run::{JOB_STEPS, JobStep};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Stands between AI agents and infrastructure: agents ask, policy and people decide, one-off runners act, and a ledger proves it.
 ///
@@ -128,7 +129,7 @@ enum Role {
     Recorder,
 }
 
-/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish.
+/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish; a second signal ends at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cofferdam serve\n  cofferdam --home /srv/cofferdam serve")]
 struct Serve {
@@ -138,6 +139,9 @@ struct Serve {
     /// A rehearsal: kill the runner of the first job right after this step
     #[arg(long, value_name = "STEP", value_parser = drill)]
     drill: Option<JobStep>,
+    /// How often roles are asked for a sign of life, in milliseconds; for tests
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u64).range(10..))]
+    heartbeat_ms: Option<u64>,
 }
 
 /// Runs the command of this process's command line.
@@ -153,11 +157,11 @@ pub fn main() -> ExitCode {
 
 /// Roles are told where things are by their supervisor; they look for no home.
 fn serve_role(role: &Role) -> Result<Report> {
-    match role {
+    let well = match role {
         Role::Gateway => serve::gateway::run()?,
         Role::Recorder => serve::recorder::run()?,
-    }
-    Ok(Report::silent())
+    };
+    Ok(Report::silent().good(well))
 }
 
 fn run(cli: Cli) -> Result<Report> {
@@ -167,8 +171,9 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Init(command) => command.run(&home, &working),
         Command::Serve(command) => {
             let installation = Installation::read(home)?;
-            serve::run(installation, &serve::Options { drill: command.drill, binaries: command.binaries })?;
-            Ok(Report::silent())
+            let heartbeat = command.heartbeat_ms.map(Duration::from_millis);
+            let options = serve::Options { drill: command.drill, heartbeat, binaries: command.binaries };
+            Ok(Report::silent().good(serve::run(installation, &options)?))
         }
         Command::Agents(command) => command.run(&home),
         Command::Approver(command) => command.run(&home),

@@ -65,7 +65,7 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             }
         }
         Err(fault) => {
-            let said = format!("{fault:#}");
+            let said = cofferdam_core::text::chain(fault.as_ref());
             if json {
                 match fault.chain().find_map(|cause| cause.downcast_ref::<GuestFault>()) {
                     Some(refused) => eprintln!("{}", marked(json!({"error": said, "code": refused.code}))),

@@ -4,7 +4,7 @@
 use super::fault::ConfigFault;
 use super::infrastructure;
 use super::section::{FILE, Section, line};
-use super::{Config, Edge, LogFormat, Runner, Telemetry};
+use super::{Config, Edge, LogFormat, Runner, Serve, Telemetry};
 use crate::home::Home;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +16,8 @@ const LONGEST_WAIT: i64 = 55;
 const MOST_SEATS: i64 = 16;
 /// Below it a busy machine loses leases; above it a lost runner is noticed too late.
 const LEASE_SECONDS: (i64, i64) = (3, 300);
+/// Below it hardly a job could finish; above it a machine that goes down would not wait.
+const DRAIN_SECONDS: (i64, i64) = (1, 600);
 /// Characters of an environment's name: it stands in every title and denial.
 const ENVIRONMENT_NAME: usize = 40;
 
@@ -39,6 +41,10 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigFault>) -> Option<C
     });
     let infrastructure = infrastructure::check(&mut root, home);
     let edge = root.optional("edge", check_edge);
+    let serve = root.optional("serve", |section| {
+        let drain = section.integer("drain_seconds", 30, DRAIN_SECONDS);
+        Some(Serve { drain: seconds(drain) })
+    });
     let runner = root.optional("runner", |section| {
         let seats = section.integer("seats", 2, (1, MOST_SEATS));
         let lease = section.integer("lease_seconds", 15, LEASE_SECONDS);
@@ -46,7 +52,14 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigFault>) -> Option<C
     });
     let telemetry = root.optional("telemetry", check_telemetry);
     root.unknown();
-    Some(Config { environment: environment??, infrastructure: infrastructure?, edge: edge?, runner: runner?, telemetry: telemetry? })
+    Some(Config {
+        environment: environment??,
+        infrastructure: infrastructure?,
+        edge: edge?,
+        serve: serve?,
+        runner: runner?,
+        telemetry: telemetry?,
+    })
 }
 
 fn check_edge(section: &mut Section<'_>) -> Option<Edge> {

@@ -36,6 +36,8 @@ pub struct Config {
     pub infrastructure: Infrastructure,
     /// What agents connect to.
     pub edge: Edge,
+    /// How it all ends.
+    pub serve: Serve,
     /// Those who act.
     pub runner: Runner,
     /// What is told about it all.
@@ -97,6 +99,13 @@ pub struct Edge {
     pub hosts: Vec<String>,
     /// How long a call is held, 1 to 55 seconds.
     pub wait: Duration,
+}
+
+/// How it all ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serve {
+    /// How long running jobs may take to finish after the signal to stop, 1 to 600 seconds.
+    pub drain: Duration,
 }
 
 /// Those who act.

@@ -29,6 +29,10 @@ hosts = []
 # How long a call is held before it answers "still waiting", in seconds (1 to 55: clients give up at 60).
 wait_seconds = 45
 
+[serve]
+# How long running jobs may take to finish after the signal to stop, in seconds (1 to 600). What is not finished then is taken up at the next start.
+drain_seconds = 30
+
 [runner]
 # How many runners wait for jobs (1 to 16).
 seats = 2

@@ -33,6 +33,9 @@ fn the_shortest_configuration_has_these_defaults() {
                     hosts: [],
                     wait: 45s,
                 },
+                serve: Serve {
+                    drain: 30s,
+                },
                 runner: Runner {
                     seats: 2,
                     lease: 15s,
@@ -200,6 +203,7 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         environment: "lab".to_owned(),
         infrastructure,
         edge: Edge { listen: "127.0.0.1:1".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(1) },
+        serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3) },
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
     };

@@ -16,9 +16,9 @@ use anyhow::{Context as _, Result, bail};
 use cofferdam_core::permit::verifying_key_text;
 use cofferdam_core::settings::GatewaySettings;
 use cofferdam_core::trust::Trust;
-use cofferdam_edge::EdgeSettings;
+use cofferdam_edge::{Calls, EdgeSettings};
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::Given;
+use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::peer::Client;
 use cofferdam_process::secret;
 use cofferdam_telemetry::{Exporter, Role, voice};
@@ -31,14 +31,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use world::Roles;
 
-/// How long calls may go on after the stop. A call that waits for a person would wait longer than any operator: its job stays, and is told later.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long connections may go on after the stop. Calls were finished or answered before: what is left is a client that reads slowly.
+const LAST: Duration = Duration::from_secs(5);
 
 /// Descriptors: the edge's 1,056 connections, the sockets of roles and guests, and artefacts.
 const DESCRIPTORS: u64 = 2_048;
 
 /// Runs until the supervisor is gone.
-pub fn run() -> Result<()> {
+pub fn run() -> Result<bool> {
     role::run(Role::Gateway, |settings: &GatewaySettings| settings.voice.clone(), prepare, serve)
 }
 
@@ -68,16 +68,17 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     Ok((Prepared { settings, trust, key, parts }, confined))
 }
 
-async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiver<Given>) -> Result<()> {
+async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receiver<Handed>) -> Result<()> {
     let Prepared { settings, trust, key, parts } = prepared;
-    let roles = Arc::new(Roles { recorder: Client::new(), viewer: Client::new() });
+    let edge = EdgeSettings { hosts: settings.hosts.clone(), origins: settings.origins.clone(), drain_time: LAST, ..EdgeSettings::local() };
+    let calls = Calls::new(edge.calls);
+    let roles = Arc::new(Roles { recorder: Client::new(), viewer: Client::new(), draining: calls.draining() });
     let loopback = settings.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
     let agents = AgentsFile::open(settings.agents_file.clone(), loopback)?;
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
     let gateway =
         Arc::new(Gateway::new(&settings, trust, key, parts, Arc::clone(&roles), agents, (Arc::clone(&exporter), ready.outlet())).await?);
-    let edge =
-        EdgeSettings { hosts: settings.hosts.clone(), origins: settings.origins.clone(), drain_time: DRAIN, ..EdgeSettings::local() };
+    let control = ready.control();
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {
@@ -91,7 +92,21 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     let mut stopped = Some(stopped);
     let mut serving = None;
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
-    while let Some(given) = sockets.recv().await {
+    while let Some(handed) = handed.recv().await {
+        let given: Given = match handed {
+            Handed::Socket(given) => given,
+            Handed::Drain => {
+                calls.drain();
+                // Calls that were approved wait for the next start.
+                resuming.abort();
+                let (calls, control) = (calls.clone(), Arc::clone(&control));
+                tokio::spawn(async move {
+                    calls.idle().await;
+                    let _supervisor_gone = control.report(&Report::Idle);
+                });
+                continue;
+            }
+        };
         match given.name.as_str() {
             "recorder" => {
                 roles.recorder.connect(given.into_stream())?;
@@ -103,7 +118,8 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
                     let listener = StdListener::from(given.descriptor);
                     listener.set_nonblocking(true)?;
                     let listener = TcpListener::from_std(listener)?;
-                    serving = Some(tokio::spawn(cofferdam_edge::serve(listener, Arc::clone(&gateway), edge.clone(), async {
+                    let (gateway, edge, calls) = (Arc::clone(&gateway), edge.clone(), calls.clone());
+                    serving = Some(tokio::spawn(cofferdam_edge::serve(listener, gateway, edge, calls, async {
                         let _supervisor_gone = stopped.await;
                     })));
                 }
@@ -121,7 +137,9 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     drop(stop);
     if let Some(serving) = serving {
         let drained = serving.await.context("the edge ended with a fault")?;
-        tracing::info!(clean = drained.clean, cut = drained.cut, "drained");
+        if !drained.clean {
+            let _supervisor_gone = control.report(&Report::Cut(drained.cut));
+        }
     }
     resuming.abort();
     // The last spans are collected half a second after they ended.

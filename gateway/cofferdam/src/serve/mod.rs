@@ -8,6 +8,7 @@ pub mod recorder;
 mod repair;
 mod role;
 mod sibling;
+mod signals;
 mod supervise;
 #[cfg(test)]
 mod testing;
@@ -17,23 +18,28 @@ mod welcome;
 use crate::config::Installation;
 use anyhow::{Context as _, Result};
 use cofferdam_core::run::JobStep;
+use cofferdam_process::notify::Manager;
 use cofferdam_telemetry::{Role, voice};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Kill a runner right after this step of a job's first run: an operator's rehearsal.
     pub drill: Option<JobStep>,
+    /// How often roles are asked for a sign of life; none for what is usual. For tests.
+    pub heartbeat: Option<Duration>,
     /// Folder of `cofferdam-runner` and `cofferdam-guest`; none for the folder of this binary.
     pub binaries: Option<PathBuf>,
 }
 
-/// Serves until a signal; returns once every role has ended.
-pub fn run(installation: Installation, options: &Options) -> Result<()> {
+/// Serves until a signal; returns once every role has ended. False: another signal ended it at once.
+pub fn run(installation: Installation, options: &Options) -> Result<bool> {
     // Its own spans go nowhere: it has no socket to the gateway, and what it does is told in lines.
     let _unsent =
         voice::start(Role::Serve, &brief::voice(&installation)).context("cannot start the log; see `telemetry` in cofferdam.toml")?;
+    let manager = Manager::named(|name| std::env::var_os(name), std::process::id()).context("cannot tell the service manager")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(supervise::serve(installation, options))
+    runtime.block_on(supervise::serve(installation, options, manager))
 }

@@ -9,7 +9,7 @@ use cofferdam_core::settings::RecorderSettings;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::room;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::Given;
+use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::{peer, secret};
 use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
 use cofferdam_telemetry::Role;
@@ -26,11 +26,14 @@ use tokio::sync::{Semaphore, mpsc};
 /// Operator commands at once: people and their scripts, not a crowd.
 const OPERATORS: usize = 32;
 
+/// Jobs that are named when they are left at the end: more than runners there can be, and a line that can be read.
+const LEFT: usize = 32;
+
 /// After a failed accept (most often: no descriptor is free) trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until the supervisor is gone.
-pub fn run() -> Result<()> {
+pub fn run() -> Result<bool> {
     role::run(Role::Recorder, |settings: &RecorderSettings| settings.voice.clone(), prepare, serve)
 }
 
@@ -60,7 +63,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     Ok((Prepared { settings, key, operators }, confined))
 }
 
-async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiver<Given>) -> Result<()> {
+async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receiver<Handed>) -> Result<()> {
     let Prepared { settings, key, operators } = prepared;
     let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
     let recorder = Recorder::open(cofferdam_recorder::RecorderSettings {
@@ -82,14 +85,23 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut sockets: mpsc::Receiv
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
+    let control = ready.control();
     let mut voice = Voicing::new(ready.say()?);
-    while let Some(given) = sockets.recv().await {
-        match given.name.as_str() {
-            "telemetry" => voice.take(given.into_stream()),
-            _ => connect(recorder.clone(), given),
+    while let Some(handed) = handed.recv().await {
+        match handed {
+            Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
+            Handed::Socket(given) => connect(recorder.clone(), given),
+            Handed::Drain => recorder.drain(),
         }
     }
     answering.abort();
+    match recorder.unfinished(LEFT).await {
+        Ok((calls, more)) => {
+            // Told by another's death there is no supervisor, and the next start finds them by itself.
+            let _gone = control.report(&Report::Left { calls, more });
+        }
+        Err(fault) => tracing::warn!(%fault, "which jobs are left cannot be read"),
+    }
     recorder.close().await;
     Ok(())
 }

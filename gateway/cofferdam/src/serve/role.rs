@@ -3,8 +3,9 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::settings::Voice;
+use cofferdam_core::text;
 use cofferdam_process::confine::{self, Confined};
-use cofferdam_process::control::{Given, Inherited, Report};
+use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_telemetry::{Intake, Outlet, Role, voice};
 use serde::de::DeserializeOwned;
 use std::future::Future;
@@ -25,6 +26,11 @@ impl Ready {
         self.outlet.clone()
     }
 
+    /// For what is said later.
+    pub fn control(&self) -> Arc<Inherited> {
+        Arc::clone(&self.control)
+    }
+
     /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on being collected.
     pub fn say(self) -> Result<Intake> {
         self.control.report(&Report::Ready { confined: self.confined, checked: false }).context("the supervisor is gone")?;
@@ -32,17 +38,18 @@ impl Ready {
     }
 }
 
-/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined.
+/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined. Gives whether it ended well; why not is said.
 pub fn run<S, P, F>(
     role: Role,
     told: impl Fn(&S) -> Voice,
     prepare: impl FnOnce(S) -> Result<(P, Confined)>,
-    serve: impl FnOnce(P, Ready, mpsc::Receiver<Given>) -> F,
-) -> Result<()>
+    serve: impl FnOnce(P, Ready, mpsc::Receiver<Handed>) -> F,
+) -> Result<bool>
 where
     S: DeserializeOwned,
     F: Future<Output = Result<()>>,
 {
+    cofferdam_process::signal::ignore();
     let control = Arc::new(Inherited::from_stdin().context("no control socket")?);
     let settings: S = control.settings().context("this role is started by `cofferdam serve`")?;
     let (outlet, intake) = voice::start(role, &told(&settings))?;
@@ -52,14 +59,16 @@ where
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
-        runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).sockets()).await })
+        runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).handed()).await })
     });
     if let Err(fault) = &done {
-        // The supervisor shows it; a role that had said it was ready is beyond that, and its log line is all there is.
-        let _gone = control.report(&Report::Failed(format!("{fault:#}")));
-        tracing::error!("{fault:#}");
+        // The supervisor says it once, with the role's name.
+        let said = text::chain(fault.as_ref());
+        if control.report(&Report::Failed(said.clone())).is_err() {
+            tracing::error!("{said}");
+        }
     }
-    done
+    Ok(done.is_ok())
 }
 
 /// 32 random bytes from the operating system.

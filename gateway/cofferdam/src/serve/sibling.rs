@@ -1,17 +1,18 @@
-//! One role as the supervisor sees it: a process, its control socket, and how it is started again. Never reads what the role says to others.
+//! One role as the supervisor sees it: a process, its control socket, and how it is started again. Never reads what the role says to others, and never
+//! waits for it.
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_process::control::{self, Control, Report};
+use anyhow::{Context as _, Result};
+use cofferdam_process::control::{self, Order, Report};
 use cofferdam_process::spawn::{self, Words};
+use cofferdam_process::tether::{Parcel, Tether};
 use serde::Serialize;
 use std::fmt;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::process::Child;
-
-/// How long a role may take until it is ready: a gateway compiles every tool at its first start.
-const READY: Duration = Duration::from_secs(300);
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 /// The first pause before a role that died is started again; doubled at each death in a row.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -49,37 +50,160 @@ impl fmt::Display for Name {
     }
 }
 
-/// A running role.
-#[derive(Debug)]
-pub struct Sibling {
-    pub(super) child: Child,
-    pub(super) control: Arc<Control>,
-    /// Whether it held its credential against the cluster's fences itself, and they stood.
-    pub(super) checked: bool,
-    born: Instant,
+impl Name {
+    /// Whether it acts.
+    pub fn is_runner(self) -> bool {
+        matches!(self, Self::Runner(_))
+    }
 }
 
-/// Starts a role with its settings and waits until it is ready. Its own word on why it cannot start is the error.
-pub async fn start(name: Name, program: &Path, arguments: &[&str], settings: &impl Serialize) -> Result<Sibling> {
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It was started, and has not said that it is ready.
+    Starting,
+    /// It serves.
+    Ready,
+    /// A runner that only cleans up: another may take its place.
+    Leaving,
+}
+
+/// What happened to a role.
+#[derive(Debug)]
+pub enum Event {
+    /// It said this.
+    Said(Report),
+    /// Its process ended; how, as far as the system told. Everything it said was told before.
+    Ended(Option<ExitStatus>),
+}
+
+/// An event, and the number of the process it is of.
+pub type Told = (u64, Event);
+
+/// A running role; let go of, it is told to end.
+#[derive(Debug)]
+pub struct Sibling {
+    /// The process's number among all that this supervisor started.
+    pub serial: u64,
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub begun: Instant,
+    /// How far it is.
+    pub state: State,
+    /// Its own word on why it cannot go on.
+    pub fault: Option<String>,
+    /// Why it was killed.
+    pub killed: Option<String>,
+    /// Pings that it has not answered.
+    missed: u32,
+    words: UnboundedSender<Word>,
+}
+
+#[derive(Debug)]
+enum Word {
+    Put(Parcel),
+    End,
+    Kill,
+}
+
+/// Starts a role with its settings. What becomes of it is told as events.
+///
+/// # Errors
+/// The program is missing or not executable, or it ended before it read its settings.
+pub fn start(
+    (name, serial): (Name, u64),
+    program: &Path,
+    arguments: &[&str],
+    settings: &impl Serialize,
+    events: UnboundedSender<Told>,
+) -> Result<Sibling> {
     let (ours, theirs) = control::pair().context("cannot make a socket pair")?;
-    let mut command = tokio::process::Command::from(spawn::command(program, arguments, theirs, Words::Heard));
+    let mut command = spawn::command(program, arguments, theirs, Words::Heard);
+    // What `ps` shows.
+    command.arg0(format!("cofferdam: {name}"));
+    let mut command = tokio::process::Command::from(command);
     let child = command.kill_on_drop(true).spawn().with_context(|| {
         format!("cannot start the {name}: `{}` is missing or not executable; `cofferdam doctor` says where it should be", program.display())
     })?;
     // The parent's copy of the role's end closes here: from now on the role's death is the socket's end.
     drop(command);
     ours.settings(settings).with_context(|| format!("the {name} ended before it read its settings"))?;
-    let control = Arc::new(ours);
-    let waiting = Arc::clone(&control);
-    let report = tokio::time::timeout(READY, tokio::task::spawn_blocking(move || waiting.report()))
-        .await
-        .map_err(|_| anyhow!("the {name} was not ready within {} s", READY.as_secs()))???;
-    match report {
-        Some(Report::Ready { checked, .. }) => Ok(Sibling { child, control, checked, born: Instant::now() }),
-        Some(Report::Failed(why)) => bail!("the {name} cannot start: {why}"),
-        Some(Report::Leaving) => bail!("the {name} says that it leaves before it was ready"),
-        None => bail!("the {name} ended before it was ready; its last log line says why"),
+    let tether = Tether::new(ours).context("cannot watch a control socket")?;
+    let (words, heard) = mpsc::unbounded_channel();
+    let pid = child.id().unwrap_or_default();
+    tokio::spawn(attend(serial, child, tether, heard, events));
+    Ok(Sibling { serial, pid, begun: Instant::now(), state: State::Starting, fault: None, killed: None, missed: 0, words })
+}
+
+impl Sibling {
+    /// Hands something over, as soon as the role takes it.
+    pub fn put(&self, parcel: Parcel) {
+        self.say(Word::Put(parcel));
     }
+
+    /// Asks for a sign of life. Gives how many were asked for before without an answer.
+    pub fn ping(&mut self) -> u32 {
+        let missed = self.missed;
+        self.missed += 1;
+        self.put(Parcel::Order(Order::Ping));
+        missed
+    }
+
+    /// It gave a sign of life.
+    pub fn lives(&mut self) {
+        self.missed = 0;
+    }
+
+    /// Tells it to end.
+    pub fn end(&self) {
+        self.say(Word::End);
+    }
+
+    /// Kills it, for a reason that is told when it has ended.
+    pub fn kill(&mut self, why: String) {
+        self.killed = Some(why);
+        self.say(Word::Kill);
+    }
+
+    fn say(&self, word: Word) {
+        // A role that has ended needs nothing.
+        let _ended = self.words.send(word);
+    }
+}
+
+/// Owns the process and its socket, until the process has ended.
+async fn attend(serial: u64, mut child: Child, mut tether: Tether, mut words: UnboundedReceiver<Word>, events: UnboundedSender<Told>) {
+    let tell = |event| {
+        // Without a supervisor nothing is to be done about it.
+        let _over = events.send((serial, event));
+    };
+    let (mut speaks, mut held) = (true, true);
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            report = tether.hear(), if speaks => match report {
+                Ok(Some(report)) => tell(Event::Said(report)),
+                Ok(None) | Err(_) => speaks = false,
+            },
+            word = words.recv(), if held => match word {
+                Some(Word::Put(parcel)) => tether.put(parcel),
+                Some(Word::End) => tether.end(),
+                Some(Word::Kill) => {
+                    // One that has ended already needs no killing.
+                    let _ended = child.start_kill();
+                }
+                None => {
+                    held = false;
+                    tether.end();
+                }
+            },
+        }
+    };
+    for report in tether.rest() {
+        tell(Event::Said(report));
+    }
+    tell(Event::Ended(status.ok()));
 }
 
 /// How long to wait before the next start.
@@ -89,10 +213,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A role ended. None when it may start again at once: a runner that finished its job.
-    pub fn ended(&mut self, sibling: Option<&Sibling>, clean: bool) -> Duration {
-        let settled = sibling.is_some_and(|sibling| sibling.born.elapsed() > SETTLED);
-        if clean || settled {
+    /// A role ended, having lived this long. No pause for a runner that finished its job.
+    pub fn ended(&mut self, lived: Duration, clean: bool) -> Duration {
+        if clean || lived > SETTLED {
             self.deaths = 0;
         }
         if clean {

@@ -1,41 +1,41 @@
-//! The supervisor: who is started in which order, who is connected to whom, and what happens when one dies. Connections are the authority table of
-//! `SECURITY.md`; there are no others.
+//! The supervisor: who is started, who is connected to whom, and what happens when one dies or hangs. Connections are the authority table of
+//! `SECURITY.md`; there are no others. Roles start side by side, and it never waits for one of them: what happens to a role is an event.
 
-use super::sibling::{self, Backoff, Name, Sibling};
+mod links;
+mod pulse;
+mod stop;
+
+use super::sibling::{self, Backoff, Event, Name, Sibling, State, Told};
+use super::signals::{Sign, Signals};
 use super::{Options, brief, repair, watch, welcome};
 use crate::config::{Infrastructure, Installation, read_trust};
 use crate::served::Served;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::run::JobStep;
+use cofferdam_core::text;
 use cofferdam_process::control::Report;
-use std::collections::BTreeMap;
+use cofferdam_process::notify::Manager;
+use cofferdam_process::tether::Parcel;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use stop::Ending;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-/// How long roles may take to end by themselves once they were told; a runner finishes its job first.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How often each role is asked for a sign of life: seldom enough that nobody notices.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long the other runners of a cluster wait at the first start for the first one's look at the fences, some fifty requests, which then does for all.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// Runners that may be cleaning up at once with another one already in their place: at six seconds each more than a hundred jobs a minute, and
 /// beyond that the infrastructure is what is slow.
 const LEAVING: usize = 16;
-
-/// How often the supervisor looks whether a role ended.
-const ROUND: Duration = Duration::from_millis(20);
-
-/// Who may talk to whom: the name each side knows the other by.
-const LINKS: [(&str, &str, &str, &str); 7] = [
-    ("gateway", "recorder", "recorder", "gateway"),
-    ("gateway", "viewer", "viewer", "gateway"),
-    ("runner", "recorder", "recorder", "runner"),
-    ("gateway", "telemetry/recorder", "recorder", "telemetry"),
-    ("gateway", "telemetry/viewer", "viewer", "telemetry"),
-    ("gateway", "telemetry/runner", "runner", "telemetry"),
-    ("gateway", "telemetry/reaper", "reaper", "telemetry"),
-];
 
 struct Supervisor<'a> {
     installation: Installation,
@@ -43,64 +43,49 @@ struct Supervisor<'a> {
     this: PathBuf,
     runner: PathBuf,
     guest: PathBuf,
-    listener: TcpListener,
+    /// Until it stops: then the gateway's copy alone decides how long connections are taken.
+    listener: Option<TcpListener>,
     roles: BTreeMap<Name, Sibling>,
     /// Runners whose place is another's: each ends by itself, and closes its job before.
     leaving: Vec<Sibling>,
     backoff: BTreeMap<Name, Backoff>,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
+    /// Roles that were never ready since this supervisor began.
+    first: BTreeSet<Name>,
     /// When a runner last saw the cluster's fences stand, and none has failed since.
-    fences: Option<Instant>,
+    fences: Option<std::time::Instant>,
+    started: u64,
+    events: UnboundedReceiver<Told>,
+    teller: UnboundedSender<Told>,
+    heartbeat: Interval,
+    manager: Option<Manager>,
+    watchdog: Option<Interval>,
+    /// True from the stop on: what is served is compared with the home no longer.
+    over: Arc<AtomicBool>,
+    /// What is known of the stop, once there is one.
+    ending: Option<Ending>,
 }
 
-/// Starts everything, keeps it running, and ends it at a signal.
-pub async fn serve(mut installation: Installation, options: &Options) -> Result<()> {
+/// Starts everything, keeps it running, and ends it at a signal. Gives false when it was told to end at once.
+pub async fn serve(mut installation: Installation, options: &Options, manager: Option<Manager>) -> Result<bool> {
+    let mut signals = Signals::listen()?;
     let listen = installation.config.edge.listen;
     let listener = TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
     // Held until the end: with it the copies go.
-    let served = copies(&mut installation)?;
-    let this = std::env::current_exe().context("cannot find this binary")?;
-    let folder = match &options.binaries {
-        Some(folder) => folder.clone(),
-        None => this.parent().context("this binary lies in no folder")?.to_owned(),
-    };
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut supervisor = Supervisor {
-        runner: folder.join("cofferdam-runner"),
-        guest: folder.join("cofferdam-guest"),
-        drill: options.drill,
-        installation,
-        options,
-        this,
-        listener,
-        roles: BTreeMap::new(),
-        leaving: Vec::new(),
-        backoff: BTreeMap::new(),
-        due: BTreeMap::new(),
-        fences: None,
-    };
-    for name in supervisor.names() {
-        supervisor.start(name).await?;
-    }
-    let Installation { home, config, .. } = &supervisor.installation;
-    watch::start(home.clone(), served.copies().clone(), config.clone());
-    welcome::say(&supervisor.installation);
-    let rounds = async {
-        loop {
-            tokio::time::sleep(ROUND).await;
-            supervisor.round().await;
+    let _served = copies(&mut installation)?;
+    let mut supervisor = Supervisor::new(installation, options, listener, manager)?;
+    loop {
+        tokio::select! {
+            sign = signals.next() => match sign {
+                Sign::Stop => break,
+                Sign::Hangup => tracing::warn!("SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
+            },
+            done = supervisor.turn() => done?,
         }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = rounds => {}
     }
-    supervisor.stop().await;
-    Ok(())
+    Ok(supervisor.stop(&mut signals).await)
 }
 
 /// Gives every role copies of what is accepted now: what is accepted later is the next start's.
@@ -116,156 +101,280 @@ fn copies(installation: &mut Installation) -> Result<Served> {
     Ok(served)
 }
 
-impl Supervisor<'_> {
-    /// In the order of their starts: those who answer before those who ask.
-    fn names(&self) -> Vec<Name> {
+impl<'a> Supervisor<'a> {
+    fn new(installation: Installation, options: &'a Options, listener: TcpListener, manager: Option<Manager>) -> Result<Self> {
+        let this = std::env::current_exe().context("cannot find this binary")?;
+        let folder = match &options.binaries {
+            Some(folder) => folder.clone(),
+            None => this.parent().context("this binary lies in no folder")?.to_owned(),
+        };
+        let (teller, events) = mpsc::unbounded_channel();
+        // Half of the time it may take: one that comes late is no reason to end.
+        let watchdog = manager.as_ref().and_then(Manager::watchdog).map(|most| steady(most / 2));
+        let mut supervisor = Self {
+            runner: folder.join("cofferdam-runner"),
+            guest: folder.join("cofferdam-guest"),
+            drill: options.drill,
+            installation,
+            options,
+            this,
+            listener: Some(listener),
+            roles: BTreeMap::new(),
+            leaving: Vec::new(),
+            backoff: BTreeMap::new(),
+            due: BTreeMap::new(),
+            first: BTreeSet::new(),
+            fences: None,
+            started: 0,
+            events,
+            teller,
+            heartbeat: steady(options.heartbeat.unwrap_or(HEARTBEAT)),
+            manager,
+            watchdog,
+            over: Arc::default(),
+            ending: None,
+        };
+        let now = Instant::now();
+        supervisor.first = supervisor.names().collect();
+        let cluster = supervisor.has_cluster();
+        let begins = |name: &Name| if cluster && name.is_runner() && *name != Name::Runner(0) { now + FIRST_LOOK } else { now };
+        supervisor.due = supervisor.first.iter().map(|name| (*name, begins(name))).collect();
+        Ok(supervisor)
+    }
+
+    fn has_cluster(&self) -> bool {
+        matches!(self.installation.config.infrastructure, Infrastructure::Kubernetes(_))
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name> + use<> {
         // A drill needs to know which runner claims the job.
         let seats = if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
-        let reaper = matches!(self.installation.config.infrastructure, Infrastructure::Kubernetes(_)).then_some(Name::Reaper);
-        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).chain(reaper).collect()
+        let reaper = self.has_cluster().then_some(Name::Reaper);
+        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).chain(reaper)
     }
 
-    async fn start(&mut self, name: Name) -> Result<()> {
-        let installation = &self.installation;
-        let sibling = match name {
-            Name::Recorder => sibling::start(name, &self.this, &["role", "recorder"], &brief::recorder(installation)).await?,
-            Name::Gateway => sibling::start(name, &self.this, &["role", "gateway"], &brief::gateway(installation, &self.guest)).await?,
-            Name::Viewer => sibling::start(name, &self.runner, &[], &brief::viewer(installation)).await?,
-            Name::Runner(_) => {
-                // What it sees it sees after this.
-                let now = Instant::now();
-                // One that does not come up leaves nothing to go by.
-                let fences = self.fences.take();
-                // Only the first run is drilled: what follows is the recovery that is rehearsed.
-                let brief = brief::runner(installation, &self.guest, fences.map(|seen| seen.elapsed()), self.drill.take());
-                let runner = sibling::start(name, &self.runner, &[], &brief).await?;
-                self.fences = if runner.checked { Some(now) } else { fences };
-                runner
-            }
-            Name::Reaper => {
-                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure else {
-                    bail!("a directory has no reaper");
-                };
-                sibling::start(name, &self.runner, &[], &brief::reaper(installation, cluster)).await?
-            }
-        };
-        if name == Name::Gateway {
-            sibling.control.give("listener", &self.listener.as_fd())?;
+    /// Waits for the next thing that happens, and sees to it. Dropping this while it waits loses nothing.
+    ///
+    /// # Errors
+    /// A role could not start when it was started for the first time: what it needs is missing or wrong.
+    async fn turn(&mut self) -> Result<()> {
+        let due = self.due.values().min().copied();
+        tokio::select! {
+            // Signs of life that came count before those that are missed.
+            biased;
+            Some((serial, event)) = self.events.recv() => self.take(serial, event)?,
+            () = until(due) => self.begin_due()?,
+            _ = self.heartbeat.tick() => self.ping(),
+            () = tick(self.watchdog.as_mut()) => self.live(),
         }
-        self.roles.insert(name, sibling);
-        self.connect(name)
+        Ok(())
     }
 
-    /// Gives the role and each of its peers that runs a fresh pair of sockets.
-    fn connect(&self, name: Name) -> Result<()> {
-        for (left, left_knows, right, right_knows) in LINKS {
-            for (a, b) in self.pairs(left, right).filter(|(a, b)| *a == name || *b == name) {
-                if let (Some(a), Some(b)) = (self.roles.get(&a), self.roles.get(&b)) {
-                    let (one, other) = UnixStream::pair()?;
-                    // A peer that died meanwhile is connected when it starts again.
-                    let _ended = a.control.give(left_knows, &one.as_fd()).and_then(|()| b.control.give(right_knows, &other.as_fd()));
+    fn live(&self) {
+        if let Some(manager) = &self.manager {
+            manager.live();
+        }
+    }
+
+    fn notify(&self, state: &str) {
+        if let Some(manager) = &self.manager {
+            manager.tell(state);
+        }
+    }
+
+    /// Starts what has waited long enough.
+    fn begin_due(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let due: Vec<Name> = self.due.iter().filter(|(_, due)| **due <= now).map(|(name, _)| *name).collect();
+        for name in due {
+            self.due.remove(&name);
+            if let Err(fault) = self.begin(name) {
+                if self.first.contains(&name) {
+                    return Err(fault);
                 }
+                let pause = self.again(name, Duration::ZERO, false);
+                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), text::chain(fault.as_ref()));
             }
         }
         Ok(())
     }
 
-    fn pairs(&self, left: &'static str, right: &'static str) -> impl Iterator<Item = (Name, Name)> {
-        let of = |kind: &'static str| {
-            self.roles.keys().copied().filter(move |name| match name {
-                Name::Runner(_) => kind == "runner",
-                other => kind == other.to_string(),
-            })
+    fn begin(&mut self, name: Name) -> Result<()> {
+        self.started += 1;
+        let (one, events, installation) = ((name, self.started), self.teller.clone(), &self.installation);
+        let sibling = match name {
+            Name::Recorder => sibling::start(one, &self.this, &["role", "recorder"], &brief::recorder(installation), events)?,
+            Name::Gateway => sibling::start(one, &self.this, &["role", "gateway"], &brief::gateway(installation, &self.guest), events)?,
+            Name::Viewer => sibling::start(one, &self.runner, &[], &brief::viewer(installation), events)?,
+            Name::Runner(_) => {
+                // Only the first run is drilled: what follows is the recovery that is rehearsed.
+                let seen = self.fences.map(|seen| seen.elapsed());
+                let brief = brief::runner(installation, &self.guest, seen, self.drill.take());
+                sibling::start(one, &self.runner, &[], &brief, events)?
+            }
+            Name::Reaper => {
+                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure else {
+                    bail!("a directory has no reaper");
+                };
+                sibling::start(one, &self.runner, &[], &brief::reaper(installation, cluster), events)?
+            }
         };
-        of(left).flat_map(move |a| of(right).map(move |b| (a, b)).collect::<Vec<_>>())
+        self.roles.insert(name, sibling);
+        Ok(())
     }
 
-    /// Notes what ended, and starts again what has waited long enough. One role that does not come up holds up no other.
-    async fn round(&mut self) {
-        // How one of them ended is nothing to its place: a job that it did not close goes to another runner. That it failed is a reason to look again.
-        let mut failed = false;
-        self.leaving.retain_mut(|sibling| match sibling.child.try_wait() {
-            Ok(None) => true,
-            Ok(Some(status)) => {
-                failed |= !status.success();
-                false
-            }
-            Err(_) => false,
-        });
-        if failed {
-            self.fences = None;
+    /// Notes when a role is to be started again; gives the pause until then.
+    fn again(&mut self, name: Name, lived: Duration, clean: bool) -> Duration {
+        let pause = self.backoff.entry(name).or_default().ended(lived, clean);
+        if self.ending.is_none() {
+            self.due.insert(name, Instant::now() + pause);
         }
-        for name in self.names() {
-            self.make_room(name);
-            let ended = match self.roles.get_mut(&name) {
-                Some(sibling) => sibling.child.try_wait().ok().flatten(),
-                None => None,
-            };
-            if let Some(status) = ended {
-                let clean = matches!(name, Name::Runner(_)) && status.success();
-                let pause = self.backoff.entry(name).or_default().ended(self.roles.get(&name), clean);
-                self.roles.remove(&name);
-                self.due.insert(name, Instant::now() + pause);
-                if !clean {
-                    if matches!(name, Name::Runner(_)) {
+        pause
+    }
+
+    fn take(&mut self, serial: u64, event: Event) -> Result<()> {
+        if let Some(at) = self.leaving.iter().position(|sibling| sibling.serial == serial) {
+            match (event, self.leaving.get_mut(at)) {
+                (Event::Said(Report::Pong), Some(sibling)) => sibling.lives(),
+                (Event::Said(_), _) => {}
+                (Event::Ended(status), _) => {
+                    self.leaving.remove(at);
+                    // How one of them ended is nothing to its place: a job that it did not close goes to another runner. That it failed is a reason to look again.
+                    if !status.is_some_and(|status| status.success()) {
                         self.fences = None;
                     }
-                    tracing::warn!(role = %name, pause_ms = milliseconds(pause), "a role ended ({status}); it is started again");
+                    self.make_room();
                 }
             }
-            if self.due.get(&name).is_some_and(|due| *due <= Instant::now()) {
-                self.due.remove(&name);
-                if let Err(fault) = self.start(name).await {
-                    let pause = self.backoff.entry(name).or_default().ended(None, false);
-                    self.due.insert(name, Instant::now() + pause);
-                    tracing::error!(role = %name, pause_ms = milliseconds(pause), "cannot start again: {fault:#}");
+            return Ok(());
+        }
+        let Some(name) = self.roles.iter().find(|(_, sibling)| sibling.serial == serial).map(|(name, _)| *name) else { return Ok(()) };
+        match event {
+            Event::Said(report) => self.said(name, report),
+            Event::Ended(status) => return self.ended(name, status),
+        }
+        Ok(())
+    }
+
+    fn said(&mut self, name: Name, report: Report) {
+        let Some(sibling) = self.roles.get_mut(&name) else { return };
+        match report {
+            Report::Pong => sibling.lives(),
+            Report::Failed(why) => sibling.fault = Some(why),
+            Report::Ready { checked, .. } if sibling.state == State::Starting => {
+                sibling.state = State::Ready;
+                if name.is_runner() && checked {
+                    // What it saw it saw after this.
+                    self.fences = Some(sibling.begun);
                 }
+                self.ready(name);
             }
+            Report::Leaving if name.is_runner() => {
+                sibling.state = State::Leaving;
+                self.make_room();
+            }
+            Report::Idle | Report::Cut(_) | Report::Left { .. } => self.heard_at_the_end(report),
+            Report::Ready { .. } | Report::Leaving => {}
         }
     }
 
-    /// A runner that only cleans up leaves its place to another, as long as not too many do.
-    fn make_room(&mut self, name: Name) {
-        let is_leaving = |sibling: &Sibling| matches!(sibling.control.heard(), Ok(Some(Report::Leaving)));
-        if matches!(name, Name::Runner(_))
-            && self.leaving.len() < LEAVING
-            && self.roles.get(&name).is_some_and(is_leaving)
-            && let Some(sibling) = self.roles.remove(&name)
+    /// A role serves from now on.
+    fn ready(&mut self, name: Name) {
+        if name == Name::Gateway
+            && let (Some(gateway), Some(Ok(listener))) = (self.roles.get(&name), self.listener.as_ref().map(TcpListener::try_clone))
         {
-            self.leaving.push(sibling);
-            self.backoff.entry(name).or_default().ended(None, true);
-            self.due.insert(name, Instant::now());
+            gateway.put(Parcel::Socket("listener", listener.into()));
+        }
+        self.connect(name);
+        if name == Name::Runner(0) {
+            // The others go by what it saw.
+            let now = Instant::now();
+            self.due.iter_mut().filter(|(name, _)| name.is_runner() && self.first.contains(name)).for_each(|(_, due)| *due = now);
+        }
+        if self.first.remove(&name) && self.first.is_empty() {
+            let Installation { home, served, config, .. } = &self.installation;
+            watch::start(home.clone(), served.clone(), config.clone(), Arc::clone(&self.over));
+            welcome::say(&self.installation);
+            self.notify(&format!("READY=1\nSTATUS=serving the environment {}", self.installation.config.environment));
         }
     }
 
-    /// Those who ask end before those who answer; the recorder last, so that every outcome is recorded.
-    async fn stop(&mut self) {
-        tracing::info!("stopping: no new calls, running jobs finish");
-        let mut clean = true;
-        for wave in [&["gateway"][..], &["runner", "viewer", "reaper"], &["recorder"]] {
-            let names: Vec<_> = self
-                .roles
-                .keys()
-                .copied()
-                .filter(|name| {
-                    wave.contains(&if matches!(name, Name::Runner(_)) { "runner".to_owned() } else { name.to_string() }.as_str())
-                })
-                .collect();
-            let mut ending: Vec<_> = names.into_iter().filter_map(|name| self.roles.remove(&name)).map(|sibling| sibling.child).collect();
-            if wave.contains(&"runner") {
-                ending.extend(self.leaving.drain(..).map(|sibling| sibling.child));
+    /// A role's process ended: says why, and starts it again after a pause.
+    fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
+        let Some(sibling) = self.roles.remove(&name) else { return Ok(()) };
+        let Sibling { pid, begun, state, fault, killed, .. } = sibling;
+        let clean = name.is_runner() && state != State::Starting && status.is_some_and(|status| status.success());
+        if name.is_runner() && !clean {
+            // One that does not come up, or failed, leaves nothing to go by.
+            self.fences = None;
+        }
+        if self.ending.is_some() {
+            if let Some(fault) = fault {
+                tracing::warn!(role = %name, pid, "the {name} failed while it ended: {fault}");
             }
-            // One time for all of them: whoever stops the supervisor waits no longer for many than for one.
-            let end = tokio::time::Instant::now() + DRAIN;
-            for child in &mut ending {
-                // Dropping its control socket, just above, told it; what does not end in time is killed when dropped.
-                clean &= tokio::time::timeout_at(end, child.wait()).await.is_ok();
+            return Ok(());
+        }
+        let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+        let hung = killed.is_some();
+        let why = killed.or(fault).unwrap_or_else(|| match state {
+            State::Starting => format!("it ended before it was ready ({status})"),
+            State::Ready | State::Leaving => format!("it ended ({status})"),
+        });
+        if self.first.contains(&name) && !hung {
+            return Err(anyhow!("the {name} cannot start: {why}"));
+        }
+        let pause = self.again(name, begun.elapsed(), clean);
+        if !clean {
+            tracing::warn!(role = %name, pid, "restarting {name} in {}: {why}", seconds(pause));
+        }
+        Ok(())
+    }
+
+    /// Runners that only clean up leave their places to others, as long as not too many do.
+    fn make_room(&mut self) {
+        let leaving: Vec<Name> = self.roles.iter().filter(|(_, sibling)| sibling.state == State::Leaving).map(|(name, _)| *name).collect();
+        for name in leaving.into_iter().take(LEAVING.saturating_sub(self.leaving.len())) {
+            if let Some(sibling) = self.roles.remove(&name) {
+                self.leaving.push(sibling);
+                self.again(name, Duration::ZERO, true);
             }
         }
-        tracing::info!(clean, "stopped");
     }
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// A timer whose ticks that were missed are not made up for: they say nothing about a role while this process had no time itself.
+fn steady(every: Duration) -> Interval {
+    let mut timer = interval(every);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(timer: Option<&mut Interval>) {
+    match timer {
+        Some(timer) => drop(timer.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// A time as people say it: `10 s`, `0.2 s`.
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{:.1} s", time.as_secs_f64()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_plainly() {
+        assert_eq!(seconds(Duration::from_secs(10)), "10 s");
+        assert_eq!(seconds(Duration::from_millis(200)), "0.2 s");
+    }
 }

@@ -1,6 +1,6 @@
 //! Installations for this folder's tests; nothing of them exists on a disk.
 
-use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Telemetry};
+use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Serve, Telemetry};
 use crate::home::Home;
 use cofferdam_core::id::PolicyDigest;
 use cofferdam_core::settings::JobIdentity;
@@ -21,6 +21,7 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
             environment: "lab".to_owned(),
             infrastructure,
             edge: Edge { listen: "127.0.0.1:8620".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(45) },
+            serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15) },
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
         },

@@ -6,19 +6,25 @@ use crate::config::Config;
 use crate::health::{self, Finding};
 use crate::home::Home;
 use crate::served;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// Between two looks: soon enough for a person who just ran a command, and one wake-up a second.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks until this process ends. A thread of its own: a slow disk must not hold up the supervisor.
-pub fn start(home: Home, copies: Home, config: Config) {
+/// Looks until it is `over`, or this process ends. A thread of its own: a slow disk must not hold up the supervisor.
+pub fn start(home: Home, copies: Home, config: Config, over: Arc<AtomicBool>) {
     thread::spawn(move || {
         let mut told = Notice::default();
         loop {
             let faults = health::while_serving(&home, &config).bad_ones().map(Finding::line).collect();
             let now = Notice { restart: served::differences(&home, &copies), faults };
+            // At the end the copies are removed, which is no difference to tell.
+            if over.load(Ordering::SeqCst) {
+                return;
+            }
             if now != told {
                 say(&told, &now);
                 match now.tell(&copies.notices()) {

@@ -1,12 +1,16 @@
 //! What a person who just started it wants to know: what is served, where, and whom it trusts. Reads nothing.
 
 use crate::config::{Infrastructure, Installation, LogFormat};
+use std::io::Write as _;
 
 /// Says it on standard error, as every line there is said.
 pub fn say(installation: &Installation) {
     let text = text(installation);
     match installation.config.telemetry.format {
-        LogFormat::Text => eprintln!("{text}"),
+        LogFormat::Text => {
+            // Who closed the terminal reads nothing.
+            let _unread = writeln!(std::io::stderr(), "{text}");
+        }
         LogFormat::Json => text.lines().for_each(|line| tracing::info!("{}", line.trim())),
     }
 }

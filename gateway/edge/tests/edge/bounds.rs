@@ -346,3 +346,33 @@ async fn the_stop_does_not_wait_for_ever() {
     let drained = server.stop().await;
     assert_eq!((drained.clean, drained.cut), (false, 1));
 }
+
+#[tokio::test]
+async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
+    let mut server = Server::start(Small::default()).await;
+    let mut busy = server.connect().await;
+    busy.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
+    while server.front.started.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    server.calls.drain();
+    // As a client that keeps its connection: without `Connection: close` of its own.
+    let new = server.send(&Request::call("scale", json!({})).without("Connection")).await;
+    expect!["503 -32603 id 7: stopping: no new call is taken; nothing was executed; try again in a few seconds"].assert_eq(&new.line());
+    assert_eq!((new.header("retry-after"), new.header("connection")), (Some("5"), Some("close")));
+    let told = server.send(&Request::call("job_get", json!({"id": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}))).await;
+    assert_eq!(told.status, 200, "what became of earlier calls is still told");
+    let get = |path: &str| Request::new("GET", path).without("Connection");
+    let ready = server.send(&get("/readyz")).await;
+    assert_eq!((ready.status, ready.body.as_slice()), (503, &b"stopping\n"[..]));
+    assert_eq!(server.send(&get("/healthz")).await.status, 200);
+
+    // Connected, and its request still on its way, when the listener closes.
+    let mut late = server.connect().await;
+    server.begin_stop();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    late.write_all(&get("/healthz").bytes()).await.unwrap();
+    assert_eq!(Answer::read(&mut late).await.status, 200);
+    assert_eq!(Answer::read(&mut busy).await.status, 200, "the answer still comes");
+    assert!(server.stop().await.clean);
+}

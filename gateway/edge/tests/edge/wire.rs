@@ -1,7 +1,7 @@
 //! Requests written by hand, answers read by hand, and a server to send them to.
 
 use crate::front::Small;
-use cofferdam_edge::{Drained, EdgeSettings, serve};
+use cofferdam_edge::{Calls, Drained, EdgeSettings, serve};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 pub struct Server {
     pub address: SocketAddr,
     pub front: Arc<Small>,
+    pub calls: Calls,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
 }
@@ -36,8 +37,9 @@ impl Server {
         let stopped = async move {
             let _either = stopped.await;
         };
-        let served = tokio::spawn(serve(listener, Arc::clone(&front), settings, stopped));
-        Self { address, front, stop: Some(stop), served }
+        let calls = Calls::new(settings.calls);
+        let served = tokio::spawn(serve(listener, Arc::clone(&front), settings, calls.clone(), stopped));
+        Self { address, front, calls, stop: Some(stop), served }
     }
 
     /// Stops it and tells how that went.

@@ -76,6 +76,7 @@ impl RunnerSeat {
         }
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut queue = self.recorder.inner.shared.queue.subscribe();
+        let mut draining = self.recorder.inner.shared.draining.subscribe();
         loop {
             match self.recorder.submit(Change::Claim).await? {
                 Done::Leased(Some(job)) => {
@@ -85,7 +86,17 @@ impl RunnerSeat {
                 Done::Leased(None) => {}
                 _ => return Err(astray()),
             }
-            if timeout_at(until, queue.changed()).await.is_err() {
+            if *draining.borrow() {
+                return Ok(Claimed::Leased { job: None });
+            }
+            let news = async {
+                // Both senders live as long as the recorder.
+                tokio::select! {
+                    _ = queue.changed() => {}
+                    _ = draining.changed() => {}
+                }
+            };
+            if timeout_at(until, news).await.is_err() {
                 return Ok(Claimed::Leased { job: None });
             }
         }

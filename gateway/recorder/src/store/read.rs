@@ -115,6 +115,17 @@ impl Reader {
         calls.iter().map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into())).collect()
     }
 
+    /// Jobs that wait for a runner or have one, oldest first, and how many there are beyond these.
+    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Halt> {
+        let calls: Vec<String> =
+            sqlx::query_scalar("SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER BY seq")
+                .fetch_all(&self.0)
+                .await?;
+        let more = u64::try_from(calls.len().saturating_sub(most)).unwrap_or(u64::MAX);
+        let first = calls.iter().take(most).map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()));
+        Ok((first.collect::<Result<_, Halt>>()?, more))
+    }
+
     /// A job as it was stored.
     pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, Halt> {
         let mut connection = self.0.begin().await?;

@@ -4,8 +4,9 @@
 use super::{admit, credential, network};
 use anyhow::Result;
 use cofferdam_core::settings::ReaperSettings;
+use cofferdam_core::text;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::{Inherited, Report};
+use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
 use cofferdam_runner::kubernetes::credential::Credential;
@@ -52,19 +53,19 @@ impl Reaper {
         let cluster = match ready.await {
             Ok(cluster) => cluster,
             Err(fault) => {
-                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
         inherited.report(&Report::Ready { confined, checked: true })?;
-        let mut sockets = inherited.sockets();
+        let mut handed = inherited.handed();
         let mut voice = Voicing::new(intake);
         let mut rounds = tokio::time::interval(ROUND);
         let mut going = BTreeSet::new();
         loop {
             tokio::select! {
-                given = sockets.recv() => match given {
-                    Some(given) if given.name == "telemetry" => voice.take(given.into_stream()),
+                handed = handed.recv() => match handed {
+                    Some(Handed::Socket(given)) if given.name == "telemetry" => voice.take(given.into_stream()),
                     Some(_useless) => {}
                     None => return Ok(ExitCode::SUCCESS),
                 },

@@ -5,8 +5,9 @@ use anyhow::{Context as _, Result};
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::claim::{Claim, Claimed};
 use cofferdam_core::settings::{Infrastructure, RunnerSettings};
+use cofferdam_core::text;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::{Inherited, Report};
+use cofferdam_process::control::{Given, Handed, Inherited, Report};
 use cofferdam_process::peer;
 use cofferdam_process::secret;
 use cofferdam_process::spawn;
@@ -27,9 +28,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 
 /// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not there is left out.
 const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+
+/// How long an idle runner that drains waits for the recorder to say that no job waits: it is asked already, and says so at once.
+const LAST_CLAIM: Duration = Duration::from_secs(2);
 
 type Recorder = peer::Client<Claim, Claimed>;
 
@@ -115,39 +120,66 @@ impl Actor {
         let (runner, checked) = match runner(settings, key, ground, Arc::clone(&inherited)).await {
             Ok(ready) => ready,
             Err(fault) => {
-                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
         inherited.report(&Report::Ready { confined, checked })?;
-        let recorder = Arc::clone(&runner.recorder);
-        let (told, mut stop) = tokio::sync::watch::channel(false);
-        let mut sockets = inherited.sockets();
-        let mut voice = Voicing::new(intake);
-        tokio::spawn(async move {
-            while let Some(given) = sockets.recv().await {
-                // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
-                match given.name.as_str() {
-                    "recorder" => {
-                        if let Err(fault) = recorder.connect(given.into_stream()) {
-                            tracing::warn!(error = %fault, "the recorder's socket cannot be used");
-                        }
-                    }
-                    "telemetry" => voice.take(given.into_stream()),
-                    _ => {}
-                }
-            }
-            // The supervisor closed the control socket: an idle runner ends, a busy one finishes its job.
-            let _nobody_waits = told.send(true);
-        });
+        let (told, stop) = watch::channel(Stop::NotYet);
+        tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), Voicing::new(intake), told));
+        let draining = stop.clone();
         let leased = tokio::select! {
-            leased = runner.claim() => leased?,
-            _ = stop.wait_for(|told| *told) => return Ok(ExitCode::SUCCESS),
+            leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
+            () = enough(stop) => None,
         };
-        runner.see_through(leased).await?;
-        tokio::time::sleep(voice::LINGER).await;
+        // A busy runner finishes its job.
+        if let Some(leased) = leased {
+            runner.see_through(leased).await?;
+            tokio::time::sleep(voice::LINGER).await;
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What an idle runner was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    NotYet,
+    /// Take a job that waits already, or end.
+    Drain,
+    /// End: the supervisor closed the control socket.
+    Now,
+}
+
+/// Takes what the supervisor hands over.
+async fn listen(mut handed: mpsc::Receiver<Handed>, recorder: Arc<Recorder>, mut voice: Voicing, told: watch::Sender<Stop>) {
+    while let Some(handed) = handed.recv().await {
+        let given: Given = match handed {
+            Handed::Socket(given) => given,
+            Handed::Drain => {
+                told.send_replace(Stop::Drain);
+                continue;
+            }
+        };
+        // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
+        match given.name.as_str() {
+            "recorder" => {
+                if let Err(fault) = recorder.connect(given.into_stream()) {
+                    tracing::warn!(error = %fault, "the recorder's socket cannot be used");
+                }
+            }
+            "telemetry" => voice.take(given.into_stream()),
+            _ => {}
+        }
+    }
+    told.send_replace(Stop::Now);
+}
+
+/// Waits until an idle runner need not wait for a job any more.
+async fn enough(mut stop: watch::Receiver<Stop>) {
+    // Without a sender the supervisor is gone.
+    drop(stop.wait_for(|stop| *stop != Stop::NotYet).await);
+    drop(tokio::time::timeout(LAST_CLAIM, stop.wait_for(|stop| *stop == Stop::Now)).await);
 }
 
 /// A runner, and whether it held its credential against its fences itself.

@@ -5,9 +5,10 @@ use anyhow::Result;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::settings::{Infrastructure, ViewerSettings};
+use cofferdam_core::text;
 use cofferdam_core::trust::Environment;
 use cofferdam_process::confine::{self, Confined, Files, NewSockets};
-use cofferdam_process::control::{Inherited, Report};
+use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_process::peer;
 use cofferdam_runner::backend::chain;
 use cofferdam_runner::directory::look::Looker as TreeLooker;
@@ -70,15 +71,16 @@ impl Viewer {
         let looker = match look_at(sight, &environment).await {
             Ok(looker) => Arc::new(looker),
             Err(fault) => {
-                inherited.report(&Report::Failed(format!("{fault:#}")))?;
+                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
         let trust_file: Arc<Path> = trust_file.into();
         inherited.report(&Report::Ready { confined, checked })?;
-        let mut sockets = inherited.sockets();
+        let mut handed = inherited.handed();
         let mut voice = Voicing::new(intake);
-        while let Some(given) = sockets.recv().await {
+        while let Some(handed) = handed.recv().await {
+            let Handed::Socket(given) = handed else { continue };
             match given.name.as_str() {
                 "gateway" => {}
                 "telemetry" => {
@@ -114,7 +116,7 @@ async fn look_at(sight: Sight, environment: &Environment) -> Result<Looker> {
 
 impl Looker {
     async fn look(&self, look: Look, trust_file: Arc<Path>) -> Result<Looked, Fault> {
-        let unreadable = |fault: anyhow::Error| Fault::Unavailable(format!("{fault:#}"));
+        let unreadable = |fault: anyhow::Error| Fault::Unavailable(text::chain(fault.as_ref()));
         match self {
             Self::Tree(looker) => {
                 let looker = Arc::clone(looker);

@@ -88,7 +88,7 @@ impl Recorder for Observed<Arc<Roles>> {
             }
             _ => "record",
         };
-        let answer = self.stage(stage, self.inner.recorder.call(&propose)).await;
+        let answer = self.stage(stage, self.inner.propose(&propose)).await;
         self.heard.recorded(&self.outlet, &propose, &answer);
         answer
     }

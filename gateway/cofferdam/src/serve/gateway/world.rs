@@ -1,6 +1,7 @@
 //! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the clock and the operating system's randomness.
 
 use super::observe::Observed;
+use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::ports::Host;
@@ -9,6 +10,7 @@ use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
 use jiff::Timestamp;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The sockets to other roles.
 pub struct Roles {
@@ -16,6 +18,24 @@ pub struct Roles {
     pub recorder: Client<Propose, Proposed>,
     /// Looks.
     pub viewer: Client<Look, Looked>,
+    /// True from when the gateway drains.
+    pub draining: watch::Receiver<bool>,
+}
+
+impl Roles {
+    /// Asks the recorder. A call that is held for its job's outcome is told how the job is at once when the gateway drains.
+    pub async fn propose(&self, propose: &Propose) -> Result<Proposed, Fault> {
+        let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else { return self.recorder.call(propose).await };
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            biased;
+            // Its sender lives as long as the edge.
+            _ = draining.wait_for(|draining| *draining) => {}
+            told = self.recorder.call(propose) => return told,
+        }
+        let at_once = Propose::Job { principal: principal.clone(), call: call.clone(), beyond: *beyond, wait_ms: 0 };
+        self.recorder.call(&at_once).await
+    }
 }
 
 /// Everything the journey asks of.

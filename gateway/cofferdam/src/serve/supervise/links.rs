@@ -1,0 +1,43 @@
+//! Who may talk to whom: the authority table of `SECURITY.md`, as pairs of sockets. Gives no role anything else.
+
+use super::{Name, State, Supervisor};
+use cofferdam_process::tether::Parcel;
+use std::os::unix::net::UnixStream;
+
+/// Who may talk to whom: the name each side knows the other by.
+const LINKS: [(&str, &str, &str, &str); 7] = [
+    ("gateway", "recorder", "recorder", "gateway"),
+    ("gateway", "viewer", "viewer", "gateway"),
+    ("runner", "recorder", "recorder", "runner"),
+    ("gateway", "telemetry/recorder", "recorder", "telemetry"),
+    ("gateway", "telemetry/viewer", "viewer", "telemetry"),
+    ("gateway", "telemetry/runner", "runner", "telemetry"),
+    ("gateway", "telemetry/reaper", "reaper", "telemetry"),
+];
+
+impl Supervisor<'_> {
+    /// Gives the role and each of its peers that runs a fresh pair of sockets.
+    pub(super) fn connect(&self, name: Name) {
+        for (left, left_knows, right, right_knows) in LINKS {
+            for (a, b) in self.pairs(left, right).filter(|(a, b)| *a == name || *b == name) {
+                if let (Some(a), Some(b)) = (self.roles.get(&a), self.roles.get(&b)) {
+                    match UnixStream::pair() {
+                        Ok((one, other)) => {
+                            a.put(Parcel::stream(left_knows, one));
+                            b.put(Parcel::stream(right_knows, other));
+                        }
+                        Err(fault) => tracing::error!(error = %fault, "cannot connect the {left} and the {right}"),
+                    }
+                }
+            }
+        }
+    }
+
+    fn pairs(&self, left: &'static str, right: &'static str) -> impl Iterator<Item = (Name, Name)> {
+        let of = |kind: &'static str| {
+            let there = self.roles.iter().filter(|(_, sibling)| sibling.state != State::Starting).map(|(name, _)| *name);
+            there.filter(move |name| if name.is_runner() { kind == "runner" } else { kind == name.to_string() })
+        };
+        of(left).flat_map(move |a| of(right).map(move |b| (a, b)).collect::<Vec<_>>())
+    }
+}

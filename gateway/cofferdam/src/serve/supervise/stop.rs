@@ -1,0 +1,171 @@
+//! The stop: calls are answered, jobs finish, then roles end, those who ask before those who answer. Says what was cut off and what is left.
+//! Never waits without an end.
+
+use super::{Name, Sign, Signals, State, Supervisor, seconds};
+use cofferdam_core::id::CallId;
+use cofferdam_process::control::{Order, Report};
+use cofferdam_process::tether::Parcel;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long calls may take to be answered once no new one is taken: held ones are answered at once, and planning and deciding take milliseconds.
+const CALLS: Duration = Duration::from_secs(10);
+
+/// How long the gateway, the viewer and the reaper may take to end: the gateway gives slow readers five seconds, and sends its last spans.
+const LAST: Duration = Duration::from_secs(10);
+
+/// How long the recorder may take: it writes what waits, and folds its log into the store.
+const RECORDER: Duration = Duration::from_secs(20);
+
+/// How long the kernel may take to end a process that was killed: one that waits for a dead disk takes longer, and is left to it.
+const KILLED: Duration = Duration::from_secs(2);
+
+/// What is known of a stop.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// No call is in progress any more.
+    idle: bool,
+    /// Connections that were cut off.
+    cut: usize,
+    /// Jobs that are left, and how many beside these; none where the recorder did not say it.
+    left: Option<(Vec<CallId>, u64)>,
+    /// Roles that did not end by themselves.
+    killed: Vec<Name>,
+}
+
+impl Supervisor<'_> {
+    /// What a role says only when it ends.
+    pub(super) fn heard_at_the_end(&mut self, report: Report) {
+        let Some(ending) = &mut self.ending else { return };
+        match report {
+            Report::Idle => ending.idle = true,
+            Report::Cut(count) => ending.cut += count,
+            Report::Left { calls, more } => ending.left = Some((calls, more)),
+            Report::Ready { .. } | Report::Failed(_) | Report::Pong | Report::Leaving => {}
+        }
+    }
+
+    /// Ends everything in order. Gives false when another signal asked for the end at once.
+    pub(super) async fn stop(&mut self, signals: &mut Signals) -> bool {
+        let drain = self.installation.config.serve.drain;
+        tracing::info!("stopping: no new calls; running jobs have {} to finish", seconds(drain));
+        self.notify("STOPPING=1\nSTATUS=stopping: running jobs finish");
+        self.ending = Some(Ending::default());
+        self.due.clear();
+        self.listener = None;
+        self.over.store(true, Ordering::SeqCst);
+        let in_order = tokio::select! {
+            biased;
+            () = again(signals) => false,
+            () = self.drain(Instant::now() + drain) => true,
+        };
+        if in_order {
+            self.tell();
+        } else {
+            tracing::warn!(
+                clean = false,
+                "a second signal: ended at once; calls may have been cut off, and jobs that were under way are taken up at the next start"
+            );
+        }
+        in_order
+    }
+
+    async fn drain(&mut self, end: Instant) {
+        // What is not ready has no call and no job.
+        self.kill(|name, state| state == State::Starting && name != Name::Recorder);
+        self.order(|name| name == Name::Gateway);
+        let calls = end.min(Instant::now() + CALLS);
+        self.settle(calls, |it| it.is_idle() || !it.roles.contains_key(&Name::Gateway)).await;
+
+        // The recorder first: then a runner that finds no job is told so at once.
+        self.order(|name| name == Name::Recorder);
+        self.order(Name::is_runner);
+        self.settle(end, Self::is_without_runners).await;
+        self.kill(|name, _| name.is_runner());
+        self.settle(Instant::now() + KILLED, Self::is_without_runners).await;
+
+        self.end(|name| name != Name::Recorder).await;
+        self.end(|_| true).await;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.idle)
+    }
+
+    fn is_without_runners(&self) -> bool {
+        self.leaving.is_empty() && !self.roles.keys().any(|name| name.is_runner())
+    }
+
+    fn order(&self, which: impl Fn(Name) -> bool) {
+        self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.put(Parcel::Order(Order::Drain)));
+    }
+
+    /// Tells these to end, and kills those that do not.
+    async fn end(&mut self, which: impl Fn(Name) -> bool) {
+        let here = |it: &Self| it.roles.keys().any(|name| which(*name));
+        self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.end());
+        let most = if here(self) && self.roles.keys().all(|name| *name == Name::Recorder) { RECORDER } else { LAST };
+        self.settle(Instant::now() + most, |it| !here(it)).await;
+        self.kill(|name, _| which(name));
+        self.settle(Instant::now() + KILLED, |it| !here(it)).await;
+    }
+
+    fn kill(&mut self, which: impl Fn(Name, State) -> bool) {
+        let Some(ending) = &mut self.ending else { return };
+        let leaving = self.leaving.iter_mut().map(|role| (Name::Runner(0), role));
+        for (name, role) in self.roles.iter_mut().map(|(name, role)| (*name, role)).chain(leaving) {
+            if role.killed.is_none() && which(name, role.state) {
+                if role.state != State::Starting {
+                    tracing::warn!(role = %name, pid = role.pid, "the {name} did not end in time: it is killed");
+                    ending.killed.push(name);
+                }
+                role.kill("it did not end in time".to_owned());
+            }
+        }
+    }
+
+    /// Sees to what happens until this holds, or the time is over.
+    async fn settle(&mut self, end: Instant, holds: impl Fn(&Self) -> bool) {
+        while !holds(self) {
+            match timeout_at(end, self.turn()).await {
+                // Nothing is started any more, so nothing can fail to start.
+                Ok(_) => {}
+                Err(_elapsed) => return,
+            }
+        }
+    }
+
+    fn tell(&self) {
+        let Some(Ending { cut, left, killed, .. }) = &self.ending else { return };
+        let mut faults = Vec::new();
+        match cut {
+            0 if killed.contains(&Name::Gateway) => faults.push("the gateway was killed, and calls may have been cut off".to_owned()),
+            0 => {}
+            1 => faults.push("1 waiting call was cut off".to_owned()),
+            more => faults.push(format!("{more} waiting calls were cut off")),
+        }
+        match left {
+            Some((calls, 0)) if calls.is_empty() => {}
+            Some((calls, more)) => {
+                let many = u64::try_from(calls.len()).unwrap_or(u64::MAX).saturating_add(*more);
+                let (jobs, beside) = (if many == 1 { "job is" } else { "jobs are" }, if *more == 0 { "" } else { ", …" });
+                let names: Vec<String> = calls.iter().map(ToString::to_string).collect();
+                faults.push(format!("{many} {jobs} left for the next start: {}{beside}", names.join(", ")));
+            }
+            None => faults.push("the recorder did not say which jobs are left for the next start".to_owned()),
+        }
+        if faults.is_empty() {
+            tracing::info!(clean = true, "stopped: no call was cut off, and no job is left");
+        } else {
+            tracing::warn!(clean = false, "stopped: {}", faults.join("; "));
+        }
+    }
+}
+
+/// Waits for another signal that asks for the end.
+async fn again(signals: &mut Signals) {
+    while signals.next().await != Sign::Stop {
+        tracing::warn!("SIGHUP: nothing is reloaded; it is stopping");
+    }
+}

@@ -1,0 +1,105 @@
+//! Calls in progress: bounded in number, and refused once the server drains. Knows nothing of what a call does.
+
+use crate::deny::Deny;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The calls of one server. Cheap to clone; all clones count together.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    most: usize,
+    count: Arc<watch::Sender<Count>>,
+    draining: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    /// All of them.
+    all: usize,
+    /// Those that began something, rather than ask about it.
+    begun: usize,
+}
+
+/// A call in progress, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    begins: bool,
+    count: Arc<watch::Sender<Count>>,
+}
+
+impl Calls {
+    /// At most so many at once.
+    pub fn new(most: usize) -> Self {
+        Self { most, count: Arc::default(), draining: Arc::default() }
+    }
+
+    /// A place for a call. One that `begins` something is refused while the server drains; what
+    /// became of earlier ones is still told.
+    pub(crate) fn enter(&self, begins: bool) -> Result<Place, Deny> {
+        let free = self.count.send_if_modified(|count| {
+            let free = count.all < self.most;
+            count.all += usize::from(free);
+            count.begun += usize::from(free && begins);
+            free
+        });
+        if !free {
+            return Err(Deny::Busy);
+        }
+        let place = Place { begins, count: Arc::clone(&self.count) };
+        // Looked at after it was counted: `idle` waits for every call that passed before.
+        if begins && self.is_draining() { Err(Deny::Stopping) } else { Ok(place) }
+    }
+
+    /// Refuses new calls from now on, for good.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Whether new calls are refused.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+
+    /// Becomes true when the server begins to drain: what holds a call may watch it.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.draining.subscribe()
+    }
+
+    /// Waits until no call is in progress that began something.
+    pub async fn idle(&self) {
+        let mut count = self.count.subscribe();
+        // The sender is this value's own.
+        let _open = count.wait_for(|count| count.begun == 0).await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.count.send_modify(|count| {
+            count.all = count.all.saturating_sub(1);
+            count.begun = count.begun.saturating_sub(usize::from(self.begins));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_drain_waits_for_what_began_before_and_refuses_what_is_new() {
+        let calls = Calls::new(2);
+        let first = calls.enter(true).unwrap();
+        let second = calls.enter(false).unwrap();
+        assert_eq!(calls.enter(false).err(), Some(Deny::Busy));
+        calls.drain();
+        drop(second);
+        assert_eq!(calls.enter(true).err(), Some(Deny::Stopping));
+        drop(calls.enter(false).unwrap());
+        assert!(tokio::time::timeout(Duration::from_millis(20), calls.idle()).await.is_err());
+        let _asks = calls.enter(false).unwrap();
+        drop(first);
+        calls.idle().await;
+    }
+}

@@ -1,0 +1,267 @@
+//! How it all starts, stops and stays alive: signals to one process and to all, calls and jobs at the stop, roles that hang, and an idle machine. Real
+//! processes, and the signals that terminals and service managers send.
+
+mod manager;
+mod processes;
+
+use crate::cluster::until;
+use crate::stage::{Answer, Stage};
+use processes::{Process, alive, descendants, kill};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A change that policy allows at once.
+fn scale(replicas: u32) -> Value {
+    json!({"namespace": "storefront", "name": "web", "replicas": replicas})
+}
+
+/// What a person has to approve: a delete.
+fn gone() -> Value {
+    json!({"namespace": "storefront", "name": "gift-cards-v1"})
+}
+
+fn replicas(stage: &Stage) -> String {
+    let text = fs::read_to_string(stage.tree().join("storefront/web.yaml")).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("replicas:")).unwrap();
+    line.split('#').next().unwrap().trim().to_owned()
+}
+
+/// A call on a thread of its own; gives the answer's head and body.
+fn ask(stage: &Stage, path: &str, token: &str, body: &Value) -> thread::JoinHandle<(String, Value)> {
+    let (address, body) = (stage.address(), body.to_string());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut text = String::new();
+        // It asks for a kept connection: that this ends shows that the server closed it.
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        (head.to_ascii_lowercase(), serde_json::from_str(body).unwrap())
+    })
+}
+
+fn roles(stage: &Stage) -> Vec<Process> {
+    descendants(stage.supervisor())
+}
+
+fn role(stage: &Stage, name: &str) -> Process {
+    until("a role", || roles(stage).into_iter().find(|process| process.words == format!("cofferdam: {name}")))
+}
+
+fn runners(stage: &Stage) -> Vec<u32> {
+    let runners = || roles(stage).into_iter().filter(|process| process.words.starts_with("cofferdam: runner")).map(|process| process.id);
+    until("two runners", || Some(runners().collect::<Vec<_>>()).filter(|ids| ids.len() == 2))
+}
+
+fn is_ready(stage: &Stage) -> bool {
+    stage.http("GET", "/readyz", "", None).status == 200
+}
+
+fn text(answer: &Answer) -> String {
+    answer.body.as_str().unwrap_or_default().to_owned()
+}
+
+/// A stop in the middle of a job, with the signal to these of its processes.
+fn stopped_in_a_job(signal: &str, whom: impl Fn(&Stage) -> Vec<u32>) {
+    let mut stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    let call = ask(&stage, "/v1/tools/deployment_scale?wait=30", &token, &scale(5));
+    stage.until_logged("claimed a job");
+    kill(signal, &whom(&stage));
+    let (head, body) = call.join().unwrap();
+    assert!(head.starts_with("http/1.1 20") && body["call"].as_str().is_some_and(|call| call.len() == 26), "{head}\n{body:#}");
+    assert!(stage.ended().success());
+    let log = stage.log();
+    assert!(log.contains("stopped: no call was cut off, and no job is left clean=true"), "{log}");
+    assert!(!log.contains("WARN"), "{log}");
+    assert_eq!(replicas(&stage), "replicas: 5");
+    assert_eq!(stage.namespaces(), [""; 0]);
+    stage.verify_ledger();
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_and_a_stop_of_all_processes_let_jobs_finish() {
+    let all = |stage: &Stage| {
+        let mut ids: Vec<u32> = roles(stage).iter().map(|process| process.id).collect();
+        // Last, as a terminal's and a control group's order is any.
+        ids.push(stage.supervisor());
+        ids
+    };
+    stopped_in_a_job("INT", all);
+    stopped_in_a_job("TERM", all);
+    stopped_in_a_job("TERM", |stage| vec![stage.supervisor()]);
+}
+
+#[test]
+fn roles_and_guests_do_not_obey_signals_from_outside() {
+    let mut stage = Stage::started();
+    let before: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
+    for signal in ["INT", "TERM", "HUP"] {
+        kill(signal, &before);
+    }
+    for process in roles(&stage) {
+        // The bits of HUP, INT and TERM in the mask of ignored signals.
+        let ignored = process.status("SigIgn").map(|mask| u64::from_str_radix(&mask, 16).unwrap()).unwrap();
+        assert_eq!(ignored & 0x4003, 0x4003, "{process:?}");
+    }
+    assert!(is_ready(&stage));
+    assert_eq!(roles(&stage).iter().map(|process| process.id).collect::<Vec<_>>(), before);
+    // The end of the control socket is what ends a role, the supervisor's death too.
+    kill("KILL", &[stage.supervisor()]);
+    stage.ended();
+    until("all roles to end", || before.iter().all(|id| !alive(*id)).then_some(()));
+}
+
+#[test]
+fn a_hangup_reloads_nothing_and_ends_nothing() {
+    let stage = Stage::started();
+    let before = roles(&stage);
+    kill("HUP", &[stage.supervisor()]);
+    stage.until_logged("SIGHUP: nothing is reloaded; a restart is needed");
+    assert!(is_ready(&stage));
+    assert_eq!(roles(&stage), before);
+}
+
+#[test]
+fn at_the_stop_held_calls_are_told_where_they_are_and_new_ones_to_come_again() {
+    let mut stage = Stage::bare("example");
+    stage.configure("drain_seconds", "100");
+    stage.serve(&[]);
+    let token = stage.agent("release", "operator");
+    let held = ask(&stage, "/v1/tools/deployment_delete?wait=45", &token, &gone());
+    let waiting = stage.waiting();
+    // A runner that takes its time: the stop waits for it.
+    let slow = runners(&stage);
+    kill("STOP", &slow);
+    kill("TERM", &[stage.supervisor()]);
+    let (head, body) = held.join().unwrap();
+    assert!(head.starts_with("http/1.1 202") && head.contains("connection: close"), "{head}");
+    assert_eq!(body["call"], waiting.as_str(), "{body:#}");
+    assert!(body["text"].as_str().unwrap().starts_with("WAITING"), "{body:#}");
+
+    let (head, body) = ask(&stage, "/v1/tools/deployment_scale", &token, &scale(5)).join().unwrap();
+    assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: ") && head.contains("connection: close"), "{head}");
+    assert!(body["error"]["text"].as_str().unwrap().contains("nothing was executed"), "{body:#}");
+    let ready = stage.http("GET", "/readyz", "", None);
+    assert_eq!((ready.status, text(&ready)), (503, "stopping\n".to_owned()));
+    assert_eq!(stage.http("GET", "/healthz", "", None).status, 200);
+    assert_eq!(stage.http("GET", &format!("/v1/jobs/{waiting}"), &token, None).body["call"], waiting.as_str());
+
+    kill("CONT", &slow);
+    assert!(stage.ended().success());
+    assert!(stage.log().contains("stopped: no call was cut off, and no job is left clean=true"), "{}", stage.log());
+}
+
+#[test]
+fn what_does_not_finish_in_time_is_named_and_taken_up_at_the_next_start() {
+    let mut stage = Stage::bare("example");
+    stage.configure("drain_seconds", "1");
+    stage.serve(&[]);
+    let token = stage.agent("release", "operator");
+    kill("STOP", &runners(&stage));
+    let held = ask(&stage, "/v1/tools/deployment_scale?wait=45", &token, &scale(5));
+    let call = until("the job", || stage.json(&["jobs"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned));
+    kill("TERM", &[stage.supervisor()]);
+    let (head, body) = held.join().unwrap();
+    assert!(head.starts_with("http/1.1 202") && body["call"] == call.as_str(), "{head}\n{body:#}");
+    assert!(stage.ended().success());
+    let said = format!("stopped: 1 job is left for the next start: {call} clean=false");
+    assert!(stage.log().contains(&said), "not `{said}`:\n{}", stage.log());
+    stage.serve(&[]);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+    assert_eq!(replicas(&stage), "replicas: 5");
+}
+
+#[test]
+fn another_signal_ends_at_once() {
+    let mut stage = Stage::started();
+    let all: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
+    kill("STOP", &runners(&stage));
+    kill("INT", &[stage.supervisor()]);
+    stage.until_logged("stopping: no new calls; running jobs have 30 s to finish");
+    let began = Instant::now();
+    kill("INT", &[stage.supervisor()]);
+    let status = stage.ended();
+    assert!(began.elapsed() < Duration::from_secs(20), "the thirty seconds were not waited for");
+    assert_eq!(status.code(), Some(1));
+    assert!(stage.log().contains("a second signal: ended at once"), "{}", stage.log());
+    until("all roles to end", || all.iter().all(|id| !alive(*id)).then_some(()));
+}
+
+#[test]
+fn a_role_that_hangs_while_it_starts_holds_up_no_other() {
+    let mut stage = Stage::bare("example");
+    // Long enough that nothing but the start itself is seen.
+    stage.serve(&["--heartbeat-ms", "60000"]);
+    let known: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
+    kill("KILL", &runners(&stage)[..1]);
+    let born = || descendants(stage.supervisor()).into_iter().find(|process| !known.contains(&process.id));
+    let hung = until("a runner's birth", born).id;
+    kill("STOP", &[hung]);
+    let gateway = role(&stage, "gateway").id;
+    kill("KILL", &[gateway]);
+    until("another gateway", || is_ready_if_there(&stage).then_some(()));
+    assert_ne!(role(&stage, "gateway").id, gateway);
+    assert!(roles(&stage).iter().any(|process| process.id == hung && process.is_stopped()), "the hung runner was waited for");
+}
+
+fn is_ready_if_there(stage: &Stage) -> bool {
+    TcpStream::connect(stage.address()).is_ok() && is_ready(stage)
+}
+
+#[test]
+fn a_role_without_a_sign_of_life_is_killed_and_started_again() {
+    let mut stage = Stage::bare("example");
+    stage.serve(&["--heartbeat-ms", "700"]);
+    let token = stage.agent("release", "operator");
+    let hung = ["recorder", "viewer", "gateway", "runner 0"].map(|name| (name, role(&stage, name).id));
+    kill("STOP", &hung.map(|(_, id)| id));
+    for (name, id) in hung {
+        stage.until_logged(&format!(
+            "restarting {name} in 0.2 s: it gave no sign of life for 2.8 s and was killed pid={id} role={}",
+            quoted(name)
+        ));
+        assert!(!alive(id));
+    }
+    until("all to be back", || is_ready_if_there(&stage).then_some(()));
+    let answer = stage.call(&token, "deployment_scale", &scale(5));
+    assert_eq!((answer.status, replicas(&stage).as_str()), (200, "replicas: 5"), "{:#}", answer.body);
+}
+
+/// As a log line shows a field.
+fn quoted(name: &str) -> String {
+    if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() }
+}
+
+#[test]
+fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
+    const SECONDS: u64 = 6;
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    // Everything was used once: what only starts later counts too.
+    stage.call(&token, "deployment_scale", &scale(5));
+    stage.call(&token, "workload_status", &json!({"namespace": "storefront", "name": "web"}));
+    // Spans are sent half a second later, and a runner ends after them.
+    thread::sleep(Duration::from_secs(3));
+    let count = || {
+        let mut all = roles(&stage);
+        all.push(Process::of(stage.supervisor()).unwrap());
+        all.into_iter().map(|process| (process.words.clone(), process.switches())).collect::<Vec<_>>()
+    };
+    let before = count();
+    thread::sleep(Duration::from_secs(SECONDS));
+    let after = count();
+    let told: Vec<String> = before.iter().zip(&after).map(|((words, a), (_, b))| format!("{words}: {}", b - a)).collect();
+    let sum = |counts: &[(String, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
+    let woken = sum(&after).saturating_sub(sum(&before));
+    println!("{woken} in {SECONDS} s: {told:?}");
+    assert!(woken < 20 * SECONDS, "{woken} in {SECONDS} s: {told:?}");
+}
