@@ -133,11 +133,15 @@ class Agent:
     async def call(self, tool, arguments, meta=None, quiet=False):
         if not quiet:
             told(f"{self.name} →", f"{tool} {json.dumps(arguments)}")
-        answer = await self.client.call_tool(tool, arguments, meta=meta)
+        answer = await self.client.call_tool(tool, arguments, meta=meta, progress_callback=unheard)
         text = "\n".join(block.text for block in answer.content if block.type == "text")
         if not quiet:
             told("       ←", text)
         return answer, text
+
+
+async def unheard(progress, total, message):
+    """With it the client asks for progress, and its calls are held while a person decides."""
 
 
 def free_port():

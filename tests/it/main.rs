@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod author;
 #[cfg(test)]
 mod clients;

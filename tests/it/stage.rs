@@ -270,8 +270,13 @@ impl Stage {
         self.try_http(method, path, token, "", body).unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
     }
 
-    /// A tool call over plain HTTP.
+    /// A tool call over plain HTTP, held as long as calls are held.
     pub fn call(&self, token: &str, tool: &str, arguments: &Value) -> Answer {
+        self.http("POST", &format!("/v1/tools/{tool}?wait=45"), token, Some(arguments))
+    }
+
+    /// The same by a client that does not say how long it waits.
+    pub fn brief_call(&self, token: &str, tool: &str, arguments: &Value) -> Answer {
         self.http("POST", &format!("/v1/tools/{tool}"), token, Some(arguments))
     }
 

@@ -11,6 +11,8 @@ use serde_json::Value;
 pub enum Reply {
     /// It was done, looked up, answered, or is on its way; `structured` is final when `complete`.
     Success(Success),
+    /// The caller's own calls.
+    Listed(Listed),
     /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP clients.
     Refused(Refusal),
     /// The arguments do not satisfy the schema: `isError` on MCP, 422 on plain HTTP.
@@ -37,12 +39,21 @@ pub enum Reply {
 pub struct Success {
     /// All a model needs, at most [`crate::limit::TEXT`] bytes.
     pub text: String,
-    /// The same for programs.
+    /// The same for programs, and for models whose host shows them nothing else: every fact of the text is in it.
     pub structured: Value,
     /// Id, digest, index: what every result carries.
     pub proof: Proof,
     /// Whether nothing is outstanding: the result, which satisfies the output schema, or a preview. Not so for a call that still waits.
     pub complete: bool,
+}
+
+/// A list of the caller's own calls: about no call in particular, so it has no proof.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// All a model needs.
+    pub text: String,
+    /// The same for programs, and for models whose host shows them nothing else.
+    pub structured: Value,
 }
 
 /// What every result carries.
@@ -101,6 +112,8 @@ pub enum Changed {
     Nothing,
     /// `What was changed was undone.`
     Undone,
+    /// All of it was done before.
+    All,
     /// Some operations stand, or it is not known whether they do.
     Partly(Box<Standing>),
     /// `It is not known whether anything was changed.`
@@ -132,6 +145,7 @@ impl Changed {
     pub fn text(&self) -> String {
         match self {
             Self::Nothing => "Nothing was changed.".to_owned(),
+            Self::All => "All of it was done before.".to_owned(),
             Self::Undone => "What was changed was undone.".to_owned(),
             Self::Unknown => "It is not known whether anything was changed.".to_owned(),
             Self::Partly(standing) => standing.text(),

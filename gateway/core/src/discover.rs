@@ -25,6 +25,8 @@ pub struct RawCall {
     pub key: Option<String>,
     /// Hold the answer at most this many milliseconds.
     pub wait_ms: u64,
+    /// The same while a person decides.
+    pub person_ms: u64,
 }
 
 /// A call whose tool is known and visible to its caller.

@@ -2,11 +2,16 @@
 
 use crate::approval::SignedStatement;
 use crate::caller::{Principal, TraceParent};
-use crate::decide::{ApprovalRule, Reason};
+use crate::ceiling::EPHEMERAL;
+use crate::decide::{ApprovalRule, OperationFacts, Reason};
+use crate::hash::Document;
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
 use crate::permit::SignedPermit;
+use crate::plan::facts_of;
+use crate::preview::Preview;
 use crate::run::{Outcome, Phase};
 use crate::trust::Environment;
+use crate::{json, shown};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -172,6 +177,38 @@ pub struct StuckJob {
     pub stuck: Stuck,
 }
 
+/// One operation of a job's plan, as it is named to people. Made of the stored plan and preview for showing, and proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// Its index in the plan.
+    pub index: u32,
+    /// `patch Deployment web in namespace team-a`.
+    pub words: String,
+    /// It reaches the job's own namespace alone.
+    pub ephemeral: bool,
+    /// It decides what code runs.
+    pub executes_code: bool,
+    /// Where the object is: `team-a/web.yaml:7`; empty where that says nothing.
+    pub place: String,
+}
+
+impl Planned {
+    /// As the host found the operation to be.
+    pub fn of(fact: &OperationFacts, place: String) -> Self {
+        let (index, words, ephemeral) = (fact.index, shown::named(fact), fact.namespace == EPHEMERAL);
+        Self { index, words, ephemeral, executes_code: fact.executes_code, place }
+    }
+
+    /// Every operation of a stored job; none where its plan is not readable.
+    pub fn all(job: &StoredJob) -> Vec<Self> {
+        let facts = Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok()).unwrap_or_default();
+        let preview = json::strict_into::<Preview>(job.preview.as_bytes()).map(|preview| preview.operations).unwrap_or_default();
+        let place = |index| preview.iter().find(|shown| shown.index == index).map(|shown| shown.place.clone()).unwrap_or_default();
+        facts.iter().map(|fact| Self::of(fact, place(fact.index))).collect()
+    }
+}
+
 /// A job as its owner may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +236,8 @@ pub struct JobView {
     pub files: Vec<String>,
     /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or by time.
     pub claimed: bool,
+    /// What was approved, or waits for approval; none where the plan was erased.
+    pub planned: Vec<Planned>,
     /// What was done.
     pub operations: Vec<OperationRecord>,
     /// The newest of what its executor and its tasks said, oldest first.

@@ -8,13 +8,14 @@ mod resume;
 mod same;
 mod scene;
 
-pub use follow::{cancel, job};
+pub use follow::{Wait, calls, cancel, job};
 pub use list::list;
 pub use resume::{Resumed, resume};
 
 use crate::answer::{RefusalKind, Reply};
 use crate::decide::{self, Asking, CALL_ENTRYPOINT, Denial, Verdict};
 use crate::discover::{self, Catalog, RawCall};
+use crate::enqueue;
 use crate::exchange::propose::{IdempotencyKey, Propose, Proposed};
 use crate::hash::{self, SealedPlan};
 use crate::id::{CallId, PolicyDigest};
@@ -22,9 +23,9 @@ use crate::operation::Draft;
 use crate::plan;
 use crate::ports::{Hear, Host, Judge, Planner, Recorder};
 use crate::preview::PreviewedPlan;
+use crate::shown;
 use crate::trust::Trust;
 use crate::validate::{self, ValidCall};
-use crate::{enqueue, limit, shown};
 use ed25519_dalek::SigningKey;
 
 use look::{looked, previewed};
@@ -62,7 +63,8 @@ pub async fn ask<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hea
 /// The stages in order; whichever ends the call early has recorded it.
 async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear: &Hear) -> Result<Reply, Reply> {
     let mut scene = Scene::new(host, world, raw.caller.clone());
-    let (name, key, wait_ms) = (raw.tool.clone(), raw.key.clone(), raw.wait_ms.min(limit::WAIT_MS));
+    let (name, key) = (raw.tool.clone(), raw.key.clone());
+    let wait = Wait { ms: raw.wait_ms, person_ms: raw.person_ms, hear };
 
     let resources = world.catalog.get(&name).map(|tool| tool.resource()).into_iter().collect();
     let visible = match list::visible(host, world, &raw.caller.principal, resources).await {
@@ -79,7 +81,7 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
     };
     scene.valid(&call);
     let key = match (mode, key) {
-        (Mode::Call, Some(key)) => match keyed(&scene, &call, key, (wait_ms, hear)).await? {
+        (Mode::Call, Some(key)) => match keyed(&scene, &call, key, wait).await? {
             Keyed::New(key) => Some(key),
             Keyed::Replay(reply) => return Ok(reply),
         },
@@ -99,7 +101,7 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
             Mode::Preview => Ok(scene.previewed_look(&sealed).await),
         };
     }
-    carried(&mut scene, &call, asking, sealed, (mode, key), (wait_ms, hear)).await
+    carried(&mut scene, &call, asking, sealed, (mode, key), wait).await
 }
 
 /// How often a call is decided anew because the same one was carried out meanwhile.
@@ -112,7 +114,7 @@ async fn carried<H: Host>(
     asking: Asking,
     mut sealed: SealedPlan,
     (mode, key): (Mode, Option<IdempotencyKey>),
-    wait: (u64, &Hear),
+    wait: Wait<'_>,
 ) -> Result<Reply, Reply> {
     for _ in 0..ROUNDS {
         let seen = match (mode, &key) {
@@ -200,7 +202,7 @@ enum Keyed {
     Replay(Reply),
 }
 
-async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait: (u64, &Hear)) -> Result<Keyed, Reply> {
+async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait: Wait<'_>) -> Result<Keyed, Reply> {
     let principal = call.caller().principal.name.clone();
     let used = match scene.host().recorder().propose(Propose::Key { principal, key: key.clone() }).await {
         Ok(Proposed::Key { used }) => used,

@@ -59,6 +59,16 @@ pub const OBSTACLE: usize = 1_000;
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;
 
+/// How long a call is held while a person decides, in milliseconds, where its client did not ask for more (by a progress token, or over `/v1` by
+/// `wait`). Clients give up after 5 to 60 s and then have not even the id; a person takes longer than either.
+pub const PERSON_MS: u64 = 3_000;
+
+/// Calls in one list of an agent's own: what a model reads without losing the thread.
+pub const CALLS: u32 = 50;
+
+/// The same, where the caller does not say how many.
+pub const CALLS_USUAL: u32 = 20;
+
 /// How long a permit is good for, in seconds: long enough for a queue, short enough that the world is still the one decided over.
 pub const PERMIT_SECONDS: i64 = 600;
 

@@ -86,6 +86,8 @@ pub struct FrontCall {
     pub trace: Option<TraceParent>,
     /// Hold the answer at most this many milliseconds.
     pub wait_ms: u64,
+    /// The same while a person decides; never longer than `wait_ms`.
+    pub person_ms: u64,
 }
 
 /// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not wait; what it cannot take is lost.
@@ -143,6 +145,8 @@ pub trait Front: Send + Sync + 'static {
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
     /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told meanwhile how it goes on.
     fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> impl Future<Output = Reply> + Send;
+    /// The caller's own calls, newest first, at most `limit`; `open`: only those without an outcome.
+    fn calls(&self, principal: &Principal, open: bool, limit: u32) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
     /// One sentence for `server/discover` and `initialize`: what this environment is.

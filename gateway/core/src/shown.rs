@@ -3,11 +3,17 @@
 
 mod again;
 mod call;
+mod calls;
 mod ending;
 mod people;
+mod told;
 
 pub use again::{already_done, ended, rejected};
-pub use call::{job_reply, looked, pending, refusal_of, refused, said, size_of_result, spoken, stands, succeeded, words_of_preview};
+pub use call::{
+    Decided, accepted, job_reply, looked, pending, refusal_of, refused, said, shown_only, size_of_result, spoken, stands, succeeded,
+    withdrawal,
+};
+pub use calls::calls;
 pub use ending::changed;
 pub use people::{ShownFault, needed, question, would_do};
 
@@ -21,7 +27,14 @@ use std::collections::BTreeMap;
 
 /// One operation in a line: `0. patch Deployment web in namespace team-a (executes code)`.
 pub(crate) fn operation(fact: &OperationFacts) -> String {
-    let marks: Vec<_> = [
+    let marks = marks(fact);
+    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+    format!("{}. {}{marks}", fact.index, named(fact))
+}
+
+/// What policy and people should know of an operation besides its object.
+pub(crate) fn marks(fact: &OperationFacts) -> Vec<&'static str> {
+    [
         (fact.destructive, "destructive"),
         (fact.executes_code, "decides what code runs"),
         (fact.discloses, "shows contents"),
@@ -30,9 +43,7 @@ pub(crate) fn operation(fact: &OperationFacts) -> String {
     ]
     .into_iter()
     .filter_map(|(is, mark)| is.then_some(mark))
-    .collect();
-    let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
-    format!("{}. {}{marks}", fact.index, named(fact))
+    .collect()
 }
 
 /// `patch Deployment web in namespace team-a`, `egress to siblings from the ephemeral namespace`.

@@ -8,9 +8,9 @@ use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
 use crate::discover::{Catalog, LoadedTool, RawCall};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
-use crate::exchange::propose::{Counts, EndedCall, Propose, Proposed, Rejected, UsedKey};
+use crate::exchange::propose::{Counts, EndedCall, OwnCall, Propose, Proposed, Rejected, UsedKey};
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
-use crate::job::{JobView, OperationRecord, StoredJob};
+use crate::job::{JobView, OperationRecord, Planned, StoredJob};
 use crate::journey::World;
 use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
 use crate::permit::verifying_key_text;
@@ -114,7 +114,7 @@ pub fn raw(host: &Bench, arguments: Value) -> RawCall {
     let mut calls = host.calls.lock().unwrap();
     *calls += 1;
     let caller = Caller { call: CallId::from_random(*calls), principal: agent(), time: noon(), trace: None };
-    RawCall { caller, tool: "deployment_scale".into(), arguments, key: None, wait_ms: 1000 }
+    RawCall { caller, tool: "deployment_scale".into(), arguments, key: None, wait_ms: 1000, person_ms: 1000 }
 }
 
 pub fn scale(namespace: &str, replicas: i64) -> Value {
@@ -287,6 +287,7 @@ impl Bench {
                     });
                 }
                 view.outcome = Some(Outcome::Succeeded);
+                view.files = vec!["team/web.yaml".to_owned()];
             }
             Err(fault) => {
                 view.outcome = Some(Outcome::Refused);
@@ -387,6 +388,14 @@ impl Bench {
                 *state = self.run(job);
                 Proposed::Recorded(recorded)
             }
+            Propose::Calls { principal, open, limit } => {
+                let jobs = self.jobs.lock().unwrap();
+                let own = jobs.iter().rev().filter(|(job, view)| job.principal.name == principal && !(open && view.outcome.is_some()));
+                let mut calls: Vec<_> = own.map(|(job, view)| own_call(job, view)).collect();
+                let more = calls.len() > limit as usize;
+                calls.truncate(limit as usize);
+                Proposed::Calls { calls, more }
+            }
             Propose::Serving { .. } => Proposed::Done,
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },
             Propose::Health => Proposed::Health { refuses: None, warns: vec![], repaired: vec![] },
@@ -410,6 +419,7 @@ pub fn some_view() -> JobView {
         stuck: None,
         files: Vec::new(),
         claimed: true,
+        planned: Vec::new(),
         operations: Vec::new(),
         progress: Vec::new(),
         approval: None,
@@ -421,6 +431,11 @@ pub fn some_view() -> JobView {
     }
 }
 
+fn own_call(job: &StoredJob, view: &JobView) -> OwnCall {
+    let what = view.planned.iter().map(|planned| planned.words.clone()).collect();
+    OwnCall { call: job.call.clone(), tool: job.tool.clone(), what, phase: view.phase, outcome: view.outcome, asked: job.created }
+}
+
 fn view(job: &StoredJob, phase: Phase) -> JobView {
     JobView {
         call: job.call.clone(),
@@ -428,6 +443,7 @@ fn view(job: &StoredJob, phase: Phase) -> JobView {
         plan: job.plan_digest,
         arguments: ArgumentsDigest::of(job.arguments.as_bytes()),
         phase,
+        planned: Planned::all(job),
         approval: job.approval.clone(),
         reasons: job.reasons.clone(),
         environment: job.environment.clone(),

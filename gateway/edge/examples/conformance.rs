@@ -6,7 +6,7 @@
 //! node …/conformance/dist/index.js server --url http://127.0.0.1:3921/mcp --requirements 2026-07-28
 //! ```
 
-use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
@@ -126,6 +126,10 @@ impl Front for Fixtures {
 
     async fn job(&self, _principal: &Principal, _call: &CallId, _wait_ms: u64, _hear: &Hear) -> Reply {
         Reply::Unavailable { reason: "this server has no jobs".into() }
+    }
+
+    async fn calls(&self, _: &Principal, _: bool, _: u32) -> Reply {
+        Reply::Listed(Listed { text: "none".into(), structured: json!({"calls": []}) })
     }
 
     async fn cancel(&self, _principal: &Principal, _call: &CallId) -> Reply {

@@ -33,6 +33,15 @@ pub enum Ask {
         /// Held so long, in milliseconds.
         wait_ms: u64,
     },
+    /// The caller's own calls.
+    Calls {
+        /// Whose.
+        principal: Principal,
+        /// Only those without an outcome.
+        open: bool,
+        /// At most so many.
+        limit: u32,
+    },
     /// Withdraws one.
     Cancel {
         /// Whose.
@@ -46,7 +55,7 @@ impl Ask {
     fn principal(&self) -> &Principal {
         match self {
             Self::Call(call) | Self::Preview(call) => &call.principal,
-            Self::Job { principal, .. } | Self::Cancel { principal, .. } => principal,
+            Self::Job { principal, .. } | Self::Calls { principal, .. } | Self::Cancel { principal, .. } => principal,
         }
     }
 }
@@ -71,6 +80,7 @@ impl<F: Front> Edge<F> {
                 Ask::Call(call) => front.call(call, &*hear).await,
                 Ask::Preview(call) => front.preview(call).await,
                 Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms, &*hear).await,
+                Ask::Calls { principal, open, limit } => front.calls(&principal, open, limit).await,
                 Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };
             drop((permit, used, open, hear));

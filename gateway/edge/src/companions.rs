@@ -1,25 +1,26 @@
-//! The three tools that stand beside the operator's: they show, follow and withdraw calls. They touch no infrastructure and are not
+//! The four tools that stand beside the operator's: they show, follow and withdraw calls. They touch no infrastructure and are not
 //! components; a component by one of these names is not served.
 
 use crate::ask::Ask;
 use crate::mcp::call::Called;
 use cofferdam_core::answer::{Reply, ToolListing};
 use cofferdam_core::id::CallId;
-use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::limit::{CALLS, CALLS_USUAL, WAIT_MS};
 use cofferdam_core::ports::FrontCall;
 use serde_json::{Map, Value, json};
 
 const PREVIEW: &str = "preview";
 const JOB_GET: &str = "job_get";
 const JOB_CANCEL: &str = "job_cancel";
+const CALLS_LIST: &str = "calls_list";
 
 /// Whether the edge serves this name itself; such a tool must not be accepted.
 pub fn is_companion(name: &str) -> bool {
-    matches!(name, PREVIEW | JOB_GET | JOB_CANCEL)
+    matches!(name, PREVIEW | JOB_GET | JOB_CANCEL | CALLS_LIST)
 }
 
 /// As they are listed, with the environment's name as in every description.
-pub fn listings(environment: &str) -> [ToolListing; 3] {
+pub fn listings(environment: &str) -> [ToolListing; 4] {
     let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$", "description": "The call's id, as every result names it."});
     let tool = |name: &str, title: &str, description: String, input_schema: Value, read_only: bool| ToolListing {
         name: name.to_owned(),
@@ -32,6 +33,23 @@ pub fn listings(environment: &str) -> [ToolListing; 3] {
         idempotent: true,
     };
     [
+        tool(
+            CALLS_LIST,
+            "List your calls",
+            format!(
+                "Lists your own calls in {environment}, newest first: id, tool, object, state, time, outcome, and what to do next. \
+                 Use it to find a call whose answer you did not get."
+            ),
+            json!({
+                "type": "object",
+                "properties": {
+                    "open": {"type": "boolean", "default": false, "description": "Only calls that have not ended."},
+                    "limit": {"type": "integer", "minimum": 1, "maximum": CALLS, "default": CALLS_USUAL},
+                },
+                "additionalProperties": false,
+            }),
+            true,
+        ),
         tool(
             JOB_CANCEL,
             "Withdraw a call",
@@ -51,7 +69,7 @@ pub fn listings(environment: &str) -> [ToolListing; 3] {
                     "id": id,
                     "wait_seconds": {
                         "type": "integer", "minimum": 0, "maximum": WAIT_MS / 1_000, "default": 0,
-                        "description": "Hold the answer up to this long for the call to finish.",
+                        "description": "Hold the answer up to this long for the call to end.",
                     },
                 },
                 "required": ["id"],
@@ -111,6 +129,13 @@ pub fn understood(called: Called) -> Result<Ask, Unfit> {
             arguments.done()?;
             Ok(Ask::Cancel { principal: call.principal, call: id })
         }
+        CALLS_LIST => {
+            let mut arguments = Arguments::of(&call)?;
+            let open = arguments.open()?;
+            let limit = arguments.limit()?;
+            arguments.done()?;
+            Ok(Ask::Calls { principal: call.principal, open, limit })
+        }
         _ => Ok(Ask::Call(call)),
     }
 }
@@ -152,6 +177,21 @@ impl Arguments {
             None => Ok(0),
             Some(value) => wait_ms(value.as_u64()).ok_or_else(|| bad("/wait_seconds", "it must be a whole number from 0 to 45")),
         }
+    }
+
+    fn open(&mut self) -> Result<bool, Unfit> {
+        match self.0.remove("open") {
+            None => Ok(false),
+            Some(Value::Bool(open)) => Ok(open),
+            Some(_) => Err(bad("/open", "it must be true or false")),
+        }
+    }
+
+    fn limit(&mut self) -> Result<u32, Unfit> {
+        let Some(value) = self.0.remove("limit") else { return Ok(CALLS_USUAL) };
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let within = number.filter(|number| (1..=CALLS).contains(number));
+        within.ok_or_else(|| bad("/limit", &format!("it must be a whole number from 1 to {CALLS}")))
     }
 
     fn done(self) -> Result<(), Unfit> {

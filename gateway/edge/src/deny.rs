@@ -87,6 +87,12 @@ pub enum Deny {
     /// The query string is not `wait`.
     #[error("the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header")]
     Wait,
+    /// The query string is neither `open` nor `limit`.
+    #[error(
+        "the query string may hold `open=true` and `limit=`, a whole number from 1 to {}, once each; tokens belong in the `Authorization` header",
+        cofferdam_core::limit::CALLS
+    )]
+    Which,
     /// A header that cannot be read one way only.
     #[error("the header `{name}` {fault}")]
     BadHeader {
@@ -215,7 +221,7 @@ impl Deny {
             Self::Origin(_) | Self::NotLocal => same(S::FORBIDDEN, code::REQUEST),
             Self::Path | Self::NotMcp | Self::OldTransport => same(S::NOT_FOUND, code::REQUEST),
             Self::Verb(_) => same(S::METHOD_NOT_ALLOWED, code::REQUEST),
-            Self::Query | Self::Wait | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
+            Self::Query | Self::Wait | Self::Which | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
             Self::ContentType(_) | Self::Encoding(_) => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),
             Self::Accept(_) => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),

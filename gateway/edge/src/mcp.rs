@@ -19,7 +19,7 @@ use crate::wire::{self, Form};
 use crate::{body, header};
 use cofferdam_core::answer::Reply;
 use cofferdam_core::caller::Principal;
-use cofferdam_core::ports::Front;
+use cofferdam_core::ports::{Front, FrontCall};
 use era::{Era, Spoken};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -109,6 +109,8 @@ impl<F: Front> Edge<F> {
             Err(deny) => return speech.answer(Err(deny), &span),
         };
         let ask = match asked(headers, speech.era, principal, message) {
+            // A client that hears progress waits as long as a call is held; another may give up after 5 s.
+            Ok(Ok(Ask::Call(call))) if token.is_some() => Ask::Call(FrontCall { person_ms: call.wait_ms, ..call }),
             Ok(Ok(ask)) => ask,
             Ok(Err(unfit)) => return speech.answer(wire::tool_result(unfit.into(), form(speech.era)), &span),
             Err(deny) => return speech.answer(Err(deny), &span),

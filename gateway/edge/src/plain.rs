@@ -13,7 +13,7 @@ use crate::{body, companions, wire};
 use cofferdam_core::caller::Principal;
 use cofferdam_core::id::CallId;
 use cofferdam_core::json;
-use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::limit::{CALLS, CALLS_USUAL, PERSON_MS, WAIT_MS};
 use cofferdam_core::ports::{Front, FrontCall};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -36,7 +36,7 @@ impl<F: Front> Edge<F> {
     /// `POST /v1/tools/{name}` and `…/preview`: the body is the arguments.
     pub async fn v1_call(&self, parts: &Parts, body: Incoming, name: &str, preview: bool, seat: &Seat) -> Result<Answer, Deny> {
         only(parts, &Method::POST, "POST")?;
-        let wait_ms = wait(parts)?.unwrap_or(WAIT_MS);
+        let (wait_ms, person_ms) = wait(parts)?.map_or((WAIT_MS, PERSON_MS), |wait_ms| (wait_ms, wait_ms));
         body::announced(&parts.headers, &body)?;
         let principal = self.principal(&parts.headers, seat).await?;
         let key = match single(&parts.headers, KEY_HEADER)? {
@@ -53,13 +53,24 @@ impl<F: Front> Edge<F> {
             return Err(Deny::UnknownTool(excerpt(name)));
         }
         let span = call_span(names::Call { method: "tools/call", tool: Some(name), version: None, id: None, trace: trace.as_ref() });
-        let call = FrontCall { principal, tool: name.to_owned(), arguments, key, trace, wait_ms };
+        let call = FrontCall { principal, tool: name.to_owned(), arguments, key, trace, wait_ms, person_ms };
         let reply = self.ask(if preview { Ask::Preview(call) } else { Ask::Call(call) }, span.clone()).await;
         let answer = reply.and_then(wire::plain);
         record(&span, answer.as_ref().err());
         if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
             span.record(names::ERROR_TYPE, "tool_error");
         }
+        answer
+    }
+
+    /// `GET /v1/calls`: the caller's own calls, newest first.
+    pub async fn v1_calls(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
+        only(parts, &Method::GET, "GET, HEAD")?;
+        let (open, limit) = which(parts)?;
+        let principal = self.principal(&parts.headers, seat).await?;
+        let span = call_span(names::Call { method: "tools/call", tool: Some("calls_list"), version: None, id: None, trace: None });
+        let answer = self.ask(Ask::Calls { principal, open, limit }, span.clone()).await.and_then(wire::plain);
+        record(&span, answer.as_ref().err());
         answer
     }
 
@@ -98,6 +109,25 @@ pub fn no_query(parts: &Parts) -> Result<(), Deny> {
         None | Some("") => Ok(()),
         Some(_) => Err(Deny::Query),
     }
+}
+
+/// `?open=true` and `?limit=number`, in any order.
+fn which(parts: &Parts) -> Result<(bool, u32), Deny> {
+    let (mut open, mut limit) = (None, None);
+    for member in parts.uri.query().unwrap_or_default().split('&').filter(|member| !member.is_empty()) {
+        let fresh = match member.split_once('=') {
+            Some(("open", word @ ("true" | "false"))) => open.replace(word == "true").is_none(),
+            Some(("limit", digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                let number = digits.parse().ok().filter(|number| (1..=CALLS).contains(number)).ok_or(Deny::Which)?;
+                limit.replace(number).is_none()
+            }
+            _ => false,
+        };
+        if !fresh {
+            return Err(Deny::Which);
+        }
+    }
+    Ok((open.unwrap_or(false), limit.unwrap_or(CALLS_USUAL)))
 }
 
 /// `?wait=seconds`, in milliseconds.

@@ -74,6 +74,8 @@ pub enum Route {
     Preview,
     /// A job over plain HTTP.
     Job,
+    /// The caller's own calls over plain HTTP.
+    Calls,
     /// Where clients look for documents of an authorization server.
     OauthDocument,
     /// Where clients would register and sign in.
@@ -106,6 +108,7 @@ impl Route {
             Self::Tool => "/v1/tools/{name}",
             Self::Preview => "/v1/tools/{name}/preview",
             Self::Job => "/v1/jobs/{id}",
+            Self::Calls => "/v1/calls",
             Self::OauthDocument => "/.well-known/{oauth}",
             Self::Oauth => "/{oauth}",
             Self::Home => "/",
@@ -125,6 +128,7 @@ impl Route {
         match path {
             "/mcp" => (Self::Mcp, ""),
             "/v1/tools" => (Self::Tools, ""),
+            "/v1/calls" => (Self::Calls, ""),
             "" => (Self::Home, ""),
             "/healthz" => (Self::Health, ""),
             "/readyz" => (Self::Ready, ""),
@@ -163,7 +167,7 @@ impl Route {
             Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
             Self::Job => "GET, HEAD, DELETE",
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
-            Self::Tools | Self::OauthDocument | Self::Home | Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Tools | Self::Calls | Self::OauthDocument | Self::Home | Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
         }
     }
 
@@ -262,6 +266,7 @@ impl<F: Front> Edge<F> {
             Route::Tool => self.v1_call(parts, body, name, false, seat).await,
             Route::Preview => self.v1_call(parts, body, name, true, seat).await,
             Route::Job => self.v1_job(parts, name, seat).await,
+            Route::Calls => self.v1_calls(parts, seat).await,
             Route::OauthDocument => return no_oauth(true),
             Route::Oauth => return no_oauth(false),
             Route::NotMcp | Route::Mcp => return self.rpc_refused(parts, body, &Deny::NotMcp).await,

@@ -3,7 +3,7 @@
 
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use cofferdam_core::answer::{Changed, Effect, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::answer::{Changed, Effect, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
 use cofferdam_core::job::Found;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -32,6 +32,7 @@ pub fn tool_result(reply: Reply, form: Form) -> Result<Map<String, Value>, Deny>
             let structured = if complete { structured } else { json!({ PENDING: structured }) };
             (text, Some(structured), Some(proof), false)
         }
+        Reply::Listed(Listed { text, structured }) => (text, Some(structured), None, false),
         Reply::Refused(refusal) => (refusal.text(), None, Some(refusal.proof), true),
         Reply::BadArguments { path, reason } => (bad_arguments(&path, &reason), None, None, true),
         other => return Err(deny_of(other)),
@@ -58,6 +59,7 @@ pub fn plain(reply: Reply) -> Result<Answer, Deny> {
             let body = json!({ member: structured, "text": text, "call": proof.call, "plan": proof.plan, "ledger": proof.ledger });
             Ok(respond::json(status, &body))
         }
+        Reply::Listed(Listed { text, structured }) => Ok(respond::json(StatusCode::OK, &json!({"result": structured, "text": text}))),
         Reply::Refused(refusal) => Ok(respond::json(status_of(refusal.kind), &json!({"error": refusal_value(&refusal)}))),
         Reply::BadArguments { path, reason } => {
             let body = json!({"error": {"path": path, "reason": reason, "text": bad_arguments(&path, &reason)}});
@@ -150,6 +152,7 @@ fn refusal_value(refusal: &Refusal) -> Value {
     let indexes = |effects: &[Effect]| effects.iter().map(|effect| effect.index).collect::<Vec<_>>();
     let (changed, standing) = match &refusal.changed {
         Changed::Nothing => ("nothing", None),
+        Changed::All => ("all", None),
         Changed::Undone => ("undone", None),
         Changed::Unknown => ("unknown", None),
         Changed::Partly(standing) => ("partly", Some(standing)),
@@ -176,11 +179,12 @@ fn refusal_value(refusal: &Refusal) -> Value {
     value
 }
 
-/// What an agent is told of arguments that do not fit: the place, as a JSON Pointer, and why.
+/// What a caller is told of arguments that do not fit; `path` is a JSON Pointer.
 pub fn bad_arguments(path: &str, reason: &str) -> String {
-    let place = if path.is_empty() { "the top" } else { path };
+    let place = path.strip_prefix('/').map(|rest| format!(" in `{}`", rest.replace('/', "."))).unwrap_or_default();
     format!(
-        "BAD ARGUMENTS at {place}\nNothing was changed.\nWhy: {reason}\nAllowed: what the tool's input schema describes\nNext: mend the arguments and call again"
+        "BAD ARGUMENTS{place}: {reason}\nNothing was changed.\nAllowed: what the tool's input schema describes\n\
+         Next: correct the arguments and call again"
     )
 }
 
@@ -200,6 +204,6 @@ fn deny_of(reply: Reply) -> Deny {
         Reply::UnknownTool { name } => Deny::UnknownTool(crate::header::excerpt(&name)),
         Reply::Unavailable { reason } => Deny::Unavailable(reason),
         // The callers above took these; if one forgets, the answer is a failure, never a success.
-        Reply::Success(_) | Reply::Refused(_) | Reply::BadArguments { .. } => Deny::Broken,
+        Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => Deny::Broken,
     }
 }

@@ -186,7 +186,7 @@ fn done(story: &Story<'_>) -> Vec<String> {
         }
         // What was recorded as done may not stand: of a directory nothing does before all of it does.
         if outcome != Outcome::Succeeded && !view.operations.is_empty() {
-            lines.push(changed(view, outcome, names.as_deref()).text());
+            lines.push(changed(view, outcome).text());
         }
     }
     if let Some(Stuck { obstacle, since, tries }) = &view.stuck {

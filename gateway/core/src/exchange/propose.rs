@@ -67,6 +67,15 @@ pub enum Propose {
         /// Wait at most this long.
         wait_ms: u64,
     },
+    /// The principal's own calls that became jobs, newest first. Answered by [`Proposed::Calls`].
+    Calls {
+        /// Whose.
+        principal: String,
+        /// Only those without an outcome.
+        open: bool,
+        /// At most this many; more than [`crate::limit::CALLS`] are never given.
+        limit: u32,
+    },
     /// How one of the principal's own calls ended that left no job. Answered by [`Proposed::Ended`].
     Ended {
         /// Whose.
@@ -212,6 +221,13 @@ pub enum Proposed {
         /// Its sealed plan, as canonical JSON text; none once it was erased.
         plan: Option<String>,
     },
+    /// Calls of the principal's own.
+    Calls {
+        /// Newest first.
+        calls: Vec<OwnCall>,
+        /// There are older ones.
+        more: bool,
+    },
     /// An approved call, with everything needed to run the journey again.
     Approved {
         /// The job; none when there was none in time.
@@ -260,6 +276,24 @@ pub struct Counts {
     pub answers: BTreeMap<String, u64>,
     /// Entries of the ledger.
     pub entries: u64,
+}
+
+/// One of a principal's own calls, in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnCall {
+    /// The call.
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// Its operations in words; none where the plan was erased.
+    pub what: Vec<String>,
+    /// Where it is.
+    pub phase: Phase,
+    /// What became of it.
+    pub outcome: Option<Outcome>,
+    /// When it arrived.
+    pub asked: Timestamp,
 }
 
 /// What an idempotency key was first used for.

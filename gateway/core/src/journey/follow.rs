@@ -1,25 +1,32 @@
 //! Following a job: holding an answer until effects are finished, never until teardown; and the caller's own look at, and withdrawal of, a job.
 
 use super::World;
-use crate::answer::{Proof, RefusalKind, Reply, Success};
+use crate::answer::{Proof, RefusalKind, Reply};
 use crate::caller::Principal;
-use crate::decide::OperationFacts;
 use crate::exchange::Fault;
 use crate::exchange::propose::{Propose, Proposed};
-use crate::hash::Document;
 use crate::id::CallId;
 use crate::job::JobView;
 use crate::limit;
-use crate::plan::facts_of;
 use crate::ports::{Hear, Host, Recorder};
 use crate::run::Phase;
 use crate::shown;
-use serde_json::json;
 
-/// One of the caller's own jobs; held up to so many milliseconds for it to finish, and told about meanwhile.
-pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Reply {
-    match watch(host, principal, call, (wait_ms.min(limit::WAIT_MS), hear)).await {
-        Ok(seen) => told(world, &seen),
+/// How long an answer is held, and who hears meanwhile.
+#[derive(Clone, Copy)]
+pub struct Wait<'a> {
+    /// At most this many milliseconds.
+    pub ms: u64,
+    /// The same while a person decides.
+    pub person_ms: u64,
+    /// Hears how the job goes on.
+    pub hear: &'a Hear,
+}
+
+/// One of the caller's own jobs; held for it to finish, and told about meanwhile.
+pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+    match watch(host, principal, call, wait).await {
+        Ok(view) => told(world, &view),
         Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
         Err(fault) => absent(world, call, &fault),
     }
@@ -39,62 +46,54 @@ async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &C
 pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let propose = Propose::Cancel { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(propose).await {
-        Ok(Proposed::Job { job, plan }) => shown::job_reply(&job, facts(plan.as_deref()).as_deref()),
+        Ok(Proposed::Job { job, .. }) => shown::withdrawal(&job),
         Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
         Ok(_) => absent(world, call, &Fault::Unavailable("another answer than was asked for".to_owned())),
         Err(fault) => absent(world, call, &fault),
     }
 }
 
-/// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
-pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: (u64, &Hear)) -> Reply {
-    match watch(host, principal, call, wait).await {
-        Ok(seen) => told(world, &seen),
-        Err(_) => {
-            let environment = crate::text::line(&world.trust.environment.name);
-            let text = format!(
-                "ACCEPTED {call} in {environment}\nIt is recorded and goes on by itself; its state cannot be read right now.\nNext: `job_get` with this id."
-            );
-            let structured = json!({"call": call, "phase": null, "outcome": null});
-            Reply::Success(Success { text, structured, proof: Proof { call: call.clone(), plan: None, ledger: None }, complete: false })
-        }
+/// The caller's own calls, newest first; `open`: only those without an outcome.
+pub async fn calls<H: Host>(host: &H, world: &World, principal: &Principal, open: bool, limit: u32) -> Reply {
+    let propose = Propose::Calls { principal: principal.name.clone(), open, limit: limit.min(limit::CALLS) };
+    match host.recorder().propose(propose).await {
+        Ok(Proposed::Calls { calls, more }) => Reply::Listed(shown::calls(&calls, more, open, &world.trust.environment)),
+        _ => unreadable(),
     }
 }
 
-/// A job as it was seen, with its plan's text.
-struct Seen {
-    view: JobView,
-    plan: Option<String>,
+/// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
+pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+    match watch(host, principal, call, wait).await {
+        Ok(view) => told(world, &view),
+        Err(_) => Reply::Success(shown::accepted(call, &world.trust.environment)),
+    }
 }
 
-/// What names the operations of a stored plan; none where it was erased or cannot be read.
-fn facts(plan: Option<&str>) -> Option<Vec<OperationFacts>> {
-    let (document, _) = Document::read(plan?).ok()?;
-    facts_of(&document.operations).ok()
-}
-
-/// Waits for an outcome, at most `wait_ms`.
-async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, (wait_ms, hear): (u64, &Hear)) -> Result<Seen, Fault> {
+/// Waits for an outcome; for a person no longer than is said for people.
+async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Result<JobView, Fault> {
+    let Wait { ms, person_ms, hear } = wait;
     let start = host.now();
-    let (mut beyond, mut wait) = (0, 0);
+    let (mut beyond, mut wait_ms) = (0, 0);
     let mut heard = Heard::default();
     loop {
-        let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms: wait };
-        let (view, plan) = match host.recorder().propose(propose).await? {
-            Proposed::Job { job, plan } => (*job, plan),
+        let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms };
+        let view = match host.recorder().propose(propose).await? {
+            Proposed::Job { job, .. } => *job,
             _ => return Err(Fault::Unavailable("another answer than was asked for".to_owned())),
         };
-        if wait_ms > 0 {
+        if ms > 0 {
             heard.tell(&view, hear);
         }
         let passed = u64::try_from(host.now().duration_since(start).as_millis()).unwrap_or_default();
-        let left = wait_ms.saturating_sub(passed);
+        let most = if view.phase == Phase::AwaitingApproval { person_ms.min(ms) } else { ms };
+        let left = most.min(limit::WAIT_MS).saturating_sub(passed);
         // The same version again means that the recorder waited as long as it was asked to.
-        let unchanged = wait > 0 && view.version <= beyond;
+        let unchanged = wait_ms > 0 && view.version <= beyond;
         if view.outcome.is_some() || left == 0 || unchanged {
-            return Ok(Seen { view, plan });
+            return Ok(view);
         }
-        (beyond, wait) = (view.version, left);
+        (beyond, wait_ms) = (view.version, left);
     }
 }
 
@@ -121,8 +120,8 @@ impl Heard {
 }
 
 /// Tells a job's state.
-fn told(world: &World, Seen { view, plan }: &Seen) -> Reply {
-    let mut reply = shown::job_reply(view, facts(plan.as_deref()).as_deref());
+fn told(world: &World, view: &JobView) -> Reply {
+    let mut reply = shown::job_reply(view);
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
         // A result that is not what the tool promises is still told, but not as the tool's own.
         success.complete = success.complete && tool.output().check(&success.structured).is_ok();
@@ -138,11 +137,15 @@ fn absent(world: &World, call: &CallId, fault: &Fault) -> Reply {
                 Fault::Refused(detail) => (crate::text::line(detail), "Jobs of your own that are not finished."),
                 _ => ("you have no job of this id".to_owned(), "Jobs of your own."),
             };
-            let words = (why.as_str(), allowed, "Check the id: it is in the first line of every answer.");
+            let words = (why.as_str(), allowed, "`calls_list` lists your jobs; a look, a preview and a refusal are none.");
             shown::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
         }
-        Fault::Fenced | Fault::Unavailable(_) => Reply::Unavailable { reason: "jobs cannot be read right now; try again later".to_owned() },
+        Fault::Fenced | Fault::Unavailable(_) => unreadable(),
     }
+}
+
+fn unreadable() -> Reply {
+    Reply::Unavailable { reason: "jobs cannot be read right now; try again later".to_owned() }
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! The part of the journey that looks: a plan's preview, and the result of a plan that only looks. Never looks itself: the viewer does.
 
 use super::scene::Scene;
-use crate::answer::{RefusalKind, Reply, Success};
-use crate::decide::Verdict;
+use crate::answer::{RefusalKind, Reply};
+use crate::decide::{Audience, Reason, Verdict};
 use crate::exchange::look::{Look, Looked};
 use crate::hash::SealedPlan;
 use crate::ports::{Host, Viewer};
 use crate::preview::{self, Preview, PreviewedPlan};
+use crate::shown::Decided;
 use crate::validate::ValidCall;
 use crate::{limit, shown};
-use serde_json::{Value, json};
+use serde_json::json;
+
+/// Bytes of a text around the results of a look: its first and last lines.
+const AROUND: usize = 1_024;
 
 /// What the plan would change, from the viewer.
 pub(super) async fn previewed<H: Host>(scene: &mut Scene<'_, H>, sealed: SealedPlan) -> Result<PreviewedPlan, Reply> {
@@ -60,7 +64,9 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     let structured = json!({ "results": results });
     let body = structured.to_string();
     let unfit = match call.tool().output().check(&structured) {
-        _ if body.len() > limit::RESULT.min(limit::TEXT) => Some(("result-size", "the result is too large to be shown whole".to_owned())),
+        _ if body.len() > limit::RESULT.min(limit::TEXT - AROUND) => {
+            Some(("result-size", "the result is too large to be shown whole".to_owned()))
+        }
         Err(fault) => Some(("output-schema", format!("the result is not of the form the tool promises: {fault}"))),
         Ok(()) => None,
     };
@@ -71,66 +77,50 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     let ending = if sealed.operations().is_empty() { "answered" } else { "looked" };
     // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
     let proof = scene.with("result_digest", &json!(crate::id::ShownDigest::of(body.as_bytes()).to_string())).end(ending, "allowed").await?;
-    let shown = if sealed.operations().is_empty() { sealed.plan().summary().to_owned() } else { body };
-    let text = shown::looked(&shown, &proof, &scene.world().trust.environment);
-    Ok(Reply::Success(Success { text, structured, proof, complete: true }))
+    let summary = sealed.operations().is_empty().then(|| sealed.plan().summary());
+    Ok(Reply::Success(shown::looked(results, summary, proof, &scene.world().trust.environment)))
 }
 
-/// The words of a decision, for a preview.
-fn words(verdict: &Verdict) -> String {
-    let rules = |reasons: &[crate::decide::Reason]| reasons.iter().map(|reason| reason.id.clone()).collect::<Vec<_>>().join(", ");
+/// What a verdict says, for a preview: the plan, and the decision.
+fn decided(verdict: &Verdict) -> (&PreviewedPlan, Decided<'_>) {
+    let rules = |reasons: &[Reason]| reasons.iter().map(|reason| reason.id.clone()).collect::<Vec<_>>().join(", ");
     match verdict {
-        Verdict::Approved(approved) => format!("allowed by {}", rules(approved.reasons())),
-        Verdict::Needed(needed) => {
-            let rule = needed.rule();
-            format!("needs a person: {} of {} ({})", rule.quorum, rule.approvers.join(", "), rules(needed.reasons()))
+        Verdict::Approved(approved) => {
+            let rule = rules(approved.reasons());
+            let words = format!("allowed by {rule}");
+            (approved.plan(), Decided { decision: "allow", rule, words, reason: None, approval: None })
         }
-        Verdict::Denied(_, denial) => format!("denied by {}: {}", denial.rule, denial.why),
+        Verdict::Needed(needed) => {
+            let rule = rules(needed.reasons());
+            let words = format!("needs a person, by {rule}");
+            let said = needed.reasons().iter().find(|reason| reason.audience == Audience::User);
+            let reason = said.map(|reason| (reason.message.as_str(), reason.remedy.as_str()));
+            (needed.plan(), Decided { decision: "require_approval", rule, words, reason, approval: Some(needed.rule()) })
+        }
+        Verdict::Denied(plan, denial) => {
+            let words = format!("denied by {}", denial.rule);
+            let reason = Some((denial.why.as_str(), denial.allowed.as_str()));
+            (plan, Decided { decision: "deny", rule: denial.rule.clone(), words, reason, approval: None })
+        }
     }
 }
 
 impl<H: Host> Scene<'_, H> {
     /// A preview, told and recorded.
     pub(super) async fn previewed(&self, verdict: Verdict) -> Reply {
-        let decision = words(&verdict);
-        let (word, plan) = match &verdict {
-            Verdict::Approved(approved) => ("allow", approved.plan()),
-            Verdict::Needed(needed) => ("require_approval", needed.plan()),
-            Verdict::Denied(plan, _) => ("deny", plan),
-        };
-        let text = shown::words_of_preview(plan, &decision);
-        let structured = json!({
-            "call": self.call(), "plan": plan.sealed().digest(), "preview": plan.preview(), "decision": word,
-            "rights": crate::rights::of_plan(plan.sealed().facts()),
-        });
-        self.told(word, text, structured).await
+        let (plan, decided) = decided(&verdict);
+        self.told(plan.sealed(), Some(plan.preview()), decided).await
     }
 
     /// A preview of a plan that looks: there is nothing to change.
     pub(super) async fn previewed_look(&self, sealed: &SealedPlan) -> Reply {
-        let lines: Vec<_> = sealed.facts().iter().map(|fact| format!("  {}", shown::operation(fact))).collect();
-        let summary = crate::text::quoted(sealed.plan().summary());
-        // A look runs as the viewer: no job and no Role is made for it.
-        let needed: Vec<_> = shown::rights(sealed.facts()).into_iter().map(|text| format!("  {text}")).collect();
-        let text = format!(
-            "Summary (the tool's words): {summary}\nOperations:\n{}\nRights (the viewer's; no job gets any):\n{}\nDecision: allowed; it changes nothing",
-            lines.join("\n"),
-            needed.join("\n")
-        );
-        let rights = crate::rights::of_plan(sealed.facts());
-        let structured = json!({"call": self.call(), "plan": sealed.digest(), "preview": null, "decision": "allow", "rights": rights});
-        self.told("allow", text, structured).await
+        let words = "allowed; it only looks".to_owned();
+        self.told(sealed, None, Decided { decision: "allow", rule: String::new(), words, reason: None, approval: None }).await
     }
 
-    async fn told(&self, code: &str, text: String, structured: Value) -> Reply {
-        match self.end("previewed", code).await {
-            Ok(proof) => {
-                let environment = crate::text::line(&self.world().trust.environment.name);
-                let ledger = proof.ledger.map(|index| format!("\nLedger: {index}")).unwrap_or_default();
-                let plan = proof.plan.map(|plan| format!("\nPlan: {plan}")).unwrap_or_default();
-                let text = format!("PREVIEW {} in {environment}\nNothing was changed.\n{text}{plan}{ledger}", self.call());
-                Reply::Success(Success { text, structured, proof, complete: true })
-            }
+    async fn told(&self, sealed: &SealedPlan, preview: Option<&Preview>, decided: Decided<'_>) -> Reply {
+        match self.end("previewed", decided.decision).await {
+            Ok(proof) => Reply::Success(shown::shown_only(sealed, preview, decided, proof, &self.world().trust.environment)),
             Err(reply) => reply,
         }
     }

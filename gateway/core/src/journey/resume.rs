@@ -100,7 +100,7 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     let visible = list::visible(host, world, &job.principal, resources)
         .await
         .map_err(|fault| if passing(&fault) { Stop::later(&fault) } else { Stop::withdraw("policy-list", fault.to_string()) })?;
-    let raw = RawCall { caller, tool: job.tool.clone(), arguments, key: None, wait_ms: 0 };
+    let raw = RawCall { caller, tool: job.tool.clone(), arguments, key: None, wait_ms: 0, person_ms: 0 };
     let found = discover::discover(raw, &world.catalog, &visible)
         .ok_or_else(|| Stop::withdraw("unknown-tool", "the tool is not there for this agent any more"))?;
     if found.tool().digest() != job.tool_digest {

@@ -3,7 +3,7 @@
 
 use super::look::unseen;
 use super::scene::Scene;
-use super::{follow, unrecorded};
+use super::{Wait, follow, unrecorded};
 use crate::answer::Reply;
 use crate::exchange::look::{Look, Looked};
 use crate::exchange::propose::{Propose, Proposed};
@@ -11,7 +11,7 @@ use crate::hash::SealedPlan;
 use crate::id::CallId;
 use crate::job::{JobView, OperationRecord};
 use crate::operation::{Action, Step};
-use crate::ports::{Hear, Host, Recorder, Viewer};
+use crate::ports::{Host, Recorder, Viewer};
 use crate::preview::{Preview, ephemeral};
 use crate::shown;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 /// Looks for the job that the same call led to; where that is its answer, the answer ends the call. Otherwise tells the job
 /// that was done a moment ago and left the objects otherwise than they are now.
-pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: (u64, &Hear)) -> Result<Option<CallId>, Reply> {
+pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: Wait<'_>) -> Result<Option<CallId>, Reply> {
     let principal = scene.principal().name.clone();
     let ask = Propose::Same { principal, plan: sealed.digest(), policy: scene.world().policy };
     let (job, ended_ms) = match scene.host().recorder().propose(ask).await {
@@ -31,7 +31,7 @@ pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wai
         return Err(follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await);
     }
     if as_left(scene, sealed, &job).await? {
-        return Err(Reply::Success(shown::already_done(&job, sealed.facts(), ended_ms)));
+        return Err(Reply::Success(shown::already_done(&job, ended_ms)));
     }
     Ok(Some(job.call))
 }

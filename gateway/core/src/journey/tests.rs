@@ -8,8 +8,11 @@ use crate::testing::*;
 use expect_test::{Expect, expect};
 use serde_json::Value;
 
+const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, hear: &unheard };
+
 fn text(reply: &Reply) -> String {
     match reply {
+        Reply::Listed(listed) => listed.text.clone(),
         Reply::Success(success) => success.text.clone(),
         Reply::Refused(refusal) => refusal.text(),
         other => format!("{other:?}"),
@@ -39,11 +42,12 @@ fn a_change_says_before_and_after() {
     check(
         scale("team-a", 5),
         expect![[r#"
-        DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging
-        patch Deployment web in namespace team-a
-          spec.replicas: 3 → 5
-        Plan: sha256:ae876f6213c6665aee56633fa9bed0afb491a34ad757bf16d6a6518002a33f7e
-        Ledger: 0"#]],
+            DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+            Changed: edited team/web.yaml; not committed, not rolled out
+            patch Deployment web in namespace team-a
+              spec.replicas: 3 → 5
+            Plan: sha256:ae876f6213c6665aee56633fa9bed0afb491a34ad757bf16d6a6518002a33f7e
+            Ledger: 0"#]],
     );
 }
 
@@ -162,7 +166,10 @@ fn a_preview_changes_nothing_and_is_recorded() {
              spec.replicas: 3 → 5
         Rights:
           in asks-b: get, patch deployments.apps web
-        Decision: needs a person: 1 of bob (operators)
+        Decision: needs a person, by operators
+        Why: Operators may scale.
+        Allowed: At most 20 replicas.
+        Needed: 1 of bob.
         Plan: sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
         Ledger: 0"#]]
     .assert_eq(&text(&reply));
@@ -177,9 +184,12 @@ fn a_person_signs_and_it_runs_once_by_itself() {
     expect![[r#"
         WAITING baaaaaaaaaaaaaaaaaaaaaaaaa in staging
         Nothing was changed yet.
+        Tool: deployment_scale
+        Would: patch Deployment web in namespace asks-b
         Why: Operators may scale.
+        Allowed: At most 20 replicas.
         Needed: 1 of bob, until 2026-11-23T12:10:00Z.
-        Next: an approver runs `cofferdam approve baaaaaaaaaaaaaaaaaaaaaaaaa`; it then runs by itself. Follow it with `job_get` and this id.
+        Next: an approver runs `cofferdam approve baaaaaaaaaaaaaaaaaaaaaaaaa`; it then runs by itself. Follow it with `job_get` and this id; the same call again joins it.
         Plan: sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
         Ledger: 0"#]]
     .assert_eq(&text(&called(&host, scale("asks-b", 5))));
@@ -222,7 +232,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
     assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call.clone())));
     assert_eq!(host.objects.lock().unwrap()["asks-b"], 5);
-    let told = now_or_never(super::job(&host, &world(), &agent(), &job.call, (0, &unheard)));
+    let told = now_or_never(super::job(&host, &world(), &agent(), &job.call, NOT_HELD));
     assert!(text(&told).starts_with("DONE"), "{}", text(&told));
 }
 
@@ -387,7 +397,7 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
     let view = host.jobs.lock().unwrap()[0].1.clone();
     let lines = |outcome, detail: &str| {
         let view = crate::job::JobView { outcome: Some(outcome), detail: detail.to_owned(), ..view.clone() };
-        text(&crate::shown::job_reply(&view, None)).lines().take(3).collect::<Vec<_>>().join("\n")
+        text(&crate::shown::job_reply(&view)).lines().take(3).collect::<Vec<_>>().join("\n")
     };
     use crate::run::Outcome;
     expect![[r#"

@@ -1,29 +1,25 @@
 //! What an agent reads that asks again: what was done a moment ago, what a call was that left no job, what a person denied.
 //! Never tells of another principal's call.
 
-use super::call::succeeded;
-use crate::answer::{Proof, Success};
-use crate::decide::OperationFacts;
+use super::call::done;
+use super::told::{Fact, State, Told};
+use crate::answer::{Changed, Proof, Success};
 use crate::exchange::propose::{ALREADY_MS, EndedCall, Rejected};
 use crate::id::CallId;
 use crate::job::JobView;
 use crate::text::{line, quoted};
 use crate::trust::Environment;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The same call was carried out `ended_ms` milliseconds ago, and the objects are as that left them.
-pub fn already_done(job: &JobView, facts: &[OperationFacts], ended_ms: u64) -> Success {
+pub fn already_done(job: &JobView, ended_ms: u64) -> Success {
     let seconds = ended_ms / 1_000;
     let unit = if seconds == 1 { "second" } else { "seconds" };
-    let Success { text, mut structured, proof, complete } = succeeded(job, Some(facts));
-    let environment = line(&job.environment.name);
-    let rest = text.split_once('\n').map_or("", |(_, rest)| rest);
     let next = format!("The same call is carried out again {} seconds after that one ended.", ALREADY_MS / 1_000);
-    if let Value::Object(members) = &mut structured {
-        members.insert("already_done".to_owned(), json!({"seconds_ago": seconds, "next": next}));
-    }
-    let head = format!("ALREADY DONE as {}, {seconds} {unit} ago; nothing was done now", job.call);
-    Success { text: format!("{head}\nEnvironment: {environment}\n{rest}\nNext: {next}"), structured, proof, complete }
+    done(job, State::AlreadyDone(format!("{seconds} {unit} ago")))
+        .with(Fact::Also("already_done", json!({"seconds_ago": seconds, "next": next})))
+        .words("next", "Next", next)
+        .success()
 }
 
 /// A call of the caller's own that left no job.
@@ -38,17 +34,16 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
         _ => format!("A call of {tool} that failed: `{code}`."),
     };
     let time = ended.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let name = line(&environment.name);
-    let text = format!(
-        "ENDED {call} in {name}\nNothing was changed.\nWhat: {what}\nWhen: {time}; it left no job.\nNext: Make the call again if you still need it.\nLedger: {}",
-        ended.ledger
-    );
-    let structured = json!({
-        "call": call, "state": "ENDED", "environment": environment.name, "ending": ended.ending, "rule": ended.code,
-        "tool": ended.tool, "what": what, "time": time, "next": "Make the call again if you still need it.", "ledger": ended.ledger,
-    });
     let proof = Proof { call: call.clone(), plan: ended.plan, ledger: Some(ended.ledger) };
-    Success { text, structured, proof, complete: true }
+    Told::new(State::Ended, proof, environment)
+        .words("changed", "", Changed::Nothing.text())
+        .words("what", "What", what)
+        .words("time", "When", format!("{time}; it left no job."))
+        .words("next", "Next", "Make the call again if you still need it.")
+        .with(Fact::Also("ending", json!(ended.ending)))
+        .with(Fact::Also("rule", json!(ended.code)))
+        .with(Fact::Also("tool", json!(ended.tool)))
+        .success()
 }
 
 /// Why the same call is not asked again: a person denied it.
@@ -67,13 +62,13 @@ mod tests {
 
     #[test]
     fn what_was_done_a_moment_ago_is_told_as_that_call() {
-        let told = |ms| already_done(&some_view(), &[], ms).text;
+        let told = |ms| already_done(&some_view(), ms).text;
         expect![[r#"
             ALREADY DONE as abcdefghijklmnopqrstuvwxyz, 12 seconds ago; nothing was done now
             Environment: lab
+            Next: The same call is carried out again 60 seconds after that one ended.
             Plan: sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
-            Ledger: 0
-            Next: The same call is carried out again 60 seconds after that one ended."#]]
+            Ledger: 0"#]]
         .assert_eq(&told(12_400));
         assert!(told(1_999).contains(", 1 second ago;"));
     }

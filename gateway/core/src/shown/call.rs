@@ -1,17 +1,18 @@
 //! What an agent reads: all that a model needs is in the text, because clients drop the rest.
 
-use super::ending::unsuccessful;
-use super::{changes, named, operation, previewed, rights};
+use super::ending::{changed, unsuccessful};
+use super::told::{Fact, Operation, State, Told};
+use super::{marks, named, rights};
 use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
-use crate::decide::{ApprovalRule, Denial, OperationFacts, Reason};
+use crate::decide::{ApprovalRule, Denial, Reason};
+use crate::hash::SealedPlan;
+use crate::id::CallId;
 use crate::job::{JobView, Note, Obstacle, Said};
-use crate::limit;
-use crate::plan::TASK;
-use crate::preview::PreviewedPlan;
+use crate::preview::Preview;
 use crate::run::{Outcome, Phase};
 use crate::text::line;
 use crate::trust::Environment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What to do next when the plan itself has to be another.
 const NEXT_OTHER: &str = "Ask again within what is allowed, or tell your user.";
@@ -45,117 +46,114 @@ pub fn refusal_of(denial: &Denial, proof: Proof, environment: &Environment) -> R
     refused(RefusalKind::Denied, verb, proof, environment, &denial.rule, (&denial.why, &denial.allowed, next))
 }
 
-/// A job's state as the agent reads it. `facts` name the operations where the caller has the plan at hand.
-pub fn job_reply(job: &JobView, facts: Option<&[OperationFacts]>) -> Reply {
+/// A job's state as the agent reads it.
+pub fn job_reply(job: &JobView) -> Reply {
     match job.outcome {
-        Some(Outcome::Succeeded) => Reply::Success(succeeded(job, facts)),
-        Some(outcome) => Reply::Refused(unsuccessful(job, outcome, facts)),
+        Some(Outcome::Succeeded) => Reply::Success(succeeded(job)),
+        Some(outcome) => Reply::Refused(unsuccessful(job, outcome)),
         None => Reply::Success(pending(job)),
     }
 }
 
-/// Of an effect that its runner could not record any more, and that the next one found there.
-const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
-
-/// Where a task's result is in the state after it.
-const RESULT: &str = "result";
-
-/// What is left out first when all of it would be too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// A value that the agent named or can look at.
-    Value,
-    /// What an operation is called besides its number.
-    Name,
-    /// What is nowhere else: results of tasks, and what is found again by.
-    Needed,
-}
-
-/// A line, and what stands in its place when it is left out.
-struct Line {
-    weight: Weight,
-    text: String,
-    instead: Option<String>,
-}
-
-impl Line {
-    fn new(weight: Weight, text: String) -> Self {
-        Self { weight, text, instead: None }
+/// What became of a withdrawal, as the agent reads it: withdrawn, on its way to a stop, or too late.
+pub fn withdrawal(job: &JobView) -> Reply {
+    let Some(outcome) = job.outcome else {
+        let told = on_its_way(job).words("note", "", "It was asked to stop; what has begun is finished or undone.");
+        return Reply::Success(told.success());
+    };
+    let changed = if outcome == Outcome::Succeeded { Changed::All } else { changed(job, outcome) };
+    if outcome == Outcome::Cancelled && changed == Changed::Nothing {
+        let told = Told::new(State::Withdrawn, proof(job), &job.environment).words("changed", "", changed.text());
+        return Reply::Success(asked(told, job).with(Fact::Also("outcome", json!(outcome))).success());
     }
+    Reply::Refused(Refusal {
+        kind: RefusalKind::Conflict,
+        verb: "TOO LATE",
+        proof: proof(job),
+        rule: "job".to_owned(),
+        environment: job.environment.clone(),
+        changed,
+        why: format!("The call ended before it could be withdrawn: {outcome}."),
+        allowed: "Calls of your own that have not ended.".to_owned(),
+        next: "`job_get` with this id tells what became of it.".to_owned(),
+    })
 }
 
 /// Bytes that a task's result takes in an answer. Within [`limit::TASK_OUTPUT`], all of a plan's together, they are always shown.
+///
+/// [`limit::TASK_OUTPUT`]: crate::limit::TASK_OUTPUT
 pub fn size_of_result(result: &str) -> usize {
     super::value(Some(&json!(result))).len()
 }
 
 /// Every operation was done.
-pub fn succeeded(job: &JobView, facts: Option<&[OperationFacts]>) -> Success {
-    let mut lines = vec![Line::new(Weight::Needed, format!("DONE {} in {}", job.call, line(&job.environment.name)))];
+pub fn succeeded(job: &JobView) -> Success {
+    done(job, State::Done).success()
+}
+
+/// What was done, under this head.
+pub(super) fn done(job: &JobView, state: State) -> Told {
     let done: Vec<_> = job.operations.iter().filter(|record| !record.undo).collect();
-    for record in &done {
-        let name = facts.and_then(|facts| facts.iter().find(|fact| fact.index == record.index)).map(named);
-        let number = format!("operation {}", record.index);
-        let result = record.after.as_ref().and_then(|after| after.get(RESULT));
-        let instead = result.map(|_| number.clone());
-        lines.push(Line { weight: Weight::Name, text: name.unwrap_or(number), instead });
-        match &record.after {
-            Some(after) => {
-                // What a task was given is the agent's own; said again, a large input would take the place of the result.
-                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
-                let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
-                lines.extend(changes(&record.before, &found).into_iter().map(|text| Line::new(Weight::Value, format!("  {text}"))));
-            }
-            None => lines.push(Line::new(Weight::Value, format!("  {UNRECORDED}"))),
-        }
-        lines.extend(result.map(|result| Line::new(Weight::Needed, format!("  {RESULT}: {}", super::value(Some(result))))));
+    let planned = |index| job.planned.iter().find(|planned| planned.index == index);
+    let operations = done.iter().map(|record| Operation {
+        index: record.index,
+        what: planned(record.index).map(|planned| line(&planned.words)),
+        marks: Vec::new(),
+        place: String::new(),
+        before: record.before.clone(),
+        after: record.after.clone(),
+    });
+    let mut told = Told::new(state, proof(job), &job.environment);
+    if !job.files.is_empty() {
+        told = told.with(Fact::Edited(job.files.iter().map(|file| line(file)).collect()));
     }
-    lines.push(Line::new(Weight::Needed, format!("Plan: {}", job.plan)));
-    lines.push(Line::new(Weight::Needed, format!("Ledger: {}", job.ledger)));
-    let operations: Vec<_> =
-        done.iter().map(|record| json!({"index": record.index, "before": record.before, "after": record.after})).collect();
-    Success {
-        text: whole(&lines),
-        structured: json!({
-            "call": job.call, "outcome": Outcome::Succeeded, "plan": job.plan, "ledger": job.ledger, "operations": operations,
-        }),
-        proof: proof(job),
-        complete: true,
-    }
+    told.with(Fact::Done(operations.collect()))
+        .with(Fact::Also("tool", json!(job.tool)))
+        .with(Fact::Also("outcome", json!(Outcome::Succeeded)))
 }
 
 /// It is on its way, or waits for a person.
 pub fn pending(job: &JobView) -> Success {
-    let environment = line(&job.environment.name);
-    let mut lines = match job.phase {
-        Phase::AwaitingApproval => vec![
-            format!("WAITING {} in {environment}", job.call),
-            "Nothing was changed yet.".to_owned(),
-            format!("Why: {}", why(&job.reasons)),
-            state(job),
-        ],
-        _ => vec![format!("RUNNING {} in {environment}", job.call), state(job)],
-    };
-    let said = spoken(job);
-    lines.extend(said.iter().cloned());
-    lines.push(match job.phase {
-        Phase::AwaitingApproval => {
-            format!(
-                "Next: an approver runs `cofferdam approve {}`; it then runs by itself. Follow it with `job_get` and this id.",
-                job.call
-            )
+    on_its_way(job).success()
+}
+
+fn on_its_way(job: &JobView) -> Told {
+    let waits = job.phase == Phase::AwaitingApproval;
+    let state = if waits { State::Waiting } else { State::Running };
+    let mut told = Told::new(state, proof(job), &job.environment);
+    if waits {
+        told = asked(told.words("changed", "", "Nothing was changed yet."), job);
+        let reason = why(&job.reasons);
+        told = told.words("why", "Why", reason.why).words("allowed", "Allowed", reason.allowed).with(needed(job));
+    } else {
+        told = asked(told, job).words("now", "", state(job));
+        if let Some(stuck) = &job.stuck {
+            told = told.with(Fact::Also("stuck", json!(stuck)));
         }
-        _ => "Next: `job_get` with this id, or the same call again, joins it.".to_owned(),
-    });
-    lines.push(format!("Plan: {}", job.plan));
-    lines.push(format!("Ledger: {}", job.ledger));
-    let mut structured = json!({
-        "call": job.call, "phase": job.phase, "outcome": null, "plan": job.plan, "ledger": job.ledger, "progress": said,
-    });
-    if let (Some(stuck), Some(facts)) = (&job.stuck, structured.as_object_mut()) {
-        facts.insert("stuck".to_owned(), json!(stuck));
     }
-    Success { text: lines.join("\n"), structured, proof: proof(job), complete: false }
+    let next = if waits {
+        format!(
+            "an approver runs `cofferdam approve {}`; it then runs by itself. Follow it with `job_get` and this id; \
+             the same call again joins it.",
+            job.call
+        )
+    } else {
+        "`job_get` with this id, or the same call again, joins it.".to_owned()
+    };
+    told.with(Fact::Lines("progress", None, spoken(job)))
+        .words("next", "Next", next)
+        .with(Fact::Also("phase", json!(job.phase)))
+        .with(Fact::Also("outcome", Value::Null))
+}
+
+/// Which tool was asked for what.
+fn asked(told: Told, job: &JobView) -> Told {
+    let what = job.planned.iter().map(|planned| line(&planned.words)).collect::<Vec<_>>().join("; ");
+    told.words("tool", "Tool", line(&job.tool)).words("what", "Would", what)
+}
+
+fn needed(job: &JobView) -> Fact {
+    Fact::Needed { who: signers(job.approval.as_ref()), until: Some(whole_seconds(job.expires)) }
 }
 
 /// Where a job is that has no outcome yet, in one line: for whoever is told while its call is held.
@@ -198,36 +196,91 @@ pub fn spoken(job: &JobView) -> Vec<String> {
     job.progress.iter().zip(std::iter::once(before).chain(std::iter::repeat(0))).map(|(note, missed)| said(note, missed)).collect()
 }
 
-/// What a look showed, with id, digest and index.
-pub fn looked(shown: &str, proof: &Proof, environment: &Environment) -> String {
-    let mut text = format!("LOOKED {} in {}\n{shown}", proof.call, line(&environment.name));
-    if let Some(plan) = proof.plan {
-        text.push_str(&format!("\nPlan: {plan}"));
+/// What a look showed; a tool that only answers says it in its summary.
+pub fn looked(results: Vec<Value>, summary: Option<&str>, proof: Proof, environment: &Environment) -> Success {
+    let told = Told::new(State::Looked, proof, environment);
+    match summary {
+        Some(summary) => told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results))),
+        None => told.with(Fact::Results(results)),
     }
-    if let Some(ledger) = proof.ledger {
-        text.push_str(&format!("\nLedger: {ledger}"));
-    }
-    text
+    .success()
 }
 
-/// The preview as an agent reads it: plan, diff, rights, and what policy says so far.
-pub fn words_of_preview(plan: &PreviewedPlan, decision: &str) -> String {
-    let sealed = plan.sealed();
-    let mut lines = vec![format!("Summary (the tool's words): {}", crate::text::quoted(sealed.plan().summary())), "Operations:".to_owned()];
-    for fact in sealed.facts() {
-        lines.push(format!("  {}", operation(fact)));
-        let shown = plan.preview().operations.iter().find(|shown| shown.index == fact.index);
-        lines.extend(shown.map(previewed).unwrap_or_default().into_iter().map(|text| format!("     {text}")));
-    }
-    lines.push("Rights:".to_owned());
-    lines.extend(rights(sealed.facts()).into_iter().map(|text| format!("  {text}")));
-    lines.push(format!("Decision: {decision}"));
-    lines.join("\n")
+/// What policy says of a call that is only shown.
+pub struct Decided<'a> {
+    /// `allow`, `require_approval` or `deny`.
+    pub decision: &'static str,
+    /// The rules.
+    pub rule: String,
+    /// How it is told: `allowed by role-deployer`.
+    pub words: String,
+    /// Why, where it is not allowed at once.
+    pub reason: Option<(&'a str, &'a str)>,
+    /// Who has to sign, where people have to.
+    pub approval: Option<&'a ApprovalRule>,
 }
 
-fn why(reasons: &[Reason]) -> String {
+/// A preview as an agent reads it: plan, difference, rights, and what policy says so far. `preview` has what a change would do.
+pub fn shown_only(
+    sealed: &SealedPlan,
+    preview: Option<&Preview>,
+    decided: Decided<'_>,
+    proof: Proof,
+    environment: &Environment,
+) -> Success {
+    let operations = sealed.facts().iter().map(|fact| {
+        let shown = preview.and_then(|preview| preview.operations.iter().find(|shown| shown.index == fact.index));
+        Operation {
+            index: fact.index,
+            what: Some(named(fact)),
+            marks: marks(fact),
+            place: shown.map(|shown| line(&shown.place)).unwrap_or_default(),
+            before: shown.map(|shown| shown.before.clone()).unwrap_or_default(),
+            after: Some(shown.map(|shown| shown.after.clone()).unwrap_or_default()),
+        }
+    });
+    // A look runs as the viewer: no job and no Role is made for it.
+    let title = if sealed.plan().changes() { "Rights" } else { "Rights (the viewer's; no job gets any)" };
+    let summary = crate::text::quoted(sealed.plan().summary());
+    let (why, allowed) = decided.reason.map(|(why, allowed)| (sentence(why), sentence(allowed))).unwrap_or_default();
+    let told = Told::new(State::Preview, proof, environment)
+        .words("changed", "", Changed::Nothing.text())
+        .words("summary", "Summary (the tool's words)", summary)
+        .with(Fact::Would(operations.collect()))
+        .with(Fact::Lines("rights", Some(title), rights(sealed.facts())))
+        .with(Fact::Decided { decision: decided.decision, rule: line(&decided.rule), words: line(&decided.words) })
+        .words("why", "Why", why)
+        .words("allowed", "Allowed", allowed);
+    match decided.approval {
+        Some(rule) => told.with(Fact::Needed { who: signers(Some(rule)), until: None }),
+        None => told,
+    }
+    .success()
+}
+
+/// It is recorded and goes on, and its state cannot be read.
+pub fn accepted(call: &CallId, environment: &Environment) -> Success {
+    Told::new(State::Accepted, Proof { call: call.clone(), plan: None, ledger: None }, environment)
+        .words("note", "", "It is recorded and goes on by itself; its state cannot be read right now.")
+        .words("next", "Next", "`job_get` with this id.")
+        .with(Fact::Also("phase", Value::Null))
+        .with(Fact::Also("outcome", Value::Null))
+        .success()
+}
+
+/// Why a person is asked, and what would pass without one.
+struct Why {
+    why: String,
+    allowed: String,
+}
+
+fn why(reasons: &[Reason]) -> Why {
     let said = reasons.iter().find(|reason| reason.audience == crate::decide::Audience::User);
-    said.map_or_else(|| "a person has to sign this.".to_owned(), |reason| sentence(&reason.message))
+    match said {
+        None => Why { why: "A person has to sign this.".to_owned(), allowed: String::new() },
+        Some(reason) if reason.remedy.is_empty() => Why { why: sentence(&reason.message), allowed: String::new() },
+        Some(reason) => Why { why: sentence(&reason.message), allowed: sentence(&reason.remedy) },
+    }
 }
 
 fn signers(rule: Option<&ApprovalRule>) -> String {
@@ -260,24 +313,12 @@ pub(super) fn sentence(text: &str) -> String {
     if begun.ends_with(['.', '!', '?', ':']) { begun } else { format!("{begun}.") }
 }
 
-/// A text within the limit: what does not fit is left out whole, the least needed first, and never cut in the middle.
-fn whole(lines: &[Line]) -> String {
-    const LEFT_OUT: &str = "What is not shown here is too long; `cofferdam show` has it.";
-    let heaviest = |weight| {
-        let kept = lines.iter().filter_map(|line| if line.weight >= weight { Some(line.text.as_str()) } else { line.instead.as_deref() });
-        kept.chain((weight > Weight::Value).then_some(LEFT_OUT)).collect::<Vec<_>>().join("\n")
-    };
-    let texts = [Weight::Value, Weight::Name, Weight::Needed].into_iter().map(heaviest);
-    texts.into_iter().find(|text| text.len() <= limit::TEXT).unwrap_or_else(|| {
-        // A runner that keeps to its limits does not come here.
-        lines.iter().map(|line| line.text.as_str()).take(1).chain([LEFT_OUT]).collect::<Vec<_>>().join("\n")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::OperationRecord;
+    use crate::decide::OperationFacts;
+    use crate::job::{OperationRecord, Planned};
+    use crate::limit;
     use crate::testing::some_view;
     use expect_test::expect;
     use std::collections::BTreeMap;
@@ -288,7 +329,7 @@ mod tests {
         let after = after.into_iter().map(|(path, value)| (path.to_owned(), value)).collect();
         let operations = vec![OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: Some(after) }];
         let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
-        let text = succeeded(&job, None).text;
+        let text = succeeded(&job).text;
         assert!(text.contains("\n  result: \"all is well\"\n") && !text.contains("too long"), "{text}");
     }
 
@@ -319,7 +360,8 @@ mod tests {
             let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
             let facts = crate::plan::tests::sealed(vec![crate::plan::tests::scale("team-a", 5)]).unwrap().facts().to_vec();
             let fact = |index| OperationFacts { index, name: "n".repeat(253), namespace: "m".repeat(63), ..facts[0].clone() };
-            let text = succeeded(&job, Some(&(0..64).map(fact).collect::<Vec<_>>())).text;
+            let planned = (0..64).map(fact).map(|fact| Planned::of(&fact, String::new())).collect();
+            let text = succeeded(&JobView { planned, ..job }).text;
             assert!(text.len() <= limit::TEXT, "{}", text.len());
             for index in 0..tasks {
                 let shown = super::super::value(Some(&json!(result(index))));
@@ -338,6 +380,7 @@ mod tests {
             vec![note(3, None, "waits for web", 0), note(4, Some(1), "DONE\nLedger: 7 \"\u{202e}", 0), note(5, Some(1), "100 %", 41)];
         expect![[r#"
             RUNNING abcdefghijklmnopqrstuvwxyz in lab
+            Tool: tool
             Now: acting.
             The executor says, after 2 lines that are not shown: "waits for web"
             The task of operation 1 says: "DONE\nLedger: 7 \"\u{202e}"

@@ -1,21 +1,18 @@
 //! A job that ended otherwise than by success, as its agent reads it: above all, what of it stands.
 
 use super::call::{proof, sentence};
-use super::named;
 use crate::answer::{Changed, Effect, Refusal, RefusalKind, Standing};
-use crate::ceiling::EPHEMERAL;
-use crate::decide::OperationFacts;
-use crate::job::{Found, JobView, OperationRecord, Resolution};
+use crate::job::{Found, JobView, OperationRecord, Planned, Resolution};
 use crate::plan::LET_OUT;
 use crate::run::Outcome;
 use crate::text::{line, quoted};
 use std::collections::BTreeMap;
 
 /// The refusal that tells it.
-pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Refusal {
+pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     let (kind, verb, next) = match outcome {
         Outcome::Succeeded | Outcome::Failed => (RefusalKind::Unsuccessful, "FAILED", "Look at the infrastructure, then ask again."),
-        Outcome::Refused => (RefusalKind::Unsuccessful, "REFUSED", "Look at the infrastructure, then ask again; it is decided anew."),
+        Outcome::Refused => (RefusalKind::Unsuccessful, "REFUSED", "Look at the infrastructure, then ask again; it is decided again."),
         Outcome::Rejected => (RefusalKind::Denied, "REJECTED", "Do not ask for the same again; tell your user what the approver said."),
         Outcome::Expired => (RefusalKind::Unsuccessful, "EXPIRED", "Ask again if it is still wanted."),
         Outcome::Cancelled => (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted."),
@@ -24,7 +21,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[Oper
     };
     let allowed = match outcome {
         Outcome::Rejected => "What the approvers agree to.",
-        _ => "The same call again: it is checked and decided anew.",
+        _ => "The same call again: it is checked and decided again.",
     };
     let (by, otherwise) = match outcome {
         // Decided again after the approval, it was found to be another call, or the infrastructure another: no runner came into it.
@@ -45,7 +42,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome, facts: Option<&[Oper
         proof: proof(job),
         rule: by.to_owned(),
         environment: job.environment.clone(),
-        changed: changed(job, outcome, facts),
+        changed: changed(job, outcome),
         why: sentence(if job.detail.is_empty() { otherwise } else { &job.detail }),
         allowed: allowed.to_owned(),
         next: next.to_owned(),
@@ -66,14 +63,14 @@ fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
         environment: job.environment.clone(),
         changed: Changed::Resolved(resolution.found),
         why: format!("They say: {}", quoted(&resolution.because)),
-        allowed: "The same call again: it is checked and decided anew.".to_owned(),
+        allowed: "The same call again: it is checked and decided again.".to_owned(),
         next: next.to_owned(),
     }
 }
 
-/// What of a job stands that ended otherwise than by success: the second line. `facts` name the operations where the plan is at hand.
-pub fn changed(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Changed {
-    if job.environment.is_cluster() { in_cluster(job, outcome, facts) } else { in_directory(&job.operations, outcome) }
+/// What of a job stands that ended otherwise than by success: the second line.
+pub fn changed(job: &JobView, outcome: Outcome) -> Changed {
+    if job.environment.is_cluster() { in_cluster(job, outcome) } else { in_directory(&job.operations, outcome) }
 }
 
 /// Effects become visible all at once or not at all, and `done` records before that are of the job's private copy. A runner calls a job failed,
@@ -92,11 +89,12 @@ fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
 /// Every effect is visible at once: what was done and not undone stands, however the job ended. What was begun and has no end is known not to have
 /// happened unless the runner says that it cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect; what ran there
 /// and was let out of it may have changed what it reached.
-fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>) -> Changed {
+fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     let records = &job.operations;
-    let fact = |index: u32| facts.and_then(|facts| facts.iter().find(|fact| fact.index == index));
-    let lasting = |record: &&OperationRecord| fact(record.index).is_none_or(|fact| fact.namespace != EPHEMERAL);
-    let effect = |record: &OperationRecord| Effect { index: record.index, words: fact(record.index).map(|fact| line(&named(fact))) };
+    let planned = |index: u32| job.planned.iter().find(|planned| planned.index == index);
+    let lasting = |record: &&OperationRecord| planned(record.index).is_none_or(|planned| !planned.ephemeral);
+    let words = |index| planned(index).map(|planned| line(&planned.words));
+    let effect = |record: &OperationRecord| Effect { index: record.index, words: words(record.index) };
     // An undo that was begun leaves its operation open.
     let open = |record: &OperationRecord| {
         record.after.is_none() || records.iter().any(|other| other.undo && other.index == record.index && other.after.is_none())
@@ -111,7 +109,7 @@ fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>)
     if !in_effect.is_empty() || !unknown.is_empty() {
         let told = |records: Vec<&&OperationRecord>| records.into_iter().map(|record| effect(record)).collect();
         Changed::Partly(Box::new(Standing { in_effect: told(in_effect), unknown: told(unknown) }))
-    } else if outcome == Outcome::Indeterminate || was_let_out(records, fact) {
+    } else if outcome == Outcome::Indeterminate || was_let_out(records, planned) {
         Changed::Unknown
     } else if effects.iter().any(|record| undone(records, record.index)) {
         Changed::Undone
@@ -121,9 +119,9 @@ fn in_cluster(job: &JobView, outcome: Outcome, facts: Option<&[OperationFacts]>)
 }
 
 /// Whether something ran in the ephemeral namespace after a way out of it had been opened, to addresses that are nobody's here to look at.
-fn was_let_out<'a>(records: &[OperationRecord], fact: impl Fn(u32) -> Option<&'a OperationFacts>) -> bool {
+fn was_let_out<'a>(records: &[OperationRecord], planned: impl Fn(u32) -> Option<&'a Planned>) -> bool {
     let opened = |record: &OperationRecord| record.after.iter().flat_map(BTreeMap::keys).any(|path| path.starts_with(LET_OUT));
-    let ran = |record: &OperationRecord| fact(record.index).is_some_and(|fact| fact.executes_code && fact.namespace == EPHEMERAL);
+    let ran = |record: &OperationRecord| planned(record.index).is_some_and(|planned| planned.executes_code && planned.ephemeral);
     records.iter().any(opened) && records.iter().any(ran)
 }
 
@@ -134,6 +132,8 @@ fn undone(records: &[OperationRecord], index: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ceiling::EPHEMERAL;
+    use crate::decide::OperationFacts;
     use crate::plan::tests::{deployment, scale, sealed, step};
     use crate::testing::some_view;
     use crate::trust::Environment;
@@ -146,7 +146,7 @@ mod tests {
     /// A record: which operation, its undo or not, ended or not.
     type Row = (u32, bool, bool);
 
-    fn second_line(id: &str, outcome: Outcome, rows: &[Row], facts: Option<&[OperationFacts]>) -> String {
+    fn second_line(id: &str, outcome: Outcome, rows: &[Row], facts: &[OperationFacts]) -> String {
         let record = |(index, undo, ended): &Row| OperationRecord {
             index: *index,
             undo: *undo,
@@ -154,12 +154,17 @@ mod tests {
             after: ended.then(BTreeMap::new),
         };
         let environment = Environment { name: "lab".to_owned(), id: id.to_owned() };
-        let job = JobView { outcome: Some(outcome), operations: rows.iter().map(record).collect(), environment, ..some_view() };
-        unsuccessful(&job, outcome, facts).text().lines().nth(1).unwrap().to_owned()
+        let operations = rows.iter().map(record).collect();
+        let job = JobView { outcome: Some(outcome), operations, planned: planned(facts), environment, ..some_view() };
+        unsuccessful(&job, outcome).text().lines().nth(1).unwrap().to_owned()
+    }
+
+    fn planned(facts: &[OperationFacts]) -> Vec<Planned> {
+        facts.iter().map(|fact| Planned::of(fact, String::new())).collect()
     }
 
     fn check(id: &str, outcome: Outcome, rows: &[Row], expect: Expect) {
-        expect.assert_eq(&second_line(id, outcome, rows, None));
+        expect.assert_eq(&second_line(id, outcome, rows, &[]));
     }
 
     const DONE: Row = (0, false, true);
@@ -229,7 +234,7 @@ mod tests {
         let sealed = sealed(vec![scale("team-a", 5), delete]).unwrap();
         let mut facts = sealed.facts().to_vec();
         let rows = [DONE, (1, false, true)];
-        let told = |facts: &[OperationFacts]| second_line(CLUSTER, Outcome::Failed, &rows, Some(facts));
+        let told = |facts: &[OperationFacts]| second_line(CLUSTER, Outcome::Failed, &rows, facts);
         expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a), operation 1 (delete Deployment old-web in namespace team-a). Nothing else is."]
             .assert_eq(&told(&facts));
         facts[1].namespace = EPHEMERAL.to_owned();
@@ -251,8 +256,9 @@ mod tests {
                 OperationRecord { index: *index, undo: *undo, before: BTreeMap::new(), after: ended.then_some(after) }
             };
             let environment = Environment { name: "lab".to_owned(), id: CLUSTER.to_owned() };
-            let job = JobView { operations: rows.iter().map(record).collect(), environment, ..some_view() };
-            unsuccessful(&job, Outcome::Failed, Some(&facts)).text().lines().nth(1).unwrap().to_owned()
+            let operations = rows.iter().map(record).collect();
+            let job = JobView { operations, planned: planned(&facts), environment, ..some_view() };
+            unsuccessful(&job, Outcome::Failed).text().lines().nth(1).unwrap().to_owned()
         };
         let addresses = json!({"addresses": block});
         expect!["Nothing was changed."].assert_eq(&told(addresses.clone(), &[DONE]));
@@ -264,7 +270,7 @@ mod tests {
     fn the_blame_is_whose_it_is() {
         use Outcome::{Cancelled, Dead, Expired, Failed, Indeterminate, Refused, Rejected};
         let check = |outcome, claimed, expect: Expect| {
-            let text = unsuccessful(&JobView { claimed, ..some_view() }, outcome, None).text();
+            let text = unsuccessful(&JobView { claimed, ..some_view() }, outcome).text();
             let lines: Vec<_> = text.lines().enumerate().filter(|(index, _)| [0, 2].contains(index)).map(|(_, line)| line).collect();
             expect.assert_eq(&lines.join("\n").replace("abcdefghijklmnopqrstuvwxyz ", ""));
         };
@@ -288,20 +294,20 @@ mod tests {
         };
         let text = |found| {
             let job = JobView { resolution: Some(resolution(found)), ..some_view() };
-            unsuccessful(&job, Outcome::Indeterminate, None).text()
+            unsuccessful(&job, Outcome::Indeterminate).text()
         };
         expect![[r#"
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
             A person looked since: all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
-            Allowed: The same call again: it is checked and decided anew.
+            Allowed: The same call again: it is checked and decided again.
             Next: Go on; do not repeat it."#]]
         .assert_eq(&text(Found::Succeeded));
         expect![[r#"
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
             A person looked since: not all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
-            Allowed: The same call again: it is checked and decided anew.
+            Allowed: The same call again: it is checked and decided again.
             Next: Look at the infrastructure, then ask again if it is still wanted."#]]
         .assert_eq(&text(Found::Failed));
     }

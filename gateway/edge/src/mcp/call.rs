@@ -2,7 +2,7 @@
 
 use crate::deny::Deny;
 use cofferdam_core::caller::{Principal, TraceParent};
-use cofferdam_core::limit::WAIT_MS;
+use cofferdam_core::limit::{PERSON_MS, WAIT_MS};
 use cofferdam_core::ports::FrontCall;
 use serde_json::{Map, Value};
 
@@ -43,7 +43,8 @@ pub fn read(principal: Principal, mut params: Map<String, Value>, meta: &Map<Str
     };
     let trace = meta.get("traceparent").and_then(Value::as_str).and_then(trace);
     let name_is_valid = is_name(&tool);
-    Ok(Called { call: FrontCall { principal, tool, arguments, key, trace, wait_ms: WAIT_MS }, name_is_valid })
+    let call = FrontCall { principal, tool, arguments, key, trace, wait_ms: WAIT_MS, person_ms: PERSON_MS };
+    Ok(Called { call, name_is_valid })
 }
 
 /// Names as MCP allows them; any other is nobody's, and is not handed on.

@@ -103,6 +103,10 @@ async fn companions() {
         ("job_get", json!({"id": 5})),
         ("job_get", json!({})),
         ("job_get", json!({"id": "aaaaaaaaaaaaaaaaaaaaaaaaaa"})),
+        ("calls_list", json!({})),
+        ("calls_list", json!({"open": true, "limit": 5})),
+        ("calls_list", json!({"limit": 51})),
+        ("calls_list", json!({"open": "yes"})),
         ("job_cancel", json!({"id": id()})),
         ("job_cancel", json!({"id": id(), "wait_seconds": 1})),
     ] {
@@ -117,32 +121,28 @@ async fn companions() {
         PREVIEW of scale with {}
 
         preview {}
-        BAD ARGUMENTS at the top
+        BAD ARGUMENTS: `tool` is missing: the name of the tool to show
         Nothing was changed.
-        Why: `tool` is missing: the name of the tool to show
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         preview {"tool":1}
-        BAD ARGUMENTS at /tool
+        BAD ARGUMENTS in `tool`: it must be a string
         Nothing was changed.
-        Why: it must be a string
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         preview {"arguments":[],"tool":"scale"}
-        BAD ARGUMENTS at /arguments
+        BAD ARGUMENTS in `arguments`: it must be an object
         Nothing was changed.
-        Why: it must be an object
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         preview {"dry_run":true,"tool":"scale"}
-        BAD ARGUMENTS at /dry_run
+        BAD ARGUMENTS in `dry_run`: there is no such argument
         Nothing was changed.
-        Why: there is no such argument
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":"pptx2e6mf2icaaaaaaaaaaaaaa"}
         job of anonymous, held 0 ms
@@ -151,46 +151,40 @@ async fn companions() {
         job of anonymous, held 45000 ms
 
         job_get {"id":"pptx2e6mf2icaaaaaaaaaaaaaa","wait_seconds":46}
-        BAD ARGUMENTS at /wait_seconds
+        BAD ARGUMENTS in `wait_seconds`: it must be a whole number from 0 to 45
         Nothing was changed.
-        Why: it must be a whole number from 0 to 45
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":"pptx2e6mf2icaaaaaaaaaaaaaa","wait_seconds":-1}
-        BAD ARGUMENTS at /wait_seconds
+        BAD ARGUMENTS in `wait_seconds`: it must be a whole number from 0 to 45
         Nothing was changed.
-        Why: it must be a whole number from 0 to 45
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":"pptx2e6mf2icaaaaaaaaaaaaaa","wait_seconds":1.5}
-        BAD ARGUMENTS at /wait_seconds
+        BAD ARGUMENTS in `wait_seconds`: it must be a whole number from 0 to 45
         Nothing was changed.
-        Why: it must be a whole number from 0 to 45
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":"abc"}
-        BAD ARGUMENTS at /id
+        BAD ARGUMENTS in `id`: it must be 26 characters of a-z and 2-7
         Nothing was changed.
-        Why: it must be 26 characters of a-z and 2-7
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":5}
-        BAD ARGUMENTS at /id
+        BAD ARGUMENTS in `id`: it must be a string
         Nothing was changed.
-        Why: it must be a string
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {}
-        BAD ARGUMENTS at the top
+        BAD ARGUMENTS: `id` is missing: the call's id, as its result named it
         Nothing was changed.
-        Why: `id` is missing: the call's id, as its result named it
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
         job_get {"id":"aaaaaaaaaaaaaaaaaaaaaaaaaa"}
         NOT FOUND pptx2e6mf2icaaaaaaaaaaaaaa by replicas.limit in staging
@@ -199,18 +193,54 @@ async fn companions() {
         Allowed: up to 10 replicas
         Next: ask for fewer replicas
 
+        calls_list {}
+        calls of anonymous: open false, limit 20
+
+        calls_list {"limit":5,"open":true}
+        calls of anonymous: open true, limit 5
+
+        calls_list {"limit":51}
+        BAD ARGUMENTS in `limit`: it must be a whole number from 1 to 50
+        Nothing was changed.
+        Allowed: what the tool's input schema describes
+        Next: correct the arguments and call again
+
+        calls_list {"open":"yes"}
+        BAD ARGUMENTS in `open`: it must be true or false
+        Nothing was changed.
+        Allowed: what the tool's input schema describes
+        Next: correct the arguments and call again
+
         job_cancel {"id":"pptx2e6mf2icaaaaaaaaaaaaaa"}
         withdrawn by anonymous
 
         job_cancel {"id":"pptx2e6mf2icaaaaaaaaaaaaaa","wait_seconds":1}
-        BAD ARGUMENTS at /wait_seconds
+        BAD ARGUMENTS in `wait_seconds`: there is no such argument
         Nothing was changed.
-        Why: there is no such argument
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
 
     "#]]
     .assert_eq(&told);
+}
+
+#[tokio::test]
+async fn only_a_client_that_hears_progress_waits_long_for_a_person() {
+    let server = Server::start(Small::default()).await;
+    let with = |meta: Value| Request::modern("tools/call", json!({"name": "scale", "_meta": meta}));
+    let plain = |path: &str| Request::new("POST", path).json(&json!({}));
+    for (request, person_ms) in [
+        (with(json!({})), 3_000),
+        (with(json!({"progressToken": 1})), 45_000),
+        (plain("/v1/tools/scale"), 3_000),
+        (plain("/v1/tools/scale?wait=20"), 20_000),
+        (plain("/v1/tools/scale?wait=0"), 0),
+    ] {
+        server.send(&request).await;
+        let call = server.front.last.lock().unwrap().take().unwrap();
+        assert_eq!(call.person_ms, person_ms);
+        assert!(call.wait_ms >= person_ms);
+    }
 }
 
 #[tokio::test]

@@ -154,11 +154,10 @@ async fn rows_of_the_table_on_plain_http() {
         Why: 40 replicas are more than 10
         Allowed: up to 10 replicas
         Next: ask for fewer replicas
-        bad: 422 BAD ARGUMENTS at /replicas
+        bad: 422 BAD ARGUMENTS in `replicas`: it must be at most 10
         Nothing was changed.
-        Why: it must be at most 10
         Allowed: what the tool's input schema describes
-        Next: mend the arguments and call again
+        Next: correct the arguments and call again
         nobody: 404 unknown tool: `nobody`
         preview: 404 unknown tool: `preview`
         down: 503 cannot decide or cannot record: the recorder does not answer; nothing was executed
@@ -188,7 +187,7 @@ async fn rows_of_the_table_on_plain_http() {
           "error": {
             "path": "/replicas",
             "reason": "it must be at most 10",
-            "text": "BAD ARGUMENTS at /replicas\nNothing was changed.\nWhy: it must be at most 10\nAllowed: what the tool's input schema describes\nNext: mend the arguments and call again"
+            "text": "BAD ARGUMENTS in `replicas`: it must be at most 10\nNothing was changed.\nAllowed: what the tool's input schema describes\nNext: correct the arguments and call again"
           }
         }
     "#]].assert_eq(&server.send(&post("bad")).await.pretty());

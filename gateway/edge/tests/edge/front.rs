@@ -1,6 +1,6 @@
 //! A Front small enough to read: what it answers depends on the tool's name alone, and it counts what was started and finished.
 
-use cofferdam_core::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
 use cofferdam_core::caller::Principal;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, PlanDigest};
@@ -149,6 +149,11 @@ impl Front for Small {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         success(&format!("job of {}, held {wait_ms} ms", principal.name), json!({"phase": "closed"}), true)
+    }
+
+    async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {
+        let text = format!("calls of {}: open {open}, limit {limit}", principal.name);
+        Reply::Listed(Listed { text, structured: json!({"calls": []}) })
     }
 
     async fn cancel(&self, principal: &Principal, _call: &CallId) -> Reply {

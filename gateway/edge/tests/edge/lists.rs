@@ -64,6 +64,35 @@ async fn one_page() {
                   "destructiveHint": false,
                   "idempotentHint": true,
                   "openWorldHint": false,
+                  "readOnlyHint": true,
+                  "title": "List your calls"
+                },
+                "description": "Lists your own calls in staging, newest first: id, tool, object, state, time, outcome, and what to do next. Use it to find a call whose answer you did not get.",
+                "inputSchema": {
+                  "additionalProperties": false,
+                  "properties": {
+                    "limit": {
+                      "default": 20,
+                      "maximum": 50,
+                      "minimum": 1,
+                      "type": "integer"
+                    },
+                    "open": {
+                      "default": false,
+                      "description": "Only calls that have not ended.",
+                      "type": "boolean"
+                    }
+                  },
+                  "type": "object"
+                },
+                "name": "calls_list",
+                "title": "List your calls"
+              },
+              {
+                "annotations": {
+                  "destructiveHint": false,
+                  "idempotentHint": true,
+                  "openWorldHint": false,
                   "readOnlyHint": false,
                   "title": "Withdraw a call"
                 },
@@ -104,7 +133,7 @@ async fn one_page() {
                     },
                     "wait_seconds": {
                       "default": 0,
-                      "description": "Hold the answer up to this long for the call to finish.",
+                      "description": "Hold the answer up to this long for the call to end.",
                       "maximum": 45,
                       "minimum": 0,
                       "type": "integer"
@@ -222,7 +251,7 @@ async fn all_pages_hold_every_tool_once() {
             break;
         }
     }
-    assert_eq!(sizes, [50, 50, 24]);
+    assert_eq!(sizes, [50, 50, 25]);
     let mut sorted = names.clone();
     sorted.sort();
     sorted.dedup();
@@ -231,8 +260,8 @@ async fn all_pages_hold_every_tool_once() {
 
 #[tokio::test]
 async fn an_exact_page_has_no_next() {
-    // 46 and `scale` and the three companions are fifty.
-    let server = Server::start(Small { extra: 46, ..Small::default() }).await;
+    // 45 and `scale` and the four companions are fifty.
+    let server = Server::start(Small { extra: 45, ..Small::default() }).await;
     let page = server.send(&Request::modern("tools/list", json!({}))).await.json();
     assert_eq!(page["result"]["tools"].as_array().unwrap().len(), 50);
     assert_eq!(page["result"].get("nextCursor"), None);

@@ -9,6 +9,7 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::propose::{Counts, IdempotencyKey, Propose, Proposed};
 use cofferdam_core::id::{CallId, PlanDigest, PreviewDigest};
 use cofferdam_core::job::StoredJob;
+use cofferdam_core::limit::CALLS;
 use cofferdam_core::record::{Entry, Event, Recorded};
 use cofferdam_core::run::Phase;
 use std::time::Duration;
@@ -46,6 +47,10 @@ impl Recorder {
                 Ok(Proposed::Rejection { rejected: self.inner.reader.rejection(&principal, &plan, now).await? })
             }
             Propose::Job { principal, call, beyond, wait_ms } => self.job(&principal, &call, beyond, wait_ms).await,
+            Propose::Calls { principal, open, limit } => {
+                let (calls, more) = self.inner.reader.calls(&principal, open, limit.min(CALLS)).await?;
+                Ok(Proposed::Calls { calls, more })
+            }
             Propose::Cancel { principal, call } => {
                 self.submit(Change::Cancel { principal: principal.clone(), call: call.clone() }).await?;
                 self.job(&principal, &call, 0, 0).await

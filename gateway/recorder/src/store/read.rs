@@ -2,22 +2,22 @@
 //! is one transaction, so that all of it is of one moment: the writer commits between any two.
 
 use super::batch::{Halt, to_u64};
-use super::row::{JobRow, columns, operations, plan_of, stored};
+use super::row::{JobRow, columns, operations, plan_of, planned, stored};
 use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{OwnedJob, StoryEntry};
-use cofferdam_core::exchange::propose::{EndedCall, Rejected, UsedKey};
+use cofferdam_core::exchange::propose::{EndedCall, OwnCall, Rejected, UsedKey};
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::job::{JobView, StoredJob, StuckJob};
+use cofferdam_core::job::{JobView, Planned, StoredJob, StuckJob};
 use cofferdam_core::json;
 use cofferdam_core::limit::REJECTION_SECONDS;
 use cofferdam_core::record::Event;
 use cofferdam_core::run::{Outcome, Phase};
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::SqlitePool;
+use sqlx::{SqliteExecutor, SqlitePool};
 use std::collections::BTreeMap;
 
 /// Approved calls looked at in one go: each is offered to one gateway, and few wait at any time.
@@ -40,11 +40,12 @@ impl Reader {
     pub async fn view(&self, call: &CallId, principal: &str) -> Result<(JobView, Option<String>), Halt> {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
+        let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
         let document: Option<String> =
             sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
         let plan = document.and_then(|document| plan_of(&document));
-        Ok((row.view(operations)?, plan))
+        Ok((row.view(planned, operations)?, plan))
     }
 
     /// The job that the same call led to, with the milliseconds since its end.
@@ -52,8 +53,9 @@ impl Reader {
         let mut connection = self.0.begin().await?;
         let Some(row) = same(of, now_ms, &mut *connection).await? else { return Ok(None) };
         let ended = row.ended.map_or(0, |ended| to_u64(now_ms.saturating_sub(ended)));
+        let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
-        Ok(Some((row.view(operations)?, ended)))
+        Ok(Some((row.view(planned, operations)?, ended)))
     }
 
     /// How a call of this principal ended that left no job.
@@ -69,6 +71,33 @@ impl Reader {
             }
         }
         Ok(None)
+    }
+
+    /// This principal's jobs, newest first, and whether there are older ones.
+    pub async fn calls(&self, principal: &str, open: bool, limit: u32) -> Result<(Vec<OwnCall>, bool), Halt> {
+        let mut connection = self.0.begin().await?;
+        let found: Vec<JobRow> = sqlx::query_as(columns!("WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"))
+            .bind(principal.to_owned())
+            .bind(open)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&mut *connection)
+            .await?;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = found.len() > most;
+        let mut calls = Vec::with_capacity(most.min(found.len()));
+        for row in found.into_iter().take(most) {
+            let asked = created(&mut *connection, &row.call).await?;
+            let planned = planned(&mut *connection, &row.call).await?;
+            calls.push(OwnCall {
+                call: row.id()?,
+                tool: row.tool.clone(),
+                what: planned.into_iter().map(|planned| planned.words).collect(),
+                phase: row.phase()?,
+                outcome: row.outcome()?,
+                asked,
+            });
+        }
+        Ok((calls, more))
     }
 
     /// What a key stands for.
@@ -199,15 +228,15 @@ impl Reader {
         let mut jobs = Vec::with_capacity(rows.len());
         for row in rows {
             let job = stored(&mut connection, &row).await?;
-            let created: i64 =
-                sqlx::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
+            let created = created(&mut *connection, &row.call).await?;
             let operations = operations(&mut *connection, &row.call).await?;
+            let planned = job.as_ref().map(Planned::all).unwrap_or_default();
             jobs.push(OwnedJob {
                 principal: row.principal.clone(),
                 person: job.as_ref().and_then(|job| job.principal.person.clone()),
-                created: jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?,
+                created,
                 summary: job.map(|job| summary(&job.plan)).unwrap_or_default(),
-                job: row.view(operations)?,
+                job: row.view(planned, operations)?,
             });
         }
         Ok(jobs)
@@ -252,8 +281,10 @@ impl Reader {
             .collect::<Result<_, Fault>>()?;
         let (job, view) = match JobRow::load(&mut *connection, &id).await? {
             Some(row) => {
-                let view = row.view(operations(&mut *connection, &row.call).await?)?;
-                (stored(&mut connection, &row).await?, Some(view))
+                let job = stored(&mut connection, &row).await?;
+                let planned = job.as_ref().map(Planned::all).unwrap_or_default();
+                let view = row.view(planned, operations(&mut *connection, &row.call).await?)?;
+                (job, Some(view))
             }
             None => (None, None),
         };
@@ -291,6 +322,13 @@ impl Reader {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
     }
+}
+
+/// When a job's call arrived.
+async fn created(executor: impl SqliteExecutor<'_>, call: &str) -> Result<jiff::Timestamp, Halt> {
+    let query = sqlx::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(call.to_owned());
+    let created: i64 = query.fetch_one(executor).await?;
+    Ok(jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?)
 }
 
 /// The summary in a sealed plan; empty when there is none.

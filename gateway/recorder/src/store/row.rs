@@ -5,7 +5,7 @@ use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
 use cofferdam_core::approval::SignedStatement;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{JobView, Note, Obstacle, OperationRecord, Resolution, StoredJob, Stuck};
+use cofferdam_core::job::{JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck};
 use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
 use serde::de::DeserializeOwned;
@@ -219,7 +219,7 @@ impl JobRow {
     }
 
     /// As its owner sees it.
-    pub fn view(&self, operations: Vec<OperationRecord>) -> Result<JobView, Fault> {
+    pub fn view(&self, planned: Vec<Planned>, operations: Vec<OperationRecord>) -> Result<JobView, Fault> {
         let phase = self.phase()?;
         let approval = self.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
         Ok(JobView {
@@ -234,6 +234,7 @@ impl JobRow {
             stuck: self.stuck(),
             files: self.files.as_deref().map(|text| parse(text, "list of files")).transpose()?.unwrap_or_default(),
             claimed: self.fence > 0,
+            planned,
             operations,
             progress: self.notes(),
             approval: approval.filter(|_| phase == Phase::AwaitingApproval),
@@ -269,6 +270,14 @@ pub(crate) async fn operations(executor: impl SqliteExecutor<'_>, call: &str) ->
         })
         .collect::<Result<_, Fault>>()
         .map_err(Halt::from)
+}
+
+/// A job's operations in words; none when it was erased.
+pub(crate) async fn planned(executor: impl SqliteExecutor<'_>, call: &str) -> Result<Vec<Planned>, Halt> {
+    let document: Option<Option<String>> =
+        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(call.to_owned()).fetch_optional(executor).await?;
+    let Some(document) = document.flatten() else { return Ok(Vec::new()) };
+    Ok(Planned::all(&parse(&document, "job")?))
 }
 
 /// A job's signed statements, oldest first.

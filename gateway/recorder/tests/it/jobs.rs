@@ -246,6 +246,28 @@ async fn nobody_sees_ends_or_joins_what_is_anothers() {
 }
 
 #[tokio::test]
+async fn a_principal_lists_its_own_calls_newest_first() {
+    let world = World::new();
+    let recorder = world.open().await;
+    for (number, principal) in [(1, "agent"), (2, "other"), (3, "agent"), (4, "agent")] {
+        enqueue(&recorder, &world.job(number, principal, &format!("plan {number}"), None), None).await.unwrap();
+    }
+    let call = |number| world.job(number, "agent", &format!("plan {number}"), None).call;
+    recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: call(3) }).await.unwrap();
+    let list = async |principal: &str, open, limit| match recorder
+        .propose(Propose::Calls { principal: principal.to_owned(), open, limit })
+        .await
+    {
+        Ok(Proposed::Calls { calls, more }) => (calls.into_iter().map(|own| own.call).collect::<Vec<_>>(), more),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(list("agent", false, 10).await, (vec![call(4), call(3), call(1)], false));
+    assert_eq!(list("agent", true, 10).await, (vec![call(4), call(1)], false));
+    assert_eq!(list("agent", false, 2).await, (vec![call(4), call(3)], true));
+    assert_eq!(list("nobody", false, 10).await, (Vec::new(), false));
+}
+
+#[tokio::test]
 async fn a_job_that_is_not_of_one_piece_is_refused() {
     let world = World::new();
     let recorder = world.open().await;

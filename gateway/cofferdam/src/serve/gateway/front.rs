@@ -12,7 +12,7 @@ use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::CallId;
-use cofferdam_core::journey::{self, Mode, Resumed};
+use cofferdam_core::journey::{self, Mode, Resumed, Wait};
 use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard};
 use cofferdam_core::settings::GatewaySettings;
 use cofferdam_core::text::line;
@@ -95,7 +95,8 @@ impl Gateway {
             // The span of this call is what later stages and the runner are children of.
             trace: current(&Span::current()).or(call.trace),
         };
-        RawCall { caller, tool: call.tool, arguments: call.arguments, key: call.key, wait_ms: call.wait_ms.min(self.wait_ms) }
+        let wait_ms = call.wait_ms.min(self.wait_ms);
+        RawCall { caller, tool: call.tool, arguments: call.arguments, key: call.key, wait_ms, person_ms: call.person_ms }
     }
 }
 
@@ -120,7 +121,12 @@ impl Front for Gateway {
     }
 
     async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
-        journey::job(&self.world, &self.known, principal, call, (wait_ms.min(self.wait_ms), hear)).await
+        let ms = wait_ms.min(self.wait_ms);
+        journey::job(&self.world, &self.known, principal, call, Wait { ms, person_ms: ms, hear }).await
+    }
+
+    async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {
+        journey::calls(&self.world, &self.known, principal, open, limit).await
     }
 
     async fn cancel(&self, principal: &Principal, call: &CallId) -> Reply {
@@ -128,10 +134,19 @@ impl Front for Gateway {
     }
 
     fn instructions(&self) -> String {
+        let environment = &self.known.trust.environment;
+        let kind = if environment.is_cluster() {
+            "a Kubernetes cluster"
+        } else {
+            "a folder of Kubernetes manifests: a change edits a file there, and nothing is committed or rolled out by it"
+        };
         format!(
-            "Cofferdam operates the environment `{}` for you. Every call becomes a plan that policy decides over; a refusal says why and what would be allowed. \
-             `preview` shows a plan without doing it. A call that takes long gives an id for `job_get`.",
-            self.known.trust.environment.name
+            "Cofferdam operates the environment `{}` for you: {kind}. Every call becomes a plan that policy decides over; a refusal says \
+             why, and what would be allowed. `preview` shows a plan without doing it. Every answer begins with the call's id: `job_get` \
+             follows the call by it, `job_cancel` withdraws it, and people approve it by it. A call that waits for a person is answered \
+             WAITING and runs by itself once it is approved. A call that timed out goes on: make the same call again to join it, or find \
+             it with `calls_list`.",
+            environment.name
         )
     }
 

@@ -97,7 +97,7 @@ impl Recorder for Observed<Arc<Roles>> {
 /// Counts how a call ended, as the agent is told.
 pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
     let fault = match reply {
-        Reply::Success(_) => "",
+        Reply::Success(_) | Reply::Listed(_) => "",
         Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
         // The name is the agent's own word; it is no label.
         Reply::UnknownTool { .. } => return,
