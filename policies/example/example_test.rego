@@ -26,7 +26,7 @@ carol := "carol@example.com"
 
 status := world.operation({
 	"action": "read",
-	"fields": ["spec.replicas", "status.readyReplicas", "spec.template.spec.containers[*].image"],
+	"fields": ["spec.replicas", "status.readyReplicas", "spec.template.spec.containers[*].name", "spec.template.spec.containers[*].image"],
 	"discloses": true,
 })
 

@@ -15,7 +15,7 @@ import future.keywords.not
 
 allow contains {
 	"id": "anyone-looks",
-	"message": "everybody may look",
+	"message": "reading is open to everybody",
 	"remedy": "nothing to do",
 	"audience": "user",
 	"covers": [object.union(kind, {
@@ -31,7 +31,7 @@ allow contains {
 
 allow contains {
 	"id": "changes",
-	"message": "changes are possible",
+	"message": $"an agent with a role may set 1 to {data.unattended.replicas} replicas without approval; most other changes need it",
 	"remedy": "nothing to do",
 	"audience": "user",
 	"covers": array.concat([ways_out], [object.union(kind, {
@@ -63,7 +63,7 @@ named_changer if {
 
 require_approval contains {
 	"id": "change-needs-a-person",
-	"message": "every change here needs a person",
+	"message": "this change needs approval",
 	"remedy": remedy,
 	"audience": "user",
 	"approval": who,
@@ -78,11 +78,37 @@ default who := null
 
 who := data.approval
 
-default remedy := "somebody other than the one the agent works for has to approve it"
+# What would have passed by itself; else who may sign.
+remedy := bound if bound
 
-remedy := "you may approve it yourself: this machine is set up for one person" if {
-	data.self_approval == true
+else := "you may approve it yourself: this machine is set up for one person" if data.self_approval == true
+
+else := "a person other than the one the agent works for has to approve it"
+
+# All that stands in the way is a number of replicas.
+bound := $"{range} replicas without approval" if {
+	named_changer
+	every operation in asked_for {
+		some line in data.unattended.covers
+		cover.covers(line, operation)
+	}
 }
+
+range := $"up to {data.unattended.replicas}" if every value in replicas { value > data.unattended.replicas }
+
+else := $"1 to {data.unattended.replicas}"
+
+asked_for := [operation |
+	some operation in input.plan.operations
+	not operation.action in {"read", "list", "logs"}
+	not unattended(operation)
+]
+
+replicas := [change.value |
+	some operation in asked_for
+	some change in operation.changes
+	change.path == "spec.replicas"
+]
 
 unattended(operation) if {
 	named_changer

@@ -63,10 +63,22 @@ test_who_may_what if {
 
 test_the_laptop_of_one_person_says_so if {
 	remedies := {reason.remedy | some reason in decided(anonymous, delete).reasons}
-	remedies == {"somebody other than the one the agent works for has to approve it"}
+	remedies == {"a person other than the one the agent works for has to approve it"}
 	own := call.decision with data.self_approval as true with input as object.union(world.call([delete]), {"subject": anonymous})
 	own.effect == "require_approval"
 	own.reasons[0].remedy == "you may approve it yourself: this machine is set up for one person"
+}
+
+test_the_bound_that_would_have_passed_is_named if {
+	every case in [
+		[agent(["deployer"]), world.scale("web", "web", 11), "up to 10 replicas without approval"],
+		[agent(["deployer"]), world.scale("web", "web", 0), "1 to 10 replicas without approval"],
+		[agent(["deployer"]), world.scale("web", "web", null), "1 to 10 replicas without approval"],
+		[agent(["operator"]), image, "a person other than the one the agent works for has to approve it"],
+		[anonymous, world.scale("web", "web", 11), "a person other than the one the agent works for has to approve it"],
+	] {
+		decided(case[0], case[1]).reasons[0].remedy == case[2]
+	}
 }
 
 test_without_approvers_nothing_is_asked if {

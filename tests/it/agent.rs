@@ -69,6 +69,100 @@ fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolle
     assert_eq!((late.status, &late.body["error"]["verb"]), (409, &json!("TOO LATE")), "{:#}", late.body);
 }
 
+/// What `tools/list` answers, as a client without a version header asks.
+pub fn listed(stage: &Stage, token: &str) -> Value {
+    let ask = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+    let answer = stage.http("POST", "/mcp", token, Some(&ask));
+    assert_eq!(answer.status, 200, "{:#}", answer.body);
+    answer.body["result"].clone()
+}
+
+/// About 5,000 tokens: what a model may be made to read before its first question.
+const LISTED_MOST: usize = 20_000;
+
+/// Holds a list against what hosts are known to refuse, and against the room a model has for it.
+pub fn check_list(list: &Value) {
+    let size = list.to_string().len();
+    assert!(size <= LISTED_MOST, "the list of tools has {size} bytes");
+    let mut odd = Vec::new();
+    for tool in list["tools"].as_array().unwrap() {
+        for which in ["inputSchema", "outputSchema"] {
+            let schema = &tool[which];
+            let at = format!("{}.{which}", tool["name"]);
+            assert_eq!(schema["type"], "object", "{at}");
+            odd.extend(
+                ["oneOf", "anyOf", "allOf", "not", "if", "$schema"]
+                    .iter()
+                    .filter(|key| !schema[**key].is_null())
+                    .map(|key| format!("{at}: {key}")),
+            );
+            unportable(schema, &at, &mut odd);
+        }
+    }
+    assert_eq!(odd, Vec::<String>::new());
+}
+
+/// Type lists, boolean subschemas, and enumerations without a type.
+fn unportable(schema: &Value, at: &str, odd: &mut Vec<String>) {
+    if schema.is_boolean() || schema["type"].is_array() || (schema["type"].is_null() && !schema["enum"].is_null()) {
+        odd.push(at.to_owned());
+    }
+    for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+        unportable(member, &format!("{at}.{name}"), odd);
+    }
+    if !schema["items"].is_null() {
+        unportable(&schema["items"], &format!("{at}[]"), odd);
+    }
+    for (index, member) in ["oneOf", "anyOf", "allOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().enumerate() {
+        unportable(member, &format!("{at}|{index}"), odd);
+    }
+}
+
+#[test]
+fn a_folder_lists_what_it_can_do_and_in_few_words() {
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    let list = listed(&stage, &token);
+    check_list(&list);
+    let names: Vec<&str> = list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"config_show") && names.contains(&"calls_list"), "{names:?}");
+    for unable in ["pod_logs", "events_list", "manifests_apply", "environment_preview", "task_run"] {
+        assert!(!names.contains(&unable), "{unable}");
+        assert_eq!(stage.call(&token, unable, &json!({})).status, 404, "{unable}");
+    }
+    assert!(list["tools"][0]["description"].as_str().unwrap().contains("shop"), "{list:#}");
+}
+
+#[test]
+fn an_agent_that_missed_a_name_is_told_what_there_is() {
+    let stage = Stage::started();
+    let token = stage.agent("release", "operator");
+    let refused = |tool: &str, arguments: Value| {
+        let answer = stage.call(&token, tool, &arguments);
+        answer.body["error"]["text"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
+    };
+    let unknown = refused("workloads_list", json!({"namespace": "store-front"}));
+    assert!(unknown.contains("Why: There is no namespace `store-front` here; did you mean `storefront`?"), "{unknown}");
+    assert!(unknown.contains("Allowed: One of these namespaces: `payments`, "), "{unknown}");
+    let kind = refused("workload_status", json!({"namespace": "payments", "name": "journal"}));
+    assert!(kind.contains("There is no Deployment journal in namespace payments; there is a StatefulSet journal"), "{kind}");
+    let image = json!({"namespace": "storefront", "name": "web", "container": "app", "image": "registry.example.com/storefront/web:1"});
+    let container = refused("image_set", image);
+    assert!(container.contains("web has no container `app`; it has `web`"), "{container}");
+    let missing = refused("deployment_scale", json!({"namespace": "storefront", "replicas": 2}));
+    assert!(missing.starts_with("BAD ARGUMENTS: `name` is missing\n"), "{missing}");
+
+    let list = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let deployments = &list.body["result"]["results"][0];
+    assert_eq!((&deployments["kind"], &deployments["namespace"]), (&json!("Deployment"), &json!("storefront")), "{:#}", list.body);
+    let containers = &deployments["items"][0]["spec.template.spec.containers"][0];
+    assert!(containers["name"].is_string() && containers["image"].is_string(), "{:#}", list.body);
+    let configs = stage.call(&token, "config_show", &json!({"namespace": "storefront"}));
+    let name = configs.body["result"]["results"][0]["items"][0]["metadata.name"].as_str().unwrap().to_owned();
+    let shown = stage.call(&token, "config_show", &json!({"namespace": "storefront", "name": name}));
+    assert!(shown.body["result"]["results"][0]["fields"]["data"].is_object(), "{:#}", shown.body);
+}
+
 fn scale(replicas: u32) -> Value {
     json!({"namespace": "storefront", "name": "web", "replicas": replicas})
 }

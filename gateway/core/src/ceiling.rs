@@ -1,9 +1,11 @@
 //! What a tool's plans may ever contain, as its author declares and an operator accepts (and may narrow). Never widened at run time.
 
+mod able;
 mod bound;
 mod compare;
 mod facts;
 
+pub use able::able;
 pub use bound::{Bound, CeilingFault, EPHEMERAL};
 pub use compare::{Comparison, Width, compare};
 pub use facts::{destructive, facts, idempotent, read_only, resource};

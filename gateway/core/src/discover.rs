@@ -6,7 +6,9 @@ mod load;
 pub use load::{LoadFault, LoadedTool, check_definition};
 
 use crate::caller::Caller;
+use crate::ceiling;
 use crate::json;
+use crate::trust::Trust;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,10 +56,10 @@ impl FoundCall {
 pub struct Catalog(BTreeMap<String, Arc<LoadedTool>>);
 
 impl Catalog {
-    /// A catalog of these tools; two of one name are refused.
-    pub fn new(tools: Vec<LoadedTool>) -> Result<Self, LoadFault> {
+    /// A catalog of those of these tools that the environment can carry out; the others are as if they were not there. Two of one name are refused.
+    pub fn new(tools: Vec<LoadedTool>, trust: &Trust) -> Result<Self, LoadFault> {
         let mut catalog = BTreeMap::new();
-        for tool in tools {
+        for tool in tools.into_iter().filter(|tool| ceiling::able(&tool.trusted().ceiling, trust)) {
             if let Some(twice) = catalog.insert(tool.name().to_owned(), Arc::new(tool)) {
                 return Err(LoadFault::Twice(twice.name().to_owned()));
             }

@@ -8,10 +8,9 @@ use crate::hash::Document;
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
 use crate::permit::SignedPermit;
 use crate::plan::facts_of;
-use crate::preview::Preview;
 use crate::run::{Outcome, Phase};
+use crate::shown;
 use crate::trust::Environment;
-use crate::{json, shown};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -177,7 +176,7 @@ pub struct StuckJob {
     pub stuck: Stuck,
 }
 
-/// One operation of a job's plan, as it is named to people. Made of the stored plan and preview for showing, and proves nothing.
+/// One operation of a job's plan, as it is named to people. Made of the stored plan for showing, and proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Planned {
@@ -189,23 +188,19 @@ pub struct Planned {
     pub ephemeral: bool,
     /// It decides what code runs.
     pub executes_code: bool,
-    /// Where the object is: `team-a/web.yaml:7`; empty where that says nothing.
-    pub place: String,
 }
 
 impl Planned {
     /// As the host found the operation to be.
-    pub fn of(fact: &OperationFacts, place: String) -> Self {
+    pub fn of(fact: &OperationFacts) -> Self {
         let (index, words, ephemeral) = (fact.index, shown::named(fact), fact.namespace == EPHEMERAL);
-        Self { index, words, ephemeral, executes_code: fact.executes_code, place }
+        Self { index, words, ephemeral, executes_code: fact.executes_code }
     }
 
     /// Every operation of a stored job; none where its plan is not readable.
     pub fn all(job: &StoredJob) -> Vec<Self> {
-        let facts = Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok()).unwrap_or_default();
-        let preview = json::strict_into::<Preview>(job.preview.as_bytes()).map(|preview| preview.operations).unwrap_or_default();
-        let place = |index| preview.iter().find(|shown| shown.index == index).map(|shown| shown.place.clone()).unwrap_or_default();
-        facts.iter().map(|fact| Self::of(fact, place(fact.index))).collect()
+        let facts = Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok());
+        facts.iter().flatten().map(Self::of).collect()
     }
 }
 

@@ -42,6 +42,7 @@ pub mod journey;
 pub mod json;
 pub mod kind;
 pub mod limit;
+pub mod near;
 pub mod operation;
 pub mod path;
 pub mod permit;

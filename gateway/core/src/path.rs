@@ -5,6 +5,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use crate::near;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -84,16 +85,47 @@ pub enum PathFault {
         segment: String,
     },
     /// No such list member to change something of.
-    #[error("the path `{path}` names no member: none is `{segment}`")]
-    NoMember {
-        /// The path.
-        path: String,
-        /// Which segment.
-        segment: String,
-    },
+    #[error("the path `{}` names no member: none is `{}`; there {}", .0.path, .0.segment, those(&.0.there))]
+    NoMember(Box<NoMember>),
     /// It would rename the member it finds by that name.
     #[error("the path `{0}` would change the merge key it finds the member by")]
     MergeKey(String),
+}
+
+/// A list member that is not there, and those that are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoMember {
+    /// The path.
+    path: String,
+    /// Which segment.
+    segment: String,
+    /// What the list is called: `containers`.
+    list: String,
+    /// The merge key's value that was asked for.
+    wanted: String,
+    /// Those that are there.
+    there: Vec<String>,
+}
+
+fn those(names: &[String]) -> String {
+    match near::listed(names.iter().map(String::as_str)) {
+        list if list.is_empty() => "is none".to_owned(),
+        list => format!("are {list}"),
+    }
+}
+
+impl PathFault {
+    /// The same said of an object by its name: `` web has no container `app`; it has `web` and `metrics` ``.
+    pub fn about(&self, object: &str) -> String {
+        let Self::NoMember(absent) = self else { return self.to_string() };
+        let NoMember { list, wanted, there, .. } = &**absent;
+        let one = list.strip_suffix('s').unwrap_or(list);
+        let names = match near::listed(there.iter().map(String::as_str)) {
+            names if names.is_empty() => "none".to_owned(),
+            names => names,
+        };
+        format!("{object} has no {one} `{wanted}`; it has {names}")
+    }
 }
 
 impl FieldPath {
@@ -215,7 +247,7 @@ impl FieldPath {
                     match (&value, rest.is_empty()) {
                         (None, _) => return Ok(()),
                         (Some(_), true) => *at = Value::Array(Vec::new()),
-                        (Some(_), false) => return Err(self.no_member(segment)),
+                        (Some(_), false) => return Err(self.no_member(segment, &[])),
                     }
                 }
                 let members = at.as_array_mut().ok_or_else(|| self.misfit(segment, "in a list"))?;
@@ -236,7 +268,7 @@ impl FieldPath {
                         Ok(())
                     }
                     (_, None, None) => Ok(()),
-                    (false, None, Some(_)) => Err(self.no_member(segment)),
+                    (false, None, Some(_)) => Err(self.no_member(segment, members)),
                     (false, Some(index), value) => members.get_mut(index).map_or(Ok(()), |member| self.place(rest, member, value)),
                 }
             }
@@ -258,8 +290,26 @@ impl FieldPath {
         PathFault::Misfit { path: self.to_string(), segment: segment.to_string(), wanted }
     }
 
-    fn no_member(&self, segment: &Segment) -> PathFault {
-        PathFault::NoMember { path: self.to_string(), segment: segment.to_string() }
+    fn no_member(&self, segment: &Segment, members: &[Value]) -> PathFault {
+        let (merge, wanted) = match segment {
+            Segment::Member { key, value } => (key.as_str(), value.clone()),
+            Segment::Key(_) | Segment::AnyMember | Segment::AnyKey => ("", segment.to_string()),
+        };
+        let before = self.0.iter().take_while(|other| *other != segment);
+        let list = before.filter_map(|segment| if let Segment::Key(key) = segment { Some(key.clone()) } else { None }).last();
+        let text = |member: &Value| match member.get(merge) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let there = members.iter().filter_map(text).collect();
+        PathFault::NoMember(Box::new(NoMember {
+            path: self.to_string(),
+            segment: segment.to_string(),
+            list: list.unwrap_or_default(),
+            wanted,
+            there,
+        }))
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod calls;
 mod ending;
 mod people;
+mod results;
 mod told;
 
 pub use again::{already_done, ended, rejected};
@@ -16,6 +17,7 @@ pub use call::{
 pub use calls::calls;
 pub use ending::changed;
 pub use people::{ShownFault, needed, question, would_do};
+pub use results::presented;
 
 use crate::decide::OperationFacts;
 use crate::operation::Action;

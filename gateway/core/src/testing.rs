@@ -107,7 +107,7 @@ pub fn agent() -> Principal {
 pub fn world() -> World {
     let trust = trust();
     let tool = LoadedTool::load(definition(), digest(), &trust.tools[0]).unwrap();
-    World { catalog: Catalog::new(vec![tool]).unwrap(), policy: trust.policy, trust, key: gateway_key() }
+    World { catalog: Catalog::new(vec![tool], &trust).unwrap(), policy: trust.policy, trust, key: gateway_key() }
 }
 
 pub fn raw(host: &Bench, arguments: Value) -> RawCall {

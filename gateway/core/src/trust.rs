@@ -18,6 +18,11 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// In a word, for agents and people.
+    pub fn kind(&self) -> &'static str {
+        if self.is_cluster() { "cluster" } else { "folder of manifests" }
+    }
+
     /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init` gives no directory.
     pub fn is_cluster(&self) -> bool {
         const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];

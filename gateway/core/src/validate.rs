@@ -3,9 +3,12 @@
 
 mod cycle;
 mod lint;
+mod listed;
 mod schema;
+mod words;
 
 pub use lint::{Oddity, RootCombinator, Warning, Which, lint};
+pub use listed::listed;
 pub use schema::{Schema, SchemaFault};
 
 use crate::caller::Caller;

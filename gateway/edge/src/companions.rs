@@ -27,7 +27,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
         title: title.to_owned(),
         description,
         input_schema,
-        output_schema: Value::Null,
+        // Whatever it answers is an object; what is in it is named there.
+        output_schema: json!({"type": "object"}),
         read_only,
         destructive: false,
         idempotent: true,

@@ -103,14 +103,7 @@ pub fn listing(tool: &ToolListing, form: Form) -> Value {
         "title": tool.title,
         "description": tool.description,
         "inputSchema": tool.input_schema,
-        "annotations": {
-            "title": tool.title,
-            "readOnlyHint": tool.read_only,
-            "destructiveHint": tool.destructive,
-            "idempotentHint": tool.idempotent,
-            // Every tool works on the one environment, never beyond it.
-            "openWorldHint": false,
-        },
+        "annotations": annotations(tool),
     });
     let output = if form == Form::Plain { tool.output_schema.clone() } else { output_schema(&tool.output_schema) };
     let fits = form != Form::Legacy || output.get("type") == Some(&json!("object"));
@@ -120,10 +113,36 @@ pub fn listing(tool: &ToolListing, form: Form) -> Value {
     listed
 }
 
-/// The tool's output schema, or what a call that still waits returns: official clients hold every result that is no error against the schema
-/// they were given, so it has to admit both. Definitions stay at the root, where references look for them.
+/// What a client may go by. A hint that says what MCP takes for granted is left out: models pay for each byte of a list. What only looks destroys
+/// nothing and may be repeated.
+fn annotations(tool: &ToolListing) -> Value {
+    // Every tool works on the one environment, never beyond it.
+    let mut hints = json!({"openWorldHint": false});
+    let told = [
+        ("readOnlyHint", tool.read_only, tool.read_only),
+        ("destructiveHint", tool.destructive, !tool.read_only && !tool.destructive),
+        ("idempotentHint", tool.idempotent, !tool.read_only && tool.idempotent),
+    ];
+    if let Some(hints) = hints.as_object_mut() {
+        hints.extend(told.into_iter().filter(|(.., told)| *told).map(|(name, value, _)| (name.to_owned(), json!(value))));
+    }
+    hints
+}
+
+/// Keywords of a schema that admits further members, so that a call that waits needs no alternative of its own.
+const OPEN: [&str; 6] = ["type", "properties", "title", "description", "$defs", "definitions"];
+
+/// The tool's output schema, which also admits what a call that waits returns: official clients hold every result that is no error against the
+/// schema they were given. Definitions stay at the root, where references look for them.
 fn output_schema(own: &Value) -> Value {
     let mut own = own.as_object().cloned().unwrap_or_default();
+    if own.keys().all(|key| OPEN.contains(&key.as_str())) {
+        let properties = own.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            properties.insert(PENDING.into(), json!({"type": "object"}));
+        }
+        return Value::Object(own);
+    }
     let mut root = Map::new();
     for key in ["$schema", "$id", "$defs", "definitions"] {
         if let Some(value) = own.remove(key) {

@@ -16,6 +16,7 @@ pub mod index;
 pub mod journal;
 pub mod look;
 pub mod namespace;
+mod near;
 pub mod preview;
 pub mod read;
 pub mod tree;

@@ -37,6 +37,7 @@ pub mod json_patch;
 pub mod look;
 pub mod names;
 pub mod namespace;
+mod near;
 pub mod object;
 mod pace;
 pub mod path;

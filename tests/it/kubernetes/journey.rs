@@ -3,6 +3,7 @@
 use super::acting::yard::met_a_status;
 use super::actor::namespace_path;
 use super::world::{World, run_prefix};
+use crate::agent::{check_list, listed};
 use crate::cluster::{Event, until};
 use crate::stage::text;
 use serde_json::{Value, json};
@@ -70,6 +71,8 @@ fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
 fn a_denied_call_does_not_reach_the_cluster() {
     let world = World::started("journey-denied");
     let token = world.stage.agent("release", "operator");
+    // A cluster lists every tool there is: in as few words, and in a form that every host takes.
+    check_list(&listed(&world.stage, &token));
     let before = (world.requests(), world.live("web"));
     let answer = world.stage.call(&token, "deployment_scale", &world.scale("web", 40));
     assert_eq!(answer.status, 403, "{:#}", answer.body);

@@ -166,6 +166,7 @@ fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
 fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
     let (text, value, good) = match reply {
         Reply::Success(success) => (success.text, success.structured, true),
+        Reply::Listed(listed) => (listed.text, listed.structured, true),
         Reply::Refused(refusal) => {
             let value = json!({"rule": refusal.rule, "why": refusal.why, "allowed": refusal.allowed, "next": refusal.next});
             (refusal.text(), value, false)
@@ -175,7 +176,10 @@ fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool
         }
         Reply::UnknownTool { .. } => {
             let roles = principal.roles.join(", ");
-            let text = format!("unknown tool: {name}; policy does not show it to `{}` (roles: {roles})", principal.name);
+            let text = format!(
+                "unknown tool: {name}; policy does not show it to `{}` (roles: {roles}), or this environment cannot carry it out",
+                principal.name
+            );
             (text, Value::Null, false)
         }
         Reply::Unavailable { reason } => (reason, Value::Null, false),

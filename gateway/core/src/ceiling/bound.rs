@@ -132,6 +132,11 @@ impl Bound {
         Ok(Self { lines: lines?, executors: ceiling.executors.clone() })
     }
 
+    /// Whether any line reaches this namespace.
+    pub fn reaches(&self, namespace: &str) -> bool {
+        self.lines.iter().any(|line| line.namespaces.iter().any(|pattern| pattern.permits(namespace)))
+    }
+
     /// Whether plans may name this executor.
     pub fn permits_executor(&self, name: &str) -> bool {
         self.executors.iter().any(|executor| executor == name)

@@ -346,4 +346,8 @@ impl ApprovalNeeded {
     pub fn expires(&self) -> Timestamp {
         self.expires
     }
+
+    pub(crate) fn into_plan(self) -> PreviewedPlan {
+        self.plan
+    }
 }

@@ -8,7 +8,7 @@ use crate::id::ComponentDigest;
 use crate::operation::Draft;
 use crate::text;
 use crate::trust::{Environment, TrustedTool};
-use crate::validate::{Schema, SchemaFault};
+use crate::validate::{self, Schema, SchemaFault};
 
 /// Characters of a title, as `tool.wit` says.
 const TITLE: usize = 80;
@@ -93,6 +93,7 @@ pub struct LoadedTool {
     trusted: TrustedTool,
     input: Schema,
     output: Schema,
+    listed: Schema,
 }
 
 impl LoadedTool {
@@ -114,7 +115,9 @@ impl LoadedTool {
         if compared.width == Width::Wider {
             return Err(LoadFault::Wider { name, added: compared.added.join("; ") });
         }
-        Ok(Self { definition, trusted: trusted.clone(), input, output })
+        let listed = Schema::of_output(&validate::listed(output.value()));
+        let listed = listed.map_err(|fault| LoadFault::Schema { name, which: "output", fault })?;
+        Ok(Self { definition, trusted: trusted.clone(), input, output, listed })
     }
 
     /// Its name.
@@ -147,6 +150,11 @@ impl LoadedTool {
         &self.output
     }
 
+    /// The schema of its answers as agents are shown it: its own result, with what the host adds.
+    pub fn listed(&self) -> &Schema {
+        &self.listed
+    }
+
     /// As policy sees it.
     pub fn resource(&self) -> Resource {
         ceiling::resource(&self.trusted)
@@ -158,9 +166,9 @@ impl LoadedTool {
         ToolListing {
             name: self.name().to_owned(),
             title: self.definition.title.clone(),
-            description: format!("{}\n\nEnvironment: {}.", self.definition.description, environment.name),
+            description: format!("{}\n\nEnvironment: {} ({}).", self.definition.description, environment.name, environment.kind()),
             input_schema: self.input.with_purpose(),
-            output_schema: self.output.value().clone(),
+            output_schema: self.listed.value().clone(),
             read_only: ceiling::read_only(accepted),
             destructive: ceiling::destructive(accepted),
             idempotent: ceiling::idempotent(accepted),

@@ -61,9 +61,12 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
             other => return Err(unseen(scene, other).await),
         }
     };
-    let structured = json!({ "results": results });
-    let body = structured.to_string();
-    let unfit = match call.tool().output().check(&structured) {
+    let own = json!({ "results": results });
+    let presented = shown::presented(&results, sealed.facts());
+    // Clients hold answers against the listed schema; a tool that promises another form keeps it.
+    let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() { presented } else { results };
+    let body = json!({ "results": results }).to_string();
+    let unfit = match call.tool().output().check(&own) {
         _ if body.len() > limit::RESULT.min(limit::TEXT - AROUND) => {
             Some(("result-size", "the result is too large to be shown whole".to_owned()))
         }

@@ -146,7 +146,7 @@ fn looking_answers_at_once() {
         scale("team-a", 100),
         expect![[r#"
         LOOKED baaaaaaaaaaaaaaaaaaaaaaaaa in staging
-        {"results":[{"fields":{"spec.replicas":3}}]}
+        {"results":[{"fields":{"spec.replicas":3},"kind":"Deployment","name":"web","namespace":"team-a"}]}
         Plan: sha256:ee8da3d22e1c4dc84c41ff79c86ec154689f8eefd5a786ac4acc36a262d4510d
         Ledger: 0"#]],
     );

@@ -72,7 +72,7 @@ fn values_are_found_and_changed_by_merge_key() {
     assert_eq!(set("metadata.annotations.a", Some(json!("x"))), Ok(Some(json!("x"))));
     assert_eq!(set("metadata.annotations.a", None), Ok(None));
     assert_eq!(set("spec.containers[name=log].image", Some(json!("c"))), Ok(Some(json!("c"))));
-    assert!(matches!(set("spec.containers[name=new].image", Some(json!("c"))), Err(PathFault::NoMember { .. })));
+    assert!(matches!(set("spec.containers[name=new].image", Some(json!("c"))), Err(PathFault::NoMember(_))));
     assert_eq!(set("spec.containers[name=new]", Some(json!({"name": "new"}))), Ok(Some(json!({"name": "new"}))));
     assert!(matches!(set("spec.containers[name=new]", Some(json!({"name": "other"}))), Err(PathFault::MergeKey(_))));
     assert!(matches!(set("spec.containers[name=log].name", Some(json!("x"))), Err(PathFault::MergeKey(_))));
@@ -120,4 +120,13 @@ proptest! {
         path.set(&mut object, None).unwrap();
         prop_assert_eq!(path.get(&object), Ok(None));
     }
+}
+
+#[test]
+fn a_member_that_is_not_there_is_told_with_those_that_are() {
+    let mut object = json!({"spec": {"containers": [{"name": "web"}, {"name": "metrics"}], "ports": []}});
+    let mut fault = |path: &str| FieldPath::parse(path).unwrap().set(&mut object, Some(json!("x"))).unwrap_err().about("web");
+    assert_eq!(fault("spec.containers[name=app].image"), "web has no container `app`; it has `web` and `metrics`");
+    assert_eq!(fault("spec.ports[containerPort=80].name"), "web has no port `80`; it has none");
+    assert_eq!(fault("spec.initContainers[name=app].image"), "web has no initContainer `app`; it has none");
 }

@@ -119,8 +119,8 @@ pub fn pending(job: &JobView) -> Success {
 
 fn on_its_way(job: &JobView) -> Told {
     let waits = job.phase == Phase::AwaitingApproval;
-    let state = if waits { State::Waiting } else { State::Running };
-    let mut told = Told::new(state, proof(job), &job.environment);
+    let stands = if waits { State::Waiting } else { State::Running };
+    let mut told = Told::new(stands, proof(job), &job.environment);
     if waits {
         told = asked(told.words("changed", "", "Nothing was changed yet."), job);
         let reason = why(&job.reasons);
@@ -360,7 +360,7 @@ mod tests {
             let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
             let facts = crate::plan::tests::sealed(vec![crate::plan::tests::scale("team-a", 5)]).unwrap().facts().to_vec();
             let fact = |index| OperationFacts { index, name: "n".repeat(253), namespace: "m".repeat(63), ..facts[0].clone() };
-            let planned = (0..64).map(fact).map(|fact| Planned::of(&fact, String::new())).collect();
+            let planned = (0..64).map(fact).map(|fact| Planned::of(&fact)).collect();
             let text = succeeded(&JobView { planned, ..job }).text;
             assert!(text.len() <= limit::TEXT, "{}", text.len());
             for index in 0..tasks {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn planned(facts: &[OperationFacts]) -> Vec<Planned> {
-        facts.iter().map(|fact| Planned::of(fact, String::new())).collect()
+        facts.iter().map(Planned::of).collect()
     }
 
     fn check(id: &str, outcome: Outcome, rows: &[Row], expect: Expect) {

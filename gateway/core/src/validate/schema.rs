@@ -11,9 +11,6 @@ pub const SCHEMA: usize = 32 * 1024;
 /// Bytes a compiled pattern may take: a pattern that needs more is no pattern of a name or a number.
 const PATTERN: usize = 1 << 20;
 
-/// Characters of a fault that an agent is shown: jsonschema repeats the offending value in it.
-const REASON: usize = 300;
-
 /// The one dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -95,10 +92,12 @@ impl Schema {
     /// The schema as agents see it: with the host's optional `purpose`.
     pub fn with_purpose(&self) -> Value {
         let mut value = self.value.clone();
+        // Hosts that compile schemas by an older draft refuse a named dialect; every revision of MCP takes this one by default.
+        value.as_object_mut().map(|root| root.remove("$schema"));
         let purpose = json!({
             "type": "string",
             "maxLength": crate::limit::PURPOSE,
-            "description": "Why you ask, in your own words. Shown to approvers and recorded; changes nothing else."
+            "description": "Why you ask; approvers see it.",
         });
         if let Some(root) = value.as_object_mut() {
             let properties = root.entry("properties").or_insert_with(|| json!({}));
@@ -111,15 +110,10 @@ impl Schema {
 
     /// Holds a value against it; the fault is the first one.
     pub fn check(&self, value: &Value) -> Result<(), ArgumentsFault> {
-        self.validator.validate(value).map_err(|fault| ArgumentsFault {
-            path: fault.instance_path().to_string(),
-            reason: crate::text::line(&shorten(fault.to_string())),
-        })
+        self.validator
+            .validate(value)
+            .map_err(|fault| ArgumentsFault { path: fault.instance_path().to_string(), reason: super::words::reason(&fault, &self.value) })
     }
-}
-
-fn shorten(text: String) -> String {
-    if text.chars().count() <= REASON { text } else { text.chars().take(REASON).chain(['…']).collect() }
 }
 
 /// Whether the root, or anything that is applied to the root, speaks of `purpose`.

@@ -74,7 +74,7 @@ async fn rows_of_the_table_on_mcp() {
                     },
                     "content": [
                       {
-                        "text": "BAD ARGUMENTS at /replicas\nNothing was changed.\nWhy: it must be at most 10\nAllowed: what the tool's input schema describes\nNext: mend the arguments and call again",
+                        "text": "BAD ARGUMENTS in `replicas`: it must be at most 10\nNothing was changed.\nAllowed: what the tool's input schema describes\nNext: correct the arguments and call again",
                         "type": "text"
                       }
                     ],

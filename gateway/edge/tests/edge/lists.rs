@@ -61,11 +61,8 @@ async fn one_page() {
             "tools": [
               {
                 "annotations": {
-                  "destructiveHint": false,
-                  "idempotentHint": true,
                   "openWorldHint": false,
-                  "readOnlyHint": true,
-                  "title": "List your calls"
+                  "readOnlyHint": true
                 },
                 "description": "Lists your own calls in staging, newest first: id, tool, object, state, time, outcome, and what to do next. Use it to find a call whose answer you did not get.",
                 "inputSchema": {
@@ -86,15 +83,21 @@ async fn one_page() {
                   "type": "object"
                 },
                 "name": "calls_list",
+                "outputSchema": {
+                  "properties": {
+                    "pending": {
+                      "type": "object"
+                    }
+                  },
+                  "type": "object"
+                },
                 "title": "List your calls"
               },
               {
                 "annotations": {
                   "destructiveHint": false,
                   "idempotentHint": true,
-                  "openWorldHint": false,
-                  "readOnlyHint": false,
-                  "title": "Withdraw a call"
+                  "openWorldHint": false
                 },
                 "description": "Withdraws one of your own calls in staging that has not begun to act. What has begun is finished.",
                 "inputSchema": {
@@ -112,15 +115,20 @@ async fn one_page() {
                   "type": "object"
                 },
                 "name": "job_cancel",
+                "outputSchema": {
+                  "properties": {
+                    "pending": {
+                      "type": "object"
+                    }
+                  },
+                  "type": "object"
+                },
                 "title": "Withdraw a call"
               },
               {
                 "annotations": {
-                  "destructiveHint": false,
-                  "idempotentHint": true,
                   "openWorldHint": false,
-                  "readOnlyHint": true,
-                  "title": "Follow a call"
+                  "readOnlyHint": true
                 },
                 "description": "Tells how one of your own calls in staging stands: waiting for a person, on its way, or finished, and with what result.",
                 "inputSchema": {
@@ -145,15 +153,20 @@ async fn one_page() {
                   "type": "object"
                 },
                 "name": "job_get",
+                "outputSchema": {
+                  "properties": {
+                    "pending": {
+                      "type": "object"
+                    }
+                  },
+                  "type": "object"
+                },
                 "title": "Follow a call"
               },
               {
                 "annotations": {
-                  "destructiveHint": false,
-                  "idempotentHint": true,
                   "openWorldHint": false,
-                  "readOnlyHint": true,
-                  "title": "Show what a call would do"
+                  "readOnlyHint": true
                 },
                 "description": "Shows what another tool would change in staging with these arguments, and how it would be decided: plan, difference, rights, decision. Changes nothing; a later call is decided again.",
                 "inputSchema": {
@@ -174,15 +187,20 @@ async fn one_page() {
                   "type": "object"
                 },
                 "name": "preview",
+                "outputSchema": {
+                  "properties": {
+                    "pending": {
+                      "type": "object"
+                    }
+                  },
+                  "type": "object"
+                },
                 "title": "Show what a call would do"
               },
               {
                 "annotations": {
-                  "destructiveHint": true,
                   "idempotentHint": true,
-                  "openWorldHint": false,
-                  "readOnlyHint": false,
-                  "title": "Tool scale"
+                  "openWorldHint": false
                 },
                 "description": "Does scale in staging.",
                 "inputSchema": {
@@ -201,29 +219,14 @@ async fn one_page() {
                       "type": "integer"
                     }
                   },
-                  "anyOf": [
-                    {
-                      "properties": {
-                        "replicas": {
-                          "$ref": "#/$defs/n"
-                        }
-                      },
+                  "properties": {
+                    "pending": {
                       "type": "object"
                     },
-                    {
-                      "additionalProperties": false,
-                      "properties": {
-                        "pending": {
-                          "description": "What is known of the call so far; `job_get` tells more."
-                        }
-                      },
-                      "required": [
-                        "pending"
-                      ],
-                      "title": "Still waiting",
-                      "type": "object"
+                    "replicas": {
+                      "$ref": "#/$defs/n"
                     }
-                  ],
+                  },
                   "type": "object"
                 },
                 "title": "Tool scale"

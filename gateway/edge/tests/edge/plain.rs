@@ -70,11 +70,8 @@ async fn previews_jobs_and_lists() {
           "tools": [
             {
               "annotations": {
-                "destructiveHint": true,
                 "idempotentHint": true,
-                "openWorldHint": false,
-                "readOnlyHint": false,
-                "title": "Tool scale"
+                "openWorldHint": false
               },
               "description": "Does scale in staging.",
               "inputSchema": {

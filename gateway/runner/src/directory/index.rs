@@ -59,6 +59,19 @@ pub enum FindFault {
 /// Group, kind, namespace and name: two versions of one API are one object.
 type Name = (String, String, String, String);
 
+/// An object by name; the namespace is empty where it names none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectName<'a> {
+    /// API group, empty for the core group.
+    pub group: &'a str,
+    /// Kind.
+    pub kind: &'a str,
+    /// Namespace.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
+}
+
 /// A tree as it was at one moment.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -128,6 +141,11 @@ impl Index {
             }
         }
         (clear, unclear)
+    }
+
+    /// Every object that names itself, whether or not it is clear.
+    pub fn names(&self) -> impl Iterator<Item = ObjectName<'_>> {
+        self.objects.keys().map(|(group, kind, namespace, name)| ObjectName { group, kind, namespace, name })
     }
 
     /// Everything that was read but cannot be relied on, for people: place and reason.

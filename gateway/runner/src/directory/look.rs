@@ -1,11 +1,13 @@
 //! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own trust file, and never a Secret. Changes nothing.
 
 use super::index::{Found, Index};
+use super::near;
 use super::preview::{preview, unsupported};
 use super::read::{Node, Shape};
 use super::tree::TreeFault;
 use crate::refusal::Refusal;
 use crate::within::within;
+use cofferdam_core::ceiling::Bound;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::limit;
 use cofferdam_core::operation::{Operation, Step};
@@ -46,11 +48,18 @@ impl Looker {
             return Ok(refusal.into());
         }
         let index = self.index()?;
+        let bound = trust.tool(tool).and_then(|tool| Bound::parse(&tool.ceiling).ok());
+        if let Some(refusal) = bound.as_ref().and_then(|bound| near::unknown_namespace(&index, operations, bound)) {
+            return Ok(refusal.into());
+        }
         let answer = match look {
             Look::Preview { .. } => preview(&index, operations).map(|preview| Looked::Preview { preview }),
             Look::Read { .. } => results(&index, operations).map(|results| Looked::Results { results }),
         };
-        Ok(answer.unwrap_or_else(Looked::from))
+        Ok(answer.unwrap_or_else(|refusal| match &bound {
+            Some(bound) => near::explained(refusal, &index, operations, bound).into(),
+            None => refusal.into(),
+        }))
     }
 }
 

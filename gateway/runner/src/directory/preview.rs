@@ -7,15 +7,15 @@ use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::path::{FieldPath, PathFault};
 use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A directory has no cluster in it.
 pub fn unsupported(action: Action) -> Refusal {
-    let reason = format!("a directory of manifests has no `{action}`: nothing runs in it");
-    Refusal::new("unsupported", reason, "use `read`, `list`, `patch` or `delete`, or an environment that is a cluster")
+    let reason = format!("this environment is a folder of manifests: `{action}` needs a cluster");
+    Refusal::new("unsupported", reason, "an environment that is a cluster")
 }
 
 impl From<FindFault> for Refusal {
@@ -48,11 +48,11 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
             let found = index.find(target)?;
             let object = found.document.root.value();
             let changes = paths(changes)?;
-            edit::patch(&found.file.text, found.index, &Host::sample().filled(&changes))?;
             let mut meant = object.clone();
             for (path, value) in &changes {
-                path.set(&mut meant, value.clone()).map_err(EditFault::Path)?;
+                path.set(&mut meant, value.clone()).map_err(|fault| misfit(&fault, target))?;
             }
+            edit::patch(&found.file.text, found.index, &Host::sample().filled(&changes))?;
             Ok(PreviewedOperation {
                 index: at,
                 target: target.clone(),
@@ -79,6 +79,11 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
         Operation::Task { program: Program::Command(_), .. } => preview::ephemeral(operation, at).ok_or_else(|| unsupported(Action::Task)),
         other => Err(unsupported(other.action())),
     }
+}
+
+/// A path that does not fit the object that was named.
+fn misfit(fault: &PathFault, target: &Target) -> Refusal {
+    Refusal::new("conflict", fault.about(&format!("{} {}", target.kind, target.name)), "name fields and list members as they are")
 }
 
 /// Changes with their paths parsed.

@@ -5,6 +5,7 @@ mod log;
 
 use super::api::{ApiFault, Cluster};
 use super::fault::LookFault;
+use super::near;
 use super::path;
 use super::preview::preview;
 use crate::refusal::Refusal;
@@ -58,6 +59,16 @@ impl Looker {
             match look {
                 Look::Preview { .. } => preview(&self.cluster, tool, operations).await.map(|preview| Looked::Preview { preview }),
                 Look::Read { .. } => results(&self.cluster, operations).await.map(|results| Looked::Results { results }),
+            }
+        };
+        let work = async {
+            match work.await {
+                Ok(Looked::Results { results }) => match near::unknown_namespace(&self.cluster, operations, &results).await {
+                    Some(refusal) => Ok(refusal.into()),
+                    None => Ok(Looked::Results { results }),
+                },
+                Err(LookFault::Refused(refusal)) => Ok(near::explained(&self.cluster, refusal, operations).await.into()),
+                other => other,
             }
         };
         match tokio::time::timeout(LONGEST, work).await {

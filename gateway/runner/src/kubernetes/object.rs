@@ -4,7 +4,7 @@
 use crate::refusal::Refusal;
 use cofferdam_core::id::ObjectDigest;
 use cofferdam_core::json::{JsonFault, canonical};
-use cofferdam_core::operation::Change;
+use cofferdam_core::operation::{Change, Target};
 use cofferdam_core::path::{FieldPath, PathFault};
 use cofferdam_core::preview::Expect;
 use serde_json::{Map, Value};
@@ -111,6 +111,11 @@ fn without_notes(metadata: &mut Map<String, Value>) {
 
 fn unusual(reason: impl Into<String>) -> Refusal {
     Refusal::new("ambiguous", reason, "a person has to look at that object")
+}
+
+/// The same of an object that is named.
+pub fn misfit_of(fault: &PathFault, target: &Target) -> Refusal {
+    Refusal::new("conflict", fault.about(&format!("{} {}", target.kind, target.name)), "name fields and list members as they are")
 }
 
 /// What a path means that does not fit an object.

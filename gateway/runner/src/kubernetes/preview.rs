@@ -8,7 +8,7 @@ use super::api::{Cluster, Manager, Mode, Only};
 use super::fault::LookFault;
 use super::json_patch;
 use super::look::{absent, place};
-use super::object::{self, misfit};
+use super::object::{self, misfit, misfit_of};
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
@@ -107,7 +107,7 @@ impl Asked<'_> {
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let changes = object::paths(changes)?;
         let sent = Host::sample().filled(&changes);
-        let patch = json_patch::render(&before, &sent).map_err(misfit)?;
+        let patch = json_patch::render(&before, &sent).map_err(|fault| misfit_of(&fault, &self.target))?;
         let answer = self.cluster.patch(&path, &patch, &self.manager, Mode::DryRun).await;
         let answer = answer.map_err(|fault| LookFault::of(fault, &self.what("patch")))?;
         let paths: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();

@@ -164,7 +164,7 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
         serde_json::from_str::<Vec<String>>(&names).unwrap()
     };
     let (viewer, deployer, operator) = (seen("viewer"), seen("deployer"), seen("operator"));
-    assert_eq!(viewer, ["events_list", "workload_status", "workloads_list"]);
+    assert_eq!(viewer, ["config_show", "events_list", "workload_status", "workloads_list"]);
     let only = |role: &[String], without: &[String]| role.iter().filter(|name| !without.contains(name)).cloned().collect::<Vec<_>>();
     let changes = [
         "config_set",

@@ -19,10 +19,11 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Set a configuration value")
         .description(
-            "Sets one key of one ConfigMap to a text, or removes it when the value is null. Use it to change configuration that workloads \
-             read. Most workloads read it only when they start: call `deployment_restart` afterwards where that is so. It replaces the \
-             whole value, so to edit a file kept in one key you must give all of the file, at most 8,192 characters. It cannot reach \
-             Secrets or binary data.",
+            "Sets one key of one ConfigMap to a text, or removes it when the value is null. \
+             Most workloads read it only when they start: restart them afterwards with \
+             `deployment_restart`. It replaces the whole value: to edit a file kept in one \
+             key, give all of it, at most 8,192 characters; `config_show` shows it. It cannot \
+             reach Secrets or binary data.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
@@ -108,7 +109,7 @@ mod tests {
         check("..data", r#", "value": "x""#, "refused: `..data` cannot be a key of a ConfigMap");
         check(".", r#", "value": "x""#, "refused: `.` cannot be a key of a ConfigMap");
         check("a", "", "schema: ``: \"value\" is a required property");
-        check("a", r#", "value": 5"#, "schema: `/value`: 5 is not of types \"null\", \"string\"");
+        check("a", r#", "value": 5"#, "schema: `/value`: 5 is not valid under any of the schemas listed in the 'anyOf' keyword");
         check("a/b", r#", "value": "x""#, "schema: `/key`: \"a/b\" does not match \"^[-._a-zA-Z0-9]+$\"");
     }
 }

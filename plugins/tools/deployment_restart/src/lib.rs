@@ -19,9 +19,10 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Restart a Deployment")
         .description(
-            "Restarts one Deployment: its pods are replaced according to its own rollout strategy, as after `kubectl rollout restart`. \
-             Use it when a workload must read changed configuration or is stuck. It changes neither image nor configuration, cannot be \
-             undone, restarts no StatefulSet, and does not wait until the new pods are ready: look with `workload_status` afterwards.",
+            "Restarts one Deployment: its pods are replaced by its own rollout strategy. Use \
+             it when a workload must read changed configuration or is stuck. It cannot be \
+             undone, restarts no StatefulSet, and does not wait until new pods are ready: see \
+             `workload_status`.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

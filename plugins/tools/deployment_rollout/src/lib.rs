@@ -23,11 +23,11 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Roll a Deployment out")
         .description(
-            "Sets the image of one container of one Deployment, and its replicas if you give them, then waits until the new pods are ready. \
-             If they are not within ten minutes, or cannot become so, it puts back what was there before and says why. Use it to bring a \
-             version out when its success matters; `image_set` does not wait. The image needs a tag other than `latest`, or a digest. It \
-             cannot change init containers, add a container, or start a Deployment that is scaled to zero. Where Cofferdam works on a tree \
-             of manifests nothing runs, so nothing is waited for.",
+            "Sets the image of one container of one Deployment, and its replicas if you give \
+             them, then waits until the new pods are ready; if they are not within ten \
+             minutes, it puts back what was there and says why. `image_set` does not wait. It \
+             cannot change init containers, add a container, or start a Deployment that is \
+             scaled to zero. In a folder of manifests nothing runs, so nothing is waited for.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

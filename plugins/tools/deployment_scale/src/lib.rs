@@ -20,9 +20,9 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Scale a Deployment")
         .description(
-            "Sets the number of replicas of one Deployment to exactly what you give; 0 stops it. Use it to add or remove capacity, after \
-             looking at the present number with `workload_status`. It cannot scale StatefulSets, change an autoscaler, or wait until the \
-             new replicas are ready. Policy usually limits the number.",
+            "Sets the replicas of one Deployment to exactly what you give. It cannot scale \
+             StatefulSets, change an autoscaler, or wait for the new replicas. Policy usually \
+             limits the number; a refusal names the limit.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -35,11 +35,12 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Try manifests out")
         .description(
-            "Brings up to 16 objects up in an empty namespace of their own, waits until they are ready, runs a check against them if you give \
-             one, says what came out, and removes everything. Use it before `manifests_apply`, to see whether manifests start at all. A check \
-             is an image by digest that finds the Services by their names and ends with exit code 0; it needs a person's approval. The \
-             namespace holds no Secrets and no storage, and takes pods of the `restricted` standard only. With a Service among the objects, all pods \
-             reach each other and the cluster's name service, and nothing else; without one they reach nothing. Give manifests without `metadata.namespace`.",
+            "Brings up to 16 objects up in an empty namespace of their own, waits until they \
+             are ready, runs a check against them if you give one, says what came out, and \
+             removes everything. Use it before `manifests_apply`. A check is an image that \
+             finds the Services by name; it needs a person's approval. No Secrets, no \
+             storage, pods of the `restricted` standard only; with a Service among the \
+             objects pods reach each other and the name service, else nothing.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -23,12 +23,12 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Apply manifests")
         .description(
-            "Creates or updates up to 16 whole objects in one namespace by server-side apply: ConfigMaps first, then Services, then \
-             Deployments and StatefulSets, each ready before the next; if one fails, all are put back. Use it for something new, or for more \
-             than single fields; `image_set`, `config_set` and `deployment_scale` are narrower and need fewer rights. Give manifests without \
-             `metadata.namespace`. It never takes a field from another owner by force, cannot make Secrets, service accounts or anything \
-             cluster-wide, and writes only usual fields: no host paths or ports, no added capabilities, no volume claim templates. A refusal \
-             names the first field that it may not write.",
+            "Creates or updates up to 16 whole objects in one namespace by server-side apply, \
+             ConfigMaps and Services first, each ready before the next; if one fails, all are \
+             put back. Use it for something new or for more than single fields. It takes no \
+             field from another owner by force, cannot make Secrets, service accounts or \
+             anything cluster-wide, and writes usual fields only: no host paths or ports, no \
+             added capabilities. A refusal names the first field that it may not write.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

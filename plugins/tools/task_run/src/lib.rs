@@ -39,11 +39,12 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Run a task")
         .description(
-            "Runs one program once and gives back what it printed: a container image by digest with arguments, or a Wasm command that an \
-             operator accepted, by digest. Use it to compute, convert or check something that is in the input. A command reads standard input \
-             and has no files, no network and no arguments; an image finds the input as the file `/cofferdam/input` and may write to `/tmp` \
-             alone. An image reaches no network but the addresses in `reaches` and, with `finds_names`, the cluster's name service. It holds no \
-             credential, and its namespace is gone afterwards. It always needs a person's approval. Images run only where there is a cluster.",
+            "Runs one program once and gives back what it printed: a container image by \
+             digest, or a Wasm command that an operator accepted; give exactly one of the \
+             two. A command reads `input` on standard input and has no files, network or \
+             arguments; an image finds it as the file `/cofferdam/input`, writes to `/tmp` \
+             alone, and reaches the addresses in `reaches` and nothing else. It holds no \
+             credential. A person has to approve it. Images need a cluster.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
@@ -124,9 +125,13 @@ fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
     let ways: Vec<Egress> = names.into_iter().chain(reaches.into_iter().map(open)).collect();
     let (summary, task) = match (image, command) {
         (Some(image), None) => (format!("Run {name}: the image {image}"), Task::image(name, image, arguments)),
-        (None, Some(command)) if arguments.is_empty() => (format!("Run {name}: the command {command}"), Task::command(name, command)),
-        (None, Some(_)) => return Err(Refusal::new("a command takes no arguments", "Give it what it needs as `input`.")),
-        _ => return Err(Refusal::new("it names no program, or two", "Give `image` or `command`.")),
+        (None, Some(command)) if arguments.is_empty() && ways.is_empty() => (format!("Run {name}: the command {command}"), Task::command(name, command)),
+        (None, Some(_)) => {
+            let reason = "a command takes no `arguments`, and reaches nothing by `reaches` or `finds_names`";
+            return Err(Refusal::new(reason, "Give it what it needs as `input`."));
+        }
+        (Some(_), Some(_)) => return Err(Refusal::new("it names two programs", "Give `image` or `command`, not both.")),
+        (None, None) => return Err(Refusal::new("it names no program", "Give `image` or `command`.")),
     };
     let after = 0..u32::try_from(ways.len()).unwrap_or(u32::MAX);
     let task = Step::from(task.input(input).seconds(seconds.unwrap_or(SECONDS))).after(after);
@@ -149,9 +154,10 @@ mod tests {
         let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
         check(&image, "planned: Run t: the image r.example.com/t@sha256:0a0a");
         check(&command, "planned: Run t: the command sha256:0a0a");
-        check(&format!("{command}, \"arguments\": []"), "schema:");
-        check(&format!("{image}, {command}"), "schema:");
-        check(r#""input": "x""#, "schema:");
+        check(&format!("{command}, \"arguments\": [\"-v\"]"), "refused: a command takes no `arguments`");
+        check(&format!("{command}, \"finds_names\": true"), "refused: a command takes no `arguments`");
+        check(&format!("{image}, {command}"), "refused: it names two programs");
+        check(r#""input": "x""#, "refused: it names no program");
         check(r#""image": "r.example.com/t:1""#, "schema: `/image`");
         check(&format!("{image}, \"seconds\": 3601"), "schema: `/seconds`");
     }
@@ -162,7 +168,7 @@ mod tests {
         let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
         let reaches = r#""finds_names": true, "reaches": [{"addresses": "203.0.113.0/24", "port": 443}, {"addresses": "203.0.113.9/32", "port": 53, "udp": true}]"#;
         check(&format!("{image}, {reaches}"), "planned: Run t: the image");
-        check(&format!("{command}, {reaches}"), "schema:");
+        check(&format!("{command}, {reaches}"), "refused: a command takes no `arguments`");
         check(&format!(r#"{image}, "reaches": [{{"addresses": "everywhere", "port": 443}}]"#), "schema: `/reaches/0/addresses`");
         check(&format!(r#"{image}, "reaches": [{{"addresses": "203.0.113.0/24", "port": 0}}]"#), "schema: `/reaches/0/port`");
     }

@@ -7,15 +7,17 @@ use serde::Deserialize;
 cofferdam_sdk::tool!(define, plan);
 
 /// What a Deployment and a StatefulSet are asked for.
-const REPLICATED: [&str; 5] = [
+const REPLICATED: [&str; 6] = [
     "spec.replicas",
+    "spec.template.spec.containers[*].name",
     "spec.template.spec.containers[*].image",
     "status.readyReplicas",
     "status.updatedReplicas",
     "status.availableReplicas",
 ];
 /// What a DaemonSet is asked for: it counts nodes.
-const PER_NODE: [&str; 5] = [
+const PER_NODE: [&str; 6] = [
+    "spec.template.spec.containers[*].name",
     "spec.template.spec.containers[*].image",
     "status.desiredNumberScheduled",
     "status.numberReady",
@@ -55,10 +57,10 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Show a workload's status")
         .description(
-            "Shows one Deployment, StatefulSet or DaemonSet: how many replicas are wanted, ready, up to date and available, and which \
-             images run. Use it before a change, to see what is there, and after one, to see whether it arrived. Without `kind` it looks \
-             for a Deployment. It shows no logs, events or environment, and no status where Cofferdam works on a tree of manifests instead \
-             of a cluster.",
+            "Shows one Deployment, StatefulSet or DaemonSet: replicas wanted, ready, up to \
+             date and available, and its containers with their images. Use it before a change \
+             and after one. It shows no logs, events or environment variables, and no status \
+             in a folder of manifests.",
         )
         .input(include_str!("../input.schema.json"))
         .output(include_str!("../output.schema.json"))
@@ -74,7 +76,8 @@ fn define() -> Definition {
                 "operations": [{
                     "action": "read",
                     "target": {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": "web"},
-                    "fields": ["spec.replicas", "spec.template.spec.containers[*].image", "status.readyReplicas", "status.updatedReplicas",
+                    "fields": ["spec.replicas", "spec.template.spec.containers[*].name",
+                        "spec.template.spec.containers[*].image", "status.readyReplicas", "status.updatedReplicas",
                         "status.availableReplicas"],
                     "after": [],
                     "reversible": false
@@ -90,7 +93,7 @@ fn define() -> Definition {
                 "operations": [{
                     "action": "read",
                     "target": {"group": "apps", "version": "v1", "kind": "DaemonSet", "namespace": "platform", "name": "log-shipper"},
-                    "fields": ["spec.template.spec.containers[*].image", "status.desiredNumberScheduled", "status.numberReady",
+                    "fields": ["spec.template.spec.containers[*].name", "spec.template.spec.containers[*].image", "status.desiredNumberScheduled", "status.numberReady",
                         "status.updatedNumberScheduled", "status.numberAvailable"],
                     "after": [],
                     "reversible": false

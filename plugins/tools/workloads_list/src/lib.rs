@@ -1,4 +1,4 @@
-//! `workloads_list` shows the workloads of one namespace: names, replicas and images. It reads named fields only, and changes nothing.
+//! `workloads_list` shows the workloads of one namespace: names, replicas, containers and images. It reads named fields only, and changes nothing.
 
 use cofferdam_sdk::tool::{DAEMON_SET, DEPLOYMENT, Definition, Draft, Refusal, STATEFUL_SET};
 use serde::Deserialize;
@@ -7,6 +7,7 @@ cofferdam_sdk::tool!(define, plan);
 
 const NAME: &str = "metadata.name";
 const REPLICAS: &str = "spec.replicas";
+const CONTAINERS: &str = "spec.template.spec.containers[*].name";
 const IMAGES: &str = "spec.template.spec.containers[*].image";
 
 /// Objects of each kind at most. Enough for a team's namespace, and a result a model can still read.
@@ -22,24 +23,24 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("List workloads")
         .description(
-            "Lists the Deployments, StatefulSets and DaemonSets of one namespace with their wanted replicas and container images. Use it \
-             first, to learn which workloads there are and what they are called. It shows at most 200 of each kind, nothing of their \
-             environment, and not whether they are healthy: for that call `workload_status`.",
+            "Lists the Deployments, StatefulSets and DaemonSets of one namespace with wanted \
+             replicas and containers. Use it first, to learn what there is and what it is \
+             called. At most 200 of each kind; for health call `workload_status`.",
         )
         .input(include_str!("../input.schema.json"))
         .output(include_str!("../output.schema.json"))
-        .may(DEPLOYMENT.may_list([NAME, REPLICAS, IMAGES]))
-        .may(STATEFUL_SET.may_list([NAME, REPLICAS, IMAGES]))
-        .may(DAEMON_SET.may_list([NAME, IMAGES]))
+        .may(DEPLOYMENT.may_list([NAME, REPLICAS, CONTAINERS, IMAGES]))
+        .may(STATEFUL_SET.may_list([NAME, REPLICAS, CONTAINERS, IMAGES]))
+        .may(DAEMON_SET.may_list([NAME, CONTAINERS, IMAGES]))
         .example("A team's namespace", r#"{"namespace": "team-a"}"#, include_str!("../examples/team-a.json"))
         .example("Another one", r#"{"namespace": "payments-prod"}"#, include_str!("../examples/payments-prod.json"))
 }
 
 fn plan(Arguments { namespace }: Arguments) -> Result<Draft, Refusal> {
     Ok(Draft::look(format!("List the workloads in {namespace}"))
-        .step(DEPLOYMENT.list(&*namespace, &[NAME, REPLICAS, IMAGES], LIMIT))
-        .step(STATEFUL_SET.list(&*namespace, &[NAME, REPLICAS, IMAGES], LIMIT))
-        .step(DAEMON_SET.list(&*namespace, &[NAME, IMAGES], LIMIT)))
+        .step(DEPLOYMENT.list(&*namespace, &[NAME, REPLICAS, CONTAINERS, IMAGES], LIMIT))
+        .step(STATEFUL_SET.list(&*namespace, &[NAME, REPLICAS, CONTAINERS, IMAGES], LIMIT))
+        .step(DAEMON_SET.list(&*namespace, &[NAME, CONTAINERS, IMAGES], LIMIT)))
 }
 
 #[cfg(test)]

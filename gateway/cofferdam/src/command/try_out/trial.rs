@@ -59,14 +59,14 @@ pub fn ask(
     let seed: [u8; 32] = crate::command::init::random()?;
     // Signs nothing: a preview ends before there is a permit.
     let key = SigningKey::from_bytes(&seed);
-    let world = World { catalog: Catalog::new(vec![tool])?, trust, policy: digest, key };
+    let world = World { catalog: Catalog::new(vec![tool], &trust)?, trust, policy: digest, key };
     let mode = if read_only(&definition.ceiling) { Mode::Call } else { Mode::Preview };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(async {
         let sight = Sight::open(installation, &text).await?;
         let trial = Trial { plugin, policy, sight, random: u128::from_ne_bytes(crate::command::init::random()?) };
         let caller = Caller { call: CallId::from_random(trial.random), principal, time: trial.now(), trace: None };
-        let raw = RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0 };
+        let raw = RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0, person_ms: 0 };
         Ok::<_, anyhow::Error>(journey::ask(&trial, &world, raw, mode, &unheard).await)
     })
 }

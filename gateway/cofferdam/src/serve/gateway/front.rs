@@ -72,7 +72,7 @@ impl Gateway {
                 .with_context(|| format!("the tool `{}` does not say what it is", accepted.name))?;
             loaded.push(LoadedTool::load(definition, accepted.digest, accepted)?);
         }
-        let known = journey::World { catalog: Catalog::new(loaded)?, trust, policy: policy_digest, key };
+        let known = journey::World { catalog: Catalog::new(loaded, &trust)?, trust, policy: policy_digest, key };
         let world = World {
             tools: Observed::new(tools, outlet.clone()),
             policies: Observed::new(policies, outlet.clone()),

@@ -2,7 +2,7 @@
 
 use crate::answer::Reply;
 use crate::approval::Verdict;
-use crate::journey::{Mode, Resumed, ask, job, resume};
+use crate::journey::{Mode, Resumed, Wait, ask, job, resume};
 use crate::ports::unheard;
 use crate::testing::*;
 use expect_test::{Expect, expect};
@@ -32,6 +32,8 @@ fn check(reply: &Reply, expect: Expect) {
     expect.assert_eq(&lines.join("\n"));
 }
 
+const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, hear: &unheard };
+
 #[test]
 fn what_was_done_a_moment_ago_is_not_done_twice() {
     let host = Bench::new();
@@ -42,10 +44,11 @@ fn what_was_done_a_moment_ago_is_not_done_twice() {
         expect![[r#"
             ALREADY DONE as baaaaaaaaaaaaaaaaaaaaaaaaa, 12 seconds ago; nothing was done now
             Environment: staging
+            Changed: edited team/web.yaml; not committed, not rolled out
             patch Deployment web in namespace team-a
               spec.replicas: 3 → 5
-            Ledger: 0
-            Next: The same call is carried out again 60 seconds after that one ended."#]],
+            Next: The same call is carried out again 60 seconds after that one ended.
+            Ledger: 0"#]],
     );
     let Reply::Success(again) = again else { panic!() };
     assert_eq!(
@@ -88,7 +91,7 @@ fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
     let signed = host.sign(&asked, "bob", Verdict::Approve);
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
     assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(asked.call.clone())));
-    let followed = now_or_never(job(&host, &world(), &agent(), &asked.call, (0, &unheard)));
+    let followed = now_or_never(job(&host, &world(), &agent(), &asked.call, NOT_HELD));
     assert!(text(&followed).contains("delete Deployment web in namespace team-a"), "{}", text(&followed));
     let again = text(&called(&host, scale("team-a", -1), None));
     assert!(again.starts_with("ALREADY DONE as baa"), "{again}");
@@ -101,7 +104,7 @@ fn a_call_without_a_job_says_what_it_was() {
     let host = Bench::new();
     let _denied = called(&host, scale("team-a", 40), None);
     let call = host.entries.lock().unwrap()[0].call.clone().unwrap();
-    let told = now_or_never(job(&host, &world(), &agent(), &call, (0, &unheard)));
+    let told = now_or_never(job(&host, &world(), &agent(), &call, NOT_HELD));
     check(
         &told,
         expect![[r#"

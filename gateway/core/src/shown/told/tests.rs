@@ -199,19 +199,18 @@ fn generated_answers_say_the_same_in_both() {
         .unwrap();
 }
 
-fn generated(
-    steps: Vec<((bool, BTreeMap<String, Value>, BTreeMap<String, Value>), String, String)>,
-    one: &str,
-    other: &str,
-    cluster: bool,
-) -> JobView {
+type Fields = BTreeMap<String, Value>;
+
+/// Whether the runner was lost, before and after; what it is called; and where it is.
+type Step = ((bool, Fields, Fields), String, String);
+
+fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView {
     let index = |at: usize| u32::try_from(at).unwrap();
-    let planned = steps.iter().enumerate().map(|(at, (_, words, place))| Planned {
+    let planned = steps.iter().enumerate().map(|(at, (_, words, _))| Planned {
         index: index(at),
         words: words.clone(),
         ephemeral: false,
         executes_code: false,
-        place: format!("{place}:7"),
     });
     let operations = steps.iter().enumerate().map(|(at, ((lost, before, after), ..))| OperationRecord {
         index: index(at),

@@ -171,7 +171,7 @@ fn what_it_does_not_permit_or_what_is_in_doubt_is_refused() {
     check(
         read("gone", "spec.replicas"),
         &expect![[r#"
-        not-found: there is no Deployment gone in namespace team-a in this tree
+        not-found: there is no Deployment gone in namespace team-a
     "#]],
     );
     check(
@@ -201,7 +201,7 @@ fn what_it_does_not_permit_or_what_is_in_doubt_is_refused() {
     check(
         patch("ConfigMap", "hidden", "data.a", json!("x")),
         &expect![[r#"
-        not-found: there is no ConfigMap hidden in namespace team-a in this tree
+        not-found: there is no ConfigMap hidden in namespace team-a
     "#]],
     );
     check(
@@ -219,7 +219,7 @@ fn what_it_does_not_permit_or_what_is_in_doubt_is_refused() {
     check(
         Operation::Logs { target: target("Pod", "p"), container: None, lines: 5 },
         &expect![[r#"
-        unsupported: a directory of manifests has no `logs`: nothing runs in it
+        unsupported: this environment is a folder of manifests: `logs` needs a cluster
     "#]],
     );
 }
