@@ -21,7 +21,6 @@ pub use results::presented;
 
 use crate::decide::OperationFacts;
 use crate::operation::Action;
-use crate::preview::PreviewedOperation;
 use crate::rights;
 use crate::text;
 use serde_json::Value;
@@ -62,13 +61,6 @@ pub(crate) fn named(fact: &OperationFacts) -> String {
 pub(crate) fn changes(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     paths.into_iter().map(|path| format!("{}: {} → {}", text::line(path), value(before.get(path)), value(after.get(path)))).collect()
-}
-
-/// What a preview shows of one operation.
-pub(crate) fn previewed(shown: &PreviewedOperation) -> Vec<String> {
-    let mut lines = if shown.place.is_empty() { Vec::new() } else { vec![format!("at {}", text::line(&shown.place))] };
-    lines.extend(changes(&shown.before, &shown.after));
-    lines
 }
 
 /// The rights that follow from operations, a line each; one that says so where there are none.
