@@ -104,6 +104,6 @@ mod tests {
             assert_eq!((rule == "approval-impossible", jobs == 0), (refused, refused), "{names:?} {namespace}: {reply:?}");
         }
         let (Reply::Success(preview), _) = asked(&[], "asks-b", Mode::Preview) else { panic!() };
-        assert!(preview.text.contains("Decision: denied by approval-impossible: "), "{}", preview.text);
+        assert!(preview.text.contains("Decision: denied by approval-impossible\nWhy: "), "{}", preview.text);
     }
 }
