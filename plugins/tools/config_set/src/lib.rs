@@ -22,8 +22,8 @@ fn define() -> Definition {
             "Sets one key of one ConfigMap to a text, or removes it when the value is null. \
              Most workloads read it only when they start: restart them afterwards with \
              `deployment_restart`. It replaces the whole value: to edit a file kept in one \
-             key, give all of it, at most 8,192 characters; `config_show` shows it. It cannot \
-             reach Secrets or binary data.",
+             key, give all of it; `config_show` shows it. It cannot reach Secrets or binary \
+             data.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -21,8 +21,7 @@ fn define() -> Definition {
         .description(
             "Restarts one Deployment: its pods are replaced by its own rollout strategy. Use \
              it when a workload must read changed configuration or is stuck. It cannot be \
-             undone, restarts no StatefulSet, and does not wait until new pods are ready: see \
-             `workload_status`.",
+             undone, restarts no StatefulSet, and does not wait for the new pods.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

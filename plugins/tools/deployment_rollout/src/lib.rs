@@ -26,8 +26,7 @@ fn define() -> Definition {
             "Sets the image of one container of one Deployment, and its replicas if you give \
              them, then waits until the new pods are ready; if they are not within ten \
              minutes, it puts back what was there and says why. `image_set` does not wait. It \
-             cannot change init containers, add a container, or start a Deployment that is \
-             scaled to zero. In a folder of manifests nothing runs, so nothing is waited for.",
+             cannot add a container, or start a Deployment that is scaled to zero.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -39,8 +39,7 @@ fn define() -> Definition {
              are ready, runs a check against them if you give one, says what came out, and \
              removes everything. Use it before `manifests_apply`. A check is an image that \
              finds the Services by name; it needs a person's approval. No Secrets, no \
-             storage, pods of the `restricted` standard only; with a Service among the \
-             objects pods reach each other and the name service, else nothing.",
+             storage, pods of the `restricted` standard only.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

@@ -33,8 +33,9 @@ fn define() -> Definition {
         .title("Greet a Deployment")
         // For models, which choose by it: what it does, when to use it, what it cannot.
         .description(
-            "Writes a greeting into the annotation `cofferdam.dev/greeting` of one Deployment, in place of an earlier one. Use it to see \
-             that Cofferdam works: the change is harmless and restarts nothing. It cannot remove a greeting and touches no other field.",
+            "Writes a greeting into the annotation `cofferdam.dev/greeting` of one \
+             Deployment, in place of an earlier one. Use it to see that Cofferdam works: the \
+             change is harmless and restarts nothing. It cannot remove a greeting.",
         )
         .input(include_str!("../input.schema.json"))
         // The host shapes the result. For a change it is always this; a tool that looks brings its own (see `workloads_list`).

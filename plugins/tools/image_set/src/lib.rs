@@ -21,10 +21,9 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Set a container's image")
         .description(
-            "Sets the image of one container of one Deployment, which then replaces its pods. \
-             Use it to roll a version out or to go back to an earlier one. The tag must not \
-             be `latest`. It cannot change init containers, add a container, or wait for the \
-             rollout.",
+            "Sets the image of one container of one Deployment, which then replaces its pods: \
+             a new version or an earlier one. The tag must not be `latest`. It cannot change \
+             init containers, add a container, or wait for the rollout.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

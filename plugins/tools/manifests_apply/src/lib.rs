@@ -26,9 +26,8 @@ fn define() -> Definition {
             "Creates or updates up to 16 whole objects in one namespace by server-side apply, \
              ConfigMaps and Services first, each ready before the next; if one fails, all are \
              put back. Use it for something new or for more than single fields. It takes no \
-             field from another owner by force, cannot make Secrets, service accounts or \
-             anything cluster-wide, and writes usual fields only: no host paths or ports, no \
-             added capabilities. A refusal names the first field that it may not write.",
+             field from another owner, makes no Secrets or service accounts, and writes usual \
+             fields only; a refusal names the first other one.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)

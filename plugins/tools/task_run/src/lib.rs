@@ -40,11 +40,10 @@ fn define() -> Definition {
         .title("Run a task")
         .description(
             "Runs one program once and gives back what it printed: a container image by \
-             digest, or a Wasm command that an operator accepted; give exactly one of the \
-             two. A command reads `input` on standard input and has no files, network or \
-             arguments; an image finds it as the file `/cofferdam/input`, writes to `/tmp` \
-             alone, and reaches the addresses in `reaches` and nothing else. It holds no \
-             credential. A person has to approve it. Images need a cluster.",
+             digest (needs a cluster), or a Wasm command that an operator accepted; give \
+             exactly one. A command reads `input` on standard input, and has no files, \
+             network or arguments; an image finds it as the file `/cofferdam/input` and \
+             reaches `reaches` alone. A person has to approve it.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
@@ -125,7 +124,9 @@ fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
     let ways: Vec<Egress> = names.into_iter().chain(reaches.into_iter().map(open)).collect();
     let (summary, task) = match (image, command) {
         (Some(image), None) => (format!("Run {name}: the image {image}"), Task::image(name, image, arguments)),
-        (None, Some(command)) if arguments.is_empty() && ways.is_empty() => (format!("Run {name}: the command {command}"), Task::command(name, command)),
+        (None, Some(command)) if arguments.is_empty() && ways.is_empty() => {
+            (format!("Run {name}: the command {command}"), Task::command(name, command))
+        }
         (None, Some(_)) => {
             let reason = "a command takes no `arguments`, and reaches nothing by `reaches` or `finds_names`";
             return Err(Refusal::new(reason, "Give it what it needs as `input`."));

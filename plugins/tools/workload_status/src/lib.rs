@@ -59,8 +59,7 @@ fn define() -> Definition {
         .description(
             "Shows one Deployment, StatefulSet or DaemonSet: replicas wanted, ready, up to \
              date and available, and its containers with their images. Use it before a change \
-             and after one. It shows no logs, events or environment variables, and no status \
-             in a folder of manifests.",
+             and after one. In a folder of manifests there is no status.",
         )
         .input(include_str!("../input.schema.json"))
         .output(include_str!("../output.schema.json"))

@@ -24,8 +24,8 @@ fn define() -> Definition {
         .title("List workloads")
         .description(
             "Lists the Deployments, StatefulSets and DaemonSets of one namespace with wanted \
-             replicas and containers. Use it first, to learn what there is and what it is \
-             called. At most 200 of each kind; for health call `workload_status`.",
+             replicas and containers, at most 200 of each kind. Use it first, to learn what \
+             there is and what it is called.",
         )
         .input(include_str!("../input.schema.json"))
         .output(include_str!("../output.schema.json"))
