@@ -142,7 +142,8 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
     let said = wrong(&stage);
     mark("-i", &file);
     assert!(
-        said.contains("storefront/web.yaml` cannot be replaced: the file is marked immutable")
+        said.contains("storefront/web.yaml` cannot be replaced: Operation not permitted")
+            && said.contains("the file is marked immutable")
             && said.contains("nothing has to be restarted"),
         "{said}"
     );

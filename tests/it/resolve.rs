@@ -34,7 +34,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     }
     let because = "web has 5 replicas, as git shows";
     let resolved = stage.json(&["resolve", &call[..8], "--as", "succeeded", "--because", because]);
-    assert_eq!(resolved, json!({"call": call, "as": "succeeded", "because": because}));
+    assert_eq!(resolved, json!({"schema": "cofferdam.cli.v1", "call": call, "as": "succeeded", "because": because}));
     let (status, text, changed) = told(&stage);
     assert_eq!((status, changed), (200, json!("resolved as succeeded")));
     assert!(text.starts_with(&format!("RESOLVED {call} by an operator in shop\nA person looked since: all of it was done.\n")), "{text}");
