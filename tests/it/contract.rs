@@ -211,7 +211,9 @@ const TREE_ONLY: [(&str, &str); 3] = [
 /// ledger, the file an object stands in, and the time.
 fn same(words: &str, call: &str) -> String {
     let words = TREE_ONLY.iter().fold(words.to_owned(), |words, (own, other)| words.replace(own, other));
-    let lines = words.lines().filter(|line| !line.trim_start().starts_with("at ")).map(|line| {
+    // Files are a tree's alone: where an object stands, and that an edit is neither committed nor rolled out.
+    let of_files = |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Changed: edited ");
+    let lines = words.lines().filter(|line| !of_files(line)).map(|line| {
         let line = if call.is_empty() { line.to_owned() } else { line.replace(call, "CALL") };
         for head in ["Plan: ", "Ledger: "] {
             if line.starts_with(head) {

@@ -61,7 +61,8 @@ impl Ground {
 
     /// A namespace of the real cluster, served.
     pub fn cluster() -> Self {
-        let mut world = World::bare(NAMESPACE);
+        // With the same objects as the tree, and no others: an answer may name what there is.
+        let mut world = World::empty(NAMESPACE);
         let folder = tempfile::tempdir().unwrap();
         write(folder.path());
         world.plane.apply(&[folder.path()]);

@@ -44,6 +44,11 @@ impl World {
         world
     }
 
+    /// Not started, with nothing in its namespace.
+    pub fn empty(namespace: &str) -> Self {
+        Self::on(plane(), namespace, policy_for(namespace))
+    }
+
     /// Not started, with nothing in its namespace, where `deploy/` is installed.
     pub fn on(plane: &'static Cluster, namespace: &str, policy: tempfile::TempDir) -> Self {
         opt_in(plane, namespace);
