@@ -1,5 +1,6 @@
-//! Whether a schema applies itself to the same value again, or so many schemas to one value that reading it takes too long.
-//! Such a one comes from an author who wants a reader to hang; a schema of a tree refers to itself below a member.
+//! Whether a schema applies itself to the same value again, or so many schemas to one value or along one path of values that
+//! reading takes too long. An author of such a schema wants a reader to hang; a schema of a tree refers to itself below a
+//! member, once.
 
 use super::SchemaFault;
 use serde_json::Value;
@@ -8,13 +9,20 @@ use std::collections::HashMap;
 /// Schemas that one value may be held against: the largest shipped schema has some twenty.
 const APPLIED: u64 = 10_000;
 
+/// Levels of values below the root: strict JSON has no more.
+const LEVELS: usize = crate::json::DEPTH;
+
+/// Steps for one answer, over all levels: less than a second, and many times what a shipped schema takes.
+const EFFORT: u64 = 4_000_000;
+
 /// What is known of a schema: nothing while it is being looked at, then how many schemas it applies.
 type Seen = HashMap<*const Value, Option<u64>>;
 
 /// Refuses a schema that a reader would follow for ever, or for too long.
 pub(super) fn bounded(root: &Value) -> Result<(), SchemaFault> {
     let mut seen = Seen::new();
-    every(root, &mut |schema| applied(root, schema, &mut seen).map(drop))
+    every(root, &mut |schema| applied(root, schema, &mut seen).map(drop))?;
+    Path { root, known: HashMap::new(), effort: 0 }.applied(root, LEVELS).map(drop)
 }
 
 /// Visits every object: what is no schema has no keyword that leads anywhere.
@@ -45,6 +53,88 @@ fn applied(root: &Value, schema: &Value, seen: &mut Seen) -> Result<u64, SchemaF
     }
     seen.insert(std::ptr::from_ref(schema), Some(total));
     Ok(total)
+}
+
+/// How many schemas are applied along the costliest path of values, from a value down through its members.
+struct Path<'a> {
+    root: &'a Value,
+    known: HashMap<(*const Value, usize), u64>,
+    effort: u64,
+}
+
+impl<'a> Path<'a> {
+    /// Those that this schema leads to, on a value with so many levels below it. Two ways from one value to one member double
+    /// the work at each level.
+    fn applied(&mut self, schema: &'a Value, levels: usize) -> Result<u64, SchemaFault> {
+        let place = (std::ptr::from_ref(schema), levels);
+        if let Some(known) = self.known.get(&place) {
+            return Ok(*known);
+        }
+        let mut here = vec![schema];
+        let mut next = 0;
+        while let Some(schema) = here.get(next).copied() {
+            here.extend(same_value(self.root, schema));
+            next += 1;
+        }
+        let mut total = u64::try_from(here.len()).unwrap_or(u64::MAX);
+        self.effort = self.effort.saturating_add(total);
+        if levels > 0 {
+            let mut costliest = 0;
+            for member in members(&here) {
+                let mut cost: u64 = 0;
+                self.effort = self.effort.saturating_add(u64::try_from(here.len()).unwrap_or(u64::MAX));
+                if self.effort > EFFORT {
+                    return Err(SchemaFault::Applied);
+                }
+                for below in here.iter().flat_map(|schema| below(schema, &member)) {
+                    cost = cost.saturating_add(self.applied(below, levels - 1)?);
+                }
+                costliest = costliest.max(cost);
+            }
+            total = total.saturating_add(costliest);
+        }
+        if total > APPLIED || self.effort > EFFORT {
+            return Err(SchemaFault::Applied);
+        }
+        self.known.insert(place, total);
+        Ok(total)
+    }
+}
+
+/// A member of a value, as schemas tell members apart.
+enum Member<'a> {
+    /// Of an object, by a name that a schema names.
+    Named(&'a str),
+    /// Of an object, by another name.
+    Other,
+    /// Of an array, at this place.
+    Item(usize),
+}
+
+/// The members that these schemas tell apart, and one that they do not name.
+fn members<'a>(schemas: &[&'a Value]) -> Vec<Member<'a>> {
+    let named = schemas.iter().filter_map(|schema| schema.get("properties")?.as_object()).flat_map(|map| map.keys());
+    let names: std::collections::BTreeSet<&str> = named.map(String::as_str).collect();
+    let places = schemas.iter().filter_map(|schema| schema.get("prefixItems")?.as_array()).map(Vec::len).max().unwrap_or(0);
+    names.into_iter().map(Member::Named).chain([Member::Other]).chain((0..=places).map(Member::Item)).collect()
+}
+
+/// The schemas that one schema applies to a member. Patterns are taken to match every name.
+fn below<'a>(schema: &'a Value, member: &Member<'_>) -> Vec<&'a Value> {
+    let get = |keyword: &str| schema.get(keyword);
+    let patterns = || get("patternProperties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
+    let rest = || ["additionalProperties", "unevaluatedProperties"].into_iter().filter_map(get);
+    match member {
+        Member::Named(name) => match get("properties").and_then(|map| map.get(name)) {
+            Some(own) => std::iter::once(own).chain(patterns()).collect(),
+            None => patterns().chain(rest()).collect(),
+        },
+        Member::Other => patterns().chain(rest()).collect(),
+        Member::Item(place) => {
+            let own = get("prefixItems").and_then(|items| items.get(place)).or_else(|| get("items"));
+            own.into_iter().chain(["contains", "unevaluatedItems"].into_iter().filter_map(get)).collect()
+        }
+    }
 }
 
 /// The schemas that this one applies to the same value.
@@ -100,6 +190,17 @@ mod tests {
             json!({"type": "object", "properties": {"child": {"$ref": "#"}, "list": {"type": "array", "items": {"$ref": "#"}}}}),
             "compiled",
         );
+        // Doubled at each level of a value.
+        let tree = json!({"properties": {"a": {"$ref": "#/$defs/t"}}});
+        let grows = json!({"type": "object", "properties": {"t": {"$ref": "#/$defs/t"}}, "$defs": {"t": {"allOf": [tree, tree]}}});
+        check(grows, "holds one value against more");
+        let items =
+            json!({"type": "object", "anyOf": [{"additionalProperties": {"$ref": "#"}}, {"patternProperties": {"a": {"$ref": "#"}}}]});
+        check(items, "holds one value against more");
+        // Each member by one way: an expression.
+        let one =
+            |name: &str| json!({"type": "object", "properties": {name: {"type": "array", "items": {"$ref": "#"}}}, "required": [name]});
+        check(json!({"type": "object", "oneOf": [one("and"), one("or"), one("not")]}), "compiled");
         // Two to the power of forty.
         let mut doubled = Map::new();
         doubled.insert("d0".into(), json!({"type": "object"}));
