@@ -13,7 +13,8 @@ use cofferdam_core::record::Event;
 use cofferdam_core::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
 
-/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose row can be read.
+/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose row can be read. Callers
+/// take turns among them, so that one caller's many jobs about one object hide no other caller's job.
 const CANDIDATES: i64 = 64;
 
 /// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
@@ -24,7 +25,9 @@ pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) 
          AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
          AND (stuck IS NULL OR NOT EXISTS
               (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND other.phase <> 'closed'))
-         ORDER BY phase = 'queued', stuck IS NOT NULL, seq LIMIT ?2"
+         ORDER BY phase = 'queued', stuck IS NOT NULL,
+                  row_number() OVER (PARTITION BY phase = 'queued', stuck IS NOT NULL, principal ORDER BY seq), seq
+         LIMIT ?2"
     ))
     .bind(batch.now_ms())
     .bind(CANDIDATES)

@@ -4,9 +4,11 @@ use crate::world::*;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::job::Said;
+use cofferdam_core::id::PlanDigest;
+use cofferdam_core::job::{Said, StoredJob};
 use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
 use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
+use serde_json::{Value, json};
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -188,6 +190,32 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
         taken.push(runners.join_next().await.unwrap().unwrap());
         assert_eq!(taken.last().unwrap().0, job.call);
     }
+}
+
+/// A job that deletes this Deployment.
+fn about(world: &World, number: u128, agent: &str, name: &str) -> StoredJob {
+    let mut job = world.job(number, agent, &format!("plan {number}"), None);
+    let mut plan: Value = serde_json::from_str(&job.plan).unwrap();
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": name});
+    plan["operations"] = json!([{"action": "delete", "target": target, "after": [], "reversible": false}]);
+    job.plan = cofferdam_core::json::canonical(&plan).unwrap();
+    job.plan_digest = PlanDigest::of(job.plan.as_bytes());
+    job
+}
+
+#[tokio::test]
+async fn many_jobs_of_one_caller_about_one_object_hold_up_no_other_caller() {
+    let world = World::new();
+    let recorder = world.open().await;
+    for number in 1..=70 {
+        enqueue(&recorder, &about(&world, number, "greedy", "web"), None).await.unwrap();
+    }
+    let other = about(&world, 100, "other", "api");
+    enqueue(&recorder, &other, None).await.unwrap();
+    let (one, two, three) = (recorder.runner(), recorder.runner(), recorder.runner());
+    assert_eq!(next(&one).await.unwrap().job.call, call(1));
+    assert_eq!(next(&two).await.unwrap().job.call, other.call);
+    assert!(next(&three).await.is_none(), "a second job about an object waits for the first");
 }
 
 #[tokio::test]
