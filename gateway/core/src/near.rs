@@ -10,6 +10,14 @@ const LISTED: usize = 12;
 /// Characters of a name that are compared: names in Kubernetes have at most 253, and comparing takes the product of both.
 const LONGEST: usize = 253;
 
+/// Kinds that run pods and are taken for each other.
+pub const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
+/// Whether this kind is one of [`WORKLOADS`].
+pub fn is_workload(kind: &str) -> bool {
+    WORKLOADS.contains(&kind)
+}
+
 /// The name that was most likely meant: the fewest edits away, and at most a third of its letters.
 pub fn nearest<'a>(given: &str, there: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = EDITS.min((given.chars().count() / 3).max(1));

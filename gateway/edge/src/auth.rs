@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 /// What a client that would sign in by OAuth is told.
 const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
-    `cofferdam agents add NAME` makes a token, `cofferdam agents` lists who has one";
+    `cofferdam agents add NAME` makes a token, `cofferdam agents list` tells who has one";
 
 impl<F: Front> Edge<F> {
     /// Who this request's token names. An anonymous caller is let in from this machine only, whatever address the server listens on.

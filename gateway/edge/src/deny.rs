@@ -126,7 +126,7 @@ pub enum Deny {
     #[error("the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`")]
     TokenForm,
     /// Nobody's token.
-    #[error("the token is not valid; `cofferdam agents` lists who has one")]
+    #[error("the token is not valid; `cofferdam agents list` tells who has one")]
     TokenUnknown,
     /// Not JSON that two readers would read alike.
     #[error("not strict JSON: {0}")]

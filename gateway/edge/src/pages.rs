@@ -48,7 +48,8 @@ impl<F: Front> Edge<F> {
         }
         let Readiness { missing, restart, stuck } = self.front.ready().await;
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let told = is_local(seat.client);
+        // A page whose name was resolves to this machine is local too, and must learn nothing.
+        let told = is_local(seat.client) && self.gate.host(parts).is_ok();
         if wants_json(parts) {
             let mut body = json!({"ready": missing.is_empty()});
             if told && let Some(body) = body.as_object_mut() {

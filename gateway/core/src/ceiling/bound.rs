@@ -137,6 +137,12 @@ impl Bound {
         self.lines.iter().any(|line| line.namespaces.iter().any(|pattern| pattern.permits(namespace)))
     }
 
+    /// Whether any line is for this kind in this namespace.
+    pub fn names(&self, kind: &str, namespace: &str) -> bool {
+        let here = |line: &Line| line.namespaces.iter().any(|pattern| pattern.permits(namespace));
+        self.lines.iter().any(|line| line.grant.kind == kind && here(line))
+    }
+
     /// Whether plans may name this executor.
     pub fn permits_executor(&self, name: &str) -> bool {
         self.executors.iter().any(|executor| executor == name)

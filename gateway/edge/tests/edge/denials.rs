@@ -243,7 +243,7 @@ async fn without_a_valid_token() {
     ];
     expect![[r#"
         no token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
-        nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents` lists who has one
+        nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` tells who has one
         another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
@@ -269,7 +269,7 @@ async fn without_a_valid_token() {
     challenges += &challenge(Request::new("GET", "/mcp").and("Accept", "text/event-stream")).await;
     expect![[r#"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
-        Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents` lists who has one"
+        Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` tells who has one"
         Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
     "#]].assert_eq(&challenges);
@@ -298,7 +298,7 @@ async fn there_is_no_sign_in_by_oauth() {
         bodies.insert(answer.text());
     }
     assert_eq!(bodies.len(), 1, "{bodies:?}");
-    expect![[r#"{"error":"invalid_request","error_description":"Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; `cofferdam agents add NAME` makes a token, `cofferdam agents` lists who has one"}"#]].assert_eq(&bodies.into_iter().collect::<String>());
+    expect![[r#"{"error":"invalid_request","error_description":"Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; `cofferdam agents add NAME` makes a token, `cofferdam agents list` tells who has one"}"#]].assert_eq(&bodies.into_iter().collect::<String>());
 }
 
 #[tokio::test]
@@ -331,7 +331,7 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         host: 421 -32600 id 7: this server does not answer for host `evil.example.com`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
         origin: 403 -32600 id 7: pages of origin `https://evil.example.com` may not call this server; if they should, add "https://evil.example.com" to `origins` in `cofferdam.toml` and start it again
         token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
-        another token: 401 -32600 id 7: the token is not valid; `cofferdam agents` lists who has one
+        another token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` tells who has one
         accept: 406 -32600 id 7: answers are JSON, and `Accept` is `text/html`; send `Accept: application/json, text/event-stream`
         type: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `text/plain`; send `Content-Type: application/json`
         encoding: 415 -32600 id 7: the body must be sent as it is, and `Content-Encoding` is `br`; leave this header out

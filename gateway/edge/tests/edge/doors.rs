@@ -270,6 +270,10 @@ async fn probes_and_pages_for_monitors() {
     assert!(head.body.is_empty() && !get.body.is_empty());
     let down = Server::start(Small { down: true, ..Small::default() }).await;
     assert_eq!(down.send(&probe("HEAD", "/readyz?verbose")).await.status, 503);
+    // A page whose name resolves to this machine is local too: it is told that, and not why.
+    assert_eq!(down.send(&Request::new("GET", "/readyz")).await.line(), "503 not ready: policy does not answer");
+    let rebound = Request::new("GET", "/readyz").with("Host", "evil.example.com");
+    assert_eq!(down.send(&rebound).await.line(), "503 not ready");
 }
 
 #[tokio::test]

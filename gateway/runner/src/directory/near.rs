@@ -1,10 +1,10 @@
-//! What there is instead of what is not: namespaces, names and kinds of a tree, for a caller that missed one. Names what stands in namespaces that the
-//! tool's own ceiling reaches, and nothing else; never a Secret.
+//! What there is instead of what is not: namespaces, names and kinds of a tree, for a caller that missed one. Names only namespaces
+//! and kinds that the tool's own ceiling reaches, and of a workload its other kinds of workload; never a Secret.
 
 use super::index::Index;
 use crate::refusal::Refusal;
 use cofferdam_core::ceiling::Bound;
-use cofferdam_core::near::{listed, nearest};
+use cofferdam_core::near::{is_workload, listed, nearest};
 use cofferdam_core::operation::{Operation, Step, Target};
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub fn unknown_namespace(index: &Index, steps: &[Step], bound: &Bound) -> Option
 pub fn explained(refusal: Refusal, index: &Index, steps: &[Step], bound: &Bound) -> Refusal {
     let target = steps.iter().filter_map(|step| step.operation.target()).find(|target| !is_there(index, target));
     match target {
-        Some(target) if refusal.code == "not-found" => absent(index, target, &namespaces(index, bound)),
+        Some(target) if refusal.code == "not-found" => absent(index, target, &namespaces(index, bound), bound),
         _ => refusal,
     }
 }
@@ -55,12 +55,14 @@ fn no_namespace(index: &Index, given: &str, there: &BTreeSet<&str>) -> Refusal {
     Refusal::new("not-found", format!("there is no namespace `{given}` here{nameless}{meant}"), &remedy)
 }
 
-fn absent(index: &Index, target: &Target, there: &BTreeSet<&str>) -> Refusal {
+fn absent(index: &Index, target: &Target, there: &BTreeSet<&str>, bound: &Bound) -> Refusal {
     if !there.contains(target.namespace.as_str()) {
         return no_namespace(index, &target.namespace, there);
     }
     let beside = || index.names().filter(|name| name.namespace == target.namespace && name.kind != "Secret");
-    let others: Vec<&str> = beside().filter(|name| name.name == target.name && name.kind != target.kind).map(|name| name.kind).collect();
+    let tellable = |kind: &str| bound.names(kind, &target.namespace) || (is_workload(kind) && is_workload(&target.kind));
+    let others: Vec<&str> =
+        beside().filter(|name| name.name == target.name && name.kind != target.kind && tellable(name.kind)).map(|name| name.kind).collect();
     let same: BTreeSet<&str> =
         beside().filter(|name| name.kind == target.kind && name.group == target.group).map(|name| name.name).collect();
     let hint = match (others.first(), nearest(&target.name, same.iter().copied())) {

@@ -5,16 +5,13 @@ use super::api::Cluster;
 use super::path;
 use crate::refusal::Refusal;
 use cofferdam_core::kind;
-use cofferdam_core::near::{listed, nearest};
+use cofferdam_core::near::{WORKLOADS, is_workload, listed, nearest};
 use cofferdam_core::operation::{Operation, Step, Target};
 use http::Method;
 use serde_json::Value;
 
 /// Objects of a kind that are compared by name: a page of them.
 const COMPARED: u32 = 100;
-
-/// Kinds that people take for each other.
-const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
 
 /// Why an empty list is empty, where its namespace is not there: it would read as if nothing ran in it.
 pub(super) async fn unknown_namespace(cluster: &Cluster, steps: &[Step], results: &[Value]) -> Option<Refusal> {
@@ -64,7 +61,7 @@ async fn gone(cluster: &Cluster, namespace: &str) -> Option<Refusal> {
 
 /// The workload of another kind that has this name.
 async fn other_kind(cluster: &Cluster, target: &Target) -> Option<&'static str> {
-    if !WORKLOADS.contains(&target.kind.as_str()) {
+    if !is_workload(&target.kind) {
         return None;
     }
     for kind in WORKLOADS.into_iter().filter(|kind| *kind != target.kind) {
