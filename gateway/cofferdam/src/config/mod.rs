@@ -238,7 +238,8 @@ fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<Co
 /// Whether anything of an installation lies there.
 pub fn is_made(home: &Home) -> bool {
     let made = [home.config(), home.trust(), home.agents(), home.keys(), home.store()];
-    made.iter().any(|path| path.symlink_metadata().is_ok())
+    // What may not be looked at is there: only its absence is none.
+    made.iter().any(|path| !matches!(path.symlink_metadata(), Err(fault) if fault.kind() == std::io::ErrorKind::NotFound))
 }
 
 /// What to do about a file that is lost. Never `init` where a home was made: it would make another environment, whose

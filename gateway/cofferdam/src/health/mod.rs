@@ -105,6 +105,7 @@ impl Findings {
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
     places(home, true, &mut found);
+    store::lost(home, &mut found);
     disk("disk", &home.store(), &mut found);
     if let Infrastructure::Directory { tree: root } = &config.infrastructure {
         tree(root, Depth::Root, &mut found);

@@ -37,7 +37,7 @@ fn folders(home: &Home) -> [(PathBuf, Use, Lost); 16] {
         (home.executors(), Use::Read, Lost::Backup),
         (home.commands(), Use::Read, Lost::Fine),
         (home.policy(), Use::Read, Lost::Backup),
-        (home.store(), Use::Write, Lost::Made),
+        (home.store(), Use::Write, Lost::Backup),
         (home.ledger(), Use::Write, Lost::Made),
         (home.runs(), Use::Write, Lost::Made),
         (home.journal(), Use::Write, Lost::Made),

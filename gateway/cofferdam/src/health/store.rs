@@ -10,6 +10,16 @@ use std::path::Path;
 /// The store's file.
 const DATABASE: &str = "cofferdam.db";
 
+/// The store's file is taken away under the recorder: what it writes from then on is lost at its end.
+pub fn lost(home: &Home, found: &mut Findings) {
+    let path = home.store().join(DATABASE);
+    let gone = matches!(path.symlink_metadata(), Err(fault) if fault.kind() == std::io::ErrorKind::NotFound);
+    if gone && home.store().is_dir() {
+        let detail = format!("`{}` is gone while it is used", path.display());
+        found.bad("store", detail, "stop `cofferdam serve`, and restore the folder `store` from a backup of this home");
+    }
+}
+
 /// What a restore has to bring back together.
 const RESTORE: &str = "restore `store/` and `ledger/` together from the newest backup; keep what is there for a look";
 

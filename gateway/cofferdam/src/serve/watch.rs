@@ -18,6 +18,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub fn start(home: Home, copies: Home, config: Config, over: Arc<AtomicBool>) {
     thread::spawn(move || {
         let mut told = Notice::default();
+        // Whether the gateway has not been handed the newest notice yet; a failure is said once.
+        let mut owed = false;
         loop {
             let faults = health::while_serving(&home, &config).bad_ones().map(Finding::line).collect();
             let now = Notice { restart: served::differences(&home, &copies), faults };
@@ -25,12 +27,16 @@ pub fn start(home: Home, copies: Home, config: Config, over: Arc<AtomicBool>) {
             if over.load(Ordering::SeqCst) {
                 return;
             }
-            if now != told {
+            if now != told || owed {
                 say(&told, &now);
-                match now.tell(&copies.notices()) {
-                    Ok(()) => told = now,
-                    Err(fault) => tracing::error!("cannot tell the gateway what is wrong: {fault:#}"),
+                let handed = now.tell(&copies.notices());
+                if let Err(fault) = &handed
+                    && !owed
+                {
+                    tracing::error!("cannot tell the gateway what is wrong: {fault:#}");
                 }
+                owed = handed.is_err();
+                told = now;
             }
             thread::sleep(PERIOD);
         }

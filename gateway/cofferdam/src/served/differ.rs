@@ -71,7 +71,11 @@ fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
         tools.chain(executors).chain(commands).collect()
     };
     let (old, new) = (tools(served), tools(now));
-    found.extend(new.iter().filter(|part| !old.contains(part)).map(|(name, _)| format!("{name} is not served yet")));
+    let before = |name: &String| old.iter().any(|(other, _)| other == name);
+    found.extend(new.iter().filter(|part| !old.contains(part)).map(|(name, _)| match before(name) {
+        true => format!("{name} is still served as it was accepted before"),
+        false => format!("{name} is not served yet"),
+    }));
     let gone = old.iter().filter(|(name, _)| !new.iter().any(|(other, _)| other == name));
     found.extend(gone.map(|(name, _)| format!("{name} is still served")));
     let added = now.approvers.iter().filter(|person| !served.approvers.contains(person));

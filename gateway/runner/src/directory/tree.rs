@@ -1,4 +1,5 @@
-//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What is too large or no text is named, not read.
+//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What is too large, no
+//! text or not readable is named, not read, and keeps no call about other files from its answer.
 
 use super::read::Unclear;
 use cofferdam_core::job::Obstacle;
@@ -12,6 +13,9 @@ pub const FILE: u64 = 1024 * 1024;
 
 /// Manifests of a tree: read at every look, so beyond this a tree is better served in parts.
 pub const FILES: usize = 10_000;
+
+/// `EIO` of Linux: the disk does not give these bytes.
+const EIO: i32 = 5;
 
 /// Folders within folders.
 const DEPTH: usize = 32;
@@ -61,7 +65,15 @@ fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> 
     if depth > DEPTH {
         return Ok(());
     }
-    let entries = root.entries(folder).map_err(|source| TreeFault::Read { path: folder.to_owned(), source })?;
+    let entries = match root.entries(folder) {
+        Ok(entries) => entries,
+        // Below the root a folder is passed over, as one file is: calls about other objects go on.
+        Err(fault) if depth > 0 && is_local(&fault) => {
+            found.push(Manifest { path: folder.to_owned(), text: Err(unreadable(&fault)) });
+            return Ok(());
+        }
+        Err(source) => return Err(TreeFault::Read { path: folder.to_owned(), source }),
+    };
     for entry in entries {
         // A name that is not UTF-8 could not be shown to anybody as it is.
         let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else { continue };
@@ -76,6 +88,7 @@ fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> 
                     Ok(text) => found.push(Manifest { path, text }),
                     // Gone or replaced since it was listed: as if it had not been there.
                     Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+                    Err(fault) if is_local(&fault) => found.push(Manifest { text: Err(unreadable(&fault)), path }),
                     Err(source) => return Err(TreeFault::Read { path, source }),
                 }
             }
@@ -83,6 +96,15 @@ fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a fault is of one file or folder alone: its rights, or the disk beneath it.
+fn is_local(fault: &io::Error) -> bool {
+    fault.kind() == io::ErrorKind::PermissionDenied || fault.raw_os_error() == Some(EIO)
+}
+
+fn unreadable(fault: &io::Error) -> Unclear {
+    Unclear { line: 1, reason: format!("cannot be read: {fault}; give the user who runs Cofferdam the right to read it") }
 }
 
 /// One manifest's text.
