@@ -194,7 +194,7 @@ async def refusals(stage):
         expect(answer.is_error and len(lines) == 5 and lines[0].startswith("DENIED ") and "replicas-limit" in lines[0], "five lines, the rule in the first")
         expect(lines[1] == "Nothing was changed." and "20" in lines[3], "nothing was changed, and it says what would be allowed")
         answer, text = await release.call("deployment_scale", {"namespace": "storefront", "name": "web", "replicas": "five"})
-        expect(answer.is_error and "/replicas" in text, "arguments that fail the schema: the path is named")
+        expect(answer.is_error and "in `replicas`" in text, "arguments that fail the schema: the argument is named")
         try:
             await triage.call("deployment_delete", {"namespace": "storefront", "name": "web"})
             raise Deviation("a hidden tool was called")

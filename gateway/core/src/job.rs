@@ -63,6 +63,9 @@ pub struct StoredJob {
     pub expires: Timestamp,
 }
 
+/// Separates a job's `detail` from what was changed of the same objects since the decision.
+pub const SINCE: &str = "; since the decision, ";
+
 /// What became of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

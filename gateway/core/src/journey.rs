@@ -135,7 +135,7 @@ async fn carried<H: Host>(
                 sealed = plan.into_sealed();
                 continue;
             }
-            Ok(_) | Err(_) => return Err(unrecorded()),
+            Ok(_) | Err(_) => return Err(unconfirmed()),
         };
         return Ok(follow::outcome(scene.host(), scene.world(), scene.principal(), &joined, wait).await);
     }
@@ -192,6 +192,12 @@ fn asking(world: &World, call: &ValidCall) -> Asking {
 /// Nothing was executed, and nothing could be recorded.
 fn unrecorded() -> Reply {
     Reply::Unavailable { reason: "the call could not be recorded, so it was not carried out; try again later".to_owned() }
+}
+
+/// A store that failed while it wrote may have the job all the same, and carry it out.
+fn unconfirmed() -> Reply {
+    let reason = "it is not known whether the call was recorded; nothing was executed yet. The same call again joins it where it was";
+    Reply::Unavailable { reason: reason.to_owned() }
 }
 
 /// What an idempotency key led to.

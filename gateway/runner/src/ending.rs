@@ -1,6 +1,6 @@
 //! What became of a job, in the words that are recorded. Says nothing about how it is recorded.
 
-use cofferdam_core::job::Obstacle;
+use cofferdam_core::job::{Obstacle, SINCE};
 use cofferdam_core::run::Outcome;
 use cofferdam_core::text::quoted;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Ending {
     #[must_use]
     pub fn besides(mut self, changed: Option<&str>) -> Self {
         if let Some(changed) = changed {
-            self.detail.push_str(&format!("; since the decision, {changed}"));
+            self.detail.push_str(&format!("{SINCE}{changed}"));
         }
         self
     }

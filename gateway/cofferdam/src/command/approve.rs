@@ -13,7 +13,7 @@ use cofferdam_core::approval::{NAMESPACE, Question, STATEMENT_SCHEMA, SignedStat
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::{CallId, ShownDigest};
-use cofferdam_core::job::StoredJob;
+use cofferdam_core::job::{SINCE, StoredJob};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
@@ -276,7 +276,10 @@ fn became(home: &Home, call: &CallId) -> Option<String> {
         if let Some(outcome) = view.outcome {
             let detail = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
             return Some(match outcome {
-                Outcome::Succeeded => "it ran, and succeeded.".to_owned(),
+                Outcome::Succeeded => match view.detail.split_once(SINCE) {
+                    Some((_, changed)) => format!("it ran, and succeeded. Since you were asked, {}.", line(changed)),
+                    None => "it ran, and succeeded.".to_owned(),
+                },
                 other => format!("it did not succeed: {other}{detail}."),
             });
         }

@@ -91,7 +91,7 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Say what a tool that is not accepted yet would do; nothing is recorded or changed
     Try(try_out::Try),
-    /// Accept a tool, an executor or a policy: from then on it is used
+    /// Accept a tool, an executor, a command or a policy; the next start of `serve` uses it
     Accept(accept::Accept),
     /// Test and ask policies
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, Reason};
 use crate::hash::SealedPlan;
 use crate::id::CallId;
-use crate::job::{JobView, Note, Obstacle, Said};
+use crate::job::{JobView, Note, Obstacle, SINCE, Said};
 use crate::preview::Preview;
 use crate::run::{Outcome, Phase};
 use crate::text::line;
@@ -106,6 +106,9 @@ pub(super) fn done(job: &JobView, state: State) -> Told {
     let mut told = Told::new(state, proof(job), &job.environment);
     if !job.files.is_empty() {
         told = told.with(Fact::Edited(job.files.iter().map(|file| line(file)).collect()));
+    }
+    if let Some((_, changed)) = job.detail.split_once(SINCE) {
+        told = told.words("meanwhile", "Meanwhile", sentence(changed));
     }
     told.with(Fact::Done(operations.collect()))
         .with(Fact::Also("tool", json!(job.tool)))
