@@ -37,7 +37,7 @@ fn folders(home: &Home) -> [(PathBuf, Use, Lost); 16] {
         (home.executors(), Use::Read, Lost::Backup),
         (home.commands(), Use::Read, Lost::Fine),
         (home.policy(), Use::Read, Lost::Backup),
-        (home.store(), Use::Write, Lost::Backup),
+        (home.store(), Use::Write, Lost::Made),
         (home.ledger(), Use::Write, Lost::Made),
         (home.runs(), Use::Write, Lost::Made),
         (home.journal(), Use::Write, Lost::Made),
@@ -64,7 +64,12 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
                 }
                 (None, Lost::Made, true) => {
                     let detail = format!("the folder `{shown}` is gone");
-                    found.bad("home", detail, "start `cofferdam serve` again, which makes it");
+                    // An empty store is made only where the ledger was not published yet.
+                    let remedy = match folder == home.store() {
+                        true => "stop `cofferdam serve`, and restore it from a backup of this home",
+                        false => "start `cofferdam serve` again, which makes it",
+                    };
+                    found.bad("home", detail, remedy);
                 }
                 (None, Lost::Backup, _) => {
                     let detail = format!("the folder `{shown}` is missing");
