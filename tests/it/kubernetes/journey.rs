@@ -114,11 +114,12 @@ fn a_job_whose_namespace_somebody_deleted_loses_its_rights_all_the_same() {
     let of_run = format!("?labelSelector=cofferdam.dev/call%3D{call}");
     let runs = world.plane.request("GET", &format!("/api/v1/namespaces{of_run}"), None).body;
     let run = runs["items"][0]["metadata"]["name"].as_str().unwrap().to_owned();
+    assert!(world.bound(&run), "its rights are at its target, not in its namespace");
     assert_eq!(world.plane.request("DELETE", &namespace_path(&run), None).status, 200);
     until("the namespace's end", || (world.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(()));
-    assert!(world.bound(&run), "its rights went with its namespace, or before");
+    // A runner whose token is refused already has ended the job by itself.
     let cancelled = stage.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
-    assert_eq!(cancelled.status, 202, "{:#}", cancelled.body);
+    assert!(matches!(cancelled.status, 202 | 409), "{:#}", cancelled.body);
     let story = stage.closed(&call);
     // The API server goes on taking a token for some seconds after what it was bound to went: in that time the effect is undone, and stands otherwise.
     let undone = world.live("web")["spec"]["template"]["spec"]["containers"][0]["image"] != "registry.example.com/storefront/web:2";
