@@ -38,6 +38,18 @@ pub fn remedy(fault: &io::Error) -> String {
     }
 }
 
+/// What an operator does about an error of reading: the right that is missing is another one.
+pub fn remedy_of_reading(fault: &io::Error) -> String {
+    let user = rustix::process::geteuid().as_raw();
+    match fault.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ACCESS | Errno::PERM) => {
+            format!("give user {user}, who runs Cofferdam, the right to read it")
+        }
+        Some(Errno::UCLEAN | Errno::BADMSG) => remedy(&Errno::IO.into()),
+        _ => remedy(fault),
+    }
+}
+
 /// Whether a regular file beneath a root could be replaced or removed by this process. Paths in the
 /// answer are as given, beneath the root.
 pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
@@ -173,6 +185,23 @@ mod tests {
         assert!(words(Errno::NOSPC).contains("free some space"));
         assert!(words(Errno::ACCESS).contains("the right to write there"));
         assert!(words(Errno::BUSY).contains("unmount"));
+    }
+
+    #[test]
+    fn errors_of_reading_have_their_own_remedy() {
+        let table = [
+            (Errno::ACCESS, "the right to read it"),
+            (Errno::PERM, "the right to read it"),
+            (Errno::IO, "look at the disk"),
+            (Errno::UCLEAN, "look at the disk"),
+            (Errno::BADMSG, "look at the disk"),
+            (Errno::NOENT, "make it again, or restore it from a copy"),
+            (Errno::ISDIR, "remove what the error names"),
+        ];
+        for (errno, words) in table {
+            let said = remedy_of_reading(&io::Error::from(errno));
+            assert!(said.contains(words) && !said.contains("to write"), "{errno:?}: {said}");
+        }
     }
 
     #[test]

@@ -19,5 +19,6 @@ mod wait;
 pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
 pub use settings::{RecorderSettings, TrustNow};
+pub use store::database;
 pub use store::examine::{Examined, examine};
 pub use store::open::OpenError;

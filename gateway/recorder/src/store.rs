@@ -20,5 +20,6 @@ mod writer;
 pub(crate) use batch::{Head, put_checkpoint};
 pub(crate) use read::Reader;
 pub(crate) use same::Sameness;
-pub(crate) use source::{Source, database, tried};
+pub use source::database;
+pub(crate) use source::{Source, tried};
 pub(crate) use writer::{Request, WAITING, Writer};

@@ -1,6 +1,6 @@
 //! Room on a disk: bytes that are free, and the bytes that must stay free for outcomes and teardown of what runs.
 
-use super::{Findings, cause};
+use super::Findings;
 use cofferdam_process::access::space;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub fn disk(what: &'static str, path: &Path, found: &mut Findings) {
             found.good(what, format!("{free} free under `{shown}`; new work needs {reserve}"));
         }
         Err(fault) => {
-            let detail = format!("the free space under `{shown}` is not known: {}", cause(&fault));
+            let detail = format!("the free space under `{shown}` is not known: {fault}");
             found.bad(what, detail, "see that the path can be reached");
         }
     }

@@ -113,11 +113,6 @@ pub fn while_serving(home: &Home, config: &Config) -> Findings {
     found
 }
 
-/// The cause as the kernel gives it, without Rust's number where the words say the same.
-fn cause(fault: &std::io::Error) -> String {
-    fault.to_string()
-}
-
 /// What a path is instead of what it should be, if that explains why it cannot be used.
 fn instead(path: &Path) -> Option<String> {
     let facts = path.symlink_metadata().ok()?;

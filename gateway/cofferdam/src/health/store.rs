@@ -4,15 +4,12 @@
 use super::{Findings, instead};
 use crate::home::Home;
 use cofferdam_core::trust::Trust;
-use cofferdam_recorder::{Examined, examine};
+use cofferdam_recorder::{Examined, database, examine};
 use std::path::Path;
-
-/// The store's file.
-const DATABASE: &str = "cofferdam.db";
 
 /// The store's file is taken away under the recorder: what it writes from then on is lost at its end.
 pub fn lost(home: &Home, found: &mut Findings) {
-    let path = home.store().join(DATABASE);
+    let path = database(&home.store());
     let gone = matches!(path.symlink_metadata(), Err(fault) if fault.kind() == std::io::ErrorKind::NotFound);
     if gone && home.store().is_dir() {
         let detail = format!("`{}` is gone while it is used", path.display());
@@ -25,10 +22,10 @@ const RESTORE: &str = "restore `store/` and `ledger/` together from the newest b
 
 /// Looks at both.
 pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
-    let database = home.store().join(DATABASE);
+    let path = database(&home.store());
     let published = published(&home.ledger());
-    let shown = database.display();
-    if let Some(instead) = instead(&database) {
+    let shown = path.display();
+    if let Some(instead) = instead(&path) {
         return found.bad("store", format!("`{shown}` {instead}"), RESTORE);
     }
     if let Some((origin, _)) = &published
@@ -36,7 +33,7 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     {
         return found.bad("store", another(other, &trust.environment.id), WRONG_TRUST);
     }
-    match (database.metadata(), &published) {
+    match (path.metadata(), &published) {
         (Err(_), None) => found.good("store", "not made yet: `cofferdam serve` makes it"),
         (Err(fault), Some((_, size))) => {
             let detail = format!("`{shown}` cannot be read ({fault}), and its published ledger has {size} entries");

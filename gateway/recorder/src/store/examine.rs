@@ -1,6 +1,7 @@
 //! A store looked at from outside, while no recorder has it: whether it is whole, whose it is, how much is in it.
 //! Reads only.
 
+use super::database;
 use crate::ledger::note::ORIGIN;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -23,7 +24,7 @@ pub fn examine(folder: &Path) -> Result<Examined, String> {
 }
 
 async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(folder.join("cofferdam.db")).read_only(true);
+    let options = SqliteConnectOptions::new().filename(database(folder)).read_only(true);
     let mut connection: SqliteConnection = options.connect().await?;
     let check: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
     if check != "ok" {

@@ -14,8 +14,8 @@ use sqlx::{Connection as _, SqliteConnection};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The store's one database file in its folder.
-pub(crate) fn database(folder: &Path) -> PathBuf {
+/// The store's one database file in its folder. Its name is written here alone.
+pub fn database(folder: &Path) -> PathBuf {
     folder.join("cofferdam.db")
 }
 

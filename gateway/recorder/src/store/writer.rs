@@ -2,8 +2,9 @@
 
 use super::batch::{Batch, Halt, Head, Means, Written};
 use super::change::{Answer, Change, Done};
+use super::database;
 use super::enqueue::{New, enqueue};
-use super::source::{Beyond, Source, database};
+use super::source::{Beyond, Source};
 use super::{expire, lease, people, retire, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderSettings;

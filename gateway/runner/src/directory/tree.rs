@@ -4,7 +4,7 @@
 use super::read::Unclear;
 use cofferdam_core::job::Obstacle;
 use cofferdam_process::beneath::{Kind, Root};
-use cofferdam_process::writable::remedy;
+use cofferdam_process::writable::{remedy, remedy_of_reading};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ fn is_local(fault: &io::Error) -> bool {
 }
 
 fn unreadable(fault: &io::Error) -> Unclear {
-    Unclear { line: 1, reason: format!("cannot be read: {fault}; give the user who runs Cofferdam the right to read it") }
+    Unclear { line: 1, reason: format!("cannot be read: {fault}; {}", remedy_of_reading(fault)) }
 }
 
 /// One manifest's text.
@@ -117,5 +117,22 @@ pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
         },
         Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => unclear(format!("larger than {FILE} bytes")),
         Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_has_the_cause_and_the_remedy_of_its_own_error() {
+        let table = [(13, "the right to read it"), (1, "the right to read it"), (EIO, "look at the disk")];
+        for (errno, words) in table {
+            let fault = io::Error::from_raw_os_error(errno);
+            assert!(is_local(&fault), "{errno}");
+            let Unclear { reason, .. } = unreadable(&fault);
+            let cause = format!("cannot be read: {fault}; ");
+            assert!(reason.starts_with(&cause) && reason.contains(words), "{errno}: {reason}");
+        }
     }
 }

@@ -3,13 +3,14 @@
 
 use crate::home::{Home, Secret};
 use anyhow::{Result, bail};
+use cofferdam_recorder::database;
 use std::path::PathBuf;
 
 /// Refuses a home of which something is lost that only a backup has. `fresh`: it has no trust file.
 pub fn check(home: &Home, fresh: bool) -> Result<()> {
     let root = home.root().display();
     if fresh {
-        let used = [home.store().join("cofferdam.db"), home.ledger().join("checkpoint")];
+        let used = [database(&home.store()), home.ledger().join("checkpoint")];
         if let Some(used) = used.iter().find(|path| path.symlink_metadata().is_ok()) {
             bail!(
                 "`{root}` was used before: it has `{}` and no trust file; restore `{}` from a backup, or use another \
