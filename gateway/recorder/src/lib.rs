@@ -11,6 +11,7 @@
 //! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
 
 pub mod ledger;
+mod remedy;
 mod service;
 pub mod settings;
 mod store;
@@ -20,5 +21,5 @@ pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
 pub use settings::{RecorderSettings, TrustNow};
 pub use store::database;
-pub use store::examine::{Examined, examine};
+pub use store::examine::{ExamineError, Examined, examine};
 pub use store::open::OpenError;

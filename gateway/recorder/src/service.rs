@@ -12,7 +12,7 @@ pub use claim::RunnerSeat;
 use crate::settings::{RUNNERS_AWAY_MS, RecorderSettings};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
-use crate::store::{Reader, Request, WAITING, Writer};
+use crate::store::{Held, Reader, Request, WAITING, Writer};
 use crate::wait::{Shared, locked};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::CallId;
@@ -35,6 +35,7 @@ struct Inner {
     reader: Reader,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
+    held: Arc<Held>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -47,10 +48,10 @@ pub struct RoleSeat {
 impl Recorder {
     /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must be called inside a tokio runtime.
     pub async fn open(settings: RecorderSettings) -> Result<Self, OpenError> {
-        let start::Started { writer, publisher, losses, readers, shared } = start::start(&settings).await?;
+        let start::Started { writer, publisher, losses, readers, shared, held } = start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
-        let inner = Inner { settings, reader: Reader(readers), queue, shared, tasks: Mutex::new(tasks) };
+        let inner = Inner { settings, reader: Reader(readers), queue, shared, held, tasks: Mutex::new(tasks) };
         let recorder = Self { inner: Arc::new(inner) };
         keep::note_start(&recorder).await?;
         keep::write_off(&recorder).await?;

@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub runner_left: Mutex<Option<i64>>,
     /// Why the writer's last try failed; none while the store takes what it is given.
     pub failing: Mutex<Option<String>>,
+    /// Why committed entries are not published.
+    pub unpublished: Mutex<Option<String>>,
     /// Why the write-ahead log cannot be folded back.
     pub pinned: Mutex<Option<String>>,
     /// Whether it was logged that the disk is nearly full.
@@ -56,6 +58,7 @@ impl Shared {
             roles: Mutex::default(),
             runner_left: Mutex::default(),
             failing: Mutex::default(),
+            unpublished: Mutex::default(),
             pinned: Mutex::default(),
             short: Mutex::default(),
             repaired,
@@ -63,6 +66,13 @@ impl Shared {
             gone,
         };
         (shared, losses)
+    }
+
+    /// The store takes nothing at present, for this reason. Logged once, until it takes entries again.
+    pub fn fails(&self, why: String) {
+        if locked(&self.failing).replace(why.clone()).is_none() {
+            tracing::error!("nothing is recorded, so nothing is carried out: {why}");
+        }
     }
 
     /// Changes of one job from now on.

@@ -4,7 +4,8 @@
 use super::{Findings, instead};
 use crate::home::Home;
 use cofferdam_core::trust::Trust;
-use cofferdam_recorder::{Examined, database, examine};
+use cofferdam_process::writable;
+use cofferdam_recorder::{ExamineError, Examined, database, examine};
 use std::path::Path;
 
 /// The store's file is taken away under the recorder: what it writes from then on is lost at its end.
@@ -58,7 +59,16 @@ pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
                 found.less("store", detail, "nothing to do: `cofferdam serve` publishes the ledger again from the store");
             }
             Ok(Examined { entries, .. }) => found.good("store", format!("{entries} entries")),
-            Err(fault) => found.bad("store", format!("`{shown}` is damaged or cannot be read: {fault}"), RESTORE),
+            Err(ExamineError::Damaged(fault)) => found.bad("store", format!("`{shown}` is damaged: {fault}"), RESTORE),
+            // SQLite writes beside a store even to read it: the folder was named above, with its own remedy.
+            Err(ExamineError::Unreadable(_)) if writable::folder(&home.store()).is_err() => {
+                let detail = format!("`{shown}` cannot be looked into while its folder cannot be written");
+                found.less("store", detail, "see what is said of the home above");
+            }
+            Err(ExamineError::Unreadable(fault)) => {
+                let remedy = "make the file readable for the user who runs Cofferdam, and look at its disk";
+                found.bad("store", format!("`{shown}` cannot be read: {fault}"), remedy);
+            }
         },
     }
 }

@@ -4,6 +4,7 @@
 use super::note::Checkpoint;
 use super::tile::{Kind, Place, bundle, hash_tile};
 use super::tree::{Hash, Tree};
+use crate::remedy::remedy;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct Published {
 
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}`: {fault}; the ledger's folder must be writable for the recorder")]
+#[error("`{path}`: {fault}; {remedy}", path = .path.display(), remedy = remedy(.fault))]
 pub struct PublishFault {
     /// Which.
     pub path: PathBuf,
@@ -58,6 +59,11 @@ impl Tiles {
     /// A ledger in this folder, from its first entry on.
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), tree: Tree::default(), entries: Vec::new(), due: Vec::new(), repaired: Vec::new() }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The tree so far.

@@ -21,9 +21,10 @@ impl Recorder {
 
     /// How things are.
     pub(super) fn health(&self) -> Proposed {
-        let warns = locked(&self.inner.shared.pinned).clone();
+        let shared = &self.inner.shared;
+        let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()].into_iter().flatten();
         let repaired = self.inner.shared.repaired.clone();
-        Proposed::Health { refuses: self.refuses(), warns: warns.into_iter().collect(), repaired }
+        Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
     }
 
     /// Jobs that cannot be finished at present. A store that cannot be read is told by its own cause, and hides no runner.
@@ -66,6 +67,9 @@ impl Recorder {
     /// Looks after the store once a second: tries a failing one again, folds a long write-ahead log, and logs each change.
     pub(super) async fn look_after(&self) {
         let shared = &self.inner.shared;
+        if let Err(why) = self.inner.held.check() {
+            shared.fails(why);
+        }
         // A page alone may still find room in the write-ahead log; a batch would not.
         if self.refuses_all() && tried(&self.inner.settings.store).is_ok() {
             // The writer logs how it goes; whether it failed again is in `failing`.

@@ -4,6 +4,7 @@ use super::Recorder;
 use crate::settings::SWEEP_MS;
 use crate::store::change::Change;
 use crate::store::open::OpenError;
+use crate::store::{Halt, described};
 use crate::wait::Shared;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
@@ -20,16 +21,29 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
         Ok(now) => entry.trust = Some(now.digest),
         Err(fault) => tracing::warn!(%fault, "the trust file cannot be read; no approval counts until it can"),
     }
-    recorder.submit(Change::End(Box::new(entry))).await.map(drop).map_err(|fault| OpenError::Ledger(fault.to_string()))
+    recorder.submit(Change::End(Box::new(entry))).await.map(drop).map_err(|fault| unrecorded(recorder, &fault))
+}
+
+/// Why the first entries were not taken: the store's own fault where it has one, with path and remedy.
+fn unrecorded(recorder: &Recorder, fault: &Fault) -> OpenError {
+    OpenError::Start(recorder.refuses().unwrap_or_else(|| fault.to_string()))
 }
 
 /// Ends every lease of the last run: its sockets ended with it.
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
-    let leases = recorder.inner.reader.standing().await.map_err(|halt| OpenError::Ledger(Fault::from(halt).to_string()))?;
+    let leases = recorder.inner.reader.standing().await.map_err(|halt| unread(recorder, halt))?;
     for (call, fence) in leases {
-        recorder.submit(Change::Lose { call, fence, obstacle: None }).await.map_err(|fault| OpenError::Ledger(fault.to_string()))?;
+        recorder.submit(Change::Lose { call, fence, obstacle: None }).await.map_err(|fault| unrecorded(recorder, &fault))?;
     }
     Ok(())
+}
+
+/// Why the leases of the last run cannot be read.
+fn unread(recorder: &Recorder, halt: Halt) -> OpenError {
+    match halt {
+        Halt::Store(fault) => OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &fault)),
+        other => OpenError::Store(format!("the store `{}`: {}", recorder.inner.settings.store.display(), Fault::from(other))),
+    }
 }
 
 /// Runs until the last handle of the recorder is dropped.

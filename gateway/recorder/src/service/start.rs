@@ -3,13 +3,16 @@
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishFault, Published, Tiles, continues, published};
 use crate::ledger::tree::{Hash, leaf_hash};
+use crate::remedy::remedy;
 use crate::settings::RecorderSettings;
-use crate::store::open::{OpenError, Opened, open};
-use crate::store::{Head, Source, Writer, put_checkpoint};
-use crate::wait::Shared;
+use crate::store::open::{OpenError, Opened, failed, open};
+use crate::store::{Head, Held, Source, Writer, put_checkpoint};
+use crate::wait::{Shared, locked};
 use cofferdam_core::id::{CallId, Fence};
 use sqlx::{SqliteConnection, SqlitePool};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -18,6 +21,9 @@ const READ: i64 = 4_096;
 
 /// Batches that may wait to be published; beyond this the writer waits, so that memory stays bounded.
 const UNPUBLISHED: usize = 64;
+
+/// Until what could not be published is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Batches published together.
 const TOGETHER: usize = 16;
@@ -29,26 +35,29 @@ pub(super) struct Started {
     pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
     pub readers: SqlitePool,
     pub shared: Arc<Shared>,
+    pub held: Arc<Held>,
 }
 
 /// Opens everything.
 pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenError> {
-    let Opened { mut writer, options, readers, lock } = open(&settings.store).await?;
+    let Opened { mut writer, options, readers, held, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
     let (shared, losses) = Shared::new((head.tree.size(), note), tiles.repaired().to_vec());
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::channel(UNPUBLISHED);
-    let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options };
+    let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options, held: Arc::clone(&held) };
     let (settings, connection) = (settings.clone(), Some(writer));
-    let writer = Writer { source, connection, head, origin, settings, shared: Arc::clone(&shared), published: sender, lock };
-    Ok(Started { writer, publisher: tokio::spawn(publish(tiles, receiver)), losses, readers, shared })
+    let writer = Writer { source, connection, behind: false, head, origin, settings, shared: Arc::clone(&shared), published: sender, lock };
+    let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
+    Ok(Started { writer, publisher, losses, readers, shared, held })
 }
 
 /// The signed checkpoint in the store must be of exactly this ledger and key; the published one of its beginning.
 async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut SqliteConnection) -> Result<(Tiles, Head, String), OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
-    let signed: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut *connection).await?;
+    let signed: Option<String> =
+        sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut *connection).await.map_err(failed(&settings.store))?;
     let signed = match signed {
         Some(note) => {
             let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key()).map_err(|fault| ledger(fault.to_string()))?;
@@ -77,7 +86,8 @@ async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut Sql
             .bind(first)
             .bind(READ)
             .fetch_all(&mut *connection)
-            .await?;
+            .await
+            .map_err(failed(&settings.store))?;
         if rows.is_empty() {
             break;
         }
@@ -104,7 +114,7 @@ async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut Sql
         Some((checkpoint, _)) => return Err(ledger(format!("it signs {} entries of another history", checkpoint.size))),
         None if size == 0 => {
             let note = newest.sign(&settings.key);
-            put_checkpoint(connection, &newest, &note).await?;
+            put_checkpoint(connection, &newest, &note).await.map_err(failed(&settings.store))?;
             note
         }
         None => return Err(ledger("it has entries and no checkpoint".to_owned())),
@@ -126,29 +136,71 @@ async fn blocking(
     work: impl FnOnce(&mut Tiles) -> Result<(), PublishFault> + Send + 'static,
 ) -> Result<Tiles, OpenError> {
     let done = tokio::task::spawn_blocking(move || work(&mut tiles).map(|()| tiles)).await;
-    Ok(done.map_err(|fault| OpenError::Ledger(format!("publishing failed: {fault}")))??)
+    Ok(done.map_err(|fault| OpenError::Defect(format!("the task that writes the ledger's files failed: {fault}")))??)
 }
 
-/// Publishes what was committed, batches together when they come fast.
-async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>) {
+/// Publishes what was committed, batches together when they come fast. What cannot be written is tried
+/// again each second, so that it is published as soon as it can be.
+async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: Arc<Shared>) {
     let mut tiles = Some(tiles);
     let mut batches = Vec::with_capacity(TOGETHER);
-    while receiver.recv_many(&mut batches, TOGETHER).await > 0 {
+    // The newest checkpoint that is not published yet.
+    let mut owed: Option<String> = None;
+    loop {
+        tokio::select! {
+            taken = receiver.recv_many(&mut batches, TOGETHER) => if taken == 0 { return },
+            () = tokio::time::sleep(AGAIN), if owed.is_some() => {}
+        }
         let (Some(mut own), taken) = (tiles.take(), std::mem::take(&mut batches)) else { continue };
+        let before = owed.take();
         let done = tokio::task::spawn_blocking(move || {
-            let mut note = None;
+            let mut note = before;
             for batch in taken {
                 batch.entries.into_iter().for_each(|(text, hash)| own.push(text, hash));
                 note = Some(batch.note);
             }
-            if let Some(Err(fault)) = note.map(|note| own.flush(&note)) {
-                tracing::error!(%fault, "the ledger is not published; it is safe in the store and tried again with the next entry");
-            }
-            own
+            let written = note.as_ref().map_or(Ok(()), |note| own.flush(note));
+            (own, note, written)
         });
         match done.await {
-            Ok(own) => tiles = Some(own),
-            Err(fault) => tracing::error!(%fault, "the ledger is published again after the next start"),
+            Ok((own, note, written)) => {
+                owed = note.filter(|_| written.is_err());
+                told(&shared, own.folder(), written.err());
+                tiles = Some(own);
+            }
+            Err(fault) => told_defect(&shared, &fault),
         }
     }
+}
+
+/// Says once that entries are not published, and once that they are again.
+fn told(shared: &Shared, folder: &Path, fault: Option<PublishFault>) {
+    let mut unpublished = locked(&shared.unpublished);
+    let Some(PublishFault { path, fault }) = fault else {
+        if unpublished.take().is_some() {
+            tracing::info!("the ledger is published again, without a gap");
+        }
+        return;
+    };
+    let remedy = match folder.is_dir() {
+        true => format!("{}; it is tried again every second", remedy(&fault)),
+        false => "start `cofferdam serve` again, which makes the folder".to_owned(),
+    };
+    let why = format!(
+        "new checkpoints are not published, and every entry is safe in the store: `{}` cannot be \
+         written: {fault}; {remedy}",
+        path.display()
+    );
+    if unpublished.replace(why.clone()).is_none() {
+        tracing::error!("{why}");
+    }
+}
+
+fn told_defect(shared: &Shared, fault: &tokio::task::JoinError) {
+    let why = format!(
+        "new checkpoints are not published before the next start, and every entry is safe in the store: \
+         the task that writes them failed: {fault}; this is a defect, please report it"
+    );
+    tracing::error!("{why}");
+    *locked(&shared.unpublished) = Some(why);
 }

@@ -149,6 +149,13 @@ pub(crate) enum Halt {
     Fault(Fault),
     /// The store failed; the whole transaction goes.
     Store(sqlx::Error),
+    /// A file of the store is not at its path any more; the whole transaction goes.
+    Lost {
+        /// Path, cause and remedy.
+        why: String,
+        /// The transaction was committed to the open file before this was seen.
+        committed: bool,
+    },
 }
 
 impl Halt {
@@ -156,6 +163,7 @@ impl Halt {
     pub fn is_of_the_store(&self) -> bool {
         match self {
             Self::Fault(_) => false,
+            Self::Lost { .. } => true,
             Self::Store(fault) => fault.as_database_error().is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
         }
     }
@@ -178,6 +186,7 @@ impl From<Halt> for Fault {
         match halt {
             Halt::Fault(fault) => fault,
             Halt::Store(fault) => Self::Unavailable(format!("the store failed: {fault}")),
+            Halt::Lost { why, .. } => Self::Unavailable(why),
         }
     }
 }

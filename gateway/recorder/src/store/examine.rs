@@ -2,6 +2,7 @@
 //! Reads only.
 
 use super::database;
+use super::source::is_damage;
 use crate::ledger::note::ORIGIN;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -16,11 +17,30 @@ pub struct Examined {
     pub entries: u64,
 }
 
-/// Looks at the store in this folder. The fault is one sentence without a remedy.
-pub fn examine(folder: &Path) -> Result<Examined, String> {
+/// A look that failed; without a remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExamineError {
+    /// The file is there, and holds no store or a broken one.
+    #[error("{0}")]
+    Damaged(String),
+    /// It cannot be read. This says nothing about what is in it.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Looks at the store in this folder.
+///
+/// # Errors
+/// It is damaged, or cannot be read: SQLite's own words.
+pub fn examine(folder: &Path) -> Result<Examined, ExamineError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|fault| fault.to_string())?;
-    runtime.block_on(look(folder)).map_err(|fault| plain(&fault))
+    let runtime = runtime.map_err(|fault| ExamineError::Unreadable(fault.to_string()))?;
+    runtime.block_on(look(folder)).map_err(|fault| match &fault {
+        // What the check found.
+        sqlx::Error::Protocol(found) => ExamineError::Damaged(found.clone()),
+        fault if is_damage(fault) => ExamineError::Damaged(plain(fault)),
+        fault => ExamineError::Unreadable(plain(fault)),
+    })
 }
 
 async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
@@ -48,7 +68,6 @@ async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
 fn plain(fault: &sqlx::Error) -> String {
     match fault {
         sqlx::Error::Database(fault) => fault.message().to_owned(),
-        sqlx::Error::Protocol(found) => found.clone(),
         other => other.to_string(),
     }
 }

@@ -1,11 +1,15 @@
 //! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it, and when its schema is from a newer version.
 
+use super::held::Held;
+use super::source::described;
+use crate::remedy::remedy;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Migrations in order; a store's `user_version` is how many of them it has seen.
@@ -27,7 +31,7 @@ pub enum OpenError {
     )]
     Held(PathBuf),
     /// A file or folder.
-    #[error("`{0}` cannot be opened: {1}; it must be a folder that this user alone can write")]
+    #[error("`{path}` cannot be used: {fault}; {remedy}", fault = .1, path = .0.display(), remedy = remedy(.1))]
     File(PathBuf, std::io::Error),
     /// A newer version wrote it.
     #[error("the store has schema {found}, this version knows {known}; start the version that wrote it, or a newer one")]
@@ -37,9 +41,15 @@ pub enum OpenError {
         /// Ours.
         known: u32,
     },
-    /// SQLite.
-    #[error("the store cannot be opened: {0}")]
-    Store(#[from] sqlx::Error),
+    /// SQLite: path, code, cause and remedy. It says nothing about what the ledger holds.
+    #[error("{0}")]
+    Store(String),
+    /// The first entries of this start were not taken.
+    #[error("this start cannot be recorded: {0}")]
+    Start(String),
+    /// A task of the start did not end as it should.
+    #[error("{0}; this is a defect, please report it")]
+    Defect(String),
     /// Its ledger is not what was signed.
     #[error(
         "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, and compare with `cofferdam ledger verify`"
@@ -79,6 +89,8 @@ pub(crate) struct Opened {
     pub options: SqliteConnectOptions,
     /// Connections that read.
     pub readers: SqlitePool,
+    /// The files that are open.
+    pub held: Arc<Held>,
     /// Held until the process ends or this is dropped.
     pub lock: File,
 }
@@ -109,18 +121,34 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .foreign_keys(true);
     // Erased payloads are overwritten, not only unlinked.
     let writing = options.clone().pragma("secure_delete", "ON");
-    let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true)).await?;
-    migrate(&mut writer).await?;
-    let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-    Ok(Opened { writer, options: writing, readers, lock })
-}
-
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let found: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true)).await.map_err(failed(folder))?;
+    let found: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut writer).await.map_err(failed(folder))?;
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     if found > known {
         return Err(OpenError::Newer { found, known });
     }
+    migrate(found, &mut writer).await.map_err(failed(folder))?;
+    let held = Arc::new(Held::take(folder).map_err(file_error(&super::database(folder)))?);
+    let first = Arc::clone(&held);
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        // One that is opened later must not read a file that took the place of the store.
+        .after_connect(move |_, _| {
+            let checked = first.check_database().map_err(sqlx::Error::Protocol);
+            Box::pin(async move { checked })
+        })
+        .connect_with(options.read_only(true))
+        .await
+        .map_err(failed(folder))?;
+    Ok(Opened { writer, options: writing, readers, held, lock })
+}
+
+/// An error of SQLite at the start.
+pub(crate) fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
+    move |fault| OpenError::Store(described(folder, "cannot be opened", &fault))
+}
+
+async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<()> {
     for (migration, version) in MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX)) {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;

@@ -2,6 +2,7 @@
 //! Never believes that a failed commit did not happen: the store itself says so.
 
 use super::batch::{Halt, Head, NewLeaf, to_i64, to_u64};
+use super::held::Held;
 use super::row::JobRow;
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tree::{Hash, leaf_hash};
@@ -13,6 +14,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The store's one database file in its folder. Its name is written here alone.
 pub fn database(folder: &Path) -> PathBuf {
@@ -27,6 +29,8 @@ pub(crate) struct Source {
     pub key: VerifyingKey,
     /// With these options.
     pub options: SqliteConnectOptions,
+    /// The files that were opened at the start: no others are ever written.
+    pub held: Arc<Held>,
 }
 
 /// What a store holds beyond what its writer knew.
@@ -76,22 +80,50 @@ impl Source {
         rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
     }
 
-    /// A failure in words: the path, SQLite's code, the operating system's error where a write shows one, and the remedy.
+    /// A failure of the writer in words.
     pub fn describe(&self, fault: &sqlx::Error) -> String {
-        let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
-        let cause = tried(&self.folder).err().map(|fault| format!(" ({fault})")).unwrap_or_default();
-        let primary = code.parse::<u32>().unwrap_or_default() & 0xff;
-        let remedy = match primary {
-            13 => "free space on its disk",
-            8 => "make the folder and its file system writable again",
-            11 | 26 => "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy",
-            _ => "look at its disk",
-        };
-        let said = fault.as_database_error().map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
-        let code = if code.is_empty() { String::new() } else { format!(", SQLite code {code}") };
-        let file = database(&self.folder);
-        let again = if matches!(primary, 11 | 26) { "" } else { "; it is tried again every second, without a restart" };
-        format!("the store `{}` cannot be written: {said}{code}{cause}; {remedy}{again}", file.display())
+        let again = if is_damage(fault) { "" } else { "; it is tried again every second, without a restart" };
+        format!("{}{again}", described(&self.folder, "cannot be written", fault))
+    }
+}
+
+/// A failure in words: the path, SQLite's code, the operating system's error where one shows, and the
+/// remedy. `what` goes on from the path (`cannot be opened`).
+pub(crate) fn described(folder: &Path, what: &str, fault: &sqlx::Error) -> String {
+    let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    let file = database(folder);
+    let cause = unusable(&file).or_else(|| tried(folder).err().map(|fault| fault.to_string()));
+    let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
+    let remedy = match primary(fault) {
+        5 | 6 => "end the other process that holds it, which `fuser` names",
+        13 => "free space on its disk",
+        3 | 8 | 23 => "make the folder and its file system writable for the user who runs Cofferdam",
+        14 => "make the folder and the file readable and writable for the user who runs Cofferdam",
+        _ if is_damage(fault) => "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy",
+        _ => "look at its disk",
+    };
+    let said = fault.as_database_error().map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
+    let code = if code.is_empty() { String::new() } else { format!(", SQLite code {code}") };
+    format!("the store `{}` {what}: {said}{code}{cause}; {remedy}", file.display())
+}
+
+/// SQLite's primary code; 0 where the failure has none.
+fn primary(fault: &sqlx::Error) -> u32 {
+    let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    code.parse::<u32>().unwrap_or_default() & 0xff
+}
+
+/// Whether the file is there and holds no store, or a broken one.
+pub(crate) fn is_damage(fault: &sqlx::Error) -> bool {
+    matches!(primary(fault), 11 | 26)
+}
+
+/// Why a path cannot be a store, where a look at it alone says so. Opening it would end SQLite's locks.
+fn unusable(file: &Path) -> Option<String> {
+    match file.metadata() {
+        Ok(facts) if facts.is_file() => None,
+        Ok(_) => Some("it is a folder or another thing that is no file".to_owned()),
+        Err(fault) => Some(fault.to_string()),
     }
 }
 

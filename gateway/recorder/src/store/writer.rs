@@ -37,6 +37,8 @@ pub(crate) struct Writer {
     pub source: Source,
     /// None after a failure, until it is made again.
     pub connection: Option<SqliteConnection>,
+    /// The connection committed what `head` does not have, and it was told to nobody.
+    pub behind: bool,
     pub head: Head,
     pub origin: String,
     pub settings: RecorderSettings,
@@ -128,6 +130,13 @@ impl Writer {
                 }
                 Ok(answers)
             }
+            Err(halt @ Halt::Lost { .. }) => {
+                // The connection stays: through it SQLite folds a log that was removed into the store when it is closed.
+                self.connection = Some(connection);
+                self.behind |= matches!(halt, Halt::Lost { committed: true, .. });
+                self.failed(&halt);
+                Err(halt)
+            }
             Err(Halt::Store(fault)) => {
                 // Whether SQLite still has the transaction open, and whether a commit happened, is not known on this side:
                 // the connection goes, and the next one reads what the store holds.
@@ -159,10 +168,16 @@ impl Writer {
         };
         match outcome {
             Ok(done) => {
+                if let Err(why) = self.source.held.check() {
+                    transaction.rollback().await?;
+                    return Err(Halt::Lost { why, committed: false });
+                }
                 transaction.commit().await?;
+                // What was committed to a file that was just taken away must not be acknowledged.
+                self.source.held.check().map_err(|why| Halt::Lost { why, committed: true })?;
                 Ok(done)
             }
-            Err(halt @ Halt::Store(_)) => Err(halt),
+            Err(halt @ (Halt::Store(_) | Halt::Lost { .. })) => Err(halt),
             Err(halt) => {
                 transaction.rollback().await?;
                 Err(halt)
@@ -173,11 +188,23 @@ impl Writer {
     /// The connection, made again after a failure. What the store then holds beyond what is known here was committed by a
     /// transaction whose end was not learned: it is published and told; a lease that was given in it has no holder.
     async fn connected(&mut self) -> Result<SqliteConnection, Halt> {
-        if let Some(connection) = self.connection.take() {
-            return Ok(connection);
-        }
-        let mut connection = self.source.connect().await?;
+        let mut connection = match self.connection.take() {
+            Some(connection) if !self.behind => return Ok(connection),
+            Some(connection) => {
+                if let Err(why) = self.source.held.check() {
+                    self.connection = Some(connection);
+                    return Err(Halt::Lost { why, committed: false });
+                }
+                connection
+            }
+            None => {
+                self.source.held.check_database().map_err(|why| Halt::Lost { why, committed: false })?;
+                self.source.connect().await?
+            }
+        };
         let Beyond { head, leaves, note } = self.source.beyond(&self.head, &mut connection).await?;
+        self.source.held.note_logs();
+        self.behind = false;
         let known: Vec<_> = locked(&self.shared.leases).iter().map(|(call, (fence, _))| (call.clone(), *fence)).collect();
         for lease in self.source.leases(&mut connection).await? {
             if !known.contains(&lease) {
@@ -196,11 +223,10 @@ impl Writer {
         let why = match halt {
             Halt::Store(fault) if halt.is_of_the_store() => self.source.describe(fault),
             Halt::Store(_) => return,
+            Halt::Lost { why, .. } => why.clone(),
             Halt::Fault(fault) => fault.to_string(),
         };
-        if locked(&self.shared.failing).replace(why.clone()).is_none() {
-            tracing::error!("nothing is recorded, so nothing is carried out: {why}");
-        }
+        self.shared.fails(why);
     }
 
     /// Folds the write-ahead log. A reader that stays keeps it from that: it grows, and is named.

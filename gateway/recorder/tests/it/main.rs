@@ -6,6 +6,7 @@ mod failing;
 mod jobs;
 mod leases;
 mod ledger;
+mod lost;
 mod model;
 mod people;
 mod stuck;
