@@ -1,7 +1,7 @@
 //! The same call again, questions of another time and questions beside each other, with all roles: what is done is done once,
 //! and what is told is true.
 
-use crate::stage::{Stage, text};
+use crate::stage::{Stage, assets, text};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -59,8 +59,13 @@ fn a_restart_that_is_asked_for_again_at_once_is_done_once() {
     let keyed = |key| stage.keyed_call(&token, "deployment_restart", &restart, key);
     let second = keyed("k1");
     assert!(said(&second.body).starts_with("DONE ") && second.body["call"].as_str() != Some(call), "{}", said(&second.body));
-    stage.closed(second.body["call"].as_str().unwrap());
-    assert_eq!(keyed("k1").body, second.body);
+    let done = second.body["call"].as_str().unwrap();
+    let replayed = keyed("k1");
+    let head = format!("ALREADY DONE as {done}, by the earlier call with this idempotency key; nothing was done now\n");
+    assert!(said(&replayed.body).starts_with(&head), "{}", said(&replayed.body));
+    assert_eq!((&replayed.body["call"], &replayed.body["ledger"]), (&second.body["call"], &second.body["ledger"]));
+    stage.closed(done);
+    assert_eq!(keyed("k1").body, replayed.body);
     assert_eq!(stage.json(&["jobs"])["jobs"].as_array().unwrap().len(), 2);
 }
 
@@ -100,7 +105,8 @@ fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
         assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
     }
     let besides = "ConfigMap web in namespace storefront was changed in a field that the plan does not name";
-    let named = calls.iter().filter(|call| stage.closed(call)["view"]["detail"].to_string().contains(besides)).count();
+    let named = |call: &&String| stage.run(&["show", call]).contains(&format!("meanwhile: {besides}"));
+    let named = calls.iter().filter(named).count();
     assert_eq!(named, 2, "the outcome names what changed besides");
     for key in ["ONE", "TWO", "THREE"] {
         assert!(stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))), "{key}");
@@ -133,6 +139,55 @@ fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
     let signing = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     assert!(signing.contains("the policy was replaced"), "{signing}");
     assert_ne!(asked(&stage, &token, "config_set", &set), call);
+}
+
+/// Starts it again after a change, and says why a question was closed.
+fn closed_at_the_next_start(stage: &mut Stage, token: &str, call: &str) -> String {
+    stage.stop();
+    stage.serve(&[]);
+    assert_eq!(stage.closed(call)["view"]["outcome"], "refused");
+    let told = said(&stage.http("GET", &format!("/v1/jobs/{call}"), token, None).body);
+    told.lines().find(|line| line.starts_with("Why: ")).unwrap_or(&told).to_owned()
+}
+
+#[test]
+fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_closed() {
+    let mut stage = single();
+    let token = stage.agent("release", "operator");
+    let set = |namespace: &str| json!({"namespace": namespace, "name": "web", "key": "LEVEL", "value": "1"});
+    let call = asked(&stage, &token, "config_set", &set("storefront"));
+    let config_set = assets().join("tools/config_set.wasm");
+    // A ceiling that still covers the plan closes nothing.
+    stage.run(&["accept", text(&config_set), "--namespace", "storefront", "--namespace", "payments"]);
+    stage.stop();
+    stage.serve(&[]);
+    assert_eq!(stage.json(&["show", &call])["view"]["phase"], "awaiting_approval");
+    stage.run(&["accept", text(&config_set), "--namespace", "payments"]);
+    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    assert!(why.contains("The ceiling of the tool was narrowed after a person was asked"), "{why}");
+    assert!(why.contains("patch v1 ConfigMap in namespace storefront"), "{why}");
+
+    stage.run(&["accept", text(&config_set), "--wider"]);
+    stage.stop();
+    stage.serve(&[]);
+    let call = asked(&stage, &token, "config_set", &set("storefront"));
+    let other = stage.tree().with_file_name("sequential.wasm");
+    std::fs::copy(assets().join("executors/rollout.wasm"), &other).unwrap();
+    stage.run(&["accept", "--executor", text(&other)]);
+    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    assert!(why.contains("The executor was replaced after a person was asked: `sequential` is another component now."), "{why}");
+}
+
+#[test]
+fn a_question_that_too_few_people_may_answer_since_is_closed() {
+    let mut stage = single();
+    let token = stage.agent("release", "operator");
+    let call = asked(&stage, &token, "config_set", &json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"}));
+    for person in stage.json(&["approver", "list"])["approvers"].as_array().unwrap() {
+        stage.run(&["approver", "remove", person["name"].as_str().unwrap()]);
+    }
+    let why = closed_at_the_next_start(&mut stage, &token, &call);
+    assert!(why.contains("The approvers were changed after a person was asked: a signature is needed, and 0 enrolled"), "{why}");
 }
 
 #[test]

@@ -49,6 +49,9 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
     let withdrawn = stage.http("DELETE", &format!("/v1/jobs/{call}"), &release, None);
     assert_eq!((withdrawn.status, &withdrawn.body["error"]), (200, &Value::Null), "{:#}", withdrawn.body);
     assert!(text_of(&withdrawn.body).starts_with(&format!("WITHDRAWN {call} in shop\nNothing was changed.\n")), "{:#}", withdrawn.body);
+    let looked = stage.http("GET", &format!("/v1/jobs/{call}"), &release, None);
+    assert_eq!((looked.status, &looked.body["error"]), (200, &Value::Null), "a look at it is no error: {:#}", looked.body);
+    assert!(text_of(&looked.body).starts_with(&format!("WITHDRAWN {call} in shop\n")), "{:#}", looked.body);
     assert_eq!(list(&release, "?open=true").body["result"]["calls"], json!([]));
     assert_eq!(list(&release, "?limit=5").body["result"]["calls"][0]["outcome"], "cancelled");
 }

@@ -101,7 +101,8 @@ fn a_delete_waits_for_another_person_and_runs_once() {
         let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "gift-cards-v1"})));
         let call = stage.waiting();
         let own = stage.fail(&["approve", &call, "--key", stage.key("alice").to_str().unwrap(), "--yes"]);
-        assert!(own.contains("alice@example.com"), "{own}");
+        assert!(own.contains("`alice@example.com` asked for this and cannot approve it"), "{own}");
+        assert!(!own.contains("Preview:"), "refused before the question is shown: {own}");
         assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
         stage.run(&["approve", &call, "--key", stage.key("bob").to_str().unwrap(), "--yes"]);
         calling.join().unwrap()

@@ -163,10 +163,24 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
     if statement.expires <= question.now {
         return Err(ApprovalFault::Expired(statement.expires));
     }
-    if parties(question.subject, trust.self_approval).iter().any(|party| same_person(party, &approver)) {
-        return Err(ApprovalFault::Party(approver));
-    }
+    check_party(&approver, question.subject, trust)?;
     Ok(VerifiedStatement { approver, statement })
+}
+
+/// Whether a signature of this enrolled person could count for a question: refused for those who
+/// asked, and for those whom policy does not name.
+pub fn check_signer(name: &str, named: &[String], subject: &Subject, trust: &Trust) -> Result<(), ApprovalFault> {
+    check_party(name, subject, trust)?;
+    if names(named, name) { Ok(()) } else { Err(ApprovalFault::NotNamed(name.to_owned())) }
+}
+
+fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), ApprovalFault> {
+    let asked = parties(subject, trust.self_approval).iter().any(|party| same_person(party, name));
+    if asked { Err(ApprovalFault::Party(name.to_owned())) } else { Ok(()) }
+}
+
+fn names(named: &[String], name: &str) -> bool {
+    named.iter().any(|named| named == "*" || named == name)
 }
 
 /// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust file lets that person approve.
@@ -177,9 +191,8 @@ fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
 
 /// The enrolled people who may sign a question of this subject, each once, whatever number of keys they have.
 pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
-    let parties = parties(subject, trust.self_approval);
-    let may = |name: &str| named.iter().any(|named| named == "*" || named == name) && !parties.iter().any(|party| same_person(party, name));
-    trust.approvers.iter().map(|approver| approver.name.as_str()).filter(|name| may(name)).collect()
+    let may = |name: &&str| check_signer(name, named, subject, trust).is_ok();
+    trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may).collect()
 }
 
 /// Whether two names may be one person's: whatever the case, and with or without the domain. Names come from two places (identity provider and trust

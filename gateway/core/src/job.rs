@@ -8,6 +8,7 @@ use crate::hash::Document;
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
 use crate::permit::SignedPermit;
 use crate::plan::facts_of;
+use crate::preview::drift::Difference;
 use crate::run::{Outcome, Phase};
 use crate::shown;
 use crate::trust::Environment;
@@ -62,9 +63,6 @@ pub struct StoredJob {
     /// When the question or the permit runs out.
     pub expires: Timestamp,
 }
-
-/// Separates a job's `detail` from what was changed of the same objects since the decision.
-pub const SINCE: &str = "; since the decision, ";
 
 /// What became of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -225,6 +223,8 @@ pub struct JobView {
     pub outcome: Option<Outcome>,
     /// The runner's or a person's words on the outcome, one sentence.
     pub detail: String,
+    /// What was changed elsewhere in the same objects between the decision and the effect.
+    pub meanwhile: Vec<Difference>,
     /// What a person found out since, where the outcome is indeterminate; or that a person gave it
     /// up, where it is stuck.
     pub resolution: Option<Resolution>,

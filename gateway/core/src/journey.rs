@@ -218,7 +218,7 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
     match used {
         None => Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() })),
         Some(used) if used.tool == tool && used.arguments == call.digest() => {
-            Ok(Keyed::Replay(follow::outcome(scene.host(), scene.world(), &call.caller().principal, &used.call, wait).await))
+            Ok(Keyed::Replay(follow::replay(scene.host(), scene.world(), &call.caller().principal, &used.call, wait).await))
         }
         Some(used) => {
             let why = format!("the idempotency key was used for other arguments, in call {}", used.call);

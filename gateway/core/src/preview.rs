@@ -9,6 +9,7 @@ pub use ephemeral::{SHOWN, ephemeral, is_object};
 use crate::hash::SealedPlan;
 use crate::id::{ObjectDigest, PreviewDigest};
 use crate::operation::{Action, Target};
+use drift::Difference;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,11 +117,11 @@ impl PreviewedPlan {
     }
 
     /// The same, over a fresh look, in place of what was approved: it keeps the approved text and digest, and each effect is
-    /// held against the state that was seen now. Refused with a sentence where what an approval is over differs; what else of the
-    /// same objects changed is answered in words.
-    pub(crate) fn agreed(self, approved: &str, digest: PreviewDigest) -> Result<(Self, Option<String>), String> {
-        let besides = drift::agree(approved, digest, &self.preview)?;
-        Ok((Self { text: approved.to_owned(), digest, ..self }, besides))
+    /// held against the state that was seen now. Refused with a sentence where what an approval is over differs; answers what else
+    /// of the same objects changed.
+    pub(crate) fn agreed(self, approved: &str, digest: PreviewDigest) -> Result<(Self, Vec<Difference>), String> {
+        let meanwhile = drift::agree(approved, digest, &self.preview)?;
+        Ok((Self { text: approved.to_owned(), digest, ..self }, meanwhile))
     }
 
     /// The plan alone again, to be looked at once more.

@@ -9,10 +9,10 @@ mod people;
 mod results;
 mod told;
 
-pub use again::{already_done, ended, rejected};
+pub use again::{already_done, ended, rejected, replayed};
 pub use call::{
-    Decided, accepted, job_reply, looked, pending, refusal_of, refused, said, shown_only, size_of_result, spoken, stands, succeeded,
-    withdrawal,
+    Decided, accepted, job_reply, looked, pending, refusal_of, refused, said, shown_only, size_of_result, spoken, stands, state_reply,
+    succeeded, withdrawal,
 };
 pub use calls::calls;
 pub use ending::changed;

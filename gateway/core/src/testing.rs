@@ -186,9 +186,11 @@ pub struct Bench {
     pub keys: Mutex<BTreeMap<String, UsedKey>>,
     /// A person's reason against everything.
     pub rejection: Mutex<Option<String>>,
+    /// How often something else than the replicas of any object was changed.
+    pub elsewhere: Mutex<u64>,
     /// The recorder does not answer.
     pub down: Mutex<bool>,
-    /// The next guests fail with these codes, from the last: `plan`, `call` or `list`, and the code.
+    /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`, and the code.
     pub failing: Mutex<Vec<(&'static str, &'static str)>>,
     calls: Mutex<u128>,
 }
@@ -203,6 +205,7 @@ impl Bench {
             jobs: Mutex::default(),
             keys: Mutex::default(),
             rejection: Mutex::default(),
+            elsewhere: Mutex::default(),
             down: Mutex::default(),
             failing: Mutex::default(),
             calls: Mutex::default(),
@@ -241,7 +244,7 @@ impl Bench {
                 Operation::Patch { changes, .. } => field(changes[0].value.clone().unwrap()),
                 _ => BTreeMap::new(),
             };
-            let digest = ObjectDigest::of(replicas.to_string().as_bytes());
+            let digest = ObjectDigest::of(format!("{replicas} {}", self.elsewhere.lock().unwrap()).as_bytes());
             shown.push(PreviewedOperation {
                 index: u32::try_from(index).unwrap(),
                 expect: Expect::Present { uid: target.namespace.clone(), digest },
@@ -286,6 +289,7 @@ impl Bench {
                         after: Some(shown.after.clone()),
                     });
                 }
+                view.meanwhile = leased.meanwhile().to_vec();
                 view.outcome = Some(Outcome::Succeeded);
                 view.files = vec!["team/web.yaml".to_owned()];
             }
@@ -331,7 +335,7 @@ impl Bench {
         let found = |call: &CallId| {
             let jobs = self.jobs.lock().unwrap();
             let found = jobs.iter().find(|(job, _)| job.call == *call).ok_or(Fault::NotFound(call.to_string()));
-            found.map(|(job, view)| Proposed::Job { job: Box::new(view.clone()), plan: Some(job.plan.clone()) })
+            found.map(|(_, view)| Proposed::Job { job: Box::new(view.clone()) })
         };
         Ok(match propose {
             Propose::End { entry } | Propose::Withdraw { entry, .. } => Proposed::Recorded(self.record(entry)),
@@ -343,6 +347,8 @@ impl Bench {
                     self.keys.lock().unwrap().insert(key.key, UsedKey { call: job.call.clone(), tool: key.tool, arguments: key.arguments });
                 }
                 self.jobs.lock().unwrap().push((*job, state));
+                // The store has it, and its answer is lost.
+                self.fails("enqueue").map_err(|_| Fault::Unavailable("the answer was lost".into()))?;
                 Proposed::Recorded(recorded)
             }
             Propose::Key { key, .. } => Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() },
@@ -415,6 +421,7 @@ pub fn some_view() -> JobView {
         phase: Phase::Closed,
         outcome: None,
         detail: String::new(),
+        meanwhile: Vec::new(),
         resolution: None,
         stuck: None,
         files: Vec::new(),

@@ -69,6 +69,9 @@ pub enum Deny {
     /// Nothing is served there.
     #[error("nothing is served at this path; `GET /` names what is")]
     Path,
+    /// What stands for a call's id is none.
+    #[error("no such call: `{0}`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` lists your calls")]
+    Call(String),
     /// The same near the MCP endpoint.
     #[error("nothing is served at this path; MCP is served at `POST /mcp`")]
     NotMcp,
@@ -219,7 +222,7 @@ impl Deny {
             Self::HeadTooLarge => same(S::REQUEST_HEADER_FIELDS_TOO_LARGE, code::REQUEST),
             Self::Host { .. } => same(S::MISDIRECTED_REQUEST, code::REQUEST),
             Self::Origin(_) | Self::NotLocal => same(S::FORBIDDEN, code::REQUEST),
-            Self::Path | Self::NotMcp | Self::OldTransport => same(S::NOT_FOUND, code::REQUEST),
+            Self::Path | Self::Call(_) | Self::NotMcp | Self::OldTransport => same(S::NOT_FOUND, code::REQUEST),
             Self::Verb(_) => same(S::METHOD_NOT_ALLOWED, code::REQUEST),
             Self::Query | Self::Wait | Self::Which | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
             Self::ContentType(_) | Self::Encoding(_) => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),

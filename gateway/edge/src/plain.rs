@@ -82,7 +82,7 @@ impl<F: Front> Edge<F> {
         }
         let wait_ms = if cancel { no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
         let principal = self.principal(&parts.headers, seat).await?;
-        let call = CallId::parse(id).map_err(|_| Deny::Path)?;
+        let call = CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))?;
         let (tool, ask) =
             if cancel { ("job_cancel", cancelling(principal, call)) } else { ("job_get", Ask::Job { principal, call, wait_ms }) };
         let span = call_span(names::Call { method: "tools/call", tool: Some(tool), version: None, id: None, trace: None });

@@ -281,7 +281,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let host = Host::new(lease.call().clone(), started);
         let ground = Ground { lease, plan, commands: &trust.commands, host: &host, step };
         if let Some(ending) = self.drive(&ground, namespace, &executor).await? {
-            return Ok(ending.into());
+            return Ok(ending.meanwhile(plan.meanwhile()).into());
         }
         step(JobStep::ExecutorFinished);
         // In a directory nothing has happened yet; in a cluster everything has, and a cancellation comes too late.
@@ -293,7 +293,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             }
         }
         let Settled { ending, lock } = self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?;
-        Ok(Settled { ending: ending.besides(plan.besides()), lock })
+        Ok(Settled { ending: ending.meanwhile(plan.meanwhile()), lock })
     }
 
     fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {
@@ -315,13 +315,13 @@ impl<R: Recorder, S: Start> Runner<R, S> {
 
     /// Records the outcome; only then the tree's lock goes.
     async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        let Settled { ending: Ending { outcome, code, detail, files }, lock } = settled;
+        let Settled { ending: Ending { outcome, code, detail, files, meanwhile }, lock } = settled;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         if code == UNWRITABLE {
             // Of such an end the words are paths, errors and remedies alone: what an operator needs, whole.
             tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
         }
-        lease.report(RunnerEvent::Finished { outcome, code, detail, files }).await?;
+        lease.report(RunnerEvent::Finished { outcome, code, detail, files, meanwhile }).await?;
         drop(lock);
         step(JobStep::OutcomeRecorded);
         Ok(())

@@ -1,6 +1,7 @@
 //! What became of a job, in the words that are recorded. Says nothing about how it is recorded.
 
-use cofferdam_core::job::{Obstacle, SINCE};
+use cofferdam_core::job::Obstacle;
+use cofferdam_core::preview::drift::Difference;
 use cofferdam_core::run::Outcome;
 use cofferdam_core::text::quoted;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub const UNWRITABLE: &str = "unwritable";
 
 /// An outcome with its code and one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     /// What became of it.
     pub outcome: Outcome,
@@ -19,12 +20,14 @@ pub struct Ending {
     pub detail: String,
     /// Files of a directory that the job edited: relative to the tree, sorted.
     pub files: Vec<String>,
+    /// What was changed elsewhere in the same objects between the decision and the effect.
+    pub meanwhile: Vec<Difference>,
 }
 
 impl Ending {
     /// With a code and one sentence.
     pub fn new(outcome: Outcome, code: &str, detail: impl ToString) -> Self {
-        Self { outcome, code: code.to_owned(), detail: detail.to_string(), files: Vec::new() }
+        Self { outcome, code: code.to_owned(), detail: detail.to_string(), files: Vec::new(), meanwhile: Vec::new() }
     }
 
     /// These files of a directory were edited.
@@ -55,13 +58,10 @@ impl Ending {
         Self::new(Outcome::Indeterminate, "given-up", detail)
     }
 
-    /// Names what of the same objects was changed since the decision, outside of what that is over.
+    /// Names what was changed elsewhere in the same objects since the decision.
     #[must_use]
-    pub fn besides(mut self, changed: Option<&str>) -> Self {
-        if let Some(changed) = changed {
-            self.detail.push_str(&format!("{SINCE}{changed}"));
-        }
-        self
+    pub fn meanwhile(self, changed: &[Difference]) -> Self {
+        Self { meanwhile: changed.to_vec(), ..self }
     }
 
     /// A file is neither as it was before nor as it should be after.

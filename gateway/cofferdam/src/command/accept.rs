@@ -164,13 +164,19 @@ impl Accept {
             let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             lines.extend(few("!", &told).into_iter().map(|line| format!("  {line}")));
         }
+        if !ceiling::able(&ceiling, &known) {
+            lines.push(format!(
+                "The environment is a {}, which can carry out none of its plans: no agent sees it.",
+                known.environment.kind()
+            ));
+        }
         lines.push(AFTER.trim_start().to_owned());
         let changed = compared.as_ref().map(|compared| compared.json());
         Ok(Report::new(
             lines.join("\n"),
             json!({
                 "kind": "tool", "name": name, "version": version, "digest": digest, "ceiling": ceiling, "width": stands,
-                "warnings": warnings, "compared": changed,
+                "warnings": warnings, "compared": changed, "listed": ceiling::able(&ceiling, &known),
             }),
         ))
     }

@@ -9,14 +9,16 @@ use crate::home::Home;
 use crate::served;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::approval::{NAMESPACE, Question, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict, verify};
+use cofferdam_core::approval::{
+    ApprovalFault, NAMESPACE, Question, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict, check_signer, verify,
+};
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::{CallId, ShownDigest};
-use cofferdam_core::job::{SINCE, StoredJob};
+use cofferdam_core::job::StoredJob;
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
-use cofferdam_core::preview::Preview;
+use cofferdam_core::preview::{Preview, drift};
 use cofferdam_core::run::{Outcome, Phase};
 use cofferdam_core::shown::question;
 use cofferdam_core::text::line;
@@ -75,6 +77,7 @@ impl Approve {
     pub fn run(self, home: &Home) -> Result<Report> {
         let waiting = Waiting::find(home, &self.id)?;
         let signer = self.signing.signer(home, &waiting.trust)?;
+        waiting.check_signer(&signer)?;
         if !self.yes {
             if !std::io::stdin().is_terminal() {
                 return Err(Usage(
@@ -110,6 +113,7 @@ impl Deny {
         }
         let waiting = Waiting::find(home, &self.id)?;
         let signer = self.signing.signer(home, &waiting.trust)?;
+        waiting.check_signer(&signer)?;
         waiting.show();
         waiting.sign(home, &signer, Verdict::Reject, reason, self.signing.export.as_deref())
     }
@@ -178,6 +182,13 @@ impl Waiting {
             bail!("the policy changed since it was asked; the agent has to ask again");
         }
         Ok(Self { trust, job, shown, digest })
+    }
+
+    /// Refuses a person whose signature cannot count, before they read the question.
+    fn check_signer(&self, signer: &Signer) -> Result<()> {
+        let name = ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalFault::Unknown)?;
+        let named = self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
+        Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
     }
 
     /// The text that is signed, and what is not in it because it changes: who signed already.
@@ -276,8 +287,8 @@ fn became(home: &Home, call: &CallId) -> Option<String> {
         if let Some(outcome) = view.outcome {
             let detail = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
             return Some(match outcome {
-                Outcome::Succeeded => match view.detail.split_once(SINCE) {
-                    Some((_, changed)) => format!("it ran, and succeeded. Since you were asked, {}.", line(changed)),
+                Outcome::Succeeded => match drift::sentence(&view.meanwhile) {
+                    Some(changed) => format!("it ran, and succeeded. Since you were asked: {}.", line(&changed)),
                     None => "it ran, and succeeded.".to_owned(),
                 },
                 other => format!("it did not succeed: {other}{detail}."),

@@ -11,6 +11,7 @@ use crate::home::Home;
 use crate::served;
 use anyhow::Result;
 use clap::Args;
+use cofferdam_core::ceiling::able;
 use cofferdam_core::text::line;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::confine::{Confined, Files, files};
@@ -152,12 +153,23 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
                 let (tools, executors, approvers) = (trust.tools.len(), trust.executors.len(), trust.approvers.len());
                 found.good("trust file", format!("{tools} tools, {executors} executors, {approvers} approvers"));
             }
+            left_out(&trust, found);
             Some(trust)
         }
         Err(fault) => {
             found.bad("trust file", fault.problem, &fault.remedy);
             None
         }
+    }
+}
+
+/// Tools that agents do not see, because the environment can carry out none of their plans.
+fn left_out(trust: &Trust, found: &mut Findings) {
+    let left: Vec<_> = trust.tools.iter().filter(|tool| !able(&tool.ceiling, trust)).map(|tool| line(&tool.name)).collect();
+    if !left.is_empty() {
+        let detail =
+            format!("{}: a {} can carry out none of their plans, so no agent sees them", left.join(", "), trust.environment.kind());
+        found.good("left out", detail);
     }
 }
 

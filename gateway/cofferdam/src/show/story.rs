@@ -10,6 +10,7 @@ use cofferdam_core::id::CallId;
 use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
 use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
+use cofferdam_core::preview::drift;
 use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::{Outcome, Phase};
 use cofferdam_core::shown::{changed, needed, rights, spoken, would_do};
@@ -181,6 +182,7 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
         lines.push(format!("{outcome}{detail}"));
+        lines.extend(drift::sentence(&view.meanwhile).map(|changed| format!("meanwhile: {}", line(&changed))));
         if !view.files.is_empty() {
             lines.push(format!("edited {}; not committed to a repository", line(&view.files.join(", "))));
         }

@@ -14,6 +14,7 @@ use crate::job::StoredJob;
 use crate::json;
 use crate::operation::Draft;
 use crate::permit::Permit;
+use crate::preview::drift::Difference;
 use crate::preview::{self, Preview, PreviewedPlan};
 use crate::trust::{Trust, TrustedTool};
 use jiff::Timestamp;
@@ -60,7 +61,7 @@ pub struct Question<'a> {
     permit: Permit,
     trust: &'a Trust,
     plan: PreviewedPlan,
-    besides: Option<String>,
+    meanwhile: Vec<Difference>,
     asking: Asking,
     approvals: Option<Approvals>,
     now: Timestamp,
@@ -73,7 +74,7 @@ pub struct Question<'a> {
 pub struct LeasedPlan {
     plan: PreviewedPlan,
     permit: Permit,
-    besides: Option<String>,
+    meanwhile: Vec<Difference>,
 }
 
 /// Checks the permit by one's own trust file and clock.
@@ -178,7 +179,7 @@ impl<'a> Derived<'a> {
         let Self { opened: Opened { job, permit, trust, arguments, .. }, sealed } = self;
         check_time(&permit, now)?;
         let plan = preview::preview(sealed, preview).map_err(|fault| no("world-differs", fault.to_string()))?;
-        let (plan, besides) =
+        let (plan, meanwhile) =
             plan.agreed(&job.preview, permit.preview).map_err(|what| no("world-differs", format!("{what}; ask again")))?;
         let approvals = match (job.statements.is_empty(), Approvals::count(&job, trust, now)) {
             (_, Err(rejected)) => return Err(no("rejected", rejected.to_string())),
@@ -201,7 +202,7 @@ impl<'a> Derived<'a> {
             policy: trust.policy,
         };
         let input = question(&asking, &plan, approvals.as_ref(), now).map_err(denied)?;
-        Ok(Question { permit, trust, plan, besides, asking, approvals, now, input })
+        Ok(Question { permit, trust, plan, meanwhile, asking, approvals, now, input })
     }
 }
 
@@ -213,9 +214,9 @@ impl Question<'_> {
 
     /// Concludes: what one's own policy answered has to allow it, with the approvals that count here.
     pub fn admit(self, output: &str) -> Result<LeasedPlan, Inadmissible> {
-        let Self { permit, trust, plan, besides, asking, approvals, now, .. } = self;
+        let Self { permit, trust, plan, meanwhile, asking, approvals, now, .. } = self;
         match judge(output, plan, asking, &trust.floor, approvals.as_ref(), now) {
-            Verdict::Approved(approved) => Ok(LeasedPlan { plan: approved.into_plan(), permit, besides }),
+            Verdict::Approved(approved) => Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile }),
             Verdict::Needed(needed) => {
                 let rules: Vec<_> = needed.reasons().iter().map(|reason| reason.id.as_str()).collect();
                 Err(no("approval-missing", format!("a person has to sign this by {}, and nobody did", rules.join(", "))))
@@ -246,9 +247,9 @@ impl LeasedPlan {
         self.plan.preview()
     }
 
-    /// What of the same objects was changed since the decision, outside of what that is over, in words: for the outcome.
-    pub fn besides(&self) -> Option<&str> {
-        self.besides.as_deref()
+    /// What of the same objects was changed since the decision, outside of what that is over: for the outcome.
+    pub fn meanwhile(&self) -> &[Difference] {
+        &self.meanwhile
     }
 
     /// The call.

@@ -2,6 +2,7 @@
 
 use crate::id::{CallId, Fence};
 use crate::job::{LeasedJob, Obstacle, Said};
+use crate::preview::drift::Difference;
 use crate::record::Recorded;
 use crate::run::Outcome;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub enum RunnerEvent {
         detail: String,
         /// Files of a directory that it edited: relative to the tree, sorted.
         files: Vec<String>,
+        /// What was changed elsewhere in the same objects between the decision and the effect.
+        meanwhile: Vec<Difference>,
     },
     /// The namespace was observed gone, or never was.
     Gone {

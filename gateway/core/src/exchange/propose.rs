@@ -1,11 +1,12 @@
 //! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims, never sees another principal's job.
 
 use crate::approval::SignedStatement;
-use crate::id::{ArgumentsDigest, CallId, ComponentDigest, PlanDigest, PolicyDigest};
+use crate::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest};
 use crate::job::{JobView, StoredJob, StuckJob};
 use crate::permit::SignedPermit;
 use crate::record::{Entry, Recorded};
 use crate::run::{Outcome, Phase};
+use crate::trust::Trust;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,13 +116,11 @@ pub enum Propose {
         /// Its entry.
         entry: Entry,
     },
-    /// What this gateway serves. Questions that were asked under another policy, or of another component of their tool, are
-    /// closed: an approval of them could never be carried out. Answered by [`Proposed::Done`].
+    /// What this gateway serves. Questions that could not be carried out with it are closed, by
+    /// [`crate::decide::outdated`]. Answered by [`Proposed::Done`].
     Serving {
-        /// The policy that decides.
-        policy: PolicyDigest,
-        /// The tools, with their components.
-        tools: BTreeMap<String, ComponentDigest>,
+        /// The gateway's trust file: policy, tools with their ceilings, executors, commands and approvers.
+        trust: Box<Trust>,
     },
     /// Whether somebody would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
@@ -218,8 +217,6 @@ pub enum Proposed {
     Job {
         /// The view.
         job: Box<JobView>,
-        /// Its sealed plan, as canonical JSON text; none once it was erased.
-        plan: Option<String>,
     },
     /// Calls of the principal's own.
     Calls {

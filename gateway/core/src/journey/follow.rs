@@ -9,7 +9,7 @@ use crate::id::CallId;
 use crate::job::JobView;
 use crate::limit;
 use crate::ports::{Hear, Host, Recorder};
-use crate::run::Phase;
+use crate::run::{Outcome, Phase};
 use crate::shown;
 
 /// How long an answer is held, and who hears meanwhile.
@@ -26,7 +26,7 @@ pub struct Wait<'a> {
 /// One of the caller's own jobs; held for it to finish, and told about meanwhile.
 pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
     match watch(host, principal, call, wait).await {
-        Ok(view) => told(world, &view),
+        Ok(view) => told(world, &view, shown::state_reply(&view)),
         Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
         Err(fault) => absent(world, call, &fault),
     }
@@ -65,8 +65,17 @@ pub async fn calls<H: Host>(host: &H, world: &World, principal: &Principal, open
 /// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
 pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
     match watch(host, principal, call, wait).await {
-        Ok(view) => told(world, &view),
+        Ok(view) => told(world, &view, shown::job_reply(&view)),
         Err(_) => Reply::Success(shown::accepted(call, &world.trust.environment)),
+    }
+}
+
+/// What an idempotency key led to: the outcome that the earlier call had already, else the job, which is joined.
+pub(super) async fn replay<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+    let at_once = Wait { ms: 0, person_ms: 0, hear: wait.hear };
+    match watch(host, principal, call, at_once).await {
+        Ok(view) if view.outcome.is_some() => told(world, &view, shown::replayed(&view)),
+        _ => outcome(host, world, principal, call, wait).await,
     }
 }
 
@@ -119,12 +128,12 @@ impl Heard {
     }
 }
 
-/// Tells a job's state.
-fn told(world: &World, view: &JobView) -> Reply {
-    let mut reply = shown::job_reply(view);
+/// A reply about a job, held against what its tool promises.
+fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
         // A result that is not what the tool promises is still told, but not as the tool's own.
-        success.complete = success.complete && tool.output().check(&success.structured).is_ok();
+        let promised = view.outcome != Some(Outcome::Succeeded) || tool.output().check(&success.structured).is_ok();
+        success.complete = success.complete && promised;
     }
     reply
 }
@@ -152,7 +161,6 @@ fn unreadable() -> Reply {
 mod tests {
     use super::*;
     use crate::job::{Note, Said};
-    use crate::run::Outcome;
     use crate::testing::some_view;
     use expect_test::expect;
     use std::sync::{Arc, Mutex};

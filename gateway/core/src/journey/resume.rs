@@ -139,7 +139,7 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
     scene.seen(&plan);
     // What the person saw has to be there still: the object, the plan's own fields and, for a delete, the whole object.
-    let (plan, _besides) =
+    let (plan, _meanwhile) =
         plan.agreed(&job.preview, job.preview_digest).map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
     let now = host.now();
     let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;

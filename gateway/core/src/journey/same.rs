@@ -36,7 +36,9 @@ pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wai
     Ok(Some(job.call))
 }
 
-/// Whether every object is as the job left it, by a fresh look.
+/// Whether every field that the job set is as the job left it, and whether every object that it deleted is absent, by a
+/// fresh look. Other fields do not count, as for an approval (DECISIONS.md 47 and 59): controllers write to an object right
+/// after each change, so the whole object is another one within a second, and a restart would be carried out twice.
 async fn as_left<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, job: &JobView) -> Result<bool, Reply> {
     let lasting = sealed.operations().iter().zip(sealed.facts());
     let lasting = lasting.filter(|(step, fact)| !fact.action.looks() && ephemeral(&step.operation, fact.index).is_none());
@@ -62,7 +64,7 @@ fn done(job: &JobView, index: u32) -> Option<&OperationRecord> {
     job.operations.iter().find(|record| record.index == index && !record.undo && record.after.is_some())
 }
 
-/// Whether what was left is what is there before the same change. Of two operations on one field the later one counts.
+/// Whether the fields that were left are what is there before the same change. Of two operations on one field the later one counts.
 fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
     if left.len() != now.operations.len() {
         return false;

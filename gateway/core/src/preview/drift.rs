@@ -6,6 +6,7 @@ use crate::id::PreviewDigest;
 use crate::json;
 use crate::operation::Target;
 use crate::text::line;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +18,8 @@ const TOLD: usize = 3;
 const VALUE: usize = 80;
 
 /// One difference between two previews of one plan.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Difference {
     /// The object.
     pub target: Target,
@@ -26,7 +28,8 @@ pub struct Difference {
 }
 
 /// What differs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Drifted {
     /// It was not there, and is now.
     Appeared,
@@ -95,9 +98,9 @@ impl Difference {
     }
 }
 
-/// Compares a fresh look with what was approved. What an approval is over has to be the same; answers, in words, what of the
-/// same objects was changed besides. The fault is a sentence too.
-pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Option<String>, String> {
+/// Compares a fresh look with what was approved. What an approval is over has to be the same; answers what of the same objects
+/// was changed elsewhere. The error is a sentence.
+pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Vec<Difference>, String> {
     let unknown = || "the infrastructure changed since it was approved".to_owned();
     let read = (PreviewDigest::of(approved.as_bytes()) == digest).then(|| json::strict_into::<Preview>(approved.as_bytes()));
     let approved = read.and_then(Result::ok).ok_or_else(unknown)?;
@@ -113,7 +116,7 @@ pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Opt
     }
     // Where a file's lines moved, nothing of the object itself is another.
     outside.retain(|difference| difference.what != Drifted::Moved);
-    if inside.is_empty() { Ok(sentence(&outside)) } else { Err(sentence(&inside).unwrap_or_else(unknown)) }
+    if inside.is_empty() { Ok(outside) } else { Err(sentence(&inside).unwrap_or_else(unknown)) }
 }
 
 /// Every difference of one operation. Nothing where the two are the same.
@@ -152,7 +155,7 @@ fn paths<'a>(one: &'a Fields, other: &'a Fields) -> impl Iterator<Item = &'a Str
 }
 
 /// Differences as one sentence; none where there are none to name.
-fn sentence(all: &[Difference]) -> Option<String> {
+pub fn sentence(all: &[Difference]) -> Option<String> {
     let told: Vec<_> = all.iter().take(TOLD).map(ToString::to_string).collect();
     let more = match all.len().saturating_sub(TOLD) {
         0 => String::new(),
@@ -197,7 +200,7 @@ mod tests {
 
     fn compared(approved: &Preview, now: &Preview) -> Result<Option<String>, String> {
         let (text, digest) = approved.seal().unwrap();
-        agree(&text, digest, now)
+        agree(&text, digest, now).map(|outside| sentence(&outside))
     }
 
     /// What stops the job, or what is named besides.

@@ -3,7 +3,7 @@
 
 use super::call::done;
 use super::told::{Fact, State, Told};
-use crate::answer::{Changed, Proof, Success};
+use crate::answer::{Changed, Proof, Refusal, Reply, Success};
 use crate::exchange::propose::{ALREADY_MS, EndedCall, Rejected};
 use crate::id::CallId;
 use crate::job::JobView;
@@ -11,15 +11,33 @@ use crate::text::{line, quoted};
 use crate::trust::Environment;
 use serde_json::json;
 
-/// The same call was carried out `ended_ms` milliseconds ago, and the objects are as that left them.
+/// What was compared before a call is answered as already done, and what was not.
+const COMPARED: &str = "The fields that it set are as it left them, and what it deleted is absent; other fields were not compared.";
+
+/// The same call was carried out `ended_ms` milliseconds ago, and the fields that it set are as it left them.
 pub fn already_done(job: &JobView, ended_ms: u64) -> Success {
     let seconds = ended_ms / 1_000;
     let unit = if seconds == 1 { "second" } else { "seconds" };
     let next = format!("The same call is carried out again {} seconds after that one ended.", ALREADY_MS / 1_000);
     done(job, State::AlreadyDone(format!("{seconds} {unit} ago")))
         .with(Fact::Also("already_done", json!({"seconds_ago": seconds, "next": next})))
+        .words("compared", "Compared", COMPARED)
         .words("next", "Next", next)
         .success()
+}
+
+/// The outcome that an earlier call with the same idempotency key had before this one came.
+pub fn replayed(job: &JobView) -> Reply {
+    const NEW_KEY: &str = "Ask with a new idempotency key to have it carried out again.";
+    match super::job_reply(job) {
+        Reply::Success(_) if job.outcome.is_some() => Reply::Success(done(job, State::Replayed).words("next", "Next", NEW_KEY).success()),
+        Reply::Refused(refusal) => Reply::Refused(Refusal {
+            why: format!("An earlier call with this idempotency key ended so. {}", refusal.why),
+            allowed: "The same call with a new idempotency key: it is checked and decided again.".to_owned(),
+            ..refusal
+        }),
+        reply => reply,
+    }
 }
 
 /// A call of the caller's own that left no job.
@@ -66,6 +84,7 @@ mod tests {
         expect![[r#"
             ALREADY DONE as abcdefghijklmnopqrstuvwxyz, 12 seconds ago; nothing was done now
             Environment: lab
+            Compared: The fields that it set are as it left them, and what it deleted is absent; other fields were not compared.
             Next: The same call is carried out again 60 seconds after that one ended.
             Plan: sha256:64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525
             Ledger: 0"#]]

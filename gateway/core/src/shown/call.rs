@@ -7,8 +7,8 @@ use crate::answer::{Changed, Proof, Refusal, RefusalKind, Reply, Success};
 use crate::decide::{ApprovalRule, Denial, Reason};
 use crate::hash::SealedPlan;
 use crate::id::CallId;
-use crate::job::{JobView, Note, Obstacle, SINCE, Said};
-use crate::preview::Preview;
+use crate::job::{JobView, Note, Obstacle, Said};
+use crate::preview::{Preview, drift};
 use crate::run::{Outcome, Phase};
 use crate::text::line;
 use crate::trust::Environment;
@@ -55,17 +55,28 @@ pub fn job_reply(job: &JobView) -> Reply {
     }
 }
 
+/// The same for an agent that only looks: a call that was withdrawn in time is no error then.
+pub fn state_reply(job: &JobView) -> Reply {
+    withdrawn(job).unwrap_or_else(|| job_reply(job))
+}
+
+/// A call that its agent withdrew before anything was changed.
+fn withdrawn(job: &JobView) -> Option<Reply> {
+    let nothing = job.outcome == Some(Outcome::Cancelled) && changed(job, Outcome::Cancelled) == Changed::Nothing;
+    let told = || Told::new(State::Withdrawn, proof(job), &job.environment).words("changed", "", Changed::Nothing.text());
+    nothing.then(|| Reply::Success(asked(told(), job).with(Fact::Also("outcome", json!(job.outcome))).success()))
+}
+
 /// What became of a withdrawal, as the agent reads it: withdrawn, on its way to a stop, or too late.
 pub fn withdrawal(job: &JobView) -> Reply {
     let Some(outcome) = job.outcome else {
         let told = on_its_way(job).words("note", "", "It was asked to stop; what has begun is finished or undone.");
         return Reply::Success(told.success());
     };
-    let changed = if outcome == Outcome::Succeeded { Changed::All } else { changed(job, outcome) };
-    if outcome == Outcome::Cancelled && changed == Changed::Nothing {
-        let told = Told::new(State::Withdrawn, proof(job), &job.environment).words("changed", "", changed.text());
-        return Reply::Success(asked(told, job).with(Fact::Also("outcome", json!(outcome))).success());
+    if let Some(withdrawn) = withdrawn(job) {
+        return withdrawn;
     }
+    let changed = if outcome == Outcome::Succeeded { Changed::All } else { changed(job, outcome) };
     Reply::Refused(Refusal {
         kind: RefusalKind::Conflict,
         verb: "TOO LATE",
@@ -107,8 +118,8 @@ pub(super) fn done(job: &JobView, state: State) -> Told {
     if !job.files.is_empty() {
         told = told.with(Fact::Edited(job.files.iter().map(|file| line(file)).collect()));
     }
-    if let Some((_, changed)) = job.detail.split_once(SINCE) {
-        told = told.words("meanwhile", "Meanwhile", sentence(changed));
+    if let Some(changed) = drift::sentence(&job.meanwhile) {
+        told = told.words("meanwhile", "Meanwhile", sentence(&changed));
     }
     told.with(Fact::Done(operations.collect()))
         .with(Fact::Also("tool", json!(job.tool)))

@@ -17,6 +17,8 @@ pub(crate) enum State {
     Done,
     /// The same call did all of it so long ago: `12 seconds ago`.
     AlreadyDone(String),
+    /// An earlier call with the same idempotency key did all of it.
+    Replayed,
     /// It ended at once, and left no job.
     Ended,
     /// It only looked, and this is what it saw.
@@ -38,7 +40,7 @@ impl State {
     fn verb(&self) -> &'static str {
         match self {
             Self::Done => "DONE",
-            Self::AlreadyDone(_) => "ALREADY DONE",
+            Self::AlreadyDone(_) | Self::Replayed => "ALREADY DONE",
             Self::Ended => "ENDED",
             Self::Looked => "LOOKED",
             Self::Preview => "PREVIEW",
@@ -107,6 +109,9 @@ const NOT_YET: &str = "not committed, not rolled out";
 /// Of a call that was found done.
 const NOTHING_NOW: &str = "nothing was done now";
 
+/// Of a call whose idempotency key stands for an earlier one.
+const BY_KEY: &str = "by the earlier call with this idempotency key";
+
 /// All that an agent is told.
 #[derive(Debug)]
 pub(crate) struct Told {
@@ -143,12 +148,17 @@ impl Told {
 
     fn text(&self) -> String {
         let (verb, call, environment) = (self.state.verb(), &self.proof.call, &self.environment);
-        let mut lines = match &self.state {
-            State::AlreadyDone(ago) => {
-                let head = format!("{verb} as {call}, {ago}; {NOTHING_NOW}");
+        let before = match &self.state {
+            State::AlreadyDone(ago) => Some(ago.as_str()),
+            State::Replayed => Some(BY_KEY),
+            _ => None,
+        };
+        let mut lines = match before {
+            Some(before) => {
+                let head = format!("{verb} as {call}, {before}; {NOTHING_NOW}");
                 vec![Line::needed(head), Line::needed(format!("Environment: {environment}"))]
             }
-            _ => vec![Line::needed(format!("{verb} {call} in {environment}"))],
+            None => vec![Line::needed(format!("{verb} {call} in {environment}"))],
         };
         lines.extend(self.facts.iter().flat_map(Fact::lines));
         lines.extend(self.proof.plan.map(|plan| Line::needed(format!("Plan: {plan}"))));
@@ -165,6 +175,9 @@ impl Told {
         if let State::AlreadyDone(ago) = &self.state {
             put("ago", json!(ago));
             put("note", json!(NOTHING_NOW));
+        }
+        if self.state == State::Replayed {
+            put("note", json!(format!("{BY_KEY}; {NOTHING_NOW}")));
         }
         for fact in &self.facts {
             fact.members().into_iter().for_each(|(name, value)| put(name, value));

@@ -134,7 +134,7 @@ async fn requests_that_are_not_served() {
         another parameter: 400 the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header
         a key with spaces: 400 invalid params: `Idempotency-Key` must be 1 to 128 visible ASCII characters
         two keys: 400 the header `idempotency-key` stands twice, as `a` and `b`; send it once
-        a job that is no id: 404 nothing is served at this path; `GET /` names what is
+        a job that is no id: 404 no such call: `abc`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` lists your calls
         a job of nobody: 404 NOT FOUND pptx2e6mf2icaaaaaaaaaaaaaa by replicas.limit in staging
         Nothing was changed.
         Why: 40 replicas are more than 10

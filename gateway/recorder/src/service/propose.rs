@@ -37,8 +37,8 @@ impl Recorder {
                 Ok(Proposed::Same { job, ended_ms })
             }
             Propose::Ended { principal, call } => Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? }),
-            Propose::Serving { policy, tools } => {
-                self.submit(Change::Retire { policy, tools }).await?;
+            Propose::Serving { trust } => {
+                self.submit(Change::Retire(trust)).await?;
                 Ok(Proposed::Done)
             }
             Propose::Key { principal, key } => Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? }),
@@ -113,9 +113,9 @@ impl Recorder {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
         loop {
-            let (view, plan) = self.inner.reader.view(call, principal).await?;
+            let view = self.inner.reader.view(call, principal).await?;
             if view.version > beyond || timeout_at(until, changes.changed()).await.is_err() {
-                return Ok(Proposed::Job { job: Box::new(view), plan });
+                return Ok(Proposed::Job { job: Box::new(view) });
             }
         }
     }

@@ -4,12 +4,12 @@ use cofferdam_core::approval::{SignedStatement, Verdict};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::propose::IdempotencyKey;
-use cofferdam_core::id::{CallId, ComponentDigest, Fence, PolicyDigest, StatementDigest, TrustDigest};
+use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
 use cofferdam_core::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
 use cofferdam_core::permit::SignedPermit;
 use cofferdam_core::record::{Entry, Recorded};
+use cofferdam_core::trust::Trust;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 
 /// One change: all of it or nothing, together with its ledger entries.
 #[derive(Debug)]
@@ -97,12 +97,7 @@ pub enum Change {
         by: String,
     },
     /// The gateway serves these: questions under other means end.
-    Retire {
-        /// The policy.
-        policy: PolicyDigest,
-        /// The tools.
-        tools: BTreeMap<String, ComponentDigest>,
-    },
+    Retire(Box<Trust>),
     /// Writes a page and changes nothing: whether a store that failed takes something again.
     Probe,
     /// Jobs that nobody decided or ran in time.

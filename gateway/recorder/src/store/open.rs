@@ -13,8 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Migrations in order; a store's `user_version` is how many of them it has seen.
-const MIGRATIONS: [&str; 4] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql"), include_str!("schema_4.sql")];
+const MIGRATIONS: [&str; 5] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
+];
 
 /// Connections that read beside the one that writes: waiting agents and operators, never the hot path.
 const READERS: u32 = 4;

@@ -2,7 +2,7 @@
 //! is one transaction, so that all of it is of one moment: the writer commits between any two.
 
 use super::batch::{Halt, to_u64};
-use super::row::{JobRow, columns, operations, plan_of, planned, stored};
+use super::row::{JobRow, columns, operations, planned, stored};
 use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
@@ -37,15 +37,12 @@ pub(crate) struct Story {
 
 impl Reader {
     /// One of this principal's jobs.
-    pub async fn view(&self, call: &CallId, principal: &str) -> Result<(JobView, Option<String>), Halt> {
+    pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, Halt> {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let planned = planned(&mut *connection, &row.call).await?;
         let operations = operations(&mut *connection, &row.call).await?;
-        let document: Option<String> =
-            sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(row.call.clone()).fetch_one(&mut *connection).await?;
-        let plan = document.and_then(|document| plan_of(&document));
-        Ok((row.view(planned, operations)?, plan))
+        Ok(row.view(planned, operations)?)
     }
 
     /// The job that the same call led to, with the milliseconds since its end.

@@ -32,6 +32,7 @@ pub(crate) struct JobRow {
     pub stuck: Option<String>,
     pub retry_at: i64,
     pub files: Option<String>,
+    pub meanwhile: Option<String>,
     pub approval: Option<String>,
     pub reasons: String,
     pub environment: String,
@@ -47,7 +48,7 @@ macro_rules! columns {
     ($rest:literal) => {
         concat!(
             "SELECT call, principal, tool, plan, arguments, phase, outcome, detail, fence, leased, attempts, cancelled, ",
-            "approved, progress, resolution, stuck, retry_at, files, approval, reasons, environment, permit, expires, ended, ",
+            "approved, progress, resolution, stuck, retry_at, files, meanwhile, approval, reasons, environment, permit, expires, ended, ",
             "ledger, version FROM jobs ",
             $rest
         )
@@ -185,7 +186,7 @@ impl JobRow {
         self.version += 1;
         let guarded = sqlx::query_scalar::<_, i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts = ?, cancelled = ?,
-             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, permit = ?, expires = ?, ended = ?,
+             approved = ?, progress = ?, resolution = ?, stuck = ?, retry_at = ?, files = ?, meanwhile = ?, permit = ?, expires = ?, ended = ?,
              ledger = ?, version = ?
              WHERE call = ? AND fence = ? AND phase = ? RETURNING version",
         );
@@ -204,6 +205,7 @@ impl JobRow {
             .bind(self.stuck)
             .bind(self.retry_at)
             .bind(self.files)
+            .bind(self.meanwhile)
             .bind(self.permit)
             .bind(self.expires)
             .bind(self.ended)
@@ -233,6 +235,8 @@ impl JobRow {
             resolution: self.resolution()?,
             stuck: self.stuck(),
             files: self.files.as_deref().map(|text| parse(text, "list of files")).transpose()?.unwrap_or_default(),
+            // Differences of another form, as an earlier version kept them, are not worth refusing a job over.
+            meanwhile: self.meanwhile.as_deref().and_then(|text| parse(text, "differences").ok()).unwrap_or_default(),
             claimed: self.fence > 0,
             planned,
             operations,

@@ -10,7 +10,7 @@ use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::record::{Entry, Event, Recorded};
 use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, json};
 use sqlx::SqliteConnection;
 
 /// Moves the job.
@@ -55,7 +55,7 @@ pub(crate) async fn move_job(
             done(&row, operation, undo, after_text, connection).await?;
             entry
         }
-        RunnerEvent::Finished { outcome, code, detail, files } => {
+        RunnerEvent::Finished { outcome, code, detail, files, meanwhile } => {
             runners_own(row.phase()?, outcome)?;
             row.finish(outcome, &detail, batch.now_ms())?;
             row.advance(RunEvent::Finish)?;
@@ -65,12 +65,15 @@ pub(crate) async fn move_job(
                 // A person gave it up before its end was known; now it is.
                 row.resolution = None;
             }
-            let told = if files.is_empty() {
-                json!({ "code": code, "detail": detail })
-            } else {
+            let mut told = Map::from_iter([("code".to_owned(), json!(code)), ("detail".to_owned(), json!(detail))]);
+            if !files.is_empty() {
                 row.files = Some(text(&files)?);
-                json!({ "code": code, "detail": detail, "files": files })
-            };
+                told.insert("files".to_owned(), json!(files));
+            }
+            if !meanwhile.is_empty() {
+                row.meanwhile = Some(text(&meanwhile)?);
+                told.insert("meanwhile".to_owned(), json!(meanwhile));
+            }
             payload(row.entry(Event::Finished { outcome })?, "detail", &told)?
         }
         RunnerEvent::Gone { namespace } => {

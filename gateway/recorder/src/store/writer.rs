@@ -347,7 +347,7 @@ async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnec
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)
         }
-        Change::Retire { policy, tools } => retire::retire(policy, tools, batch, connection).await,
+        Change::Retire(trust) => retire::retire(trust, batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
         Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
     }

@@ -1,6 +1,7 @@
 //! Proposing: joining, idempotency, ownership, waiting, and the disk.
 
 use crate::world::*;
+use cofferdam_core::ceiling::Ceiling;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
 use cofferdam_core::exchange::operate::{Operate, Operated};
@@ -9,8 +10,9 @@ use cofferdam_core::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDiges
 use cofferdam_core::job::StoredJob;
 use cofferdam_core::record::{Entry, Event, Recorded};
 use cofferdam_core::run::{Outcome, Phase};
+use cofferdam_core::trust::TrustedTool;
 use cofferdam_recorder::Recorder;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 #[tokio::test]
@@ -177,8 +179,12 @@ async fn questions_under_another_policy_or_of_another_tool_are_closed_when_a_gat
         let recorder = recorder.clone();
         async move { recorder.propose(waiting).await }
     });
-    let tools = BTreeMap::from([("deployment_scale".to_owned(), ComponentDigest::of(b"tool"))]);
-    let serving = Propose::Serving { policy: stays.policy, tools };
+    let mut trust = world.trust.lock().unwrap().clone();
+    trust.policy = stays.policy;
+    let ceiling = Ceiling { grants: vec![], executors: vec![] };
+    let (name, version, digest) = ("deployment_scale".to_owned(), "1.0.0".to_owned(), ComponentDigest::of(b"tool"));
+    trust.tools = vec![TrustedTool { name, version, digest, ceiling }];
+    let serving = Propose::Serving { trust: Box::new(trust) };
     assert_eq!(recorder.propose(serving.clone()).await, Ok(Proposed::Done));
     let Proposed::Job { job: told, .. } = waiting.await.unwrap().unwrap() else { panic!() };
     assert_eq!(told.outcome, Some(Outcome::Refused), "who waits is told");
@@ -302,9 +308,9 @@ async fn a_waiting_reader_is_told_and_an_agent_may_withdraw() {
         async move { recorder.propose(wait).await }
     });
     let cancelled = recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
-    let Proposed::Job { job: told, plan } = waiting.await.unwrap().unwrap() else { panic!() };
+    let Proposed::Job { job: told } = waiting.await.unwrap().unwrap() else { panic!() };
     assert_eq!((told.phase, told.outcome), (Phase::Closed, Some(Outcome::Cancelled)));
-    assert_eq!(cancelled, Proposed::Job { job: told, plan });
+    assert_eq!(cancelled, Proposed::Job { job: told });
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::job::{Found, LeasedJob, Obstacle, StoredJob, Stuck, StuckJob};
 use cofferdam_core::limit::OBSTACLE;
+use cofferdam_core::operation::Target;
+use cofferdam_core::preview::drift::{Difference, Drifted};
 use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
 use cofferdam_recorder::{Recorder, RunnerSeat};
 
@@ -190,11 +192,20 @@ async fn an_end_that_is_known_takes_the_place_of_giving_up() {
     resolve(&recorder, &job, Found::Failed).await.unwrap();
     let again = next(&seat).await.unwrap();
     let files = vec!["shop/web.yaml".to_owned()];
-    let event =
-        RunnerEvent::Finished { outcome: Outcome::Succeeded, code: "recovered".to_owned(), detail: "d".to_owned(), files: files.clone() };
+    let [group, version, kind, namespace, name] = ["apps", "v1", "Deployment", "shop", "web"].map(str::to_owned);
+    let target = Target { group, version, kind, namespace, name };
+    let meanwhile = vec![Difference { target, what: Drifted::Elsewhere }];
+    let event = RunnerEvent::Finished {
+        outcome: Outcome::Succeeded,
+        code: "recovered".to_owned(),
+        detail: "d".to_owned(),
+        files: files.clone(),
+        meanwhile: meanwhile.clone(),
+    };
     report(&seat, &again, event).await.unwrap();
     let seen = view(&recorder, &job).await;
     assert_eq!((seen.outcome, seen.resolution, seen.files), (Some(Outcome::Succeeded), None, files));
+    assert_eq!((seen.detail.as_str(), seen.meanwhile), ("d", meanwhile), "apart from the words on the outcome");
 }
 
 #[tokio::test]

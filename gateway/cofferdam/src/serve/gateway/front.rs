@@ -192,8 +192,7 @@ impl Front for Gateway {
 
 /// Tells the recorder what is served, so that questions under other means are closed. Ends once that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
-    let tools = gateway.known.trust.tools.iter().map(|tool| (tool.name.clone(), tool.digest)).collect();
-    let serving = Propose::Serving { policy: gateway.known.policy, tools };
+    let serving = Propose::Serving { trust: Box::new(gateway.known.trust.clone()) };
     while let Err(fault) = gateway.world.roles.inner().recorder.call(&serving).await {
         tracing::debug!(%fault, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;

@@ -4,6 +4,7 @@ use crate::answer::Reply;
 use crate::approval::Verdict;
 use crate::journey::{Mode, Resumed, Wait, ask, job, resume};
 use crate::ports::unheard;
+use crate::run::Outcome;
 use crate::testing::*;
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -47,6 +48,7 @@ fn what_was_done_a_moment_ago_is_not_done_twice() {
             Changed: edited team/web.yaml; not committed, not rolled out
             patch Deployment web in namespace team-a
               spec.replicas: 3 → 5
+            Compared: The fields that it set are as it left them, and what it deleted is absent; other fields were not compared.
             Next: The same call is carried out again 60 seconds after that one ended.
             Ledger: 0"#]],
     );
@@ -72,10 +74,102 @@ fn objects_that_differ_since_make_it_a_new_call() {
 }
 
 #[test]
+fn fields_that_the_plan_does_not_name_make_it_no_new_call() {
+    let host = Bench::new();
+    let _done = called(&host, scale("team-a", 5), None);
+    *host.elsewhere.lock().unwrap() += 1;
+    let again = text(&called(&host, scale("team-a", 5), None));
+    assert!(again.starts_with("ALREADY DONE as baa") && again.contains("other fields were not compared"), "{again}");
+    assert_eq!(jobs(&host), 1);
+}
+
+#[test]
+fn a_lost_answer_of_the_store_is_no_refusal() {
+    let host = Bench::new();
+    host.failing.lock().unwrap().push(("enqueue", "lost"));
+    let Reply::Unavailable { reason } = called(&host, scale("team-a", 5), None) else { panic!() };
+    expect!["it is not known whether the call was recorded; nothing was executed yet. The same call again joins it where it was"]
+        .assert_eq(&reason);
+    assert!(text(&called(&host, scale("team-a", 5), None)).starts_with("ALREADY DONE as baa"));
+    assert_eq!(jobs(&host), 1);
+}
+
+#[test]
+fn what_was_changed_elsewhere_after_a_person_was_asked_is_told() {
+    let host = Bench::new();
+    let _waiting = called(&host, scale("asks-b", 5), None);
+    let asked = host.jobs.lock().unwrap()[0].0.clone();
+    *host.elsewhere.lock().unwrap() += 1;
+    let signed = host.sign(&asked, "bob", Verdict::Approve);
+    host.jobs.lock().unwrap()[0].0.statements.push(signed);
+    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(asked.call.clone())));
+    let told = now_or_never(job(&host, &world(), &agent(), &asked.call, NOT_HELD));
+    check(
+        &told,
+        expect![[r#"
+            DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging
+            Changed: edited team/web.yaml; not committed, not rolled out
+            Meanwhile: Deployment web in namespace asks-b was changed in a field that the plan does not name.
+            patch Deployment web in namespace asks-b
+              spec.replicas: 3 → 5
+            Ledger: 0"#]],
+    );
+    let Reply::Success(told) = told else { panic!() };
+    assert!(told.structured["meanwhile"].as_str().unwrap().ends_with("does not name."));
+}
+
+#[test]
+fn a_call_that_was_withdrawn_is_told_without_an_error() {
+    let host = Bench::new();
+    let _waiting = called(&host, scale("asks-b", 5), None);
+    let call = {
+        let mut jobs = host.jobs.lock().unwrap();
+        jobs[0].1.outcome = Some(Outcome::Cancelled);
+        jobs[0].0.call.clone()
+    };
+    let told = now_or_never(job(&host, &world(), &agent(), &call, NOT_HELD));
+    assert!(matches!(told, Reply::Success(_)) && text(&told).starts_with("WITHDRAWN baa"), "{}", text(&told));
+    // The call itself was not carried out: that is an error to those who wait for it.
+    let mut keyed = host.jobs.lock().unwrap()[0].1.clone();
+    keyed.outcome = Some(Outcome::Cancelled);
+    assert!(matches!(crate::shown::job_reply(&keyed), Reply::Refused(_)));
+}
+
+#[test]
+fn a_key_that_stands_for_a_failed_call_says_whose_end_it_is() {
+    let host = Bench::new();
+    let _done = called(&host, scale("team-a", 5), Some("k1"));
+    {
+        let mut jobs = host.jobs.lock().unwrap();
+        (jobs[0].1.outcome, jobs[0].1.detail) = (Some(Outcome::Failed), "operation 0 was not done".to_owned());
+    }
+    check(
+        &called(&host, scale("team-a", 5), Some("k1")),
+        expect![[r#"
+            FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
+            Nothing was changed.
+            Why: An earlier call with this idempotency key ended so. Operation 0 was not done.
+            Allowed: The same call with a new idempotency key: it is checked and decided again.
+            Next: Look at the infrastructure, then ask again."#]],
+    );
+}
+
+#[test]
 fn a_new_key_is_a_new_call_and_the_same_key_the_first_outcome() {
     let host = Bench::new();
+    assert!(text(&called(&host, scale("team-a", 5), Some("k1"))).starts_with("DONE baa"));
     let first = called(&host, scale("team-a", 5), Some("k1"));
-    assert_eq!(called(&host, scale("team-a", 5), Some("k1")), first, "also what names the object");
+    check(
+        &first,
+        expect![[r#"
+            ALREADY DONE as baaaaaaaaaaaaaaaaaaaaaaaaa, by the earlier call with this idempotency key; nothing was done now
+            Environment: staging
+            Changed: edited team/web.yaml; not committed, not rolled out
+            patch Deployment web in namespace team-a
+              spec.replicas: 3 → 5
+            Next: Ask with a new idempotency key to have it carried out again.
+            Ledger: 0"#]],
+    );
     host.meddle("team-a", 7);
     assert!(text(&called(&host, scale("team-a", 5), Some("k2"))).contains("7 → 5"));
     assert_eq!(called(&host, scale("team-a", 5), Some("k1")), first);

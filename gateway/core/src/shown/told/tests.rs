@@ -1,6 +1,6 @@
 //! Text and structure of every kind of answer are held against each other: each fact of a line stands in the structure too.
 
-use super::super::{accepted, calls, job_reply, looked, pending, succeeded, withdrawal};
+use super::super::{accepted, already_done, calls, job_reply, looked, pending, replayed, succeeded, withdrawal};
 use crate::answer::{Proof, Reply, Success};
 use crate::approval::Verdict;
 use crate::decide::{ApprovalRule, Audience, Reason};
@@ -17,8 +17,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The words of the frame: everything else in a text is a fact.
-const FRAME: [&str; 27] = [
+const FRAME: [&str; 31] = [
     "in",
+    "as",
+    "Environment",
+    "Compared",
+    "Meanwhile",
     "Why",
     "Allowed",
     "Needed",
@@ -188,7 +192,10 @@ fn generated_answers_say_the_same_in_both() {
     runner
         .run(&strategy, |(steps, one, other, cluster, phase)| {
             let mut job = generated(steps, &one, &other, cluster);
-            check_success(&succeeded(&JobView { outcome: Some(Outcome::Succeeded), ..job.clone() }));
+            let done = JobView { outcome: Some(Outcome::Succeeded), ..job.clone() };
+            check_success(&succeeded(&done));
+            check_success(&already_done(&done, 12_000));
+            check_reply(&replayed(&done));
             check_reply(&withdrawal(&JobView { outcome: Some(Outcome::Cancelled), operations: Vec::new(), ..job.clone() }));
             job.phase = [Phase::AwaitingApproval, Phase::Queued, Phase::Leased, Phase::Prepared, Phase::Acting, Phase::TearingDown][phase];
             check_success(&pending(&job));
