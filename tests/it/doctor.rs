@@ -2,7 +2,7 @@
 //! nothing. Faults are made on real files, ports and mounts.
 
 use crate::cluster::until;
-use crate::stage::{Stage, binaries, text};
+use crate::stage::{Stage, assets, binaries, text};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
@@ -193,4 +193,16 @@ fn what_can_be_made_again_is_made_at_the_start_and_named() {
     let token = stage.agent("bot", "operator");
     let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
     assert_eq!(answer.status, 200, "{:#}", answer.body);
+}
+
+#[test]
+fn a_tool_that_no_agent_sees_here_is_named_by_accept_and_doctor() {
+    let stage = Stage::bare("example");
+    let told = stage.run(&["accept", text(&assets().join("tools/pod_logs.wasm"))]);
+    assert!(told.contains("The environment is a folder of manifests, which can carry out none of its plans: no agent sees it."), "{told}");
+    let told = stage.run(&["accept", text(&assets().join("tools/config_set.wasm"))]);
+    assert!(!told.contains("no agent sees it"), "{told}");
+    let told = stage.run(&["doctor"]);
+    let left = told.lines().find(|line| line.contains("left out")).unwrap_or(&told);
+    assert!(left.contains("pod_logs") && !left.contains("config_set"), "{told}");
 }
