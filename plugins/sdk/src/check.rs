@@ -4,6 +4,7 @@
 mod ceiling;
 mod json;
 mod object;
+mod root;
 mod update;
 
 pub use json::draft as draft_json;
@@ -53,6 +54,7 @@ pub fn test(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusa
 pub fn faults(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusal>) -> Vec<String> {
     let mut faults = texts(definition);
     let input = schema(&definition.input_schema).map_err(|fault| faults.push(format!("input schema: {fault}"))).ok();
+    faults.extend(root::combinator(&definition.input_schema).map(|fault| format!("input schema: {fault}")));
     if let Err(fault) = schema(&definition.output_schema) {
         faults.push(format!("output schema: {fault}"));
     }

@@ -4,7 +4,7 @@
 #[path = "../../guests/mutate.rs"]
 mod mutate;
 
-use super::{bare, file, hello, javascript, refusal, reworded};
+use super::{assets, bare, file, hello, javascript, refusal, reworded};
 use crate::stage::{Stage, text};
 use mutate::{Dice, mutated};
 use serde_json::json;
@@ -47,7 +47,7 @@ fn whatever_a_file_holds_inspect_and_accept_answer() {
     let stage = Stage::bare("example");
     let trust = || std::fs::read(stage.home().join("trust/trust.toml")).unwrap();
     let (before, mut dice) = (trust(), Dice::new());
-    let seeds = [hello(), std::fs::read(crate::stage::assets().join("executors/sequential.wasm")).unwrap()];
+    let seeds = [hello(), std::fs::read(assets().join("executors/sequential.wasm")).unwrap()];
     let mut refused = 0;
     for case in 0..CASES {
         let path = file(&stage, "case.wasm", &mutated(&seeds, &mut dice));
@@ -100,10 +100,18 @@ fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
     {
         let name = combinator.split('"').nth(1).unwrap();
         let path = file(&stage, "hello.wasm", &reworded(&hello(), r#""additionalProperties": false"#, combinator));
-        for command in ["inspect", "accept"] {
-            let said = stage.fail(&["--json", command, &path]);
-            assert!(said.contains(r#""code":"schema""#), "{command}: {combinator}: {said}");
-            assert!(said.contains(&format!("has `{name}` at its root")), "{command}: {combinator}: {said}");
+        // What `init` would copy and accept: this one tool.
+        let parts = tempfile::tempdir().unwrap();
+        std::fs::create_dir(parts.path().join("tools")).unwrap();
+        std::fs::copy(&path, parts.path().join("tools/hello.wasm")).unwrap();
+        let (work, policy, tree) = (tempfile::tempdir().unwrap(), assets().join("policy-single"), stage.tree());
+        let init = ["--json", "init", text(&tree), "--plugins", text(parts.path()), "--policy", text(&policy)];
+        let (exit, told) = refusal(&bare(work.path(), &init));
+        assert_eq!((exit, &told["code"]), (Some(1), &json!("schema")), "init: {combinator}: {told}");
+        let told = told.to_string();
+        for said in [stage.fail(&["--json", "inspect", &path]), stage.fail(&["--json", "accept", &path]), told] {
+            assert!(said.contains(r#""code":"schema""#), "{combinator}: {said}");
+            assert!(said.contains(&format!("has `{name}` at its root")), "{combinator}: {said}");
         }
     }
     assert_eq!(std::fs::read(stage.home().join("trust/trust.toml")).unwrap(), trust);
@@ -149,7 +157,7 @@ fn every_difference_from_what_was_accepted_is_told_and_the_reason_is_kept() {
 #[test]
 fn a_reviewer_sees_one_screen_of_the_largest_tool() {
     let folder = tempfile::tempdir().unwrap();
-    let tool = crate::stage::assets().join("tools/manifests_apply.wasm");
+    let tool = assets().join("tools/manifests_apply.wasm");
     let done = bare(folder.path(), &["inspect", text(&tool)]);
     let said = String::from_utf8_lossy(&done.stdout);
     let widest = said.lines().filter(|line| !line.trim_start().starts_with("description")).map(|line| line.chars().count()).max();

@@ -1,6 +1,6 @@
 //! What hosts of models are known to refuse in a tool's schemas, though JSON Schema permits it. A combinator at the root
 //! of the arguments is a fault: it costs an agent every tool of the list, not this one alone. The rest are warnings.
-//! Asked by `build`, `inspect` and `accept`; a gateway goes on serving what was accepted before.
+//! Asked by `build`, `inspect`, `init` and `accept`; a gateway goes on serving what was accepted before.
 
 use crate::ceiling::Definition;
 use serde::Serialize;

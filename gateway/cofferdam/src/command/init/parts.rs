@@ -71,6 +71,8 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
         files.sort();
         for file in files {
             let plugin = bench.read(&file)?;
+            // Refused here as `accept` refuses it: one such schema costs an agent every tool of its list.
+            plugin.warnings()?;
             let name = plugin.name().to_owned();
             let known = trust.trust()?;
             let to = to.join(format!("{name}.wasm"));
