@@ -1,13 +1,13 @@
-//! Whether a schema applies itself to the same value again, or so many schemas to one value or along one path of values that
-//! reading takes too long. An author of such a schema wants a reader to hang; a schema of a tree refers to itself below a
-//! member, once.
+//! Bounds the work of checking a value. Refuses a schema that applies itself to the same value again, or applies too many
+//! schemas to one value or along one path of values: a check would hang. A schema of a tree is permitted: it refers to itself
+//! below a member, once. Never checks a value itself.
 
 use super::SchemaFault;
 use serde_json::Value;
 use std::collections::HashMap;
 
 /// Schemas that one value may be held against: the largest shipped schema has some twenty.
-const APPLIED: u64 = 10_000;
+const APPLIED: usize = 10_000;
 
 /// Levels of values below the root: strict JSON has no more.
 const LEVELS: usize = crate::json::DEPTH;
@@ -15,18 +15,23 @@ const LEVELS: usize = crate::json::DEPTH;
 /// Steps for one answer, over all levels: less than a second, and many times what a shipped schema takes.
 const EFFORT: u64 = 4_000_000;
 
-/// What is known of a schema: nothing while it is being looked at, then how many schemas it applies.
-type Seen = HashMap<*const Value, Option<u64>>;
+/// Schemas that were looked at: false while that goes on.
+type Seen = HashMap<*const Value, bool>;
 
 /// Refuses a schema that a reader would follow for ever, or for too long.
 pub(super) fn bounded(root: &Value) -> Result<(), SchemaFault> {
     let mut seen = Seen::new();
-    every(root, &mut |schema| applied(root, schema, &mut seen).map(drop))?;
-    Path { root, known: HashMap::new(), effort: 0 }.applied(root, LEVELS).map(drop)
+    let mut path = Path { root, known: HashMap::new(), effort: 0 };
+    // Also those that no value comes to: a compiler follows them all the same.
+    every(root, &mut |schema| {
+        ends(root, schema, &mut seen)?;
+        path.applied(schema, 0).map(drop)
+    })?;
+    path.applied(root, LEVELS).map(drop)
 }
 
 /// Visits every object: what is no schema has no keyword that leads anywhere.
-fn every(value: &Value, visit: &mut impl FnMut(&Value) -> Result<(), SchemaFault>) -> Result<(), SchemaFault> {
+fn every<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value) -> Result<(), SchemaFault>) -> Result<(), SchemaFault> {
     match value {
         Value::Object(members) => {
             visit(value)?;
@@ -37,22 +42,15 @@ fn every(value: &Value, visit: &mut impl FnMut(&Value) -> Result<(), SchemaFault
     }
 }
 
-/// How many schemas this one applies to the value that it is given, itself included.
-fn applied(root: &Value, schema: &Value, seen: &mut Seen) -> Result<u64, SchemaFault> {
-    match seen.get(&std::ptr::from_ref(schema)) {
-        Some(Some(known)) => return Ok(*known),
-        Some(None) => return Err(SchemaFault::Cycle),
-        None => seen.insert(std::ptr::from_ref(schema), None),
-    };
-    let mut total: u64 = 1;
-    for inner in same_value(root, schema) {
-        total = total.saturating_add(applied(root, inner, seen)?);
+/// Refuses a schema that leads to itself on the same value.
+fn ends(root: &Value, schema: &Value, seen: &mut Seen) -> Result<(), SchemaFault> {
+    match seen.insert(std::ptr::from_ref(schema), false) {
+        Some(true) => {}
+        Some(false) => return Err(SchemaFault::Cycle),
+        None => same_value(root, schema).into_iter().try_for_each(|inner| ends(root, inner, seen))?,
     }
-    if total > APPLIED {
-        return Err(SchemaFault::Applied);
-    }
-    seen.insert(std::ptr::from_ref(schema), Some(total));
-    Ok(total)
+    seen.insert(std::ptr::from_ref(schema), true);
+    Ok(())
 }
 
 /// How many schemas are applied along the costliest path of values, from a value down through its members.
@@ -75,6 +73,9 @@ impl<'a> Path<'a> {
         while let Some(schema) = here.get(next).copied() {
             here.extend(same_value(self.root, schema));
             next += 1;
+            if here.len() > APPLIED {
+                return Err(SchemaFault::Applied);
+            }
         }
         let mut total = u64::try_from(here.len()).unwrap_or(u64::MAX);
         self.effort = self.effort.saturating_add(total);
@@ -93,11 +94,12 @@ impl<'a> Path<'a> {
             }
             total = total.saturating_add(costliest);
         }
-        if total > APPLIED || self.effort > EFFORT {
-            return Err(SchemaFault::Applied);
+        if usize::try_from(total).is_ok_and(|total| total <= APPLIED) && self.effort <= EFFORT {
+            self.known.insert(place, total);
+            Ok(total)
+        } else {
+            Err(SchemaFault::Applied)
         }
-        self.known.insert(place, total);
-        Ok(total)
     }
 }
 
@@ -119,17 +121,18 @@ fn members<'a>(schemas: &[&'a Value]) -> Vec<Member<'a>> {
     names.into_iter().map(Member::Named).chain([Member::Other]).chain((0..=places).map(Member::Item)).collect()
 }
 
-/// The schemas that one schema applies to a member. Patterns are taken to match every name.
+/// The schemas that one schema applies to a member or to its name. Patterns are taken to match every name.
 fn below<'a>(schema: &'a Value, member: &Member<'_>) -> Vec<&'a Value> {
     let get = |keyword: &str| schema.get(keyword);
     let patterns = || get("patternProperties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
     let rest = || ["additionalProperties", "unevaluatedProperties"].into_iter().filter_map(get);
+    let names = get("propertyNames");
     match member {
         Member::Named(name) => match get("properties").and_then(|map| map.get(name)) {
-            Some(own) => std::iter::once(own).chain(patterns()).collect(),
-            None => patterns().chain(rest()).collect(),
+            Some(own) => std::iter::once(own).chain(patterns()).chain(names).collect(),
+            None => patterns().chain(rest()).chain(names).collect(),
         },
-        Member::Other => patterns().chain(rest()).collect(),
+        Member::Other => patterns().chain(rest()).chain(names).collect(),
         Member::Item(place) => {
             let own = get("prefixItems").and_then(|items| items.get(place)).or_else(|| get("items"));
             own.into_iter().chain(["contains", "unevaluatedItems"].into_iter().filter_map(get)).collect()
@@ -141,7 +144,8 @@ fn below<'a>(schema: &'a Value, member: &Member<'_>) -> Vec<&'a Value> {
 fn same_value<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
     let one = ["not", "if", "then", "else"].iter().filter_map(|keyword| schema.get(keyword));
     let lists = ["allOf", "anyOf", "oneOf"].iter().filter_map(|keyword| schema.get(keyword)?.as_array()).flatten();
-    let maps = schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
+    let maps = ["dependentSchemas", "dependencies"].into_iter().filter_map(|keyword| schema.get(keyword)?.as_object());
+    let maps = maps.flat_map(|map| map.values());
     let named = ["$ref", "$dynamicRef"].iter().filter_map(|keyword| schema.get(keyword)?.as_str());
     let referred = named.filter_map(|to| to.strip_prefix('#')).filter_map(|to| target(root, to));
     one.chain(lists).chain(maps).chain(referred).collect()
@@ -208,6 +212,11 @@ mod tests {
             let before = format!("#/$defs/d{}", index - 1);
             doubled.insert(format!("d{index}"), json!({"allOf": [{"$ref": before}, {"$ref": before}]}));
         }
-        check(json!({"type": "object", "$ref": "#/$defs/d39", "$defs": doubled}), "holds one value against more");
+        for place in ["not", "propertyNames", "additionalProperties", "contains"] {
+            let schema = json!({"type": "object", place: {"$ref": "#/$defs/d39"}, "$defs": doubled});
+            check(schema, "holds one value against more");
+        }
+        check(json!({"type": "object", "dependencies": {"a": {"$ref": "#/$defs/d39"}}, "$defs": doubled}), "holds one value against more");
+        check(json!({"type": "object", "$defs": doubled}), "holds one value against more");
     }
 }
