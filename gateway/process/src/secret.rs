@@ -5,13 +5,18 @@ use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// Reads one. The fault names the file and the remedy.
+/// The end of each error: its remedy.
+pub const REMEDY: &str = "; restore it from a backup";
+
+/// Reads one.
+///
+/// # Errors
+/// Names the file and the cause, and ends with [`REMEDY`].
 pub fn read(path: &Path) -> Result<[u8; 32]> {
-    let text = fs::read_to_string(path).map_err(|fault| {
-        Error::new(fault.kind(), format!("cannot read the key `{}`: {fault}; restore it from a backup", path.display()))
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Error::new(error.kind(), format!("cannot read the key `{}`: {error}{REMEDY}", path.display())))?;
     unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        let problem = format!("the key `{}` is not 64 hexadecimal digits; restore it from a backup", path.display());
+        let problem = format!("the key `{}` is not 64 hexadecimal digits{REMEDY}", path.display());
         Error::new(ErrorKind::InvalidData, problem)
     })
 }

@@ -34,7 +34,7 @@ fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
     for words in [
         "\"summary\": \"Greet Deployment storefront/web with \\\"Ahoy\\\"\"",
         "Ceiling: the draft lies within it",
-        "What `release` would be told, were it accepted as it is",
+        "What `release` would be told if this tool were accepted",
         "PREVIEW ",
         "metadata.annotations[\"cofferdam.dev/greeting\"]: (absent) → \"Ahoy\"",
         "Decision: allowed by role-deployer",

@@ -56,6 +56,9 @@ pub struct Deny {
     reason: String,
     #[command(flatten)]
     signing: Signing,
+    /// Sign without asking; without a terminal it is never asked
+    #[arg(long)]
+    yes: bool,
 }
 
 /// How to sign.
@@ -86,11 +89,7 @@ impl Approve {
                 .into());
             }
             waiting.show();
-            eprint!("Sign this with {}? Type yes: ", waiting.name_of(&signer));
-            std::io::stderr().flush()?;
-            let mut answer = String::new();
-            std::io::stdin().lock().read_line(&mut answer)?;
-            if answer.trim() != "yes" {
+            if !waiting.asked(&format!("Sign this with {}?", waiting.name_of(&signer)))? {
                 bail!(
                     "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
                     waiting.job.expires.strftime("%Y-%m-%d %H:%M:%SZ"),
@@ -115,6 +114,11 @@ impl Deny {
         let signer = self.signing.signer(home, &waiting.trust)?;
         waiting.check_signer(&signer)?;
         waiting.show();
+        // A denial changes nothing, so a script needs no `--yes` for it.
+        let ask = !self.yes && std::io::stdin().is_terminal();
+        if ask && !waiting.asked(&format!("Deny this with {}?", waiting.name_of(&signer)))? {
+            bail!("not denied; the call still waits until {}", waiting.job.expires.strftime("%Y-%m-%d %H:%M:%SZ"));
+        }
         waiting.sign(home, &signer, Verdict::Reject, reason, self.signing.export.as_deref())
     }
 }
@@ -199,6 +203,15 @@ impl Waiting {
         if !names.is_empty() {
             eprintln!("Signed already by {}.", names.join(", "));
         }
+    }
+
+    /// Whether the person at the terminal types yes.
+    fn asked(&self, question: &str) -> Result<bool> {
+        eprint!("{question} Type yes: ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        Ok(answer.trim() == "yes")
     }
 
     fn name_of(&self, signer: &Signer) -> String {

@@ -19,7 +19,7 @@ const TOKEN: &str = "COFFERDAM_TOKEN";
 /// Whose token to use.
 #[derive(Debug, Args)]
 struct Token {
-    /// A file with the agent's token [default: $COFFERDAM_TOKEN; none is needed while no agent is configured]
+    /// A file with the agent's token [default: the variable COFFERDAM_TOKEN, which holds the token itself, not a path; no token is needed while no agent is configured]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
 }
@@ -42,7 +42,7 @@ impl Token {
 pub struct Tools {
     #[command(flatten)]
     token: Token,
-    /// What is accepted, whoever may see it; asks no server
+    /// List all accepted tools, with their ceilings, from the trust file; `serve` need not run
     #[arg(long, conflicts_with = "token_file")]
     accepted: bool,
 }
@@ -197,7 +197,7 @@ fn pairs(pairs: &[String]) -> Result<Map<String, Value>> {
         };
         let value = strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
         if map.insert(key.to_owned(), value).is_some() {
-            return Err(Usage(format!("the argument `{key}` stands twice")).into());
+            return Err(Usage(format!("the argument `{key}` is there twice")).into());
         }
     }
     Ok(map)

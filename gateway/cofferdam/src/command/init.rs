@@ -24,6 +24,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// Names the variable with the folder to copy from.
+const ASSETS: &str = "COFFERDAM_ASSETS";
+
 const EXAMPLES: &str = "Examples:
   cofferdam init ~/manifests
   cofferdam --home /srv/cofferdam init /srv/manifests --name staging
@@ -54,13 +57,13 @@ pub struct Init {
     /// Where agents connect, an address of this machine with a port [default: 127.0.0.1:8620]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Folder with tools/, executors/, commands/ and policy/ to begin with [default: beside this binary]
-    #[arg(long, value_name = "DIR", env = "COFFERDAM_ASSETS", value_hint = ValueHint::DirPath, hide_env_values = true)]
+    /// Folder with tools/, executors/, commands/ and policy/ to copy from [default: $COFFERDAM_ASSETS, else `share/cofferdam` or `assets` beside this binary's folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     assets: Option<PathBuf>,
-    /// Take tools/, executors/ and commands/ from here instead
+    /// Copy tools/, executors/ and commands/ from this folder instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     plugins: Option<PathBuf>,
-    /// Take policy.wasm and data.json from here instead
+    /// Copy policy.wasm and data.json from this folder instead
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     policy: Option<PathBuf>,
 }
@@ -102,7 +105,9 @@ impl Init {
             // The command line was refused before.
             (None, ..) => bail!("name a tree, or a cluster with `--kubernetes`"),
         };
-        let assets = Assets::find(self.assets, self.plugins, self.policy)?;
+        // Read here and not by the parser, whose usage lines would name `--assets` as required while the variable is set.
+        let assets = self.assets.or_else(|| std::env::var_os(ASSETS).filter(|text| !text.is_empty()).map(PathBuf::from));
+        let assets = Assets::find(assets, self.plugins, self.policy)?;
         let mut log = Log::default();
         let fresh = !home.trust().exists();
         used::check(home, fresh)?;
@@ -118,10 +123,10 @@ impl Init {
             }
         }
         if home.agents().exists() {
-            log.kept("agents.toml");
+            log.kept("agents/agents.toml");
         } else {
             write_private(&home.agents(), trust::AGENTS.as_bytes())?;
-            log.made("agents.toml, without an agent");
+            log.made("agents/agents.toml, without an agent");
         }
         // Without a policy there is nothing to trust: it comes first.
         let (module, data) = parts::policy(home, &assets.policy, fresh, &mut log)?;
@@ -131,7 +136,7 @@ impl Init {
         let mut trust = if fresh {
             TrustFile::of(home.trust(), &trust::text(home, &environment, &digest.to_string())?)?
         } else {
-            log.kept("trust.toml");
+            log.kept("trust/trust.toml");
             let trust = TrustFile::open(home)?;
             let known = trust.trust()?.environment.id;
             if environment.is_cluster() && known != environment.id {
@@ -145,14 +150,12 @@ impl Init {
         parts::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
         let trust = trust.save()?;
         if fresh {
-            log.made("trust.toml");
+            log.made("trust/trust.toml");
         }
         let at = at(home);
         let (tree, kubeconfigs, doctor) = match &served.infrastructure {
-            Infrastructure::Directory { tree } => (Some(tree), None, "   # is anything missing"),
-            Infrastructure::Kubernetes(cluster) => {
-                (None, Some(BTreeMap::from(cluster.identities())), "   # may each identity do what it needs, and no more")
-            }
+            Infrastructure::Directory { tree } => (Some(tree), None, "   # checks the installation"),
+            Infrastructure::Kubernetes(cluster) => (None, Some(BTreeMap::from(cluster.identities())), "   # checks each identity's rights"),
         };
         let text = format!(
             "{}\n{}\n\nNext:\n  \

@@ -6,7 +6,7 @@ use super::operator;
 use super::report::Report;
 use super::ssh::signer_of;
 use super::trustfile::TrustFile;
-use crate::health::Findings;
+use crate::health::{Findings, bytes};
 use crate::home::Home;
 use crate::served;
 use crate::show::{Story, short, story, table};
@@ -113,7 +113,7 @@ impl Show {
             return Err(operator::unexpected());
         };
         if self.shown {
-            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: nobody was asked"))?;
+            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: no approver was asked"))?;
             let (text, digest) = question(job)?;
             return Ok(Report::new(text.trim_end().to_owned(), json!({"call": call, "shown": text, "digest": digest})));
         }
@@ -144,8 +144,7 @@ impl Show {
 
 /// The room on the disk under the store.
 fn room(disk: Disk) -> String {
-    let mebibytes = |bytes: u64| bytes >> 20;
-    format!("{} MiB free, of which {} MiB stay for running jobs", mebibytes(disk.free_bytes), mebibytes(disk.reserve_bytes))
+    format!("{} free, of which {} stay for running jobs", bytes(disk.free_bytes), bytes(disk.reserve_bytes))
 }
 
 /// The page while nothing is served: what stands in the way of a start, and how to start.
@@ -162,7 +161,7 @@ fn not_serving(home: &Home) -> Report {
     Report::new(lines.join("\n"), json).good(false)
 }
 
-/// How things are: jobs, roles, ledger, disk.
+/// Shows jobs, roles, ledger and disk on one page.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam status")]
 pub struct Status {}

@@ -25,10 +25,10 @@ pub enum Ledger {
         after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify /backup/ledger --key ed25519:… --older checkpoint-of-monday"
     )]
     Verify(Verify),
-    /// Prove one call's entry, as a C2SP tlog-proof that anybody can check
+    /// Prove one call's entry, as a C2SP tlog-proof that anyone can check
     #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  cofferdam ledger prove 4kq2 --all proofs/")]
     Prove(Prove),
-    /// Check a proof that somebody else made
+    /// Check a proof that you were given
     #[command(after_help = "Example:\n  cofferdam ledger check call.tlog-proof --key ed25519:…")]
     Check {
         /// The proof
@@ -63,7 +63,7 @@ pub struct Verify {
     folder: Option<PathBuf>,
     #[command(flatten)]
     key: Key,
-    /// A checkpoint kept from before: without one, whoever holds the key could have rewritten everything
+    /// A checkpoint that you kept: without one, the holder of the key could have rewritten all entries
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     older: Option<PathBuf>,
 }
@@ -176,9 +176,7 @@ impl Prove {
             (None, Some(id)) => entries(home, id)?,
             (None, None) => return Err(Usage("name a call, or an entry with `--index`".to_owned()).into()),
         };
-        let prove = |index: u64| {
-            prove::prove(&home.ledger(), &key, index).context("no proof (an entry of the last second is proven with the next checkpoint)")
-        };
+        let prove = |index: u64| prove::prove(&home.ledger(), &key, index).with_context(|| format!("cannot prove entry {index}"));
         if let Some(folder) = self.all {
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
             let mut files = Vec::new();

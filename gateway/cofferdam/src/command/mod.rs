@@ -56,14 +56,14 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an installation for a tree of Kubernetes manifests, or for a cluster
+    /// Set up an installation for a folder of Kubernetes manifests, or for a cluster
     Init(init::Init),
-    /// Serve agents until a signal comes
+    /// Serve agents until SIGINT or SIGTERM
     Serve(Serve),
-    /// Who may connect, with what roles, for whom
+    /// Add, list and remove agents: their names, roles and people
     #[command(subcommand)]
     Agents(agents::Agents),
-    /// Who may approve, by the SSH key they have
+    /// Add, list and remove approvers and their SSH keys
     #[command(subcommand)]
     Approver(approver::ApproverCommand),
     /// List the tools an agent may see
@@ -74,37 +74,40 @@ enum Command {
     Jobs(jobs::Jobs),
     /// Tell one call as a story: asked, allowed, approved, done, cleaned up, proven
     Show(jobs::Show),
-    /// Look at what waits for a person, and sign it
+    /// Read a waiting call and approve it with your signature
     Approve(approve::Approve),
-    /// Refuse what waits for a person; the agent is told the reason
+    /// Read a waiting call and deny it; the agent is told your reason
     Deny(approve::Deny),
-    /// Say what became of a call whose outcome nobody knows
+    /// Record what became of a call whose outcome is unknown
     Resolve(resolve::Resolve),
     /// Check and prove what was recorded
     #[command(subcommand)]
     Ledger(ledger::Ledger),
-    /// Begin a tool of your own, in a folder of its own
+    /// Start a new tool in a folder of its own
     New(new::New),
-    /// Compile a tool or executor, check it and say what it could ever do
+    /// Compile a tool or an executor, check it and show its ceiling
     Build(build::Build),
-    /// Say what a tool or executor could ever do, against what was accepted
+    /// Show the ceiling of a tool or an executor, and how it differs from the accepted one
     Inspect(inspect::Inspect),
-    /// Say what a tool that is not accepted yet would do; nothing is recorded or changed
+    /// Show what a tool would do before it is accepted; nothing is recorded or changed
     Try(try_out::Try),
     /// Accept a tool, an executor, a command or a policy; the next start of `serve` uses it
     Accept(accept::Accept),
     /// Test and ask policies
     #[command(subcommand)]
     Policy(policy::Policy),
-    /// How things are, on one page
+    /// Show jobs, roles, ledger and disk on one page
     Status(jobs::Status),
-    /// What is missing or wrong, and how to correct it
+    /// Find what is missing or wrong, with the remedy
     Doctor(doctor::Doctor),
     /// Print completions for a shell
     #[command(after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+        // Of the same name as the global option, and hidden: this command needs no installation.
+        #[arg(long, hide = true)]
+        home: Option<PathBuf>,
     },
 }
 
@@ -193,7 +196,7 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Policy(command) => command.run(&home),
         Command::Status(command) => command.run(&home),
         Command::Doctor(command) => command.run(&home),
-        Command::Completions { shell } => {
+        Command::Completions { shell, home: _ } => {
             // Into memory first: the generator panics where a reader goes away.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut script);
@@ -219,5 +222,28 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_only_options_that_the_command_uses() {
+        for (command, named) in [("completions", false), ("new", false), ("jobs", true), ("init", true)] {
+            let told = Cli::try_parse_from(["cofferdam", command, "--help"]).unwrap_err().to_string();
+            assert_eq!(told.contains("--home"), named, "{told}");
+        }
+        for words in [&["cofferdam", "--home", "h", "completions", "bash"][..], &["cofferdam", "completions", "bash", "--home", "h"]] {
+            assert!(Cli::try_parse_from(words).is_ok(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_usage_line_names_no_option_as_required_that_has_a_default() {
+        let told = Cli::try_parse_from(["cofferdam", "init", "tree", "--nothing"]).unwrap_err().to_string();
+        assert!(!told.contains("--assets") && !told.contains("--home"), "{told}");
+    }
+
+    #[test]
+    fn a_mistyped_command_is_told_only_commands_for_people() {
+        let told = Cli::try_parse_from(["cofferdam", "rol"]).unwrap_err().to_string();
+        assert!(!told.contains("'role'"), "{told}");
     }
 }

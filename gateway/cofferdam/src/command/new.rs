@@ -84,24 +84,27 @@ const TAKEN: [&str; 55] = [
     "yield",
 ];
 
-/// Makes a folder NAME with a tool that works: a commented example, its schema, its tests, and how it is built.
+/// Makes a folder NAME with a working tool: a commented example with its schema, its tests and its build files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam new label_set\n  cofferdam new label_set --sdk https://git.example.com/cofferdam.git --tag v0.1.0\n  \
     cofferdam new label_set --sdk ~/src/cofferdam/plugins/sdk"
 )]
 pub struct New {
-    /// What agents will call it by: small letters, digits and `_`, beginning with a letter
+    /// The tool's name, which agents use: letters a-z, digits and `_`, beginning with a letter
     name: String,
-    /// Make the folder in this one [default: the working folder]
+    /// The parent folder of the new one [default: the working folder]
     #[arg(long = "in", value_name = "DIR", value_hint = ValueHint::DirPath)]
     within: Option<PathBuf>,
     /// Where the SDK is: a folder, or the URL of a git repository [default: the checkout that this binary was built in]
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     sdk: Option<String>,
-    /// The tag to take of the repository
+    /// The tag of that repository
     #[arg(long, value_name = "TAG", requires = "sdk")]
     tag: Option<String>,
+    // Of the same name as the global option, and hidden: this command needs no installation.
+    #[arg(long, hide = true)]
+    home: Option<PathBuf>,
 }
 
 impl New {

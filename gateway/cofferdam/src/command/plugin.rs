@@ -235,7 +235,7 @@ fn run(example: &Example, tool: &Plugin, trusted: &TrustedTool, executors: &[Tru
         Ok(draft) => draft,
         Err(refusal) => return Err(anyhow!("the tool refuses its own example: {}", refusal.reason)),
     };
-    let promised: Draft = serde_json::from_value(example.draft.clone()).context("its draft is none")?;
+    let promised: Draft = serde_json::from_value(example.draft.clone()).context("its draft is not readable")?;
     if draft != promised {
         return Err(anyhow!("it gives another draft: {}", json::canonical(&draft)?));
     }

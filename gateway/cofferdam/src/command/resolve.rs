@@ -13,7 +13,7 @@ use cofferdam_core::limit::PURPOSE;
 use cofferdam_core::run::{Outcome, Phase};
 use serde_json::json;
 
-/// Says what became of a call whose outcome is `indeterminate`: its runner was lost, or an answer, while an effect was on its way.
+/// Records what became of a call whose outcome is `indeterminate`: its runner, or an answer, was lost during an effect.
 ///
 /// Or gives up a call that is stuck (`cofferdam status` names it): it was committed, and a file cannot be written. A runner tries it once more; if that fails
 /// too it ends the call and says which files were written and which were not.
@@ -63,11 +63,11 @@ impl Resolve {
                 bail!("the call {call} has no outcome yet: it is {phase}; `cofferdam show {call}` follows it")
             }
             Some(JobView { outcome: Some(Outcome::Indeterminate), resolution: Some(resolution), .. }) => {
-                bail!("the call {call} was resolved as {} by user {}; once is all there is", resolution.found, resolution.by)
+                bail!("the call {call} is resolved already, as {} by user {}; a call is resolved once", resolution.found, resolution.by)
             }
             Some(JobView { outcome: Some(Outcome::Indeterminate), .. }) => {}
             Some(JobView { outcome: Some(outcome), .. }) => {
-                bail!("what became of the call {call} is known: {outcome}; only `indeterminate` can be resolved")
+                bail!("the outcome of the call {call} is known, {outcome}; only an `indeterminate` call can be resolved")
             }
         }
         let found = match self.found {
@@ -87,14 +87,14 @@ fn give_up(home: &Home, call: CallId, found: Finding, because: String) -> Result
     let found = match found {
         Finding::Failed => Found::Failed,
         Finding::Succeeded => bail!(
-            "the call {call} is not finished: it goes on by itself once what `cofferdam show {call}` names is removed; `--as failed` gives it up"
+            "the call {call} is not finished: it continues once the obstacle that `cofferdam show {call}` names is removed; `--as failed` gives it up"
         ),
     };
     let Operated::Done = operator::ask(home, &Operate::Resolve { call: call.clone(), found, because: because.clone() })? else {
         return Err(operator::unexpected());
     };
     let text = format!(
-        "Gave up {call}: a runner tries it once more, and else ends it and says which files were written.\n  its story: cofferdam show {call}"
+        "Gave up {call}: a runner tries it once more. If that fails, it ends the call and names the written files.\n  its story: cofferdam show {call}"
     );
     Ok(Report::new(text, json!({"call": call, "given_up": true, "because": because})))
 }

@@ -22,16 +22,16 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-/// Says what a tool that is not accepted yet would do. Without a home: its draft, against its own ceiling. With one: also
-/// what policy decides and what would change, read from the infrastructure itself. Nothing is recorded or changed.
+/// Shows what a tool would do before it is accepted: its draft, checked against its own ceiling. With an installation also
+/// the decision of its policy and the change that its infrastructure would see. Nothing is recorded or changed.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam try target/components/label_set.wasm --args '{\"namespace\": \"team-a\", \"name\": \"web\"}'\n  \
     cofferdam try label_set.wasm --agent release-bot --args - < arguments.json\n\n\
-    Exit code 1: the tool or policy refuses, or the draft is beyond the ceiling."
+    Exit code 1: the tool or the policy refuses, or the draft is outside the ceiling."
 )]
 pub struct Try {
-    /// The component
+    /// The component's file
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
     /// The arguments as one JSON object; `-` reads it from standard input
@@ -49,7 +49,7 @@ impl Try {
         let bench = Bench::start()?;
         let plugin = bench.read(&self.file)?;
         let Kind::Tool(definition) = &plugin.kind else {
-            bail!("`{}` is no tool: executors and commands act only on what was approved", self.file.display());
+            bail!("`{}` is not a tool, and only tools can be tried; `cofferdam inspect` shows executors and commands", self.file.display());
         };
         let drafted = Drafted::of(&plugin, definition, &arguments)?;
         let mut lines = vec![format!("tool {} {}, {}", definition.name, line(&definition.version), plugin.digest)];
@@ -64,7 +64,7 @@ impl Try {
                 return Err(Usage("`--agent` needs an installation: give `--home DIR`".to_owned()).into());
             }
             lines.push(String::new());
-            lines.push("No installation is there to decide over it; `cofferdam init TREE` makes one.".to_owned());
+            lines.push("There is no installation here, so no policy decides; `cofferdam init TREE` makes one.".to_owned());
             return Ok(Report::new(lines.join("\n"), value).good(good));
         }
         let installation = Installation::read(home.clone())?;
@@ -73,7 +73,7 @@ impl Try {
         let (told, answer, well) = told(asked, &definition.name, &principal);
         good &= well;
         lines.push(String::new());
-        lines.push(format!("What `{}` would be told, were it accepted as it is", principal.name));
+        lines.push(format!("What `{}` would be told if this tool were accepted", principal.name));
         lines.extend(told.lines().map(|text| format!("  {text}")));
         if let Some(members) = value.as_object_mut() {
             members.insert("agent".to_owned(), json!(principal.name));

@@ -20,7 +20,7 @@ pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
             }
             Err(fault) => {
                 let link = instead(&path).map(|link| format!("`{}` {link}", path.display()));
-                found.bad("keys", link.unwrap_or_else(|| format!("{fault:#}")), &restore);
+                found.bad("keys", link.unwrap_or_else(|| cause(&fault)), &restore);
             }
         }
     }
@@ -35,11 +35,30 @@ pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
             }
             Err(fault) => {
                 let remedy = "make it readable, or move it away: `cofferdam serve` then makes a new one";
-                found.bad("keys", format!("{fault:#}"), remedy);
+                found.bad("keys", cause(&fault), remedy);
             }
         }
     }
     if found.0.len() == before {
         found.good("keys", "those that the trust file names");
+    }
+}
+
+/// Why a key cannot be read, without the remedy: a finding has its own.
+fn cause(fault: &anyhow::Error) -> String {
+    let text = format!("{fault:#}");
+    text.strip_suffix(cofferdam_process::secret::REMEDY).map_or_else(|| text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_about_a_key_has_one_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        let told = cause(&home.read_secret(Secret::Permits).unwrap_err());
+        assert!(told.starts_with("cannot read the key `") && !told.contains("restore"), "{told}");
     }
 }

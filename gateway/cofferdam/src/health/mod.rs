@@ -11,7 +11,7 @@ mod store;
 mod tests;
 mod tree;
 
-pub use disk::disk;
+pub use disk::{bytes, disk};
 pub use keys::keys;
 pub use parts::parts;
 pub use places::{permissions, places};

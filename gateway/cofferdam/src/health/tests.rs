@@ -22,7 +22,7 @@ fn a_folder_that_is_lost_a_file_or_a_dangling_link_is_named() {
     let (_folder, home) = home();
     assert_eq!(bad(|found| places(&home, true, found)), "");
     fs::remove_dir(home.journal()).unwrap();
-    // The next start makes it, so before a start it stands in nobody's way.
+    // The next start makes it, so before a start it is no obstacle.
     assert_eq!(bad(|found| places(&home, false, found)), "");
     let said = bad(|found| places(&home, true, found));
     assert!(said.contains("journal` is gone (start `cofferdam serve` again"), "{said}");

@@ -69,7 +69,7 @@ pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], workin
     let found = met.context("no identity was given")?;
     let environment = Environment { name, id: found.environment_id };
     if !environment.is_cluster() {
-        bail!("{} gives `{}` as the UID of kube-system, which is none; is it an API server?", found.server, environment.id);
+        bail!("{} gives `{}` as the UID of kube-system, which is not a UID; check that it is an API server", found.server, environment.id);
     }
     let words = format!("the Kubernetes {} cluster at {}, {}", found.version, found.server, environment.id);
     Ok(Served { infrastructure: Infrastructure::Kubernetes(cluster), environment, words })

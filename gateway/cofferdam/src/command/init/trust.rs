@@ -23,12 +23,12 @@ pub fn text(home: &Home, environment: &Environment, policy: &str) -> Result<Stri
     let origin = if environment.is_cluster() { "The UID of kube-system" } else { "Random, made once" };
     let (gateway, recorder) = (public(home, Secret::Permits)?, public(home, Secret::Checkpoints)?);
     Ok(format!(
-        r#"# What the roles of this installation believe without asking anybody. Written by `cofferdam accept` and `cofferdam approver`; every role reads
+        r#"# The parts that the roles of this installation trust. Written by `cofferdam accept` and `cofferdam approver`; every role reads
 # its own copy. Whatever is not here is refused.
 
 # The accepted policy: its module and its data.
 policy = "{policy}"
-# The person an agent acts for may approve what it asks. Leave it off unless you are alone and know why.
+# `true` lets the person an agent acts for approve its calls. Keep `false` unless you alone use this machine.
 self_approval = false
 
 [environment]
