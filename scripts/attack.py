@@ -1,11 +1,11 @@
-"""What somebody could try who has the files of one role: the store's, the gateway's key. Demo and tests use it; it works on a stopped installation only.
+"""Attacks by a holder of the files of one role: the store's, the gateway's key. Demo and tests use it; it works on a stopped installation only.
 
     attack.py HOME permit-without-approval CALL    the gateway's key signs a permit for a job that waits for a person
     attack.py HOME job-by-hand CALL                a job put into the store by hand, made of another
     attack.py HOME stolen-permit CALL FROM         the permit of one call put under another
     attack.py HOME stolen-approval CALL FROM       a person's signature for one call put under another, with a permit of the gateway's key
     attack.py HOME other-arguments CALL            a queued job's plan kept, its stored arguments changed
-    attack.py HOME unknown-outcome CALL            a closed job's outcome changed to one that nobody knows
+    attack.py HOME unknown-outcome CALL            a closed job's outcome changed to `indeterminate`
     attack.py HOME rewrite-entry INDEX             one stored ledger entry rewritten, with its hash
 """
 

@@ -164,7 +164,7 @@ def around(options: argparse.Namespace, wait_for_end: Callable[[subprocess.Popen
 
 
 def reap_for_a_child() -> None:
-    """The first process of a process namespace inherits whoever lost its parent; this returns in a child of it, whose end ends everything."""
+    """The first process of a process namespace inherits processes that lost their parent; this returns in a child of it, whose end ends everything."""
     child = os.fork()
     if not child:
         return
@@ -343,7 +343,7 @@ path = {text(home / "opt")}
 [plugins."{plugins}"]
 sandbox_image = {text(pause)}
 disable_apparmor = true
-# Without CAP_SYS_RESOURCE nobody can have a lower score than this process.
+# Without CAP_SYS_RESOURCE no process can have a lower score than this one.
 restrict_oom_score_adj = true
 [plugins."{plugins}".cni]
 bin_dir = {text(parts / "usr/lib/cni")}

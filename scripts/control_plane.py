@@ -36,7 +36,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 class Ended(Exception):
-    """Somebody wants the control plane to end."""
+    """The control plane is asked to end."""
 
 
 def version() -> str:
@@ -53,7 +53,7 @@ def default_binaries() -> Path:
 
 
 def end_with_standard_input() -> None:
-    """Turns the end of standard input into SIGTERM: whoever started us and died, however suddenly, takes the control plane along."""
+    """Turns the end of standard input into SIGTERM: when the starting process dies, however suddenly, the control plane ends too."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -110,7 +110,7 @@ def around_node(options: argparse.Namespace) -> int:
 
 
 def stay_up(plane: Plane, stay: bool) -> None:
-    """Starts it, says so, and returns when somebody wants it to end."""
+    """Starts it, says so, and returns when it is asked to end."""
     try:
         end_on_signals()
         if not stay:

@@ -29,7 +29,7 @@ MEMORY_NEEDED = 1 << 30
 MEMORY_PREFIX = "cofferdam-etcd."
 PR_SET_PDEATHSIG = 1
 LOG_TAIL = 25
-# The options of a delete stand in its body: without it nobody could tell a dry run from a deletion.
+# The options of a delete stand in its body: without it a dry run looks like a deletion.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -166,7 +166,7 @@ class Plane:
         return "\n".join(self.log(name).read_text(errors="replace").splitlines()[-LOG_TAIL:])
 
     def stop(self) -> None:
-        """Kills what was started and removes etcd's data. Nothing here is to be kept, so nobody is asked politely."""
+        """Kills what was started and removes etcd's data. Nothing here is to be kept, so SIGKILL is enough."""
         for child in self.children.values():
             child.kill()
         for child in self.children.values():
@@ -292,7 +292,7 @@ def openssl(pki: Path, *words: str) -> None:
 
 
 def outdated_token(pki: Path, token: str) -> str:
-    """The same ServiceAccount token, signed anew with the key that the API server trusts, which ended an hour ago (RFC 7519; ES256, RFC 7518, 3.4)."""
+    """The same ServiceAccount token, signed again with the key that the API server trusts, which ended an hour ago (RFC 7519; ES256, RFC 7518, 3.4)."""
     head, body, _ = token.split(".")
     claims = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     now = int(time.time())
@@ -311,7 +311,7 @@ def unpadded(data: bytes) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now; all are held until all are chosen, so that they differ."""
+    """Ports that are free now; all are held until all are chosen, so that they differ."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in held]
     for one in held:

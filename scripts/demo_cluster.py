@@ -1,5 +1,5 @@
-"""The demo's cluster: a control plane started here, or somebody's by an administrator's kubeconfig; `deploy/` in it, a namespace that opted in, tables as
-kubectl prints them, and a watch that misses nothing. Only reads once the story has begun, but for what somebody else does in it."""
+"""The demo's cluster: a control plane started here, or an existing one by an administrator's kubeconfig; `deploy/` in it, a namespace that opted in, tables as
+kubectl prints them, and a watch that misses nothing. Only reads once the story has begun, but for what other clients do in it."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ IDENTITIES = ("provisioner", "viewer", "reaper")
 RUNS = "/api/v1/namespaces?labelSelector=" + quote("cofferdam.dev/managed=true")
 RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{TARGET}"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{TARGET}/deployments"
-# Marks the namespace as the demo's own: one that is somebody's is left alone.
+# Marks the namespace as the demo's own: any other is left alone.
 OWN = ("app.kubernetes.io/part-of", "cofferdam-demo")
 # How long anything may take on a loaded machine, in seconds.
 PATIENCE = 120
@@ -226,7 +226,7 @@ def table(command, rows):
 
 
 def refused(client, method, path, body, words, what, patch=None):
-    """Somebody's own request, which must be refused in these words."""
+    """Another client's request, which must be refused in these words."""
     status, answer = client.request(method, path, json.dumps(body).encode() if body is not None else None, patch)
     said = answer.get("message", "") if isinstance(answer, dict) else str(answer)
     told("       ←", f"{status} {said}")

@@ -54,7 +54,7 @@ async def look_around(stage):
 
 
 def derived(role, binding, run):
-    """The rights are the plan's, and nobody else's."""
+    """The rights are the plan's, and no more."""
     rules = [{"verbs": sorted(rule["verbs"]), "resources": rule["resources"], "names": rule.get("resourceNames")} for rule in role["rules"]]
     expect(rules == [{"verbs": ["get", "patch"], "resources": ["deployments"], "names": ["web"]}], "the derived Role says just: get and patch the Deployment web")
     subjects = [(who["kind"], who.get("namespace"), who["name"]) for who in binding["subjects"]]
@@ -93,7 +93,7 @@ async def change(stage):
     if writes is not None:
         expect(0 < len(writes) <= 22, f"the audit log counts {len(writes)} writes for this job")
         targets = {event["user"]["username"] for event in writes if event["objectRef"]["resource"] == "deployments"}
-        expect(targets == {f"system:serviceaccount:{run}:job"}, "and names the job, nobody else, as who wrote the Deployment")
+        expect(targets == {f"system:serviceaccount:{run}:job"}, "and names the job alone as the writer of the Deployment")
     told("figures", f"namespace to rights {1000 * (binding[0] - made[0]):.0f} ms, namespace to effect {1000 * (effect[0] - made[0]):.0f} ms, namespace gone after {gone[0] - made[0]:.1f} s")
     return call, plan_of(answer)
 
@@ -153,7 +153,7 @@ async def attacks(stage):
     async with stage.agent("release") as release:
         waiting = await left_waiting(stage, release, "api")
     cluster.client.expect("PATCH", f"{DEPLOYMENTS}/api", {"spec": {"replicas": 6}}, "merge")
-    told("somebody", "scales the Deployment api from 4 to 6")
+    told("another client", "scales the Deployment api from 4 to 6")
     stage.command("approve", waiting, "--key", stage.keys / "bob", "--yes")
     story = await until_closed(stage, waiting, PATIENCE)
     told("gateway:", story["view"]["detail"])

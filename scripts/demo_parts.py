@@ -211,7 +211,7 @@ async def refusals(stage):
     except urllib.error.HTTPError as refused:
         words = refused.read().decode()
         told("       ←", f"{refused.code} {words}")
-        expect(refused.code == 400 and "-32700" in words, "a body in which a key stands twice is not JSON to us")
+        expect(refused.code == 400 and "-32700" in words, "a body in which a key is there twice is not JSON to us")
 
 
 async def needs_a_person(stage, nothing_happened):
@@ -306,7 +306,7 @@ def client_configuration(stage):
 def tell(stage, story, hints):
     """Tells a story on a stage, ends it whatever happened, and exits with 1 if a step deviated. `hints` are lines for those who stay."""
     began = time.monotonic()
-    # Whoever ends it ends all of it: the gateway is a process of its own.
+    # Its end must end all of it: the gateway is a process of its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         asyncio.run(story(stage))

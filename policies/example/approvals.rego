@@ -72,17 +72,17 @@ require_approval contains {
 require_approval contains {
 	"id": "reaches-outside",
 	"message": $"what runs in the job's own namespace would reach {operation.name}",
-	"remedy": "leave it out, or a person has to approve it; other pods of that namespace and the name service need nobody",
+	"remedy": "leave it out, or a person has to approve it; other pods of that namespace and the name service need no approval",
 	"audience": "user",
 	"approval": signed_by("unusual"),
 } if {
 	some operation in changing
 	operation.action == "egress"
-	not needs_nobody(operation)
+	not needs_no_approval(operation)
 }
 
 # The name service resolves names of the whole world: a team that minds words in names takes it out here.
-needs_nobody(operation) if {
+needs_no_approval(operation) if {
 	every change in operation.changes {
 		change.path in {"egress.siblings", "egress.name-service"}
 	}

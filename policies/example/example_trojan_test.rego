@@ -45,7 +45,7 @@ test_an_honest_operation_does_not_carry_a_trojan if {
 	}
 }
 
-# An author's lazy rule: whoever calls `deployment_scale` may.
+# An author's lazy rule: every caller of `deployment_scale` may.
 lazy(covers) := {{"id": "lazy", "message": "m", "remedy": "r", "audience": "user", "covers": covers}}
 
 by_name(covers, operations) := decision if {

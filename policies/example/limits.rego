@@ -1,4 +1,4 @@
-# How far a change may go. Replica limits, images, what is opened to the outside, and freezes. What stands here is denied to everybody, whatever their role; nobody can approve it.
+# How far a change may go. Replica limits, images, what is opened to the outside, and freezes. A denial here holds for every role, and approval cannot lift it.
 package cofferdam.policy
 
 import data.cofferdam.cover

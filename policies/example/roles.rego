@@ -67,7 +67,7 @@ deny contains {
 	own == []
 }
 
-default person := "nobody"
+default person := "an unnamed person"
 
 person := input.subject.properties.for if is_string(input.subject.properties.for)
 

@@ -139,7 +139,7 @@ structural contains {
 
 structural contains {
 	"id": "approval-impossible",
-	"message": "the rules that ask for an approval name nobody, or too few people, in common",
+	"message": "the rules that ask for an approval have no approver, or too few approvers, in common",
 	"remedy": "name enough approvers that all of these rules accept",
 	"audience": "operator",
 } if {
@@ -153,7 +153,7 @@ structural contains {
 
 structural contains {
 	"id": "obligation-unsupported",
-	"message": $"the obligation `{word(member, "id", "unnamed-rule")}` is none that this host can carry out",
+	"message": $"the obligation `{word(member, "id", "unnamed-rule")}` is unknown to this host",
 	"remedy": "use a type of `input.context.supported_obligations`, with `id`, `type` and `properties`",
 	"audience": "operator",
 } if {

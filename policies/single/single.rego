@@ -1,11 +1,11 @@
 # METADATA
 # title: One's own folder
 # description: |
-#   What `init` starts with. Everybody may look and preview. Every change needs a person, except where a named agent has a role of
+#   The policy that `init` copies. Every caller may read and preview. Every change needs approval, unless a named agent has a role of
 #   `data.unattended.roles` and does no more than `data.unattended.covers`. A caller without a name gets no exception.
 #
-#   `data.self_approval: true` is for a machine that one person uses: that person may approve what the own agent asked. It takes effect
-#   only together with `self_approval = true` in the trust file, and it means that whoever has that person's key and shell decides alone.
+#   A machine with one user: `self_approval = true` in the trust file lets the person an agent acts for approve its calls. The holder of
+#   that person's key then decides alone. `data.self_approval: true` permits nothing: only the remedy tells that person so. Set both.
 # schemas:
 #   - input: schema.input
 package cofferdam.policy

@@ -218,7 +218,7 @@ impl Home {
     }
 }
 
-/// Writes a file so that a reader sees the old bytes or the new, never a mixture, and nobody else sees any: mode 0600, flushed, renamed.
+/// Writes a file so that a reader sees the old bytes or the new, never a mixture, and no other user reads either: mode 0600, flushed, renamed.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("the path has no folder")?;
     let name = path.file_name().context("the path has no name")?.to_string_lossy();

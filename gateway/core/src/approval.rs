@@ -1,5 +1,5 @@
 //! A person's approval: a statement that the approver's own machine made from what it showed, signed with the key they have (SSHSIG).
-//! Never trusts a digest that somebody else computed, and no answer of an agent's client is an approval.
+//! Never trusts a digest that another role computed, and no answer of an agent's client is an approval.
 
 use crate::decide::Subject;
 use crate::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest, StatementDigest};
@@ -83,10 +83,10 @@ pub enum ApprovalFault {
     /// Not a signature.
     #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
     Signature,
-    /// Nobody that the trust file knows.
+    /// A key that the trust file does not know.
     #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
     Unknown,
-    /// A security key that nobody touched.
+    /// A security key that was not touched.
     #[error("the security key was not touched; sign again and touch it")]
     Untouched,
     /// Signed over something else.

@@ -1,4 +1,4 @@
-//! Compiled artefacts carry a MAC of the role that asked for them: machine code is accepted by the engine as it is, so nobody else's may enter.
+//! Compiled artefacts carry a MAC of the role that asked for them: the engine accepts machine code as it is, so only the role's own may enter.
 //! Never shared between roles: each has a key of its own.
 
 use hmac::{Hmac, Mac};

@@ -82,7 +82,7 @@ impl Catalog {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Visible(BTreeSet<String>);
 
-/// A list decision that is none; nothing is visible then.
+/// An invalid list decision; nothing is visible then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the policy's list answer is not an array of tool names: {0}")]
 pub struct VisibleFault(String);

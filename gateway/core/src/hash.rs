@@ -1,4 +1,4 @@
-//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same request gives the same digest, whoever asks and
+//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same request gives the same digest, for every caller and
 //! whenever, so that anyone may derive it again to check.
 
 use crate::decide::OperationFacts;

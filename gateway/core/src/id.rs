@@ -145,7 +145,7 @@ macro_rules! digests {
 }
 
 digests! {
-    /// Of a sealed plan's canonical bytes: the same request gives the same, whoever asks and whenever.
+    /// Of a sealed plan's canonical bytes: the same request gives the same digest, for every caller and at any time.
     PlanDigest
     /// Of a preview's canonical bytes: what approval and permit are bound to besides the plan.
     PreviewDigest

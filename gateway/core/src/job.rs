@@ -1,4 +1,4 @@
-//! A job as it is stored and handed on: plain data, believed by nobody. A runner makes a `LeasedPlan` of it only through `decide::readmit`.
+//! A job as it is stored and handed on: plain data that no role trusts. A runner makes a `LeasedPlan` of it only through `decide::readmit`.
 
 use crate::approval::SignedStatement;
 use crate::caller::{Principal, TraceParent};
@@ -48,7 +48,7 @@ pub struct StoredJob {
     pub policy: PolicyDigest,
     /// Why it was decided so.
     pub reasons: Vec<Reason>,
-    /// Who has to sign; none where policy needed nobody.
+    /// Who has to sign; none where policy asked for no signature.
     pub approval: Option<ApprovalRule>,
     /// The nonce of the question to approvers: 32 hexadecimal digits.
     pub nonce: String,
@@ -78,7 +78,7 @@ pub struct OperationRecord {
     pub after: Option<BTreeMap<String, Value>>,
 }
 
-/// One line of an executor or a task on its way: somebody else's words, quoted wherever they are shown, never interpreted, never in the ledger.
+/// One line of an executor or a task on its way: others' words, quoted wherever they are shown, never interpreted, never in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {

@@ -104,7 +104,7 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
     carried(&mut scene, &call, asking, sealed, (mode, key), wait).await
 }
 
-/// How often a call is decided anew because the same one was carried out meanwhile.
+/// How often a call is decided again because the same one was carried out meanwhile.
 const ROUNDS: usize = 3;
 
 /// A plan that changes something, to the job that carries it out: its own, or the one that the same call led to before.

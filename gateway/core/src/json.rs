@@ -118,7 +118,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut map = Map::new();
         while let Some(key) = members.next_key::<String>()? {
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` stands twice")));
+                return Err(A::Error::custom(format_args!("the key `{key}` is there twice")));
             }
             let value = members.next_value_seed(Strict { depth: self.depth + 1 })?;
             map.insert(key, value);
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn same_meaning_same_bytes_and_no_doubt_about_meaning() {
         check(br#"{"b": 1.0, "a": [true, null, "x"]}"#, Ok(r#"{"a":[true,null,"x"],"b":1}"#));
-        check(br#"{"a":1,"a":2}"#, Err("stands twice"));
-        check(br#"{"a":{"b":1,"b":1}}"#, Err("stands twice"));
+        check(br#"{"a":1,"a":2}"#, Err("is there twice"));
+        check(br#"{"a":{"b":1,"b":1}}"#, Err("is there twice"));
         check(b"9007199254740991", Ok("9007199254740991"));
         check(b"-9007199254740991.0", Ok("-9007199254740991"));
         for one_number in ["9007199254740992", "9007199254740992.0", "9007199254740993.0", "-9007199254740993.0", "-9007199254740992"] {

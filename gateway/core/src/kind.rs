@@ -1,5 +1,5 @@
 //! The pinned table of kinds: which kinds plans may name, and what the host knows about each. Everything else is refused before policy, whatever a
-//! ceiling says. Never asks a cluster's discovery, which whoever can add an API server could bend.
+//! ceiling says. Never asks a cluster's discovery, which anyone who can add an API server could bend.
 
 use crate::operation::Target;
 

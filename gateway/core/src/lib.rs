@@ -17,7 +17,7 @@
 //! | decide | `decide/rule.rs` | `PreviewedPlan → ApprovedPlan`, `ApprovalNeeded` or `Denial` | policy over plan and change; the floor; who signed | `sandbox` (policy) |
 //! | enqueue | `enqueue.rs` | `ApprovedPlan → QueuedPlan`; `ApprovalNeeded → AskedPlan` | intent before effect: permit and job in one transaction with their entry | `recorder` |
 //! | resume | `journey/resume.rs` | signed `StoredJob → ApprovedPlan` | after people signed: all of the above again, same digests or nothing | `cofferdam`, `recorder` |
-//! | readmit | `decide/readmit.rs` | `StoredJob → Opened → Derived → Question → LeasedPlan` | the runner's own trust, clock, draft, preview and policy; it believes nobody | `runner`, `sandbox` (as `guest`) |
+//! | readmit | `decide/readmit.rs` | `StoredJob → Opened → Derived → Question → LeasedPlan` | the runner's own trust, clock, draft, preview and policy; it trusts no other role | `runner`, `sandbox` (as `guest`) |
 //! | run | `run.rs` | `LeasedPlan → Outcome` | one table of phases, numbered steps | `runner` |
 //! | record | `record.rs` | any ending → `Recorded` | one leaf per thing that must be provable, before anybody is told | `recorder` |
 //!

@@ -49,7 +49,7 @@ pub const NOTE: usize = 200;
 /// Notes handed on at once: what a person reads in a second is fewer.
 pub const NOTES_AT_ONCE: usize = 20;
 
-/// Notes of a job that are kept for whoever asks later: the newest; a longer text is no progress but a log.
+/// Notes of a job that are kept for later questions: the newest; a longer text is no progress but a log.
 pub const NOTES_KEPT: usize = 20;
 
 /// Characters of a cause, and of a remedy, of a job that cannot go on: two paths of the longest kind
@@ -78,5 +78,5 @@ pub const REJECTION_SECONDS: i64 = 3_600;
 /// How long a question that only the floor asks stands, in seconds: a working hour, so that a colleague can be found.
 pub const APPROVAL_SECONDS: u64 = 3_600;
 
-/// How long any question may stand, in seconds: a week, after which nobody remembers why it was asked.
+/// The longest a question may wait, in seconds: a week, after which its reason is forgotten.
 pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;

@@ -85,7 +85,7 @@ pub enum PathFault {
         segment: String,
     },
     /// No such list member to change something of.
-    #[error("the path `{}` names no member: none is `{}`; there {}", .0.path, .0.segment, those(&.0.there))]
+    #[error("the path `{}` finds no member `{}`; the list has {}", .0.path, .0.segment, those(&.0.there))]
     NoMember(Box<NoMember>),
     /// It would rename the member it finds by that name.
     #[error("the path `{0}` would change the merge key it finds the member by")]
@@ -109,8 +109,8 @@ pub struct NoMember {
 
 fn those(names: &[String]) -> String {
     match near::listed(names.iter().map(String::as_str)) {
-        list if list.is_empty() => "is none".to_owned(),
-        list => format!("are {list}"),
+        list if list.is_empty() => "none".to_owned(),
+        list => list,
     }
 }
 
@@ -120,11 +120,7 @@ impl PathFault {
         let Self::NoMember(absent) = self else { return self.to_string() };
         let NoMember { list, wanted, there, .. } = &**absent;
         let one = list.strip_suffix('s').unwrap_or(list);
-        let names = match near::listed(there.iter().map(String::as_str)) {
-            names if names.is_empty() => "none".to_owned(),
-            names => names,
-        };
-        format!("{object} has no {one} `{wanted}`; it has {names}")
+        format!("{object} has no {one} `{wanted}`; it has {}", those(there))
     }
 }
 

@@ -55,7 +55,7 @@ pub struct SignedPermit {
     pub signature: String,
 }
 
-/// Why a permit is none.
+/// Why a permit is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum PermitFault {
     /// Not a permit.
@@ -64,7 +64,7 @@ pub enum PermitFault {
     /// Not the gateway's signature.
     #[error("the permit is not signed by the gateway this role trusts")]
     Signature,
-    /// A key that is none.
+    /// An invalid key.
     #[error("the gateway key in the trust file is not `ed25519:` and 64 hexadecimal digits")]
     Key,
 }

@@ -151,7 +151,7 @@ fn check(index: usize, step: &Step, bound: &Bound) -> Result<OperationFacts, Pla
     Ok(facts::derive(number, step, target, &paths))
 }
 
-/// What operations are, without a ceiling to hold them against: for showing a plan that somebody else sealed.
+/// What operations are, without a ceiling to hold them against: for showing a plan that was sealed elsewhere.
 pub fn facts_of(operations: &[Step]) -> Result<Vec<OperationFacts>, PlanFault> {
     let each = operations.iter().enumerate().map(|(index, step)| {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
@@ -247,7 +247,7 @@ fn is_image(text: &str) -> bool {
     (1..=255).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// No two operations change the same object: what the second does would depend on the first, and nobody approved that.
+/// No two operations change the same object: what the second does would depend on the first, and that was not approved.
 fn once(facts: &[OperationFacts]) -> Result<(), PlanFault> {
     let mut targets = BTreeSet::new();
     for fact in facts.iter().filter(|fact| !fact.action.looks()) {

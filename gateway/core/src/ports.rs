@@ -93,15 +93,15 @@ pub struct FrontCall {
 /// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not wait; what it cannot take is lost.
 pub type Hear = dyn Fn(String) + Send + Sync;
 
-/// Nobody hears.
+/// Discards the line.
 pub fn unheard(_line: String) {}
 
-/// Why a token names nobody.
+/// Why a token names no agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
     /// There is none, and one is needed.
     Missing,
-    /// It is nobody's.
+    /// It belongs to no agent.
     Unknown,
 }
 

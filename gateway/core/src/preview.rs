@@ -76,7 +76,7 @@ pub struct PreviewedPlan {
     digest: PreviewDigest,
 }
 
-/// A preview that is not this plan's: whoever looked is wrong or lies.
+/// A preview that is not this plan's: the viewer is wrong or lies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the preview is not of this plan: {0}")]
 pub struct ForeignPreview(String);

@@ -35,7 +35,7 @@ pub enum Outcome {
     Refused,
     /// A person said no.
     Rejected,
-    /// Nobody decided, or nobody ran it, in time.
+    /// It was not decided, or not run, in time.
     Expired,
     /// Its agent withdrew it.
     Cancelled,

@@ -124,7 +124,7 @@ impl JobIdentity {
     }
 }
 
-/// For how long fences that were seen to stand are taken to stand: no job begins over fences that nobody has looked at since.
+/// For how long a successful check of the fences counts: no job begins over fences that were not checked since.
 pub const FENCES: Duration = Duration::from_secs(600);
 
 /// What the viewer is told.
@@ -173,9 +173,9 @@ pub struct RunnerSettings {
     pub artefacts: PathBuf,
     /// The binary `cofferdam-guest`.
     pub guest: PathBuf,
-    /// How a job acts at a cluster's API server; of a directory nobody asks.
+    /// How a job acts at a cluster's API server; without meaning for a directory.
     pub job_identity: JobIdentity,
-    /// How long ago a runner of this installation, with the same credential, saw its fences stand. None when nobody has: it looks for itself, as it does when
+    /// How long ago a runner of this installation, with the same credential, saw its fences hold. `None` if none has: it looks for itself, as it does when
     /// that is longer ago than [`FENCES`].
     pub checked_ms: Option<u64>,
     /// A drill: the runner kills itself right after this step of a job's first run.

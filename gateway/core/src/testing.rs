@@ -221,7 +221,7 @@ impl Bench {
         }
     }
 
-    /// Somebody else changes the infrastructure.
+    /// Another client changes the infrastructure.
     pub fn meddle(&self, namespace: &str, replicas: i64) {
         self.objects.lock().unwrap().insert(namespace.to_owned(), replicas);
     }

@@ -116,7 +116,7 @@ pub struct Trust {
     pub policy: PolicyDigest,
     /// What always needs a person.
     pub floor: Floor,
-    /// The person an agent acts for may approve for it. Off unless a single person uses the machine.
+    /// Whether the person an agent acts for may approve its calls. False unless one person alone uses the machine.
     pub self_approval: bool,
     /// Accepted tools.
     #[serde(default, rename = "tool")]

@@ -19,7 +19,7 @@ use std::net::IpAddr;
 
 /// What a client that would sign in by OAuth is told.
 const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
-    `cofferdam agents add NAME` makes a token, `cofferdam agents list` tells who has one";
+    `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists the agents that have one";
 
 impl<F: Front> Edge<F> {
     /// Who this request's token names. An anonymous caller is let in from this machine only, whatever address the server listens on.
@@ -55,7 +55,7 @@ pub fn no_oauth(document: bool) -> Answer {
     respond::json(status, &json!({"error": "invalid_request", "error_description": NO_OAUTH}))
 }
 
-/// Nobody is anonymous from another machine.
+/// Callers from another machine are never anonymous.
 fn admitted(principal: Principal, client: IpAddr) -> Result<Principal, Deny> {
     if principal.anonymous && !is_local(client) { Err(Deny::TokenMissing) } else { Ok(principal) }
 }

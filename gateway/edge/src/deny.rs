@@ -128,8 +128,8 @@ pub enum Deny {
     /// The header is there, and is not `Bearer` and a token.
     #[error("the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`")]
     TokenForm,
-    /// Nobody's token.
-    #[error("the token is not valid; `cofferdam agents list` tells who has one")]
+    /// The token of no agent.
+    #[error("the token is not valid; `cofferdam agents list` lists the agents that have one")]
     TokenUnknown,
     /// Not JSON that two readers would read alike.
     #[error("not strict JSON: {0}")]
@@ -254,7 +254,7 @@ impl Deny {
         }
     }
 
-    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad requests page nobody.
+    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad requests are no errors.
     pub fn is_error(&self) -> bool {
         !matches!(self.row().code, code::PARSE | code::REQUEST | code::METHOD | code::PARAMS)
     }

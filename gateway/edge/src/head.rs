@@ -130,7 +130,7 @@ fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing,
     let length = lengths.first();
     if let (Some(length), Some(other)) = (length, lengths.iter().find(|other| Some(*other) != length)) {
         let (length, other) = (excerpt(length), excerpt(other));
-        return Err(format!("`Content-Length` stands twice, as `{length}` and `{other}`; send it once"));
+        return Err(format!("`Content-Length` is there twice, as `{length}` and `{other}`; send it once"));
     }
     if let (Some(length), Some(coding)) = (length, codings.first()) {
         let (length, coding) = (excerpt(length), excerpt(coding));
@@ -142,7 +142,7 @@ fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing,
         (None, [_]) if old => Err("`Transfer-Encoding` is not of HTTP/1.0; send `Content-Length`".into()),
         (None, [coding]) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunks),
         (None, [coding]) => Err(format!("`Transfer-Encoding` is `{}`; send `chunked`, or `Content-Length`", excerpt(coding))),
-        (None, _) => Err("`Transfer-Encoding` stands twice; send it once, as `chunked`".into()),
+        (None, _) => Err("`Transfer-Encoding` is there twice; send it once, as `chunked`".into()),
         (Some(length), _) => {
             let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
             let fault = || format!("`Content-Length` is `{}`; send the body's bytes as one whole number", excerpt(length));
@@ -233,7 +233,7 @@ mod tests {
             ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "leave one of them out"),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", "`xchunked`"),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "`gzip, chunked`"),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n", "stands twice"),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n", "is there twice"),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "not of HTTP/1.0"),
         ] {
             let told = told(bytes.as_bytes());

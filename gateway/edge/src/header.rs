@@ -35,9 +35,9 @@ fn only<'a>(name: &'static str, texts: Vec<&'a str>) -> Result<Option<&'a str>, 
     let Some(first) = texts.next() else { return Ok(None) };
     match texts.find(|text| *text != first) {
         None => Ok(Some(first)),
-        Some(_) if SECRET.contains(&name) => Err(Deny::BadHeader { name, fault: "stands twice, with two values; send it once".into() }),
+        Some(_) if SECRET.contains(&name) => Err(Deny::BadHeader { name, fault: "is there twice, with two values; send it once".into() }),
         Some(other) => {
-            let fault = format!("stands twice, as `{}` and `{}`; send it once", excerpt(first), excerpt(other));
+            let fault = format!("is there twice, as `{}` and `{}`; send it once", excerpt(first), excerpt(other));
             Err(Deny::BadHeader { name, fault })
         }
     }

@@ -72,7 +72,7 @@ impl<F: Front> Edge<F> {
         respond::text(status, text)
     }
 
-    /// `GET /metrics`: for whoever scrapes on this machine.
+    /// `GET /metrics`: for a collector on this machine.
     pub async fn metrics(&self, seat: &Seat) -> Result<Answer, Deny> {
         if !is_local(seat.client) {
             return Err(Deny::NotLocal);

@@ -76,7 +76,7 @@ fn answer(status: StatusCode, media: &'static str, body: AnswerBody) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    // Answers belong to one caller; nobody between may keep them, and no browser may take them for a page.
+    // Answers belong to one caller: no proxy may keep them, and no browser may take them for a page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer

@@ -72,7 +72,7 @@ pub async fn serve<F: Front>(
             }
         }
     }
-    // Whoever connected before the listener closes is answered; later ones are refused by the kernel.
+    // Clients that connected before the listener closes are answered; the kernel refuses later ones.
     edge.calls.drain();
     for (stream, client) in waiting(listener) {
         if let Some(seat) = seats.take(client) {

@@ -80,7 +80,7 @@ pub enum Report {
     Idle,
     /// Of a gateway that ends: so many connections were cut off before they were answered.
     Cut(usize),
-    /// Of a recorder that ends: jobs that nobody finished; the next start takes them up.
+    /// Of a recorder that ends: unfinished jobs; the next start takes them up.
     Left {
         /// The first of them.
         calls: Vec<CallId>,

@@ -142,7 +142,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| Fault::Unavailable(fault.to_string()))?;
         let (asker, answer) = oneshot::channel();
         connection.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, asker);
-        // However the wait ends, a given-up one included, nobody waits under this id any more.
+        // However the wait ends, also when it is given up, no caller waits under this id any more.
         let _entry = Entry { waiting: &connection.waiting, id };
         let answered = async {
             if connection.sink.send(Frame::of(header)).await.is_err() {

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 pub enum Words {
     /// Its log lines go where the supervisor's go.
     Heard,
-    /// Nobody hears it: guests.
+    /// It is discarded: guests.
     Unheard,
 }
 

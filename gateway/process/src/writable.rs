@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn procfs_takes_nothing_and_says_so() {
-        // A file system that no process may make files in, whoever it is.
+        // A file system that no process may make files in, of any user.
         let said = fs::create_dir("/proc/cofferdam").unwrap_err();
         assert!(!remedy(&said).is_empty());
     }

@@ -28,7 +28,7 @@ fn child() {
     say("connect", UnixStream::connect(&path).err());
     say("listen", UnixListener::bind(format!("{path}.2")).err());
     say("udp", UdpSocket::bind("127.0.0.1:0").err());
-    // Nobody listens on port 1: what is not denied is refused.
+    // Port 1 has no listener: a connection that is not denied is refused.
     say("tcp", TcpStream::connect("127.0.0.1:1").err());
     say("pair", UnixStream::pair().err());
     let nested = Command::new(std::env::current_exe().unwrap())

@@ -63,7 +63,7 @@ pub type TrustFile = Given<Result<TrustNow, String>>;
 /// Everything a recorder needs.
 #[derive(Clone)]
 pub struct RecorderSettings {
-    /// Folder of the store; made when missing. Nobody else opens it.
+    /// Folder of the store; made when missing. No other role opens it.
     pub store: PathBuf,
     /// Folder of the ledger's tiles; made when missing. Everybody may read it.
     pub ledger: PathBuf,

@@ -78,7 +78,7 @@ impl Shared {
     /// Changes of one job from now on.
     pub fn changes(&self, call: &CallId) -> watch::Receiver<()> {
         let mut readers = locked(&self.readers);
-        // Senders nobody listens to any more go whenever somebody new comes.
+        // Senders without a listener are dropped whenever a new listener comes.
         readers.retain(|_, sender| !sender.is_closed());
         readers.entry(call.clone()).or_insert_with(|| watch::Sender::new(())).subscribe()
     }

@@ -169,7 +169,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         if self.drill != Some(step) {
             return;
         }
-        // Nobody claims a closed job again, so nobody would take the mark away.
+        // A closed job is not claimed again, so the mark would stay.
         if step == JobStep::ClosedRecorded || std::fs::OpenOptions::new().write(true).create_new(true).open(self.mark(call)).is_ok() {
             (self.end)();
         }
@@ -223,7 +223,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let name = namespace.name();
         let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
         if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
-            // Nobody else knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
+            // Only this runner knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
             if fault == Fault::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
                 self.backend.remove(lease.call(), Some(&name), &targets).await?;
             }

@@ -128,7 +128,7 @@ impl Lost<'_> {
     }
 
     /// Namespaces where the job may have been given rights, as its preview is stored; none where that cannot be read. Where to look for what is this
-    /// software's own, and nothing else: whoever stored it is not believed.
+    /// software's own, and nothing else: the store is not trusted.
     pub fn targets(&self) -> BTreeSet<String> {
         let preview = strict_into::<Preview>(self.job.preview.as_bytes());
         let places = preview.into_iter().flat_map(|preview| preview.operations).map(|operation| operation.target.namespace);

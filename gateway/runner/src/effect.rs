@@ -18,10 +18,10 @@ pub enum EffectFault {
     /// It cannot be done, or what came out is not what was approved.
     #[error("{0}")]
     Refused(String),
-    /// It happened, and what came out is not what was approved: somebody else's admission changed it on the way.
+    /// It happened, and what came out is not what was approved: admission of the cluster changed it on the way.
     #[error("it happened, and not as approved: {0}")]
     Differs(String),
-    /// It was asked for, and nobody knows whether it happened: for a person.
+    /// It was asked for, and it is not known whether it happened: a person has to look.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
     /// A file that the job needs cannot be written.

@@ -67,7 +67,7 @@ impl Ending {
     /// A file is neither as it was before nor as it should be after.
     pub fn torn(path: &Path) -> Self {
         let detail =
-            format!("`{}` was changed by somebody else while the job was written back; a person has to compare the files", path.display());
+            format!("`{}` was changed outside Cofferdam while the job was written back; a person has to compare the files", path.display());
         Self::new(Outcome::Indeterminate, "write-back-conflict", detail)
     }
 

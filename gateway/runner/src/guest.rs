@@ -144,7 +144,7 @@ impl<S: Start> Guests<S> {
             _ => return Err(fault("output", "the guest answered something else")),
         };
         let sealed = self.key.seal(&format!("{digest} {engine}"), &artefact).map_err(|fail| fault("artefact", fail))?;
-        // Kept for the next time; that it cannot be kept hinders nothing. Renamed, so that nobody reads half of one.
+        // Kept for the next time; a failure to keep it hinders nothing. Renamed, so that no reader sees half of one.
         let temporary = place.with_extension(format!("{}.writing", std::process::id()));
         let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat()).and_then(|()| fs::rename(&temporary, &place));
         if let Err(fail) = kept {

@@ -104,7 +104,7 @@ impl Kubernetes {
         Ok(Self { credential, provisioner, jobs, stood: Mutex::new(None) })
     }
 
-    /// The same, where somebody of this installation saw the fences stand so long ago.
+    /// The same, if another runner of this installation saw the fences hold so long ago.
     #[must_use]
     pub fn stood(mut self, ago: Option<Duration>) -> Self {
         *self.stood.get_mut() = ago.and_then(|ago| Instant::now().checked_sub(ago));
@@ -135,7 +135,7 @@ impl Kubernetes {
     }
 
     /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up. No job is claimed over
-    /// fences that nobody has seen of late, however long a runner waited for one.
+    /// fences that were not checked recently, however long a runner waited for it.
     pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
         self.stands().await?;
         let going = reap::terminating(&self.provisioner, now).await?;

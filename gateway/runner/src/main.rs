@@ -1,5 +1,5 @@
 //! `cofferdam-runner`: looks (role `viewer`), acts (role `runner`) or removes what others left (role `reaper`), as its settings say. Started by
-//! `cofferdam serve` with one socket on standard input; reads what it needs, confines itself, and talks to nobody but over the sockets it is handed
+//! `cofferdam serve` with one socket on standard input; reads what it needs, confines itself, and talks only over the sockets it is handed
 //! and, for a cluster, to the one API server that its kubeconfig names. With arguments it answers an operator instead.
 
 mod command;

@@ -1,5 +1,5 @@
 //! One executor, one job: it drives handles that the host made, in a sandbox that knows nothing else. Never knows what an operation is: an
-//! effect is an index, sent to whoever holds the right to do it.
+//! effect is an index, sent to the process that holds the right to do it.
 //!
 //! The guest's thread waits inside the host while an effect is on its way. So nothing here can abort one: when the guest's time is over or it
 //! traps, it does so between two effects, and the role that carries them out has every answer it was given.

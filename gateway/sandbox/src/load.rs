@@ -212,9 +212,9 @@ fn command(engine: &Engine, component: &Component) -> Result<(), Fault> {
 pub(crate) fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
     let may = if allowed.is_empty() { "nothing at all".to_owned() } else { format!("only `{}`", allowed.join("` and `")) };
     let how = if import.starts_with("wasi:") {
-        "build it for wasm32-unknown-unknown, or stub WASI away with `cofferdam build`; what it wants to reach belongs into a plan"
+        "build it for wasm32-unknown-unknown, or use `cofferdam build`, which removes WASI; a tool asks for access in its plan"
     } else {
-        "remove the import; what it wants to reach belongs into a plan"
+        "remove the import; a tool asks for access in its plan"
     };
     format!("it imports `{import}`, and {word} may import {may}; {how}")
 }

@@ -85,7 +85,7 @@ impl ResourceLimiter for Account {
     }
 }
 
-/// Whoever holds an account.
+/// What holds an account.
 pub(crate) trait Accounted: Send + 'static {
     fn account(&mut self) -> &mut Account;
 }

@@ -278,7 +278,7 @@ mod process {
         let status = std::fs::read_to_string(about("status")).unwrap();
         assert!(status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n"), "{status}");
         assert_eq!(std::fs::read(about("environ")).unwrap(), b"");
-        // What whoever runs the tests left open, this process hands on: a role is started with nothing but its socket.
+        // Descriptors that the test runner left open are inherited here: a role is started with nothing but its socket.
         let inherited = links(std::path::Path::new("/proc/self/fd"));
         for to in links(&about("fd")).into_iter().filter(|to| !inherited.contains(to)) {
             assert!(to.starts_with("socket:") || to == "/dev/null" || to.starts_with("/memfd:"), "{to}");

@@ -74,7 +74,12 @@ pub const METRICS: [Metric; 24] = [
     metric("cofferdam_ready", MetricKind::Gauge, &[], "1 while calls can be carried out, as `/readyz` says, else 0."),
     metric("cofferdam_restart_needed", MetricKind::Gauge, &[], "1 while something accepted waits for the next start, else 0."),
     metric("cofferdam_approvals_total", MetricKind::Counter, &["answer"], "Signed answers of people."),
-    metric("cofferdam_unauthenticated_total", MetricKind::Counter, &[], "Requests whose token names nobody; they are not in the ledger."),
+    metric(
+        "cofferdam_unauthenticated_total",
+        MetricKind::Counter,
+        &[],
+        "Requests whose token belongs to no agent; they are not in the ledger.",
+    ),
     metric("cofferdam_malformed_total", MetricKind::Counter, &["reason"], "Requests that could not be read; they are not in the ledger."),
     metric("cofferdam_ledger_entries", MetricKind::Gauge, &[], "Entries of the ledger."),
     metric("cofferdam_role_starts_total", MetricKind::Counter, &["role"], "Times a role was started."),

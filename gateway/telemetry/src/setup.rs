@@ -44,7 +44,7 @@ pub struct Setup {
 /// Why a role cannot log.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The filter is none.
+    /// The filter is invalid.
     #[error("the log filter `{given}` is not readable; write a level such as `info`, or `warn,cofferdam_runner=debug`")]
     Filter {
         /// What was given.

@@ -1,4 +1,4 @@
-//! What an executor is written with: handles of approved operations, a look at whether what they did is ready, and a word to whoever waits.
+//! What an executor is written with: handles of approved operations, a look at whether what they did is ready, and a word to callers that wait.
 //! Nothing here can name an object. An executor that never calls [`observe`] does not import it.
 
 pub use crate::bindings::executor_world::cofferdam::executor::observation::{Observation, Readiness, observe};

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 const BY_IMPERSONATION: Identity = Identity::Provisioner(JobIdentity::Impersonation);
-const TO_NOBODY: &str = "and to nobody else";
+const TO_NO_OTHER: &str = "and to no other subject";
 const CANNOT: &str = "cannot impersonate";
 
 /// Without the option as yet.
@@ -118,14 +118,14 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
         let job = json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name});
         provisioner
             .try_all(vec![
-                ("for everybody", but_for("/subjects/0", everybody), TO_NOBODY),
-                ("for the job itself", but_for("/subjects/0", job), TO_NOBODY),
+                ("for everybody", but_for("/subjects/0", everybody), TO_NO_OTHER),
+                ("for the job itself", but_for("/subjects/0", job), TO_NO_OTHER),
                 (
                     "under another name",
                     apply(rbac(&run.name, "rolebindings/provisioner"), but(&run.as_job(), "/metadata/name", json!("provisioner"))),
-                    TO_NOBODY,
+                    TO_NO_OTHER,
                 ),
-                ("another role under this name", but_for("/roleRef/name", json!("cofferdam-in-run")), TO_NOBODY),
+                ("another role under this name", but_for("/roleRef/name", json!("cofferdam-in-run")), TO_NO_OTHER),
                 ("at home", apply(rbac("cofferdam-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
                 ("in kube-system", apply(rbac("kube-system", "rolebindings/as-job"), run.as_job()), "nowhere else"),
                 ("at a target", apply(rbac("impersonated", "rolebindings/as-job"), run.as_job()), "is named as its run"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long the API server may work on one write where nothing else is written, in seconds: what it gives each request by itself.
 pub const REQUEST_TIMEOUT: u32 = 60;
 
-/// With less, a busy server would give up writes that are well on their way; with more, nobody waits to hear what became of a job.
+/// With less, a busy server would give up writes that are well on their way; with more, a caller waits too long for the outcome of a job.
 const REQUEST_TIMEOUTS: (i64, i64) = (5, 300);
 
 /// The keys of `[kubernetes]` that name a file, each a role that holds a credential.

@@ -132,7 +132,7 @@ impl Section<'_> {
         self.faults.push(ConfigFault::new(&file, &self.key(name), problem, remedy));
     }
 
-    /// Every key that nobody asked for.
+    /// Every key that was not read: it is unknown.
     pub(super) fn unknown(&mut self) {
         let strangers: Vec<String> =
             self.table.iter().map(|(key, _)| key.to_owned()).filter(|key| !self.known.contains(&key.as_str())).collect();

@@ -143,7 +143,7 @@ fn connect(recorder: Recorder, given: Given) {
     });
 }
 
-/// Operator commands: whoever the kernel says is this user, or root.
+/// Operator commands: from processes of this user or of root, as the kernel says.
 async fn operate(recorder: Recorder, listener: UnixListener) {
     let own = role::user();
     let places = Arc::new(Semaphore::new(OPERATORS));

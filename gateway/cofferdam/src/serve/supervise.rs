@@ -27,7 +27,7 @@ use stop::Ending;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-/// How often each role is asked for a sign of life: seldom enough that nobody notices.
+/// How often each role is asked for a sign of life: seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// How long the other runners of a cluster wait at the first start for the first one's look at the fences, some fifty requests, which then does for all.

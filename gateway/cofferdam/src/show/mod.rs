@@ -28,7 +28,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         .join("\n")
 }
 
-/// Shortens a line of somebody else's words for a table.
+/// Shortens a line of others' words for a table.
 pub fn short(text: &str, most: usize) -> String {
     let one_line = cofferdam_core::text::line(text);
     if one_line.chars().count() <= most {

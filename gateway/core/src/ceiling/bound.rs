@@ -29,7 +29,7 @@ pub enum CeilingFault {
         #[source]
         fault: KindFault,
     },
-    /// A path that is none.
+    /// An invalid path.
     #[error("line {line} of the ceiling: {fault}")]
     Path {
         /// Which line, from 0.

@@ -1,4 +1,4 @@
-//! One ceiling against another: what an operator is asked to accept anew. Never guesses: what is not provably covered counts as wider.
+//! One ceiling against another: what an operator is asked to accept again. Never guesses: what is not provably covered counts as wider.
 
 use super::Ceiling;
 use super::bound::{Bound, CeilingFault, Line, Namespaces};

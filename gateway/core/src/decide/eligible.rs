@@ -27,13 +27,13 @@ pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
     let names: Vec<String> = may.iter().take(TOLD).map(|name| line(name)).collect();
     let found = match (trust.approvers.is_empty(), names.as_slice()) {
         (true, _) => "no approver is enrolled".to_owned(),
-        (false, []) => "no enrolled approver may: policy names others, or they are who asks".to_owned(),
-        (false, names) => format!("only {} may", names.join(", ")),
+        (false, []) => "no enrolled approver may sign: policy names other people, or the call is made for them".to_owned(),
+        (false, names) => format!("only {} may sign", names.join(", ")),
     };
     let named = rule.approvers.iter().map(|name| line(name)).filter(|name| name != "*").collect::<Vec<_>>().join(", ");
     let whom = if named.is_empty() { "another person".to_owned() } else { format!("whom policy names ({named})") };
     let mut denial = Denial::of(RULE, format!("{people} to sign this, and {found}"));
-    denial.allowed = format!("the same once enough people are enrolled who may sign it: {whom}");
+    denial.allowed = format!("the same call, once enough approvers are enrolled who may sign it: {whom}");
     denial.next = Some(NEXT);
     Verdict::Denied(needed.into_plan(), denial)
 }
@@ -85,8 +85,8 @@ mod tests {
         expect![[r#"
             DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by approval-impossible in staging
             Nothing was changed.
-            Why: 2 people have to sign this, and only bob may.
-            Allowed: The same once enough people are enrolled who may sign it: another person.
+            Why: 2 people have to sign this, and only bob may sign.
+            Allowed: The same call, once enough approvers are enrolled who may sign it: another person.
             Next: An operator enrols an approver: `cofferdam approver add`, then starts `cofferdam serve` again."#]]
         .assert_eq(&refusal.text());
         for (names, namespace, refused) in [

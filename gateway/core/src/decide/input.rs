@@ -203,7 +203,7 @@ pub struct Context {
     pub minute: u32,
     /// The agent's own words on why; `null` when it gave none. A claim.
     pub purpose: Option<String>,
-    /// What a person signed; `null` when nobody did.
+    /// What a person signed; `null` without a signature.
     pub approval: Option<ApprovalFacts>,
     /// Digest of the policy that is asked.
     pub policy: PolicyDigest,

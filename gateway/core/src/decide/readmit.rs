@@ -1,4 +1,4 @@
-//! The runner's own admission: everything the gateway decided, checked again by somebody who believes nobody. Pure: the runner derives the draft,
+//! The runner's own admission: everything the gateway decided, checked again by a role that trusts no other. Pure: the runner derives the draft,
 //! the preview and the policy's answer with its own means and hands them in, in this order:
 //!
 //! [`open`] (permit, trust, environment, time) → [`Opened::derive`] (the same plan from one's own copy of the tool) → [`Derived::question`] (the same
@@ -120,7 +120,7 @@ pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>,
 
 fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
     if permit.expires <= now {
-        return Err(no("permit-expired", format!("the permit expired at {}", permit.expires)));
+        return Err(no("permit-expired", format!("the permit expired at {}", permit.expires.strftime("%Y-%m-%dT%H:%M:%SZ"))));
     }
     // Issued after our now, or for longer than any permit is: a clock or a gateway is wrong.
     let longest = permit.issued.as_second().saturating_add(crate::limit::PERMIT_SECONDS);
@@ -219,7 +219,7 @@ impl Question<'_> {
             Verdict::Approved(approved) => Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile }),
             Verdict::Needed(needed) => {
                 let rules: Vec<_> = needed.reasons().iter().map(|reason| reason.id.as_str()).collect();
-                Err(no("approval-missing", format!("a person has to sign this by {}, and nobody did", rules.join(", "))))
+                Err(no("approval-missing", format!("a person's signature is missing; {} requires it", rules.join(", "))))
             }
             Verdict::Denied(_, denial) => Err(denied(denial)),
         }

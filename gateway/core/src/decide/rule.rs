@@ -97,7 +97,7 @@ pub fn judge_on_sight(output: &str, sealed: &SealedPlan) -> Result<Sight, Denial
     if !sealed.plan().changes() && read.effect == Effect::RequireApproval {
         return Err(Denial::of(
             "approval-unsupported",
-            "policy wants a person for something that only looks, which nobody can be asked for".to_owned(),
+            "policy asks for approval of a call that only reads; only changes can be approved".to_owned(),
         ));
     }
     Ok(Sight { reasons: read.reasons })
@@ -143,7 +143,7 @@ fn weigh(output: &str, plan: &PreviewedPlan, asking: &Asking, floor: &Floor, app
         (None, _) => Ok(Weighed::Allow { reasons: read.reasons, seconds: read.seconds }),
         (Some(rule), None) => Ok(Weighed::Ask { reasons: read.reasons, rule }),
         (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => Ok(Weighed::Allow { reasons: read.reasons, seconds: read.seconds }),
-        // A second question about what was already signed is a denial: nobody is asked in circles.
+        // A second question about what was already signed is a denial: people are not asked in circles.
         (Some(rule), Some(approvals)) => {
             let why = match approvals.faults().first() {
                 Some(fault) => fault.clone(),
@@ -247,7 +247,7 @@ fn reached(facts: &[OperationFacts], floor: &Floor, subject_kind: &str) -> Optio
     };
     // Anything but a known agent counts as anonymous.
     if subject_kind != "agent" {
-        return Some(reason("nobody is authenticated, so every change needs a person".to_owned()));
+        return Some(reason("the caller has no token, so every change needs approval".to_owned()));
     }
     changes.find_map(|fact| {
         let place = floor.namespaces.iter().any(|pattern| match pattern.strip_suffix('*') {

@@ -43,7 +43,7 @@ pub enum LoadFault {
         /// The lines.
         added: String,
     },
-    /// A name, version, title or description that is none.
+    /// An invalid name, version, title or description.
     #[error("the tool's {what} is not {wanted}")]
     Text {
         /// Which.
@@ -51,7 +51,7 @@ pub enum LoadFault {
         /// What it should be.
         wanted: String,
     },
-    /// A ceiling that is none.
+    /// An invalid ceiling.
     #[error("the tool `{name}`: {fault}")]
     Ceiling {
         /// Its name.
@@ -60,7 +60,7 @@ pub enum LoadFault {
         #[source]
         fault: CeilingFault,
     },
-    /// A schema that is none.
+    /// An invalid schema.
     #[error("the tool `{name}`, {which} schema: {fault}")]
     Schema {
         /// Its name.
@@ -194,7 +194,7 @@ pub fn check_definition(definition: &Definition) -> Result<(Schema, Schema), Loa
             return Err(bad("its title has characters that cannot be seen".to_owned()));
         }
         input.check(&example.arguments).map_err(|fault| bad(format!("arguments {fault}")))?;
-        serde_json::from_value::<Draft>(example.draft.clone()).map_err(|fault| bad(format!("its draft is none: {fault}")))?;
+        serde_json::from_value::<Draft>(example.draft.clone()).map_err(|fault| bad(format!("its draft is not readable: {fault}")))?;
     }
     Ok((input, output))
 }

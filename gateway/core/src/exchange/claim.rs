@@ -44,7 +44,7 @@ pub enum Claim {
         /// What is in its way.
         obstacle: Obstacle,
     },
-    /// Words of the executor or of tasks to whoever waits; not a ledger entry. Answered by [`Claimed::Lease`].
+    /// Words of the executor or of tasks to callers that wait; not a ledger entry. Answered by [`Claimed::Lease`].
     Progress {
         /// Which job.
         call: CallId,

@@ -84,7 +84,7 @@ pub enum Propose {
         /// Which.
         call: CallId,
     },
-    /// Withdraw one of the principal's own jobs: at once while nobody claimed it, else the runner is asked to stop. Answered by [`Proposed::Job`].
+    /// Withdraw one of the principal's own jobs: at once while no runner has claimed it, else the runner is asked to stop. Answered by [`Proposed::Job`].
     Cancel {
         /// Whose.
         principal: String,
@@ -122,7 +122,7 @@ pub enum Propose {
         /// The gateway's trust file: policy, tools with their ceilings, executors, commands and approvers.
         trust: Box<Trust>,
     },
-    /// Whether somebody would carry a job out. Answered by [`Proposed::Runners`].
+    /// Whether a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
     /// Whether new work is taken at present, and what was repaired at the start. Answered by [`Proposed::Health`].
     Health,

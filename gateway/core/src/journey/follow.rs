@@ -42,7 +42,7 @@ async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &C
     }
 }
 
-/// Withdraws one of the caller's own jobs: at once while nobody claimed it, else the runner is asked to stop.
+/// Withdraws one of the caller's own jobs: at once while no runner has claimed it, else the runner is asked to stop.
 pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let propose = Propose::Cancel { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(propose).await {
@@ -146,7 +146,7 @@ fn absent(world: &World, call: &CallId, fault: &Fault) -> Reply {
                 Fault::Refused(detail) => (crate::text::line(detail), "Jobs of your own that are not finished."),
                 _ => ("you have no job of this id".to_owned(), "Jobs of your own."),
             };
-            let words = (why.as_str(), allowed, "`calls_list` lists your jobs; a look, a preview and a refusal are none.");
+            let words = (why.as_str(), allowed, "`calls_list` lists your jobs. Reads, previews and refusals are no jobs.");
             shown::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
         }
         Fault::Fenced | Fault::Unavailable(_) => unreadable(),

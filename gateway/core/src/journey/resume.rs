@@ -1,4 +1,4 @@
-//! After people have signed: the journey again, from the stored arguments, as if nobody had decided anything yet. Only when it gives the same plan
+//! After people have signed: the journey again, from the stored arguments, as if nothing had been decided yet. Only when it gives the same plan
 //! over the same state, and policy and floor are satisfied by the signatures, is a permit signed. Never trusts what it stored.
 
 use super::{Scene, World, list};

@@ -1,5 +1,5 @@
-//! The same call again, without a key: it joins the job that it led to, or is told that it was done a moment ago. Whether the
-//! objects are still as that job left them is looked at afresh. Never joins another principal's job.
+//! A call without a key that was made before. It joins its unfinished job. Shortly after a success it is answered ALREADY DONE,
+//! if a fresh look finds the objects as that job left them. Never joins another principal's job.
 
 use super::look::unseen;
 use super::scene::Scene;

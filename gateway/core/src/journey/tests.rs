@@ -418,6 +418,6 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
     expect![[r#"
         EXPIRED baaaaaaaaaaaaaaaaaaaaaaaaa by its deadline in staging
         Nothing was changed.
-        Why: Nobody decided it, or nobody ran it, in time."#]]
+        Why: It was not approved in time, or no runner took it in time."#]]
     .assert_eq(&lines(Outcome::Expired, ""));
 }

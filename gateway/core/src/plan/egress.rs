@@ -137,7 +137,7 @@ mod tests {
             refused(closed, "which no run is let through to");
         }
         refused("fd00:ec2::/32", "fd00:ec2::254/128");
-        // The cluster's own fence says the same to whoever holds the provisioner's token.
+        // The cluster's own fence says the same to any holder of the provisioner's token.
         let fence = include_str!("../../../../deploy/10-fence-provisioner.yaml");
         for block in CLOSED_V4.iter().chain(&CLOSED_V6).chain(&OPEN_V6) {
             assert!(fence.contains(&format!("'{block}'")), "{block}");

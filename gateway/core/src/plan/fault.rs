@@ -14,7 +14,7 @@ pub enum PlanFault {
     /// No canonical form.
     #[error("the draft has no canonical form: {0}")]
     Canonical(String),
-    /// A summary that is none.
+    /// An invalid summary.
     #[error("the draft's summary {0}")]
     Summary(String),
     /// The accepted ceiling cannot be read.
@@ -32,7 +32,7 @@ pub enum PlanFault {
     /// An executor its ceiling does not name.
     #[error("the draft names the executor `{0}`, which is not in the tool's ceiling")]
     ExecutorBeyond(String),
-    /// An executor nobody accepted.
+    /// An executor that was not accepted.
     #[error("the draft names the executor `{0}`, which no operator has accepted")]
     ExecutorUnknown(String),
     /// An operation that no plan may have.
@@ -51,7 +51,7 @@ pub enum PlanFault {
         /// The missing line.
         line: String,
     },
-    /// A command nobody accepted.
+    /// A command that was not accepted.
     #[error("operation {index} runs the command `{digest}`, which no operator has accepted")]
     CommandUnknown {
         /// Its index.

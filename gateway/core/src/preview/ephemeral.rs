@@ -1,5 +1,5 @@
-//! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and nothing is there before, so nobody has to look: the
-//! plan alone says it, and whoever previews comes to the same. Never shows more of a value than a person reads.
+//! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and nothing is there before, so no look is needed: the
+//! plan alone says it, and every role comes to the same preview. Never shows more of a value than a person reads.
 
 use super::{Expect, PreviewedOperation};
 use crate::id::ObjectDigest;

@@ -1,4 +1,4 @@
-//! What an agent reads that asks again: what was done a moment ago, what a call was that left no job, what a person denied.
+//! Answers to repeated calls and questions: a change that was just made, a call without a job, a change that a person denied.
 //! Never tells of another principal's call.
 
 use super::call::done;

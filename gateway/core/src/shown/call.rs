@@ -170,7 +170,7 @@ fn needed(job: &JobView) -> Fact {
     Fact::Needed { who: signers(job.approval.as_ref()), until: Some(whole_seconds(job.expires)) }
 }
 
-/// Where a job is that has no outcome yet, in one line: for whoever is told while its call is held.
+/// Where a job is that has no outcome yet, in one line: for a caller while its call is held.
 pub fn stands(job: &JobView) -> String {
     let verb = if job.phase == Phase::AwaitingApproval { "WAITING" } else { "RUNNING" };
     format!("{verb} {} in {}. {}", job.call, line(&job.environment.name), state(job))
@@ -300,8 +300,7 @@ fn why(reasons: &[Reason]) -> Why {
 fn signers(rule: Option<&ApprovalRule>) -> String {
     match rule {
         None => "a person's signature".to_owned(),
-        Some(rule) if rule.approvers.iter().any(|name| name == "*") => format!("{} of the enrolled approvers", rule.quorum),
-        Some(rule) => format!("{} of {}", rule.quorum, line(&rule.approvers.join(", "))),
+        Some(rule) => super::people::needed(rule),
     }
 }
 

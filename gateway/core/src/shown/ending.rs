@@ -27,7 +27,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         // Decided again after the approval, it was found to be another call, or the infrastructure another: no runner came into it.
         Outcome::Refused if !job.claimed => ("the gateway", "it could not be carried out as it was approved"),
         Outcome::Rejected => ("an approver", "a person said no"),
-        Outcome::Expired => ("its deadline", "nobody decided it, or nobody ran it, in time"),
+        Outcome::Expired => ("its deadline", "it was not approved in time, or no runner took it in time"),
         Outcome::Cancelled => ("its agent", "it was withdrawn"),
         Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
         Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
@@ -49,7 +49,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     }
 }
 
-/// What nobody knew, and a person found out.
+/// An unknown outcome that a person has looked into.
 fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
     let next = match resolution.found {
         Found::Succeeded => "Go on; do not repeat it.",
@@ -74,7 +74,7 @@ pub fn changed(job: &JobView, outcome: Outcome) -> Changed {
 }
 
 /// Effects become visible all at once or not at all, and `done` records before that are of the job's private copy. A runner calls a job failed,
-/// refused or cancelled only when it knows that nothing of it stands; whoever cannot know says indeterminate.
+/// refused or cancelled only when it knows that nothing of it is in effect; if it cannot know, it says indeterminate.
 fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
     let mut effects = records.iter().filter(|record| !record.undo).peekable();
     if outcome == Outcome::Indeterminate {
@@ -118,7 +118,7 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     }
 }
 
-/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to addresses that are nobody's here to look at.
+/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to addresses that Cofferdam cannot look at.
 fn was_let_out<'a>(records: &[OperationRecord], planned: impl Fn(u32) -> Option<&'a Planned>) -> bool {
     let opened = |record: &OperationRecord| record.after.iter().flat_map(BTreeMap::keys).any(|path| path.starts_with(LET_OUT));
     let ran = |record: &OperationRecord| planned(record.index).is_some_and(|planned| planned.executes_code && planned.ephemeral);
@@ -278,7 +278,7 @@ mod tests {
         check(Refused, true, expect!["REFUSED by the runner in lab\nWhy: The runner gave no reason."]);
         check(Refused, false, expect!["REFUSED by the gateway in lab\nWhy: It could not be carried out as it was approved."]);
         check(Rejected, false, expect!["REJECTED by an approver in lab\nWhy: A person said no."]);
-        check(Expired, false, expect!["EXPIRED by its deadline in lab\nWhy: Nobody decided it, or nobody ran it, in time."]);
+        check(Expired, false, expect!["EXPIRED by its deadline in lab\nWhy: It was not approved in time, or no runner took it in time."]);
         check(Cancelled, false, expect!["CANCELLED by its agent in lab\nWhy: It was withdrawn."]);
         check(Dead, true, expect!["DEAD by the recorder in lab\nWhy: Runners were lost too often before they acted."]);
         check(Indeterminate, true, expect!["UNKNOWN by the runner in lab\nWhy: An effect may or may not have happened."]);

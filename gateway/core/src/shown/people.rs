@@ -26,7 +26,7 @@ pub enum ShownFault {
         detail: String,
     },
     /// A digest that is not of what it stands beside.
-    #[error("the job's {0} is not of what it holds; somebody changed it")]
+    #[error("the job's {0} is not the digest of its contents: the stored job was changed")]
     Digest(&'static str),
 }
 

@@ -11,7 +11,7 @@ pub fn listed(own: &Value) -> Value {
     let mut schema = opened(own);
     if let Some(root) = schema.as_object_mut() {
         root.remove("$schema");
-        // A call that waits has none of the result's members yet. A root with more in it than members is opened by whoever lists it.
+        // A call that waits has none of the result's members yet. A root with more in it than members is opened when it is listed.
         if root.keys().all(|key| key == "required" || PLAIN.contains(&key.as_str())) {
             root.remove("required");
         }

@@ -128,7 +128,7 @@ fn names_purpose(schema: &Value) -> bool {
     property || required || in_one || lists.flatten().any(names_purpose)
 }
 
-/// Walks every member: a keyword is looked for even where it is only a property's name, which costs nobody anything.
+/// Walks every member: a keyword is looked for even where it is only a property's name, which does no harm.
 fn inspect(value: &Value) -> Result<(), SchemaFault> {
     match value {
         Value::Object(members) => members.iter().try_for_each(|(key, member)| {

@@ -1,4 +1,4 @@
-//! Nobody makes an approved plan but the decision.
+//! Only the decision makes an approved plan.
 use cofferdam_core::decide::{ApprovedPlan, Asking};
 use cofferdam_core::preview::PreviewedPlan;
 

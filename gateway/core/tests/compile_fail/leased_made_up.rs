@@ -1,4 +1,4 @@
-//! Nobody makes a leased plan but the readmission.
+//! Only the readmission makes a leased plan.
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::permit::Permit;
 use cofferdam_core::preview::PreviewedPlan;

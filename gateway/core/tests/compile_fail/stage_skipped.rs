@@ -1,4 +1,4 @@
-//! A plan that nobody previewed or decided is not queued.
+//! A plan without preview and decision is not queued.
 use cofferdam_core::enqueue::enqueue;
 use cofferdam_core::hash::SealedPlan;
 use cofferdam_core::record::Entry;

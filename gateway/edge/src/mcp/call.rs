@@ -47,7 +47,7 @@ pub fn read(principal: Principal, mut params: Map<String, Value>, meta: &Map<Str
     Ok(Called { call, name_is_valid })
 }
 
-/// Names as MCP allows them; any other is nobody's, and is not handed on.
+/// Names as MCP allows them; any other belongs to no tool, and is not handed on.
 pub fn is_name(name: &str) -> bool {
     (1..=NAME_LONGEST).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte))
 }

@@ -63,5 +63,5 @@ fn read(cursor: &str) -> Result<String, Deny> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let after = text.as_deref().and_then(|text| text.strip_prefix(AFTER)).map(str::to_owned);
-    after.ok_or_else(|| Deny::Params("`cursor` is none this server gave".into()))
+    after.ok_or_else(|| Deny::Params("`cursor` is not one that this server gave; list from the beginning".into()))
 }

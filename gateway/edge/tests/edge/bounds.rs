@@ -1,12 +1,11 @@
 //! Sizes, times, numbers of connections and calls, and the stop.
 
-use crate::front::{Small, TOKEN};
+use crate::front::Small;
 use crate::wire::{Answer, Request, Server, table};
 use cofferdam_core::limit;
 use expect_test::expect;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -53,7 +52,7 @@ async fn bodies_beyond_the_limit() {
         at the limit, in chunks: 200 ok
         one byte more, in chunks: 413 -32600 id null: the body is larger than 262144 bytes
         plain, one byte more: 413 the body is larger than 262144 bytes
-        two lengths: 400 -32600 id null: malformed request head: `Content-Length` stands twice, as `200` and `5`; send it once
+        two lengths: 400 -32600 id null: malformed request head: `Content-Length` is there twice, as `200` and `5`; send it once
         two equal lengths: 200 ok
         a length beside chunks: 400 -32600 id null: malformed request head: it has both `Content-Length: 200` and `Transfer-Encoding: chunked`; leave one of them out
     "#]]
@@ -106,7 +105,7 @@ async fn heads_that_two_readers_could_read_differently() {
         a folded line: 400 -32600 id null: malformed request head: a line begins with a space; write each header on one line
         a space before the colon: 400 -32600 id null: malformed request head: `Transfer-Encoding ` is no header's name; write it without spaces: `NAME: VALUE`
         a length and chunks: 400 -32600 id null: malformed request head: it has both `Content-Length: 200` and `Transfer-Encoding: chunked`; leave one of them out
-        another length: 400 -32600 id null: malformed request head: `Content-Length` stands twice, as `200` and `4`; send it once
+        another length: 400 -32600 id null: malformed request head: `Content-Length` is there twice, as `200` and `4`; send it once
         HTTP/2: 400 malformed request head: its first line is not `METHOD TARGET HTTP/1.1`
         plain HTTP, LF alone: 400 malformed request head: a line ends with LF alone; end each line with CR LF
     "#]].assert_eq(&told);
@@ -146,7 +145,7 @@ async fn an_answer_is_read_even_while_a_large_body_is_sent() {
 async fn connections_that_only_sit_there_shut_out_no_other() {
     let server = Server::with(Small { closed: true, ..Small::default() }, |settings| settings.connections = 16).await;
     let mut proven = server.connect().await;
-    let known = Request::call("scale", json!({})).and("Authorization", &format!("Bearer {TOKEN}"));
+    let known = Request::call("scale", json!({})).with_token();
     proven.write_all(&known.clone().without("Connection").bytes()).await.unwrap();
     let mut answer = [0; 15];
     proven.read_exact(&mut answer).await.unwrap();
@@ -171,9 +170,7 @@ async fn when_all_connections_work_probes_are_still_answered() {
     let server = Server::with(Small::default(), |settings| settings.connections = 1).await;
     let mut working = server.connect().await;
     working.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     let refused = server.send(&Request::call("scale", json!({}))).await;
     expect!["503 -32603 id 7: busy: all connections are in use; nothing was executed; try again in a second"].assert_eq(&refused.line());
     assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
@@ -212,14 +209,12 @@ async fn one_caller_leaves_room_for_others() {
         let server = Arc::clone(&server);
         async move { server.send(&Request::call("held", json!({}))).await }
     });
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     let more = server.send(&Request::call("scale", json!({}))).await;
     expect!["429 -32603 id 7: busy: this agent has 1 calls in progress; nothing was executed; try again in a second"]
         .assert_eq(&more.line());
     assert_eq!(more.header("retry-after"), Some("1"));
-    let other = Request::call("scale", json!({})).and("Authorization", &format!("Bearer {TOKEN}"));
+    let other = Request::call("scale", json!({})).with_token();
     assert_eq!(server.send(&other).await.status, 200, "another caller");
     server.front.let_go.notify_one();
     assert_eq!(first.await.unwrap().status, 200);
@@ -294,9 +289,7 @@ async fn connections_and_calls_are_counted() {
         let server = Arc::clone(&server);
         async move { server.send(&Request::call("held", json!({}))).await }
     });
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     let busy = server.send(&Request::call("scale", json!({}))).await;
     expect!["503 -32603 id 7: busy: too many calls are in progress; nothing was executed; try again in a second"].assert_eq(&busy.line());
     assert_eq!(busy.header("retry-after"), Some("1"));
@@ -324,9 +317,7 @@ async fn the_stop_lets_calls_finish() {
     let mut busy = server.connect().await;
     let idle = server.connect().await;
     busy.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     server.begin_stop();
     server.front.let_go.notify_one();
     assert_eq!(Answer::read(&mut busy).await.status, 200, "the answer still comes");
@@ -340,9 +331,7 @@ async fn the_stop_does_not_wait_for_ever() {
     let server = Server::with(Small::default(), |settings| settings.drain_time = Duration::from_millis(50)).await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     let drained = server.stop().await;
     assert_eq!((drained.clean, drained.cut), (false, 1));
 }
@@ -352,9 +341,7 @@ async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
     let mut server = Server::start(Small::default()).await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     server.calls.drain();
     // As a client that keeps its connection: without `Connection: close` of its own.
     let new = server.send(&Request::call("scale", json!({})).without("Connection")).await;

@@ -1,11 +1,10 @@
 //! `tools/call`: what reaches the Front, what comes back, and the companions.
 
-use crate::front::{Small, TOKEN, id};
+use crate::front::{Small, id};
 use crate::wire::{Request, Server, table};
 use expect_test::expect;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -15,7 +14,7 @@ async fn a_call_reaches_the_front_as_it_was_sent() {
     let server = Server::start(Small { closed: true, ..Small::default() }).await;
     let meta = json!({"traceparent": TRACE, "cofferdam.dev/idempotency-key": "k-1"});
     let request = Request::modern("tools/call", json!({"name": "scale", "arguments": {"replicas": 3}, "_meta": meta}));
-    let answer = server.send(&request.and("Authorization", &format!("Bearer {TOKEN}"))).await;
+    let answer = server.send(&request.with_token()).await;
     expect![[r#"
         200
         {
@@ -248,9 +247,7 @@ async fn a_client_that_goes_away_cancels_nothing() {
     let server = Server::start(Small::default()).await;
     let mut stream = server.connect().await;
     stream.write_all(&Request::call("slow", json!({})).bytes()).await.unwrap();
-    while server.front.started.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.until_called().await;
     drop(stream);
     let front = std::sync::Arc::clone(&server.front);
     let drained = server.stop().await;

@@ -232,24 +232,24 @@ async fn without_a_valid_token() {
         ("a token without a scheme", call().and("Authorization", TOKEN)),
         ("a variable that was not filled in", call().and("Authorization", "Bearer ${COFFERDAM_TOKEN}")),
         ("the scheme twice", call().and("Authorization", "Bearer Bearer x")),
-        ("two tokens", call().and("Authorization", "Bearer a").and("Authorization", &format!("Bearer {TOKEN}"))),
-        ("one token twice", call().and("Authorization", &format!("Bearer {TOKEN}")).and("Authorization", &format!("Bearer {TOKEN}"))),
+        ("two tokens", call().and("Authorization", "Bearer a").with_token()),
+        ("one token twice", call().with_token().with_token()),
         ("a token in the query", Request { line: "POST /mcp?access_token=x HTTP/1.1".into(), ..call() }),
         ("a token in the query, plain", Request::new("GET", &format!("/v1/tools?token={TOKEN}"))),
-        ("a valid token", call().and("Authorization", &format!("Bearer {TOKEN}"))),
+        ("a valid token", call().with_token()),
         ("a valid token, scheme in lower case", call().and("Authorization", &format!("bearer {TOKEN}"))),
         ("plain, no token", list()),
-        ("plain, a valid token", list().and("Authorization", &format!("Bearer {TOKEN}"))),
+        ("plain, a valid token", list().with_token()),
     ];
     expect![[r#"
         no token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
-        nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` tells who has one
+        nobody's token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` lists the agents that have one
         another scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         an empty token: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         a token without a scheme: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         a variable that was not filled in: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
         the scheme twice: 401 -32600 id 7: the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`
-        two tokens: 400 -32600 id 7: the header `authorization` stands twice, with two values; send it once
+        two tokens: 400 -32600 id 7: the header `authorization` is there twice, with two values; send it once
         one token twice: 200 ok
         a token in the query: 400 -32600 id 7: this path takes no query string; tokens belong in the `Authorization` header
         a token in the query, plain: 400 this path takes no query string; tokens belong in the `Authorization` header
@@ -269,13 +269,13 @@ async fn without_a_valid_token() {
     challenges += &challenge(Request::new("GET", "/mcp").and("Accept", "text/event-stream")).await;
     expect![[r#"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
-        Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` tells who has one"
+        Bearer realm="cofferdam", error="invalid_token", error_description="the token is not valid; `cofferdam agents list` lists the agents that have one"
         Bearer realm="cofferdam", error="invalid_request", error_description="the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`"
         Bearer realm="cofferdam", error_description="a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
     "#]].assert_eq(&challenges);
     for request in [Request::new("GET", "/mcp"), Request::new("DELETE", "/mcp")] {
         assert_eq!(server.send(&request).await.status, 401);
-        let known = request.and("Authorization", &format!("Bearer {TOKEN}"));
+        let known = request.with_token();
         assert_eq!(server.send(&known).await.status, 405);
     }
 }
@@ -298,14 +298,14 @@ async fn there_is_no_sign_in_by_oauth() {
         bodies.insert(answer.text());
     }
     assert_eq!(bodies.len(), 1, "{bodies:?}");
-    expect![[r#"{"error":"invalid_request","error_description":"Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; `cofferdam agents add NAME` makes a token, `cofferdam agents list` tells who has one"}"#]].assert_eq(&bodies.into_iter().collect::<String>());
+    expect![[r#"{"error":"invalid_request","error_description":"Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists the agents that have one"}"#]].assert_eq(&bodies.into_iter().collect::<String>());
 }
 
 #[tokio::test]
 async fn refusals_before_the_body_is_read_name_its_id() {
     let server = Server::start(Small { closed: true, ..Small::default() }).await;
     let call = || Request::call("scale", json!({}));
-    let known = || call().and("Authorization", &format!("Bearer {TOKEN}"));
+    let known = || call().with_token();
     let large = |request: Request| {
         let mut body = request.body.clone();
         body.resize(300_000, b' ');
@@ -331,7 +331,7 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         host: 421 -32600 id 7: this server does not answer for host `evil.example.com`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
         origin: 403 -32600 id 7: pages of origin `https://evil.example.com` may not call this server; if they should, add "https://evil.example.com" to `origins` in `cofferdam.toml` and start it again
         token: 401 -32600 id 7: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
-        another token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` tells who has one
+        another token: 401 -32600 id 7: the token is not valid; `cofferdam agents list` lists the agents that have one
         accept: 406 -32600 id 7: answers are JSON, and `Accept` is `text/html`; send `Accept: application/json, text/event-stream`
         type: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `text/plain`; send `Content-Type: application/json`
         encoding: 415 -32600 id 7: the body must be sent as it is, and `Content-Encoding` is `br`; leave this header out
@@ -339,7 +339,7 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         a text as id: 401 -32600 id "a": a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         no id that can be read: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
         an id twice: 401 -32600 id null: a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one
-        not strict, an id: 400 -32700 id "x": not strict JSON: the key `a` stands twice at line 1 column 61
+        not strict, an id: 400 -32700 id "x": not strict JSON: the key `a` is there twice at line 1 column 61
         too large: 413 -32600 id null: the body is larger than 262144 bytes
         not strict, too large to look: 413 -32600 id null: the body is larger than 262144 bytes
     "#]].assert_eq(&table(&server, rows).await);
@@ -457,17 +457,17 @@ async fn headers_that_say_something_else() {
         no version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is missing and `_meta` in the body says `2026-07-28`; send `MCP-Protocol-Version: 2026-07-28`
         another version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is `2025-11-25` and `_meta` in the body says `2026-07-28`; name the same revision in both
         two equal versions: 200 ok
-        two versions: 400 -32020 id 7: header mismatch: `mcp-protocol-version` stands twice, as `2026-07-28` and `2025-11-25`; send it once
+        two versions: 400 -32020 id 7: header mismatch: `mcp-protocol-version` is there twice, as `2026-07-28` and `2025-11-25`; send it once
         no method: 400 -32020 id 7: header mismatch: `Mcp-Method` is missing; send `Mcp-Method: tools/call`
         another method: 400 -32020 id 7: header mismatch: `Mcp-Method` is `tools/list` and the body says `tools/call`; send what the body says
         the method in upper case: 400 -32020 id 7: header mismatch: `Mcp-Method` is `TOOLS/CALL` and the body says `tools/call`; send what the body says
         two equal methods: 200 ok
-        two methods: 400 -32020 id 7: header mismatch: `mcp-method` stands twice, as `tools/call` and `tools/list`; send it once
+        two methods: 400 -32020 id 7: header mismatch: `mcp-method` is there twice, as `tools/call` and `tools/list`; send it once
         no name: 400 -32020 id 7: header mismatch: `Mcp-Name` is missing; send `Mcp-Name: scale`
         another name: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
         the name in another case: 400 -32020 id 7: header mismatch: `Mcp-Name` is `Scale` and the body says `scale`; send what the body says
         two equal names: 200 ok
-        two names: 400 -32020 id 7: header mismatch: `mcp-name` stands twice, as `scale` and `denied`; send it once
+        two names: 400 -32020 id 7: header mismatch: `mcp-name` is there twice, as `scale` and `denied`; send it once
         the name in base64: 200 ok
         another name in base64: 400 -32020 id 7: header mismatch: `Mcp-Name` is `denied` and the body says `scale`; send what the body says
         broken base64: 400 -32020 id 7: header mismatch: `Mcp-Name` is not valid base64

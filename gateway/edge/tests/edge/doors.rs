@@ -1,6 +1,6 @@
 //! Host, Origin, media types, methods and paths: what is refused before anybody is asked.
 
-use crate::front::{Small, TOKEN};
+use crate::front::Small;
 use crate::wire::{Request, Server, table};
 use expect_test::expect;
 use serde_json::json;
@@ -54,7 +54,7 @@ async fn hosts_and_origins() {
     expect![[r#"
         no host: 400 -32600 id 7: the header `host` is missing; name the host that this server is reached by
         two equal hosts: 200 ok
-        two hosts: 400 -32600 id 7: the header `host` stands twice, as `127.0.0.1` and `localhost`; send it once
+        two hosts: 400 -32600 id 7: the header `host` is there twice, as `127.0.0.1` and `localhost`; send it once
         an empty host: 421 -32600 id 7: this server does not answer for host ``; send `Host: NAME` or `Host: NAME:PORT`
         another host: 421 -32600 id 7: this server does not answer for host `evil.example.com`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
         another host with a port: 421 -32600 id 7: this server does not answer for host `evil.example.com:7780`; if it should, add "evil.example.com" to `hosts` in `cofferdam.toml` and start it again
@@ -75,7 +75,7 @@ async fn hosts_and_origins() {
         a service's name: 421 -32600 id 7: this server does not answer for host `cofferdam.tools.svc.cluster.local.:8620`; if it should, add "cofferdam.tools.svc.cluster.local" to `hosts` in `cofferdam.toml` and start it again
         a foreign origin: 403 -32600 id 7: pages of origin `https://evil.example.com` may not call this server; if they should, add "https://evil.example.com" to `origins` in `cofferdam.toml` and start it again
         origin null: 403 -32600 id 7: pages of origin `null` may not call this server; if they should, add "null" to `origins` in `cofferdam.toml` and start it again
-        two origins: 400 -32600 id 7: the header `origin` stands twice, as `http://localhost` and `https://evil.example.com`; send it once
+        two origins: 400 -32600 id 7: the header `origin` is there twice, as `http://localhost` and `https://evil.example.com`; send it once
         a loopback origin: 200 ok
         a loopback origin, another spelling: 200 ok
         a configured origin: 200 ok
@@ -130,7 +130,7 @@ async fn media_types() {
         a form: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `application/x-www-form-urlencoded`; send `Content-Type: application/json`
         two equal types: 200 ok
         two equal types in one: 200 ok
-        two types: 400 -32600 id 7: the header `content-type` stands twice, as `application/json` and `text/plain`; send it once
+        two types: 400 -32600 id 7: the header `content-type` is there twice, as `application/json` and `text/plain`; send it once
         of another kind of JSON: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `application/vnd.api+json`; send `Content-Type: application/json`
         ASCII: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is `application/json; charset=us-ascii`; send `Content-Type: application/json`
         UTF-8 without its hyphen: 200 ok
@@ -319,7 +319,7 @@ async fn pages_of_allowed_origins_may_call_and_read() {
         }
     }
     let call = Request::call("scale", json!({})).and("Origin", "http://localhost:6274");
-    let allowed = call.clone().and("Authorization", &format!("Bearer {TOKEN}"));
+    let allowed = call.clone().with_token();
     for (request, status) in [(call, 401), (allowed, 200)] {
         let answer = server.send(&request).await;
         assert_eq!(answer.status, status);

@@ -172,7 +172,7 @@ async fn older_revisions_are_answered_as_they_are_offered() {
         an empty header: 200 ok
         the header twice: 200 ok
         the header joined: 200 ok
-        two revisions in headers: 400 -32020 id "a": header mismatch: `mcp-protocol-version` stands twice, as `2025-06-18` and `2025-11-25`; send it once
+        two revisions in headers: 400 -32020 id "a": header mismatch: `mcp-protocol-version` is there twice, as `2025-06-18` and `2025-11-25`; send it once
         2024-11-05: 400 -32022 id "a": unsupported protocol version `2024-11-05`: this server speaks 2026-07-28, 2025-11-25, 2025-06-18 and 2025-03-26; use a client of one of these
         a batch: 400 -32600 id null: not a JSON-RPC request: JSON-RPC batches (revision 2025-03-26) are not served; send one message per request
     "#]].assert_eq(&table(&server, rows).await);

@@ -284,8 +284,8 @@ async fn cursors_of_others() {
     ];
     expect![[r#"
         empty: 200 ok
-        invented: 200 -32602 id 7: invalid params: `cursor` is none this server gave
-        base64 of something else: 200 -32602 id 7: invalid params: `cursor` is none this server gave
+        invented: 200 -32602 id 7: invalid params: `cursor` is not one that this server gave; list from the beginning
+        base64 of something else: 200 -32602 id 7: invalid params: `cursor` is not one that this server gave; list from the beginning
         a number: 200 -32602 id 7: invalid params: `cursor` must be a string
         null: 200 ok
         after the last: 200 ok

@@ -1,6 +1,6 @@
 //! `/v1`: the same calls for scripts.
 
-use crate::front::{Small, TOKEN, id};
+use crate::front::{Small, id};
 use crate::wire::{Request, Server, table};
 use expect_test::expect;
 use serde_json::json;
@@ -11,7 +11,7 @@ async fn a_plain_call_reaches_the_front_as_it_was_sent() {
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = Request::new("POST", "/v1/tools/scale?wait=5")
         .json(&json!({"replicas": 3}))
-        .and("Authorization", &format!("Bearer {TOKEN}"))
+        .with_token()
         .and("Idempotency-Key", "k-1")
         .and("traceparent", trace);
     assert_eq!(server.send(&request).await.status, 200);
@@ -133,7 +133,7 @@ async fn requests_that_are_not_served() {
         wait twice: 400 the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header
         another parameter: 400 the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header
         a key with spaces: 400 invalid params: `Idempotency-Key` must be 1 to 128 visible ASCII characters
-        two keys: 400 the header `idempotency-key` stands twice, as `a` and `b`; send it once
+        two keys: 400 the header `idempotency-key` is there twice, as `a` and `b`; send it once
         a job that is no id: 404 no such call: `abc`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` lists your calls
         a job of nobody: 404 NOT FOUND pptx2e6mf2icaaaaaaaaaaaaaa by replicas.limit in staging
         Nothing was changed.

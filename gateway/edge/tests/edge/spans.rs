@@ -48,7 +48,7 @@ async fn spans_of_calls() {
     let server = Server::start(Small::default()).await;
     let meta = json!({"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"});
     let call = Request::modern("tools/call", json!({"name": "denied", "arguments": {"password": "hunter2"}, "_meta": meta}));
-    server.send(&call.and("Authorization", &format!("Bearer {TOKEN}"))).await;
+    server.send(&call.with_token()).await;
     server.send(&Request::modern("tools/run", json!({}))).await;
     server.send(&Request::call("down", json!({}))).await;
     server.send(&Request::new("POST", "/v1/tools/scale").json(&json!({}))).await;

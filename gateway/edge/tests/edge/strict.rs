@@ -51,9 +51,9 @@ async fn strict_json_on_mcp() {
     let long = format!("{{\"{0}\":1,\"{0}\":2}}", "k".repeat(100_000));
     rows.push(("a key twice, endless", arguments(long.as_bytes())));
     expect![[r#"
-        a key twice: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 206
-        a key twice, one escaped: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 211
-        a key twice, deep: 400 -32700 id 7: not strict JSON: the key `a` stands twice at line 1 column 212
+        a key twice: 400 -32700 id 7: not strict JSON: the key `a` is there twice at line 1 column 206
+        a key twice, one escaped: 400 -32700 id 7: not strict JSON: the key `a` is there twice at line 1 column 211
+        a key twice, deep: 400 -32700 id 7: not strict JSON: the key `a` is there twice at line 1 column 212
         2^53 - 1: 200 ok
         2^53: 400 -32700 id 7: not strict JSON: the number 9007199254740992 is beyond 2^53 - 1; send it as a string at line 1 column 217
         2^53 + 1: 400 -32700 id 7: not strict JSON: the number 9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 217
@@ -83,9 +83,9 @@ async fn strict_json_on_plain_http() {
     rows.push(("a list", post(b"[]".to_vec())));
     rows.push(("nothing", post(Vec::new())));
     expect![[r#"
-        a key twice: 400 not strict JSON: the key `a` stands twice at line 1 column 10
-        a key twice, one escaped: 400 not strict JSON: the key `a` stands twice at line 1 column 15
-        a key twice, deep: 400 not strict JSON: the key `a` stands twice at line 1 column 16
+        a key twice: 400 not strict JSON: the key `a` is there twice at line 1 column 10
+        a key twice, one escaped: 400 not strict JSON: the key `a` is there twice at line 1 column 15
+        a key twice, deep: 400 not strict JSON: the key `a` is there twice at line 1 column 16
         2^53 - 1: 200 ok
         2^53: 400 not strict JSON: the number 9007199254740992 is beyond 2^53 - 1; send it as a string at line 1 column 21
         2^53 + 1: 400 not strict JSON: the number 9007199254740993 is beyond 2^53 - 1; send it as a string at line 1 column 21

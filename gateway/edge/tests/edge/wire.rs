@@ -1,10 +1,12 @@
 //! Requests written by hand, answers read by hand, and a server to send them to.
 
-use crate::front::Small;
+use crate::front::{Small, TOKEN};
 use cofferdam_edge::{Calls, Drained, EdgeSettings, serve};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -25,7 +27,7 @@ impl Server {
     }
 
     pub async fn with(front: Small, change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        // Without any subscriber, the first test to reach a span would note for the whole process that nobody listens there.
+        // Without any subscriber, the first test to reach a span would note for the whole process that it has no listener.
         static HEARD: std::sync::Once = std::sync::Once::new();
         HEARD.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,6 +42,13 @@ impl Server {
         let calls = Calls::new(settings.calls);
         let served = tokio::spawn(serve(listener, Arc::clone(&front), settings, calls.clone(), stopped));
         Self { address, front, calls, stop: Some(stop), served }
+    }
+
+    /// Waits until its front was called.
+    pub async fn until_called(&self) {
+        while self.front.started.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Stops it and tells how that went.
@@ -101,6 +110,11 @@ impl Request {
 
     pub fn call(tool: &str, arguments: Value) -> Self {
         Self::modern("tools/call", json!({"name": tool, "arguments": arguments}))
+    }
+
+    /// The same from an agent, with its token.
+    pub fn with_token(self) -> Self {
+        self.and("Authorization", &format!("Bearer {TOKEN}"))
     }
 
     /// A request of revision 2025-11-25.

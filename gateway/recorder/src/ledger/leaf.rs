@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
-/// The key of one record's commitments: erased with its payloads, so that nobody can find them again by trying.
+/// The key of one record's commitments: erased with its payloads, so that they cannot be found again by trying.
 pub type RecordKey = [u8; 32];
 
 /// What the ledger says of one entry.
@@ -45,7 +45,7 @@ pub struct Leaf {
     pub trace: String,
     /// Payload name → HMAC-SHA-256 of the payload under the record's key, in hexadecimal.
     pub commitments: BTreeMap<String, String>,
-    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for whoever streams.
+    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for readers of a stream.
     pub previous: String,
 }
 

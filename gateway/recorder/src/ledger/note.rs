@@ -13,7 +13,7 @@ const ED25519: u8 = 1;
 /// Bytes of the largest checkpoint that is read: three lines and sixteen signatures fit many times.
 pub const LARGEST: u64 = 64 * 1024;
 
-/// Why a checkpoint is none.
+/// Why a checkpoint is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteFault {
     /// Not a note.

@@ -25,7 +25,7 @@ pub enum ProveFault {
     #[error(transparent)]
     Note(#[from] NoteFault),
     /// The entry is not there.
-    #[error("the ledger has {size} entries; there is no entry {index}")]
+    #[error("the newest checkpoint signs {size} entries, without entry {index}; the next checkpoint, within a second, signs newer ones")]
     Absent {
         /// What was asked for.
         index: u64,

@@ -33,7 +33,7 @@ pub struct PublishFault {
     pub fault: io::Error,
 }
 
-/// One file to write; complete tiles are forced to disk, since nobody looks at them again.
+/// One file to write; complete tiles are forced to disk, since they are not looked at again.
 #[derive(Debug)]
 struct Due {
     place: Place,

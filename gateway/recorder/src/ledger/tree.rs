@@ -35,7 +35,7 @@ pub fn fold(hashes: &[Hash]) -> Hash {
     row.first().copied().unwrap_or_else(empty_root)
 }
 
-/// A tile that became full: what nobody ever changes again.
+/// A tile that became full: it never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FullTile {
     /// 0 holds leaf hashes.

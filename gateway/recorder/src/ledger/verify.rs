@@ -329,8 +329,8 @@ impl Check<'_> {
         }
         let history = match (known, checkpoint.size) {
             (known, size) if known == size && size > 0 => None,
-            (0, _) => Some("no outside witness: whoever holds the recorder's key could have rewritten all of it before signing; keep checkpoints elsewhere and give the oldest to the next check".to_owned()),
-            (known, _) => Some(format!("entries from {known} on have no outside witness: whoever holds the recorder's key could have rewritten them before signing")),
+            (0, _) => Some("no outside witness: the holder of the recorder's key could have rewritten all entries; keep checkpoints elsewhere and give the oldest one to the next check".to_owned()),
+            (known, _) => Some(format!("entries from {known} on have no outside witness: the holder of the recorder's key could have rewritten them")),
         };
         let payloads = "payloads are not part of these files; each entry has a keyed commitment to them".to_owned();
         history.into_iter().chain([payloads]).collect()

@@ -103,7 +103,7 @@ impl Recorder {
         self.submit(Change::End(Box::new(entry))).await.map(drop)
     }
 
-    /// A signature is somebody's approval only if it is for exactly this question, by somebody whom policy names, by our own trust file.
+    /// A signature is an approval only if it is for exactly this question, by a person whom policy names, by our own trust file.
     async fn checked(&self, call: CallId, signed: cofferdam_core::approval::SignedStatement, by: String) -> Result<Signature, Fault> {
         let refused = |fault: ApprovalFault| Fault::Refused(fault.to_string());
         let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;

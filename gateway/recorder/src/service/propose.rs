@@ -142,7 +142,7 @@ impl Recorder {
         }
     }
 
-    /// Takes the offer of a call; false while it stands with somebody.
+    /// Takes the offer of a call; false while a gateway has it.
     fn offer(&self, call: &CallId, now: i64) -> bool {
         let mut offers = locked(&self.inner.shared.offers);
         offers.retain(|_, until| *until > now);

@@ -100,7 +100,7 @@ pub enum Change {
     Retire(Box<Trust>),
     /// Writes a page and changes nothing: whether a store that failed takes something again.
     Probe,
-    /// Jobs that nobody decided or ran in time.
+    /// Jobs that were not decided or not run in time.
     Expire,
     /// Payloads of a call go.
     Erase {

@@ -1,4 +1,4 @@
-//! The end of jobs that nobody holds: withdrawn, rejected, or out of time. Never touches a job under a lease.
+//! The end of jobs that no runner holds: withdrawn, rejected, or out of time. Never touches a job under a lease.
 
 use super::batch::{Batch, Halt};
 use super::change::Done;
@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 /// Jobs ended in one sweep; the next sweep takes the rest.
 const SWEEP: i64 = 256;
 
-/// Ends a job that nobody holds. One that was never claimed is closed; of one that was, a namespace may be left, so it goes through teardown.
+/// Ends a job that no runner holds. One that was never claimed is closed; of one that was, a namespace may be left, so it goes through teardown.
 /// Answers the index of its newest entry.
 pub(crate) async fn end(
     old: &JobRow,
@@ -39,7 +39,7 @@ pub(crate) async fn end(
     Ok(index)
 }
 
-/// Ends what nobody decided or ran in time.
+/// Ends jobs that were not decided or not run in time.
 pub(crate) async fn expire(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let late: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? ORDER BY seq LIMIT ?"

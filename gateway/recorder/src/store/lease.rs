@@ -154,7 +154,7 @@ pub(crate) async fn lose(
     Ok(Done::Noted)
 }
 
-/// Words of an executor or of tasks, for whoever waits: numbered, and the newest kept.
+/// Words of an executor or of tasks, for callers that wait: numbered, and the newest kept.
 pub(crate) async fn progress(
     call: &CallId,
     fence: Fence,

@@ -86,7 +86,7 @@ pub enum OpenError {
     Random(String),
 }
 
-/// A store that is open: nobody else has it while this lives.
+/// A store that is open: no other process has it while this lives.
 pub(crate) struct Opened {
     /// The one connection that writes.
     pub writer: SqliteConnection,
@@ -114,7 +114,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         TryLockError::WouldBlock => OpenError::Held(folder.to_owned()),
         TryLockError::Error(fault) => OpenError::File(lock_path.clone(), fault),
     })?;
-    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks nobody out.
+    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks no process out.
     lock.set_len(0).and_then(|()| lock.write_all(b"held by the recorder while it runs\n")).map_err(file_error(&lock_path))?;
     let options = SqliteConnectOptions::new()
         .filename(super::database(folder))

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
-/// The agent withdraws: at once while nobody holds the job, else its runner is asked to stop before the next effect.
+/// The agent withdraws: at once while no runner holds the job, else its runner is asked to stop before the next effect.
 pub(crate) async fn cancel(principal: &str, call: &CallId, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let old = JobRow::owned(&mut *connection, call, principal).await?;
     match old.phase()? {
@@ -38,7 +38,7 @@ async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<Jo
     let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
     match row.phase()? {
         Phase::AwaitingApproval => Ok(row),
-        phase => Err(Fault::Refused(format!("the job `{call}` waits for nobody's signature: it is {phase}")).into()),
+        phase => Err(Fault::Refused(format!("the call {call} does not wait for a signature: it is {phase}")).into()),
     }
 }
 

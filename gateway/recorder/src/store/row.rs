@@ -63,7 +63,9 @@ fn retry_ms(tries: u32) -> i64 {
 
 /// A row that is not what this version wrote.
 pub(crate) fn damaged(what: &str) -> Fault {
-    Fault::Unavailable(format!("the store's {what} is not readable; somebody else wrote it, or the file is damaged"))
+    Fault::Unavailable(format!(
+        "the store's {what} is not readable: other software wrote it, or the file is damaged; restore the store from a backup"
+    ))
 }
 
 /// Reads JSON of our own making. Not by the border's strict rules: serde wrote it, and an object's number beyond 2^53 must read back.

@@ -1,4 +1,4 @@
-//! The one task that writes. Changes that wait together are committed together; nobody is answered before the commit. Never reads for others.
+//! The one task that writes. Changes that wait together are committed together; no caller is answered before the commit. Never reads for others.
 
 use super::batch::{Batch, Halt, Head, Means, Written};
 use super::change::{Answer, Change, Done};
@@ -49,7 +49,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Runs until asked to stop or nobody is left to ask.
+    /// Runs until it is asked to stop or no sender is left.
     pub async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut waiting = Vec::with_capacity(TOGETHER);
         let mut stop = false;
@@ -71,7 +71,7 @@ impl Writer {
             let answers = self.commit(&changes).await;
             for (reply, answer) in replies.into_iter().zip(answers) {
                 if let Err(Ok(Done::Leased(Some(job)))) = reply.send(answer) {
-                    // Whoever asked is gone: nobody holds this lease.
+                    // The runner that asked is gone: the lease has no holder.
                     self.shared.lost(job.job.call, job.fence);
                 }
             }
@@ -235,7 +235,7 @@ impl Writer {
         let file = database(&self.source.folder).with_extension("db-wal");
         let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *connection).await {
             Ok((_, frames, folded)) if frames == folded => {
-                // Nobody needs the log any more: it becomes short again. A reader that begins right now only puts that off.
+                // The log is not needed any more: it becomes short again. A reader that begins right now only puts that off.
                 let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
                 sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
             }

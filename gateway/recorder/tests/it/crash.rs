@@ -1,4 +1,4 @@
-//! Opening again: after an end without goodbye, beside another recorder, over a store or a published ledger that somebody changed.
+//! Opening again: after an end without goodbye, beside another recorder, over a store or a published ledger that was changed.
 
 use crate::world::*;
 use cofferdam_core::exchange::claim::RunnerEvent;

@@ -98,7 +98,7 @@ async fn the_same_call_joins_while_there_is_no_outcome_and_for_a_minute_after_a_
     world.pass(12_000);
     assert_eq!(same(&recorder, &first).await, Some((first.call.clone(), 12_000)));
     let again = world.job(5, "agent", "scale", None);
-    assert_eq!(enqueue(&recorder, &again, None).await, joined, "whoever did not look at it is told of it");
+    assert_eq!(enqueue(&recorder, &again, None).await, joined, "a proposer that did not look at it is told of it");
     // Its objects were looked at and are others by now: a job of its own, which the next one joins.
     let seen = Some(first.call.clone());
     assert!(matches!(enqueue_after(&recorder, &again, None, seen.clone()).await, Ok(Proposed::Recorded(_))));
@@ -240,9 +240,7 @@ async fn many_proposers_with_one_key_make_one_job() {
 #[tokio::test]
 async fn nobody_sees_ends_or_joins_what_is_anothers() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let (principal, call) = ("other".to_owned(), job.call.clone());
     for ask in
         [Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 }, Propose::Cancel { principal, call }]
@@ -298,9 +296,7 @@ async fn a_job_that_is_not_of_one_piece_is_refused() {
 #[tokio::test]
 async fn a_waiting_reader_is_told_and_an_agent_may_withdraw() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let version = view(&recorder, &job).await.version;
     let wait = Propose::Job { principal: "agent".to_owned(), call: job.call.clone(), beyond: version, wait_ms: 20_000 };
     let waiting = tokio::spawn({
@@ -316,9 +312,7 @@ async fn a_waiting_reader_is_told_and_an_agent_may_withdraw() {
 #[tokio::test]
 async fn a_nearly_full_disk_takes_no_new_work_and_still_ends_the_old() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     world.free.store(9, Ordering::SeqCst);
     assert!(matches!(enqueue(&recorder, &world.job(2, "agent", "more", None), None).await, Err(Fault::Unavailable(_))));
     assert!(matches!(end(&recorder, 3).await, Err(Fault::Unavailable(_))));

@@ -28,9 +28,7 @@ async fn noticed(recorder: &cofferdam_recorder::Recorder, job: &cofferdam_core::
 #[tokio::test]
 async fn a_runner_that_lost_its_lease_can_write_nothing() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let slow = recorder.runner();
     let first = next(&slow).await.unwrap();
     report(&slow, &first, prepared()).await.unwrap();
@@ -57,9 +55,7 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
 #[tokio::test]
 async fn heartbeats_keep_a_lease_and_a_closed_socket_ends_it_at_once() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     for _ in 0..5 {
@@ -75,9 +71,7 @@ async fn heartbeats_keep_a_lease_and_a_closed_socket_ends_it_at_once() {
 #[tokio::test]
 async fn a_job_that_kills_runners_dies_by_way_of_teardown() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let mut earlier = Vec::new();
     for attempt in 1..=ATTEMPTS {
         let seat = recorder.runner();
@@ -126,9 +120,7 @@ async fn what_was_lost_while_acting_is_recovered_before_anything_new_and_never_s
 #[tokio::test]
 async fn a_cancelled_job_does_not_act() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     report(&seat, &leased, prepared()).await.unwrap();
@@ -236,7 +228,7 @@ async fn notes_are_numbered_bounded_and_in_no_ledger() {
     let seen = view(&recorder, &job).await;
     let told: Vec<_> = seen.progress.iter().map(|note| (note.number, note.said.operation, note.said.text.as_str())).collect();
     assert_eq!(told, [(1, Some(2), "line 1"), (2, Some(2), "line 2"), (3, Some(2), "line 3")]);
-    assert!(seen.version > before.version && seen.ledger == before.ledger, "whoever waits is woken, and nothing is recorded");
+    assert!(seen.version > before.version && seen.ledger == before.ledger, "waiting callers are woken, and nothing is recorded");
     tell(each(4, 23)).await.unwrap();
     let kept = view(&recorder, &job).await.progress;
     assert_eq!((kept.len(), kept[0].number, kept.last().unwrap().number), (NOTES_KEPT, 4, 23));

@@ -171,9 +171,7 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
 #[tokio::test]
 async fn erasing_payloads_leaves_ledger_and_proofs_sound() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     run(&seat, &leased).await;

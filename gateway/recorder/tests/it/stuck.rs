@@ -63,7 +63,7 @@ async fn a_stuck_job_keeps_its_cause_takes_no_place_and_fills_no_ledger() {
     let stuck = |tries| Stuck { obstacle: obstacle("`web.yaml` cannot be replaced"), since: began, tries };
     assert_eq!((seen.phase, seen.outcome, seen.stuck), (Phase::Acting, None, Some(stuck(1))));
     assert_eq!(listed(&recorder).await, [StuckJob { call: job.call.clone(), phase: Phase::Acting, stuck: stuck(1) }]);
-    // During its pause it is nobody's to claim; what waits behind it is.
+    // During its pause no runner can claim it; a job behind it can be claimed.
     enqueue(&recorder, &other, None).await.unwrap();
     let free = recorder.runner();
     run(&free, &next(&free).await.unwrap()).await;
@@ -122,9 +122,7 @@ async fn of_stuck_jobs_one_at_a_time_is_tried() {
 #[tokio::test]
 async fn a_waiting_runner_is_woken_when_a_stuck_job_is_due() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let_go(&seat, &leased, "read-only").await.unwrap();
@@ -137,9 +135,7 @@ async fn a_waiting_runner_is_woken_when_a_stuck_job_is_due() {
 #[tokio::test]
 async fn what_cannot_begin_goes_back_to_the_queue_with_its_cause_and_dies_of_it() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     for attempt in 1..=ATTEMPTS {
         world.pass(10_000);
         let seat = recorder.runner();
@@ -159,9 +155,7 @@ async fn what_cannot_begin_goes_back_to_the_queue_with_its_cause_and_dies_of_it(
 #[tokio::test]
 async fn a_person_gives_up_what_is_stuck_once_and_learns_the_end() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let refused = resolve(&recorder, &job, Found::Failed).await;
@@ -183,9 +177,7 @@ async fn a_person_gives_up_what_is_stuck_once_and_learns_the_end() {
 #[tokio::test]
 async fn an_end_that_is_known_takes_the_place_of_giving_up() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, job) = world.queued().await;
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let_go(&seat, &leased, "read-only").await.unwrap();
@@ -231,9 +223,7 @@ async fn a_job_that_cannot_be_read_is_set_apart_and_the_next_one_runs() {
 #[tokio::test]
 async fn an_obstacle_is_bounded() {
     let world = World::new();
-    let recorder = world.open().await;
-    let job = world.job(1, "agent", "scale", None);
-    enqueue(&recorder, &job, None).await.unwrap();
+    let (recorder, _) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     assert!(matches!(let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await, Err(Fault::Refused(_))));

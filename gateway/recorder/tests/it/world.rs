@@ -96,6 +96,14 @@ impl World {
         Recorder::open(self.settings()).await.unwrap()
     }
 
+    /// An open recorder, and a job that waits in its queue.
+    pub async fn queued(&self) -> (Recorder, StoredJob) {
+        let recorder = self.open().await;
+        let job = self.job(1, "agent", "scale", None);
+        enqueue(&recorder, &job, None).await.unwrap();
+        (recorder, job)
+    }
+
     pub fn pass(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }

@@ -443,7 +443,7 @@ async fn a_tree_changed_meanwhile_is_a_conflict_and_a_lost_runner_commits_nothin
     assert_eq!(world.state(|state| state.outcome.clone()), Some((Outcome::Failed, "conflict".to_owned())));
     assert_eq!(world.web(), "b: 1\n");
 
-    // Somebody took the job over while the executor ran: its namespace is gone.
+    // Another runner took the job over while the executor ran: its namespace is gone.
     let mut world = World::new();
     let runs = world.place.path().join("runs");
     world.script.during = Arc::new(move |first| {
@@ -497,7 +497,7 @@ fn as_asked() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
     let cases = [
-        // Somebody else's value came between: what the job says is there is not there any more.
+        // Another writer's value came between: the value that the job saw is not there any more.
         (as_asked().replace("replicas: 5", "replicas: 4"), Outcome::Failed, "conflict"),
         (as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"), Outcome::Failed, "conflict"),
         ("b: 1\n".to_owned(), Outcome::Failed, "conflict"),

@@ -34,7 +34,7 @@ const WRITING: &str = "writing";
 /// A journal all of whose files are in place.
 const APPLIED: &str = "applied";
 
-/// A journal whose files somebody else changed meanwhile.
+/// A journal whose files were changed outside Cofferdam meanwhile.
 const CONFLICT: &str = "conflict";
 
 /// A journal that cannot be read.

@@ -1,4 +1,4 @@
-//! What there is instead of what is not: namespaces, names and kinds of a tree, for a caller that missed one. Names only namespaces
+//! Suggestions for a missing target: the namespaces, names and kinds that the tree has instead. Names only namespaces
 //! and kinds that the tool's own ceiling reaches, and of a workload its other kinds of workload; never a Secret.
 
 use super::index::Index;

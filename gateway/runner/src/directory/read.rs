@@ -2,7 +2,7 @@
 //! named with their line and never guessed at. Never changes a byte.
 //!
 //! Plain scalars follow the YAML 1.2 core schema. Where YAML 1.1, 1.2 and Kubernetes' own reader disagree (`yes`, `0644`, `1_000`, `1e3`, `12:30`)
-//! the text is kept as it stands and marked [`Shape::Scalar::doubtful`]: it hinders nobody who does not name it, and whoever names it is refused.
+//! the text is kept as it stands and marked [`Shape::Scalar::doubtful`]: only an operation that names it is refused.
 
 mod plain;
 #[cfg(test)]
@@ -91,7 +91,7 @@ pub struct Entry {
 }
 
 impl Node {
-    /// As JSON. A key that stands twice gives its first value; such a document is unclear anyway.
+    /// As JSON. A key that is there twice gives its first value; such a document is unclear anyway.
     pub fn value(&self) -> Value {
         match &self.shape {
             Shape::Scalar { value, .. } => value.clone(),
@@ -334,7 +334,7 @@ impl<'a> Builder<'a> {
                     let complaint = if style == ScalarStyle::Plain && name == "<<" {
                         Some("a merge key; write the keys out".to_owned())
                     } else if entries.iter().any(|entry| entry.key == name) {
-                        Some(format!("the key `{name}` stands twice; remove one"))
+                        Some(format!("the key `{name}` is there twice; remove one"))
                     } else {
                         None
                     };

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `api/answer.rs` | what an answer means, and what none means |
-//! | `api/bearer.rs` | a token that is asked for anew |
+//! | `api/bearer.rs` | a token that is asked for again |
 //! | `api/gate.rs` | what may be asked for at all |
 
 mod answer;
@@ -27,10 +27,10 @@ use std::time::Duration;
 /// A look, or a dry run, takes no longer, answer included.
 const LOOK: Duration = Duration::from_secs(20);
 
-/// How long the API server may work on a write where nobody says otherwise: its own `--request-timeout` by default.
+/// How long the API server may work on a write if nothing else is configured: its own `--request-timeout` by default.
 const WRITE: Duration = Duration::from_secs(60);
 
-/// How long the answer may take that the server gave a write up: until then nobody can say that it will not happen any more.
+/// How long the answer may take that the server gave a write up: until then it is not certain that it will not happen.
 const GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// Bytes of one answer: the server's own limit of an object is 1.5 MiB, of a list page many.
@@ -125,17 +125,17 @@ impl Cluster {
         Self::of(credential.config())
     }
 
-    /// The same server as somebody else, who may ask for what the gate names alone.
+    /// The same server as another identity, which may ask only for what the gate names.
     pub fn connect_as(credential: &Credential, token: String, gate: Option<Gate>) -> Result<Self, ApiFault> {
         Ok(Self { gate, ..Self::of(credential.with_token(token))? })
     }
 
-    /// The same with tokens that are asked for anew before they end, and when the server takes one for none any more.
+    /// The same with tokens that are asked for again before they end, and when the server no longer accepts one.
     pub fn connect_for(credential: &Credential, bearer: Bearer, gate: Option<Gate>) -> Result<Self, ApiFault> {
         Ok(Self { gate, bearer: Some(bearer), ..Self::of(credential.without_identity())? })
     }
 
-    /// The same connection, which says at each request that it acts as somebody else; the API server asks whether it may. Groups are the server's to know.
+    /// The same connection, which says at each request that it acts as another user; the API server asks whether it may. Groups are the server's to know.
     pub fn impersonating(credential: &Credential, user: &str, gate: Option<Gate>) -> Result<Self, ApiFault> {
         let mut cluster = Self::of(credential.as_user(user))?;
         cluster.gate = gate;

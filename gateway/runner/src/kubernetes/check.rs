@@ -108,7 +108,7 @@ pub enum CheckFault {
         "`job_identity` is \"token\", and the credential may {right}: `kubectl delete -f deploy/{OPTION}`, or set it to \"impersonation\""
     )]
     Unasked {
-        /// The right that nobody needs.
+        /// The right that no role needs.
         right: String,
     },
     /// What the role needs is refused.
@@ -119,7 +119,7 @@ pub enum CheckFault {
         /// The refusal.
         said: String,
     },
-    /// Nobody answered.
+    /// The cluster did not answer.
     #[error("the start-up self-check could not ask the cluster: {0}")]
     Unanswered(#[from] ApiFault),
 }

@@ -52,7 +52,7 @@ impl Credential {
                 return Err(refused("runs a program to log in"));
             }
             if user.impersonate.is_some() || user.impersonate_groups.is_some() {
-                return Err(refused("acts as somebody else"));
+                return Err(refused("acts as another user"));
             }
         }
         for cluster in kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref()) {
@@ -101,7 +101,7 @@ impl Credential {
         config
     }
 
-    /// The same server, as nobody.
+    /// The same server, without an identity.
     pub(super) fn without_identity(&self) -> Config {
         let mut config = self.config();
         config.auth_info = AuthInfo::default();

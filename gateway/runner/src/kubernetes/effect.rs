@@ -36,7 +36,7 @@ const READ_BACK: Duration = Duration::from_secs(60);
 /// What brings the state before an operation back.
 #[derive(Debug)]
 pub(super) enum Undo {
-    /// Fields as they were; and as the operation left them, to see that nobody changed them since.
+    /// Fields as they were; and as the operation left them, to see that they were not changed since.
     Values { uid: String, before: Vec<(FieldPath, Option<Value>)>, after: BTreeMap<String, Value> },
     /// A deleted object, as it could be written again.
     Object(Value),

@@ -66,7 +66,7 @@ pub struct Guard {
     pub object: Value,
 }
 
-/// The namespace itself. It says in which namespaces rights were derived and what has to go first, so that whoever finds it can take all of it away.
+/// The namespace itself. It says in which namespaces rights were derived and what has to go first, so that a role that finds it can remove all of it.
 pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard {
     let name = marks.name.to_string();
     let mut metadata = marks.metadata("", &name);
@@ -83,7 +83,7 @@ pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard 
     Guard { path: namespace_path(&name), object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}) }
 }
 
-/// What the provisioner takes on in the run's namespace before it gives the job a part of it: RBAC lets nobody give what they do not hold. Made only for
+/// What the provisioner takes on in the run's namespace before it gives the job a part of it: under RBAC an identity can give only what it holds. Made only for
 /// plans that bring something up there.
 pub fn in_run(marks: &Marks) -> Guard {
     taken_on(marks, PROVISIONER, IN_RUN)

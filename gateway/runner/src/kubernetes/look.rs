@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 /// (API priority and fairness gives a workload of low priority a few dozen).
 const LOOKS: usize = 8;
 
-/// A look takes no longer, waiting included: whoever called is told before their own client gives up.
+/// A look takes no longer, waiting included: the caller is told before its own client gives up.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Objects of one page: at a few KiB each a page is small, and only its named fields are kept.

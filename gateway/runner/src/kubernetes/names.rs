@@ -1,4 +1,4 @@
-//! What a run's objects are called and marked with. A name derives from call and fence, so that whoever comes after a lost runner finds what it made;
+//! What a run's objects are called and marked with. A name derives from call and fence, so that a lost runner's successor finds what it made;
 //! an object is a run's only when its name *and* its labels say so. Pure.
 
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
@@ -22,7 +22,7 @@ pub const JOB: &str = "job";
 /// The ServiceAccount that Pods run as: no binding.
 pub const TASK: &str = "task";
 
-/// The Secret that tokens are bound to: it holds nothing, and they end with it. Nobody else's has that name, on which the provisioner has rights everywhere.
+/// The Secret that tokens are bound to: it holds nothing, and they end with it. No other Secret has that name, on which the provisioner has rights everywhere.
 pub const IDENTITY: &str = "cofferdam-identity";
 
 /// The provisioner's ServiceAccount, and the RoleBinding with which it takes on what it needs in a run.

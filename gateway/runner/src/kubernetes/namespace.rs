@@ -26,7 +26,7 @@ use std::time::Duration;
 /// How long a run's objects last at most, besides the time of its tasks: the executor's own time, with room for a slow cluster. Then the reaper takes them.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
-/// The longest a run may last: admission lets nobody write a later end than a day away (`deploy/10-fence-provisioner.yaml`).
+/// The longest a run may last: admission refuses an end that is more than a day away (`deploy/10-fence-provisioner.yaml`).
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(23);
 
 /// How long a quota's status may take: milliseconds, and seconds where the controller is busy.

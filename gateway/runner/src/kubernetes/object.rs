@@ -69,7 +69,7 @@ pub fn fields_as(object: &Value, named: &BTreeMap<String, Value>) -> Result<BTre
     named.keys().map(value).collect::<Result<_, _>>().map_err(misfit)
 }
 
-/// An object as somebody could have written it: without what the server or its controllers gave it. For creating it again.
+/// An object as a client could have written it: without what the server or its controllers gave it. For creating it again.
 pub fn without_server_fields(object: &Value) -> Value {
     let mut object = bare(object);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -77,7 +77,7 @@ pub fn without_server_fields(object: &Value) -> Value {
     }
     let is_job = object.get("kind").and_then(Value::as_str) == Some("Job");
     if is_job && object.pointer("/spec/manualSelector") != Some(&Value::Bool(true)) {
-        // Generated from the UID of the one that is gone; the server makes them anew and refuses any that are given.
+        // Generated from the UID of the one that is gone; the server makes new ones and refuses any that are given.
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             spec.remove("selector");
         }

@@ -36,7 +36,7 @@ fn ask(address: &str) -> String {
     format!("[ \"$(printf 'GET /here HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 2 {address} 8080 2>/dev/null | busybox tail -n 1)\" = here ]")
 }
 
-/// Answers whoever asks, and asks itself all the time, so that it is known to answer.
+/// Answers every client, and asks itself all the time, so that it is known to answer.
 fn server() -> String {
     format!("echo here >/tmp/here; busybox httpd -p 8080 -h /tmp; while true; do {} && echo served; sleep 1; done", ask("127.0.0.1"))
 }
@@ -124,7 +124,7 @@ impl Probe<'_> {
         }
         // Closed, and not merely gone.
         let served = self.said(&server, "served").await?;
-        let gone = "the server answers nobody any more, itself included";
+        let gone = "the server answers no client any more, itself included";
         self.until(ENFORCED, gone, async |probe: &Self| Ok((probe.said(&server, "served").await? > served).then_some(()))).await?;
         Ok(Enforcement::Enforced)
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes is tested with. More of them nobody made in good order.
+/// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes is tested with. More of them are a sign of a fault.
 const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.
@@ -26,7 +26,7 @@ pub struct Reaped {
     pub stuck: Vec<(String, String)>,
     /// What bears the label and not the name, or not what belongs to it: nothing of it was touched.
     pub foreign: Vec<String>,
-    /// Kinds of which there is more than one round looks at: some of them nobody sees.
+    /// Kinds with more objects than one round looks at: some of them are not seen.
     pub crowded: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
                 reaped.crowded.extend(more.then(|| resource.to_owned()));
                 rights.extend(found.into_iter().map(|object| (resource, object)));
             }
-            // A list that somebody made too large to read must not keep namespaces from being looked at.
+            // A list that is too large to read must not keep namespaces from being looked at.
             Err(fault) => reaped.stuck.push((format!("the list of {resource}"), fault.to_string())),
         }
     }
@@ -100,7 +100,7 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
     Ok(reaped)
 }
 
-/// What a round needs of an object: whoever may write many may also write large ones.
+/// What a round needs of an object: a client that writes many may also write large ones.
 fn lean(object: Value) -> Value {
     let take = |from: &str, keys: &[&str]| {
         let of = |key: &&str| object.pointer(from)?.get(*key).map(|value| ((*key).to_owned(), value.clone()));
@@ -146,7 +146,7 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
     }
 }
 
-/// What does not say when it ends is nobody's to remove, and somebody's to look at.
+/// An object that does not say when it ends is not removed; a person has to look at it.
 fn readable(object: &Value, what: &str, reaped: &mut Reaped) {
     if annotation(object, EXPIRES).and_then(|text| text.parse::<Timestamp>().ok()).is_none() {
         reaped.stuck.push((what.to_owned(), format!("it has no readable annotation {EXPIRES}")));

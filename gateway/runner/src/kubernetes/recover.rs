@@ -17,7 +17,7 @@ pub struct Fate {
     pub in_effect: BTreeSet<u32>,
     /// Those that were done in the run's own namespace, and went with it.
     pub passed: BTreeSet<u32>,
-    /// Those of which nobody knows, with what is there instead.
+    /// Those whose effect is not known, with what is there instead.
     pub unclear: BTreeMap<u32, String>,
     /// Those whose undo was begun: something had gone wrong by then.
     pub undoing: BTreeSet<u32>,
@@ -97,7 +97,7 @@ pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32
             (false, None) | (_, Some(false)) => {
                 let left = match live.get(&index) {
                     Some(object) => left(operation, object.as_ref()),
-                    None => Left::Unclear("nobody looked".to_owned()),
+                    None => Left::Unclear("it was not looked at".to_owned()),
                 };
                 let wanted = if undo.is_some() { Left::Nothing } else { Left::Effect };
                 fate.open.extend((left != wanted).then_some(index));
@@ -119,7 +119,7 @@ fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     match (&operation.expect, live) {
         (Expect::Present { .. }, None) if deletes => Left::Effect,
         (Expect::Present { uid, .. }, Some(live)) if deletes => {
-            // Another one of its name: it was deleted, and written again by its undo or by somebody else.
+            // Another one of its name: it was deleted, and written again by its undo or by another client.
             let is_it = object::uid(live) == Some(uid.as_str());
             match (is_it, object::is_terminating(live)) {
                 (true, false) => Left::Nothing,

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// What tasks run as: no binding, no token.
 pub const SERVICE_ACCOUNT: &str = "task";
 
-/// Where the input lies: a process's standard input can only be given by attaching to it, and nobody enters a container of a run.
+/// Where the input lies: a process's standard input can only be given by attaching to it, and a container of a run cannot be entered.
 pub const INPUT: &str = "/cofferdam/input";
 
 /// The one container's name.
@@ -43,7 +43,7 @@ const GRACE_SECONDS: u32 = 5;
 /// Seconds a task stays bound to a node that does not answer; Kubernetes' own default is five minutes.
 const NODE_SECONDS: u32 = 30;
 
-/// Octal 0444, as JSON has it: the input is read by whoever the image runs as.
+/// Octal 0444, as JSON has it: the input is read by any user that the image runs as.
 const READ_ONLY: u32 = 0o444;
 
 /// A `task` operation whose program is an image.

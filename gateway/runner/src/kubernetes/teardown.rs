@@ -21,7 +21,7 @@ const WORKLOAD_GONE: Duration = Duration::from_secs(30);
 /// How long a Role or RoleBinding may take to go: they have no finalizers.
 const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
-/// Namespaces of one call that are looked at: far beyond the five leases that it has before it acts. More of them somebody else made.
+/// Namespaces of one call that are looked at: far beyond the five leases that it has before it acts. Cofferdam made no more of them.
 const RUNS: Extent = Extent { page: 100, pages: 10 };
 
 /// What earlier leases of a call may have left.
@@ -100,7 +100,7 @@ pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<Strin
     }
     let found: Vec<RunName> = found.iter().filter_map(RunName::of).filter(|own| own.call == *call && own.fence < fence).collect();
     let newest = found.iter().max_by_key(|own| own.fence).map(RunName::to_string);
-    // A run whose namespace somebody else took away may have rights all the same.
+    // A run whose namespace was removed by others may have rights all the same.
     let earlier = earlier.iter().filter(|other| **other < fence).map(|other| RunName::new(call, *other));
     let runs: BTreeMap<Fence, RunName> = found.into_iter().chain(earlier).map(|own| (own.fence, own)).collect();
     for own in runs.values() {
@@ -112,7 +112,7 @@ pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<Strin
 /// Removes the rights that a run has at its targets: the binding first, so that the Role alone gives nothing meanwhile.
 pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> Result<(), TeardownFault> {
     for target in targets {
-        // An annotation is what somebody wrote, and so is a stored plan: only a namespace that a plan may name becomes part of a path.
+        // Anyone can write an annotation, and a stored plan is not trusted either: only a namespace that a plan may name becomes part of a path.
         if kind::check_namespace(target).is_err() {
             return Err(TeardownFault::Foreign(cofferdam_core::text::line(target)));
         }

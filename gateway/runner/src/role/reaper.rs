@@ -1,4 +1,4 @@
-//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past their end, whoever made them. Touches nothing else,
+//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past their end, also those that others made. Touches nothing else,
 //! and never forces a namespace that is stuck.
 
 use super::{admit, credential, network};

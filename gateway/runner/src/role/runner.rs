@@ -98,7 +98,7 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
 }
 
-/// A folder of the runner's own that somebody removed is made again: what was in it is lost either way, and without it no job runs.
+/// A removed folder of the runner's own is made again: what was in it is lost either way, and without it no job runs.
 fn made_again(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -192,7 +192,7 @@ async fn runner(
     let (backend, checked) = match ground {
         Ground::Tree(directory) => (Backend::Directory(directory), false),
         Ground::Cluster(credential, write) => {
-            // Some fifty requests: another runner's look a moment ago is as good. Whoever told us of it also told us which credential to use.
+            // Some fifty requests: another runner's look a moment ago is as good. The supervisor told of it, and it also names the credential.
             let ago = settings.checked_ms.map(Duration::from_millis);
             let kubernetes = Kubernetes::connect(Credential::clone(&credential), write, settings.job_identity)?.stood(ago);
             let checked = kubernetes.stands().await?;
@@ -218,7 +218,7 @@ async fn runner(
         drill: settings.drill,
         end: spawn::kill_self,
         leaving: Box::new(move || {
-            // Without a supervisor nobody waits for this place.
+            // Without a supervisor no other runner waits for this place.
             let _gone = inherited.report(&Report::Leaving);
         }),
     };

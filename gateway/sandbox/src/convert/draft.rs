@@ -125,7 +125,7 @@ fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, Fault> 
 
 fn change(place: &str, said: types::Change) -> Result<Change, Fault> {
     let value = said.value.map(|text| json(place, &text, core_limit::DRAFT)).transpose()?;
-    // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a removal that nobody asked for.
+    // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a removal that was not asked for.
     if value == Some(Value::Null) {
         return Err(bad(place, format_args!("the value of {:?} is `null`; leave the value out to remove the field", said.path)));
     }

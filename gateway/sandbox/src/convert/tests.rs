@@ -81,7 +81,7 @@ fn a_schema_is_small_strict_and_whole() {
         (filled(32 * 1024), ""),
         (filled(32 * 1024 + 1), "at most 32768"),
         (r#"{"type":"string"}"#.into(), "needs `\"type\": \"object\"`"),
-        (r#"{"type":"object","type":"object"}"#.into(), "stands twice"),
+        (r#"{"type":"object","type":"object"}"#.into(), "is there twice"),
         (r#"{"type":"object","properties":{"a":{"$ref":"https://example.com/a"}}}"#.into(), "leads outside it"),
         (r##"{"type":"object","properties":{"a":{"$ref":"#/$defs/a"}},"$defs":{"a":{}}}"##.into(), ""),
         (r#"{"type":"object","properties":{"token":{"type":"string","writeOnly":true}}}"#.into(), "`writeOnly`"),
@@ -141,7 +141,7 @@ fn a_draft_reads_as_the_json_that_examples_hold() {
 fn a_draft_keeps_the_sizes_and_forms_of_the_wit() {
     plan(vec![], "");
     plan(vec![step(patch("a", Some("null")), vec![])], "leave the value out");
-    plan(vec![step(patch("a", Some("{\"a\":1,\"a\":2}")), vec![])], "stands twice");
+    plan(vec![step(patch("a", Some("{\"a\":1,\"a\":2}")), vec![])], "is there twice");
     plan(vec![step(patch("a", Some("9007199254740993")), vec![])], "beyond 2^53");
     plan(vec![step(patch("a", None), vec![0])], "waits for itself");
     plan(vec![step(patch("a", None), vec![]), step(patch("a", None), vec![0, 0])], "names an operation twice");

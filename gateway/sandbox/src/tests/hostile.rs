@@ -89,7 +89,7 @@ const POLICIES: &[(&str, Result<&str, Code>, &str)] = &[
     ("policy-undefined.wat", Err(Code::Undefined), "gave 0 results"),
     ("policy-two-results.wat", Err(Code::Undefined), "gave 2 results"),
     ("policy-no-result.wat", Err(Code::Undefined), "results instead of one"),
-    ("policy-twice-a-key.wat", Err(Code::Malformed), "stands twice"),
+    ("policy-twice-a-key.wat", Err(Code::Malformed), "is there twice"),
     ("policy-not-json.wat", Err(Code::Malformed), "the policy's result"),
     ("policy-endless.wat", Err(Code::Time), "200 ms of its own time"),
     ("policy-endless-start.wat", Err(Code::Time), "200 ms of its own time"),

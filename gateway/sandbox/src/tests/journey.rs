@@ -142,7 +142,7 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
     let tools = std::fs::read_dir(&folder).unwrap().filter_map(|entry| {
         let wasm = std::fs::read(entry.unwrap().path()).unwrap();
         let digest = ComponentDigest::of(&wasm);
-        // Executors and commands lie there as well, where somebody built everything into one folder.
+        // Executors and commands lie there as well, if everything was built into one folder.
         let tool = Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
         let Definition { name, version, ceiling, .. } = tool.define().unwrap();
         Some(ceiling::resource(&TrustedTool { name, version, digest, ceiling }))

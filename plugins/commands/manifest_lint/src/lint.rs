@@ -81,7 +81,7 @@ pub fn lint(text: &str) -> Result<Report, String> {
         let mut desk = Desk { object: format!("{kind} {name}"), findings: &mut findings };
         let namespace = text_of(object, "/metadata/namespace").unwrap_or_default();
         if !seen.insert((text_of(object, "/apiVersion").unwrap_or_default(), kind, namespace, name)) {
-            desk.error("metadata.name", "twice", "it stands here twice; which of the two holds is nobody's choice");
+            desk.error("metadata.name", "twice", "it is there twice; readers differ in which one counts; remove one");
         }
         if let Some((place, spec)) = pod_spec(kind, object) {
             desk.pod(kind, &place, spec);
@@ -146,7 +146,7 @@ impl Desk<'_> {
             if named.contains(':') && !named.ends_with(":latest") {
                 self.warning(format!("{place}.image"), "image-digest", "it names its image by tag; what the tag means may change");
             } else {
-                self.error(format!("{place}.image"), "image-latest", "its image is whatever is the latest; what runs is nobody's choice");
+                self.error(format!("{place}.image"), "image-latest", "its image is `latest`, which can change at any time; name a version or a digest");
             }
         }
         if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {

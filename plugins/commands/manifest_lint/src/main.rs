@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(why: &str) -> ExitCode {
-    // Nobody left to tell when that fails, too.
+    // If that fails too, it cannot be told.
     let _told = writeln!(io::stderr(), "{why}");
     ExitCode::FAILURE
 }

@@ -18,7 +18,7 @@ pub(crate) trait Host {
     fn observe(&mut self, index: u32) -> Option<Self::Sight>;
     /// Waits at most so long until it is ready.
     fn ready(&mut self, sight: &Self::Sight, seconds: u32) -> Readiness;
-    /// A word to whoever waits.
+    /// A word to callers that wait.
     fn report(&mut self, note: &str);
 }
 

@@ -12,7 +12,7 @@ use host::{Host, Imports};
 
 cofferdam_sdk::executor!(run);
 
-/// Seconds of one question whether an object is ready: after each, whoever waits may be told what it waits for.
+/// Seconds of one question whether an object is ready: after each, a caller may be told what the job waits for.
 const SECONDS: u32 = 10;
 
 /// Questions that are answered with "not yet", in all: ten minutes of the fifteen that a host gives a job, so that time is left to undo.

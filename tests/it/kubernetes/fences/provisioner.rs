@@ -155,7 +155,7 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 (
                     "taking it on under another name",
                     apply(rbac(&run.name, "rolebindings/job"), mine("/metadata/name", json!("job"))),
-                    "to nobody else",
+                    "to no other subject",
                 ),
                 ("another ClusterRole", take("/roleRef/name", json!("cofferdam-ceiling")), BEYOND),
                 ("every right", take("/roleRef/name", json!("cluster-admin")), BEYOND),
@@ -189,7 +189,7 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 (
                     "a binding for others",
                     apply(rbac(&run.name, "rolebindings/job"), but(&binding, "/subjects/0/namespace", json!("default"))),
-                    "to nobody else",
+                    "to no other subject",
                 ),
                 ("a binding", apply(rbac(&run.name, "rolebindings/job"), binding.clone()), "done"),
                 ("looking", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), "not found"),
@@ -289,7 +289,7 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                     "named as a run's guards",
                 ),
                 ("taking on there what is for runs", apply(rbac(shop, "rolebindings/provisioner"), run.taken_on()), "is named as its run"),
-                ("taking it on as derived rights", other("/roleRef", in_run), "to nobody else"),
+                ("taking it on as derived rights", other("/roleRef", in_run), "to no other subject"),
                 ("a Role without names", role(rules("deployments", json!([]), json!(["get"]))), RULES),
                 ("a Role that lists", role(rules("deployments", json!(["web"]), json!(["list"]))), RULES),
                 (
@@ -311,9 +311,9 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
                 ("a Role in kube-system", apply(role_at("kube-system"), run.role(json!([]))), NOWHERE),
                 ("a Role at home", apply(role_at("cofferdam-system"), run.role(json!([]))), NOWHERE),
                 ("the derived Role", role(web.clone()), "done"),
-                ("a binding to somebody else", other("/subjects/0/namespace", json!("default")), "to nobody else"),
-                ("a binding to `task`", other("/subjects/0/name", json!("task")), "to nobody else"),
-                ("a binding of the whole ceiling", bound_ceiling, "to nobody else"),
+                ("a binding to somebody else", other("/subjects/0/namespace", json!("default")), "to no other subject"),
+                ("a binding to `task`", other("/subjects/0/name", json!("task")), "to no other subject"),
+                ("a binding of the whole ceiling", bound_ceiling, "to no other subject"),
                 ("the derived binding", apply(binding_at.as_str(), run.binding()), "done"),
                 ("the administrator's binding", delete(rbac(shop, "rolebindings/cofferdam-ceiling")), "is named as its run"),
                 (

@@ -30,7 +30,7 @@ impl AgentsFile {
         Ok(Self { read: Mutex::new(Read { changed: changed(&path), agents, anonymous }), path })
     }
 
-    /// Who a bearer token is. Started without any agent, on loopback, nobody needs one: the caller is anonymous.
+    /// Who a bearer token is. Started without any agent, on loopback, callers need none: they are anonymous.
     pub fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let now = changed(&self.path);

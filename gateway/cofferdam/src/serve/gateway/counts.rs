@@ -1,4 +1,4 @@
-//! The gauges and counters that are read when somebody scrapes: from the store, the disk and the supervisor's notice.
+//! The gauges and counters that are read when a collector asks: from the store, the disk and the supervisor's notice.
 
 use super::front::Gateway;
 use cofferdam_core::exchange::propose::{Counts, Propose, Proposed};

@@ -142,7 +142,7 @@ impl Front for Gateway {
         };
         format!(
             "Cofferdam operates the environment `{}` for you: {kind}. Every call becomes a plan that policy decides over; a refusal says \
-             why, and what would be allowed. `preview` shows a plan without doing it. Every answer begins with the call's id: `job_get` \
+             why, and what would be allowed. `preview` shows a plan without doing it. The first line of an answer names the call's id: `job_get` \
              follows the call by it, `job_cancel` withdraws it, and people approve it by it. A call that waits for a person is answered \
              WAITING and runs by itself once it is approved. A call that timed out goes on: make the same call again to join it, or find \
              it with `calls_list`.",

@@ -190,7 +190,7 @@ fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
     let again = text(&called(&host, scale("team-a", -1), None));
     assert!(again.starts_with("ALREADY DONE as baa"), "{again}");
     host.meddle("team-a", 3);
-    assert!(text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"), "somebody made it again");
+    assert!(text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"), "it was made again");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub enum CommitFault {
     #[error("another runner has taken the job over")]
     Fenced,
     /// The tree was changed meanwhile.
-    #[error("`{}` was changed by somebody else meanwhile", .0.display())]
+    #[error("`{}` was changed outside Cofferdam meanwhile", .0.display())]
     Conflict(PathBuf),
     /// Another job is committed over the same file and cannot be finished.
     #[error("`{}` waits for the call {call}, which is committed and cannot be finished at present: {obstacle}", path.display())]
@@ -90,7 +90,7 @@ pub enum CommitFault {
     #[error("{0}")]
     Committed(Obstacle),
     /// It is committed, and a file is neither as it was before nor as it should be after.
-    #[error("`{}` was changed by somebody else while it was written back", .0.display())]
+    #[error("`{}` was changed outside Cofferdam while it was written back", .0.display())]
     Torn(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! Writing back: everything or nothing, whoever dies, and whoever changed the tree meanwhile.
+//! Writing back: everything or nothing, also after a runner's death, and over a tree that was changed meanwhile.
 
 use super::*;
 use crate::directory::namespace::ChangedFile;
@@ -68,7 +68,7 @@ fn a_commit_is_whole_at_once_and_once() {
     desk.commit(1, &|_| {}).unwrap();
     assert_eq!(desk.tree(), (Some("2".into()), None));
     assert_eq!(desk.recover(1), Recovered::Complete);
-    // What came later is nobody's conflict: the job was complete before.
+    // A later change is no conflict: the job was complete before.
     fs::write(desk.place.path().join("tree/a"), "3").unwrap();
     assert_eq!(desk.recover(1), Recovered::Complete);
     desk.journal.forget(&CallId::from_random(1)).unwrap();
@@ -133,7 +133,7 @@ fn what_cannot_be_read_in_the_tree_is_a_conflict_and_its_journal_is_kept() {
         desk.journal.forget(&call).unwrap();
         let kept = desk.place.path().join(format!("journal/{call}.conflict"));
         assert_eq!(desk.recover(1), Recovered::SetAside(kept));
-        // Nobody applies it any more, not even when the file is as it was.
+        // It is not applied any more, not even when the file is as it was.
         let file = desk.place.path().join("tree/a");
         let _either = fs::remove_file(&file).or_else(|_| fs::remove_dir(&file));
         fs::write(&file, "1").unwrap();
@@ -169,7 +169,7 @@ fn a_file_that_would_be_too_large_to_read_back_is_never_committed() {
     assert_eq!(desk.recover(1), Recovered::Untouched);
 }
 
-/// A file system of its own over a folder: full or read-only at will, whoever runs the tests. Tests that cannot mount fail, and never pass unseen.
+/// A file system of its own over a folder: full or read-only at will, for every user that runs the tests. Tests that cannot mount fail, and never pass unseen.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -310,7 +310,7 @@ fn what_is_given_up_says_what_is_written() {
         let paths = |names: Vec<&str>| names.into_iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!((told, left), (paths(written), paths(missing)));
         assert_eq!(desk.journal.recover(&call, &lock, false).unwrap(), Recovered::SetAside(kept));
-        // It is nobody's to complete any more, not even where it could be.
+        // No runner completes it any more, not even where it could be.
         mount.again("rw");
         drop(lock);
         desk.commit_files(2, vec![], &|_| {}).unwrap();

@@ -36,7 +36,7 @@ fn documents_are_read_one_by_one_and_an_unclear_one_hinders_no_other() {
     check(
         "a: 1\na: 2\n",
         &expect![[r#"
-        unclear line 2: the key `a` stands twice; remove one
+        unclear line 2: the key `a` is there twice; remove one
     "#]],
     );
     check(

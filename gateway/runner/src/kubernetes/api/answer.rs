@@ -23,7 +23,7 @@ pub enum ApiFault {
         /// Its message, bounded.
         message: String,
     },
-    /// Nobody received it: nothing happened.
+    /// The server did not receive it: nothing happened.
     #[error("the API server cannot be reached: {0}")]
     Unreachable(String),
     /// It was sent, and no clear answer came: it may have happened.
@@ -84,7 +84,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// Whether a transport's fault means that nobody received the request.
+/// Whether a transport's fault means that the server did not receive the request.
 pub(super) fn sent(fault: &kube::Error) -> ApiFault {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(fault);
     let mut words = Vec::new();

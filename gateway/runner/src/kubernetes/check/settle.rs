@@ -1,6 +1,6 @@
 //! Waiting for what was applied and is not yet in effect: an API server loads admission policies some seconds after they
 //! were written, and each server for itself. Waits for what is there alone, and never longer than [`LONGEST`]: a fence
-//! that nobody applied is told at once. Reads; writes nothing.
+//! that was not applied is told at once. Reads; writes nothing.
 
 use super::CheckFault;
 use crate::kubernetes::api::{ApiFault, Cluster};

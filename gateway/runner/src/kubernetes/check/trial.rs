@@ -83,7 +83,7 @@ pub fn never() -> Vec<Right> {
         right("get", "", "pods", "log"),
         right("create", "", "pods", "exec"),
         right("create", "", "serviceaccounts", "token"),
-        // Whoever may patch an object everywhere is shown it by a patch that cannot be decoded, and gives the right away past every ceiling.
+        // An identity that may patch an object everywhere is shown it by a patch that cannot be decoded, and could give that right away past every ceiling.
         right("patch", "", "configmaps", ""),
         right("patch", "", "secrets", ""),
         right("patch", "", "pods", ""),
@@ -193,10 +193,10 @@ fn provisioner() -> Vec<Trial> {
             own("provisioner"),
             scope("nowhere else"),
         ),
-        dry("giving `job` all that a run may hold", rbac(RUN, "rolebindings", "provisioner"), own("job"), scope("and to nobody else")),
+        dry("giving `job` all that a run may hold", rbac(RUN, "rolebindings", "provisioner"), own("job"), scope("and to no other subject")),
         dry("a Role that names no objects", rbac(RUN, "roles", "job"), role, scope("each rule of a derived Role names its objects")),
         token("a token that is bound to nothing", unbound, scope("bound to the Secret `cofferdam-identity`")),
-        token("a token for somebody else", elsewhere, refused("cofferdam-tokens", FENCE_RUNS, "for no other audience")),
+        token("a token for another audience", elsewhere, refused("cofferdam-tokens", FENCE_RUNS, "for no other audience")),
         dry("a quota as wide as one likes", format!("{}/resourcequotas/limits", at(RUN)), quota, scope("no wider than this policy says")),
         dry("a pod whose image is named by a tag", format!("{}/pods/cofferdam-task-0", at(RUN)), tag, workloads("by digest")),
         dry(
@@ -284,7 +284,7 @@ pub fn of_job() -> Vec<Trial> {
     ]
 }
 
-/// Forced, so that nobody's managed fields stand before a policy; strict, so that what is sent is what is tried.
+/// Forced, so that other managers' fields do not come before a policy; strict, so that what is sent is what is tried.
 const APPLY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict";
 const APPLY_DRY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
 
@@ -292,7 +292,7 @@ fn dry(what: &'static str, path: String, object: Value, answer: Answer) -> Trial
     Trial { what, method: Method::PATCH, path, query: APPLY_DRY, body: Some(("application/apply-patch+yaml", object)), answer }
 }
 
-/// A RoleBinding with which somebody takes a ClusterRole on.
+/// A RoleBinding that gives a user a ClusterRole.
 fn taken_on(name: &str, role: &str, account: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -329,7 +329,7 @@ fn config_map(more: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
 }
 
-/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago: nobody keeps it.
+/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago, so it is not kept.
 fn namespace(name: &str, security: &Value) -> Value {
     let mut labels = json!({
         "app.kubernetes.io/managed-by": "cofferdam",

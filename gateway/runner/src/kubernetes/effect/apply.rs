@@ -52,7 +52,7 @@ impl Namespace {
         };
         self.undo.insert(approved.index, undo);
         if approved.expect == Expect::Absent && !is_alone(&object, &self.manager) {
-            return Err(EffectFault::Differs(format!("{target} was created by somebody else at the same moment, and has fields of both")));
+            return Err(EffectFault::Differs(format!("{target} was created outside Cofferdam at the same moment, and has fields of both")));
         }
         compare(target, &object, &expected)
     }
@@ -70,7 +70,7 @@ impl Namespace {
         let object = self.put(&sent, &target).await?;
         let uid = object::uid(&object).unwrap_or_default().to_owned();
         self.undo.insert(approved.index, Undo::Created { uid });
-        // As the plan says it, long values by their digest: nobody else writes there, and nothing of it outlives the run.
+        // As the plan says it, long values by their digest: only this job writes there, and nothing of it outlives the run.
         Ok(host.fields(&approved.after))
     }
 
@@ -120,7 +120,7 @@ fn is_unseen(fault: &ApiFault) -> bool {
     fault.is_unauthorized() || matches!(fault, ApiFault::Refused { status: 403, message, .. } if message.contains(" is forbidden: User "))
 }
 
-/// Whether all that was written of an object was written by this manager: nobody created it at the same moment.
+/// Whether all that was written of an object was written by this manager: no other client created it at the same moment.
 fn is_alone(object: &Value, manager: &str) -> bool {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     entries.is_none_or(|entries| {

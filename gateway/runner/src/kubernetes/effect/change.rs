@@ -54,8 +54,8 @@ impl Change<'_> {
             match &unclear {
                 Some(_) if is_after(live.as_ref()) => return Ok(live),
                 _ if is_before(live.as_ref()) => {}
-                // It is neither as it was nor as it should be: somebody else came in between, before it or after it.
-                Some(fault) => return Err(unknown(self.target, "it was changed by somebody else meanwhile", fault)),
+                // It is neither as it was nor as it should be: another client changed it, before this write or after it.
+                Some(fault) => return Err(unknown(self.target, "it was changed outside Cofferdam meanwhile", fault)),
                 None => return Err(EffectFault::Conflict(self.target.clone())),
             }
             if unclears == UNCLEAR || stales == STALE {

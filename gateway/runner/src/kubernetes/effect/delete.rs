@@ -53,7 +53,7 @@ impl Namespace {
         job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|fault| refused(target, &fault))
     }
 
-    /// Writes a deleted object again. Only where nobody else has; and what came back is what it was, but for what the server gives.
+    /// Writes a deleted object again. Only if it is still absent; what comes back is what it was, but for what the server gives.
     pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectFault> {
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -66,7 +66,7 @@ impl Namespace {
             }
         }
         let back = self.written(&job, &at, object, target).await?;
-        // Values that the plan does not name are not for whoever reads the outcome.
+        // Readers of the outcome are not told values that the plan does not name.
         let differing: Vec<String> = differences(object, &object::without_server_fields(&back))
             .iter()
             .map(|difference| format!("`{}`", difference.place()))

@@ -1,4 +1,4 @@
-//! A way out of the run's own namespace, opened by the provisioner: the job may write no network policy, and nobody may change one that stands. Never
+//! A way out of the run's own namespace, opened by the provisioner: the job may write no network policy, and no identity of Cofferdam may change an existing one. Never
 //! opens what no approved operation names.
 
 use super::{refused, unknown};

@@ -93,7 +93,7 @@ impl Namespace {
         }
     }
 
-    /// Tells what is new in the task's log, at each look. What nobody takes now, or cannot be read now, is told at the next look.
+    /// Tells what is new in the task's log, at each look. A line that is not taken now, or cannot be read now, is told at the next look.
     async fn pass_on(&self, task: &Task<'_>, log: &mut Log, told: &Told) {
         let (false, Ok(place)) = (log.is_over(), told.try_reserve()) else { return };
         if let Ok(text) = self.log(task).await {
@@ -108,7 +108,7 @@ impl Namespace {
         self.provisioner.text(&at, &format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1)).await
     }
 
-    /// The task's standard output. Longer than the limit is refused, not cut: nobody asked for half a result.
+    /// The task's standard output. Longer than the limit is refused, not cut: half a result is of no use.
     async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectFault> {
         let text = self.log(task).await.map_err(|fault| {
             EffectFault::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))

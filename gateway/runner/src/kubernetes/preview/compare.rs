@@ -138,7 +138,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The first difference that a plan did not name and that an apply must not make: a field that goes or changes, or code that somebody else adds
+/// The first difference that a plan did not name and that an apply must not make: a field that goes or changes, or code that another client adds
 /// beneath the pod spec. Defaults that the server fills in are neither.
 pub fn unnamed(before: Option<&Value>, answer: &Value, named: &[FieldPath], pod_spec: &[&str]) -> Option<Difference> {
     differences(before.unwrap_or(&Value::Null), answer).into_iter().find(|difference| {

@@ -44,7 +44,7 @@ impl Log {
         self.overfull || self.passed >= LINES
     }
 
-    /// Whether the log was seen longer than a result may be. It does not grow shorter, but a node that has enough of it starts it anew.
+    /// Whether the log was seen longer than a result may be. It does not grow shorter, but a node that has enough of it starts a new one.
     pub fn is_overfull(&self) -> bool {
         self.overfull
     }
@@ -80,7 +80,7 @@ mod tests {
             ("half a line\nsecond\nthi", &[]),
             ("half a line\nsecond\nthird\n\n", &[("third", 0), ("", 0)]),
             ("half a line\nsecond\nthird\n\ncarriage\r\n", &[("carriage", 0)]),
-            // Begun anew by the node: nothing of it is known to be new.
+            // The node started a new log: none of it is known to be new.
             ("other\n", &[]),
         ]);
         // What is not text is replaced the same way each time.

@@ -62,7 +62,7 @@ pub enum Reason {
     Evicted,
     /// Its node is gone.
     NodeLost,
-    /// Somebody deleted it.
+    /// It was deleted.
     Deleted,
     /// Something the cluster has a word for, and this does not.
     Other,
@@ -93,7 +93,7 @@ impl Reason {
     pub fn says(self) -> &'static str {
         match self {
             Self::ImageUnpullable => "its image cannot be pulled",
-            Self::ImageName => "its image's name is none",
+            Self::ImageName => "its image's name is invalid",
             Self::Unschedulable => "no node can take it",
             Self::QuotaExceeded => "the run's namespace has no room for it",
             Self::PolicyViolated => "the cluster's policies refuse it",
@@ -104,7 +104,7 @@ impl Reason {
             Self::Deadline => "its time was over",
             Self::Evicted => "its node put it out",
             Self::NodeLost => "its node is gone",
-            Self::Deleted => "somebody deleted it",
+            Self::Deleted => "it was deleted",
             Self::Other => "the cluster gives a reason of its own",
         }
     }
@@ -129,7 +129,7 @@ pub fn state(pod: &Value, events: &[Value]) -> TaskState {
             let reason = if status.disrupted().is_some() { Reason::Evicted } else { Reason::Deleted };
             TaskState::Failed { reason, code: None, detail: detail(&[status.disrupted().unwrap_or_default()]) }
         }
-        // Of an unknown one nobody says that it ended; its node is given up soon, which then takes it away.
+        // The server does not say that an unknown one ended; its node is given up soon, which then takes it away.
         "Running" | "Unknown" => TaskState::Running,
         _ => pending(status, events),
     }

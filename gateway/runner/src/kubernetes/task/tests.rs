@@ -219,7 +219,7 @@ fn what_cannot_start_has_a_name() {
     assert!(told(state(&back, &[])).ends_with("Back-off pulling image \"x\""));
     check(
         waiting("InvalidImageName", "Failed to apply default image tag"),
-        "cannot start: image-name (its image's name is none) after 0 s: Failed to apply default image tag",
+        "cannot start: image-name (its image's name is invalid) after 0 s: Failed to apply default image tag",
     );
     check(
         waiting("CreateContainerConfigError", "configmap \"cofferdam-task-3\" not found"),
@@ -314,7 +314,7 @@ fn what_ended_badly_has_a_name() {
         "failed: node-lost (its node is gone) Some(137): ",
     );
     let deleted = json!({"metadata": {"deletionTimestamp": "2026-11-23T12:00:05Z"}, "status": {"phase": "Running"}});
-    assert_eq!(told(state(&deleted, &[])), "failed: deleted (somebody deleted it) None: ");
+    assert_eq!(told(state(&deleted, &[])), "failed: deleted (it was deleted) None: ");
 }
 
 #[test]
