@@ -1,0 +1,93 @@
+//! The files of a published ledger: which there are, and the entries in them. Names what is missing or cut off; compares nothing.
+
+use super::{Check, Layer, Unreadable};
+use crate::ledger::note::{Checkpoint, LARGEST};
+use crate::ledger::tile::{Kind, Place, unbundle};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+
+/// Reads a file; tiles and bundles of ours are far below the limit of full bundles.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    /// Bytes of the largest file of a ledger: 256 entries of the longest kind.
+    const FILE: u64 = 256 * (2 + 65_535) + LARGEST;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|fault| Unreadable(path.to_owned(), fault))?;
+    file.take(FILE).read_to_end(&mut bytes).map_err(|fault| Unreadable(path.to_owned(), fault))?;
+    Ok(bytes)
+}
+
+impl Check<'_> {
+    /// Every file beneath `tile`, by its place.
+    pub(super) fn list(&mut self, relative: &Path, files: &mut BTreeMap<Place, String>) -> Result<(), Unreadable> {
+        let folder = self.folder.join(relative);
+        let listing = match std::fs::read_dir(&folder) {
+            Ok(listing) => listing,
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(fault) => return Err(Unreadable(folder, fault)),
+        };
+        for file in listing {
+            let file = file.map_err(|fault| Unreadable(folder.clone(), fault))?;
+            let path = relative.join(file.file_name());
+            let kind = match file.file_type() {
+                Ok(kind) => kind,
+                // A partial file that is full by now.
+                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(fault) => return Err(Unreadable(folder.clone(), fault)),
+            };
+            let text = path.to_string_lossy().into_owned();
+            if kind.is_dir() {
+                self.list(&path, files)?;
+            } else if let Some(place) = Place::parse(&text).filter(|_| kind.is_file()) {
+                files.insert(place, text);
+            } else {
+                self.fault(Layer::Whole, None, &text, "the file is no part of a ledger");
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of two places that is there, with its bytes. Both are looked for twice: a ledger that grows puts the full file
+    /// in place and then removes the partial one.
+    pub(super) fn there(&self, places: &[Place; 2]) -> Result<Option<(String, Vec<u8>)>, Unreadable> {
+        for place in places.iter().chain(places) {
+            let path = place.path();
+            match read(&self.folder.join(&path)) {
+                Ok(bytes) => return Ok(Some((path, bytes))),
+                Err(Unreadable(_, fault)) if fault.kind() == std::io::ErrorKind::NotFound => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The signed entries, from the bundles that hold all of them; what cannot be read is left empty and named.
+    pub(super) fn entries(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<u8>>, Unreadable> {
+        let mut entries = Vec::new();
+        let mut index = 0;
+        while index * 256 < checkpoint.size {
+            let first = index * 256;
+            let width = (checkpoint.size - first).min(256);
+            let places = [Place { kind: Kind::Entries, index, width }, Place { kind: Kind::Entries, index, width: 256 }];
+            let (file, bytes) = match self.there(&places)? {
+                Some((file, bytes)) => (Some(file), bytes),
+                None => {
+                    self.fault(Layer::Tile(0), Some(first), &places.map(|place| place.path()).join("` or `"), "the bundle is missing");
+                    (None, Vec::new())
+                }
+            };
+            let (found, whole) = unbundle(&bytes);
+            let many = found.len() as u64;
+            if let Some(file) = &file
+                && (many < width || !whole)
+            {
+                self.fault(Layer::Tile(0), Some(first + many.min(width)), file, "the bundle is cut off or its lengths were changed");
+            }
+            entries.extend(
+                found.into_iter().map(<[u8]>::to_vec).chain(std::iter::repeat(Vec::new())).take(usize::try_from(width).unwrap_or(0)),
+            );
+            index += 1;
+        }
+        Ok(entries)
+    }
+}
