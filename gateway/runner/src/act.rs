@@ -3,6 +3,7 @@
 
 mod command;
 mod drive;
+mod end;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -298,49 +299,6 @@ impl<R: Recorder, S: Start> Runner<R, S> {
 
     fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {
         Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {}", self.backend.leaves(in_effect)))
-    }
-
-    /// Records the outcome, then removes the namespace and what belongs to it at its targets, looks that it is gone, and closes the job.
-    async fn finish(
-        &self,
-        lease: &Lease<R>,
-        settled: Settled,
-        namespace: Option<&str>,
-        targets: &BTreeSet<String>,
-        step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<(), ActFault> {
-        self.record(lease, settled, step).await?;
-        self.close(lease, namespace, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
-    }
-
-    /// Records the outcome; only then the tree's lock goes.
-    async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
-        let Settled { ending: Ending { outcome, code, detail, files, meanwhile }, lock } = settled;
-        tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
-        if code == UNWRITABLE {
-            // Of such an end the words are paths, errors and remedies alone: what an operator needs, whole.
-            tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
-        }
-        lease.report(RunnerEvent::Finished { outcome, code, detail, files, meanwhile }).await?;
-        drop(lock);
-        step(JobStep::OutcomeRecorded);
-        Ok(())
-    }
-
-    async fn close(
-        &self,
-        lease: &Lease<R>,
-        namespace: Option<&str>,
-        targets: &BTreeSet<String>,
-        step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<(), ActFault> {
-        (self.leaving)();
-        self.backend.remove(lease.call(), namespace, targets).await?;
-        step(JobStep::NamespaceRemoved);
-        let _none = std::fs::remove_file(self.mark(lease.call()));
-        lease.report(RunnerEvent::Gone { namespace: namespace.unwrap_or_default().to_owned() }).await?;
-        step(JobStep::ClosedRecorded);
-        Ok(())
     }
 }
 
