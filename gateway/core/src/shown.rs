@@ -6,17 +6,18 @@ mod call;
 mod calls;
 mod ending;
 mod people;
+mod preview;
 mod results;
 mod told;
 
 pub use again::{already_done, ended, rejected, replayed};
 pub use call::{
-    Decided, accepted, job_reply, looked, pending, refusal_of, refused, said, shown_only, size_of_result, spoken, stands, state_reply,
-    succeeded, withdrawal,
+    accepted, job_reply, pending, refusal_of, refused, said, size_of_result, spoken, stands, state_reply, succeeded, withdrawal,
 };
 pub use calls::calls;
 pub use ending::changed;
 pub use people::{ShownFault, needed, question, would_do};
+pub use preview::{Decided, looked, shown_only};
 pub use results::presented;
 
 use crate::decide::OperationFacts;
