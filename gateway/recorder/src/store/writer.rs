@@ -37,7 +37,7 @@ pub(crate) struct Writer {
     pub source: Source,
     /// None after a failure, until it is made again.
     pub connection: Option<SqliteConnection>,
-    /// The connection committed what `head` does not have, and it was told to nobody.
+    /// The connection committed what `head` does not have, and it was told to no caller.
     pub behind: bool,
     pub head: Head,
     pub origin: String,

@@ -171,7 +171,7 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
         happened
     })));
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectFault::Unknown(why)) if why.contains("somebody else")), "{said:?}");
+    assert!(matches!(&said, Err(EffectFault::Unknown(why)) if why.contains("changed outside Cofferdam")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
     yard.remove(&run).unwrap();
 }

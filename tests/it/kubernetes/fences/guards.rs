@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const QUOTA: &str = "the quota of a run bounds all that it has to bound";
 const LIMITS: &str = "the limits of a run bound each container";
-const ALL: &str = "select every pod, and let nobody in";
+const ALL: &str = "select every pod, and let no client in";
 const PORTS: &str = "names its ports one by one";
 const BLOCKS: &str = "are blocks no wider than /8";
 const OWN: &str = "is between a run's own pods alone";

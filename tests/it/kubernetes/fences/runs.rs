@@ -175,8 +175,8 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let ephemeral = but(&ephemeral, "/0/value/0/resources", json!({}));
         admin
             .try_all(vec![
-                ("entering it", create(format!("{at}/exec"), json!({})), "nobody enters a container of a run"),
-                ("attaching to it", create(format!("{at}/attach"), json!({})), "nobody enters a container of a run"),
+                ("entering it", create(format!("{at}/exec"), json!({})), "containers of a run cannot be entered"),
+                ("attaching to it", create(format!("{at}/attach"), json!({})), "containers of a run cannot be entered"),
                 ("a container more", Ask::Patch(format!("{at}/ephemeralcontainers"), ephemeral, Mode::Real), "no ephemeral containers"),
             ])
             .await;
