@@ -79,11 +79,20 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
     check(&stage, "policy/data.json", garbage, &["policy"]);
     check(&stage, "plugins/tools/hello.wasm", nothing, &["the accepted tool `hello` cannot be read", "No such file"]);
     check(&stage, "plugins/tools/hello.wasm", garbage, &["not the accepted tool"]);
-    for made_again in ["ledger", "run", "runs", "journal", "store"] {
+    for made_again in ["ledger", "run", "runs", "journal", "store", "artefacts", "artefacts/gateway", "artefacts/runner"] {
         check(&stage, made_again, nothing, &[]);
         let (file, link) = (format!("{made_again}` is a file where a folder belongs"), format!("{made_again}` is a link to"));
         check(&stage, made_again, garbage, &[&file]);
         check(&stage, made_again, dangling, &[&link]);
+    }
+    // It is there during a start alone.
+    let served = stage.home().join("served");
+    garbage(&served);
+    assert!(wrong(&stage).contains("served` is a file where a folder belongs"), "{}", wrong(&stage));
+    fs::remove_file(&served).unwrap();
+    for key in ["keys/gateway", "keys/recorder", "keys/gateway-artefacts", "keys/runner-artefacts"] {
+        let said = format!("{key}`: Is a directory");
+        check(&stage, key, folder, &[&said]);
     }
     // The store is lost, and what it published is there.
     let checkpoint = stage.home().join("ledger/checkpoint");

@@ -46,4 +46,5 @@ mod transcript;
 #[cfg(test)]
 mod unwritable;
 #[cfg(test)]
+mod views;
 mod words;

@@ -12,9 +12,8 @@ fn samples(stage: &Stage) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// Those whose cause a good installation cannot have: a component that traps, a policy that gives nothing, a disk
-/// without room. Each has its own test beside the code that emits it.
-const PROVOKED: [&str; 3] = ["cofferdam_policy_faults_total", "cofferdam_tool_faults_total", "cofferdam_refused_work_total"];
+/// Those whose cause a good installation cannot have: a component that traps, a policy that gives nothing. Each has its own test beside the code that emits it.
+const PROVOKED: [&str; 2] = ["cofferdam_policy_faults_total", "cofferdam_tool_faults_total"];
 
 #[test]
 fn a_run_emits_every_declared_metric_and_tells_what_happens() {
@@ -45,6 +44,14 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
 
+    // Work that cannot be recorded: the store's file is elsewhere for a moment.
+    let (store, aside) = (stage.home().join("store/cofferdam.db"), stage.home().join("store/aside.db"));
+    std::fs::rename(&store, &aside).unwrap();
+    let refused = stage.call(&token, "deployment_scale", &scale(4));
+    std::fs::rename(&aside, &store).unwrap();
+    assert_eq!(refused.status, 503, "{:#}", refused.body);
+    until("the store to take entries again", || (stage.http("GET", "/readyz", "", None).status == 200).then_some(()));
+
     // Each declared metric has its line of help, emitted or not.
     let page = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
     let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
@@ -62,6 +69,7 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     has("cofferdam_decisions_total{effect=\"allow\",rule=\"");
     has("cofferdam_jobs_total{outcome=\"succeeded\"} 2");
     has("cofferdam_approvals_total{answer=\"approve\"} 1");
+    has("cofferdam_refused_work_total{cause=\"unavailable\"}");
     has("cofferdam_unauthenticated_total 1");
     has("cofferdam_waiting_questions 0");
     has("cofferdam_role_starts_total{role=\"runner\"}");

@@ -76,7 +76,7 @@ fn an_approver_who_is_enrolled_or_removed_meanwhile_counts_from_the_next_start_o
     stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
     let word = "a removed key of the approver `bob@example.com` can still sign";
-    assert!(stage.run(&["status"]).contains(word));
+    until("status to say so", || stage.run(&["status"]).contains(word).then_some(()));
     stage.stop();
     let again = stage.run(&["approver", "remove", "alice@example.com"]);
     assert!(!again.contains("restart"), "{again}");

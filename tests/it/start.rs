@@ -25,8 +25,11 @@ fn check(break_it: impl FnOnce(&Stage), expect: &[&str]) {
 fn what_is_broken_stops_the_start_and_is_named() {
     check(|stage| fs::write(stage.home().join("plugins/tools/image_set.wasm"), b"not wasm").unwrap(), &["image_set"]);
     check(|stage| fs::write(stage.home().join("policy/policy.wasm"), b"not wasm").unwrap(), &["policy", "accept"]);
-    check(|stage| fs::write(stage.home().join("policy/data.json"), b"{}").unwrap(), &["policy", "accepted is"]);
-    check(|stage| fs::write(stage.home().join("keys/gateway"), "0".repeat(64)).unwrap(), &["permit key"]);
+    check(|stage| fs::write(stage.home().join("policy/data.json"), b"{}").unwrap(), &["policy", "not the accepted"]);
+    check(
+        |stage| fs::write(stage.home().join("keys/gateway"), "0".repeat(64)).unwrap(),
+        &["keys/gateway` is not the key that the trust file names", "from a backup"],
+    );
     check(
         |stage| {
             let config = stage.home().join("cofferdam.toml");
@@ -35,6 +38,47 @@ fn what_is_broken_stops_the_start_and_is_named() {
         },
         &["unheard", "nor"],
     );
+}
+
+#[test]
+fn a_part_that_is_missing_stops_the_start_with_the_homes_own_path_and_a_remedy() {
+    let lost = |file: &'static str| move |stage: &Stage| fs::remove_file(stage.home().join(file)).unwrap();
+    let table = [
+        ("plugins/executors/sequential.wasm", "accept its component again"),
+        ("plugins/executors/rollout.wasm", "accept its component again"),
+        ("plugins/tools/hello.wasm", "accept its component again"),
+        ("policy/data.json", "restore the accepted policy"),
+        ("keys/gateway", "from a backup"),
+        ("keys/recorder", "from a backup"),
+        ("agents/agents.toml", "from a backup"),
+        ("trust/trust.toml", "from a backup"),
+    ];
+    for (file, remedy) in table {
+        let stage = Stage::bare("example");
+        lost(file)(&stage);
+        let said = refused(&stage);
+        assert!(said.contains(&format!("{file}`")) && said.contains(remedy), "{file}:\n{said}");
+        // Nothing untrue beside it, and no path of a copy.
+        assert!(!said.contains("served/") && !said.contains("WARN"), "{file}:\n{said}");
+    }
+    // Something else with the executor's name.
+    check(
+        |stage| {
+            let tools = stage.home().join("plugins/tools/hello.wasm");
+            fs::copy(tools, stage.home().join("plugins/executors/sequential.wasm")).unwrap();
+        },
+        &["executors/sequential.wasm` is ", "not the accepted executor"],
+    );
+}
+
+#[test]
+fn a_role_that_cannot_start_is_told_by_the_homes_own_files_and_nothing_else_is_said() {
+    let stage = Stage::bare("example");
+    let artefacts = stage.home().join("artefacts");
+    fs::remove_dir_all(&artefacts).unwrap();
+    fs::write(&artefacts, "x").unwrap();
+    let said = refused(&stage);
+    assert!(said.contains("artefacts/gateway` is missing and cannot be made") && said.contains("move away the file"), "{said}");
 }
 
 #[test]
@@ -80,7 +124,8 @@ fn readiness_names_what_is_missing() {
         stage.call(&token, "deployment_scale", &serde_json::json!({"namespace": "storefront", "name": "web", "replicas": replicas}));
     }
     until("runners to be missed", || (ready(&stage).0 == 503).then_some(()));
-    assert_eq!(ready(&stage).1, "not ready: no runner is there; the log says why none starts\n");
+    let told = ready(&stage).1;
+    assert!(told.starts_with("not ready: no runner is there; the log says why none starts\nwarning: keys: "), "{told}");
     fs::rename(&kept, &key).unwrap();
     until("a runner", || (ready(&stage).0 == 200).then_some(()));
 }

@@ -269,3 +269,20 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
         (same && woken < 20 * SECONDS).then_some(())
     });
 }
+
+#[test]
+fn a_signal_without_a_meaning_ends_neither_the_supervisor_nor_a_role() {
+    let stage = Stage::started();
+    stage.until_logged("Cofferdam serves the environment");
+    let ids: Vec<u32> = [stage.supervisor()].into_iter().chain(runners(&stage)).collect();
+    for signal in ["USR1", "USR2"] {
+        kill(signal, &ids);
+        stage.until_logged(&format!("SIG{signal} has no meaning here"));
+    }
+    for signal in ["ALRM", "VTALRM", "PROF", "IO", "PWR"] {
+        kill(signal, &[stage.supervisor()]);
+        stage.until_logged(&format!("SIG{signal} has no meaning here"));
+    }
+    assert_eq!(runners(&stage), ids.get(1..).unwrap(), "the same runners wait");
+    assert!(is_ready(&stage));
+}

@@ -161,12 +161,6 @@ impl Home {
         self.root.join("served")
     }
 
-    /// Among such copies: the folder of what the supervisor tells the gateway for `/readyz`. Of its own, because the
-    /// gateway may read all of it.
-    pub fn notices(&self) -> PathBuf {
-        self.root.join("notices")
-    }
-
     /// Copies of this home, in this folder: the same layout.
     pub fn beneath(&self, folder: &Path) -> Self {
         Self { root: self.root.join(folder) }

@@ -1,22 +1,22 @@
 //! What `serve` uses until its next start: copies of the trust file, the policy and the plugins, in a folder of the
 //! home. So nothing that is accepted meanwhile takes effect in one role and not in another. Never holds a key.
 
+mod copied;
 mod differ;
 
+pub use copied::{Copies, Facts};
 pub use differ::differences;
 
 use crate::home::{Home, write_private};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_process::writable;
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A folder only its owner may enter.
 const PRIVATE: u32 = 0o700;
-
-/// The file that the one `serve` of a home holds locked.
-const LOCK: &str = "lock";
 
 /// How long another's look at the lock may be in the way.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -27,8 +27,8 @@ const UNFINISHED: &str = "new";
 /// The copies of one start. Removed at a clean end; what a killed `serve` left is removed by the next start.
 #[derive(Debug)]
 pub struct Served {
-    copies: Home,
-    /// One `serve` at a time: a second one would remove the copies of the first.
+    copies: Copies,
+    /// The home's own folder, locked: it cannot be lost without everything else. One `serve` at a time: a second one would remove the copies of the first.
     _lock: File,
 }
 
@@ -37,18 +37,18 @@ impl Served {
     pub fn take(home: &Home) -> Result<Self> {
         let folder = home.served();
         make(&folder)?;
-        let lock = lock(&folder.join(LOCK))?;
+        let lock = lock(home.root())?;
         let number = numbers(&folder).into_iter().max().unwrap_or(0).saturating_add(1);
         let unfinished = folder.join(format!("{number}.{UNFINISHED}"));
         clear(&folder)?;
-        copy_all(home, &home.beneath(&unfinished))?;
+        let names = copy_all(home, &home.beneath(&unfinished))?;
         let whole = folder.join(number.to_string());
         fs::rename(&unfinished, &whole).with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
-        Ok(Self { copies: home.beneath(&whole), _lock: lock })
+        Ok(Self { copies: Copies::note(home.beneath(&whole), names)?, _lock: lock })
     }
 
-    /// Where the copies lie, with the same layout as a home.
-    pub fn copies(&self) -> &Home {
+    /// What was copied.
+    pub fn copies(&self) -> &Copies {
         &self.copies
     }
 }
@@ -56,13 +56,13 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         // The next start removes what cannot be removed now.
-        let _left = fs::remove_dir_all(self.copies.root());
+        let _left = fs::remove_dir_all(self.copies.home().root());
     }
 }
 
 /// Whether a `serve` holds this home now.
 pub fn running(home: &Home) -> bool {
-    let lock = File::open(home.served().join(LOCK));
+    let lock = File::open(home.root());
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -76,9 +76,9 @@ pub fn current(home: &Home) -> Option<Home> {
     Some(home.beneath(&folder.join(newest.to_string())))
 }
 
-/// Where the trust file in use lies: the running `serve`'s copy, or the home's own.
+/// Where the trust file in use lies: the running `serve`'s copy, or the home's own if there is none.
 pub fn in_use(home: &Home) -> Home {
-    current(home).unwrap_or_else(|| home.clone())
+    current(home).filter(|copies| copies.trust().is_file()).unwrap_or_else(|| home.clone())
 }
 
 /// Numbers of whole copies.
@@ -92,18 +92,12 @@ fn make(folder: &Path) -> Result<()> {
         .recursive(true)
         .mode(PRIVATE)
         .create(folder)
-        .with_context(|| format!("cannot make the folder `{}`", folder.display()))
+        .map_err(|fault| anyhow!("{}", writable::obstacle(folder, "cannot be made", &fault)))
 }
 
 fn lock(path: &Path) -> Result<File> {
     let shown = path.display();
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot open the lock `{shown}`"))?;
+    let file = File::open(path).map_err(|fault| anyhow!("{}", writable::unreadable(path, &fault)))?;
     let until = Instant::now() + MOMENT;
     loop {
         match file.try_lock() {
@@ -111,7 +105,7 @@ fn lock(path: &Path) -> Result<File> {
             // A command that looks whether one runs holds it for a moment.
             Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(MOMENT / 20),
             Err(TryLockError::WouldBlock) => {
-                bail!("another `cofferdam serve` serves this home (it holds `{shown}`); end it first")
+                bail!("another `cofferdam serve` serves this home (it has locked `{shown}`); end it first")
             }
             Err(TryLockError::Error(fault)) => return Err(fault).with_context(|| format!("cannot lock `{shown}`")),
         }
@@ -131,20 +125,30 @@ fn clear(folder: &Path) -> Result<()> {
 }
 
 /// Copies every file that a role may read while it serves, and the configuration, to compare it with later.
-fn copy_all(home: &Home, to: &Home) -> Result<()> {
-    let folders = [to.tools(), to.executors(), to.commands(), to.policy(), to.notices()];
+/// Gives the paths of the copies, from their root on.
+fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
+    let folders = [to.tools(), to.executors(), to.commands(), to.policy()];
     for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
         make(folder)?;
     }
-    for (from, to) in pairs(home, to)? {
+    let mut names = Vec::new();
+    for (from, copy) in pairs(home, to)? {
         // Whether one that is missing matters is for the role to say that needs it.
         match fs::read(&from) {
-            Ok(bytes) => write_private(&to, &bytes)?,
+            Ok(bytes) => {
+                write_private(&copy, &bytes)?;
+                names.push(copy.strip_prefix(to.root()).unwrap_or(&copy).to_owned());
+            }
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {}
-            Err(fault) => return Err(fault).with_context(|| format!("cannot read `{}`", from.display())),
+            Err(fault) => bail!("{}", writable::unreadable(&from, &fault)),
         }
     }
-    Ok(())
+    Ok(names)
+}
+
+/// Every file of the home of which there is a copy while it serves. Of a folder that cannot be listed, none.
+pub fn originals(home: &Home) -> Vec<PathBuf> {
+    pairs(home, home).unwrap_or_default().into_iter().map(|(from, _)| from).collect()
 }
 
 /// Each file of the home that is copied, with its copy.
@@ -161,7 +165,7 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
             Ok(entries) => entries,
             // An installation that never accepted a command has no folder for them.
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(fault) => return Err(fault).with_context(|| format!("cannot list `{}`", from.display())),
+            Err(fault) => bail!("{}", writable::unreadable(&from, &fault)),
         };
         for entry in entries {
             let path = entry.with_context(|| format!("cannot list `{}`", from.display()))?.path();

@@ -127,6 +127,8 @@ pub struct Answered {
 pub struct Readiness {
     /// What makes calls fail, a cause each with its remedy. Empty when they can be carried out.
     pub missing: Vec<String>,
+    /// What makes no call fail yet, with its effect and its remedy.
+    pub warnings: Vec<String>,
     /// What a restart would bring into use; calls go on meanwhile as before.
     pub restart: Vec<String>,
     /// Jobs that cannot be finished at present, with cause and remedy; other calls go on.

@@ -29,8 +29,8 @@ pub struct GatewaySettings {
     pub trust_file: PathBuf,
     /// The agents and their tokens' digests; read again when it changes.
     pub agents_file: PathBuf,
-    /// Folder of what the supervisor tells it for `/readyz`.
-    pub notices: PathBuf,
+    /// The home: only the room of its disk is looked at.
+    pub disk: PathBuf,
     /// Folder of tools, a `NAME.wasm` each.
     pub tools: PathBuf,
     /// Folder of executors, a `NAME.wasm` each.

@@ -46,7 +46,7 @@ impl<F: Front> Edge<F> {
                 respond::text(status, format!("{word}\n"))
             };
         }
-        let Readiness { missing, restart, stuck } = self.front.ready().await;
+        let Readiness { missing, warnings, restart, stuck } = self.front.ready().await;
         let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A page whose name was resolves to this machine is local too, and must learn nothing.
         let told = is_local(seat.client) && self.gate.host(parts).is_ok();
@@ -54,6 +54,7 @@ impl<F: Front> Edge<F> {
             let mut body = json!({"ready": missing.is_empty()});
             if told && let Some(body) = body.as_object_mut() {
                 body.insert("missing".to_owned(), json!(missing));
+                body.insert("warnings".to_owned(), json!(warnings));
                 body.insert("restart_needed".to_owned(), json!(restart));
                 body.insert("stuck".to_owned(), json!(stuck));
             }
@@ -64,7 +65,7 @@ impl<F: Front> Edge<F> {
             (false, true) => format!("not ready: {}\n", missing.join("; ")),
             (false, false) => "not ready\n".to_owned(),
         };
-        for (what, causes) in [("restart needed", restart), ("stuck", stuck)] {
+        for (what, causes) in [("warning", warnings), ("restart needed", restart), ("stuck", stuck)] {
             if told && !causes.is_empty() {
                 text.push_str(&format!("{what}: {}\n", causes.join("; ")));
             }

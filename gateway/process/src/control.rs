@@ -41,13 +41,15 @@ impl Given {
 }
 
 /// What a supervisor tells a role, in a packet without a descriptor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Show that you are alive: answered by [`Report::Pong`], from a thread that does nothing else.
     Ping,
     /// Begin nothing new, and finish what is under way.
     Drain,
+    /// Know this: JSON that the role understands. The newest takes the place of the one before.
+    Know(String),
 }
 
 /// What a role takes from its supervisor.
@@ -57,6 +59,8 @@ pub enum Handed {
     Socket(Given),
     /// Begin nothing new, and finish what is under way.
     Drain,
+    /// What the supervisor sees and the role cannot, in JSON.
+    Told(String),
 }
 
 /// What a role says to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the rest later.
@@ -178,6 +182,7 @@ impl Inherited {
                 Some((order, None)) => match serde_json::from_slice(&order)? {
                     Order::Ping => self.report(&Report::Pong)?,
                     Order::Drain => return Ok(Some(Handed::Drain)),
+                    Order::Know(told) => return Ok(Some(Handed::Told(told))),
                 },
                 None => return Ok(None),
             }
@@ -244,11 +249,13 @@ mod tests {
         control.give("recorder", &b).unwrap();
         control.order(Order::Ping).unwrap();
         control.order(Order::Drain).unwrap();
+        control.order(Order::Know("{}".to_owned())).unwrap();
         drop(b);
         assert_eq!(role.settings::<Vec<u32>>().unwrap(), [1, 2]);
         let Some(Handed::Socket(given)) = role.next().unwrap() else { panic!() };
         assert_eq!(given.name, "recorder");
         assert!(matches!(role.next().unwrap(), Some(Handed::Drain)));
+        assert!(matches!(role.next().unwrap(), Some(Handed::Told(told)) if told == "{}"));
         assert_eq!(control.report().unwrap(), Some(Report::Pong));
         drop(control);
         let mut given = given.into_stream();

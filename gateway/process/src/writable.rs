@@ -21,6 +21,11 @@ pub fn obstacle(path: &Path, what: &str, fault: &io::Error) -> Obstacle {
     Obstacle::new(format!("`{}` {what}: {fault}", path.display()), remedy(fault))
 }
 
+/// A path that cannot be read, in words.
+pub fn unreadable(path: &Path, fault: &io::Error) -> Obstacle {
+    Obstacle::new(format!("`{}` cannot be read: {fault}", path.display()), remedy_of_reading(fault))
+}
+
 /// What an operator does about an error of the file system.
 pub fn remedy(fault: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
@@ -31,7 +36,9 @@ pub fn remedy(fault: &io::Error) -> String {
         Some(Errno::PERM) => {
             format!("give user {user}, who runs Cofferdam, the right to write there, or take a mark away that `lsattr` shows")
         }
-        Some(Errno::NOENT | Errno::NOTDIR) => "make it again, or restore it from a copy".to_owned(),
+        Some(Errno::NOTDIR | Errno::EXIST) => "move away the file that lies in place of a folder".to_owned(),
+        Some(Errno::ISDIR) => "move away the folder that lies in its place".to_owned(),
+        Some(Errno::NOENT) => "make it again, or restore it from a copy".to_owned(),
         Some(Errno::BUSY) => "unmount what lies over it".to_owned(),
         Some(Errno::IO) => "look at the disk: the kernel's log says more".to_owned(),
         _ => "look at that place and remove what the error names".to_owned(),
@@ -196,7 +203,8 @@ mod tests {
             (Errno::UCLEAN, "look at the disk"),
             (Errno::BADMSG, "look at the disk"),
             (Errno::NOENT, "make it again, or restore it from a copy"),
-            (Errno::ISDIR, "remove what the error names"),
+            (Errno::ISDIR, "move away the folder"),
+            (Errno::NOTDIR, "move away the file"),
         ];
         for (errno, words) in table {
             let said = remedy_of_reading(&io::Error::from(errno));

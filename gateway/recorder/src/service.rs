@@ -15,6 +15,7 @@ use crate::store::open::OpenError;
 use crate::store::{Held, Reader, Request, WAITING, Writer};
 use crate::wait::{Shared, locked};
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::id::CallId;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,11 @@ impl Recorder {
     /// The store cannot be read.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Fault> {
         Ok(self.inner.reader.unfinished(most).await?)
+    }
+
+    /// Takes what the supervisor sees, for the status. The newest takes the place of the one before.
+    pub fn know(&self, notice: Notice) {
+        *locked(&self.inner.shared.notice) = notice;
     }
 
     /// Counts a role that holds a socket, for the status.

@@ -2,6 +2,7 @@
 //! recorder that starts again has no waiters, and no lease survives the socket it was given over.
 
 use crate::settings::LEASE_SECONDS;
+use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::id::{CallId, Fence};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub roles: Mutex<BTreeMap<String, u32>>,
     /// When the last runner let go of its socket, in milliseconds.
     pub runner_left: Mutex<Option<i64>>,
+    /// What the supervisor told last.
+    pub notice: Mutex<Notice>,
     /// Why the writer's last try failed; none while the store takes what it is given.
     pub failing: Mutex<Option<String>>,
     /// Why committed entries are not published.
@@ -57,6 +60,7 @@ impl Shared {
             offers: Mutex::default(),
             roles: Mutex::default(),
             runner_left: Mutex::default(),
+            notice: Mutex::default(),
             failing: Mutex::default(),
             unpublished: Mutex::default(),
             pinned: Mutex::default(),

@@ -48,7 +48,7 @@ impl ApproverCommand {
                 file.save()?;
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let still = format!("\nUntil `cofferdam serve` is started again `{name}` can still sign: restart it now.");
-                let still = if served::current(home).is_some() { still } else { String::new() };
+                let still = if served::running(home) { still } else { String::new() };
                 let json = json!({"removed": name, "keys": keys, "restart_needed": !still.is_empty()});
                 Ok(Report::new(format!("Removed `{name}` ({removed}).{still}"), json))
             }
@@ -75,7 +75,7 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     file.add_approver(&Approver { name: name.clone(), key: text })?;
     file.save()?;
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-    let restart = served::current(home).is_some();
+    let restart = served::running(home);
     let later = if restart { "\nThe key is used after the next start of `cofferdam serve`: restart it." } else { "" };
     Ok(Report::new(
         format!(

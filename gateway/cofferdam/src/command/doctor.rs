@@ -62,7 +62,7 @@ pub fn values(found: &Findings) -> Vec<Value> {
 fn look(home: &Home) -> Findings {
     let mut found = Findings::default();
     let served = served::current(home);
-    let serving = served.is_some();
+    let serving = served::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
     binaries(&mut found);
     if let Some(Infrastructure::Kubernetes(cluster)) = config.map(|config| config.infrastructure) {
@@ -78,7 +78,7 @@ fn look(home: &Home) -> Findings {
 
 /// Looks at what `serve` needs of the home and of what it serves.
 pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) -> (Option<Config>, Option<Trust>) {
-    let serving = served.is_some();
+    let serving = served::running(home);
     if !config::is_made(home) {
         // Whatever else is asked about would be missing with it.
         let detail = format!("there is no installation at `{}`", home.root().display());
@@ -106,21 +106,18 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
             health::disk("tree's disk", tree, found);
         }
         let now = served.and_then(|copies| Config::read(copies).ok());
-        let ours = now.as_ref().is_some_and(|now| now.edge.listen == config.edge.listen);
+        // Where the copy of the configuration is lost, the address is most likely the same.
+        let ours = serving && now.as_ref().is_none_or(|now| now.edge.listen == config.edge.listen);
         health::port(config.edge.listen, ours, found);
-        if let Some(copies) = served {
-            running(home, copies, now.as_ref().unwrap_or(config).edge.listen, found);
+        if serving {
+            running(now.as_ref().unwrap_or(config).edge.listen, found);
         }
     }
     (config, trust)
 }
 
-/// What the running one says of itself, and what a restart would bring into use.
-fn running(home: &Home, copies: &Home, listen: SocketAddr, found: &mut Findings) {
-    let differences = served::differences(home, copies);
-    if !differences.is_empty() {
-        found.less("restart", format!("needed: {}", differences.join("; ")), "start `cofferdam serve` again to use it");
-    }
+/// What the running one says of itself.
+fn running(listen: SocketAddr, found: &mut Findings) {
     match send(listen, &Request { method: "GET", path: "/readyz", token: None, key: None, body: None }) {
         Ok(answer) => {
             let listed = |key: &str| -> Vec<&str> {
@@ -128,6 +125,13 @@ fn running(home: &Home, copies: &Home, listen: SocketAddr, found: &mut Findings)
                 list.into_iter().flatten().filter_map(Value::as_str).collect()
             };
             let missing = listed("missing");
+            let restart = listed("restart_needed");
+            if !restart.is_empty() {
+                found.less("restart", format!("needed: {}", restart.join("; ")), "start `cofferdam serve` again to use it");
+            }
+            for warning in listed("warnings") {
+                found.warn("serve", line(warning), "");
+            }
             for stuck in listed("stuck") {
                 found.less("stuck", line(stuck), "it goes on by itself once the cause is gone");
             }

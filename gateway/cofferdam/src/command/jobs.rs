@@ -6,7 +6,8 @@ use super::operator;
 use super::report::Report;
 use super::ssh::signer_of;
 use super::trustfile::TrustFile;
-use crate::health::{Findings, bytes};
+use crate::config::Config;
+use crate::health::{self, Findings, bytes};
 use crate::home::Home;
 use crate::served;
 use crate::show::{Story, short, story, table};
@@ -161,6 +162,20 @@ fn not_serving(home: &Home) -> Report {
     Report::new(lines.join("\n"), json).good(false)
 }
 
+/// What can be said while the recorder of a running `serve` does not answer.
+fn unanswered(home: &Home, fault: &anyhow::Error) -> Report {
+    let mut found = Findings::default();
+    if let Ok(config) = Config::read(home) {
+        found = health::while_serving(home, &config);
+    }
+    let mut lines =
+        vec!["serving      yes".to_owned(), format!("WRONG        the recorder cannot be asked: {}", line(&format!("{fault:#}")))];
+    lines.extend(found.bad_ones().map(|finding| format!("WRONG        {}", finding.line())));
+    lines.push("next         cofferdam doctor".to_owned());
+    let json = json!({"serving": true, "good": false, "fault": format!("{fault:#}"), "findings": doctor::values(&found)});
+    Report::new(lines.join("\n"), json).good(false)
+}
+
 /// Shows jobs, roles, ledger and disk on one page.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam status")]
@@ -175,9 +190,10 @@ impl Status {
         let answer = match operator::ask(home, &Operate::Status) {
             // The socket of one that was killed is still there.
             Err(_) if !served::running(home) => return Ok(not_serving(home)),
-            answer => answer?,
+            Err(fault) => return Ok(unanswered(home, &fault)),
+            Ok(answer) => answer,
         };
-        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles, stuck } = &answer else {
+        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, supervisor, roles, stuck } = &answer else {
             return Err(operator::unexpected());
         };
         let environment = TrustFile::open(&served::in_use(home))?.trust()?.environment;
@@ -203,9 +219,12 @@ impl Status {
         lines.push(format!("ledger       {entries} entries, {signed} under the newest checkpoint"));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
-        lines.extend(warns.iter().map(|why| format!("warning      {}", line(why))));
+        // The recorder's word on its disk, and once.
+        let faults = supervisor.faults.iter().filter(|fault| refuses.is_none() || !fault.starts_with("disk:"));
+        lines.extend(faults.map(|why| format!("WRONG        calls fail: {}", line(why))));
+        lines.extend(supervisor.warnings.iter().chain(warns).map(|why| format!("warning      {}", line(why))));
         lines.extend(repaired.iter().map(|what| format!("repaired     {}", line(what))));
-        let restart = served::current(home).map(|copies| served::differences(home, &copies)).unwrap_or_default();
+        let restart = &supervisor.restart;
         if !restart.is_empty() {
             lines.push(format!("restart      needed: {}", restart.join("; ")));
         }

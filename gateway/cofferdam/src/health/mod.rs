@@ -1,26 +1,30 @@
 //! What can be wrong with an installation, looked at from outside: for `doctor`, for `status`, and for the supervisor
 //! while it serves. Changes nothing, and advises nothing that destroys something.
 
+mod copies;
 mod disk;
 mod keys;
 mod parts;
 mod places;
 mod port;
+mod start;
 mod store;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+pub use copies::copies;
 pub use disk::{bytes, disk};
 pub use keys::keys;
 pub use parts::parts;
 pub use places::{permissions, places};
 pub use port::port;
+pub use start::NextStart;
 pub use store::store;
 pub use tree::{Depth, tree};
 
 use crate::config::{Config, Infrastructure};
-use crate::home::Home;
+use crate::home::{Home, Secret};
 use std::path::Path;
 
 /// How bad a finding is.
@@ -30,7 +34,7 @@ pub enum Grade {
     Good,
     /// Works, with less than it could; or wanted by some.
     Less,
-    /// `serve` cannot run, must not, or makes calls fail.
+    /// `serve` cannot run, must not, or does not do all that it should.
     Bad,
 }
 
@@ -50,6 +54,8 @@ impl Grade {
 pub struct Finding {
     /// How bad it is.
     pub grade: Grade,
+    /// Calls fail by it now, if it has to be corrected while it serves.
+    pub calls: bool,
     /// What was looked at, in a word or two.
     pub what: &'static str,
     /// What was found: path and cause.
@@ -73,21 +79,26 @@ pub struct Findings(pub Vec<Finding>);
 impl Findings {
     /// It is as it should be.
     pub fn good(&mut self, what: &'static str, detail: impl Into<String>) {
-        self.add(Grade::Good, what, detail, "");
+        self.add(Grade::Good, false, what, detail, "");
     }
 
     /// It works, with less.
     pub fn less(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.add(Grade::Less, what, detail, remedy);
+        self.add(Grade::Less, false, what, detail, remedy);
     }
 
-    /// It has to be corrected.
+    /// It has to be corrected: calls fail by it.
     pub fn bad(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.add(Grade::Bad, what, detail, remedy);
+        self.add(Grade::Bad, true, what, detail, remedy);
     }
 
-    fn add(&mut self, grade: Grade, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.0.push(Finding { grade, what, detail: detail.into(), remedy: remedy.to_owned() });
+    /// It has to be corrected, and no call fails by it yet: the detail says what it does.
+    pub fn warn(&mut self, what: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.add(Grade::Bad, false, what, detail, remedy);
+    }
+
+    fn add(&mut self, grade: Grade, calls: bool, what: &'static str, detail: impl Into<String>, remedy: &str) {
+        self.0.push(Finding { grade, calls, what, detail: detail.into(), remedy: remedy.to_owned() });
     }
 
     /// Whether nothing has to be corrected.
@@ -101,11 +112,16 @@ impl Findings {
     }
 }
 
-/// What makes calls fail while it serves, as far as a look each second may cost.
+/// What is wrong while it serves, as far as a look each second may cost. The store's own files are the
+/// recorder's to tell: it knows which it has open.
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
     places(home, true, &mut found);
-    store::lost(home, &mut found);
+    let key = home.secret(Secret::RunnerArtefacts);
+    if home.keys().is_dir() && !key.exists() {
+        let detail = format!("`{}` is missing: runners that start from now on fail, and with them calls", key.display());
+        found.warn("keys", detail, "start `cofferdam serve` again, which makes a new one and compiles again");
+    }
     disk("disk", &home.store(), &mut found);
     if let Infrastructure::Directory { tree: root } = &config.infrastructure {
         tree(root, Depth::Root, &mut found);

@@ -8,16 +8,6 @@ use cofferdam_process::writable;
 use cofferdam_recorder::{ExamineError, Examined, database, examine};
 use std::path::Path;
 
-/// The store's file is taken away under the recorder: what it writes from then on is lost at its end.
-pub fn lost(home: &Home, found: &mut Findings) {
-    let path = database(&home.store());
-    let gone = matches!(path.symlink_metadata(), Err(fault) if fault.kind() == std::io::ErrorKind::NotFound);
-    if gone && home.store().is_dir() {
-        let detail = format!("`{}` is gone while it is used", path.display());
-        found.bad("store", detail, "stop `cofferdam serve`, and restore the folder `store` from a backup of this home");
-    }
-}
-
 /// What a restore has to bring back together.
 const RESTORE: &str = "restore `store/` and `ledger/` together from the newest backup; keep what is there for a look";
 

@@ -37,7 +37,7 @@ pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
         environment: installation.trust.environment.clone(),
         trust_file: served.trust(),
         agents_file: home.agents(),
-        notices: served.notices(),
+        disk: home.root().to_owned(),
         tools: served.tools(),
         executors: served.executors(),
         policy_module: served.policy_module(),

@@ -63,7 +63,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let agents_folder = settings.agents_file.parent().context("the agents file lies in no folder")?;
     let network = settings.otlp.is_some();
-    let confined = confine::files(Files { read: &[trust_folder, agents_folder, &settings.notices], network, ..Files::default() })?;
+    let confined = confine::files(Files { read: &[trust_folder, agents_folder], network, ..Files::default() })?;
     confine::new_sockets(if network { NewSockets::Internet } else { NewSockets::None })?;
     Ok((Prepared { settings, trust, key, parts }, confined))
 }
@@ -95,6 +95,10 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     while let Some(handed) = handed.recv().await {
         let given: Given = match handed {
             Handed::Socket(given) => given,
+            Handed::Told(told) => {
+                gateway.hear(&told);
+                continue;
+            }
             Handed::Drain => {
                 calls.drain();
                 // Calls that were approved wait for the next start.

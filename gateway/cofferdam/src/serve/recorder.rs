@@ -1,6 +1,7 @@
 //! The role `recorder`: connects the recorder to the sockets it is handed and to the operators' own. Reads its key and confines itself first; has no
 //! agent-facing port, no Wasm and no infrastructure.
 
+use super::notice::Notices;
 use super::role;
 use anyhow::{Context as _, Result};
 use cofferdam_core::exchange::Fault;
@@ -87,11 +88,16 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));
     let control = ready.control();
     let mut voice = Voicing::new(ready.say()?);
+    let notices = Notices::default();
     while let Some(handed) = handed.recv().await {
         match handed {
             Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
             Handed::Socket(given) => connect(recorder.clone(), given),
             Handed::Drain => recorder.drain(),
+            Handed::Told(told) => {
+                notices.hear(&told);
+                recorder.know(notices.now());
+            }
         }
     }
     answering.abort();

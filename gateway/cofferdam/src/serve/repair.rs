@@ -3,8 +3,9 @@
 
 use crate::health::{self, Findings};
 use crate::home::{Home, Secret, write_private};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use cofferdam_core::id::hex;
+use cofferdam_process::writable;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 
@@ -38,7 +39,7 @@ fn folders(home: &Home) -> Result<Vec<String>> {
             .recursive(true)
             .mode(PRIVATE)
             .create(&folder)
-            .with_context(|| format!("the folder `{shown}` is missing and cannot be made"))?;
+            .map_err(|fault| anyhow!("{}", writable::obstacle(&folder, "is missing and cannot be made", &fault)))?;
         made.push(format!("the folder `{shown}` was missing; it was made again, empty"));
     }
     Ok(made)

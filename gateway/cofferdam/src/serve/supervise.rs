@@ -1,21 +1,25 @@
 //! The supervisor: who is started, who is connected to whom, and what happens when one dies or hangs. Connections are the authority table of
 //! `SECURITY.md`; there are no others. Roles start side by side, and it never waits for one of them: what happens to a role is an event.
 
+mod copies;
+mod inform;
 mod links;
 mod pulse;
 mod stop;
 
 use super::sibling::{self, Backoff, Event, Name, Sibling, State, Told};
 use super::signals::{Sign, Signals};
-use super::{Options, brief, repair, watch, welcome};
-use crate::config::{Infrastructure, Installation, read_trust};
-use crate::served::Served;
+use super::{Options, brief, welcome};
+use crate::config::{Infrastructure, Installation};
+use crate::served::Copies;
 use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::run::JobStep;
 use cofferdam_core::text;
 use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
+use copies::{copies, own};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -61,6 +65,11 @@ struct Supervisor<'a> {
     heartbeat: Interval,
     manager: Option<Manager>,
     watchdog: Option<Interval>,
+    /// What was seen of the installation last, and where the next look is told.
+    notice: Notice,
+    looks: (UnboundedSender<Notice>, UnboundedReceiver<Notice>),
+    /// What is served.
+    copies: Copies,
     /// True from the stop on: what is served is compared with the home no longer.
     over: Arc<AtomicBool>,
     /// What is known of the stop, once there is one.
@@ -74,35 +83,33 @@ pub async fn serve(mut installation: Installation, options: &Options, manager: O
     let listener = TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
     // Held until the end: with it the copies go.
-    let _served = copies(&mut installation)?;
-    let mut supervisor = Supervisor::new(installation, options, listener, manager)?;
+    let served = copies(&mut installation)?;
+    let mut supervisor = Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
     loop {
         tokio::select! {
             sign = signals.next() => match sign {
                 Sign::Stop => break,
                 Sign::Hangup => tracing::warn!("SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
+                Sign::Other(name) => tracing::warn!("{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
-            done = supervisor.turn() => done?,
+            done = supervisor.turn() => if let Err(fault) = done {
+                // Roles that still start would miss the copies, and say so.
+                supervisor.give_up().await;
+                return Err(fault);
+            },
         }
     }
     Ok(supervisor.stop(&mut signals).await)
 }
 
-/// Gives every role copies of what is accepted now: what is accepted later is the next start's.
-fn copies(installation: &mut Installation) -> Result<Served> {
-    repair::repair(&installation.home)?;
-    let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
-    let trust = read_trust(served.copies()).map_err(|fault| anyhow!("{fault}"))?;
-    if trust.environment != installation.trust.environment {
-        bail!("the trust file was changed during this start; start `cofferdam serve` again");
-    }
-    installation.trust = trust;
-    installation.served = served.copies().clone();
-    Ok(served)
-}
-
 impl<'a> Supervisor<'a> {
-    fn new(installation: Installation, options: &'a Options, listener: TcpListener, manager: Option<Manager>) -> Result<Self> {
+    fn new(
+        installation: Installation,
+        copies: Copies,
+        options: &'a Options,
+        listener: TcpListener,
+        manager: Option<Manager>,
+    ) -> Result<Self> {
         let this = std::env::current_exe().context("cannot find this binary")?;
         let folder = match &options.binaries {
             Some(folder) => folder.clone(),
@@ -131,6 +138,9 @@ impl<'a> Supervisor<'a> {
             heartbeat: steady(options.heartbeat.unwrap_or(HEARTBEAT)),
             manager,
             watchdog,
+            notice: Notice::default(),
+            looks: mpsc::unbounded_channel(),
+            copies,
             over: Arc::default(),
             ending: None,
         };
@@ -163,6 +173,7 @@ impl<'a> Supervisor<'a> {
             // Signs of life that came count before those that are missed.
             biased;
             Some((serial, event)) = self.events.recv() => self.take(serial, event)?,
+            Some(notice) = self.looks.1.recv() => self.noticed(notice),
             () = until(due) => self.begin_due()?,
             _ = self.heartbeat.tick() => self.ping(),
             () = tick(self.watchdog.as_mut()) => self.live(),
@@ -260,7 +271,7 @@ impl<'a> Supervisor<'a> {
         let Some(sibling) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => sibling.lives(),
-            Report::Failed(why) => sibling.fault = Some(why),
+            Report::Failed(why) => sibling.fault = Some(own(&self.installation, &self.copies, &why)),
             Report::Ready { checked, .. } if sibling.state == State::Starting => {
                 sibling.state = State::Ready;
                 if name.is_runner() && checked {
@@ -286,14 +297,16 @@ impl<'a> Supervisor<'a> {
             gateway.put(Parcel::Socket("listener", listener.into()));
         }
         self.connect(name);
+        if matches!(name, Name::Gateway | Name::Recorder) {
+            self.inform(name);
+        }
         if name == Name::Runner(0) {
             // The others go by what it saw.
             let now = Instant::now();
             self.due.iter_mut().filter(|(name, _)| name.is_runner() && self.first.contains(name)).for_each(|(_, due)| *due = now);
         }
         if self.first.remove(&name) && self.first.is_empty() {
-            let Installation { home, served, config, .. } = &self.installation;
-            watch::start(home.clone(), served.clone(), config.clone(), Arc::clone(&self.over));
+            self.watch();
             welcome::say(&self.installation);
             self.notify(&format!("READY=1\nSTATUS=serving the environment {}", self.installation.config.environment));
         }

@@ -1,6 +1,6 @@
 //! How the home differs from what is served: what a restart would bring into use. Reads both; changes neither.
 
-use super::pairs;
+use super::{Copies, originals};
 use crate::config::read_trust;
 use crate::home::Home;
 use cofferdam_core::trust::Trust;
@@ -9,26 +9,33 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+/// The trust file within a home.
+const TRUST: &str = "trust/trust.toml";
+
 /// Differences by name; beyond this their number says enough.
 const NAMED: usize = 8;
 
 /// What of the home is not in use yet, one short sentence each. Empty when a restart would change nothing.
-pub fn differences(home: &Home, copies: &Home) -> Vec<String> {
+/// Compares with what was copied, so that a copy that is lost is no difference of the home.
+pub fn differences(home: &Home, copies: &Copies, served: &Trust) -> Vec<String> {
     let mut found = Vec::new();
-    let changed = |from: &Path, to: &Path| {
-        let name = from.strip_prefix(home.root()).unwrap_or(from).display().to_string();
-        format!("`{name}` {}", what_happened(from, to))
-    };
-    if differ(&home.trust(), &copies.trust()) {
-        found.push(changed(&home.trust(), &copies.trust()));
-        if let (Ok(now), Ok(served)) = (read_trust(home), read_trust(copies)) {
-            found.extend(in_trust(&served, &now));
+    let trust = Path::new(TRUST);
+    let (first, rest): (Vec<_>, Vec<_>) = copies.files().iter().partition(|copied| copied.name == trust);
+    for copied in first.into_iter().chain(rest) {
+        let original = home.root().join(&copied.name);
+        if copied.differs(&original) {
+            found.push(format!("`{}` {}", copied.name.display(), what_happened(&original, "changed")));
+            if copied.name == trust
+                && let Ok(now) = read_trust(home)
+            {
+                found.extend(in_trust(served, &now));
+            }
         }
     }
-    let trust = home.trust();
-    for (from, to) in pairs(home, copies).unwrap_or_default() {
-        if from != trust && differ(&from, &to) {
-            found.push(changed(&from, &to));
+    for original in originals(home) {
+        let name = original.strip_prefix(home.root()).unwrap_or(&original);
+        if original.exists() && !copies.files().iter().any(|copied| copied.name == name) {
+            found.push(format!("`{}` {}", name.display(), what_happened(&original, "added")));
         }
     }
     if found.len() > NAMED {
@@ -39,20 +46,10 @@ pub fn differences(home: &Home, copies: &Home) -> Vec<String> {
     found
 }
 
-/// Whether these files differ. One that was not touched since it was copied is not read.
-fn differ(from: &Path, to: &Path) -> bool {
-    let (now, copied) = match (fs::metadata(from), fs::metadata(to)) {
-        (Ok(now), Ok(copied)) => (now, copied),
-        (now, copied) => return now.is_ok() != copied.is_ok(),
-    };
-    let touched = (now.ctime(), now.ctime_nsec()) >= (copied.mtime(), copied.mtime_nsec());
-    now.len() != copied.len() || (touched && fs::read(from).ok() != fs::read(to).ok())
-}
-
-fn what_happened(from: &Path, to: &Path) -> String {
-    let Ok(now) = fs::metadata(from) else { return "is gone".to_owned() };
-    let when = Timestamp::from_second(now.ctime()).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%SZ").to_string();
-    format!("was {} at {when}", if to.exists() { "changed" } else { "added" })
+fn what_happened(original: &Path, what: &str) -> String {
+    let Ok(now) = fs::metadata(original) else { return "is gone".to_owned() };
+    let when = Timestamp::from_second(now.ctime()).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%SZ");
+    format!("was {what} at {when}")
 }
 
 /// What the two trust files say differently, in the words of the commands that wrote it.

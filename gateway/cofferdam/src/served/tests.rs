@@ -32,10 +32,10 @@ fn a_start_has_copies_of_its_own_and_removes_older_ones() {
     fs::create_dir_all(home.served().join("7/policy")).unwrap();
     fs::create_dir_all(home.served().join("8.new")).unwrap();
     let served = Served::take(&home).unwrap();
-    assert_eq!(served.copies().root(), home.served().join("8"));
-    assert_eq!(current(&home).unwrap().root(), served.copies().root());
-    assert_eq!(fs::read(served.copies().tools().join("hello.wasm")).unwrap(), b"hello");
-    assert_eq!(fs::metadata(served.copies().root()).unwrap().permissions().mode() & 0o777, PRIVATE);
+    assert_eq!(served.copies().home().root(), home.served().join("8"));
+    assert_eq!(current(&home).unwrap().root(), served.copies().home().root());
+    assert_eq!(fs::read(served.copies().home().tools().join("hello.wasm")).unwrap(), b"hello");
+    assert_eq!(fs::metadata(served.copies().home().root()).unwrap().permissions().mode() & 0o777, PRIVATE);
     assert_eq!(numbers(&home.served()), [8]);
     let second = Served::take(&home).unwrap_err().to_string();
     assert!(second.contains("another `cofferdam serve`"), "{second}");
@@ -48,7 +48,8 @@ fn a_start_has_copies_of_its_own_and_removes_older_ones() {
 fn every_difference_is_named_and_nothing_else() {
     let (_folder, home) = home();
     let served = Served::take(&home).unwrap();
-    let told = || differences(&home, served.copies()).join("\n");
+    let trusted = crate::config::read_trust(&home).unwrap();
+    let told = || differences(&home, served.copies(), &trusted).join("\n");
     assert_eq!(told(), "");
     // Written again with the same bytes.
     write_private(&home.policy_data(), b"{}").unwrap();
@@ -68,4 +69,41 @@ fn every_difference_is_named_and_nothing_else() {
     write_private(&home.trust(), trust(POLICY[0], "").as_bytes()).unwrap();
     write_private(&home.config(), b"two").unwrap();
     assert!(told().starts_with("`cofferdam.toml` was changed at 2"), "{}", told());
+}
+
+#[test]
+fn a_copy_that_is_lost_or_changed_is_named_and_is_no_difference_of_the_home() {
+    type Break = fn(&Path);
+    let table: [(Break, &str); 4] = [
+        (|path| fs::remove_file(path).unwrap(), "the copy of `policy/policy.wasm` is gone"),
+        (|path| fs::write(path, "other").unwrap(), "the copy of `policy/policy.wasm` was changed"),
+        (
+            |path| {
+                fs::remove_file(path).unwrap();
+                fs::create_dir(path).unwrap();
+            },
+            "the copy of `policy/policy.wasm` cannot be read (Is a directory",
+        ),
+        (|path| fs::remove_dir_all(path.ancestors().nth(3).unwrap()).unwrap(), "5 of its 5 files are gone"),
+    ];
+    for (break_it, words) in table {
+        let (_folder, home) = home();
+        let served = Served::take(&home).unwrap();
+        let trusted = crate::config::read_trust(&home).unwrap();
+        let path = served.copies().home().policy_module();
+        let said = || {
+            let mut found = crate::health::Findings::default();
+            crate::health::copies(&home, served.copies(), &mut found);
+            found.bad_ones().map(crate::health::Finding::line).collect::<Vec<_>>().join("\n")
+        };
+        // The same bytes again, as by a restore, are no loss.
+        write_private(&path, b"module").unwrap();
+        assert_eq!(said(), "");
+        break_it(&path);
+        assert!(said().contains(words), "not `{words}`: {}", said());
+        assert!(said().contains("start `cofferdam serve` again") && !said().contains("served/1"), "{}", said());
+        assert_eq!(differences(&home, served.copies(), &trusted), [""; 0]);
+        // Whether it serves does not depend on that folder.
+        assert!(running(&home));
+    }
 }

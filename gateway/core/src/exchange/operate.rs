@@ -68,6 +68,19 @@ pub struct StoryEntry {
     pub payloads: BTreeMap<String, Value>,
 }
 
+/// What the supervisor sees of the installation and a confined role cannot. For operators: names and
+/// causes, never a value of a key or a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// What a restart would bring into use, a sentence each. Empty where a restart would fail.
+    pub restart: Vec<String>,
+    /// What makes calls fail: path, cause and remedy, a sentence each.
+    pub faults: Vec<String>,
+    /// What makes no call fail yet, with its effect and its remedy, a sentence each.
+    pub warnings: Vec<String>,
+}
+
 /// What the recorder answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
@@ -111,6 +124,8 @@ pub enum Operated {
         warns: Vec<String>,
         /// Damage that was found and repaired at the start, a sentence each.
         repaired: Vec<String>,
+        /// What the supervisor told.
+        supervisor: Box<Notice>,
         /// Roles that hold a socket right now, by name.
         roles: BTreeMap<String, u32>,
         /// Jobs that cannot be finished at present, oldest first; a bounded number of them.

@@ -156,6 +156,8 @@ impl Recorder {
         };
         let Proposed::Health { refuses, warns, repaired } = self.health() else { return Err(astray()) };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());
-        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, roles, stuck: self.stuck().await })
+        let supervisor = Box::new(crate::wait::locked(&self.inner.shared.notice).clone());
+        let stuck = self.stuck().await;
+        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, supervisor, roles, stuck })
     }
 }

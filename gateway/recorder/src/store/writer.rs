@@ -123,7 +123,8 @@ impl Writer {
                 let wrote = !written.leaves.is_empty() || changes.iter().any(|change| matches!(change, Change::Probe));
                 self.committed(&answers, written).await;
                 if wrote && locked(&self.shared.failing).take().is_some() {
-                    tracing::info!(store = %self.source.folder.display(), "the store takes entries again; nothing that was acknowledged is lost");
+                    let store = self.source.folder.display();
+                    tracing::info!("the store in `{store}` takes entries again; nothing that was acknowledged is lost");
                 }
                 if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
                     self.forget().await;

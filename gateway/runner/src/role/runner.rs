@@ -160,6 +160,7 @@ async fn listen(mut handed: mpsc::Receiver<Handed>, recorder: Arc<Recorder>, mut
                 told.send_replace(Stop::Drain);
                 continue;
             }
+            Handed::Told(_) => continue,
         };
         // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
         match given.name.as_str() {

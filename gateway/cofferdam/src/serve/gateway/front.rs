@@ -4,12 +4,13 @@ use super::agents::AgentsFile;
 use super::load::Parts;
 use super::observe::{Observed, ended};
 use super::world::{Roles, World};
-use crate::serve::notice::{Notice, Notices};
+use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::answer::{Reply, ToolListing};
 use cofferdam_core::caller::{Caller, Principal};
 use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
 use cofferdam_core::exchange::Fault;
+use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::CallId;
 use cofferdam_core::journey::{self, Mode, Resumed, Wait};
@@ -78,8 +79,13 @@ impl Gateway {
             policies: Observed::new(policies, outlet.clone()),
             roles: Observed::new(roles, outlet.clone()),
         };
-        let notices = Notices::new(&settings.notices);
-        Ok(Self { world, known, agents, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.notices.clone() })
+        let notices = Notices::default();
+        Ok(Self { world, known, agents, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.disk.clone() })
+    }
+
+    /// Takes what the supervisor tells.
+    pub(super) fn hear(&self, told: &str) {
+        self.notices.hear(told);
     }
 
     /// The recorder's socket.
@@ -167,17 +173,19 @@ impl Front for Gateway {
             Ok(_) => Some("the recorder answers something else".to_owned()),
             Err(fault) => Some(format!("the recorder does not answer: {fault}")),
         };
-        let refuses = match roles.recorder.call(&Propose::Health).await {
-            Ok(Proposed::Health { refuses, .. }) => refuses,
+        let (refuses, warns) = match roles.recorder.call(&Propose::Health).await {
+            Ok(Proposed::Health { refuses, warns, .. }) => (refuses, warns),
             // A recorder that does not answer was named just above.
-            _ => None,
+            _ => (None, Vec::new()),
         };
-        let Notice { restart, mut faults } = self.notices.now();
+        let Notice { restart, mut faults, warnings } = self.notices.now();
         if refuses.is_some() {
             // The recorder's word on its disk, and once.
             faults.retain(|fault| !fault.starts_with("disk:"));
         }
-        Readiness { missing: viewer.into_iter().chain(rest).chain(refuses).chain(faults).collect(), restart, stuck }
+        let missing = viewer.into_iter().chain(rest).chain(refuses).chain(faults).collect();
+        let warnings = warnings.into_iter().chain(warns).map(|why| line(&why)).collect();
+        Readiness { missing, warnings, restart, stuck }
     }
 
     async fn metrics(&self, active: u32) -> String {

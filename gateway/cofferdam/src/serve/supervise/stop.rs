@@ -71,6 +71,17 @@ impl Supervisor<'_> {
         in_order
     }
 
+    /// Ends every role at once: a start has failed, and nothing was taken in yet.
+    pub(super) async fn give_up(&mut self) {
+        self.ending = Some(Ending::default());
+        self.due.clear();
+        self.over.store(true, Ordering::SeqCst);
+        for role in self.roles.values_mut() {
+            role.kill("the start failed".to_owned());
+        }
+        self.settle(Instant::now() + KILLED, |it| it.roles.is_empty()).await;
+    }
+
     async fn drain(&mut self, end: Instant) {
         // What is not ready has no call and no job.
         self.kill(|name, state| state == State::Starting && name != Name::Recorder);
@@ -165,7 +176,11 @@ impl Supervisor<'_> {
 
 /// Waits for another signal that asks for the end.
 async fn again(signals: &mut Signals) {
-    while signals.next().await != Sign::Stop {
-        tracing::warn!("SIGHUP: nothing is reloaded; it is stopping");
+    loop {
+        match signals.next().await {
+            Sign::Stop => return,
+            Sign::Hangup => tracing::warn!("SIGHUP: nothing is reloaded; it is stopping"),
+            Sign::Other(name) => tracing::warn!("{name} has no meaning here, and is ignored; it is stopping"),
+        }
     }
 }
