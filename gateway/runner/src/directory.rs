@@ -12,6 +12,8 @@
 //! | `edit.rs` | named values changed, every other byte kept |
 
 pub mod edit;
+#[cfg(test)]
+mod fixture;
 pub mod index;
 pub mod journal;
 pub mod look;

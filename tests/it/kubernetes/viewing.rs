@@ -1,14 +1,17 @@
 //! The viewer with its own credential over a real API server: previews are dry runs, and say what would happen; looks show named fields. Never more
 //! than the ceiling, and nothing is changed.
 
+#[path = "../../../gateway/runner/src/directory/fixture.rs"]
+mod fixture;
+
 use super::actor::{installed, opt_in};
 use crate::cluster::{Cluster, Event, is_dry, until};
-use cofferdam_core::ceiling::{Ceiling, Grant};
+use cofferdam_core::ceiling::Grant;
 use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::operation::{Action, Step};
 use cofferdam_core::preview::{Expect, PreviewedOperation, drift};
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use cofferdam_core::trust::Trust;
 use cofferdam_runner::kubernetes::api::{self, Manager, Mode};
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::fault::LookFault;
@@ -156,22 +159,7 @@ fn trust() -> Trust {
         grant(Action::Apply, "", "ConfigMap", &["data.*"]),
         grant(Action::Delete, "apps", "Deployment", &[]),
     ];
-    Trust {
-        environment: Environment { name: "test".into(), id: "1".into() },
-        keys: RoleKeys { gateway: String::new(), recorder: String::new() },
-        policy: PolicyDigest::of(b""),
-        floor: Floor { actions: vec![], namespaces: vec![] },
-        self_approval: false,
-        tools: vec![TrustedTool {
-            name: "t".into(),
-            version: "1.0.0".into(),
-            digest: ComponentDigest::of(b"t"),
-            ceiling: Ceiling { grants, executors: vec!["sequential".into()] },
-        }],
-        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"e") }],
-        commands: vec![],
-        approvers: vec![],
-    }
+    fixture::trust(grants)
 }
 
 fn workload(kind: &str, name: &str) -> Value {

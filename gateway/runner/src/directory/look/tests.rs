@@ -1,12 +1,11 @@
 //! Looks at real trees: what is shown, what is refused, and what is named instead of guessed.
 
 use super::*;
-use cofferdam_core::ceiling::{Ceiling, Grant};
+use crate::directory::fixture;
+use cofferdam_core::ceiling::Grant;
 use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::id::PolicyDigest;
 use cofferdam_core::operation::{Action, Change, Target};
 use cofferdam_core::preview::Expect as Expected;
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, TrustedExecutor, TrustedTool};
 use expect_test::{Expect, expect};
 use std::fs;
 
@@ -45,22 +44,7 @@ fn trust() -> Trust {
         grant(Action::Delete, "apps", "Deployment", &[]),
         grant(Action::Logs, "", "Pod", &[]),
     ];
-    Trust {
-        environment: Environment { name: "test".into(), id: "1".into() },
-        keys: RoleKeys { gateway: String::new(), recorder: String::new() },
-        policy: PolicyDigest::of(b""),
-        floor: Floor { actions: vec![], namespaces: vec![] },
-        self_approval: false,
-        tools: vec![TrustedTool {
-            name: "t".into(),
-            version: "1.0.0".into(),
-            digest: ComponentDigest::of(b"t"),
-            ceiling: Ceiling { grants, executors: vec!["sequential".into()] },
-        }],
-        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"e") }],
-        commands: vec![],
-        approvers: vec![],
-    }
+    fixture::trust(grants)
 }
 
 fn target(kind: &str, name: &str) -> Target {

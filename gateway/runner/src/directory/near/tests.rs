@@ -1,11 +1,12 @@
 //! Near misses over a real tree.
 
+use crate::directory::fixture;
 use crate::directory::look::Looker;
-use cofferdam_core::ceiling::{Ceiling, Grant};
+use cofferdam_core::ceiling::Grant;
 use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::operation::{Action, Change, Operation, Step, Target};
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::Root;
 use expect_test::{Expect, expect};
 use serde_json::json;
@@ -56,22 +57,7 @@ fn trust(namespaces: &[&str]) -> Trust {
         grant(Action::Patch, &["spec.template.spec.containers[*].image"]),
         grant(Action::Delete, &[]),
     ];
-    Trust {
-        environment: Environment { name: "test".into(), id: "1".into() },
-        keys: RoleKeys { gateway: String::new(), recorder: String::new() },
-        policy: PolicyDigest::of(b""),
-        floor: Floor { actions: vec![], namespaces: vec![] },
-        self_approval: false,
-        tools: vec![TrustedTool {
-            name: "t".into(),
-            version: "1.0.0".into(),
-            digest: ComponentDigest::of(b"t"),
-            ceiling: Ceiling { grants, executors: vec!["sequential".into()] },
-        }],
-        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"e") }],
-        commands: vec![],
-        approvers: vec![],
-    }
+    fixture::trust(grants)
 }
 
 fn target(namespace: &str, name: &str) -> Target {
