@@ -34,6 +34,7 @@ fn refusals(home: &Home) -> Vec<String> {
             parts(home, &installation.trust, &mut found);
             found.bad_ones().map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy)).collect()
         }
-        Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
+        // A parser's message has lines of its own; a view shows one.
+        Err(faults) => faults.0.iter().map(|fault| fault.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect(),
     }
 }
