@@ -12,12 +12,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What both views say: why new work is refused, and what warns.
+/// What both views say: why new work is refused, and what warns. The state may change between the two
+/// reads, so a difference counts only if it stays.
 async fn told(recorder: &Recorder) -> (Option<String>, Vec<String>) {
-    let Proposed::Health { refuses, warns, .. } = recorder.propose(Propose::Health).await.unwrap() else { panic!() };
-    let Operated::Status { refuses: same, warns: too, .. } = recorder.operate(0, Operate::Status).await.unwrap() else { panic!() };
-    assert_eq!((&refuses, &warns), (&same, &too), "health and status tell one truth");
-    (refuses, warns)
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let Proposed::Health { refuses, warns, .. } = recorder.propose(Propose::Health).await.unwrap() else { panic!() };
+        let Operated::Status { refuses: same, warns: too, .. } = recorder.operate(0, Operate::Status).await.unwrap() else { panic!() };
+        if (&refuses, &warns) == (&same, &too) {
+            return (refuses, warns);
+        }
+        assert!(Instant::now() < deadline, "health and status differ: {refuses:?} {warns:?}; {same:?} {too:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn moved(from: &Path) -> PathBuf {
