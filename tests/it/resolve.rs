@@ -13,7 +13,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     let call = answer.body["call"].as_str().unwrap().to_owned();
     stage.closed(&call);
     let known = stage.fail(&["resolve", &call, "--as", "failed", "--because", "I looked"]);
-    assert!(known.contains("is known: succeeded; only `indeterminate` can be resolved"), "{known}");
+    assert!(known.contains("is known, succeeded; only an `indeterminate` call can be resolved"), "{known}");
 
     // Nothing makes a directory's runner lose sight of a job on demand; whoever has the store's file can say so.
     stage.stop();
@@ -48,7 +48,7 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     );
     assert!(stage.run(&["jobs"]).contains("indeterminate, resolved as succeeded"));
     let again = stage.fail(&["resolve", &call, "--as", "failed", "--because", "or not"]);
-    assert!(again.contains("was resolved as succeeded by user "), "{again}");
+    assert!(again.contains("is resolved already, as succeeded by user "), "{again}");
     // Asking the same again is a call of its own: nothing is left to change, or it is decided anew.
     let anew = stage.call(&token, "deployment_scale", &scale(5));
     assert_ne!(anew.body["call"].as_str().or(anew.body["error"]["call"].as_str()), Some(call.as_str()), "{:#}", anew.body);

@@ -153,7 +153,7 @@ fn an_operator_gives_up_what_is_stuck_and_everybody_is_told_what_is_written() {
     let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 4));
     assert!(told(&done.body).starts_with("DONE "), "{:#}", done.body);
     let again = stage.fail(&["resolve", &call, "--as", "failed", "--because", because]);
-    assert!(again.contains("is known: failed"), "{again}");
+    assert!(again.contains("is known, failed"), "{again}");
     stage.stop();
 }
 

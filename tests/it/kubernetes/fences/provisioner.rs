@@ -162,14 +162,14 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
                 (
                     "for `job`",
                     take("/subjects/0", json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name})),
-                    "and to nobody else",
+                    "and to no other subject",
                 ),
                 (
                     "for a group",
                     take("/subjects/0", json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"})),
-                    "and to nobody else",
+                    "and to no other subject",
                 ),
-                ("for one more", take("/subjects", more), "and to nobody else"),
+                ("for one more", take("/subjects", more), "and to no other subject"),
                 ("acting as its job, without the option", apply(rbac(&run.name, "rolebindings/as-job"), run.as_job()), "not found"),
                 ("taking it on at home", apply(rbac("cofferdam-system", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
                 ("taking it on in `default`", apply(rbac("default", "rolebindings/provisioner"), run.taken_on()), NOWHERE),
