@@ -41,6 +41,18 @@ require_approval contains {
 }
 
 require_approval contains {
+	"id": "overwrites-placeholder",
+	"message": $"{remark.field} of {shown.target.name} has a placeholder, which this change overwrites",
+	"remedy": "change the variable where it is set, or a person has to approve it",
+	"audience": "user",
+	"approval": signed_by("unusual"),
+} if {
+	some shown in input.preview.operations
+	some remark in shown.remarks
+	remark.kind == "placeholder"
+}
+
+require_approval contains {
 	"id": "scale-to-zero",
 	"message": $"{operation.name} in {operation.namespace} would stop",
 	"remedy": "at least 1 replica, or a person has to approve it",

@@ -117,8 +117,21 @@ grown(before, after) := decision if {
 		"before": {"spec.replicas": before},
 		"after": {"spec.replicas": after},
 		"place": "apps/storefront/web.yaml:7",
+		"remarks": [],
 	}])
 	decision := call.decision with input as question
+}
+
+remarked(kind) := decision if {
+	question := world.previewed(world.call([world.scale("storefront", "web", 5)]), [world.remarked(kind)])
+	decision := call.decision with input as object.union(question, {"subject": subject("deployer", alice)})
+}
+
+test_a_placeholder_needs_a_person_and_an_override_is_only_told if {
+	remarked("overridden").effect == "allow"
+	remarked("placeholder").effect == "require_approval"
+	world.ids(remarked("placeholder")) == {"overwrites-placeholder"}
+	remarked("placeholder").reasons[0].message == "spec.replicas of web has a placeholder, which this change overwrites"
 }
 
 test_growth_is_judged_by_the_preview if {

@@ -91,6 +91,17 @@ previewed(input_, shown) := object.union(input_, {
 	"preview": {"digest": preview_digest, "operations": shown},
 })
 
+# An operation as it is shown, with a remark of this kind.
+remarked(kind) := {
+	"index": 0,
+	"target": {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "storefront", "name": "web"},
+	"expect": {"present": {"uid": "u", "digest": plan_digest}},
+	"before": {"spec.replicas": 4},
+	"after": {"spec.replicas": 5},
+	"place": "apps/storefront/web.yaml:7",
+	"remarks": [{"kind": kind, "field": "spec.replicas", "by": "", "place": "", "value": "${REPLICAS}"}],
+}
+
 # The same call after these people signed it.
 signed(input_, people) := object.union(input_, {"context": object.union(input_.context, {"approval": {
 	"approvers": people,

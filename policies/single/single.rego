@@ -73,6 +73,19 @@ require_approval contains {
 	not unattended(operation)
 }
 
+# Also where no person is needed otherwise: the variable would have no effect any more.
+require_approval contains {
+	"id": "overwrites-placeholder",
+	"message": $"{remark.field} of {shown.target.name} has a placeholder, which this change overwrites",
+	"remedy": "change the variable where it is set, or a person has to approve it",
+	"audience": "user",
+	"approval": who,
+} if {
+	some shown in input.preview.operations
+	some remark in shown.remarks
+	remark.kind == "placeholder"
+}
+
 # Whose signature; without it the library denies.
 default who := null
 

@@ -61,6 +61,14 @@ test_who_may_what if {
 	}
 }
 
+test_a_placeholder_needs_a_person if {
+	every case in [["overridden", "allow"], ["placeholder", "require_approval"]] {
+		question := world.previewed(world.call([world.scale("web", "web", 3)]), [world.remarked(case[0])])
+		decision := call.decision with input as object.union(question, {"subject": agent(["deployer"])})
+		decision.effect == case[1]
+	}
+}
+
 test_the_laptop_of_one_person_says_so if {
 	remedies := {reason.remedy | some reason in decided(anonymous, delete).reasons}
 	remedies == {"a person other than the one the agent works for has to approve it"}

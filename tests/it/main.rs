@@ -26,6 +26,8 @@ mod kubernetes;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod overlays;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod resolve;

@@ -6,8 +6,10 @@ use crate::ceiling::EPHEMERAL;
 use crate::decide::{ApprovalRule, OperationFacts, Reason};
 use crate::hash::Document;
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::json;
 use crate::permit::SignedPermit;
 use crate::plan::facts_of;
+use crate::preview::Preview;
 use crate::preview::drift::Difference;
 use crate::run::{Outcome, Phase};
 use crate::shown;
@@ -189,19 +191,26 @@ pub struct Planned {
     pub ephemeral: bool,
     /// It decides what code runs.
     pub executes_code: bool,
+    /// What the preview remarked, a line each.
+    pub remarks: Vec<String>,
 }
 
 impl Planned {
     /// As the host found the operation to be.
     pub fn of(fact: &OperationFacts) -> Self {
         let (index, words, ephemeral) = (fact.index, shown::named(fact), fact.namespace == EPHEMERAL);
-        Self { index, words, ephemeral, executes_code: fact.executes_code }
+        Self { index, words, ephemeral, executes_code: fact.executes_code, remarks: Vec::new() }
     }
 
     /// Every operation of a stored job; none where its plan is not readable.
     pub fn all(job: &StoredJob) -> Vec<Self> {
         let facts = Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok());
-        facts.iter().flatten().map(Self::of).collect()
+        let preview = json::strict_into::<Preview>(job.preview.as_bytes()).ok();
+        let remarks = |index: u32| {
+            let shown = preview.iter().flat_map(|preview| &preview.operations).filter(|shown| shown.index == index);
+            shown.flat_map(|shown| &shown.remarks).map(shown::remark_words).collect()
+        };
+        facts.iter().flatten().map(|fact| Self { remarks: remarks(fact.index), ..Self::of(fact) }).collect()
     }
 }
 

@@ -150,6 +150,11 @@ pub fn api_version(group: &str, version: &str) -> String {
     if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
+/// Whether a kind is known to belong to the whole cluster.
+pub fn is_cluster_scoped(kind: &str) -> bool {
+    CLUSTER_SCOPED.contains(&kind)
+}
+
 /// Whether a namespace is the cluster's or Cofferdam's own.
 pub fn is_protected(namespace: &str) -> bool {
     PROTECTED_PREFIXES.iter().any(|prefix| namespace.starts_with(prefix))

@@ -3,8 +3,10 @@
 
 pub mod drift;
 mod ephemeral;
+mod remark;
 
 pub use ephemeral::{SHOWN, ephemeral, is_object};
+pub use remark::{REMARK, REMARKS, Remark, RemarkKind, bounded};
 
 use crate::hash::SealedPlan;
 use crate::id::{ObjectDigest, PreviewDigest};
@@ -47,6 +49,8 @@ pub struct PreviewedOperation {
     pub after: BTreeMap<String, Value>,
     /// Where it lies, for people: the file and line of an object in a directory; empty elsewhere.
     pub place: String,
+    /// What a person has to know besides: at most [`REMARKS`].
+    pub remarks: Vec<Remark>,
 }
 
 /// What a plan would change.
@@ -98,6 +102,9 @@ pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, Fo
         }
         if ephemeral(&step.operation, fact.index).is_some_and(|own| own != *shown) {
             return Err(ForeignPreview(format!("operation {} shows another than the plan puts into the ephemeral namespace", fact.index)));
+        }
+        if shown.remarks.len() > REMARKS || !shown.remarks.iter().all(Remark::is_bounded) {
+            return Err(ForeignPreview(format!("operation {} has too many remarks, or too long ones", fact.index)));
         }
         if fact.action == Action::Patch {
             let changed: BTreeSet<_> = fact.changes.iter().map(|change| &change.path).collect();

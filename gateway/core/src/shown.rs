@@ -7,6 +7,7 @@ mod calls;
 mod ending;
 mod people;
 mod preview;
+mod remarks;
 mod results;
 mod told;
 
@@ -18,6 +19,7 @@ pub use calls::calls;
 pub use ending::changed;
 pub use people::{ShownFault, needed, question, would_do};
 pub use preview::{Decided, looked, shown_only};
+pub use remarks::words as remark_words;
 pub use results::presented;
 
 use crate::decide::OperationFacts;

@@ -252,6 +252,7 @@ impl Bench {
                 before: field(json!(replicas)),
                 after,
                 place: "team/web.yaml:7".into(),
+                remarks: vec![],
             });
         }
         Looked::Preview { preview: Preview { operations: shown } }

@@ -5,6 +5,7 @@
 //! | `tree.rs` | the files beneath the root |
 //! | `read.rs` | one file, read in one way only or named |
 //! | `index.rs` | which object is where |
+//! | `kustomize.rs` | what builds the files: overlays, Flux, Argo CD |
 //! | `preview.rs` | what operations would change |
 //! | `look.rs` | what the viewer answers |
 //! | `namespace.rs` | the private copy of a job |
@@ -16,6 +17,7 @@ pub mod edit;
 mod fixture;
 pub mod index;
 pub mod journal;
+pub mod kustomize;
 pub mod look;
 pub mod namespace;
 mod near;

@@ -48,7 +48,8 @@ pub enum Looked {
     },
     /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
     Refused {
-        /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`; of a cluster besides `forbidden` (its rights or its
+        /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`; of a tree with kustomizations
+        /// besides `built-as-several`, `built-otherwise`, `not-an-object` and `still-named`; of a cluster besides `forbidden` (its rights or its
         /// rules do not let it happen), `invalid` (the API server would not take it) and `removes-field` (an apply would remove what it does not name).
         code: String,
         /// Why, in one sentence.

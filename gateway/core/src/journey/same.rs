@@ -45,7 +45,8 @@ async fn as_left<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, job: &JobVi
     let (gone, there): (Vec<_>, Vec<_>) = lasting.partition(|(_, fact)| fact.action == Action::Delete);
     for (step, _) in gone {
         match look(scene, sealed, vec![step.clone()]).await? {
-            Looked::Refused { code, .. } if code == "not-found" => {}
+            // A patch of it may be left.
+            Looked::Refused { code, .. } if matches!(code.as_str(), "not-found" | "not-an-object") => {}
             _ => return Ok(false),
         }
     }

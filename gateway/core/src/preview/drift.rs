@@ -1,10 +1,11 @@
 //! What changed between the state that was approved and the state now, in words for people. Decides nothing: two previews are the same when their
 //! digests are.
 
-use super::{Expect, Preview, PreviewedOperation};
+use super::{Expect, Preview, PreviewedOperation, Remark};
 use crate::id::PreviewDigest;
 use crate::json;
 use crate::operation::Target;
+use crate::shown::remark_words;
 use crate::text::line;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,6 +58,8 @@ pub enum Drifted {
     },
     /// Another part of the object than the plan names.
     Elsewhere,
+    /// Another file of the tree says of the change what it did not say.
+    Remarked(Remark),
     /// It lies elsewhere.
     Moved,
 }
@@ -75,6 +78,7 @@ impl fmt::Display for Difference {
                 write!(f, "`{}` of {target} would become {} instead of {}", line(path), shown(now), shown(approved))
             }
             Drifted::Elsewhere => write!(f, "{target} was changed in a field that the plan does not name"),
+            Drifted::Remarked(remark) => write!(f, "of {target}, {}", remark_words(remark)),
             Drifted::Moved => write!(f, "{target} lies in another place"),
         }
     }
@@ -94,7 +98,7 @@ impl Difference {
     /// the whole object.
     fn is_outside(&self, now: &PreviewedOperation) -> bool {
         // Of a delete nothing is there afterwards.
-        matches!(self.what, Drifted::Elsewhere | Drifted::Moved) && !now.after.is_empty()
+        matches!(self.what, Drifted::Elsewhere | Drifted::Moved | Drifted::Remarked(_)) && !now.after.is_empty()
     }
 }
 
@@ -142,6 +146,8 @@ fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<
         .map(|path| (path, value(&approved.after, path), value(&now.after, path)))
         .filter(|(_, approved, now)| approved != now);
     found.extend(results.map(|(path, approved, now)| difference(Drifted::Result { path: path.clone(), approved, now })));
+    let new = now.remarks.iter().filter(|remark| !approved.remarks.iter().any(|known| known.is_same(remark)));
+    found.extend(new.map(|remark| difference(Drifted::Remarked(remark.clone()))));
     if found.is_empty() {
         found.push(difference(Drifted::Moved));
     }
@@ -194,6 +200,7 @@ mod tests {
                 before: fields(before),
                 after: fields(after),
                 place: text(place),
+                remarks: vec![],
             }],
         }
     }

@@ -16,7 +16,15 @@ pub const SHOWN: usize = 1024;
 pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation> {
     let (target, written) = plan::brought(operation)?;
     let after = written.into_iter().map(|change| (change.path, bounded(change.value.unwrap_or_default()))).collect();
-    Some(PreviewedOperation { index, target, expect: Expect::Absent, before: BTreeMap::new(), after, place: String::new() })
+    Some(PreviewedOperation {
+        index,
+        target,
+        expect: Expect::Absent,
+        before: BTreeMap::new(),
+        after,
+        place: String::new(),
+        remarks: Vec::new(),
+    })
 }
 
 /// Whether an operation left an object that its own job wrote and may look at. A task is over when it is done, and a way out is the host's to open.

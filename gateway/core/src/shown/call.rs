@@ -111,6 +111,7 @@ pub(super) fn done(job: &JobView, state: State) -> Told {
         place: String::new(),
         before: record.before.clone(),
         after: record.after.clone(),
+        remarks: planned(record.index).map(|planned| planned.remarks.clone()).unwrap_or_default(),
     });
     let mut told = Told::new(state, proof(job), &job.environment);
     if !job.files.is_empty() {

@@ -3,7 +3,7 @@
 
 mod lines;
 
-use super::{operation, rights};
+use super::{operation, remark_words, rights};
 use crate::decide::{ApprovalRule, OperationFacts};
 use crate::hash::Document;
 use crate::id::ShownDigest;
@@ -115,10 +115,11 @@ fn steps(facts: &[OperationFacts], preview: &Preview) -> Vec<String> {
     lines
 }
 
-/// Where it is, and what changes.
+/// Where it is, what changes, and what has to be known besides.
 fn previewed(shown: &PreviewedOperation) -> Vec<String> {
     let place = (!shown.place.is_empty()).then(|| format!("at {}", line(&shown.place)));
-    place.into_iter().chain(lines::changes(&shown.before, &shown.after)).collect()
+    let remarks = shown.remarks.iter().map(|remark| format!("note: {}", remark_words(remark)));
+    place.into_iter().chain(lines::changes(&shown.before, &shown.after)).chain(remarks).collect()
 }
 
 /// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`.

@@ -52,6 +52,7 @@ pub fn shown_only(
             place: shown.map(|shown| line(&shown.place)).unwrap_or_default(),
             before: shown.map(|shown| shown.before.clone()).unwrap_or_default(),
             after: Some(shown.map(|shown| shown.after.clone()).unwrap_or_default()),
+            remarks: shown.map(|shown| shown.remarks.iter().map(super::remark_words).collect()).unwrap_or_default(),
         }
     });
     // A look runs as the viewer: no job and no Role is made for it.

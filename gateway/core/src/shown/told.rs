@@ -72,6 +72,8 @@ pub(crate) struct Operation {
     pub before: BTreeMap<String, Value>,
     /// Fields after; none where the runner was lost before it could say.
     pub after: Option<BTreeMap<String, Value>>,
+    /// What has to be known besides, a line each.
+    pub remarks: Vec<String>,
 }
 
 /// One thing that an agent is told.
@@ -247,6 +249,9 @@ impl Operation {
             if !self.place.is_empty() {
                 object.insert("place".to_owned(), json!(self.place));
             }
+            if !self.remarks.is_empty() {
+                object.insert("remarks".to_owned(), json!(self.remarks));
+            }
             if self.after.is_none() {
                 object.insert("note".to_owned(), json!(UNRECORDED));
             }
@@ -262,6 +267,10 @@ impl Operation {
         format!("operation {}", self.index)
     }
 
+    fn noted<'a>(&'a self, indent: &'a str) -> impl Iterator<Item = Line> + 'a {
+        self.remarks.iter().map(move |words| Line::needed(format!("{indent}note: {words}")))
+    }
+
     fn done(&self) -> Vec<Line> {
         let result = self.after.as_ref().and_then(|after| after.get(RESULT));
         let instead = result.map(|_| self.number());
@@ -275,6 +284,7 @@ impl Operation {
             }
             None => lines.push(Line::value(format!("  {UNRECORDED}"))),
         }
+        lines.extend(self.noted("  "));
         lines.extend(result.map(|result| Line::needed(format!("  {RESULT}: {}", value(Some(result))))));
         lines
     }
@@ -287,6 +297,7 @@ impl Operation {
         }
         let after = self.after.clone().unwrap_or_default();
         lines.extend(super::changes(&self.before, &after).into_iter().map(|text| Line::value(format!("     {text}"))));
+        lines.extend(self.noted("     "));
         lines
     }
 }

@@ -1,10 +1,17 @@
 //! Which object is where: every manifest of a tree, read once per look. An object is addressable when it names itself in full (apiVersion, kind,
 //! `metadata.namespace` and `metadata.name`), stands in one place only, and that place is clear; otherwise it is named, never guessed at.
 
+use super::kustomize::delete;
+use super::kustomize::graph::Graph;
+use super::kustomize::identity::{Built, Written, built};
+use super::kustomize::overrides::{Edit, Subject, remarks};
+use super::kustomize::view;
 use super::read::{Document, Unclear, read};
 use super::tree::{self, Manifest, TreeFault};
+use crate::refusal::Refusal;
 use cofferdam_core::id::{ObjectDigest, hex};
 use cofferdam_core::operation::Target;
+use cofferdam_core::preview::{Remark, bounded};
 use cofferdam_process::beneath::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,12 +38,29 @@ pub struct Found<'a> {
     pub index: usize,
     /// The document.
     pub document: &'a Document,
+    /// What it is in what is built, where that is another than its file says.
+    built: Option<&'a Built>,
 }
 
 impl Found<'_> {
     /// For people: `shop/web.yaml:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.path.display(), self.document.root.line)
+    }
+
+    /// The object as its own file names it.
+    pub fn written(&self, target: &Target) -> Target {
+        let metadata = |key: &str| view::at(&self.document.root, &["metadata", key]).and_then(view::text);
+        let (namespace, name) = (metadata("namespace").unwrap_or_default(), metadata("name").unwrap_or_default());
+        Target { namespace, name, ..target.clone() }
+    }
+
+    /// Who gives it a namespace or a name that its file does not.
+    pub fn given(&self) -> &[Remark] {
+        match self.built {
+            Some(Built::As { given, .. }) => given,
+            _ => &[],
+        }
     }
 }
 
@@ -53,6 +77,18 @@ pub enum FindFault {
         target: Box<Target>,
         /// Where and why.
         reason: String,
+    },
+    /// What is built of the files is another object, or several.
+    #[error("{target} {reason}")]
+    Built {
+        /// The object.
+        target: Box<Target>,
+        /// Code of the refusal.
+        code: &'static str,
+        /// What it is, and who says so.
+        reason: String,
+        /// What to do instead.
+        remedy: &'static str,
     },
 }
 
@@ -77,6 +113,12 @@ pub struct ObjectName<'a> {
 pub struct Index {
     files: BTreeMap<PathBuf, Arc<File>>,
     objects: BTreeMap<Name, Vec<(PathBuf, usize)>>,
+    /// What builds the files.
+    graph: Graph,
+    /// What is built otherwise than its file says.
+    built: BTreeMap<(PathBuf, usize), Built>,
+    /// What a file names and is built as something else, or not at all.
+    otherwise: BTreeMap<Name, (PathBuf, usize)>,
 }
 
 impl Index {
@@ -90,12 +132,31 @@ impl Index {
                 (None, Ok(text)) => Arc::new(File { documents: read(&text), text }),
                 (None, Err(unclear)) => Arc::new(File { text: String::new(), documents: Err(unclear) }),
             };
-            for (at, document) in file.documents.iter().flatten().enumerate() {
-                if let Some((_, name)) = identity(&document.root.value()) {
-                    index.objects.entry(name).or_default().push((path.clone(), at));
-                }
-            }
             index.files.insert(path, file);
+        }
+        index.graph = Graph::of(&index.files);
+        for (path, file) in &index.files {
+            let ways = index.graph.ways(path);
+            for (at, document) in file.documents.iter().flatten().enumerate() {
+                let Some((_, name)) = identity(&document.root.value()) else { continue };
+                let place = (path.clone(), at);
+                let written = Written { path, kind: &name.1, namespace: &name.2, name: &name.3 };
+                let built = built(&index.graph, &ways, &written);
+                let names = match &built {
+                    Built::AsWritten => {
+                        index.objects.entry(name).or_default().push(place);
+                        continue;
+                    }
+                    Built::As { namespace, name, .. } => vec![(namespace.clone(), name.clone())],
+                    Built::Several { objects, .. } => objects.clone(),
+                    Built::Not { .. } => Vec::new(),
+                };
+                for (namespace, own) in names {
+                    index.objects.entry((name.0.clone(), name.1.clone(), namespace, own)).or_default().push(place.clone());
+                }
+                index.otherwise.entry(name).or_insert_with(|| place.clone());
+                index.built.insert(place, built);
+            }
         }
         Ok(index)
     }
@@ -105,10 +166,14 @@ impl Index {
         let ambiguous = |reason: String| FindFault::Ambiguous { target: Box::new(target.clone()), reason };
         let places: Vec<_> = self.objects.get(&name(target)).into_iter().flatten().filter_map(|(path, at)| self.at(path, *at)).collect();
         let found = match places.as_slice() {
+            [] if let Some(fault) = self.otherwise(target) => return Err(fault),
             [] => return Err(self.hint(target).map_or_else(|| FindFault::Absent(target.clone()), ambiguous)),
             [found] => *found,
             [first, second, ..] => return Err(ambiguous(format!("it stands in `{}` and in `{}`", first.place(), second.place()))),
         };
+        if let Some(Built::Several { told, .. }) = found.built {
+            return Err(several(target, &found, told));
+        }
         if let Some(unclear) = &found.document.unclear {
             return Err(ambiguous(format!("`{}:{}` has {}", found.path.display(), unclear.line, unclear.reason)));
         }
@@ -135,7 +200,7 @@ impl Index {
             match self.find(&target) {
                 Ok(found) => clear.push(found),
                 Err(FindFault::Absent(_)) => {}
-                Err(FindFault::Ambiguous { .. }) => {
+                Err(FindFault::Ambiguous { .. } | FindFault::Built { .. }) => {
                     unclear.extend(places.iter().filter_map(|(path, at)| self.at(path, *at)).map(|found| found.place()));
                 }
             }
@@ -146,6 +211,41 @@ impl Index {
     /// Every object that names itself, whether or not it is clear.
     pub fn names(&self) -> impl Iterator<Item = ObjectName<'_>> {
         self.objects.keys().map(|(group, kind, namespace, name)| ObjectName { group, kind, namespace, name })
+    }
+
+    /// What a person has to know of changes of an object: who gives it its name, and who sets the same fields again.
+    pub fn remarks(&self, found: &Found<'_>, target: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
+        let (written, object) = (found.written(target), found.document.root.value());
+        let subject = subject(found, &written, &object);
+        bounded(found.given().iter().cloned().chain(remarks(&self.graph, &self.files, &subject, edits)).collect())
+    }
+
+    /// Why an object cannot be removed: something names it, or its file where `whole`.
+    pub fn still_named(&self, found: &Found<'_>, target: &Target, whole: bool) -> Option<Refusal> {
+        let (written, object) = (found.written(target), found.document.root.value());
+        delete::refused(&self.graph, &self.files, &subject(found, &written, &object), whole)
+    }
+
+    /// What a file names and is built as something else, or not at all.
+    fn otherwise(&self, target: &Target) -> Option<FindFault> {
+        let nowhere = (target.group.clone(), target.kind.clone(), String::new(), target.name.clone());
+        let exact = self.otherwise.get(&name(target));
+        let found = exact.or_else(|| self.otherwise.get(&nowhere)).and_then(|(path, at)| self.at(path, *at))?;
+        let fault = |code, reason, remedy| FindFault::Built { target: Box::new(target.clone()), code, reason, remedy };
+        match found.built? {
+            Built::AsWritten => None,
+            Built::As { namespace, name, given } if exact.is_some() || *namespace == target.namespace => {
+                let by = given.iter().map(|remark| format!("`{}` in {}", remark.by, remark.place)).collect::<Vec<_>>().join(", ");
+                let reason = format!("is not built: `{}` gives {name} in namespace {namespace}, by {by}", found.place());
+                Some(fault("built-otherwise", reason, "name it as it is built"))
+            }
+            Built::As { .. } => None,
+            Built::Several { told, .. } => exact.map(|_| several(target, &found, told)),
+            Built::Not { what, key, place } => {
+                let reason = format!("is in `{}`, which is {what} and no object: `{key}` in {place} names it", found.place());
+                Some(fault("not-an-object", reason, "name the object that is built, or have a person edit that file"))
+            }
+        }
     }
 
     /// Everything that was read but cannot be relied on, for people: place and reason.
@@ -159,13 +259,15 @@ impl Index {
                     documents.iter().filter_map(|document| document.unclear.as_ref()).map(|unclear| whole(path, unclear)).collect()
                 }
             })
+            .chain(self.graph.unseen())
             .collect()
     }
 
     fn at(&self, path: &Path, index: usize) -> Option<Found<'_>> {
         let (path, file) = self.files.get_key_value(path)?;
         let document = file.documents.as_ref().ok()?.get(index)?;
-        Some(Found { path, file, index, document })
+        let built = self.built.get(&(path.clone(), index));
+        Some(Found { path, file, index, document, built })
     }
 
     /// Where an object that is not there might be meant: an object without a namespace, or a file that could not be read as a whole.
@@ -186,6 +288,21 @@ impl Index {
                 .then(|| format!("`{}:{}` is {}", path.display(), unclear.line, unclear.reason))
         })
     }
+}
+
+/// An object that is built as several.
+fn several(target: &Target, found: &Found<'_>, told: &str) -> FindFault {
+    FindFault::Built {
+        target: Box::new(target.clone()),
+        code: "built-as-several",
+        reason: format!("comes from `{}`, which is built as several objects; one change would reach all of them: {told}", found.place()),
+        remedy: "a person changes that file for all of them, or adds a patch where one of them is built",
+    }
+}
+
+fn subject<'a>(found: &Found<'a>, written: &'a Target, object: &'a Value) -> Subject<'a> {
+    let of = Written { path: found.path, kind: &written.kind, namespace: &written.namespace, name: &written.name };
+    Subject::new(of, &written.group, &written.version, object)
 }
 
 fn name(target: &Target) -> Name {

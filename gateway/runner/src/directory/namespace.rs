@@ -35,6 +35,8 @@ const PREFIX: &str = "cofferdam-run-";
 pub struct Namespace {
     folder: PathBuf,
     files: BTreeMap<PathBuf, Copied>,
+    /// The objects, and how their own files name them: an overlay may give the namespace.
+    written: Vec<(Target, Target)>,
     /// What undoes an operation that was done, by index.
     undo: BTreeMap<u32, Undo>,
     /// What the objects of operations that were done were approved as, with their files.
@@ -125,9 +127,11 @@ impl Namespace {
         let folder = runs.join(name(call, fence));
         // The same lease never makes it twice: something is wrong if it is there.
         DirBuilder::new().mode(0o700).create(&folder).map_err(unmade(&folder))?;
-        let mut files = BTreeMap::new();
+        let (mut files, mut written) = (BTreeMap::new(), Vec::new());
         for target in targets {
-            let Found { path, file, .. } = index.find(target).map_err(Refusal::from)?;
+            let found = index.find(target).map_err(Refusal::from)?;
+            written.push(((*target).clone(), found.written(target)));
+            let Found { path, file, .. } = found;
             let at = folder.join(path);
             if let Some(parent) = at.parent() {
                 DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unmade(parent))?;
@@ -135,7 +139,7 @@ impl Namespace {
             fs::write(&at, &file.text).map_err(unmade(&at))?;
             files.insert(path.to_owned(), Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false });
         }
-        Ok(Self { folder, files, undo: BTreeMap::new(), held: Vec::new() })
+        Ok(Self { folder, files, written, undo: BTreeMap::new(), held: Vec::new() })
     }
 
     /// Where it is.
@@ -174,10 +178,13 @@ impl Namespace {
         };
         let observed = match (operation, &after) {
             (Operation::Patch { changes, .. }, Some(text)) => {
-                let (_, document) = find(text, &approved.target).ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
+                let (_, document) =
+                    find(text, self.written(&approved.target)).ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
                 fields(&document.root.value(), &paths(changes)?)?
             }
-            (_, Some(text)) if find(text, &approved.target).is_some() => return Err(EffectFault::Conflict(approved.target.clone())),
+            (_, Some(text)) if find(text, self.written(&approved.target)).is_some() => {
+                return Err(EffectFault::Conflict(approved.target.clone()));
+            }
             _ => BTreeMap::new(),
         };
         if observed != host.fields(&approved.after) {
@@ -197,7 +204,7 @@ impl Namespace {
             Undo::Values(before) => {
                 let place = self.place(&approved.target).ok_or_else(conflict)?;
                 let text = edit::patch(&place.text, place.index, &before)?;
-                let (_, document) = find(&text, &approved.target).ok_or_else(conflict)?;
+                let (_, document) = find(&text, self.written(&approved.target)).ok_or_else(conflict)?;
                 let observed = fields(&document.root.value(), &before)?;
                 self.write(&place.path, Some(&text))?;
                 if observed == approved.before { Ok(observed) } else { Err(conflict()) }
@@ -237,7 +244,7 @@ impl Namespace {
         let kept = self.held.iter().filter(|(path, _)| written.iter().all(|file| file.path != *path));
         kept.filter(|(path, approved)| {
             let text = root.read(path, FILE).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let found = text.and_then(|text| find(&text, &approved.target));
+            let found = text.and_then(|text| find(&text, self.written(&approved.target)));
             found.and_then(|(_, document)| expected(path, approved, &document).ok()) != Some(true)
         })
         .map(|(path, _)| path.clone())
@@ -261,7 +268,13 @@ impl Namespace {
         if expected(&place.path, approved, &place.document)? { Ok(place) } else { Err(conflict()) }
     }
 
+    /// An object as its own file names it.
+    fn written<'a>(&'a self, target: &'a Target) -> &'a Target {
+        self.written.iter().find(|(built, _)| built == target).map_or(target, |(_, written)| written)
+    }
+
     fn place(&self, target: &Target) -> Option<Place> {
+        let target = self.written(target);
         self.files.iter().find_map(|(path, copied)| {
             let text = fs::read_to_string(&copied.at).ok()?;
             let (index, document) = find(&text, target)?;

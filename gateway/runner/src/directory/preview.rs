@@ -3,6 +3,7 @@
 
 use super::edit::{self, EditFault};
 use super::index::{FindFault, Found, Index, digest, uid};
+use super::kustomize::overrides::Edit;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
@@ -25,6 +26,7 @@ impl From<FindFault> for Refusal {
             FindFault::Ambiguous { .. } => {
                 Self::new("ambiguous", fault.to_string(), "a person has to make that place of the tree clear first")
             }
+            FindFault::Built { code, remedy, .. } => Self::new(code, fault.to_string(), remedy),
         }
     }
 }
@@ -53,6 +55,8 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 path.set(&mut meant, value.clone()).map_err(|fault| misfit(&fault, target))?;
             }
             edit::patch(&found.file.text, found.index, &Host::sample().filled(&changes))?;
+            let edits: Vec<_> = changes.iter().map(|(path, _)| Edit { path, before: &object, after: &meant }).collect();
+            let remarks = index.remarks(&found, target, &edits);
             Ok(PreviewedOperation {
                 index: at,
                 target: target.clone(),
@@ -60,11 +64,15 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 before: fields(&object, &changes)?,
                 after: fields(&meant, &changes)?,
                 place: found.place(),
+                remarks,
             })
         }
         Operation::Delete { target } => {
             let found = index.find(target)?;
-            edit::delete(&found.file.text, found.index)?;
+            let left = edit::delete(&found.file.text, found.index)?;
+            if let Some(refusal) = index.still_named(&found, target, left.is_none()) {
+                return Err(refusal);
+            }
             let object = found.document.root.value();
             Ok(PreviewedOperation {
                 index: at,
@@ -73,6 +81,7 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 before: describe(&object),
                 after: BTreeMap::new(),
                 place: found.place(),
+                remarks: index.remarks(&found, target, &[]),
             })
         }
         // A Wasm command needs no cluster: it runs beside the runner, and reaches nothing.

@@ -54,7 +54,7 @@ pub struct Manifest {
     pub text: Result<String, Unclear>,
 }
 
-/// Every `.yaml` and `.yml` file, sorted by path.
+/// Every `.yaml` and `.yml` file, and every `Kustomization`, sorted by path.
 pub fn manifests(root: &Root) -> Result<Vec<Manifest>, TreeFault> {
     let mut found = Vec::new();
     walk(root, Path::new(""), 0, &mut found)?;
@@ -80,7 +80,7 @@ fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> 
         let path = folder.join(name);
         match entry.kind {
             Kind::Directory => walk(root, &path, depth + 1, found)?,
-            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") => {
+            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") || name == "Kustomization" => {
                 if found.len() >= FILES {
                     return Err(TreeFault::Many);
                 }

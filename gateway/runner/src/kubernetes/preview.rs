@@ -168,7 +168,15 @@ impl Asked<'_> {
     }
 
     fn shown(&self, expect: Expect, before: BTreeMap<String, Value>, after: BTreeMap<String, Value>) -> PreviewedOperation {
-        PreviewedOperation { index: self.index, target: self.target.clone(), expect, before, after, place: String::new() }
+        PreviewedOperation {
+            index: self.index,
+            target: self.target.clone(),
+            expect,
+            before,
+            after,
+            place: String::new(),
+            remarks: Vec::new(),
+        }
     }
 }
 

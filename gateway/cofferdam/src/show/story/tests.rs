@@ -20,7 +20,7 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     }))
     .unwrap();
     let preview: Preview = serde_json::from_value(json!({"operations": [{
-        "index": 0, "target": target, "expect": "absent", "before": {"spec.replicas": 1}, "after": {}, "place": "team-a/old-web.yaml:1",
+        "index": 0, "target": target, "expect": "absent", "before": {"spec.replicas": 1}, "after": {}, "place": "team-a/old-web.yaml:1", "remarks": [],
     }]}))
     .unwrap();
     let (preview_text, preview_digest) = preview.seal().unwrap();

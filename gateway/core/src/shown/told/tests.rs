@@ -218,6 +218,7 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
         words: words.clone(),
         ephemeral: false,
         executes_code: false,
+        remarks: vec![],
     });
     let operations = steps.iter().enumerate().map(|(at, ((lost, before, after), ..))| OperationRecord {
         index: index(at),

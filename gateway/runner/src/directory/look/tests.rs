@@ -24,7 +24,7 @@ const TREE: [(&str, &str); 9] = [
     ("anchor.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: anchored, namespace: team-a}\ndata: {a: &x b, c: *x}\n"),
     ("nowhere.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nowhere}\ndata: {a: b}\n"),
     (".hidden/no.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: hidden, namespace: team-a}\n"),
-    ("kustomization.yaml", "resources:\n- shop/web.yaml\n"),
+    ("kustomization.yaml", "resources:\n- shop/api.yml\n"),
 ];
 
 fn trust() -> Trust {

@@ -15,6 +15,7 @@ fn approved(after: Value) -> PreviewedOperation {
         before: BTreeMap::new(),
         after: serde_json::from_value(after).unwrap(),
         place: String::new(),
+        remarks: vec![],
     }
 }
 

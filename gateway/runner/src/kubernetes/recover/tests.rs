@@ -14,6 +14,7 @@ fn previewed(index: u32, expect: Expect, before: Value, after: Value) -> Preview
         before: serde_json::from_value(before).unwrap(),
         after: serde_json::from_value(after).unwrap(),
         place: String::new(),
+        remarks: vec![],
     }
 }
 

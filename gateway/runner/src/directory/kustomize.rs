@@ -1,0 +1,26 @@
+//! What builds the files of a tree: kustomizations, and the Flux and Argo CD objects that name a
+//! folder. It says under which namespace and name an object is built, which files set a field again
+//! and which name a file. Nothing is built: no `kustomize`, Helm or generator runs, nothing is
+//! fetched, and a file is never changed from here.
+//!
+//! | file | content |
+//! |---|---|
+//! | `view.rs` | values of a document by key |
+//! | `layer.rs` | what one kustomization says |
+//! | `parse.rs` | a kustomization file; `parse/flux.rs`, `parse/argo.rs` the objects that name a folder |
+//! | `graph.rs` | which layer includes which file; `graph/link.rs` makes it |
+//! | `identity.rs` | namespace and name under which an object is built |
+//! | `overrides.rs` | which layers set a field again |
+//! | `delete.rs` | what still names a file or an object that goes |
+//! | `placeholder.rs` | values that another program fills in |
+
+pub mod delete;
+pub mod graph;
+pub mod identity;
+mod layer;
+pub mod overrides;
+mod parse;
+pub mod placeholder;
+#[cfg(test)]
+mod tests;
+pub mod view;

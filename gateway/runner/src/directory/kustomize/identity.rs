@@ -1,0 +1,161 @@
+//! The namespace and the name under which an object is built. An object that is built as several is
+//! never changed: one edit would change all of them.
+
+use super::graph::{Graph, Way, Ways};
+use super::layer::{Layer, Located, Use};
+use cofferdam_core::kind::is_cluster_scoped;
+use cofferdam_core::preview::{Remark, RemarkKind};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Builds of one object that a refusal names.
+const TOLD: usize = 8;
+
+/// An object as its file says it.
+#[derive(Debug, Clone, Copy)]
+pub struct Written<'a> {
+    /// Beneath the root.
+    pub path: &'a Path,
+    /// Kind.
+    pub kind: &'a str,
+    /// Empty where it names none.
+    pub namespace: &'a str,
+    /// Name.
+    pub name: &'a str,
+}
+
+/// What an object is in what is built.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Built {
+    /// What its file says.
+    AsWritten,
+    /// One other object.
+    As {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Who gives them.
+        given: Vec<Remark>,
+    },
+    /// Several objects, or nothing that can be told.
+    Several {
+        /// Namespace and name of each.
+        objects: Vec<(String, String)>,
+        /// Who gives them, for people.
+        told: String,
+    },
+    /// No object: a patch, or a value.
+    Not {
+        /// `a patch`, `a value`.
+        what: &'static str,
+        /// The key that names it.
+        key: &'static str,
+        /// Where it is named.
+        place: String,
+    },
+}
+
+/// One build of an object.
+struct Build {
+    namespace: String,
+    name: String,
+    /// Who gives the namespace: key and place.
+    by_namespace: Option<(&'static str, String)>,
+    by_name: Option<(&'static str, String)>,
+    /// The layer that nothing includes.
+    top: String,
+}
+
+/// What an object is in what is built, by the ways of its file.
+pub fn built(graph: &Graph, ways: &Ways, written: &Written<'_>) -> Built {
+    if let Some((link, used)) = graph.other_use(written.path) {
+        let what = if used == Use::Patch { "a patch" } else { "a value" };
+        return Built::Not { what, key: graph.key(link), place: graph.place(link) };
+    }
+    if ways.known.is_empty() || is_cluster_scoped(written.kind) {
+        return Built::AsWritten;
+    }
+    let builds: Vec<Build> = ways.known.iter().map(|way| build(graph, way, written)).collect();
+    let mut objects: BTreeMap<(String, String), Vec<&Build>> = BTreeMap::new();
+    for build in &builds {
+        objects.entry((build.namespace.clone(), build.name.clone())).or_default().push(build);
+    }
+    let mut names = objects.keys();
+    match (names.next(), names.next(), ways.more) {
+        (Some((namespace, name)), None, false) if namespace == written.namespace && name == written.name => Built::AsWritten,
+        (Some((namespace, name)), None, false) => {
+            Built::As { namespace: namespace.clone(), name: name.clone(), given: given(&builds, written) }
+        }
+        _ => Built::Several { told: told(&objects, ways.more), objects: objects.into_keys().collect() },
+    }
+}
+
+fn build(graph: &Graph, way: &Way, written: &Written<'_>) -> Build {
+    let top = way.last().map(|link| graph.place(*link)).unwrap_or_default();
+    let (namespace, name) = (written.namespace.to_owned(), written.name.to_owned());
+    let mut build = Build { namespace, name, by_namespace: None, by_name: None, top };
+    for layer in graph.applied(way) {
+        build.apply(layer);
+    }
+    build
+}
+
+impl Build {
+    fn apply(&mut self, layer: &Layer) {
+        let fallback = layer.fallback.as_ref().filter(|_| self.namespace.is_empty());
+        if let Some(Located { value: (key, namespace), line }) = layer.namespace.as_ref().or(fallback)
+            && *namespace != self.namespace
+        {
+            namespace.clone_into(&mut self.namespace);
+            self.by_namespace = Some((key, layer.place(*line)));
+        }
+        if let Some(Located { value, line }) = &layer.prefix {
+            self.name.insert_str(0, value);
+            self.by_name = Some(("namePrefix", layer.place(*line)));
+        }
+        if let Some(Located { value, line }) = &layer.suffix {
+            self.name.push_str(value);
+            self.by_name = Some(("nameSuffix", layer.place(*line)));
+        }
+    }
+
+    /// For people: who gives what.
+    fn told(&self) -> String {
+        let namespace = match (&self.by_namespace, self.namespace.as_str()) {
+            (Some((key, place)), namespace) => format!("`{key}` in {place} gives namespace {namespace}"),
+            (None, "") => format!("{} gives it no namespace", self.top),
+            (None, namespace) => format!("{} builds it in namespace {namespace}", self.top),
+        };
+        match &self.by_name {
+            Some((key, place)) => format!("{namespace}, `{key}` in {place} the name {}", self.name),
+            None => namespace,
+        }
+    }
+}
+
+/// Who gives namespace and name, each once.
+fn given(builds: &[Build], written: &Written<'_>) -> Vec<Remark> {
+    let mut given = Vec::new();
+    for build in builds {
+        if let Some((key, place)) = build.by_namespace.as_ref().filter(|_| build.namespace != written.namespace) {
+            given.push(Remark::new(RemarkKind::Given, "namespace").by(*key, place).with(build.namespace.clone().into()));
+        }
+        if let Some((key, place)) = build.by_name.as_ref().filter(|_| build.name != written.name) {
+            given.push(Remark::new(RemarkKind::Given, "name").by(*key, place).with(build.name.clone().into()));
+        }
+    }
+    given
+}
+
+fn told(objects: &BTreeMap<(String, String), Vec<&Build>>, more: bool) -> String {
+    let mut lines: Vec<String> = objects.values().flatten().map(|build| build.told()).collect();
+    lines.sort();
+    lines.dedup();
+    let left = lines.len().saturating_sub(TOLD);
+    lines.truncate(TOLD);
+    if left > 0 || more {
+        lines.push(if more { "there are more than can be told".to_owned() } else { format!("and {left} more") });
+    }
+    lines.join("; ")
+}

@@ -1,0 +1,108 @@
+//! Trees that kustomizations build: what an overlay gives or sets again is named before and after a
+//! change, to the agent and to the approver, and no delete breaks a build.
+
+use crate::stage::{Stage, text};
+use serde_json::{Value, json};
+use std::fs;
+
+const CART: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: cart\nspec:\n  replicas: 3 # as measured\n";
+
+/// The example tree with these files in `kustom/`, served, and an operator's token.
+fn staged(files: &[(&str, &str)]) -> (Stage, String) {
+    let mut stage = Stage::bare("example");
+    let token = stage.agent("bot", "operator");
+    for (path, text) in files {
+        let path = stage.tree().join("kustom").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    stage.serve(&[]);
+    (stage, token)
+}
+
+fn cart(replicas: u32) -> Value {
+    json!({"namespace": "storefront", "name": "cart", "replicas": replicas})
+}
+
+/// What an agent is told.
+fn told(body: &Value) -> String {
+    body["error"]["text"].as_str().or(body["text"].as_str()).unwrap_or_default().to_owned()
+}
+
+fn assert_says(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "not `{words}`:\n{text}");
+    }
+}
+
+#[test]
+fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
+    let (stage, token) = staged(&[
+        ("base/cart.yaml", CART),
+        ("base/kustomization.yaml", "resources:\n- cart.yaml\n"),
+        ("prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../base\nreplicas:\n- name: cart\n  count: 2\n"),
+    ]);
+    let notes = [
+        "note: namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1",
+        "note: `spec.replicas` is set again by `replicas` in kustom/prod/kustomization.yaml:5 (to 2); this change has no effect there",
+    ];
+    let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)));
+    assert_says(&told(&preview.body), &notes);
+    assert_eq!(preview.body["result"]["preview"]["operations"][0]["remarks"].as_array().unwrap().len(), 2, "{:#}", preview.body);
+    let done = stage.call(&token, "deployment_scale", &cart(5));
+    assert_says(&told(&done.body), &["DONE ", "kustom/base/cart.yaml", notes[0], notes[1]]);
+    assert_eq!(fs::read_to_string(stage.tree().join("kustom/base/cart.yaml")).unwrap(), CART.replace('3', "5"));
+}
+
+#[test]
+fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
+    let kustomization = "namespace: storefront\nresources:\n- cart.yaml\n- more.yaml\n";
+    let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
+    let more = named.replace("name: cart", "name: more");
+    let (stage, token) = staged(&[("cart.yaml", &named), ("more.yaml", &more), ("kustomization.yaml", kustomization)]);
+    let delete = json!({"namespace": "storefront", "name": "cart"});
+    let before = stage.files();
+    let refused = stage.call(&token, "deployment_delete", &delete);
+    assert_says(
+        &told(&refused.body),
+        &["by still-named in", "`kustom/cart.yaml` is still named by kustom/kustomization.yaml:3 (`resources`)"],
+    );
+    assert_eq!(stage.files(), before);
+    // Without that line, the same call goes its way.
+    fs::write(stage.tree().join("kustom/kustomization.yaml"), kustomization.replace("- cart.yaml\n", "")).unwrap();
+    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+}
+
+#[test]
+fn one_file_of_two_namespaces_is_changed_in_neither() {
+    let (stage, token) = staged(&[
+        ("base/cart.yaml", CART),
+        ("base/kustomization.yaml", "resources:\n- cart.yaml\n"),
+        ("prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../base\n"),
+        ("staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../base\n"),
+    ]);
+    let refused = stage.call(&token, "deployment_scale", &cart(5));
+    assert_says(
+        &told(&refused.body),
+        &["by built-as-several in", "kustom/prod/kustomization.yaml:1 gives", "kustom/staging/kustomization.yaml:1 gives"],
+    );
+    fs::remove_dir_all(stage.tree().join("kustom/staging")).unwrap();
+    assert_says(&told(&stage.call(&token, "deployment_scale", &cart(5)).body), &["DONE "]);
+}
+
+#[test]
+fn a_placeholder_is_shown_to_the_person_who_signs() {
+    let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n").replace("3 #", "${CART_REPLICAS:=3} #");
+    let (stage, token) = staged(&[("cart.yaml", &named)]);
+    let note = "note: `spec.replicas` holds the placeholder \"${CART_REPLICAS:=3}\"; this change overwrites it";
+    let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&cart(5)));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = stage.waiting();
+    let shown = stage.run(&["show", &call, "--shown"]);
+    assert_says(&shown, &[note, "overwrites-placeholder: spec.replicas of cart has a placeholder, which this change overwrites"]);
+    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    stage.closed(&call);
+    let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    assert_says(&told(&done.body), &["DONE ", note]);
+}
