@@ -237,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn what_another_file_says_since_is_named_and_another_line_is_nothing() {
+        use crate::preview::RemarkKind;
+        let remark = |line| Remark::new(RemarkKind::Overridden, "spec.replicas").by("replicas", format!("prod/k.yaml:{line}"));
+        let with = |remarks| {
+            let mut shown = preview("u", "s", &json!(3), &json!(5), "");
+            shown.operations[0].remarks = remarks;
+            shown
+        };
+        let told = "of Deployment web in namespace shop, `spec.replicas` is set again by `replicas` in prod/k.yaml:7; this change has no effect there";
+        check(&with(vec![remark(7)]), Ok(Some(told)));
+        assert_eq!(compared(&with(vec![remark(3)]), &with(vec![remark(7)])), Ok(None));
+        assert_eq!(compared(&with(vec![remark(3)]), &with(vec![])), Ok(None));
+    }
+
+    #[test]
     fn a_delete_is_over_the_whole_object() {
         let delete = |state| {
             let mut shown = preview("u", state, &json!(3), &json!(null), "");

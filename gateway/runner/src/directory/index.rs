@@ -1,11 +1,11 @@
 //! Which object is where: every manifest of a tree, read once per look. An object is addressable when it names itself in full (apiVersion, kind,
 //! `metadata.namespace` and `metadata.name`), stands in one place only, and that place is clear; otherwise it is named, never guessed at.
 
-use super::kustomize::delete;
 use super::kustomize::graph::Graph;
 use super::kustomize::identity::{Built, Written, built};
 use super::kustomize::overrides::{Edit, Subject, remarks};
 use super::kustomize::view;
+use super::kustomize::{autoscaler, delete};
 use super::read::{Document, Unclear, read};
 use super::tree::{self, Manifest, TreeFault};
 use crate::refusal::Refusal;
@@ -217,7 +217,24 @@ impl Index {
     pub fn remarks(&self, found: &Found<'_>, target: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
         let (written, object) = (found.written(target), found.document.root.value());
         let subject = subject(found, &written, &object);
-        bounded(found.given().iter().cloned().chain(remarks(&self.graph, &self.files, &subject, edits)).collect())
+        let of_layers = remarks(&self.graph, &self.files, &subject, edits);
+        bounded(found.given().iter().cloned().chain(of_layers).chain(self.scaled(target, &written, edits)).collect())
+    }
+
+    /// Objects of the tree that set the replicas of another at run time.
+    fn scaled(&self, target: &Target, written: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
+        let Some(edit) = edits.iter().find(|edit| edit.path.starts_with(&["spec", "replicas"])) else { return Vec::new() };
+        let scalers = self.objects.iter().filter(|(name, _)| name.2 == target.namespace && autoscaler::is_one(&name.0, &name.1));
+        let places = scalers.flat_map(|(name, places)| places.iter().map(move |place| (name, place)));
+        places
+            .filter_map(|(name, (path, at))| {
+                let found = self.at(path, *at)?;
+                [target, written]
+                    .iter()
+                    .any(|named| autoscaler::scales(&found.document.root, named))
+                    .then(|| autoscaler::remark(edit.path, (&name.1, &name.3), found.place()))
+            })
+            .collect()
     }
 
     /// Why an object cannot be removed: something names it, or its file where `whole`.

@@ -12,8 +12,10 @@
 //! | `identity.rs` | namespace and name under which an object is built |
 //! | `overrides.rs` | which layers set a field again |
 //! | `delete.rs` | what still names a file or an object that goes |
+//! | `autoscaler.rs` | objects that set the replicas of others at run time |
 //! | `placeholder.rs` | values that another program fills in |
 
+pub mod autoscaler;
 pub mod delete;
 pub mod graph;
 pub mod identity;

@@ -1,33 +1,58 @@
-//! Values that another program fills in: `${VAR}` of Flux and `envsubst`, `{{ }}` of Helm and of
-//! Argo CD's sets.
+//! Values that another program fills in: `${VAR}` of Flux and `envsubst`, `$(VAR)` of kustomize,
+//! `{{ }}` of Helm and of Argo CD's sets, `<path:…>` of Argo CD's vault plug-in.
 
 use serde_json::Value;
 
 /// The first placeholder in a text: `${TAG}`, `${REPLICAS:=3}`, `{{ .Values.tag }}`. A dollar sign
 /// that is written twice is a dollar sign: `$${HOME}` is none.
 pub fn placeholder(text: &str) -> Option<&str> {
-    let variable = variable(text);
-    let template = text.find("{{").and_then(|from| text.get(from..).and_then(|rest| rest.find("}}").map(|to| (from, from + to + 2))));
-    let (from, to) = [variable, template].into_iter().flatten().min()?;
+    let enclosed = |begin: &str, end: &str| {
+        let from = text.find(begin)?;
+        let to = text.get(from..)?.find(end)?;
+        Some((from, from + to + end.len()))
+    };
+    let found = [variable(text, ('{', '}')), variable(text, ('(', ')')), enclosed("{{", "}}"), enclosed("<path:", ">")];
+    let (from, to) = found.into_iter().flatten().min()?;
     text.get(from..to)
 }
 
-/// Where the first variable begins and ends.
-fn variable(text: &str) -> Option<(usize, usize)> {
+/// Where the first variable in these brackets begins and ends. In round ones a name is in capitals:
+/// `$(date)` is a shell's.
+fn variable(text: &str, (open, close): (char, char)) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(found) = text.get(at..).and_then(|rest| rest.find("${")) {
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('$')) {
         let from = at + found;
+        at = from + 1;
         let dollars = bytes.get(..from).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'$').count();
-        let name = text.get(from + 2..).and_then(|rest| rest.chars().next());
-        let named = name.is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-        if let Some(length) = text.get(from..).and_then(|rest| rest.find('}'))
-            && dollars % 2 == 0
+        let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(open) && dollars % 2 == 0) else { continue };
+        let first = |character: char| {
+            character == '_' || if open == '(' { character.is_ascii_uppercase() } else { character.is_ascii_alphabetic() }
+        };
+        let plain = |character: char| character == '_' || character.is_ascii_uppercase() || character.is_ascii_digit();
+        let named = rest.chars().nth(1).is_some_and(first);
+        if let Some(length) = closing(rest, (open, close))
             && named
+            && (open == '{' || rest.get(1..length).is_some_and(|name| name.chars().all(plain)))
         {
-            return Some((from, from + length + 1));
+            return Some((from, at + length + 1));
         }
-        at = from + 2;
+    }
+    None
+}
+
+/// Where the bracket that a text begins with is closed: a default may hold a variable of its own.
+fn closing(text: &str, (open, close): (char, char)) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, character) in text.char_indices() {
+        if character == open {
+            depth += 1;
+        } else if character == close {
+            depth = depth.saturating_sub(1);
+            if depth == 0 {
+                return Some(at);
+            }
+        }
     }
     None
 }
@@ -77,6 +102,13 @@ mod tests {
         check("${}", None);
         check("${1}", None);
         check("${OPEN", None);
+        check("${A:-${B:-x}}-y", Some("${A:-${B:-x}}"));
+        check("${A/x/y} ${B}", Some("${A/x/y}"));
+        check("--port=$(PORT)", Some("$(PORT)"));
+        check("now=$(date +%s)", None);
+        check("$$(PORT)", None);
+        check("<path:kv/data/web#token>", Some("<path:kv/data/web#token>"));
+        check("<b>", None);
         check("{{ open", None);
         check("}} {{", None);
         check("plain", None);

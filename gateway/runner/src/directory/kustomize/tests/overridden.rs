@@ -263,3 +263,28 @@ fn a_placeholder_that_goes_is_named() {
     let kept = change("storefront", "web", "spec.template.spec.containers[name=web].image", json!("other:${TAG}"));
     expect!["web.yaml:1"].assert_eq(&answer(&tree(&files), kept));
 }
+
+#[test]
+fn replicas_that_an_autoscaler_sets_are_named() {
+    let web = deployment("web", "");
+    let scaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web-scaler}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n";
+    let keda = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: k, namespace: a}\nspec: {scaleTargetRef: {name: web}}\n";
+    let other = scaler.replace("name: web}", "name: api}").replace("web-scaler", "api-scaler");
+    let files = [
+        ("web.yaml", web.as_str()),
+        ("scaler.yaml", scaler),
+        ("keda.yaml", keda),
+        ("other.yaml", other.as_str()),
+        ("kustomization.yaml", "namespace: a\nresources: [web.yaml, scaler.yaml, other.yaml, keda.yaml]\n"),
+    ];
+    expect![[r#"
+        web.yaml:1
+        `spec.replicas` is set again by `ScaledObject k` in keda.yaml:1; this change has no effect there
+        `spec.replicas` is set again by `HorizontalPodAutoscaler web-scaler` in scaler.yaml:1; this change has no effect there
+        namespace a is given by `namespace` in kustomization.yaml:1"#]]
+    .assert_eq(&answer(&tree(&files), scale("a", "web")));
+    expect![[r#"
+        web.yaml:1
+        namespace a is given by `namespace` in kustomization.yaml:1"#]]
+    .assert_eq(&answer(&tree(&files), image("a", "web")));
+}
