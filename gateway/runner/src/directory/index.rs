@@ -1,17 +1,14 @@
 //! Which object is where: every manifest of a tree, read once per look. An object is addressable when it names itself in full (apiVersion, kind,
 //! `metadata.namespace` and `metadata.name`), stands in one place only, and that place is clear; otherwise it is named, never guessed at.
 
-use super::kustomize::graph::Graph;
-use super::kustomize::identity::{Built, Written, built};
-use super::kustomize::overrides::{Edit, Subject, remarks};
-use super::kustomize::view;
-use super::kustomize::{autoscaler, delete};
+mod builds;
+
+use super::kustomize::identity::Built;
 use super::read::{Document, Unclear, read};
 use super::tree::{self, Manifest, TreeFault};
-use crate::refusal::Refusal;
+use builds::Builds;
 use cofferdam_core::id::{ObjectDigest, hex};
 use cofferdam_core::operation::Target;
-use cofferdam_core::preview::{Remark, bounded};
 use cofferdam_process::beneath::Root;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -46,21 +43,6 @@ impl Found<'_> {
     /// For people: `shop/web.yaml:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.path.display(), self.document.root.line)
-    }
-
-    /// The object as its own file names it.
-    pub fn written(&self, target: &Target) -> Target {
-        let metadata = |key: &str| view::at(&self.document.root, &["metadata", key]).and_then(view::text);
-        let (namespace, name) = (metadata("namespace").unwrap_or_default(), metadata("name").unwrap_or_default());
-        Target { namespace, name, ..target.clone() }
-    }
-
-    /// Who gives it a namespace or a name that its file does not.
-    pub fn given(&self) -> &[Remark] {
-        match self.built {
-            Some(Built::As { given, .. }) => given,
-            _ => &[],
-        }
     }
 }
 
@@ -114,11 +96,7 @@ pub struct Index {
     files: BTreeMap<PathBuf, Arc<File>>,
     objects: BTreeMap<Name, Vec<(PathBuf, usize)>>,
     /// What builds the files.
-    graph: Graph,
-    /// What is built otherwise than its file says.
-    built: BTreeMap<(PathBuf, usize), Built>,
-    /// What a file names and is built as something else, or not at all.
-    otherwise: BTreeMap<Name, (PathBuf, usize)>,
+    builds: Builds,
 }
 
 impl Index {
@@ -134,28 +112,14 @@ impl Index {
             };
             index.files.insert(path, file);
         }
-        index.graph = Graph::of(&index.files);
+        index.builds = Builds::of(&index.files);
         for (path, file) in &index.files {
-            let ways = index.graph.ways(path);
+            let ways = index.builds.ways(path);
             for (at, document) in file.documents.iter().flatten().enumerate() {
                 let Some((_, name)) = identity(&document.root.value()) else { continue };
-                let place = (path.clone(), at);
-                let written = Written { path, kind: &name.1, namespace: &name.2, name: &name.3 };
-                let built = built(&index.graph, &ways, &written);
-                let names = match &built {
-                    Built::AsWritten => {
-                        index.objects.entry(name).or_default().push(place);
-                        continue;
-                    }
-                    Built::As { namespace, name, .. } => vec![(namespace.clone(), name.clone())],
-                    Built::Several { objects, .. } => objects.clone(),
-                    Built::Not { .. } => Vec::new(),
-                };
-                for (namespace, own) in names {
-                    index.objects.entry((name.0.clone(), name.1.clone(), namespace, own)).or_default().push(place.clone());
+                for name in index.builds.names(&ways, path, at, name) {
+                    index.objects.entry(name).or_default().push((path.clone(), at));
                 }
-                index.otherwise.entry(name).or_insert_with(|| place.clone());
-                index.built.insert(place, built);
             }
         }
         Ok(index)
@@ -171,8 +135,8 @@ impl Index {
             [found] => *found,
             [first, second, ..] => return Err(ambiguous(format!("it stands in `{}` and in `{}`", first.place(), second.place()))),
         };
-        if let Some(Built::Several { told, .. }) = found.built {
-            return Err(several(target, &found, told));
+        if let Some(fault) = builds::several(target, &found) {
+            return Err(fault);
         }
         if let Some(unclear) = &found.document.unclear {
             return Err(ambiguous(format!("`{}:{}` has {}", found.path.display(), unclear.line, unclear.reason)));
@@ -213,58 +177,6 @@ impl Index {
         self.objects.keys().map(|(group, kind, namespace, name)| ObjectName { group, kind, namespace, name })
     }
 
-    /// What a person has to know of changes of an object: who gives it its name, and who sets the same fields again.
-    pub fn remarks(&self, found: &Found<'_>, target: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
-        let (written, object) = (found.written(target), found.document.root.value());
-        let subject = subject(found, &written, &object);
-        let of_layers = remarks(&self.graph, &self.files, &subject, edits);
-        bounded(found.given().iter().cloned().chain(of_layers).chain(self.scaled(target, &written, edits)).collect())
-    }
-
-    /// Objects of the tree that set the replicas of another at run time.
-    fn scaled(&self, target: &Target, written: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
-        let Some(edit) = edits.iter().find(|edit| edit.path.starts_with(&["spec", "replicas"])) else { return Vec::new() };
-        let scalers = self.objects.iter().filter(|(name, _)| name.2 == target.namespace && autoscaler::is_one(&name.0, &name.1));
-        let places = scalers.flat_map(|(name, places)| places.iter().map(move |place| (name, place)));
-        places
-            .filter_map(|(name, (path, at))| {
-                let found = self.at(path, *at)?;
-                [target, written]
-                    .iter()
-                    .any(|named| autoscaler::scales(&found.document.root, named))
-                    .then(|| autoscaler::remark(edit.path, (&name.1, &name.3), found.place()))
-            })
-            .collect()
-    }
-
-    /// Why an object cannot be removed: something names it, or its file where `whole`.
-    pub fn still_named(&self, found: &Found<'_>, target: &Target, whole: bool) -> Option<Refusal> {
-        let (written, object) = (found.written(target), found.document.root.value());
-        delete::refused(&self.graph, &self.files, &subject(found, &written, &object), whole)
-    }
-
-    /// What a file names and is built as something else, or not at all.
-    fn otherwise(&self, target: &Target) -> Option<FindFault> {
-        let nowhere = (target.group.clone(), target.kind.clone(), String::new(), target.name.clone());
-        let exact = self.otherwise.get(&name(target));
-        let found = exact.or_else(|| self.otherwise.get(&nowhere)).and_then(|(path, at)| self.at(path, *at))?;
-        let fault = |code, reason, remedy| FindFault::Built { target: Box::new(target.clone()), code, reason, remedy };
-        match found.built? {
-            Built::AsWritten => None,
-            Built::As { namespace, name, given } if exact.is_some() || *namespace == target.namespace => {
-                let by = given.iter().map(|remark| format!("`{}` in {}", remark.by, remark.place)).collect::<Vec<_>>().join(", ");
-                let reason = format!("is not built: `{}` gives {name} in namespace {namespace}, by {by}", found.place());
-                Some(fault("built-otherwise", reason, "name it as it is built"))
-            }
-            Built::As { .. } => None,
-            Built::Several { told, .. } => exact.map(|_| several(target, &found, told)),
-            Built::Not { what, key, place } => {
-                let reason = format!("is in `{}`, which is {what} and no object: `{key}` in {place} names it", found.place());
-                Some(fault("not-an-object", reason, "name the object that is built, or have a person edit that file"))
-            }
-        }
-    }
-
     /// Everything that was read but cannot be relied on, for people: place and reason.
     pub fn unclear(&self) -> Vec<(String, String)> {
         let whole = |path: &Path, unclear: &Unclear| (format!("{}:{}", path.display(), unclear.line), unclear.reason.clone());
@@ -276,14 +188,14 @@ impl Index {
                     documents.iter().filter_map(|document| document.unclear.as_ref()).map(|unclear| whole(path, unclear)).collect()
                 }
             })
-            .chain(self.graph.unseen())
+            .chain(self.builds.unseen())
             .collect()
     }
 
     fn at(&self, path: &Path, index: usize) -> Option<Found<'_>> {
         let (path, file) = self.files.get_key_value(path)?;
         let document = file.documents.as_ref().ok()?.get(index)?;
-        let built = self.built.get(&(path.clone(), index));
+        let built = self.builds.get(path, index);
         Some(Found { path, file, index, document, built })
     }
 
@@ -305,21 +217,6 @@ impl Index {
                 .then(|| format!("`{}:{}` is {}", path.display(), unclear.line, unclear.reason))
         })
     }
-}
-
-/// An object that is built as several.
-fn several(target: &Target, found: &Found<'_>, told: &str) -> FindFault {
-    FindFault::Built {
-        target: Box::new(target.clone()),
-        code: "built-as-several",
-        reason: format!("comes from `{}`, which is built as several objects; one change would reach all of them: {told}", found.place()),
-        remedy: "a person changes that file for all of them, or adds a patch where one of them is built",
-    }
-}
-
-fn subject<'a>(found: &Found<'a>, written: &'a Target, object: &'a Value) -> Subject<'a> {
-    let of = Written { path: found.path, kind: &written.kind, namespace: &written.namespace, name: &written.name };
-    Subject::new(of, &written.group, &written.version, object)
 }
 
 fn name(target: &Target) -> Name {
