@@ -223,7 +223,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
           arguments:  {"name":"web","namespace":"asks-b","replicas":5}
 
         Plan:         sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
-        Preview:      sha256:31460cdfc3ab59c03f0192a2dc1b38695fe2eeb8d964483f255c803639a729cc
+        Preview:      sha256:46b6ceb699e04c5c5cb0525ebf44c872d926b925e4757e3e266b787309dedede
         Policy:       sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
         Question:     0000000000000000000000000000002a
     "#]]

@@ -13,6 +13,9 @@ use std::path::Path;
 /// Names of a kustomization file.
 pub const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
+/// A namespace that is given by what is not read (an alias): no namespace has this name.
+const UNKNOWN: &str = "(not read)";
+
 /// Keys that change objects by programs, or by files of another form.
 const UNREAD: [&str; 2] = ["transformers", "configurations"];
 
@@ -33,6 +36,9 @@ pub fn file(path: &Path, document: &Document) -> Layer {
     references(&mut layer, node);
     common(&mut layer, node);
     layer.namespace = get(node, "namespace").and_then(|node| named(node, "namespace"));
+    if let Some(hidden) = get(node, "namespace").filter(|_| layer.namespace.is_none() && document.unclear.is_some()) {
+        layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: hidden.line });
+    }
     for key in UNREAD {
         let written = items(get(node, key)).first().map(|first| Located { value: key.to_owned(), line: first.line });
         layer.unread.extend(written);

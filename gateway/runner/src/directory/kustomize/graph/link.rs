@@ -3,6 +3,8 @@
 use super::{Files, Graph, Link};
 use crate::directory::kustomize::layer::{Layer, LayerKind, Use};
 use crate::directory::kustomize::parse::{self, argo, flux, is_kustomization};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
 
 /// The graph of these files.
@@ -61,7 +63,8 @@ fn link(graph: &mut Graph, files: &Files, at: usize) {
     }
 }
 
-/// Joins a controller's layer with all files of a folder without a kustomization. Answers whether there are any.
+/// Joins a controller's layer with all files of a folder without a kustomization; folders in it that
+/// have one are built by it. Answers whether there are any.
 fn whole(graph: &mut Graph, files: &Files, layer: &Layer, folder: &Path, link: Link) -> bool {
     let deep = match layer.kind {
         LayerKind::Flux => true,
@@ -72,28 +75,27 @@ fn whole(graph: &mut Graph, files: &Files, layer: &Layer, folder: &Path, link: L
     if files.contains_key(&folder.join("Chart.yaml")) {
         return false;
     }
-    let beneath = |path: &Path| path.starts_with(folder) && (deep || path.parent() == Some(folder));
-    let mut found = false;
-    let own: Vec<(PathBuf, usize)> =
-        graph.folders.iter().filter(|(path, _)| deep && path.starts_with(folder)).map(|(path, at)| (path.clone(), *at)).collect();
-    let outermost = |path: &Path| !own.iter().any(|(other, _)| other != path && path.starts_with(other));
-    for (path, below) in &own {
-        if outermost(path) {
-            graph.above.get_mut(*below).into_iter().for_each(|all| all.push(link));
-            found = true;
-        }
-    }
-    for path in files.range::<Path, _>((std::ops::Bound::Included(folder), std::ops::Bound::Unbounded)).map(|(path, _)| path) {
+    let mut found = BTreeSet::new();
+    let mut named = Vec::new();
+    for path in files.range::<Path, _>((Bound::Included(folder), Bound::Unbounded)).map(|(path, _)| path) {
         if !path.starts_with(folder) {
             break;
         }
-        let built = own.iter().any(|(own, _)| path.starts_with(own));
-        if beneath(path) && !built && !is_kustomization(path) {
-            graph.named.entry(path.clone()).or_default().push(link);
-            found = true;
+        let above = path.ancestors().skip(1).take_while(|above| above.starts_with(folder));
+        match above.filter_map(|above| graph.folders.get(above)).last() {
+            _ if !deep && path.parent() != Some(folder) => {}
+            Some(own) => drop(found.insert(*own)),
+            None => named.push(path.clone()),
         }
     }
-    found
+    let any = !found.is_empty() || !named.is_empty();
+    for below in found {
+        graph.above.get_mut(below).into_iter().for_each(|all| all.push(link));
+    }
+    for path in named {
+        graph.named.entry(path).or_default().push(link);
+    }
+    any
 }
 
 /// A path that a layer names, beneath the tree; none where it leads out of it.

@@ -217,3 +217,20 @@ fn a_patch_is_no_object() {
     let (found, unclear) = index.list("apps", "v1", "Deployment", "storefront");
     assert_eq!((found.len(), unclear.len()), (1, 0));
 }
+
+#[test]
+fn a_namespace_that_is_given_by_an_alias_is_not_the_files_own() {
+    let web = deployment("web", "storefront");
+    let files = [
+        ("base/web.yaml", web.as_str()),
+        ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+        ("prod/kustomization.yaml", "x: &ns payments\nnamespace: *ns\nresources: [../base]\n"),
+    ];
+    check(
+        &files,
+        scale("storefront", "web"),
+        expect![[r#"
+            REFUSED built-otherwise: Deployment web in namespace storefront is not built: `base/web.yaml:1` gives web in namespace (not read), by `namespace` in prod/kustomization.yaml:2
+            name it as it is built"#]],
+    );
+}
