@@ -17,7 +17,7 @@ pub use call::{
 };
 pub use calls::calls;
 pub use ending::changed;
-pub use people::{ShownFault, needed, question, would_do};
+pub use people::{ShownFault, in_full, needed, question, would_do};
 pub use preview::{Decided, looked, shown_only};
 pub use remarks::words as remark_words;
 pub use results::presented;

@@ -199,13 +199,13 @@ fn a_person_signs_and_it_runs_once_by_itself() {
 
         Call:         baaaaaaaaaaaaaaaaaaaaaaaaa
         Environment:  staging (5f2d)
-        Asked by:     agent-7 for alice
+        Asked by:     agent-7 (operator) for alice
         Asked at:     2026-11-23 12:00:00Z
         Runs out at:  2026-11-23 12:10:00Z
         Tool:         deployment_scale 0.1.0 sha256:7c9bbe5ec9b3fb774e8fa0f54247e93c34ddf8e5d16fe3073420de0ae81a262d
         Executor:     sequential sha256:8fba13dab71d6fdd8a9b9db1f06e81315dfbfd69167b6097f724604db3c91cdf
 
-        What it would do:
+        What it would do, 1 operation:
           0. patch Deployment web in namespace asks-b
              at team/web.yaml:7
              spec.replicas: 3 → 5
@@ -213,14 +213,12 @@ fn a_person_signs_and_it_runs_once_by_itself() {
         Rights it would get, and lose again:
           in asks-b: get, patch deployments.apps web
 
-        Why a person is asked:
-          operators: operators may scale
-          needed: 1 of bob
-
         In the words of others, unchecked:
           purpose:    (none given)
           summary:    "Scale web"
           arguments:  {"name":"web","namespace":"asks-b","replicas":5}
+          why asked:  operators: "operators may scale"
+          needed:     1 of bob
 
         Plan:         sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
         Preview:      sha256:46b6ceb699e04c5c5cb0525ebf44c872d926b925e4757e3e266b787309dedede
