@@ -2,6 +2,7 @@
 //! Every ending is recorded before it is told; what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
 
 mod follow;
+mod fresh;
 mod list;
 mod look;
 mod resume;
@@ -9,6 +10,7 @@ mod same;
 mod scene;
 
 pub use follow::{Wait, calls, cancel, job};
+pub use fresh::fresh;
 pub use list::list;
 pub use resume::{Resumed, resume};
 

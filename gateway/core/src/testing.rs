@@ -8,6 +8,7 @@ use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
 use crate::discover::{Catalog, LoadedTool, RawCall};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
+use crate::exchange::operate::Seen;
 use crate::exchange::propose::{Counts, EndedCall, OwnCall, Propose, Proposed, Rejected, UsedKey};
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, OperationRecord, Planned, StoredJob};
@@ -188,6 +189,7 @@ pub struct Bench {
     pub rejection: Mutex<Option<String>>,
     /// How often something else than the replicas of any object was changed.
     pub elsewhere: Mutex<u64>,
+    pub seen: Mutex<Vec<(CallId, Seen)>>,
     /// The recorder does not answer.
     pub down: Mutex<bool>,
     /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`, and the code.
@@ -206,6 +208,7 @@ impl Bench {
             keys: Mutex::default(),
             rejection: Mutex::default(),
             elsewhere: Mutex::default(),
+            seen: Mutex::default(),
             down: Mutex::default(),
             failing: Mutex::default(),
             calls: Mutex::default(),
@@ -402,6 +405,15 @@ impl Bench {
                 let more = calls.len() > limit as usize;
                 calls.truncate(limit as usize);
                 Proposed::Calls { calls, more }
+            }
+            Propose::NextLook { .. } => {
+                let jobs = self.jobs.lock().unwrap();
+                let next = jobs.iter().find(|(_, view)| view.phase == Phase::AwaitingApproval);
+                Proposed::ToLook { job: next.map(|(job, _)| Box::new(job.clone())) }
+            }
+            Propose::Seen { call, seen } => {
+                self.seen.lock().unwrap().push((call, seen));
+                Proposed::Done
             }
             Propose::Serving { .. } => Proposed::Done,
             Propose::Runners => Proposed::Runners { there: true, stuck: Vec::new() },

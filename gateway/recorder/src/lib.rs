@@ -11,6 +11,7 @@
 //! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
 
 pub mod ledger;
+mod look;
 mod remedy;
 mod service;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! Who waits for what: readers of one job, runners at the queue, the gateway for approved calls; and who holds which lease. In memory alone: a
 //! recorder that starts again has no waiters, and no lease survives the socket it was given over.
 
+use crate::look::Looks;
 use crate::settings::LEASE_SECONDS;
 use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::id::{CallId, Fence};
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub repaired: Vec<String>,
     /// True from when no runner is held any more that finds no job.
     pub draining: watch::Sender<bool>,
+    /// Fresh looks that approvers ask for.
+    pub looks: Looks,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
 }
 
@@ -67,6 +70,7 @@ impl Shared {
             short: Mutex::default(),
             repaired,
             draining: watch::Sender::new(false),
+            looks: Looks::default(),
             gone,
         };
         (shared, losses)

@@ -92,6 +92,7 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     let mut stopped = Some(stopped);
     let mut serving = None;
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
+    let looking = tokio::spawn(front::look(Arc::clone(&gateway)));
     while let Some(handed) = handed.recv().await {
         let given: Given = match handed {
             Handed::Socket(given) => given,
@@ -146,6 +147,7 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
         }
     }
     resuming.abort();
+    looking.abort();
     // The last spans are collected half a second after they ended.
     tokio::time::sleep(voice::LINGER).await;
     collecting.abort();

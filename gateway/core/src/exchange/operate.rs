@@ -4,8 +4,10 @@
 use crate::approval::SignedStatement;
 use crate::id::CallId;
 use crate::job::{Found, JobView, StoredJob, StuckJob};
+use crate::preview::Preview;
+use crate::preview::drift::Difference;
 use crate::record::Event;
-use crate::run::Phase;
+use crate::run::{Outcome, Phase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +38,18 @@ pub enum Operate {
         /// The signed statement.
         signed: SignedStatement,
     },
+    /// What a waiting call would change at present. Answered by [`Operated::Seen`].
+    Look {
+        /// Which call.
+        call: CallId,
+    },
+    /// Where a call's job is. Answered by [`Operated::Followed`], as soon as it has an outcome or the wait is over.
+    Follow {
+        /// Which call.
+        call: CallId,
+        /// Wait at most this long.
+        wait_ms: u64,
+    },
     /// How things are. Answered by [`Operated::Status`].
     Status,
     /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once. Answered by [`Operated::Done`].
@@ -51,6 +65,23 @@ pub enum Operate {
     Erase {
         /// Which.
         call: CallId,
+    },
+}
+
+/// A fresh look at what a waiting call would change. For the eyes of a person alone: nothing is
+/// decided by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "seen")]
+pub enum Seen {
+    /// What it would change now.
+    Now {
+        /// Per operation.
+        preview: Preview,
+    },
+    /// It would be refused now, or could not be looked at.
+    Not {
+        /// Why, in a clause.
+        why: String,
     },
 }
 
@@ -107,6 +138,19 @@ pub enum Operated {
         approver: String,
         /// How many more are needed; 0 once the call went on, or was rejected.
         missing: u32,
+    },
+    /// What was seen.
+    Seen(Seen),
+    /// Where it is.
+    Followed {
+        /// Its phase.
+        phase: Phase,
+        /// What became of it.
+        outcome: Option<Outcome>,
+        /// The words on the outcome, one sentence.
+        detail: String,
+        /// What was changed elsewhere in the same objects between the decision and the effect.
+        meanwhile: Vec<Difference>,
     },
     /// How things are.
     Status {

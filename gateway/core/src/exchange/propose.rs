@@ -1,5 +1,6 @@
 //! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims, never sees another principal's job.
 
+use super::operate::Seen;
 use crate::approval::SignedStatement;
 use crate::id::{ArgumentsDigest, CallId, PlanDigest, PolicyDigest};
 use crate::job::{JobView, StoredJob, StuckJob};
@@ -95,6 +96,19 @@ pub enum Propose {
     NextApproved {
         /// Wait at most this long.
         wait_ms: u64,
+    },
+    /// A waiting call that a person is about to sign, to look at its objects afresh. Answered by
+    /// [`Proposed::ToLook`]; waits up to `wait_ms`.
+    NextLook {
+        /// Wait at most this long.
+        wait_ms: u64,
+    },
+    /// What that look saw. Answered by [`Proposed::Done`].
+    Seen {
+        /// Which call.
+        call: CallId,
+        /// What it would change at present.
+        seen: Seen,
     },
     /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered by [`Proposed::Recorded`].
     Permit {
@@ -231,6 +245,11 @@ pub enum Proposed {
         job: Option<Box<StoredJob>>,
         /// The signed statements.
         statements: Vec<SignedStatement>,
+    },
+    /// A waiting call to look at.
+    ToLook {
+        /// The job; none when there was none in time.
+        job: Option<Box<StoredJob>>,
     },
     /// Whether a runner is there.
     Runners {

@@ -2,6 +2,7 @@
 //! is checked here, by the recorder's own trust file.
 
 use super::{Recorder, astray};
+use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
 use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, verify};
 use cofferdam_core::exchange::Fault;
@@ -15,6 +16,8 @@ use cofferdam_core::shown::question;
 use cofferdam_core::text::unseen;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Jobs in one answer.
 const JOBS: u32 = 1_000;
@@ -68,6 +71,14 @@ impl Recorder {
                     _ => Err(astray()),
                 }
             }
+            Operate::Look { call } => {
+                let (_, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+                if phase != Phase::AwaitingApproval {
+                    return Err(Fault::Refused(not_waiting(&call, phase)));
+                }
+                Ok(Operated::Seen(self.inner.shared.looks.ask(&call).await))
+            }
+            Operate::Follow { call, wait_ms } => self.follow(&call, wait_ms).await,
             Operate::Status => self.status().await,
             Operate::Resolve { call, found, because } => {
                 if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
@@ -83,12 +94,13 @@ impl Recorder {
         }
     }
 
-    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at states (`jobs`, `status`)
-    /// is none: a look a minute would be most of a quiet ledger, and a look at a full disk must not write.
+    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at states (`jobs`, `status`,
+    /// and how a job goes on) is none: a look a minute would be most of a quiet ledger, and a look at a full disk must not write.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), Fault> {
         let (command, request, call) = match operate {
-            Operate::Jobs { .. } | Operate::Status => return Ok(()),
+            Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
+            Operate::Look { call } => ("look", json!({ "ask": "look", "call": call }), None),
             Operate::Sign { call, .. } => ("sign", json!({ "ask": "sign" }), Some(call)),
             Operate::Resolve { call, .. } => ("resolve", json!({ "ask": "resolve" }), Some(call)),
             Operate::Erase { call } => ("erase", json!({ "ask": "erase", "call": call }), None),
@@ -144,6 +156,20 @@ impl Recorder {
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })
+    }
+
+    /// A job's phase and outcome: no payload.
+    async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, Fault> {
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut changes = self.inner.shared.changes(call);
+        let (job, _) = self.inner.reader.job(call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+        loop {
+            let view = self.inner.reader.view(call, &job.principal.name).await?;
+            if view.outcome.is_some() || timeout_at(until, changes.changed()).await.is_err() {
+                let (phase, outcome, detail, meanwhile) = (view.phase, view.outcome, view.detail, view.meanwhile);
+                return Ok(Operated::Followed { phase, outcome, detail, meanwhile });
+            }
+        }
     }
 
     /// Reads and writes nothing: it has to answer when the disk is full.

@@ -56,6 +56,11 @@ impl Recorder {
                 self.job(&principal, &call, 0, 0).await
             }
             Propose::NextApproved { wait_ms } => self.next_approved(wait_ms).await,
+            Propose::NextLook { wait_ms } => self.next_look(wait_ms).await,
+            Propose::Seen { call, seen } => {
+                self.inner.shared.looks.answer(&call, &seen);
+                Ok(Proposed::Done)
+            }
             Propose::Permit { call, permit, entry, expires } => {
                 self.check_room()?;
                 about(&entry, &call, entry.event == Event::Intended)?;
@@ -138,6 +143,22 @@ impl Recorder {
             let pause = again.map_or(until, |ms| until.min(Instant::now() + Duration::from_millis(ms.max(1))));
             if timeout_at(pause, approved.changed()).await.is_err() && Instant::now() >= until {
                 return Ok(Proposed::Approved { job: None, statements: Vec::new() });
+            }
+        }
+    }
+
+    /// A waiting call that an approver is about to sign.
+    async fn next_look(&self, wait_ms: u64) -> Result<Proposed, Fault> {
+        let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
+        let mut news = self.inner.shared.looks.news();
+        loop {
+            while let Some(call) = self.inner.shared.looks.next() {
+                if let Some((job, Phase::AwaitingApproval)) = self.inner.reader.job(&call).await? {
+                    return Ok(Proposed::ToLook { job: Some(Box::new(job)) });
+                }
+            }
+            if timeout_at(until, news.changed()).await.is_err() {
+                return Ok(Proposed::ToLook { job: None });
             }
         }
     }

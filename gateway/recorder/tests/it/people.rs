@@ -4,7 +4,7 @@ use crate::world::*;
 use cofferdam_core::approval::{SignedStatement, Verdict};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::operate::{Operate, Operated, Seen};
 use cofferdam_core::exchange::propose::{Propose, Proposed, Rejected};
 use cofferdam_core::id::CallId;
 use cofferdam_core::job::{Found, Resolution};
@@ -216,4 +216,36 @@ async fn what_nobody_knew_is_resolved_once_by_a_person_beside_the_outcome() {
     refused(resolve(&again.call, "I looked"), "only what is indeterminate").await;
     recorder.operate(1000, Operate::Erase { call: job.call.clone() }).await.unwrap();
     assert_eq!(view(&recorder, &job).await.resolution.unwrap().because, "", "erased with the rest");
+}
+
+#[tokio::test]
+async fn a_look_goes_to_the_gateway_and_back_and_a_job_is_followed() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "delete", Some(rule(1, &["*"])));
+    enqueue(&recorder, &job, None).await.unwrap();
+    let look = || recorder.operate(1000, Operate::Look { call: job.call.clone() });
+    let gateway = async {
+        let Ok(Proposed::ToLook { job: Some(asked) }) = recorder.propose(Propose::NextLook { wait_ms: 60_000 }).await else { panic!() };
+        assert_eq!((&asked.call, &asked.plan), (&job.call, &job.plan));
+        // One look answers both.
+        let seen = Seen::Not { why: "as told".to_owned() };
+        assert_eq!(recorder.propose(Propose::Seen { call: asked.call.clone(), seen }).await, Ok(Proposed::Done));
+        assert_eq!(recorder.propose(Propose::NextLook { wait_ms: 0 }).await, Ok(Proposed::ToLook { job: None }));
+    };
+    let told = Ok(Operated::Seen(Seen::Not { why: "as told".to_owned() }));
+    let (one, other, ()) = tokio::join!(look(), look(), gateway);
+    assert_eq!((one, other), (told.clone(), told));
+    let follow = |call| recorder.operate(1000, Operate::Follow { call, wait_ms: 0 });
+    let waits = Operated::Followed { phase: Phase::AwaitingApproval, outcome: None, detail: String::new(), meanwhile: Vec::new() };
+    assert_eq!(follow(job.call.clone()).await, Ok(waits));
+    let reject = sign("bob", &statement(&stored(&recorder, &job.call).await, Verdict::Reject));
+    hand_in(&recorder, &job.call, reject).await.unwrap();
+    let Ok(Operated::Followed { phase, outcome, .. }) = follow(job.call.clone()).await else { panic!() };
+    assert_eq!((phase, outcome), (Phase::Closed, Some(Outcome::Rejected)));
+    // What waits for no person is not looked at.
+    let refused = look().await.unwrap_err();
+    assert!(matches!(&refused, Fault::Refused(why) if why.contains("can no longer be signed")), "{refused:?}");
+    let missing = follow(CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap()).await;
+    assert!(matches!(missing, Err(Fault::NotFound(_))), "{missing:?}");
 }

@@ -220,3 +220,13 @@ pub async fn resume(gateway: Arc<Gateway>) {
         }
     }
 }
+
+/// Takes the looks that approvers ask for, as they come.
+pub async fn look(gateway: Arc<Gateway>) {
+    loop {
+        if let Err(fault) = journey::fresh(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
+            tracing::debug!(%fault, "looks that approvers ask for cannot be taken; tried again");
+            tokio::time::sleep(RESUME_PAUSE).await;
+        }
+    }
+}

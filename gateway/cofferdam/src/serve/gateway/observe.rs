@@ -83,7 +83,13 @@ impl Recorder for Observed<Arc<Roles>> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",
-            Propose::NextApproved { .. } | Propose::Head | Propose::Runners | Propose::Health | Propose::Counts => {
+            Propose::NextApproved { .. }
+            | Propose::NextLook { .. }
+            | Propose::Seen { .. }
+            | Propose::Head
+            | Propose::Runners
+            | Propose::Health
+            | Propose::Counts => {
                 return self.inner.recorder.call(&propose).await;
             }
             _ => "record",

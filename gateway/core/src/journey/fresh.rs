@@ -1,0 +1,106 @@
+//! Before a person signs: a fresh look at what the waiting call would change. Looks only at what the
+//! tool plans of the stored arguments, never at what the recorder says that it planned. Decides
+//! nothing, records nothing.
+
+use super::World;
+use crate::exchange::Fault;
+use crate::exchange::look::{Look, Looked};
+use crate::exchange::operate::Seen;
+use crate::exchange::propose::{Propose, Proposed};
+use crate::job::StoredJob;
+use crate::ports::{Host, Planner, Recorder, Viewer};
+use crate::{hash, json, preview};
+
+/// Takes the next call that a person is about to sign, waiting up to `wait_ms`, and looks at its
+/// objects. Answers whether there was one.
+///
+/// # Errors
+/// The recorder cannot be asked or told.
+pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, Fault> {
+    let job = match host.recorder().propose(Propose::NextLook { wait_ms }).await? {
+        Proposed::ToLook { job: Some(job) } => job,
+        Proposed::ToLook { job: None } => return Ok(false),
+        _ => return Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+    };
+    let seen = look(host, world, &job).await.unwrap_or_else(|why| Seen::Not { why });
+    host.recorder().propose(Propose::Seen { call: job.call, seen }).await?;
+    Ok(true)
+}
+
+/// One look. The fault is a clause for people.
+async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen, String> {
+    let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
+    let tool = tool.ok_or("its tool is not served any more")?;
+    let arguments = json::strict(job.arguments.as_bytes()).map_err(|fault| format!("its arguments are not readable: {fault}"))?;
+    let draft = host.planner().plan(tool.digest(), &job.arguments).await.map_err(|fault| format!("its tool gave no plan: {fault}"))?;
+    let draft = draft.map_err(|refusal| crate::text::line(&refusal.reason))?;
+    let sealed =
+        hash::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment).map_err(|fault| fault.to_string())?;
+    if sealed.text() != job.plan {
+        return Err("its tool gives another plan now".to_owned());
+    }
+    let look = Look::Preview { tool: job.tool.clone(), digest: job.tool_digest, operations: sealed.operations().to_vec() };
+    match host.viewer().look(look).await {
+        Ok(Looked::Preview { preview }) => {
+            let plan = preview::preview(sealed, preview).map_err(|fault| fault.to_string())?;
+            Ok(Seen::Now { preview: plan.preview().clone() })
+        }
+        Ok(Looked::Refused { reason, .. }) => Err(reason),
+        Ok(Looked::Results { .. }) => Err("the viewer gave another answer than was asked for".to_owned()),
+        Err(fault) => Err(format!("the infrastructure cannot be looked at: {fault}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journey::{Mode, ask};
+    use crate::ports::unheard;
+    use crate::preview::drift;
+    use crate::testing::{Bench, now_or_never, raw, scale, world};
+
+    /// A call that waits, and what a look sees after this change.
+    fn seen(change: impl Fn(&Bench)) -> (StoredJob, Seen) {
+        let host = Bench::new();
+        let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+        let entries = host.entries.lock().unwrap().len();
+        change(&host);
+        assert_eq!(now_or_never(fresh(&host, &world(), 0)), Ok(true));
+        assert_eq!(host.entries.lock().unwrap().len(), entries, "a look decides and records nothing");
+        let job = host.jobs.lock().unwrap()[0].0.clone();
+        let (call, seen) = host.seen.lock().unwrap().pop().unwrap();
+        assert_eq!(call, job.call);
+        (job, seen)
+    }
+
+    #[test]
+    fn an_approver_is_told_what_changed_since() {
+        let since = |(job, seen): (StoredJob, Seen)| match seen {
+            Seen::Now { preview } => drift::agree(&job.preview, job.preview_digest, &preview).map(|outside| drift::sentence(&outside)),
+            Seen::Not { why } => panic!("{why}"),
+        };
+        assert_eq!(since(seen(|_| {})), Ok(None));
+        let told = since(seen(|host| host.meddle("asks-b", 4))).unwrap_err();
+        assert!(told.contains("`spec.replicas`") && told.contains("was 3 and is 4"), "{told}");
+    }
+
+    #[test]
+    fn only_what_the_tool_plans_of_the_stored_arguments_is_looked_at() {
+        let not = |change: &dyn Fn(&mut StoredJob)| match seen(|host| change(&mut host.jobs.lock().unwrap()[0].0)).1 {
+            Seen::Not { why } => why,
+            Seen::Now { preview } => panic!("{preview:?}"),
+        };
+        assert_eq!(not(&|job| job.arguments = scale("prod", 5).to_string()), "its tool gives another plan now");
+        assert_eq!(not(&|job| job.plan = "{}".to_owned()), "its tool gives another plan now");
+        assert_eq!(not(&|job| job.tool_digest = crate::id::ComponentDigest::of(b"other")), "its tool is not served any more");
+        let (_, gone) = seen(|host| {
+            host.objects.lock().unwrap().remove("asks-b");
+        });
+        assert_eq!(gone, Seen::Not { why: "there is no Deployment web in namespace asks-b".to_owned() });
+    }
+
+    #[test]
+    fn without_a_call_nothing_is_looked_at() {
+        assert_eq!(now_or_never(fresh(&Bench::new(), &world(), 0)), Ok(false));
+    }
+}
