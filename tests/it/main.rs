@@ -6,6 +6,8 @@ mod again;
 #[cfg(test)]
 mod agent;
 #[cfg(test)]
+mod approver;
+#[cfg(test)]
 mod author;
 #[cfg(test)]
 mod clients;

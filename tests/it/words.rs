@@ -18,7 +18,7 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
         assert!(story.contains(words), "not `{words}`:\n{story}");
     }
     let shown = stage.run(&["show", &call, "--shown"]);
-    for words in ["Asked at:     2", "Runs out at:  2", "\"wеb\" has U+0435 (looks like e)"] {
+    for words in ["Asked at:     2", "Runs out at:  2", "old since the w\\u{435}b relaunch", "\\u{435} is U+0435 (looks like e)"] {
         assert!(shown.contains(words), "not `{words}`:\n{shown}");
     }
     let done = stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
@@ -38,7 +38,7 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
         let done = Command::new(&cofferdam).env("COFFERDAM_HOME", stage.home()).args(words).output().unwrap();
         String::from_utf8_lossy(&done.stderr).into_owned()
     };
-    let usage = run(&["approve"]);
+    let usage = run(&["show"]);
     assert!(usage.contains("Usage:") && !usage.contains("--home <DIR>"), "{usage}");
     let near = run(&["rol"]);
     assert!(!near.contains("'role'"), "{near}");

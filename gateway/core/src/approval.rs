@@ -87,7 +87,7 @@ pub enum ApprovalFault {
     #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
     Unknown,
     /// A security key that was not touched.
-    #[error("the security key was not touched; sign again and touch it")]
+    #[error("the security key was not touched; sign again and touch it (a key that was made with `-O no-touch-required` cannot approve)")]
     Untouched,
     /// Signed over something else.
     #[error("the approval is for another {0}; a new approval is needed")]

@@ -1,5 +1,6 @@
 //! `cofferdam approver`: who may approve, by the SSH key they have. Writes the trust file; holds no private key.
 
+use super::public_key::{is_security_key, public_key};
 use super::report::Report;
 use super::trustfile::TrustFile;
 use crate::home::Home;
@@ -9,8 +10,12 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
 use cofferdam_core::trust::Approver;
 use serde_json::json;
-use ssh_key::{Algorithm, HashAlg, PublicKey};
+use ssh_key::{HashAlg, PublicKey};
 use std::path::{Path, PathBuf};
+
+/// What an enrolled security key does, and what it does not.
+const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and one without is refused. Whether the key also asks for a PIN was decided when \
+     it was made (`ssh-keygen -O verify-required`); that is between person and key, and not checked here.";
 
 /// Who may approve. A change counts from the next start of `cofferdam serve` on.
 #[derive(Debug, Subcommand)]
@@ -74,15 +79,17 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     }
     file.add_approver(&Approver { name: name.clone(), key: text })?;
     file.save()?;
+    let touch = is_security_key(&key);
+    let touched = if touch { TOUCH } else { "" };
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let restart = served::running(home);
     let later = if restart { "\nThe key is used after the next start of `cofferdam serve`: restart it." } else { "" };
     Ok(Report::new(
         format!(
-            "Enrolled `{name}` with {fingerprint}.{later}\n\
+            "Enrolled `{name}` with {fingerprint}.{later}{touched}\n\
              They see what waits with `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
         ),
-        json!({"name": name, "fingerprint": fingerprint, "restart_needed": restart}),
+        json!({"name": name, "fingerprint": fingerprint, "touch": touch, "restart_needed": restart}),
     ))
 }
 
@@ -102,21 +109,6 @@ fn list(home: &Home) -> Result<Report> {
     };
     let entries: Vec<_> = entries.iter().map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print})).collect();
     Ok(Report::new(text, json!({"approvers": entries})))
-}
-
-/// Reads a public key file, refusing kinds whose signatures this build cannot check.
-pub fn public_key(path: &Path) -> Result<PublicKey> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    if text.contains("PRIVATE KEY") {
-        bail!("`{}` is a private key, which only its owner should see; give the file that ends in .pub", path.display());
-    }
-    let key = PublicKey::from_openssh(text.trim())
-        .with_context(|| format!("`{}` is no SSH public key; give the file that ends in .pub", path.display()))?;
-    match key.algorithm() {
-        Algorithm::Ed25519 | Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => Ok(key),
-        Algorithm::Ecdsa { curve: ssh_key::EcdsaCurve::NistP256 } => Ok(key),
-        other => bail!("keys of the kind `{other}` are not taken; make one with `ssh-keygen -t ed25519` (or `-t ed25519-sk`)"),
-    }
 }
 
 #[cfg(test)]

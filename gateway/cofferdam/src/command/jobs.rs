@@ -18,7 +18,7 @@ use cofferdam_core::hash::Document;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::rights::of_plan;
 use cofferdam_core::run::PHASES;
-use cofferdam_core::shown::question;
+use cofferdam_core::shown::{in_full, question};
 use cofferdam_core::text::line;
 use serde_json::json;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ fn row(owned: &OwnedJob) -> Vec<String> {
 /// Tells one call as a story.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --export ~/approvals   its signed statements, for ssh-keygen -Y verify"
+    after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --full                 every value in full\n  cofferdam show 4kq2 --export ~/approvals   its signed statements, for ssh-keygen -Y verify"
 )]
 pub struct Show {
     /// The call's id, or the beginning of one, at least 4 characters
@@ -104,6 +104,9 @@ pub struct Show {
     /// Print the text that approvers are shown, word for word; its digest is in what they sign
     #[arg(long, conflicts_with = "export")]
     shown: bool,
+    /// Print each operation with every value in full, and the arguments; long ones are shortened elsewhere
+    #[arg(long, conflicts_with_all = ["export", "shown"])]
+    full: bool,
 }
 
 impl Show {
@@ -117,6 +120,11 @@ impl Show {
             let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: no approver was asked"))?;
             let (text, digest) = question(job)?;
             return Ok(Report::new(text.trim_end().to_owned(), json!({"call": call, "shown": text, "digest": digest})));
+        }
+        if self.full {
+            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: there is nothing to show in full"))?;
+            let lines = in_full(job).with_context(|| format!("the plan or the preview of {call} was erased"))?;
+            return Ok(Report::new(lines.join("\n"), json!({"call": call, "full": lines})));
         }
         let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
         let mut exported = Vec::new();

@@ -19,6 +19,7 @@ mod new;
 mod operator;
 mod plugin;
 mod policy;
+mod public_key;
 mod report;
 mod resolve;
 mod ssh;
@@ -184,8 +185,8 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Call(command) => command.run(&home),
         Command::Jobs(command) => command.run(&home),
         Command::Show(command) => command.run(&home),
-        Command::Approve(command) => command.run(&home),
-        Command::Deny(command) => command.run(&home),
+        Command::Approve(command) => command.run(&home, cli.json),
+        Command::Deny(command) => command.run(&home, cli.json),
         Command::Resolve(command) => command.run(&home),
         Command::Ledger(command) => command.run(&home),
         Command::Build(command) => command.run(&home),

@@ -1,11 +1,11 @@
 //! Signing with the SSH key a person has: a key file, or the agent at SSH_AUTH_SOCK, which also speaks to security keys. Never stores or sends a
 //! private key, and never signs outside the namespace it is asked for.
 
-use super::approver::public_key;
+use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::approval::{NAMESPACE, SignedStatement};
 use cofferdam_core::trust::Approver;
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -41,11 +41,18 @@ impl Signer {
         };
         let Some(path) = key else {
             let socket = agent()?;
-            let held = identities(&socket)?;
-            let mut enrolled = held.into_iter().filter(|key| enrolled(key, approvers));
+            let Held { keys, certificates } = identities(&socket)?;
+            let empty = keys.is_empty() && certificates == 0;
+            let mut enrolled = keys.into_iter().filter(|key| enrolled(key, approvers));
             return match (enrolled.next(), enrolled.next()) {
                 (Some(one), None) => Ok(Self::Agent(socket, one)),
                 (Some(_), Some(_)) => bail!("the SSH agent holds several enrolled keys; choose one with `--key FILE.pub`"),
+                (None, _) if empty => bail!(
+                    "the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked, add yours with `ssh-add`, or give it with `--key FILE`"
+                ),
+                (None, _) if certificates > 0 => bail!(
+                    "the SSH agent holds no enrolled key, and certificates cannot sign; add the key itself with `ssh-add`, or give it with `--key FILE`"
+                ),
                 (None, _) => bail!(
                     "the SSH agent holds no enrolled key; add yours with `ssh-add`, give it with `--key FILE`, or have it enrolled with \
                      `cofferdam approver add NAME --key FILE.pub`"
@@ -56,17 +63,20 @@ impl Signer {
         if !bytes.windows(11).any(|window| window == b"PRIVATE KEY") {
             let wanted = public_key(path)?;
             let socket = agent()?;
-            let held = identities(&socket)?.into_iter().any(|held| held.key_data() == wanted.key_data());
+            let held = identities(&socket)?.keys.iter().any(|held| held.key_data() == wanted.key_data());
             return if held {
                 Ok(Self::Agent(socket, wanted))
             } else {
-                bail!("the SSH agent does not hold `{}`; add it with `ssh-add`", path.display())
+                bail!("the SSH agent does not hold `{}`; add it with `ssh-add`, or unlock the agent with `ssh-add -X`", path.display())
             };
         }
         let private = PrivateKey::from_openssh(&bytes)
             .with_context(|| format!("`{}` is no OpenSSH private key; convert it with `ssh-keygen -p -f {0}`", path.display()))?;
         if matches!(private.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) {
             bail!("`{}` is a security key's; sign through the agent: `ssh-add {0}`, then `--key {0}.pub`", path.display());
+        }
+        if !matches!(private.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }) {
+            bail!("keys of the kind `{}` are not taken; {MAKE_ONE}", private.algorithm());
         }
         if private.is_encrypted() {
             let passphrase = passphrase(path, &variable)?;
@@ -118,21 +128,31 @@ fn enrolled(key: &PublicKey, approvers: &[Approver]) -> bool {
     owner(key, approvers).is_some()
 }
 
-/// The keys an agent holds; those of kinds we do not know are passed over.
-fn identities(socket: &Path) -> Result<Vec<PublicKey>> {
+/// What an agent holds; keys of kinds we do not know are passed over.
+struct Held {
+    keys: Vec<PublicKey>,
+    certificates: usize,
+}
+
+/// Asks an agent what it holds. One that is locked shows nothing.
+fn identities(socket: &Path) -> Result<Held> {
     let answer = exchange(socket, &[REQUEST_IDENTITIES])?;
     let mut rest = match answer.split_first() {
         Some((&IDENTITIES_ANSWER, rest)) => rest,
         _ => bail!("the SSH agent does not list its keys; unlock it with `ssh-add -X`"),
     };
     let count = take_number(&mut rest).context("the SSH agent's answer is cut short")?;
-    let mut keys = Vec::new();
+    let (mut keys, mut certificates) = (Vec::new(), 0);
     for _ in 0..count {
         let blob = take(&mut rest).context("the SSH agent's answer is cut short")?;
         let _comment = take(&mut rest).context("the SSH agent's answer is cut short")?;
-        keys.extend(PublicKey::from_bytes(blob).ok());
+        match PublicKey::from_bytes(blob) {
+            Ok(key) => keys.push(key),
+            Err(_) if blob.windows(6).take(64).any(|part| part == b"-cert-") => certificates += 1,
+            Err(_) => {}
+        }
     }
-    Ok(keys)
+    Ok(Held { keys, certificates })
 }
 
 fn agent_sign(socket: &Path, key: &PublicKey, message: &[u8]) -> Result<Signature> {
@@ -273,7 +293,7 @@ mod tests {
                 stream.read_exact(&mut request).unwrap();
                 stream.write_all(answer).unwrap();
             });
-            let fault = identities(&socket).unwrap_err();
+            let fault = identities(&socket).map(|held| held.keys).unwrap_err();
             assert!(format!("{fault:#}").contains(expect), "{fault:#}");
             liar.join().unwrap();
         };

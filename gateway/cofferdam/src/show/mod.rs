@@ -4,11 +4,13 @@ mod ceiling;
 mod change;
 mod schema;
 mod story;
+mod time;
 
 pub use ceiling::{ceiling, rbac};
 pub use change::scalar;
 pub use schema::members;
 pub use story::{Story, event, story};
+pub use time::{ago, until};
 
 /// A table: columns two blanks apart, the last one as long as it is.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {

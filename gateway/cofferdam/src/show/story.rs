@@ -14,7 +14,7 @@ use cofferdam_core::preview::drift;
 use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::{Outcome, Phase};
 use cofferdam_core::shown::{changed, needed, rights, spoken, would_do};
-use cofferdam_core::text::{line, quoted};
+use cofferdam_core::text::{legible_json, legible_quoted, line, quoted};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -30,6 +30,9 @@ pub struct Story<'a> {
     /// Its ledger entries, oldest first.
     pub entries: &'a [StoryEntry],
 }
+
+/// Characters of the arguments; `show --full` has all of them.
+const ARGUMENTS: usize = 400;
 
 /// Width of the column of headings.
 const COLUMN: usize = 12;
@@ -93,11 +96,13 @@ fn asked(job: &StoredJob) -> Vec<String> {
     lines.push(
         job.purpose
             .as_ref()
-            .map_or_else(|| "it gave no purpose".to_owned(), |purpose| format!("its purpose, it says: {}", quoted(purpose))),
+            .map_or_else(|| "it gave no purpose".to_owned(), |purpose| format!("its purpose, it says: {}", legible_quoted(purpose))),
     );
-    lines.push(format!("{} {}", line(&job.tool), line(&job.arguments)));
+    let arguments = json::strict(job.arguments.as_bytes())
+        .map_or_else(|_| line(&job.arguments), |arguments| short(&legible_json(&arguments), ARGUMENTS));
+    lines.push(format!("{} {arguments}", line(&job.tool)));
     if let Ok((plan, _)) = Document::read(&job.plan) {
-        lines.push(format!("the tool calls it {}", quoted(&plan.summary)));
+        lines.push(format!("the tool calls it {}", legible_quoted(&plan.summary)));
     }
     lines.push(format!("plan    {}", job.plan_digest));
     lines.push(format!("preview {}", job.preview_digest));

@@ -1,15 +1,14 @@
 //! Remarks of a preview in words: the same for the agent, for the approver who signs, and after the
 //! change. Values and paths of a tree are escaped; every other word is ours.
 
-use super::value;
 use crate::preview::{Remark, RemarkKind};
-use crate::text::line;
+use crate::text::{legible, legible_json};
 use serde_json::Value;
 
 /// One remark, in one line.
 pub fn words(remark: &Remark) -> String {
-    let (field, by, place) = (line(&remark.field), line(&remark.by), line(&remark.place));
-    let known = (!remark.value.is_null()).then(|| value(Some(&remark.value)));
+    let (field, by, place) = (legible(&remark.field), legible(&remark.by), legible(&remark.place));
+    let known = (!remark.value.is_null()).then(|| legible_json(&remark.value));
     let to = known.as_ref().map(|value| format!(" (to {value})")).unwrap_or_default();
     let shown = known.clone().unwrap_or_default();
     match remark.kind {
@@ -30,7 +29,7 @@ pub fn words(remark: &Remark) -> String {
 
 /// A name as it is.
 fn plain(value: &Value) -> String {
-    line(value.as_str().unwrap_or_default())
+    legible(value.as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,0 +1,94 @@
+//! Without an id: the list of what waits for a person, and on a terminal the choice of one. Signs nothing.
+
+use super::ask;
+use crate::command::operator;
+use crate::command::report::Report;
+use crate::home::Home;
+use crate::show::{ago, short, table};
+use anyhow::{Result, bail};
+use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
+use cofferdam_core::shown::needed;
+use cofferdam_core::text::legible;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::io::IsTerminal as _;
+
+/// Calls in the list: what a person may still choose from by a number.
+const LISTED: u32 = 50;
+
+/// Characters of a summary in the list.
+const SUMMARY: usize = 60;
+
+/// Which call it is about.
+#[derive(Debug)]
+pub enum Choice {
+    /// This one, by its id or the beginning of one.
+    Call(String),
+    /// None: the list is the answer.
+    List(Report),
+}
+
+/// The call that was named or is chosen now. Programs, and commands without a terminal, get the list.
+pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Result<Choice> {
+    if let Some(id) = named {
+        return Ok(Choice::Call(id));
+    }
+    let Operated::Jobs { jobs } = operator::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })? else {
+        return Err(operator::unexpected());
+    };
+    let now = Timestamp::now();
+    let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job, now)).collect::<Vec<_>>()});
+    if jobs.is_empty() {
+        return Ok(Choice::List(Report::new("Nothing waits for a person.", value)));
+    }
+    let rows: Vec<Vec<String>> = jobs.iter().zip(1..).map(|(job, number)| row(number, job, now)).collect();
+    let list = table(&["#", "ID", "ASKED", "BY", "NEEDED", "SUMMARY"], &rows);
+    if json || !std::io::stdin().is_terminal() {
+        return Ok(Choice::List(Report::new(format!("{list}\n\nName one: cofferdam {verb} ID"), value)));
+    }
+    eprintln!("{list}\n");
+    let said = ask(&format!("Which one? Type its number, 1 to {}, or its id: ", jobs.len()))?;
+    let numbered = said.parse::<usize>().ok().and_then(|number| number.checked_sub(1)).and_then(|at| jobs.get(at));
+    match numbered {
+        Some(owned) => Ok(Choice::Call(owned.job.call.to_string())),
+        None if said.len() >= 4 && jobs.iter().any(|owned| owned.job.call.as_str().starts_with(&said)) => Ok(Choice::Call(said)),
+        None => bail!("none was chosen; nothing was signed"),
+    }
+}
+
+/// Whose signatures a call needs.
+fn wanted(owned: &OwnedJob) -> String {
+    owned.job.approval.as_ref().map_or_else(|| "none".to_owned(), needed)
+}
+
+fn asker(owned: &OwnedJob) -> String {
+    let person = owned.person.as_ref().map(|person| format!(" for {}", legible(person))).unwrap_or_default();
+    format!("{}{person}", legible(&owned.principal))
+}
+
+fn row(number: usize, owned: &OwnedJob, now: Timestamp) -> Vec<String> {
+    vec![
+        number.to_string(),
+        owned.job.call.to_string(),
+        ago(owned.created, now),
+        asker(owned),
+        wanted(owned),
+        short(&owned.summary, SUMMARY),
+    ]
+}
+
+fn entry(number: usize, owned: &OwnedJob, now: Timestamp) -> Value {
+    json!({
+        "number": number,
+        "call": owned.job.call,
+        "tool": owned.job.tool,
+        "summary": owned.summary,
+        "agent": owned.principal,
+        "person": owned.person,
+        "asked": owned.created,
+        "age_seconds": now.duration_since(owned.created).as_secs(),
+        "expires": owned.job.expires,
+        "needed": wanted(owned),
+        "approval": owned.job.approval,
+    })
+}

@@ -1,0 +1,138 @@
+//! Statements and signatures as files: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`. Never reads a key.
+
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::approval::{NAMESPACE, SignedStatement};
+use std::path::{Path, PathBuf};
+
+/// Bytes of a signature file, at most: an armoured signature has a few hundred.
+const SIGNATURE: usize = 16 * 1024;
+
+/// Keeps git from changing line ends of what `ssh-keygen` reads: it refuses a signature with others.
+const ATTRIBUTES: &str = "*.json.sig -text\n*.allowed_signers -text\n";
+
+/// A statement and its signature as files.
+pub struct Written {
+    /// The statement's file.
+    pub statement: PathBuf,
+    /// The signature's file.
+    pub signature: PathBuf,
+    /// The file with the signer's name and key.
+    pub allowed: PathBuf,
+    /// What checks it.
+    pub command: String,
+}
+
+/// Writes them for `ssh-keygen -Y verify`.
+pub fn write_out(folder: &Path, id: &str, approver: &str, key: &str, signed: &SignedStatement) -> Result<Written> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    let stem = format!("{id}.{}", approver.replace(['/', '\\'], "_"));
+    let statement = folder.join(format!("{stem}.json"));
+    let signature = folder.join(format!("{stem}.json.sig"));
+    let allowed = folder.join(format!("{stem}.allowed_signers"));
+    // A comment is no part of what verifies.
+    let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let line = format!("{approver} namespaces=\"{NAMESPACE}\" {key}\n");
+    let armour = unix_lines(&signed.signature);
+    for (path, text) in [(&statement, &signed.statement), (&signature, &armour), (&allowed, &line)] {
+        write(path, text)?;
+    }
+    let attributes = folder.join(".gitattributes");
+    if !attributes.exists() {
+        write(&attributes, ATTRIBUTES)?;
+    }
+    let command = format!(
+        "ssh-keygen -Y verify -f {} -I {} -n {NAMESPACE} -s {} < {}",
+        quoted(&allowed.to_string_lossy()),
+        quoted(approver),
+        quoted(&signature.to_string_lossy()),
+        quoted(&statement.to_string_lossy())
+    );
+    Ok(Written { statement, signature, allowed, command })
+}
+
+/// Writes one file.
+pub fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Reads a signature that `ssh-keygen -Y sign` made, whatever its line ends by now.
+pub fn read_signature(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let text = String::from_utf8(bytes).unwrap_or_default();
+    let text = unix_lines(text.trim_start_matches('\u{feff}'));
+    if text.len() > SIGNATURE || !text.starts_with("-----BEGIN SSH SIGNATURE-----") {
+        bail!(
+            "`{}` is no SSH signature; give the file that `ssh-keygen -Y sign -n {NAMESPACE} -f KEY STATEMENT` wrote, STATEMENT.sig",
+            path.display()
+        );
+    }
+    Ok(text)
+}
+
+/// Line ends as `ssh-keygen` writes and reads them.
+fn unix_lines(text: &str) -> String {
+    let mut lines: String = text.trim().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    lines.shrink_to_fit();
+    lines
+}
+
+/// A word as a shell takes it.
+pub fn quoted(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-@+:".contains(letter));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ssh::Signer;
+    use std::process::{Command, Stdio};
+
+    /// A key and a signature by `ssh-keygen` itself.
+    fn signed(folder: &Path, kind: &[&str]) -> (String, SignedStatement) {
+        let key = folder.join("key");
+        let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-C", "a key för Bob", "-f"]).arg(&key).args(kind).status().unwrap();
+        assert!(made.success());
+        let signature = Signer::find(Some(&key), &[], |_| None).unwrap().sign(NAMESPACE, b"{}").unwrap();
+        let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+        std::fs::remove_file(&key).unwrap();
+        (public, SignedStatement { statement: "{}".to_owned(), signature })
+    }
+
+    #[test]
+    fn the_printed_command_verifies_for_any_name_kind_and_line_end() {
+        for (name, kind) in [
+            ("bob@example.com", &["-t", "ed25519"][..]),
+            ("bob+on-call@example.com", &["-t", "ecdsa", "-b", "256"]),
+            ("o'brien$(id)&;|`x`", &["-t", "ed25519"]),
+            ("a/b\\c[d]~-", &["-t", "ed25519"]),
+            ("-bob", &["-t", "ed25519"]),
+        ] {
+            let folder = tempfile::Builder::new().prefix("with blank ").tempdir().unwrap();
+            let (key, mut statement) = signed(folder.path(), kind);
+            statement.signature = statement.signature.replace('\n', "\r\n");
+            let out = folder.path().join("it's out");
+            let written = write_out(&out, "abcd", name, &key, &statement).unwrap();
+            let done = Command::new("sh").arg("-c").arg(&written.command).stdin(Stdio::null()).output().unwrap();
+            assert!(done.status.success(), "{}\n{}", written.command, String::from_utf8_lossy(&done.stderr));
+            assert!(!std::fs::read_to_string(&written.allowed).unwrap().contains("för"));
+            assert!(std::fs::read_to_string(out.join(".gitattributes")).unwrap().contains("*.json.sig -text"));
+        }
+    }
+
+    #[test]
+    fn a_signature_is_read_with_any_line_end_and_other_files_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.sig");
+        let (_, statement) = signed(folder.path(), &["-t", "ed25519"]);
+        for text in [statement.signature.clone(), statement.signature.replace('\n', "\r\n"), format!("\u{feff}{}\n\n", statement.signature)]
+        {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read_signature(&path).unwrap().trim_end(), statement.signature.trim_end());
+        }
+        for other in ["", "{}", "-----BEGIN OPENSSH PRIVATE KEY-----"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(read_signature(&path).unwrap_err().to_string().contains("is no SSH signature; give the file"));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A call that waits for a person, as this command checks and renders it. Believes nothing of it but its bytes.
+
+use super::outside;
+use crate::command::operator;
+use crate::command::ssh::{self, Signer};
+use crate::command::trustfile::TrustFile;
+use crate::home::Home;
+use crate::served;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::approval::{ApprovalFault, check_signer};
+use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::hash::Document;
+use cofferdam_core::id::ShownDigest;
+use cofferdam_core::job::StoredJob;
+use cofferdam_core::json;
+use cofferdam_core::plan::facts_of;
+use cofferdam_core::preview::Preview;
+use cofferdam_core::run::Phase;
+use cofferdam_core::shown::{in_full, question};
+use cofferdam_core::text::{legible, line};
+use cofferdam_core::trust::Trust;
+use jiff::Timestamp;
+
+/// A call that waits for a person, checked and rendered.
+pub struct Waiting {
+    /// The trust file in use.
+    pub trust: Trust,
+    /// The job.
+    pub job: StoredJob,
+    /// Digest of the text that is shown.
+    pub digest: ShownDigest,
+    shown: String,
+}
+
+impl Waiting {
+    /// Asks the recorder for it.
+    pub fn find(home: &Home, id: &str) -> Result<Self> {
+        // What the roles use, which is what was served: the home's own may be newer.
+        let trust = TrustFile::open(&served::in_use(home))?.trust()?;
+        let Operated::Story { job, view, call, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
+            return Err(operator::unexpected());
+        };
+        // A recorder that answers with another call than was asked for would choose what is signed.
+        if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
+            bail!("the recorder answered with another call than `{id}`; nothing was signed, and the recorder has to be looked at");
+        }
+        let (Some(job), Some(view)) = (job, view) else {
+            bail!("the call {call} ended without a job: nothing waits for a person; `cofferdam show {call}` tells it");
+        };
+        if view.phase != Phase::AwaitingApproval {
+            let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
+            let why = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
+            bail!(
+                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam jobs --waiting` lists those that do",
+                view.phase
+            );
+        }
+        Self::check(*job, trust)
+    }
+
+    fn check(job: StoredJob, trust: Trust) -> Result<Self> {
+        // Reads plan and preview strictly and computes their digests itself; what does not fit together is not shown, let alone signed.
+        let (shown, digest) = question(&job).context("it cannot be shown truthfully, so it is not signed")?;
+        let (plan, _) = Document::read(&job.plan)?;
+        let preview: Preview = json::strict_into(job.preview.as_bytes())?;
+        about_the_plan(&plan, &preview)?;
+        if job.environment != trust.environment {
+            bail!(
+                "this is about the environment `{}`, not `{}` of your trust file; it is not signed",
+                legible(&job.environment.name),
+                legible(&trust.environment.name)
+            );
+        }
+        if job.policy != trust.policy {
+            bail!("the policy changed since it was asked; the agent has to ask again");
+        }
+        Ok(Self { trust, job, digest, shown })
+    }
+
+    /// Prints the text that is signed, before it all values in full where they are wanted, and after it what changes too
+    /// much to be signed.
+    pub fn show(&self, home: &Home, full: bool) -> Result<()> {
+        if full {
+            let lines = in_full(&self.job).context("its plan or preview is not readable")?;
+            eprintln!("In full; the text that is signed follows, and is made of the same:\n");
+            lines.iter().for_each(|line| eprintln!("  {line}"));
+            eprintln!();
+        }
+        eprintln!("{}", self.shown);
+        outside::lines(home, &self.job, &self.trust, Timestamp::now()).iter().for_each(|line| eprintln!("{line}"));
+        eprintln!();
+        Ok(())
+    }
+
+    /// Refuses a person whose signature cannot count, before they read the question.
+    pub fn check_signer(&self, signer: &Signer) -> Result<()> {
+        let name = ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalFault::Unknown)?;
+        let named = self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
+        Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
+    }
+
+    /// When a signature stops to count, in whole seconds.
+    pub fn ends(&self) -> String {
+        self.job.expires.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+    }
+
+    /// Whose key would sign.
+    pub fn name_of(&self, signer: &Signer) -> String {
+        ssh::owner(&signer.public(), &self.trust.approvers)
+            .map_or_else(|| "a key that is not enrolled".to_owned(), |name| format!("the key of {name}"))
+    }
+}
+
+/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the person would sign what they did not see.
+fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
+    let facts = facts_of(&plan.operations)?;
+    for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {
+        let seen = preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
+        let [seen] = seen.as_slice() else { bail!("operation {} has no preview of its own; it is not signed", fact.index) };
+        let target = &seen.target;
+        let same = (&target.group, &target.version, &target.kind, &target.namespace, &target.name)
+            == (&fact.group, &fact.version, &fact.kind, &fact.namespace, &fact.name);
+        if !same {
+            bail!(
+                "operation {} is about {} {}, its preview about another object; it is not signed",
+                fact.index,
+                fact.kind,
+                legible(&fact.name)
+            );
+        }
+    }
+    if let Some(stray) = preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index)) {
+        bail!("the preview tells of an operation {} that the plan does not have; it is not signed", stray.index);
+    }
+    Ok(())
+}

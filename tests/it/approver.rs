@@ -1,0 +1,228 @@
+//! What an approver meets, with all roles and real keys: the list of what waits, the text that is signed, what is told
+//! besides, ways to sign, and what became of it. Never a mock of `ssh-keygen`.
+
+use crate::stage::{Stage, binaries, text};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// Under the policy for a single user: nearly every change needs a person.
+fn single() -> Stage {
+    let mut stage = Stage::bare("single");
+    stage.serve(&[]);
+    stage
+}
+
+/// A call that is not waited for; gives its id.
+fn asked(stage: &Stage, token: &str, tool: &str, arguments: &Value) -> String {
+    let answer = stage.http("POST", &format!("/v1/tools/{tool}?wait=0"), token, Some(arguments));
+    answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
+}
+
+fn command(stage: &Stage, words: &[&str]) -> Command {
+    let mut command = Command::new(binaries().join("cofferdam"));
+    command.arg("--home").arg(stage.home()).args(words).stdin(Stdio::null());
+    command
+}
+
+/// What a command says, to both sides.
+fn said(done: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
+}
+
+/// Approves with Bob's key; gives what is said to people, and to programs.
+fn approve(stage: &Stage, call: &str) -> (String, Value) {
+    let key = stage.key("bob");
+    let done = command(stage, &["--json", "approve", call, "--key", text(&key), "--yes"]).output().unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    (String::from_utf8_lossy(&done.stderr).into_owned(), serde_json::from_slice(&done.stdout).unwrap())
+}
+
+fn has(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "not `{words}`:\n{text}");
+    }
+}
+
+/// A change that needs a person.
+fn scale(name: &str, replicas: u32) -> Value {
+    json!({"namespace": "storefront", "name": name, "replicas": replicas})
+}
+
+/// A file of 200 lines under a key of the ConfigMap.
+fn conf(line: &dyn Fn(usize) -> String) -> Value {
+    let value: String = (1..=200).map(|number| format!("{}\n", line(number))).collect();
+    json!({"namespace": "storefront", "name": "web", "key": "app.conf", "value": value})
+}
+
+#[test]
+fn a_change_of_a_long_text_is_read_line_by_line() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let plain = |number: usize| format!("key{number} = {number}");
+    let first = asked(&stage, &token, "config_set", &conf(&plain));
+    let new = stage.run(&["show", &first, "--shown"]);
+    has(&new, &[": new, 200 lines", "+ 1: \"key1 = 1\"", "[160 more lines: show --full]", "+ 200: \"key200 = 200\""]);
+    has(&new, &["arguments:\n", "This text is long. Once more, 1 operation:\n  0. patch ConfigMap web in namespace storefront"]);
+    assert!(new.lines().all(|line| line.chars().count() < 250), "{new}");
+    let full = stage.run(&["show", &first, "--full"]);
+    has(&full, &["+ 77: \"key77 = 77\"", "arguments:"]);
+    let (_, answer) = approve(&stage, &first);
+    assert!(["done", "running", "queued", "checked"].contains(&answer["state"].as_str().unwrap()), "{answer:#}");
+    stage.closed(&first);
+
+    let changed = |number: usize| if number % 10 == 3 { format!("key{number} = wеb") } else { plain(number) };
+    let second = asked(&stage, &token, "config_set", &conf(&changed));
+    let shown = stage.run(&["show", &second, "--shown"]);
+    has(&shown, &[": 20 of 200 lines go, 20 of 200 come", "- 3: \"key3 = 3\"", "+ 3: \"key3 = w\\u{435}b\""]);
+    has(&shown, &["\\u{435} is U+0435 (looks like e)"]);
+    assert!(!shown.contains("→ \"key") && !shown.contains("key4 = 4\""), "{shown}");
+    // The story of a waiting call shows the same.
+    has(&stage.run(&["show", &second]), &["would do     0. patch ConfigMap web", "20 of 200 lines go", "+ 3: \"key3 = w\\u{435}b\""]);
+}
+
+#[test]
+fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let (call, other) =
+        (asked(&stage, &token, "deployment_scale", &scale("web", 18)), asked(&stage, &token, "deployment_scale", &scale("web", 19)));
+    let (told, answer) = approve(&stage, &call);
+    has(
+        &told,
+        &[
+            "Not part of what is signed, as of 2",
+            "signatures:           none yet; 1 more needed",
+            "since it was asked:   nothing of it changed",
+        ],
+    );
+    stage.closed(&call);
+    assert_eq!((&answer["missing"], &answer["approver"]), (&json!(0), &json!("bob@example.com")));
+    // The other one is about three replicas; by now there are 18.
+    let (told, answer) = approve(&stage, &other);
+    has(&told, &["`spec.replicas` of Deployment web in namespace storefront was 3 and is 18. A signature now makes nothing run"]);
+    assert_eq!((&answer["state"], &answer["outcome"]), (&json!("refused"), &json!("refused")), "{answer:#}");
+    has(answer["detail"].as_str().unwrap(), &["was 3 and is 18"]);
+}
+
+#[test]
+fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    has(&stage.run(&["approve"]), &["Nothing waits for a person."]);
+    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
+    for verb in ["approve", "deny"] {
+        let list = stage.run(&[verb]);
+        has(
+            &list,
+            &["NEEDED", &call, "release for alice@example.com", "any 1 enrolled approver", " s ago", &format!("cofferdam {verb} ID")],
+        );
+        let listed = stage.json(&[verb])["waiting"][0].clone();
+        assert_eq!((&listed["number"], &listed["call"], &listed["agent"]), (&json!(1), &json!(call), &json!("release")));
+        assert!(listed["age_seconds"].is_u64() && listed["needed"].is_string() && listed["summary"].is_string(), "{listed:#}");
+    }
+    assert!(stage.fail(&["approve", "--yes"]).contains("give its id"));
+    assert!(stage.fail(&["deny", &call, "--key", text(&stage.key("bob"))]).contains("give a `--reason`"));
+    // A terminal of its own, as `script` makes one.
+    let on_terminal = |verb: &str, typed: &str| {
+        let line =
+            format!("{} --home {} {verb} --key {}", text(&binaries().join("cofferdam")), text(&stage.home()), text(&stage.key("bob")));
+        let mut child = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        use std::io::Write as _;
+        child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+        said(&child.wait_with_output().unwrap())
+    };
+    has(&on_terminal("approve", "7\n"), &["Which one?", "none was chosen"]);
+    has(&on_terminal("approve", "1\nno\n"), &["Which one?", "What it would do", "Type yes", "it still waits until"]);
+    has(&on_terminal("deny", "1\nnot before the release\nyes\n"), &["Why not?", &format!("Denied {call} as bob@example.com")]);
+    let story = stage.closed(&call);
+    assert_eq!(story["view"]["outcome"], "rejected");
+}
+
+/// A program that ends with the test, also where the test fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+/// Signs a file as a person does who has the key on another machine.
+fn sign_elsewhere(key: &Path, statement: &Path) {
+    let done = Command::new("ssh-keygen").args(["-q", "-Y", "sign", "-n", "approval@cofferdam.dev", "-f"]).arg(key).arg(statement).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+}
+
+#[test]
+fn a_statement_is_signed_on_another_machine_and_its_signature_handed_in() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
+    let statement = stage.home().with_file_name("to sign.json");
+    let signature = stage.home().with_file_name("to sign.json.sig");
+    let written = stage.json(&["approve", &call, "--statement", text(&statement)]);
+    assert_eq!(written["state"], "not_signed");
+    has(written["sign"].as_str().unwrap(), &["ssh-keygen -Y sign -n approval@cofferdam.dev -f KEY '"]);
+    // By whom policy does not let, over something else, and with the line ends of another system.
+    sign_elsewhere(&stage.key("alice"), &statement);
+    let other = asked(&stage, &token, "deployment_scale", &scale("web", 18));
+    let wrong = stage.fail(&["approve", &other, "--signature", text(&signature)]);
+    assert!(wrong.contains("the signing key is not enrolled") || wrong.contains("is for another"), "{wrong}");
+    std::fs::remove_file(&signature).unwrap();
+    sign_elsewhere(&stage.key("bob"), &statement);
+    let armour = std::fs::read_to_string(&signature).unwrap();
+    std::fs::write(&signature, armour.replace('\n', "\r\n")).unwrap();
+    let export = stage.home().with_file_name("out");
+    let done = stage.json(&["approve", &call, "--signature", text(&signature), "--export", text(&export)]);
+    assert_eq!((&done["approver"], &done["missing"]), (&json!("bob@example.com"), &json!(0)), "{done:#}");
+    let verified = Command::new("sh").arg("-c").arg(done["files"]["command"].as_str().unwrap()).output().unwrap();
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+}
+
+#[test]
+fn an_agent_with_many_keys_signs_and_one_that_cannot_is_told_why() {
+    let stage = single();
+    let token = stage.agent("release", "operator");
+    let folder = stage.home().with_file_name("agent");
+    std::fs::create_dir(&folder).unwrap();
+    let socket = folder.join("socket");
+    let mut agent = Command::new("ssh-agent");
+    agent.arg("-D").arg("-a").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _agent = Ended(agent.spawn().unwrap());
+    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let add = |key: &Path| {
+        let done = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+    };
+    let sign = |call: &str| {
+        let done = command(&stage, &["approve", call, "--yes"]).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        (done.status.success(), said(&done))
+    };
+    let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
+    let (_, empty) = sign(&call);
+    has(&empty, &["the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked"]);
+    for (number, kind) in ["ed25519", "ecdsa", "rsa", "ed25519", "ed25519", "ecdsa", "rsa", "ed25519", "ed25519"].iter().enumerate() {
+        let key = folder.join(format!("key{number}"));
+        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&key).status().unwrap();
+        assert!(made.success());
+        add(&key);
+    }
+    has(&sign(&call).1, &["the SSH agent holds no enrolled key; add yours with `ssh-add`"]);
+    add(&stage.key("bob"));
+    let (signed, told) = sign(&call);
+    assert!(signed, "{told}");
+    has(&told, &["as bob@example.com: it "]);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
+}
