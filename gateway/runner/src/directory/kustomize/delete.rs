@@ -1,8 +1,8 @@
 //! What still names a file or an object that is to go: a kustomization that names what is not there
 //! builds nothing at all any more.
 
-use super::graph::{Files, Graph};
-use super::layer::{Layer, Patch};
+use super::graph::{Files, Graph, beneath};
+use super::layer::{Layer, Patch, Reference};
 use super::overrides::{Match, Subject, matches_patch, matches_selector};
 use crate::refusal::Refusal;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub const STILL_NAMED: &str = "still-named";
 /// Why an object cannot be removed; none where nothing names it. `whole`: its file goes too.
 pub fn refused(graph: &Graph, files: &Files, subject: &Subject<'_>, whole: bool) -> Option<Refusal> {
     let written = subject.written;
-    let mut places = if whole { naming(graph, written.path) } else { Vec::new() };
+    let mut places = if whole { naming(graph, files, written.path) } else { Vec::new() };
     let file_alone = places.len();
     let ways = graph.ways(written.path);
     for layer in ways.known.iter().flat_map(|way| graph.applied(way)) {
@@ -41,10 +41,17 @@ pub fn refused(graph: &Graph, files: &Files, subject: &Subject<'_>, whole: bool)
 }
 
 /// Every line that names a file.
-fn naming(graph: &Graph, path: &Path) -> Vec<String> {
-    // Flux and Argo CD take the files that are there.
-    let named = graph.naming(path).filter(|(link, _)| graph.layer(link.layer).is_some_and(|layer| !Graph::is_controller(layer)));
+fn naming(graph: &Graph, files: &Files, path: &Path) -> Vec<String> {
+    // Flux and Argo CD take the files that are there, and need one: git keeps no empty folder.
+    let needs = |layer: &Layer| !Graph::is_controller(layer) || layer.references.iter().all(|folder| is_last(files, layer, folder, path));
+    let named = graph.naming(path).filter(|(link, _)| graph.layer(link.layer).is_some_and(needs));
     named.map(|(link, _)| format!("{} (`{}`)", graph.place(link), graph.key(link))).collect()
+}
+
+/// Whether a file is the only one beneath a folder that a layer names.
+fn is_last(files: &Files, layer: &Layer, folder: &Reference, path: &Path) -> bool {
+    let Some(folder) = beneath(&layer.folder, &folder.text) else { return false };
+    path.starts_with(&folder) && !files.keys().any(|other| other != path && other.starts_with(&folder))
 }
 
 /// What of a layer needs the object: `replicas`, and patches that name their object.

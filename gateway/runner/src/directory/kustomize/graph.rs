@@ -3,6 +3,8 @@
 
 mod link;
 
+pub use link::beneath;
+
 use super::layer::{Layer, LayerKind, Use};
 use super::parse::{FILES, is_kustomization};
 use crate::directory::index::File;
@@ -198,7 +200,7 @@ impl Graph {
 
     /// The file that a layer names, if it is in the tree.
     pub fn file<'a>(&self, files: &'a Files, layer: &Layer, text: &str) -> Option<(&'a Path, &'a [Document])> {
-        let path = link::beneath(&layer.folder, text)?;
+        let path = beneath(&layer.folder, text)?;
         let (path, file) = files.get_key_value(&path)?;
         Some((path.as_path(), file.documents.as_deref().ok()?))
     }

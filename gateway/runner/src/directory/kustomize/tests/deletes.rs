@@ -94,9 +94,14 @@ fn beside_a_kustomization_that_cannot_be_read_nothing_is_removed() {
 }
 
 #[test]
-fn what_takes_a_whole_folder_needs_no_file() {
-    let gift = deployment("gift", "storefront");
-    let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: shop, namespace: flux-system}\nspec: {path: ./shop}\n";
+fn what_takes_a_whole_folder_needs_a_file_in_it() {
+    let (gift, web) = (deployment("gift", "storefront"), deployment("web", "storefront"));
+    let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: shop, namespace: flux-system}\nspec:\n  path: ./shop\n";
     let files = [("shop/gift.yaml", gift.as_str()), ("clusters/shop.yaml", flux)];
-    expect!["shop/gift.yaml:1"].assert_eq(&answer(&tree(&files), delete("storefront", "gift")));
+    expect![[r#"
+        REFUSED still-named: `shop/gift.yaml` is still named by clusters/shop.yaml:5 (`path`); a build from there fails when it is gone
+        a person has to take it out of those lines first"#]]
+    .assert_eq(&answer(&tree(&files), delete("storefront", "gift")));
+    let two = [&files[..], &[("shop/deep/web.yaml", web.as_str())]].concat();
+    expect!["shop/gift.yaml:1"].assert_eq(&answer(&tree(&two), delete("storefront", "gift")));
 }
