@@ -1,6 +1,7 @@
 //! The journey of a call, in order: discover → validate → plan → hash → decide on sight → look, or preview → decide → enqueue or ask people → wait.
 //! Every ending is recorded before it is told; what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
 
+mod fit;
 mod follow;
 mod fresh;
 mod list;

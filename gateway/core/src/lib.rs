@@ -41,6 +41,7 @@ pub mod job;
 pub mod journey;
 pub mod json;
 pub mod kind;
+pub mod left_out;
 pub mod limit;
 pub mod near;
 pub mod operation;

@@ -13,6 +13,7 @@ use crate::exchange::propose::{Counts, EndedCall, OwnCall, Propose, Proposed, Re
 use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
 use crate::job::{JobView, OperationRecord, Planned, StoredJob};
 use crate::journey::World;
+use crate::left_out::LeftOut;
 use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
 use crate::permit::verifying_key_text;
 use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
@@ -496,7 +497,7 @@ impl Viewer for Bench {
     async fn look(&self, look: Look) -> Result<Looked, Fault> {
         Ok(match look {
             Look::Preview { operations, .. } => self.preview(&operations),
-            Look::Read { .. } => Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})] },
+            Look::Read { .. } => Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})], left_out: LeftOut::default() },
         })
     }
 }

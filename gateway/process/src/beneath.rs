@@ -24,7 +24,9 @@ pub enum Kind {
     File,
     /// A directory.
     Directory,
-    /// Anything else, links included: never opened.
+    /// A symbolic link: never followed.
+    Link,
+    /// Anything else: never opened.
     Other,
 }
 
@@ -35,6 +37,11 @@ pub struct Entry {
     pub name: OsString,
     /// What it is.
     pub kind: Kind,
+}
+
+/// Whether a file of this name may hold manifests.
+pub fn is_manifest(name: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending)) || name == "Kustomization"
 }
 
 /// How names are resolved: beneath the root, through no link of any sort, across no mount made meanwhile.
@@ -60,6 +67,7 @@ impl Root {
             let kind = match entry.file_type() {
                 FileType::RegularFile => Kind::File,
                 FileType::Directory => Kind::Directory,
+                FileType::Symlink => Kind::Link,
                 FileType::Unknown => self.kind(&here(path).join(&name))?,
                 _ => Kind::Other,
             };
@@ -74,10 +82,19 @@ impl Root {
             Ok(descriptor) => Ok(match FileType::from_raw_mode(fstat(&descriptor)?.st_mode) {
                 FileType::RegularFile => Kind::File,
                 FileType::Directory => Kind::Directory,
+                FileType::Symlink => Kind::Link,
                 _ => Kind::Other,
             }),
             Err(_) => Ok(Kind::Other),
         }
+    }
+
+    /// Where a symbolic link points, as it is written. It is not followed.
+    pub fn target(&self, path: &Path) -> io::Result<PathBuf> {
+        let (parent, name) = split(path)?;
+        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
+        let target = rustix::fs::readlinkat(&directory, name, Vec::new())?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
     }
 
     /// A regular file's bytes; larger ones are refused with [`io::ErrorKind::FileTooLarge`].

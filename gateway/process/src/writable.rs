@@ -2,7 +2,7 @@
 //! what an operator does about each error. Never changes a file. What the kernel does not tell
 //! beforehand (a security module, a network file system) still shows when it is written.
 
-use crate::beneath::{Kind, Root, split};
+use crate::beneath::{Kind, Root, is_manifest, split};
 use cofferdam_core::job::Obstacle;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx};
 use rustix::io::Errno;
@@ -109,7 +109,7 @@ pub fn folder(path: &Path) -> Result<(), Obstacle> {
 }
 
 /// What of a tree of manifests this process could not replace, at most so many places; for `doctor`.
-/// Looks at folders and at `.yaml` and `.yml` files, dot-paths skipped, as a job does.
+/// Looks at folders and at `.yaml`, `.yml` and `.json` files, dot-paths skipped, as a job does.
 pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
     let mut found = Vec::new();
     match Root::open(path) {
@@ -140,7 +140,7 @@ fn walk(root: &Root, place: &Path, depth: usize, (most, left): (usize, &mut usiz
         let path = place.join(name);
         match entry.kind {
             Kind::Directory if depth < DEPTH => walk(root, &path, depth + 1, (most, &mut *left), found),
-            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") => found.extend(file(root, &path).err()),
+            Kind::File if is_manifest(name) => found.extend(file(root, &path).err()),
             _ => {}
         }
     }

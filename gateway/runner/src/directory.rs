@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `tree.rs` | the files beneath the root |
 //! | `read.rs` | one file, read in one way only or named |
-//! | `index.rs` | which object is where |
+//! | `objects.rs` | which values of a file are objects |
+//! | `index.rs` | which object is where, and what is not certain |
 //! | `kustomize.rs` | what builds the files: overlays, Flux, Argo CD |
 //! | `preview.rs` | what operations would change |
 //! | `look.rs` | what the viewer answers |
@@ -12,6 +13,8 @@
 //! | `journal.rs` | writing back, all or nothing; `journal/apply.rs` the files, `journal/entry.rs` what is written down |
 //! | `edit.rs` | named values changed, every other byte kept |
 
+#[cfg(test)]
+mod cases;
 pub mod edit;
 #[cfg(test)]
 mod fixture;
@@ -21,6 +24,7 @@ pub mod kustomize;
 pub mod look;
 pub mod namespace;
 mod near;
+pub mod objects;
 pub mod preview;
 pub mod read;
 pub mod tree;

@@ -358,7 +358,7 @@ fn looks_show_named_fields_in_bounds() {
         json!({"action": "read", "target": view.target("apps", "Deployment", name),
             "fields": ["spec.replicas", "spec.template.spec.containers[*].image"]})
     };
-    let Looked::Results { results } = view.look(read("web")) else { panic!("no results") };
+    let Looked::Results { results, .. } = view.look(read("web")) else { panic!("no results") };
     let fields = json!({"spec.replicas": 3, "spec.template.spec.containers[*].image": ["registry.example/web:1"]});
     assert_eq!(results, [json!({"fields": fields})]);
     assert_eq!(view.refused(read("api")).0, "not-found");
@@ -370,7 +370,7 @@ fn looks_show_named_fields_in_bounds() {
     let list = |limit: u32| {
         let operation = json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap", "namespace": view.namespace,
             "fields": ["data.a"], "limit": limit});
-        let Looked::Results { results } = view.look(operation) else { panic!("no results") };
+        let Looked::Results { results, .. } = view.look(operation) else { panic!("no results") };
         (results[0]["items"].as_array().unwrap().clone(), results[0]["truncated"].clone())
     };
     let (items, truncated) = list(103);
@@ -389,7 +389,7 @@ fn looks_show_named_fields_in_bounds() {
         "spec": {"containers": [{"name": "web", "image": "registry.example/web:1"}]}});
     view.create("pods", &pod);
     let logs = |name: &str| json!({"action": "logs", "target": view.target("", "Pod", name), "lines": 10, "container": null});
-    let Looked::Results { results } = view.look(logs("lonely")) else { panic!("no results") };
+    let Looked::Results { results, .. } = view.look(logs("lonely")) else { panic!("no results") };
     assert_eq!(results, [json!({"lines": [], "truncated": false})]);
     assert_eq!(view.refused(logs("nobody")).0, "not-found");
 }

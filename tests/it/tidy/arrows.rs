@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Heavy dependency and the one package that may name it, for building or for testing.
-const HOMES: [(&str, &str); 18] = [
+const HOMES: [(&str, &str); 17] = [
     ("wasmtime", "cofferdam-sandbox"),
     ("wasmtime-wasi", "cofferdam-sandbox"),
     ("hyper", "cofferdam-edge"),
@@ -15,7 +15,6 @@ const HOMES: [(&str, &str); 18] = [
     ("sqlx", "cofferdam-recorder"),
     ("kube", "cofferdam-runner"),
     ("k8s-openapi", "cofferdam-runner"),
-    ("yaml-edit", "cofferdam-runner"),
     ("saphyr-parser", "cofferdam-runner"),
     ("opentelemetry", "cofferdam-telemetry"),
     ("opentelemetry_sdk", "cofferdam-telemetry"),
@@ -32,7 +31,7 @@ const HOMES: [(&str, &str); 18] = [
 const NOT_YET: [&str; 1] = ["opentelemetry-proto"];
 
 /// Packages that make a process able to do something: run foreign code, serve or call the network, open a store, change manifests.
-const HEAVY: [&str; 22] = [
+const HEAVY: [&str; 21] = [
     "wasmtime",
     "cranelift-codegen",
     "hyper",
@@ -49,7 +48,6 @@ const HEAVY: [&str; 22] = [
     "libsqlite3-sys", // opens a store
     "kube",
     "k8s-openapi",
-    "yaml-edit",
     "saphyr-parser", // changes infrastructure
     "opentelemetry",
     "opentelemetry_sdk", // exports telemetry
@@ -65,7 +63,7 @@ const CARRIES: [(&str, &[&str]); 3] = [
         &["clap", "cranelift-codegen", "http", "hyper", "hyper-util", "libsqlite3-sys", "sqlx", "sqlx-sqlite", "wasmtime", "wit-component"],
     ),
     // viewer, runner and reaper; no Wasm engine, no store; HTTP only as a client of the one API server.
-    ("cofferdam-runner", &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls", "saphyr-parser", "yaml-edit"]),
+    ("cofferdam-runner", &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls", "saphyr-parser"]),
     // binary `cofferdam-guest`; no HTTP, no store, no manifests.
     ("cofferdam-sandbox", &["cranelift-codegen", "wasmtime"]),
 ];
@@ -75,9 +73,9 @@ const MAY: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "http"];
 
 /// What no list may ever name for a package, whoever edits it.
 const NEVER: [(&str, &[&str]); 3] = [
-    ("cofferdam", &["kube", "yaml-edit", "saphyr-parser"]),
+    ("cofferdam", &["kube", "saphyr-parser"]),
     ("cofferdam-runner", &["wasmtime", "wasmtime-wasi", "cranelift-codegen", "sqlx", "libsqlite3-sys", "axum"]),
-    ("cofferdam-sandbox", &["hyper", "hyper-util", "sqlx", "libsqlite3-sys", "yaml-edit", "saphyr-parser", "kube", "rustls", "native-tls"]),
+    ("cofferdam-sandbox", &["hyper", "hyper-util", "sqlx", "libsqlite3-sys", "saphyr-parser", "kube", "rustls", "native-tls"]),
 ];
 
 /// Cargo's metadata of the workspace for this machine, without the network.

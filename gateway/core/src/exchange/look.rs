@@ -1,6 +1,7 @@
 //! Gateway → viewer: look at what a sealed plan names. The viewer has its own trust file and looks no further than the tool's ceiling there.
 
 use crate::id::ComponentDigest;
+use crate::left_out::LeftOut;
 use crate::operation::Step;
 use crate::preview::Preview;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub enum Looked {
     Results {
         /// The results.
         results: Vec<Value>,
+        /// What they leave out because it cannot be relied on.
+        #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+        left_out: LeftOut,
     },
     /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
     Refused {

@@ -1,10 +1,12 @@
 //! The part of the journey that looks: a plan's preview, and the result of a plan that only looks. Never looks itself: the viewer does.
 
+use super::fit::fitted;
 use super::scene::Scene;
 use crate::answer::{RefusalKind, Reply};
 use crate::decide::{Audience, Reason, Verdict};
 use crate::exchange::look::{Look, Looked};
 use crate::hash::SealedPlan;
+use crate::left_out::LeftOut;
 use crate::ports::{Host, Viewer};
 use crate::preview::{self, Preview, PreviewedPlan};
 use crate::shown::Decided;
@@ -52,22 +54,28 @@ pub(super) async fn unseen<H: Host>(scene: &Scene<'_, H>, looked: Result<Looked,
 /// A plan that looks, done and answered at once: no job, no executor, no namespace.
 pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, sealed: &SealedPlan) -> Result<Reply, Reply> {
     let tool = sealed.plan().tool();
-    let results = if sealed.operations().is_empty() {
-        Vec::new()
+    let (results, mut left_out) = if sealed.operations().is_empty() {
+        (Vec::new(), LeftOut::default())
     } else {
         let look = Look::Read { tool: tool.name.clone(), digest: tool.digest, operations: sealed.operations().to_vec() };
         match scene.host().viewer().look(look).await {
-            Ok(Looked::Results { results }) if results.len() == sealed.operations().len() => results,
+            Ok(Looked::Results { results, left_out }) if results.len() == sealed.operations().len() && left_out.is_bounded() => {
+                (results, left_out)
+            }
             other => return Err(unseen(scene, other).await),
         }
     };
-    let own = json!({ "results": results });
+    let (results, form) = match fitted(call.tool().output(), results, &mut left_out) {
+        Ok(results) => (results, Ok(())),
+        Err(fault) => (Vec::new(), Err(fault)),
+    };
     let presented = shown::presented(&results, sealed.facts());
     // Clients hold answers against the listed schema; a tool that promises another form keeps it.
     let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() { presented } else { results };
     let body = json!({ "results": results }).to_string();
-    let unfit = match call.tool().output().check(&own) {
-        _ if body.len() > limit::RESULT.min(limit::TEXT - AROUND) => {
+    let around = AROUND + left_out.places.iter().map(|place| place.words().len() + AROUND / 32).sum::<usize>();
+    let unfit = match form {
+        _ if body.len() > limit::RESULT.min(limit::TEXT.saturating_sub(around)) => {
             Some(("result-size", "the result is too large to be shown whole".to_owned()))
         }
         Err(fault) => Some(("output-schema", format!("the result is not of the form the tool promises: {fault}"))),
@@ -81,7 +89,7 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
     let proof = scene.with("result_digest", &json!(crate::id::ShownDigest::of(body.as_bytes()).to_string())).end(ending, "allowed").await?;
     let summary = sealed.operations().is_empty().then(|| sealed.plan().summary());
-    Ok(Reply::Success(shown::looked(results, summary, proof, &scene.world().trust.environment)))
+    Ok(Reply::Success(shown::looked(results, &left_out, summary, proof, &scene.world().trust.environment)))
 }
 
 /// What a verdict says, for a preview: the plan, and the decision.

@@ -6,19 +6,20 @@ use super::{marks, named, rights};
 use crate::answer::{Changed, Proof, Success};
 use crate::decide::ApprovalRule;
 use crate::hash::SealedPlan;
+use crate::left_out::LeftOut;
 use crate::preview::Preview;
 use crate::text::line;
 use crate::trust::Environment;
 use serde_json::{Value, json};
 
 /// What a look showed; a tool that only answers says it in its summary.
-pub fn looked(results: Vec<Value>, summary: Option<&str>, proof: Proof, environment: &Environment) -> Success {
+pub fn looked(results: Vec<Value>, left_out: &LeftOut, summary: Option<&str>, proof: Proof, environment: &Environment) -> Success {
     let told = Told::new(State::Looked, proof, environment);
-    match summary {
+    let told = match summary {
         Some(summary) => told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results))),
         None => told.with(Fact::Results(results)),
-    }
-    .success()
+    };
+    if left_out.is_empty() { told.success() } else { told.with(Fact::LeftOut(left_out.clone())).success() }
 }
 
 /// What policy says of a call that is only shown.

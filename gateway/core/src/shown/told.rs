@@ -3,6 +3,7 @@
 
 use super::value;
 use crate::answer::{Proof, Success};
+use crate::left_out::{LeftOut, Place};
 use crate::limit;
 use crate::plan::TASK;
 use crate::text::line;
@@ -95,6 +96,8 @@ pub(crate) enum Fact {
     Lines(&'static str, Option<&'static str>, Vec<String>),
     /// What a look showed.
     Results(Vec<Value>),
+    /// What a look left out, because nothing there is certain.
+    LeftOut(LeftOut),
     /// For programs alone: an older name of something that another fact says.
     Also(&'static str, Value),
 }
@@ -210,6 +213,7 @@ impl Fact {
                 title.into_iter().chain(lines.iter().map(|text| Line::needed(format!("{indent}{text}")))).collect()
             }
             Self::Results(results) => vec![Line::needed(json!({ "results": results }).to_string())],
+            Self::LeftOut(left_out) => left_out_lines(left_out),
             Self::Also(..) => Vec::new(),
         }
     }
@@ -228,9 +232,24 @@ impl Fact {
             Self::Edited(files) => vec![("changed", json!(edited(files))), ("edited", json!(files))],
             Self::Lines(name, _, lines) => vec![(name, json!(lines))],
             Self::Results(results) => vec![("results", json!(results))],
+            Self::LeftOut(left_out) => {
+                vec![("left_out", json!(left_out.places)), ("left_out_count", json!(left_out.count))]
+            }
             Self::Also(name, value) => vec![(name, value.clone())],
         }
     }
+}
+
+/// A title with the count, and a line for each place that is named.
+fn left_out_lines(left_out: &LeftOut) -> Vec<Line> {
+    let title = format!("Left out ({}):", left_out.count);
+    let words = |place: &Place| match (place.file.as_str(), place.line) {
+        ("", _) => place.reason.clone(),
+        (file, 0) => format!("{file}: {}", place.reason),
+        (file, at) => format!("{file}:{at}: {}", place.reason),
+    };
+    let places = left_out.places.iter().map(|place| format!("  {}", line(&words(place))));
+    [title].into_iter().chain(places).map(Line::needed).collect()
 }
 
 /// `edited team-a/web.yaml; not committed, not rolled out`.

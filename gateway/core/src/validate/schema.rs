@@ -110,9 +110,16 @@ impl Schema {
 
     /// Holds a value against it; the fault is the first one.
     pub fn check(&self, value: &Value) -> Result<(), ArgumentsFault> {
-        self.validator
-            .validate(value)
-            .map_err(|fault| ArgumentsFault { path: fault.instance_path().to_string(), reason: super::words::reason(&fault, &self.value) })
+        self.validator.validate(value).map_err(|fault| self.fault(&fault))
+    }
+
+    /// Every fault of a value.
+    pub(crate) fn faults(&self, value: &Value) -> Vec<ArgumentsFault> {
+        self.validator.iter_errors(value).map(|fault| self.fault(&fault)).collect()
+    }
+
+    fn fault(&self, fault: &jsonschema::ValidationError<'_>) -> ArgumentsFault {
+        ArgumentsFault { path: fault.instance_path().to_string(), reason: super::words::reason(fault, &self.value) }
     }
 }
 

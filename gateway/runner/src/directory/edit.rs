@@ -1,23 +1,41 @@
-//! Changes exactly the named values of one document and nothing else: comments, order and other documents stay byte-identical. Every edit is read
-//! back strictly and compared with the value tree that was meant; a difference, or a byte changed elsewhere, refuses it. Never writes a file.
+//! Changes exactly the named values of one object and nothing else: every other byte of the file
+//! stays, with its line ends, comments and layout. One edit replaces one range of bytes. It is read
+//! back strictly and compared with what was meant; a difference refuses it. Never writes a file.
+//!
+//! | file | what |
+//! |---|---|
+//! | `edit/walk.rs` | how far a path leads in an object |
+//! | `edit/set.rs` | a value in place of another, or a new one |
+//! | `edit/remove.rs` | a value that goes |
+//! | `edit/object.rs` | an object that goes |
+//! | `edit/flow.rs` | new members between brackets, of JSON too |
+//! | `edit/block.rs`, `edit/scalar.rs` | single values as text |
+//! | `edit/render.rs` | maps and lists as text |
+//! | `edit/lines.rs` | lines and columns |
 
 mod block;
+mod flow;
+mod lines;
+mod object;
+mod remove;
+mod render;
 mod scalar;
+mod set;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-use super::read::{Document, Node, Shape, Unclear, read};
-use cofferdam_core::path::{FieldPath, PathFault, Segment};
-use scalar::{key_value, yaml_value};
-use serde_json::{Map, Value};
+use super::objects::Position;
+use super::read::{Document, Format, Node, Shape, Unclear};
+use cofferdam_core::path::{FieldPath, PathFault};
+use serde_json::Value;
 use std::ops::Range;
-use std::str::FromStr;
-use yaml_edit::{YamlFile, YamlNode};
+use walk::walk;
 
-/// Why a document was not changed.
+/// Why an object was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditFault {
-    /// The file is not readable in one way only.
+    /// The place is not readable in one way only.
     #[error("{0}")]
     Unclear(#[from] Unclear),
     /// The path does not fit the object.
@@ -34,249 +52,145 @@ pub enum EditFault {
     /// The text cannot be changed there without changing something else.
     #[error("`{0}` cannot be changed in this file without changing something else; rewrite that part by hand first")]
     Entangled(String),
-    /// The value would make the file one that is never changed again.
-    #[error("the value for `{0}` holds `{{{{`, by which a file is known as a template; only plain manifests can be changed")]
-    Template(String),
 }
 
-/// Changes fields of the document with this index among those [`read`] gives. No value removes the field.
-pub fn patch(text: &str, document: usize, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditFault> {
-    changes.iter().try_fold(text.to_owned(), |text, (path, value)| change(&text, document, path, value.as_ref()))
+/// One range of bytes, and what takes its place.
+struct Splice {
+    range: Range<usize>,
+    text: String,
 }
 
-/// Removes a document; none when the file has no other and must go itself.
-pub fn delete(text: &str, document: usize) -> Result<Option<String>, EditFault> {
-    let before = read(text)?;
-    if before.len() == 1 {
-        return Ok(None);
+impl Splice {
+    fn new(range: Range<usize>, text: impl Into<String>) -> Option<Self> {
+        (range.start <= range.end).then(|| Self { range, text: text.into() })
     }
-    let entangled = || EditFault::Entangled("the document".to_owned());
-    let start = before.get(document).ok_or_else(entangled)?.root.span.start;
-    // A line that begins with `---` is a document marker wherever it stands (YAML 1.2.2, 9.1.2).
-    let markers = line_starts(text).filter(|at| is_marker(text.get(*at..).unwrap_or_default()));
-    let (mut from, mut to) = (0, text.len());
-    for marker in markers {
-        if marker <= start {
-            from = marker;
-        } else {
-            to = to.min(marker);
+
+    fn applied(&self, text: &str) -> Option<String> {
+        Some(format!("{}{}{}", text.get(..self.range.start)?, self.text, text.get(self.range.end..)?))
+    }
+}
+
+/// A file's text, and how it is written.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    format: Format,
+    text: &'a str,
+}
+
+/// Changes fields of the object at a position. No value removes the field. The result is the file's
+/// whole text.
+pub fn patch(format: Format, text: &str, at: &Position, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditFault> {
+    let mut text = text.to_owned();
+    let mut documents = format.read(&text)?;
+    for (path, value) in changes {
+        if let Some(changed) = change(Source { format, text: &text }, &documents, at, path, value.as_ref())? {
+            (text, documents) = changed;
         }
     }
-    let after = format!("{}{}", text.get(..from).unwrap_or_default(), text.get(to..).unwrap_or_default());
-    let meant = before.iter().enumerate().filter(|(index, _)| *index != document).map(|(_, other)| facts(other));
-    if meant.eq(read(&after)?.iter().map(facts)) { Ok(Some(after)) } else { Err(entangled()) }
+    Ok(text)
 }
 
-fn line_starts(text: &str) -> impl Iterator<Item = usize> {
-    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1))
-}
-
-fn is_marker(rest: &str) -> bool {
-    rest.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
-}
-
-/// What must stay the same of every other document.
-fn facts(document: &Document) -> (Value, Option<String>) {
-    (document.root.value(), document.unclear.as_ref().map(|unclear| unclear.reason.clone()))
-}
-
-/// One step as it was found in the document.
-#[derive(Debug, Clone)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-/// How far a path leads.
-struct Walk<'a> {
-    /// The nodes on the way, the root first.
-    nodes: Vec<&'a Node>,
-    /// The steps between them.
-    steps: Vec<Step>,
-    /// What is not there.
-    rest: &'a [Segment],
-}
-
-fn walk<'a>(root: &'a Node, segments: &'a [Segment]) -> Walk<'a> {
-    let mut walk = Walk { nodes: vec![root], steps: Vec::new(), rest: segments };
-    let mut node = root;
-    while let Some((segment, rest)) = walk.rest.split_first() {
-        let found = match (&node.shape, segment) {
-            (Shape::Map { entries, .. }, Segment::Key(key)) => {
-                entries.iter().find(|entry| entry.key == *key).map(|entry| (&entry.node, Step::Key(key.clone())))
-            }
-            (Shape::List { items, .. }, Segment::Member { key, value }) => {
-                items.iter().enumerate().find(|(_, item)| is_member(item, key, value)).map(|(index, item)| (item, Step::Index(index)))
-            }
-            _ => None,
-        };
-        let Some((next, step)) = found else { break };
-        node = next;
-        walk.nodes.push(next);
-        walk.steps.push(step);
-        walk.rest = rest;
+/// Removes the object at a position; none when the file has nothing else and must go itself.
+pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String>, EditFault> {
+    let before = format.read(text)?;
+    if before.len() == 1 && at.items.is_empty() {
+        return Ok(None);
     }
-    walk
+    let entangled = || EditFault::Entangled("the object".to_owned());
+    let source = Source { format, text };
+    let after = object::removed(source, &before, at).and_then(|splice| splice.applied(text)).ok_or_else(entangled)?;
+    let read_back = format.read(&after).map_err(|_| entangled())?;
+    if object::is_removed(&before, &read_back, at) { Ok(Some(after)) } else { Err(entangled()) }
 }
 
-fn is_member(node: &Node, key: &str, wanted: &str) -> bool {
-    match node.value().get(key) {
-        Some(Value::String(text)) => text == wanted,
-        Some(Value::Number(number)) => number.to_string() == wanted,
-        _ => false,
-    }
-}
-
-/// One change: what is meant first, then the text, then the text read back.
-fn change(text: &str, index: usize, path: &FieldPath, value: Option<&Value>) -> Result<String, EditFault> {
-    let before = read(text)?;
+/// One change: what is meant first, then the text, then the text read back. None where the object
+/// is as it is meant already.
+fn change(
+    source: Source<'_>,
+    before: &[Document],
+    at: &Position,
+    path: &FieldPath,
+    value: Option<&Value>,
+) -> Result<Option<(String, Vec<Document>)>, EditFault> {
     let entangled = || EditFault::Entangled(path.to_string());
-    if value.is_some_and(|value| value.to_string().contains("{{")) {
-        return Err(EditFault::Template(path.to_string()));
-    }
-    let document = before.get(index).ok_or_else(entangled)?;
-    if let Some(unclear) = &document.unclear {
+    let document = before.get(at.document).ok_or_else(entangled)?;
+    let object = at.object(before).ok_or_else(entangled)?;
+    if let Some(unclear) = document.unclear_in(object) {
         return Err(unclear.clone().into());
     }
-    let old = document.root.value();
+    let old = object.value();
     let mut meant = old.clone();
     path.set(&mut meant, value.cloned())?;
     if meant == old {
-        return Ok(text.to_owned());
+        return Ok(None);
     }
-    let way = walk(&document.root, path.segments());
-    if let (true, Some(doubt)) = (way.rest.is_empty(), way.nodes.last().and_then(|node| node.doubt())) {
-        return Err(EditFault::Doubtful { line: doubt.line, text: text.get(doubt.span.clone()).unwrap_or_default().to_owned() });
+    let way = walk(object, path.segments());
+    if let Some(shared) = way.shared() {
+        return Err(shared.into());
     }
-    let after = match value {
-        Some(value) => set(text, &document.root, &way, value),
-        None => remove(text, &document.root, &way),
+    if let Some(doubt) = way.target().and_then(doubtful) {
+        let text = source.text.get(doubt.span.clone()).unwrap_or_default().to_owned();
+        return Err(EditFault::Doubtful { line: doubt.line, text });
     }
-    .ok_or_else(entangled)?;
-    let read_back = read(&after).map_err(|_| entangled())?;
-    let same = read_back.len() == before.len()
-        && read_back.iter().zip(&before).enumerate().all(|(at, (new, old))| {
-            if at == index { new.unclear.is_none() && new.root.value() == meant } else { facts(new) == facts(old) }
+    let splice = match value {
+        Some(value) => set::set(source, &way, value),
+        None => remove::remove(source, &way),
+    };
+    let after = splice.and_then(|splice| splice.applied(source.text)).ok_or_else(entangled)?;
+    let read_back = source.format.read(&after).map_err(|_| entangled())?;
+    if is_meant(&read_back, before, at, &meant) { Ok(Some((after, read_back))) } else { Err(entangled()) }
+}
+
+/// The first scalar in a value that readers disagree about.
+fn doubtful(node: &Node) -> Option<&Node> {
+    match &node.shape {
+        Shape::Scalar { doubtful, .. } => doubtful.then_some(node),
+        Shape::List { items, .. } => items.iter().find_map(doubtful),
+        Shape::Map { entries, .. } => entries.iter().find_map(|entry| doubtful(&entry.node)),
+    }
+}
+
+/// Whether the object is as it is meant, and all else of the file as it was.
+fn is_meant(after: &[Document], before: &[Document], at: &Position, meant: &Value) -> bool {
+    let object = at.object(after);
+    let clear = object.zip(after.get(at.document)).is_some_and(|(object, document)| document.unclear_in(object).is_none());
+    let others = after.len() == before.len()
+        && after.iter().zip(before).enumerate().all(|(index, (new, old))| {
+            if index == at.document { is_same_beside(&new.root, &old.root, &at.items) } else { is_same(new, old) }
         });
-    if same { Ok(after) } else { Err(entangled()) }
+    clear && others && object.is_some_and(|object| object.value() == *meant)
 }
 
-/// The document's text with a value set; none where that is not possible without touching something else.
-fn set(text: &str, root: &Node, way: &Walk<'_>, value: &Value) -> Option<String> {
-    let node = way.nodes.last()?;
-    let inside = way.nodes.iter().any(|node| matches!(node.shape, Shape::Map { flow: true, .. } | Shape::List { flow: true, .. }));
-    if way.rest.is_empty()
-        && let Shape::Scalar { style, .. } = &node.shape
-        && let Some(after) = block::replace(text, node, *style, value).or_else(|| scalar::replace(text, node, *style, value, inside))
-    {
-        return Some(after);
+/// Whether two documents say the same.
+fn is_same(new: &Document, old: &Document) -> bool {
+    let reason = |document: &Document| document.unclear.as_ref().map(|unclear| unclear.reason.clone());
+    new.root.is_same(&old.root) && reason(new) == reason(old) && new.is_broken() == old.is_broken()
+}
+
+/// Whether two objects, or the lists around them, say the same beside the object at this position.
+fn is_same_beside(new: &Node, old: &Node, items: &[usize]) -> bool {
+    match items.split_first() {
+        None => true,
+        Some((index, rest)) => is_same_but_items(new, old) && is_same_list(new, old, *index, |new, old| is_same_beside(new, old, rest)),
     }
-    // The nearest collection that is there already takes the rest, wrapped in what is missing.
-    let (at, key, value) = match (way.rest.split_first(), &node.shape) {
-        (None, _) => (way.steps.len().checked_sub(1)?, way.steps.last()?.clone(), value.clone()),
-        (Some((Segment::Key(key), rest)), Shape::Map { .. }) => (way.steps.len(), Step::Key(key.clone()), wrap(rest, value)),
-        (Some((Segment::Member { .. }, [])), Shape::List { items, .. }) => (way.steps.len(), Step::Index(items.len()), value.clone()),
-        // Nothing stands there yet: `annotations:` without a value.
-        (Some(_), Shape::Scalar { .. }) => (way.steps.len().checked_sub(1)?, way.steps.last()?.clone(), wrap(way.rest, value)),
-        _ => return None,
-    };
-    let replaced = match way.nodes.get(at + 1) {
-        Some(old) => Some(spaced(text, old.span.start..old.end().max(old.span.start))),
-        None => way.nodes.get(at).and_then(|host| bracket(host)),
-    };
-    let after = restructure(text, root, way.steps.get(..at)?, |host| match (host, &key) {
-        (YamlNode::Mapping(map), Step::Key(key)) => {
-            map.set(key_value(key), yaml_value(&value, inside));
-            Some(())
-        }
-        (YamlNode::Sequence(list), Step::Index(index)) if *index < list.len() => list.set(*index, yaml_value(&value, inside)).then_some(()),
-        (YamlNode::Sequence(list), Step::Index(_)) => {
-            list.push(yaml_value(&value, inside));
-            Some(())
-        }
-        _ => None,
-    })?;
-    only(text, &after, replaced).then_some(after)
 }
 
-/// The document's text without what the path names.
-fn remove(text: &str, root: &Node, way: &Walk<'_>) -> Option<String> {
-    let last = way.steps.len().checked_sub(1)?;
-    let (host, node, step) = (way.nodes.get(last)?, way.nodes.last()?, way.steps.last()?);
-    let (start, members) = match (&host.shape, step) {
-        (Shape::Map { entries, .. }, Step::Key(key)) => (entries.iter().find(|entry| entry.key == *key)?.start, entries.len()),
-        (Shape::List { items, .. }, Step::Index(index)) => (items.get(*index)?.span.start, items.len()),
-        _ => return None,
-    };
-    let gone = bracket(host).unwrap_or_else(|| whole_lines(text, start..node.end()));
-    if members == 1 && last > 0 {
-        // An empty collection is written as one: a block without members would read as nothing at all.
-        let empty = if matches!(step, Step::Key(_)) { Value::Object(Map::new()) } else { Value::Array(Vec::new()) };
-        let shorter = Walk { nodes: way.nodes.get(..=last)?.to_vec(), steps: way.steps.get(..last)?.to_vec(), rest: &[] };
-        return set(text, root, &shorter, &empty);
-    }
-    let after = restructure(text, root, way.steps.get(..last)?, |host| match (host, step) {
-        (YamlNode::Mapping(map), Step::Key(key)) => map.remove(key.as_str()).map(drop),
-        (YamlNode::Sequence(list), Step::Index(index)) => list.remove(*index).map(drop),
-        _ => None,
-    })?;
-    only(text, &after, Some(gone)).then_some(after)
+/// The same, where the list at this position may have other members.
+fn is_same_beside_list(new: &Node, old: &Node, items: &[usize]) -> bool {
+    let members =
+        items.split_first().is_none_or(|(index, rest)| is_same_list(new, old, *index, |new, old| is_same_beside_list(new, old, rest)));
+    is_same_but_items(new, old) && members
 }
 
-/// A value within the maps and lists that are missing above it.
-fn wrap(rest: &[Segment], value: &Value) -> Value {
-    rest.iter().rev().fold(value.clone(), |inner, segment| match segment {
-        Segment::Key(key) => Value::Object(Map::from_iter([(key.clone(), inner)])),
-        _ => Value::Array(vec![inner]),
-    })
+fn is_same_list(new: &Node, old: &Node, index: usize, at: impl Fn(&Node, &Node) -> bool) -> bool {
+    let (Some(new), Some(old)) = (new.get("items"), old.get("items")) else { return false };
+    let pairs = || new.items().iter().zip(old.items()).enumerate();
+    new.items().len() == old.items().len()
+        && pairs().all(|(place, (new, old))| if place == index { at(new, old) } else { new.is_same(old) })
 }
 
-/// Edits the syntax tree of the document at a collection and gives the file's whole text.
-fn restructure(text: &str, root: &Node, steps: &[Step], edit: impl FnOnce(&YamlNode) -> Option<()>) -> Option<String> {
-    let file = YamlFile::from_str(text).ok()?;
-    let document = file.documents().find(|document| {
-        let range = document.byte_range();
-        (range.start as usize..range.end as usize).contains(&root.span.start)
-    })?;
-    let top = document.as_mapping().map(YamlNode::Mapping)?;
-    let host = steps.iter().try_fold(top, |node, step| match (node, step) {
-        (YamlNode::Mapping(map), Step::Key(key)) => map.get(key.as_str()),
-        (YamlNode::Sequence(list), Step::Index(index)) => list.get(*index),
-        _ => None,
-    })?;
-    edit(&host)?;
-    Some(file.to_string())
-}
-
-/// A flow collection's bytes: within its brackets commas move.
-fn bracket(node: &Node) -> Option<Range<usize>> {
-    matches!(node.shape, Shape::Map { flow: true, .. } | Shape::List { flow: true, .. }).then(|| node.span.clone())
-}
-
-/// The range with the white space around it.
-fn spaced(text: &str, range: Range<usize>) -> Range<usize> {
-    let before = text.get(..range.start).unwrap_or_default();
-    let after = text.get(range.end..).unwrap_or_default();
-    before.trim_end().len()..range.end + (after.len() - after.trim_start().len())
-}
-
-/// The range made whole lines, with the line break before it where it ends the file.
-fn whole_lines(text: &str, range: Range<usize>) -> Range<usize> {
-    let start = text.get(..range.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let end = text.get(range.end..).and_then(|after| after.find('\n')).map_or(text.len(), |at| range.end + at + 1);
-    let start = if end == text.len() { start.saturating_sub(1) } else { start };
-    start..end
-}
-
-/// Whether nothing but these bytes changed; without a range, whether something was only added in one place.
-fn only(before: &str, after: &str, changed: Option<Range<usize>>) -> bool {
-    let same_start = before.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
-    let same_end = before.bytes().rev().zip(after.bytes().rev()).take_while(|(a, b)| a == b).count();
-    match changed {
-        None => same_start + same_end >= before.len(),
-        Some(range) => {
-            let tail = before.len().saturating_sub(range.end);
-            same_start >= range.start && same_end >= tail && after.len() >= range.start + tail
-        }
-    }
+fn is_same_but_items(new: &Node, old: &Node) -> bool {
+    let (Shape::Map { entries: new, .. }, Shape::Map { entries: old, .. }) = (&new.shape, &old.shape) else { return false };
+    new.len() == old.len()
+        && new.iter().zip(old).all(|(new, old)| new.key == old.key && (new.key == "items" || new.node.is_same(&old.node)))
 }

@@ -1,13 +1,20 @@
-//! Which object is where: every manifest of a tree, read once per look. An object is addressable when it names itself in full (apiVersion, kind,
-//! `metadata.namespace` and `metadata.name`), stands in one place only, and that place is clear; otherwise it is named, never guessed at.
+//! Which object is where: every manifest of a tree, read once per look. An object is addressable when
+//! it names itself in full (apiVersion, kind, `metadata.namespace` and `metadata.name`), is in one
+//! place only, and that place is clear; otherwise it is named, never guessed at.
 
 mod builds;
+mod gap;
+mod mention;
+
+pub use gap::phrase;
 
 use super::kustomize::identity::Built;
-use super::read::{Document, Unclear, read};
-use super::tree::{self, Manifest, TreeFault};
+use super::objects::{self, Identity, Name, Position};
+use super::read::{Document, Format, Node, Unclear};
+use super::tree::{Manifest, Tree, TreeFault};
 use builds::Builds;
 use cofferdam_core::id::{ObjectDigest, hex};
+use cofferdam_core::left_out::Place;
 use cofferdam_core::operation::Target;
 use cofferdam_process::beneath::Root;
 use serde_json::Value;
@@ -15,13 +22,33 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Objects of a tree: what a look holds in memory by name. The largest clusters have fewer.
+pub const OBJECTS: usize = 200_000;
+
 /// A file as it was read.
 #[derive(Debug)]
 pub struct File {
     /// Its text; empty when it could not be read.
     pub text: String,
+    /// How it is written.
+    pub format: Format,
     /// Its documents, or why it has none.
     pub documents: Result<Vec<Document>, Unclear>,
+    /// Its objects that name themselves.
+    objects: Vec<(Position, Identity)>,
+}
+
+impl File {
+    fn read(path: &Path, text: String) -> Self {
+        let format = Format::of(path);
+        let documents = format.read(&text);
+        let objects = documents.as_deref().map(objects::objects).unwrap_or_default();
+        Self { text, format, documents, objects }
+    }
+
+    fn unread(unclear: Unclear) -> Self {
+        Self { text: String::new(), format: Format::Yaml, documents: Err(unclear), objects: Vec::new() }
+    }
 }
 
 /// An object as it was found.
@@ -31,10 +58,10 @@ pub struct Found<'a> {
     pub path: &'a Path,
     /// The file.
     pub file: &'a File,
-    /// Index among the file's documents.
-    pub index: usize,
-    /// The document.
-    pub document: &'a Document,
+    /// Where in the file.
+    pub position: &'a Position,
+    /// What it says.
+    pub object: &'a Node,
     /// What it is in what is built, where that is another than its file says.
     built: Option<&'a Built>,
 }
@@ -42,7 +69,13 @@ pub struct Found<'a> {
 impl Found<'_> {
     /// For people: `shop/web.yaml:12`.
     pub fn place(&self) -> String {
-        format!("{}:{}", self.path.display(), self.document.root.line)
+        format!("{}:{}", self.path.display(), self.object.line)
+    }
+
+    /// Why it must not be relied on, if so.
+    pub fn unclear(&self) -> Option<&Unclear> {
+        let document = self.file.documents.as_ref().ok()?.get(self.position.document)?;
+        document.unclear_in(self.object)
     }
 }
 
@@ -74,9 +107,6 @@ pub enum FindFault {
     },
 }
 
-/// Group, kind, namespace and name: two versions of one API are one object.
-type Name = (String, String, String, String);
-
 /// An object by name; the namespace is empty where it names none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectName<'a> {
@@ -90,11 +120,21 @@ pub struct ObjectName<'a> {
     pub name: &'a str,
 }
 
+/// Objects of one kind in one namespace.
+#[derive(Debug)]
+pub struct Listing<'a> {
+    /// Those that are clear, by name.
+    pub found: Vec<Found<'a>>,
+    /// Places of those that are not, and places that may have more.
+    pub gaps: Vec<Place>,
+}
+
 /// A tree as it was at one moment.
 #[derive(Debug, Default)]
 pub struct Index {
     files: BTreeMap<PathBuf, Arc<File>>,
     objects: BTreeMap<Name, Vec<(PathBuf, usize)>>,
+    links: Vec<PathBuf>,
     /// What builds the files.
     builds: Builds,
 }
@@ -102,22 +142,29 @@ pub struct Index {
 impl Index {
     /// Reads a tree. Files whose text is the same as `before` are not parsed again.
     pub fn read(root: &Root, before: Option<&Self>) -> Result<Self, TreeFault> {
-        let mut index = Self::default();
-        for Manifest { path, text } in tree::manifests(root)? {
+        let Tree { manifests, links } = Tree::read(root)?;
+        let mut index = Self { links, ..Self::default() };
+        let mut left = OBJECTS;
+        for Manifest { path, text } in manifests {
             let known = before.and_then(|before| before.files.get(&path)).filter(|file| text.as_deref() == Ok(file.text.as_str()));
-            let file = match (known, text) {
+            let mut file = match (known, text) {
                 (Some(file), _) => Arc::clone(file),
-                (None, Ok(text)) => Arc::new(File { documents: read(&text), text }),
-                (None, Err(unclear)) => Arc::new(File { text: String::new(), documents: Err(unclear) }),
+                (None, Ok(text)) => Arc::new(File::read(&path, text)),
+                (None, Err(unclear)) => Arc::new(File::unread(unclear)),
             };
+            if let Some(fewer) = left.checked_sub(file.objects.len()) {
+                left = fewer;
+            } else {
+                let reason = format!("is beyond the {OBJECTS} objects that are read; serve a part of the tree");
+                file = Arc::new(File::unread(Unclear::at(1, reason)));
+            }
             index.files.insert(path, file);
         }
         index.builds = Builds::of(&index.files);
         for (path, file) in &index.files {
             let ways = index.builds.ways(path);
-            for (at, document) in file.documents.iter().flatten().enumerate() {
-                let Some((_, name)) = identity(&document.root.value()) else { continue };
-                for name in index.builds.names(&ways, path, at, name) {
+            for (at, (_, identity)) in file.objects.iter().enumerate() {
+                for name in index.builds.names(&ways, path, at, identity.name.clone()) {
                     index.objects.entry(name).or_default().push((path.clone(), at));
                 }
             }
@@ -127,110 +174,76 @@ impl Index {
 
     /// The one object of this name.
     pub fn find(&self, target: &Target) -> Result<Found<'_>, FindFault> {
+        let name = Name::of(target);
         let ambiguous = |reason: String| FindFault::Ambiguous { target: Box::new(target.clone()), reason };
-        let places: Vec<_> = self.objects.get(&name(target)).into_iter().flatten().filter_map(|(path, at)| self.at(path, *at)).collect();
-        let found = match places.as_slice() {
+        let places = self.places(&name);
+        let (found, version) = match places.as_slice() {
             [] if let Some(fault) = self.otherwise(target) => return Err(fault),
             [] => return Err(self.hint(target).map_or_else(|| FindFault::Absent(target.clone()), ambiguous)),
             [found] => *found,
-            [first, second, ..] => return Err(ambiguous(format!("it stands in `{}` and in `{}`", first.place(), second.place()))),
+            [(first, _), (second, _), ..] => {
+                return Err(ambiguous(format!("it is in `{}` and in `{}`", first.place(), second.place())));
+            }
         };
         if let Some(fault) = builds::several(target, &found) {
             return Err(fault);
         }
-        if let Some(unclear) = &found.document.unclear {
-            return Err(ambiguous(format!("`{}:{}` has {}", found.path.display(), unclear.line, unclear.reason)));
+        if let Some(unclear) = found.unclear() {
+            return Err(ambiguous(format!("`{}:{}` {}", found.path.display(), unclear.line, phrase("has", &unclear.reason))));
         }
-        match identity(&found.document.root.value()) {
-            Some((version, _)) if version == target.version => Ok(found),
-            _ => Err(FindFault::Absent(target.clone())),
-        }
+        if version == target.version { Ok(found) } else { Err(FindFault::Absent(target.clone())) }
     }
 
-    /// Every clear object of a kind in a namespace, by name; and the places of unclear ones.
-    pub fn list(&self, group: &str, version: &str, kind: &str, namespace: &str) -> (Vec<Found<'_>>, Vec<String>) {
-        let (mut clear, mut unclear) = (Vec::new(), Vec::new());
-        for (name, places) in &self.objects {
-            if (name.0.as_str(), name.1.as_str(), name.2.as_str()) != (group, kind, namespace) {
-                continue;
-            }
-            let target = Target {
-                group: group.to_owned(),
-                version: version.to_owned(),
-                kind: kind.to_owned(),
-                namespace: namespace.to_owned(),
-                name: name.3.clone(),
-            };
-            match self.find(&target) {
-                Ok(found) => clear.push(found),
-                Err(FindFault::Absent(_)) => {}
-                Err(FindFault::Ambiguous { .. } | FindFault::Built { .. }) => {
-                    unclear.extend(places.iter().filter_map(|(path, at)| self.at(path, *at)).map(|found| found.place()));
-                }
+    /// Every clear object of a kind in a namespace, by name; and the places of those that are left out.
+    pub fn list(&self, group: &str, version: &str, kind: &str, namespace: &str) -> Listing<'_> {
+        let owned = [group, kind, namespace, ""].map(str::to_owned);
+        let [own_group, own_kind, own_namespace, name] = owned;
+        let first = Name { group: own_group, kind: own_kind, namespace: own_namespace, name };
+        let (mut found, mut gaps) = (Vec::new(), Vec::new());
+        for (name, _) in self.named(&first) {
+            match self.places(name).as_slice() {
+                [(one, own)] => match one.unclear() {
+                    _ if *own != version => {}
+                    None if let Some(reason) = builds::as_several(one) => gaps.push(gap::several(one, name, &reason)),
+                    None => found.push(*one),
+                    Some(unclear) => gaps.push(gap::unclear(one, name, unclear)),
+                },
+                places => gaps.extend(places.iter().map(|(one, _)| gap::twice(one, name, places))),
             }
         }
-        (clear, unclear)
+        gaps.extend(self.gaps(group, kind, namespace));
+        Listing { found, gaps }
+    }
+
+    /// Objects of the group, kind and namespace of a name.
+    fn named<'a>(&'a self, first: &'a Name) -> impl Iterator<Item = (&'a Name, &'a Vec<(PathBuf, usize)>)> {
+        let same = move |name: &Name| (&name.group, &name.kind, &name.namespace) == (&first.group, &first.kind, &first.namespace);
+        self.objects.range(first..).take_while(move |(name, _)| same(name))
     }
 
     /// Every object that names itself, whether or not it is clear.
     pub fn names(&self) -> impl Iterator<Item = ObjectName<'_>> {
-        self.objects.keys().map(|(group, kind, namespace, name)| ObjectName { group, kind, namespace, name })
+        self.objects.keys().map(|name| ObjectName { group: &name.group, kind: &name.kind, namespace: &name.namespace, name: &name.name })
     }
 
-    /// Everything that was read but cannot be relied on, for people: place and reason.
-    pub fn unclear(&self) -> Vec<(String, String)> {
-        let whole = |path: &Path, unclear: &Unclear| (format!("{}:{}", path.display(), unclear.line), unclear.reason.clone());
-        self.files
-            .iter()
-            .flat_map(|(path, file)| match &file.documents {
-                Err(unclear) => vec![whole(path, unclear)],
-                Ok(documents) => {
-                    documents.iter().filter_map(|document| document.unclear.as_ref()).map(|unclear| whole(path, unclear)).collect()
-                }
-            })
-            .chain(self.builds.unseen())
-            .collect()
+    /// Every file that was read, by path.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &File)> {
+        self.files.iter().map(|(path, file)| (path.as_path(), file.as_ref()))
     }
 
-    fn at(&self, path: &Path, index: usize) -> Option<Found<'_>> {
+    /// Where the objects of this name are, with their versions.
+    fn places(&self, name: &Name) -> Vec<(Found<'_>, &str)> {
+        let places = self.objects.get(name).into_iter().flatten();
+        places.filter_map(|(path, at)| self.at(path, *at)).collect()
+    }
+
+    fn at(&self, path: &Path, index: usize) -> Option<(Found<'_>, &str)> {
         let (path, file) = self.files.get_key_value(path)?;
-        let document = file.documents.as_ref().ok()?.get(index)?;
+        let (position, identity) = file.objects.get(index)?;
+        let object = position.object(file.documents.as_ref().ok()?)?;
         let built = self.builds.get(path, index);
-        Some(Found { path, file, index, document, built })
+        Some((Found { path, file, position, object, built }, &identity.version))
     }
-
-    /// Where an object that is not there might be meant: an object without a namespace, or a file that could not be read as a whole.
-    fn hint(&self, target: &Target) -> Option<String> {
-        let nowhere = (target.group.clone(), target.kind.clone(), String::new(), target.name.clone());
-        if let Some(found) = self.objects.get(&nowhere).and_then(|places| places.first()).and_then(|(path, at)| self.at(path, *at)) {
-            return Some(format!("`{}` has no `metadata.namespace`; write it there", found.place()));
-        }
-        let line = |text: &str, key: &str, value: &str| {
-            text.lines().any(|line| {
-                let rest = line.trim().trim_start_matches("- ").strip_prefix(key).and_then(|rest| rest.strip_prefix(':'));
-                rest.is_some_and(|rest| rest.trim().trim_matches(['"', '\'']) == value)
-            })
-        };
-        self.files.iter().find_map(|(path, file)| {
-            let unclear = file.documents.as_ref().err()?;
-            (line(&file.text, "kind", &target.kind) && line(&file.text, "name", &target.name))
-                .then(|| format!("`{}:{}` is {}", path.display(), unclear.line, unclear.reason))
-        })
-    }
-}
-
-fn name(target: &Target) -> Name {
-    (target.group.clone(), target.kind.clone(), target.namespace.clone(), target.name.clone())
-}
-
-/// API version, and group, kind, namespace (empty where none is written) and name; none for what is no object.
-fn identity(object: &Value) -> Option<(String, Name)> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let api = object.get("apiVersion")?.as_str()?;
-    let (group, version) = api.rsplit_once('/').unwrap_or(("", api));
-    let metadata = object.get("metadata")?;
-    let name = text(metadata.get("name"))?;
-    Some((version.to_owned(), (group.to_owned(), text(object.get("kind"))?, text(metadata.get("namespace")).unwrap_or_default(), name)))
 }
 
 /// The object's UID, made from its place: another file, another object.
@@ -251,9 +264,4 @@ pub fn digest(object: &Value) -> Result<ObjectDigest, cofferdam_core::json::Json
         }
     }
     Ok(ObjectDigest::of(cofferdam_core::json::canonical(&object)?.as_bytes()))
-}
-
-/// Whether an object is the one named.
-pub fn is(object: &Value, target: &Target) -> bool {
-    identity(object).is_some_and(|(version, found)| version == target.version && found == name(target))
 }

@@ -1,14 +1,15 @@
 //! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own trust file, and never a Secret. Changes nothing.
 
-use super::index::{Found, Index};
+use super::index::{Found, Index, Listing, phrase};
 use super::near;
 use super::preview::{preview, unsupported};
-use super::read::{Node, Shape};
+use super::read::{Node, Shape, Unclear};
 use super::tree::TreeFault;
 use crate::refusal::Refusal;
 use crate::within::within;
 use cofferdam_core::ceiling::Bound;
 use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::left_out::{LeftOut, Place};
 use cofferdam_core::limit;
 use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::path::{FieldPath, Segment};
@@ -54,7 +55,7 @@ impl Looker {
         }
         let answer = match look {
             Look::Preview { .. } => preview(&index, operations).map(|preview| Looked::Preview { preview }),
-            Look::Read { .. } => results(&index, operations).map(|results| Looked::Results { results }),
+            Look::Read { .. } => results(&index, operations),
         };
         Ok(answer.unwrap_or_else(|refusal| match &bound {
             Some(bound) => near::explained(refusal, &index, operations, bound).into(),
@@ -63,26 +64,34 @@ impl Looker {
     }
 }
 
-fn results(index: &Index, steps: &[Step]) -> Result<Vec<Value>, Refusal> {
-    steps.iter().map(|step| result(index, &step.operation)).collect()
+fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
+    let mut left_out = LeftOut::default();
+    let results: Result<Vec<_>, _> = steps.iter().map(|step| result(index, &step.operation, &mut left_out)).collect();
+    Ok(Looked::Results { results: results?, left_out })
 }
 
-fn result(index: &Index, operation: &Operation) -> Result<Value, Refusal> {
+fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut) -> Result<Value, Refusal> {
     let result = match operation {
-        Operation::Read { target, fields } => json!({"fields": shown(&index.find(target)?, &parsed(fields)?)?}),
+        Operation::Read { target, fields } => {
+            let found = index.find(target)?;
+            let fields = parsed(fields)?;
+            let mut values = Map::new();
+            for field in &fields {
+                values.insert(field.to_string(), shown(&found, field).map_err(|odd| odd.refusal(&found))?);
+            }
+            json!({"fields": values})
+        }
         Operation::List { group, version, kind, namespace, fields, limit } => {
             let mut fields = fields.clone();
             if !fields.iter().any(|field| field == "metadata.name") {
                 fields.push("metadata.name".to_owned());
             }
             let fields = parsed(&fields)?;
-            let (found, unclear) = index.list(group, version, kind, namespace);
-            if !unclear.is_empty() {
-                tracing::warn!(detail = unclear.join(", "), "objects that cannot be told for sure are left out of a list");
-            }
+            let Listing { found, gaps } = index.list(group, version, kind, namespace);
+            gaps.into_iter().for_each(|gap| left_out.push(gap));
             let most = usize::try_from(*limit).unwrap_or(usize::MAX);
-            let items: Result<Vec<_>, _> = found.iter().take(most).map(|found| shown(found, &fields)).collect();
-            json!({"items": items?, "truncated": found.len() > most})
+            let items: Vec<_> = found.iter().take(most).map(|found| item(found, &fields, left_out)).collect();
+            json!({"items": items, "truncated": found.len() > most})
         }
         other => return Err(unsupported(other.action())),
     };
@@ -94,35 +103,70 @@ fn result(index: &Index, operation: &Operation) -> Result<Value, Refusal> {
     Ok(result)
 }
 
+/// One object of a list. A field whose value is not certain is shown as absent, and named.
+fn item(found: &Found<'_>, fields: &[FieldPath], left_out: &mut LeftOut) -> Map<String, Value> {
+    let mut value = |field: &FieldPath| {
+        shown(found, field).unwrap_or_else(|odd| {
+            left_out.push(odd.place(found, field));
+            Value::Null
+        })
+    };
+    fields.iter().map(|field| (field.to_string(), value(field))).collect()
+}
+
 fn parsed(fields: &[String]) -> Result<Vec<FieldPath>, Refusal> {
     let paths: Result<Vec<_>, _> = fields.iter().map(|field| FieldPath::parse(field)).collect();
     paths.map_err(|fault| Refusal::new("conflict", fault.to_string(), "name fields as they are"))
 }
 
-fn shown(found: &Found<'_>, fields: &[FieldPath]) -> Result<Map<String, Value>, Refusal> {
-    let object = found.document.root.value();
-    let mut values = Map::new();
-    for field in fields {
-        if let Some(doubt) = doubt(&found.document.root, field.segments()) {
-            let reason = format!("readers disagree about the value in `{}:{}`", found.path.display(), doubt.line);
-            return Err(Refusal::new("ambiguous", reason, "a person has to put it in quotes or write it in decimal"));
-        }
-        let value = field.get(&object).map_err(|fault| Refusal::new("conflict", fault.to_string(), "name fields as they are"))?;
-        values.insert(field.to_string(), value.unwrap_or_default());
-    }
-    Ok(values)
+/// Why a field is not shown.
+enum Odd {
+    /// Its value is not certain.
+    Doubt(Unclear),
+    /// The object has another form there.
+    Misfit(String),
 }
 
-/// The first doubtful scalar among what a path shows.
-fn doubt<'a>(node: &'a Node, segments: &[Segment]) -> Option<&'a Node> {
+impl Odd {
+    fn refusal(self, found: &Found<'_>) -> Refusal {
+        match self {
+            Self::Doubt(Unclear { line, reason }) => {
+                let reason = format!("`{}:{line}` {}", found.path.display(), phrase("has", &reason));
+                Refusal::new("ambiguous", reason, "a person has to make that place of the tree clear first")
+            }
+            Self::Misfit(reason) => Refusal::new("conflict", reason, "name fields as they are"),
+        }
+    }
+
+    fn place(self, found: &Found<'_>, field: &FieldPath) -> Place {
+        let (line, reason) = match self {
+            Self::Doubt(Unclear { line, reason }) => (line, phrase("has", &reason)),
+            Self::Misfit(reason) => (found.object.line, format!("has another form: {reason}")),
+        };
+        Place::new(found.path.to_string_lossy(), line, format!("(`{field}`) {reason}"))
+    }
+}
+
+fn shown(found: &Found<'_>, field: &FieldPath) -> Result<Value, Odd> {
+    if let Some(doubt) = doubt(found.object, field.segments()) {
+        return Err(Odd::Doubt(doubt));
+    }
+    let value = field.get(&found.object.value()).map_err(|fault| Odd::Misfit(fault.to_string()))?;
+    Ok(value.unwrap_or_default())
+}
+
+/// The first place among what a path shows whose value is not certain.
+fn doubt(node: &Node, segments: &[Segment]) -> Option<Unclear> {
     match (segments.split_first(), &node.shape) {
         (None, _) => node.doubt(),
-        (Some((Segment::Key(key), rest)), Shape::Map { entries, .. }) => {
-            entries.iter().find(|entry| entry.key == *key).and_then(|entry| doubt(&entry.node, rest))
-        }
+        (Some((Segment::Key(key), rest)), Shape::Map { .. }) => match node.get(key) {
+            Some(next) => doubt(next, rest),
+            // A key that is not written may come from a merge key.
+            None => node.borrowed(),
+        },
         (Some((Segment::Member { .. } | Segment::AnyMember, rest)), Shape::List { items, .. }) => {
             items.iter().find_map(|item| doubt(item, rest))
         }
-        _ => None,
+        (Some(_), _) => node.borrowed(),
     }
 }

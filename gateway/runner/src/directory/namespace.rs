@@ -6,8 +6,9 @@ mod tests;
 
 use super::edit;
 use super::index::{Found, Index, digest, uid};
+use super::objects::{Position, objects};
 use super::preview::{fields, paths, unsupported};
-use super::read::{Document, read};
+use super::read::Format;
 use super::tree::FILE;
 use crate::effect::EffectFault;
 use crate::host::Host;
@@ -167,22 +168,22 @@ impl Namespace {
         let (after, undo) = match operation {
             Operation::Patch { changes, .. } => {
                 let changes = paths(changes)?;
-                let before = values(&place.document.root.value(), &changes)?;
-                (Some(edit::patch(&place.text, place.index, &host.filled(&changes))?), Undo::Values(before))
+                let before = values(&place.object, &changes)?;
+                (Some(edit::patch(Format::of(&place.path), &place.text, &place.position, &host.filled(&changes))?), Undo::Values(before))
             }
             Operation::Delete { .. } => {
-                let after = edit::delete(&place.text, place.index)?;
+                let after = edit::delete(Format::of(&place.path), &place.text, &place.position)?;
                 (after.clone(), Undo::File { path: place.path.clone(), before: place.text.clone(), after })
             }
             other => return Err(unsupported(other.action()).into()),
         };
         let observed = match (operation, &after) {
             (Operation::Patch { changes, .. }, Some(text)) => {
-                let (_, document) =
-                    find(text, self.written(&approved.target)).ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
-                fields(&document.root.value(), &paths(changes)?)?
+                let (_, object) = find(&place.path, text, self.written(&approved.target))
+                    .ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
+                fields(&object, &paths(changes)?)?
             }
-            (_, Some(text)) if find(text, self.written(&approved.target)).is_some() => {
+            (_, Some(text)) if find(&place.path, text, self.written(&approved.target)).is_some() => {
                 return Err(EffectFault::Conflict(approved.target.clone()));
             }
             _ => BTreeMap::new(),
@@ -203,9 +204,9 @@ impl Namespace {
         match undo {
             Undo::Values(before) => {
                 let place = self.place(&approved.target).ok_or_else(conflict)?;
-                let text = edit::patch(&place.text, place.index, &before)?;
-                let (_, document) = find(&text, self.written(&approved.target)).ok_or_else(conflict)?;
-                let observed = fields(&document.root.value(), &before)?;
+                let text = edit::patch(Format::of(&place.path), &place.text, &place.position, &before)?;
+                let (_, object) = find(&place.path, &text, self.written(&approved.target)).ok_or_else(conflict)?;
+                let observed = fields(&object, &before)?;
                 self.write(&place.path, Some(&text))?;
                 if observed == approved.before { Ok(observed) } else { Err(conflict()) }
             }
@@ -244,8 +245,8 @@ impl Namespace {
         let kept = self.held.iter().filter(|(path, _)| written.iter().all(|file| file.path != *path));
         kept.filter(|(path, approved)| {
             let text = root.read(path, FILE).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let found = text.and_then(|text| find(&text, self.written(&approved.target)));
-            found.and_then(|(_, document)| expected(path, approved, &document).ok()) != Some(true)
+            let found = text.and_then(|text| find(path, &text, self.written(&approved.target)));
+            found.and_then(|(_, object)| expected(path, approved, &object).ok()) != Some(true)
         })
         .map(|(path, _)| path.clone())
         .next()
@@ -265,7 +266,7 @@ impl Namespace {
     fn approved(&self, approved: &PreviewedOperation) -> Result<Place, EffectFault> {
         let conflict = || EffectFault::Conflict(approved.target.clone());
         let place = self.place(&approved.target).ok_or_else(conflict)?;
-        if expected(&place.path, approved, &place.document)? { Ok(place) } else { Err(conflict()) }
+        if expected(&place.path, approved, &place.object)? { Ok(place) } else { Err(conflict()) }
     }
 
     /// An object as its own file names it.
@@ -277,8 +278,8 @@ impl Namespace {
         let target = self.written(target);
         self.files.iter().find_map(|(path, copied)| {
             let text = fs::read_to_string(&copied.at).ok()?;
-            let (index, document) = find(&text, target)?;
-            Some(Place { path: path.clone(), text, index, document })
+            let (position, object) = find(path, &text, target)?;
+            Some(Place { path: path.clone(), text, position, object })
         })
     }
 }
@@ -287,13 +288,13 @@ impl Namespace {
 struct Place {
     path: PathBuf,
     text: String,
-    index: usize,
-    document: Document,
+    position: Position,
+    object: Value,
 }
 
 /// Whether an object at this place is in the state it was approved over.
-fn expected(path: &Path, approved: &PreviewedOperation, document: &Document) -> Result<bool, EffectFault> {
-    let seen = digest(&document.root.value()).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+fn expected(path: &Path, approved: &PreviewedOperation, object: &Value) -> Result<bool, EffectFault> {
+    let seen = digest(object).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
     Ok(Expect::Present { uid: uid(path, &approved.target), digest: seen } == approved.expect)
 }
 
@@ -302,12 +303,13 @@ fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectFault {
     move |fault| EffectFault::Unwritable(obstacle(path, "cannot be written", &fault))
 }
 
-fn find(text: &str, target: &Target) -> Option<(usize, Document)> {
-    read(text)
-        .ok()?
-        .into_iter()
-        .enumerate()
-        .find(|(_, document)| document.unclear.is_none() && super::index::is(&document.root.value(), target))
+/// The object in a file's text, where it is clear.
+fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
+    let documents = Format::of(path).read(text).ok()?;
+    let (position, _) = objects(&documents).into_iter().find(|(_, identity)| identity.is(target))?;
+    let object = position.object(&documents)?;
+    let is_clear = documents.get(position.document)?.unclear_in(object).is_none();
+    is_clear.then(|| (position, object.value()))
 }
 
 fn values(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Vec<(FieldPath, Option<Value>)>, EffectFault> {

@@ -4,18 +4,25 @@
 use super::index::Index;
 use crate::refusal::Refusal;
 use cofferdam_core::ceiling::Bound;
+use cofferdam_core::left_out::Place;
 use cofferdam_core::near::{is_workload, listed, nearest};
 use cofferdam_core::operation::{Operation, Step, Target};
 use std::collections::BTreeSet;
+
+/// Places that one refusal names; `doctor` names more.
+const NAMED: usize = 3;
 
 /// Why a list cannot be shown: it is of a namespace that is not there. An empty list would read as if nothing ran in it.
 pub fn unknown_namespace(index: &Index, steps: &[Step], bound: &Bound) -> Option<Refusal> {
     let there = namespaces(index, bound);
     let unknown = steps.iter().find_map(|step| match &step.operation {
-        Operation::List { namespace, .. } => Some(namespace).filter(|namespace| !there.contains(namespace.as_str())),
+        Operation::List { group, kind, namespace, .. } if !there.contains(namespace.as_str()) => {
+            Some((namespace, index.gaps(group, kind, namespace)))
+        }
         _ => None,
     });
-    unknown.map(|namespace| no_namespace(index, namespace, &there))
+    let (namespace, beside) = unknown?;
+    Some(no_namespace(index, namespace, &there, &beside))
 }
 
 /// A refusal of an object that is not there, with what is.
@@ -40,7 +47,7 @@ fn namespaces<'a>(index: &'a Index, bound: &Bound) -> BTreeSet<&'a str> {
     named.filter(|namespace| !namespace.is_empty() && bound.reaches(namespace)).collect()
 }
 
-fn no_namespace(index: &Index, given: &str, there: &BTreeSet<&str>) -> Refusal {
+fn no_namespace(index: &Index, given: &str, there: &BTreeSet<&str>, beside: &[Place]) -> Refusal {
     let meant = nearest(given, there.iter().copied()).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
     let nameless = index.names().filter(|name| name.kind != "Namespace" && name.namespace.is_empty()).count();
     let nameless = match nameless {
@@ -52,12 +59,13 @@ fn no_namespace(index: &Index, given: &str, there: &BTreeSet<&str>) -> Refusal {
         names if names.is_empty() => "nothing here: this tool reaches no namespace of this tree".to_owned(),
         names => format!("one of these namespaces: {names}"),
     };
-    Refusal::new("not-found", format!("there is no namespace `{given}` here{nameless}{meant}"), &remedy)
+    Refusal::new("not-found", format!("there is no namespace `{given}` here{nameless}{meant}{}", unread(beside)), &remedy)
 }
 
 fn absent(index: &Index, target: &Target, there: &BTreeSet<&str>, bound: &Bound) -> Refusal {
+    let places = index.gaps(&target.group, &target.kind, &target.namespace);
     if !there.contains(target.namespace.as_str()) {
-        return no_namespace(index, &target.namespace, there);
+        return no_namespace(index, &target.namespace, there, &places);
     }
     let beside = || index.names().filter(|name| name.namespace == target.namespace && name.kind != "Secret");
     let tellable = |kind: &str| bound.names(kind, &target.namespace) || (is_workload(kind) && is_workload(&target.kind));
@@ -74,7 +82,17 @@ fn absent(index: &Index, target: &Target, there: &BTreeSet<&str>, bound: &Bound)
         names if names.is_empty() => format!("another kind, or another namespace: {} has no {}", target.namespace, target.kind),
         names => format!("a {} of this namespace: {names}", target.kind),
     };
-    Refusal::new("not-found", format!("there is no {target}{hint}"), &remedy)
+    Refusal::new("not-found", format!("there is no {target}{hint}{}", unread(&places)), &remedy)
+}
+
+/// What may hold it and is not read or not clear, in words.
+fn unread(places: &[Place]) -> String {
+    let named: Vec<_> = places.iter().take(NAMED).map(Place::words).collect();
+    match places.len().saturating_sub(NAMED) {
+        _ if places.is_empty() => String::new(),
+        0 => format!("; it may be where nothing is certain: {}", named.join("; ")),
+        more => format!("; it may be where nothing is certain: {}; and {more} places more", named.join("; ")),
+    }
 }
 
 #[cfg(test)]

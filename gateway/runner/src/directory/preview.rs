@@ -2,8 +2,9 @@
 //! they run. The viewer shows it, the runner derives it again.
 
 use super::edit::{self, EditFault};
-use super::index::{FindFault, Found, Index, digest, uid};
+use super::index::{FindFault, Found, Index, digest, phrase, uid};
 use super::kustomize::overrides::Edit;
+use super::read::Unclear;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
@@ -48,13 +49,14 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
     match operation {
         Operation::Patch { target, changes } => {
             let found = index.find(target)?;
-            let object = found.document.root.value();
+            let object = found.object.value();
             let changes = paths(changes)?;
             let mut meant = object.clone();
             for (path, value) in &changes {
                 path.set(&mut meant, value.clone()).map_err(|fault| misfit(&fault, target))?;
             }
-            edit::patch(&found.file.text, found.index, &Host::sample().filled(&changes))?;
+            edit::patch(found.file.format, &found.file.text, found.position, &Host::sample().filled(&changes))
+                .map_err(|fault| unchanged(&found, fault))?;
             let edits: Vec<_> = changes.iter().map(|(path, _)| Edit { path, before: &object, after: &meant }).collect();
             let remarks = index.remarks(&found, target, &edits);
             Ok(PreviewedOperation {
@@ -69,11 +71,11 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
         }
         Operation::Delete { target } => {
             let found = index.find(target)?;
-            let left = edit::delete(&found.file.text, found.index)?;
+            let left = edit::delete(found.file.format, &found.file.text, found.position).map_err(|fault| unchanged(&found, fault))?;
             if let Some(refusal) = index.still_named(&found, target, left.is_none()) {
                 return Err(refusal);
             }
-            let object = found.document.root.value();
+            let object = found.object.value();
             Ok(PreviewedOperation {
                 index: at,
                 target: target.clone(),
@@ -88,6 +90,16 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
         Operation::Task { program: Program::Command(_), .. } => preview::ephemeral(operation, at).ok_or_else(|| unsupported(Action::Task)),
         other => Err(unsupported(other.action())),
     }
+}
+
+/// An edit that is refused, with its file.
+fn unchanged(found: &Found<'_>, fault: EditFault) -> Refusal {
+    let reason = match &fault {
+        EditFault::Unclear(Unclear { line, reason }) => format!("`{}:{line}` {}", found.path.display(), phrase("has", reason)),
+        EditFault::Path(_) => return fault.into(),
+        EditFault::Doubtful { .. } | EditFault::Entangled(_) => format!("in `{}`, {fault}", found.place()),
+    };
+    Refusal { reason, ..Refusal::from(fault) }
 }
 
 /// A path that does not fit the object that was named.

@@ -1,19 +1,43 @@
-//! One manifest file, read so strictly that no two readers see different objects: anchors, aliases, tags, merge keys, keys twice and templates are
-//! named with their line and never guessed at. Never changes a byte.
+//! One manifest file, read so strictly that no two readers see different objects. Each document is
+//! read by itself: what is wrong with one is named with its line, and hinders no other. Never
+//! changes a byte.
 //!
-//! Plain scalars follow the YAML 1.2 core schema. Where YAML 1.1, 1.2 and Kubernetes' own reader disagree (`yes`, `0644`, `1_000`, `1e3`, `12:30`)
-//! the text is kept as it stands and marked [`Shape::Scalar::doubtful`]: only an operation that names it is refused.
+//! | file | what |
+//! |---|---|
+//! | `read/node.rs` | values and where they are |
+//! | `read/build.rs` | nodes from the events of the YAML parser |
+//! | `read/json.rs` | nodes from JSON |
+//! | `read/plain.rs` | what a scalar without quotes means |
+//!
+//! A tag, a key that is given twice and a key that is no string make the smallest object around
+//! them unclear. An anchor, an alias and a merge key hinder the fields that use them. Plain scalars
+//! follow the YAML 1.2 core schema; where YAML 1.1, 1.2 and Kubernetes' own reader disagree (`yes`,
+//! `0644`, `1_000`, `1e3`, `12:30`) the text is kept as it is and marked as doubtful.
 
+mod build;
+mod json;
+mod node;
 mod plain;
 #[cfg(test)]
 mod tests;
 
+pub(super) use build::dash;
+pub use node::{Entry, Node, Shape};
 pub use plain::plain;
 
-use cofferdam_core::json::DEPTH;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
-use serde_json::{Map, Value};
+use saphyr_parser::Parser;
 use std::ops::Range;
+use std::path::Path;
+
+/// Values in one file. A MiB of ordinary manifests has about 70,000; one value takes about 100
+/// bytes of memory, and this many 20 MiB.
+pub const NODES: usize = 200_000;
+
+/// Documents in one file. The largest bundles have some hundreds.
+pub const DOCUMENTS: usize = 10_000;
+
+/// A byte order mark: accepted at the head of a file, and kept.
+pub const MARK: char = '\u{feff}';
 
 /// A place that cannot be read in one way only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,329 +50,147 @@ pub struct Unclear {
 }
 
 impl Unclear {
-    fn at(line: usize, reason: impl Into<String>) -> Self {
+    /// At a line.
+    pub fn at(line: usize, reason: impl Into<String>) -> Self {
         Self { line, reason: reason.into() }
+    }
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// YAML, with any number of documents.
+    #[default]
+    Yaml,
+    /// JSON: one value, or several one after the other.
+    Json,
+}
+
+impl Format {
+    /// By the file's name.
+    pub fn of(path: &Path) -> Self {
+        let json = path.extension().is_some_and(|extension| extension == "json");
+        if json { Self::Json } else { Self::Yaml }
+    }
+
+    /// Reads a file's documents that have content. The error is about the whole file.
+    pub fn read(self, text: &str) -> Result<Vec<Document>, Unclear> {
+        match self {
+            Self::Yaml => read(text),
+            Self::Json => json::read(text),
+        }
     }
 }
 
 /// One document with content.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// What it says and where. Of an unclear document: as much as identifies it, and never to be relied on.
+    /// What it says and where. Of a document that is no valid YAML: null.
     pub root: Node,
-    /// Why it must not be touched, if so.
+    /// The first reason why a part of it must not be relied on.
     pub unclear: Option<Unclear>,
+    /// Bytes in the file: from its separator to the next one.
+    pub range: Range<usize>,
+    /// Every such reason, with the byte where it is.
+    flaws: Vec<(usize, Unclear)>,
+    /// Nothing in it could be read.
+    broken: bool,
 }
 
-/// A value and where it stands.
-#[derive(Debug, Clone)]
-pub struct Node {
-    /// Line, from 1.
-    pub line: usize,
-    /// Bytes in the file. Exact for scalars and flow collections; of a block collection it ends somewhere after its last member.
-    pub span: Range<usize>,
-    /// What it is.
-    pub shape: Shape,
-}
+impl Document {
+    fn new(root: Node, range: Range<usize>, flaws: Vec<(usize, Unclear)>) -> Self {
+        let unclear = flaws.first().map(|(_, unclear)| unclear.clone());
+        Self { root, unclear, range, flaws, broken: false }
+    }
 
-/// What a node is.
-#[derive(Debug, Clone)]
-pub enum Shape {
-    /// A single value.
-    Scalar {
-        /// As JSON.
-        value: Value,
-        /// How it is written.
-        style: ScalarStyle,
-        /// Readers disagree about it.
-        doubtful: bool,
-    },
-    /// A sequence.
-    List {
-        /// Its members.
-        items: Vec<Node>,
-        /// Written in brackets.
-        flow: bool,
-    },
-    /// A mapping.
-    Map {
-        /// Its entries in order.
-        entries: Vec<Entry>,
-        /// Written in braces.
-        flow: bool,
-    },
-}
+    fn broken(range: Range<usize>, unclear: Unclear) -> Self {
+        let root = Node::nothing(unclear.line, range.clone());
+        Self { root, unclear: Some(unclear), range, flaws: Vec::new(), broken: true }
+    }
 
-/// One entry of a mapping.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its key.
-    pub key: String,
-    /// Where the key begins, in bytes.
-    pub start: usize,
-    /// Its value.
-    pub node: Node,
-}
+    /// Whether nothing in it could be read, so that its objects are not known.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
 
-impl Node {
-    /// As JSON. A key that is there twice gives its first value; such a document is unclear anyway.
-    pub fn value(&self) -> Value {
-        match &self.shape {
-            Shape::Scalar { value, .. } => value.clone(),
-            Shape::List { items, .. } => Value::Array(items.iter().map(Self::value).collect()),
-            Shape::Map { entries, .. } => {
-                let mut map = Map::new();
-                for Entry { key, node, .. } in entries {
-                    map.entry(key.clone()).or_insert_with(|| node.value());
-                }
-                Value::Object(map)
-            }
+    /// Why the document as a whole must not be relied on: it is unclear, or a part of it comes from
+    /// another place.
+    pub fn doubt(&self) -> Option<Unclear> {
+        self.unclear.clone().or_else(|| self.root.shared())
+    }
+
+    /// Why an object in this document must not be relied on, if so.
+    pub fn unclear_in(&self, object: &Node) -> Option<&Unclear> {
+        if self.broken || object.span.start == self.root.span.start {
+            return self.unclear.as_ref();
         }
-    }
-
-    /// Where its last scalar or bracket ends, in bytes: trailing comments and blank lines are not its own.
-    pub fn end(&self) -> usize {
-        let last = match &self.shape {
-            Shape::List { items, flow: false } => items.last(),
-            Shape::Map { entries, flow: false } => entries.last().map(|entry| &entry.node),
-            Shape::Scalar { .. } | Shape::List { .. } | Shape::Map { .. } => None,
-        };
-        last.map_or(self.span.end, Self::end)
-    }
-
-    /// The first scalar in it, itself included, that readers disagree about.
-    pub fn doubt(&self) -> Option<&Self> {
-        match &self.shape {
-            Shape::Scalar { doubtful, .. } => doubtful.then_some(self),
-            Shape::List { items, .. } => items.iter().find_map(Self::doubt),
-            Shape::Map { entries, .. } => entries.iter().find_map(|entry| entry.node.doubt()),
-        }
+        let within = object.span.start..object.end();
+        self.flaws.iter().find(|(at, _)| within.contains(at)).map(|(_, unclear)| unclear)
     }
 }
 
-/// Reads a file's documents that have content. The error is about the whole file.
+/// Reads a YAML file's documents that have content. The error is about the whole file.
 pub fn read(text: &str) -> Result<Vec<Document>, Unclear> {
-    for (number, line) in text.lines().enumerate() {
-        let reason = if line.contains("{{") {
-            "a template; only plain manifests can be changed"
-        } else if line.starts_with('%') {
-            "a YAML directive; remove it"
-        } else if line.starts_with('\u{feff}') {
-            "a byte order mark; remove it"
-        } else {
-            continue;
-        };
-        return Err(Unclear::at(number + 1, reason));
+    let head = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+    let mut documents = Vec::new();
+    let (mut start, mut first, mut nodes) = (head, 1, NODES);
+    let (mut at, mut line) = (head, 1);
+    for content in text.get(head..).unwrap_or_default().split_inclusive('\n') {
+        if content.starts_with('%') {
+            return Err(Unclear::at(line, "a YAML directive; remove it"));
+        }
+        if content.starts_with(MARK) {
+            return Err(Unclear::at(line, "a byte order mark within the file; remove it"));
+        }
+        if is_separator(content) {
+            chunk(text, start..at, first, &mut nodes, &mut documents)?;
+            (start, first) = (at, line);
+        }
+        at += content.len();
+        line += 1;
     }
-    let mut builder = Builder::new(text);
-    let mut parser = Parser::new_from_str(text);
-    while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|fault| Unclear::at(fault.marker().line(), format!("not valid YAML: {}", fault.info())))?;
-        builder.take(event, span)?;
-    }
-    Ok(builder.documents)
+    chunk(text, start..text.len(), first, &mut nodes, &mut documents)?;
+    Ok(documents)
 }
 
-/// A collection that is still open.
-struct Open {
-    line: usize,
-    start: usize,
-    flow: bool,
-    members: Members,
+/// Whether a line separates documents. Such a line does so wherever it is (YAML 1.2.2, 9.1.2).
+pub fn is_separator(line: &str) -> bool {
+    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-enum Members {
-    List(Vec<Node>),
-    Map(Vec<Entry>, Option<(String, usize)>),
-}
-
-struct Builder<'a> {
-    text: &'a str,
-    /// Byte offset of each character; empty for plain ASCII. The parser counts characters.
-    offsets: Vec<usize>,
-    stack: Vec<Open>,
-    unclear: Option<Unclear>,
-    documents: Vec<Document>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(text: &'a str) -> Self {
-        let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
-        Self { text, offsets, stack: Vec::new(), unclear: None, documents: Vec::new() }
-    }
-
-    fn byte(&self, marker: &Marker) -> usize {
-        if self.text.is_ascii() {
-            marker.index().min(self.text.len())
-        } else {
-            self.offsets.get(marker.index()).copied().unwrap_or(self.text.len())
-        }
-    }
-
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Unclear> {
-        let line = span.start.line();
-        match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
-            Event::DocumentStart(_) => self.unclear = None,
-            Event::Alias(_) => {
-                self.complain(line, "an alias; write the value out");
-                self.place(Node {
-                    line,
-                    span: self.range(span),
-                    shape: Shape::Scalar { value: Value::Null, style: ScalarStyle::Plain, doubtful: true },
-                });
-            }
-            Event::Scalar(value, style, anchor, tag) => {
-                self.properties(line, anchor, tag.is_some());
-                let (value, doubtful) =
-                    if style == ScalarStyle::Plain { plain(&value) } else { (Value::String(value.into_owned()), false) };
-                let span = self.written(span, style);
-                self.place(Node { line, span, shape: Shape::Scalar { value, style, doubtful } });
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.properties(line, anchor, tag.is_some());
-                self.open(span, Members::List(Vec::new()))?;
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.properties(line, anchor, tag.is_some());
-                self.open(span, Members::Map(Vec::new(), None))?;
-            }
-            Event::SequenceEnd | Event::MappingEnd => self.close(span),
-        }
-        Ok(())
-    }
-
-    fn range(&self, span: Span) -> Range<usize> {
-        self.byte(&span.start)..self.byte(&span.end)
-    }
-
-    /// A scalar's bytes. The parser's end of a quoted scalar may lie behind the comment that follows it.
-    fn written(&self, span: Span, style: ScalarStyle) -> Range<usize> {
-        let range = self.range(span);
-        let quote = match style {
-            ScalarStyle::SingleQuoted => '\'',
-            ScalarStyle::DoubleQuoted => '"',
-            // Where nothing is written, the parser points at the colon.
-            ScalarStyle::Plain if range.is_empty() && self.text.as_bytes().get(range.start) == Some(&b':') => {
-                return range.start + 1..range.end + 1;
-            }
-            ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => return range,
-        };
-        let mut rest = self.text.get(range.start + 1..).unwrap_or_default().char_indices().peekable();
-        while let Some((at, character)) = rest.next() {
-            let doubled = character == '\'' && rest.peek().is_some_and(|(_, next)| *next == '\'');
-            if (character == '\\' && quote == '"') || (quote == '\'' && doubled) {
-                rest.next();
-            } else if character == quote {
-                return range.start..range.start + at + 2;
-            }
-        }
-        range
-    }
-
-    /// The first reason stands.
-    fn complain(&mut self, line: usize, reason: &str) {
-        self.unclear.get_or_insert_with(|| Unclear::at(line, reason));
-    }
-
-    fn properties(&mut self, line: usize, anchor: usize, tag: bool) {
-        if anchor != 0 {
-            self.complain(line, "an anchor; write the value out where it is used");
-        }
-        if tag {
-            self.complain(line, "a tag; remove it");
-        }
-    }
-
-    fn open(&mut self, span: Span, members: Members) -> Result<(), Unclear> {
-        if self.stack.len() >= DEPTH {
-            return Err(Unclear::at(span.start.line(), format!("nested more than {DEPTH} deep")));
-        }
-        let start = self.byte(&span.start);
-        // A bracket is a token of one character; a block begins with a token of none, or where its first member does.
-        let flow = span.len() == 1 && matches!(self.text.as_bytes().get(start), Some(b'{' | b'['));
-        // The parser says where the first member of a block sequence begins; the sequence begins at its dash.
-        let start = match (&members, self.text.get(..start).map(str::trim_end)) {
-            (Members::List(_), Some(before)) if !flow && before.ends_with('-') => before.len() - 1,
-            _ => start,
-        };
-        self.stack.push(Open { line: span.start.line(), start, flow, members });
-        Ok(())
-    }
-
-    fn close(&mut self, span: Span) {
-        let Some(open) = self.stack.pop() else { return };
-        let shape = match open.members {
-            Members::List(items) => Shape::List { items, flow: open.flow },
-            Members::Map(entries, _) => Shape::Map { entries, flow: open.flow },
-        };
-        let mut node = Node { line: open.line, span: open.start..self.byte(&span.end), shape };
-        if open.flow {
-            node.span.end = self.closing(&node);
-        }
-        self.place(node);
-    }
-
-    /// Behind a flow collection's closing bracket: the parser's end may lie behind the comment that follows it.
-    fn closing(&self, node: &Node) -> usize {
-        let last = match &node.shape {
-            Shape::List { items, .. } => items.last().map(|item| item.span.end),
-            Shape::Map { entries, .. } => entries.last().map(|entry| entry.node.span.end.max(entry.start)),
-            Shape::Scalar { .. } => None,
-        };
-        let from = last.unwrap_or(node.span.start + 1);
-        let mut comment = false;
-        for (at, character) in self.text.get(from..).unwrap_or_default().char_indices() {
-            match character {
-                '\n' => comment = false,
-                '#' => comment = true,
-                ']' | '}' if !comment => return from + at + 1,
-                _ => {}
-            }
-        }
-        node.span.end
-    }
-
-    /// Puts a finished node where it belongs: a document's root, a list's member, a mapping's key or value.
-    fn place(&mut self, node: Node) {
-        let line = node.line;
-        let complaint = match self.stack.last_mut().map(|open| &mut open.members) {
-            None => {
-                let empty = matches!(node.shape, Shape::Scalar { value: Value::Null, .. });
-                let unclear = self.unclear.take();
-                if !empty || unclear.is_some() {
-                    self.documents.push(Document { root: node, unclear });
+/// Reads what is between two separators: one document, or more where `...` ends one.
+fn chunk(text: &str, range: Range<usize>, line: usize, nodes: &mut usize, documents: &mut Vec<Document>) -> Result<(), Unclear> {
+    let slice = text.get(range.clone()).unwrap_or_default();
+    let mut builder = build::Builder::new(text, range.clone(), line);
+    let mut parser = Parser::new_from_str(slice);
+    let ended = loop {
+        match parser.next_event() {
+            None => break None,
+            Some(Ok((event, span))) => {
+                *nodes = nodes.checked_sub(1).ok_or_else(|| Unclear::at(line, too_many(NODES, "values")))?;
+                if let Err(unclear) = builder.take(event, span) {
+                    break Some(unclear);
                 }
-                None
             }
-            Some(Members::List(items)) => {
-                items.push(node);
-                None
+            Some(Err(fault)) => {
+                let line = fault.marker().line() + line - 1;
+                break Some(Unclear::at(line, invalid(fault.info(), slice)));
             }
-            Some(Members::Map(entries, key)) => match (key.take(), node.shape) {
-                (Some((key, start)), shape) => {
-                    entries.push(Entry { key, start, node: Node { line, span: node.span, shape } });
-                    None
-                }
-                (None, Shape::Scalar { value: Value::String(name), style, doubtful: false }) => {
-                    let complaint = if style == ScalarStyle::Plain && name == "<<" {
-                        Some("a merge key; write the keys out".to_owned())
-                    } else if entries.iter().any(|entry| entry.key == name) {
-                        Some(format!("the key `{name}` is there twice; remove one"))
-                    } else {
-                        None
-                    };
-                    *key = Some((name, node.span.start));
-                    complaint
-                }
-                (None, _) => {
-                    *key = Some((String::new(), node.span.start));
-                    Some("a key that is not a string; put it in quotes".to_owned())
-                }
-            },
-        };
-        if let Some(reason) = complaint {
-            self.complain(line, &reason);
         }
-    }
+    };
+    documents.extend(builder.documents);
+    documents.extend(ended.map(|unclear| Document::broken(range, unclear)));
+    if documents.len() > DOCUMENTS { Err(Unclear::at(line, too_many(DOCUMENTS, "documents"))) } else { Ok(()) }
 }
+
+fn too_many(most: usize, what: &str) -> String {
+    format!("the file has more than {most} {what}; split it")
+}
+
+/// A template is no valid YAML because of its braces; elsewhere braces are data.
+fn invalid(info: &str, text: &str) -> String {
+    if text.contains("{{") { TEMPLATE.to_owned() } else { format!("not valid YAML: {info}") }
+}
+
+/// Of a document that its braces make no plain manifest.
+pub const TEMPLATE: &str = "a template; only plain manifests can be changed";

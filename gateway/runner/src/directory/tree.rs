@@ -1,18 +1,23 @@
-//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What is too large, no
-//! text or not readable is named, not read, and keeps no call about other files from its answer.
+//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What
+//! is too large, no text or not readable is named, not read, and keeps no call about other files
+//! from its answer.
 
 use super::read::Unclear;
 use cofferdam_core::job::Obstacle;
-use cofferdam_process::beneath::{Kind, Root};
+use cofferdam_process::beneath::{Kind, Root, is_manifest};
 use cofferdam_process::writable::{remedy, remedy_of_reading};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is parsed.
 pub const FILE: u64 = 1024 * 1024;
 
 /// Manifests of a tree: read at every look, so beyond this a tree is better served in parts.
 pub const FILES: usize = 10_000;
+
+/// Bytes of all manifests of a tree. A MiB takes about 20 MiB of memory in each role that reads the
+/// tree; 10,000 manifests of usual size have 30 MiB.
+pub const TREE: u64 = 64 * 1024 * 1024;
 
 /// `EIO` of Linux: the disk does not give these bytes.
 const EIO: i32 = 5;
@@ -54,48 +59,120 @@ pub struct Manifest {
     pub text: Result<String, Unclear>,
 }
 
-/// Every `.yaml` and `.yml` file, and every `Kustomization`, sorted by path.
-pub fn manifests(root: &Root) -> Result<Vec<Manifest>, TreeFault> {
-    let mut found = Vec::new();
-    walk(root, Path::new(""), 0, &mut found)?;
-    Ok(found)
+/// What is beneath a root.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Every `.yaml`, `.yml` and `.json` file and every `Kustomization`, sorted by path; and folders
+    /// that cannot be read.
+    pub manifests: Vec<Manifest>,
+    /// Links that lead out of the tree, or to another place of it through a link.
+    pub links: Vec<PathBuf>,
 }
 
-fn walk(root: &Root, folder: &Path, depth: usize, found: &mut Vec<Manifest>) -> Result<(), TreeFault> {
-    if depth > DEPTH {
-        return Ok(());
+impl Tree {
+    /// Reads a tree.
+    pub fn read(root: &Root) -> Result<Self, TreeFault> {
+        let mut reader = Reader { root, left: TREE, tree: Self::default(), links: Vec::new() };
+        reader.walk(Path::new(""), 0)?;
+        let Reader { mut tree, links, .. } = reader;
+        let all: Vec<_> = links.iter().map(|(path, _)| path.as_path()).collect();
+        tree.links = links.iter().filter(|(_, target)| leads_out(target.as_deref(), &all)).map(|(path, _)| path.clone()).collect();
+        Ok(tree)
     }
-    let entries = match root.entries(folder) {
-        Ok(entries) => entries,
-        // Below the root a folder is passed over, as one file is: calls about other objects go on.
-        Err(fault) if depth > 0 && is_local(&fault) => {
-            found.push(Manifest { path: folder.to_owned(), text: Err(unreadable(&fault)) });
+}
+
+/// Whether what a link points to is read at no other place of the tree.
+fn leads_out(target: Option<&Path>, links: &[&Path]) -> bool {
+    let is_hidden = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'));
+    target.is_none_or(|target| is_hidden(target) || links.iter().any(|link| target.starts_with(link)))
+}
+
+struct Reader<'a> {
+    root: &'a Root,
+    /// Bytes that may still be read.
+    left: u64,
+    tree: Tree,
+    /// Links with what they point to beneath the root, if so.
+    links: Vec<(PathBuf, Option<PathBuf>)>,
+}
+
+impl Reader<'_> {
+    fn name(&mut self, path: PathBuf, reason: impl Into<String>) {
+        self.tree.manifests.push(Manifest { path, text: Err(Unclear::at(1, reason)) });
+    }
+
+    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), TreeFault> {
+        if depth > DEPTH {
+            self.name(folder.to_owned(), format!("is more than {DEPTH} folders deep; serve a part of the tree"));
             return Ok(());
         }
-        Err(source) => return Err(TreeFault::Read { path: folder.to_owned(), source }),
-    };
-    for entry in entries {
-        // A name that is not UTF-8 could not be shown to anybody as it is.
-        let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-        let path = folder.join(name);
-        match entry.kind {
-            Kind::Directory => walk(root, &path, depth + 1, found)?,
-            Kind::File if name.ends_with(".yaml") || name.ends_with(".yml") || name == "Kustomization" => {
-                if found.len() >= FILES {
-                    return Err(TreeFault::Many);
-                }
-                match text(root, &path) {
-                    Ok(text) => found.push(Manifest { path, text }),
-                    // Gone or replaced since it was listed: as if it had not been there.
-                    Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
-                    Err(fault) if is_local(&fault) => found.push(Manifest { text: Err(unreadable(&fault)), path }),
-                    Err(source) => return Err(TreeFault::Read { path, source }),
-                }
+        let entries = match self.root.entries(folder) {
+            Ok(entries) => entries,
+            // Below the root a folder is passed over, as one file is: calls about other objects go on.
+            Err(fault) if depth > 0 && is_local(&fault) => {
+                self.name(folder.to_owned(), unreadable(&fault));
+                return Ok(());
             }
-            Kind::File | Kind::Other => {}
+            Err(source) => return Err(TreeFault::Read { path: folder.to_owned(), source }),
+        };
+        for entry in entries {
+            let Some(name) = entry.name.to_str() else {
+                if entry.kind == Kind::Directory || is_manifest(&entry.name.to_string_lossy()) {
+                    self.name(folder.join(entry.name.to_string_lossy().as_ref()), "has a name that is not UTF-8; give it another name");
+                }
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            let path = folder.join(name);
+            match entry.kind {
+                Kind::Directory => self.walk(&path, depth + 1)?,
+                Kind::File if is_manifest(name) => self.manifest(path)?,
+                Kind::Link => {
+                    let target = self.root.target(&path).ok().and_then(|target| beneath(folder, &target));
+                    self.links.push((path, target));
+                }
+                Kind::File | Kind::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, path: PathBuf) -> Result<(), TreeFault> {
+        if self.tree.manifests.len() >= FILES {
+            return Err(TreeFault::Many);
+        }
+        match text(self.root, &path) {
+            Ok(Ok(text)) if text.len() as u64 > self.left => {
+                self.left = 0;
+                self.name(path, format!("is beyond the {} MiB of manifests that are read; serve a part of the tree", TREE >> 20));
+            }
+            Ok(text) => {
+                self.left -= text.as_ref().map_or(0, |text| text.len() as u64);
+                self.tree.manifests.push(Manifest { path, text });
+            }
+            // Gone or replaced since it was listed: as if it had not been there.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) if is_local(&fault) => self.name(path, unreadable(&fault)),
+            Err(source) => return Err(TreeFault::Read { path, source }),
+        }
+        Ok(())
+    }
+}
+
+/// What a link in a folder points to, beneath the root; none where that is elsewhere.
+fn beneath(folder: &Path, target: &Path) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if path.pop() => {}
+            _ => return None,
         }
     }
-    Ok(())
+    Some(path)
 }
 
 /// Whether a fault is of one file or folder alone: its rights, or the disk beneath it.
@@ -103,21 +180,32 @@ fn is_local(fault: &io::Error) -> bool {
     fault.kind() == io::ErrorKind::PermissionDenied || fault.raw_os_error() == Some(EIO)
 }
 
-fn unreadable(fault: &io::Error) -> Unclear {
-    Unclear { line: 1, reason: format!("cannot be read: {fault}; {}", remedy_of_reading(fault)) }
+fn unreadable(fault: &io::Error) -> String {
+    format!("cannot be read: {fault}; {}", remedy_of_reading(fault))
 }
 
 /// One manifest's text.
 pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
-    let unclear = |reason: String| Ok(Err(Unclear { line: 1, reason }));
     match root.read(path, FILE) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Ok(text)),
-            Err(_) => unclear("not UTF-8".to_owned()),
-        },
-        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => unclear(format!("larger than {FILE} bytes")),
+        Ok(bytes) => Ok(decoded(bytes)),
+        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => {
+            Ok(Err(Unclear::at(1, format!("is larger than {} MiB, and is not read; split it", FILE >> 20))))
+        }
         Err(fault) => Err(fault),
     }
+}
+
+/// Text of a file's bytes. Encodings other than UTF-8 are named.
+fn decoded(bytes: Vec<u8>) -> Result<String, Unclear> {
+    let remedy = "save it as UTF-8";
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.iter().take(4).any(|byte| *byte == 0) {
+        return Err(Unclear::at(1, format!("is UTF-16 or UTF-32, and is not read; {remedy}")));
+    }
+    String::from_utf8(bytes).map_err(|fault| {
+        let valid = fault.utf8_error().valid_up_to();
+        let line = 1 + fault.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+        Unclear::at(line, format!("is not UTF-8 (it may be Latin-1 or Windows-1252), and is not read; {remedy}"))
+    })
 }
 
 #[cfg(test)]
@@ -130,9 +218,41 @@ mod tests {
         for (errno, words) in table {
             let fault = io::Error::from_raw_os_error(errno);
             assert!(is_local(&fault), "{errno}");
-            let Unclear { reason, .. } = unreadable(&fault);
+            let reason = unreadable(&fault);
             let cause = format!("cannot be read: {fault}; ");
             assert!(reason.starts_with(&cause) && reason.contains(words), "{errno}: {reason}");
         }
+    }
+
+    #[test]
+    fn another_encoding_is_named_with_the_remedy() {
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for (bytes, line, words) in [
+            ([vec![0xff, 0xfe], utf16("a: 1\n")].concat(), 1, "is UTF-16"),
+            (utf16("a: 1\n"), 1, "is UTF-16"),
+            (b"a: 1\nb: caf\xe9\n".to_vec(), 2, "Latin-1"),
+        ] {
+            let unclear = decoded(bytes).unwrap_err();
+            assert!(unclear.line == line && unclear.reason.contains(words) && unclear.reason.contains("save it as UTF-8"), "{unclear}");
+        }
+        assert_eq!(decoded("\u{feff}a: ä\n".into()).unwrap(), "\u{feff}a: ä\n");
+    }
+
+    #[test]
+    fn a_link_is_named_unless_what_it_points_to_is_read_at_its_own_place() {
+        let place = tempfile::tempdir().unwrap();
+        let tree = place.path().join("tree");
+        std::fs::create_dir_all(tree.join("base")).unwrap();
+        std::fs::create_dir_all(tree.join("prod/.git")).unwrap();
+        std::fs::create_dir_all(place.path().join("outside")).unwrap();
+        let link = |target: &str, at: &str| std::os::unix::fs::symlink(target, tree.join(at)).unwrap();
+        link("../base", "prod/apps");
+        link("../../outside", "prod/shared");
+        link("/etc", "prod/etc");
+        link("shared/deep", "prod/deeper");
+        link(".git", "prod/git");
+        let found = Tree::read(&Root::open(&tree).unwrap()).unwrap();
+        let links: Vec<_> = found.links.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(links, ["prod/deeper", "prod/etc", "prod/git", "prod/shared"]);
     }
 }

@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::within::within;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
+use cofferdam_core::left_out::LeftOut;
 use cofferdam_core::operation::{Operation, Step, Target};
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::trust::Trust;
@@ -58,14 +59,16 @@ impl Looker {
                 .map_err(|_| LookFault::Unavailable(ApiFault::Unreachable("the viewer is closing".to_owned())))?;
             match look {
                 Look::Preview { .. } => preview(&self.cluster, tool, operations).await.map(|preview| Looked::Preview { preview }),
-                Look::Read { .. } => results(&self.cluster, operations).await.map(|results| Looked::Results { results }),
+                Look::Read { .. } => {
+                    results(&self.cluster, operations).await.map(|results| Looked::Results { results, left_out: LeftOut::default() })
+                }
             }
         };
         let work = async {
             match work.await {
-                Ok(Looked::Results { results }) => match near::unknown_namespace(&self.cluster, operations, &results).await {
+                Ok(Looked::Results { results, left_out }) => match near::unknown_namespace(&self.cluster, operations, &results).await {
                     Some(refusal) => Ok(refusal.into()),
-                    None => Ok(Looked::Results { results }),
+                    None => Ok(Looked::Results { results, left_out }),
                 },
                 Err(LookFault::Refused(refusal)) => Ok(near::explained(&self.cluster, refusal, operations).await.into()),
                 other => other,

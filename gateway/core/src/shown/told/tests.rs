@@ -8,6 +8,7 @@ use crate::exchange::propose::OwnCall;
 use crate::id::{CallId, PlanDigest};
 use crate::job::{JobView, Note, OperationRecord, Planned, Said};
 use crate::journey::{Mode, Wait, ask, cancel, resume};
+use crate::left_out::{LeftOut, Place};
 use crate::ports::unheard;
 use crate::run::{Outcome, Phase};
 use crate::testing::{Bench, agent, environment, noon, now_or_never, raw, scale, some_view, world};
@@ -17,7 +18,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The words of the frame: everything else in a text is a fact.
-const FRAME: [&str; 31] = [
+const FRAME: [&str; 33] = [
+    "Left",
+    "out",
     "in",
     "as",
     "Environment",
@@ -248,8 +251,16 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
 #[test]
 fn looks_lists_and_the_unreadable_say_the_same_in_both() {
     let proof = || Proof { call: some_view().call, plan: Some(PlanDigest::of(b"plan")), ledger: Some(7) };
-    check_success(&looked(vec![json!({"items": [{"metadata.name": "web \u{202e}"}], "truncated": false})], None, proof(), &environment()));
-    check_success(&looked(Vec::new(), Some("It is noon."), proof(), &environment()));
+    check_success(&looked(
+        vec![json!({"items": [{"metadata.name": "web \u{202e}"}], "truncated": false})],
+        &LeftOut::default(),
+        None,
+        proof(),
+        &environment(),
+    ));
+    let left_out: LeftOut = (0..30).map(|at| Place::new(format!("{at}.yaml"), at, "is a link")).collect();
+    check_success(&looked(vec![json!({"items": []})], &left_out, None, proof(), &environment()));
+    check_success(&looked(Vec::new(), &LeftOut::default(), Some("It is noon."), proof(), &environment()));
     check_success(&accepted(&some_view().call, &environment()));
     let own = |number: u128, phase, outcome| OwnCall {
         call: CallId::from_random(number),

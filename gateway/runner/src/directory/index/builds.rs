@@ -36,7 +36,7 @@ impl Builds {
 
     /// The names under which an object of a file counts: its own, or those that it is built under.
     pub fn names(&mut self, ways: &Ways, path: &Path, at: usize, name: Name) -> Vec<Name> {
-        let written = Written { path, kind: &name.1, namespace: &name.2, name: &name.3 };
+        let written = Written { path, kind: &name.kind, namespace: &name.namespace, name: &name.name };
         let built = built(&self.graph, ways, &written);
         let objects = match &built {
             Built::AsWritten => return vec![name],
@@ -44,7 +44,7 @@ impl Builds {
             Built::Several { objects, .. } => objects.clone(),
             Built::Not { .. } => Vec::new(),
         };
-        let names = objects.into_iter().map(|(namespace, own)| (name.0.clone(), name.1.clone(), namespace, own)).collect();
+        let names = objects.into_iter().map(|(namespace, own)| Name { namespace, name: own, ..name.clone() }).collect();
         let place = (path.to_owned(), at);
         self.otherwise.entry(name).or_insert_with(|| place.clone());
         self.built.insert(place, built);
@@ -65,7 +65,7 @@ impl Builds {
 impl Found<'_> {
     /// The object as its own file names it.
     pub fn written(&self, target: &Target) -> Target {
-        let metadata = |key: &str| view::at(&self.document.root, &["metadata", key]).and_then(view::text);
+        let metadata = |key: &str| view::at(self.object, &["metadata", key]).and_then(view::text);
         let (namespace, name) = (metadata("namespace").unwrap_or_default(), metadata("name").unwrap_or_default());
         Target { namespace, name, ..target.clone() }
     }
@@ -83,7 +83,7 @@ impl Index {
     /// What a person has to know of changes of an object: who gives it its name, and who sets the
     /// same fields again.
     pub fn remarks(&self, found: &Found<'_>, target: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
-        let (written, object) = (found.written(target), found.document.root.value());
+        let (written, object) = (found.written(target), found.object.value());
         let subject = subject(found, &written, &object);
         let of_layers = remarks(&self.builds.graph, &self.files, &subject, edits);
         bounded(found.given().iter().cloned().chain(of_layers).chain(self.scaled(target, &written, edits)).collect())
@@ -91,19 +91,20 @@ impl Index {
 
     /// Why an object cannot be removed: something names it, or its file where `whole`.
     pub fn still_named(&self, found: &Found<'_>, target: &Target, whole: bool) -> Option<Refusal> {
-        let (written, object) = (found.written(target), found.document.root.value());
+        let (written, object) = (found.written(target), found.object.value());
         delete::refused(&self.builds.graph, &self.files, &subject(found, &written, &object), whole)
     }
 
     /// Objects of the tree that set the replicas of another at run time.
     fn scaled(&self, target: &Target, written: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
         let Some(edit) = edits.iter().find(|edit| edit.path.starts_with(&["spec", "replicas"])) else { return Vec::new() };
-        let scalers = self.objects.iter().filter(|(name, _)| name.2 == target.namespace && autoscaler::is_one(&name.0, &name.1));
+        let scalers =
+            self.objects.iter().filter(|(name, _)| name.namespace == target.namespace && autoscaler::is_one(&name.group, &name.kind));
         let places = scalers.flat_map(|(name, places)| places.iter().map(move |place| (name, place)));
         let remark = |(name, (path, at)): (&Name, &(PathBuf, usize))| {
-            let found = self.at(path, *at)?;
-            let own = [target, written].iter().any(|named| autoscaler::scales(&found.document.root, named));
-            own.then(|| autoscaler::remark(edit.path, (&name.1, &name.3), found.place()))
+            let (found, _) = self.at(path, *at)?;
+            let own = [target, written].iter().any(|named| autoscaler::scales(found.object, named));
+            own.then(|| autoscaler::remark(edit.path, (&name.kind, &name.name), found.place()))
         };
         places.filter_map(remark).collect()
     }
@@ -111,9 +112,9 @@ impl Index {
     /// Why nothing is built under a name: its file is built as something else, or is no object.
     pub(super) fn otherwise(&self, target: &Target) -> Option<FindFault> {
         let nowhere = Target { namespace: String::new(), ..target.clone() };
-        let place = |target: &Target| self.builds.otherwise.get(&super::name(target));
+        let place = |target: &Target| self.builds.otherwise.get(&Name::of(target));
         let exact = place(target);
-        let found = exact.or_else(|| place(&nowhere)).and_then(|(path, at)| self.at(path, *at))?;
+        let found = exact.or_else(|| place(&nowhere)).and_then(|(path, at)| self.at(path, *at)).map(|(found, _)| found)?;
         let fault = |code, reason, remedy| FindFault::Built { target: Box::new(target.clone()), code, reason, remedy };
         match found.built? {
             Built::As { namespace, name, given } if exact.is_some() || *namespace == target.namespace => {
@@ -133,14 +134,20 @@ impl Index {
 
 /// Why an object cannot be had that is built as several.
 pub fn several(target: &Target, found: &Found<'_>) -> Option<FindFault> {
-    let Some(Built::Several { told, .. }) = found.built else { return None };
+    let told = as_several(found)?;
     let place = found.place();
     Some(FindFault::Built {
         target: Box::new(target.clone()),
         code: "built-as-several",
-        reason: format!("comes from `{place}`, which is built as several objects; one change would reach all of them: {told}"),
+        reason: format!("comes from `{place}`, which {told}"),
         remedy: "a person changes that file for all of them, or adds a patch where one of them is built",
     })
+}
+
+/// That an object is built as several, and by what, in words whose subject is its place.
+pub fn as_several(found: &Found<'_>) -> Option<String> {
+    let Some(Built::Several { told, .. }) = found.built else { return None };
+    Some(format!("is built as several objects; one change would reach all of them: {told}"))
 }
 
 fn subject<'a>(found: &Found<'a>, written: &'a Target, object: &'a Value) -> Subject<'a> {

@@ -30,8 +30,8 @@ pub fn file(path: &Path, document: &Document) -> Layer {
     let kind = if text_of(node, "kind").as_deref() == Some("Component") { LayerKind::Component } else { LayerKind::File };
     let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
     let mut layer = Layer::new(path, node.line, kind, folder);
-    if let Some(unclear) = &document.unclear {
-        layer.unread.push(Located { value: unclear.reason.clone(), line: unclear.line });
+    if let Some(unclear) = document.doubt() {
+        layer.unread.push(Located { value: unclear.reason, line: unclear.line });
     }
     references(&mut layer, node);
     common(&mut layer, node);

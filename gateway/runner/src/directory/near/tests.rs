@@ -85,7 +85,7 @@ fn told(operation: Operation, namespaces: &[&str]) -> String {
     let look = if looks { Look::Read { tool, digest, operations } } else { Look::Preview { tool, digest, operations } };
     match looker.look(&look, &trust(namespaces)).unwrap() {
         Looked::Refused { code, reason, remedy } => format!("{code}: {reason}\nallowed: {remedy}\n"),
-        Looked::Results { results } => format!("{}\n", json!(results)),
+        Looked::Results { results, .. } => format!("{}\n", json!(results)),
         Looked::Preview { .. } => "a preview\n".to_owned(),
     }
 }

@@ -22,12 +22,16 @@ pub fn graph(files: &Files) -> Graph {
         };
         if is_kustomization(path) {
             let Some(document) = documents.first() else { continue };
+            if let Some(unclear) = document.unclear.as_ref().filter(|_| document.is_broken()) {
+                graph.unreadable.insert(path.clone(), unclear.clone());
+                continue;
+            }
             let layer = parse::file(path, document);
             graph.folders.insert(layer.folder.clone(), graph.layers.len());
             graph.layers.push(layer);
             continue;
         }
-        for document in documents.iter().filter(|document| document.unclear.is_none()) {
+        for document in documents.iter().filter(|document| document.doubt().is_none()) {
             graph.layers.extend(flux::layer(path, &document.root));
             graph.layers.extend(argo::layers(path, &document.root));
         }

@@ -157,7 +157,7 @@ pub fn names(node: &Node, subject: &Subject<'_>) -> bool {
 /// The documents of a patch; none where it cannot be read.
 pub fn documents(graph: &Graph, files: &Files, layer: &Layer, body: &Body) -> Option<Vec<Node>> {
     let roots = |documents: &[crate::directory::read::Document]| -> Option<Vec<Node>> {
-        documents.iter().map(|document| document.unclear.is_none().then(|| document.root.clone())).collect()
+        documents.iter().map(|document| document.doubt().is_none().then(|| document.root.clone())).collect()
     };
     match body {
         Body::Node(node) => Some(vec![(**node).clone()]),

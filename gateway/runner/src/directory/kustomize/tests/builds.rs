@@ -112,7 +112,7 @@ fn what_leads_out_of_the_tree_is_counted_and_followed_nowhere() {
         "a/kustomization.yaml",
         "resources:\n- https://example.com/x.yaml\n- ../../outside\n- github.com/org/repo/deploy?ref=v1\n- /etc/x.yaml\n- missing.yaml\n",
     )]);
-    let told: Vec<_> = index.unclear().into_iter().map(|(place, reason)| format!("{place} {reason}")).collect();
+    let told: Vec<_> = index.survey().iter().map(|place| format!("{} {}", place.file, place.reason)).collect();
     expect![[r#"
         a/kustomization.yaml:2 `resources` names `https://example.com/x.yaml`, which is not in this tree; objects from there are not seen
         a/kustomization.yaml:3 `resources` names `../../outside`, which is not in this tree; objects from there are not seen

@@ -62,8 +62,9 @@ fn a_base_of_two_namespaces_is_refused_and_both_are_named() {
             a person changes that file for all of them, or adds a patch where one of them is built"#]],
     );
     let index = tree(&files);
-    let (found, unclear) = index.list("apps", "v1", "Deployment", "storefront");
-    assert_eq!((found.len(), unclear), (0, vec!["base/deployment.yaml:1".to_owned()]));
+    let list = index.list("apps", "v1", "Deployment", "storefront");
+    assert_eq!((list.found.len(), list.gaps.len()), (0, 1));
+    assert!(list.gaps[0].words().starts_with("`base/deployment.yaml:1` (Deployment web) is built as several objects"), "{:?}", list.gaps);
 }
 
 #[test]
@@ -214,8 +215,8 @@ fn a_patch_is_no_object() {
         name the object that is built, or have a person edit that file"#]],
     );
     let index = tree(&files);
-    let (found, unclear) = index.list("apps", "v1", "Deployment", "storefront");
-    assert_eq!((found.len(), unclear.len()), (1, 0));
+    let list = index.list("apps", "v1", "Deployment", "storefront");
+    assert_eq!((list.found.len(), list.gaps.len()), (1, 0));
 }
 
 #[test]
