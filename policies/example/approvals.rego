@@ -2,6 +2,7 @@
 package cofferdam.policy
 
 import data.cofferdam.cover
+import data.cofferdam.field
 import future.keywords.not
 
 require_approval contains {
@@ -100,15 +101,9 @@ needs_no_approval(operation) if {
 	}
 }
 
-# A reference in the path of a leaf, or within a list that is one.
-names_secret(change) if contains(change.path, ".secretKeyRef.")
-
-names_secret(change) if contains(change.path, "].secret.")
-
 names_secret(change) if {
-	walk(change.value, [at, _])
 	some key in ["secretRef", "secretKeyRef", "secret"]
-	key in at
+	field.names(change, key)
 }
 
 # Whose signature; a kind of approval that the data does not know is `null`, which the library denies.

@@ -283,6 +283,29 @@ test_events_and_logs if {
 	}
 }
 
+# The host names a list's members where each has a name; else the list is one value.
+test_a_host_port_is_one_by_any_path if {
+	every leaves in [
+		[[$"{web}.ports", [{"containerPort": 80, "hostPort": 80}]]],
+		[[$"{web}.ports[name=http].containerPort", 80], [$"{web}.ports[name=http].hostPort", 80]],
+	] {
+		check(["operator", alice, deployment({}, leaves), "deny", {"host-port"}])
+	}
+}
+
+test_an_image_is_one_by_any_path if {
+	every leaf in [
+		["spec.template.spec.volumes[name=v].image.reference", "evil.test/v:1"],
+		["spec.template.spec.volumes[name=v].image", {"reference": "evil.test/v:1"}],
+		["spec.template.spec.volumes", [{"image": {"reference": "evil.test/v:1"}}]],
+		["spec.template.spec.ephemeralContainers[name=e].image", "evil.test/e:1"],
+		["spec.template.spec", {"containers": [{"name": "a", "image": ours}]}],
+	] {
+		check(["operator", alice, deployment({}, [leaf]), "deny", {"image-registry"}])
+	}
+	check(["operator", alice, deployment({}, [["spec.template.spec.volumes[name=v].image.reference", ours]]), "allow", {"role-operator"}])
+}
+
 test_a_config_key_that_is_called_image_is_no_image if {
 	key := world.operation({"group": "", "kind": "ConfigMap", "changes": [{"path": "data.image", "value": "logo.png"}]})
 	check(["deployer", alice, key, "allow", {"role-deployer"}])

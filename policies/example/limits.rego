@@ -2,6 +2,7 @@
 package cofferdam.policy
 
 import data.cofferdam.cover
+import data.cofferdam.field
 import future.keywords.not
 
 deny contains {
@@ -30,22 +31,39 @@ fits(value, limit) if {
 
 deny contains {
 	"id": "image-registry",
-	"message": $"the image `{change.value}` comes from no registry that we trust",
+	"message": $"the image `{image.value}` comes from no registry that we trust",
 	"remedy": $"use an image from: {concat(", ", data.registries)}",
 	"audience": "user",
 } if {
 	some operation in changing
 	some change in operation.changes
-	names_image(change.path)
-	not trusted(change.value)
+	may_name_image(change)
+	some image in field.nodes(change)
+	names_image(image.keys)
+	not trusted(image.value)
 }
 
-# A container's image, a task's, and a list of containers that is written as a whole.
-names_image(path) if endswith(path, "].image")
+# A quick look, so that most changes cost little.
+may_name_image(change) if field.names(change, "image")
 
-names_image("task.image")
+may_name_image(change) if contains(change.path, "ontainers")
 
-names_image(path) if endswith(path, "ontainers")
+may_name_image(change) if {
+	type_name(change.value) in {"array", "object"}
+	contains(json.marshal(change.value), "ontainers\"")
+}
+
+# A container's image, a volume's, a task's, and a list of containers that is written as a whole.
+names_image(keys) if {
+	keys[count(keys) - 1] == "image"
+	endswith(keys[count(keys) - 2], "ontainers")
+}
+
+names_image(keys) if array.slice(keys, count(keys) - 3, count(keys)) == ["volumes", "image", "reference"]
+
+names_image(["task", "image"])
+
+names_image(keys) if endswith(keys[count(keys) - 1], "ontainers")
 
 trusted(image) if {
 	is_string(image)
@@ -75,8 +93,7 @@ deny contains {
 	some operation in changing
 	operation.executes_code
 	some change in operation.changes
-	walk(change.value, [at, _])
-	"hostPort" in at
+	field.names(change, "hostPort")
 }
 
 deny contains {
