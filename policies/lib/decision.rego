@@ -18,7 +18,7 @@ package cofferdam.call
 import data.cofferdam.cover
 import future.keywords.not
 
-default decision := {
+default decided := {
 	"schema": "cofferdam.decision.v1",
 	"effect": "deny",
 	"covers": [],
@@ -32,10 +32,7 @@ default decision := {
 	"approval": null,
 }
 
-# METADATA
-# title: May this plan run
-# entrypoint: true
-decision := {
+decided := {
 	"schema": "cofferdam.decision.v1",
 	"effect": effect,
 	"covers": covered,

@@ -11,12 +11,9 @@ package cofferdam.list
 import data.cofferdam.cover
 import future.keywords.not
 
-default visible := []
+default seen := []
 
-# METADATA
-# title: Names of the tools that this caller may see, sorted
-# entrypoint: true
-visible := sort({tool.id |
+seen := sort({tool.id |
 	some tool in input.tools
 	callable(tool)
 })

@@ -1,6 +1,6 @@
-;; Wants 64 MiB before it does anything.
+;; Wants 256 MiB before it does anything.
 (module
-  (import "env" "memory" (memory 1024))
+  (import "env" "memory" (memory 4096))
   (import "env" "opa_abort" (func $abort (param i32)))
   (export "memory" (memory 0))
   (global (export "opa_wasm_abi_version") i32 (i32.const 1))

@@ -30,6 +30,8 @@ mod metrics;
 #[cfg(test)]
 mod overlays;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod progress;
 #[cfg(test)]
 mod resolve;

@@ -28,6 +28,13 @@ pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, Fault> {
     Engine::new(&config(kind, threads)).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
 }
 
+/// An engine for trials of policies: it counts instructions, which are the same on every machine.
+pub(crate) fn counting() -> Result<Engine, Fault> {
+    let mut config = config(GuestKind::Policy, SLOTS);
+    config.consume_fuel(true);
+    Engine::new(&config).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+}
+
 /// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine code is the same, a test holds it so.
 pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, Fault> {
     let mut config = config(kind, SLOTS);

@@ -107,6 +107,7 @@ impl Fault {
         let text = told(error);
         let code = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => return Self::time(account),
+            Some(Trap::OutOfFuel) => return Self::new(Code::Time, "it used up the instructions that it had; it must answer with fewer"),
             Some(Trap::StackOverflow) => {
                 return Self::new(Code::Stack, "it called itself too deeply; it needs a loop, or a smaller stack frame");
             }

@@ -8,8 +8,8 @@ use crate::execute::{Effects, Executor};
 use crate::fault::{Code, Fault};
 use crate::load::{self, Artefact};
 use crate::plan::Tool;
-use crate::policy::Policy;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Observed, Performed};
+use crate::policy::{Policy, Purpose};
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Observed, Performed, Tried};
 use cofferdam_core::json::{JsonFault, strict_into};
 use cofferdam_process::confine;
 use cofferdam_process::frame::{self, Frame};
@@ -28,6 +28,8 @@ const COMPILE_SECONDS: u64 = 120;
 const RUN_SPACE: u64 = 32 << 30;
 /// Seconds of processor time for loading and answering, over the guest's own time.
 const RUN_SECONDS: u64 = 10;
+/// Seconds of processor time for a policy's tests and trials, over that.
+const TRIAL_SECONDS: u64 = 110;
 
 /// Serves one request and returns. An error means that the asking role went away or does not speak the protocol; a guest's fault is an answer.
 ///
@@ -49,6 +51,12 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             let (artefact, engine) = load::compile_confined(kind, &body, calls)?;
             return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
         }
+        Compute::CompileTrial => {
+            limits(COMPILE_SPACE, COMPILE_SECONDS)?;
+            files()?;
+            let (artefact, engine) = load::compile_trial(&body, calls)?;
+            return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
+        }
         Compute::Examine => {
             limits(COMPILE_SPACE, COMPILE_SECONDS)?;
             files()?;
@@ -59,7 +67,7 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
             let guest = confined(GuestKind::Policy, 0, load)?;
             let (engine, module) = &*guest;
-            let policy = Policy::of(engine, module.clone(), &data)?;
+            let policy = Policy::of(engine, module.clone(), &data, Purpose::Decide)?;
             Computed::Judging { entrypoints: policy.entrypoints().map(str::to_owned).collect() }
         }
         Compute::Define => {
@@ -78,8 +86,17 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             let guest = confined(GuestKind::Policy, 0, load)?;
             let (engine, module) = &*guest;
             // Loading a policy runs it, so it comes behind the confinement.
-            let policy = Policy::of(engine, module.clone(), &data)?;
+            let policy = Policy::of(engine, module.clone(), &data, Purpose::Decide)?;
             Computed::Decided { output: policy.evaluate(&entrypoint, &input)? }
+        }
+        Compute::Try { data, trials } => {
+            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let guest = confined_in(engine::counting, TRIAL_SECONDS, load)?;
+            let (engine, module) = &*guest;
+            let policy = Policy::of(engine, module.clone(), &data, Purpose::Try)?;
+            let tried: Vec<Tried> = trials.iter().map(|trial| policy.attempt(trial)).collect();
+            let body = serde_json::to_vec(&tried).map_err(|fault| Fault::new(Code::Engine, format!("what came of it: {fault}")))?;
+            return Ok((Computed::Tried, body));
         }
         Compute::Execute { handles, guest_ms } => {
             let load = |engine: &Engine| Executor::load(engine, &Artefact::vouched(body));
@@ -99,8 +116,16 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
 /// Loads with all rights, then gives them up. The order is the kernel's: Landlock while there is one thread; then the thread that counts time;
 /// then the system calls, for both. The guest and the ticker live until the process ends.
 fn confined<G>(kind: GuestKind, seconds: u64, load: impl FnOnce(&Engine) -> Result<G, Fault>) -> Result<ManuallyDrop<G>, Fault> {
+    confined_in(|| engine::engine(kind), seconds, load)
+}
+
+fn confined_in<G>(
+    engine: impl FnOnce() -> Result<Engine, Fault>,
+    seconds: u64,
+    load: impl FnOnce(&Engine) -> Result<G, Fault>,
+) -> Result<ManuallyDrop<G>, Fault> {
     limits(RUN_SPACE, RUN_SECONDS.saturating_add(seconds))?;
-    let engine = engine::engine(kind)?;
+    let engine = engine()?;
     let guest = ManuallyDrop::new(load(&engine)?);
     files()?;
     let ticker = ManuallyDrop::new(Ticker::start()?);

@@ -15,6 +15,20 @@ pub const DEFINE_TICKS: u32 = 40;
 /// the clock, so a machine that gives it no core uses it up too.
 pub const POLICY_TICKS: u32 = 40;
 
+/// Instructions of one decision on trial, of which half are accepted. A core of 2026 does some ten
+/// million in a millisecond of what policies do, so this is the time of [`POLICY_TICKS`].
+pub const POLICY_INSTRUCTIONS: u64 = 2_000_000_000;
+
+/// Ticks of one test of a policy: 30 s. A test makes many decisions in one instance. It runs where
+/// policies are built, and a decision never has this time.
+pub const POLICY_TEST_TICKS: u32 = 6_000;
+
+/// Bytes of memory of one test of a policy: no memory is given back between its decisions.
+pub const POLICY_TEST_MEMORY: usize = 512 << 20;
+
+/// Bytes that one test of a policy may print: some thousand decisions with their questions.
+pub const POLICY_TEST_PRINTED: usize = 16 << 20;
+
 /// How long a caller waits for a worker thread's answer: guest time, queueing and a loaded machine. Beyond it the call is refused.
 pub const WALL: Duration = Duration::from_secs(5);
 
@@ -36,8 +50,9 @@ pub const EXECUTOR_MEMORY: usize = 16 << 20;
 /// Bytes of all memories of one command together: it works on its input, which has at most some hundred KiB, parsed.
 pub const COMMAND_MEMORY: usize = 64 << 20;
 
-/// Bytes of a policy's memory: input and output limits with their parsed forms fit several times.
-pub const POLICY_MEMORY: usize = 16 << 20;
+/// Bytes of a policy's memory. Nothing is given back while it decides: over the largest plan, with
+/// thousands of changes, the shipped example needs some 55 MiB. A usual decision needs 1 MiB.
+pub const POLICY_MEMORY: usize = 128 << 20;
 
 /// Elements of all tables of one guest together: function pointers. Each is eight bytes of the host's memory.
 pub const TABLE_ELEMENTS: usize = 20_000;

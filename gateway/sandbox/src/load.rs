@@ -101,11 +101,21 @@ pub(crate) fn compile_confined(
         }
         GuestKind::Policy => {
             let module = caught(|| Module::from_binary(&engine, wasm))?;
-            crate::policy::accept(&engine, &module, confine)?;
+            crate::policy::accept(&engine, &module, crate::policy::Purpose::Decide, confine)?;
             module.serialize()
         }
     };
     Ok((written(bytes)?, description(&engine, kind)))
+}
+
+/// The same of a policy that is tried out: its instructions are counted, and its tests may print. No role
+/// that decides asks for one.
+pub(crate) fn compile_trial(wasm: &[u8], confine: impl FnOnce() -> Result<(), Fault>) -> Result<(Artefact, String), Fault> {
+    gate(GuestKind::Policy, wasm)?;
+    let engine = crate::engine::counting()?;
+    let module = caught(|| Module::from_binary(&engine, wasm))?;
+    crate::policy::accept(&engine, &module, crate::policy::Purpose::Try, confine)?;
+    Ok((written(module.serialize())?, description(&engine, GuestKind::Policy)))
 }
 
 /// The artefact, if a frame can carry it.

@@ -5,6 +5,8 @@
 //! `opa.runtime`, which hands the process environment to the policy, and gives no way to refuse a builtin by name.
 
 mod abi;
+mod place;
+mod trial;
 
 use crate::fault::{Code, Fault};
 use crate::limit;
@@ -21,28 +23,57 @@ use wasmtime::{Engine, Module};
 /// (`http.send`, `opa.runtime`, `rand.intn`), break replay (`time.now_ns`; time comes with the input), or are not worth a way in.
 pub const BUILTINS: &[&str] = &[];
 
+/// What a loaded policy is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Decisions.
+    Decide,
+    /// Trials: instructions are counted, tests may print, and nothing is decided.
+    Try,
+}
+
+impl Purpose {
+    fn builtins(self) -> &'static [&'static str] {
+        match self {
+            Self::Decide => BUILTINS,
+            Self::Try => &["internal.print"],
+        }
+    }
+}
+
+/// The first part of the library's and the policy's package names: `data.cofferdam`. No data document may have it.
+pub const LIBRARY: &str = "cofferdam";
+
 /// A loaded policy with its data document.
 pub struct Policy {
     engine: Engine,
     module: Module,
     entrypoints: BTreeMap<String, i32>,
     data: String,
+    purpose: Purpose,
 }
 
 impl Policy {
     /// Loads a policy: its imports, its ABI, its builtins and its data document are tried before it is ever asked. `data` is one JSON object.
     /// The engine must be one of a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, Fault> {
-        Self::of(engine, load::module(engine, artefact)?, data)
+        Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)
     }
 
     /// Tries a module that is loaded already: runs it, so in a guest process it comes behind the confinement.
-    pub(crate) fn of(engine: &Engine, module: Module, data: &str) -> Result<Self, Fault> {
+    pub(crate) fn of(engine: &Engine, module: Module, data: &str, purpose: Purpose) -> Result<Self, Fault> {
         let document = strict(data.as_bytes()).map_err(|fault| Fault::new(Code::Malformed, format!("the data document: {fault}")))?;
-        if !document.is_object() {
+        let Some(document) = document.as_object() else {
             return Err(Fault::new(Code::Malformed, "the data document is not a JSON object"));
+        };
+        if document.contains_key(LIBRARY) {
+            let detail = format!(
+                "data.json: its key `{LIBRARY}` is the name of the policy library's packages, so rules could read data in \
+                 place of a rule; give these data another name"
+            );
+            return Err(Fault::new(Code::Malformed, detail));
         }
-        let mut policy = Self { engine: engine.clone(), module, entrypoints: BTreeMap::new(), data: data.to_owned() };
+        let mut policy = Self { engine: engine.clone(), module, entrypoints: BTreeMap::new(), data: data.to_owned(), purpose };
         policy.entrypoints = policy.inspect()?;
         Ok(policy)
     }
@@ -58,7 +89,7 @@ impl Policy {
         let entry = self.entry(entrypoint)?;
         let text = self.run(|guest| {
             let data = guest.parse(&self.data)?;
-            guest.evaluate(entry, data, input)
+            guest.evaluate(entry, data, Some(input))
         })?;
         single(entrypoint, &text)
     }
@@ -73,7 +104,7 @@ impl Policy {
     /// The named exception to "fresh for each decision": one instance that is asked again and again. Nothing in the gateway uses it; a
     /// deployment that wants it says so in its configuration, and the ledger with it, because what one decision leaves in memory the next can read.
     pub fn warm(&self) -> Result<Warm<'_>, Fault> {
-        let mut guest = self.guest()?;
+        let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         let ready = guest.parse(&self.data).and_then(|data| Ok((data, guest.heap()?)));
         match ready {
             Ok((data, heap)) => Ok(Warm { policy: self, guest, data, heap }),
@@ -89,7 +120,7 @@ impl Policy {
             guest.parse(&self.data)?;
             Ok((guest.table("builtins")?, guest.table("entrypoints")?))
         })?;
-        let beyond: Vec<&str> = builtins.keys().map(String::as_str).filter(|name| !BUILTINS.contains(name)).collect();
+        let beyond: Vec<&str> = builtins.keys().map(String::as_str).filter(|name| !self.purpose.builtins().contains(name)).collect();
         if beyond.is_empty() {
             return Ok(entrypoints);
         }
@@ -103,12 +134,20 @@ impl Policy {
 
     /// A fresh instance, one use, and it is gone, whatever came of it.
     fn run<R>(&self, work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>) -> Result<R, Fault> {
-        let mut guest = self.guest()?;
+        let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         work(&mut guest).map_err(|error| guest.fault(&error))
     }
 
-    fn guest(&self) -> Result<Guest, Fault> {
-        Guest::start(store(&self.engine, Account::new(limit::POLICY_MEMORY, limit::POLICY_TICKS), 0), &self.module)
+    fn guest(&self, memory: usize, ticks: u32) -> Result<Guest, Fault> {
+        self.guest_of(Account::new(memory, ticks))
+    }
+
+    fn guest_of(&self, account: Account) -> Result<Guest, Fault> {
+        let mut store = store(&self.engine, account, 0);
+        if self.purpose == Purpose::Try {
+            store.set_fuel(u64::MAX).map_err(|fault| Fault::new(Code::Engine, format!("instructions are not counted: {fault:#}")))?;
+        }
+        Guest::start(store, &self.module)
     }
 }
 
@@ -126,7 +165,7 @@ impl Warm<'_> {
         input_fits(input)?;
         let entry = self.policy.entry(entrypoint)?;
         self.guest.renew();
-        let asked = self.guest.forget(self.heap).and_then(|()| self.guest.evaluate(entry, self.data, input));
+        let asked = self.guest.forget(self.heap).and_then(|()| self.guest.evaluate(entry, self.data, Some(input)));
         let text = asked.map_err(|error| self.guest.fault(&error))?;
         Ok((single(entrypoint, &text)?, self))
     }
@@ -141,13 +180,13 @@ fn input_fits(input: &str) -> Result<(), Fault> {
 }
 
 /// Whether a module is a policy that could be loaded: for the process that compiles it. Its data document comes later.
-pub(crate) fn accept(engine: &Engine, module: &Module, confine: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+pub(crate) fn accept(engine: &Engine, module: &Module, purpose: Purpose, confine: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     Shape::check(module)?;
     // Its start function runs below, so its time must be counted.
     let ticker = crate::engine::Ticker::start()?;
     ticker.add(engine);
     confine()?;
-    Policy::of(engine, module.clone(), "{}").map(drop)
+    Policy::of(engine, module.clone(), "{}", purpose).map(drop)
 }
 
 /// The one result of `[{"result": …}]`. An empty set is "undefined", more than one is no decision.

@@ -16,13 +16,32 @@ pub(crate) struct Account {
     /// Ticks it may spend.
     pub(crate) ticks: u32,
     spent: u32,
+    /// What a policy printed, where its test asks for it; `None` throws it away.
+    pub(crate) printed: Option<Vec<String>>,
     /// Its time is counted as long as this is there.
     _alive: Alive,
 }
 
 impl Account {
     pub(crate) fn new(memory_limit: usize, ticks: u32) -> Self {
-        Self { memory: 0, memory_limit, elements: 0, refused: false, ticks, spent: 0, _alive: Alive::new() }
+        Self { memory: 0, memory_limit, elements: 0, refused: false, ticks, spent: 0, printed: None, _alive: Alive::new() }
+    }
+
+    /// The same; what it prints is kept where `keep` says so.
+    pub(crate) fn printing(memory_limit: usize, ticks: u32, keep: bool) -> Self {
+        let mut account = Self::new(memory_limit, ticks);
+        account.printed = keep.then(Vec::new);
+        account
+    }
+
+    /// Bytes of memory it may have.
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// Bytes of memory it has.
+    pub(crate) fn memory_used(&self) -> usize {
+        self.memory
     }
 
     /// The time of another call; memory stays counted.

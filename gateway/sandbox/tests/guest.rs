@@ -12,7 +12,7 @@ mod mutate;
 mod process {
     use super::encode::{built, folder};
     use super::mutate::{Dice, mutated};
-    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Observed, Performed};
+    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Observed, Performed, Trial, Tried};
     use cofferdam_process::frame::{self, Frame};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -157,6 +157,21 @@ mod process {
         assert_eq!(code(&examine("component-exports-nothing.wat")), "malformed");
         assert_eq!(code(&examine("component-async.wat")), "unsupported");
         assert_eq!(code(&examine("component-many-memories.wat")), "malformed");
+    }
+
+    #[test]
+    fn trials_of_a_policy_are_answered_one_by_one() {
+        let trial = |entrypoint: &str, test| Trial { entrypoint: entrypoint.to_owned(), input: Some("{}".to_owned()), test };
+        let trials = vec![trial("cofferdam/call/decision", false), trial("team/test_more", true), trial("cofferdam/call/decision", true)];
+        let attempt = |name: &str| {
+            let (answer, body) = ask(&Compute::Try { data: "{}".to_owned(), trials: trials.clone() }, compiled(name));
+            assert_eq!(answer, Computed::Tried);
+            serde_json::from_slice::<Vec<Tried>>(&body).unwrap()
+        };
+        let tried = attempt("policy-allows.wat");
+        let codes: Vec<_> = tried.iter().map(|tried| tried.fault.as_ref().map_or("answered", |(code, _)| code.as_str())).collect();
+        assert_eq!(codes, ["answered", "undefined", "answered"]);
+        assert!(tried.iter().all(|tried| tried.answer.is_some() != tried.fault.is_some()), "{tried:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::before::{Before, few, width};
 use super::plugin::{Bench, Kind, Plugin, wasm};
+use super::rehearse::rehearse;
 use super::report::{Report, Usage};
 use super::trustfile::TrustFile;
 use crate::home::{Home, write_private};
@@ -9,7 +10,7 @@ use crate::show;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::ceiling::{self, Ceiling, Definition, Width};
-use cofferdam_core::decide::policy_digest;
+use cofferdam_core::decide::{self, policy_digest};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::text::{quoted, unseen};
 use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
@@ -217,7 +218,10 @@ fn policy(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile, noted
     let text = std::str::from_utf8(&data).context("data.json is not UTF-8")?;
     bench.policy(&module, text).with_context(|| format!("the policy in `{}`", folder.display()))?;
     let digest = policy_digest(&module, text).context("data.json is not readable")?;
-    let before = trust.trust()?.policy;
+    let known = trust.trust()?;
+    let before = known.policy;
+    let context = decide::context(&known.environment, digest, None, None, Timestamp::now());
+    rehearse(bench, (&module, text), &known.tools, &context).with_context(|| format!("the policy in `{}`", folder.display()))?;
     write_private(&home.policy_module(), &module)?;
     write_private(&home.policy_data(), &data)?;
     trust.set_policy(digest);

@@ -7,15 +7,17 @@ mod trust;
 mod used;
 
 use super::plugin::Bench;
+use super::rehearse::rehearse;
 use super::report::Report;
 use super::trustfile::TrustFile;
 use crate::config::{self, Config, Infrastructure};
 use crate::home::{Home, SECRETS, write_private};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::decide::policy_digest;
+use cofferdam_core::decide::{self, policy_digest};
 use cofferdam_core::id::hex;
 use cofferdam_core::trust::Environment;
+use jiff::Timestamp;
 use parts::Assets;
 use serde_json::{Value, json};
 use served::Served;
@@ -131,7 +133,8 @@ impl Init {
         // Without a policy there is nothing to trust: it comes first.
         let (module, data) = parts::policy(home, &assets.policy, fresh, &mut log)?;
         let bench = Bench::start()?;
-        bench.policy(&module, &data).with_context(|| format!("the policy in `{}`", home.policy().display()))?;
+        let named = || format!("the policy in `{}`", home.policy().display());
+        bench.policy(&module, &data).with_context(named)?;
         let digest = policy_digest(&module, &data).context("policy/data.json is not readable")?;
         let mut trust = if fresh {
             TrustFile::of(home.trust(), &trust::text(home, &environment, &digest.to_string())?)?
@@ -148,6 +151,11 @@ impl Init {
             log.accepted(format_args!("the policy {}", digest.short()));
         }
         parts::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
+        // A home that is completed has accepted its policy before.
+        if fresh {
+            let context = decide::context(&environment, digest, None, None, Timestamp::now());
+            rehearse(&bench, (&module, &data), &trust.trust()?.tools, &context).with_context(named)?;
+        }
         let trust = trust.save()?;
         if fresh {
             log.made("trust/trust.toml");

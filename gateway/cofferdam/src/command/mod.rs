@@ -20,6 +20,7 @@ mod operator;
 mod plugin;
 mod policy;
 mod public_key;
+mod rehearse;
 mod report;
 mod resolve;
 mod ssh;

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::ceiling::{Ceiling, Definition, Example};
 use cofferdam_core::decide::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
 use cofferdam_core::discover::check_definition;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
+use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Trial, Tried};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::json;
 use cofferdam_core::operation::{Draft, Operation, Program, ToolRefusal};
@@ -104,8 +104,8 @@ impl Bench {
 
     /// Loads a policy as the gateway does.
     pub fn policy(&self, module: &[u8], data: &str) -> Result<Policy> {
-        let compile = Compute::Compile { kind: GuestKind::Policy };
-        let (_, artefact) = guest::ask(&self.0, &compile, module.to_vec(), guest::COMPILE)?;
+        let policy = self.compiled(&Compute::Compile { kind: GuestKind::Policy }, module, data)?;
+        let artefact = policy.artefact.clone();
         let judge = Compute::Judge { data: data.to_owned() };
         let known = match guest::ask(&self.0, &judge, artefact.clone(), guest::COMPUTE)?.0 {
             Computed::Judging { entrypoints } => entrypoints,
@@ -116,11 +116,65 @@ impl Bench {
                 bail!("the policy has no entry point `{needed}`; build it with `scripts/build-policy`, which names both");
             }
         }
+        Ok(policy)
+    }
+
+    /// Loads a policy's module for trials, with or without its tests: for [`Policy::attempt`] alone.
+    pub fn trial(&self, module: &[u8], data: &str) -> Result<Policy> {
+        self.compiled(&Compute::CompileTrial, module, data)
+    }
+
+    /// `too-large` for data beyond [`DATA`]; the guest's own fault for a module that is none.
+    fn compiled(&self, compile: &Compute, module: &[u8], data: &str) -> Result<Policy> {
+        if data.len() > DATA {
+            let (kib, most) = (data.len() >> 10, DATA >> 10);
+            let detail = format!(
+                "data.json has {kib} KiB, at most {most} KiB are loaded: each decision reads all of it; keep there only what \
+                 the rules need"
+            );
+            return Err(GuestFault { code: "too-large".to_owned(), detail }.into());
+        }
+        let (_, artefact) = guest::ask(&self.0, compile, module.to_vec(), guest::COMPILE)?;
         Ok(Policy { bench: self.clone(), artefact, data: data.to_owned() })
     }
 }
 
+/// Bytes of a data document: each decision reads all of it, and parsed it needs some eight times as much.
+const DATA: usize = 2 << 20;
+
+/// Bytes of questions that one guest process is asked, before they are written as JSON.
+const TRIALS: usize = 1 << 20;
+
 impl Policy {
+    /// Runs trials, each in a fresh instance; one outcome for each, in order.
+    ///
+    /// # Errors
+    /// The guest's own fault where the policy cannot even be loaded.
+    pub fn attempt(&self, trials: &[Trial]) -> Result<Vec<Tried>> {
+        let mut tried = Vec::new();
+        let mut rest = trials;
+        while !rest.is_empty() {
+            let mut bytes = 0_usize;
+            let fitting = rest.iter().take_while(|trial| {
+                bytes = bytes.saturating_add(trial.input.as_ref().map_or(0, String::len));
+                bytes <= TRIALS
+            });
+            let (now, later) = rest.split_at(fitting.count().max(1).min(rest.len()));
+            let ask = Compute::Try { data: self.data.clone(), trials: now.to_vec() };
+            let (answer, body) = guest::ask(&self.bench.0, &ask, self.artefact.clone(), guest::COMPILE)?;
+            if answer != Computed::Tried {
+                return Err(unexpected(&answer));
+            }
+            let some: Vec<Tried> = serde_json::from_slice(&body).context("the guest process's answer is not readable")?;
+            if some.len() != now.len() {
+                bail!("the guest process answered {} of {} questions", some.len(), now.len());
+            }
+            tried.extend(some);
+            rest = later;
+        }
+        Ok(tried)
+    }
+
     /// One answer, as JSON text.
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
         let (entrypoint, data) = (entrypoint.to_owned(), self.data.clone());

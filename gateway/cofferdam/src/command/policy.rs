@@ -1,15 +1,32 @@
-//! `cofferdam policy`: tests a policy's sources with `opa`, and asks a compiled one a question exactly as the gateway would. Accepts nothing.
+//! `cofferdam policy`: tests and builds a policy's sources, and asks a compiled one a question exactly
+//! as the gateway would. Accepts nothing.
+
+mod cases;
+mod check;
+mod compiled;
+mod instead;
+mod opa;
+mod sources;
+mod syntax;
 
 use super::plugin::Bench;
+use super::rehearse::{self, Needs, rehearse};
 use super::report::{Report, Usage};
+use super::trustfile::TrustFile;
 use crate::home::Home;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, Subcommand, ValueHint};
-use cofferdam_core::decide::{CALL_ENTRYPOINT, Input, LIST_ENTRYPOINT, ListInput, Output, policy_digest};
+use cofferdam_core::decide::{self, CALL_ENTRYPOINT, Input, LIST_ENTRYPOINT, ListInput, Output, policy_digest};
 use cofferdam_core::json as strict;
+use cofferdam_core::ports::GuestFault;
+use cofferdam_core::trust::Environment;
+use compiled::Compiled;
+use jiff::Timestamp;
+pub use opa::opa;
+use opa::{Opa, said};
 use serde_json::{Value, json};
+use sources::Sources;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Share of a policy's lines that its tests have to reach, in percent.
 const COVERAGE: &str = "90";
@@ -17,9 +34,12 @@ const COVERAGE: &str = "90";
 /// Tests and asks policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Check a policy against the schemas and run its tests; at least 90 % of it must be covered
+    /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; at least 90 % of it must be covered
     #[command(after_help = "Example:\n  cofferdam policy test policies/example")]
     Test(Test),
+    /// Test a policy, compile it and try it on the largest plans; `cofferdam accept --policy` takes what it writes
+    #[command(after_help = "Example:\n  cofferdam policy build policies/example --out build/policy")]
+    Build(Build),
     /// Ask a compiled policy one question, in the sandbox and under the limits of a real one
     #[command(
         after_help = "Examples:\n  cofferdam policy eval --input question.json\n  cofferdam policy eval --policy build/policy --list --input list.json"
@@ -36,6 +56,16 @@ pub struct Test {
     /// The folder with the library, `schema/` and `capabilities.json` [default: above the policy's]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     policies: Option<PathBuf>,
+}
+
+/// Tests and compiles a policy's sources.
+#[derive(Debug, Args)]
+pub struct Build {
+    #[command(flatten)]
+    sources: Test,
+    /// Where policy.wasm, data.json and entrypoints are written
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    out: PathBuf,
 }
 
 /// Asks a policy.
@@ -56,63 +86,85 @@ impl Policy {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         match self {
-            Self::Test(command) => command.run(),
+            Self::Test(command) => Ok(command.tested()?.report("checked")),
+            Self::Build(command) => command.run(home),
             Self::Eval(command) => command.run(home),
         }
     }
 }
 
-/// Where `opa` is: as OPA says, on the path, or where `scripts/setup` puts it.
-pub fn opa() -> Option<PathBuf> {
-    let named = std::env::var_os("OPA").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("opa"));
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let set_up = cache.into_iter().filter_map(|cache| {
-        let mut found: Vec<PathBuf> = std::fs::read_dir(cache.join("cofferdam"))
-            .ok()?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("opa-")))
-            .map(|path| path.join("opa"))
-            .collect();
-        found.sort();
-        found.pop()
-    });
-    named.into_iter().chain(on_path).chain(set_up).find(|path| path.is_file())
+/// A refusal of a policy, with the word that tests and programs know it by.
+fn refusal(code: &str, detail: String) -> anyhow::Error {
+    GuestFault { code: code.to_owned(), detail }.into()
+}
+
+/// A policy whose tests pass, in both.
+struct Tested {
+    sources: Sources,
+    opa: Opa,
+    bench: Bench,
+    tests: String,
+    both: usize,
+    coverage: Option<f64>,
 }
 
 impl Test {
-    fn run(self) -> Result<Report> {
-        let opa = opa().context("`opa` is missing; `scripts/setup tools` builds it, or set OPA to where it is")?;
-        if !self.folder.is_dir() {
-            bail!("`{}` is no folder; name the one with the .rego files", self.folder.display());
-        }
-        let policies = self.policies.unwrap_or_else(|| self.folder.join(".."));
-        let library = policies.join("lib");
-        if !library.is_dir() {
-            bail!("no library at `{}`; name its folder with `--policies DIR`", library.display());
-        }
-        let check = |what: &str, arguments: &[&str]| -> Result<String> {
-            let output = Command::new(&opa).args(arguments).arg(&library).arg(&self.folder).output().context("cannot start `opa`")?;
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if output.status.success() { Ok(said) } else { Err(anyhow!("{what}:\n{said}{}", String::from_utf8_lossy(&output.stderr))) }
+    /// Checks the sources, runs every test on the interpreter and in the module, and compares.
+    fn tested(self) -> Result<Tested> {
+        let sources = Sources::stage(&self.folder, self.policies)?;
+        let opa = Opa::at(sources.root())?;
+        let capabilities = check::check(&sources, &opa)?;
+        let bench = Bench::start()?;
+        let run = |options: &[&str]| {
+            let fixed = ["test", "--timeout", "60s", "--ignore", "testdata"];
+            opa.run(&fixed.into_iter().chain(options.iter().copied()).chain(["lib", &sources.name]).collect::<Vec<_>>(), "")
         };
-        let (schema, capabilities) = (policies.join("schema"), policies.join("capabilities.json"));
-        let (schema, capabilities) = (schema.to_string_lossy(), capabilities.to_string_lossy());
-        check(
-            "the policy does not pass `opa check`",
-            &["check", "--strict", "--schema", &schema, "--capabilities", &capabilities, "--ignore", "*_test.rego", "--ignore", "testdata"],
-        )?;
-        let said = check("a test of the policy fails", &["test", "--ignore", "testdata"])?;
-        let coverage = check(
-            &format!("the tests reach less than {COVERAGE} % of the policy"),
-            &["test", "--coverage", "--threshold", COVERAGE, "--ignore", "testdata", "--format", "json"],
-        )?;
-        let reached = serde_json::from_str::<Value>(&coverage).ok().and_then(|coverage| coverage.get("coverage").and_then(Value::as_f64));
-        let tests = said.lines().last().unwrap_or_default().to_owned();
-        let reached_text = reached.map(|share| format!(", {share:.0} % reached")).unwrap_or_default();
-        Ok(Report::new(format!("checked; {tests}{reached_text}"), json!({"tests": tests, "coverage": reached})))
+        let output = run(&[])?;
+        // A rule that decides in one of the two alone fails a test as well: say both.
+        let both = cases::compare(&sources, &opa, &bench, &capabilities);
+        if !output.status.success() {
+            let differs = both.err().map_or(String::new(), |fault| format!("\n{fault:#}"));
+            return Err(refusal("test", format!("a test of the policy fails:\n{}{differs}", sources.shown_lines(&said(&output)))));
+        }
+        let both = both?;
+        let tests = said(&output).lines().last().unwrap_or_default().to_owned();
+        let output = run(&["--coverage", "--threshold", COVERAGE, "--format", "json"])?;
+        if !output.status.success() {
+            let detail = format!("the tests reach less than {COVERAGE} % of the policy:\n{}", sources.shown_lines(&said(&output)));
+            return Err(refusal("coverage", detail));
+        }
+        let coverage = serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|told| told.get("coverage")?.as_f64());
+        Ok(Tested { opa, bench, tests, both, coverage, sources })
+    }
+}
+
+impl Tested {
+    fn report(&self, done: &str) -> Report {
+        let reached = self.coverage.map(|share| format!(", {share:.0} % reached")).unwrap_or_default();
+        let (tests, both) = (&self.tests, self.both);
+        let text = format!("{done}; {tests}{reached}; {both} tests answer the same in the compiled module");
+        Report::new(text, json!({"tests": tests, "coverage": self.coverage, "compared": both}))
+    }
+}
+
+impl Build {
+    fn run(self, home: &Home) -> Result<Report> {
+        let tested = self.sources.tested()?;
+        let compiled = Compiled::build(&tested.sources, &tested.opa)?;
+        tested.bench.policy(&compiled.module, &compiled.data)?;
+        let digest = policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
+        // The ceilings of this installation; without one, those of the widest tool there could be.
+        let trust = if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
+        let (environment, tools) = match trust {
+            Some(trust) if !trust.tools.is_empty() => (trust.environment, trust.tools),
+            _ => (Environment { name: "none".to_owned(), id: String::new() }, vec![rehearse::widest()]),
+        };
+        let context = decide::context(&environment, digest, None, None, Timestamp::now());
+        let (needs, most) = (rehearse(&tested.bench, (&compiled.module, &compiled.data), &tools, &context)?, Needs::most());
+        compiled.write(&self.out)?;
+        let (used, accepted) = (needs.instructions / rehearse::MILLION, most.instructions / rehearse::MILLION);
+        let budget = format!("{used} of {accepted} million instructions, {} of {} MiB", needs.memory >> 20, most.memory >> 20);
+        Ok(tested.report(&format!("built {digest} in {}; over the largest plans {budget}", self.out.display())))
     }
 }
 

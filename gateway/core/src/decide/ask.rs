@@ -85,7 +85,8 @@ fn input(
     }
 }
 
-fn context(
+/// When and where a question is asked; `purpose` is the agent's claim, `approval` what people signed.
+pub fn context(
     environment: &Environment,
     policy: PolicyDigest,
     purpose: Option<String>,

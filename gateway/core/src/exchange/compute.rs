@@ -28,6 +28,9 @@ pub enum Compute {
         /// What it is.
         kind: GuestKind,
     },
+    /// Check and compile a policy for trials: its instructions are counted, and its tests may print. Body: the
+    /// Wasm. Answered as [`Compute::Compile`]; only [`Compute::Try`] takes the artefact.
+    CompileTrial,
     /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm. Answered by [`Computed::Examined`], its body the
     /// artefact.
     Examine,
@@ -52,6 +55,14 @@ pub enum Compute {
         /// The question, as JSON text.
         input: String,
     },
+    /// Try a policy out before it is accepted. Body: the artefact. Answered by [`Computed::Tried`],
+    /// its body the JSON of a [`Tried`] for each trial, in order.
+    Try {
+        /// The policy's data document, as JSON text.
+        data: String,
+        /// What it is asked.
+        trials: Vec<Trial>,
+    },
     /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`], [`Computed::Observe`] and [`Computed::Progress`], each
     /// `Perform` answered by the asking role with a [`Performed`], each `Observe` with an [`Observed`]; at last [`Computed::Finished`].
     Execute {
@@ -69,6 +80,34 @@ pub enum Compute {
         /// Guest time is over after this many milliseconds of its own.
         guest_ms: u64,
     },
+}
+
+/// One trial of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// An entry point: one of a decision, or a test rule of a module that was built with its tests.
+    pub entrypoint: String,
+    /// The question, as JSON text; `None` leaves `input` undefined.
+    pub input: Option<String>,
+    /// Whether it is a test: it may then take longer than a decision, and what it prints is kept.
+    pub test: bool,
+}
+
+/// What one trial of a policy gave and cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    /// The result set's one result, as JSON text, unread; `None` where there is a fault.
+    pub answer: Option<String>,
+    /// Why there is none: code and detail of [`Computed::Failed`].
+    pub fault: Option<(String, String)>,
+    /// What a test printed, text by text.
+    pub printed: Vec<String>,
+    /// Instructions of Wasm that a question took, the same on every machine; 0 for a test.
+    pub instructions: u64,
+    /// Bytes of memory that it had at its end; memory is never given back.
+    pub memory: u64,
 }
 
 /// One handle an executor is given.
@@ -181,6 +220,8 @@ pub enum Computed {
         /// Its words.
         refusal: ToolRefusal,
     },
+    /// The policy was tried out; what came of it is the body.
+    Tried,
     /// The policy's result set's one result, as JSON text, unread.
     Decided {
         /// JSON text.

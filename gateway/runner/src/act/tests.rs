@@ -89,7 +89,12 @@ impl Script {
                 (self.during)(false);
                 (Computed::Finished { stop }, Vec::new())
             }
-            Compute::Define | Compute::Examine | Compute::Judge { .. } | Compute::Run { .. } => return None,
+            Compute::Define
+            | Compute::CompileTrial
+            | Compute::Examine
+            | Compute::Judge { .. }
+            | Compute::Try { .. }
+            | Compute::Run { .. } => return None,
         };
         send(&mut socket, &computed, body)
     }

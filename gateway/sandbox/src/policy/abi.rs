@@ -1,11 +1,13 @@
 //! OPA's Wasm ABI, from the host's side: what a module may import, what it must export, and the few calls that an evaluation takes. Whatever a
 //! policy's memory says is foreign: every address is checked, every text is bounded.
 
+use super::place;
 use crate::fault::{Code, Fault};
 use crate::limit;
 use crate::store::Account;
 use cofferdam_core::json::strict_into;
 use cofferdam_core::limit as core_limit;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{
     AsContext, Caller, Error, Extern, Func, Instance, Memory, MemoryType, Module, Result, Store, TypedFunc, WasmParams, WasmResults,
@@ -81,12 +83,30 @@ impl Guest {
                 "memory" => memory(store, import.ty().memory())?.into(),
                 "opa_abort" => Func::wrap(&mut *store, abort).into(),
                 "opa_println" => Func::wrap(&mut *store, |_: i32| {}).into(),
+                // Of a module of tests, whose one builtin it is.
+                "opa_builtin1" if store.data().printed.is_some() => Func::wrap(&mut *store, print).into(),
                 _ => refusal(store, &import.ty()),
             });
         }
         let instance = Instance::new(&mut *store, module, &imports)?;
         let memory = instance.get_memory(&mut *store, "memory").ok_or_else(|| malformed("its export `memory` is no memory"))?;
         Ok((instance, memory))
+    }
+
+    /// Bytes of memory it has, and what it printed so far.
+    pub(super) fn used(&mut self) -> (usize, Vec<String>) {
+        let memory = self.store.data().memory_used();
+        (memory, self.store.data_mut().printed.take().unwrap_or_default())
+    }
+
+    /// Instructions that it may use from now on; only where they are counted.
+    pub(super) fn grant(&mut self, instructions: u64) -> std::result::Result<(), Fault> {
+        self.store.set_fuel(instructions).map_err(|fault| Fault::new(Code::Engine, format!("instructions are not counted: {fault:#}")))
+    }
+
+    /// Instructions that are left of those.
+    pub(super) fn left(&self) -> u64 {
+        self.store.get_fuel().unwrap_or_default()
     }
 
     /// What an error means, given what this guest used.
@@ -142,10 +162,10 @@ impl Guest {
         }
     }
 
-    /// One evaluation: the JSON text of the result set.
-    pub(super) fn evaluate(&mut self, entry: i32, data: i32, input: &str) -> Result<Vec<u8>> {
+    /// One evaluation: the JSON text of the result set. Without an input, `input` is undefined.
+    pub(super) fn evaluate(&mut self, entry: i32, data: i32, input: Option<&str>) -> Result<Vec<u8>> {
         // Asked of the module's own allocator, so that it knows of the growth; `opa_eval` then takes the heap from behind the input.
-        let (address, length) = self.write(input)?;
+        let (address, length) = input.map_or(Ok((0, 0)), |input| self.write(input))?;
         let heap = self.heap()?;
         let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>("opa_eval", (0, entry, data, address, length, heap, 0))?;
         self.text(result, core_limit::POLICY_OUTPUT)
@@ -176,7 +196,7 @@ impl Guest {
 
 /// The memory it imports, with a maximum of ours: `opa build` gives none.
 fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Memory> {
-    let most = limit::POLICY_MEMORY / PAGE;
+    let most = store.data().memory_limit() / PAGE;
     let wanted = wanted.ok_or_else(|| malformed("its import `env.memory` is no memory"))?;
     let fits = u32::try_from(wanted.minimum()).ok().filter(|pages| usize::try_from(*pages).is_ok_and(|pages| pages <= most));
     let Some(minimum) = fits.filter(|_| !wanted.is_64() && !wanted.is_shared()) else {
@@ -186,6 +206,31 @@ fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Mem
     Memory::new(store, MemoryType::new(minimum, u32::try_from(most).ok()))
 }
 
+/// `internal.print`: one list with a set for each value, empty where it is undefined. What it gives back
+/// says that it was called.
+fn print(mut caller: Caller<'_, Account>, _builtin: i32, _context: i32, values: i32) -> Result<i32> {
+    let exported = |caller: &mut Caller<'_, Account>, name| caller.get_export(name).ok_or_else(|| malformed(format!("no `{name}`")));
+    let dump = exported(&mut caller, "opa_json_dump")?.into_func().ok_or_else(|| malformed("`opa_json_dump` is no function"))?;
+    let address = dump.typed::<i32, i32>(&caller)?.call(&mut caller, values)?;
+    let memory = exported(&mut caller, "memory")?.into_memory().ok_or_else(|| malformed("its export `memory` is no memory"))?;
+    let text = terminated(memory.data(caller.as_context()), address, limit::POLICY_TEST_PRINTED)?;
+    let sets: Vec<Vec<Value>> = serde_json::from_slice(text).map_err(|fault| malformed(format!("what it prints: {fault}")))?;
+    let word = |set: &Vec<Value>| match set.first() {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "<undefined>".to_owned(),
+    };
+    let line = sets.iter().map(word).collect::<Vec<_>>().join(" ");
+    let printed = caller.data_mut().printed.get_or_insert_default();
+    let sum = printed.iter().map(String::len).sum::<usize>().saturating_add(line.len());
+    if sum > limit::POLICY_TEST_PRINTED {
+        let detail = format!("its test printed more than {} KiB; split the test", limit::POLICY_TEST_PRINTED >> 10);
+        return Err(Fault::new(Code::Output, detail).into());
+    }
+    printed.push(line);
+    Ok(values)
+}
+
 /// `opa_abort`: the policy's own error, with file, row and column of the rule.
 fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
     if caller.data().refused {
@@ -193,7 +238,7 @@ fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
     }
     let memory = caller.get_export("memory").and_then(Extern::into_memory);
     let text = memory.and_then(|memory| terminated(memory.data(caller.as_context()), address, limit::ABORT).ok().map(<[u8]>::to_vec));
-    let text = text.map_or_else(|| "no text".into(), |text| String::from_utf8_lossy(&text).escape_debug().to_string());
+    let text = text.map_or_else(|| "no text".into(), |text| place::shortened(&String::from_utf8_lossy(&text)).escape_debug().to_string());
     Err(Fault::new(Code::Trap, format!("the policy gave up: {text}")).into())
 }
 

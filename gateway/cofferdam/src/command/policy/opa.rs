@@ -1,0 +1,90 @@
+//! The program `opa`: where it is, and one run of it in the folder of staged sources. Never runs a
+//! compiled policy: that is the sandbox's.
+
+use super::refusal;
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Where `opa` is: as OPA says, on the path, or where `scripts/setup` puts it.
+pub fn opa() -> Option<PathBuf> {
+    let named = std::env::var_os("OPA").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|folder| folder.join("opa"));
+    let cache =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let set_up = cache.into_iter().filter_map(|cache| {
+        let mut found: Vec<PathBuf> = std::fs::read_dir(cache.join("cofferdam"))
+            .ok()?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("opa-")))
+            .map(|path| path.join("opa"))
+            .collect();
+        found.sort();
+        found.pop()
+    });
+    named.into_iter().chain(on_path).chain(set_up).find(|path| path.is_file())
+}
+
+/// `opa`, run in one folder: so that every place it names is a path below that folder.
+#[derive(Debug, Clone)]
+pub struct Opa {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Opa {
+    /// The `opa` of this machine, for this folder.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn at(folder: &Path) -> Result<Self> {
+        let program = opa().context("`opa` is missing; `scripts/setup tools` builds it, or set OPA to where it is")?;
+        Ok(Self { program: std::path::absolute(program)?, folder: folder.to_owned() })
+    }
+
+    /// The same program, for another folder.
+    pub fn in_folder(&self, folder: &Path) -> Self {
+        Self { program: self.program.clone(), folder: folder.to_owned() }
+    }
+
+    /// Runs it to its end, with this text on its standard input.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S], input: &str) -> Result<Output> {
+        let mut child = Command::new(&self.program)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start `opa`")?;
+        let mut stdin = child.stdin.take();
+        let text = input.to_owned();
+        // It may answer before it has read all: a pipe that is full must stop neither side.
+        let writer = std::thread::spawn(move || stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(text.as_bytes())));
+        let output = child.wait_with_output().context("cannot wait for `opa`")?;
+        let _closed_early = writer.join();
+        Ok(output)
+    }
+
+    /// Its answer as JSON, where it ends well.
+    ///
+    /// # Errors
+    /// `check`: its own words.
+    pub fn json<S: AsRef<OsStr>>(&self, arguments: &[S], input: &str) -> Result<Value> {
+        let output = self.run(arguments, input)?;
+        if !output.status.success() {
+            return Err(refusal("check", said(&output)));
+        }
+        serde_json::from_slice(&output.stdout).context("the answer of `opa` is not readable")
+    }
+}
+
+/// All it said, for people.
+pub fn said(output: &Output) -> String {
+    let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}

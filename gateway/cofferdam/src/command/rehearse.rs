@@ -1,0 +1,200 @@
+//! Tries a policy on the largest questions that the accepted ceilings permit, before it is accepted.
+//! What is too slow or too large is refused here, not at the first real call. Decides nothing else.
+
+use super::plugin::Bench;
+use anyhow::{Context as _, Result};
+use cofferdam_core::ceiling::{Ceiling, Grant};
+use cofferdam_core::decide::{Asker, Context, Largest, Subject, SubjectProperties, largest};
+use cofferdam_core::exchange::compute::{Trial, Tried};
+use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::operation::Action;
+use cofferdam_core::ports::GuestFault;
+use cofferdam_core::trust::TrustedTool;
+use cofferdam_sandbox::limit;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a decision over the largest question may use of its instructions and memory: one half. The
+/// other half is for slower machines, and for what no question of these has.
+const SHARE: u64 = 2;
+
+/// Names of one sort that a data document gives to the caller of a trial: no caller has more roles.
+const NAMES: usize = 32;
+
+/// The most that any of the largest questions needed, or what is accepted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Instructions of Wasm.
+    pub instructions: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+}
+
+impl Needs {
+    /// What is accepted.
+    pub fn most() -> Self {
+        let memory = u64::try_from(limit::POLICY_MEMORY).unwrap_or(u64::MAX);
+        Self { instructions: limit::POLICY_INSTRUCTIONS / SHARE, memory: memory / SHARE }
+    }
+}
+
+/// Tries a policy on the largest questions of these tools.
+///
+/// # Errors
+/// `time` or `memory`: names the measure, the limit, the question and the tool.
+pub fn rehearse(bench: &Bench, (module, data): (&[u8], &str), tools: &[TrustedTool], context: &Context) -> Result<Needs> {
+    let document: Value = serde_json::from_str(data).context("data.json is not readable")?;
+    let policy = bench.trial(module, data)?;
+    let namespaces = named(&document, "namespaces");
+    let ask = |subject: &Subject| largest(tools, Asker { subject, context, namespaces: &namespaces });
+    let mut asked = ask(&caller(&document));
+    // A caller without a name is often a case of its own.
+    asked.extend(ask(&anonymous()).into_iter().max_by_key(|asked| asked.question.len()));
+    let trials: Vec<Trial> = asked.iter().map(trial).collect();
+    let mut needs = Needs::default();
+    for (asked, tried) in asked.iter().zip(policy.attempt(&trials)?) {
+        if let Some(excess) = exceeded(&tried) {
+            return Err(refusal(asked, &excess, data.len()));
+        }
+        needs = Needs { instructions: needs.instructions.max(tried.instructions), memory: needs.memory.max(tried.memory) };
+    }
+    Ok(needs)
+}
+
+/// A tool that permits what any tool could: for policies that are built where none is accepted.
+pub fn widest() -> TrustedTool {
+    let grant = |action, group: &str, kind: &str, fields: &[&str]| Grant {
+        action,
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        kind: kind.to_owned(),
+        namespaces: vec!["*".to_owned()],
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+    };
+    let pod = [
+        "spec.replicas",
+        "spec.template.spec.containers[*].image",
+        "spec.template.spec.containers[*].ports",
+        "spec.template.spec.containers[*].resources.limits.*",
+        "spec.template.metadata.annotations.*",
+    ];
+    let grants = vec![
+        grant(Action::Apply, "", "ConfigMap", &["data.*"]),
+        grant(Action::Apply, "apps", "Deployment", &pod),
+        grant(Action::Patch, "", "ConfigMap", &["data.*"]),
+        grant(Action::Patch, "apps", "Deployment", &pod),
+        grant(Action::Delete, "apps", "Deployment", &[]),
+        grant(Action::Task, "", "Pod", &[]),
+        grant(Action::Egress, "networking.k8s.io", "NetworkPolicy", &["egress.siblings", "egress.addresses.*"]),
+        grant(Action::Read, "apps", "Deployment", &pod),
+        grant(Action::List, "apps", "Deployment", &pod),
+        grant(Action::Logs, "", "Pod", &[]),
+    ];
+    TrustedTool {
+        name: "widest".to_owned(),
+        version: "0.0.0".to_owned(),
+        digest: ComponentDigest::of(b""),
+        ceiling: Ceiling { grants, executors: vec!["sequential".to_owned()] },
+    }
+}
+
+fn trial(asked: &Largest) -> Trial {
+    Trial { entrypoint: asked.entrypoint.to_owned(), input: Some(asked.question.clone()), test: false }
+}
+
+/// What a question used too much of.
+struct Excess {
+    code: &'static str,
+    used: String,
+    most: String,
+}
+
+/// Any other fault is the policy's own answer to a question that no caller may ever ask: a real call
+/// is denied then.
+fn exceeded(tried: &Tried) -> Option<Excess> {
+    let code = tried.fault.as_ref().map_or("", |(code, _)| code.as_str());
+    let most = Needs::most();
+    let more = |fault: &str| if code == fault { "more than " } else { "" };
+    if code == "memory" || tried.memory > most.memory {
+        let used = format!("{}{} MiB of memory", more("memory"), tried.memory >> 20);
+        return Some(Excess { code: "memory", used, most: format!("{} MiB", most.memory >> 20) });
+    }
+    if code == "time" || tried.instructions > most.instructions {
+        let used = format!("{}{} million instructions", more("time"), tried.instructions / MILLION);
+        let ms = limit::TICK.as_millis().saturating_mul(limit::POLICY_TICKS.into()) / u128::from(SHARE);
+        return Some(Excess { code: "time", used, most: format!("{} million, some {ms} ms,", most.instructions / MILLION) });
+    }
+    None
+}
+
+/// Instructions are told in millions.
+pub const MILLION: u64 = 1_000_000;
+
+fn refusal(asked: &Largest, excess: &Excess, data: usize) -> anyhow::Error {
+    let remedy = match excess.code {
+        "memory" => format!("keep only what the rules need in data.json, which has {} KiB, and make no list of lists", data >> 10),
+        _ => "look at each change once, not at each pair of two; keep long lists of data.json as objects, and look a name up by its key"
+            .to_owned(),
+    };
+    let Excess { code, used, most } = excess;
+    let (words, tool) = (&asked.words, &asked.tool);
+    let detail = format!(
+        "over the largest question that the ceiling of the tool `{tool}` permits, {words}, the policy needs {used}; at most \
+         {most} are accepted, half of what a decision has; {remedy}"
+    );
+    GuestFault { code: (*code).to_owned(), detail }.into()
+}
+
+/// A caller with every role that the data name, who acts for a person that they name.
+fn caller(document: &Value) -> Subject {
+    let mut roles = named(document, "roles");
+    roles.extend(keys(document, "roles"));
+    roles.truncate(NAMES);
+    let person = named(document, "people").into_iter().next();
+    subject("agent", "largest", roles, person)
+}
+
+fn anonymous() -> Subject {
+    subject("anonymous", "anonymous", Vec::new(), None)
+}
+
+fn subject(kind: &str, id: &str, roles: Vec<String>, person: Option<String>) -> Subject {
+    let properties = SubjectProperties { roles, person, act: Vec::new() };
+    Subject { kind: kind.to_owned(), id: id.to_owned(), properties }
+}
+
+/// The texts of every list under this key, anywhere in the data; a pattern is no name.
+fn named(document: &Value, key: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    visit(document, &mut |name, value| {
+        if let Some(list) = value.as_array().filter(|_| name == key) {
+            found.extend(list.iter().filter_map(Value::as_str).filter(|text| !text.contains('*')).map(str::to_owned));
+        }
+    });
+    found.into_iter().take(NAMES).collect()
+}
+
+/// The keys of every object under this key.
+fn keys(document: &Value, key: &str) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    visit(document, &mut |name, value| {
+        if let Some(object) = value.as_object().filter(|_| name == key) {
+            found.extend(object.keys().cloned());
+        }
+    });
+    found.into_iter().take(NAMES).collect()
+}
+
+/// Each key with its value, at any depth: JSON is read to a depth of 128.
+fn visit(value: &Value, see: &mut impl FnMut(&str, &Value)) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                see(key, value);
+                visit(value, see);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| visit(value, see)),
+        _ => {}
+    }
+}
