@@ -142,6 +142,11 @@ test_reasons_for_the_agent_come_first if {
 	}]
 }
 
+test_of_many_reasons_one_for_each_rule if {
+	many := {object.union(rule, {"message": $"{number}"}) | some number in numbers.range(1, 100)}
+	[reason.id | some reason in decided({allows}, many | {object.union(rule, {"id": "z"})}, set(), shown).reasons] == ["a-rule", "z"]
+}
+
 obliged(duties) := decision if {
 	decision := call.decision with data.cofferdam.policy.allow as {allows}
 		with data.cofferdam.policy.deny as set()

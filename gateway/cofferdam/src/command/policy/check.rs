@@ -96,6 +96,8 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
         match message.strip_prefix("undefined function ").and_then(|name| Some((name, instead(name)?))) {
             Some((name, words)) => {
                 builtin = true;
+                // What a rule's `print` becomes.
+                let name = name.trim_start_matches("internal.");
                 lines.push(format!("{place}: the builtin `{name}` is not there in a compiled policy; {words}"));
             }
             None => {
