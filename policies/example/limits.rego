@@ -46,7 +46,7 @@ deny contains {
 # A quick look, so that most changes cost little.
 may_name_image(change) if field.names(change, "image")
 
-may_name_image(change) if contains(change.path, "ontainers")
+may_name_image(change) if names_image(field.keys(change.path))
 
 may_name_image(change) if {
 	type_name(change.value) in {"array", "object"}

@@ -15,9 +15,9 @@ pub const DEFINE_TICKS: u32 = 40;
 /// the clock, so a machine that gives it no core uses it up too.
 pub const POLICY_TICKS: u32 = 40;
 
-/// Instructions of one decision on trial, of which half are accepted. A core of 2026 does some ten
+/// Instructions of one decision on trial, of which half are accepted. A core of 2026 does some twenty
 /// million in a millisecond of what policies do, so this is the time of [`POLICY_TICKS`].
-pub const POLICY_INSTRUCTIONS: u64 = 2_000_000_000;
+pub const POLICY_INSTRUCTIONS: u64 = 4_000_000_000;
 
 /// Ticks of one test of a policy: 30 s. A test makes many decisions in one instance. It runs where
 /// policies are built, and a decision never has this time.
