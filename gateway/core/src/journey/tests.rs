@@ -217,7 +217,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
           purpose:    (none given)
           summary:    "Scale web"
           arguments:  {"name":"web","namespace":"asks-b","replicas":5}
-          why asked:  operators: "operators may scale"
+          why asked:  operators: operators may scale
           needed:     1 of bob
 
         Plan:         sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a

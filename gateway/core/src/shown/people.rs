@@ -138,7 +138,7 @@ fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
         lines.push("arguments:".to_owned());
         lines.extend(indented(lines::value(&arguments, Extent::SIGNED)));
     }
-    lines.extend(job.reasons.iter().map(|reason| format!("why asked:  {}: {}", legible(&reason.id), legible_quoted(&reason.message))));
+    lines.extend(job.reasons.iter().map(|reason| format!("why asked:  {}: {}", legible(&reason.id), legible(&reason.message))));
     lines.extend(job.approval.as_ref().map(|rule| format!("needed:     {}", needed(rule))));
     lines
 }

@@ -43,7 +43,7 @@ fn no_word_of_others_breaks_a_line_or_hides() {
         Executor:     executor\u{1b}[2K\u{202e}\u{a}Call: other sha256:8fba13dab71d6fdd8a9b9db1f06e81315dfbfd69167b6097f724604db3c91cdf
           purpose:    "purpose\u{1b}[2K\u{202e}\nCall: other"
           summary:    "summary\u{1b}[2K\u{202e}\nCall: other"
-          why asked:  rule\u{1b}[2K\u{202e}\u{a}Call: other: "message\u{1b}[2K\u{202e}\nCall: other"
+          why asked:  rule\u{1b}[2K\u{202e}\u{a}Call: other: message\u{1b}[2K\u{202e}\u{a}Call: other
           needed:     1 of bob\u{1b}[2K\u{202e}\u{a}Call: other
         Question:     nonce\u{1b}[2K\u{202e}\u{a}Call: other"#]].assert_eq(&words.join("\n"));
     assert!(!text.lines().any(|line| line.starts_with("Call: other")), "{text}");
@@ -106,7 +106,7 @@ fn the_text_names_roles_order_and_whose_words_are_whose() {
           purpose:    "scale w\u{435}b"
           summary:    "Scale web"
           arguments:  {"name":"web","namespace":"asks-b","replicas":5}
-          why asked:  operators: "operators may scale"
+          why asked:  operators: operators may scale
           needed:     1 of bob
 
         Characters that are written as numbers:
