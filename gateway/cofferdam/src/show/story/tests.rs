@@ -49,7 +49,7 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
         "call": CALL, "tool": "deployment_delete", "plan": PlanDigest::of(plan.as_bytes()), "arguments": ArgumentsDigest::of(b"arguments"),
         "phase": "closed", "outcome": "succeeded", "detail": "every operation was done", "resolution": null, "claimed": true, "meanwhile": [],
         "operations": [{"index": 0, "undo": false, "before": {"spec.replicas": 1}, "after": {}}], "progress": [], "approval": rule,
-        "planned": [{"index": 0, "words": "delete Deployment old-web in namespace team-a", "ephemeral": false, "executes_code": false}], "files": [], "stuck": null, "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
+        "planned": [{"index": 0, "words": "delete Deployment old-web in namespace team-a", "ephemeral": false, "executes_code": false, "remarks": []}], "files": [], "stuck": null, "reasons": reasons, "environment": environment, "ledger": 12, "expires": "2026-11-24T04:00:00Z", "version": 9,
     }))
     .unwrap();
     let events = [
