@@ -1,10 +1,15 @@
 //! A person's approval: a statement that the approver's own machine made from what it showed, signed with the key they have (SSHSIG).
 //! Never trusts a digest that another role computed, and no answer of an agent's client is an approval.
 
+mod person;
+mod signer;
+
+pub use person::{people, same_person, two_spellings};
+
 use crate::decide::Subject;
 use crate::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest, StatementDigest};
 use crate::json::{self, JsonFault};
-use crate::trust::{Approver, Environment, Trust};
+use crate::trust::{Environment, Trust};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -86,6 +91,14 @@ pub enum ApprovalFault {
     /// A key that the trust file does not know.
     #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
     Unknown,
+    /// A signature that gives itself another kind than the enrolled key has.
+    #[error("the signature calls itself `{signature}`, and the enrolled key is of the kind `{key}`; sign again with the enrolled key")]
+    Kind {
+        /// The kind that the signature gives itself.
+        signature: String,
+        /// The kind of the enrolled key.
+        key: String,
+    },
     /// A security key that was not touched.
     #[error("the security key was not touched; sign again and touch it (a key that was made with `-O no-touch-required` cannot approve)")]
     Untouched,
@@ -101,6 +114,14 @@ pub enum ApprovalFault {
     /// Not one whom policy names.
     #[error("policy does not name `{0}` as an approver of this")]
     NotNamed(String),
+    /// One whom policy names in another spelling.
+    #[error("policy names `{named}`, and this key is enrolled for `{name}`; an operator enrols it under exactly the name that policy uses")]
+    NamedOtherwise {
+        /// The enrolled name.
+        name: String,
+        /// The name in policy.
+        named: String,
+    },
 }
 
 /// What an approval has to be about.
@@ -147,7 +168,7 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
     if json::canonical(&statement)? != signed.statement {
         return Err(ApprovalFault::Other("spelling of the statement"));
     }
-    let approver = signer(signed, &trust.approvers)?;
+    let approver = signer::signer(signed, &trust.approvers)?;
     let same = [
         (statement.schema == STATEMENT_SCHEMA, "kind of statement"),
         (statement.call == *question.call, "call"),
@@ -171,7 +192,7 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
 /// asked, and for those whom policy does not name.
 pub fn check_signer(name: &str, named: &[String], subject: &Subject, trust: &Trust) -> Result<(), ApprovalFault> {
     check_party(name, subject, trust)?;
-    if names(named, name) { Ok(()) } else { Err(ApprovalFault::NotNamed(name.to_owned())) }
+    check_named(name, named)
 }
 
 fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), ApprovalFault> {
@@ -179,7 +200,19 @@ fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), Appro
     if asked { Err(ApprovalFault::Party(name.to_owned())) } else { Ok(()) }
 }
 
-fn names(named: &[String], name: &str) -> bool {
+/// Policy names people exactly: what is wide where it excludes a person would be loose where it admits one.
+fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalFault> {
+    if is_named(named, name) {
+        return Ok(());
+    }
+    Err(match named.iter().find(|named| same_person(named, name)) {
+        Some(named) => ApprovalFault::NamedOtherwise { name: name.to_owned(), named: crate::text::line(named) },
+        None => ApprovalFault::NotNamed(name.to_owned()),
+    })
+}
+
+/// Whether policy names this person, or everybody who is enrolled.
+pub(crate) fn is_named(named: &[String], name: &str) -> bool {
     named.iter().any(|named| named == "*" || named == name)
 }
 
@@ -189,62 +222,12 @@ fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
     std::iter::once(subject.id.as_str()).chain(subject.properties.act.iter().map(String::as_str)).chain(person).collect()
 }
 
-/// The enrolled people who may sign a question of this subject, each once, whatever number of keys they have.
+/// The enrolled people who may sign a question of this subject, each once, whatever number of keys or spellings they have.
 pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
     let may = |name: &&str| check_signer(name, named, subject, trust).is_ok();
-    trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may).collect()
-}
-
-/// Whether two names may be one person's: whatever the case, and with or without the domain. Names come from two places (identity provider and trust
-/// file), and a person who cannot approve is a smaller harm than one who approves their own request.
-fn same_person(a: &str, b: &str) -> bool {
-    let local = |name: &str| name.split_once('@').map_or(name, |(local, _)| local).to_owned();
-    a.eq_ignore_ascii_case(b) || (a.contains('@') != b.contains('@') && local(a).eq_ignore_ascii_case(&local(b)))
-}
-
-/// Whose key made the signature.
-fn signer(signed: &SignedStatement, approvers: &[Approver]) -> Result<String, ApprovalFault> {
-    // `from_pem` accepts text before the armour; a signature file has none.
-    if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
-        return Err(ApprovalFault::Signature);
-    }
-    let signature = ssh_key::SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalFault::Signature)?;
-    let approver = approvers
-        .iter()
-        .find(|approver| {
-            ssh_key::PublicKey::from_openssh(&approver.key)
-                .is_ok_and(|key| key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).is_ok())
-        })
-        .ok_or(ApprovalFault::Unknown)?;
-    match signature.algorithm() {
-        // Neither the library nor `ssh-keygen` refuses flags without the touch bit: the last five bytes are flags and counter (PROTOCOL.u2f).
-        ssh_key::Algorithm::SkEd25519 | ssh_key::Algorithm::SkEcdsaSha2NistP256 => {
-            let bytes = signature.signature_bytes();
-            let flags = bytes.len().checked_sub(5).and_then(|at| bytes.get(at)).copied().unwrap_or_default();
-            if flags & 1 == 0 { Err(ApprovalFault::Untouched) } else { Ok(approver.name.clone()) }
-        }
-        _ => Ok(approver.name.clone()),
-    }
+    people(trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may)).into_iter().collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn another_spelling_is_the_same_person() {
-        let check = |a, b, expect| {
-            assert_eq!(same_person(a, b), expect, "{a} {b}");
-            assert_eq!(same_person(b, a), expect, "{b} {a}");
-        };
-        check("alice", "alice", true);
-        check("alice", "Alice", true);
-        check("alice", "ALICE@example.com", true);
-        check("alice@example.com", "alice@Example.com", true);
-        check("alice@example.com", "alice@example.org", false);
-        check("alice", "bob", false);
-        check("alice", "alicex@example.com", false);
-        check("alice", "", false);
-        check("@example.com", "alice", false);
-    }
-}
+#[path = "approval/tests.rs"]
+mod tests;

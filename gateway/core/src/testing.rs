@@ -102,6 +102,15 @@ pub fn person(name: &str) -> ssh_key::PrivateKey {
     ssh_key::PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(&seed))
 }
 
+/// A statement with one thing changed, signed by this person as if it were what they were shown.
+pub fn resigned(signed: &SignedStatement, name: &str, change: impl Fn(&mut Statement)) -> SignedStatement {
+    let mut statement: Statement = serde_json::from_str(&signed.statement).unwrap();
+    change(&mut statement);
+    let (text, _) = statement.canonical().unwrap();
+    let signature = person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
+    SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
+}
+
 pub fn agent() -> Principal {
     Principal { name: "agent-7".into(), anonymous: false, roles: vec!["operator".into()], person: Some("alice".into()), act: Vec::new() }
 }

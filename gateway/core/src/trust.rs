@@ -1,9 +1,11 @@
 //! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam accept`, `approver add` and `init`; read,
 //! never written, by gateway, viewer, recorder and runner, each its own copy. What one role's copy says never widens another's.
 
+use crate::approval::two_spellings;
 use crate::ceiling::Ceiling;
 use crate::id::{ComponentDigest, PolicyDigest, TrustDigest};
 use crate::operation::Action;
+use crate::text::line;
 use serde::{Deserialize, Serialize};
 
 /// The one infrastructure a gateway serves.
@@ -141,6 +143,12 @@ pub enum TrustError {
     /// The same name twice.
     #[error("the trust file names `{0}` twice; remove one of the two entries")]
     Twice(String),
+    /// One approver in two spellings.
+    #[error(
+        "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with `cofferdam approver remove NAME`, and enrol \
+         each key of one person under exactly the same name"
+    )]
+    Spelling(String, String),
 }
 
 impl Trust {
@@ -149,8 +157,13 @@ impl Trust {
         let trust: Self = toml::from_str(text)?;
         let mut names: Vec<_> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
         names.sort_unstable();
-        match names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first())).flatten() {
-            Some(twice) => Err(TrustError::Twice((*twice).to_owned())),
+        let twice = names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first())).flatten();
+        if let Some(twice) = twice {
+            return Err(TrustError::Twice((*twice).to_owned()));
+        }
+        let approvers: Vec<_> = trust.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        match two_spellings(&approvers) {
+            Some((first, second)) => Err(TrustError::Spelling(line(first), line(second))),
             None => Ok(trust),
         }
     }

@@ -8,6 +8,7 @@ use crate::served;
 use crate::show::table;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
+use cofferdam_core::approval::same_person;
 use cofferdam_core::trust::Approver;
 use serde_json::json;
 use ssh_key::{HashAlg, PublicKey};
@@ -20,7 +21,7 @@ const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and o
 /// Who may approve. A change counts from the next start of `cofferdam serve` on.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
-    /// Enrol a person with the SSH key they have
+    /// Enrol a person with the SSH key they have; another key of theirs, such as a security key, under exactly the same name
     #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key ~/.ssh/id_ed25519.pub")]
     Add {
         /// Who: the name policies and agents' `--for` use
@@ -77,6 +78,13 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     {
         bail!("this key is enrolled already, for `{}`; one key is one person", same.name);
     }
+    if let Some(other) = known.approvers.iter().find(|known| known.name != name && same_person(&known.name, &name)) {
+        bail!(
+            "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count once; enrol another key of theirs under \
+             exactly the name `{0}`",
+            other.name
+        );
+    }
     file.add_approver(&Approver { name: name.clone(), key: text })?;
     file.save()?;
     let touch = is_security_key(&key);
@@ -118,17 +126,23 @@ mod tests {
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
 
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmcbTaSysbelaWfDNxfKavRQWUIGvE00dtZGUe9QjXz other";
+
+    /// A trust file without approvers.
+    fn trust() -> String {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        format!(
+            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"1\"\n[keys]\ngateway = \"\"\nrecorder = \"\"\n\
+             [floor]\nactions = []\nnamespaces = []\n"
+        )
+    }
+
     #[test]
     fn one_key_is_one_person() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().to_owned());
         home.make_folders().unwrap();
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let trust = format!(
-            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"1\"\n[keys]\ngateway = \"\"\nrecorder = \"\"\n\
-             [floor]\nactions = []\nnamespaces = []\n"
-        );
-        write_private(&home.trust(), trust.as_bytes()).unwrap();
+        write_private(&home.trust(), trust().as_bytes()).unwrap();
         let key = folder.path().join("id.pub");
         std::fs::write(&key, KEY).unwrap();
         add(&home, "bob@example.com".into(), &key).unwrap();
@@ -137,5 +151,27 @@ mod tests {
         std::fs::write(&key, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
         assert!(add(&home, "eve".into(), &key).unwrap_err().to_string().contains("private key"));
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "bob@example.com");
+        // Another key of the same person: under exactly the same name, and under no other spelling of it.
+        std::fs::write(&key, OTHER).unwrap();
+        for spelling in ["bob", "Bob", "BOB@example.com"] {
+            let refused = add(&home, spelling.into(), &key).unwrap_err().to_string();
+            assert!(refused.contains("exactly the name `bob@example.com`"), "{spelling}: {refused}");
+        }
+        add(&home, "bob@example.com".into(), &key).unwrap();
+        assert_eq!(list(&home).unwrap().value()["approvers"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_trust_file_with_two_spellings_of_one_person_is_refused_until_one_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        let entry = |name: &str, key: &str| format!("[[approver]]\nname = \"{name}\"\nkey = \"{key}\"\n");
+        let text = format!("{}{}{}", trust(), entry("bob", KEY), entry("Bob@example.com", OTHER));
+        write_private(&home.trust(), text.as_bytes()).unwrap();
+        let fault = format!("{:#}", list(&home).unwrap_err());
+        assert!(fault.contains("enrols `bob` and `Bob@example.com`, which count as one person; remove one"), "{fault}");
+        ApproverCommand::Remove { name: "bob".into() }.run(&home).unwrap();
+        assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "Bob@example.com");
     }
 }

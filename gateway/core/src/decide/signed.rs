@@ -1,7 +1,7 @@
 //! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of what was shown. Never counts a person twice.
 
 use super::{ApprovalFacts, ApprovalRule};
-use crate::approval::{self, ApprovalFault, Question, Verdict};
+use crate::approval::{self, ApprovalFault, Question, Verdict, is_named, people};
 use crate::id::{PlanDigest, PreviewDigest, ShownDigest};
 use crate::job::StoredJob;
 use crate::shown;
@@ -64,15 +64,21 @@ impl Approvals {
         (!self.approvers.is_empty()).then(facts)
     }
 
-    /// Who signed, each once, sorted.
+    /// Who signed, each person once and under one name, sorted.
     pub fn approvers(&self) -> Vec<String> {
-        self.approvers.iter().cloned().collect()
+        let mut names: Vec<String> = people(self.names()).into_iter().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.approvers.iter().map(String::as_str)
     }
 
     /// Whether enough of those whom a rule names have signed.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
-        let named = |approver: &&String| rule.approvers.iter().any(|name| name == "*" || name == *approver);
-        u32::try_from(self.approvers.iter().filter(named).count()).is_ok_and(|count| count >= rule.quorum && count > 0)
+        let named = self.names().filter(|name| is_named(&rule.approvers, name));
+        u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
     }
 
     /// Whether they are of this plan over this state.

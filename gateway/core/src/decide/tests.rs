@@ -105,3 +105,42 @@ fn a_permit_for_what_needs_a_person_is_worth_nothing_alone() {
     job.statements = vec![bench.sign(&job, "bob", crate::approval::Verdict::Approve)];
     assert!(bench.admit(job, &trust(), noon()).is_ok());
 }
+
+#[test]
+fn a_permit_is_for_the_call_it_names_and_no_other() {
+    let check = |change: &dyn Fn(&mut Permit), what: &str| {
+        let (bench, mut job) = queued("team-a");
+        forge(&mut job, &gateway_key(), change);
+        let Inadmissible { code, detail } = bench.admit(job, &trust(), noon()).unwrap_err();
+        assert_eq!((code, detail), ("permit-differs", format!("the permit is for another {what} than the job")));
+    };
+    check(&|permit| permit.call = crate::id::CallId::from_random(99), "call");
+    check(&|permit| permit.plan = crate::id::PlanDigest::of(b"other"), "plan");
+    check(&|permit| permit.preview = crate::id::PreviewDigest::of(b"other"), "state");
+    check(&|permit| permit.subject.id = "other".into(), "requester");
+    check(&|permit| permit.subject.properties.roles.push("admin".into()), "requester");
+    check(&|permit| permit.subject.properties.person = None, "requester");
+    check(&|permit| permit.purpose = Some("other".into()), "purpose");
+    check(&|permit| permit.environment.id = "other".into(), "environment");
+    check(&|permit| permit.environment.name = "other".into(), "environment");
+    check(&|permit| permit.policy = PolicyDigest::of(b"other"), "policy");
+}
+
+#[test]
+fn two_spellings_of_one_person_are_one_voice() {
+    let (bench, mut job) = queued("asks-b");
+    let mut trust = trust();
+    for name in ["bob@example.com", "Bob", "carl"] {
+        let key = person(name).public_key().to_openssh().unwrap();
+        trust.approvers.push(crate::trust::Approver { name: name.into(), key });
+    }
+    let rule = crate::decide::ApprovalRule { quorum: 2, approvers: vec!["*".into()], expires_seconds: 600 };
+    job.approval = Some(rule.clone());
+    let mut counted = |names: &[&str]| {
+        job.statements = names.iter().map(|name| bench.sign(&job, name, crate::approval::Verdict::Approve)).collect();
+        let counted = crate::decide::Approvals::count(&job, &trust, noon()).unwrap();
+        (counted.approvers().len(), counted.facts().unwrap().approvers.len(), counted.satisfy(&rule))
+    };
+    assert_eq!(counted(&["bob", "bob@example.com", "Bob"]), (1, 1, false));
+    assert_eq!(counted(&["bob", "Bob", "carl"]), (2, 2, true));
+}

@@ -4,7 +4,7 @@
 use super::{Recorder, astray};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
-use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, verify};
+use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, check_signer, verify};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::exchange::propose::Proposed;
@@ -149,10 +149,8 @@ impl Recorder {
         if *expires != job.expires {
             return Err(refused(ApprovalFault::Other("expiry")));
         }
-        let named = job.approval.as_ref().is_some_and(|rule| rule.approvers.iter().any(|name| name == "*" || *name == approver));
-        if !named {
-            return Err(refused(ApprovalFault::NotNamed(approver)));
-        }
+        let named = job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
+        check_signer(&approver, named, &job.principal.subject(), &now.trust).map_err(refused)?;
         let (verdict, reason): (Verdict, String) = (*verdict, reason.clone());
         let digest = StatementDigest::of(signed.statement.as_bytes());
         Ok(Signature { call, approver, verdict, reason, digest, signed, trust: now.digest, by })

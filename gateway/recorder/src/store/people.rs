@@ -4,7 +4,7 @@ use super::batch::{Batch, Halt};
 use super::change::{Done, Signature};
 use super::expire::end;
 use super::row::{JobRow, absent, parse, stored};
-use cofferdam_core::approval::Verdict;
+use cofferdam_core::approval::{Verdict, people, same_person};
 use cofferdam_core::decide::ApprovalRule;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::CallId;
@@ -90,6 +90,9 @@ pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &
         return Err(Fault::Refused("the question has run out; the agent has to ask again".to_owned()).into());
     }
     let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
+    if let Some(known) = signers(&old.call, connection).await?.iter().find(|known| same_person(known, &signature.approver)) {
+        return Err(Fault::Refused(signed_already(&signature.approver, known)).into());
+    }
     let fresh = sqlx::query_scalar::<_, i64>(
         "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
     )
@@ -101,7 +104,7 @@ pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &
     .fetch_optional(&mut *connection)
     .await?;
     if fresh.is_none() {
-        return Err(Fault::Refused(format!("`{}` has signed this already", signature.approver)).into());
+        return Err(Fault::Refused(signed_already(&signature.approver, &signature.approver)).into());
     }
     let event =
         Event::Signed { statement: signature.digest, approver: signature.approver.clone(), verdict: word(signature.verdict).to_owned() };
@@ -125,10 +128,23 @@ pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &
 
 /// How many people have approved.
 pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar("SELECT count(*) FROM statements WHERE call = ? AND verdict = 'approve'")
+    let names: Vec<String> = sqlx::query_scalar("SELECT approver FROM statements WHERE call = ? AND verdict = 'approve'")
         .bind(call.to_owned())
-        .fetch_one(connection)
-        .await
+        .fetch_all(connection)
+        .await?;
+    Ok(i64::try_from(people(names.iter().map(String::as_str)).len()).unwrap_or(i64::MAX))
+}
+
+/// The names of all who signed.
+async fn signers(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT approver FROM statements WHERE call = ?").bind(call.to_owned()).fetch_all(connection).await
+}
+
+fn signed_already(name: &str, known: &str) -> String {
+    if name == known {
+        return format!("`{name}` has signed this already");
+    }
+    format!("`{name}` has signed this already, as `{known}`: both names count as one person")
 }
 
 fn word(verdict: Verdict) -> &'static str {

@@ -97,6 +97,27 @@ async fn a_signature_that_is_not_for_this_question_by_whom_policy_names_is_refus
 }
 
 #[tokio::test]
+async fn two_spellings_of_one_person_sign_once() {
+    let world = World::new();
+    for name in ["bob@example.com", "Bob"] {
+        let key = ssh_key(name).public_key().to_openssh().unwrap();
+        world.trust.lock().unwrap().approvers.push(cofferdam_core::trust::Approver { name: name.to_owned(), key });
+    }
+    let recorder = world.open().await;
+    let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
+    enqueue(&recorder, &proposed, None).await.unwrap();
+    let job = stored(&recorder, &proposed.call).await;
+    let approve = statement(&job, Verdict::Approve);
+    assert_eq!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Ok(("bob".to_owned(), 1)));
+    for name in ["bob@example.com", "Bob"] {
+        let told = format!("`{name}` has signed this already, as `bob`: both names count as one person");
+        assert_eq!(hand_in(&recorder, &job.call, sign(name, &approve)).await, Err(Fault::Refused(told)));
+    }
+    assert_eq!(approved(&recorder).await, None);
+    assert_eq!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Ok(("carl".to_owned(), 0)));
+}
+
+#[tokio::test]
 async fn a_rejection_ends_the_job_and_is_remembered_for_its_time() {
     let world = World::new();
     let recorder = world.open().await;
