@@ -2,7 +2,7 @@
 
     attack.py HOME permit-without-approval CALL    the gateway's key signs a permit for a job that waits for a person
     attack.py HOME job-by-hand CALL                a job put into the store by hand, made of another
-    attack.py HOME stolen-permit CALL FROM         the permit of one call put under another
+    attack.py HOME second-run FROM                 a closed job queued once more as another call, with the permit it had
     attack.py HOME stolen-approval CALL FROM       a person's signature for one call put under another, with a permit of the gateway's key
     attack.py HOME other-arguments CALL            a queued job's plan kept, its stored arguments changed
     attack.py HOME unknown-outcome CALL            a closed job's outcome changed to `indeterminate`
@@ -80,10 +80,16 @@ def job_by_hand(home, call):
         database.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
 
 
-def stolen_permit(home, call, other):
+def second_run(home, other):
     with closing(store(home)) as database, database:
-        row, _ = job(database, other)
-        queue(database, call, json.loads(row["permit"]))
+        row, document = job(database, other)
+        document["call"] = FORGED
+        del row["seq"]
+        row.update(
+            call=FORGED, phase="queued", outcome=None, detail="", fence=0, leased=0, attempts=0, progress=None, files=None, meanwhile=None, ended=None,
+            expires=int(time.time() + 300) * 1000, document=json.dumps(document),
+        )
+        database.execute(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
 
 
 def stolen_approval(home, call, other):

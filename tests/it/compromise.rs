@@ -31,15 +31,24 @@ fn pending(stage: &mut Stage, name: &str) -> String {
     call
 }
 
-/// The runner refuses a job: with this code, and the tree stays as it is.
-fn refused(stage: &mut Stage, call: &str, code: &str) {
+/// The runner refuses a job: with exactly this code and for this reason, and the tree stays as it is.
+fn refused(stage: &mut Stage, call: &str, code: &str, reason: &str) {
     let before = stage.files();
     stage.serve(&[]);
     let story = stage.closed(call);
     assert_eq!(story["view"]["outcome"], "refused", "{story:#}\n{}", stage.log());
-    assert!(story.to_string().contains(code), "not `{code}`: {story:#}");
+    let told = ending(&story);
+    assert_eq!(told["code"], code, "{story:#}");
+    assert!(told["detail"].as_str().unwrap().contains(reason), "not `{reason}`: {told:#}");
     assert_eq!(stage.files(), before);
     assert!(stage.namespaces().is_empty());
+}
+
+/// What the runner told of a job's end: its code, and why.
+fn ending(story: &Value) -> Value {
+    let entries = story["entries"].as_array().unwrap();
+    let end = entries.iter().find(|entry| entry["event"]["kind"] == "finished");
+    end.unwrap_or_else(|| panic!("no end: {story:#}"))["payloads"]["detail"].clone()
 }
 
 #[test]
@@ -47,7 +56,7 @@ fn gateway_key_cannot_sign_away_a_person() {
     let mut stage = Stage::started();
     let call = pending(&mut stage, "gift-cards-v1");
     attack(&stage, &["permit-without-approval", &call]);
-    refused(&mut stage, &call, "approval-missing");
+    refused(&mut stage, &call, "approval-missing", "a person's signature is missing");
 }
 
 #[test]
@@ -55,25 +64,30 @@ fn a_job_put_into_the_store_by_hand_is_refused() {
     let mut stage = Stage::started();
     let call = pending(&mut stage, "gift-cards-v1");
     attack(&stage, &["job-by-hand", &call]);
-    refused(&mut stage, &"a".repeat(26), "permit-signature");
+    refused(&mut stage, &"a".repeat(26), "permit-signature", "signature");
 }
 
 #[test]
 fn a_stolen_permit_is_good_for_nothing_else() {
     let mut stage = Stage::started();
     let token = stage.agent("other", "operator");
+    let web = stage.tree().join("storefront/web.yaml");
+    let before = std::fs::read_to_string(&web).unwrap();
     let done = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
     let other = done.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", done.body)).to_owned();
-    stage.closed(&other);
-    let call = pending(&mut stage, "gift-cards-v1");
-    attack(&stage, &["stolen-permit", &call, &other]);
-    refused(&mut stage, &call, "permit");
+    assert_eq!(stage.closed(&other)["view"]["outcome"], "succeeded");
+    stage.stop();
+    // The state is as it was, and the permit is for the same plan: only the call is another.
+    std::fs::write(&web, before).unwrap();
+    attack(&stage, &["second-run", &other]);
+    refused(&mut stage, &"a".repeat(26), "permit-differs", "the permit is for another call than the job");
 }
 
 #[test]
 fn a_stolen_approval_is_good_for_nothing_else() {
     let mut stage = Stage::started();
     let token = stage.agent("other", "operator");
+    let before = stage.files();
     let approved = std::thread::scope(|scope| {
         let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &delete("gift-cards-v1")));
         let call = stage.waiting();
@@ -81,10 +95,12 @@ fn a_stolen_approval_is_good_for_nothing_else() {
         calling.join().unwrap();
         call
     });
-    stage.closed(&approved);
-    let call = pending(&mut stage, "api");
+    assert_eq!(stage.closed(&approved)["view"]["outcome"], "succeeded");
+    before.iter().for_each(|(path, text)| std::fs::write(stage.tree().join(path), text).unwrap());
+    // The same plan over the same state: only the call is another.
+    let call = pending(&mut stage, "gift-cards-v1");
     attack(&stage, &["stolen-approval", &call, &approved]);
-    refused(&mut stage, &call, "approval");
+    refused(&mut stage, &call, "approval-missing", "the approval is for another call");
 }
 
 #[test]
@@ -92,7 +108,7 @@ fn a_recorder_that_changes_what_was_asked_is_refused() {
     let mut stage = Stage::started();
     let call = pending(&mut stage, "gift-cards-v1");
     attack(&stage, &["other-arguments", &call]);
-    refused(&mut stage, &call, "plan-differs");
+    refused(&mut stage, &call, "plan-differs", "the tool gives the plan");
 }
 
 #[test]
