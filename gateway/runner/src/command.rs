@@ -4,7 +4,11 @@
 use crate::role;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::left_out::LeftOut;
 use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::text::line;
+use cofferdam_process::beneath::Root;
+use cofferdam_runner::directory::index::Index;
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::{Identity, check_aloud};
 use cofferdam_runner::kubernetes::environment::environment;
@@ -14,7 +18,7 @@ use cofferdam_runner::kubernetes::reap::{Reaped, reap};
 use cofferdam_telemetry::voice;
 use jiff::Timestamp;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What `--help` prints.
@@ -25,6 +29,8 @@ cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam s
       Which cluster this is. `cofferdam init --kubernetes` asks it.
   cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--job-identity token|impersonation] [--json]
       Whether the fences of deploy/ stand around this credential, and whether what `job_identity` says is installed. Exit code 1 when not.
+  cofferdam-runner survey --tree DIR [--json]
+      What of a tree of manifests is not read or not relied on, with file, line and reason. `cofferdam doctor` asks it.
   cofferdam-runner reap --once --kubeconfig FILE [--json]
       Removes run namespaces and derived rights that are past their `expires-at`; works without the gateway. Exit code 1 when one is stuck.
   cofferdam-runner probe-network --kubeconfig FILE --image NAME@sha256:DIGEST [--json]
@@ -41,6 +47,7 @@ enum Command {
     Check(Identity),
     Reap,
     Probe(String),
+    Survey,
 }
 
 /// Exit code of a probe that found policies not enforced: not that of a fault.
@@ -55,6 +62,7 @@ struct Options {
     json: bool,
     once: bool,
     image: Option<String>,
+    tree: Option<PathBuf>,
 }
 
 fn parse(arguments: &[String]) -> Result<(Command, Options)> {
@@ -74,6 +82,7 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
             "--job-identity" => options.job_identity = Some(value()?.clone()),
             "--json" => options.json = true,
             "--image" => options.image = Some(value()?.clone()),
+            "--tree" => options.tree = Some(PathBuf::from(value()?)),
             "--once" => options.once = true,
             "--help" | "-h" => return Ok((Command::Help, options)),
             other => bail!("`{other}` is no option; see `cofferdam-runner --help`"),
@@ -92,6 +101,8 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
             Some("reaper") => Command::Check(Identity::Reaper),
             _ => bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`"),
         },
+        "survey" if options.tree.is_some() => Command::Survey,
+        "survey" => bail!("name the folder of manifests: `--tree DIR`"),
         "reap" if options.once => Command::Reap,
         "reap" => bail!("`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"),
         "probe-network" => {
@@ -110,12 +121,15 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
         print!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(tree) = options.tree.filter(|_| command == Command::Survey) {
+        return survey(&tree, options.json);
+    }
     let kubeconfig = options.kubeconfig.context("name the credential: `--kubeconfig FILE`")?;
     let credential = role::credential(&kubeconfig)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Help => {}
+            Command::Help | Command::Survey => {}
             Command::Identify => {
                 let found = environment(&credential).await?;
                 if options.json {
@@ -163,6 +177,19 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     })
 }
 
+/// What of a tree cannot be relied on.
+fn survey(tree: &Path, json: bool) -> Result<ExitCode> {
+    let root = Root::open(tree).with_context(|| format!("`{}` cannot be opened", tree.display()))?;
+    let left_out: LeftOut = Index::read(&root, None)?.survey().into_iter().collect();
+    if json {
+        println!("{}", serde_json::to_string(&left_out)?);
+    } else {
+        println!("places that are not read or not relied on: {}", left_out.count);
+        left_out.places.iter().for_each(|place| println!("  {}", line(&place.words())));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn show(reaped: &Reaped, json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string(reaped)?);
@@ -203,6 +230,8 @@ mod tests {
         check("probe-network --kubeconfig f --image a@sha256:0", Ok(Command::Probe("a@sha256:0".to_owned())));
         check("probe-network --kubeconfig f", Err("--image"));
         check("probe-network --kubeconfig f --image busybox:1.37", Err("by its digest"));
+        check("survey --tree t --json", Ok(Command::Survey));
+        check("survey", Err("--tree DIR"));
         check("reap --force", Err("no option"));
         check("erase", Err("no command"));
     }

@@ -2,6 +2,7 @@
 //! Runs that binary as roles are run, without an environment; no kubeconfig is read here.
 
 use anyhow::{Context as _, Result, bail};
+use cofferdam_core::left_out::LeftOut;
 use cofferdam_core::settings::JobIdentity;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +60,12 @@ pub fn identify(kubeconfig: &Path) -> Result<Identified> {
 /// Whether an identity is as it should be, and jobs can act as they shall.
 pub fn check(identity: &str, jobs: JobIdentity, kubeconfig: &Path) -> Result<Checked> {
     checked(&run(&runner()?, &["check", "--json", "--identity", identity, "--job-identity", jobs.word(), "--kubeconfig"], kubeconfig)?)
+}
+
+/// What of a tree of manifests is not read or not relied on.
+pub fn survey(tree: &Path) -> Result<LeftOut> {
+    let output = run(&runner()?, &["survey", "--json", "--tree"], tree)?;
+    answer(&output, output.status.success())
 }
 
 /// Exit code and findings repeat `ok`: what disagrees is no answer.

@@ -65,8 +65,10 @@ fn look(home: &Home) -> Findings {
     let serving = served::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
     binaries(&mut found);
-    if let Some(Infrastructure::Kubernetes(cluster)) = config.map(|config| config.infrastructure) {
-        identities(&cluster, trust.as_ref(), &mut found);
+    match config.map(|config| config.infrastructure) {
+        Some(Infrastructure::Kubernetes(cluster)) => identities(&cluster, trust.as_ref(), &mut found),
+        Some(Infrastructure::Directory { tree }) => manifests(&tree, &mut found),
+        None => {}
     }
     landlock(home, &mut found);
     tools(&mut found);
@@ -74,6 +76,22 @@ fn look(home: &Home) -> Findings {
         found.less("serve", "is not running", "cofferdam serve");
     }
     found
+}
+
+/// Places of a tree that `doctor` names; `cofferdam-runner survey` names more.
+const PLACES: usize = 5;
+
+/// What of the tree no call can rely on. It keeps nothing from being served.
+fn manifests(tree: &Path, found: &mut Findings) {
+    match cluster::survey(tree) {
+        Ok(left_out) if left_out.is_empty() => found.good("manifests", "all of them are read"),
+        Ok(left_out) => {
+            let named: Vec<_> = left_out.places.iter().take(PLACES).map(|place| line(&place.words())).collect();
+            let detail = format!("places that are not read or not relied on: {}; {}", left_out.count, named.join("; "));
+            found.good("manifests", detail);
+        }
+        Err(fault) => found.less("manifests", format!("cannot be looked through: {fault:#}"), ""),
+    }
 }
 
 /// Looks at what `serve` needs of the home and of what it serves.

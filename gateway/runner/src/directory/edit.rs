@@ -17,6 +17,8 @@ mod block;
 mod flow;
 mod lines;
 mod object;
+#[cfg(test)]
+mod properties;
 mod remove;
 mod render;
 mod scalar;

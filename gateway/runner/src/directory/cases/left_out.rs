@@ -25,6 +25,7 @@ fn each_object_that_is_left_out_of_a_list_is_named_with_its_place_and_reason() {
         ("i.yaml", &deployment("elsewhere").replace("storefront\n", "other\n").replace("replicas: 3", "replicas: [")),
         ("j.yaml", &deployment("cut").replace("replicas: 3", "replicas: [")),
         ("k.yaml", "kind: ConfigMap\ndata: [\n"),
+        ("o.yaml", &deployment("alias").replace("  namespace: storefront", "  labels: {a: &n storefront}\n  namespace: *n")),
     ]);
     desk.write("l.yaml", b"# caf\xe9\n");
     desk.write("m.yaml", "x".repeat(1024 * 1024 + 1));
@@ -45,10 +46,11 @@ fn each_object_that_is_left_out_of_a_list_is_named_with_its_place_and_reason() {
         "`l.yaml:1` is not UTF-8",
         "`m.yaml:1` is larger than 1 MiB, and is not read; split it; a second copy of an object in it would not be seen",
         "`n` is a link",
+        "`o.yaml:1` (Deployment alias) has no `metadata.namespace`",
     ] {
         assert!(words.iter().any(|word| word.starts_with(start)), "{start}\n{words:#?}");
     }
-    assert_eq!(words.len(), 11, "{words:#?}");
+    assert_eq!(words.len(), 12, "{words:#?}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn file(path: &Path, document: &Document) -> Layer {
     references(&mut layer, node);
     common(&mut layer, node);
     layer.namespace = get(node, "namespace").and_then(|node| named(node, "namespace"));
-    if let Some(hidden) = get(node, "namespace").filter(|_| layer.namespace.is_none() && document.unclear.is_some()) {
+    if let Some(hidden) = get(node, "namespace").filter(|_| layer.namespace.is_none() && document.doubt().is_some()) {
         layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: hidden.line });
     }
     for key in UNREAD {

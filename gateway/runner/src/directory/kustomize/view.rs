@@ -36,6 +36,8 @@ pub fn pairs(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
 /// A scalar's text, as other programs read it: a tag `1.10` without quotes is meant as a text.
 pub fn text(node: &Node) -> Option<String> {
     match &node.shape {
+        // An alias: what it means is written elsewhere.
+        Shape::Scalar { .. } if node.borrows => None,
         Shape::Scalar { value: Value::String(text), .. } => Some(text.clone()),
         Shape::Scalar { value: Value::Null, .. } => None,
         Shape::Scalar { value, .. } => Some(value.to_string()),

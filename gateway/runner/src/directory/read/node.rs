@@ -120,10 +120,10 @@ impl Node {
         }
     }
 
-    /// Its text, where it is a string.
+    /// Its text, where it is a string. An alias has none: what it means is written elsewhere.
     pub fn text(&self) -> Option<&str> {
         match &self.shape {
-            Shape::Scalar { value, .. } => value.as_str(),
+            Shape::Scalar { value, .. } if !self.borrows => value.as_str(),
             _ => None,
         }
     }
