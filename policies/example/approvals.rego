@@ -118,6 +118,16 @@ obligation contains {
 	protected(operation.namespace)
 }
 
+# What people of a protected namespace signed is what runs: no change of the object comes in between.
+obligation contains {
+	"id": "protected-unchanged",
+	"type": "unchanged",
+	"properties": {"scope": "object"},
+} if {
+	some operation in changing
+	protected(operation.namespace)
+}
+
 protected(namespace) if {
 	some pattern in data.protected
 	cover.namespace(namespace, pattern)

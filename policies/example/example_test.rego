@@ -332,7 +332,10 @@ test_protected_namespaces if {
 	decision.effect == "require_approval"
 	world.ids(decision) == {"protected-namespace"}
 	decision.approval == {"quorum": 1, "approvers": ["carol@example.com", "dave@example.com"], "expires_seconds": 1800}
-	decision.obligations == [{"id": "protected-permit", "type": "ttl", "properties": {"seconds": 300}}]
+	decision.obligations == [
+		{"id": "protected-permit", "type": "ttl", "properties": {"seconds": 300}},
+		{"id": "protected-unchanged", "type": "unchanged", "properties": {"scope": "object"}},
+	]
 	check(["deployer", carol, world.scale("payments-staging", "ledger", 3), "allow", {"role-deployer"}])
 
 	question := object.union(world.call([operation]), {"subject": subject("deployer", carol)})

@@ -158,6 +158,8 @@ obliged(duties) := decision if {
 test_obligations if {
 	ttl := {"id": "short", "type": "ttl", "properties": {"seconds": 60}}
 	obliged({ttl}).obligations == [ttl]
+	unchanged := {"id": "still", "type": "unchanged", "properties": {"scope": "object"}}
+	obliged({ttl, unchanged}).obligations == [ttl, unchanged]
 	every member in ["x", object.union(ttl, {"type": "page"}), object.remove(ttl, ["id"]), object.remove(ttl, ["properties"])] {
 		decision := obliged({ttl, member})
 		decision.effect == "deny"

@@ -19,7 +19,7 @@ context := {
 	"purpose": null,
 	"approval": null,
 	"policy": "sha256:3333333333333333333333333333333333333333333333333333333333333333",
-	"supported_obligations": ["ttl"],
+	"supported_obligations": ["ttl", "unchanged"],
 }
 
 tool(name, grants) := {

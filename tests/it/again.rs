@@ -1,6 +1,7 @@
 //! The same call again, questions of another time and questions beside each other, with all roles: what is done is done once,
 //! and what is told is true.
 
+use crate::kubernetes::world::policy_with;
 use crate::stage::{Stage, assets, text};
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -104,13 +105,86 @@ fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
         let story = stage.closed(call);
         assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
     }
-    let besides = "ConfigMap web in namespace storefront was changed in a field that the plan does not name";
-    let named = |call: &&String| stage.run(&["show", call]).contains(&format!("meanwhile: {besides}"));
-    let named = calls.iter().filter(named).count();
-    assert_eq!(named, 2, "the outcome names what changed besides");
+    // Which of them runs first is the gateway's; each names the keys that came before it.
+    let named = |call: &String| {
+        let told = stage.run(&["show", call]);
+        let line = told.lines().find_map(|line| line.trim().strip_prefix("meanwhile: ").map(str::to_owned)).unwrap_or_default();
+        line.matches("` of ConfigMap web in namespace storefront was absent and is \"1\" (at `storefront/web.yaml:").count()
+    };
+    let mut named: Vec<usize> = calls.iter().map(named).collect();
+    named.sort_unstable();
+    assert_eq!(named, [0, 1, 2], "field, both values, file and line");
     for key in ["ONE", "TWO", "THREE"] {
         assert!(stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))), "{key}");
     }
+}
+
+/// Objects of one file, each changed by a call of its own.
+const BESIDE: usize = 6;
+
+#[test]
+fn calls_about_different_objects_of_one_file_all_run_at_once() {
+    let mut stage = single();
+    let token = stage.agent("release", "operator");
+    let object = |at: usize| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{at}\n  namespace: storefront\ndata:\n  LEVEL: info # of c{at}\n")
+    };
+    std::fs::write(stage.tree().join("storefront/many.yaml"), (0..BESIDE).map(object).collect::<Vec<_>>().join("---\n")).unwrap();
+    let set = |at: usize| json!({"namespace": "storefront", "name": format!("c{at}"), "key": "LEVEL", "value": "debug"});
+    let calls: Vec<String> = (0..BESIDE).map(|at| asked(&stage, &token, "config_set", &set(at))).collect();
+    // Signed while nothing runs: after the start all of them are carried out beside each other.
+    std::thread::scope(|scope| {
+        for call in &calls {
+            scope.spawn(|| approve(&stage, call));
+        }
+    });
+    for call in &calls {
+        let story = stage.closed(call);
+        assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
+        assert_eq!(story["view"]["meanwhile"], json!([]), "another object of the file is another object");
+    }
+    let text = std::fs::read_to_string(stage.tree().join("storefront/many.yaml")).unwrap();
+    assert_eq!(text.matches("LEVEL: debug # of c").count(), BESIDE, "{text}");
+    stage.stop();
+    stage.verify_ledger();
+}
+
+#[test]
+fn a_policy_that_obliges_to_it_stops_a_signed_call_over_any_change_of_the_object() {
+    let policy = policy_with(|data| {
+        data["protected"] = json!(["storefront"]);
+        data["approvals"]["protected"]["approvers"] = json!(["*"]);
+    });
+    let tree = tempfile::tempdir().unwrap();
+    let file = tree.path().join("web.yaml");
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: storefront\nspec:\n  replicas: 3\n";
+    std::fs::write(&file, manifest).unwrap();
+    let mut stage = Stage::over(&[text(tree.path()), "--name", "shop"], policy.path());
+    stage.serve(&[]);
+    let token = stage.agent("release", "operator");
+    let write = |from: &str, to: &str| {
+        let before = std::fs::read_to_string(&file).unwrap();
+        assert!(before.contains(from), "{before}");
+        std::fs::write(&file, before.replacen(from, to, 1)).unwrap();
+    };
+    // A comment is no part of the object.
+    let call = asked(&stage, &token, "deployment_scale", &scale(5));
+    write("replicas: 3", "replicas: 3 # since the sale");
+    approve(&stage, &call);
+    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded", "{}", stage.log());
+    let call = asked(&stage, &token, "deployment_scale", &scale(4));
+    write("kind: Deployment\nmetadata:\n", "kind: Deployment\nmetadata:\n  annotations: {owner: me}\n");
+    approve(&stage, &call);
+    let view = &stage.closed(&call)["view"];
+    let detail = view["detail"].as_str().unwrap();
+    assert_eq!(view["outcome"], "refused", "{detail}");
+    let changed = "`metadata.annotations.owner` of Deployment web in namespace storefront was absent and is \"me\" (at `web.yaml:4`)";
+    assert!(detail.starts_with(changed), "{detail}");
+    assert!(detail.ends_with("policy obliges to stop over any change of the object; ask again"), "{detail}");
+    // Asked again, it is about the object as it is.
+    let again = asked(&stage, &token, "deployment_scale", &scale(4));
+    approve(&stage, &again);
+    assert_eq!(stage.closed(&again)["view"]["outcome"], "succeeded", "{}", stage.log());
 }
 
 #[test]

@@ -21,8 +21,10 @@ enum Then {
     Nothing,
     /// Bob signs.
     Signed,
-    /// Somebody else changes the object, then Bob signs.
+    /// Somebody else changes the replicas, then Bob signs.
     Changed,
+    /// Somebody else adds a label, then Bob signs.
+    Labelled,
     /// The object's pods become ready, where there are any.
     Ready,
 }
@@ -163,6 +165,27 @@ fn scenarios() -> Vec<Scenario> {
             &["`spec.replicas`", "was 3 and is 7"],
         ),
         row(
+            "changed elsewhere behind an approval",
+            "deployment_scale",
+            of("labelled", json!({"replicas": 0})),
+            deployment("labelled"),
+            Then::Labelled,
+            done,
+            &[
+                "Meanwhile: `metadata.labels.touched` of Deployment labelled in namespace contract was absent and is \"yes\" (ORIGIN).",
+                "spec.replicas: 3 → 0",
+            ],
+        ),
+        row(
+            "changed where it was approved",
+            "deployment_scale",
+            of("moved", json!({"replicas": 0})),
+            deployment("moved"),
+            Then::Changed,
+            (200, "REFUSED", Some("refused")),
+            &["Why: `spec.replicas` of Deployment moved in namespace contract was 3 and is 7 (ORIGIN); ask again."],
+        ),
+        row(
             "a Wasm command",
             "task_run",
             json!({"name": "lint", "command": lint_digest().to_string(), "input": lint}),
@@ -207,6 +230,13 @@ const TREE_ONLY: [(&str, &str); 3] = [
     ("the tree is untouched", "nothing of it is in effect"),
 ];
 
+/// A tree tells in which line a field is written, a cluster who wrote it.
+fn without_origins(line: &str) -> String {
+    let mut parts = line.split(" (at `").flat_map(|part| part.split(" (by `"));
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |line, part| line + " (ORIGIN)" + part.split_once("`)").map_or("", |(_, rest)| rest))
+}
+
 /// What differs from call to call and place to place is named instead: the call's id, digests of plans (they hold the environment), places in the
 /// ledger, the file an object stands in, and the time.
 fn same(words: &str, call: &str) -> String {
@@ -215,6 +245,7 @@ fn same(words: &str, call: &str) -> String {
     let of_files = |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Changed: edited ");
     let lines = words.lines().filter(|line| !of_files(line)).map(|line| {
         let line = if call.is_empty() { line.to_owned() } else { line.replace(call, "CALL") };
+        let line = without_origins(&line);
         for head in ["Plan: ", "Ledger: "] {
             if line.starts_with(head) {
                 return format!("{head}…");
@@ -239,14 +270,16 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
         match scenario.then {
             Then::Nothing => {}
             Then::Ready => ground.become_ready(scenario.target.unwrap().name),
-            Then::Signed | Then::Changed => {
+            Then::Signed | Then::Changed | Then::Labelled => {
                 // Answered already, it waits for nobody.
                 let question = || stage.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned);
                 let Some(call) = until("a question", || question().map(Some).or_else(|| calling.is_finished().then_some(None))) else {
                     panic!("{} over {}: nobody was asked: {:#?}", scenario.name, ground.name(), calling.join().unwrap());
                 };
-                if scenario.then == Then::Changed {
-                    ground.change(scenario.target.unwrap().name);
+                match scenario.then {
+                    Then::Changed => ground.change(scenario.target.unwrap().name),
+                    Then::Labelled => ground.label(scenario.target.unwrap().name),
+                    _ => {}
                 }
                 stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
             }

@@ -4,9 +4,11 @@
 pub mod drift;
 mod ephemeral;
 mod remark;
+mod rest;
 
 pub use ephemeral::{SHOWN, ephemeral, is_object};
 pub use remark::{REMARK, REMARKS, Remark, RemarkKind, bounded};
+pub use rest::{Origin, REST, Rest, kept};
 
 use crate::hash::SealedPlan;
 use crate::id::{ObjectDigest, PreviewDigest};
@@ -51,6 +53,18 @@ pub struct PreviewedOperation {
     pub place: String,
     /// What a person has to know besides: at most [`REMARKS`].
     pub remarks: Vec<Remark>,
+    /// What else the object has: policy is not asked about it.
+    #[serde(default, skip_serializing_if = "Rest::is_empty")]
+    #[cfg_attr(test, schemars(skip))]
+    pub rest: Rest,
+}
+
+impl PreviewedOperation {
+    /// As policy sees it.
+    #[must_use]
+    pub fn without_rest(&self) -> Self {
+        Self { rest: Rest::default(), ..self.clone() }
+    }
 }
 
 /// What a plan would change.
@@ -62,9 +76,11 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// Canonical JSON (RFC 8785) and its digest.
+    /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of what is approved.
     pub fn seal(&self) -> Result<(String, PreviewDigest), crate::json::JsonFault> {
-        let text = crate::json::canonical(self)?;
+        let mut sealed = self.clone();
+        sealed.operations.iter_mut().for_each(|operation| operation.rest.origins.clear());
+        let text = crate::json::canonical(&sealed)?;
         let digest = PreviewDigest::of(text.as_bytes());
         Ok((text, digest))
     }

@@ -172,6 +172,10 @@ pub fn policy(input: &str) -> Result<String, GuestFault> {
         "odd" => output["surprise"] = json!(true),
         "uncovered" => output["covers"] = json!([]),
         "obliged" => output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}]),
+        "still" | "asks-still" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object"}}]),
+        "still-file" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "file"}}]),
+        "still-more" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object", "x": 1}}]),
+        "still-none" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {}}]),
         _ => {}
     }
     if input["arguments"]["replicas"].as_i64().is_some_and(|replicas| replicas > 20 && replicas != 100) {
@@ -209,8 +213,9 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let objects =
-            ["team-a", "prod", "asks-b", "asks-two", "odd", "uncovered", "obliged"].into_iter().map(|name| (name.to_owned(), 3)).collect();
+        let obliged = ["obliged", "still", "asks-still", "still-file", "still-more", "still-none"];
+        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "odd", "uncovered"].into_iter().chain(obliged);
+        let objects = namespaces.map(|name| (name.to_owned(), 3)).collect();
         Self {
             objects: Mutex::new(objects),
             entries: Mutex::default(),
@@ -266,6 +271,10 @@ impl Bench {
                 after,
                 place: "team/web.yaml:7".into(),
                 remarks: vec![],
+                rest: crate::preview::Rest {
+                    fields: Some(BTreeMap::from([("metadata.generation".to_owned(), json!(*self.elsewhere.lock().unwrap()))])),
+                    ..crate::preview::Rest::default()
+                },
             });
         }
         Looked::Preview { preview: Preview { operations: shown } }

@@ -21,6 +21,7 @@ use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
 use cofferdam_core::id::CallId;
 use cofferdam_core::job::{LeasedJob, Obstacle};
+use cofferdam_core::preview::drift::{self, Difference};
 use cofferdam_core::run::{JobStep, Outcome, Phase};
 use cofferdam_core::trust::{Trust, TrustError};
 use cofferdam_process::writable::obstacle;
@@ -282,7 +283,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let host = Host::new(lease.call().clone(), started);
         let ground = Ground { lease, plan, commands: &trust.commands, host: &host, step };
         if let Some(ending) = self.drive(&ground, namespace, &executor).await? {
-            return Ok(ending.meanwhile(plan.meanwhile()).into());
+            return Ok(ending.meanwhile(&meanwhile(plan, namespace)).into());
         }
         step(JobStep::ExecutorFinished);
         // In a directory nothing has happened yet; in a cluster everything has, and a cancellation comes too late.
@@ -294,12 +295,19 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             }
         }
         let Settled { ending, lock } = self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?;
-        Ok(Settled { ending: ending.meanwhile(plan.meanwhile()), lock })
+        Ok(Settled { ending: ending.meanwhile(&meanwhile(plan, namespace)), lock })
     }
 
     fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {
         Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {}", self.backend.leaves(in_effect)))
     }
+}
+
+/// What changed elsewhere in the job's objects: between the decision and the admission, and from there to the effect.
+fn meanwhile(plan: &LeasedPlan, namespace: &Namespace) -> Vec<Difference> {
+    let mut all = plan.meanwhile().to_vec();
+    drift::add(&mut all, namespace.meanwhile().to_vec());
+    all
 }
 
 /// The runner's own trust file, or what is in the way.

@@ -18,6 +18,7 @@ use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::job::{LeasedJob, Obstacle, OperationRecord, StoredJob};
 use cofferdam_core::json::strict_into;
 use cofferdam_core::operation::{Operation, Step};
+use cofferdam_core::preview::drift::Difference;
 use cofferdam_core::preview::{Preview, PreviewedOperation};
 use cofferdam_core::run::{JobStep, Outcome};
 use cofferdam_core::{kind, limit};
@@ -184,7 +185,7 @@ impl Backend {
     }
 
     /// Makes effects final: a directory is written back, a cluster has them already. Says when it is durable and when all of it is visible.
-    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
+    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
         match (self, namespace) {
             (Self::Directory(directory), Namespace::Directory(copy)) => directory.commit(call, fence, copy, step),
             _ => {
@@ -249,10 +250,18 @@ impl Namespace {
     }
 
     /// Whether an operation can still happen: the object is there, as it was approved.
-    pub async fn check(&self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectFault> {
         match self {
             Self::Directory(copy) => copy.check(approved),
-            Self::Kubernetes(enclosure) => enclosure.check(approved).await,
+            Self::Kubernetes(enclosure) => enclosure.check(operation, approved).await,
+        }
+    }
+
+    /// What changed elsewhere in the job's objects since it was admitted.
+    pub fn meanwhile(&self) -> &[Difference] {
+        match self {
+            Self::Directory(copy) => copy.meanwhile(),
+            Self::Kubernetes(enclosure) => enclosure.meanwhile(),
         }
     }
 

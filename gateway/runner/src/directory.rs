@@ -9,7 +9,8 @@
 //! | `kustomize.rs` | what builds the files: overlays, Flux, Argo CD |
 //! | `preview.rs` | what operations would change |
 //! | `look.rs` | what the viewer answers |
-//! | `namespace.rs` | the private copy of a job |
+//! | `origin.rs` | in which line a field is written |
+//! | `namespace.rs` | the private copy of a job; `namespace/renew.rs` over the files as they are now |
 //! | `journal.rs` | writing back, all or nothing; `journal/apply.rs` the files, `journal/entry.rs` what is written down |
 //! | `edit.rs` | named values changed, every other byte kept |
 
@@ -25,6 +26,7 @@ pub mod look;
 pub mod namespace;
 mod near;
 pub mod objects;
+mod origin;
 pub mod preview;
 pub mod read;
 pub mod tree;
@@ -44,6 +46,7 @@ use cofferdam_process::beneath::{Lock, Root};
 use cofferdam_process::writable::{self, obstacle};
 use index::Index;
 use journal::{Commit, CommitFault, Journal, Recovered};
+use namespace::renew::RENEWALS;
 use namespace::{ChangedFile, Namespace};
 use std::fs;
 use std::path::PathBuf;
@@ -93,7 +96,10 @@ impl Directory {
             writable::file(&self.root, index.find(&operation.target).map_err(Refusal::from)?.path)?;
         }
         let targets: Vec<_> = operations.iter().map(|operation| &operation.target).collect();
-        Namespace::make(&self.runs, call, fence, &index, &targets)
+        let steps = plan.sealed().operations().iter().zip(&plan.preview().operations);
+        let renewed = steps.filter_map(|(step, approved)| preview::renewed(&index, &step.operation, approved).transpose());
+        let renewed = renewed.collect::<Result<Vec<_>, _>>()?;
+        Ok(Namespace::make(&self.runs, call, fence, &index, &targets)?.over(renewed, plan.unchanged()))
     }
 
     /// Removes the copies of earlier leases, and names the newest.
@@ -111,27 +117,45 @@ impl Directory {
         Ok(())
     }
 
-    /// Writes back what the executor left in the copy: all or nothing. What shows before the commit record ends the job; after it, it is an obstacle.
-    pub fn commit(&self, call: &CallId, fence: Fence, copy: &Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
+    /// Writes back what the executor left in the copy: all or nothing. A file that was changed since it was copied is taken as it is now, a bounded
+    /// number of times. What shows before the commit record ends the job; after it, it is an obstacle.
+    pub fn commit(&self, call: &CallId, fence: Fence, copy: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
         let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
-        let (files, lock) = match ready {
+        let (mut files, lock) = match ready {
             Ok(ready) => ready,
             // A runner that takes a job over removes its copy first.
             Err(_) if !copy.folder().is_dir() => return Err(BackendFault::Lost),
             Err(obstacle) => return Ok(Ending::unable(UNWRITABLE, &obstacle, UNTOUCHED).into()),
         };
-        let count = files.len();
-        let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);
-        let commit = Commit { call, fence, namespace: copy.folder(), files, touches: &copy.touches(), moved: &moved };
-        let ending = match self.journal.commit(&lock, commit, step) {
-            Ok(()) => Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"))
-                .editing(self.journal.edited(call)),
-            Err(CommitFault::Fenced) => return Err(BackendFault::Lost),
-            Err(CommitFault::Committed(obstacle)) => return Err(obstacle.into()),
-            Err(CommitFault::Torn(path)) => Ending::torn(&path),
-            Err(fault) => Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}")),
-        };
-        Ok(Settled { ending, lock: Some(lock) })
+        let mut renewals = 0;
+        loop {
+            let count = files.len();
+            let committed = {
+                let copy: &Namespace = copy;
+                let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);
+                let commit = Commit { call, fence, namespace: copy.folder(), files, touches: &copy.touches(), moved: &moved };
+                self.journal.commit(&lock, commit, step)
+            };
+            let ending = match committed {
+                Ok(()) => Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"))
+                    .editing(self.journal.edited(call)),
+                Err(CommitFault::Conflict(_)) if renewals < RENEWALS => {
+                    renewals += 1;
+                    match copy.renew(&self.root) {
+                        Ok(()) => {
+                            files = copy.changed()?;
+                            continue;
+                        }
+                        Err(fault) => Ending::new(Outcome::Failed, "conflict", format!("{fault}; {UNTOUCHED}")),
+                    }
+                }
+                Err(CommitFault::Fenced) => return Err(BackendFault::Lost),
+                Err(CommitFault::Committed(obstacle)) => return Err(obstacle.into()),
+                Err(CommitFault::Torn(path)) => Ending::torn(&path),
+                Err(fault) => Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}")),
+            };
+            return Ok(Settled { ending, lock: Some(lock) });
+        }
     }
 
     /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock first the old copies go, so that a runner that is

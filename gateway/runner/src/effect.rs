@@ -4,6 +4,7 @@
 use crate::refusal::Refusal;
 use cofferdam_core::job::{Obstacle, Said};
 use cofferdam_core::operation::Target;
+use cofferdam_core::preview::drift::{Difference, sentence};
 use tokio::sync::mpsc;
 
 /// Takes what an effect says while it lasts.
@@ -15,6 +16,9 @@ pub enum EffectFault {
     /// The object is not what was approved.
     #[error("{0} is no longer what was approved")]
     Conflict(Target),
+    /// The object is not what was approved, with what changed.
+    #[error("{0}")]
+    Changed(String),
     /// It cannot be done, or what came out is not what was approved.
     #[error("{0}")]
     Refused(String),
@@ -27,6 +31,17 @@ pub enum EffectFault {
     /// A file that the job needs cannot be written.
     #[error(transparent)]
     Unwritable(#[from] Obstacle),
+}
+
+impl EffectFault {
+    /// Refuses an effect where what was approved differs, or where something else does and policy obliges to stop over that.
+    pub fn unless_held(inside: Vec<Difference>, outside: &[Difference], unchanged: bool) -> Result<(), Self> {
+        let differing = if inside.is_empty() && unchanged { outside.to_vec() } else { inside };
+        match sentence(&differing) {
+            None => Ok(()),
+            Some(changed) => Err(Self::Changed(changed)),
+        }
+    }
 }
 
 impl From<Refusal> for EffectFault {

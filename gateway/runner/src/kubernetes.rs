@@ -8,7 +8,7 @@
 //! | `check.rs` | what must be refused before a role starts |
 //! | `path.rs` | where objects are in the API |
 //! | `task.rs` | tasks as Pods, and what their state means |
-//! | `object.rs` | what of an object counts |
+//! | `object.rs`, `managers.rs` | what of an object counts; who wrote a field |
 //! | `json_patch.rs` | changes of fields, pinned to one object in one state |
 //! | `names.rs` | what a run's objects are called and marked with |
 //! | `guard.rs` | what stands around a run |
@@ -35,6 +35,7 @@ pub mod guard;
 mod identity;
 pub mod json_patch;
 pub mod look;
+mod managers;
 pub mod names;
 pub mod namespace;
 mod near;

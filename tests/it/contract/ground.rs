@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The namespace all objects are in.
 pub const NAMESPACE: &str = "contract";
 
-const DEPLOYMENTS: [&str; 7] = ["scaled", "restarted", "imaged", "deleted", "unfit", "drifted", "rolled"];
+const DEPLOYMENTS: [&str; 9] = ["scaled", "restarted", "imaged", "deleted", "unfit", "drifted", "rolled", "labelled", "moved"];
 const CONFIGS: [&str; 3] = ["set", "grown", "shrunk"];
 
 /// An object.
@@ -134,6 +134,24 @@ impl Ground {
             }
             Self::Cluster(world) => {
                 let changed = world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&json!({"spec": {"replicas": 7}})));
+                assert_eq!(changed.status, 200, "{}", changed.body);
+            }
+        }
+    }
+
+    /// Somebody else adds a label.
+    pub fn label(&self, name: &str) {
+        match self {
+            Self::Directory { tree, .. } => {
+                let file = Self::file(tree, name);
+                let text = fs::read_to_string(&file).unwrap();
+                let other = text.replacen(&format!("labels: {{app: {name}}}"), &format!("labels: {{app: {name}, touched: \"yes\"}}"), 1);
+                assert_ne!(text, other);
+                fs::write(file, other).unwrap();
+            }
+            Self::Cluster(world) => {
+                let label = json!({"metadata": {"labels": {"touched": "yes"}}});
+                let changed = world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&label));
                 assert_eq!(changed.status, 200, "{}", changed.body);
             }
         }

@@ -12,6 +12,7 @@ use crate::cluster::{Event, until};
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::id::Fence;
 use cofferdam_core::job::OperationRecord;
+use cofferdam_core::preview::drift;
 use cofferdam_runner::effect::EffectFault;
 use cofferdam_runner::kubernetes::api::{ApiFault, Mode, Only};
 use serde_json::{Value, json};
@@ -41,7 +42,8 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     let observed = yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
     assert!(matches!(observed, Observed::Progressing { .. }), "{observed:?}");
     // Once is once: the state that it was approved over is not there any more.
-    assert!(matches!(yard.perform(&mut job, 0), Err(EffectFault::Conflict(_))));
+    let once = yard.perform(&mut job, 0).unwrap_err().to_string();
+    assert_eq!(once, "`spec.replicas` of Deployment web in namespace acting-plain was 3 and is 5 (by `cofferdam-scaler`)");
     assert_eq!(yard.undo(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(3))]));
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
 
@@ -111,17 +113,30 @@ fn another_world_stops_the_job() {
     yard.deployment("web");
     yard.deployment("other");
     let mut job = yard.begin(1, json!([scale("acting-drift", "web", 5), scale("acting-drift", "other", 5)]), true);
-    // A label is not what the plan changes, and is drift all the same.
+    let mut strict = yard.begin_unchanged(2, json!([scale("acting-drift", "web", 5)]));
+    // A label is not what the plan changes: it stops the job where policy obliges to that, and else is named.
     yard.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
-    let check = yard.runtime.block_on(job.namespace.check(&job.preview.operations[0]));
-    assert!(matches!(check, Err(EffectFault::Conflict(_))), "{check:?}");
-    assert!(matches!(yard.perform(&mut job, 0), Err(EffectFault::Conflict(_))));
+    let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent and is \"yes\" (by `";
+    let check = yard.runtime.block_on(strict.namespace.check(&strict.steps[0].operation, &strict.preview.operations[0]));
+    assert!(matches!(&check, Err(EffectFault::Changed(why)) if why.starts_with(stops)), "{check:?}");
+    let said = yard.perform(&mut strict, 0);
+    assert!(matches!(&said, Err(EffectFault::Changed(why)) if why.starts_with(stops)), "{said:?}");
+    let check = yard.runtime.block_on(job.namespace.check(&job.steps[0].operation, &job.preview.operations[0]));
+    assert!(check.is_ok(), "{check:?}");
+    yard.perform(&mut job, 0).unwrap();
+    let named = drift::sentence(job.namespace.meanwhile()).unwrap();
+    assert!(named.starts_with(stops) && !named.contains("; "), "once, though it was looked at twice: {named}");
+    let live = yard.object("deployments", "web");
+    assert_eq!((&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]), (&json!(5), &json!("yes")));
     // Another object of the same name and content.
     yard.delete("deployments", "other");
     yard.deployment("other");
-    assert!(matches!(yard.perform(&mut job, 1), Err(EffectFault::Conflict(_))));
+    let said = yard.perform(&mut job, 1).unwrap_err().to_string();
+    assert_eq!(said, "Deployment other in namespace acting-drift is another object now");
     assert_eq!(yard.object("deployments", "other")["spec"]["replicas"], 3);
-    yard.remove(job.namespace.name()).unwrap();
+    for job in [&job, &strict] {
+        yard.remove(job.namespace.name()).unwrap();
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{
 use crate::ceiling;
 use crate::hash::SealedPlan;
 use crate::id::{CallId, PolicyDigest};
-use crate::preview::PreviewedPlan;
+use crate::preview::{PreviewedOperation, PreviewedPlan};
 use crate::trust::Environment;
 use crate::{json, limit};
 use jiff::Timestamp;
@@ -41,7 +41,8 @@ pub fn on_sight_question(asking: &Asking, sealed: &SealedPlan, now: Timestamp) -
 
 /// The question over the plan and what it would change, with approvals where there are some.
 pub fn question(asking: &Asking, plan: &PreviewedPlan, approvals: Option<&Approvals>, now: Timestamp) -> Result<String, Denial> {
-    let preview = PreviewFacts { digest: plan.digest(), operations: plan.preview().operations.clone() };
+    let operations = plan.preview().operations.iter().map(PreviewedOperation::without_rest).collect();
+    let preview = PreviewFacts { digest: plan.digest(), operations };
     text(&input(asking, AskPhase::Preview, plan.sealed(), Some(preview), approvals.and_then(Approvals::facts), now))
 }
 

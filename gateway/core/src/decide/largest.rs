@@ -252,6 +252,7 @@ fn shown(operation: &OperationFacts) -> PreviewedOperation {
         after: fields,
         place: String::new(),
         remarks: Vec::new(),
+        rest: crate::preview::Rest::default(),
     }
 }
 

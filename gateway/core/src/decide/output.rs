@@ -78,8 +78,11 @@ pub struct Obligation {
     pub properties: Value,
 }
 
-/// Obligation types this host carries out: `ttl {seconds}` shortens the permit.
-pub const OBLIGATIONS: [&str; 1] = ["ttl"];
+/// Obligation types this host carries out, each with one property:
+///
+/// - `ttl {seconds}`, from 1: the permit ends that soon.
+/// - `unchanged {scope: "object"}`: any change elsewhere in an object stops the job too.
+pub const OBLIGATIONS: [&str; 2] = ["ttl", "unchanged"];
 
 /// Who has to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

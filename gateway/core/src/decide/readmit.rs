@@ -14,7 +14,7 @@ use crate::job::StoredJob;
 use crate::json;
 use crate::operation::Draft;
 use crate::permit::Permit;
-use crate::preview::drift::Difference;
+use crate::preview::drift::{Difference, sentence};
 use crate::preview::{self, Preview, PreviewedPlan};
 use crate::trust::{Trust, TrustedTool};
 use jiff::Timestamp;
@@ -75,6 +75,7 @@ pub struct LeasedPlan {
     plan: PreviewedPlan,
     permit: Permit,
     meanwhile: Vec<Difference>,
+    unchanged: bool,
 }
 
 /// Checks the permit by one's own trust file and clock.
@@ -216,7 +217,13 @@ impl Question<'_> {
     pub fn admit(self, output: &str) -> Result<LeasedPlan, Inadmissible> {
         let Self { permit, trust, plan, meanwhile, asking, approvals, now, .. } = self;
         match judge(output, plan, asking, &trust.floor, approvals.as_ref(), now) {
-            Verdict::Approved(approved) => Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile }),
+            Verdict::Approved(approved) => {
+                let unchanged = approved.unchanged();
+                if let Some(changed) = sentence(&meanwhile).filter(|_| unchanged) {
+                    return Err(no("world-differs", format!("{changed}; {}", super::UNCHANGED)));
+                }
+                Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile, unchanged })
+            }
             Verdict::Needed(needed) => {
                 let rules: Vec<_> = needed.reasons().iter().map(|reason| reason.id.as_str()).collect();
                 Err(no("approval-missing", format!("a person's signature is missing; {} requires it", rules.join(", "))))
@@ -250,6 +257,11 @@ impl LeasedPlan {
     /// What of the same objects was changed since the decision, outside of what that is over: for the outcome.
     pub fn meanwhile(&self) -> &[Difference] {
         &self.meanwhile
+    }
+
+    /// Whether policy obliges to stop over any change elsewhere in an object, up to the effect.
+    pub fn unchanged(&self) -> bool {
+        self.unchanged
     }
 
     /// The call.

@@ -10,6 +10,7 @@ use crate::permit::{PERMIT_SCHEMA, Permit};
 use crate::preview::PreviewedPlan;
 use crate::trust::Floor;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A plan that may run: policy allowed every operation, and where a person was needed, enough have signed. Proof: cannot be copied or made up.
@@ -20,6 +21,7 @@ pub struct ApprovedPlan {
     asking: Asking,
     reasons: Vec<Reason>,
     approvers: Vec<String>,
+    unchanged: bool,
     issued: Timestamp,
     expires: Timestamp,
 }
@@ -107,9 +109,9 @@ pub fn judge_on_sight(output: &str, sealed: &SealedPlan) -> Result<Sight, Denial
 pub fn judge(output: &str, plan: PreviewedPlan, asking: Asking, floor: &Floor, approvals: Option<&Approvals>, now: Timestamp) -> Verdict {
     match weigh(output, &plan, &asking, floor, approvals) {
         Err(denial) => Verdict::Denied(plan, denial),
-        Ok(Weighed::Allow { reasons, seconds }) => {
+        Ok(Weighed::Allow { reasons, seconds, unchanged }) => {
             let approvers = approvals.map(Approvals::approvers).unwrap_or_default();
-            Verdict::Approved(ApprovedPlan { plan, asking, reasons, approvers, issued: now, expires: later(now, seconds) })
+            Verdict::Approved(ApprovedPlan { plan, asking, reasons, approvers, unchanged, issued: now, expires: later(now, seconds) })
         }
         Ok(Weighed::Ask { reasons, rule }) => {
             let expires = later(now, i64::try_from(rule.expires_seconds).unwrap_or(0));
@@ -119,7 +121,7 @@ pub fn judge(output: &str, plan: PreviewedPlan, asking: Asking, floor: &Floor, a
 }
 
 enum Weighed {
-    Allow { reasons: Vec<Reason>, seconds: i64 },
+    Allow { reasons: Vec<Reason>, seconds: i64, unchanged: bool },
     Ask { reasons: Vec<Reason>, rule: ApprovalRule },
 }
 
@@ -139,10 +141,11 @@ fn weigh(output: &str, plan: &PreviewedPlan, asking: &Asking, floor: &Floor, app
     if wanted.is_none() {
         read.reasons.extend(floor);
     }
+    let Read { reasons, seconds, unchanged, .. } = read;
     match (wanted.or(floor_rule), approvals) {
-        (None, _) => Ok(Weighed::Allow { reasons: read.reasons, seconds: read.seconds }),
-        (Some(rule), None) => Ok(Weighed::Ask { reasons: read.reasons, rule }),
-        (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => Ok(Weighed::Allow { reasons: read.reasons, seconds: read.seconds }),
+        (None, _) => Ok(Weighed::Allow { reasons, seconds, unchanged }),
+        (Some(rule), None) => Ok(Weighed::Ask { reasons, rule }),
+        (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => Ok(Weighed::Allow { reasons, seconds, unchanged }),
         // A second question about what was already signed is a denial: people are not asked in circles.
         (Some(rule), Some(approvals)) => {
             let why = match approvals.faults().first() {
@@ -160,6 +163,8 @@ struct Read {
     reasons: Vec<Reason>,
     approval: Option<ApprovalRule>,
     seconds: i64,
+    /// Any change of an object stops the job.
+    unchanged: bool,
 }
 
 /// Reads an answer: whatever is not exactly of the form, or not of this plan, is a denial.
@@ -187,19 +192,22 @@ fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
         (_, Some(_)) => return Err(malformed("the answer allows and has an approval rule")),
         (_, None) => {}
     }
-    let mut seconds = limit::PERMIT_SECONDS;
+    let (mut seconds, mut unchanged) = (limit::PERMIT_SECONDS, false);
     for obligation in &output.obligations {
-        let given = obligation.properties.as_object().filter(|members| members.len() == 1).and_then(|members| members.get("seconds"));
-        match (obligation.kind.as_str(), given.and_then(serde_json::Value::as_i64)) {
+        let members = obligation.properties.as_object().filter(|members| members.len() == 1);
+        let given = |name: &str| members.and_then(|members| members.get(name));
+        let (ttl, scope) = (given("seconds").and_then(Value::as_i64), given("scope").and_then(Value::as_str));
+        match (obligation.kind.as_str(), ttl, scope) {
             // The tighter wins; no obligation widens.
-            ("ttl", Some(ttl)) if ttl >= 1 => seconds = seconds.min(ttl),
+            ("ttl", Some(ttl), _) if ttl >= 1 => seconds = seconds.min(ttl),
+            ("unchanged", _, Some("object")) => unchanged = true,
             _ => {
                 let why = format!("policy obliges to `{}`, which this host cannot carry out", crate::text::line(&obligation.kind));
                 return Err(Denial::of("obligation-unsupported", why));
             }
         }
     }
-    Ok(Read { effect: output.effect, reasons: output.reasons, approval: output.approval, seconds })
+    Ok(Read { effect: output.effect, reasons: output.reasons, approval: output.approval, seconds, unchanged })
 }
 
 /// Every operation has to be covered, and nothing that is not there.
@@ -286,6 +294,11 @@ impl ApprovedPlan {
     /// Why.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
+    }
+
+    /// Whether policy obliges to stop over any change elsewhere in an object.
+    pub fn unchanged(&self) -> bool {
+        self.unchanged
     }
 
     /// When it was decided.

@@ -11,7 +11,7 @@ use crate::exchange::propose::{Propose, Proposed};
 use crate::id::CallId;
 use crate::job::StoredJob;
 use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
-use crate::preview;
+use crate::preview::{self, drift};
 use crate::record::{Entry, Event};
 use crate::{enqueue, hash, json, validate};
 
@@ -139,7 +139,7 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
     scene.seen(&plan);
     // What the person saw has to be there still: the object, the plan's own fields and, for a delete, the whole object.
-    let (plan, _meanwhile) =
+    let (plan, meanwhile) =
         plan.agreed(&job.preview, job.preview_digest).map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
     let now = host.now();
     let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
@@ -153,6 +153,9 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     match decide::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
         Verdict::Approved(approved) => {
             scene.reasons(approved.reasons());
+            if let Some(changed) = drift::sentence(&meanwhile).filter(|_| approved.unchanged()) {
+                return Err(Stop::withdraw("world-differs", format!("{changed}; {}", decide::UNCHANGED)));
+            }
             enqueue::permit(approved, &world.key, scene.entry()).map_err(|fault| Stop::Later(Fault::Unavailable(fault.to_string())))
         }
         Verdict::Needed(_) => Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed")),

@@ -221,7 +221,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
           needed:     1 of bob
 
         Plan:         sha256:9bfb32e12516f0801d9ddca577606739cc2b918021056877c95603e842f68e9a
-        Preview:      sha256:46b6ceb699e04c5c5cb0525ebf44c872d926b925e4757e3e266b787309dedede
+        Preview:      sha256:e490e466dac0dcbca377736b05a1816357286dc2953a11c95dff0bfc42a61c0c
         Policy:       sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
         Question:     0000000000000000000000000000002a
     "#]]

@@ -1,7 +1,7 @@
 //! What changed between the state that was approved and the state now, in words for people. Decides nothing: two previews are the same when their
 //! digests are.
 
-use super::{Expect, Preview, PreviewedOperation, Remark};
+use super::{Expect, Origin, Preview, PreviewedOperation, Remark};
 use crate::id::PreviewDigest;
 use crate::json;
 use crate::operation::Target;
@@ -15,8 +15,11 @@ use std::fmt;
 /// Differences that are told: enough to see what happened, few enough for one line.
 const TOLD: usize = 3;
 
-/// Characters of a value that are shown.
-const VALUE: usize = 80;
+/// Characters of a value that are shown: as many as are kept of it.
+const VALUE: usize = 100;
+
+/// Differences that are kept of one job: an outcome is no copy of an object.
+const KEPT: usize = 64;
 
 /// One difference between two previews of one plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,21 @@ pub enum Drifted {
         approved: Value,
         /// As it is.
         now: Value,
+        /// Who wrote it, or where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+    },
+    /// A field that the plan does not name has another value; `null` where it is absent.
+    Other {
+        /// Field path.
+        path: String,
+        /// As it was when it was approved.
+        approved: Value,
+        /// As it is.
+        now: Value,
+        /// Who wrote it, or where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
     },
     /// The same change would come out otherwise; `null` where the field is absent.
     Result {
@@ -56,12 +74,10 @@ pub enum Drifted {
         /// As it would come out now.
         now: Value,
     },
-    /// Another part of the object than the plan names.
+    /// Another part of the object than the plan names, in an object with too many fields to keep each.
     Elsewhere,
     /// Another file of the tree says of the change what it did not say.
     Remarked(Remark),
-    /// It lies elsewhere.
-    Moved,
 }
 
 impl fmt::Display for Difference {
@@ -71,15 +87,15 @@ impl fmt::Display for Difference {
             Drifted::Appeared => write!(f, "{target} exists now"),
             Drifted::Gone => write!(f, "{target} is gone"),
             Drifted::Replaced => write!(f, "{target} is another object now"),
-            Drifted::Field { path, approved, now } => {
-                write!(f, "`{}` of {target} was {} and is {}", line(path), shown(approved), shown(now))
+            Drifted::Field { path, approved, now, origin } | Drifted::Other { path, approved, now, origin } => {
+                write!(f, "`{}` of {target} was {} and is {}", line(path), shown(approved), shown(now))?;
+                origin.as_ref().map_or(Ok(()), |origin| write!(f, " ({origin})"))
             }
             Drifted::Result { path, approved, now } => {
                 write!(f, "`{}` of {target} would become {} instead of {}", line(path), shown(now), shown(approved))
             }
             Drifted::Elsewhere => write!(f, "{target} was changed in a field that the plan does not name"),
             Drifted::Remarked(remark) => write!(f, "of {target}, {}", remark_words(remark)),
-            Drifted::Moved => write!(f, "{target} lies in another place"),
         }
     }
 }
@@ -98,8 +114,25 @@ impl Difference {
     /// the whole object.
     fn is_outside(&self, now: &PreviewedOperation) -> bool {
         // Of a delete nothing is there afterwards.
-        matches!(self.what, Drifted::Elsewhere | Drifted::Moved | Drifted::Remarked(_)) && !now.after.is_empty()
+        matches!(self.what, Drifted::Elsewhere | Drifted::Other { .. } | Drifted::Remarked(_)) && !now.after.is_empty()
     }
+
+    /// The field, where it is one.
+    fn path(&self) -> Option<&str> {
+        match &self.what {
+            Drifted::Field { path, .. } | Drifted::Other { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// What differs of one operation, by what that means.
+#[derive(Debug, Default, PartialEq)]
+pub struct Compared {
+    /// It is not what was approved any more.
+    pub inside: Vec<Difference>,
+    /// It is what was approved, and something else of the object changed.
+    pub outside: Vec<Difference>,
 }
 
 /// Compares a fresh look with what was approved. What an approval is over has to be the same; answers what of the same objects
@@ -111,46 +144,77 @@ pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Vec
     if approved.operations.len() != now.operations.len() {
         return Err(unknown());
     }
-    let (mut outside, mut inside) = (Vec::new(), Vec::new());
+    let mut all = Compared::default();
     for (approved, now) in approved.operations.iter().zip(&now.operations) {
-        for difference in of_operation(approved, now) {
-            let of = if difference.is_outside(now) { &mut outside } else { &mut inside };
-            of.push(difference);
+        let Compared { inside, outside } = compare(approved, now);
+        all.inside.extend(inside);
+        all.outside.extend(outside);
+    }
+    all.outside.truncate(KEPT);
+    if all.inside.is_empty() { Ok(all.outside) } else { Err(sentence(&all.inside).unwrap_or_else(unknown)) }
+}
+
+/// Compares one operation with how it was approved. Where a file's lines moved, or its comments changed, nothing differs.
+pub fn compare(approved: &PreviewedOperation, now: &PreviewedOperation) -> Compared {
+    let (outside, inside) = of_operation(approved, now).into_iter().partition(|difference| difference.is_outside(now));
+    Compared { inside, outside }
+}
+
+/// Adds what was found later: of a field that changed twice, the value that was approved and the newest one are told.
+pub fn add(known: &mut Vec<Difference>, later: Vec<Difference>) {
+    for mut new in later {
+        let same =
+            |old: &Difference| old.target == new.target && (old.what == new.what || (old.path().is_some() && old.path() == new.path()));
+        if let Some(at) = known.iter().position(same) {
+            let old = known.remove(at);
+            if let (Drifted::Other { approved: first, .. }, Drifted::Other { approved, .. }) = (old.what, &mut new.what) {
+                *approved = first;
+            }
+        }
+        let back = matches!(&new.what, Drifted::Other { approved, now, .. } if approved == now);
+        if !back && known.len() < KEPT {
+            known.push(new);
         }
     }
-    // Where a file's lines moved, nothing of the object itself is another.
-    outside.retain(|difference| difference.what != Drifted::Moved);
-    if inside.is_empty() { Ok(outside) } else { Err(sentence(&inside).unwrap_or_else(unknown)) }
 }
 
 /// Every difference of one operation. Nothing where the two are the same.
 fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<Difference> {
     let difference = |what| Difference { target: now.target.clone(), what };
     match (&approved.expect, &now.expect) {
-        _ if approved == now => return Vec::new(),
         (Expect::Absent, Expect::Present { .. }) => return vec![difference(Drifted::Appeared)],
         (Expect::Present { .. }, Expect::Absent) => return vec![difference(Drifted::Gone)],
         (Expect::Present { uid: then, .. }, Expect::Present { uid, .. }) if then != uid => return vec![difference(Drifted::Replaced)],
         _ => {}
     }
-    let value = |fields: &Fields, path| fields.get(path).cloned().unwrap_or_default();
-    let mut found: Vec<_> = paths(&approved.before, &now.before)
-        .map(|path| (path, value(&approved.before, path), value(&now.before, path)))
-        .filter(|(_, approved, now)| approved != now)
-        .map(|(path, approved, now)| difference(Drifted::Field { path: path.clone(), approved, now }))
+    let value = |fields: &Fields, path: &str| fields.get(path).cloned().unwrap_or_default();
+    let origin = |path: &str| now.rest.origins.get(path).cloned();
+    let differing = |then: &Fields, now: &Fields| {
+        let all = paths(then, now).map(|path| (path.clone(), value(then, path), value(now, path)));
+        all.filter(|(_, approved, now)| approved != now).collect::<Vec<_>>()
+    };
+    let mut found: Vec<_> = differing(&approved.before, &now.before)
+        .into_iter()
+        .map(|(path, approved, now)| difference(Drifted::Field { origin: origin(&path), path, approved, now }))
         .collect();
-    if found.is_empty() && approved.expect != now.expect {
-        found.push(difference(Drifted::Elsewhere));
+    if approved.expect != now.expect {
+        let kept = approved.rest.fields.as_ref().zip(now.rest.fields.as_ref());
+        let rest = kept.map(|(approved, now)| differing(approved, now)).unwrap_or_default();
+        if now.after.is_empty() && !rest.is_empty() {
+            // Of a delete every field is in the rest, by its own path; what describes the object says the same once more.
+            found.clear();
+        }
+        if found.is_empty() && rest.is_empty() {
+            found.push(difference(Drifted::Elsewhere));
+        }
+        found.extend(
+            rest.into_iter().map(|(path, approved, now)| difference(Drifted::Other { origin: origin(&path), path, approved, now })),
+        );
     }
-    let results = paths(&approved.after, &now.after)
-        .map(|path| (path, value(&approved.after, path), value(&now.after, path)))
-        .filter(|(_, approved, now)| approved != now);
-    found.extend(results.map(|(path, approved, now)| difference(Drifted::Result { path: path.clone(), approved, now })));
+    let results = differing(&approved.after, &now.after);
+    found.extend(results.into_iter().map(|(path, approved, now)| difference(Drifted::Result { path, approved, now })));
     let new = now.remarks.iter().filter(|remark| !approved.remarks.iter().any(|known| known.is_same(remark)));
     found.extend(new.map(|remark| difference(Drifted::Remarked(remark.clone()))));
-    if found.is_empty() {
-        found.push(difference(Drifted::Moved));
-    }
     found
 }
 
@@ -174,6 +238,7 @@ pub fn sentence(all: &[Difference]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::id::ObjectDigest;
+    use crate::preview::Rest;
     use serde_json::json;
 
     fn fields(value: &Value) -> Fields {
@@ -201,6 +266,7 @@ mod tests {
                 after: fields(after),
                 place: text(place),
                 remarks: vec![],
+                rest: Rest::default(),
             }],
         }
     }
@@ -261,6 +327,80 @@ mod tests {
         assert_eq!(compared(&delete("s"), &delete("s")), Ok(None));
         let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
         assert_eq!(compared(&delete("s"), &delete("t")), Err(elsewhere.to_owned()));
+    }
+
+    /// The same with fields elsewhere.
+    fn beside(state: &str, rest: &[(&str, Value)], origins: &[(&str, Origin)]) -> Preview {
+        let mut shown = preview("u", state, &json!(3), &json!(5), "");
+        let fields = rest.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
+        let origins = origins.iter().map(|(path, origin)| ((*path).to_owned(), origin.clone())).collect();
+        shown.operations[0].rest = Rest { fields: Some(fields), origins };
+        shown
+    }
+
+    #[test]
+    fn changes_elsewhere_are_told_with_field_values_and_origin() {
+        let approved = beside("s", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
+        let by = |name: &str| Origin::Manager(name.to_owned());
+        let now = beside(
+            "t",
+            &[("spec.paused", json!(true)), ("metadata.annotations.seen", json!("x"))],
+            &[("spec.paused", by("kubectl-edit")), ("metadata.annotations.seen", by("re`load\u{202e}er"))],
+        );
+        let told = compared(&approved, &now).unwrap().unwrap();
+        assert_eq!(
+            told,
+            "`metadata.annotations.seen` of Deployment web in namespace shop was absent and is \"x\" (by `re`load\\u{202e}er`); \
+             `metadata.labels.app` of Deployment web in namespace shop was \"web\" and is absent; \
+             `spec.paused` of Deployment web in namespace shop was false and is true (by `kubectl-edit`)"
+        );
+        // The same for a delete, where it stops the job; and for a field of the plan.
+        let deleted = |mut preview: Preview| {
+            preview.operations[0].after.clear();
+            preview
+        };
+        let stopped = compared(&deleted(approved.clone()), &deleted(now.clone())).unwrap_err();
+        assert_eq!(stopped, told);
+        let mut own = beside("t", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
+        own.operations[0].before = fields(&json!(4));
+        own.operations[0].rest.origins.insert("spec.replicas".to_owned(), Origin::Line("shop/web.yaml:12".to_owned()));
+        assert_eq!(
+            compared(&approved, &own).unwrap_err(),
+            "`spec.replicas` of Deployment web in namespace shop was 3 and is 4 (at `shop/web.yaml:12`)"
+        );
+    }
+
+    #[test]
+    fn where_a_file_moved_a_delete_stays_as_approved() {
+        let delete = |place| {
+            let mut shown = preview("u", "s", &json!(3), &json!(null), place);
+            shown.operations[0].after.clear();
+            shown
+        };
+        assert_eq!(compared(&delete("web.yaml:4"), &delete("web.yaml:9")), Ok(None));
+    }
+
+    #[test]
+    fn of_a_field_that_changed_twice_the_first_and_the_newest_value_are_told() {
+        let found = |from: i64, to: i64| {
+            let target = preview("u", "s", &json!(3), &json!(5), "").operations[0].target.clone();
+            let what = Drifted::Other { path: "spec.replicas".to_owned(), approved: json!(from), now: json!(to), origin: None };
+            vec![Difference { target, what }]
+        };
+        let mut known = found(3, 4);
+        add(&mut known, found(4, 6));
+        assert_eq!(known, found(3, 6));
+        add(&mut known, found(6, 3));
+        assert_eq!(known, vec![], "it is as it was approved again");
+    }
+
+    #[test]
+    fn who_wrote_a_field_is_no_part_of_what_is_approved() {
+        let by = Origin::Manager("kubectl".to_owned());
+        let one = beside("s", &[("spec.paused", json!(false))], &[("spec.paused", by)]);
+        let other = beside("s", &[("spec.paused", json!(false))], &[]);
+        assert_eq!(one.seal().unwrap(), other.seal().unwrap());
+        assert_eq!(compared(&other, &one), Ok(None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and nothing is there before, so no look is needed: the
 //! plan alone says it, and every role comes to the same preview. Never shows more of a value than a person reads.
 
-use super::{Expect, PreviewedOperation};
+use super::{Expect, PreviewedOperation, Rest};
 use crate::id::ObjectDigest;
 use crate::operation::Operation;
 use crate::plan;
@@ -24,6 +24,7 @@ pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation
         after,
         place: String::new(),
         remarks: Vec::new(),
+        rest: Rest::default(),
     })
 }
 

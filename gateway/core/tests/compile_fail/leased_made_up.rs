@@ -4,7 +4,7 @@ use cofferdam_core::permit::Permit;
 use cofferdam_core::preview::PreviewedPlan;
 
 fn forge(plan: PreviewedPlan, permit: Permit) -> LeasedPlan {
-    LeasedPlan { plan, permit, meanwhile: vec![] }
+    LeasedPlan { plan, permit, meanwhile: vec![], unchanged: false }
 }
 
 fn main() {}

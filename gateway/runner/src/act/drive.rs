@@ -201,7 +201,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
             Some(Stopped::Cancelled) | None => {}
         }
         // Looked at before it is recorded as started: most of what cannot happen never starts.
-        if !undo && let Err(fault) = self.namespace.check(approved).await {
+        if !undo && let Err(fault) = self.namespace.check(&wanted.operation, approved).await {
             return Ok(self.fail(index, undo, &fault));
         }
         let before = if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
@@ -283,7 +283,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
             self.failure = Some(Failure { index, undo, why: fault.to_string(), unknown });
         }
-        failed(if matches!(fault, EffectFault::Conflict(_)) { "conflict" } else { "refused" })
+        failed(if matches!(fault, EffectFault::Conflict(_) | EffectFault::Changed(_)) { "conflict" } else { "refused" })
     }
 
     /// What was done and not undone, in words.

@@ -45,6 +45,8 @@ struct Script {
     chatter: (usize, bool),
     /// Called before the first operation and after the last.
     during: Arc<dyn Fn(bool) + Send + Sync>,
+    /// Called when the policy is asked.
+    deciding: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Start for Script {
@@ -64,7 +66,10 @@ impl Script {
         let (computed, body) = match serde_json::from_slice(&request.header).unwrap() {
             Compute::Compile { .. } => (Computed::Artefact { engine: "test".into() }, request.body),
             Compute::Plan { .. } => (Computed::Planned { draft: self.draft.clone() }, Vec::new()),
-            Compute::Decide { .. } => (Computed::Decided { output: self.output.clone() }, Vec::new()),
+            Compute::Decide { .. } => {
+                (self.deciding)();
+                (Computed::Decided { output: self.output.clone() }, Vec::new())
+            }
             Compute::Execute { handles, .. } => {
                 (self.during)(true);
                 for _ in 0..self.chatter.0 {
@@ -158,10 +163,11 @@ impl Recorder for Memory {
                     RunnerEvent::Done { operation, undo, after } => {
                         (None, format!("done {operation}{} {}", if *undo { " undo" } else { "" }, serde_json::to_string(after).unwrap()))
                     }
-                    RunnerEvent::Finished { outcome, code, detail, .. } => {
+                    RunnerEvent::Finished { outcome, code, detail, meanwhile, .. } => {
                         assert!(state.outcome.is_none(), "an outcome is written once");
                         state.outcome = Some((*outcome, code.clone()));
-                        (Some(Event::Finish), format!("{outcome} {code}: {detail}"))
+                        let meanwhile = drift::sentence(meanwhile).map(|changed| format!("; meanwhile: {changed}")).unwrap_or_default();
+                        (Some(Event::Finish), format!("{outcome} {code}: {detail}{meanwhile}"))
                     }
                     RunnerEvent::Gone { .. } => (Some(Event::Gone), "gone".to_owned()),
                 };
@@ -249,7 +255,14 @@ impl World {
         let output = json!({"schema": "cofferdam.decision.v1", "effect": "allow", "covers": [0, 1], "obligations": [], "approval": null,
             "reasons": [{"id": "ok", "message": "fine", "remedy": "", "audience": "user"}]});
         let state = State { job, phase: Phase::Queued, fence: 0, outcome: None, events: vec![], cancelled: false };
-        let script = Script { draft: draft(), output: output.to_string(), undoes: false, chatter: (0, true), during: Arc::new(|_| {}) };
+        let script = Script {
+            draft: draft(),
+            output: output.to_string(),
+            undoes: false,
+            chatter: (0, true),
+            during: Arc::new(|_| {}),
+            deciding: Arc::new(|| {}),
+        };
         Self { place, memory: Arc::new(Memory(Mutex::new(state))), script }
     }
 
@@ -504,7 +517,8 @@ async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
     let cases = [
         // Another writer's value came between: the value that the job saw is not there any more.
         (as_asked().replace("replicas: 5", "replicas: 4"), Outcome::Failed, "conflict"),
-        (as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"), Outcome::Failed, "conflict"),
+        // What it does not name may change.
+        (as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"), Outcome::Succeeded, "done"),
         ("b: 1\n".to_owned(), Outcome::Failed, "conflict"),
         // The objects are as they were approved, whatever else stands in the file.
         (format!("{}---\nb: 1\n", as_asked()), Outcome::Succeeded, "done"),
@@ -521,6 +535,93 @@ async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
         world.run().await.unwrap();
         assert_eq!(world.state(|state| state.outcome.clone()), Some((outcome, code.to_owned())), "{meanwhile}");
         assert_eq!((world.web(), world.left("journal"), world.left("runs")), (meanwhile, vec![], vec![]));
+    }
+}
+
+/// `web` with a label that nobody asked for.
+fn labelled() -> String {
+    WEB.replace("  name: web\n", "  name: web\n  labels: {a: b}\n")
+}
+
+/// When somebody else writes the file.
+#[derive(Clone, Copy)]
+enum When {
+    /// Before the runner's last look.
+    Before,
+    /// Between that and the private copy.
+    Decided,
+    /// While the executor works.
+    Working,
+    /// Right before the commit.
+    Done,
+}
+
+/// What comes of a job whose file is written meanwhile; the event of its end.
+async fn meanwhile(text: String, when: When, unchanged: bool) -> (World, String) {
+    let mut world = World::new();
+    if unchanged {
+        let mut output: Value = serde_json::from_str(&world.script.output).unwrap();
+        output["obligations"] = json!([{"id": "still", "type": "unchanged", "properties": {"scope": "object"}}]);
+        world.script.output = output.to_string();
+    }
+    let file = world.place.path().join("tree/shop/web.yaml");
+    let write = move || fs::write(&file, &text).unwrap();
+    match when {
+        When::Before => write(),
+        When::Decided => world.script.deciding = Arc::new(write),
+        When::Working => {
+            world.script.during = Arc::new(move |first| {
+                if first {
+                    write()
+                }
+            })
+        }
+        When::Done => {
+            world.script.during = Arc::new(move |first| {
+                if !first {
+                    write()
+                }
+            })
+        }
+    }
+    world.run().await.unwrap();
+    let end = world.state(|state| state.events.iter().find(|event| event.contains(": ")).cloned().unwrap_or_default());
+    (world, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_elsewhere_is_kept_and_named() {
+    let label = "`metadata.labels.a` of Deployment web in namespace team-a was absent and is \"b\" (at `shop/web.yaml:6`)";
+    for when in [When::Before, When::Decided, When::Working, When::Done] {
+        let (world, end) = meanwhile(labelled(), when, false).await;
+        assert_eq!(end, format!("succeeded done: every operation was done; files written: 1; meanwhile: {label}"));
+        assert_eq!(world.web(), labelled().replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n"), "both changes are there");
+        // Comments, layout and other objects are no part of the object.
+        let moved = format!("# new\n\n{WEB}---\nb: 1\n");
+        let (world, end) = meanwhile(moved.clone(), when, true).await;
+        assert_eq!(end, "succeeded done: every operation was done; files written: 1");
+        assert_eq!(world.web(), moved.replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n"));
+        // The rule that policy obliges to.
+        let (world, end) = meanwhile(labelled(), when, true).await;
+        assert!(end.contains(label) && !end.starts_with("succeeded"), "{end}");
+        assert_eq!(world.web(), labelled());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_voids_an_approval_is_named_with_file_and_line() {
+    let replicas = "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4 (at `shop/web.yaml:8`)";
+    for when in [When::Before, When::Decided, When::Working, When::Done] {
+        let other = WEB.replace("replicas: 3 ", "replicas: 4 ");
+        let (world, end) = meanwhile(other.clone(), when, false).await;
+        assert!(end.contains(replicas) && !end.starts_with("succeeded"), "{end}");
+        assert_eq!(world.web(), other);
+    }
+    let gone = "b: 1\n".to_owned();
+    for when in [When::Working, When::Done] {
+        let (world, end) = meanwhile(gone.clone(), when, false).await;
+        assert!(end.starts_with("failed conflict: Deployment web in namespace team-a is gone"), "{end}");
+        assert_eq!(world.web(), gone);
     }
 }
 

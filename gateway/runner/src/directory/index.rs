@@ -256,6 +256,11 @@ pub fn uid(path: &Path, target: &Target) -> String {
 
 /// Digest of an object without status and managed fields, so that a heartbeat is no drift.
 pub fn digest(object: &Value) -> Result<ObjectDigest, cofferdam_core::json::JsonFault> {
+    Ok(ObjectDigest::of(cofferdam_core::json::canonical(&bare(object))?.as_bytes()))
+}
+
+/// An object without status and managed fields.
+pub fn bare(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(map) = object.as_object_mut() {
         map.remove("status");
@@ -263,5 +268,5 @@ pub fn digest(object: &Value) -> Result<ObjectDigest, cofferdam_core::json::Json
             metadata.remove("managedFields");
         }
     }
-    Ok(ObjectDigest::of(cofferdam_core::json::canonical(&object)?.as_bytes()))
+    object
 }

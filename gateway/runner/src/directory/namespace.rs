@@ -1,6 +1,7 @@
 //! The ephemeral namespace of a job on a directory: a private copy of the files its operations name. Made before the executor starts, removed after
 //! it whatever happened, observed gone. Effects happen here; the tree itself is written by `journal.rs` alone.
 
+pub mod renew;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use cofferdam_core::id::{CallId, Fence, ObjectDigest};
 use cofferdam_core::job::Obstacle;
 use cofferdam_core::operation::{Operation, Target};
 use cofferdam_core::path::FieldPath;
+use cofferdam_core::preview::drift::{self, Compared, Difference};
 use cofferdam_core::preview::{Expect, PreviewedOperation};
 use cofferdam_process::beneath::Root;
 use cofferdam_process::writable::obstacle;
@@ -40,8 +42,24 @@ pub struct Namespace {
     written: Vec<(Target, Target)>,
     /// What undoes an operation that was done, by index.
     undo: BTreeMap<u32, Undo>,
-    /// What the objects of operations that were done were approved as, with their files.
-    held: Vec<(PathBuf, PreviewedOperation)>,
+    /// Operations that were done.
+    done: Vec<Done>,
+    /// Operations over the state in the copy, where that is another one than the admission's; by index.
+    renewed: BTreeMap<u32, PreviewedOperation>,
+    /// Policy obliges to stop over any change of an object.
+    unchanged: bool,
+    /// What changed elsewhere in the objects since the admission.
+    meanwhile: Vec<Difference>,
+}
+
+/// An operation that was done: enough to do it again over another state of its file.
+#[derive(Debug)]
+struct Done {
+    path: PathBuf,
+    operation: Operation,
+    /// As it was approved, over the state that was seen last.
+    approved: PreviewedOperation,
+    host: Host,
 }
 
 /// A file as it was when it was copied.
@@ -140,7 +158,14 @@ impl Namespace {
             fs::write(&at, &file.text).map_err(unmade(&at))?;
             files.insert(path.to_owned(), Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false });
         }
-        Ok(Self { folder, files, written, undo: BTreeMap::new(), held: Vec::new() })
+        let (undo, renewed) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { folder, files, written, undo, done: Vec::new(), renewed, unchanged: false, meanwhile: Vec::new() })
+    }
+
+    /// With the operations whose objects were changed between the admission and the copy, over their state in the copy; and with what policy obliges to.
+    #[must_use]
+    pub fn over(self, renewed: Vec<PreviewedOperation>, unchanged: bool) -> Self {
+        Self { renewed: renewed.into_iter().map(|now| (now.index, now)).collect(), unchanged, ..self }
     }
 
     /// Where it is.
@@ -149,12 +174,17 @@ impl Namespace {
     }
 
     /// Whether an operation can still happen: the object is there, as it was approved.
-    pub fn check(&self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub fn check(&mut self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
         // What a task brings is new: nothing is there that could have changed.
         if approved.target.namespace == EPHEMERAL {
             return Ok(());
         }
-        self.approved(approved).map(drop)
+        self.held(approved).map(drop)
+    }
+
+    /// What changed elsewhere in the objects since the admission.
+    pub fn meanwhile(&self) -> &[Difference] {
+        &self.meanwhile
     }
 
     /// Does one operation in the copy and compares what came out with what was approved. Returns the observed state after.
@@ -164,36 +194,15 @@ impl Namespace {
         approved: &PreviewedOperation,
         host: &Host,
     ) -> Result<BTreeMap<String, Value>, EffectFault> {
-        let place = self.approved(approved)?;
-        let (after, undo) = match operation {
-            Operation::Patch { changes, .. } => {
-                let changes = paths(changes)?;
-                let before = values(&place.object, &changes)?;
-                (Some(edit::patch(Format::of(&place.path), &place.text, &place.position, &host.filled(&changes))?), Undo::Values(before))
-            }
-            Operation::Delete { .. } => {
-                let after = edit::delete(Format::of(&place.path), &place.text, &place.position)?;
-                (after.clone(), Undo::File { path: place.path.clone(), before: place.text.clone(), after })
-            }
-            other => return Err(unsupported(other.action()).into()),
+        let (place, approved) = self.held(approved)?;
+        let (after, observed) = edited(&place.path, &place.text, operation, &approved, (self.written(&approved.target), host))?;
+        let undo = match operation {
+            Operation::Patch { changes, .. } => Undo::Values(values(&place.object, &paths(changes)?)?),
+            _ => Undo::File { path: place.path.clone(), before: place.text.clone(), after: after.clone() },
         };
-        let observed = match (operation, &after) {
-            (Operation::Patch { changes, .. }, Some(text)) => {
-                let (_, object) = find(&place.path, text, self.written(&approved.target))
-                    .ok_or_else(|| EffectFault::Conflict(approved.target.clone()))?;
-                fields(&object, &paths(changes)?)?
-            }
-            (_, Some(text)) if find(&place.path, text, self.written(&approved.target)).is_some() => {
-                return Err(EffectFault::Conflict(approved.target.clone()));
-            }
-            _ => BTreeMap::new(),
-        };
-        if observed != host.fields(&approved.after) {
-            return Err(EffectFault::Refused(format!("{} would not be as approved afterwards", approved.target)));
-        }
         self.write(&place.path, after.as_deref())?;
         self.undo.insert(approved.index, undo);
-        self.held.push((place.path, approved.clone()));
+        self.done.push(Done { path: place.path, operation: operation.clone(), approved, host: host.clone() });
         Ok(observed)
     }
 
@@ -239,16 +248,16 @@ impl Namespace {
         self.files.keys().cloned().collect()
     }
 
-    /// The first file of the tree that this job does not write and in which one of its objects is no longer as it was approved: a change to what is there
+    /// The first file of the tree that this job does not write and in which one of its objects is no longer as it was seen: a change to what is there
     /// already is a statement about what is there.
     pub fn moved(&self, root: &Root, written: &[ChangedFile]) -> Option<PathBuf> {
-        let kept = self.held.iter().filter(|(path, _)| written.iter().all(|file| file.path != *path));
-        kept.filter(|(path, approved)| {
+        let kept = self.done.iter().filter(|done| written.iter().all(|file| file.path != done.path));
+        kept.filter(|Done { path, approved, .. }| {
             let text = root.read(path, FILE).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let found = text.and_then(|text| find(path, &text, self.written(&approved.target)));
             found.and_then(|(_, object)| expected(path, approved, &object).ok()) != Some(true)
         })
-        .map(|(path, _)| path.clone())
+        .map(|done| done.path.clone())
         .next()
     }
 
@@ -262,11 +271,21 @@ impl Namespace {
         written.map_err(unmade(&copied.at))
     }
 
-    /// The object in the copy, in the state it was approved over.
-    fn approved(&self, approved: &PreviewedOperation) -> Result<Place, EffectFault> {
+    /// The object in the copy, with the operation as it is approved over its state. What changed elsewhere is kept for the outcome.
+    fn held(&mut self, approved: &PreviewedOperation) -> Result<(Place, PreviewedOperation), EffectFault> {
         let conflict = || EffectFault::Conflict(approved.target.clone());
         let place = self.place(&approved.target).ok_or_else(conflict)?;
-        if expected(&place.path, approved, &place.object)? { Ok(place) } else { Err(conflict()) }
+        if expected(&place.path, approved, &place.object)? {
+            return Ok((place, approved.clone()));
+        }
+        let now = self.renewed.get(&approved.index).cloned().ok_or_else(conflict)?;
+        if !expected(&place.path, &now, &place.object)? {
+            return Err(conflict());
+        }
+        let Compared { inside, outside } = drift::compare(approved, &now);
+        EffectFault::unless_held(inside, &outside, self.unchanged)?;
+        drift::add(&mut self.meanwhile, outside);
+        Ok((place, now))
     }
 
     /// An object as its own file names it.
@@ -301,6 +320,38 @@ fn expected(path: &Path, approved: &PreviewedOperation, object: &Value) -> Resul
 /// The private copy cannot be written here.
 fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectFault {
     move |fault| EffectFault::Unwritable(obstacle(path, "cannot be written", &fault))
+}
+
+/// A file's text after an operation, which has to be as approved, with the fields as they are then. `written` is the object as
+/// the file names it.
+fn edited(
+    path: &Path,
+    text: &str,
+    operation: &Operation,
+    approved: &PreviewedOperation,
+    (written, host): (&Target, &Host),
+) -> Result<(Option<String>, BTreeMap<String, Value>), EffectFault> {
+    let conflict = || EffectFault::Conflict(approved.target.clone());
+    let (at, _) = find(path, text, written).ok_or_else(conflict)?;
+    let (after, observed) = match operation {
+        Operation::Patch { changes, .. } => {
+            let changes = paths(changes)?;
+            let after = edit::patch(Format::of(path), text, &at, &host.filled(&changes))?;
+            let (_, object) = find(path, &after, written).ok_or_else(conflict)?;
+            let observed = fields(&object, &changes)?;
+            (Some(after), observed)
+        }
+        Operation::Delete { .. } => match edit::delete(Format::of(path), text, &at)? {
+            Some(text) if find(path, &text, written).is_some() => return Err(conflict()),
+            after => (after, BTreeMap::new()),
+        },
+        other => return Err(unsupported(other.action()).into()),
+    };
+    if observed == host.fields(&approved.after) {
+        Ok((after, observed))
+    } else {
+        Err(EffectFault::Refused(format!("{} would not be as approved afterwards", approved.target)))
+    }
 }
 
 /// The object in a file's text, where it is clear.

@@ -2,12 +2,15 @@
 //! they run. The viewer shows it, the runner derives it again.
 
 use super::edit::{self, EditFault};
-use super::index::{FindFault, Found, Index, digest, phrase, uid};
+use super::index::{FindFault, Found, Index, bare, digest, phrase, uid};
 use super::kustomize::overrides::Edit;
+use super::origin::origin;
 use super::read::Unclear;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
+use crate::rest::rest;
+use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
 use cofferdam_core::path::{FieldPath, PathFault};
 use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
@@ -45,7 +48,7 @@ pub fn preview(index: &Index, steps: &[Step]) -> Result<Preview, Refusal> {
     Ok(Preview { operations: operations? })
 }
 
-fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperation, Refusal> {
+pub(super) fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperation, Refusal> {
     match operation {
         Operation::Patch { target, changes } => {
             let found = index.find(target)?;
@@ -59,6 +62,7 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 .map_err(|fault| unchanged(&found, fault))?;
             let edits: Vec<_> = changes.iter().map(|(path, _)| Edit { path, before: &object, after: &meant }).collect();
             let remarks = index.remarks(&found, target, &edits);
+            let own: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();
             Ok(PreviewedOperation {
                 index: at,
                 target: target.clone(),
@@ -67,6 +71,7 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 after: fields(&meant, &changes)?,
                 place: found.place(),
                 remarks,
+                rest: rest(&bare(&object), &own, |path| origin(found.path, found.object, path)),
             })
         }
         Operation::Delete { target } => {
@@ -84,6 +89,7 @@ fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperati
                 after: BTreeMap::new(),
                 place: found.place(),
                 remarks: index.remarks(&found, target, &[]),
+                rest: rest(&bare(&object), &[], |path| origin(found.path, found.object, path)),
             })
         }
         // A Wasm command needs no cluster: it runs beside the runner, and reaches nothing.
@@ -100,6 +106,16 @@ fn unchanged(found: &Found<'_>, fault: EditFault) -> Refusal {
         EditFault::Doubtful { .. } | EditFault::Entangled(_) => format!("in `{}`, {fault}", found.place()),
     };
     Refusal { reason, ..Refusal::from(fault) }
+}
+
+/// The same operation over this tree, where the object is not in the state it was approved over.
+pub fn renewed(index: &Index, operation: &Operation, approved: &PreviewedOperation) -> Result<Option<PreviewedOperation>, Refusal> {
+    let Some(target) = operation.target().filter(|_| approved.target.namespace != EPHEMERAL) else { return Ok(None) };
+    let found = index.find(target)?;
+    if expect(&found, target, &found.object.value())? == approved.expect {
+        return Ok(None);
+    }
+    one(index, operation, approved.index).map(Some)
 }
 
 /// A path that does not fit the object that was named.

@@ -5,6 +5,7 @@ mod apply;
 mod change;
 mod delete;
 mod egress;
+mod renew;
 mod run;
 
 use super::api::{ApiFault, Cluster};
@@ -19,7 +20,9 @@ use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::exchange::compute::Observed;
 use cofferdam_core::operation::{Operation, Place, Target};
 use cofferdam_core::path::FieldPath;
+use cofferdam_core::preview::drift::Difference;
 use cofferdam_core::preview::{Expect, PreviewedOperation, is_object};
+use renew::RENEWALS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,7 +109,7 @@ fn compare(target: &Target, object: &Value, expected: &BTreeMap<String, Value>) 
 
 impl Namespace {
     /// Whether an operation can still happen: the object is there, as it was approved, or is not there, as approved.
-    pub async fn check(&self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectFault> {
         let target = &approved.target;
         // The run's own namespace is new: nothing is there that could have changed.
         if target.namespace == EPHEMERAL {
@@ -118,11 +121,39 @@ impl Namespace {
             (expect, Some(live)) => is_as_approved(live, expect),
             (Expect::Present { .. }, None) => false,
         };
-        if holds { Ok(()) } else { Err(EffectFault::Conflict(target.clone())) }
+        if holds { Ok(()) } else { self.renew(operation, approved).await.map(drop) }
+    }
+
+    /// What changed elsewhere in the objects since the admission.
+    pub fn meanwhile(&self) -> &[Difference] {
+        &self.meanwhile
     }
 
     /// Does one operation and compares what came out with what was approved; a task's words are told meanwhile. Returns the observed state after.
     pub async fn perform(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+        host: &Host,
+        told: &Told,
+    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+        if approved.target.namespace == EPHEMERAL {
+            return self.perform_over(operation, approved, host, told).await;
+        }
+        let mut over = self.latest(approved);
+        for _ in 0..RENEWALS {
+            match self.perform_over(operation, &over, host, told).await {
+                // Nothing happened: the object is not in the state of the last look.
+                Err(EffectFault::Conflict(_)) => over = self.renew(operation, approved).await?,
+                done => return done,
+            }
+        }
+        let why = format!("{} was not changed: it was changed by others between each of {RENEWALS} looks and the change", approved.target);
+        Err(EffectFault::Changed(why))
+    }
+
+    /// The same over one state.
+    async fn perform_over(
         &mut self,
         operation: &Operation,
         approved: &PreviewedOperation,

@@ -16,6 +16,8 @@ use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::decide::readmit::LeasedPlan;
 use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::operation::{Egress, Operation, Step, Target};
+use cofferdam_core::preview::PreviewedOperation;
+use cofferdam_core::preview::drift::Difference;
 use cofferdam_core::settings::JobIdentity;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -50,6 +52,8 @@ pub struct Wanted<'a> {
     pub facts: &'a [OperationFacts],
     /// When it begins.
     pub now: Timestamp,
+    /// Policy obliges to stop over any change of an object.
+    pub unchanged: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -63,6 +67,7 @@ impl<'a> Wanted<'a> {
             steps: sealed.operations(),
             facts: sealed.facts(),
             now,
+            unchanged: plan.unchanged(),
         }
     }
 
@@ -108,6 +113,12 @@ pub struct Namespace {
     job: Cluster,
     /// What undoes an operation that was done, by index.
     pub(super) undo: BTreeMap<u32, Undo>,
+    /// Policy obliges to stop over any change of an object.
+    pub(super) unchanged: bool,
+    /// Operations over the state of a later look than the admission's, by index.
+    pub(super) renewed: BTreeMap<u32, PreviewedOperation>,
+    /// What changed elsewhere in the objects since the admission.
+    pub(super) meanwhile: Vec<Difference>,
 }
 
 /// Who makes a run, and how its job acts.
@@ -161,6 +172,9 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
         provisioner: provisioner.clone(),
         job,
         undo: BTreeMap::new(),
+        unchanged: wanted.unchanged,
+        renewed: BTreeMap::new(),
+        meanwhile: Vec::new(),
         name,
     };
     for place in places {

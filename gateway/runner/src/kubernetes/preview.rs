@@ -8,18 +8,22 @@ use super::api::{Cluster, Manager, Mode, Only};
 use super::fault::LookFault;
 use super::json_patch;
 use super::look::{absent, place};
+use super::managers::manager as manager_of;
 use super::object::{self, misfit, misfit_of};
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
+use crate::rest::rest;
 use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::operation::{Change, Operation, Place, Step, Target};
 use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
+use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation, Rest};
 use cofferdam_core::{kind, limit, plan, text};
 use compare::{Difference, as_written};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+type Fields = BTreeMap<String, Value>;
 
 /// The preview of operations that change something, as this connection's identity.
 pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
@@ -46,16 +50,18 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
 async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookFault> {
     // An applied object's leaves, as the ceiling was held against them.
     let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
-    let asked = Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index };
-    match operation {
-        Operation::Patch { changes, .. } => asked.patch(changes).await,
-        Operation::Apply { place: Place::Namespace(_), object } => asked.apply(object, &leaves).await,
-        Operation::Delete { .. } => asked.delete().await,
-        other => {
-            let reason = format!("`{}` has no preview", other.action());
-            Err(Refusal::new("unsupported", reason, "ask for what changes an object").into())
-        }
-    }
+    Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }.one(operation, &leaves).await
+}
+
+/// The same operation over the state that is there now, as the job's identity. Never for what goes into the ephemeral namespace.
+pub async fn again(
+    cluster: &Cluster,
+    manager: &str,
+    operation: &Operation,
+    approved: &PreviewedOperation,
+) -> Result<PreviewedOperation, LookFault> {
+    let leaves: Vec<_> = approved.after.keys().cloned().collect();
+    Asked { cluster, manager: manager.to_owned(), target: approved.target.clone(), index: approved.index }.one(operation, &leaves).await
 }
 
 /// The field manager of a tool's writes: its own, so that no tool takes over what another wrote.
@@ -86,6 +92,19 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// `leaves` are an applied object's, as the ceiling was held against them.
+    async fn one(&self, operation: &Operation, leaves: &[String]) -> Result<PreviewedOperation, LookFault> {
+        match operation {
+            Operation::Patch { changes, .. } => self.patch(changes).await,
+            Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, leaves).await,
+            Operation::Delete { .. } => self.delete().await,
+            other => {
+                let reason = format!("`{}` has no preview", other.action());
+                Err(Refusal::new("unsupported", reason, "ask for what changes an object").into())
+            }
+        }
+    }
+
     fn what(&self, verb: &str) -> String {
         format!("{verb} {}", self.target)
     }
@@ -124,7 +143,8 @@ impl Asked<'_> {
             };
             after.insert(path.to_string(), shown);
         }
-        Ok(self.shown(object::expect(&before)?, object::fields(&before, &changes)?, after))
+        let rest = self.rest(Some(&before), &paths);
+        Ok(self.shown(object::expect(&before)?, object::fields(&before, &changes)?, after, rest))
     }
 
     async fn apply(&self, written: &Value, fields: &[String]) -> Result<PreviewedOperation, LookFault> {
@@ -154,8 +174,9 @@ impl Asked<'_> {
             after.insert(path.to_string(), as_written(&value(written)?, &value(&sent)?, &value(&answer)?));
         }
         let expect = before.as_ref().map_or(Ok(Expect::Absent), object::expect)?;
+        let rest = self.rest(before.as_ref(), &paths);
         let before = object::fields_as(before.as_ref().unwrap_or(&Value::Null), &after)?;
-        Ok(self.shown(expect, before, after))
+        Ok(self.shown(expect, before, after, rest))
     }
 
     async fn delete(&self) -> Result<PreviewedOperation, LookFault> {
@@ -164,10 +185,16 @@ impl Asked<'_> {
         let expect = object::expect(&before)?;
         let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
         answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
-        Ok(self.shown(expect, describe(&before), BTreeMap::new()))
+        let rest = self.rest(Some(&before), &[]);
+        Ok(self.shown(expect, describe(&before), BTreeMap::new(), rest))
     }
 
-    fn shown(&self, expect: Expect, before: BTreeMap<String, Value>, after: BTreeMap<String, Value>) -> PreviewedOperation {
+    /// What else an object has, and who wrote it.
+    fn rest(&self, before: Option<&Value>, own: &[FieldPath]) -> Rest {
+        before.map(|before| rest(&object::without_server_fields(before), own, |path| manager_of(before, path))).unwrap_or_default()
+    }
+
+    fn shown(&self, expect: Expect, before: Fields, after: Fields, rest: Rest) -> PreviewedOperation {
         PreviewedOperation {
             index: self.index,
             target: self.target.clone(),
@@ -176,6 +203,7 @@ impl Asked<'_> {
             after,
             place: String::new(),
             remarks: Vec::new(),
+            rest,
         }
     }
 }

@@ -33,7 +33,8 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert_eq!(facts, facts_of(&steps).unwrap());
     let run = |fence: u64, began: Timestamp| {
         let name = RunName::new(&yard.call, Fence(fence));
-        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: began };
+        let wanted =
+            Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: began, unchanged: false };
         yard.runtime.block_on(yard.kubernetes.make_for(&wanted, true)).unwrap()
     };
     let over = run(1, now - SignedDuration::from_hours(5));

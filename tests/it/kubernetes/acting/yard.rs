@@ -93,15 +93,26 @@ impl Yard {
         Ok(Job { steps, preview, namespace })
     }
 
+    /// A job that policy obliges to stop over any change of its objects.
+    pub fn begin_unchanged(&self, fence: u64, operations: Value) -> Job {
+        let (steps, preview, facts) = self.look(operations);
+        let wanted = Wanted { unchanged: true, ..self.wanted(fence, &steps, &facts) };
+        let namespace = self.runtime.block_on(self.kubernetes.make_for(&wanted, true)).unwrap_or_else(|fault| panic!("{fault}"));
+        Job { steps, preview, namespace }
+    }
+
     /// A run's namespace alone.
     pub fn make(&self, fence: u64, steps: &[Step], facts: &[OperationFacts]) -> Result<Namespace, EffectFault> {
         self.raise(fence, steps, facts, true)
     }
 
     fn raise(&self, fence: u64, steps: &[Step], facts: &[OperationFacts], gated: bool) -> Result<Namespace, EffectFault> {
+        self.runtime.block_on(self.kubernetes.make_for(&self.wanted(fence, steps, facts), gated))
+    }
+
+    fn wanted<'a>(&self, fence: u64, steps: &'a [Step], facts: &'a [OperationFacts]) -> Wanted<'a> {
         let name = RunName::new(&self.call, Fence(fence));
-        let wanted = Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps, facts, now: Timestamp::now() };
-        self.runtime.block_on(self.kubernetes.make_for(&wanted, gated))
+        Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps, facts, now: Timestamp::now(), unchanged: false }
     }
 
     pub fn perform(&self, job: &mut Job, index: usize) -> Effect {

@@ -109,13 +109,49 @@ fn what_was_changed_elsewhere_after_a_person_was_asked_is_told() {
         expect![[r#"
             DONE baaaaaaaaaaaaaaaaaaaaaaaaa in staging
             Changed: edited team/web.yaml; not committed, not rolled out
-            Meanwhile: Deployment web in namespace asks-b was changed in a field that the plan does not name.
+            Meanwhile: `metadata.generation` of Deployment web in namespace asks-b was 0 and is 1.
             patch Deployment web in namespace asks-b
               spec.replicas: 3 → 5
             Ledger: 0"#]],
     );
     let Reply::Success(told) = told else { panic!() };
-    assert!(told.structured["meanwhile"].as_str().unwrap().ends_with("does not name."));
+    assert!(told.structured["meanwhile"].as_str().unwrap().ends_with("was 0 and is 1."));
+}
+
+#[test]
+fn an_obligation_of_policy_stops_over_a_change_elsewhere() {
+    let host = Bench::new();
+    let _waiting = called(&host, scale("asks-still", 5), None);
+    let mut asked = host.jobs.lock().unwrap()[0].0.clone();
+    asked.statements.push(host.sign(&asked, "bob", Verdict::Approve));
+    host.jobs.lock().unwrap()[0].0 = asked.clone();
+    let (permitted, stops) =
+        (Resumed::Permitted(asked.call.clone()), "`metadata.generation` of Deployment web in namespace asks-still was 0");
+    // The gateway, before it signs a permit.
+    *host.elsewhere.lock().unwrap() = 1;
+    let Ok(Resumed::Withdrawn { code, detail, .. }) = now_or_never(resume(&host, &world(), 0)) else { panic!() };
+    assert!(code == "world-differs" && detail.starts_with(stops), "{code}: {detail}");
+    assert!(detail.ends_with("and is 1; policy obliges to stop over any change of the object; ask again"), "{detail}");
+    // The runner, before it acts; and without the change it runs.
+    *host.elsewhere.lock().unwrap() = 0;
+    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(permitted));
+    let job = host.jobs.lock().unwrap()[0].0.clone();
+    host.meddle("asks-still", 3);
+    *host.elsewhere.lock().unwrap() = 1;
+    let refused = host.admit(job.clone(), &trust(), noon()).map(drop).unwrap_err();
+    assert!(refused.code == "world-differs" && refused.detail.starts_with(stops), "{refused:?}");
+    *host.elsewhere.lock().unwrap() = 0;
+    assert!(host.admit(job, &trust(), noon()).unwrap().unchanged());
+}
+
+#[test]
+fn an_obligation_that_is_not_known_in_full_denies() {
+    let host = Bench::new();
+    assert!(text(&called(&host, scale("still", 5), None)).starts_with("DONE"));
+    for namespace in ["still-file", "still-more", "still-none"] {
+        let denied = text(&called(&host, scale(namespace, 5), None));
+        assert!(denied.contains(" by obligation-unsupported in ") && denied.contains("obliges to `unchanged`"), "{denied}");
+    }
 }
 
 #[test]

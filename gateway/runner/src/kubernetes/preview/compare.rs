@@ -18,13 +18,7 @@ pub struct Difference {
 impl Difference {
     /// The path, spelled as field paths are.
     pub fn place(&self) -> String {
-        self.path.iter().fold(String::new(), |mut text, segment| {
-            let next = segment.to_string();
-            if !text.is_empty() && !next.starts_with('[') {
-                text.push('.');
-            }
-            text + &next
-        })
+        spelled(&self.path)
     }
 
     /// Whether one of these paths names it: lies at it, or above it.
@@ -39,6 +33,17 @@ impl Difference {
             (before, after) => !before.is_null() && after.is_null(),
         }
     }
+}
+
+/// A path, spelled as field paths are.
+pub fn spelled(path: &[Segment]) -> String {
+    path.iter().fold(String::new(), |mut text, segment| {
+        let next = segment.to_string();
+        if !text.is_empty() && !next.starts_with('[') {
+            text.push('.');
+        }
+        text + &next
+    })
 }
 
 /// The leaves in which two states differ. Members of a list are told apart by `name` where all of them have one of their own; any other list is one
@@ -71,7 +76,7 @@ fn walk(at: &mut Vec<Segment>, before: &Value, after: &Value, found: &mut Vec<Di
 }
 
 /// What lies directly beneath a value: a map's entries, or the members of a list that all have a name of their own. None for a leaf; nothing for null.
-fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
+pub fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
     match value {
         Value::Null => Some(Vec::new()),
         Value::Object(map) => Some(map.iter().map(|(key, value)| (Segment::Key(key.clone()), value)).collect()),

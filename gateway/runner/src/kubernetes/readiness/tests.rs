@@ -3,6 +3,7 @@
 use super::*;
 use cofferdam_core::id::ObjectDigest;
 use cofferdam_core::operation::Target;
+use cofferdam_core::preview::Rest;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ fn approved(after: Value) -> PreviewedOperation {
         after: serde_json::from_value(after).unwrap(),
         place: String::new(),
         remarks: vec![],
+        rest: Rest::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use cofferdam_core::id::ObjectDigest;
 use cofferdam_core::operation::Target;
+use cofferdam_core::preview::Rest;
 use serde_json::json;
 
 fn previewed(index: u32, expect: Expect, before: Value, after: Value) -> PreviewedOperation {
@@ -15,6 +16,7 @@ fn previewed(index: u32, expect: Expect, before: Value, after: Value) -> Preview
         after: serde_json::from_value(after).unwrap(),
         place: String::new(),
         remarks: vec![],
+        rest: Rest::default(),
     }
 }
 

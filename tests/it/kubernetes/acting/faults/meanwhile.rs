@@ -71,15 +71,19 @@ fn a_status_that_is_written_meanwhile_takes_nothing_away() {
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn a_field_that_is_written_meanwhile_is_a_conflict() {
+fn a_field_that_is_written_meanwhile_is_a_conflict_where_it_was_approved() {
     let spec = || writes("", json!({"spec": {"paused": true}}));
     // A field that no plan names here, and that no value it pins would show.
     let label = || writes("", json!({"metadata": {"labels": {"drift": "yes"}}}));
     let own = || writes("", json!({"spec": {"replicas": 4}}));
-    meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), spec(), End::Conflict);
+    let yard = meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), spec(), End::Done);
+    let live = yard.object("deployments", "web");
+    assert_eq!((&live["spec"]["minReadySeconds"], &live["spec"]["paused"]), (&json!(7), &json!(true)), "both are there");
     meanwhile("acting-own-patch", 38, scale("acting-own-patch", "web", 5), own(), End::Conflict);
-    meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Conflict);
-    meanwhile("acting-label-patch", 43, scale("acting-label-patch", "web", 5), label(), End::Conflict);
+    let yard = meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Done);
+    let live = yard.object("deployments", "web");
+    assert_eq!((&live["spec"]["replicas"], &live["spec"]["paused"]), (&json!(5), &json!(true)), "both are there");
+    meanwhile("acting-label-patch", 43, scale("acting-label-patch", "web", 5), label(), End::Done);
     let yard = meanwhile("acting-label-delete", 44, deleted("acting-label-delete"), label(), End::Conflict);
     assert_eq!(yard.object("deployments", "web")["metadata"]["deletionTimestamp"], Value::Null);
 }

@@ -32,7 +32,7 @@ pub enum End {
 impl End {
     pub fn holds(self, said: &Result<BTreeMap<String, Value>, EffectFault>) -> bool {
         match (self, said) {
-            (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectFault::Conflict(_))) => true,
+            (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectFault::Conflict(_) | EffectFault::Changed(_))) => true,
             (Self::Refused(words), Err(EffectFault::Refused(why))) | (Self::Unknown(words), Err(EffectFault::Unknown(why))) => {
                 why.contains(words)
             }

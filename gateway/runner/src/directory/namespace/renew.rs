@@ -1,0 +1,51 @@
+//! A job's effects over the files as they are now: what was written to a file between the copy and
+//! the commit is kept, as long as the objects of the job are still as approved. Called under the
+//! tree's lock alone; never writes to the tree.
+
+use super::{Done, Namespace, edited};
+use crate::directory::index::Index;
+use crate::directory::preview::one;
+use crate::effect::EffectFault;
+use crate::refusal::Refusal;
+use cofferdam_core::id::ObjectDigest;
+use cofferdam_core::job::Obstacle;
+use cofferdam_core::preview::drift::{self, Compared};
+use cofferdam_process::beneath::Root;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How often a commit may find its files changed: under the lock only people and other programs write to them.
+pub const RENEWALS: u32 = 5;
+
+impl Namespace {
+    /// Does every operation again in fresh copies of its files.
+    pub fn renew(&mut self, root: &Root) -> Result<(), EffectFault> {
+        let index = Index::read(root, None).map_err(Obstacle::from)?;
+        // Each file as it is in the tree, and as it becomes.
+        let mut texts: BTreeMap<PathBuf, (String, Option<String>)> = BTreeMap::new();
+        let mut done = Vec::with_capacity(self.done.len());
+        for Done { path, operation, approved, host } in &self.done {
+            let changed = || EffectFault::Changed(format!("{} is gone", approved.target));
+            let now = one(&index, operation, approved.index).map_err(|refusal| match refusal.code {
+                "not-found" => changed(),
+                _ => refusal.into(),
+            })?;
+            let Compared { inside, outside } = drift::compare(approved, &now);
+            EffectFault::unless_held(inside, &outside, self.unchanged)?;
+            drift::add(&mut self.meanwhile, outside);
+            let found = index.find(&approved.target).map_err(Refusal::from)?;
+            let (_, text) = texts.entry(path.clone()).or_insert_with(|| (found.file.text.clone(), Some(found.file.text.clone())));
+            let before = text.clone().ok_or_else(changed)?;
+            *text = edited(path, &before, operation, &now, (self.written(&approved.target), host))?.0;
+            done.push(Done { path: path.clone(), operation: operation.clone(), approved: now, host: host.clone() });
+        }
+        for (path, (before, after)) in texts {
+            self.write(&path, after.as_deref())?;
+            if let Some(copied) = self.files.get_mut(&path) {
+                copied.before = ObjectDigest::of(before.as_bytes());
+            }
+        }
+        self.done = done;
+        Ok(())
+    }
+}

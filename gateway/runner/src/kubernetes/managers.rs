@@ -1,0 +1,77 @@
+//! Who wrote a field of an object in the API: read from its `metadata.managedFields`. Pure; believes
+//! nothing of a manager but that the server recorded its name.
+
+use cofferdam_core::path::Segment;
+use cofferdam_core::preview::Origin;
+use serde_json::Value;
+
+/// The manager that wrote a field last; none where the server tells of none.
+pub fn manager(object: &Value, path: &[Segment]) -> Option<Origin> {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+    let owning = entries.iter().filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, path)));
+    let time = |entry: &&Value| entry.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = owning.max_by_key(time)?.get("manager").and_then(Value::as_str)?;
+    (!name.is_empty()).then(|| Origin::Manager(name.to_owned()))
+}
+
+/// Whether a set of fields has this one, by itself or as a part of a value that is owned whole.
+fn owns(fields: &Value, path: &[Segment]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return true };
+    let Some(set) = fields.as_object() else { return false };
+    if set.keys().all(|key| key == ".") {
+        return true;
+    }
+    let child = match first {
+        Segment::Key(key) => set.get(&format!("f:{key}")),
+        Segment::Member { key, value } => set.iter().find(|(name, _)| is_member(name, key, value)).map(|(_, child)| child),
+        Segment::AnyMember | Segment::AnyKey => None,
+    };
+    child.is_some_and(|child| owns(child, rest))
+}
+
+/// Whether `k:{"containerPort":80,"protocol":"TCP"}` names the member with this merge key.
+fn is_member(name: &str, key: &str, value: &str) -> bool {
+    let keys = name.strip_prefix("k:").and_then(|keys| serde_json::from_str::<Value>(keys).ok());
+    match keys.as_ref().and_then(|keys| keys.get(key)) {
+        Some(Value::String(text)) => text == value,
+        Some(Value::Number(number)) => number.to_string() == value,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::path::FieldPath;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(path: &str, expect: Option<&str>) {
+        let object = json!({"metadata": {"managedFields": [
+            {"manager": "kubectl-create", "time": "2026-11-24T10:00:00Z", "fieldsV1": {
+                "f:metadata": {"f:labels": {".": {}, "f:app": {}}},
+                "f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": {"f:spec": {"f:containers": {
+                    "k:{\"name\":\"web\"}": {".": {}, "f:name": {}, "f:image": {},
+                        "f:ports": {"k:{\"containerPort\":80,\"protocol\":\"TCP\"}": {".": {}, "f:containerPort": {}}}}}}}},
+            }},
+            {"manager": "hpa", "subresource": "scale", "time": "2026-11-24T11:00:00Z", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "", "time": "2026-11-24T12:00:00Z", "fieldsV1": {"f:spec": {"f:paused": {}}}},
+        ]}});
+        let found = manager(&object, FieldPath::parse(path).unwrap().segments());
+        assert_eq!(found, expect.map(|name| Origin::Manager(name.to_owned())), "{path}");
+    }
+
+    #[test]
+    fn the_newest_writer_of_a_field_is_named() {
+        check("spec.replicas", Some("hpa"));
+        check("metadata.labels.app", Some("kubectl-create"));
+        check("spec.template.spec.containers[name=web].image", Some("kubectl-create"));
+        check("spec.template.spec.containers[name=web].ports[containerPort=80].containerPort", Some("kubectl-create"));
+        // Owned whole, as an atomic map is.
+        check("spec.selector.matchLabels.app", Some("kubectl-create"));
+        check("spec.template.spec.containers[name=log].image", None);
+        check("metadata.annotations.x", None);
+        check("spec.paused", None);
+        assert_eq!(manager(&json!({}), &[]), None);
+    }
+}
