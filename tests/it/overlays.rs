@@ -46,6 +46,10 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
         "note: namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1",
         "note: `spec.replicas` is set again by `replicas` in kustom/prod/kustomization.yaml:5 (to 2); this change has no effect there",
     ];
+    let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    let given = "namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1";
+    assert_says(&told(&listed.body), &["\"cart\"", given]);
+    assert_eq!(listed.body["result"]["given"], json!([given]), "{:#}", listed.body);
     let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)));
     assert_says(&told(&preview.body), &notes);
     assert_eq!(preview.body["result"]["preview"]["operations"][0]["remarks"].as_array().unwrap().len(), 2, "{:#}", preview.body);
@@ -82,6 +86,8 @@ fn one_file_of_two_namespaces_is_changed_in_neither() {
         ("prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../base\n"),
         ("staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../base\n"),
     ]);
+    let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
+    assert_says(&told(&listed.body), &["`kustom/base/cart.yaml:1` (Deployment cart) is built as several objects"]);
     let refused = stage.call(&token, "deployment_scale", &cart(5));
     assert_says(
         &told(&refused.body),

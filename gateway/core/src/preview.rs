@@ -7,7 +7,7 @@ mod remark;
 mod rest;
 
 pub use ephemeral::{SHOWN, ephemeral, is_object};
-pub use remark::{REMARK, REMARKS, Remark, RemarkKind, bounded};
+pub use remark::{REMARK, REMARKS, Remark, RemarkKind, are_bounded, bounded};
 pub use rest::{Origin, REST, Rest, kept};
 
 use crate::hash::SealedPlan;
@@ -119,7 +119,7 @@ pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, Fo
         if ephemeral(&step.operation, fact.index).is_some_and(|own| own != *shown) {
             return Err(ForeignPreview(format!("operation {} shows another than the plan puts into the ephemeral namespace", fact.index)));
         }
-        if shown.remarks.len() > REMARKS || !shown.remarks.iter().all(Remark::is_bounded) {
+        if !are_bounded(&shown.remarks) {
             return Err(ForeignPreview(format!("operation {} has too many remarks, or too long ones", fact.index)));
         }
         if fact.action == Action::Patch {

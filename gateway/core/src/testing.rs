@@ -515,7 +515,9 @@ impl Viewer for Bench {
     async fn look(&self, look: Look) -> Result<Looked, Fault> {
         Ok(match look {
             Look::Preview { operations, .. } => self.preview(&operations),
-            Look::Read { .. } => Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})], left_out: LeftOut::default() },
+            Look::Read { .. } => {
+                Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})], left_out: LeftOut::default(), given: vec![] }
+            }
         })
     }
 }

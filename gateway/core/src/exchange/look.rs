@@ -3,7 +3,7 @@
 use crate::id::ComponentDigest;
 use crate::left_out::LeftOut;
 use crate::operation::Step;
-use crate::preview::Preview;
+use crate::preview::{Preview, Remark};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +49,9 @@ pub enum Looked {
         /// What they leave out because it cannot be relied on.
         #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
         left_out: LeftOut,
+        /// Who gives objects a namespace or a name that their files do not: at most [`REMARKS`](crate::preview::REMARKS).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        given: Vec<Remark>,
     },
     /// What the plan names is not there, or cannot be looked at: for the agent, with the remedy.
     Refused {

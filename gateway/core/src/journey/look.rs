@@ -54,13 +54,15 @@ pub(super) async fn unseen<H: Host>(scene: &Scene<'_, H>, looked: Result<Looked,
 /// A plan that looks, done and answered at once: no job, no executor, no namespace.
 pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, sealed: &SealedPlan) -> Result<Reply, Reply> {
     let tool = sealed.plan().tool();
-    let (results, mut left_out) = if sealed.operations().is_empty() {
-        (Vec::new(), LeftOut::default())
+    let (results, mut left_out, given) = if sealed.operations().is_empty() {
+        (Vec::new(), LeftOut::default(), Vec::new())
     } else {
         let look = Look::Read { tool: tool.name.clone(), digest: tool.digest, operations: sealed.operations().to_vec() };
         match scene.host().viewer().look(look).await {
-            Ok(Looked::Results { results, left_out }) if results.len() == sealed.operations().len() && left_out.is_bounded() => {
-                (results, left_out)
+            Ok(Looked::Results { results, left_out, given })
+                if results.len() == sealed.operations().len() && left_out.is_bounded() && preview::are_bounded(&given) =>
+            {
+                (results, left_out, given)
             }
             other => return Err(unseen(scene, other).await),
         }
@@ -73,7 +75,9 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     // Clients hold answers against the listed schema; a tool that promises another form keeps it.
     let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() { presented } else { results };
     let body = json!({ "results": results }).to_string();
-    let around = AROUND + left_out.places.iter().map(|place| place.words().len() + AROUND / 32).sum::<usize>();
+    let given: Vec<String> = given.iter().map(shown::remark_words).collect();
+    let around = AROUND + given.iter().map(|words| words.len() + AROUND / 32).sum::<usize>();
+    let around = around + left_out.places.iter().map(|place| place.words().len() + AROUND / 32).sum::<usize>();
     let unfit = match form {
         _ if body.len() > limit::RESULT.min(limit::TEXT.saturating_sub(around)) => {
             Some(("result-size", "the result is too large to be shown whole".to_owned()))
@@ -89,7 +93,7 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
     let proof = scene.with("result_digest", &json!(crate::id::ShownDigest::of(body.as_bytes()).to_string())).end(ending, "allowed").await?;
     let summary = sealed.operations().is_empty().then(|| sealed.plan().summary());
-    Ok(Reply::Success(shown::looked(results, &left_out, summary, proof, &scene.world().trust.environment)))
+    Ok(Reply::Success(shown::looked(results, (&left_out, given), summary, proof, &scene.world().trust.environment)))
 }
 
 /// What a verdict says, for a preview: the plan, and the decision.

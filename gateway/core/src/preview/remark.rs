@@ -70,7 +70,7 @@ impl Remark {
     }
 
     /// Whether it keeps to the bounds.
-    pub(super) fn is_bounded(&self) -> bool {
+    fn is_bounded(&self) -> bool {
         let value = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
         [&self.field, &self.by, &self.place, &value].iter().all(|text| text.chars().count() <= REMARK)
     }
@@ -81,6 +81,11 @@ impl Remark {
         (self.kind, &self.field, &self.by, &self.value) == (other.kind, &other.field, &other.by, &other.value)
             && file(&self.place) == file(&other.place)
     }
+}
+
+/// Whether remarks keep to their bounds, in number and length.
+pub fn are_bounded(remarks: &[Remark]) -> bool {
+    remarks.len() <= REMARKS && remarks.iter().all(Remark::is_bounded)
 }
 
 /// Remarks within their number: the least important are left out and counted.

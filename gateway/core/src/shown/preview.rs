@@ -13,12 +13,19 @@ use crate::trust::Environment;
 use serde_json::{Value, json};
 
 /// What a look showed; a tool that only answers says it in its summary.
-pub fn looked(results: Vec<Value>, left_out: &LeftOut, summary: Option<&str>, proof: Proof, environment: &Environment) -> Success {
+pub fn looked(
+    results: Vec<Value>,
+    (left_out, given): (&LeftOut, Vec<String>),
+    summary: Option<&str>,
+    proof: Proof,
+    environment: &Environment,
+) -> Success {
     let told = Told::new(State::Looked, proof, environment);
     let told = match summary {
         Some(summary) => told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results))),
         None => told.with(Fact::Results(results)),
     };
+    let told = if given.is_empty() { told } else { told.with(Fact::Lines("given", Some("Given by what builds the files"), given)) };
     if left_out.is_empty() { told.success() } else { told.with(Fact::LeftOut(left_out.clone())).success() }
 }
 

@@ -126,7 +126,7 @@ impl Desk {
             limit: 100,
         };
         match self.look(operation) {
-            Looked::Results { results, left_out } => {
+            Looked::Results { results, left_out, .. } => {
                 let items = results[0]["items"].as_array().unwrap().iter();
                 let items = items.map(|item| (item["metadata.name"].as_str().unwrap().to_owned(), item["spec.replicas"].clone()));
                 (items.collect(), left_out)

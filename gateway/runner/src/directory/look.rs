@@ -13,6 +13,7 @@ use cofferdam_core::left_out::{LeftOut, Place};
 use cofferdam_core::limit;
 use cofferdam_core::operation::{Operation, Step};
 use cofferdam_core::path::{FieldPath, Segment};
+use cofferdam_core::preview::{Remark, bounded};
 use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::Root;
 use serde_json::{Map, Value, json};
@@ -66,14 +67,16 @@ impl Looker {
 
 fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
     let mut left_out = LeftOut::default();
-    let results: Result<Vec<_>, _> = steps.iter().map(|step| result(index, &step.operation, &mut left_out)).collect();
-    Ok(Looked::Results { results: results?, left_out })
+    let mut given = Vec::new();
+    let results: Result<Vec<_>, _> = steps.iter().map(|step| result(index, &step.operation, &mut left_out, &mut given)).collect();
+    Ok(Looked::Results { results: results?, left_out, given: bounded(given) })
 }
 
-fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut) -> Result<Value, Refusal> {
+fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut, given: &mut Vec<Remark>) -> Result<Value, Refusal> {
     let result = match operation {
         Operation::Read { target, fields } => {
             let found = index.find(target)?;
+            given.extend_from_slice(found.given());
             let fields = parsed(fields)?;
             let mut values = Map::new();
             for field in &fields {
@@ -90,6 +93,7 @@ fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut) -> Resul
             let Listing { found, gaps } = index.list(group, version, kind, namespace);
             gaps.into_iter().for_each(|gap| left_out.push(gap));
             let most = usize::try_from(*limit).unwrap_or(usize::MAX);
+            given.extend(found.iter().take(most).flat_map(Found::given).cloned());
             let items: Vec<_> = found.iter().take(most).map(|found| item(found, &fields, left_out)).collect();
             json!({"items": items, "truncated": found.len() > most})
         }

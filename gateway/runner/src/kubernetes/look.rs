@@ -59,17 +59,21 @@ impl Looker {
                 .map_err(|_| LookFault::Unavailable(ApiFault::Unreachable("the viewer is closing".to_owned())))?;
             match look {
                 Look::Preview { .. } => preview(&self.cluster, tool, operations).await.map(|preview| Looked::Preview { preview }),
-                Look::Read { .. } => {
-                    results(&self.cluster, operations).await.map(|results| Looked::Results { results, left_out: LeftOut::default() })
-                }
+                Look::Read { .. } => results(&self.cluster, operations).await.map(|results| Looked::Results {
+                    results,
+                    left_out: LeftOut::default(),
+                    given: Vec::new(),
+                }),
             }
         };
         let work = async {
             match work.await {
-                Ok(Looked::Results { results, left_out }) => match near::unknown_namespace(&self.cluster, operations, &results).await {
-                    Some(refusal) => Ok(refusal.into()),
-                    None => Ok(Looked::Results { results, left_out }),
-                },
+                Ok(Looked::Results { results, left_out, given }) => {
+                    match near::unknown_namespace(&self.cluster, operations, &results).await {
+                        Some(refusal) => Ok(refusal.into()),
+                        None => Ok(Looked::Results { results, left_out, given }),
+                    }
+                }
                 Err(LookFault::Refused(refusal)) => Ok(near::explained(&self.cluster, refusal, operations).await.into()),
                 other => other,
             }

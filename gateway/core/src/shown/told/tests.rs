@@ -253,14 +253,14 @@ fn looks_lists_and_the_unreadable_say_the_same_in_both() {
     let proof = || Proof { call: some_view().call, plan: Some(PlanDigest::of(b"plan")), ledger: Some(7) };
     check_success(&looked(
         vec![json!({"items": [{"metadata.name": "web \u{202e}"}], "truncated": false})],
-        &LeftOut::default(),
+        (&LeftOut::default(), vec!["namespace shop is given by `namespace` in prod/kustomization.yaml:2".to_owned()]),
         None,
         proof(),
         &environment(),
     ));
     let left_out: LeftOut = (0..30).map(|at| Place::new(format!("{at}.yaml"), at, "is a link")).collect();
-    check_success(&looked(vec![json!({"items": []})], &left_out, None, proof(), &environment()));
-    check_success(&looked(Vec::new(), &LeftOut::default(), Some("It is noon."), proof(), &environment()));
+    check_success(&looked(vec![json!({"items": []})], (&left_out, vec![]), None, proof(), &environment()));
+    check_success(&looked(Vec::new(), (&LeftOut::default(), vec![]), Some("It is noon."), proof(), &environment()));
     check_success(&accepted(&some_view().call, &environment()));
     let own = |number: u128, phase, outcome| OwnCall {
         call: CallId::from_random(number),

@@ -85,7 +85,7 @@ fn check(operation: Operation, expect: &Expect) {
             assert!(matches!(&one.expect, Expected::Present { uid, .. } if uid.starts_with("file-")));
             format!("{} {} -> {}\n", one.place, json!(one.before), json!(one.after))
         }
-        Looked::Results { results, left_out } => {
+        Looked::Results { results, left_out, .. } => {
             let left_out: String = left_out.places.iter().map(|place| format!("left out: {}\n", place.words())).collect();
             format!("{}\n{left_out}", results[0])
         }
