@@ -25,7 +25,7 @@ pub fn looked(
         Some(summary) => told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results))),
         None => told.with(Fact::Results(results)),
     };
-    let told = if given.is_empty() { told } else { told.with(Fact::Lines("given", Some("Given by what builds the files"), given)) };
+    let told = if given.is_empty() { told } else { told.with(Fact::Lines("given", None, given)) };
     if left_out.is_empty() { told.success() } else { told.with(Fact::LeftOut(left_out.clone())).success() }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Names of a kustomization file.
 pub const FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// A namespace that is given by what is not read (an alias): no namespace has this name.
+/// A namespace that may be given by what is not read: no namespace has this name.
 const UNKNOWN: &str = "(not read)";
 
 /// Keys that change objects by programs, or by files of another form.
@@ -38,6 +38,10 @@ pub fn file(path: &Path, document: &Document) -> Layer {
     layer.namespace = get(node, "namespace").and_then(|node| named(node, "namespace"));
     if let Some(hidden) = get(node, "namespace").filter(|_| layer.namespace.is_none() && document.doubt().is_some()) {
         layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: hidden.line });
+    }
+    // A merge key may bring one.
+    if let Some(merged) = node.borrowed().filter(|_| layer.namespace.is_none()) {
+        layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: merged.line });
     }
     for key in UNREAD {
         let written = items(get(node, key)).first().map(|first| Located { value: key.to_owned(), line: first.line });

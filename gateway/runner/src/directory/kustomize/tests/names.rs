@@ -220,7 +220,7 @@ fn a_patch_is_no_object() {
 }
 
 #[test]
-fn a_namespace_that_is_given_by_an_alias_is_not_the_files_own() {
+fn a_namespace_that_an_alias_or_a_merge_gives_is_not_the_files_own() {
     let web = deployment("web", "storefront");
     let files = [
         ("base/web.yaml", web.as_str()),
@@ -233,5 +233,13 @@ fn a_namespace_that_is_given_by_an_alias_is_not_the_files_own() {
         expect![[r#"
             REFUSED built-otherwise: Deployment web in namespace storefront is not built: `base/web.yaml:1` gives web in namespace (not read), by `namespace` in prod/kustomization.yaml:2
             name it as it is built"#]],
+    );
+    let merged = [&files[..2], &[("prod/kustomization.yaml", "x: &x {namespace: payments}\n<<: *x\nresources: [../base]\n")]].concat();
+    check(
+        &merged,
+        scale("storefront", "web"),
+        expect![[r#"
+        REFUSED built-otherwise: Deployment web in namespace storefront is not built: `base/web.yaml:1` gives web in namespace (not read), by `namespace` in prod/kustomization.yaml:1
+        name it as it is built"#]],
     );
 }
