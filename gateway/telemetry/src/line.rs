@@ -6,6 +6,7 @@ use crate::setup::Sources;
 use crate::signal::{Role, short};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -47,11 +48,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
             LineFormat::People => {
                 write!(writer, "{} {:8} {:5} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.role.word(), word(level), said.message)?;
                 for (field, value) in &said.fields {
-                    match value {
-                        Value::String(text) if text.contains(' ') => write!(writer, " {field}=\"{text}\"")?,
-                        Value::String(text) => write!(writer, " {field}={text}")?,
-                        other => write!(writer, " {field}={other}")?,
-                    }
+                    write!(writer, " {field}={}", shown(value))?;
                 }
                 writeln!(writer)
             }
@@ -65,6 +62,16 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
                 writeln!(writer, "{}", Value::Object(line))
             }
         }
+    }
+}
+
+/// A value as a line shows it: in quotes, as JSON quotes it, unless it can be told from what stands
+/// around it. A value's own quotes cannot end it, so that no value looks like another field.
+fn shown(value: &Value) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\' | b'`' | b'\'');
+    match value {
+        Value::String(text) if !text.is_empty() && text.bytes().all(plain) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -122,5 +129,26 @@ impl Visit for Said {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.keep(field.name(), &|| value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_looks_like_another_field() {
+        let check = |value: &str, expect: &str| assert_eq!(shown(&Value::from(value)), expect);
+        check("deployment_scale", "deployment_scale");
+        check("sha256:0a/b.c-d", "sha256:0a/b.c-d");
+        check("two words", r#""two words""#);
+        check("", r#""""#);
+        check(r#"x role=admin""#, r#""x role=admin\"""#);
+        check(r#"x" role="admin"#, r#""x\" role=\"admin""#);
+        check("x=y", r#""x=y""#);
+        check("x\trole=admin", r#""x\trole=admin""#);
+        check(r"x\", r#""x\\""#);
+        check("x\u{a0}role", "\"x\u{a0}role\"");
+        assert_eq!(shown(&Value::from(7)), "7");
     }
 }

@@ -87,15 +87,16 @@ mod tests {
         check(
             403,
             "exceeded quota: small",
-            "forbidden: the cluster would refuse to patch Deployment web in namespace shop: exceeded quota: small",
+            "forbidden: the cluster would refuse to patch Deployment web in namespace shop: the API server says \"exceeded quota: small\"",
         );
-        check(409, "conflict\nwith \"x\"", "conflict: cannot patch Deployment web in namespace shop: conflict\\u{a}with \"x\"");
-        check(404, "gone", "not-found: cannot patch Deployment web in namespace shop: gone");
-        check(422, "bad", "invalid: the API server would not take it to patch Deployment web in namespace shop: bad");
+        let said = |words: &str| format!("patch Deployment web in namespace shop: the API server says \"{words}\"");
+        check(409, "conflict\nwith \"x\"", &said("conflict\\u{a}with 'x'").replace("patch", "conflict: cannot patch"));
+        check(404, "gone", &said("gone").replace("patch", "not-found: cannot patch"));
+        check(422, "bad", &format!("invalid: the API server would not take it to {}", said("bad")));
         check(422, UNPATCHED, "conflict: the object changed while trying to patch Deployment web in namespace shop");
         let whole = r#" "" is invalid: patch: Invalid value: "{\"data\":{\"other\":\"1\"}}": strict decoding error: unknown field "dta""#;
-        let form = "invalid: the API server would not take it to patch Deployment web in namespace shop:  \"\" is invalid: patch: Invalid value: (not shown): strict decoding error: unknown field \"dta\"";
-        check(422, whole, form);
+        let form = said("'' is invalid: patch: Invalid value: (not shown): strict decoding error: unknown field 'dta'");
+        check(422, whole, &format!("invalid: the API server would not take it to {form}"));
         check(401, "who?", "unavailable: the API server refused it (401 ): who?");
         check(429, "later", "unavailable: the API server refused it (429 ): later");
         let fault = LookFault::of(ApiFault::Unclear("lost".into()), "x");

@@ -2,9 +2,10 @@
 
 use crate::kubernetes::api::{ApiFault, Cluster};
 use crate::kubernetes::fault::LookFault;
+use crate::kubernetes::words::foreign;
 use crate::refusal::Refusal;
+use cofferdam_core::limit;
 use cofferdam_core::operation::Target;
-use cofferdam_core::{limit, text};
 use serde_json::{Value, json};
 
 /// Bytes that are asked for at once. The API server cuts at the end, which is the newest: an answer of this size is asked for again with fewer lines.
@@ -39,7 +40,7 @@ pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&
 fn told(fault: ApiFault, target: &Target) -> LookFault {
     match &fault {
         ApiFault::Refused { status: 400, message, .. } => {
-            let reason = format!("{target} has no such log now: {}", text::line(message));
+            let reason = format!("{target} has no such log now: {}", foreign(message));
             Refusal::new("conflict", reason, "name one of its containers, or wait until it has started").into()
         }
         _ => LookFault::of(fault, &format!("read the log of {target}")),
@@ -122,7 +123,7 @@ mod tests {
         let LookFault::Refused(refusal) = told(fault(400), &target) else { panic!("not refused") };
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
-            ("conflict", "Pod web in namespace shop has no such log now: container \"web\" is waiting to start")
+            ("conflict", "Pod web in namespace shop has no such log now: \"container 'web' is waiting to start\"")
         );
         assert!(matches!(told(fault(401), &target), LookFault::Unavailable(_)));
     }
