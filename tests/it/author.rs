@@ -1,6 +1,7 @@
 //! What a tool's author and its reviewer do at a terminal: look at files that strangers wrote, accept one, try one, and
 //! begin one of their own. The commands as they are built, with real guest processes behind them.
 
+mod greedy;
 mod own;
 mod strange;
 mod trial;

@@ -13,7 +13,8 @@
 //! | `backend.rs` | where effects go, one set of verbs |
 //! | `directory.rs` | a tree of manifests as infrastructure |
 //! | `kubernetes.rs` | a cluster as infrastructure |
-//! | `within.rs`, `describe.rs`, `rest.rs` | how far a viewer looks; what a delete shows; what else an object has |
+//! | `within.rs`, `sum.rs` | how far a viewer looks, and how much it shows |
+//! | `describe.rs`, `rest.rs` | what a delete shows; what else an object has |
 //! | `effect.rs`, `refusal.rs`, `ending.rs` | why something did not happen, why it cannot be had, what became of a job |
 
 pub mod act;
@@ -29,4 +30,5 @@ pub mod kubernetes;
 pub mod lease;
 pub mod refusal;
 pub mod rest;
+pub mod sum;
 pub mod within;

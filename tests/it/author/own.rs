@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 /// Cargo or `cofferdam build` over a new tool. What is built for this machine is shared with the shipped tools; nothing is
 /// fetched.
-fn built(folder: &Path, target: &Path, program: &str, words: &[&str]) -> Output {
+pub(super) fn built(folder: &Path, target: &Path, program: &str, words: &[&str]) -> Output {
     Command::new(program)
         .args(words)
         .current_dir(folder)
@@ -21,7 +21,7 @@ fn built(folder: &Path, target: &Path, program: &str, words: &[&str]) -> Output 
         .unwrap()
 }
 
-fn good(done: &Output) -> String {
+pub(super) fn good(done: &Output) -> String {
     let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{said}");
     said

@@ -44,10 +44,7 @@ pub struct Jobs {
 impl Jobs {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let ask = Operate::Jobs { waiting: self.waiting, limit: self.limit, before: self.before };
-        let Operated::Jobs { jobs } = operator::ask(home, &ask)? else {
-            return Err(operator::unexpected());
-        };
+        let jobs = self.jobs(home)?;
         let text = if jobs.is_empty() {
             if self.waiting { "Nothing waits for a person.".to_owned() } else { "There are no jobs yet.".to_owned() }
         } else {
@@ -62,6 +59,26 @@ impl Jobs {
             text
         };
         Ok(Report::new(text, json!({"jobs": jobs})))
+    }
+}
+
+impl Jobs {
+    /// As many as were asked for: one answer may carry fewer.
+    fn jobs(&self, home: &Home) -> Result<Vec<OwnedJob>> {
+        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let mut jobs: Vec<OwnedJob> = Vec::new();
+        loop {
+            let before = jobs.last().map(|last| last.job.call.to_string()).or_else(|| self.before.clone());
+            let limit = u32::try_from(most.saturating_sub(jobs.len())).unwrap_or(u32::MAX);
+            let Operated::Jobs { jobs: page } = operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit, before })? else {
+                return Err(operator::unexpected());
+            };
+            let last = page.is_empty();
+            jobs.extend(page);
+            if last || jobs.len() >= most {
+                return Ok(jobs);
+            }
+        }
     }
 }
 

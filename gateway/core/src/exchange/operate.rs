@@ -116,9 +116,9 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "answer")]
 pub enum Operated {
-    /// Jobs.
+    /// Jobs: at least one if there is any, and no more than one answer carries.
     Jobs {
-        /// With whose they are.
+        /// With whose they are; each without its operations, which its story has.
         jobs: Vec<OwnedJob>,
     },
     /// One call, whole.

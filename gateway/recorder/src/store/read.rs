@@ -23,6 +23,10 @@ use std::collections::BTreeMap;
 /// Approved calls looked at in one go: each is offered to one gateway, and few wait at any time.
 const APPROVED: i64 = 64;
 
+/// Bytes of jobs in one list, as JSON: half of what a socket carries. Who asked for more asks again
+/// for those before the last.
+const LIST: usize = 4 * 1024 * 1024;
+
 /// Connections that read.
 #[derive(Clone)]
 pub(crate) struct Reader(pub SqlitePool);
@@ -197,7 +201,8 @@ impl Reader {
         Ok(rows.iter().filter_map(told).collect())
     }
 
-    /// Jobs, newest first; `before` is a call or the beginning of one.
+    /// Jobs without their operations, newest first, no more than one answer carries; `before` is a
+    /// call or the beginning of one.
     pub async fn jobs(&self, waiting: bool, limit: u32, before: Option<&str>) -> Result<Vec<OwnedJob>, Halt> {
         let mut connection = self.0.begin().await?;
         let before = match before {
@@ -223,18 +228,24 @@ impl Reader {
                 .fetch_all(&mut *connection)
                 .await?;
         let mut jobs = Vec::with_capacity(rows.len());
+        let mut size = 0;
         for row in rows {
             let job = stored(&mut connection, &row).await?;
             let created = created(&mut *connection, &row.call).await?;
-            let operations = operations(&mut *connection, &row.call).await?;
             let planned = job.as_ref().map(Planned::all).unwrap_or_default();
-            jobs.push(OwnedJob {
+            let owned = OwnedJob {
                 principal: row.principal.clone(),
                 person: job.as_ref().and_then(|job| job.principal.person.clone()),
                 created,
                 summary: job.map(|job| summary(&job.plan)).unwrap_or_default(),
-                job: row.view(planned, operations)?,
-            });
+                // What was done is in each job's own story: a list of it has no bound.
+                job: row.view(planned, Vec::new())?,
+            };
+            size += serde_json::to_vec(&owned).map_or(usize::MAX, |text| text.len());
+            if size > LIST && !jobs.is_empty() {
+                break;
+            }
+            jobs.push(owned);
         }
         Ok(jobs)
     }

@@ -4,7 +4,7 @@ use crate::world::*;
 use cofferdam_core::ceiling::Ceiling;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest};
 use cofferdam_core::job::StoredJob;
@@ -34,6 +34,38 @@ async fn a_job_goes_all_the_way_and_its_story_is_told() {
     assert_eq!(entries[4].payloads["before"]["spec.replicas"], 2);
     assert_eq!(entries[0].payloads["arguments"]["name"], "web");
     assert_eq!(view.ledger, entries[6].index, "the entry of its outcome");
+    let listed = listed(&recorder, None).await;
+    assert_eq!((listed.len(), listed[0].job.operations.len()), (1, 0), "what was done is in its story alone");
+}
+
+async fn listed(recorder: &Recorder, before: Option<String>) -> Vec<OwnedJob> {
+    match recorder.operate(1000, Operate::Jobs { waiting: false, limit: 1000, before }).await.unwrap() {
+        Operated::Jobs { jobs } => jobs,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_large_jobs_is_no_larger_than_an_answer_and_goes_on_before_its_last() {
+    const JOBS: u128 = 100;
+    /// Half of what a socket carries; the commas between jobs are beside it.
+    const LIST: usize = (4 << 20) + 2 * JOBS as usize;
+    let world = World::new();
+    let recorder = world.open().await;
+    for number in 1..=JOBS {
+        let job = world.job(number, "agent", &format!("{number} {}", "x".repeat(64 * 1024)), None);
+        assert!(matches!(enqueue(&recorder, &job, None).await, Ok(Proposed::Recorded(_))));
+    }
+    let (mut jobs, mut pages) = (BTreeSet::new(), 0);
+    let mut page = listed(&recorder, None).await;
+    while let Some(last) = page.last() {
+        assert!(serde_json::to_vec(&page).unwrap().len() <= LIST);
+        pages += 1;
+        let before = last.job.call.to_string();
+        jobs.extend(page.into_iter().map(|owned| owned.job.call));
+        page = listed(&recorder, Some(before)).await;
+    }
+    assert!(jobs.len() == JOBS as usize && pages > 1, "{} jobs, {pages} pages", jobs.len());
 }
 
 async fn same(recorder: &Recorder, job: &StoredJob) -> Option<(CallId, u64)> {

@@ -6,6 +6,7 @@ use super::preview::{preview, unsupported};
 use super::read::{Node, Shape, Unclear};
 use super::tree::TreeFault;
 use crate::refusal::Refusal;
+use crate::sum::Sum;
 use crate::within::within;
 use cofferdam_core::ceiling::Bound;
 use cofferdam_core::exchange::look::{Look, Looked};
@@ -68,8 +69,14 @@ impl Looker {
 fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
     let mut left_out = LeftOut::default();
     let mut given = Vec::new();
-    let results: Result<Vec<_>, _> = steps.iter().map(|step| result(index, &step.operation, &mut left_out, &mut given)).collect();
-    Ok(Looked::Results { results: results?, left_out, given: bounded(given) })
+    let mut sum = Sum::default();
+    let mut results = Vec::with_capacity(steps.len());
+    for step in steps {
+        let result = result(index, &step.operation, &mut left_out, &mut given)?;
+        sum.result(&result)?;
+        results.push(result);
+    }
+    Ok(Looked::Results { results, left_out, given: bounded(given) })
 }
 
 fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut, given: &mut Vec<Remark>) -> Result<Value, Refusal> {

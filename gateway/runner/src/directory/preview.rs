@@ -10,6 +10,7 @@ use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use crate::rest::rest;
+use crate::sum::Sum;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
 use cofferdam_core::path::{FieldPath, PathFault};
@@ -44,8 +45,14 @@ impl From<EditFault> for Refusal {
 
 /// The preview of operations that change something.
 pub fn preview(index: &Index, steps: &[Step]) -> Result<Preview, Refusal> {
-    let operations: Result<Vec<_>, _> = steps.iter().zip(0..).map(|(step, at)| one(index, &step.operation, at)).collect();
-    Ok(Preview { operations: operations? })
+    let mut sum = Sum::default();
+    let mut operations = Vec::with_capacity(steps.len());
+    for (step, at) in steps.iter().zip(0..) {
+        let shown = one(index, &step.operation, at)?;
+        sum.preview(&shown)?;
+        operations.push(shown);
+    }
+    Ok(Preview { operations })
 }
 
 pub(super) fn one(index: &Index, operation: &Operation, at: u32) -> Result<PreviewedOperation, Refusal> {

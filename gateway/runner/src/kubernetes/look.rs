@@ -9,6 +9,7 @@ use super::near;
 use super::path;
 use super::preview::preview;
 use crate::refusal::Refusal;
+use crate::sum::Sum;
 use crate::within::within;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
@@ -90,6 +91,7 @@ impl Looker {
 /// One result per operation: see [`Looked::Results`].
 async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookFault> {
     let mut results = Vec::with_capacity(steps.len());
+    let mut sum = Sum::default();
     for step in steps {
         let result = match &step.operation {
             Operation::Read { target, fields } => read(cluster, target, &parsed(fields)?).await?,
@@ -102,7 +104,9 @@ async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookFa
                 return Err(Refusal::new("unsupported", reason, "ask for a preview of what changes something").into());
             }
         };
-        results.push(bounded(result)?);
+        let result = bounded(result)?;
+        sum.result(&result)?;
+        results.push(result);
     }
     Ok(results)
 }

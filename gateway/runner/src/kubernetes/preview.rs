@@ -14,11 +14,12 @@ use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
 use crate::rest::rest;
+use crate::sum::Sum;
 use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::operation::{Change, Operation, Place, Step, Target};
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation, Rest};
-use cofferdam_core::{kind, limit, plan, text};
+use cofferdam_core::{kind, plan, text};
 use compare::{Difference, as_written};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,19 +30,13 @@ type Fields = BTreeMap<String, Value>;
 pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
     let facts = plan::facts_of(steps).map_err(|fault| Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan"))?;
     let mut operations = Vec::with_capacity(steps.len());
-    let mut size = 0;
+    let mut sum = Sum::default();
     for (step, fact) in steps.iter().zip(&facts) {
         let shown = match preview::ephemeral(&step.operation, fact.index) {
             Some(shown) => shown,
             None => one(cluster, tool, &step.operation, fact).await?,
         };
-        size +=
-            [&shown.before, &shown.after].into_iter().flatten().map(|(path, value)| path.len() + value.to_string().len()).sum::<usize>();
-        // Nothing is decided over more than this.
-        if size > limit::POLICY_INPUT {
-            let reason = format!("what it would change exceeds {} bytes", limit::POLICY_INPUT);
-            return Err(Refusal::new("unsupported", reason, "change less at once").into());
-        }
+        sum.preview(&shown)?;
         operations.push(shown);
     }
     Ok(Preview { operations })
