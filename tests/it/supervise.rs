@@ -286,3 +286,32 @@ fn a_signal_without_a_meaning_ends_neither_the_supervisor_nor_a_role() {
     assert_eq!(runners(&stage), ids.get(1..).unwrap(), "the same runners wait");
     assert!(is_ready(&stage));
 }
+
+#[test]
+fn an_agent_that_came_and_went_keeps_callers_without_a_token_out_until_the_next_start() {
+    let mut stage = Stage::bare("single");
+    stage.serve(&[]);
+    let tools = |stage: &Stage| stage.http("GET", "/v1/tools", "", None).status;
+    assert_eq!(tools(&stage), 200, "without agents callers of this machine may look");
+    // No request comes between the two, and the gateway that would know it is gone.
+    stage.agent("release", "operator");
+    stage.run(&["agents", "remove", "release"]);
+    let gateway = role(&stage, "gateway");
+    kill("KILL", &[gateway.id]);
+    until("another gateway", || Some(role(&stage, "gateway")).filter(|role| role.id != gateway.id));
+    until("a ready gateway", || is_ready(&stage).then_some(()));
+    assert_eq!(tools(&stage), 401, "{}", stage.log());
+    stage.stop();
+    stage.serve(&[]);
+    assert_eq!(tools(&stage), 200, "at the next start the file alone counts");
+}
+
+#[test]
+fn a_role_that_makes_a_call_of_no_role_is_ended_and_its_end_is_told() {
+    let mut stage = Stage::bare("example");
+    stage.serve(&[]);
+    // What the kernel sends for such a call; a role ignores no signal but INT, TERM and HUP.
+    kill("SYS", &[role(&stage, "viewer").id]);
+    stage.until_logged("restarting viewer in 0.2 s: it made a system call that its role may not make");
+    until("another viewer", || is_ready(&stage).then_some(()));
+}

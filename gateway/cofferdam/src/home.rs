@@ -81,6 +81,11 @@ impl Home {
         self.root.join("agents/agents.toml")
     }
 
+    /// Is there if a command named an agent since `cofferdam serve` started.
+    pub fn agents_mark(&self) -> PathBuf {
+        agents_mark(&self.agents())
+    }
+
     /// `trust.toml`, in a folder of its own for the same reason.
     pub fn trust(&self) -> PathBuf {
         self.root.join("trust/trust.toml")
@@ -230,6 +235,13 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::File::open(folder)?.sync_all()
     };
     put().with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The mark beside an agents file: a command named an agent since `cofferdam serve` started. It
+/// outlives the agent and the gateway, so that callers without a token stay outside until the next
+/// start.
+pub fn agents_mark(agents: &Path) -> PathBuf {
+    agents.with_file_name("named")
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub enum Fault {
     /// The lease is another's by now: stop before the next effect.
     #[error("fenced: the job is under another lease")]
     Fenced,
+    /// The request, or its answer, is larger than the socket carries. A request that is too large
+    /// was not sent; one whose answer is too large was carried out.
+    #[error("too large: {0}")]
+    TooLarge(String),
     /// It could not be done or could not be recorded; nothing was changed.
     #[error("unavailable: {0}")]
     Unavailable(String),

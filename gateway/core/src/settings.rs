@@ -47,6 +47,8 @@ pub struct GatewaySettings {
     pub artefacts: PathBuf,
     /// The binary `cofferdam-guest`, which compiles.
     pub guest: PathBuf,
+    /// Whether callers without a token may be served while no agent is configured.
+    pub anonymous: bool,
     /// The address it is reached at, for `Host` and for texts.
     pub listen: String,
     /// Values of `Origin` that are answered.

@@ -1,15 +1,31 @@
-//! What the kernel keeps from a role: Landlock for files, seccomp for sockets and guests, resource limits for all. Applied while the process has one thread.
-//! Where the kernel lacks a part the role still starts, says so once, and `doctor` repeats it.
+//! What the kernel keeps from a role: Landlock for files and TCP ports, seccomp for system calls,
+//! resource limits for all. Applied while the process has one thread. Where the kernel lacks a part
+//! of Landlock the role still starts, says so once, and `doctor` repeats it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `sockets.rs` | new sockets, and what no process may ever do |
+//! | `calls.rs` | the system calls that each role keeps |
+//! | `guest.rs` | the system calls that a guest keeps |
+//! | `filter.rs` | how a filter is made and applied |
 
-use crate::syscall::number;
+mod calls;
+mod filter;
+mod guest;
+mod sockets;
+#[cfg(test)]
+mod tests;
+
+pub use calls::{Calls, calls};
+pub use guest::{compile_calls, guest_calls};
+pub use sockets::{NewSockets, new_sockets};
+
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The newest Landlock interface this was written against; older kernels enforce what they have.
@@ -58,20 +74,25 @@ pub struct Files<'a> {
     pub write: &'a [&'a Path],
     /// Executable (and readable).
     pub execute: &'a [&'a Path],
-    /// Whether it may connect and listen on TCP.
-    pub network: bool,
+    /// TCP ports of servers that it may connect to. It may bind none.
+    pub connect: &'a [u16],
 }
 
-/// Confines this thread, and every thread and process it starts later, to these files. Signals and abstract sockets beyond it are denied too.
+/// Confines this thread, and every thread and process it starts later, to these files and TCP
+/// ports. Signals and abstract sockets beyond it are denied too.
+///
+/// # Errors
+/// A path is not there, or the kernel refuses a rule that it knows.
 pub fn files(files: Files<'_>) -> Result<Confined, ConfineFault> {
-    let mut rules = Ruleset::default()
+    let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?
+        .handle_access(AccessNet::from_all(LANDLOCK))?
         .scope(Scope::from_all(LANDLOCK))?;
-    if !files.network {
-        rules = rules.handle_access(AccessNet::from_all(LANDLOCK))?;
-    }
     let mut created = rules.create()?;
+    for port in files.connect {
+        created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
     let execute = AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir;
     for (paths, access) in [
         (files.read, AccessFs::ReadFile | AccessFs::ReadDir),
@@ -96,10 +117,23 @@ fn allow(created: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
     Ok(created.add_rule(PathBeneath::new(descriptor, access))?)
 }
 
-/// Limits every process has: no core file (it would hold keys), and a bounded number of descriptors.
+/// Whether this kernel's Landlock knows TCP ports (Linux 6.7). On an older one a role that connects
+/// to a server may connect to any, which it says when it starts.
+pub fn knows_ports() -> bool {
+    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessNet::from_all(ABI::V4));
+    rules.and_then(Ruleset::create).is_ok()
+}
+
+/// What every process of a role does first: nothing of its memory, which holds keys, reaches a core
+/// file or another process of the same user.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn baseline() -> Result<(), ConfineFault> {
+    // Where `core_pattern` is a pipe the kernel asks no limit, only whether the process may be
+    // dumped.
     limit(Resource::Core, 0)?;
-    Ok(())
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// The user this process runs as.
@@ -131,105 +165,4 @@ fn limit(resource: Resource, value: u64) -> Result<(), ConfineFault> {
     let most = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     Ok(())
-}
-
-/// System calls a guest needs once its artefact is loaded: memory, its one socket, time, and ending.
-const GUEST_CALLS: [i64; 33] = [
-    number::MMAP,
-    number::MUNMAP,
-    number::MADVISE,
-    number::MREMAP,
-    number::BRK,
-    number::FUTEX,
-    number::READ,
-    number::WRITE,
-    number::WRITEV,
-    number::SENDTO,
-    number::RECVFROM,
-    number::SENDMSG,
-    number::RECVMSG,
-    number::SIGALTSTACK,
-    number::RT_SIGRETURN,
-    number::RT_SIGPROCMASK,
-    number::CLOCK_NANOSLEEP,
-    number::CLOCK_GETTIME,
-    number::NANOSLEEP,
-    number::SCHED_YIELD,
-    number::SCHED_GETAFFINITY,
-    number::EXIT,
-    number::EXIT_GROUP,
-    number::EPOLL_WAIT,
-    number::EPOLL_PWAIT,
-    number::POLL,
-    number::PPOLL,
-    number::CLOSE,
-    number::GETTID,
-    number::GETRANDOM,
-    number::RSEQ,
-    number::SHUTDOWN,
-    number::RESTART_SYSCALL,
-];
-
-/// `PROT_EXEC` (`bits/mman-linux.h`), the same on both architectures.
-const PROT_EXEC: u64 = 4;
-
-/// Leaves every thread of this process the calls a guest needs; any other kills it. Artefacts must be loaded and threads be running by now:
-/// memory can no longer be made executable.
-pub fn guest_calls() -> Result<(), ConfineFault> {
-    let fault = |fault: &dyn std::fmt::Display| ConfineFault::Seccomp(fault.to_string());
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = GUEST_CALLS.into_iter().map(|number| (number, Vec::new())).collect();
-    for number in [number::MMAP, number::MPROTECT] {
-        let not_executable =
-            SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(PROT_EXEC), 0).map_err(|error| fault(&error))?;
-        rules.insert(number, vec![SeccompRule::new(vec![not_executable]).map_err(|error| fault(&error))?]);
-    }
-    let program = program(rules, SeccompAction::KillProcess, SeccompAction::Allow)?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|error| fault(&error))
-}
-
-/// A filter of the kernel's: calls that fit a rule get `fits`, all others `other`.
-fn program(rules: BTreeMap<i64, Vec<SeccompRule>>, other: SeccompAction, fits: SeccompAction) -> Result<BpfProgram, ConfineFault> {
-    let fault = |fault: &dyn std::fmt::Display| ConfineFault::Seccomp(fault.to_string());
-    let architecture = std::env::consts::ARCH.try_into().map_err(|error| fault(&error))?;
-    let filter = SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
-    filter.try_into().map_err(|error| fault(&error))
-}
-
-/// What new sockets a role may still make. Pairs are always allowed: both ends are the role's own, and a guest gets one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewSockets {
-    /// None at all: it talks over what it was handed.
-    None,
-    /// To the network (Landlock says how), for what has a collector elsewhere; never to a path of this machine, the kernel's tables or raw packets.
-    Internet,
-}
-
-/// Address families (`bits/socket.h`, the same on both architectures) that reach something of this machine without its files being asked.
-const LOCAL_FAMILIES: [u64; 4] = [1 /* AF_UNIX */, 16 /* AF_NETLINK */, 17 /* AF_PACKET */, 40 /* AF_VSOCK */];
-
-/// Calls that reach another process's memory, or that make other calls past this filter.
-const AROUND: [i64; 4] = [number::IO_URING_SETUP, number::PTRACE, number::PROCESS_VM_READV, number::PROCESS_VM_WRITEV];
-
-/// `EPERM` (`asm-generic/errno-base.h`).
-const EPERM: u32 = 1;
-
-/// Keeps this thread, and every thread and process it starts later, from making sockets of its own: Landlock does not ask who connects to a Unix
-/// path (the operators' socket, a container engine's, a key agent's). Sockets that it holds already work on. A call that is denied fails with
-/// `EPERM`.
-pub fn new_sockets(allowed: NewSockets) -> Result<(), ConfineFault> {
-    let fault = |fault: &dyn std::fmt::Display| ConfineFault::Seccomp(fault.to_string());
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = AROUND.into_iter().map(|number| (number, Vec::new())).collect();
-    match allowed {
-        NewSockets::None => rules.extend([number::SOCKET, number::CONNECT, number::BIND].map(|number| (number, Vec::new()))),
-        NewSockets::Internet => {
-            let mut families = Vec::new();
-            for family in LOCAL_FAMILIES {
-                let is_it = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, family).map_err(|error| fault(&error))?;
-                families.push(SeccompRule::new(vec![is_it]).map_err(|error| fault(&error))?);
-            }
-            rules.insert(number::SOCKET, families);
-        }
-    }
-    let program = program(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM))?;
-    seccompiler::apply_filter(&program).map_err(|error| fault(&error))
 }

@@ -17,6 +17,10 @@ use tokio::sync::mpsc;
 /// Bytes of one packet: settings are the largest, and far smaller.
 const PACKET: usize = 128 * 1024;
 
+/// Bytes of a fault that are told whole; escaped as JSON they are at most six times as many, and
+/// fit a packet.
+const FAILURE: usize = 16 * 1024;
+
 /// Sockets a role has not taken yet.
 const BACKLOG: usize = 64;
 
@@ -80,6 +84,9 @@ pub enum Report {
     Pong,
     /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its place.
     Leaving,
+    /// Of a gateway: callers without a token are refused from now on, because an agent was
+    /// configured.
+    Closed,
     /// Of a gateway that drains: no call is in progress any more.
     Idle,
     /// Of a gateway that ends: so many connections were cut off before they were answered.
@@ -203,9 +210,16 @@ impl Inherited {
         receiver
     }
 
-    /// Reports to the supervisor, after the settings.
+    /// Reports to the supervisor, after the settings. Of a long fault only the beginning is told: a
+    /// packet is carried whole or not at all.
     pub fn report(&self, report: &Report) -> io::Result<()> {
-        say(&self.0, report, SendFlags::empty())
+        match report {
+            Report::Failed(why) if why.len() > FAILURE => {
+                let beginning: String = why.chars().take(FAILURE / 4).collect();
+                say(&self.0, &Report::Failed(format!("{beginning}…")), SendFlags::empty())
+            }
+            report => say(&self.0, report, SendFlags::empty()),
+        }
     }
 }
 
@@ -239,6 +253,16 @@ fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, O
 mod tests {
     use super::*;
     use std::io::{Read, Write};
+
+    #[test]
+    fn a_fault_of_any_length_is_told() {
+        for why in ["short".to_owned(), "x".repeat(1 << 20), "\u{1}".repeat(1 << 20), "€".repeat(1 << 20)] {
+            let (control, theirs) = pair().unwrap();
+            Inherited(theirs).report(&Report::Failed(why.clone())).unwrap();
+            let Some(Report::Failed(told)) = control.report().unwrap() else { panic!() };
+            assert!(why.starts_with(told.trim_end_matches('…')) && !told.is_empty());
+        }
+    }
 
     #[test]
     fn settings_then_sockets_then_the_end() {

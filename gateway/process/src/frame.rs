@@ -1,4 +1,5 @@
-//! How a message lies on a socket: two big-endian 32-bit lengths, then a JSON header, then raw bytes. Never reads more than its limits.
+//! How a message lies on a socket: two big-endian 32-bit lengths, then a JSON header, then raw
+//! bytes. Never reads or writes more than its limits.
 
 use std::io::{self, Read, Write};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,10 +19,34 @@ pub struct Frame {
     pub body: Vec<u8>,
 }
 
+/// A message that no socket between roles carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it has {bytes} bytes, at most {limit} are carried")]
+pub struct TooLarge {
+    /// Bytes of the part that is too large.
+    pub bytes: usize,
+    /// Bytes that such a part may have.
+    pub limit: usize,
+}
+
 impl Frame {
     /// A message without raw bytes.
     pub fn of(header: Vec<u8>) -> Self {
         Self { header, body: Vec::new() }
+    }
+
+    /// Whether a socket carries it. To be asked before it is queued beside others: a message that
+    /// is too large is a fault of its own request, never of the socket.
+    ///
+    /// # Errors
+    /// Which limit it exceeds.
+    pub fn check(&self) -> Result<(), TooLarge> {
+        for (bytes, limit) in [(self.header.len(), HEADER), (self.body.len(), BODY)] {
+            if bytes > limit {
+                return Err(TooLarge { bytes, limit });
+            }
+        }
+        Ok(())
     }
 
     fn prefix(&self) -> io::Result<[u8; 8]> {
@@ -37,8 +62,7 @@ impl Frame {
 
 fn length(length: usize, limit: usize) -> io::Result<u32> {
     let checked = if length <= limit { u32::try_from(length).ok() } else { None };
-    checked
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("a frame part of {length} bytes exceeds its limit of {limit}")))
+    checked.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, TooLarge { bytes: length, limit }))
 }
 
 fn lengths(prefix: [u8; 8]) -> io::Result<(usize, usize)> {

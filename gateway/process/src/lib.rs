@@ -11,7 +11,6 @@
 //! | `notify.rs` | what a service manager is told |
 //! | `spawn.rs` | starting a role with one socket and nothing else |
 //! | `confine.rs` | Landlock, seccomp and resource limits |
-//! | `syscall.rs` | numbers of the system calls the filters name |
 //! | `secret.rs` | a key as a file holds it |
 //! | `access.rs` | room of a file system, and whether a folder can be listed |
 //! | `beneath.rs` | files beneath one root, never through a link |
@@ -27,6 +26,5 @@ pub mod peer;
 pub mod secret;
 pub mod signal;
 pub mod spawn;
-mod syscall;
 pub mod tether;
 pub mod writable;

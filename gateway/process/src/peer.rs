@@ -1,7 +1,11 @@
-//! Requests and answers over frames: many at once from the asking side, each answered by its id. A lost connection fails what is under way, and a
-//! fresh socket may take its place. Never retries: whether a request may be repeated is the asker's business.
+//! Requests and answers over frames: many at once from the asking side, each answered by its id. A
+//! request or an answer that is too large or cannot be read fails its own id, and the socket lives
+//! on. A socket on which the other side says what has no id is broken: it is closed, and the role
+//! has to end, so that the supervisor connects it again. A lost connection fails what is under way,
+//! and a fresh socket may take its place. Never retries: whether a request may be repeated is the
+//! asker's business.
 
-use crate::frame::{self, Frame};
+use crate::frame::{self, Frame, TooLarge};
 use cofferdam_core::exchange::Fault;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
@@ -12,8 +16,8 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 /// Requests of one peer handled at once; more wait their turn on the socket.
@@ -36,6 +40,12 @@ struct Ask<'a, Q> {
 struct Asked<Q> {
     id: u64,
     ask: Q,
+}
+
+/// What is left of a message that cannot be read.
+#[derive(Deserialize)]
+struct Addressed {
+    id: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,6 +77,7 @@ impl<A> Clone for Connection<A> {
 /// The asking side.
 pub struct Client<Q, A> {
     connection: watch::Sender<Option<Connection<A>>>,
+    broken: watch::Sender<Option<String>>,
     next: std::sync::atomic::AtomicU64,
     limit: Duration,
     asks: PhantomData<fn(Q)>,
@@ -74,7 +85,13 @@ pub struct Client<Q, A> {
 
 impl<Q, A> Default for Client<Q, A> {
     fn default() -> Self {
-        Self { connection: watch::channel(None).0, next: std::sync::atomic::AtomicU64::new(1), limit: LIMIT, asks: PhantomData }
+        Self {
+            connection: watch::channel(None).0,
+            broken: watch::channel(None).0,
+            next: std::sync::atomic::AtomicU64::new(1),
+            limit: LIMIT,
+            asks: PhantomData,
+        }
     }
 }
 
@@ -95,19 +112,10 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         let (mut source, sink) = UnixStream::from_std(stream)?.into_split();
         let (frames, outgoing) = mpsc::channel(AT_ONCE);
         let waiting: Waiting<A> = Waiting::default();
-        let answers = Arc::clone(&waiting);
+        let (answers, broken) = (Arc::clone(&waiting), self.broken.clone());
         let reader = tokio::spawn(async move {
-            while let Ok(Some(frame)) = frame::read_async(&mut source).await {
-                let Ok(answer) = serde_json::from_slice::<Answer<A>>(&frame.header) else { break };
-                let asker = answers.lock().unwrap_or_else(PoisonError::into_inner).remove(&answer.id);
-                let result = match (answer.ok, answer.fault) {
-                    (Some(ok), None) => Ok(ok),
-                    (_, Some(fault)) => Err(fault),
-                    (None, None) => Err(Fault::Unavailable("an empty answer".to_owned())),
-                };
-                if let Some(asker) = asker {
-                    let _gone = asker.send(result);
-                }
+            if let Err(fault) = hear(&mut source, &answers).await {
+                broken.send_replace(Some(fault.to_string()));
             }
         });
         let under_way = Arc::clone(&waiting);
@@ -128,9 +136,28 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         self.connection.borrow().as_ref().is_some_and(|connection| !connection.sink.is_closed())
     }
 
+    /// Waits until a socket breaks: the other side said what answers no request. Says what that
+    /// was. A socket that closes is not broken.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.broken.subscribe();
+        match broken.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            // This holds the sender.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Asks and waits for the answer. A connection that is lost meanwhile, or an answer that does not come in
     /// time, is [`Fault::Unavailable`]: the request may or may not have been carried out.
+    ///
+    /// # Errors
+    /// The other side's fault; [`Fault::TooLarge`] where request or answer is larger than a message
+    /// may be.
     pub async fn call(&self, ask: &Q) -> Result<A, Fault> {
+        let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| Fault::Unavailable(fault.to_string()))?;
+        let frame = Frame::of(header);
+        frame.check().map_err(|large| too_large("the request", large))?;
         let lost = || Fault::Unavailable("the other role is not there; it is being restarted".to_owned());
         let mut current = self.connection.subscribe();
         let ready = current.wait_for(|connection| connection.as_ref().is_some_and(|connection| !connection.sink.is_closed()));
@@ -138,14 +165,12 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
             Ok(Ok(connection)) => connection.clone().ok_or_else(lost)?,
             _ => return Err(lost()),
         };
-        let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| Fault::Unavailable(fault.to_string()))?;
         let (asker, answer) = oneshot::channel();
         connection.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, asker);
         // However the wait ends, also when it is given up, no caller waits under this id any more.
         let _entry = Entry { waiting: &connection.waiting, id };
         let answered = async {
-            if connection.sink.send(Frame::of(header)).await.is_err() {
+            if connection.sink.send(frame).await.is_err() {
                 return Err(lost());
             }
             answer.await.unwrap_or_else(|_| Err(lost()))
@@ -167,6 +192,45 @@ impl<A> Drop for Entry<'_, A> {
     }
 }
 
+/// Hands each answer to its asker, until the other side is gone.
+///
+/// # Errors
+/// The socket is broken.
+async fn hear<A: DeserializeOwned>(source: &mut OwnedReadHalf, waiting: &Waiting<A>) -> io::Result<()> {
+    while let Some(frame) = next(source).await? {
+        let (id, result) = match serde_json::from_slice::<Answer<A>>(&frame.header) {
+            Ok(Answer { id, ok: Some(ok), fault: None }) => (id, Ok(ok)),
+            Ok(Answer { id, fault: Some(fault), .. }) => (id, Err(fault)),
+            Ok(Answer { id, ok: None, fault: None }) => (id, Err(Fault::Unavailable("an empty answer".to_owned()))),
+            Err(fault) => (addressed(&frame, &fault)?, Err(Fault::Unavailable(format!("the answer cannot be read: {fault}")))),
+        };
+        let asker = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        if let Some(asker) = asker {
+            let _gone = asker.send(result);
+        }
+    }
+    Ok(())
+}
+
+/// The next message; none once the other side is gone, in the middle of a message too.
+async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
+    match frame::read_async(source).await {
+        Err(fault) if fault.kind() != io::ErrorKind::InvalidData => Ok(None),
+        read => read,
+    }
+}
+
+/// Whose message it is, where nothing else of it can be read.
+fn addressed(frame: &Frame, fault: &serde_json::Error) -> io::Result<u64> {
+    let addressed: Result<Addressed, _> = serde_json::from_slice(&frame.header);
+    let unclear = |_| io::Error::new(io::ErrorKind::InvalidData, format!("a message that names no request: {fault}"));
+    addressed.map(|addressed| addressed.id).map_err(unclear)
+}
+
+fn too_large(what: &str, large: TooLarge) -> Fault {
+    Fault::TooLarge(format!("{what}: {large}; ask for less at once"))
+}
+
 async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
     while let Some(frame) = outgoing.recv().await {
         if frame::write_async(&mut sink, &frame).await.is_err() {
@@ -175,8 +239,27 @@ async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
     }
 }
 
-/// The answering side: handles requests until the socket closes, each in a task of its own; what is still under way then is dropped. Must be called
-/// within the runtime.
+/// An answer as it is sent; a fault in its place where it cannot be.
+fn answered<A: Serialize>(id: u64, result: Result<A, Fault>) -> Option<Frame> {
+    let (ok, fault) = match result {
+        Ok(ok) => (Some(ok), None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let fault = match serde_json::to_vec(&Answer { id, ok, fault }).map(Frame::of) {
+        Ok(frame) => match frame.check() {
+            Ok(()) => return Some(frame),
+            Err(large) => too_large("the answer", large),
+        },
+        Err(fault) => Fault::Unavailable(format!("the answer cannot be written: {fault}")),
+    };
+    serde_json::to_vec(&Answer { id, ok: None::<()>, fault: Some(fault) }).ok().map(Frame::of)
+}
+
+/// The answering side: handles requests until the other side is gone, each in a task of its own;
+/// what is still under way then is dropped. Must be called within the runtime.
+///
+/// # Errors
+/// The socket is broken: the other side said what is no request.
 pub async fn serve<Q, A, H, F>(stream: StdStream, handler: H) -> io::Result<()>
 where
     Q: DeserializeOwned + Send + 'static,
@@ -189,6 +272,9 @@ where
 }
 
 /// As [`serve`], over a socket that was accepted.
+///
+/// # Errors
+/// As [`serve`].
 pub async fn serve_stream<Q, A, H, F>(stream: UnixStream, handler: H) -> io::Result<()>
 where
     Q: DeserializeOwned + Send + 'static,
@@ -202,69 +288,31 @@ where
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut under_way = JoinSet::new();
     loop {
-        let Some(frame) = frame::read_async(&mut source).await? else { return Ok(()) };
-        let asked: Asked<Q> = serde_json::from_slice(&frame.header).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+        let Some(frame) = next(&mut source).await? else { return Ok(()) };
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
         while under_way.try_join_next().is_some() {}
-        let work = handler(asked.ask);
         let frames = frames.clone();
-        under_way.spawn(async move {
-            let (ok, fault) = match work.await {
-                Ok(ok) => (Some(ok), None),
-                Err(fault) => (None, Some(fault)),
-            };
-            if let Ok(header) = serde_json::to_vec(&Answer { id: asked.id, ok, fault }) {
-                let _gone = frames.send(Frame::of(header)).await;
+        match serde_json::from_slice::<Asked<Q>>(&frame.header) {
+            Ok(Asked { id, ask }) => {
+                let work = handler(ask);
+                under_way.spawn(async move { send(&frames, answered(id, work.await), place).await });
             }
-            drop(place);
-        });
+            Err(fault) => {
+                let id = addressed(&frame, &fault)?;
+                let refused = Fault::Refused(format!("the request cannot be read: {fault}"));
+                under_way.spawn(async move { send(&frames, answered::<()>(id, Err(refused)), place).await });
+            }
+        }
     }
+}
+
+/// Queues an answer, and then gives its place to the next request.
+async fn send(frames: &mpsc::Sender<Frame>, answer: Option<Frame>, place: OwnedSemaphorePermit) {
+    if let Some(answer) = answer {
+        let _gone = frames.send(answer).await;
+    }
+    drop(place);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn many_at_once_and_a_lost_socket_fails_them() {
-        let (a, b) = StdStream::pair().unwrap();
-        let server = tokio::spawn(serve(b, |ask: u32| async move {
-            match ask {
-                0 => std::future::pending().await,
-                1 => Err(Fault::Fenced),
-                other => Ok(other * 2),
-            }
-        }));
-        let client = Arc::new(Client::<u32, u32>::new());
-        client.connect(a).unwrap();
-        assert_eq!(client.call(&21).await, Ok(42));
-        assert_eq!(client.call(&1).await, Err(Fault::Fenced));
-        let stuck = {
-            let client = Arc::clone(&client);
-            tokio::spawn(async move { client.call(&0).await })
-        };
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        server.abort();
-        assert!(matches!(stuck.await.unwrap(), Err(Fault::Unavailable(_))));
-        let (a, b) = StdStream::pair().unwrap();
-        tokio::spawn(serve(b, |ask: u32| async move { Ok::<_, Fault>(ask + 1) }));
-        client.connect(a).unwrap();
-        assert_eq!(client.call(&1).await, Ok(2));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_does_not_come_is_given_up_and_forgotten() {
-        let (a, b) = StdStream::pair().unwrap();
-        tokio::spawn(serve(b, |ask: u64| async move {
-            tokio::time::sleep(Duration::from_millis(ask)).await;
-            Ok::<_, Fault>(ask)
-        }));
-        let client = Client::<u64, u64>::within(Duration::from_secs(2));
-        client.connect(a).unwrap();
-        assert!(matches!(client.call(&60_000).await, Err(Fault::Unavailable(_))));
-        assert!(tokio::time::timeout(Duration::from_millis(10), client.call(&60_000)).await.is_err(), "its asker gave up first");
-        let connection = client.connection.borrow().clone().unwrap();
-        assert_eq!(connection.waiting.lock().unwrap().len(), 0);
-        assert_eq!(client.call(&0).await, Ok(0), "the socket is as good as before");
-    }
-}
+mod tests;

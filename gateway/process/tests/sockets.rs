@@ -1,13 +1,16 @@
-//! What a role that was told to make no sockets can still do: shown by a process of its own, for the confinement does not end.
+//! What a role that was told to make no sockets can still do: shown by a process of its own, for
+//! the confinement does not end. Each row is a call that succeeds, or fails for another reason,
+//! before the filter.
 
 #![cfg(test)]
 #![expect(clippy::disallowed_types, reason = "shows that a datagram socket is denied")]
 
 use cofferdam_process::confine::{NewSockets, new_sockets};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket, socketpair};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
 /// Names the role that the test binary plays, and the path of a socket that listens.
@@ -21,7 +24,14 @@ fn child() {
     let path = std::env::var(PATH).unwrap();
     let mut given = UnixStream::from(std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap());
     UnixStream::connect(&path).expect("the socket listens");
-    new_sockets(if role == "none" { NewSockets::None } else { NewSockets::Internet }).unwrap();
+    let (held, _other) = UnixDatagram::pair().unwrap();
+    held.send_to(b"x", format!("{path}.log")).expect("the log listens");
+    new_sockets(match role.as_str() {
+        "none" => NewSockets::None,
+        "tcp" => NewSockets::Tcp,
+        _ => NewSockets::Internet,
+    })
+    .unwrap();
     let mut said = Vec::new();
     let mut say =
         |what: &str, fault: Option<std::io::Error>| said.push(format!("{what} {:?}", fault.and_then(|fault| fault.raw_os_error())));
@@ -31,6 +41,28 @@ fn child() {
     // Port 1 has no listener: a connection that is not denied is refused.
     say("tcp", TcpStream::connect("127.0.0.1:1").err());
     say("pair", UnixStream::pair().err());
+    let datagram = UnixDatagram::pair().and_then(|(one, _other)| one.send_to(b"x", format!("{path}.log")));
+    say("datagram to a path", datagram.err());
+    say("datagram to a path, over what it holds", held.send_to(b"x", format!("{path}.log")).err());
+    for (what, domain, kind, protocol) in [
+        ("datagrams of paths", AddressFamily::UNIX, SocketType::DGRAM, None),
+        ("packets of paths", AddressFamily::UNIX, SocketType::SEQPACKET, None),
+        ("kernel tables", AddressFamily::NETLINK, SocketType::RAW, None),
+        ("kernel tables by datagram", AddressFamily::NETLINK, SocketType::DGRAM, None),
+        ("virtual machines", AddressFamily::VSOCK, SocketType::STREAM, None),
+        ("ciphers", AddressFamily::from_raw(38), SocketType::SEQPACKET, None),
+        ("raw", AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)),
+        ("raw 6", AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)),
+        ("ping", AddressFamily::INET, SocketType::DGRAM, Some(ipproto::ICMP)),
+        ("mptcp", AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP)),
+    ] {
+        say(what, socket(domain, kind, protocol).err().map(Into::into));
+    }
+    for (what, kind) in
+        [("pair of packets", SocketType::SEQPACKET), ("pair of datagrams", SocketType::DGRAM), ("raw pair", SocketType::RAW)]
+    {
+        say(what, socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).err().map(Into::into));
+    }
     let nested = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "grandchild", "--nocapture"])
         .env_remove(ROLE)
@@ -50,10 +82,37 @@ fn grandchild() {
     println!("\ninherited: connect {:?}", UnixStream::connect(path).err().and_then(|fault| fault.raw_os_error()));
 }
 
-fn check(role: &str, expect: &str) {
+/// Plays a role, and compares: `expect` says what is not denied by `EPERM`, and how it fails
+/// instead.
+fn check(role: &str, expect: &[(&str, Option<i32>)]) {
+    const CALLS: [&str; 22] = [
+        "connect",
+        "listen",
+        "udp",
+        "tcp",
+        "pair",
+        "datagram to a path",
+        "datagram to a path, over what it holds",
+        "datagrams of paths",
+        "packets of paths",
+        "kernel tables",
+        "kernel tables by datagram",
+        "virtual machines",
+        "ciphers",
+        "raw",
+        "raw 6",
+        "ping",
+        "mptcp",
+        "pair of packets",
+        "pair of datagrams",
+        "raw pair",
+        "start",
+        "connect",
+    ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("operators");
     let _listener = UnixListener::bind(&path).unwrap();
+    let _log = UnixDatagram::bind(format!("{}.log", path.display())).unwrap();
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
@@ -65,15 +124,56 @@ fn check(role: &str, expect: &str) {
     let mut said = String::new();
     ours.read_to_string(&mut said).unwrap();
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said, expect, "{role}");
+    let rows = CALLS.map(|call| {
+        let fault = expect.iter().find(|(name, _)| *name == call).map_or(Some(1), |(_, fault)| *fault);
+        format!("{call} {fault:?}")
+    });
+    assert_eq!(said, rows.join("\n"), "{role}");
 }
 
 #[test]
 fn a_role_without_network_makes_no_socket_and_talks_over_what_it_holds() {
-    check("none", "connect Some(1)\nlisten Some(1)\nudp Some(1)\ntcp Some(1)\npair None\nstart None\nconnect Some(1)");
+    check("none", &[("pair", None), ("pair of packets", None), ("start", None)]);
+}
+
+#[test]
+fn a_role_with_a_server_at_an_address_makes_tcp_sockets_alone() {
+    check("tcp", &[("tcp", Some(111)), ("pair", None), ("pair of packets", None), ("start", None)]);
 }
 
 #[test]
 fn a_role_with_a_collector_reaches_the_network_and_no_path() {
-    check("internet", "connect Some(1)\nlisten Some(1)\nudp None\ntcp Some(111)\npair None\nstart None\nconnect Some(1)");
+    check("internet", &[("udp", None), ("tcp", Some(111)), ("pair", None), ("pair of packets", None), ("start", None)]);
+}
+
+/// Names the port that a child may connect to.
+const PORT: &str = "SOCKETS_PORT";
+
+/// Not a test of its own: a role that Landlock leaves one port.
+#[test]
+fn connects_to_one_port() {
+    let Some(ports) = std::env::var(PORT).ok() else { return };
+    let ports: Vec<u16> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
+    let [allowed, other] = ports[..] else { panic!() };
+    cofferdam_process::confine::files(cofferdam_process::confine::Files { connect: &[allowed], ..Default::default() }).unwrap();
+    let code = |fault: std::io::Error| fault.raw_os_error();
+    assert_eq!(TcpStream::connect(("127.0.0.1", allowed)).map(drop).map_err(code), Ok(()));
+    assert_eq!(TcpStream::connect(("127.0.0.1", other)).map(drop).map_err(code), Err(Some(13)));
+    assert_eq!(TcpListener::bind("127.0.0.1:0").map(drop).map_err(code), Err(Some(13)));
+}
+
+#[test]
+fn a_role_with_a_server_connects_to_its_port_and_binds_none() {
+    if !cofferdam_process::confine::knows_ports() {
+        eprintln!("this kernel's Landlock knows no ports: nothing is shown");
+        return;
+    }
+    let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string()).join(" ");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "connects_to_one_port", "--nocapture"])
+        .env(PORT, ports)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

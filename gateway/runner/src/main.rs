@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let done = if arguments.is_empty() { start() } else { command::run(&arguments) };
+    // Before a credential is read, by a command too.
+    let confined = confine::baseline().map_err(anyhow::Error::from);
+    let done = confined.and_then(|()| if arguments.is_empty() { start() } else { command::run(&arguments) });
     match done {
         Ok(code) => code,
         Err(fault) => {
@@ -38,7 +40,6 @@ fn start() -> Result<ExitCode> {
     cofferdam_process::signal::ignore();
     let inherited = Arc::new(Inherited::from_stdin()?);
     let settings: ActorSettings = inherited.settings()?;
-    confine::baseline()?;
     let role = match settings {
         ActorSettings::Viewer(settings) => viewer::prepare(settings).map(Ready::Viewer),
         ActorSettings::Runner(settings) => runner::prepare(settings).map(|actor| Ready::Runner(Box::new(actor))),

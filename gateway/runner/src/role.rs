@@ -7,6 +7,7 @@ pub mod viewer;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::trust::{Environment, Trust};
 use cofferdam_process::beneath::Root;
+use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::environment::environment;
@@ -36,6 +37,23 @@ fn folder(path: &Path) -> Result<&Path> {
 
 fn open(tree: &Path) -> Result<Root> {
     Root::open(tree).with_context(|| format!("cannot open the tree `{}`", tree.display()))
+}
+
+/// Confines this process to these files, to the port of the one API server, and to the calls of its
+/// role.
+fn confine(files: Files<'_>, server: Option<&Credential>, role: Calls) -> Result<Confined> {
+    let ports: Vec<u16> = server.iter().map(|credential| credential.port()).collect();
+    let confined = confine::files(Files { connect: &ports, ..files })?;
+    if server.is_some() && !confine::knows_ports() {
+        tracing::warn!("this kernel does not confine TCP ports: a role that is taken over could connect to any; Linux 6.7 or newer does");
+    }
+    confine::new_sockets(match server {
+        None => NewSockets::None,
+        Some(credential) if credential.address().is_some() => NewSockets::Tcp,
+        Some(_) => NewSockets::Internet,
+    })?;
+    confine::calls(role)?;
+    Ok(confined)
 }
 
 /// A role's credential, read on this thread alone: others would not be confined.

@@ -73,6 +73,27 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
 }
 
 #[tokio::test]
+async fn a_viewer_whose_socket_carries_nonsense_ends_so_that_it_is_connected_again() {
+    use std::io::Write as _;
+    let (home, environment) = home();
+    let at = |name: &str| home.path().join(name);
+    let settings = ViewerSettings {
+        voice: voice(),
+        environment,
+        trust_file: at("trust/trust.toml"),
+        infrastructure: Infrastructure::Directory { tree: at("tree") },
+    };
+    let (control, mut child, _) = start(&ActorSettings::Viewer(settings));
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    control.give("gateway", &theirs).unwrap();
+    drop(theirs);
+    ours.write_all(&[0xff; 64]).unwrap();
+    let Some(Report::Failed(why)) = control.report().unwrap() else { panic!("it said nothing") };
+    assert!(why.starts_with("the socket to the gateway is broken: "), "{why}");
+    assert!(!child.wait().unwrap().success());
+}
+
+#[tokio::test]
 async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
     let (home, environment) = home();
     let at = |name: &str| home.path().join(name);

@@ -1,5 +1,7 @@
-//! The one request of a `cofferdam-guest` process: read, load, confine, run, answer. Before the guest's first instruction the process has given
-//! up files, network and every system call that a computation does not need.
+//! The one request of a `cofferdam-guest` process: confine, read, load, confine further, run,
+//! answer. The process gives up new sockets before it reads its request, and files and every system
+//! call that compiling does not need before it compiles. Before the guest's first instruction it
+//! has given up every system call that a computation does not need.
 
 use crate::command::{Command, Ran};
 use crate::engine::{self, Ticker};
@@ -11,7 +13,7 @@ use crate::plan::Tool;
 use crate::policy::{Policy, Purpose};
 use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Observed, Performed, Tried};
 use cofferdam_core::json::{JsonFault, strict_into};
-use cofferdam_process::confine;
+use cofferdam_process::confine::{self, NewSockets};
 use cofferdam_process::frame::{self, Frame};
 use std::io;
 use std::mem::ManuallyDrop;
@@ -35,6 +37,7 @@ const TRIAL_SECONDS: u64 = 110;
 ///
 /// Nothing is torn down: the caller exits at once, because a confined process may not even look at the descriptors it would close.
 pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
+    confine::baseline().and_then(|()| confine::new_sockets(NewSockets::None)).map_err(io::Error::other)?;
     let Some(request) = frame::read(&mut &**socket)? else {
         return Ok(());
     };
@@ -46,8 +49,7 @@ pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
 fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(Computed, Vec<u8>), Fault> {
     let computed = match compute {
         Compute::Compile { kind } => {
-            limits(COMPILE_SPACE, COMPILE_SECONDS)?;
-            files()?;
+            compiles()?;
             let (artefact, engine) = load::compile_confined(kind, &body, calls)?;
             return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
         }
@@ -58,8 +60,7 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             return Ok((Computed::Artefact { engine }, artefact.bytes().to_vec()));
         }
         Compute::Examine => {
-            limits(COMPILE_SPACE, COMPILE_SECONDS)?;
-            files()?;
+            compiles()?;
             let Examined { kind, imports, unused, artefact } = examine(&body)?;
             return Ok((Computed::Examined { kind, imports, unused }, artefact.bytes().to_vec()));
         }
@@ -113,7 +114,8 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
     Ok((computed, Vec::new()))
 }
 
-/// Loads with all rights, then gives them up. The order is the kernel's: Landlock while there is one thread; then the thread that counts time;
+/// Loads with its files and calls, then gives them up. The order is the kernel's: Landlock while
+/// there is one thread; then the thread that counts time;
 /// then the system calls, for both. The guest and the ticker live until the process ends.
 fn confined<G>(kind: GuestKind, seconds: u64, load: impl FnOnce(&Engine) -> Result<G, Fault>) -> Result<ManuallyDrop<G>, Fault> {
     confined_in(|| engine::engine(kind), seconds, load)
@@ -132,6 +134,13 @@ fn confined_in<G>(
     ticker.add(&engine);
     calls()?;
     Ok(guest)
+}
+
+/// What a guest that compiles gives up first: no check has seen the component yet.
+fn compiles() -> Result<(), Fault> {
+    limits(COMPILE_SPACE, COMPILE_SECONDS)?;
+    files()?;
+    confine::compile_calls().map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
 }
 
 fn calls() -> Result<(), Fault> {

@@ -34,5 +34,6 @@ pub use export::{ExportError, Exporter};
 pub use line::LineFormat;
 pub use metrics::{METRICS, Metric, MetricKind, Registry};
 pub use outlet::{Intake, Outlet};
+pub use post::{Collector, CollectorError, collector};
 pub use setup::{Setup, SetupError, Sources, dispatch, install};
 pub use signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 /// How long a collector may take, all told.
 const WITHIN: Duration = Duration::from_secs(5);
 
+/// The port of a URL that names none.
+const HTTP: u16 = 80;
+
 /// Bytes of an answer: a collector says next to nothing.
 const ANSWER: u64 = 64 * 1024;
 
@@ -18,10 +21,45 @@ const ANSWER: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Post;
 
+/// Where a collector is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Collector {
+    /// Its TCP port.
+    pub port: u16,
+    /// Whether it is named by its address, so that no name has to be looked up.
+    pub is_address: bool,
+}
+
+/// Not an address of a collector.
+#[derive(Debug, thiserror::Error)]
+#[error("the collector's address `{0}` is not `http://host:port/path`")]
+pub struct CollectorError(String);
+
+/// Where the collector of this URL is reached: what the gateway has to be able to connect to, and
+/// nothing else.
+///
+/// # Errors
+/// It is no `http` URL.
+pub fn collector(url: &str) -> Result<Collector, CollectorError> {
+    let request = Request::builder().uri(url).body(()).map_err(|_| CollectorError(url.to_owned()))?;
+    reached(&request).map(|(_, collector)| collector)
+}
+
+/// The host without brackets, and how it is reached.
+fn reached<T>(request: &Request<T>) -> Result<(&str, Collector), CollectorError> {
+    let uri = request.uri();
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority)) => {
+            let host = authority.host().trim_matches(['[', ']']);
+            let is_address = host.parse::<std::net::IpAddr>().is_ok();
+            Ok((host, Collector { port: authority.port_u16().unwrap_or(HTTP), is_address }))
+        }
+        _ => Err(CollectorError(uri.to_string())),
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 enum PostError {
-    #[error("the collector's address `{0}` is not `http://host:port/path`")]
-    Address(String),
     #[error("the collector's answer is not HTTP/1.1")]
     Answer,
 }
@@ -35,12 +73,10 @@ impl HttpClient for Post {
 
 async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let uri = request.uri();
-    let address = || PostError::Address(uri.to_string());
-    let (host, path) = match (uri.scheme_str(), uri.authority(), uri.path_and_query()) {
-        (Some("http"), Some(host), Some(path)) => (host.clone(), path.clone()),
-        _ => return Err(address().into()),
-    };
-    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n", request.body().len());
+    let (host, Collector { port, .. }) = reached(&request)?;
+    let (path, authority) = (uri.path(), uri.authority().map_or("", |authority| authority.as_str()));
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {}\r\n", request.body().len());
     for (name, value) in request.headers() {
         if name != "host" && name != "connection" && name != "content-length" {
             head.push_str(&format!("{name}: {}\r\n", value.to_str()?));
@@ -48,8 +84,7 @@ async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
     }
     head.push_str("\r\n");
 
-    let port = host.port_u16().unwrap_or(80);
-    let mut stream = TcpStream::connect((host.host().trim_matches(['[', ']']), port)).await?;
+    let mut stream = TcpStream::connect((host, port)).await?;
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(request.body()).await?;
     stream.flush().await?;
@@ -64,4 +99,24 @@ fn status(answer: &[u8]) -> Option<u16> {
     let mut words = std::str::from_utf8(line).ok()?.split(' ');
     words.next()?.strip_prefix("HTTP/1.")?;
     words.next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_one_port_of_one_host() {
+        for (url, port, is_address) in [
+            ("http://127.0.0.1:4318", 4318, true),
+            ("http://[::1]:4318/", 4318, true),
+            ("http://collector.observe:4318", 4318, false),
+            ("http://collector", 80, false),
+        ] {
+            assert_eq!(collector(url).unwrap(), Collector { port, is_address }, "{url}");
+        }
+        for url in ["https://collector:4318", "collector:4318", "http://", ""] {
+            assert!(collector(url).is_err(), "{url}");
+        }
+    }
 }

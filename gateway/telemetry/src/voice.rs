@@ -69,7 +69,13 @@ async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intak
                 },
             };
             let Ok(header) = serde_json::to_vec(&batch) else { continue };
-            if frame::write_async(&mut stream, &Frame::of(header)).await.is_err() {
+            let frame = Frame::of(header);
+            if frame.check().is_err() {
+                // Tried again it would be too large again, and nothing behind it would ever be
+                // sent.
+                continue;
+            }
+            if frame::write_async(&mut stream, &frame).await.is_err() {
                 unsent = Some(batch);
                 break;
             }
@@ -88,13 +94,14 @@ async fn gone(stream: &UnixStream) {
     }
 }
 
-/// The other end: batches of one role, until it is gone or says something else.
+/// The other end: batches of one role, until it is gone.
 pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {
     let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
     while let Ok(Some(frame)) = frame::read_async(&mut stream).await {
-        match serde_json::from_slice(&frame.header) {
-            Ok(batch) => take(batch),
-            Err(_) => break,
+        // What is no batch is passed over: the role would not hear that its socket was closed for
+        // it.
+        if let Ok(batch) = serde_json::from_slice(&frame.header) {
+            take(batch);
         }
     }
 }

@@ -66,6 +66,9 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     }
     let (token, digest) = token()?;
     file.push(&Agent { name: name.clone(), roles: roles.clone(), person: Some(person.clone()), token: digest })?;
+    // Before the agent, so that no gateway sees it come and go and still serves callers without a
+    // token.
+    write_private(&home.agents_mark(), b"")?;
     file.save(home)?;
     let unknown = unknown(home, &roles);
     let mut text = format!(
@@ -105,7 +108,11 @@ fn list(home: &Home) -> Result<Report> {
         .iter()
         .map(|agent| vec![agent.name.clone(), agent.roles.join(", "), agent.person.clone().unwrap_or_default(), agent.token.short()])
         .collect();
-    let text = if rows.is_empty() {
+    let text = if rows.is_empty() && home.agents_mark().exists() {
+        "No agent is configured any more: callers without a token are refused until `cofferdam serve` is started again.\n\
+         Add one: cofferdam agents add NAME --role ROLE --for PERSON"
+            .to_owned()
+    } else if rows.is_empty() {
         "No agent is configured: callers on this machine may look and preview; every change needs a person.\n\
          Add one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()

@@ -127,6 +127,9 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
         // Where the copy of the configuration is lost, the address is most likely the same.
         let ours = serving && now.as_ref().is_none_or(|now| now.edge.listen == config.edge.listen);
         health::port(config.edge.listen, ours, found);
+        if let Some((problem, remedy)) = config.edge.exposure() {
+            found.less("edge.listen", problem, remedy);
+        }
         if serving {
             running(now.as_ref().unwrap_or(config).edge.listen, found);
         }

@@ -101,6 +101,17 @@ pub struct Edge {
     pub wait: Duration,
 }
 
+impl Edge {
+    /// What stands against the address, and the remedy, where other machines reach it: the edge
+    /// speaks plain HTTP.
+    pub fn exposure(&self) -> Option<(String, &'static str)> {
+        let problem =
+            format!("`{}` is reached by other machines in plain HTTP: agents' tokens and all answers can be read on the way", self.listen);
+        let remedy = "listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `edge.hosts`";
+        (!self.listen.ip().is_loopback()).then_some((problem, remedy))
+    }
+}
+
 /// How it all ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Serve {

@@ -20,7 +20,8 @@ name = "{environment}"
 
 {infrastructure}
 [edge]
-# Where agents connect. Without configured agents only an address of this machine is allowed.
+# Where agents connect, in plain HTTP. Without configured agents only an address of this machine is allowed. An address that other machines reach shows
+# them agents' tokens: listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `hosts`.
 listen = "{listen}"
 # Web origins that may send requests. Programs send none and are always answered.
 origins = []

@@ -29,8 +29,8 @@ fn infrastructure(installation: &Installation, own: impl FnOnce(&Cluster) -> &Pa
     }
 }
 
-/// The gateway's.
-pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
+/// The gateway's. `anonymous`: no agent was configured since the start.
+pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> GatewaySettings {
     let Installation { home, served, config, .. } = installation;
     GatewaySettings {
         voice: voice(installation),
@@ -46,6 +46,7 @@ pub fn gateway(installation: &Installation, guest: &Path) -> GatewaySettings {
         artefact_key: home.secret(Secret::GatewayArtefacts),
         artefacts: home.artefacts("gateway"),
         guest: guest.to_owned(),
+        anonymous,
         listen: config.edge.listen.to_string(),
         origins: config.edge.origins.clone(),
         hosts: config.edge.hosts.clone(),
@@ -133,7 +134,7 @@ mod tests {
             serde_json::to_string(&settings).unwrap()
         }
         let guest = Path::new("/guest");
-        assert_eq!(told(text(gateway(&installation, guest))), [""; 0]);
+        assert_eq!(told(text(gateway(&installation, guest, true))), [""; 0]);
         assert_eq!(told(text(recorder(&installation))), [""; 0]);
         assert_eq!(told(text(viewer(&installation))), ["viewer"]);
         assert_eq!(told(text(runner(&installation, guest, None, None))), ["provisioner"]);

@@ -25,6 +25,7 @@ use cofferdam_telemetry::{Exporter, Role, voice};
 use ed25519_dalek::SigningKey;
 use front::Gateway;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -49,7 +50,8 @@ struct Prepared {
     parts: load::Parts,
 }
 
-/// With one thread: the key and every artefact are read (compiled first, where there is none yet), then everything else is denied.
+/// With one thread: new sockets are denied; the key and every artefact are read (compiled first,
+/// where there is none yet), then everything else is denied.
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     confine::descriptors(DESCRIPTORS)?;
     let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
@@ -59,12 +61,25 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     if trust.keys.gateway != verifying_key_text(&key.verifying_key()) {
         bail!("the permit key `{}` is not the one the trust file names; restore the key, or the trust file", settings.permit_key.display());
     }
+    let collector = settings.otlp.as_deref().map(cofferdam_telemetry::collector).transpose()?;
+    // Before a stranger's component is read, let alone compiled.
+    confine::new_sockets(match &collector {
+        None => NewSockets::None,
+        Some(collector) if collector.is_address => NewSockets::Tcp,
+        Some(_) => NewSockets::Internet,
+    })?;
     let parts = load::parts(&settings, &trust)?;
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let agents_folder = settings.agents_file.parent().context("the agents file lies in no folder")?;
-    let network = settings.otlp.is_some();
-    let confined = confine::files(Files { read: &[trust_folder, agents_folder], network, ..Files::default() })?;
-    confine::new_sockets(if network { NewSockets::Internet } else { NewSockets::None })?;
+    let ports: Vec<u16> = collector.iter().map(|collector| collector.port).collect();
+    let read: &[&Path] = &[trust_folder, agents_folder];
+    let confined = confine::files(Files { read, connect: &ports, ..Files::default() })?;
+    if !ports.is_empty() && !confine::knows_ports() {
+        tracing::warn!(
+            "this kernel does not confine TCP ports: a gateway that is taken over could connect to any; Linux 6.7 or newer does"
+        );
+    }
+    confine::calls(confine::Calls::Gateway(!ports.is_empty()))?;
     Ok((Prepared { settings, trust, key, parts }, confined))
 }
 
@@ -74,11 +89,15 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     let calls = Calls::new(edge.calls);
     let roles = Arc::new(Roles { recorder: Client::new(), viewer: Client::new(), draining: calls.draining() });
     let loopback = settings.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
-    let agents = AgentsFile::open(settings.agents_file.clone(), loopback)?;
+    let control = ready.control();
+    let told = Arc::clone(&control);
+    let agents = AgentsFile::open(settings.agents_file.clone(), loopback && settings.anonymous, move || {
+        // Without a supervisor there is no next gateway that would have to know it.
+        let _gone = told.report(&Report::Closed);
+    })?;
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
     let gateway =
         Arc::new(Gateway::new(&settings, trust, key, parts, Arc::clone(&roles), agents, (Arc::clone(&exporter), ready.outlet())).await?);
-    let control = ready.control();
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {
@@ -93,7 +112,13 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     let mut serving = None;
     let resuming = tokio::spawn(front::resume(Arc::clone(&gateway)));
     let looking = tokio::spawn(front::look(Arc::clone(&gateway)));
-    while let Some(handed) = handed.recv().await {
+    loop {
+        let next = tokio::select! {
+            handed = handed.recv() => handed,
+            why = roles.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
+            why = roles.viewer.broken() => bail!("the socket to the viewer is broken: {why}"),
+        };
+        let Some(handed) = next else { break };
         let given: Given = match handed {
             Handed::Socket(given) => given,
             Handed::Told(told) => {

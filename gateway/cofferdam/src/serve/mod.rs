@@ -36,6 +36,8 @@ pub struct Options {
 
 /// Serves until a signal; returns once every role has ended. False: another signal ended it at once.
 pub fn run(installation: Installation, options: &Options) -> Result<bool> {
+    // It holds every socket between roles for a moment.
+    cofferdam_process::confine::baseline()?;
     // Its own spans go nowhere: it has no socket to the gateway, and what it does is told in lines.
     let _unsent =
         voice::start(Role::Serve, &brief::voice(&installation)).context("cannot start the log; see `telemetry` in cofferdam.toml")?;

@@ -3,13 +3,13 @@
 
 use super::notice::Notices;
 use super::role;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::settings::RecorderSettings;
 use cofferdam_core::trust::Trust;
 use cofferdam_process::beneath::room;
-use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
 use cofferdam_process::{peer, secret};
 use cofferdam_recorder::{Recorder, RunnerSeat, TrustNow};
@@ -61,6 +61,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     let trust = settings.trust_file.parent().context("the trust file lies in no folder")?;
     let confined = confine::files(Files { read: &[trust], write: &[&settings.store, &settings.ledger, folder], ..Files::default() })?;
     confine::new_sockets(NewSockets::None)?;
+    confine::calls(Calls::Recorder)?;
     Ok((Prepared { settings, key, operators }, confined))
 }
 
@@ -89,10 +90,20 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     let control = ready.control();
     let mut voice = Voicing::new(ready.say()?);
     let notices = Notices::default();
-    while let Some(handed) = handed.recv().await {
+    let (breaks, mut broken) = mpsc::channel(1);
+    loop {
+        let next = tokio::select! {
+            handed = handed.recv() => handed,
+            // This holds a sender.
+            Some(why) = broken.recv() => {
+                recorder.close().await;
+                bail!("{why}");
+            }
+        };
+        let Some(handed) = next else { break };
         match handed {
             Handed::Socket(given) if given.name == "telemetry" => voice.take(given.into_stream()),
-            Handed::Socket(given) => connect(recorder.clone(), given),
+            Handed::Socket(given) => connect(recorder.clone(), given, breaks.clone()),
             Handed::Drain => recorder.drain(),
             Handed::Told(told) => {
                 notices.hear(&told);
@@ -112,8 +123,9 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     Ok(())
 }
 
-/// One socket, one task; what may be asked on it follows from its name.
-fn connect(recorder: Recorder, given: Given) {
+/// One socket, one task; what may be asked on it follows from its name. That it broke is told: this
+/// role then ends, and the supervisor connects it again.
+fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
     let name = given.name.clone();
     let stream = given.into_stream();
     tokio::spawn(async move {
@@ -144,7 +156,7 @@ fn connect(recorder: Recorder, given: Given) {
         };
         drop(seat);
         if let Err(fault) = ended {
-            tracing::warn!(%fault, role = %name, "a role's socket broke");
+            let _ending = breaks.send(format!("the socket to the {name} is broken: {fault}")).await;
         }
     });
 }

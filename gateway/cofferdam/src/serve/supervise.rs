@@ -2,10 +2,13 @@
 //! `SECURITY.md`; there are no others. Roles start side by side, and it never waits for one of them: what happens to a role is an event.
 
 mod copies;
+mod door;
+mod ended;
 mod inform;
 mod links;
 mod pulse;
 mod stop;
+mod time;
 
 use super::sibling::{self, Backoff, Event, Name, Sibling, State, Told};
 use super::signals::{Sign, Signals};
@@ -20,6 +23,8 @@ use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
 use copies::{copies, own};
+use door::{no_agent, open_again};
+use ended::how;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -28,8 +33,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use stop::Ending;
+use time::{seconds, steady, tick, until};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, Interval};
 
 /// How often each role is asked for a sign of life: seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -59,6 +65,8 @@ struct Supervisor<'a> {
     first: BTreeSet<Name>,
     /// When a runner last saw the cluster's fences stand, and none has failed since.
     fences: Option<std::time::Instant>,
+    /// No agent was configured since the start: callers of this machine may come without a token.
+    anonymous: bool,
     started: u64,
     events: UnboundedReceiver<Told>,
     teller: UnboundedSender<Told>,
@@ -82,6 +90,10 @@ pub async fn serve(mut installation: Installation, options: &Options, manager: O
     let listen = installation.config.edge.listen;
     let listener = TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
+    if let Some((problem, remedy)) = installation.config.edge.exposure() {
+        tracing::warn!("edge.listen {problem}; {remedy}");
+    }
+    open_again(&installation);
     // Held until the end: with it the copies go.
     let served = copies(&mut installation)?;
     let mut supervisor = Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
@@ -132,6 +144,7 @@ impl<'a> Supervisor<'a> {
             due: BTreeMap::new(),
             first: BTreeSet::new(),
             fences: None,
+            anonymous: true,
             started: 0,
             events,
             teller,
@@ -215,7 +228,10 @@ impl<'a> Supervisor<'a> {
         let (one, events, installation) = ((name, self.started), self.teller.clone(), &self.installation);
         let sibling = match name {
             Name::Recorder => sibling::start(one, &self.this, &["role", "recorder"], &brief::recorder(installation), events)?,
-            Name::Gateway => sibling::start(one, &self.this, &["role", "gateway"], &brief::gateway(installation, &self.guest), events)?,
+            Name::Gateway => {
+                let brief = brief::gateway(installation, &self.guest, self.anonymous && no_agent(installation));
+                sibling::start(one, &self.this, &["role", "gateway"], &brief, events)?
+            }
             Name::Viewer => sibling::start(one, &self.runner, &[], &brief::viewer(installation), events)?,
             Name::Runner(_) => {
                 // Only the first run is drilled: what follows is the recovery that is rehearsed.
@@ -284,6 +300,7 @@ impl<'a> Supervisor<'a> {
                 sibling.state = State::Leaving;
                 self.make_room();
             }
+            Report::Closed => self.anonymous = false,
             Report::Idle | Report::Cut(_) | Report::Left { .. } => self.heard_at_the_end(report),
             Report::Ready { .. } | Report::Leaving => {}
         }
@@ -327,12 +344,8 @@ impl<'a> Supervisor<'a> {
             }
             return Ok(());
         }
-        let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
         let hung = killed.is_some();
-        let why = killed.or(fault).unwrap_or_else(|| match state {
-            State::Starting => format!("it ended before it was ready ({status})"),
-            State::Ready | State::Leaving => format!("it ended ({status})"),
-        });
+        let why = killed.or(fault).unwrap_or_else(|| how(status, state));
         if self.first.contains(&name) && !hung {
             return Err(anyhow!("the {name} cannot start: {why}"));
         }
@@ -352,42 +365,5 @@ impl<'a> Supervisor<'a> {
                 self.again(name, Duration::ZERO, true);
             }
         }
-    }
-}
-
-/// A timer whose ticks that were missed are not made up for: they say nothing about a role while this process had no time itself.
-fn steady(every: Duration) -> Interval {
-    let mut timer = interval(every);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    timer
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn tick(timer: Option<&mut Interval>) {
-    match timer {
-        Some(timer) => drop(timer.tick().await),
-        None => std::future::pending().await,
-    }
-}
-
-/// A time as people say it: `10 s`, `0.2 s`.
-fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{:.1} s", time.as_secs_f64()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_said_plainly() {
-        assert_eq!(seconds(Duration::from_secs(10)), "10 s");
-        assert_eq!(seconds(Duration::from_millis(200)), "0.2 s");
     }
 }

@@ -149,7 +149,7 @@ fn absent(world: &World, call: &CallId, fault: &Fault) -> Reply {
             let words = (why.as_str(), allowed, "`calls_list` lists your jobs. Reads, previews and refusals are no jobs.");
             shown::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
         }
-        Fault::Fenced | Fault::Unavailable(_) => unreadable(),
+        Fault::Fenced | Fault::TooLarge(_) | Fault::Unavailable(_) => unreadable(),
     }
 }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// A server that does not accept a connection within this is away.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The port of a URL that names none.
+const HTTPS: u16 = 443;
+
 /// A kubeconfig that is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialFault {
@@ -92,6 +95,11 @@ impl Credential {
     /// The API server's address, where its URL has one instead of a name.
     pub fn address(&self) -> Option<IpAddr> {
         self.config.cluster_url.host()?.trim_matches(['[', ']']).parse().ok()
+    }
+
+    /// The TCP port of the API server.
+    pub fn port(&self) -> u16 {
+        self.config.cluster_url.port_u16().unwrap_or(HTTPS)
     }
 
     /// The same server, with another token.

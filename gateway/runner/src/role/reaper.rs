@@ -1,11 +1,11 @@
 //! The role `reaper`: every half minute it removes run namespaces and derived rights that are past their end, also those that others made. Touches nothing else,
 //! and never forces a namespace that is stuck.
 
-use super::{admit, credential, network};
+use super::{admit, confine, credential, network};
 use anyhow::Result;
 use cofferdam_core::settings::ReaperSettings;
 use cofferdam_core::text;
-use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_runner::kubernetes::api::Cluster;
 use cofferdam_runner::kubernetes::check::Identity;
@@ -37,8 +37,7 @@ pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
     let credential = credential(&settings.kubeconfig)?;
     let read = network(&credential);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
-    let confined = confine::files(Files { read: &read, network: true, ..Files::default() })?;
-    confine::new_sockets(NewSockets::Internet)?;
+    let confined = confine(Files { read: &read, ..Files::default() }, Some(&credential), Calls::Reaper)?;
     Ok(Reaper { credential, settings, confined, intake })
 }
 

@@ -1,12 +1,12 @@
 //! The role `runner`: claims one job, sees it through, ends.
 
-use super::{credential, folder, network, open, same, trust};
-use anyhow::{Context as _, Result};
+use super::{confine, credential, folder, network, open, same, trust};
+use anyhow::{Context as _, Result, bail};
 use cofferdam_core::artefact::ArtefactKey;
 use cofferdam_core::exchange::claim::{Claim, Claimed};
 use cofferdam_core::settings::{Infrastructure, RunnerSettings};
 use cofferdam_core::text;
-use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Given, Handed, Inherited, Report};
 use cofferdam_process::peer;
 use cofferdam_process::secret;
@@ -92,9 +92,12 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let mut execute = vec![settings.guest.as_path()];
     execute.extend(LIBRARIES.iter().map(Path::new).filter(|path| path.exists()));
     let (read, write) = (borrowed(&read), borrowed(&write));
-    let cluster = matches!(ground, Ground::Cluster(..));
-    let confined = confine::files(Files { read: &read, write: &write, execute: &execute, network: cluster })?;
-    confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
+    let server = match &ground {
+        Ground::Tree(_) => None,
+        Ground::Cluster(credential, _) => Some(&**credential),
+    };
+    let files = Files { read: &read, write: &write, execute: &execute, connect: &[] };
+    let confined = confine(files, server, Calls::Runner(server.is_some()))?;
     Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
 }
 
@@ -131,6 +134,8 @@ impl Actor {
         let leased = tokio::select! {
             leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
             () = enough(stop) => None,
+            // A busy runner has lost its lease with the socket, and ends by itself.
+            why = runner.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
         };
         // A busy runner finishes its job.
         if let Some(leased) = leased {

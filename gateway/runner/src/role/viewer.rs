@@ -1,13 +1,13 @@
 //! The role `viewer`: answers the gateway's looks, no further than its own trust file permits. Changes nothing.
 
-use super::{admit, credential, folder, network, open, read_trust, trust};
+use super::{admit, confine, credential, folder, network, open, read_trust, trust};
 use anyhow::Result;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::settings::{Infrastructure, ViewerSettings};
 use cofferdam_core::text;
 use cofferdam_core::trust::Environment;
-use cofferdam_process::confine::{self, Confined, Files, NewSockets};
+use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_process::peer;
 use cofferdam_runner::backend::chain;
@@ -21,6 +21,7 @@ use cofferdam_telemetry::{Intake, Role};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// A viewer that has read what it needs and confined itself.
 pub struct Viewer {
@@ -57,9 +58,11 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     };
     read.push(folder(&settings.trust_file)?.to_owned());
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
-    let cluster = matches!(sight, Sight::Cluster(_));
-    let confined = confine::files(Files { read: &read, network: cluster, ..Files::default() })?;
-    confine::new_sockets(if cluster { NewSockets::Internet } else { NewSockets::None })?;
+    let server = match &sight {
+        Sight::Tree(_) => None,
+        Sight::Cluster(credential) => Some(credential),
+    };
+    let confined = confine(Files { read: &read, ..Files::default() }, server, Calls::Viewer(server.is_some()))?;
     Ok(Viewer { sight, environment: settings.environment, trust_file: settings.trust_file, confined, intake })
 }
 
@@ -77,9 +80,20 @@ impl Viewer {
         };
         let trust_file: Arc<Path> = trust_file.into();
         inherited.report(&Report::Ready { confined, checked })?;
-        let mut handed = inherited.handed();
+        let mut handed = Arc::clone(&inherited).handed();
         let mut voice = Voicing::new(intake);
-        while let Some(handed) = handed.recv().await {
+        let (breaks, mut broken) = mpsc::channel(1);
+        loop {
+            let next = tokio::select! {
+                handed = handed.recv() => handed,
+                // This holds a sender.
+                Some(why) = broken.recv() => {
+                    // The supervisor starts it again and connects it.
+                    inherited.report(&Report::Failed(why))?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
             let Handed::Socket(given) = handed else { continue };
             match given.name.as_str() {
                 "gateway" => {}
@@ -89,18 +103,17 @@ impl Viewer {
                 }
                 _ => continue,
             }
-            let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
+            let (looker, trust_file, breaks) = (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
             tokio::spawn(async move {
                 let ended = peer::serve(given.into_stream(), move |look: Look| {
                     let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
                     async move { looker.look(look, trust_file).await }
                 });
                 if let Err(fault) = ended.await {
-                    tracing::warn!(error = %fault, "a peer does not speak the protocol");
+                    let _ending = breaks.send(format!("the socket to the gateway is broken: {fault}")).await;
                 }
             });
         }
-        Ok(ExitCode::SUCCESS)
     }
 }
 

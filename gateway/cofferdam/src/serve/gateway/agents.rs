@@ -1,65 +1,133 @@
-//! Who a token is: `agents.toml`, read again when it changes, so that an agent that was just added works at once and one that was removed does not.
-//! Holds digests of tokens, never a token.
+//! Who a token is: `agents.toml`, looked at again for each request, so that an agent that was just
+//! added works at once and one that was removed does not. One task looks, for all requests that
+//! wait, and never on a thread that serves others. Holds digests of tokens, never a token.
 
 use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
 use cofferdam_core::caller::Principal;
 use cofferdam_core::ports::Unauthenticated;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that wait for one look: more than the edge takes connections.
+const WAITING: usize = 2_048;
+
+/// How long a request waits for a look, on a disk that hangs; then the last good file holds.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The agents file with what was last read of it.
 pub struct AgentsFile {
-    path: PathBuf,
-    read: Mutex<Read>,
+    looks: mpsc::Sender<oneshot::Sender<()>>,
+    known: watch::Receiver<Known>,
 }
 
-struct Read {
-    changed: Option<(SystemTime, u64)>,
-    agents: Agents,
+#[derive(Clone)]
+struct Known {
+    agents: Arc<Agents>,
     /// Callers without a token are served. Never again, once there was an agent: removing the last one must not let it in by another door.
     anonymous: bool,
 }
 
 impl AgentsFile {
-    /// Reads the file once; one that is not readable stops the start. `loopback`: only this machine can reach the edge.
-    pub fn open(path: PathBuf, loopback: bool) -> Result<Self> {
+    /// Reads the file once; one that is not readable stops the start. `anonymous`: callers without
+    /// a token may be served while no agent is configured. `closed` is called when that ends. Must
+    /// be called within the runtime.
+    ///
+    /// # Errors
+    /// The file is not there, or cannot be read.
+    pub fn open(path: PathBuf, anonymous: bool, closed: impl Fn() + Send + 'static) -> Result<Self> {
+        let changed = changed(&path);
         let agents = Agents::read(&path).map_err(|fault| anyhow::anyhow!("{fault}")).context("the agents file is not readable")?;
-        let anonymous = loopback && agents.list().is_empty();
-        Ok(Self { read: Mutex::new(Read { changed: changed(&path), agents, anonymous }), path })
+        let open = anonymous && agents.list().is_empty() && !is_marked(&path);
+        if !open {
+            closed();
+        }
+        let (teller, known) = watch::channel(Known { agents: Arc::new(agents), anonymous: open });
+        let (looks, asked) = mpsc::channel(WAITING);
+        tokio::spawn(look(asked, path, changed, teller, closed));
+        Ok(Self { looks, known })
     }
 
-    /// Who a bearer token is. Started without any agent, on loopback, callers need none: they are anonymous.
-    pub fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = changed(&self.path);
-        // The last good file holds while there is none or it cannot be read: a slip while editing must not open or close every door.
-        if now.is_some() && now != read.changed {
-            match Agents::read(&self.path) {
-                Ok(agents) => {
-                    let anonymous = read.anonymous && agents.list().is_empty();
-                    *read = Read { changed: now, agents, anonymous };
-                }
-                Err(fault) => {
-                    // Said once for each such file, not at each request.
-                    read.changed = now;
-                    tracing::error!("the agents file cannot be read; the last good one holds: {fault}");
-                }
-            }
-        }
+    /// Who a bearer token is. Started without any agent, on loopback, no caller needs one: it is
+    /// anonymous.
+    pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
+        let (told, looked) = oneshot::channel();
+        // A look that begins after this request came. Without the task that looks nothing is known
+        // any more.
+        self.looks.send(told).await.map_err(|_| Unauthenticated::Unknown)?;
+        let _late = tokio::time::timeout(LOOK, looked).await;
+        let Known { agents, anonymous: open } = self.known.borrow().clone();
         match token {
-            None if read.anonymous => Ok(anonymous()),
+            None if open => Ok(anonymous()),
             None => Err(Unauthenticated::Missing),
-            Some(token) => read.agents.find(token).map(Agent::principal).ok_or(Unauthenticated::Unknown),
+            Some(token) => agents.find(token).map(Agent::principal).ok_or(Unauthenticated::Unknown),
+        }
+    }
+}
+
+/// Looks at the file for all requests that came meanwhile, as long as there is an edge.
+async fn look(
+    mut asked: mpsc::Receiver<oneshot::Sender<()>>,
+    path: PathBuf,
+    mut last: Option<Changed>,
+    known: watch::Sender<Known>,
+    closed: impl Fn(),
+) {
+    let mut waiting = Vec::new();
+    while asked.recv_many(&mut waiting, WAITING).await > 0 {
+        let file = path.clone();
+        let before = last;
+        let looked = tokio::task::spawn_blocking(move || {
+            let now = changed(&file);
+            // The last good file holds while there is none or it cannot be read: a slip while
+            // editing must not open or close every door.
+            let read = (now.is_some() && now != before).then(|| Agents::read(&file));
+            (now.or(before), read, is_marked(&file))
+        });
+        let Ok((now, read, marked)) = looked.await else { return };
+        last = now;
+        let agents = match read {
+            Some(Ok(agents)) => Some(Arc::new(agents)),
+            Some(Err(fault)) => {
+                // Said once for each such file, not at each request.
+                tracing::error!("the agents file cannot be read; the last good one holds: {fault}");
+                None
+            }
+            None => None,
+        };
+        let mut closes = false;
+        known.send_if_modified(|known| {
+            closes = known.anonymous && (marked || agents.as_ref().is_some_and(|agents| !agents.list().is_empty()));
+            known.anonymous &= !closes;
+            let read = agents.is_some();
+            if let Some(agents) = agents {
+                known.agents = agents;
+            }
+            closes || read
+        });
+        if closes {
+            closed();
+        }
+        for asker in waiting.drain(..) {
+            let _gone = asker.send(());
         }
     }
 }
 
 /// Size and time of the file; a rename gives another time.
-fn changed(path: &PathBuf) -> Option<(SystemTime, u64)> {
+type Changed = (SystemTime, u64);
+
+fn changed(path: &Path) -> Option<Changed> {
     let facts = std::fs::metadata(path).ok()?;
     Some((facts.modified().ok()?, facts.len()))
+}
+
+/// Whether a command named an agent since `cofferdam serve` started, though it may be removed by
+/// now.
+fn is_marked(path: &Path) -> bool {
+    crate::home::agents_mark(path).exists()
 }
 
 fn anonymous() -> Principal {
@@ -69,22 +137,65 @@ fn anonymous() -> Principal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    #[test]
-    fn neither_a_missing_file_nor_the_last_removal_lets_anybody_in() {
+    fn agent(name: &str) -> String {
+        format!("[[agent]]\nname = \"{name}\"\nroles = [\"viewer\"]\nfor = \"p\"\ntoken = \"sha256:{}\"\n", "0".repeat(64))
+    }
+
+    #[tokio::test]
+    async fn neither_a_missing_file_nor_the_last_removal_lets_anybody_in() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agents.toml");
-        assert!(AgentsFile::open(path.clone(), true).is_err());
+        assert!(AgentsFile::open(path.clone(), true, || ()).is_err());
         std::fs::write(&path, "# ours\n").unwrap();
-        let agent = format!("[[agent]]\nname = \"a\"\nroles = [\"viewer\"]\nfor = \"p\"\ntoken = \"sha256:{}\"\n", "0".repeat(64));
-        let fresh = AgentsFile::open(path.clone(), true).unwrap();
-        assert!(fresh.authenticate(None).is_ok_and(|principal| principal.anonymous));
-        assert!(AgentsFile::open(path.clone(), false).unwrap().authenticate(None).is_err());
-        std::fs::write(&path, &agent).unwrap();
-        assert_eq!(fresh.authenticate(None), Err(Unauthenticated::Missing));
+        let closed = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&closed);
+        let count = move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+        };
+        let fresh = AgentsFile::open(path.clone(), true, count).unwrap();
+        assert!(fresh.authenticate(None).await.is_ok_and(|principal| principal.anonymous));
+        assert!(AgentsFile::open(path.clone(), false, || ()).unwrap().authenticate(None).await.is_err());
+        assert_eq!(closed.load(Ordering::SeqCst), 0);
+        std::fs::write(&path, agent("a")).unwrap();
+        for _ in 0..3 {
+            assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
+            assert_eq!(closed.load(Ordering::SeqCst), 1, "the supervisor is told once");
+        }
         std::fs::write(&path, "").unwrap();
-        assert_eq!(fresh.authenticate(None), Err(Unauthenticated::Missing));
+        assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(fresh.authenticate(None), Err(Unauthenticated::Missing));
+        assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_came_and_went_between_two_requests_closed_the_door() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.toml");
+        std::fs::write(&path, "").unwrap();
+        let fresh = AgentsFile::open(path.clone(), true, || ()).unwrap();
+        assert!(fresh.authenticate(None).await.is_ok());
+        std::fs::write(crate::home::agents_mark(&path), "").unwrap();
+        assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
+        let again = AgentsFile::open(path, true, || ()).unwrap();
+        assert_eq!(again.authenticate(None).await, Err(Unauthenticated::Missing), "a gateway that starts again knows it too");
+    }
+
+    #[tokio::test]
+    async fn many_requests_at_once_each_see_the_file_as_it_was_after_they_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.toml");
+        std::fs::write(&path, agent("a")).unwrap();
+        let file = Arc::new(AgentsFile::open(path, true, || ()).unwrap());
+        let asked: Vec<_> = (0..200)
+            .map(|_| {
+                let file = Arc::clone(&file);
+                tokio::spawn(async move { file.authenticate(None).await })
+            })
+            .collect();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap(), Err(Unauthenticated::Missing));
+        }
     }
 }

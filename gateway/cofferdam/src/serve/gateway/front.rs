@@ -108,7 +108,7 @@ impl Gateway {
 
 impl Front for Gateway {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        self.agents.authenticate(token)
+        self.agents.authenticate(token).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, Fault> {

@@ -93,7 +93,7 @@ fn first_reason(entry: &Entry) -> Option<String> {
 
 fn cause(fault: &Fault) -> &'static str {
     match fault {
-        Fault::Unavailable(_) => "unavailable",
+        Fault::Unavailable(_) | Fault::TooLarge(_) => "unavailable",
         _ => "refused",
     }
 }

@@ -42,7 +42,7 @@ impl Supervisor<'_> {
             Report::Idle => ending.idle = true,
             Report::Cut(count) => ending.cut += count,
             Report::Left { calls, more } => ending.left = Some((calls, more)),
-            Report::Ready { .. } | Report::Failed(_) | Report::Pong | Report::Leaving => {}
+            Report::Ready { .. } | Report::Failed(_) | Report::Pong | Report::Leaving | Report::Closed => {}
         }
     }
 

@@ -1,0 +1,23 @@
+//! Whether callers without a token may come in: only while no agent is configured, and none was
+//! since the start. What a gateway that was started again cannot know, the supervisor remembers for
+//! it.
+
+use crate::config::{Agents, Installation};
+
+/// Whether no agent is configured, and none was since the start. One that cannot be read closes the
+/// door too.
+pub(super) fn no_agent(installation: &Installation) -> bool {
+    let home = &installation.home;
+    !home.agents_mark().exists() && Agents::read(&home.agents()).is_ok_and(|agents| agents.list().is_empty())
+}
+
+/// Forgets at the start that there was an agent, if there is none any more.
+pub(super) fn open_again(installation: &Installation) {
+    let mark = installation.home.agents_mark();
+    if installation.agents.list().is_empty()
+        && let Err(fault) = std::fs::remove_file(&mark)
+        && fault.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("callers without a token are refused, because `{}` cannot be removed: {fault}", mark.display());
+    }
+}

@@ -1,0 +1,40 @@
+//! How a role's process ended, in words. Reads nothing.
+
+use super::State;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+/// `SIGSYS` (`asm-generic/signal.h`, the same on both architectures): the kernel ends a process that
+/// makes a system call outside its role's list.
+const BAD_CALL: i32 = 31;
+
+/// Why a role that gave no reason is not there any more.
+pub(super) fn how(status: Option<ExitStatus>, state: State) -> String {
+    if status.and_then(|status| status.signal()) == Some(BAD_CALL) {
+        return "it made a system call that its role may not make. Either it was attacked, or this is a fault of Cofferdam. \
+                The kernel's log (`journalctl -k`, `type=1326`) has the number of the call; report it"
+            .to_owned();
+    }
+    let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+    match state {
+        State::Starting => format!("it ended before it was ready ({status})"),
+        State::Ready | State::Leaving => format!("it ended ({status})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_that_the_kernel_ended_for_a_system_call_is_told_so() {
+        let check = |signal: i32, state: State, expect: &str| {
+            let told = how(Some(ExitStatus::from_raw(signal)), state);
+            assert!(told.starts_with(expect), "{told}");
+        };
+        check(31, State::Ready, "it made a system call that its role may not make");
+        check(31, State::Starting, "it made a system call that its role may not make");
+        check(9, State::Ready, "it ended (signal: 9 (SIGKILL))");
+        check(9, State::Starting, "it ended before it was ready (signal: 9 (SIGKILL))");
+    }
+}
