@@ -4,12 +4,19 @@
 
 use crate::refusal::Refusal;
 use cofferdam_core::limit;
-use cofferdam_core::preview::PreviewedOperation;
+use cofferdam_core::preview::{PreviewedOperation, Rest};
 use serde_json::Value;
+
+/// Bytes of what all objects of a plan have besides its fields: what is beyond it is compared as a
+/// whole, and a change of it is told without a field.
+const REST: usize = 1024 * 1024;
 
 /// What one answer holds so far.
 #[derive(Debug, Default)]
-pub struct Sum(usize);
+pub struct Sum {
+    shown: usize,
+    rest: usize,
+}
 
 impl Sum {
     /// Adds the result of one look.
@@ -30,15 +37,19 @@ impl Sum {
     ///
     /// # Errors
     /// All operations together exceed it.
-    pub fn preview(&mut self, shown: &PreviewedOperation) -> Result<(), Refusal> {
+    pub fn preview(&mut self, shown: &mut PreviewedOperation) -> Result<(), Refusal> {
+        self.rest = self.rest.saturating_add(serde_json::to_vec(&shown.rest).map_or(REST, |rest| rest.len()));
+        if self.rest > REST {
+            shown.rest = Rest::default();
+        }
         let fields = [&shown.before, &shown.after].into_iter().flatten();
         let bytes = fields.map(|(path, value)| path.len() + value.to_string().len()).sum();
         self.add(bytes, limit::POLICY_INPUT, "what it would change", "change less at once")
     }
 
     fn add(&mut self, bytes: usize, limit: usize, what: &str, remedy: &str) -> Result<(), Refusal> {
-        self.0 = self.0.saturating_add(bytes);
-        if self.0 <= limit { Ok(()) } else { Err(Refusal::new("unsupported", format!("{what} exceeds {limit} bytes"), remedy)) }
+        self.shown = self.shown.saturating_add(bytes);
+        if self.shown <= limit { Ok(()) } else { Err(Refusal::new("unsupported", format!("{what} exceeds {limit} bytes"), remedy)) }
     }
 }
 

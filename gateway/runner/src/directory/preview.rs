@@ -48,8 +48,8 @@ pub fn preview(index: &Index, steps: &[Step]) -> Result<Preview, Refusal> {
     let mut sum = Sum::default();
     let mut operations = Vec::with_capacity(steps.len());
     for (step, at) in steps.iter().zip(0..) {
-        let shown = one(index, &step.operation, at)?;
-        sum.preview(&shown)?;
+        let mut shown = one(index, &step.operation, at)?;
+        sum.preview(&mut shown)?;
         operations.push(shown);
     }
     Ok(Preview { operations })

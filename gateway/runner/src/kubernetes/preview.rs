@@ -32,11 +32,11 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
     let mut operations = Vec::with_capacity(steps.len());
     let mut sum = Sum::default();
     for (step, fact) in steps.iter().zip(&facts) {
-        let shown = match preview::ephemeral(&step.operation, fact.index) {
+        let mut shown = match preview::ephemeral(&step.operation, fact.index) {
             Some(shown) => shown,
             None => one(cluster, tool, &step.operation, fact).await?,
         };
-        sum.preview(&shown)?;
+        sum.preview(&mut shown)?;
         operations.push(shown);
     }
     Ok(Preview { operations })
