@@ -88,7 +88,7 @@ fn a_call_that_was_approved_and_done() {
                          deployment_delete {"name":"old-web","namespace":"team-a"}
                          the tool calls it "Delete Deployment team-a/old-web"
                          plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
-                         preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+                         preview sha256:37862cd27db995d1f880b47a5da73681859f9ce2b2a58548a758943fc6ad5012
             allowed      by the policy sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
                          rule deletes-need-a-person: a delete needs a person
                          needed: any 1 enrolled approver
@@ -96,7 +96,7 @@ fn a_call_that_was_approved_and_done() {
                          permit signed 2026-11-24 03:00:02Z, good until 2026-11-24 04:00:00Z
             approved     2026-11-24 03:00:01Z signed by bob@example.com
                          shown     sha256:baaf53622a51d975235f276287bdc1b64aa4640c77142cbca076877d9eac6815
-                         statement sha256:3d59ee508320be1016ccf0e09e112c274921acbbda5b600fc5b0638f4a8752e9
+                         statement sha256:92817436706109f9747103c8170a8da921a457de951483bf552d1bc53fcd86b0
             done         2026-11-24 03:00:05Z delete Deployment old-web in namespace team-a
                            - spec.replicas: 1
                          succeeded: every operation was done
@@ -153,7 +153,7 @@ fn a_call_that_waits() {
                          deployment_delete {"name":"old-web","namespace":"team-a"}
                          the tool calls it "Delete Deployment team-a/old-web"
                          plan    sha256:b911cfaf7537d7145b225831e76997b1986a9fed47854783ad40c69767705d7b
-                         preview sha256:c85daf526eff06b7c67db186b9632099c02ccdc2366e9dc63165b28f4b49c025
+                         preview sha256:37862cd27db995d1f880b47a5da73681859f9ce2b2a58548a758943fc6ad5012
             would do     0. delete Deployment old-web in namespace team-a (destructive)
                             at team-a/old-web.yaml:1
                             spec.replicas: 1 → (absent)
