@@ -276,7 +276,7 @@ mod tests {
         root.replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();
         assert_eq!(root.read(Path::new("a.yaml"), 100).unwrap(), b"a: 2\n");
         let names: Vec<_> = root.entries(Path::new("")).unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
-        assert_eq!(names, [("a.yaml".into(), Kind::File), ("link".into(), Kind::Other)]);
+        assert_eq!(names, [("a.yaml".into(), Kind::File), ("link".into(), Kind::Link)]);
         root.remove(Path::new("a.yaml")).unwrap();
         assert!(root.read(Path::new("a.yaml"), 100).is_err());
     }

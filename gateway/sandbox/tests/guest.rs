@@ -72,7 +72,11 @@ mod process {
 
     fn compiled(name: &str) -> Vec<u8> {
         let guest = built(name);
-        match ask(&Compute::Compile { kind: guest.kind }, guest.wasm) {
+        artefact(name, &Compute::Compile { kind: guest.kind }, guest.wasm)
+    }
+
+    fn artefact(name: &str, compile: &Compute, wasm: Vec<u8>) -> Vec<u8> {
+        match ask(compile, wasm) {
             (Computed::Artefact { engine }, artefact) if engine.starts_with("wasmtime 48.") => artefact,
             (answer, _) => panic!("{name}: {answer:?}"),
         }
@@ -164,7 +168,8 @@ mod process {
         let trial = |entrypoint: &str, test| Trial { entrypoint: entrypoint.to_owned(), input: Some("{}".to_owned()), test };
         let trials = vec![trial("cofferdam/call/decision", false), trial("team/test_more", true), trial("cofferdam/call/decision", true)];
         let attempt = |name: &str| {
-            let (answer, body) = ask(&Compute::Try { data: "{}".to_owned(), trials: trials.clone() }, compiled(name));
+            let counted = artefact(name, &Compute::CompileTrial, built(name).wasm);
+            let (answer, body) = ask(&Compute::Try { data: "{}".to_owned(), trials: trials.clone() }, counted);
             assert_eq!(answer, Computed::Tried);
             serde_json::from_slice::<Vec<Tried>>(&body).unwrap()
         };
