@@ -161,9 +161,9 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
                 if options.json {
                     println!("{}", json!({"network_policies_enforced": enforced}));
                 } else if enforced {
-                    println!("network policies are enforced: a way that was open closed with `deny-all`");
+                    println!("network policies are enforced: a way was closed by `deny-all`, and open with `allow-siblings`");
                 } else {
-                    println!("network policies are not enforced: a way that was open stayed open with `deny-all`");
+                    println!("network policies are not enforced: a way was open although `deny-all` closes it");
                 }
                 return Ok(if enforced { ExitCode::SUCCESS } else { ExitCode::from(NOT_ENFORCED) });
             }

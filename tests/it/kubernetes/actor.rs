@@ -2,11 +2,14 @@
 
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
-use cofferdam_core::id::CallId;
+use cofferdam_core::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode, Only};
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_runner::kubernetes::guard::{Guard, guards};
+use cofferdam_runner::kubernetes::names::{Marks, RunName};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
@@ -230,6 +233,12 @@ impl Run {
             provisioner.ask(apply(self.at(&format!("serviceaccounts/{name}")), account(name))).await.unwrap();
         }
         provisioner.ask(apply(self.at("secrets/cofferdam-identity"), identity())).await.unwrap();
+    }
+
+    /// What stands around it, as the runner writes it.
+    pub fn guards(&self) -> Vec<Guard> {
+        let (name, plan) = (RunName::new(&self.call, Fence(1)), PlanDigest::of(b"plan"));
+        guards(&Marks { name, expires: Timestamp::now() + SignedDuration::from_hours(1), plan })
     }
 
     /// The RoleBinding with which the provisioner takes on what it needs there.

@@ -24,7 +24,7 @@ fn a_role_starts_with_its_own_credential_alone() {
 }
 
 /// Each fence, and who misses it.
-const FENCES: [(&str, Identity); 9] = [
+const FENCES: [(&str, Identity); 12] = [
     ("cofferdam-provisioner-namespaces", PROVISIONER),
     ("cofferdam-provisioner-scope", PROVISIONER),
     ("cofferdam-viewer", Identity::Viewer),
@@ -34,6 +34,9 @@ const FENCES: [(&str, Identity); 9] = [
     ("cofferdam-tokens", PROVISIONER),
     ("cofferdam-finalizers", PROVISIONER),
     ("cofferdam-workloads", PROVISIONER),
+    ("cofferdam-guard-quota", PROVISIONER),
+    ("cofferdam-guard-limits", PROVISIONER),
+    ("cofferdam-guard-network", PROVISIONER),
 ];
 
 #[test]
@@ -91,6 +94,30 @@ fn a_fence_that_is_gone_is_missed_by_name() {
         json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": "cofferdam-viewer"}, "spec": found["spec"]});
     assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201);
     stands(Identity::Viewer);
+
+    // Admission of others that puts a finalizer on each namespace: no job could run, and the check says so.
+    let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "finalizer-for-all"},
+        "spec": {
+            "failurePolicy": "Ignore", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}]},
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression":
+                "Object{metadata: Object.metadata{finalizers: ['controller.example.com/namespace-auth']}}"}}],
+        },
+    });
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "finalizer-for-all"}, "spec": {"policyName": "finalizer-for-all"}});
+    let bindings_of_it = policies.replace("policies", "policybindings");
+    for (at, object) in [(policies, &policy), (bindings_of_it.as_str(), &binding)] {
+        let made = plane.request("POST", at, Some(object));
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    misses(PROVISIONER, "puts a finalizer on new namespaces");
+    let said = checked(PROVISIONER).unwrap_err();
+    assert!(said.contains("this one would have controller.example.com/namespace-auth"), "{said}");
+    assert_eq!(plane.request("DELETE", &format!("{bindings_of_it}/finalizer-for-all"), None).status, 200);
+    until("the finalizer's end", || checked(PROVISIONER).ok());
 
     // Rights that no fence bounds.
     let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";

@@ -10,6 +10,7 @@ mod trial;
 use super::api::{ApiFault, Cluster, Mode};
 use super::credential::Credential;
 use super::names::IDENTITY;
+use super::words;
 use cofferdam_core::settings::JobIdentity;
 use cofferdam_core::text;
 use serde_json::{Value, json};
@@ -111,6 +112,14 @@ pub enum CheckFault {
         /// The right that no role needs.
         right: String,
     },
+    /// Admission of others adds to a run's namespace what may not be there.
+    #[error("{trial} was refused, so that no job can run: {}. The API server said: {said}", words::FINALIZED)]
+    Finalized {
+        /// What was tried.
+        trial: &'static str,
+        /// The refusal.
+        said: String,
+    },
     /// What the role needs is refused.
     #[error("{trial} was refused, and this role needs it; apply all of `deploy/`. The API server said: {said}")]
     Shut {
@@ -203,6 +212,9 @@ async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckFault> {
     let answer = cluster.ask(&trial.method, &trial.path, trial.query, body).await;
     match (&trial.answer, answer) {
         (Answer::Done, Ok(_)) => Ok(()),
+        (Answer::Done, Err(ApiFault::Refused { message, .. })) if words::is_finalized(&message) => {
+            Err(CheckFault::Finalized { trial: trial.what, said: text::line(&message) })
+        }
         (Answer::Done, Err(ApiFault::Refused { message, .. })) => Err(CheckFault::Shut { trial: trial.what, said: text::line(&message) }),
         (Answer::RefusedBy { fence, file, .. }, Ok(_)) => Err(CheckFault::Open { fence, trial: trial.what, file }),
         (Answer::RefusedBy { fence, file, says }, Err(ApiFault::Refused { message, .. })) => {

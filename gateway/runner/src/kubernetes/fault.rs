@@ -90,7 +90,7 @@ mod tests {
             "forbidden: the cluster would refuse to patch Deployment web in namespace shop: the API server says \"exceeded quota: small\"",
         );
         let said = |words: &str| format!("patch Deployment web in namespace shop: the API server says \"{words}\"");
-        check(409, "conflict\nwith \"x\"", &said("conflict\\u{a}with 'x'").replace("patch", "conflict: cannot patch"));
+        check(409, "conflict\nwith \"x\"", &said("conflict; with 'x'").replace("patch", "conflict: cannot patch"));
         check(404, "gone", &said("gone").replace("patch", "not-found: cannot patch"));
         check(422, "bad", &format!("invalid: the API server would not take it to {}", said("bad")));
         check(422, UNPATCHED, "conflict: the object changed while trying to patch Deployment web in namespace shop");

@@ -1,5 +1,6 @@
-//! Whether the cluster's network plug-in enforces network policies: two Pods in a run's namespace, and a way between them that has to be open before `deny-all`
-//! is there and closed after. A way that was never open, or an end that went, shows nothing and is said to. Nothing is left afterwards.
+//! Whether the cluster's network plug-in enforces network policies: two Pods in a run's namespace, and a way between them that has to be closed while
+//! `deny-all` stands alone, and open once `allow-siblings` stands beside it. A run admits no Pod before `deny-all` is there. A way that was never open, or an end
+//! that went, shows nothing and is said to. Nothing is left afterwards.
 
 use super::api::{ApiFault, Cluster, Manager, Mode};
 use super::guard;
@@ -8,9 +9,11 @@ use super::namespace::{self, RIGHTS_WAIT};
 use super::pace::Pace;
 use super::task::{self, CONTAINER, Place, Task};
 use super::teardown::{self, TeardownFault};
+use super::words;
 use crate::effect::EffectFault;
 use cofferdam_core::id::PlanDigest;
 use cofferdam_core::limit::TASK_OUTPUT;
+use cofferdam_core::operation::Egress;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,16 +23,19 @@ use std::time::Duration;
 const LIFETIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// Seconds its Pods live at most.
-const SECONDS: u32 = 300;
+const SECONDS: u32 = 600;
 
 /// How long a Pod may take to come to a node, to have its image and to reach the other.
 const START: Duration = Duration::from_secs(120);
 
 /// How long a policy may take to be enforced, and the tries that show it: plug-ins program it in a second or two, and a try that fails takes up to three.
-const ENFORCED: Duration = Duration::from_secs(45);
+const ENFORCED: Duration = Duration::from_secs(90);
 
-/// Tries in a row that have to end alike, before the policy and after it: a single one may fail for other reasons.
+/// Tries in a row that have to find the way open, or the server answer itself: a single one may fail for other reasons.
 const STEADY: usize = 5;
+
+/// Tries in a row that have to find it closed: a Pod's own network may come up some seconds after the Pod.
+const CLOSED: usize = 15;
 
 /// Asks a server for its word: `nc` and not `wget`, which looks names up even where there are none, and crashes where it is linked statically.
 fn ask(address: &str) -> String {
@@ -49,9 +55,9 @@ fn client(address: &str) -> String {
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enforcement {
-    /// The way was open, and closed once the policy was there.
+    /// The way was closed, and open once a policy let it through.
     Enforced,
-    /// It stayed open.
+    /// It was open although all was denied.
     NotEnforced,
 }
 
@@ -92,9 +98,7 @@ impl Probe<'_> {
         let marks = Marks { name, expires, plan: PlanDigest::of(b"probe-network") };
         let pods = [0, 1].map(|index| format!("v1/pods/cofferdam-task-{index}"));
         namespace::found(self.cluster, &guard::namespace(&marks, &[], &pods)).await?;
-        let (policies, guards): (Vec<_>, Vec<_>) =
-            guard::guards(&marks).into_iter().partition(|guard| guard.path.contains("/networkpolicies/"));
-        for guard in guards.iter().chain([&guard::in_run(&marks)]) {
+        for guard in guard::guards(&marks).iter().chain([&guard::in_run(&marks)]) {
             namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
         }
         namespace::enforced(self.cluster, self.run).await?;
@@ -106,26 +110,22 @@ impl Probe<'_> {
             Ok(address.map(str::to_owned))
         });
         let address = address.await?;
+        let silent = "the server did not answer itself";
+        self.until(START, silent, async |probe: &Self| probe.steady(&server, "served", STEADY).await).await?;
         let client = self.start(&marks, 1, image, &client(&address)).await?;
-        let open = "the one Pod did not reach the other time after time, and there was no policy yet";
-        self.until(START, open, async |probe: &Self| probe.steady(&client, "open").await).await?;
-
-        for guard in &policies {
-            namespace::own_apply(self.cluster, &guard.path, &guard.object).await?;
-        }
-        let reached = self.said(&client, "open").await?;
-        let closed = self.until(ENFORCED, "", async |probe: &Self| probe.steady(&client, "closed").await);
+        self.until(START, "the client said nothing", async |probe: &Self| Ok((!probe.lines(&client).await?.is_empty()).then_some(())))
+            .await?;
+        let closed = self.until(ENFORCED, "", async |probe: &Self| probe.steady(&client, "closed", CLOSED).await);
         if let Err(fault) = closed.await {
             let ProbeFault::Unclear(_) = fault else { return Err(fault) };
-            // Open to the last, and still asking: a client that went, or a way that comes and goes, shows nothing.
-            let open = self.steady(&client, "open").await?.is_some() && self.said(&client, "open").await? > reached;
-            let neither = "the way was neither open nor closed time after time once the policy was there";
+            let open = self.steady(&client, "open", STEADY).await?.is_some();
+            let neither = "the way was neither open nor closed time after time while all was denied";
             return if open { Ok(Enforcement::NotEnforced) } else { Err(ProbeFault::Unclear(neither.to_owned())) };
         }
-        // Closed, and not merely gone.
-        let served = self.said(&server, "served").await?;
-        let gone = "the server answers no client any more, itself included";
-        self.until(ENFORCED, gone, async |probe: &Self| Ok((probe.said(&server, "served").await? > served).then_some(()))).await?;
+        let siblings = guard::egress::policy(&marks, &BTreeSet::new(), &Egress::Siblings, None);
+        namespace::own_apply(self.cluster, &siblings.path, &siblings.object).await?;
+        let never = "the one Pod did not reach the other time after time although a policy lets it";
+        self.until(ENFORCED, never, async |probe: &Self| probe.steady(&client, "open", STEADY).await).await?;
         Ok(Enforcement::Enforced)
     }
 
@@ -137,10 +137,10 @@ impl Probe<'_> {
         let place = Place { namespace: self.run, labels: &labels, user_namespace: false, runtime_class: None };
         let at = |kind: &str| format!("/api/v1/namespaces/{}/{kind}/{}", self.run, task.object());
         for (path, object) in [(at("configmaps"), task::input(&task, &place)), (at("pods"), task::pod(&task, &place))] {
-            // What it took on a moment ago is not seen at once.
+            // What it took on and what guards the run is not seen at once.
             let mut pace = Pace::within(RIGHTS_WAIT);
             while let Err(fault) = self.cluster.apply(&path, &object, Manager { name: MANAGER, force: true }, Mode::Real).await {
-                if !fault.is_forbidden() || !pace.again().await {
+                if !(fault.is_forbidden() || words::is_unguarded(&fault)) || !pace.again().await {
                     return Err(fault.into());
                 }
             }
@@ -157,15 +157,10 @@ impl Probe<'_> {
         }
     }
 
-    /// Whether a Pod's last words are all this one.
-    async fn steady(&self, pod: &str, word: &str) -> Result<Option<()>, ProbeFault> {
+    /// Whether a Pod's last words, so many, are all this one.
+    async fn steady(&self, pod: &str, word: &str, times: usize) -> Result<Option<()>, ProbeFault> {
         let lines = self.lines(pod).await?;
-        Ok((lines.iter().rev().take_while(|line| *line == word).count() >= STEADY).then_some(()))
-    }
-
-    /// How often a Pod has said this word.
-    async fn said(&self, pod: &str, word: &str) -> Result<usize, ProbeFault> {
-        Ok(self.lines(pod).await?.iter().filter(|line| *line == word).count())
+        Ok((lines.iter().rev().take_while(|line| *line == word).count() >= times).then_some(()))
     }
 
     /// Looks until there is something, or says what there is not.

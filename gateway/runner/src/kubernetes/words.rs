@@ -13,6 +13,7 @@ pub fn said(fault: &ApiFault) -> String {
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiFault::Refused { message, .. } => quoted(message),
+        ApiFault::Unclear(words) if fault.is_unasked_webhook() => quoted(words),
         other => text::line(&other.to_string()),
     }
 }
@@ -37,6 +38,8 @@ pub fn foreign(words: &str) -> String {
 /// the value is passed on: a plan shows the fields that
 /// it names.
 pub fn quoted(message: &str) -> String {
+    let message = one_line(message);
+    let message = message.as_str();
     let Some((before, after)) = message.split_once(VALUE) else { return said_by_server(message) };
     // Go writes structures with braces, whichever way it writes them.
     if !after.contains('{') && !after.starts_with('[') {
@@ -52,9 +55,39 @@ fn said_by_server(words: &str) -> String {
     format!("the API server says {}", foreign(words))
 }
 
+/// Its lines as one: a list of conflicts has a line each.
+fn one_line(message: &str) -> String {
+    let lines = message.lines().map(|line| line.trim().trim_start_matches("- ")).filter(|line| !line.is_empty());
+    let mut shown = String::new();
+    for line in lines {
+        let between = match shown.chars().last() {
+            None => "",
+            Some(':' | ';' | ',') => " ",
+            Some(_) => "; ",
+        };
+        shown.push_str(between);
+        shown.push_str(line);
+    }
+    shown
+}
+
 /// RBAC and its escalation check name the identity and its rights; admission says something else with the same status.
 fn is_about_rights(message: &str) -> bool {
     message.contains(" is forbidden: User ") || message.contains("attempting to grant RBAC permissions") || message == "Unauthorized"
+}
+
+/// What to do about admission that puts a finalizer on a run's namespace.
+pub const FINALIZED: &str = "an admission policy or webhook of the cluster puts a finalizer on new namespaces, and nothing may hold a run's namespace; \
+     an operator exempts the namespaces that bear the label `cofferdam.dev/managed` from it";
+
+/// Whether the fence of runs' namespaces refused one because admission of others had put a finalizer on it.
+pub fn is_finalized(message: &str) -> bool {
+    message.contains("'cofferdam-provisioner-namespaces") && message.contains("has no finalizers but the server's own")
+}
+
+/// Whether admission refuses a pod because it does not see a guard of the run yet, or not its status (`deploy/16-fence-guarded.yaml`).
+pub fn is_unguarded(fault: &ApiFault) -> bool {
+    matches!(fault, ApiFault::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
 }
 
 #[cfg(test)]
@@ -94,7 +127,11 @@ mod tests {
             "x is invalid: spec.replicas: Invalid value: -1: must be greater",
             r#"the API server says "x is invalid: spec.replicas: Invalid value: -1: must be greater""#,
         );
-        check(422, "bad\nvalue", r#"the API server says "bad\u{a}value""#);
+        check(422, "bad\nvalue", r#"the API server says "bad; value""#);
+        let conflicts = "Apply failed with 2 conflicts: conflicts with \"a\" using apps/v1:\n- .spec.replicas\n- .spec.paused\nconflicts with \"b\":\n- .spec.x";
+        let said = "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
+        check(409, conflicts, &format!("the API server says \"{said}\""));
+        check(422, "bad\u{202e}value", r#"the API server says "bad\u{202e}value""#);
     }
 
     #[test]

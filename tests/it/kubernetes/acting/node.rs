@@ -153,20 +153,28 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
     // This node's plug-in, a bridge, knows nothing of policies.
     assert_eq!(found(1), Enforcement::NotEnforced);
 
-    // One that does is played by the test: from when the policy is there, no Pod reaches another.
-    let policy = |fence| {
-        let run = RunName::new(&yard.call, Fence(fence));
-        format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/deny-all")
-    };
+    // One that does is played by the test: no Pod reaches another until the policy is there that lets it.
+    let run = RunName::new(&yard.call, Fence(2));
+    let siblings = format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/allow-siblings");
+    let pods = format!("/api/v1/namespaces/{run}/pods");
     std::thread::scope(|scope| {
         let probing = scope.spawn(|| found(2));
-        until("the policy", || (yard.plane.request("GET", &policy(2), None).status == 200).then_some(()));
+        until("both Pods", || {
+            let pods = yard.plane.request("GET", &pods, None).body;
+            let addressed = pods["items"].as_array()?.iter().filter(|pod| pod["status"]["podIP"].is_string()).count();
+            (addressed == 2).then_some(())
+        });
         let links = yard.plane.in_node_network(&["ip", "-o", "link", "show", "type", "veth"]);
         let links: Vec<&str> = links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).collect();
         assert!(links.len() >= 2, "{links:?}");
-        for link in links {
-            yard.plane.in_node_network(&["ip", "link", "set", "dev", link, "down"]);
-        }
+        let all = |state: &str| {
+            for link in &links {
+                yard.plane.in_node_network(&["ip", "link", "set", "dev", link, state]);
+            }
+        };
+        all("down");
+        until("the policy", || (yard.plane.request("GET", &siblings, None).status == 200).then_some(()));
+        all("up");
         assert_eq!(probing.join().unwrap(), Enforcement::Enforced);
     });
 }

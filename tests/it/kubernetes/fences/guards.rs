@@ -1,11 +1,8 @@
 //! What the provisioner may write as a run's guards: as narrow as `deploy/` says and no wider, whoever holds its token.
 
 use super::super::actor::*;
-use super::NO_RIGHT;
-use cofferdam_core::id::{Fence, PlanDigest};
-use cofferdam_runner::kubernetes::guard::{Guard, guards};
-use cofferdam_runner::kubernetes::names::{Marks, RunName};
-use jiff::{SignedDuration, Timestamp};
+use super::{NO_RIGHT, pod_spec, wait};
+use cofferdam_runner::kubernetes::guard::Guard;
 use serde_json::{Value, json};
 
 const QUOTA: &str = "the quota of a run bounds all that it has to bound";
@@ -38,9 +35,7 @@ fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
         let run = Run::new(0xf_000a);
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
-        let name = RunName::new(&run.call, Fence(1));
-        let expires = Timestamp::now() + SignedDuration::from_hours(1);
-        let own = guards(&Marks { name, expires, plan: PlanDigest::of(b"plan") });
+        let own = run.guards();
         let of = |kind: &str| own.iter().find(|guard| guard.object["kind"] == kind).unwrap().clone();
         let (quota, limits, denies) = (of("ResourceQuota"), of("LimitRange"), of("NetworkPolicy"));
         let put = |guard: &Guard, object: Value| apply(guard.path.as_str(), object);
@@ -164,5 +159,47 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
             ])
             .await;
         provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
+    });
+}
+
+/// The guards that a run must have before a pod, and the policy that asks for each.
+const NEEDED: [(&str, &str); 3] =
+    [("ResourceQuota", "cofferdam-guard-quota"), ("LimitRange", "cofferdam-guard-limits"), ("NetworkPolicy", "cofferdam-guard-network")];
+
+#[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
+fn a_run_whose_guard_is_missing_admits_no_pod() {
+    let plane = installed();
+    block(async {
+        let admin = Actor::of(&plane.admin()).await;
+        let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": pod_spec()});
+        for (number, (missing, fence)) in (0xf_0020..).zip(NEEDED) {
+            let run = Run::new(number);
+            provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
+            provisioner.ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on())).await.unwrap();
+            wait(&provisioner, || dry(apply(run.at("configmaps/x"), config_map("x")))).await;
+            let (last, others): (Vec<Guard>, Vec<Guard>) = run.guards().into_iter().partition(|guard| guard.object["kind"] == missing);
+            for guard in others {
+                provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
+            }
+            let at = run.at("pods/cofferdam-task-0");
+            // Once the two others are seen, the missing one alone is named, whoever asks.
+            for actor in [&provisioner, &admin] {
+                let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
+                loop {
+                    let said = actor.ask(apply(at.as_str(), pod.clone())).await.unwrap_err();
+                    if said.contains(&format!("'{fence}'")) && said.contains("no params found") {
+                        break;
+                    }
+                    assert!(tokio::time::Instant::now() < end, "without {missing}: {said}");
+                }
+            }
+            for guard in last {
+                provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
+            }
+            wait(&provisioner, || apply(at.as_str(), pod.clone())).await;
+            provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
+        }
     });
 }

@@ -39,6 +39,15 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
                 ("another fence", label("cofferdam.dev/fence", "2"), "are those of its name"),
                 ("weak Pod Security", label("pod-security.kubernetes.io/enforce", "baseline"), "enforces Pod Security restricted"),
                 ("unpinned", label("pod-security.kubernetes.io/enforce-version", "latest"), "at a pinned version"),
+                ("Pod Security of long ago", label("pod-security.kubernetes.io/enforce-version", "v1.0"), "at a pinned version"),
+                (
+                    "the last one before capabilities are dropped",
+                    label("pod-security.kubernetes.io/enforce-version", "v1.21"),
+                    "at a pinned version",
+                ),
+                ("one that does not exist yet", label("pod-security.kubernetes.io/enforce-version", "v1.99"), "at a pinned version"),
+                ("another version to audit", label("pod-security.kubernetes.io/audit-version", "v1.0"), "audits and warns with no other"),
+                ("another level to warn of", label("pod-security.kubernetes.io/warn", "privileged"), "audits and warns with no other"),
                 ("opting in", label("cofferdam.dev/target", "true"), "never opts one in"),
                 ("a label that others heed", label("admission.gatekeeper.sh/ignore", "yes"), "no label but Cofferdam's own"),
                 (
@@ -53,6 +62,7 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
                 ("a run's", apply(at.as_str(), good.clone()), "done"),
                 ("again", apply(at.as_str(), good.clone()), "done"),
                 ("relaxing it", label("pod-security.kubernetes.io/enforce", "privileged"), "enforces Pod Security restricted"),
+                ("an older version of it", label("pod-security.kubernetes.io/enforce-version", "v1.0"), "at a pinned version"),
                 ("its status", patch(format!("{at}/status"), "/metadata/labels/x", json!("y")), NO_RIGHT),
                 ("deleting another", dry(delete(namespace_path("default"))), "may not be deleted"),
                 ("deleting its home", dry(delete(namespace_path("cofferdam-system"))), "is named cofferdam-run-CALL-FENCE"),

@@ -100,9 +100,13 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         run.make(&provisioner).await;
         provisioner.ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on())).await.unwrap();
         wait(&provisioner, || dry(apply(run.at("configmaps/x"), config_map("x")))).await;
+        for guard in run.guards() {
+            provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
+        }
         let spec = pod_spec();
         let at = run.at("pods/cofferdam-task-0");
         let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
+        wait(&provisioner, || dry(apply(at.as_str(), pod(spec.clone())))).await;
         let with = |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
         let more = |key: &str, value: Value| {
             let mut spec = spec.clone();
@@ -128,6 +132,11 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 ),
                 (name, dry(apply(at.as_str(), wrap(but(&spec, "/serviceAccountName", json!("job"))))), "run as the ServiceAccount `task`"),
                 (name, dry(apply(at.as_str(), wrap(but(&spec, "/containers/0/image", json!("web:1"))))), "by digest"),
+                (
+                    name,
+                    dry(apply(at.as_str(), wrap(but(&spec, "/containers/0/securityContext/allowPrivilegeEscalation", json!(true))))),
+                    "say allowPrivilegeEscalation: false",
+                ),
                 (name, dry(apply(at.as_str(), wrap(spec.clone()))), "done"),
             ]
         };
@@ -137,7 +146,19 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let mut all = vec![
             ("an image by tag", with("/containers/0/image", json!("registry.example/tool:latest")), "by digest"),
             ("a writable root", with("/containers/0/securityContext/readOnlyRootFilesystem", json!(false)), "read-only root"),
-            ("no limits", with("/containers/0/resources", json!({})), "limits of cpu and memory"),
+            // The run's own limits are its limits then.
+            ("no limits", dry(with("/containers/0/resources", json!({}))), "done"),
+            (
+                "a container that may gain privileges, unconfined",
+                with(
+                    "/containers/0/securityContext",
+                    json!({
+                        "readOnlyRootFilesystem": true, "runAsNonRoot": true, "allowPrivilegeEscalation": true,
+                        "seccompProfile": {"type": "Unconfined"},
+                    }),
+                ),
+                "violates PodSecurity",
+            ),
             ("a mounted token", with("/automountServiceAccountToken", json!(true)), "automountServiceAccountToken: false"),
             ("as `job`", with("/serviceAccountName", json!("job")), "run as the ServiceAccount `task`"),
             ("a projected token", volume(projected.clone()), "never a token"),
@@ -178,6 +199,46 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 ("entering it", create(format!("{at}/exec"), json!({})), "containers of a run cannot be entered"),
                 ("attaching to it", create(format!("{at}/attach"), json!({})), "containers of a run cannot be entered"),
                 ("a container more", Ask::Patch(format!("{at}/ephemeralcontainers"), ephemeral, Mode::Real), "no ephemeral containers"),
+            ])
+            .await;
+        let second = run.at("pods/cofferdam-task-1");
+        let named = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-1"}, "spec": spec});
+        let try_with = |pointer: &str, value: Value| dry(apply(second.as_str(), named(but(&spec, pointer, value))));
+        let context = |key: &str, value: Option<Value>| {
+            let mut context = spec["containers"][0]["securityContext"].clone();
+            match value {
+                Some(value) => context[key] = value,
+                None => drop(context.as_object_mut().unwrap().remove(key).unwrap()),
+            }
+            try_with("/containers/0/securityContext", context)
+        };
+        let first = but(&spec["containers"][0], "/name", json!("first"));
+        let first = but(&first, "/securityContext/allowPrivilegeEscalation", json!(true));
+        // Where Pod Security asks for nothing, which only the API server's superuser can bring about, these fences still do.
+        let relaxed = patch(namespace_path(&run.name), "/metadata/labels/pod-security.kubernetes.io~1enforce", json!("privileged"));
+        admin.ask(relaxed).await.unwrap();
+        wait(&provisioner, || try_with("/hostNetwork", json!(true))).await;
+        provisioner
+            .try_all(vec![
+                ("gaining privileges", context("allowPrivilegeEscalation", Some(json!(true))), "allowPrivilegeEscalation: false"),
+                ("nothing said of privileges", context("allowPrivilegeEscalation", None), "allowPrivilegeEscalation: false"),
+                ("an init container that may gain them", try_with("/initContainers", json!([first])), "allowPrivilegeEscalation: false"),
+                ("some capabilities dropped", context("capabilities", Some(json!({"drop": ["NET_RAW"]}))), "drop ALL capabilities"),
+                ("nothing said of capabilities", context("capabilities", None), "drop ALL capabilities"),
+                (
+                    "a capability added",
+                    context("capabilities", Some(json!({"drop": ["ALL"], "add": ["SYS_ADMIN"]}))),
+                    "add none but NET_BIND_SERVICE",
+                ),
+                ("an unconfined pod", try_with("/securityContext/seccompProfile", json!({"type": "Unconfined"})), "seccomp profile"),
+                ("no profile", try_with("/securityContext", json!({"runAsNonRoot": true, "runAsUser": 65532})), "seccomp profile"),
+                ("an unconfined container", context("seccompProfile", Some(json!({"type": "Unconfined"}))), "seccomp profile"),
+                (
+                    "a profile of the node",
+                    context("seccompProfile", Some(json!({"type": "Localhost", "localhostProfile": "tight.json"}))),
+                    "done",
+                ),
+                ("as it should be", try_with("/hostNetwork", json!(false)), "done"),
             ])
             .await;
         provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();

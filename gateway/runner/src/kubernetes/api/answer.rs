@@ -10,6 +10,10 @@ const WORDS: usize = 600;
 /// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
 const UNTYPED: &str = "failed to create typed patch object";
 
+/// What the server says, with status 500, when a webhook that must be asked about a write cannot be (`apiserver/pkg/admission/plugin/webhook`). Admission comes
+/// before the store: nothing was written.
+const UNASKED: &str = "failed calling webhook \"";
+
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiFault {
@@ -55,6 +59,11 @@ impl ApiFault {
         matches!(self.status(), Some(401 | 403))
     }
 
+    /// Whether the server's authorizer gives the identity no right to this: RBAC's own words, which admission never uses.
+    pub fn is_about_rights(&self) -> bool {
+        matches!(self, Self::Refused { status: 403, message, .. } if message.contains(" is forbidden: User ") && message.contains(" cannot "))
+    }
+
     /// Whether the server does not take the identity for one: it never looked at what was asked.
     pub fn is_unauthorized(&self) -> bool {
         self.status() == Some(401)
@@ -63,6 +72,17 @@ impl ApiFault {
     /// Whether the state of the store that it was asked about is not kept any more.
     pub fn is_expired(&self) -> bool {
         self.status() == Some(410)
+    }
+
+    /// Whether the server could not ask an admission webhook about a write: in its own words, which begin with those of its configuration.
+    pub fn is_unasked_webhook(&self) -> bool {
+        self.webhook().is_some()
+    }
+
+    /// The webhook that the server could not ask.
+    pub fn webhook(&self) -> Option<&str> {
+        let Self::Unclear(words) = self else { return None };
+        words.split_once(UNASKED)?.1.split('"').next().filter(|name| !name.is_empty())
     }
 
     /// Whether it may have happened all the same.
@@ -142,6 +162,11 @@ mod tests {
         check(409, "another", &refused(409, "Said", "another"));
         check(429, "later", &refused(429, "Said", "later"));
         check(500, "broken", &ApiFault::Unclear("500 Internal Server Error: broken".to_owned()));
+        let unasked =
+            "Internal error occurred: failed calling webhook \"images.example.com\": failed to call webhook: Post \"https://x\": refused";
+        let fault = refusal(StatusCode::INTERNAL_SERVER_ERROR, json!({"message": unasked}).to_string().as_bytes());
+        assert_eq!((fault.webhook(), fault.is_unclear()), (Some("images.example.com"), true));
+        assert_eq!(ApiFault::Unclear("500: broken".to_owned()).webhook(), None);
         check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
         let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
         check(500, &untyped, &refused(422, "Invalid", &untyped));

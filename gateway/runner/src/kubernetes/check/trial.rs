@@ -21,6 +21,10 @@ const FENCE_REAPER: &str = "12-fence-reaper.yaml";
 const FENCE_JOBS: &str = "13-fence-jobs.yaml";
 const FENCE_RUNS: &str = "14-fence-runs.yaml";
 const FENCE_WORKLOADS: &str = "15-fence-workloads.yaml";
+const FENCE_GUARDED: &str = "16-fence-guarded.yaml";
+
+/// What the API server says where a policy's parameter is missing, and the policy denies that.
+const MISSING: &str = "no params found";
 
 /// A right, in RBAC's words. An empty namespace stands for every one, an empty name for every name.
 pub struct Right {
@@ -170,6 +174,17 @@ fn provisioner() -> Vec<Trial> {
     }
     let tag = pod("registry.example/tool:latest", json!([]));
     let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
+    let old = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "v1.0"});
+    let mut confined = pod(&digest, json!([]));
+    if let Some(context) = confined.pointer_mut("/spec/containers/0/securityContext").and_then(Value::as_object_mut) {
+        context.remove("allowPrivilegeEscalation");
+    }
+    let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "self-check"}, "spec":
+        {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": confined.get("spec").map(always)}}});
+    let unguarded = |what, without: &str, fence| {
+        let at = format!("{}/pods/cofferdam-task-0", at(&format!("cofferdam-run-selfcheckselfcheckselfchec-{without}")));
+        dry(what, at, pod(&digest, json!([])), refused(fence, FENCE_GUARDED, MISSING))
+    };
     let volume = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
     vec![
         dry("a run's namespace", at(NEXT), namespace(NEXT, &restricted), Answer::Done),
@@ -186,6 +201,7 @@ fn provisioner() -> Vec<Trial> {
             namespace(NEXT, &json!({})),
             namespaces("enforces Pod Security restricted"),
         ),
+        dry("a run's namespace with Pod Security of long ago", at(NEXT), namespace(NEXT, &old), namespaces("at a pinned version")),
         dry("a RoleBinding in `kube-system`", rbac("kube-system", "rolebindings", NEXT), binding, scope("nowhere else")),
         dry(
             "a RoleBinding of its own at home",
@@ -205,6 +221,15 @@ fn provisioner() -> Vec<Trial> {
             pod(&digest, volume),
             workloads("never a token"),
         ),
+        dry(
+            "a template whose pods may gain privileges",
+            format!("/apis/apps/v1/namespaces/{RUN}/deployments/self-check"),
+            template,
+            workloads("allowPrivilegeEscalation: false"),
+        ),
+        unguarded("a pod in a run without a quota", "3", "cofferdam-guard-quota"),
+        unguarded("a pod in a run without limits", "4", "cofferdam-guard-limits"),
+        unguarded("a pod in a run without a network policy", "5", "cofferdam-guard-network"),
         dry(
             "an object with a finalizer in a run's namespace",
             config_map_at(RUN),
@@ -362,6 +387,13 @@ fn pod(image: &str, volumes: Value) -> Value {
             "volumes": volumes,
         },
     })
+}
+
+/// A pod's spec for a Deployment.
+fn always(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    merge(&mut spec, &json!({"restartPolicy": "Always"}));
+    spec
 }
 
 fn merge(object: &mut Value, more: &Value) {

@@ -9,6 +9,7 @@ use crate::kubernetes::namespace::{Namespace, RIGHTS_WAIT};
 use crate::kubernetes::object;
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::preview::filled;
+use crate::kubernetes::words;
 use cofferdam_core::operation::Target;
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::preview::{Expect, PreviewedOperation};
@@ -86,10 +87,14 @@ impl Namespace {
     pub(super) async fn written(&self, job: &Cluster, at: &str, sent: &Value, target: &Target) -> Result<Value, EffectFault> {
         let manager = Manager { name: &self.manager, force: false };
         let mut unclear: Option<ApiFault> = None;
-        for _ in 0..TRIES {
+        let mut pace = Pace::within(RIGHTS_WAIT);
+        let mut tries = 0;
+        while tries < TRIES {
             match job.apply(at, sent, manager, Mode::Real).await {
                 Ok(object) => return Ok(object),
                 Err(fault) if fault.is_unclear() => unclear = Some(fault),
+                // Another API server may see a right or a guard later than the one that was asked before; nothing was done.
+                Err(fault) if is_unseen(&fault) && pace.again().await => continue,
                 Err(fault) => {
                     return Err(match unclear {
                         Some(unclear) => unknown(target, "the next attempt was refused", &unclear),
@@ -97,6 +102,7 @@ impl Namespace {
                     });
                 }
             }
+            tries += 1;
             tokio::time::sleep(PAUSE).await;
         }
         Err(unclear.map_or_else(|| EffectFault::Conflict(target.clone()), |fault| unknown(target, "no attempt got a clear answer", &fault)))
@@ -115,9 +121,10 @@ impl Namespace {
     }
 }
 
-/// A right that the server's authorizer has not seen yet. Admission refuses with the same status, and in other words.
+/// A right that the server's authorizer has not seen yet, or a guard that its admission has not seen yet. Admission refuses with the same status, and in other
+/// words.
 fn is_unseen(fault: &ApiFault) -> bool {
-    fault.is_unauthorized() || matches!(fault, ApiFault::Refused { status: 403, message, .. } if message.contains(" is forbidden: User "))
+    fault.is_unauthorized() || fault.is_about_rights() || words::is_unguarded(fault)
 }
 
 /// Whether all that was written of an object was written by this manager: no other client created it at the same moment.

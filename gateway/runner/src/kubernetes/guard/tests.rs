@@ -68,9 +68,11 @@ fn the_guards_are_these() {
     "#]].assert_eq(&shown.collect::<String>());
 }
 
+const POLICY: &str = include_str!("../../../../../deploy/10-fence-provisioner.yaml");
+
 /// A map that a policy of `deploy/` has as a variable; it is written as JSON.
 fn variable(name: &str) -> Value {
-    let policy = include_str!("../../../../../deploy/10-fence-provisioner.yaml");
+    let policy = POLICY;
     let (_, rest) = policy.split_once(&format!("  - name: {name}\n    expression: >-\n")).unwrap();
     let lines = rest.lines().take_while(|line| line.starts_with("      "));
     serde_json::from_str(&lines.collect::<String>()).unwrap()
@@ -80,6 +82,8 @@ fn variable(name: &str) -> Value {
 fn admission_holds_the_provisioner_to_what_is_written_here() {
     assert_eq!(variable("most"), hard());
     assert_eq!(variable("mostOfOne"), most_of_one());
+    assert!(POLICY.contains(&format!("'pod-security.kubernetes.io/enforce-version'].orValue('') == '{POD_SECURITY}'")));
+    assert!(POLICY.contains(&format!("key.endsWith('-version') ? '{POD_SECURITY}' : 'restricted'")));
 }
 
 #[test]
