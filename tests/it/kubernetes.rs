@@ -4,6 +4,7 @@ mod acting;
 mod actor;
 mod faults;
 mod fences;
+mod held;
 mod impersonation;
 mod journey;
 mod node;

@@ -43,6 +43,8 @@ pub enum Outcome {
     Dead,
     /// An effect may or may not have happened; a person has to look.
     Indeterminate,
+    /// Every operation was asked for as approved, and an object that has to go is still held by others.
+    Held,
 }
 
 /// What happens to a job.
@@ -133,7 +135,7 @@ impl fmt::Display for Phase {
 }
 
 /// Every outcome, for tables and tests.
-pub const OUTCOMES: [Outcome; 8] = [
+pub const OUTCOMES: [Outcome; 9] = [
     Outcome::Succeeded,
     Outcome::Failed,
     Outcome::Refused,
@@ -142,6 +144,7 @@ pub const OUTCOMES: [Outcome; 8] = [
     Outcome::Cancelled,
     Outcome::Dead,
     Outcome::Indeterminate,
+    Outcome::Held,
 ];
 
 impl Outcome {
@@ -156,6 +159,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Dead => "dead",
             Self::Indeterminate => "indeterminate",
+            Self::Held => "held",
         }
     }
 

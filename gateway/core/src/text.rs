@@ -41,6 +41,17 @@ pub fn line(text: &str) -> String {
     text.chars().flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// Text on one line and cut where it is long: at an end that shows, with the closing quote of a
+/// value that has one.
+pub fn shown(text: &str, most: usize) -> String {
+    let text = line(text);
+    if text.chars().count() <= most {
+        return text;
+    }
+    let quote = if text.starts_with('"') { "\"" } else { "" };
+    format!("{}…{quote}", text.chars().take(most).collect::<String>())
+}
+
 /// A fault with its causes, each said once: `cannot read the trust file: permission denied`. A cause that the text before it has is left out, as
 /// many libraries put their cause into their own text and give it as the cause again.
 pub fn chain(fault: &(dyn std::error::Error + 'static)) -> String {

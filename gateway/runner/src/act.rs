@@ -9,7 +9,7 @@ mod recover;
 mod tests;
 
 use crate::admit::{Components, Unadmitted, admit};
-use crate::backend::{Backend, BackendFault, Lost, Namespace};
+use crate::backend::{Backend, BackendFault, Left, Lost, Namespace};
 use crate::directory::Settled;
 use crate::effect::EffectFault;
 use crate::ending::{Ending, UNWRITABLE};
@@ -200,7 +200,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             Ok(plan) => plan,
             Err(Unadmitted::Inadmissible(no)) => {
                 let ending = Ending::new(Outcome::Refused, no.code, no.detail);
-                return self.finish(lease, ending.into(), None, &targets, step).await;
+                return self.finish(lease, ending.into(), Left::Nothing, &targets, step).await;
             }
             Err(Unadmitted::Backend(fault)) => return self.cannot_begin(lease, &lost, fault, step).await,
         };
@@ -218,7 +218,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                     EffectFault::Unwritable(obstacle) => Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new())),
                     _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
                 };
-                return self.finish(lease, ending.into(), Some(&name), &targets, step).await;
+                return self.finish(lease, ending.into(), Left::Perhaps(&name), &targets, step).await;
             }
         };
         step(JobStep::NamespaceMade);
@@ -227,14 +227,14 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
             // Only this runner knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
             if fault == Fault::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
-                self.backend.remove(lease.call(), Some(&name), &targets).await?;
+                self.backend.remove(lease.call(), &Left::Own(&namespace), &targets).await?;
             }
             return Err(fault.into());
         }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut namespace, step);
         let settled = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
-        self.finish(lease, settled, Some(&name), &targets, step).await
+        self.finish(lease, settled, Left::Own(&namespace), &targets, step).await
     }
 
     /// A job that cannot begin. What is in the way on this machine ends it, since nothing was changed and its agent can ask again; what only the
@@ -251,7 +251,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let ending = Ending::unable("cannot-begin", &obstacle, &self.backend.leaves(&BTreeSet::new()));
         self.record(lease, ending.into(), step).await?;
         let namespace = self.backend.sweep(lost).await?;
-        self.close(lease, namespace.as_deref(), &lost.targets(), step).await
+        self.close(lease, recover::found(namespace.as_deref()), &lost.targets(), step).await
     }
 
     /// From the consumed permit to the committed effect.

@@ -68,6 +68,13 @@ impl BackendFault {
         match self {
             Self::Lost => None,
             Self::Here(obstacle) => Some(obstacle.clone()),
+            Self::Teardown(TeardownFault::Held { what, .. }) => {
+                let remedy = format!("look at `kubectl get namespace {what} -o yaml`, and have the owner of the finalizer take it off");
+                Some(Obstacle::new(chain(self), remedy))
+            }
+            Self::Teardown(TeardownFault::Stuck { what, .. }) if what.starts_with("cofferdam-run-") => {
+                Some(Obstacle::new(chain(self), format!("look at `kubectl get namespace {what} -o yaml`")))
+            }
             Self::Api(_) | Self::Fences(_) | Self::Teardown(_) => {
                 let remedy = "run `cofferdam doctor`, which asks the API server";
                 Some(Obstacle::new(chain(self), remedy))
@@ -197,15 +204,20 @@ impl Backend {
         }
     }
 
-    /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone.
-    pub async fn remove(&self, call: &CallId, name: Option<&str>, targets: &BTreeSet<String>) -> Result<(), BackendFault> {
-        match self {
-            Self::Directory(directory) => directory.remove(call, name),
-            Self::Kubernetes(cluster) => match name {
-                Some(name) => Ok(cluster.remove(name, targets).await?),
-                None => Ok(()),
-            },
-        }
+    /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone. Its name, where there was one.
+    pub async fn remove(&self, call: &CallId, left: &Left<'_>, targets: &BTreeSet<String>) -> Result<Option<String>, BackendFault> {
+        let name = left.name();
+        let was_there = match (self, left, &name) {
+            (Self::Directory(directory), _, name) => {
+                directory.remove(call, name.as_deref())?;
+                name.is_some()
+            }
+            (Self::Kubernetes(cluster), Left::Own(Namespace::Kubernetes(own)), _) => cluster.remove_own(own, targets).await?,
+            (Self::Kubernetes(cluster), _, Some(name)) => cluster.remove(name, targets).await?,
+            (Self::Kubernetes(_), _, None) => false,
+        };
+        // One that is known to have been made was there, also if others took it away.
+        Ok(name.filter(|_| was_there || !matches!(left, Left::Perhaps(_))))
     }
 
     /// Finds out what became of a job whose runner was lost while it acted, after nothing of that runner can act any more.
@@ -228,6 +240,28 @@ impl Backend {
                 let list: Vec<_> = in_effect.iter().map(u32::to_string).collect();
                 format!("still in effect: operation {}", list.join(", "))
             }
+        }
+    }
+}
+
+/// What a job may have left of a namespace.
+pub enum Left<'a> {
+    /// Nothing was made.
+    Nothing,
+    /// It was begun to be made.
+    Perhaps(&'a str),
+    /// It was found, or is recorded.
+    Found(&'a str),
+    /// This runner made it.
+    Own(&'a Namespace),
+}
+
+impl Left<'_> {
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Perhaps(name) | Self::Found(name) => Some((*name).to_owned()),
+            Self::Own(namespace) => Some(namespace.name()),
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::refusal::Refusal;
 use cofferdam_core::job::{Obstacle, Said};
 use cofferdam_core::operation::Target;
 use cofferdam_core::preview::drift::{Difference, sentence};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 /// Takes what an effect says while it lasts.
@@ -28,6 +30,9 @@ pub enum EffectFault {
     /// It was asked for, and it is not known whether it happened: a person has to look.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
+    /// It was asked for as approved, and others hold the object for longer than the job waits. What it says is what holds it.
+    #[error("{0}")]
+    Held(Box<Going>),
     /// A file that the job needs cannot be written.
     #[error(transparent)]
     Unwritable(#[from] Obstacle),
@@ -42,6 +47,18 @@ impl EffectFault {
             Some(changed) => Err(Self::Changed(changed)),
         }
     }
+}
+
+/// An object that was told to go, and is still there.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{target} was asked to be deleted, and is {by}")]
+pub struct Going {
+    /// The object.
+    pub target: Target,
+    /// What holds it, and since when it is going.
+    pub by: String,
+    /// Its state as it was observed: as before, and going.
+    pub after: BTreeMap<String, Value>,
 }
 
 impl From<Refusal> for EffectFault {

@@ -18,10 +18,12 @@
 //! | `identity.rs` | the job's identity in it |
 //! | `effect.rs`, `readiness.rs` | one operation as the job; how far its object is |
 //! | `teardown.rs`, `reap.rs` | taking a run away; taking away what outlived one |
+//! | `held.rs`, `pressure.rs` | why an object does not go; what the cluster still has to remove |
 //! | `probe.rs` | whether the network plug-in enforces policies |
 //! | `recover.rs` | what became of a lost runner's job |
 //! | `environment.rs` | which cluster this is |
 //! | `look.rs`, `preview.rs` | what the viewer answers; what operations would change |
+//! | `remarks.rs` | what a person has to know of a preview besides |
 //! | `fault.rs` | why a look gave nothing |
 //! | `words.rs` | an API server's refusal in words for an outcome |
 
@@ -32,6 +34,7 @@ pub mod effect;
 pub mod environment;
 pub mod fault;
 pub mod guard;
+pub mod held;
 mod identity;
 pub mod json_patch;
 pub mod look;
@@ -42,11 +45,13 @@ mod near;
 pub mod object;
 mod pace;
 pub mod path;
+pub mod pressure;
 pub mod preview;
 pub mod probe;
 pub mod readiness;
 pub mod reap;
 pub mod recover;
+mod remarks;
 pub mod rights;
 pub mod task;
 pub mod teardown;
@@ -77,12 +82,6 @@ use std::time::Duration;
 use teardown::{TeardownFault, Traces};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-
-/// Run namespaces that may be going at the same time: half a minute's work of a namespace controller at its default rate.
-const TERMINATING: usize = 200;
-
-/// Seconds that the oldest of them may have been going: far beyond the five that an empty one takes.
-const OLDEST_SECONDS: u64 = 120;
 
 /// How long an API server may take to hear that a right is gone, and its store to write what it was told by a request that is over.
 const HEARD: Duration = Duration::from_secs(5);
@@ -139,14 +138,7 @@ impl Kubernetes {
     /// fences that were not checked recently, however long a runner waited for it.
     pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
         self.stands().await?;
-        let going = reap::terminating(&self.provisioner, now).await?;
-        if going.count > TERMINATING {
-            return Ok(Some(format!("{} run namespaces are still going", going.count)));
-        }
-        if going.oldest_seconds > OLDEST_SECONDS {
-            return Ok(Some(format!("a run namespace has been going for {} s", going.oldest_seconds)));
-        }
-        Ok(None)
+        Ok(pressure::going(&self.provisioner, now).await?.too_much())
     }
 
     /// Finds out what became of a job whose runner was lost while it acted. Its rights go first, and are observed gone.
@@ -158,7 +150,9 @@ impl Kubernetes {
         };
         let fate = self.fate(&preview, lost.operations).await?;
         let words = fate.words(&preview);
-        let ending = if fate.is_complete() {
+        let ending = if fate.is_complete() && !fate.held.is_empty() {
+            Ending::new(Outcome::Held, "held", format!("the runner was lost after every operation had been asked for; {words}"))
+        } else if fate.is_complete() {
             Ending::new(Outcome::Succeeded, "recovered", format!("the runner was lost after every operation had been done; {words}"))
         } else if fate.unclear.is_empty() {
             Ending::new(Outcome::Failed, "runner-lost", format!("the runner was lost while it acted; {words}"))
@@ -186,8 +180,13 @@ impl Kubernetes {
     }
 
     /// Removes a run, whatever of it is there, at these targets too, and looks that it is gone.
-    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<(), TeardownFault> {
+    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
         teardown::remove(&self.provisioner, run, targets).await
+    }
+
+    /// The same of a run whose job is still known: it is asked whether it is refused.
+    pub async fn remove_own(&self, own: &Namespace, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
+        teardown::remove_before(&self.provisioner, own.name(), targets, Some(own.witness())).await
     }
 
     /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come. And for

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tracing::Dispatch;
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
@@ -57,6 +57,9 @@ pub enum SetupError {
     Twice,
 }
 
+/// Libraries whose failures come back as values, which roles tell with what was asked for. A filter that names one shows it.
+const SILENT: [&str; 1] = ["kube_client"];
+
 /// The subscriber of a role: its spans go to `outlet`, its lines to `writer`.
 pub fn dispatch<W>(setup: Setup, outlet: Outlet, writer: W) -> Result<Dispatch, SetupError>
 where
@@ -64,6 +67,8 @@ where
 {
     let Setup { role, format, filter, sources } = setup;
     let targets: Targets = filter.parse().map_err(|source| SetupError::Filter { given: filter.clone(), source })?;
+    let quiet = SILENT.into_iter().filter(|source| !filter.contains(source));
+    let targets = quiet.fold(targets, |targets, source| targets.with_target(source, LevelFilter::OFF));
     let lines = Lines { role, format, sources: sources.clone() };
     // A terminal that was closed takes no line; telling that on the same terminal would end the process.
     let people = tracing_subscriber::fmt::layer().log_internal_errors(false).event_format(lines).with_writer(writer).with_filter(targets);

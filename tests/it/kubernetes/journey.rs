@@ -46,6 +46,14 @@ fn an_allowed_change_is_the_jobs_own_and_leaves_nothing() {
     assert_eq!(world.left_of(&call), Vec::<String>::new());
     stage.verify_ledger();
 
+    // That its rights are gone is the job's own experience too: it was asked, and refused, before its namespace went.
+    let asked = world.requests();
+    let is_refused = |event: &&Event| {
+        let user = event["user"]["username"].as_str().unwrap_or_default();
+        user.starts_with(&format!("system:serviceaccount:{}", run_prefix(&call))) && event["responseStatus"]["code"] == 403
+    };
+    assert!(asked.iter().rev().any(|event| is_refused(&event)), "{asked:#?}");
+
     // What it cost, and whose writes they were.
     let writes = world.writes(&call);
     let cost = writes.iter().filter(|event| !met_a_status(event)).count();

@@ -10,7 +10,7 @@ use cofferdam_core::ceiling::Grant;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::operation::{Action, Step};
-use cofferdam_core::preview::{Expect, PreviewedOperation, drift};
+use cofferdam_core::preview::{Expect, PreviewedOperation, Remark, RemarkKind, drift};
 use cofferdam_core::trust::Trust;
 use cofferdam_runner::kubernetes::api::{self, Manager, Mode};
 use cofferdam_runner::kubernetes::credential::Credential;
@@ -337,15 +337,74 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
         let answer = view.plane.request("POST", &format!("{admission}/{resource}"), Some(object));
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
-    let (code, reason) = until("the mutating policy", || match view.look(patch()) {
-        Looked::Refused { code, reason, .. } => Some((code, reason)),
+    let (code, reason, remedy) = until("the mutating policy", || match view.look(patch()) {
+        Looked::Refused { code, reason, remedy } => Some((code, reason, remedy)),
         _ => None,
     });
     assert_eq!(code, "conflict");
     assert_eq!(
         reason,
-        "the cluster would also change `metadata.labels.injected` of Deployment web in namespace view-webhook, which the plan does not name"
+        "the cluster's own admission would also change `metadata.labels.injected` of Deployment web in namespace view-webhook from absent to \"yes\", which the plan does not name"
     );
+    assert!(remedy.contains("first a change that names that field and gives it that value"), "{remedy}");
+    view.only_dry_runs();
+}
+
+#[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
+fn a_preview_names_the_autoscaler_of_its_field_and_the_finalizer_of_what_shall_go() {
+    let view = View::of("view-remarks");
+    view.create("deployments", &workload("Deployment", "web"));
+    let scale = |replicas: u32| view.preview(view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": replicas}])));
+    assert_eq!(scale(5).remarks, vec![]);
+    let at = "/apis/autoscaling/v2/namespaces/view-remarks/horizontalpodautoscalers";
+    for (name, kind, of) in [("web-hpa", "Deployment", "web"), ("other", "Deployment", "api"), ("stateful", "StatefulSet", "web")] {
+        let spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": of}, "minReplicas": 2, "maxReplicas": 10});
+        let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec});
+        assert_eq!(view.plane.request("POST", at, Some(&object)).status, 201);
+    }
+    let own = Remark::new(RemarkKind::Scaled, "spec.replicas").by("HorizontalPodAutoscaler web-hpa", "").with(json!("2 to 10"));
+    assert_eq!(scale(12).remarks, [own]);
+    let image = json!([{"path": "spec.template.spec.containers[name=web].image", "value": "registry.example/web:2"}]);
+    assert_eq!(view.preview(view.patch("Deployment", "web", image)).remarks, vec![], "no autoscaler sets that");
+
+    let mut kept = config("kept", json!({"a": "1"}));
+    kept["metadata"]["finalizers"] = json!(["example.com/keep"]);
+    view.create("configmaps", &kept);
+    let shown = view.preview(json!({"action": "delete", "target": view.target("", "ConfigMap", "kept")}));
+    assert_eq!(shown.remarks, [Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"))]);
+    view.only_dry_runs();
+}
+
+#[test]
+#[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
+fn a_webhook_that_cannot_be_asked_is_named_in_the_servers_words() {
+    let view = View::of("view-unasked");
+    view.create("deployments", &workload("Deployment", "web"));
+    let patch = || view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": 5}]));
+    assert_eq!(view.preview(patch()).after["spec.replicas"], 5);
+    let collection = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let webhook = json!({
+        "name": "images.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "NoneOnDryRun", "failurePolicy": "Fail",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "view-unasked"}},
+        "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
+    });
+    let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "view-unasked"}, "webhooks": [webhook]});
+    assert_eq!(view.plane.request("POST", collection, Some(&object)).status, 201);
+    let (code, reason, remedy) = until("the webhook", || match view.look(patch()) {
+        Looked::Refused { code, reason, remedy } => Some((code, reason, remedy)),
+        _ => None,
+    });
+    assert_eq!(code, "admission-webhook");
+    assert!(reason.contains("its admission webhook `images.example.com` gives no answer: the API server says \"500"), "{reason}");
+    assert!(reason.contains("failed calling webhook 'images.example.com'"), "{reason}");
+    assert!(remedy.contains("kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations"), "{remedy}");
+    // Looks go on meanwhile.
+    let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
+    assert!(matches!(view.look(read), Looked::Results { .. }));
+    assert_eq!(view.plane.request("DELETE", &format!("{collection}/view-unasked"), None).status, 200);
     view.only_dry_runs();
 }
 

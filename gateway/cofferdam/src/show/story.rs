@@ -233,7 +233,14 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
         Event::Closed { namespace } => Some((entry.time, namespace)),
         _ => None,
     });
+    let made = payload(entries, "namespace").and_then(|made| made.get("name")).and_then(Value::as_str);
+    let leases = entries.iter().filter(|entry| matches!(entry.event, Event::Leased { .. })).count();
     vec![match (closed, job) {
+        // A runner that took the job over saw nothing of it any more.
+        (Some((when, namespace)), Some(view)) if namespace.is_empty() && made.is_some() && view.environment.is_cluster() => {
+            format!("{} the namespace {} was observed gone", time(when), line(made.unwrap_or_default()))
+        }
+        (Some((when, namespace)), _) if namespace.is_empty() && leases > 1 => format!("{} nothing of it was there any more", time(when)),
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
         // In a tree the namespace of a run is a folder with a copy.
         (Some((when, _)), Some(view)) if !view.environment.is_cluster() => format!("{} its private copy was removed", time(when)),

@@ -57,7 +57,8 @@ pub enum Looked {
     Refused {
         /// Stable reason code: `not-found`, `conflict`, `unsupported`, `beyond-ceiling`, `ambiguous`; of a tree with kustomizations
         /// besides `built-as-several`, `built-otherwise`, `not-an-object` and `still-named`; of a cluster besides `forbidden` (its rights or its
-        /// rules do not let it happen), `invalid` (the API server would not take it) and `removes-field` (an apply would remove what it does not name).
+        /// rules do not let it happen), `invalid` (the API server would not take it) `removes-field` (an apply would remove what it does not name) and
+        /// `admission-webhook` (a webhook that it must ask gives no answer).
         code: String,
         /// Why, in one sentence.
         reason: String,

@@ -124,7 +124,10 @@ impl<'a, H: Host> Scene<'a, H> {
     /// It cannot be decided. Recorded where that is possible; the agent learns the short words, the ledger the detail.
     pub(super) async fn unavailable(&self, code: &str, detail: &str, reason: &str) -> Reply {
         match self.with("fault", &json!(detail)).end("failed", code).await {
-            Ok(_) => Reply::Unavailable { reason: format!("{reason}; nothing was executed, try again later") },
+            // An agent is told no more than that: what the fault says may be about Cofferdam's own identities. The ledger has it under this id.
+            Ok(proof) => {
+                Reply::Unavailable { reason: format!("{reason}; try again later, or tell your user the call's id, {}", proof.call) }
+            }
             Err(reply) => reply,
         }
     }

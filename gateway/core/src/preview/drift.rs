@@ -6,7 +6,7 @@ use crate::id::PreviewDigest;
 use crate::json;
 use crate::operation::Target;
 use crate::shown::remark_words;
-use crate::text::line;
+use crate::text::{self, line};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,8 +105,7 @@ fn shown(value: &Value) -> String {
     if value.is_null() {
         return "absent".to_owned();
     }
-    let text = line(&value.to_string());
-    if text.chars().count() <= VALUE { text } else { text.chars().take(VALUE).chain("…".chars()).collect() }
+    text::shown(&value.to_string(), VALUE)
 }
 
 impl Difference {

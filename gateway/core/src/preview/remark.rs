@@ -1,5 +1,6 @@
 //! What a person has to know of a previewed operation besides its values: that another file of the
-//! tree has the last word, or that a value is filled in by another program. The viewer says which
+//! tree or another object of the cluster has the last word, or that a value is filled in by another
+//! program. The viewer says which
 //! and where; the words are made in `shown/remarks.rs`. Never a sentence of the viewer's own.
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ pub enum RemarkKind {
     Given,
     /// One of several places that build the object: the change reaches each.
     Shared,
+    /// In a cluster the autoscaler `by` sets `field` of the object, within the range of `value`.
+    Scaled,
+    /// In a cluster the finalizer `value` keeps the object when it is told to go.
+    Finalized,
     /// `value` further remarks are not shown.
     More,
 }
@@ -43,7 +48,7 @@ pub struct Remark {
     pub kind: RemarkKind,
     /// Field path of the object.
     pub field: String,
-    /// The key of the other file: `images`, `replicas`.
+    /// The key of the other file, `images` or `replicas`; in a cluster the other object.
     pub by: String,
     /// The other file and its line.
     pub place: String,

@@ -120,6 +120,10 @@ pub(super) fn done(job: &JobView, state: State) -> Told {
     if let Some(changed) = drift::sentence(&job.meanwhile) {
         told = told.words("meanwhile", "Meanwhile", sentence(&changed));
     }
+    // The change is done; only what Cofferdam made for it is not removed yet.
+    if let Some(stuck) = &job.stuck {
+        told = told.words("cleanup", "Cleanup", sentence(&format!("not finished: {}", line(&stuck.obstacle.to_string()))));
+    }
     told.with(Fact::Done(operations.collect()))
         .with(Fact::Also("tool", json!(job.tool)))
         .with(Fact::Also("outcome", json!(Outcome::Succeeded)))

@@ -8,6 +8,13 @@ use crate::run::Outcome;
 use crate::text::{line, quoted};
 use std::collections::BTreeMap;
 
+/// What is allowed where nothing stands in the way. A key stands for its first call for ever.
+const AGAIN: &str = "The same call again, with another idempotency key or none: it is checked and decided again.";
+
+/// What is allowed where the cause is told.
+const ONCE_GONE: &str =
+    "The same call again once that cause is gone, with another idempotency key or none: it is checked and decided again.";
+
 /// The refusal that tells it.
 pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     let (kind, verb, next) = match outcome {
@@ -18,10 +25,14 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         Outcome::Cancelled => (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted."),
         Outcome::Dead => (RefusalKind::Unsuccessful, "DEAD", "Tell your user; an operator has to look at the runners."),
         Outcome::Indeterminate => (RefusalKind::Unsuccessful, "UNKNOWN", "Do not repeat it; tell your user that a person has to look."),
+        Outcome::Held => (RefusalKind::Unsuccessful, "HELD", "Do not repeat it; tell your user what holds it. It then goes by itself."),
     };
     let allowed = match outcome {
         Outcome::Rejected => "What the approvers agree to.",
-        _ => "The same call again: it is checked and decided again.",
+        Outcome::Indeterminate => "Looks at what it was about.",
+        Outcome::Held => "Looks at what it was about: it was asked for as approved.",
+        Outcome::Expired | Outcome::Cancelled => AGAIN,
+        Outcome::Succeeded | Outcome::Failed | Outcome::Refused | Outcome::Dead => ONCE_GONE,
     };
     let (by, otherwise) = match outcome {
         // Decided again after the approval, it was found to be another call, or the infrastructure another: no runner came into it.
@@ -31,6 +42,7 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         Outcome::Cancelled => ("its agent", "it was withdrawn"),
         Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
         Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
+        Outcome::Held => ("the runner", "it was asked for, and something holds it"),
         Outcome::Succeeded | Outcome::Failed | Outcome::Refused => ("the runner", "the runner gave no reason"),
     };
     if let Some(resolution) = &job.resolution {
@@ -63,7 +75,7 @@ fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
         environment: job.environment.clone(),
         changed: Changed::Resolved(resolution.found),
         why: format!("They say: {}", quoted(&resolution.because)),
-        allowed: "The same call again: it is checked and decided again.".to_owned(),
+        allowed: AGAIN.to_owned(),
         next: next.to_owned(),
     }
 }
@@ -300,14 +312,14 @@ mod tests {
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
             A person looked since: all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
-            Allowed: The same call again: it is checked and decided again.
+            Allowed: The same call again, with another idempotency key or none: it is checked and decided again.
             Next: Go on; do not repeat it."#]]
         .assert_eq(&text(Found::Succeeded));
         expect![[r#"
             RESOLVED abcdefghijklmnopqrstuvwxyz by an operator in lab
             A person looked since: not all of it was done.
             Why: They say: "web has 5 replicas\nDONE"
-            Allowed: The same call again: it is checked and decided again.
+            Allowed: The same call again, with another idempotency key or none: it is checked and decided again.
             Next: Look at the infrastructure, then ask again if it is still wanted."#]]
         .assert_eq(&text(Found::Failed));
     }

@@ -23,6 +23,12 @@ pub fn words(remark: &Remark) -> String {
         RemarkKind::Unlisted => format!("{place} does not include this file; this change has no effect there"),
         RemarkKind::Given => format!("{field} {} is given by `{by}` in {place}", plain(&remark.value)),
         RemarkKind::Shared => format!("{place} includes this file; this change reaches what is built there"),
+        RemarkKind::Scaled => {
+            format!("`{field}` is also set by `{by}`, within {}; it may undo this change at any time", plain(&remark.value))
+        }
+        RemarkKind::Finalized => {
+            format!("the finalizer {shown} keeps the object: it goes only once the finalizer's owner takes that off")
+        }
         RemarkKind::More => format!("further remarks that are not shown: {shown}"),
     }
 }

@@ -17,20 +17,25 @@ use sqlx::SqliteConnection;
 /// take turns among them, so that one caller's many jobs about one object hide no other caller's job.
 const CANDIDATES: i64 = 64;
 
+/// Milliseconds that a stuck job waits for its turn while other jobs come all the time.
+const TURN_MS: i64 = 60_000;
+
 /// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
-/// that are stuck one runner at a time tries one, when its pause is over, so that they take no place from others. One that cannot be read is set apart.
+/// that are stuck one runner at a time tries one, when its pause is over and no other job waits, so that they take no place from others; one that has
+/// waited for its turn for [`TURN_MS`] comes before those. One that cannot be read is set apart.
 pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let candidates: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
          AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
          AND (stuck IS NULL OR NOT EXISTS
               (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND other.phase <> 'closed'))
-         ORDER BY phase = 'queued', stuck IS NOT NULL,
+         ORDER BY stuck IS NOT NULL AND retry_at > ?3, phase = 'queued', stuck IS NOT NULL,
                   row_number() OVER (PARTITION BY phase = 'queued', stuck IS NOT NULL, principal ORDER BY seq), seq
          LIMIT ?2"
     ))
     .bind(batch.now_ms())
     .bind(CANDIDATES)
+    .bind(batch.now_ms().saturating_sub(TURN_MS))
     .fetch_all(&mut *connection)
     .await?;
     for old in busy::free(candidates, connection).await? {

@@ -91,7 +91,7 @@ pub(crate) async fn move_job(
 fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), Fault> {
     let fits = match outcome {
         Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
-        Outcome::Succeeded | Outcome::Indeterminate => phase == Phase::Acting,
+        Outcome::Succeeded | Outcome::Indeterminate | Outcome::Held => phase == Phase::Acting,
         Outcome::Rejected | Outcome::Dead => false,
     };
     if fits { Ok(()) } else { Err(Fault::Refused(format!("a runner cannot report `{outcome}` of a job that is {phase}"))) }

@@ -229,3 +229,33 @@ async fn an_obstacle_is_bounded() {
     assert!(matches!(let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await, Err(Fault::Refused(_))));
     let_go(&seat, &leased, &"x".repeat(OBSTACLE)).await.unwrap();
 }
+
+/// How long a stuck job waits for its turn behind others.
+const TURN_MS: i64 = 60_000;
+
+#[tokio::test]
+async fn a_job_that_waits_comes_before_one_that_is_stuck_for_a_minute() {
+    let world = World::new();
+    let recorder = world.open().await;
+    let job = world.job(1, "agent", "held", None);
+    enqueue(&recorder, &job, None).await.unwrap();
+    let seat = recorder.runner();
+    let leased = acting(&seat).await;
+    report(&seat, &leased, finished(Outcome::Succeeded)).await.unwrap();
+    let_go(&seat, &leased, "its namespace is held").await.unwrap();
+    world.pass(1_000);
+    // Both are due: with one place, the one that waits takes it.
+    for number in 2..=4 {
+        let other = world.job(number, "agent", &format!("plan {number}"), None);
+        enqueue(&recorder, &other, None).await.unwrap();
+        let seat = recorder.runner();
+        let next = next(&seat).await.unwrap();
+        assert_eq!(next.job.call, other.call);
+        run(&seat, &next).await;
+    }
+    // Under a load without an end it has its turn all the same.
+    world.pass(TURN_MS);
+    enqueue(&recorder, &world.job(5, "agent", "plan 5", None), None).await.unwrap();
+    let seat = recorder.runner();
+    assert_eq!(next(&seat).await.unwrap().job.call, job.call);
+}

@@ -79,6 +79,8 @@ struct Drive<'a, R, S> {
     used: BTreeSet<(u32, bool)>,
     done: BTreeSet<u32>,
     undone: BTreeSet<u32>,
+    /// What others hold of those that were done: a sentence each.
+    held: Vec<String>,
     /// Those that happened, and not as approved.
     differing: BTreeSet<u32>,
     /// Why the last one did not happen.
@@ -126,6 +128,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             used: BTreeSet::new(),
             done: BTreeSet::new(),
             undone: BTreeSet::new(),
+            held: Vec::new(),
             differing: BTreeSet::new(),
             failure: None,
             stopped: None,
@@ -207,8 +210,13 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         let before = if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
         self.ground.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
         (self.ground.step)(JobStep::OperationStarted);
-        let after = match self.effect(wanted, approved, undo).await {
-            Ok(after) => after,
+        let (after, held) = match self.effect(wanted, approved, undo).await {
+            Ok(after) => (after, None),
+            // The request is done as approved; what it is for is not there yet, so that nothing that comes after it may begin.
+            Err(EffectFault::Held(going)) if !undo => {
+                let held = going.to_string();
+                (going.after, Some(held))
+            }
             Err(fault) => return Ok(self.fail(index, undo, &fault)),
         };
         (self.ground.step)(JobStep::OperationEffected);
@@ -219,6 +227,10 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         } else {
             self.done.insert(index)
         };
+        if let Some(held) = held {
+            self.held.push(held);
+            return Ok(failed("refused"));
+        }
         Ok(Performed::Done { undo: !undo && wanted.reversible })
     }
 
@@ -323,6 +335,14 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
             let what = if undo { "the undo of operation" } else { "operation" };
             let detail = format!("{what} {index} was not done: {why}{said}; {left}");
             return Ok(Some(Ending::new(Outcome::Failed, "operation-failed", detail)));
+        }
+        if !self.held.is_empty() {
+            let rest = match operations.saturating_sub(self.done.len()) {
+                0 if self.undone.is_empty() => "it goes by itself once nothing holds it any more".to_owned(),
+                _ => format!("{} of {operations} operations were done and {} undone; {left}", self.done.len(), self.undone.len()),
+            };
+            let outcome = if self.done.len() == operations && self.undone.is_empty() { Outcome::Held } else { Outcome::Failed };
+            return Ok(Some(Ending::new(outcome, "held", format!("{}; {rest}", self.held.join("; ")))));
         }
         if !said.is_empty() || self.done.len() != operations || !self.undone.is_empty() {
             let detail = format!("{} of {operations} operations were done and {} undone{said}; {left}", self.done.len(), self.undone.len());

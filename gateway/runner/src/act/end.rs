@@ -1,6 +1,7 @@
 //! The end of a job, whatever came of it: the outcome is recorded, the namespace removed and seen gone, the job closed. Never changes an outcome.
 
 use super::{ActFault, Runner};
+use crate::backend::Left;
 use crate::directory::Settled;
 use crate::ending::{Ending, UNWRITABLE};
 use crate::guest::Start;
@@ -16,12 +17,12 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         settled: Settled,
-        namespace: Option<&str>,
+        left: Left<'_>,
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
         self.record(lease, settled, step).await?;
-        self.close(lease, namespace, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
+        self.close(lease, left, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
     }
 
     /// Records the outcome; only then the tree's lock goes.
@@ -41,15 +42,15 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     pub(super) async fn close(
         &self,
         lease: &Lease<R>,
-        namespace: Option<&str>,
+        left: Left<'_>,
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActFault> {
         (self.leaving)();
-        self.backend.remove(lease.call(), namespace, targets).await?;
+        let namespace = self.backend.remove(lease.call(), &left, targets).await?;
         step(JobStep::NamespaceRemoved);
         let _none = std::fs::remove_file(self.mark(lease.call()));
-        lease.report(RunnerEvent::Gone { namespace: namespace.unwrap_or_default().to_owned() }).await?;
+        lease.report(RunnerEvent::Gone { namespace: namespace.unwrap_or_default() }).await?;
         step(JobStep::ClosedRecorded);
         Ok(())
     }

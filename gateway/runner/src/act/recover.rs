@@ -2,6 +2,7 @@
 //! starts an operation.
 
 use super::{ActFault, Lost, Runner};
+use crate::backend::Left;
 use crate::guest::Start;
 use crate::lease::{Lease, Recorder};
 use cofferdam_core::job::LeasedJob;
@@ -13,9 +14,14 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
             let namespace = self.backend.sweep(&lost).await?;
-            return self.close(lease, namespace.as_deref(), &lost.targets(), step).await;
+            return self.close(lease, found(namespace.as_deref()), &lost.targets(), step).await;
         }
         let (namespace, ending) = self.backend.recover(&lost).await?;
-        self.finish(lease, ending, namespace.as_deref(), &lost.targets(), step).await
+        self.finish(lease, ending, found(namespace.as_deref()), &lost.targets(), step).await
     }
+}
+
+/// What a sweep found, and removed.
+pub(super) fn found(namespace: Option<&str>) -> Left<'_> {
+    namespace.map_or(Left::Nothing, Left::Found)
 }

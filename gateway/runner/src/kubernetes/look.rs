@@ -8,6 +8,8 @@ use super::fault::LookFault;
 use super::near;
 use super::path;
 use super::preview::preview;
+use super::remarks;
+use super::words;
 use crate::refusal::Refusal;
 use crate::sum::Sum;
 use crate::within::within;
@@ -17,7 +19,7 @@ use cofferdam_core::left_out::LeftOut;
 use cofferdam_core::operation::{Operation, Step, Target};
 use cofferdam_core::path::FieldPath;
 use cofferdam_core::trust::Trust;
-use cofferdam_core::{kind, limit};
+use cofferdam_core::{kind, limit, text};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -59,7 +61,11 @@ impl Looker {
                 .await
                 .map_err(|_| LookFault::Unavailable(ApiFault::Unreachable("the viewer is closing".to_owned())))?;
             match look {
-                Look::Preview { .. } => preview(&self.cluster, tool, operations).await.map(|preview| Looked::Preview { preview }),
+                Look::Preview { .. } => {
+                    let mut preview = preview(&self.cluster, tool, operations).await?;
+                    remarks::of_autoscalers(&self.cluster, &mut preview).await;
+                    Ok(Looked::Preview { preview })
+                }
                 Look::Read { .. } => results(&self.cluster, operations).await.map(|results| Looked::Results {
                     results,
                     left_out: LeftOut::default(),
@@ -82,10 +88,30 @@ impl Looker {
         match tokio::time::timeout(LONGEST, work).await {
             Ok(Ok(looked)) => Ok(looked),
             Ok(Err(LookFault::Refused(refusal))) => Ok(refusal.into()),
-            Ok(Err(LookFault::Unavailable(fault))) => Err(Fault::Unavailable(fault.to_string())),
+            Ok(Err(LookFault::Unavailable(fault))) => match fault.webhook() {
+                Some(webhook) => Ok(unasked(webhook, &fault).into()),
+                None => {
+                    tracing::warn!(tool, fault = text::line(&fault.to_string()), "the cluster cannot be looked at");
+                    Err(Fault::Unavailable(fault.to_string()))
+                }
+            },
             Err(_) => Err(Fault::Unavailable(format!("the cluster gave no answer within {} s", LONGEST.as_secs()))),
         }
     }
+}
+
+/// The cluster can be asked, and decides nothing about such a change at present.
+fn unasked(webhook: &str, fault: &ApiFault) -> Refusal {
+    let (webhook, said) = (text::line(webhook), words::said(fault));
+    tracing::warn!(name = webhook, fault = said, "an admission webhook of the cluster cannot be asked");
+    Refusal::new(
+        "admission-webhook",
+        format!("the cluster cannot check this change, because its admission webhook `{webhook}` gives no answer: {said}"),
+        &format!(
+            "looks; changes there once an operator has repaired `{webhook}`, which \
+             `kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o yaml` shows with its configuration and its service"
+        ),
+    )
 }
 
 /// One result per operation: see [`Looked::Results`].

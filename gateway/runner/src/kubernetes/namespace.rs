@@ -9,6 +9,7 @@ use super::identity;
 use super::names::{JOB, MANAGER, Marks, RunName};
 use super::pace::Pace;
 use super::rights::{self, Derived, binding_path, role_path};
+use super::teardown::Witness;
 use super::{object, path, task, words};
 use crate::effect::EffectFault;
 use cofferdam_core::ceiling::EPHEMERAL;
@@ -111,6 +112,8 @@ pub struct Namespace {
     pub(super) provisioner: Cluster,
     /// The job's connection.
     job: Cluster,
+    /// An object at each target that the job may read.
+    readable: Vec<String>,
     /// What undoes an operation that was done, by index.
     pub(super) undo: BTreeMap<u32, Undo>,
     /// Policy obliges to stop over any change of an object.
@@ -163,7 +166,7 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
     let unheld = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
     let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
-    let namespace = Namespace {
+    let mut namespace = Namespace {
         uid,
         marks,
         opened: BTreeSet::new(),
@@ -171,6 +174,7 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
         manager: super::preview::manager(wanted.tool),
         provisioner: provisioner.clone(),
         job,
+        readable: Vec::new(),
         undo: BTreeMap::new(),
         unchanged: wanted.unchanged,
         renewed: BTreeMap::new(),
@@ -178,7 +182,8 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
         name,
     };
     for place in places {
-        namespace.granted(place, wanted.facts).await?;
+        let readable = namespace.granted(place, wanted.facts).await?;
+        namespace.readable.extend(readable);
     }
     Ok(namespace)
 }
@@ -250,7 +255,9 @@ async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Resu
 }
 
 fn unmade(name: &str, fault: &ApiFault) -> EffectFault {
-    EffectFault::Refused(format!("the namespace {name} cannot be made: {}", words::said(fault)))
+    let said = words::said(fault);
+    let remedy = if words::is_finalized(&said) { format!("; {}", words::FINALIZED) } else { String::new() };
+    EffectFault::Refused(format!("the namespace {name} cannot be made: {said}{remedy}"))
 }
 
 impl Namespace {
@@ -272,9 +279,9 @@ impl Namespace {
     }
 
     /// Waits until the job may read one of the plan's objects in a namespace: a binding that was just written takes the authorizer a moment. Reads
-    /// alone are repeated.
-    async fn granted(&self, place: &str, facts: &[OperationFacts]) -> Result<(), EffectFault> {
-        let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(()) };
+    /// alone are repeated. Answers where that object is.
+    async fn granted(&self, place: &str, facts: &[OperationFacts]) -> Result<Option<String>, EffectFault> {
+        let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(None) };
         let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
         let target = Target { group, version, kind, namespace, name };
         let at = path::object(&target).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
@@ -284,8 +291,13 @@ impl Namespace {
             match job.get(&at).await {
                 Err(fault) if fault.is_forbidden() && pace.again().await => {}
                 Err(fault) => return Err(EffectFault::Refused(format!("the job cannot read {target}: {}", words::said(&fault)))),
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(Some(at)),
             }
         }
+    }
+
+    /// Who can say that the job's rights are gone: the job itself.
+    pub(super) fn witness(&self) -> Witness<'_> {
+        Witness { job: &self.job, readable: &self.readable }
     }
 }

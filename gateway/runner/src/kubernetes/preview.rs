@@ -10,6 +10,7 @@ use super::json_patch;
 use super::look::{absent, place};
 use super::managers::manager as manager_of;
 use super::object::{self, misfit, misfit_of};
+use super::remarks;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
@@ -25,6 +26,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 type Fields = BTreeMap<String, Value>;
+
+/// Characters of a value that the cluster would set by itself: an image with its digest fits.
+const SHOWN: usize = 160;
 
 /// The preview of operations that change something, as this connection's identity.
 pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
@@ -180,8 +184,9 @@ impl Asked<'_> {
         let expect = object::expect(&before)?;
         let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
         answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
+        let remarks = preview::bounded(remarks::finalizers(&before));
         let rest = self.rest(Some(&before), &[]);
-        Ok(self.shown(expect, describe(&before), BTreeMap::new(), rest))
+        Ok(PreviewedOperation { remarks, ..self.shown(expect, describe(&before), BTreeMap::new(), rest) })
     }
 
     /// What else an object has, and who wrote it.
@@ -205,8 +210,18 @@ impl Asked<'_> {
 
 /// The cluster would do something else than the plan says.
 fn changed(unnamed: &Difference, target: &Target) -> Refusal {
-    let reason = format!("the cluster would also change `{}` of {target}, which the plan does not name", text::line(&unnamed.place()));
-    Refusal::new("conflict", reason, "name that field too, or have a person look at the admission webhooks of that namespace")
+    let place = text::line(&unnamed.place());
+    let value = |value: &Value| if value.is_null() { "absent".to_owned() } else { text::shown(&value.to_string(), SHOWN) };
+    let (before, after) = (value(&unnamed.before), value(&unnamed.after));
+    let reason = format!(
+        "the cluster's own admission would also change `{place}` of {target} from {before} to {after}, which the plan does not name"
+    );
+    let tool = if unnamed.place().ends_with(".image") { "`image_set` does for an image, and " } else { "" };
+    let remedy = format!(
+        "first a change that names that field and gives it that value ({tool}`manifests_apply` does with the whole object): the cluster then has nothing \
+         to add; or an operator exempts the object from the mutating admission policy or webhook that sets it"
+    );
+    Refusal::new("conflict", reason, &remedy)
 }
 
 /// Applying would take away what the plan does not name.

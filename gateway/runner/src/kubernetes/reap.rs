@@ -4,8 +4,8 @@
 use super::api::{ApiFault, Cluster, Extent, Mode, Only};
 use super::names::{CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
 use super::rights::everywhere;
-use super::teardown::{self, TeardownFault, conditions};
-use super::{object, path};
+use super::teardown::{self, TeardownFault};
+use super::{held, object, path};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes is tested with. More of them are a sign of a fault.
-const ALL: Extent = Extent { page: 500, pages: 40 };
+pub(super) const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -51,15 +51,6 @@ impl fmt::Display for Reaped {
         }));
         write!(f, "{}", lines.join("; "))
     }
-}
-
-/// Namespaces that are going: for back-pressure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terminating {
-    /// How many; at least so many when there are more than are counted.
-    pub count: usize,
-    /// For how many seconds the oldest one has been going.
-    pub oldest_seconds: u64,
 }
 
 /// One round. Waits for nothing: what was told to go is looked at in the next round.
@@ -101,15 +92,15 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault>
 }
 
 /// What a round needs of an object: a client that writes many may also write large ones.
-fn lean(object: Value) -> Value {
+pub(super) fn lean(object: Value) -> Value {
     let take = |from: &str, keys: &[&str]| {
         let of = |key: &&str| object.pointer(from)?.get(*key).map(|value| ((*key).to_owned(), value.clone()));
         keys.iter().filter_map(of).collect::<serde_json::Map<_, _>>()
     };
-    let mut metadata = take("/metadata", &["name", "namespace", "uid", "deletionTimestamp"]);
+    let mut metadata = take("/metadata", &["name", "namespace", "uid", "deletionTimestamp", "finalizers"]);
     metadata.insert("labels".to_owned(), take("/metadata/labels", &[MANAGED, CALL, FENCE]).into());
     metadata.insert("annotations".to_owned(), take("/metadata/annotations", &[EXPIRES, TARGETS]).into());
-    json!({"metadata": metadata, "status": take("/status", &["conditions"])})
+    json!({"metadata": metadata, "spec": take("/spec", &["finalizers"]), "status": take("/status", &["conditions"])})
 }
 
 /// Deletes a Role or a RoleBinding, of the UID that was listed.
@@ -127,7 +118,7 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
     if RunName::of(object).is_none() {
         reaped.foreign.push(own);
     } else if object::is_terminating(object) {
-        reaped.stuck.push((own, conditions(object)));
+        reaped.stuck.push((own, held::words(object)));
     } else if is_expired(object, now) {
         // The lists above may not have seen them: what this namespace itself names goes in any case.
         let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect()).await {
@@ -151,14 +142,4 @@ fn readable(object: &Value, what: &str, reaped: &mut Reaped) {
     if annotation(object, EXPIRES).and_then(|text| text.parse::<Timestamp>().ok()).is_none() {
         reaped.stuck.push((what.to_owned(), format!("it has no readable annotation {EXPIRES}")));
     }
-}
-
-/// How many of this software's namespaces are going, and for how long: what a cluster still has to clean up before it is given more.
-pub async fn terminating(cluster: &Cluster, now: Timestamp) -> Result<Terminating, ApiFault> {
-    let (found, _) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
-    let since = |object: &Value| object.pointer("/metadata/deletionTimestamp")?.as_str()?.parse::<Timestamp>().ok();
-    let going: Vec<&Value> = found.iter().filter(|object| object::is_terminating(object)).collect();
-    let oldest = going.iter().filter_map(|object| since(object)).min();
-    let seconds = oldest.map_or(0, |oldest| now.as_second().saturating_sub(oldest.as_second()));
-    Ok(Terminating { count: going.len(), oldest_seconds: u64::try_from(seconds).unwrap_or(0) })
 }

@@ -2,7 +2,7 @@
 //! observed gone, and until the API server has ended every request that it let in before. Never guesses: what is neither as before nor as after is for a
 //! person.
 
-use super::object;
+use super::{held, object};
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::job::OperationRecord;
 use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
@@ -19,6 +19,8 @@ pub struct Fate {
     pub passed: BTreeSet<u32>,
     /// Those whose effect is not known, with what is there instead.
     pub unclear: BTreeMap<u32, String>,
+    /// Those that are in effect and whose object is going and still there, with what holds it.
+    pub held: BTreeMap<u32, String>,
     /// Those whose undo was begun: something had gone wrong by then.
     pub undoing: BTreeSet<u32>,
     /// Those that do not show what was last asked for: a request that the API server let in before the rights went may still bring it about.
@@ -45,6 +47,8 @@ impl Fate {
             0 => "nothing is in effect".to_owned(),
             _ => format!("in effect: {}", list(self.in_effect.iter().map(named).collect())),
         };
+        let held = self.held.iter().map(|(index, by)| format!("{} is {by}", named(index))).collect::<Vec<_>>();
+        let effect = if held.is_empty() { effect } else { format!("{effect}; asked to be deleted and still there: {}", list(held)) };
         if self.unclear.is_empty() {
             return effect;
         }
@@ -104,6 +108,11 @@ pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32
                 left
             }
         };
+        if left == Left::Effect && operation.after.is_empty() {
+            let going = live.get(&index).and_then(Option::as_ref).filter(|live| object::is_terminating(live)).map(held::words);
+            let recorded = done.after.as_ref().filter(|after| held::is_state(after)).map(|_| "going, as it was seen last".to_owned());
+            fate.held.extend(going.or(recorded).map(|by| (index, by)));
+        }
         match left {
             Left::Effect => drop(fate.in_effect.insert(index)),
             Left::Nothing => {}

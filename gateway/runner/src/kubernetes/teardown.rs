@@ -1,19 +1,25 @@
 //! Taking a run away, from what the cluster alone says: first what runs, then the rights at targets, each observed gone, then the namespace, observed gone.
-//! Every delete names a UID. A namespace that does not go is reported with its conditions, never forced: what its finalizers guard may still be there.
+//! Every delete names a UID. A namespace that does not go is reported with its finalizers and conditions, never forced: what its finalizers guard may still
+//! be there.
 
 use super::api::{ApiFault, Cluster, Extent, Mode, Only};
-use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for, name};
+use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
 use super::pace::Pace;
 use super::rights::{binding_path, role_path};
-use super::{object, path};
+use super::{held, object, path};
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::kind;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a namespace may take to go: five seconds are the least, a Pod on a busy node takes some more.
 const GONE: Duration = Duration::from_secs(120);
+
+/// How long a namespace may take that was told to go before this look: its job waits elsewhere meanwhile, and is tried again.
+const GOING: Duration = Duration::from_secs(20);
+
+/// How long a namespace that the server is done with may be held by the finalizers of others before its runner gives its place up.
+const HELD: Duration = Duration::from_secs(5);
 
 /// How long Pods may take to go before the namespace is deleted all the same: their grace, and a node's delay. The server then waits for the rest.
 const WORKLOAD_GONE: Duration = Duration::from_secs(30);
@@ -23,6 +29,18 @@ const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
 /// Namespaces of one call that are looked at: far beyond the five leases that it has before it acts. Cofferdam made no more of them.
 const RUNS: Extent = Extent { page: 100, pages: 10 };
+
+/// How long an API server may take to refuse a job whose rights are gone from the store: it remembers a token and an answer for some seconds.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// A job, and what it could read: each API server that it meets has to refuse it once its rights are gone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Witness<'a> {
+    /// The job's connection.
+    pub job: &'a Cluster,
+    /// Paths of objects at its targets.
+    pub readable: &'a [String],
+}
 
 /// What earlier leases of a call may have left.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +67,14 @@ pub enum TeardownFault {
         #[source]
         fault: ApiFault,
     },
+    /// The server is done with it, and finalizers of others hold it.
+    #[error("the namespace `{what}` is {by}")]
+    Held {
+        /// The namespace.
+        what: String,
+        /// Which finalizers hold it, and since when it is going.
+        by: String,
+    },
     /// It was asked to go, and is still there.
     #[error("`{what}` is still there after {seconds} s: {conditions}")]
     Stuck {
@@ -59,6 +85,14 @@ pub enum TeardownFault {
         /// What its conditions say.
         conditions: String,
     },
+    /// Its rights are gone from the store, and an API server still lets its job in.
+    #[error("the rights of `{what}` are gone, and the API server still lets its job read `{at}` after {} s", REFUSED.as_secs())]
+    Allowed {
+        /// The run.
+        what: String,
+        /// What it may still read.
+        at: String,
+    },
     /// More of it than anybody can have made in good order.
     #[error("there are more namespaces with the labels `{0}` than a call can have; a person has to look at who made them")]
     Crowded(String),
@@ -68,8 +102,18 @@ pub enum TeardownFault {
 }
 
 /// Removes a run's namespace, and its rights: where the namespace says there are some, and at these targets, whatever became of the namespace. Returns
-/// when all of it was observed gone; nothing there is gone already.
-pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<(), TeardownFault> {
+/// when all of it was observed gone; nothing there is gone already. Whether there was a namespace.
+pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
+    remove_before(cluster, run, targets, None).await
+}
+
+/// The same; before the namespace goes, the job itself is refused where it had rights.
+pub(super) async fn remove_before(
+    cluster: &Cluster,
+    run: &str,
+    targets: &BTreeSet<String>,
+    witness: Option<Witness<'_>>,
+) -> Result<bool, TeardownFault> {
     let at = path::namespace(run);
     let found = cluster.get(&at).await.map_err(api(run))?;
     let mut places: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
@@ -81,13 +125,30 @@ pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) ->
         }
     }
     // Rights that do not go lose their subject with the namespace: it goes all the same, and then it is said.
-    let rights = rights(cluster, run, &places).await;
+    let mut rights = rights(cluster, run, &places).await;
+    if let (Ok(()), Some(witness)) = (&rights, witness) {
+        rights = refused(run, witness).await;
+    }
     match &found {
         Some(Ok(found)) => gone(cluster, &at, run, object::uid(found), GONE).await?,
         Some(Err(())) => return Err(TeardownFault::Foreign(run.to_owned())),
         None => {}
     }
-    rights
+    rights.map(|()| found.is_some())
+}
+
+/// Asks as the job until it is refused: that its rights are gone from the store is no word of the server that it asks. A server that cannot be asked lets
+/// nothing in either.
+async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownFault> {
+    let mut pace = Pace::within(REFUSED);
+    for at in readable {
+        while let Ok(_let_in) = job.get(at).await {
+            if !pace.again().await {
+                return Err(TeardownFault::Allowed { what: run.to_owned(), at: at.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
@@ -172,12 +233,21 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
 async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit: Duration) -> Result<(), TeardownFault> {
     let mut pace = Pace::within(limit);
     let mut asked = false;
+    let mut held: Option<Pace> = None;
     loop {
         let seen = match cluster.get(at).await {
             Ok(None) => return Ok(()),
             // Another one of that name is not the one that was to go.
             Ok(Some(other)) if object::uid(&other) != uid => return Ok(()),
             Ok(Some(present)) => {
+                // One that was going before this look has had its time elsewhere.
+                if !asked && object::is_terminating(&present) {
+                    pace = Pace::within(limit.min(GOING));
+                    held = Some(Pace::within(Duration::ZERO));
+                }
+                if held::only_by_others(&present) && held.get_or_insert_with(|| Pace::within(HELD)).is_over() {
+                    return Err(TeardownFault::Held { what: what.to_owned(), by: held::words(&present) });
+                }
                 // A second delete of a namespace that is going is a conflict; of anything else nothing new.
                 let told = asked || object::is_terminating(&present);
                 let fault = if told { None } else { cluster.delete(at, Only::uid(uid), Mode::Real).await.err() };
@@ -196,7 +266,7 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
             continue;
         }
         return Err(match seen {
-            Ok(present) => TeardownFault::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: conditions(&present) },
+            Ok(present) => TeardownFault::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: held::words(&present) },
             Err(fault) => TeardownFault::Api { what: what.to_owned(), fault },
         });
     }
@@ -204,22 +274,6 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
 
 fn is_busy(fault: &ApiFault) -> bool {
     fault.status() == Some(429)
-}
-
-/// What a namespace's conditions say about why it does not go, in the server's words.
-pub fn conditions(namespace: &Value) -> String {
-    let word = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let said: Vec<String> = namespace
-        .pointer("/status/conditions")
-        .and_then(Value::as_array)
-        .map(|all| {
-            let holds = all.iter().filter(|condition| word(condition, "status") == "True");
-            holds
-                .map(|condition| format!("{}: {}", word(condition, "type"), cofferdam_core::text::line(&word(condition, "message"))))
-                .collect()
-        })
-        .unwrap_or_default();
-    if said.is_empty() { format!("{} says no reason", name(namespace).unwrap_or("it")) } else { said.join("; ") }
 }
 
 fn api(what: &str) -> impl FnOnce(ApiFault) -> TeardownFault {
@@ -230,20 +284,6 @@ fn api(what: &str) -> impl FnOnce(ApiFault) -> TeardownFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn conditions_are_quoted_and_their_absence_is_said() {
-        let stuck = json!({"metadata": {"name": "x"}, "status": {"conditions": [
-            {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "ok"},
-            {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "Some content in the namespace has finalizers remaining: a/b in 1 resource instances"},
-        ]}});
-        assert_eq!(
-            conditions(&stuck),
-            "NamespaceFinalizersRemaining: Some content in the namespace has finalizers remaining: a/b in 1 resource instances"
-        );
-        assert_eq!(conditions(&json!({"metadata": {"name": "x"}})), "x says no reason");
-    }
 
     #[test]
     fn the_annotation_names_collections_of_the_run_alone() {

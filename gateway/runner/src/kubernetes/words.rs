@@ -57,15 +57,10 @@ fn said_by_server(words: &str) -> String {
 
 /// Its lines as one: a list of conflicts has a line each.
 fn one_line(message: &str) -> String {
-    let lines = message.lines().map(|line| line.trim().trim_start_matches("- ")).filter(|line| !line.is_empty());
-    let mut shown = String::new();
-    for line in lines {
-        let between = match shown.chars().last() {
-            None => "",
-            Some(':' | ';' | ',') => " ",
-            Some(_) => "; ",
-        };
-        shown.push_str(between);
+    let mut lines = message.lines();
+    let mut shown = lines.next().unwrap_or_default().trim_end().to_owned();
+    for line in lines.map(|line| line.trim().trim_start_matches("- ")).filter(|line| !line.is_empty()) {
+        shown.push_str(if shown.ends_with([':', ';', ',']) { " " } else { "; " });
         shown.push_str(line);
     }
     shown
@@ -129,7 +124,8 @@ mod tests {
         );
         check(422, "bad\nvalue", r#"the API server says "bad; value""#);
         let conflicts = "Apply failed with 2 conflicts: conflicts with \"a\" using apps/v1:\n- .spec.replicas\n- .spec.paused\nconflicts with \"b\":\n- .spec.x";
-        let said = "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
+        let said =
+            "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
         check(409, conflicts, &format!("the API server says \"{said}\""));
         check(422, "bad\u{202e}value", r#"the API server says "bad\u{202e}value""#);
     }

@@ -10,7 +10,8 @@ use cofferdam_runner::kubernetes::api;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::names::{Marks, RunName};
 use cofferdam_runner::kubernetes::namespace::Wanted;
-use cofferdam_runner::kubernetes::reap::{Reaped, reap, terminating};
+use cofferdam_runner::kubernetes::pressure::going;
+use cofferdam_runner::kubernetes::reap::{Reaped, reap};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -80,7 +81,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         round(later).stuck.into_iter().find(|(name, why)| name == live.name() && why.contains("NamespaceDeletionDiscoveryFailure"))
     });
     assert!(stuck.1.contains("broken.example"), "{stuck:?}");
-    let going = yard.runtime.block_on(terminating(&reaper, Timestamp::now())).unwrap();
+    let going = yard.runtime.block_on(going(&reaper, Timestamp::now())).unwrap();
     assert_eq!(going.count, 1);
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
     assert!(!plane.audit().iter().any(|event| event["objectRef"]["subresource"] == "finalize" && !yard::is_controllers(event)));

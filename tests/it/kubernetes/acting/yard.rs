@@ -147,7 +147,7 @@ impl Yard {
     }
 
     pub fn remove(&self, run: &str) -> Result<(), TeardownFault> {
-        self.runtime.block_on(self.kubernetes.remove(run, &self.targets()))
+        self.runtime.block_on(self.kubernetes.remove(run, &self.targets())).map(drop)
     }
 
     /// As a runner under this lease, who is told of those earlier ones.

@@ -184,7 +184,7 @@ fn a_run_whose_guard_is_missing_admits_no_pod() {
                 provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
             }
             let at = run.at("pods/cofferdam-task-0");
-            // Once the two others are seen, the missing one alone is named, whoever asks.
+            // Once the two others are seen, the missing one alone is named, to every client.
             for actor in [&provisioner, &admin] {
                 let end = tokio::time::Instant::now() + crate::stage::PATIENCE;
                 loop {

@@ -66,6 +66,7 @@ fn told(phase: Phase, outcome: Option<Outcome>, detail: String, meanwhile: Vec<D
         (Some(Outcome::Dead | Outcome::Indeterminate), _) => {
             ("uncertain", format!("it is not certain what became of it{why}; look at it, then use `cofferdam resolve`."))
         }
+        (Some(Outcome::Held), _) => ("held", format!("it was asked for, and is held{why}.")),
         (None, Phase::AwaitingApproval) => {
             ("checked", "it has all signatures, and is checked again. It is queued only if nothing of it changed.".to_owned())
         }
@@ -92,6 +93,8 @@ mod tests {
         check(Phase::Closed, Some(Outcome::Failed), "", "failed", "it ran, and failed.");
         check(Phase::Closed, Some(Outcome::Rejected), "bob said no", "ended", "it is rejected: bob said no.");
         check(Phase::Closed, Some(Outcome::Indeterminate), "", "uncertain", "not certain");
+        let held = "Deployment web was asked to be deleted, and is held by the finalizer `a/b`";
+        check(Phase::Closed, Some(Outcome::Held), held, "held", "is held: Deployment web was asked to be deleted");
         check(Phase::AwaitingApproval, None, "", "checked", "only if nothing of it changed");
         check(Phase::Queued, None, "", "queued", "checks it once more");
         check(Phase::Acting, None, "", "running", "it is acting now");

@@ -4,6 +4,8 @@
 use super::{PAUSE, look, refused, unknown};
 use crate::effect::EffectFault;
 use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode, Only};
+use crate::kubernetes::namespace::RIGHTS_WAIT;
+use crate::kubernetes::pace::Pace;
 use crate::kubernetes::{json_patch, object};
 use cofferdam_core::operation::Target;
 use cofferdam_core::path::FieldPath;
@@ -49,6 +51,10 @@ impl Change<'_> {
     ) -> Result<Option<Value>, EffectFault> {
         let mut unclear: Option<ApiFault> = None;
         let (mut unclears, mut stales) = (0, 0);
+        // Whether no answer was unclear but those about a webhook that could not be asked.
+        let mut only_unasked = true;
+        // A right that one API server has seen another may see later; a refusal for it did nothing.
+        let mut pace: Option<Pace> = None;
         loop {
             let live = look(self.job, self.at, self.target, unclear.as_ref()).await?;
             match &unclear {
@@ -59,13 +65,19 @@ impl Change<'_> {
                 None => return Err(EffectFault::Conflict(self.target.clone())),
             }
             if unclears == UNCLEAR || stales == STALE {
-                return Err(self.given_up(unclear.as_ref()));
+                return Err(match &unclear {
+                    // Said before anything is stored, and the object is as it was.
+                    Some(fault) if only_unasked => refused(self.target, fault),
+                    unclear => self.given_up(unclear.as_ref()),
+                });
             }
             let body = self.body(live.as_ref())?;
             match self.ask(live.as_ref(), &body).await {
                 Ok(object) => return Ok(object),
+                Err(fault) if fault.is_about_rights() && pace.get_or_insert_with(|| Pace::within(RIGHTS_WAIT)).again().await => {}
                 Err(fault) if fault.is_unclear() => {
                     unclears += 1;
+                    only_unasked &= fault.is_unasked_webhook();
                     unclear = Some(fault);
                     tokio::time::sleep(PAUSE).await;
                 }

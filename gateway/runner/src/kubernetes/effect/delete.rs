@@ -1,9 +1,10 @@
-//! One object deleted, in the state that was approved; and one that was deleted written again, and held against what it was.
+//! One object deleted, in the state that was approved, and followed until it is gone or seen to be held; and one that was deleted written again, and held against what it was.
 
 use super::change::{Change, Write};
 use super::{Undo, is_as_approved, look, refused, unknown};
-use crate::effect::EffectFault;
+use crate::effect::{EffectFault, Going};
 use crate::kubernetes::api::{ApiFault, Cluster, Mode, Only};
+use crate::kubernetes::held;
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::object;
 use crate::kubernetes::pace::Pace;
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// How long a deleted object may take until it is gone or says that it is going.
 const GOING: Duration = Duration::from_secs(30);
+
+/// How long a deleted object is followed that is going: a Pod's grace, and a node's delay. A call is held a little longer than that.
+const FOLLOWED: Duration = Duration::from_secs(35);
 
 /// How long an object that is going may take before one of its name is written again: a Pod's grace.
 const GONE: Duration = Duration::from_secs(60);
@@ -38,7 +42,9 @@ impl Namespace {
         remove(&job, &at, target, uid, is_before).await?;
         // Whatever version of it went: what was approved is all but what its status says.
         self.undo.insert(approved.index, Undo::Object(object::without_server_fields(&live)));
-        Ok(BTreeMap::new())
+        let Some(going) = left(&job, &at, target, uid).await? else { return Ok(BTreeMap::new()) };
+        let (by, after) = (held::words(&going), held::state(&going, &approved.before));
+        Err(EffectFault::Held(Box::new(Going { target: target.clone(), by, after })))
     }
 
     /// Takes back what an apply created, and nothing that came in its place.
@@ -99,6 +105,18 @@ async fn remove(
         }
     }
     Ok(())
+}
+
+/// Follows an object that is going; what is left of it once the time is over.
+async fn left(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<Option<Value>, EffectFault> {
+    let accepted = ApiFault::Unclear("its deletion was accepted".to_owned());
+    let mut pace = Pace::within(FOLLOWED);
+    loop {
+        let live = look(job, at, target, Some(&accepted)).await?.filter(|live| object::uid(live) == Some(uid));
+        if live.is_none() || !pace.again().await {
+            return Ok(live);
+        }
+    }
 }
 
 /// Nothing, something else of that name, or on its way out.

@@ -269,7 +269,12 @@ pub fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
 
 /// An API server's refusal with this status.
 fn said(status: u16, retry_after: Option<u32>) -> Vec<u8> {
-    let message = if status == 401 { "Unauthorized".to_owned() } else { format!("status {status}, for a test") };
+    let message = match status {
+        401 => "Unauthorized".to_owned(),
+        // As an authorizer says it that has not seen a binding yet.
+        403 => r#"configmaps "x" is forbidden: User "system:serviceaccount:x:job" cannot patch resource "configmaps""#.to_owned(),
+        _ => format!("status {status}, for a test"),
+    };
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Test", "message": message, "code": status});
     let body = body.to_string();
     let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();

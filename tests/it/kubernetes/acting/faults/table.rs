@@ -130,6 +130,7 @@ fn what_a_server_in_trouble_answers_ends_in_one_outcome() {
         ("busy-when-asked", "GET", vec![busy(0), busy(0)], End::Done, 1),
         ("broken-when-asked", "GET", vec![Act::Instead(500, None), Act::Instead(503, None)], End::Done, 1),
         ("broken-before-each-time", "PATCH", vec![Act::Instead(500, None), Act::Instead(503, None), Act::Instead(504, None)], unclear, 0),
+        ("a-right-that-is-seen-late", "PATCH", vec![Act::Instead(403, None), Act::Instead(403, None)], End::Done, 1),
         ("nobody", "PATCH", vec![Act::Instead(401, None), Act::Instead(401, None)], End::Refused("no right"), 0),
     ];
     for (before, after, status) in [("500-before", "500-after", 500), ("503-before", "503-after", 503), ("504-before", "504-after", 504)] {
