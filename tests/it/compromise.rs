@@ -190,7 +190,7 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         ledger: home.join("ledger"),
         checkpoint_key: home.join("keys/recorder"),
         operator_socket: home.join("run/operator.sock"),
-        lease_ms: 30_000,
+        lease_seconds: 30,
     };
     let (supervisor, theirs) = control::pair().unwrap();
     let mut recorder = spawn::spawn(&binaries().join("cofferdam"), &["role", "recorder"], theirs, Words::Heard).unwrap();

@@ -5,6 +5,7 @@ mod arrows;
 mod contract;
 mod pages;
 mod source;
+mod telemetry;
 mod tiers;
 
 use std::fmt::Write as _;

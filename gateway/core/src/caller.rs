@@ -30,12 +30,6 @@ impl Principal {
             properties: SubjectProperties { roles: self.roles.clone(), person: self.person.clone(), act: self.act.clone() },
         }
     }
-
-    /// Everybody who may not approve for it: itself and its `act` chain, and the person it acts for unless the trust file says otherwise.
-    pub fn parties(&self, self_approval: bool) -> Vec<&str> {
-        let person = if self_approval { None } else { self.person.as_deref() };
-        std::iter::once(self.name.as_str()).chain(self.act.iter().map(String::as_str)).chain(person).collect()
-    }
 }
 
 /// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry crate, untrusted, never used to decide.

@@ -74,7 +74,25 @@ pub struct Target {
 impl fmt::Display for Target {
     /// `Deployment web in namespace team-a`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} in namespace {}", self.kind, self.name, self.namespace)
+        write!(f, "{} in {}", Named(&self.kind, &self.name), Within(&self.namespace))
+    }
+}
+
+/// A kind and a name: `Deployment web`; the kind alone for a list, whose name is empty.
+pub(crate) struct Named<'a>(pub &'a str, pub &'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.1.is_empty() { f.write_str(self.0) } else { write!(f, "{} {}", self.0, self.1) }
+    }
+}
+
+/// A namespace as every text names it: `namespace team-a`, or `the ephemeral namespace` where its name is empty.
+pub(crate) struct Within<'a>(pub &'a str);
+
+impl fmt::Display for Within<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("the ephemeral namespace") } else { write!(f, "namespace {}", self.0) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::ceiling::{Bound, EPHEMERAL};
 use crate::decide::OperationFacts;
 use crate::id::ComponentDigest;
 use crate::kind;
-use crate::operation::{Action, Change, Draft, Operation, Place, Program, Step, Target};
+use crate::operation::{Action, Change, Draft, Named, Operation, Place, Program, Step, Target, Within};
 use crate::path::FieldPath;
 use crate::trust::{Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use crate::{json, limit, text};
@@ -255,7 +255,7 @@ fn once(facts: &[OperationFacts]) -> Result<(), PlanFault> {
         if !targets.insert((&fact.group, &fact.kind, &fact.namespace, &fact.name)) {
             return Err(PlanFault::Twice {
                 index: fact.index,
-                target: format!("{} {} in namespace {}", fact.kind, fact.name, fact.namespace),
+                target: format!("{} in {}", Named(&fact.kind, &fact.name), Within(&fact.namespace)),
             });
         }
     }

@@ -79,8 +79,8 @@ pub struct RecorderSettings {
     pub checkpoint_key: PathBuf,
     /// Where operator commands reach it; its folder exists and is private.
     pub operator_socket: PathBuf,
-    /// A lease without a heartbeat is lost after this.
-    pub lease_ms: u64,
+    /// Seconds after which a lease without a heartbeat is lost.
+    pub lease_seconds: u64,
 }
 
 /// Where plans look and act, as one role reaches it.

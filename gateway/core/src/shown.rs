@@ -23,7 +23,7 @@ pub use remarks::words as remark_words;
 pub use results::presented;
 
 use crate::decide::OperationFacts;
-use crate::operation::Action;
+use crate::operation::{Action, Named, Within};
 use crate::rights;
 use crate::text;
 use serde_json::Value;
@@ -51,13 +51,11 @@ pub(crate) fn marks(fact: &OperationFacts) -> Vec<&'static str> {
 }
 
 /// `patch Deployment web in namespace team-a`, `egress to siblings from the ephemeral namespace`.
-pub(crate) fn named(fact: &OperationFacts) -> String {
+pub fn named(fact: &OperationFacts) -> String {
     if fact.action == Action::Egress {
         return format!("{} to {} from the ephemeral namespace", fact.action, fact.name);
     }
-    let name = if fact.name.is_empty() { String::new() } else { format!(" {}", fact.name) };
-    let place = if fact.namespace.is_empty() { "the ephemeral namespace".to_owned() } else { format!("namespace {}", fact.namespace) };
-    format!("{} {}{name} in {place}", fact.action, fact.kind)
+    format!("{} {} in {}", fact.action, Named(&fact.kind, &fact.name), Within(&fact.namespace))
 }
 
 /// Field by field, before → after.

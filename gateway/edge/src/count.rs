@@ -49,9 +49,8 @@ impl Count {
         if *count == 1 {
             tracing::warn!(
                 client = name,
-                header,
-                body,
-                "a client names one MCP revision in its header and another in its body, and is refused; update it"
+                detail = format!("{header} in its header, {body} in its body"),
+                "a client names two MCP revisions in one request, and is refused; update it"
             );
         }
     }

@@ -29,7 +29,7 @@ impl Gate {
         let place = |host: &String| {
             let place = Place::read(host);
             if place.is_none() {
-                tracing::warn!(host, "this entry of `hosts` is no host; write `name` or `name:port`");
+                tracing::warn!(name = host, "this entry of `hosts` is no host; write `name` or `name:port`");
             }
             place
         };

@@ -156,16 +156,6 @@ impl Root {
         Ok(fsync(&directory)?)
     }
 
-    /// Makes a directory; one that is there already is fine.
-    pub fn make_directory(&self, path: &Path) -> io::Result<()> {
-        let (parent, name) = split(path)?;
-        let directory = self.at(here(parent), OFlags::DIRECTORY | OFlags::RDONLY)?;
-        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(fsync(&directory)?),
-            Err(fault) => Err(fault.into()),
-        }
-    }
-
     /// Holds an exclusive lock on this directory until the guard is dropped; waits for others.
     pub fn lock(&self) -> io::Result<Lock> {
         let descriptor = self.at(Path::new("."), OFlags::DIRECTORY | OFlags::RDONLY)?;

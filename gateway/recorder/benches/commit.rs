@@ -5,7 +5,7 @@ use cofferdam_core::exchange::operate::Disk;
 use cofferdam_core::exchange::propose::Propose;
 use cofferdam_core::id::{ArgumentsDigest, CallId};
 use cofferdam_core::record::{Entry, Event};
-use cofferdam_recorder::{Recorder, RecorderSettings};
+use cofferdam_recorder::{Recorder, RecorderContext};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ed25519_dalek::SigningKey;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 /// Calls in one round: enough that starting and ending tasks does not count.
 const CALLS: u64 = 512;
 
-fn settings(folder: &std::path::Path) -> RecorderSettings {
+fn settings(folder: &std::path::Path) -> RecorderContext {
     let seed = AtomicU64::new(0);
-    RecorderSettings {
+    RecorderContext {
         store: folder.join("store"),
         ledger: folder.join("ledger"),
         environment: "bench".to_owned(),
@@ -26,6 +26,7 @@ fn settings(folder: &std::path::Path) -> RecorderSettings {
         random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::Relaxed).to_be_bytes()).as_bytes())),
         free: Arc::new(|| Ok(Disk { free_bytes: 50, reserve_bytes: 10 })),
         trust: Arc::new(|| Err("none".to_owned())),
+        lease_seconds: 30,
     }
 }
 

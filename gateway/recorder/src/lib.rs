@@ -20,7 +20,7 @@ mod wait;
 
 pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};
-pub use settings::{RecorderSettings, TrustNow};
+pub use settings::{RecorderContext, TrustNow};
 pub use store::database;
 pub use store::examine::{ExamineError, Examined, examine};
 pub use store::open::OpenError;

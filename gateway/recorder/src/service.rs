@@ -9,7 +9,7 @@ mod start;
 
 pub use claim::RunnerSeat;
 
-use crate::settings::{RUNNERS_AWAY_MS, RecorderSettings};
+use crate::settings::{RUNNERS_AWAY_MS, RecorderContext};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
 use crate::store::{Held, Reader, Request, WAITING, Writer};
@@ -32,7 +32,7 @@ pub struct Recorder {
 }
 
 struct Inner {
-    settings: RecorderSettings,
+    settings: RecorderContext,
     reader: Reader,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
@@ -48,7 +48,7 @@ pub struct RoleSeat {
 
 impl Recorder {
     /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must be called inside a tokio runtime.
-    pub async fn open(settings: RecorderSettings) -> Result<Self, OpenError> {
+    pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
         let start::Started { writer, publisher, losses, readers, shared, held } = start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];

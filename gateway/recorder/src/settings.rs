@@ -8,12 +8,6 @@ use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Seconds a lease lasts without a heartbeat: three missed heartbeats, and short enough that a lost job is soon another's.
-pub const LEASE_SECONDS: u64 = 30;
-
-/// Seconds between a runner's heartbeats.
-pub const HEARTBEAT_SECONDS: u64 = 10;
-
 /// Milliseconds after which an approved call is offered to the gateway again when it neither permitted nor withdrew it.
 pub const OFFER_MS: i64 = 30_000;
 
@@ -62,7 +56,7 @@ pub type TrustFile = Given<Result<TrustNow, String>>;
 
 /// Everything a recorder needs.
 #[derive(Clone)]
-pub struct RecorderSettings {
+pub struct RecorderContext {
     /// Folder of the store; made when missing. No other role opens it.
     pub store: PathBuf,
     /// Folder of the ledger's tiles; made when missing. Everybody may read it.
@@ -79,4 +73,6 @@ pub struct RecorderSettings {
     pub free: FreeSpace,
     /// Whose approvals count.
     pub trust: TrustFile,
+    /// Seconds a lease lasts without a heartbeat: `runner.lease_seconds` of the configuration.
+    pub lease_seconds: u64,
 }

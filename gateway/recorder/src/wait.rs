@@ -2,7 +2,6 @@
 //! recorder that starts again has no waiters, and no lease survives the socket it was given over.
 
 use crate::look::Looks;
-use crate::settings::LEASE_SECONDS;
 use cofferdam_core::exchange::operate::Notice;
 use cofferdam_core::id::{CallId, Fence};
 use jiff::Timestamp;
@@ -49,10 +48,13 @@ pub(crate) struct Shared {
     /// Fresh looks that approvers ask for.
     pub looks: Looks,
     gone: mpsc::UnboundedSender<(CallId, Fence)>,
+    /// How long a lease lasts without a heartbeat, in milliseconds.
+    lease_ms: i64,
 }
 
 impl Shared {
-    pub fn new(head: (u64, String), repaired: Vec<String>) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
+    /// State without waiters and leases. `lease_seconds` is how long a lease lasts without a heartbeat.
+    pub fn new(head: (u64, String), repaired: Vec<String>, lease_seconds: u64) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
         let (gone, losses) = mpsc::unbounded_channel();
         let shared = Self {
             readers: Mutex::default(),
@@ -72,6 +74,7 @@ impl Shared {
             draining: watch::Sender::new(false),
             looks: Looks::default(),
             gone,
+            lease_ms: i64::try_from(lease_seconds).unwrap_or(i64::MAX).saturating_mul(1_000),
         };
         (shared, losses)
     }
@@ -109,7 +112,7 @@ impl Shared {
 
     /// A lease begins, or lives on.
     pub fn leased(&self, call: CallId, fence: Fence, now: Timestamp) {
-        let until = now.as_millisecond().saturating_add(i64::try_from(LEASE_SECONDS).unwrap_or(i64::MAX).saturating_mul(1_000));
+        let until = now.as_millisecond().saturating_add(self.lease_ms);
         let mut leases = locked(&self.leases);
         // A heartbeat that comes late must not stand in for a newer lease.
         if leases.get(&call).is_none_or(|(newest, _)| *newest <= fence) {

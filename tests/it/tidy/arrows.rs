@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Heavy dependency and the one package that may name it, for building or for testing.
-const HOMES: [(&str, &str); 17] = [
+const HOMES: [(&str, &str); 16] = [
     ("wasmtime", "cofferdam-sandbox"),
     ("wasmtime-wasi", "cofferdam-sandbox"),
     ("hyper", "cofferdam-edge"),
@@ -20,15 +20,11 @@ const HOMES: [(&str, &str); 17] = [
     ("opentelemetry_sdk", "cofferdam-telemetry"),
     ("opentelemetry-otlp", "cofferdam-telemetry"),
     ("opentelemetry-http", "cofferdam-telemetry"),
-    ("opentelemetry-proto", "cofferdam-telemetry"),
     ("rustix", "cofferdam-process"),
     ("libc", "cofferdam-process"),
     ("landlock", "cofferdam-process"),
     ("seccompiler", "cofferdam-process"),
 ];
-
-/// Declared for later, named by nobody yet.
-const NOT_YET: [&str; 1] = ["opentelemetry-proto"];
 
 /// Packages that make a process able to do something: run foreign code, serve or call the network, open a store, change manifests.
 const HEAVY: [&str; 21] = [
@@ -133,8 +129,7 @@ fn each_heavy_dependency_has_one_home() {
             .filter(|(_, package)| list(package, "dependencies").iter().any(|named| text(named, "name") == dependency))
             .map(|(name, _)| name)
             .collect();
-        let expect = if NOT_YET.contains(&dependency) && named_by.is_empty() { BTreeSet::new() } else { BTreeSet::from([home]) };
-        assert_eq!(named_by, expect, "`{dependency}` is named by {named_by:?}; its home is `{home}` alone");
+        assert_eq!(named_by, BTreeSet::from([home]), "`{dependency}` is named by {named_by:?}; its home is `{home}` alone");
     }
 }
 

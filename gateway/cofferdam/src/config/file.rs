@@ -47,7 +47,7 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigFault>) -> Option<C
     });
     let runner = root.optional("runner", |section| {
         let seats = section.integer("seats", 2, (1, MOST_SEATS));
-        let lease = section.integer("lease_seconds", 15, LEASE_SECONDS);
+        let lease = section.integer("lease_seconds", 30, LEASE_SECONDS);
         Some(Runner { seats: u8::try_from(seats).unwrap_or(1), lease: seconds(lease) })
     });
     let telemetry = root.optional("telemetry", check_telemetry);

@@ -37,11 +37,11 @@ drain_seconds = 30
 [runner]
 # How many runners wait for jobs (1 to 16).
 seats = 2
-# A runner that was not heard of for so long has lost its job, in seconds (3 to 300).
-lease_seconds = 15
+# A runner that sends no heartbeat for so long loses its job to another one, in seconds (3 to 300). It sends three in this time.
+lease_seconds = 30
 
 [telemetry]
-# An OTLP/HTTP collector to send traces and metrics to. Prometheus text is served at /metrics without it.
+# An OTLP/HTTP collector to send traces to. Metrics are not sent: they are Prometheus text at /metrics, with or without it.
 # otlp = "http://127.0.0.1:4318"
 # "text" for people, "json" for machines.
 log_format = "text"

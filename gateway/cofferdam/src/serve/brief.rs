@@ -66,7 +66,7 @@ pub fn recorder(installation: &Installation) -> RecorderSettings {
         ledger: home.ledger(),
         checkpoint_key: home.secret(Secret::Checkpoints),
         operator_socket: home.operator_socket(),
-        lease_ms: milliseconds(installation.config.runner.lease),
+        lease_seconds: installation.config.runner.lease.as_secs(),
     }
 }
 

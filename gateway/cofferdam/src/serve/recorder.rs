@@ -68,7 +68,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
 async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receiver<Handed>) -> Result<()> {
     let Prepared { settings, key, operators } = prepared;
     let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
-    let recorder = Recorder::open(cofferdam_recorder::RecorderSettings {
+    let recorder = Recorder::open(cofferdam_recorder::RecorderContext {
         store: settings.store.clone(),
         ledger: settings.ledger.clone(),
         environment: settings.environment.id.clone(),
@@ -84,6 +84,7 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
             let trust = Trust::parse(&text).map_err(|fault| fault.to_string())?;
             Ok(TrustNow { trust, digest: Trust::digest(&text) })
         }),
+        lease_seconds: settings.lease_seconds,
     })
     .await?;
     let answering = tokio::spawn(operate(recorder.clone(), UnixListener::from_std(operators)?));

@@ -13,7 +13,7 @@ use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::drift;
 use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::shown::{changed, needed, rights, spoken, would_do};
+use cofferdam_core::shown::{changed, named, needed, rights, spoken, would_do};
 use cofferdam_core::text::{legible_json, legible_quoted, line, quoted};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -171,10 +171,11 @@ fn done(story: &Story<'_>) -> Vec<String> {
     let names = story.job.and_then(facts);
     let mut lines = Vec::new();
     for record in &view.operations {
-        let name = names.iter().flatten().find(|fact| fact.index == record.index).map_or_else(
-            || format!("operation {}", record.index),
-            |fact| format!("{} {} {} in namespace {}", fact.action, fact.kind, line(&fact.name), line(&fact.namespace)),
-        );
+        let name = names
+            .iter()
+            .flatten()
+            .find(|fact| fact.index == record.index)
+            .map_or_else(|| format!("operation {}", record.index), |fact| line(&named(fact)));
         lines.extend(operation(record, &name, story.entries));
     }
     if lines.is_empty() {

@@ -218,10 +218,7 @@ fn covered(covers: &[u32], facts: &[OperationFacts]) -> Result<(), Denial> {
     }
     match facts.iter().find(|fact| !covers.contains(&fact.index)) {
         None => Ok(()),
-        Some(fact) => {
-            let place = format!("{} {} {} in namespace {}", fact.action, fact.kind, fact.name, fact.namespace);
-            Err(Denial::of("not-covered", format!("no rule covers operation {}: {place}", fact.index)))
-        }
+        Some(fact) => Err(Denial::of("not-covered", format!("no rule covers operation {}: {}", fact.index, crate::shown::named(fact)))),
     }
 }
 
@@ -301,11 +298,6 @@ impl ApprovedPlan {
         self.unchanged
     }
 
-    /// When it was decided.
-    pub fn issued(&self) -> Timestamp {
-        self.issued
-    }
-
     /// Until when.
     pub fn expires(&self) -> Timestamp {
         self.expires
@@ -362,5 +354,27 @@ impl ApprovalNeeded {
 
     pub(crate) fn into_plan(self) -> PreviewedPlan {
         self.plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{scale, sealed, step};
+    use serde_json::json;
+
+    #[test]
+    fn a_denial_names_the_place_of_each_operation() {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
+        for (operation, place) in [
+            (scale("team-a", 5), "patch Deployment web in namespace team-a"),
+            (step(json!({"action": "apply", "place": "ephemeral", "object": object})), "apply ConfigMap c in the ephemeral namespace"),
+            (step(json!({"action": "egress", "to": "siblings"})), "egress to siblings from the ephemeral namespace"),
+        ] {
+            let plan = sealed(vec![operation]).unwrap();
+            let denial = covered(&[], plan.facts()).unwrap_err();
+            assert!(format!("{denial:?}").contains(&format!("operation 0: {place}")), "{denial:?}");
+            assert!(covered(&[0], plan.facts()).is_ok());
+        }
     }
 }

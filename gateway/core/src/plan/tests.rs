@@ -201,7 +201,7 @@ fn tasks_and_logs_are_a_pods() {
     check(vec![task("check", json!({"image": {"reference": "check:1", "arguments": []}}), 60)], "not named by digest");
     check(vec![task("check", by_image(), 0)], "not within 1 to 3600");
     check(vec![task("Check", by_image(), 60)], "not an object's name");
-    check(vec![task("check", by_image(), 60), task("check", by_image(), 60)], "another operation changes, too");
+    check(vec![task("check", by_image(), 60), task("check", by_image(), 60)], "names Pod check in the ephemeral namespace, which another");
     let facts = sealed(vec![task("check", by_image(), 60)]).unwrap().facts()[0].clone();
     assert!(facts.executes_code && facts.kind == "Pod" && facts.namespace.is_empty());
     let changes: Vec<_> = facts.changes.iter().map(|change| (change.path.as_str(), change.value.clone().unwrap())).collect();

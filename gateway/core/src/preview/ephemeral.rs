@@ -62,19 +62,19 @@ mod tests {
         let image = format!("registry.example/probe@{digest}");
         check(
             json!({"action": "task", "name": "probe", "program": {"image": {"reference": image, "arguments": ["--url", "http://web"]}}, "input": "{}", "seconds": 30}),
-            "Pod probe in namespace ",
+            "Pod probe in the ephemeral namespace",
             json!({"task.image": image, "task.arguments": ["--url", "http://web"], "task.input": "{}", "task.seconds": 30}),
         );
         let long = "x".repeat(SHOWN + 1);
         check(
             json!({"action": "task", "name": "lint", "program": {"command": digest}, "input": long, "seconds": 5}),
-            "Pod lint in namespace ",
+            "Pod lint in the ephemeral namespace",
             json!({"task.command": digest, "task.input": {"bytes": SHOWN + 1, "digest": ObjectDigest::of(long.as_bytes())}, "task.seconds": 5}),
         );
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "labels": {"a": "b"}}, "data": {"k": "v", "long": long}});
         check(
             json!({"action": "apply", "place": "ephemeral", "object": object}),
-            "ConfigMap c in namespace ",
+            "ConfigMap c in the ephemeral namespace",
             json!({"metadata.labels.a": "b", "data.k": "v", "data.long": {"bytes": SHOWN + 1, "digest": ObjectDigest::of(long.as_bytes())}}),
         );
     }

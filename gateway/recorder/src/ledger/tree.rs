@@ -5,9 +5,6 @@ use sha2::{Digest as _, Sha256};
 /// A node's hash.
 pub type Hash = [u8; 32];
 
-/// Hashes in a full tile (C2SP tlog-tiles): a subtree of height 8.
-pub const WIDTH: u64 = 256;
-
 /// Height of a tile.
 pub const HEIGHT: u32 = 8;
 

@@ -4,7 +4,7 @@ use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishFault, Published, Tiles, continues, published};
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
-use crate::settings::RecorderSettings;
+use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
 use crate::store::{Head, Held, Source, Writer, put_checkpoint};
 use crate::wait::{Shared, locked};
@@ -39,11 +39,11 @@ pub(super) struct Started {
 }
 
 /// Opens everything.
-pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenError> {
+pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenError> {
     let Opened { mut writer, options, readers, held, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
-    let (shared, losses) = Shared::new((head.tree.size(), note), tiles.repaired().to_vec());
+    let (shared, losses) = Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::channel(UNPUBLISHED);
     let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options, held: Arc::clone(&held) };
@@ -54,7 +54,7 @@ pub(super) async fn start(settings: &RecorderSettings) -> Result<Started, OpenEr
 }
 
 /// The signed checkpoint in the store must be of exactly this ledger and key; the published one of its beginning.
-async fn restore(settings: &RecorderSettings, origin: &str, connection: &mut SqliteConnection) -> Result<(Tiles, Head, String), OpenError> {
+async fn restore(settings: &RecorderContext, origin: &str, connection: &mut SqliteConnection) -> Result<(Tiles, Head, String), OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
     let signed: Option<String> =
         sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut *connection).await.map_err(failed(&settings.store))?;

@@ -4,7 +4,6 @@ use super::batch::{Batch, Halt, to_u64};
 use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
-use crate::settings::LEASE_SECONDS;
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::id::{CallId, Fence};
 use cofferdam_core::job::{LeasedJob, Note, Obstacle, Said};
@@ -23,7 +22,7 @@ const TURN_MS: i64 = 60_000;
 /// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
 /// that are stuck one runner at a time tries one, when its pause is over and no other job waits, so that they take no place from others; one that has
 /// waited for its turn for [`TURN_MS`] comes before those. One that cannot be read is set apart.
-pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+pub(crate) async fn claim(lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let candidates: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
          AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
@@ -39,7 +38,7 @@ pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) 
     .fetch_all(&mut *connection)
     .await?;
     for old in busy::free(candidates, connection).await? {
-        match lease(&old, batch, connection).await {
+        match lease(&old, lease_seconds, batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
             Err(Halt::Fault(fault)) => set_apart(old, &fault, batch, connection).await?,
             Err(store) => return Err(store),
@@ -49,7 +48,7 @@ pub(crate) async fn claim(batch: &mut Batch, connection: &mut SqliteConnection) 
 }
 
 /// Leases one job under a new fence. Reads all of it before it writes anything.
-async fn lease(old: &JobRow, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<LeasedJob, Halt> {
+async fn lease(old: &JobRow, lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<LeasedJob, Halt> {
     let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
     let operations = operations(&mut *connection, &old.call).await?;
     let earlier = earlier(&mut *connection, &old.call).await?;
@@ -77,7 +76,7 @@ async fn lease(old: &JobRow, batch: &mut Batch, connection: &mut SqliteConnectio
     }
     // More may be waiting for the next runner.
     batch.queue = true;
-    let leased = LeasedJob { job, fence: row.fence(), phase, outcome, operations, earlier, given_up, lease_seconds: LEASE_SECONDS };
+    let leased = LeasedJob { job, fence: row.fence(), phase, outcome, operations, earlier, given_up, lease_seconds };
     row.put(old, batch, connection).await?;
     Ok(leased)
 }

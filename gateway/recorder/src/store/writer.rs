@@ -7,7 +7,7 @@ use super::enqueue::{New, enqueue};
 use super::source::{Beyond, Source};
 use super::{expire, lease, people, retire, run};
 use crate::ledger::publish::Published;
-use crate::settings::RecorderSettings;
+use crate::settings::RecorderContext;
 use crate::wait::{Shared, locked};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::record::Recorded;
@@ -41,7 +41,7 @@ pub(crate) struct Writer {
     pub behind: bool,
     pub head: Head,
     pub origin: String,
-    pub settings: RecorderSettings,
+    pub settings: RecorderContext,
     pub shared: Arc<Shared>,
     pub published: mpsc::Sender<Published>,
     /// Keeps other processes out while this lives.
@@ -293,7 +293,7 @@ impl Writer {
 /// Applies a batch's changes: new jobs together, the others in order of arrival.
 async fn apply_all(
     changes: &[Change],
-    settings: &RecorderSettings,
+    settings: &RecorderContext,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Vec<Answer>, Halt> {
@@ -315,7 +315,7 @@ async fn apply_all(
             continue;
         }
         let mark = batch.mark();
-        answers.push(match apply(change, batch, connection).await {
+        answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
             Ok(done) => Ok(done),
             Err(Halt::Fault(fault)) => {
                 batch.rewind(mark);
@@ -328,12 +328,12 @@ async fn apply_all(
 }
 
 /// INVARIANT: a change that answers a fault has written nothing; each checks everything before its first write.
-async fn apply(change: &Change, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+async fn apply(change: &Change, lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     match change {
         Change::End(entry) => Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) })),
         // Applied together before.
         Change::Enqueue { .. } => Ok(Done::Noted),
-        Change::Claim => lease::claim(batch, connection).await,
+        Change::Claim => lease::claim(lease_seconds, batch, connection).await,
         Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
         Change::Progress { call, fence, said } => lease::progress(call, *fence, said, batch, connection).await,
         Change::Lose { call, fence, obstacle } => lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await,

@@ -53,6 +53,28 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
 }
 
 #[tokio::test]
+async fn a_lease_lasts_as_long_as_the_configuration_says() {
+    for seconds in [3, 300] {
+        let world = World::new();
+        let context = cofferdam_recorder::RecorderContext { lease_seconds: seconds, ..world.settings() };
+        let recorder = cofferdam_recorder::Recorder::open(context).await.unwrap();
+        let job = world.job(1, "agent", "scale", None);
+        enqueue(&recorder, &job, None).await.unwrap();
+        let seat = recorder.runner();
+        let leased = next(&seat).await.unwrap();
+        assert_eq!(leased.lease_seconds, seconds, "the runner beats by it");
+        let ms = i64::try_from(seconds).unwrap() * 1_000;
+        world.pass(ms - 1);
+        recorder.sweep().await;
+        assert_eq!(view(&recorder, &job).await.phase, Phase::Leased);
+        world.pass(1);
+        recorder.sweep().await;
+        assert_eq!(view(&recorder, &job).await.phase, Phase::Queued);
+        recorder.close().await;
+    }
+}
+
+#[tokio::test]
 async fn heartbeats_keep_a_lease_and_a_closed_socket_ends_it_at_once() {
     let world = World::new();
     let (recorder, job) = world.queued().await;

@@ -16,7 +16,7 @@ use cofferdam_core::record::{Entry, Event};
 use cofferdam_core::run::Outcome;
 use cofferdam_core::shown::question;
 use cofferdam_core::trust::{Approver, Environment, Floor, RoleKeys, Trust};
-use cofferdam_recorder::{Recorder, RecorderSettings, RunnerSeat, TrustNow};
+use cofferdam_recorder::{Recorder, RecorderContext, RunnerSeat, TrustNow};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -78,9 +78,9 @@ impl World {
         self.folder.path().join("ledger")
     }
 
-    pub fn settings(&self) -> RecorderSettings {
+    pub fn settings(&self) -> RecorderContext {
         let (clock, free, trust, seed) = (self.clock.clone(), self.free.clone(), self.trust.clone(), self.seed.clone());
-        RecorderSettings {
+        RecorderContext {
             store: self.folder.path().join("store"),
             ledger: self.ledger(),
             environment: environment().id,
@@ -89,6 +89,7 @@ impl World {
             random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::SeqCst).to_be_bytes()).as_bytes())),
             free: Arc::new(move || Ok(Disk { free_bytes: free.load(Ordering::SeqCst), reserve_bytes: 10 })),
             trust: Arc::new(move || Ok(TrustNow { trust: trust.lock().unwrap().clone(), digest: TrustDigest::of(b"trust") })),
+            lease_seconds: 30,
         }
     }
 

@@ -36,7 +36,7 @@ impl LookFault {
             409 => Refusal::new("conflict", format!("cannot {what}: {said}"), "read the object again and ask for what it needs now"),
             // The server's words name the identity and its rights, which are no agent's business.
             403 | 422 if by_rights(message) => {
-                tracing::warn!(fault = said, "this identity's rights do not suffice for a look");
+                tracing::warn!(what, fault = said, "this identity's rights do not suffice for a look");
                 Refusal::new("forbidden", format!("Cofferdam has no rights to {what}"), OPT_IN)
             }
             403 => {
@@ -51,7 +51,7 @@ impl LookFault {
                 "correct what it names, and ask again",
             ),
             _ => {
-                tracing::warn!(status, fault = said, "the API server refused a look");
+                tracing::warn!(what, status, fault = said, "the API server refused a look");
                 return Self::Unavailable(fault);
             }
         };

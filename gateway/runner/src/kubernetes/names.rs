@@ -34,8 +34,6 @@ pub const MANAGED: &str = "cofferdam.dev/managed";
 pub const CALL: &str = "cofferdam.dev/call";
 /// Label: the fence of the lease it was made under.
 pub const FENCE: &str = "cofferdam.dev/fence";
-/// Label with which an administrator opts a namespace in: `true`.
-pub const TARGET: &str = "cofferdam.dev/target";
 
 /// Annotation: after this moment the reaper removes it, RFC 3339.
 pub const EXPIRES: &str = "cofferdam.dev/expires-at";

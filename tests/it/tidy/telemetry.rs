@@ -1,0 +1,115 @@
+//! What logs and traces may say: each field of a log line is on the list of the telemetry crate, and each attribute on its list is set by
+//! some source. Reads sources alone; it starts no role.
+
+use super::{Fault, Page, check, finds, page, pages};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where both lists are.
+const LISTS: &str = "gateway/telemetry/src/name.rs";
+
+/// Macros that write a line of the log.
+const LINES: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
+
+#[test]
+fn every_field_of_a_log_line_is_shown() {
+    let allowed = logged();
+    assert!(allowed.contains("call") && allowed.len() > 20, "the list LOGGED is not read: {allowed:?}");
+    let rule = |page: &Page| unshown(page, &allowed);
+    check(&pages(&["gateway"], ".rs"), rule);
+    finds(rule, "a.rs", "tracing::warn!(%call, fault = %a(b, c), detail = \"x, y = z\", \"words, {n}\", n = 1);", 0);
+    finds(rule, "a.rs", "tracing::warn!(\n    secret = 1,\n    ?call.other, \"words\");", 2);
+    finds(rule, "a.rs", "tracing::info!(secret = 1)", 1);
+    finds(rule, "a.rs", "tracing::info!(\"secret = {a}\")", 0);
+    finds(rule, "a.rs", "tracing::info_span!(\"name\", secret = 1)", 0);
+}
+
+#[test]
+fn every_attribute_on_the_list_is_set_by_a_source() {
+    let attributes = attributes();
+    assert!(attributes.len() > 10, "the list ATTRIBUTES is not read: {attributes:?}");
+    let sources: Vec<Page> = pages(&["gateway"], ".rs").into_iter().filter(is_source).collect();
+    let unset: Vec<_> = attributes.iter().filter(|name| !sources.iter().any(|source| source.text.contains(name.as_str()))).collect();
+    assert!(unset.is_empty(), "no source sets {unset:?}; set them at a span, or take them off the list in {LISTS}");
+}
+
+/// Neither the lists themselves, nor a test.
+fn is_source(page: &Page) -> bool {
+    !page.path.starts_with("gateway/telemetry/") && page.path.contains("/src/") && !page.path.contains("tests")
+}
+
+/// The texts between a line that contains `head` and the next `];`.
+fn members(head: &str) -> Vec<String> {
+    let page = page(LISTS);
+    let list = page.text.lines().skip_while(|line| !line.contains(head)).skip(1).take_while(|line| *line != "];");
+    list.map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+}
+
+fn logged() -> BTreeSet<String> {
+    members("pub const LOGGED").into_iter().map(|name| name.trim_matches('"').to_owned()).chain(["message".to_owned()]).collect()
+}
+
+/// The names on the list of attributes, for which it gives constants.
+fn attributes() -> BTreeSet<String> {
+    let page = page(LISTS);
+    let constants: BTreeMap<&str, &str> = page
+        .text
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = \""))
+        .map(|(constant, value)| (constant, value.trim_end_matches("\";")))
+        .collect();
+    members("pub const ATTRIBUTES").iter().map(|constant| constants[constant.as_str()].to_owned()).collect()
+}
+
+/// Fields of log lines that are not on the list: a line would show them as withheld.
+fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, _) in page.text.match_indices("tracing::") {
+        let rest = &page.text[at + "tracing::".len()..];
+        let Some(head) = LINES.iter().find(|head| rest.starts_with(**head)) else { continue };
+        let number = page.text[..at].matches('\n').count() + 1;
+        for field in fields(&rest[head.len()..]).into_iter().filter(|field| !allowed.contains(field)) {
+            faults.push((number, format!("a log line shows `{field}` as withheld; use a name on the list LOGGED of {LISTS}")));
+        }
+    }
+    faults
+}
+
+/// Names of the fields before the words of a line.
+fn fields(arguments: &str) -> Vec<String> {
+    let parts = split(arguments);
+    let named = parts.iter().take_while(|part| !part.starts_with('"'));
+    named.filter(|part| !part.is_empty()).map(|part| name(part)).collect()
+}
+
+/// The name of one field: `call` of `%call`, `fault` of `fault = %other`.
+fn name(part: &str) -> String {
+    let left = part.split_once('=').map_or(part, |(left, _)| left);
+    left.trim().trim_start_matches(['%', '?']).to_owned()
+}
+
+/// The arguments of a macro, split at its own commas, up to its closing parenthesis.
+fn split(text: &str) -> Vec<String> {
+    let (mut parts, mut part, mut depth) = (Vec::new(), String::new(), 0_u32);
+    let (mut quoted, mut escaped) = (false, false);
+    for sign in text.chars() {
+        if quoted {
+            quoted = sign != '"' || escaped;
+            escaped = sign == '\\' && !escaped;
+        } else {
+            match sign {
+                '"' => quoted = true,
+                '(' | '[' | '{' => depth += 1,
+                ')' if depth == 0 => break,
+                ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                ',' if depth == 0 => {
+                    parts.push(std::mem::take(&mut part).trim().to_owned());
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        part.push(sign);
+    }
+    parts.push(part.trim().to_owned());
+    parts
+}
