@@ -9,7 +9,11 @@ use cofferdam_core::text;
 pub fn said(fault: &ApiFault) -> String {
     match fault {
         ApiFault::Refused { status, message, .. } if fault.is_forbidden() && is_about_rights(message) => {
-            tracing::warn!(status, fault = text::line(message), "the cluster gives this identity no right to it");
+            tracing::warn!(
+                status,
+                fault = text::line(message),
+                "the cluster refused a request for lack of rights; `fault` names the identity and the object"
+            );
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiFault::Refused { message, .. } => quoted(message),

@@ -1,5 +1,6 @@
 //! The trials of the self-check, as data. Each request is one that RBAC lets through and that exactly one policy refuses, so that a policy that is gone is
 //! missed by name; the rights behind them are `deploy/30-self-check.yaml`.
+// LONG: one table of trials; a part of it alone would not say that each fence has one.
 
 use super::Identity;
 use crate::kubernetes::guard;
