@@ -64,6 +64,9 @@ pub enum PathFault {
         /// How it is spelled.
         canonical: String,
     },
+    /// A step that has no spelling.
+    #[error("the path `{0}` has no spelling; a list member that a path names has letters, digits and `-_./:` in its name")]
+    Unspelled(String),
     /// A wildcard where one field is needed.
     #[error("the path `{0}` names more than one field; `*` and `[*]` are for ceilings, and `[*]` for the fields a look shows")]
     Wildcard(String),
@@ -131,6 +134,18 @@ impl FieldPath {
         let path = Self(parse::segments(text)?);
         let canonical = path.to_string();
         if canonical == text { Ok(path) } else { Err(PathFault::Spelling { given: text.to_owned(), canonical }) }
+    }
+
+    /// The path of these steps. Refuses steps that have no spelling, such as a member whose value is no
+    /// name: spelled out, it would be read as other steps.
+    pub fn of(segments: Vec<Segment>) -> Result<Self, PathFault> {
+        let path = Self(segments);
+        let text = path.to_string();
+        match Self::parse(&text) {
+            Ok(read) if read == path => Ok(path),
+            Err(size @ PathFault::Size(_)) => Err(size),
+            Ok(_) | Err(_) => Err(PathFault::Unspelled(crate::text::line(&text))),
+        }
     }
 
     /// Its steps, at least one.

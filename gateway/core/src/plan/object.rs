@@ -110,14 +110,20 @@ pub(super) fn apply(place: &Place, object: &Value) -> Result<Found, String> {
         Target { group: owned(known.group), version: owned(known.version), kind: owned(known.kind), namespace: owned(namespace), name };
     let mut leaves = Vec::new();
     for (key, value) in members.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "metadata")) {
-        collect(&format!("{}", Segment::Key(key.clone())), value, &mut leaves)?;
+        collect(&[Segment::Key(key.clone())], value, &mut leaves)?;
     }
     for key in METADATA {
         if let Some(value) = metadata.get(key) {
-            collect(&format!("metadata.{key}"), value, &mut leaves)?;
+            collect(&[Segment::Key("metadata".to_owned()), Segment::Key(key.to_owned())], value, &mut leaves)?;
         }
     }
-    Ok(Found { target, paths: leaves })
+    // INVARIANT: each path leads to the value that it was made of, so that what is judged is what is written.
+    if let Some((path, _)) =
+        leaves.iter().find(|(path, value)| !path.is_exact() || path.get(object).ok().flatten().as_ref() != Some(*value))
+    {
+        return Err(format!("the path `{path}` leads to another value of its object"));
+    }
+    Ok(Found { target, paths: leaves.into_iter().map(|(path, _)| path).collect() })
 }
 
 fn check_metadata(metadata: &Map<String, Value>, namespace: &str) -> Result<String, String> {
@@ -133,25 +139,27 @@ fn check_metadata(metadata: &Map<String, Value>, namespace: &str) -> Result<Stri
 }
 
 /// The paths of an object's leaves. Members of a list are named by `name` where each has one of its own; any other list is one leaf.
-fn collect(at: &str, value: &Value, leaves: &mut Vec<FieldPath>) -> Result<(), String> {
+fn collect<'a>(at: &[Segment], value: &'a Value, leaves: &mut Vec<(FieldPath, &'a Value)>) -> Result<(), String> {
+    let beneath = |segment: Segment| [at, &[segment]].concat();
     match value {
-        Value::Object(members) if !members.is_empty() && !members.contains_key(HOST) => members.iter().try_for_each(|(key, member)| {
-            let segment = Segment::Key(key.clone()).to_string();
-            let dot = if segment.starts_with('[') { "" } else { "." };
-            collect(&format!("{at}{dot}{segment}"), member, leaves)
-        }),
+        Value::Object(members) if !members.is_empty() && !members.contains_key(HOST) => {
+            members.iter().try_for_each(|(key, member)| collect(&beneath(Segment::Key(key.clone())), member, leaves))
+        }
         Value::Array(items) => match names(items) {
-            Some(names) => items.iter().zip(names).try_for_each(|(item, name)| collect(&format!("{at}[name={name}]"), item, leaves)),
+            Some(names) => items.iter().zip(names).try_for_each(|(item, name)| {
+                let member = Segment::Member { key: "name".to_owned(), value: name.to_owned() };
+                collect(&beneath(member), item, leaves)
+            }),
             None => leaf(at, value, leaves),
         },
         _ => leaf(at, value, leaves),
     }
 }
 
-fn leaf(at: &str, value: &Value, leaves: &mut Vec<FieldPath>) -> Result<(), String> {
-    let path = FieldPath::parse(at).map_err(|fault| fault.to_string())?;
+fn leaf<'a>(at: &[Segment], value: &'a Value, leaves: &mut Vec<(FieldPath, &'a Value)>) -> Result<(), String> {
+    let path = FieldPath::of(at.to_vec()).map_err(|fault| fault.to_string())?;
     written(value, &path)?;
-    leaves.push(path);
+    leaves.push((path, value));
     Ok(())
 }
 
@@ -164,6 +172,6 @@ fn names(items: &[Value]) -> Option<Vec<&str>> {
 
 /// The values at an object's leaves, as changes: what policy judges is what is written, whichever way a tool asks for it.
 pub(super) fn leaves(object: &Value, paths: &[FieldPath]) -> Vec<Change> {
-    // `collect` made these paths of this object, so each finds its value.
+    // `apply` made these paths of this object, and saw that each finds its value.
     paths.iter().map(|path| Change { path: path.to_string(), value: path.get(object).ok().flatten() }).collect()
 }

@@ -349,3 +349,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_members_name_is_no_part_of_the_path_language() {
+    let mut tool = tool();
+    let fields = [
+        "spec.template.spec.containers[*].name",
+        "spec.template.spec.containers[*].command",
+        "spec.template.spec.containers[*].resources.limits.*",
+    ];
+    let tried = |fields: &[&str], tool: &mut TrustedTool, name: &str, key: &str| {
+        tool.ceiling.grants = vec![grant(Action::Apply, "apps", "Deployment", &[""], fields)];
+        let containers = json!([{"name": name, key: ["sh"]}]);
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"template": {"spec": {"containers": containers}}}});
+        let operation = step(json!({"action": "apply", "place": "ephemeral", "object": object}));
+        seal(draft(vec![operation]), tool, &executors(), &json!({}), &environment()).map(drop).map_err(|fault| fault.to_string())
+    };
+    let odd =
+        ["x].resources[\"limits\"", "x].resources.limits.y[name=z", "x]", "[name=x]", "*", "a b", "a=b", "", "x\u{202e}", "x\"", "x\n"];
+    // Within the ceiling by its plain name, and refused for the name alone.
+    tried(&fields, &mut tool, "x", "command").unwrap();
+    tried(&[fields[0], fields[2]], &mut tool, "x", "command").unwrap_err();
+    for name in odd {
+        for fields in [&fields[..], &[fields[0], fields[2]]] {
+            let refused = tried(fields, &mut tool, name, "command").unwrap_err();
+            assert!(refused.contains("has no spelling"), "{name:?}: {refused}");
+        }
+    }
+    // A key of a map may be anything: it is quoted.
+    for key in ["a.b", "*", "x]", "[name=x]", "a\"b", ""] {
+        let path = FieldPath::of(["data", key].map(|key| crate::path::Segment::Key(key.to_owned())).to_vec()).unwrap();
+        assert_eq!(FieldPath::parse(&path.to_string()), Ok(path));
+    }
+}
