@@ -225,7 +225,7 @@ impl Status {
         // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust file, how it is only its roles see.
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
         let mut lines = vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
-        let roles: Vec<String> = roles.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let roles: Vec<String> = roles.iter().map(|(name, count)| format!("{} {count}", line(name))).collect();
         lines.push(format!(
             "connected    {}",
             if roles.is_empty() { "no role: is `cofferdam serve` still starting?".to_owned() } else { roles.join(", ") }
@@ -241,7 +241,7 @@ impl Status {
                 .map(|job| format!("stuck        {} cannot be finished at present: {}", job.call, line(&job.stuck.obstacle.to_string()))),
         );
         let signed = checkpoint.lines().nth(1).unwrap_or("no");
-        lines.push(format!("ledger       {entries} entries, {signed} under the newest checkpoint"));
+        lines.push(format!("ledger       {entries} entries, {} under the newest checkpoint", line(signed)));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         // The recorder's word on its disk, and once.
@@ -251,7 +251,7 @@ impl Status {
         lines.extend(repaired.iter().map(|what| format!("repaired     {}", line(what))));
         let restart = &supervisor.restart;
         if !restart.is_empty() {
-            lines.push(format!("restart      needed: {}", restart.join("; ")));
+            lines.push(format!("restart      needed: {}", line(&restart.join("; "))));
         }
         if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
             lines.push("next         cofferdam jobs --waiting".to_owned());

@@ -4,6 +4,7 @@
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::exchange::operate::{Operate, Operated};
+use cofferdam_core::text::line;
 use cofferdam_process::peer::Client;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -17,7 +18,7 @@ pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     runtime.block_on(async {
         let client = Client::<Operate, Operated>::new();
         client.connect(stream).context("cannot use the operator socket")?;
-        client.call(ask).await.map_err(|fault| anyhow!("the recorder says: {fault}"))
+        client.call(ask).await.map_err(|fault| anyhow!("the recorder says: {}", line(&fault.to_string())))
     })
 }
 
@@ -35,4 +36,30 @@ fn unreached(path: &Path, fault: &std::io::Error) -> anyhow::Error {
 /// An answer to something else.
 pub fn unexpected() -> anyhow::Error {
     anyhow!("the recorder answered something else; is `cofferdam serve` of the same version as this command?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::exchange::Fault;
+    use cofferdam_process::frame::{self, Frame};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn words_of_the_recorder_stay_on_their_line_and_command_no_terminal() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        let socket = UnixListener::bind(home.operator_socket()).unwrap();
+        let liar = std::thread::spawn(move || {
+            let (stream, _) = socket.accept().unwrap();
+            let asked: serde_json::Value = serde_json::from_slice(&frame::read(&mut &stream).unwrap().unwrap().header).unwrap();
+            let fault = Fault::Refused("no\u{1b}[2J\nApproved as bob.".to_owned());
+            let answer = serde_json::json!({"id": asked["id"], "fault": fault});
+            frame::write(&mut &stream, &Frame::of(answer.to_string().into_bytes())).unwrap();
+        });
+        let told = ask(&home, &Operate::Status).unwrap_err().to_string();
+        assert_eq!(told, r"the recorder says: refused: no\u{1b}[2J\u{a}Approved as bob.");
+        liar.join().unwrap();
+    }
 }

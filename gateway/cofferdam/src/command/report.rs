@@ -3,6 +3,7 @@
 use crate::config::ConfigFaults;
 use anyhow::Result;
 use cofferdam_core::ports::GuestFault;
+use cofferdam_core::text::line;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -66,13 +67,14 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
         }
         Err(fault) => {
             let said = cofferdam_core::text::chain(fault.as_ref());
+            let shown = on_terminal(&said);
             if json {
                 match fault.chain().find_map(|cause| cause.downcast_ref::<GuestFault>()) {
                     Some(refused) => eprintln!("{}", marked(json!({"error": said, "code": refused.code}))),
                     None => eprintln!("{}", marked(json!({"error": said}))),
                 }
             } else {
-                eprintln!("error: {said}");
+                eprintln!("error: {shown}");
             }
             if fault.is::<ConfigFaults>() {
                 ExitCode::from(CONFIGURATION)
@@ -83,6 +85,12 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             }
         }
     }
+}
+
+/// A fault as a terminal may be given it: some of its words may be another role's, an agent's or a
+/// file's, and a terminal obeys what it cannot show. Line breaks stay.
+fn on_terminal(said: &str) -> String {
+    said.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The form of every answer in JSON: keys are added under the same mark, and change only with another.
@@ -101,4 +109,15 @@ fn write_out(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_gives_a_terminal_no_commands() {
+        let told = on_terminal("it failed\nthe tool says: \u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}");
+        assert_eq!(told, r"it failed\nthe tool says: \u{1b}]0;x\u{7}\u{d}\u{9b}2J\u{202e}".replacen(r"\n", "\n", 1));
+    }
 }
