@@ -62,22 +62,38 @@ fn another_policy_takes_effect_at_the_next_start_and_every_view_says_so() {
 }
 
 #[test]
-fn an_approver_who_is_enrolled_or_removed_meanwhile_counts_from_the_next_start_on() {
+fn the_removal_of_an_approver_holds_at_once() {
     let mut stage = Stage::bare("example");
     stage.serve(&[]);
-    let said = stage.run(&["approver", "remove", "bob@example.com"]);
-    assert!(said.contains("can still sign: restart it now"), "{said}");
     let token = stage.agent("bot", "operator");
     let gift = json!({"namespace": "storefront", "name": "gift-cards-v1"});
     let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = stage.waiting();
-    // The question goes on as it was asked.
-    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
-    assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
-    let word = "a removed key of the approver `bob@example.com` can still sign";
-    until("status to say so", || stage.run(&["status"]).contains(word).then_some(()));
+    let said = stage.run(&["approver", "remove", "bob@example.com"]);
+    assert!(said.contains("From now on no signature of theirs counts"), "{said}");
+    let refused = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    assert!(refused.contains("is not enrolled"), "{refused}");
+    stage.until_logged("a removed key of the approver `bob@example.com` counts no more");
+    assert!(!stage.run(&["status"]).contains("restart"), "nothing is left to do");
     stage.stop();
     let again = stage.run(&["approver", "remove", "alice@example.com"]);
     assert!(!again.contains("restart"), "{again}");
+}
+
+#[test]
+fn a_question_of_a_removed_agent_is_refused_after_it_was_signed() {
+    let mut stage = Stage::bare("example");
+    stage.serve(&[]);
+    let token = stage.agent("bot", "operator");
+    let gift = json!({"namespace": "storefront", "name": "gift-cards-v1"});
+    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gift));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = stage.waiting();
+    stage.run(&["agents", "remove", "bot"]);
+    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    let story = stage.closed(&call);
+    let ended = story["entries"].as_array().unwrap().iter().find(|entry| entry["event"]["kind"] == "ended");
+    assert_eq!(ended.map(|entry| &entry["event"]["code"]), Some(&json!("agent-removed")), "{story:#}");
+    assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
 }

@@ -3,9 +3,11 @@
 
 mod copied;
 mod differ;
+mod removed;
 
 pub use copied::{Copies, Facts};
 pub use differ::differences;
+pub use removed::remove_approvers;
 
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};

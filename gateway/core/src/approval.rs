@@ -9,6 +9,7 @@ pub use person::{people, same_person, two_spellings};
 use crate::decide::Subject;
 use crate::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest, StatementDigest};
 use crate::json::{self, JsonFault};
+use crate::limit;
 use crate::trust::{Environment, Trust};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,12 @@ pub struct Statement {
     pub policy: PolicyDigest,
     /// 128 random bits in hexadecimal, chosen by the recorder for this question.
     pub nonce: String,
-    /// After this the signature is worth nothing.
+    /// When it was asked, as the person was shown. Absent in statements of versions that did not bound
+    /// an approval's time; those do not count any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Timestamp>,
+    /// After this the signature is worth nothing. At most [`limit::APPROVAL_SECONDS_MOST`] after
+    /// `issued`, and at most as long as policy's own rule says.
     pub expires: Timestamp,
 }
 
@@ -108,6 +114,15 @@ pub enum ApprovalFault {
     /// Too late.
     #[error("the approval expired at {0}; ask again")]
     Expired(Timestamp),
+    /// From before statements named the time of the question.
+    #[error("the approval does not say when it was asked for: an older version of Cofferdam signed it; ask again")]
+    Undated,
+    /// Asked at a time that is still to come.
+    #[error("the approval is for a question of {0}, which is still to come; compare the clocks of the machines")]
+    Early(Timestamp),
+    /// For longer than any approval is.
+    #[error("the approval is for {0} seconds, and at most {most} are allowed; ask again", most = limit::APPROVAL_SECONDS_MOST)]
+    Long(u64),
     /// One of those who asked.
     #[error("`{0}` asked for this and cannot approve it; another enrolled person has to")]
     Party(String),
@@ -147,6 +162,7 @@ pub struct Question<'a> {
 #[derive(Debug)]
 pub struct VerifiedStatement {
     approver: String,
+    seconds: u64,
     statement: Statement,
 }
 
@@ -154,6 +170,11 @@ impl VerifiedStatement {
     /// Who signed.
     pub fn approver(&self) -> &str {
         &self.approver
+    }
+
+    /// For how many seconds it is, from the question on.
+    pub fn seconds(&self) -> u64 {
+        self.seconds
     }
 
     /// What they signed.
@@ -181,11 +202,26 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
     if let Some((_, what)) = same.iter().find(|(same, _)| !same) {
         return Err(ApprovalFault::Other(what));
     }
-    if statement.expires <= question.now {
-        return Err(ApprovalFault::Expired(statement.expires));
-    }
+    let issued = statement.issued.ok_or(ApprovalFault::Undated)?;
+    let seconds = check_times(issued, statement.expires, question.now)?;
     check_party(&approver, question.subject, trust)?;
-    Ok(VerifiedStatement { approver, statement })
+    Ok(VerifiedStatement { approver, seconds, statement })
+}
+
+/// Whether an approval of a question of this time, up to that time, could count now. Gives the seconds
+/// between the two, rounded up: a rule is not exceeded by a part of a second.
+pub fn check_times(issued: Timestamp, expires: Timestamp, now: Timestamp) -> Result<u64, ApprovalFault> {
+    if expires <= now {
+        return Err(ApprovalFault::Expired(expires));
+    }
+    if issued.as_second() > now.as_second().saturating_add(limit::CLOCK_SECONDS) {
+        return Err(ApprovalFault::Early(issued));
+    }
+    let length = expires.duration_since(issued);
+    let part = i64::from(length.subsec_nanos() > 0);
+    // One that ends before it begins is for no time at all, and was found expired or early above.
+    let seconds = u64::try_from(length.as_secs().saturating_add(part)).unwrap_or(0);
+    if seconds > limit::APPROVAL_SECONDS_MOST { Err(ApprovalFault::Long(seconds)) } else { Ok(seconds) }
 }
 
 /// Whether a signature of this enrolled person could count for a question: refused for those who

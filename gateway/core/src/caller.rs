@@ -32,6 +32,17 @@ impl Principal {
     }
 }
 
+/// How the caller of a call that waited stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// As it did when it asked.
+    Same,
+    /// With other roles, or for another person.
+    Changed,
+    /// It was removed.
+    Removed,
+}
+
 /// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry crate, untrusted, never used to decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -46,7 +46,9 @@ pub fn enqueue(approved: ApprovedPlan, call: &ValidCall, key: &SigningKey, base:
 /// Makes the job that waits for people. `nonce` is 128 random bits.
 pub fn ask_people(needed: ApprovalNeeded, call: &ValidCall, nonce: u128, base: Entry) -> Result<AskedPlan, JsonFault> {
     let reasons = needed.reasons().to_vec();
-    let mut job = stored(needed.plan(), needed.asking(), call.caller(), call.canonical(), reasons, needed.expires());
+    // Counted from the call on, as the text that is signed tells it.
+    let expires = needed.expires(call.caller().time);
+    let mut job = stored(needed.plan(), needed.asking(), call.caller(), call.canonical(), reasons, expires);
     job.approval = Some(needed.rule().clone());
     job.nonce = crate::id::hex(&nonce.to_be_bytes());
     let entry = with_payloads(base, &job, None)?;

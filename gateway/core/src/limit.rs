@@ -78,5 +78,8 @@ pub const REJECTION_SECONDS: i64 = 3_600;
 /// How long a question that only the floor asks stands, in seconds: a working hour, so that a colleague can be found.
 pub const APPROVAL_SECONDS: u64 = 3_600;
 
+/// How far two machines' clocks may be apart, in seconds: what unattended NTP keeps, with room to spare.
+pub const CLOCK_SECONDS: i64 = 30;
+
 /// The longest a question may wait, in seconds: a week, after which its reason is forgotten.
 pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;

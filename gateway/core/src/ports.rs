@@ -1,12 +1,13 @@
 //! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by type, never by configuration at run time.
 
 use crate::answer::{Reply, ToolListing};
-use crate::caller::{Principal, TraceParent};
+use crate::caller::{Principal, Standing, TraceParent};
 use crate::exchange::Fault;
 use crate::exchange::look::{Look, Looked};
 use crate::exchange::propose::{Propose, Proposed};
 use crate::id::{CallId, ComponentDigest};
 use crate::operation::{Draft, ToolRefusal};
+use crate::trust::Approver;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::future::Future;
@@ -35,6 +36,11 @@ pub trait Host: Send + Sync {
     fn now(&self) -> Timestamp;
     /// 128 random bits.
     fn random(&self) -> u128;
+    /// How this caller stands now: it may have been removed since it asked.
+    fn standing(&self, principal: &Principal) -> impl Future<Output = Standing> + Send;
+    /// The approvers by the trust file as it is now: one may have been removed since the start. An error
+    /// when it cannot be read, which decides nothing.
+    fn approvers(&self) -> Result<Vec<Approver>, Fault>;
 }
 
 /// Runs an accepted tool in a fresh sandbox.

@@ -2,7 +2,7 @@
 //! for real. Never leaves the tests.
 
 use crate::approval::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
-use crate::caller::{Caller, Principal};
+use crate::caller::{Caller, Principal, Standing};
 use crate::ceiling::{Ceiling, Definition, Example, Grant};
 use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
 use crate::discover::{Catalog, LoadedTool, RawCall};
@@ -204,6 +204,10 @@ pub struct Bench {
     /// How often something else than the replicas of any object was changed.
     pub elsewhere: Mutex<u64>,
     pub seen: Mutex<Vec<(CallId, Seen)>>,
+    /// How the caller of a call that waited stands.
+    pub standing: Mutex<Standing>,
+    /// The approvers by the trust file as it is now.
+    pub approvers: Mutex<Result<Vec<Approver>, Fault>>,
     /// The recorder does not answer.
     pub down: Mutex<bool>,
     /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`, and the code.
@@ -224,6 +228,8 @@ impl Bench {
             rejection: Mutex::default(),
             elsewhere: Mutex::default(),
             seen: Mutex::default(),
+            standing: Mutex::new(Standing::Same),
+            approvers: Mutex::new(Ok(trust().approvers)),
             down: Mutex::default(),
             failing: Mutex::default(),
             calls: Mutex::default(),
@@ -338,6 +344,7 @@ impl Bench {
             environment: job.environment.clone(),
             policy: job.policy,
             nonce: job.nonce.clone(),
+            issued: Some(job.created),
             expires: "2026-11-23T12:10:00Z".parse().unwrap(),
         };
         let (text, _) = statement.canonical().unwrap();
@@ -550,6 +557,12 @@ impl Host for Bench {
     }
     fn random(&self) -> u128 {
         42
+    }
+    async fn standing(&self, _: &Principal) -> Standing {
+        *self.standing.lock().unwrap()
+    }
+    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
+        self.approvers.lock().unwrap().clone()
     }
 }
 

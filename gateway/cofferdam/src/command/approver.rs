@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and one without is refused. Whether the key also asks for a PIN was decided when \
      it was made (`ssh-keygen -O verify-required`); that is between person and key, and not checked here.";
 
-/// Who may approve. A change counts from the next start of `cofferdam serve` on.
+/// Who may approve. A person who is added counts from the next start of `cofferdam serve` on; a removal holds at once.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
     /// Enrol a person with the SSH key they have; another key of theirs, such as a security key, under exactly the same name
@@ -32,7 +32,7 @@ pub enum ApproverCommand {
     },
     /// List approvers
     List,
-    /// Remove a person with every key; what they signed before still stands
+    /// Remove a person with every key, at once: also what they signed counts no more, unless it ran already
     Remove {
         /// Who
         name: String,
@@ -52,11 +52,13 @@ impl ApproverCommand {
                     bail!("there is no approver `{name}`; `cofferdam approver list` names them");
                 }
                 file.save()?;
+                if let Some(copies) = served::current(home) {
+                    served::remove_approvers(home, &copies).context("the removal holds from the next start of `cofferdam serve` on")?;
+                }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
-                let still = format!("\nUntil `cofferdam serve` is started again `{name}` can still sign: restart it now.");
-                let still = if served::running(home) { still } else { String::new() };
-                let json = json!({"removed": name, "keys": keys, "restart_needed": !still.is_empty()});
-                Ok(Report::new(format!("Removed `{name}` ({removed}).{still}"), json))
+                let json = json!({"removed": name, "keys": keys, "restart_needed": false});
+                let at_once = "From now on no signature of theirs counts, also none that they gave for a call that has not run yet.";
+                Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}"), json))
             }
         }
     }

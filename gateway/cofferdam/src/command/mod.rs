@@ -24,7 +24,7 @@ mod rehearse;
 mod report;
 mod resolve;
 mod ssh;
-mod trustfile;
+pub(crate) mod trustfile;
 mod try_out;
 
 use crate::config::Installation;

@@ -70,6 +70,15 @@ impl TrustFile {
         Ok(before - list.len())
     }
 
+    /// Removes every key that is not among these; says how many there were.
+    pub fn retain_approvers(&mut self, kept: &[Approver]) -> Result<usize> {
+        let list = self.list("approver")?;
+        let before = list.len();
+        let text = |entry: &Table, key| entry.get(key).and_then(Item::as_str).unwrap_or_default().to_owned();
+        list.retain(|entry| kept.iter().any(|kept| kept.name == text(entry, "name") && kept.key == text(entry, "key")));
+        Ok(before - list.len())
+    }
+
     /// Sets the accepted policy.
     pub fn set_policy(&mut self, digest: PolicyDigest) {
         let fresh = value(digest.to_string());

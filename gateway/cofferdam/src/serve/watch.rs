@@ -33,8 +33,9 @@ pub struct Watched {
 /// Looks until it is `over`, or this process ends. A thread of its own: a slow disk must not hold up the supervisor.
 pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<Notice>) {
     thread::spawn(move || {
-        let (mut told, mut log, mut next) = (Notice::default(), Log::default(), NextStart::default());
+        let (mut watched, mut told, mut log, mut next) = (watched, Notice::default(), Log::default(), NextStart::default());
         loop {
+            watched.follow_removals();
             let now = look(&watched, &mut next);
             // At the end the copies are removed, which is no difference to tell.
             if over.load(Ordering::SeqCst) {
@@ -49,6 +50,17 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
             thread::sleep(PERIOD);
         }
     });
+}
+
+impl Watched {
+    /// A removed approver counts no more, whether a command removed them or a person edited the file.
+    fn follow_removals(&mut self) {
+        if let Some(trust) = self.copies.follow_removals(&self.home, &self.trust) {
+            let gone = self.trust.approvers.iter().filter(|approver| !trust.approvers.contains(approver));
+            gone.for_each(|approver| tracing::info!("a removed key of the approver `{}` counts no more", approver.name));
+            self.trust = trust;
+        }
+    }
 }
 
 /// One look at everything.

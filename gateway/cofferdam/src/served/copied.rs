@@ -65,6 +65,19 @@ impl Copies {
         Ok(Self { home, files })
     }
 
+    /// Takes note of one copy as it is now; says whether there is one of this path.
+    pub(super) fn note_again(&mut self, path: &Path) -> bool {
+        let Ok(name) = path.strip_prefix(self.home.root()).map(Path::to_owned) else { return false };
+        let Ok(Self { files: mut fresh, .. }) = Self::note(self.home.clone(), vec![name.clone()]) else { return false };
+        match (self.files.iter_mut().find(|copied| copied.name == name), fresh.pop()) {
+            (Some(old), Some(new)) => {
+                *old = new;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Where they lie, with the same layout as a home.
     pub fn home(&self) -> &Home {
         &self.home

@@ -67,3 +67,25 @@ fn policy_names_people_exactly_and_a_near_name_is_told() {
         assert!(fault.to_string().starts_with(&format!("policy names `{spelling}`, and this key is enrolled for `bob`")), "{fault}");
     }
 }
+
+#[test]
+fn an_approval_has_a_bounded_time() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let fault = |change: &dyn Fn(&mut Statement)| judged(change).err().unwrap_or_else(|| "good".to_owned());
+    let week = i64::try_from(limit::APPROVAL_SECONDS_MOST).unwrap();
+    let after = |seconds| noon() + jiff::SignedDuration::from_secs(seconds);
+    assert_eq!(fault(&|said| said.expires = after(week)), "good");
+    assert_eq!(fault(&|said| said.expires = after(week + 1)), format!("Long({})", week + 1));
+    assert_eq!(fault(&|said| said.expires = after(week) + jiff::SignedDuration::from_millis(1)), format!("Long({})", week + 1));
+    assert!(fault(&|said| said.expires = at("9999-01-01T00:00:00Z")).starts_with("Long("));
+    assert!(fault(&|said| said.issued = Some(at("2020-01-01T00:00:00Z"))).starts_with("Long("));
+    assert!(fault(&|said| said.expires = noon()).starts_with("Expired("));
+    assert_eq!(fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS))), "good");
+    assert!(fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS + 1))).starts_with("Early("));
+}
+
+#[test]
+fn a_statement_of_an_older_version_is_read_and_does_not_count() {
+    assert_eq!(judged(|said| said.issued = None), Err("Undated".to_owned()));
+    assert!(ApprovalFault::Undated.to_string().ends_with("an older version of Cofferdam signed it; ask again"));
+}

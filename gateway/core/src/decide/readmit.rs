@@ -125,14 +125,11 @@ fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
     }
     // Issued after our now, or for longer than any permit is: a clock or a gateway is wrong.
     let longest = permit.issued.as_second().saturating_add(crate::limit::PERMIT_SECONDS);
-    if permit.expires.as_second() > longest || permit.issued.as_second() > now.as_second().saturating_add(CLOCK_SECONDS) {
+    if permit.expires.as_second() > longest || permit.issued.as_second() > now.as_second().saturating_add(crate::limit::CLOCK_SECONDS) {
         return Err(no("permit-expired", "the permit is from the future or for too long; compare the clocks of gateway and runner"));
     }
     Ok(())
 }
-
-/// How far two machines' clocks may be apart, in seconds: what unattended NTP keeps with room to spare.
-const CLOCK_SECONDS: i64 = 30;
 
 impl<'a> Opened<'a> {
     /// The tool to run again: one's own.
@@ -191,7 +188,7 @@ impl<'a> Derived<'a> {
         if let (Some(rule), Some(approvals)) = (&job.approval, &approvals)
             && !approvals.satisfy(rule)
         {
-            let fault = approvals.faults().first().cloned();
+            let fault = approvals.shortcoming(rule);
             return Err(no("approval-missing", fault.unwrap_or_else(|| "the signatures are not those that were asked for".to_owned())));
         }
         let asking = Asking {

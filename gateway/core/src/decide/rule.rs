@@ -34,7 +34,6 @@ pub struct ApprovalNeeded {
     asking: Asking,
     reasons: Vec<Reason>,
     rule: ApprovalRule,
-    expires: Timestamp,
 }
 
 /// A plan that may not run.
@@ -113,10 +112,7 @@ pub fn judge(output: &str, plan: PreviewedPlan, asking: Asking, floor: &Floor, a
             let approvers = approvals.map(Approvals::approvers).unwrap_or_default();
             Verdict::Approved(ApprovedPlan { plan, asking, reasons, approvers, unchanged, issued: now, expires: later(now, seconds) })
         }
-        Ok(Weighed::Ask { reasons, rule }) => {
-            let expires = later(now, i64::try_from(rule.expires_seconds).unwrap_or(0));
-            Verdict::Needed(ApprovalNeeded { plan, asking, reasons, rule, expires })
-        }
+        Ok(Weighed::Ask { reasons, rule }) => Verdict::Needed(ApprovalNeeded { plan, asking, reasons, rule }),
     }
 }
 
@@ -148,8 +144,8 @@ fn weigh(output: &str, plan: &PreviewedPlan, asking: &Asking, floor: &Floor, app
         (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => Ok(Weighed::Allow { reasons, seconds, unchanged }),
         // A second question about what was already signed is a denial: people are not asked in circles.
         (Some(rule), Some(approvals)) => {
-            let why = match approvals.faults().first() {
-                Some(fault) => fault.clone(),
+            let why = match approvals.shortcoming(&rule) {
+                Some(fault) => fault,
                 None => format!("{} of {} signatures are there of people whom policy names", approvals.approvers().len(), rule.quorum),
             };
             Err(Denial::of("approval-missing", why))
@@ -347,9 +343,9 @@ impl ApprovalNeeded {
         &self.rule
     }
 
-    /// Until when the question stands.
-    pub fn expires(&self) -> Timestamp {
-        self.expires
+    /// Until when the question stands that came at this time.
+    pub fn expires(&self, asked: Timestamp) -> Timestamp {
+        later(asked, i64::try_from(self.rule.expires_seconds).unwrap_or(0))
     }
 
     pub(crate) fn into_plan(self) -> PreviewedPlan {

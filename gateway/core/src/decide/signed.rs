@@ -7,12 +7,13 @@ use crate::job::StoredJob;
 use crate::shown;
 use crate::trust::Trust;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Verified approvals of exactly one plan over one state. Made here alone.
 #[derive(Debug)]
 pub struct Approvals {
-    approvers: BTreeSet<String>,
+    /// Each name, and for how many seconds its approval is.
+    approvers: BTreeMap<String, u64>,
     plan: PlanDigest,
     preview: PreviewDigest,
     faults: Vec<String>,
@@ -43,14 +44,14 @@ impl Approvals {
             now,
         };
         let shown = shown::question(job).ok().map(|(_, digest)| digest);
-        let mut found = Self { approvers: BTreeSet::new(), plan: job.plan_digest, preview: job.preview_digest, faults: Vec::new() };
+        let mut found = Self { approvers: BTreeMap::new(), plan: job.plan_digest, preview: job.preview_digest, faults: Vec::new() };
         for signed in &job.statements {
             match approval::verify(signed, &question, trust).and_then(|verified| same(verified, job, shown)) {
                 Ok(verified) if verified.statement().verdict == Verdict::Reject => {
                     return Err(Rejected { approver: verified.approver().to_owned(), reason: verified.statement().reason.clone() });
                 }
                 Ok(verified) => {
-                    found.approvers.insert(verified.approver().to_owned());
+                    found.approvers.insert(verified.approver().to_owned(), verified.seconds());
                 }
                 Err(fault) => found.faults.push(fault.to_string()),
             }
@@ -72,12 +73,13 @@ impl Approvals {
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.approvers.iter().map(String::as_str)
+        self.approvers.keys().map(String::as_str)
     }
 
-    /// Whether enough of those whom a rule names have signed.
+    /// Whether enough of those whom a rule names have signed, for no longer than it says.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
-        let named = self.names().filter(|name| is_named(&rule.approvers, name));
+        let counts = |(name, seconds): &(&String, &u64)| is_named(&rule.approvers, name) && **seconds <= rule.expires_seconds;
+        let named = self.approvers.iter().filter(counts).map(|(name, _)| name.as_str());
         u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
     }
 
@@ -86,9 +88,13 @@ impl Approvals {
         self.plan == plan && self.preview == preview
     }
 
-    /// Why signatures did not count.
-    pub fn faults(&self) -> &[String] {
-        &self.faults
+    /// Why a signature did not count for this rule, where there is one that did not.
+    pub fn shortcoming(&self, rule: &ApprovalRule) -> Option<String> {
+        let long = || self.approvers.iter().find(|(_, seconds)| **seconds > rule.expires_seconds);
+        let told = |(name, seconds): (&String, &u64)| {
+            format!("the approval of `{name}` is for {seconds} seconds, and policy allows {}; ask again", rule.expires_seconds)
+        };
+        self.faults.first().cloned().or_else(|| long().map(told))
     }
 }
 

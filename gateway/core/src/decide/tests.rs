@@ -144,3 +144,26 @@ fn two_spellings_of_one_person_are_one_voice() {
     assert_eq!(counted(&["bob", "bob@example.com", "Bob"]), (1, 1, false));
     assert_eq!(counted(&["bob", "Bob", "carl"]), (2, 2, true));
 }
+
+#[test]
+fn an_approval_lasts_no_longer_than_policy_says() {
+    let (bench, mut job) = queued("asks-b");
+    let signed = bench.sign(&job, "bob", crate::approval::Verdict::Approve);
+    let rule = job.approval.clone().unwrap();
+    let mut counted = |expires: &str, now: &str| {
+        let longer = resigned(&signed, "bob", |said| said.expires = expires.parse().unwrap());
+        job.statements = vec![longer];
+        let counted = crate::decide::Approvals::count(&job, &trust(), now.parse().unwrap()).unwrap();
+        (counted.approvers().len(), counted.satisfy(&rule), counted.shortcoming(&rule).unwrap_or_default())
+    };
+    let (now, hour) = ("2026-11-23T12:01:00Z", "2026-11-23T13:00:00Z");
+    assert_eq!(counted("2026-11-23T12:10:00Z", now), (1, true, String::new()));
+    let told = "the approval of `bob` is for 3600 seconds, and policy allows 600; ask again";
+    assert_eq!(counted(hour, now), (1, false, told.to_owned()));
+    // Ten years later, a signature without an end counts no more than it did on its day.
+    for now in [now, "2036-11-23T12:00:00Z"] {
+        let (approvers, satisfied, told) = counted("9999-01-01T00:00:00Z", now);
+        assert_eq!((approvers, satisfied), (0, false));
+        assert!(told.ends_with("and at most 604800 are allowed; ask again"), "{told}");
+    }
+}

@@ -2,7 +2,7 @@
 //! over the same state, and policy and floor are satisfied by the signatures, is a permit signed. Never trusts what it stored.
 
 use super::{Scene, World, list};
-use crate::caller::Caller;
+use crate::caller::{Caller, Standing};
 use crate::decide::{self, Approvals, Asking, CALL_ENTRYPOINT, Denial, Verdict};
 use crate::discover::{self, RawCall};
 use crate::exchange::Fault;
@@ -13,6 +13,7 @@ use crate::job::StoredJob;
 use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
 use crate::preview::{self, drift};
 use crate::record::{Entry, Event};
+use crate::trust::{Approver, Trust};
 use crate::{enqueue, hash, json, validate};
 
 /// What became of an approved call.
@@ -88,6 +89,14 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
 /// The stages once more.
 async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Caller) -> Result<Propose, Stop> {
     let (host, world) = (scene.host(), scene.world());
+    match host.standing(&job.principal).await {
+        Standing::Same => {}
+        Standing::Removed => return Err(Stop::withdraw("agent-removed", "the agent was removed since it asked")),
+        Standing::Changed => {
+            let why = "the roles of the agent, or the person it works for, were changed since it asked; ask again";
+            return Err(Stop::withdraw("agent-changed", why));
+        }
+    }
     let trust = &world.trust;
     if job.environment != trust.environment {
         return Err(Stop::withdraw("environment-differs", "it was asked for in another environment"));
@@ -142,9 +151,10 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     let (plan, meanwhile) =
         plan.agreed(&job.preview, job.preview_digest).map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
     let now = host.now();
-    let approvals = Approvals::count(job, trust, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
+    let current = without_removed(trust, &host.approvers().map_err(Stop::Later)?);
+    let approvals = Approvals::count(job, &current, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
     if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
-        let fault = approvals.faults().first().cloned();
+        let fault = approvals.shortcoming(rule);
         let detail = fault.unwrap_or_else(|| format!("{} of {} needed signatures are there", approvals.approvers().len(), rule.quorum));
         return Err(Stop::withdraw("approval-missing", detail));
     }
@@ -161,6 +171,13 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
         Verdict::Needed(_) => Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed")),
         Verdict::Denied(_, denial) => Err(Stop::denied(denial)),
     }
+}
+
+/// The trust of the start without the keys that were removed since. One that was added counts from the next start on.
+fn without_removed(pinned: &Trust, now: &[Approver]) -> Trust {
+    let mut trust = pinned.clone();
+    trust.approvers.retain(|approver| now.contains(approver));
+    trust
 }
 
 async fn evaluate<H: Host>(host: &H, question: &str) -> Result<String, Stop> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::approval;
+use crate::caller::Standing;
 use crate::ports::unheard;
 use crate::record::Event;
 use crate::testing::*;
@@ -254,6 +255,42 @@ fn signatures_that_do_not_count_withdraw_the_call() {
     assert_eq!(with("bob", Approve, &|_, job| job.arguments = scale("asks-b", 6).to_string()), "plan-differs");
     assert_eq!(with("bob", Approve, &|host, _| host.meddle("asks-b", 4)), "world-differs");
     assert_eq!(with("bob", Approve, &|_, job| job.policy = crate::id::PolicyDigest::of(b"other")), "policy-differs");
+}
+
+#[test]
+fn what_was_removed_while_a_call_waited_counts_no_more() {
+    let signed = || {
+        let host = Bench::new();
+        let _waiting = called(&host, scale("asks-b", 5));
+        let job = host.jobs.lock().unwrap()[0].0.clone();
+        let statement = host.sign(&job, "bob", approval::Verdict::Approve);
+        host.jobs.lock().unwrap()[0].0.statements.push(statement);
+        host
+    };
+    let code = |host: &Bench| match now_or_never(resume(host, &world(), 0)) {
+        Ok(Resumed::Withdrawn { code, .. }) => code,
+        other => format!("{other:?}"),
+    };
+    for (standing, expect) in [(Standing::Removed, "agent-removed"), (Standing::Changed, "agent-changed")] {
+        let host = signed();
+        *host.standing.lock().unwrap() = standing;
+        assert_eq!(code(&host), expect);
+        assert_eq!(host.objects.lock().unwrap()["asks-b"], 3);
+    }
+    // A key of bob's that was removed; another of his that came after the start counts from the next one on.
+    let host = signed();
+    let other = crate::trust::Approver { name: "bob".into(), key: person("bob's other key").public_key().to_openssh().unwrap() };
+    *host.approvers.lock().unwrap() = Ok(vec![other]);
+    assert_eq!(code(&host), "approval-missing");
+    let host = signed();
+    host.approvers.lock().unwrap().as_mut().unwrap().retain(|approver| approver.name != "alice");
+    assert!(code(&host).contains("Permitted"), "the removal of another person changes nothing");
+    // A trust file that cannot be read decides nothing.
+    let host = signed();
+    *host.approvers.lock().unwrap() = Err(crate::exchange::Fault::Unavailable("the trust file".into()));
+    assert!(matches!(now_or_never(resume(&host, &world(), 0)), Err(crate::exchange::Fault::Unavailable(_))));
+    *host.approvers.lock().unwrap() = Ok(trust().approvers);
+    assert!(matches!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(_))));
 }
 
 #[test]

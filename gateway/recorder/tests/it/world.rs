@@ -258,6 +258,7 @@ pub fn statement(job: &StoredJob, verdict: Verdict) -> Statement {
         environment: job.environment.clone(),
         policy: job.policy,
         nonce: job.nonce.clone(),
+        issued: Some(job.created),
         expires: job.expires,
     }
 }

@@ -50,6 +50,8 @@ fn statement(waiting: &Waiting, verdict: Verdict, reason: String) -> Statement {
         environment: trust.environment.clone(),
         policy: trust.policy,
         nonce: job.nonce.clone(),
+        // Not the time of the signature: the same statement is made again for one that was signed elsewhere.
+        issued: Some(job.created),
         expires: job.expires,
     }
 }

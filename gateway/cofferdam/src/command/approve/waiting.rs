@@ -7,7 +7,8 @@ use crate::command::trustfile::TrustFile;
 use crate::home::Home;
 use crate::served;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::approval::{ApprovalFault, check_signer};
+use cofferdam_core::approval::{ApprovalFault, check_signer, check_times};
+use cofferdam_core::decide::ApprovalRule;
 use cofferdam_core::exchange::operate::{Operate, Operated};
 use cofferdam_core::hash::Document;
 use cofferdam_core::id::ShownDigest;
@@ -55,10 +56,11 @@ impl Waiting {
                 view.phase
             );
         }
-        Self::check(*job, trust)
+        Self::check(*job, trust, Timestamp::now())
     }
 
-    fn check(job: StoredJob, trust: Trust) -> Result<Self> {
+    fn check(job: StoredJob, trust: Trust, now: Timestamp) -> Result<Self> {
+        check_end(job.created, job.expires, job.approval.as_ref(), now)?;
         // Reads plan and preview strictly and computes their digests itself; what does not fit together is not shown, let alone signed.
         let (shown, digest) = question(&job).context("it cannot be shown truthfully, so it is not signed")?;
         let (plan, _) = Document::read(&job.plan)?;
@@ -111,6 +113,20 @@ impl Waiting {
     }
 }
 
+/// Refuses a question whose approval would be good for longer than the text says that is signed, or than any is.
+fn check_end(asked: Timestamp, expires: Timestamp, rule: Option<&ApprovalRule>, now: Timestamp) -> Result<()> {
+    let seconds = check_times(asked, expires, now).context("it is not signed")?;
+    let Some(rule) = rule else { bail!("it does not say whose signatures it needs; it is not signed") };
+    if seconds > rule.expires_seconds {
+        bail!(
+            "an approval of it would be good for {seconds} seconds, and its own rule says {}; it is not signed, and the recorder has to be \
+             looked at",
+            rule.expires_seconds
+        );
+    }
+    Ok(())
+}
+
 /// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the person would sign what they did not see.
 fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
     let facts = facts_of(&plan.operations)?;
@@ -133,4 +149,29 @@ fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
         bail!("the preview tells of an operation {} that the plan does not have; it is not signed", stray.index);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_would_last_too_long_is_not_signed() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let rule = |seconds| ApprovalRule { quorum: 1, approvers: vec!["*".to_owned()], expires_seconds: seconds };
+        let check = |asked: &str, expires: &str, seconds, expect: &str| {
+            let told = check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));
+            let told = told.map_or_else(|fault| format!("{fault:#}"), |()| "good".to_owned());
+            assert!(told.contains(expect), "{asked} {expires} {seconds}: {told}");
+        };
+        let (asked, week) = ("2026-11-23T11:59:00Z", 7 * 24 * 3_600);
+        check(asked, "2026-11-23T12:59:00Z", 3_600, "good");
+        check(asked, "2026-11-30T11:59:00Z", week, "good");
+        check(asked, "2026-11-23T12:59:00.5Z", 3_600, "its own rule says 3600");
+        check(asked, "2026-11-30T11:59:01Z", 2 * week, "at most 604800 are allowed");
+        check(asked, "9999-01-01T00:00:00Z", u64::MAX, "at most 604800 are allowed");
+        check(asked, "2026-11-23T12:00:00Z", 60, "expired at");
+        check("2026-11-23T12:05:00Z", "2026-11-23T12:10:00Z", 3_600, "compare the clocks");
+        assert!(check_end(at(asked), at("2026-11-23T12:59:00Z"), None, at("2026-11-23T12:00:00Z")).is_err());
+    }
 }

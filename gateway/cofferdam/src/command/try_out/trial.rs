@@ -7,7 +7,7 @@ use crate::command::trustfile::TrustFile;
 use crate::config::Installation;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::answer::Reply;
-use cofferdam_core::caller::{Caller, Principal};
+use cofferdam_core::caller::{Caller, Principal, Standing};
 use cofferdam_core::ceiling::{Definition, read_only};
 use cofferdam_core::decide::policy_digest;
 use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
@@ -19,7 +19,7 @@ use cofferdam_core::journey::{self, Mode, World};
 use cofferdam_core::operation::{Draft, ToolRefusal};
 use cofferdam_core::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer, unheard};
 use cofferdam_core::record::Recorded;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::trust::{Approver, Trust};
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -99,6 +99,15 @@ impl Host for Trial<'_> {
 
     fn random(&self) -> u128 {
         self.random
+    }
+
+    // No call of a trial waits for a person, so none is resumed.
+    async fn standing(&self, _: &Principal) -> Standing {
+        Standing::Removed
+    }
+
+    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
+        Ok(Vec::new())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
-use cofferdam_core::caller::Principal;
+use cofferdam_core::caller::{Principal, Standing};
 use cofferdam_core::ports::Unauthenticated;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,17 +53,35 @@ impl AgentsFile {
     /// Who a bearer token is. Started without any agent, on loopback, no caller needs one: it is
     /// anonymous.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let (told, looked) = oneshot::channel();
-        // A look that begins after this request came. Without the task that looks nothing is known
-        // any more.
-        self.looks.send(told).await.map_err(|_| Unauthenticated::Unknown)?;
-        let _late = tokio::time::timeout(LOOK, looked).await;
-        let Known { agents, anonymous: open } = self.known.borrow().clone();
+        let Known { agents, anonymous: open } = self.newest().await.ok_or(Unauthenticated::Unknown)?;
         match token {
             None if open => Ok(anonymous()),
             None => Err(Unauthenticated::Missing),
             Some(token) => agents.find(token).map(Agent::principal).ok_or(Unauthenticated::Unknown),
         }
+    }
+
+    /// How a caller that was served before stands now.
+    pub async fn standing(&self, principal: &Principal) -> Standing {
+        let Some(Known { agents, anonymous: open }) = self.newest().await else { return Standing::Removed };
+        let known = if principal.anonymous {
+            open.then(anonymous)
+        } else {
+            agents.list().iter().find(|agent| agent.name == principal.name).map(Agent::principal)
+        };
+        match known {
+            None => Standing::Removed,
+            Some(now) if now == *principal => Standing::Same,
+            Some(_) => Standing::Changed,
+        }
+    }
+
+    /// By a look that begins now. Without the task that looks nothing is known any more.
+    async fn newest(&self) -> Option<Known> {
+        let (told, looked) = oneshot::channel();
+        self.looks.send(told).await.ok()?;
+        let _late = tokio::time::timeout(LOOK, looked).await;
+        Some(self.known.borrow().clone())
     }
 }
 
@@ -180,6 +198,25 @@ mod tests {
         assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
         let again = AgentsFile::open(path, true, || ()).unwrap();
         assert_eq!(again.authenticate(None).await, Err(Unauthenticated::Missing), "a gateway that starts again knows it too");
+    }
+
+    #[tokio::test]
+    async fn a_caller_stands_as_the_file_says_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agents.toml");
+        std::fs::write(&path, "# ours\n").unwrap();
+        let file = AgentsFile::open(path.clone(), true, || ()).unwrap();
+        assert_eq!(file.standing(&anonymous()).await, Standing::Same);
+        std::fs::write(&path, agent("a")).unwrap();
+        let asked = Agents::read(&path).unwrap().list()[0].principal();
+        assert_eq!(file.standing(&anonymous()).await, Standing::Removed);
+        assert_eq!(file.standing(&asked).await, Standing::Same);
+        for (old, new) in [("[\"viewer\"]", "[\"viewer\", \"admin\"]"), ("[\"viewer\"]", "[]"), ("\"p\"", "\"other\"")] {
+            std::fs::write(&path, agent("a").replace(old, new)).unwrap();
+            assert_eq!(file.standing(&asked).await, Standing::Changed, "{new}");
+        }
+        std::fs::write(&path, "# ours, and empty\n").unwrap();
+        assert_eq!(file.standing(&asked).await, Standing::Removed);
     }
 
     #[tokio::test]

@@ -41,7 +41,6 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 pub struct Gateway {
     pub(super) world: World,
     known: journey::World,
-    agents: AgentsFile,
     notices: Notices,
     wait_ms: u64,
     pub(super) exporter: Arc<Exporter>,
@@ -78,9 +77,11 @@ impl Gateway {
             tools: Observed::new(tools, outlet.clone()),
             policies: Observed::new(policies, outlet.clone()),
             roles: Observed::new(roles, outlet.clone()),
+            agents,
+            trust_file: settings.trust_file.clone(),
         };
         let notices = Notices::default();
-        Ok(Self { world, known, agents, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.disk.clone() })
+        Ok(Self { world, known, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.disk.clone() })
     }
 
     /// Takes what the supervisor tells.
@@ -108,7 +109,7 @@ impl Gateway {
 
 impl Front for Gateway {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        self.agents.authenticate(token).await
+        self.world.agents.authenticate(token).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, Fault> {

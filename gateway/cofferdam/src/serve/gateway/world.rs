@@ -1,14 +1,18 @@
 //! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the clock and the operating system's randomness.
 
+use super::agents::AgentsFile;
 use super::observe::Observed;
+use cofferdam_core::caller::{Principal, Standing};
 use cofferdam_core::exchange::Fault;
 use cofferdam_core::exchange::look::{Look, Looked};
 use cofferdam_core::exchange::propose::{Propose, Proposed};
 use cofferdam_core::ports::Host;
+use cofferdam_core::trust::{Approver, Trust};
 use cofferdam_process::peer::Client;
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
 use jiff::Timestamp;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -46,6 +50,10 @@ pub struct World {
     pub policies: Observed<Policies>,
     /// Other roles.
     pub roles: Observed<Arc<Roles>>,
+    /// Who calls.
+    pub agents: AgentsFile,
+    /// The copy of the trust file that is served.
+    pub trust_file: PathBuf,
 }
 
 impl Host for World {
@@ -72,6 +80,16 @@ impl Host for World {
 
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    async fn standing(&self, principal: &Principal) -> Standing {
+        self.agents.standing(principal).await
+    }
+
+    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
+        let fault = |fault: &dyn std::fmt::Display| Fault::Unavailable(format!("the trust file cannot be read: {fault}"));
+        let text = std::fs::read_to_string(&self.trust_file).map_err(|error| fault(&error))?;
+        Ok(Trust::parse(&text).map_err(|error| fault(&error))?.approvers)
     }
 
     fn random(&self) -> u128 {
