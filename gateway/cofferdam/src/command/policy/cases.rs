@@ -204,7 +204,7 @@ fn written(text: &str) -> Answer {
 /// A value with its keys sorted and its numbers in one form.
 fn plain(value: &Value) -> String {
     match value {
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:?}")),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
         Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(",")),
         Value::Object(object) => {
             let sorted: BTreeMap<&String, &Value> = object.iter().collect();
