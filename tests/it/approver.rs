@@ -100,7 +100,12 @@ fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
     assert_eq!((&answer["missing"], &answer["approver"]), (&json!(0), &json!("bob@example.com")));
     // The other one is about three replicas; by now there are 18.
     let (told, answer) = approve(&stage, &other);
-    has(&told, &["`spec.replicas` of Deployment web in namespace storefront was 3 and is 18. A signature now makes nothing run"]);
+    has(
+        &told,
+        &[
+            "`spec.replicas` of Deployment web in namespace storefront was 3 and is 18 (at `storefront/web.yaml:15`). A signature now makes nothing run",
+        ],
+    );
     assert_eq!((&answer["state"], &answer["outcome"]), (&json!("refused"), &json!("refused")), "{answer:#}");
     has(answer["detail"].as_str().unwrap(), &["was 3 and is 18"]);
 }

@@ -64,7 +64,7 @@ fn a_job_put_into_the_store_by_hand_is_refused() {
     let mut stage = Stage::started();
     let call = pending(&mut stage, "gift-cards-v1");
     attack(&stage, &["job-by-hand", &call]);
-    refused(&mut stage, &"a".repeat(26), "permit-signature", "signature");
+    refused(&mut stage, &"a".repeat(26), "permit-signature", "is not signed by the gateway");
 }
 
 #[test]

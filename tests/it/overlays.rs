@@ -87,7 +87,7 @@ fn one_file_of_two_namespaces_is_changed_in_neither() {
         ("staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../base\n"),
     ]);
     let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
-    assert_says(&told(&listed.body), &["`kustom/base/cart.yaml:1` (Deployment cart) is built as several objects"]);
+    assert_says(&told(&listed.body), &["kustom/base/cart.yaml:1: (Deployment cart) is built as several objects"]);
     let refused = stage.call(&token, "deployment_scale", &cart(5));
     assert_says(
         &told(&refused.body),

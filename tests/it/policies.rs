@@ -204,9 +204,9 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
 
     // A test that replaces data and rules is compared with them.
     let test = format!(
-        "{TESTS}\ntest_replaced if {{\n\tdecision := call.decision with input as world.call([]) with data.part as 0.1 with data.cofferdam.policy.allow as set()\n\tdecision.effect == \"deny\"\n}}\n"
+        "{TESTS}\ntest_replaced if {{\n\tdecision := call.decision with input as world.call([]) with data.part as 5 with data.cofferdam.policy.allow as set()\n\tdecision.effect == \"deny\"\n}}\n"
     );
-    let rules = format!("{RULES}{}", deny("$\"{n}\"", "n := data.part + 0.2"));
+    let rules = format!("{RULES}{}", deny("$\"{n}\"", "n := data.part / 3"));
     refused(&[("mine.rego", &rules), ("mine_test.rego", &test)], "differs", &["test_replaced"]);
 }
 

@@ -49,7 +49,10 @@ fn the_official_client_hears_that_a_person_is_waited_for_and_then_the_result() {
         let first = listener.next().unwrap();
         let call = stage.waiting();
         let message = first["message"].as_str().unwrap();
-        assert!(first["progress"] == 1.0 && message.starts_with(&format!("WAITING {call} in shop. Needed: 1 of ")), "{mode}: {first}");
+        assert!(
+            first["progress"] == 1.0 && message.starts_with(&format!("WAITING {call} in shop. Needed: any 1 enrolled approver")),
+            "{mode}: {first}"
+        );
         stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
         let (mut told, mut result) = (first["progress"].as_f64().unwrap(), None);
         while let Some(heard) = listener.next() {

@@ -94,7 +94,7 @@ fn gateway_work() -> TraceParent {
     );
     call.in_scope(|| {
         let decide = info_span!("decide", cofferdam.stage = "decide", cofferdam.plan.operations = 1_u64, token = CANARY);
-        decide.in_scope(|| tracing::event!(target: "cofferdam_test", tracing::Level::INFO, cofferdam.policy.effect = "allow", token = CANARY, "decided"));
+        decide.in_scope(|| tracing::event!(target: "cofferdam_test", tracing::Level::INFO, code = "allowed", token = CANARY, "decided"));
     });
     call.record("error.type", "timeout");
     current(&call).unwrap()
@@ -148,7 +148,7 @@ async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     let everything = format!("{kept:?}{}{}", lines.text(), exporter.metrics());
     assert!(!everything.contains(CANARY), "{everything}");
     assert!(everything.contains("cofferdam_jobs_total{outcome=\"succeeded\"} 2"), "{everything}");
-    assert!(lines.text().contains(" gateway  INFO  decided cofferdam.policy.effect=allow token=[withheld]\n"), "{}", lines.text());
+    assert!(lines.text().contains(" gateway  INFO  decided code=allowed token=[withheld]\n"), "{}", lines.text());
 }
 
 #[tokio::test]

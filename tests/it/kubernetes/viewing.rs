@@ -158,6 +158,7 @@ fn trust() -> Trust {
         grant(Action::Patch, "", "ConfigMap", &["data.*"]),
         grant(Action::Apply, "", "ConfigMap", &["data.*"]),
         grant(Action::Delete, "apps", "Deployment", &[]),
+        grant(Action::Delete, "", "ConfigMap", &[]),
     ];
     fixture::trust(grants)
 }
@@ -231,7 +232,7 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     let (approved, digest) = previews[0].seal().unwrap();
     assert_eq!(
         drift::agree(&approved, digest, &previews[1]).unwrap_err(),
-        "`spec.replicas` of Deployment web in namespace view-patch was 3 and is 4"
+        "`spec.replicas` of Deployment web in namespace view-patch was 3 and is 4 (by `unknown`)"
     );
 
     // The runner derives it again as the provisioner, whom admission leaves dry runs alone there.

@@ -38,7 +38,7 @@ fn the_shortest_configuration_has_these_defaults() {
                 },
                 runner: Runner {
                     seats: 2,
-                    lease: 15s,
+                    lease: 30s,
                 },
                 telemetry: Telemetry {
                     otlp: None,

