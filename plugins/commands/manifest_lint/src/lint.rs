@@ -146,7 +146,11 @@ impl Desk<'_> {
             if named.contains(':') && !named.ends_with(":latest") {
                 self.warning(format!("{place}.image"), "image-digest", "it names its image by tag; what the tag means may change");
             } else {
-                self.error(format!("{place}.image"), "image-latest", "its image is `latest`, which can change at any time; name a version or a digest");
+                self.error(
+                    format!("{place}.image"),
+                    "image-latest",
+                    "its image is `latest`, which can change at any time; name a version or a digest",
+                );
             }
         }
         if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {
