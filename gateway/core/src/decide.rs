@@ -25,8 +25,5 @@ pub use output::*;
 pub use rule::{ApprovalNeeded, ApprovedPlan, Denial, Sight, Verdict, judge, judge_on_sight};
 pub use signed::Approvals;
 
-/// Why a change elsewhere stops a job: the end of a sentence about that change.
-pub const UNCHANGED: &str = "policy obliges to stop over any change of the object; ask again";
-
 #[cfg(test)]
 mod tests;

@@ -204,14 +204,23 @@ impl Planned {
 
     /// Every operation of a stored job; none where its plan is not readable.
     pub fn all(job: &StoredJob) -> Vec<Self> {
-        let facts = Document::read(&job.plan).ok().and_then(|(plan, _)| facts_of(&plan.operations).ok());
         let preview = json::strict_into::<Preview>(job.preview.as_bytes()).ok();
         let remarks = |index: u32| {
-            let shown = preview.iter().flat_map(|preview| &preview.operations).filter(|shown| shown.index == index);
-            shown.flat_map(|shown| &shown.remarks).map(shown::remark_words).collect()
+            let shown = preview.as_ref().and_then(|preview| preview.operation(index));
+            shown.map(|shown| shown.remarks.iter().map(shown::remark_words).collect()).unwrap_or_default()
         };
-        facts.iter().flatten().map(|fact| Self { remarks: remarks(fact.index), ..Self::of(fact) }).collect()
+        facts(job).iter().map(|fact| Self { remarks: remarks(fact.index), ..Self::of(fact) }).collect()
     }
+
+    /// The words of each alone, without its preview.
+    pub fn words_of(job: &StoredJob) -> Vec<String> {
+        facts(job).iter().map(shown::named).collect()
+    }
+}
+
+fn facts(job: &StoredJob) -> Vec<OperationFacts> {
+    let plan = Document::read(&job.plan).ok();
+    plan.and_then(|(plan, _)| facts_of(&plan.operations).ok()).unwrap_or_default()
 }
 
 /// A job as its owner may see it.

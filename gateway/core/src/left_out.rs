@@ -1,6 +1,7 @@
 //! What a look leaves out because it cannot be relied on: how much, and where. A list without it
 //! would read as if that was not there. Bounded; never a value of what is left out.
 
+use crate::text::short;
 use serde::{Deserialize, Serialize};
 
 /// Places that one answer names: what a person looks through. The rest is counted.
@@ -24,10 +25,7 @@ pub struct Place {
 impl Place {
     /// Of a file.
     pub fn new(file: impl Into<String>, line: usize, reason: impl Into<String>) -> Self {
-        let short = |text: String| {
-            if text.chars().count() <= TEXT { text } else { text.chars().take(TEXT - 1).chain(['…']).collect() }
-        };
-        Self { file: short(file.into()), line, reason: short(reason.into()) }
+        Self { file: short(file.into(), TEXT), line, reason: short(reason.into(), TEXT) }
     }
 
     /// For people: `` `web.yaml:7` has no `metadata.namespace` ``.

@@ -7,7 +7,7 @@ mod fault;
 mod look;
 mod object;
 
-pub use facts::overwrites_code;
+pub use facts::executes_code;
 pub use fault::PlanFault;
 
 use crate::ceiling::{Bound, EPHEMERAL};

@@ -76,6 +76,11 @@ pub struct Preview {
 }
 
 impl Preview {
+    /// The operation of this index.
+    pub fn operation(&self, index: u32) -> Option<&PreviewedOperation> {
+        self.operations.iter().find(|shown| shown.index == index)
+    }
+
     /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of what is approved.
     pub fn seal(&self) -> Result<(String, PreviewDigest), crate::json::JsonFault> {
         let mut sealed = self.clone();

@@ -12,12 +12,13 @@ mod results;
 mod told;
 
 pub use again::{already_done, ended, rejected, replayed};
+pub(crate) use call::whole_seconds;
 pub use call::{
     accepted, job_reply, pending, refusal_of, refused, said, size_of_result, spoken, stands, state_reply, succeeded, withdrawal,
 };
 pub use calls::calls;
 pub use ending::changed;
-pub use people::{ShownFault, in_full, needed, question, would_do};
+pub use people::{ShownFault, in_full, needed, question, seconds, would_do};
 pub use preview::{Decided, looked, shown_only};
 pub use remarks::words as remark_words;
 pub use results::presented;

@@ -41,6 +41,11 @@ pub fn line(text: &str) -> String {
     text.chars().flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
+/// In at most so many characters: a longer text ends in `…`.
+pub fn short(text: String, most: usize) -> String {
+    if text.chars().count() <= most { text } else { text.chars().take(most.saturating_sub(1)).chain(['…']).collect() }
+}
+
 /// Text on one line and cut where it is long: at an end that shows, with the closing quote of a
 /// value that has one.
 pub fn shown(text: &str, most: usize) -> String {

@@ -18,7 +18,7 @@ use cofferdam_core::hash::Document;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::rights::of_plan;
 use cofferdam_core::run::PHASES;
-use cofferdam_core::shown::{in_full, question};
+use cofferdam_core::shown::{in_full, question, seconds};
 use cofferdam_core::text::line;
 use serde_json::json;
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ fn row(owned: &OwnedJob) -> Vec<String> {
     };
     vec![
         job.call.to_string(),
-        owned.created.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        seconds(owned.created),
         state,
         line(&owned.principal),
         owned.person.as_deref().map(line).unwrap_or_default(),

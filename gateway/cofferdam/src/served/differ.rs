@@ -3,6 +3,7 @@
 use super::{Copies, originals};
 use crate::config::read_trust;
 use crate::home::Home;
+use cofferdam_core::shown::seconds;
 use cofferdam_core::trust::Trust;
 use jiff::Timestamp;
 use std::fs;
@@ -48,7 +49,7 @@ pub fn differences(home: &Home, copies: &Copies, served: &Trust) -> Vec<String> 
 
 fn what_happened(original: &Path, what: &str) -> String {
     let Ok(now) = fs::metadata(original) else { return "is gone".to_owned() };
-    let when = Timestamp::from_second(now.ctime()).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%SZ");
+    let when = seconds(Timestamp::from_second(now.ctime()).unwrap_or_default());
     format!("was {what} at {when}")
 }
 

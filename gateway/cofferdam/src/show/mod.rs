@@ -12,6 +12,8 @@ pub use schema::members;
 pub use story::{Story, event, story};
 pub use time::{ago, until};
 
+use cofferdam_core::text;
+
 /// A table: columns two blanks apart, the last one as long as it is.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
@@ -32,9 +34,5 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Shortens a line of others' words for a table.
 pub fn short(text: &str, most: usize) -> String {
-    let one_line = cofferdam_core::text::line(text);
-    if one_line.chars().count() <= most {
-        return one_line;
-    }
-    one_line.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    text::short(text::line(text), most)
 }

@@ -13,9 +13,8 @@ use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::drift;
 use cofferdam_core::record::{Event, OPERATOR};
 use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::shown::{changed, named, needed, rights, spoken, would_do};
+use cofferdam_core::shown::{changed, named, needed, rights, seconds, spoken, would_do};
 use cofferdam_core::text::{legible_json, legible_quoted, line, quoted};
-use jiff::Timestamp;
 use serde_json::Value;
 
 /// Everything that is known of a call.
@@ -92,7 +91,7 @@ fn asked(job: &StoredJob) -> Vec<String> {
     let agent = if who.anonymous { "a caller without a name".to_owned() } else { quoted(&who.name) };
     let roles = if who.roles.is_empty() { String::new() } else { format!(" ({})", line(&who.roles.join(", "))) };
     let person = who.person.as_ref().map(|person| format!(" for {}", quoted(person))).unwrap_or_default();
-    let mut lines = vec![format!("{} by {agent}{roles}{person}", time(job.created))];
+    let mut lines = vec![format!("{} by {agent}{roles}{person}", seconds(job.created))];
     lines.push(
         job.purpose
             .as_ref()
@@ -129,7 +128,7 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     }
     lines.extend(facts(job).into_iter().flat_map(|facts| rights(&facts)).map(|right| format!("rights {right}")));
     lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
-        Some(entry) => format!("permit signed {}, good until {}", time(entry.time), time(job.expires)),
+        Some(entry) => format!("permit signed {}, good until {}", seconds(entry.time), seconds(job.expires)),
         None => "no permit was signed".to_owned(),
     });
     lines
@@ -143,7 +142,7 @@ fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     let mut lines = Vec::new();
     for (when, digest, approver, verdict) in signed.by_ref() {
         let word = if verdict == "reject" { "rejected" } else { "signed" };
-        lines.push(format!("{} {word} by {}", time(when), line(approver)));
+        lines.push(format!("{} {word} by {}", seconds(when), line(approver)));
         let statement =
             job.statements.iter().find_map(|kept| read(kept).filter(|read| read.canonical().is_ok_and(|(_, own)| own == digest)));
         if let Some(statement) = statement {
@@ -200,16 +199,16 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if let Some(Stuck { obstacle, since, tries }) = &view.stuck {
         lines.push(format!("it cannot be finished at present: {}", line(&obstacle.cause)));
         lines.push(format!("what to do: {}; it then goes on by itself", line(&obstacle.remedy)));
-        lines.push(format!("since {}, tried {tries} times", time(*since)));
+        lines.push(format!("since {}, tried {tries} times", seconds(*since)));
         if view.resolution.is_none() && view.phase == Phase::Acting && !view.environment.is_cluster() {
             lines.push(format!("or give it up: cofferdam resolve {} --as failed --because TEXT", story.call));
         }
     }
     if let (Some(Resolution { because, by, at, .. }), None) = (&view.resolution, view.outcome) {
-        lines.push(format!("{} user {} gave it up; they say: {}", time(*at), line(by), quoted(because)));
+        lines.push(format!("{} user {} gave it up; they say: {}", seconds(*at), line(by), quoted(because)));
     } else if let Some(resolution) = &view.resolution {
         let Resolution { found, because, by, at } = resolution;
-        lines.push(format!("{} user {} looked: it {found}; they say: {}", time(*at), line(by), quoted(because)));
+        lines.push(format!("{} user {} looked: it {found}; they say: {}", seconds(*at), line(by), quoted(because)));
     }
     lines
 }
@@ -223,7 +222,7 @@ fn operation(record: &OperationRecord, name: &str, entries: &[StoryEntry]) -> Ve
     let Some(after) = &record.after else {
         return vec![format!("{undo}{name}: begun, its end is not recorded")];
     };
-    let when = at.map(|at| format!("{} ", time(at))).unwrap_or_default();
+    let when = at.map(|at| format!("{} ", seconds(at))).unwrap_or_default();
     let mut lines = vec![format!("{when}{undo}{name}")];
     lines.extend(change_lines(&record.before, after).into_iter().map(|change| format!("  {change}")));
     lines
@@ -239,13 +238,13 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
     vec![match (closed, job) {
         // A runner that took the job over saw nothing of it any more.
         (Some((when, namespace)), Some(view)) if namespace.is_empty() && made.is_some() && view.environment.is_cluster() => {
-            format!("{} the namespace {} was observed gone", time(when), line(made.unwrap_or_default()))
+            format!("{} the namespace {} was observed gone", seconds(when), line(made.unwrap_or_default()))
         }
-        (Some((when, namespace)), _) if namespace.is_empty() && leases > 1 => format!("{} nothing of it was there any more", time(when)),
+        (Some((when, namespace)), _) if namespace.is_empty() && leases > 1 => format!("{} nothing of it was there any more", seconds(when)),
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
         // In a tree the namespace of a run is a folder with a copy.
-        (Some((when, _)), Some(view)) if !view.environment.is_cluster() => format!("{} its private copy was removed", time(when)),
-        (Some((when, namespace)), _) => format!("{} the namespace {} was observed gone", time(when), line(namespace)),
+        (Some((when, _)), Some(view)) if !view.environment.is_cluster() => format!("{} its private copy was removed", seconds(when)),
+        (Some((when, namespace)), _) => format!("{} the namespace {} was observed gone", seconds(when), line(namespace)),
         (None, Some(_)) => "not yet: the job is not closed".to_owned(),
         (None, None) => "no namespace was made".to_owned(),
     }]
@@ -256,7 +255,7 @@ fn proven(story: &Story<'_>) -> Vec<String> {
         return vec!["nothing is recorded".to_owned()];
     }
     let mut lines: Vec<String> =
-        story.entries.iter().map(|entry| format!("leaf {:<6} {} {}", entry.index, time(entry.time), event(&entry.event))).collect();
+        story.entries.iter().map(|entry| format!("leaf {:<6} {} {}", entry.index, seconds(entry.time), event(&entry.event))).collect();
     lines.push(format!("check it: cofferdam ledger prove {}", story.call));
     lines
 }
@@ -270,7 +269,7 @@ fn payload<'a>(entries: &'a [StoryEntry], name: &str) -> Option<&'a Value> {
 fn remembered(entries: &[StoryEntry]) -> Vec<String> {
     /// Characters of a payload that is shown as it is.
     const MOST: usize = 160;
-    let when = entries.first().map(|entry| time(entry.time)).unwrap_or_default();
+    let when = entries.first().map(|entry| seconds(entry.time)).unwrap_or_default();
     let subject: Option<Subject> = payload(entries, "subject").and_then(|subject| serde_json::from_value(subject.clone()).ok());
     let mut lines = vec![match subject {
         None => when,
@@ -338,11 +337,6 @@ pub fn event(event: &Event) -> String {
         }
         Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),
     }
-}
-
-/// Whole seconds, UTC.
-fn time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Ceiling, Grant};
 use crate::kind::{self, KindFault};
-use crate::operation::Action;
+use crate::operation::{Action, Within};
 use crate::path::{FieldPath, PathFault};
 
 /// Lines of a ceiling: more than a reviewer reads.
@@ -110,6 +110,10 @@ pub(super) struct Line {
 }
 
 impl Line {
+    fn reaches(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|pattern| pattern.permits(namespace))
+    }
+
     pub(super) fn is_for(&self, action: Action, group: &str, version: &str, kind: &str) -> bool {
         self.grant.action == action && self.grant.group == group && self.grant.version == version && self.grant.kind == kind
     }
@@ -134,13 +138,12 @@ impl Bound {
 
     /// Whether any line reaches this namespace.
     pub fn reaches(&self, namespace: &str) -> bool {
-        self.lines.iter().any(|line| line.namespaces.iter().any(|pattern| pattern.permits(namespace)))
+        self.lines.iter().any(|line| line.reaches(namespace))
     }
 
     /// Whether any line is for this kind in this namespace.
     pub fn names(&self, kind: &str, namespace: &str) -> bool {
-        let here = |line: &Line| line.namespaces.iter().any(|pattern| pattern.permits(namespace));
-        self.lines.iter().any(|line| line.grant.kind == kind && here(line))
+        self.lines.iter().any(|line| line.grant.kind == kind && line.reaches(namespace))
     }
 
     /// Whether plans may name this executor.
@@ -157,10 +160,9 @@ impl Bound {
         if lines.is_empty() {
             return Some(named);
         }
-        let here: Vec<_> = lines.into_iter().filter(|line| line.namespaces.iter().any(|pattern| pattern.permits(namespace))).collect();
+        let here: Vec<_> = lines.into_iter().filter(|line| line.reaches(namespace)).collect();
         if here.is_empty() {
-            let place = if namespace == EPHEMERAL { "the ephemeral namespace".to_owned() } else { format!("namespace {namespace}") };
-            return Some(format!("{named} in {place}"));
+            return Some(format!("{named} in {}", Within(namespace)));
         }
         let uncovered = fields.iter().find(|field| !here.iter().any(|line| line.fields.iter().any(|pattern| pattern.covers(field))));
         uncovered.map(|field| format!("{named} field {field}"))

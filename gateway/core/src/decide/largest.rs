@@ -10,7 +10,7 @@ use crate::id::{ObjectDigest, PlanDigest, PreviewDigest};
 use crate::kind;
 use crate::operation::{Action, Change, Target};
 use crate::path::FieldPath;
-use crate::plan::overwrites_code;
+use crate::plan::executes_code;
 use crate::preview::{Expect, PreviewedOperation};
 use crate::trust::TrustedTool;
 use crate::{json, limit};
@@ -150,12 +150,7 @@ fn operation(index: u32, grant: &Grant, known: &[String]) -> OperationFacts {
 
 fn runs_code(grant: &Grant, path: &str) -> bool {
     let pod = kind::find(&grant.group, &grant.version, &grant.kind).map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
-    match grant.action {
-        Action::Task => true,
-        Action::Apply => !pod.is_empty(),
-        Action::Patch => FieldPath::parse(path).is_ok_and(|path| overwrites_code(pod, &path)),
-        Action::Read | Action::List | Action::Logs | Action::Delete | Action::Egress => false,
-    }
+    executes_code(grant.action, pod, FieldPath::parse(path).ok().as_slice())
 }
 
 /// The change of one round: none where the ceiling or the plan permits no further one.

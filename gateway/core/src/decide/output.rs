@@ -1,5 +1,6 @@
 //! What policy may answer. Anything else it says is a denial with its own reason code.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -95,4 +96,11 @@ pub struct ApprovalRule {
     pub approvers: Vec<String>,
     /// How long the question stands.
     pub expires_seconds: u64,
+}
+
+impl ApprovalRule {
+    /// When a question that came at this time runs out; none beyond the last time there is.
+    pub fn ends(&self, asked: Timestamp) -> Option<Timestamp> {
+        asked.checked_add(SignedDuration::from_secs(i64::try_from(self.expires_seconds).unwrap_or(0))).ok()
+    }
 }

@@ -14,8 +14,9 @@ use crate::job::StoredJob;
 use crate::json;
 use crate::operation::Draft;
 use crate::permit::Permit;
-use crate::preview::drift::{Difference, sentence};
+use crate::preview::drift::Difference;
 use crate::preview::{self, Preview, PreviewedPlan};
+use crate::shown::whole_seconds;
 use crate::trust::{Trust, TrustedTool};
 use jiff::Timestamp;
 
@@ -121,7 +122,7 @@ pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>,
 
 fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
     if permit.expires <= now {
-        return Err(no("permit-expired", format!("the permit expired at {}", permit.expires.strftime("%Y-%m-%dT%H:%M:%SZ"))));
+        return Err(no("permit-expired", format!("the permit expired at {}", whole_seconds(permit.expires))));
     }
     // Issued after our now, or for longer than any permit is: a clock or a gateway is wrong.
     let longest = permit.issued.as_second().saturating_add(crate::limit::PERMIT_SECONDS);
@@ -215,10 +216,10 @@ impl Question<'_> {
         let Self { permit, trust, plan, meanwhile, asking, approvals, now, .. } = self;
         match judge(output, plan, asking, &trust.floor, approvals.as_ref(), now) {
             Verdict::Approved(approved) => {
-                let unchanged = approved.unchanged();
-                if let Some(changed) = sentence(&meanwhile).filter(|_| unchanged) {
-                    return Err(no("world-differs", format!("{changed}; {}", super::UNCHANGED)));
+                if let Some(why) = approved.stopped_by(&meanwhile) {
+                    return Err(no("world-differs", why));
                 }
+                let unchanged = approved.unchanged();
                 Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile, unchanged })
             }
             Verdict::Needed(needed) => {

@@ -8,10 +8,14 @@ use crate::json;
 use crate::limit;
 use crate::permit::{PERMIT_SCHEMA, Permit};
 use crate::preview::PreviewedPlan;
+use crate::preview::drift::{Difference, sentence};
 use crate::trust::Floor;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
+
+/// The end of a sentence about the change that stops a job.
+const UNCHANGED: &str = "policy obliges to stop over any change of the object; ask again";
 
 /// A plan that may run: policy allowed every operation, and where a person was needed, enough have signed. Proof: cannot be copied or made up.
 #[derive(Debug)]
@@ -289,6 +293,11 @@ impl ApprovedPlan {
         &self.reasons
     }
 
+    /// Why this change of an object stops the job; none where policy lets it pass.
+    pub(crate) fn stopped_by(&self, meanwhile: &[Difference]) -> Option<String> {
+        sentence(meanwhile).filter(|_| self.unchanged).map(|changed| format!("{changed}; {UNCHANGED}"))
+    }
+
     /// Whether policy obliges to stop over any change elsewhere in an object.
     pub fn unchanged(&self) -> bool {
         self.unchanged
@@ -345,7 +354,7 @@ impl ApprovalNeeded {
 
     /// Until when the question stands that came at this time.
     pub fn expires(&self, asked: Timestamp) -> Timestamp {
-        later(asked, i64::try_from(self.rule.expires_seconds).unwrap_or(0))
+        self.rule.ends(asked).unwrap_or(asked)
     }
 
     pub(crate) fn into_plan(self) -> PreviewedPlan {

@@ -3,6 +3,7 @@
 
 use crate::ceiling::Definition;
 use crate::operation::{Draft, ToolRefusal};
+use crate::text;
 use serde::{Deserialize, Serialize};
 
 /// What a component is, for compiling and loading it.
@@ -175,11 +176,7 @@ impl Observed {
 
 /// Conditions are written by controllers and quote what workloads say: of any length, with any character.
 fn note(condition: &str) -> String {
-    let line = crate::text::line(condition);
-    if line.chars().count() <= OBSERVED_NOTE {
-        return line;
-    }
-    line.chars().take(OBSERVED_NOTE - 1).chain(['…']).collect()
+    text::short(text::line(condition), OBSERVED_NOTE)
 }
 
 /// What a guest process answers.

@@ -12,7 +12,7 @@ const PASSES: usize = 4;
 pub(super) fn fitted(schema: &Schema, results: Vec<Value>, left_out: &mut LeftOut) -> Result<Vec<Value>, ArgumentsFault> {
     let mut own = json!({ "results": results });
     for _ in 0..PASSES {
-        let Err(first) = schema.check(&own) else { break };
+        let Err(first) = schema.check(&own) else { return Ok(taken(own)) };
         let mut odd: Vec<_> = schema.faults(&own).into_iter().filter_map(|fault| Some((Odd::of(&fault.path)?, fault.reason))).collect();
         if odd.is_empty() {
             return Err(first);
@@ -25,8 +25,11 @@ pub(super) fn fitted(schema: &Schema, results: Vec<Value>, left_out: &mut LeftOu
         }
     }
     schema.check(&own)?;
-    let results = own.get_mut("results").and_then(Value::as_array_mut).map(std::mem::take);
-    Ok(results.unwrap_or_default())
+    Ok(taken(own))
+}
+
+fn taken(mut own: Value) -> Vec<Value> {
+    own.get_mut("results").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default()
 }
 
 /// What is not of the promised form: a field of an item, or the item.

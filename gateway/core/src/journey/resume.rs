@@ -11,7 +11,7 @@ use crate::exchange::propose::{Propose, Proposed};
 use crate::id::CallId;
 use crate::job::StoredJob;
 use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
-use crate::preview::{self, drift};
+use crate::preview;
 use crate::record::{Entry, Event};
 use crate::trust::{Approver, Trust};
 use crate::{enqueue, hash, json, validate};
@@ -163,8 +163,8 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     match decide::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
         Verdict::Approved(approved) => {
             scene.reasons(approved.reasons());
-            if let Some(changed) = drift::sentence(&meanwhile).filter(|_| approved.unchanged()) {
-                return Err(Stop::withdraw("world-differs", format!("{changed}; {}", decide::UNCHANGED)));
+            if let Some(why) = approved.stopped_by(&meanwhile) {
+                return Err(Stop::withdraw("world-differs", why));
             }
             enqueue::permit(approved, &world.key, scene.entry()).map_err(|fault| Stop::Later(Fault::Unavailable(fault.to_string())))
         }

@@ -31,12 +31,7 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         resource: known.map(|kind| kind.resource.to_owned()).unwrap_or_default(),
         // An object in the ephemeral namespace is gone with it; a delete elsewhere takes identity and dependants along.
         destructive: action == Action::Delete && target.namespace != EPHEMERAL,
-        executes_code: match action {
-            Action::Task => true,
-            Action::Apply => !pod_spec.is_empty(),
-            Action::Patch => paths.iter().any(|path| overwrites_code(pod_spec, path)),
-            Action::Read | Action::List | Action::Logs | Action::Delete | Action::Egress => false,
-        },
+        executes_code: executes_code(action, pod_spec, paths),
         discloses: action.looks(),
         removes_field: changes.iter().any(|change| change.value.is_none()),
         reversible: step.reversible,
@@ -63,8 +58,18 @@ pub(super) fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> 
     changes
 }
 
+/// Whether an operation decides what code runs, by its kind's pod spec and the fields that it writes.
+pub fn executes_code(action: Action, pod_spec: &[&str], paths: &[FieldPath]) -> bool {
+    match action {
+        Action::Task => true,
+        Action::Apply => !pod_spec.is_empty(),
+        Action::Patch => paths.iter().any(|path| overwrites_code(pod_spec, path)),
+        Action::Read | Action::List | Action::Logs | Action::Delete | Action::Egress => false,
+    }
+}
+
 /// Whether writing this field can decide what code runs, for a kind whose pod spec lies there.
-pub fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
+pub(super) fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
     if pod_spec.is_empty() {
         return false;
     }

@@ -1,5 +1,6 @@
 //! Tests of plan and hash: one accepted draft, and one changed thing at a time.
 
+use super::facts::overwrites_code;
 use super::*;
 use crate::ceiling::{Ceiling, Grant};
 use crate::hash::{SealedPlan, seal};

@@ -3,6 +3,7 @@
 //! program. The viewer says which
 //! and where; the words are made in `shown/remarks.rs`. Never a sentence of the viewer's own.
 
+use crate::text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -108,11 +109,7 @@ pub fn bounded(mut remarks: Vec<Remark>) -> Vec<Remark> {
 
 /// Cuts what is too long to be shown.
 fn cut(remark: &mut Remark) {
-    let short = |text: &mut String| {
-        if text.chars().count() > REMARK {
-            *text = text.chars().take(REMARK - 1).chain(['…']).collect();
-        }
-    };
+    let short = |text: &mut String| *text = text::short(std::mem::take(text), REMARK);
     [&mut remark.field, &mut remark.by, &mut remark.place].into_iter().for_each(short);
     match &mut remark.value {
         Value::String(text) => short(text),

@@ -1,12 +1,13 @@
 //! Answers to repeated calls and questions: a change that was just made, a call without a job, a change that a person denied.
 //! Never tells of another principal's call.
 
-use super::call::done;
+use super::call::{done, whole_seconds};
 use super::told::{Fact, State, Told};
 use crate::answer::{Changed, Proof, Refusal, Reply, Success};
 use crate::exchange::propose::{ALREADY_MS, EndedCall, Rejected};
 use crate::id::CallId;
 use crate::job::JobView;
+use crate::run::Outcome;
 use crate::text::{line, quoted};
 use crate::trust::Environment;
 use serde_json::json;
@@ -29,8 +30,10 @@ pub fn already_done(job: &JobView, ended_ms: u64) -> Success {
 /// The outcome that an earlier call with the same idempotency key had before this one came.
 pub fn replayed(job: &JobView) -> Reply {
     const NEW_KEY: &str = "Ask with a new idempotency key to have it carried out again.";
+    if job.outcome == Some(Outcome::Succeeded) {
+        return Reply::Success(done(job, State::Replayed).words("next", "Next", NEW_KEY).success());
+    }
     match super::job_reply(job) {
-        Reply::Success(_) if job.outcome.is_some() => Reply::Success(done(job, State::Replayed).words("next", "Next", NEW_KEY).success()),
         Reply::Refused(refusal) => Reply::Refused(Refusal {
             why: format!("An earlier call with this idempotency key ended so. {}", refusal.why),
             allowed: "The same call with a new idempotency key: it is checked and decided again.".to_owned(),
@@ -51,7 +54,7 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
         "refused" => format!("A call of {tool}, refused by `{code}`."),
         _ => format!("A call of {tool} that failed: `{code}`."),
     };
-    let time = ended.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = whole_seconds(ended.time);
     let proof = Proof { call: call.clone(), plan: ended.plan, ledger: Some(ended.ledger) };
     Told::new(State::Ended, proof, environment)
         .words("changed", "", Changed::Nothing.text())

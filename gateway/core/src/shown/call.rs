@@ -249,7 +249,8 @@ pub(super) fn proof(job: &JobView) -> Proof {
     Proof { call: job.call.clone(), plan: Some(job.plan), ledger: Some(job.ledger) }
 }
 
-fn whole_seconds(time: jiff::Timestamp) -> String {
+/// Whole seconds, UTC, in the form of RFC 3339.
+pub(crate) fn whole_seconds(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

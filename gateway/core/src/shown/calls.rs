@@ -1,5 +1,6 @@
 //! An agent's own calls, as a list: what a client that gave up waiting finds its call by. Never holds another's call.
 
+use super::call::whole_seconds;
 use crate::answer::Listed;
 use crate::exchange::propose::OwnCall;
 use crate::run::{Outcome, Phase};
@@ -50,7 +51,7 @@ impl Row {
             tool: line(&own.tool),
             what: line(&own.what.join("; ")),
             state,
-            asked: own.asked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            asked: whole_seconds(own.asked),
             outcome: own.outcome,
             next,
             call,

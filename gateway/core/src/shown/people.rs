@@ -15,7 +15,7 @@ use crate::json;
 use crate::plan;
 use crate::preview::Preview;
 use crate::text::{legend, legible, legible_quoted};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lines::Extent;
 use serde_json::Value;
 
@@ -68,8 +68,7 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownFault> {
         format!("Asked at:     {}", seconds(job.created)),
     ];
     if let Some(rule) = &job.approval {
-        let until = job.created.checked_add(SignedDuration::from_secs(i64::try_from(rule.expires_seconds).unwrap_or(0)));
-        lines.extend(until.ok().map(|until| format!("Runs out at:  {}", seconds(until))));
+        lines.extend(rule.ends(job.created).map(|until| format!("Runs out at:  {}", seconds(until))));
     }
     lines.push(format!("Tool:         {} {} {}", legible(&document.tool.name), legible(&document.tool.version), document.tool.digest));
     if let Some(executor) = &document.executor {
@@ -157,8 +156,8 @@ pub fn needed(rule: &ApprovalRule) -> String {
     }
 }
 
-/// Whole seconds, UTC.
-fn seconds(time: Timestamp) -> String {
+/// Whole seconds, UTC, for people.
+pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 

@@ -52,7 +52,7 @@ pub fn shown_only(
     environment: &Environment,
 ) -> Success {
     let operations = sealed.facts().iter().map(|fact| {
-        let shown = preview.and_then(|preview| preview.operations.iter().find(|shown| shown.index == fact.index));
+        let shown = preview.and_then(|preview| preview.operation(fact.index));
         Operation {
             index: fact.index,
             what: Some(named(fact)),

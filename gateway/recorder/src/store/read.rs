@@ -2,7 +2,7 @@
 //! is one transaction, so that all of it is of one moment: the writer commits between any two.
 
 use super::batch::{Halt, to_u64};
-use super::row::{JobRow, columns, operations, planned, stored};
+use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
@@ -88,11 +88,11 @@ impl Reader {
         let mut calls = Vec::with_capacity(most.min(found.len()));
         for row in found.into_iter().take(most) {
             let asked = created(&mut *connection, &row.call).await?;
-            let planned = planned(&mut *connection, &row.call).await?;
+            let job = document(&mut *connection, &row.call).await?;
             calls.push(OwnCall {
                 call: row.id()?,
                 tool: row.tool.clone(),
-                what: planned.into_iter().map(|planned| planned.words).collect(),
+                what: job.as_ref().map(Planned::words_of).unwrap_or_default(),
                 phase: row.phase()?,
                 outcome: row.outcome()?,
                 asked,

@@ -280,10 +280,14 @@ pub(crate) async fn operations(executor: impl SqliteExecutor<'_>, call: &str) ->
 
 /// A job's operations in words; none when it was erased.
 pub(crate) async fn planned(executor: impl SqliteExecutor<'_>, call: &str) -> Result<Vec<Planned>, Halt> {
+    Ok(document(executor, call).await?.as_ref().map(Planned::all).unwrap_or_default())
+}
+
+/// A job as it was stored at first; none when it was erased.
+pub(crate) async fn document(executor: impl SqliteExecutor<'_>, call: &str) -> Result<Option<StoredJob>, Halt> {
     let document: Option<Option<String>> =
         sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(call.to_owned()).fetch_optional(executor).await?;
-    let Some(document) = document.flatten() else { return Ok(Vec::new()) };
-    Ok(Planned::all(&parse(&document, "job")?))
+    Ok(document.flatten().map(|document| parse(&document, "job")).transpose()?)
 }
 
 /// A job's signed statements, oldest first.

@@ -10,7 +10,7 @@ use cofferdam_core::exchange::operate::{Operate, Operated, Seen};
 use cofferdam_core::job::StoredJob;
 use cofferdam_core::json;
 use cofferdam_core::preview::drift;
-use cofferdam_core::shown::needed;
+use cofferdam_core::shown::{needed, seconds};
 use cofferdam_core::text::legible;
 use cofferdam_core::trust::Trust;
 use jiff::Timestamp;
@@ -24,9 +24,9 @@ pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec
         Err(fault) => unseen(&format!("{fault:#}")),
     };
     vec![
-        format!("Not part of what is signed, as of {}:", now.strftime("%Y-%m-%d %H:%M:%SZ")),
+        format!("Not part of what is signed, as of {}:", seconds(now)),
         format!("  asked:                {}", ago(job.created, now)),
-        format!("  ends:                 {}, {}", until(job.expires, now), job.expires.strftime("%Y-%m-%d %H:%M:%SZ")),
+        format!("  ends:                 {}, {}", until(job.expires, now), seconds(job.expires)),
         format!("  signatures:           {}", signatures(job, trust)),
         format!("  since it was asked:   {since}"),
     ]

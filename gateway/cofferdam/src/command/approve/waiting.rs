@@ -17,6 +17,7 @@ use cofferdam_core::json;
 use cofferdam_core::plan::facts_of;
 use cofferdam_core::preview::Preview;
 use cofferdam_core::run::Phase;
+use cofferdam_core::shown::seconds;
 use cofferdam_core::shown::{in_full, question};
 use cofferdam_core::text::{legible, line};
 use cofferdam_core::trust::Trust;
@@ -103,7 +104,7 @@ impl Waiting {
 
     /// When a signature stops to count, in whole seconds.
     pub fn ends(&self) -> String {
-        self.job.expires.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+        seconds(self.job.expires)
     }
 
     /// Whose key would sign.

@@ -40,15 +40,9 @@ pub(super) fn steps(steps: &[Step], facts: &[OperationFacts], preview: &Preview,
     for (fact, step) in facts.iter().zip(steps) {
         lines.push(name(fact));
         let mut beneath: Vec<String> = after(step).into_iter().collect();
-        beneath.extend(
-            preview
-                .operations
-                .iter()
-                .find(|shown| shown.index == fact.index)
-                .map(|shown| previewed(step, shown, extent))
-                .into_iter()
-                .flatten(),
-        );
+        if let Some(shown) = preview.operation(fact.index) {
+            beneath.extend(previewed(step, shown, extent));
+        }
         lines.extend(beneath.into_iter().map(|text| format!("   {text}")));
     }
     lines

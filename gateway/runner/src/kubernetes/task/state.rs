@@ -213,8 +213,7 @@ fn detail(words: &[&str]) -> String {
             said.push(line);
         }
     }
-    let said = said.join("; ");
-    if said.chars().count() <= DETAIL { said } else { said.chars().take(DETAIL - 1).chain(['…']).collect() }
+    text::short(said.join("; "), DETAIL)
 }
 
 /// The newest warning of one of these reasons.
