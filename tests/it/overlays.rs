@@ -58,6 +58,37 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
     assert_eq!(fs::read_to_string(stage.tree().join("kustom/base/cart.yaml")).unwrap(), CART.replace('3', "5"));
 }
 
+/// A file that no reader of YAML reads: UTF-16.
+const UNREADABLE: &[u8] = &[0xff, 0xfe, b'a', 0];
+
+#[test]
+fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
+    let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
+    let (stage, token) = staged(&[("cart.yaml", &named), ("more.yaml", &named.replace("name: cart", "name: more"))]);
+    let note = "note: kustom/other.yaml:1 is UTF-16 or UTF-32";
+    let copy = "a second copy of this object in it would not be seen";
+    let preview = || told(&stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5))).body);
+    assert!(!preview().contains(copy), "{}", preview());
+    // A person is asked before the file is there, and signs when it is: the call runs.
+    let delete = json!({"namespace": "storefront", "name": "more"});
+    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    let call = stage.waiting();
+    fs::write(stage.tree().join("kustom/other.yaml"), UNREADABLE).unwrap();
+    assert_says(&preview(), &[note, copy]);
+    stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+    stage.closed(&call);
+    let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
+    assert_says(&told(&done.body), &["DONE ", "kustom/other.yaml:1 is UTF-16 or UTF-32", copy]);
+    assert!(!stage.tree().join("kustom/more.yaml").exists());
+    assert_says(&told(&stage.call(&token, "deployment_scale", &cart(5)).body), &["DONE ", note, copy]);
+    // A person who is asked beside it signs over the note.
+    let gone = json!({"namespace": "storefront", "name": "cart"});
+    let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gone));
+    assert_eq!(asked.status, 202, "{:#}", asked.body);
+    assert_says(&stage.run(&["show", &stage.waiting(), "--shown"]), &[note, copy]);
+}
+
 #[test]
 fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
     let kustomization = "namespace: storefront\nresources:\n- cart.yaml\n- more.yaml\n";

@@ -295,7 +295,8 @@ impl ApprovedPlan {
 
     /// Why this change of an object stops the job; none where policy lets it pass.
     pub(crate) fn stopped_by(&self, meanwhile: &[Difference]) -> Option<String> {
-        sentence(meanwhile).filter(|_| self.unchanged).map(|changed| format!("{changed}; {UNCHANGED}"))
+        let of_object: Vec<_> = meanwhile.iter().filter(|difference| !difference.is_of_another_file()).cloned().collect();
+        sentence(&of_object).filter(|_| self.unchanged).map(|changed| format!("{changed}; {UNCHANGED}"))
     }
 
     /// Whether policy obliges to stop over any change elsewhere in an object.

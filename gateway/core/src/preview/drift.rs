@@ -1,7 +1,7 @@
 //! What changed between the state that was approved and the state now, in words for people. Decides nothing: two previews are the same when their
 //! digests are.
 
-use super::{Expect, Origin, Preview, PreviewedOperation, Remark};
+use super::{Expect, Origin, Preview, PreviewedOperation, Remark, RemarkKind};
 use crate::id::PreviewDigest;
 use crate::json;
 use crate::operation::Target;
@@ -112,8 +112,16 @@ impl Difference {
     /// Whether it is outside what an approval of this plan is over: the object's UID, the plan's own fields and, for a delete,
     /// the whole object.
     fn is_outside(&self, now: &PreviewedOperation) -> bool {
-        // Of a delete nothing is there afterwards.
+        // Of a delete nothing is there afterwards. A file that is not read stops no call about another.
+        if self.is_of_another_file() {
+            return true;
+        }
         matches!(self.what, Drifted::Elsewhere | Drifted::Other { .. } | Drifted::Remarked(_)) && !now.after.is_empty()
+    }
+
+    /// Whether it says of the object only that a file beside it is not read.
+    pub fn is_of_another_file(&self) -> bool {
+        matches!(&self.what, Drifted::Remarked(remark) if remark.kind == RemarkKind::Unread)
     }
 
     /// The field, where it is one.
@@ -303,7 +311,6 @@ mod tests {
 
     #[test]
     fn what_another_file_says_since_is_named_and_another_line_is_nothing() {
-        use crate::preview::RemarkKind;
         let remark = |line| Remark::new(RemarkKind::Overridden, "spec.replicas").by("replicas", format!("prod/k.yaml:{line}"));
         let with = |remarks| {
             let mut shown = preview("u", "s", &json!(3), &json!(5), "");
@@ -314,6 +321,27 @@ mod tests {
         check(&with(vec![remark(7)]), Ok(Some(told)));
         assert_eq!(compared(&with(vec![remark(3)]), &with(vec![remark(7)])), Ok(None));
         assert_eq!(compared(&with(vec![remark(3)]), &with(vec![])), Ok(None));
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_any_more_stops_no_job_about_another() {
+        let unread = Remark::new(RemarkKind::Unread, "").by("is UTF-16 or UTF-32", "b.yaml:1");
+        let told =
+            "of Deployment web in namespace shop, b.yaml:1 is UTF-16 or UTF-32; a second copy of this object in it would not be seen";
+        let shown = |is_delete: bool, remarks: &[&Remark]| {
+            let mut shown = preview("u", "s", &json!(3), &json!(5), "");
+            if is_delete {
+                shown.operations[0].after.clear();
+            }
+            shown.operations[0].remarks = remarks.iter().copied().cloned().collect();
+            shown
+        };
+        for is_delete in [false, true] {
+            assert_eq!(compared(&shown(is_delete, &[]), &shown(is_delete, &[&unread])), Ok(Some(told.to_owned())), "{is_delete}");
+        }
+        // Any other remark that is new stops a delete.
+        let other = Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"));
+        assert!(compared(&shown(true, &[]), &shown(true, &[&unread, &other])).is_err());
     }
 
     #[test]

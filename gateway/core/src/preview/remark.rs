@@ -20,6 +20,9 @@ pub const REMARK: usize = 512;
 pub enum RemarkKind {
     /// The change replaces a placeholder: `value` is the placeholder, `field` where it is.
     Placeholder,
+    /// The file at `place` is not read, for the reason `by`: a second copy of the object in it would
+    /// not be seen. Without a place: `value` further places.
+    Unread,
     /// `by` at `place` sets `field` again, to `value` where that is known: the change has no effect there.
     Overridden,
     /// `by` at `place` changes a part of `field`: `value` comes out.
@@ -84,6 +87,10 @@ impl Remark {
     /// Whether it says the same; a line of a file may be another.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let file = |place: &str| place.rsplit_once(':').map_or_else(|| place.to_owned(), |(file, _)| file.to_owned());
+        // The reason names lines, and the number says nothing of one file.
+        if (self.kind, other.kind) == (RemarkKind::Unread, RemarkKind::Unread) {
+            return file(&self.place) == file(&other.place);
+        }
         (self.kind, &self.field, &self.by, &self.value) == (other.kind, &other.field, &other.by, &other.value)
             && file(&self.place) == file(&other.place)
     }
@@ -96,7 +103,8 @@ pub fn are_bounded(remarks: &[Remark]) -> bool {
 
 /// Remarks within their number: the least important are left out and counted.
 pub fn bounded(mut remarks: Vec<Remark>) -> Vec<Remark> {
-    remarks.sort_by(|a, b| (a.kind, &a.field, &a.place).cmp(&(b.kind, &b.field, &b.place)));
+    // What counts others stands behind those.
+    remarks.sort_by(|a, b| (a.kind, &a.field, a.place.is_empty(), &a.place).cmp(&(b.kind, &b.field, b.place.is_empty(), &b.place)));
     remarks.dedup();
     remarks.iter_mut().for_each(cut);
     if remarks.len() > REMARKS {
@@ -133,6 +141,14 @@ mod tests {
         assert_eq!((bounded[0].kind, bounded[1].kind), (RemarkKind::Placeholder, RemarkKind::Shared));
         assert_eq!(bounded[REMARKS - 1], Remark::new(RemarkKind::More, "").with(json!(26)));
         assert!(bounded.iter().all(Remark::is_bounded));
+    }
+
+    #[test]
+    fn an_unread_file_is_the_same_remark_whatever_is_wrong_with_it() {
+        let unread = |why: &str, place: &str| Remark::new(RemarkKind::Unread, "").by(why, place);
+        assert!(unread("is UTF-16", "b.yaml:1").is_same(&unread("is not valid YAML", "b.yaml:9")));
+        assert!(!unread("is UTF-16", "b.yaml:1").is_same(&unread("is UTF-16", "c.yaml:1")));
+        assert!(unread("", "").with(json!(2)).is_same(&unread("", "").with(json!(3))));
     }
 
     #[test]

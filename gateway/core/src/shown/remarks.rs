@@ -15,6 +15,12 @@ pub fn words(remark: &Remark) -> String {
         RemarkKind::Placeholder => {
             format!("`{field}` holds the placeholder {shown}; this change overwrites it, and its variable has no effect any more")
         }
+        RemarkKind::Unread if place.is_empty() => {
+            format!(
+                "{shown} further places are not read; a second copy of this object in them would not be seen (`cofferdam doctor` names them)"
+            )
+        }
+        RemarkKind::Unread => format!("{place} {by}; a second copy of this object in it would not be seen"),
         RemarkKind::Overridden => {
             format!("`{field}` is set again by `{by}` in {place}{to}; this change has no effect there")
         }
@@ -76,6 +82,11 @@ mod tests {
         );
         check(RemarkKind::Unlisted, Value::Null, "prod/kustomization.yaml:7 does not include this file; this change has no effect there");
         check(RemarkKind::Shared, Value::Null, "prod/kustomization.yaml:7 includes this file; this change reaches what is built there");
+        let unread = Remark::new(RemarkKind::Unread, "").by("is UTF-16 or UTF-32", "b.yaml:1");
+        assert_eq!(words(&unread), "b.yaml:1 is UTF-16 or UTF-32; a second copy of this object in it would not be seen");
+        let further = Remark::new(RemarkKind::Unread, "").with(json!(9));
+        let told = "9 further places are not read; a second copy of this object in them would not be seen (`cofferdam doctor` names them)";
+        assert_eq!(words(&further), told);
         check(RemarkKind::More, json!(4), "further remarks that are not shown: 4");
         let given = Remark::new(RemarkKind::Given, "namespace").by("namespace", "k.yaml:3").with(json!("storefront"));
         assert_eq!(words(&given), "namespace storefront is given by `namespace` in k.yaml:3");

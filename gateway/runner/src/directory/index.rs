@@ -3,6 +3,7 @@
 //! place only, and that place is clear; otherwise it is named, never guessed at.
 
 mod builds;
+mod copy;
 mod gap;
 mod mention;
 
@@ -18,7 +19,7 @@ use cofferdam_core::left_out::Place;
 use cofferdam_core::operation::Target;
 use cofferdam_process::beneath::Root;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub struct File {
     pub documents: Result<Vec<Document>, Unclear>,
     /// Its objects that name themselves.
     objects: Vec<(Position, Identity)>,
+    /// Numbers of its documents that hold none of these.
+    nameless: Vec<usize>,
 }
 
 impl File {
@@ -43,11 +46,19 @@ impl File {
         let format = Format::of(path);
         let documents = format.read(&text);
         let objects = documents.as_deref().map(objects::objects).unwrap_or_default();
-        Self { text, format, documents, objects }
+        let named: BTreeSet<_> = objects.iter().map(|(position, _)| position.document).collect();
+        let nameless = (0..documents.as_ref().map_or(0, Vec::len)).filter(|at| !named.contains(at)).collect();
+        Self { text, format, documents, objects, nameless }
+    }
+
+    /// Its documents of which no object is known by its name.
+    fn nameless(&self) -> impl Iterator<Item = &Document> {
+        let documents = self.documents.as_deref().unwrap_or_default();
+        self.nameless.iter().filter_map(|at| documents.get(*at))
     }
 
     fn unread(unclear: Unclear) -> Self {
-        Self { text: String::new(), format: Format::Yaml, documents: Err(unclear), objects: Vec::new() }
+        Self { text: String::new(), format: Format::Yaml, documents: Err(unclear), objects: Vec::new(), nameless: Vec::new() }
     }
 }
 

@@ -1,10 +1,14 @@
 //! What a list and a refusal say of what they could not tell: files, links, copies, namespaces,
 //! placeholders. A list without it would read as if that was not there.
 
-use super::{Desk, deployment, link, replicas, target};
+use super::{Desk, deployment, link, replicas, step, target};
+use crate::directory::index::Index;
+use crate::directory::preview::preview;
 use cofferdam_core::left_out::{LeftOut, Place};
 use cofferdam_core::operation::Operation;
+use cofferdam_core::shown::remark_words;
 use serde_json::json;
+use std::fs;
 
 fn words(left_out: &LeftOut) -> Vec<String> {
     left_out.places.iter().map(Place::words).collect()
@@ -63,6 +67,54 @@ fn an_unreadable_file_fails_no_call_about_another() {
     desk.scale("web", 5).unwrap();
     let words = words(&desk.list().1).join("\n");
     assert!(words.contains("`b.yaml:1` is UTF-16 or UTF-32") && words.contains("`e.yaml:"), "{words}");
+}
+
+/// The remarks of a preview, in words.
+fn remarks(desk: &Desk, operation: Operation) -> Vec<String> {
+    let shown = preview(&Index::read(&desk.root(), None).unwrap(), &[step(operation)]).unwrap();
+    shown.operations[0].remarks.iter().map(remark_words).collect()
+}
+
+#[test]
+fn a_preview_of_a_change_names_files_where_a_second_copy_would_not_be_seen() {
+    let copy = "a second copy of this object in it would not be seen";
+    let web = deployment("web");
+    for (file, bytes, told) in [
+        ("b.yaml", vec![0xff, 0xfe, b'a', 0], "b.yaml:1 is UTF-16 or UTF-32"),
+        ("b.yaml", b"# caf\xe9\n".to_vec(), "b.yaml:1 is not UTF-8"),
+        ("b.yaml", vec![b'x'; 1024 * 1024 + 1], "b.yaml:1 is larger than 1 MiB"),
+        ("b.yaml", "---\na: 1\n".repeat(20_000).into_bytes(), "b.yaml:"),
+        ("b.yaml", web.replace("replicas: 3", "replicas: [").into_bytes(), "b.yaml:8 is not valid YAML"),
+        ("b.yaml", web.replace("name: web\n", "name: {{ .n }}-web\n").into_bytes(), "b.yaml:4 is a template"),
+        ("b.json", br#"{"kind":"Deployment","metadata":{"name":"web"},"spec":["#.to_vec(), "b.json:1 is not valid JSON"),
+    ] {
+        let desk = Desk::new(&[("web.yaml", &web)]);
+        for operation in [replicas("web"), Operation::Delete { target: target("Deployment", "web") }] {
+            let _none = fs::remove_file(desk.tree().join(file));
+            assert_eq!(remarks(&desk, operation.clone()), Vec::<String>::new());
+            desk.write(file, &bytes);
+            let said = remarks(&desk, operation);
+            assert!(said.len() == 1 && said[0].starts_with(told) && said[0].ends_with(copy), "{told}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_preview_names_three_such_files_and_counts_the_rest() {
+    let desk = Desk::new(&[("web.yaml", &deployment("web"))]);
+    (0..5).for_each(|at| desk.write(&format!("u{at}.yaml"), [0xff, 0xfe, b'a', 0]));
+    link("/etc", &desk.tree().join("beside"));
+    let said = remarks(&desk, replicas("web"));
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said[0].starts_with("u0.yaml:1 ") && said[2].starts_with("u2.yaml:1 "), "{said:?}");
+    assert!(said[3].starts_with("3 further places are not read; "), "{said:?}");
+}
+
+#[test]
+fn a_broken_document_that_names_another_object_is_not_remarked() {
+    let api = deployment("api").replace("replicas: 3", "replicas: [");
+    let desk = Desk::new(&[("web.yaml", &deployment("web")), ("api.yaml", &api), ("odd.yaml", "kind: ConfigMap\ndata: [\n")]);
+    assert_eq!(remarks(&desk, replicas("web")), Vec::<String>::new());
 }
 
 #[test]

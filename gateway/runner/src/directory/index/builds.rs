@@ -86,7 +86,8 @@ impl Index {
         let (written, object) = (found.written(target), found.object.value());
         let subject = subject(found, &written, &object);
         let of_layers = remarks(&self.builds.graph, &self.files, &subject, edits);
-        bounded(found.given().iter().cloned().chain(of_layers).chain(self.scaled(target, &written, edits)).collect())
+        let others = self.scaled(target, &written, edits).into_iter().chain(self.unseen_copies(target));
+        bounded(found.given().iter().cloned().chain(of_layers).chain(others).collect())
     }
 
     /// Why an object cannot be removed: something names it, or its file where `whole`.

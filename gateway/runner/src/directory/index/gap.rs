@@ -7,14 +7,13 @@ use crate::directory::kustomize::placeholder::placeholder;
 use crate::directory::read::{TEMPLATE, Unclear};
 use cofferdam_core::left_out::Place;
 use cofferdam_core::operation::Target;
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Of a file that is not read: what no answer can tell.
 const COPY: &str = "a second copy of an object in it would not be seen";
 
 /// Of a link.
-const LINK: &str = "is a link, and links are not followed; serve the folder that holds what it points to";
+pub(super) const LINK: &str = "is a link, and links are not followed; serve the folder that holds what it points to";
 
 /// Of an object without a name.
 const NAMELESS: &str = "has no `metadata.name` that is a text; write it there";
@@ -52,9 +51,7 @@ pub(super) fn twice(found: &Found<'_>, name: &Name, places: &[(Found<'_>, &str)]
 /// Documents of a file that name no object, and may mean one that is wanted: why, as a part of a
 /// sentence.
 fn nameless<'a>(file: &'a File, wanted: &'a Wanted<'a>) -> impl Iterator<Item = Unclear> + 'a {
-    let named: BTreeSet<_> = file.objects.iter().map(|(position, _)| position.document).collect();
-    let all = file.documents.iter().flatten().enumerate().filter(move |(at, _)| !named.contains(at));
-    all.filter_map(move |(_, document)| {
+    file.nameless().filter_map(move |document| {
         let is_wanted = || mention::may_hold(file.text.get(document.range.clone()).unwrap_or_default(), wanted);
         let is_object = || document.root.get("apiVersion").is_some() && document.root.get("items").is_none();
         match &document.unclear {

@@ -23,6 +23,20 @@ pub(super) fn may_hold(text: &str, wanted: &Wanted<'_>) -> bool {
     }
 }
 
+/// Whether a document may hold a second copy of an object of this name: one whose name is filled in
+/// by another program, or is not to be seen, may be it too. Where its lines do not tell one value
+/// from the next, as in JSON on one line, the words alone decide.
+pub(super) fn may_hold_copy(text: &str, wanted: &Wanted<'_>) -> bool {
+    let said = Said::of(text);
+    let is_open = said.names.is_empty() || said.names.iter().any(|name| name.contains(['{', '$']));
+    let any = Wanted { name: None, ..*wanted };
+    let is_run_on = [&said.kinds, &said.names, &said.namespaces].into_iter().flatten().any(|value| value.contains(['"', ',', ':']));
+    if is_run_on {
+        return text.contains(wanted.kind) && wanted.name.is_none_or(|name| text.contains(name));
+    }
+    (is_open && may_hold(text, &any)) || may_hold(text, wanted)
+}
+
 /// Values of the keys that name an object.
 #[derive(Default)]
 struct Said<'a> {
@@ -104,6 +118,19 @@ mod tests {
             ("{{ include \"shop.web\" . }}\n", false),
         ] {
             assert_eq!(may_hold(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }), holds, "{text}");
+        }
+        for (text, holds) in [
+            ("kind: A\nmetadata: {name: web, namespace: shop}\nx: [\n", true),
+            ("kind: A\nmetadata: {name: api, namespace: shop}\nx: [\n", false),
+            ("kind: B\nmetadata: {name: web, namespace: shop}\nx: [\n", false),
+            ("kind: A\nmetadata:\n  name: {{ .Release.Name }}-web\n", true),
+            ("kind: A\nmetadata: [\n", true),
+            ("{\"kind\":\"A\",\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\"},\"x\":[", true),
+            ("{\"kind\":\"A\",\"metadata\":{\"name\":\"api\",\"namespace\":\"shop\"},\"x\":[", false),
+            ("{kind: A, metadata: {name: web, namespace: shop}, x: [\n", true),
+            ("{{ include \"shop.web\" . }}\n", true),
+        ] {
+            assert_eq!(may_hold_copy(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }), holds, "{text}");
         }
         assert!(may_hold("{{ include \"shop.web\" . }}\n", &Wanted { kind: "A", namespace: "shop", name: None }));
     }
