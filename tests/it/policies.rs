@@ -271,6 +271,72 @@ fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
     assert!(!home.join("trust/trust.toml").exists(), "it trusts a policy that it refused");
 }
 
+/// A home with this policy and `deployment_scale` alone, whose plans have one change an operation.
+fn narrow(place: &Path, policy: &Path) -> std::path::PathBuf {
+    let (home, tree, plugins) = (place.join("home"), place.join("tree"), place.join("plugins"));
+    for (folder, file) in [("executors", "sequential.wasm"), ("tools", "deployment_scale.wasm")] {
+        fs::create_dir_all(plugins.join(folder)).unwrap();
+        fs::copy(assets().join(folder).join(file), plugins.join(folder).join(file)).unwrap();
+    }
+    fs::create_dir_all(&tree).unwrap();
+    let words = ["init", text(&tree), "--name", "shop", "--policy", text(policy), "--plugins", text(&plugins)];
+    at(&home, &words).unwrap();
+    home
+}
+
+/// A command on a home: its answer, or the refusal's code and words.
+fn at(home: &Path, words: &[&str]) -> Result<Value, (String, String)> {
+    asked(Command::new(binaries().join("cofferdam")).args(["--json", "--home", text(home)]).args(words))
+}
+
+/// A quick policy for narrow ceilings, and a slow one for wide ones.
+fn slow_on_wide_plans() -> Workshop {
+    Workshop::new(&[("mine.rego", &format!("{RULES}{}", deny("\"no\"", PAIRS)))])
+}
+
+#[test]
+fn a_tool_for_whose_plans_the_accepted_policy_is_too_slow_is_not_accepted() {
+    let workshop = slow_on_wide_plans();
+    let home = narrow(workshop.0.path(), &workshop.compiled());
+    let trust = fs::read_to_string(home.join("trust/trust.toml")).unwrap();
+    let tool = assets().join("tools/config_set.wasm");
+    let accept = ["accept", text(&tool)];
+    let (code, said) = at(&home, &accept).unwrap_err();
+    assert_eq!(code, "time", "{said}");
+    for words in ["not fit for the ceiling of the tool `config_set`", "64 operations with 2048 changes", "accept another policy first"] {
+        assert!(said.contains(words), "not `{words}`: {said}");
+    }
+    assert_eq!(fs::read_to_string(home.join("trust/trust.toml")).unwrap(), trust);
+    assert!(!home.join("tools/config_set.wasm").exists());
+    // Neither does a home that is completed take it, nor does a narrower namespace help.
+    let named = ["accept", text(&tool), "--namespace", "storefront"];
+    assert_eq!(at(&home, &named).unwrap_err().0, "time");
+    let (tree, parts) = (workshop.0.path().join("tree"), assets());
+    let completed = at(&home, &["init", text(&tree), "--name", "shop", "--plugins", text(&parts)]);
+    assert_eq!(completed.unwrap_err().0, "time");
+    assert_eq!(fs::read_to_string(home.join("trust/trust.toml")).unwrap(), trust);
+    // Under another policy the same tool is accepted.
+    at(&home, &["accept", "--policy", text(&assets().join("policy-single"))]).unwrap();
+    at(&home, &accept).unwrap();
+}
+
+#[test]
+fn a_wider_ceiling_is_tried_again_and_the_kept_one_is_not() {
+    let workshop = slow_on_wide_plans();
+    let home = narrow(workshop.0.path(), &assets().join("policy-single"));
+    let tool = assets().join("tools/config_set.wasm");
+    at(&home, &["accept", text(&tool)]).unwrap();
+    let place = home.join("trust/trust.toml");
+    let wide = fs::read_to_string(&place).unwrap();
+    fs::write(&place, wide.replace("\"data.*\"", "\"data.LOG_LEVEL\"")).unwrap();
+    at(&home, &["accept", "--policy", text(&workshop.compiled())]).unwrap();
+    let (code, said) = at(&home, &["accept", text(&tool), "--wider"]).unwrap_err();
+    assert_eq!(code, "time", "{said}");
+    at(&home, &["accept", text(&tool), "--keep-ceiling"]).unwrap();
+    // An executor asks nothing of a policy.
+    at(&home, &["accept", "--executor", text(&assets().join("executors/rollout.wasm"))]).unwrap();
+}
+
 #[test]
 fn the_shipped_policies_are_accepted() {
     let stage = Stage::bare("single");

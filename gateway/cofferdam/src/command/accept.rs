@@ -1,22 +1,22 @@
 //! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust file; what is wider than before needs a word of its own.
 
+mod policy;
+
 use super::before::{Before, few, width};
-use super::plugin::{Bench, Kind, Plugin, wasm};
-use super::rehearse::rehearse;
+use super::plugin::{Bench, Kind, Plugin};
 use super::report::{Report, Usage};
 use super::trustfile::TrustFile;
 use crate::home::{Home, write_private};
 use crate::show;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::ceiling::{self, Ceiling, Definition, Width};
-use cofferdam_core::decide::{self, policy_digest};
 use cofferdam_core::id::ComponentDigest;
 use cofferdam_core::text::{quoted, unseen};
 use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
 use jiff::Timestamp;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Accepts a tool, an executor, a command or a policy. `serve` uses it from its next start on.
 #[derive(Debug, Args)]
@@ -77,7 +77,7 @@ impl Accept {
         let noted = noted(self.because.as_deref(), Timestamp::now());
         let mut trust = TrustFile::open(home)?;
         let file = match (&self.policy, &self.file) {
-            (Some(folder), _) => return policy(home, folder, &bench, trust, noted.as_deref()),
+            (Some(folder), _) => return policy::accept(home, folder, &bench, trust, noted.as_deref()),
             (None, Some(file)) => file,
             (None, None) => return Err(Usage("name a component, or a policy with `--policy DIR`".to_owned()).into()),
         };
@@ -145,8 +145,12 @@ impl Accept {
             (Some(_), Some(accepted)) if self.keep_ceiling => accepted.ceiling.clone(),
             _ => wanted,
         };
+        let trusted = plugin.trusted(definition, ceiling.clone());
+        if accepted.is_none_or(|accepted| accepted.ceiling != ceiling) {
+            policy::try_on(home, bench, &known, &trusted)?;
+        }
         write_private(&home.tools().join(format!("{}.wasm", definition.name)), &plugin.bytes)?;
-        trust.put_tool(&plugin.trusted(definition, ceiling.clone()))?;
+        trust.put_tool(&trusted)?;
         trust.note("tool", &definition.name, noted)?;
         trust.save()?;
         let stands = match accepted {
@@ -210,33 +214,6 @@ fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
 
 /// Said after everything that was accepted.
 const AFTER: &str = " It is used from the next start of `cofferdam serve` on.";
-
-fn policy(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile, noted: Option<&str>) -> Result<Report> {
-    let none = |name: &str| format!("`{name}` in `{}`; build it with `scripts/build-policy`", folder.display());
-    let module = wasm(&folder.join("policy.wasm")).with_context(|| none("policy.wasm"))?;
-    let data = std::fs::read(folder.join("data.json")).with_context(|| none("data.json"))?;
-    let text = std::str::from_utf8(&data).context("data.json is not UTF-8")?;
-    bench.policy(&module, text).with_context(|| format!("the policy in `{}`", folder.display()))?;
-    let digest = policy_digest(&module, text).context("data.json is not readable")?;
-    let known = trust.trust()?;
-    let before = known.policy;
-    let context = decide::context(&known.environment, digest, None, None, Timestamp::now());
-    rehearse(bench, (&module, text), &known.tools, &context).with_context(|| format!("the policy in `{}`", folder.display()))?;
-    write_private(&home.policy_module(), &module)?;
-    write_private(&home.policy_data(), &data)?;
-    trust.set_policy(digest);
-    trust.note_policy(noted);
-    trust.save()?;
-    let text = if before == digest {
-        format!("The policy {digest} was accepted already.")
-    } else {
-        format!(
-            "Accepted the policy {digest} in the place of {}. What waits for a person under the old one has to be asked again.{AFTER}",
-            before.short()
-        )
-    };
-    Ok(Report::new(text, json!({"kind": "policy", "digest": digest, "before": before})))
-}
 
 #[cfg(test)]
 mod tests {

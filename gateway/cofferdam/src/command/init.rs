@@ -7,7 +7,7 @@ mod trust;
 mod used;
 
 use super::plugin::Bench;
-use super::rehearse::rehearse;
+use super::rehearse::rehearse_new;
 use super::report::Report;
 use super::trustfile::TrustFile;
 use crate::config::{self, Config, Infrastructure};
@@ -150,12 +150,13 @@ impl Init {
         if fresh {
             log.accepted(format_args!("the policy {}", digest.short()));
         }
+        let before = trust.trust()?.tools;
         parts::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
-        // A home that is completed has accepted its policy before.
-        if fresh {
-            let context = decide::context(&environment, digest, None, None, Timestamp::now());
-            rehearse(&bench, (&module, &data), &trust.trust()?.tools, &context).with_context(named)?;
-        }
+        // In a home that is completed, the policy was tried on the tools that it had.
+        let tools = trust.trust()?.tools;
+        let new: Vec<_> = tools.iter().filter(|tool| !before.contains(tool)).map(|tool| tool.name.as_str()).collect();
+        let context = decide::context(&environment, digest, None, None, Timestamp::now());
+        rehearse_new(&bench, (&module, &data), &tools, &new, &context).with_context(named)?;
         let trust = trust.save()?;
         if fresh {
             log.made("trust/trust.toml");

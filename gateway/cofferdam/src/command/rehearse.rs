@@ -42,14 +42,37 @@ impl Needs {
 ///
 /// # Errors
 /// `time` or `memory`: names the measure, the limit, the question and the tool.
-pub fn rehearse(bench: &Bench, (module, data): (&[u8], &str), tools: &[TrustedTool], context: &Context) -> Result<Needs> {
+pub fn rehearse(bench: &Bench, policy: (&[u8], &str), tools: &[TrustedTool], context: &Context) -> Result<Needs> {
+    attempt(bench, policy, tools, context, |_| true)
+}
+
+/// Tries a policy on those of the largest questions of all tools that the new ones bring. Of the
+/// others the policy was tried before.
+///
+/// # Errors
+/// As [`rehearse`].
+pub fn rehearse_new(bench: &Bench, policy: (&[u8], &str), tools: &[TrustedTool], new: &[&str], context: &Context) -> Result<Needs> {
+    attempt(bench, policy, tools, context, |asked| new.contains(&asked.tool.as_str()))
+}
+
+fn attempt(
+    bench: &Bench,
+    (module, data): (&[u8], &str),
+    tools: &[TrustedTool],
+    context: &Context,
+    wanted: impl Fn(&Largest) -> bool,
+) -> Result<Needs> {
     let document: Value = serde_json::from_str(data).context("data.json is not readable")?;
-    let policy = bench.trial(module, data)?;
     let namespaces = named(&document, "namespaces");
     let ask = |subject: &Subject| largest(tools, Asker { subject, context, namespaces: &namespaces });
     let mut asked = ask(&caller(&document));
     // A caller without a name is often a case of its own.
     asked.extend(ask(&anonymous()).into_iter().max_by_key(|asked| asked.question.len()));
+    asked.retain(wanted);
+    if asked.is_empty() {
+        return Ok(Needs::default());
+    }
+    let policy = bench.trial(module, data)?;
     let trials: Vec<Trial> = asked.iter().map(trial).collect();
     let mut needs = Needs::default();
     for (asked, tried) in asked.iter().zip(policy.attempt(&trials)?) {
