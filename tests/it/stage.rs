@@ -155,6 +155,13 @@ impl Stage {
         out
     }
 
+    /// A command that must succeed; gives all it said.
+    pub fn told(&self, words: &[&str]) -> String {
+        let (ok, out, fault) = self.try_run(words);
+        assert!(ok, "`cofferdam {}` failed:\n{out}{fault}", words.join(" "));
+        out + &fault
+    }
+
     /// A command that must fail; gives all it said.
     pub fn fail(&self, words: &[&str]) -> String {
         let (ok, out, fault) = self.try_run(words);

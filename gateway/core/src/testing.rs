@@ -203,6 +203,8 @@ pub struct Bench {
     pub rejection: Mutex<Option<String>>,
     /// How often something else than the replicas of any object was changed.
     pub elsewhere: Mutex<u64>,
+    /// The field manager that wrote last, as a cluster tells it.
+    pub writer: Mutex<Option<String>>,
     pub seen: Mutex<Vec<(CallId, Seen)>>,
     /// How the caller of a call that waited stands.
     pub standing: Mutex<Standing>,
@@ -227,6 +229,7 @@ impl Bench {
             keys: Mutex::default(),
             rejection: Mutex::default(),
             elsewhere: Mutex::default(),
+            writer: Mutex::default(),
             seen: Mutex::default(),
             standing: Mutex::new(Standing::Same),
             approvers: Mutex::new(Ok(trust().approvers)),
@@ -279,7 +282,10 @@ impl Bench {
                 remarks: vec![],
                 rest: crate::preview::Rest {
                     fields: Some(BTreeMap::from([("metadata.generation".to_owned(), json!(*self.elsewhere.lock().unwrap()))])),
-                    ..crate::preview::Rest::default()
+                    origins: {
+                        let writer = self.writer.lock().unwrap().clone().map(crate::preview::Origin::Manager);
+                        writer.map(|writer| ("spec.replicas".to_owned(), writer)).into_iter().collect()
+                    },
                 },
             });
         }

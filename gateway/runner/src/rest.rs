@@ -36,6 +36,17 @@ pub fn rest(object: &Value, own: &[FieldPath], origin: impl Fn(&[Segment]) -> Op
     Rest { fields: Some(fields), ..rest }
 }
 
+/// The rest of an object that goes. Where it has too many fields to keep each, what describes it is
+/// compared in their place, and needs its origins.
+pub fn rest_of_whole(object: &Value, described: &BTreeMap<String, Value>, origin: impl Fn(&[Segment]) -> Option<Origin>) -> Rest {
+    let mut rest = rest(object, &[], &origin);
+    if rest.fields.is_none() {
+        let paths = described.keys().filter_map(|name| Some((name, FieldPath::parse(name).ok()?)));
+        rest.origins = paths.filter_map(|(name, path)| Some((name.clone(), origin(path.segments())?))).collect();
+    }
+    rest
+}
+
 /// Values without members of their own, by the rule that finds differences.
 fn leaves<'a>(at: &mut Vec<Segment>, value: &'a Value, found: &mut Vec<(Vec<Segment>, &'a Value)>) {
     match members(value).filter(|members| !members.is_empty()) {
@@ -88,5 +99,10 @@ mod tests {
         let data = |count: usize| json!({"data": (0..count).map(|at| (format!("k{at}"), json!(at))).collect::<serde_json::Map<_, _>>()});
         assert_eq!(rest(&data(REST), &[], |_| None).fields.map(|fields| fields.len()), Some(REST));
         assert_eq!(rest(&data(REST + 1), &[], |_| None).fields, None);
+        // Of one that goes, what describes it still has its origin.
+        let described = BTreeMap::from([("data".to_owned(), json!(["k0"]))]);
+        let by = |path: &[Segment]| (path.len() == 1).then(|| Origin::Manager("m".to_owned()));
+        let origins = |count| rest_of_whole(&data(count), &described, by).origins.into_keys().collect::<Vec<_>>();
+        assert_eq!((origins(REST), origins(REST + 1)), (vec![], vec!["data".to_owned()]));
     }
 }

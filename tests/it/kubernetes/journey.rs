@@ -176,14 +176,17 @@ fn what_changed_behind_an_approval_is_refused() {
         let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &world.target("web")));
         let call = stage.waiting();
         // Somebody else needs it after all.
-        let changed = world.plane.request("PATCH", &world.path("/web"), Some(&json!({"spec": {"replicas": 7}})));
+        let by = world.path("/web?fieldManager=night-shift");
+        let changed = world.plane.request("PATCH", &by, Some(&json!({"spec": {"replicas": 7}})));
         assert_eq!(changed.status, 200, "{}", changed.body);
-        stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        // The approver reads it, with the one who did it, and signs all the same.
+        let signed = stage.told(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
+        assert!(signed.contains("since it was asked:") && signed.contains("was 3 and is 7 (by `night-shift`)"), "{signed}");
         calling.join().unwrap()
     });
     let told = said(&answer.body);
     assert!(told.starts_with("REFUSED "), "{told}");
-    assert!(told.contains("`spec.replicas`") && told.contains("was 3 and is 7"), "{told}");
+    assert!(told.contains("`spec.replicas`") && told.contains("was 3 and is 7 (by `night-shift`)"), "{told}");
     let live = world.live("web");
     assert_eq!((&live["spec"]["replicas"], &live["metadata"]["deletionTimestamp"]), (&json!(7), &Value::Null));
     let call = World::call_of(&answer);

@@ -85,6 +85,19 @@ mod tests {
     }
 
     #[test]
+    fn an_approver_is_told_who_changed_it() {
+        let (job, seen) = seen(|host| {
+            host.meddle("asks-b", 4);
+            *host.writer.lock().unwrap() = Some("night-shift".to_owned());
+        });
+        // As it comes over the recorder's socket.
+        let sent = serde_json::to_vec(&seen).unwrap();
+        let Seen::Now { preview } = serde_json::from_slice(&sent).unwrap() else { panic!("{seen:?}") };
+        let told = drift::agree(&job.preview, job.preview_digest, &preview).unwrap_err();
+        assert_eq!(told, "`spec.replicas` of Deployment web in namespace asks-b was 3 and is 4 (by `night-shift`)");
+    }
+
+    #[test]
     fn only_what_the_tool_plans_of_the_stored_arguments_is_looked_at() {
         let not = |change: &dyn Fn(&mut StoredJob)| match seen(|host| change(&mut host.jobs.lock().unwrap()[0].0)).1 {
             Seen::Not { why } => why,

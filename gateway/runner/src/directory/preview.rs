@@ -9,7 +9,7 @@ use super::read::Unclear;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
-use crate::rest::rest;
+use crate::rest::{rest, rest_of_whole};
 use crate::sum::Sum;
 use cofferdam_core::ceiling::EPHEMERAL;
 use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
@@ -88,15 +88,17 @@ pub(super) fn one(index: &Index, operation: &Operation, at: u32) -> Result<Previ
                 return Err(refusal);
             }
             let object = found.object.value();
+            let described = describe(&object);
+            let rest = rest_of_whole(&bare(&object), &described, |path| origin(found.path, found.object, path));
             Ok(PreviewedOperation {
                 index: at,
                 target: target.clone(),
                 expect: expect(&found, target, &object)?,
-                before: describe(&object),
+                before: described,
                 after: BTreeMap::new(),
                 place: found.place(),
                 remarks: index.remarks(&found, target, &[]),
-                rest: rest(&bare(&object), &[], |path| origin(found.path, found.object, path)),
+                rest,
             })
         }
         // A Wasm command needs no cluster: it runs beside the runner, and reaches nothing.

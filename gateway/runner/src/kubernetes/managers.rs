@@ -21,12 +21,13 @@ fn owns(fields: &Value, path: &[Segment]) -> bool {
     if set.keys().all(|key| key == ".") {
         return true;
     }
-    let child = match first {
-        Segment::Key(key) => set.get(&format!("f:{key}")),
-        Segment::Member { key, value } => set.iter().find(|(name, _)| is_member(name, key, value)).map(|(_, child)| child),
-        Segment::AnyMember | Segment::AnyKey => None,
+    let is_own = |name: &str| match first {
+        Segment::Key(key) => name.strip_prefix("f:") == Some(key),
+        Segment::Member { key, value } => is_member(name, key, value),
+        Segment::AnyMember => name.starts_with("k:"),
+        Segment::AnyKey => name.starts_with("f:"),
     };
-    child.is_some_and(|child| owns(child, rest))
+    set.iter().any(|(name, child)| is_own(name) && owns(child, rest))
 }
 
 /// Whether `k:{"containerPort":80,"protocol":"TCP"}` names the member with this merge key.
@@ -67,6 +68,8 @@ mod tests {
         check("metadata.labels.app", Some("kubectl-create"));
         check("spec.template.spec.containers[name=web].image", Some("kubectl-create"));
         check("spec.template.spec.containers[name=web].ports[containerPort=80].containerPort", Some("kubectl-create"));
+        check("spec.template.spec.containers[*].image", Some("kubectl-create"));
+        check("spec.template.spec.containers[*].command", None);
         // Owned whole, as an atomic map is.
         check("spec.selector.matchLabels.app", Some("kubectl-create"));
         check("spec.template.spec.containers[name=log].image", None);

@@ -14,7 +14,7 @@ use super::remarks;
 use crate::describe::describe;
 use crate::host::Host;
 use crate::refusal::Refusal;
-use crate::rest::rest;
+use crate::rest::{rest, rest_of_whole};
 use crate::sum::Sum;
 use cofferdam_core::decide::OperationFacts;
 use cofferdam_core::operation::{Change, Operation, Place, Step, Target};
@@ -185,8 +185,9 @@ impl Asked<'_> {
         let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
         answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
         let remarks = preview::bounded(remarks::finalizers(&before));
-        let rest = self.rest(Some(&before), &[]);
-        Ok(PreviewedOperation { remarks, ..self.shown(expect, describe(&before), BTreeMap::new(), rest) })
+        let described = describe(&before);
+        let rest = rest_of_whole(&object::without_server_fields(&before), &described, |path| manager_of(&before, path));
+        Ok(PreviewedOperation { remarks, ..self.shown(expect, described, BTreeMap::new(), rest) })
     }
 
     /// What else an object has, and who wrote it.
