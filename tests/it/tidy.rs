@@ -5,6 +5,7 @@ mod arrows;
 mod contract;
 mod pages;
 mod source;
+mod supply;
 mod telemetry;
 mod tiers;
 

@@ -1,0 +1,45 @@
+//! What comes from outside: every workspace says which dependencies it takes, and pip takes only files whose
+//! hash is listed. Reads files alone; it asks no registry.
+
+use super::{Fault, Page, check, finds, lines, page, pages};
+
+/// The workspaces of Rust, and the rules for their dependencies.
+const RULES: [&str; 2] = ["deny.toml", "plugins/deny.toml"];
+
+/// Older clients of others, for tests alone: a lock file pins each, and nothing of them is shipped.
+const CLIENTS: &str = "tests/clients/";
+
+#[test]
+fn every_workspace_has_rules_for_its_dependencies() {
+    let workspaces = pages(&["."], "Cargo.toml").into_iter().filter(|page| page.text.contains("\n[workspace]\n"));
+    let rules = workspaces.map(|page| page.path.replace("Cargo.toml", "deny.toml"));
+    let expected: Vec<String> = rules.filter(|path| !path.starts_with(CLIENTS)).collect();
+    assert_eq!(expected, RULES, "each workspace of Rust has a `deny.toml` beside its `Cargo.toml`");
+    for path in RULES {
+        let rules = page(path).text;
+        for rule in ["[advisories]", "[licenses]", "multiple-versions = \"deny\"", "unknown-registry = \"deny\"", "unknown-git = \"deny\""]
+        {
+            assert!(rules.contains(rule), "{path} lost its rule `{rule}`");
+        }
+    }
+    assert!(page("scripts/check").text.contains("for workspace in . plugins; do"), "scripts/check holds both workspaces against them");
+}
+
+#[test]
+fn pip_takes_only_files_whose_hash_is_listed() {
+    check(&pages(&["scripts", "tests/clients", ".ci"], ""), unverified);
+    finds(unverified, "scripts/a", "\"$venv/bin/pip\" install --quiet mcp==1", 1);
+    finds(unverified, "scripts/a", "\"$venv/bin/pip\" install --require-hashes -r \"$list\"", 0);
+    finds(unverified, "scripts/a", "python3 -m pip install mcp", 1);
+    finds(unverified, "scripts/a.md", "pip install uv", 0);
+}
+
+/// Each call of `pip install` in a script that does not ask for hashes.
+fn unverified(page: &Page) -> Vec<Fault> {
+    if page.path.ends_with(".md") {
+        return vec![];
+    }
+    let calls = |line: &str| line.replace('"', "").contains("pip install") && !line.contains("--require-hashes");
+    let found = lines(page).filter(|(_, line)| calls(line));
+    found.map(|(number, _)| (number, "give pip a list with hashes and `--require-hashes`".to_owned())).collect()
+}
