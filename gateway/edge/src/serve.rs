@@ -98,7 +98,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
         match listener.accept().await {
             Ok((stream, client)) => return (stream, client.ip()),
             Err(fault) => {
-                tracing::warn!(error = %fault, "a connection could not be accepted");
+                tracing::warn!(what = "connection", error = %fault, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

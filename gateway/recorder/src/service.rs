@@ -69,7 +69,7 @@ impl Recorder {
         let tasks = std::mem::take(&mut *locked(&self.inner.tasks));
         for task in tasks {
             if let Err(fault) = task.await {
-                tracing::error!(%fault, "a task of the recorder failed");
+                tracing::error!(what = "task", %fault, "a task of the recorder failed");
             }
         }
     }

@@ -82,7 +82,7 @@ impl Shared {
     /// The store takes nothing at present, for this reason. Logged once, until it takes entries again.
     pub fn fails(&self, why: String) {
         if locked(&self.failing).replace(why.clone()).is_none() {
-            tracing::error!("nothing is recorded, so nothing is carried out: {why}");
+            tracing::error!(what = "store", "nothing is recorded, so nothing is carried out: {why}");
         }
     }
 

@@ -111,14 +111,14 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 Ok(None) => {}
                 Ok(Some(_)) if over() => return Ok(None),
                 Ok(Some(why)) => {
-                    tracing::warn!(error = why, "claims no job for now");
+                    tracing::warn!(what = "claims", error = why, "claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }
                 Err(_) if over() => return Ok(None),
                 // What it cannot ask now it cannot change now.
                 Err(fault) => {
-                    tracing::warn!(error = %fault, "the infrastructure cannot be asked; claims no job for now");
+                    tracing::warn!(what = "infrastructure", error = %fault, "the infrastructure cannot be asked; claims no job for now");
                     tokio::time::sleep(CONGESTED).await;
                     continue;
                 }

@@ -45,7 +45,10 @@ fn confine(files: Files<'_>, server: Option<&Credential>, role: Calls) -> Result
     let ports: Vec<u16> = server.iter().map(|credential| credential.port()).collect();
     let confined = confine::files(Files { connect: &ports, ..files })?;
     if server.is_some() && !confine::knows_ports() {
-        tracing::warn!("this kernel does not confine TCP ports: a role that is taken over could connect to any; Linux 6.7 or newer does");
+        tracing::warn!(
+            what = "TCP ports",
+            "this kernel does not confine TCP ports: a role that is taken over could connect to any; Linux 6.7 or newer does"
+        );
     }
     confine::new_sockets(match server {
         None => NewSockets::None,

@@ -10,6 +10,9 @@ const LISTS: &str = "gateway/telemetry/src/name.rs";
 /// Macros that write a line of the log.
 const LINES: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
+/// Fields that name the subject of a line: a person finds every line about it with one search.
+const SUBJECTS: [&str; 11] = ["address", "agent", "call", "client", "kind", "name", "path", "peer", "role", "tool", "what"];
+
 #[test]
 fn every_field_of_a_log_line_is_shown() {
     let allowed = logged();
@@ -21,6 +24,18 @@ fn every_field_of_a_log_line_is_shown() {
     finds(rule, "a.rs", "tracing::info!(secret = 1)", 1);
     finds(rule, "a.rs", "tracing::info!(\"secret = {a}\")", 0);
     finds(rule, "a.rs", "tracing::info_span!(\"name\", secret = 1)", 0);
+}
+
+#[test]
+fn every_warning_and_error_names_its_subject() {
+    let named = logged();
+    assert!(SUBJECTS.iter().all(|subject| named.contains(*subject)), "a log line would withhold one of {SUBJECTS:?}");
+    check(&pages(&["gateway"], ".rs"), nameless);
+    finds(nameless, "a.rs", "tracing::warn!(%call, \"words\"); tracing::error!(role = %name, \"words\");", 0);
+    finds(nameless, "a.rs", "tracing::warn!(\n    path = %a.display(),\n    %fault,\n    \"words\");", 0);
+    finds(nameless, "a.rs", "tracing::error!(\"the file {path} cannot be read\")", 1);
+    finds(nameless, "a.rs", "tracing::error!(%fault, \"words\"); tracing::warn!(error = \"path = 1\", \"words\")", 2);
+    finds(nameless, "a.rs", "tracing::info!(\"words\")", 0);
 }
 
 #[test]
@@ -63,15 +78,33 @@ fn attributes() -> BTreeSet<String> {
 /// Fields of log lines that are not on the list: a line would show them as withheld.
 fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (at, _) in page.text.match_indices("tracing::") {
-        let rest = &page.text[at + "tracing::".len()..];
-        let Some(head) = LINES.iter().find(|head| rest.starts_with(**head)) else { continue };
-        let number = page.text[..at].matches('\n').count() + 1;
-        for field in fields(&rest[head.len()..]).into_iter().filter(|field| !allowed.contains(field)) {
+    for (number, _, fields) in log_lines(page) {
+        for field in fields.into_iter().filter(|field| !allowed.contains(field)) {
             faults.push((number, format!("a log line shows `{field}` as withheld; use a name on the list LOGGED of {LISTS}")));
         }
     }
     faults
+}
+
+/// Warnings and errors without a field that names their subject.
+fn nameless(page: &Page) -> Vec<Fault> {
+    let trouble = |head: &str| head == "error!(" || head == "warn!(";
+    let named = |fields: &[String]| fields.iter().any(|field| SUBJECTS.contains(&field.as_str()));
+    let found = log_lines(page).into_iter().filter(|(_, head, fields)| trouble(head) && !named(fields));
+    found.map(|(number, ..)| (number, format!("name the subject of this line in one of the fields {SUBJECTS:?}"))).collect()
+}
+
+/// Each log line of a page: its number, its macro, and its fields.
+fn log_lines(page: &Page) -> Vec<(usize, &'static str, Vec<String>)> {
+    let mut found = Vec::new();
+    for (at, _) in page.text.match_indices("tracing::") {
+        let rest = &page.text[at + "tracing::".len()..];
+        if let Some(head) = LINES.iter().find(|head| rest.starts_with(**head)) {
+            let number = page.text[..at].matches('\n').count() + 1;
+            found.push((number, *head, fields(&rest[head.len()..])));
+        }
+    }
+    found
 }
 
 /// Names of the fields before the words of a line.

@@ -76,6 +76,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     let confined = confine::files(Files { read, connect: &ports, ..Files::default() })?;
     if !ports.is_empty() && !confine::knows_ports() {
         tracing::warn!(
+            what = "TCP ports",
             "this kernel does not confine TCP ports: a gateway that is taken over could connect to any; Linux 6.7 or newer does"
         );
     }
@@ -178,7 +179,7 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     collecting.abort();
     exporting.abort();
     if let Err(fault) = exporter.finish().await {
-        tracing::warn!(%fault, "the last spans were not taken");
+        tracing::warn!(what = "spans", %fault, "the last spans were not taken");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ impl Notices {
     pub fn hear(&self, told: &str) {
         match serde_json::from_str(told) {
             Ok(notice) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notice,
-            Err(fault) => tracing::warn!(%fault, "a notice of the supervisor cannot be read"),
+            Err(fault) => tracing::warn!(what = "notice", %fault, "a notice of the supervisor cannot be read"),
         }
     }
 

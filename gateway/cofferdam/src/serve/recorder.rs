@@ -118,7 +118,7 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
             // Told by another's death there is no supervisor, and the next start finds them by itself.
             let _gone = control.report(&Report::Left { calls, more });
         }
-        Err(fault) => tracing::warn!(%fault, "which jobs are left cannot be read"),
+        Err(fault) => tracing::warn!(what = "jobs that are left", %fault, "which jobs are left cannot be read"),
     }
     recorder.close().await;
     Ok(())
@@ -171,7 +171,7 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
         let (stream, peer) = match listener.accept().await.and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer))) {
             Ok(accepted) => accepted,
             Err(fault) => {
-                tracing::warn!(%fault, "an operator's command could not be accepted");
+                tracing::warn!(what = "operator socket", %fault, "an operator's command could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -15,12 +15,12 @@ const PRIVATE: u32 = 0o700;
 /// Makes what can be made, and says what was made and what should not be as it is.
 pub fn repair(home: &Home) -> Result<()> {
     for made in [folders(home)?, keys(home)?].concat() {
-        tracing::warn!("repaired: {made}");
+        tracing::warn!(what = "home", "repaired: {made}");
     }
     let mut found = Findings::default();
     health::permissions(home, &mut found);
     for open in found.bad_ones() {
-        tracing::warn!("{}", open.line());
+        tracing::warn!(what = "home", "{}", open.line());
     }
     Ok(())
 }

@@ -55,7 +55,11 @@ where
     let (outlet, intake) = voice::start(role, &told(&settings))?;
     let done = confine::baseline().map_err(anyhow::Error::from).and_then(|()| prepare(settings)).and_then(|(prepared, confined)| {
         if confined != Confined::Fully {
-            tracing::warn!(?confined, "this kernel confines the process less than it could; `cofferdam doctor` says what is missing");
+            tracing::warn!(
+                what = "kernel",
+                ?confined,
+                "this kernel confines the process less than it could; `cofferdam doctor` says what is missing"
+            );
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
@@ -65,7 +69,7 @@ where
         // The supervisor says it once, with the role's name.
         let said = text::chain(fault.as_ref());
         if control.report(&Report::Failed(said.clone())).is_err() {
-            tracing::error!("{said}");
+            tracing::error!(what = "start", "{said}");
         }
     }
     Ok(done.is_ok())

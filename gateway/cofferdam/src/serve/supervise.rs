@@ -91,7 +91,7 @@ pub async fn serve(mut installation: Installation, options: &Options, manager: O
     let listener = TcpListener::bind(listen)
         .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
     if let Some((problem, remedy)) = installation.config.edge.exposure() {
-        tracing::warn!("edge.listen {problem}; {remedy}");
+        tracing::warn!(address = %listen, "edge.listen {problem}; {remedy}");
     }
     open_again(&installation);
     // Held until the end: with it the copies go.
@@ -101,8 +101,8 @@ pub async fn serve(mut installation: Installation, options: &Options, manager: O
         tokio::select! {
             sign = signals.next() => match sign {
                 Sign::Stop => break,
-                Sign::Hangup => tracing::warn!("SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
-                Sign::Other(name) => tracing::warn!("{name} has no meaning here, and is ignored; TERM or INT stops it"),
+                Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
+                Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
             done = supervisor.turn() => if let Err(fault) = done {
                 // Roles that still start would miss the copies, and say so.

@@ -93,13 +93,13 @@ impl Log {
         let mut standing = BTreeMap::new();
         for fault in &now.faults {
             if !self.standing.contains_key(&key(fault)) {
-                tracing::error!("calls fail: {fault}");
+                tracing::error!(what = "home", "calls fail: {fault}");
             }
             standing.insert(key(fault), fault.clone());
         }
         for warning in &now.warnings {
             if !self.standing.contains_key(&key(warning)) {
-                tracing::warn!("{warning}");
+                tracing::warn!(what = "home", "{warning}");
             }
             standing.insert(key(warning), warning.clone());
         }
@@ -111,7 +111,7 @@ impl Log {
             return;
         }
         if !now.restart.is_empty() {
-            tracing::warn!("restart needed: {}", now.restart.join("; "));
+            tracing::warn!(what = "home", "restart needed: {}", now.restart.join("; "));
         } else if now.warnings.is_empty() {
             tracing::info!("no restart is needed any more: the home is as it is served");
         }

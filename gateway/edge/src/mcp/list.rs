@@ -23,7 +23,7 @@ impl<F: Front> Edge<F> {
     pub async fn tools(&self, principal: &Principal) -> Result<Vec<ToolListing>, Deny> {
         let _used = self.shares.list(principal).await?;
         let tools = self.front.list(principal).await.map_err(|fault| {
-            tracing::error!(error = %fault, "the tools could not be listed");
+            tracing::error!(agent = principal.name, error = %fault, "the tools could not be listed");
             Deny::Unavailable("the tools cannot be listed now".into())
         })?;
         Ok(tools.into_iter().filter(|tool| !companions::is_companion(&tool.name)).collect())

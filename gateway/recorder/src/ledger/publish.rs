@@ -148,7 +148,7 @@ impl Tiles {
             Ok(_) if relative != CHECKPOINT => {
                 let kept = self.set_aside(relative).map_err(fault)?;
                 let told = format!("`{}` was damaged and is written again; what was there is kept as `{}`", path.display(), kept.display());
-                tracing::warn!("{told}");
+                tracing::warn!(path = %path.display(), "{told}");
                 self.repaired.push(told);
             }
             _ => {}

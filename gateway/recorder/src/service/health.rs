@@ -30,7 +30,7 @@ impl Recorder {
     /// Jobs that cannot be finished at present. A store that cannot be read is told by its own cause, and hides no runner.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
-        let unread = |halt| tracing::warn!(fault = %Fault::from(halt), "stuck jobs cannot be listed");
+        let unread = |halt| tracing::warn!(what = "stuck jobs", fault = %Fault::from(halt), "stuck jobs cannot be listed");
         read.map_err(unread).unwrap_or_default()
     }
 
@@ -83,7 +83,7 @@ impl Recorder {
         let refuses = self.short_of_room();
         let mut told = locked(&shared.short);
         match (&refuses, *told) {
-            (Some(why), false) => tracing::warn!("new work is refused: {why}"),
+            (Some(why), false) => tracing::warn!(what = "new work", "new work is refused: {why}"),
             (None, true) => tracing::info!("new work is taken again: the disk has room"),
             _ => {}
         }

@@ -19,7 +19,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     let mut entry = Entry::of(event, None, "");
     match (recorder.inner.settings.trust)() {
         Ok(now) => entry.trust = Some(now.digest),
-        Err(fault) => tracing::warn!(%fault, "the trust file cannot be read; no approval counts until it can"),
+        Err(fault) => tracing::warn!(what = "trust file", %fault, "the trust file cannot be read; no approval counts until it can"),
     }
     recorder.submit(Change::End(Box::new(entry))).await.map(drop).map_err(|fault| unrecorded(recorder, &fault))
 }
@@ -94,16 +94,16 @@ impl Recorder {
             Ok(true) => {
                 self.inner.shared.queue.send_replace(());
             }
-            Err(halt) => tracing::error!(fault = %Fault::from(halt), "the store cannot be read"),
+            Err(halt) => tracing::error!(what = "store", fault = %Fault::from(halt), "the store cannot be read"),
         }
         match self.inner.reader.late(now.as_millisecond()).await {
             Ok(false) => {}
             Ok(true) => {
                 if let Err(fault) = self.submit(Change::Expire).await {
-                    tracing::error!(%fault, "jobs out of time could not be ended; tried again");
+                    tracing::error!(what = "jobs out of time", %fault, "jobs out of time could not be ended; tried again");
                 }
             }
-            Err(halt) => tracing::error!(fault = %Fault::from(halt), "the store cannot be read"),
+            Err(halt) => tracing::error!(what = "store", fault = %Fault::from(halt), "the store cannot be read"),
         }
     }
 }

@@ -72,7 +72,11 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
     let before = match published(&settings.ledger)?.map(|note| Checkpoint::open(&note, &settings.key.verifying_key())) {
         Some(Ok(checkpoint)) if checkpoint.origin == origin => Some(checkpoint),
         Some(fault) => {
-            tracing::warn!(?fault, "the published checkpoint is not one of this ledger; it is written again from the store");
+            tracing::warn!(
+                what = "checkpoint",
+                ?fault,
+                "the published checkpoint is not one of this ledger; it is written again from the store"
+            );
             None
         }
         None => None,
@@ -192,7 +196,7 @@ fn told(shared: &Shared, folder: &Path, fault: Option<PublishFault>) {
         path.display()
     );
     if unpublished.replace(why.clone()).is_none() {
-        tracing::error!("{why}");
+        tracing::error!(what = "checkpoint", "{why}");
     }
 }
 
@@ -201,6 +205,6 @@ fn told_defect(shared: &Shared, fault: &tokio::task::JoinError) {
         "new checkpoints are not published before the next start, and every entry is safe in the store: \
          the task that writes them failed: {fault}; this is a defect, please report it"
     );
-    tracing::error!("{why}");
+    tracing::error!(what = "checkpoint", "{why}");
     *locked(&shared.unpublished) = Some(why);
 }

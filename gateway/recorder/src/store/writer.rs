@@ -82,7 +82,7 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(fault) = connection.close().await
         {
-            tracing::error!(%fault, "the store did not close cleanly; it recovers at the next start");
+            tracing::error!(what = "store", %fault, "the store did not close cleanly; it recovers at the next start");
         }
         drop(self.lock);
     }
@@ -254,11 +254,11 @@ impl Writer {
                     "`{file}` has {long} MiB: a process that reads the store keeps it from becoming short; end that process (`fuser {file}` names it)"
                 );
                 if pinned.is_none() {
-                    tracing::warn!("{why}");
+                    tracing::warn!(path = %file, "{why}");
                 }
                 *pinned = Some(why);
             }
-            Err(fault) => tracing::warn!(%fault, "the write-ahead log cannot be folded back; tried again"),
+            Err(fault) => tracing::warn!(what = "write-ahead log", %fault, "the write-ahead log cannot be folded back; tried again"),
         }
     }
 
@@ -285,7 +285,7 @@ impl Writer {
     async fn forget(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await {
-            tracing::warn!(%fault, "erased payloads stay in the write-ahead log until its next checkpoint");
+            tracing::warn!(what = "write-ahead log", %fault, "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
 }

@@ -136,7 +136,7 @@ pub enum CheckFault {
 /// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed
 /// afterwards. What was applied and is not yet in effect is waited for, 20 seconds at most; the log says so.
 pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckFault> {
-    check_aloud(credential, identity, |words| tracing::warn!("{words}")).await
+    check_aloud(credential, identity, |words| tracing::warn!(what = "rights", "{words}")).await
 }
 
 /// The same; `tell` hears, once, why it waits.

@@ -10,6 +10,7 @@ pub fn said(fault: &ApiFault) -> String {
     match fault {
         ApiFault::Refused { status, message, .. } if fault.is_forbidden() && is_about_rights(message) => {
             tracing::warn!(
+                what = "rights",
                 status,
                 fault = text::line(message),
                 "the cluster refused a request for lack of rights; `fault` names the identity and the object"

@@ -70,7 +70,7 @@ impl Reaper {
                 },
                 _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
                     Ok(reaped) => going = tell(&reaped, &going),
-                    Err(fault) => tracing::warn!(error = %fault, "cannot look for what was left; trying again"),
+                    Err(fault) => tracing::warn!(what = "expired runs", error = %fault, "cannot look for what was left; trying again"),
                 },
             }
         }

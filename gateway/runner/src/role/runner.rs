@@ -171,7 +171,7 @@ async fn listen(mut handed: mpsc::Receiver<Handed>, recorder: Arc<Recorder>, mut
         match given.name.as_str() {
             "recorder" => {
                 if let Err(fault) = recorder.connect(given.into_stream()) {
-                    tracing::warn!(error = %fault, "the recorder's socket cannot be used");
+                    tracing::warn!(peer = "recorder", error = %fault, "the recorder's socket cannot be used");
                 }
             }
             "telemetry" => voice.take(given.into_stream()),

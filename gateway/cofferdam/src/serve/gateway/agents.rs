@@ -110,7 +110,7 @@ async fn look(
             Some(Ok(agents)) => Some(Arc::new(agents)),
             Some(Err(fault)) => {
                 // Said once for each such file, not at each request.
-                tracing::error!("the agents file cannot be read; the last good one holds: {fault}");
+                tracing::error!(path = %path.display(), %fault, "the agents file cannot be read; the last good one holds");
                 None
             }
             None => None,

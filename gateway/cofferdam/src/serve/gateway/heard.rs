@@ -30,7 +30,7 @@ impl Heard {
             (Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. }, Err(fault)) => {
                 outlet.count("cofferdam_refused_work_total", &[("cause", cause(fault))], 1);
                 if let Some(kept_back) = self.refused.pass(Instant::now()) {
-                    tracing::warn!(why = %fault, kept_back, "new work is refused");
+                    tracing::warn!(what = "new work", why = %fault, kept_back, "new work is refused");
                 }
             }
             _ => {}

@@ -98,7 +98,7 @@ impl Host for World {
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),
             Err(fault) => {
-                tracing::error!(%fault, "the operating system gives no randomness");
+                tracing::error!(what = "randomness", %fault, "the operating system gives no randomness");
                 std::process::exit(71)
             }
         }

@@ -18,6 +18,6 @@ pub(super) fn open_again(installation: &Installation) {
         && let Err(fault) = std::fs::remove_file(&mark)
         && fault.kind() != std::io::ErrorKind::NotFound
     {
-        tracing::warn!("callers without a token are refused, because `{}` cannot be removed: {fault}", mark.display());
+        tracing::warn!(path = %mark.display(), %fault, "callers without a token are refused, because this file cannot be removed");
     }
 }

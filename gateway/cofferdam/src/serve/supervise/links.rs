@@ -26,7 +26,9 @@ impl Supervisor<'_> {
                             a.put(Parcel::stream(left_knows, one));
                             b.put(Parcel::stream(right_knows, other));
                         }
-                        Err(fault) => tracing::error!(error = %fault, "cannot connect the {left} and the {right}"),
+                        Err(fault) => {
+                            tracing::error!(role = %left, peer = %right, error = %fault, "cannot connect the {left} and the {right}")
+                        }
                     }
                 }
             }

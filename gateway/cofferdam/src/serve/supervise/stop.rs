@@ -64,6 +64,7 @@ impl Supervisor<'_> {
             self.tell();
         } else {
             tracing::warn!(
+                what = "stop",
                 clean = false,
                 "a second signal: ended at once; calls may have been cut off, and jobs that were under way are taken up at the next start"
             );
@@ -169,7 +170,7 @@ impl Supervisor<'_> {
         if faults.is_empty() {
             tracing::info!(clean = true, "stopped: no call was cut off, and no job is left");
         } else {
-            tracing::warn!(clean = false, "stopped: {}", faults.join("; "));
+            tracing::warn!(what = "stop", clean = false, "stopped: {}", faults.join("; "));
         }
     }
 }
@@ -179,8 +180,8 @@ async fn again(signals: &mut Signals) {
     loop {
         match signals.next().await {
             Sign::Stop => return,
-            Sign::Hangup => tracing::warn!("SIGHUP: nothing is reloaded; it is stopping"),
-            Sign::Other(name) => tracing::warn!("{name} has no meaning here, and is ignored; it is stopping"),
+            Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; it is stopping"),
+            Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; it is stopping"),
         }
     }
 }
