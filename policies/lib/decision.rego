@@ -197,17 +197,33 @@ approvers := ["*"] if {
 	count(named) == 0
 } else := sort(intersection(named))
 
-# INVARIANT: signatures count for exactly this plan and preview, and only those of people that every asking rule accepts.
+# INVARIANT: signatures count for exactly this plan and preview, only those of people that every
+# asking rule accepts, and only those that are for no longer than each asking rule says.
 signed if {
 	input.context.approval.plan == input.plan.digest
 	input.context.approval.preview == input.preview.digest
-	signers := {person | some person in input.context.approval.approvers; accepted(person)}
+	signers := {person | some person in input.context.approval.approvers; accepted(person); timely(person)}
 	count(signers) >= quorum
 }
 
 accepted(_) if "*" in approvers
 
 accepted(person) if person in approvers
+
+# Each signature of this person: the times of one must not stand for those of another.
+timely(person) if {
+	times := [signature | some signature in input.context.approval.signatures; signature.approver == person]
+	count(times) != 0
+	every signature in times {
+		is_number(signature.seconds)
+		signature.seconds <= expires_seconds
+		is_number(signature.age_seconds)
+		signature.age_seconds <= expires_seconds
+	}
+}
+
+# A question of an earlier version has no times. The host gives them with every approval.
+timely(_) if not "signatures" in object.keys(input.context.approval)
 
 # ---- obligations
 

@@ -123,6 +123,41 @@ test_a_signature_counts_for_exactly_this_by_exactly_those if {
 	decided({allows}, set(), {asks(1, ["*"])}, world.signed(scale, ["bob"])).effect == "require_approval"
 }
 
+test_an_approval_counts_for_no_longer_than_every_rule_says if {
+	long := object.union(asks(1, ["*"]), {"approval": {"expires_seconds": 3600}})
+	every case in [
+		[{asks(1, ["*"])}, [world.signature("bob", 60, 59)], "allow"],
+		[{asks(1, ["*"])}, [world.signature("bob", 61, 0)], "require_approval"],
+		[{asks(1, ["*"])}, [world.signature("bob", 60, 61)], "require_approval"],
+		[{asks(1, ["*"])}, [world.signature("bob", 604800, 604799)], "require_approval"],
+		[{long}, [world.signature("bob", 3600, 61)], "allow"],
+		[{long, asks(1, ["*"])}, [world.signature("bob", 3600, 61)], "require_approval"],
+		[{asks(2, ["*"])}, [world.signature("bob", 60, 1), world.signature("carol", 60, 1)], "allow"],
+		[{asks(2, ["*"])}, [world.signature("bob", 60, 1), world.signature("carol", 3600, 1)], "require_approval"],
+		[{asks(1, ["*"])}, [world.signature("bob", 60, 1), world.signature("bob", 3600, 1)], "require_approval"],
+		[{asks(1, ["*"])}, [world.signature("bob", "60", 1)], "require_approval"],
+		[{asks(1, ["*"])}, [world.signature("bob", 60, null)], "require_approval"],
+		[{asks(1, ["*"])}, [object.remove(world.signature("bob", 60, 1), ["seconds"])], "require_approval"],
+		[{asks(1, ["*"])}, [object.remove(world.signature("bob", 60, 1), ["age_seconds"])], "require_approval"],
+	] {
+		decided({allows}, set(), case[0], world.timed(shown, case[1])).effect == case[2]
+	}
+
+	# Times of another person's approval are not this person's.
+	question := world.timed(shown, [world.signature("carol", 60, 1)])
+	other := object.union(question, {"context": {"approval": {"approvers": ["bob"]}}})
+	decided({allows}, set(), {asks(1, ["*"])}, other).effect == "require_approval"
+	empty := object.union(question, {"context": {"approval": {"signatures": []}}})
+	decided({allows}, set(), {asks(1, ["*"])}, empty).effect == "require_approval"
+
+	# A question of an earlier version has no times.
+	earlier := object.union(shown, {"context": object.union(shown.context, {"approval": object.remove(
+		question.context.approval,
+		["signatures"],
+	)})})
+	decided({allows}, set(), {asks(1, ["*"])}, earlier).effect == "allow"
+}
+
 test_the_strictest_of_all_that_ask if {
 	short := object.union(asks(1, ["bob", "carol"]), {"id": "short", "approval": {"expires_seconds": 30}})
 	decision := decided({allows}, set(), {asks(2, ["bob", "carol", "dave"]), short, asks(1, ["*"])}, shown)

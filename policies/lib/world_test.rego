@@ -102,12 +102,25 @@ remarked(kind) := {
 	"remarks": [{"kind": kind, "field": "spec.replicas", "by": "", "place": "", "value": "${REPLICAS}"}],
 }
 
-# The same call after these people signed it.
-signed(input_, people) := object.union(input_, {"context": object.union(input_.context, {"approval": {
-	"approvers": people,
+# The same call after these people signed it, each just now and for a second.
+signed(input_, people) := timed(input_, [signature(person, 1, 0) | some person in people])
+
+# The same call after approvals with these times.
+timed(input_, signatures) := object.union(input_, {"context": object.union(input_.context, {"approval": {
+	"approvers": [signature.approver | some signature in signatures],
 	"plan": plan_digest,
 	"preview": preview_digest,
+	"signatures": signatures,
 }})})
+
+# The times of one approval: for how many seconds it is, and how old.
+signature(person, seconds, age) := {
+	"approver": person,
+	"issued": "2026-11-25T09:59:00Z",
+	"expires": "2026-11-25T10:59:00Z",
+	"seconds": seconds,
+	"age_seconds": age,
+}
 
 scale(namespace, name, replicas) := operation({
 	"namespace": namespace,

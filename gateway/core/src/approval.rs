@@ -162,6 +162,7 @@ pub struct Question<'a> {
 #[derive(Debug)]
 pub struct VerifiedStatement {
     approver: String,
+    issued: Timestamp,
     seconds: u64,
     statement: Statement,
 }
@@ -170,6 +171,11 @@ impl VerifiedStatement {
     /// Who signed.
     pub fn approver(&self) -> &str {
         &self.approver
+    }
+
+    /// When the question was asked, as the person was shown.
+    pub fn issued(&self) -> Timestamp {
+        self.issued
     }
 
     /// For how many seconds it is, from the question on.
@@ -205,7 +211,7 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
     let issued = statement.issued.ok_or(ApprovalFault::Undated)?;
     let seconds = check_times(issued, statement.expires, question.now)?;
     check_party(&approver, question.subject, trust)?;
-    Ok(VerifiedStatement { approver, seconds, statement })
+    Ok(VerifiedStatement { approver, issued, seconds, statement })
 }
 
 /// Whether an approval of a question of this time, up to that time, could count now. Gives the seconds

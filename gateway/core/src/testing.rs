@@ -157,7 +157,8 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
     }
 }
 
-/// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two.
+/// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two; an approval for
+/// `asks-young` is good for 300 seconds of its 600.
 pub fn policy(input: &str) -> Result<String, GuestFault> {
     let input: Value = serde_json::from_str(input).unwrap();
     let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
@@ -185,6 +186,12 @@ pub fn policy(input: &str) -> Result<String, GuestFault> {
         output["effect"] = json!("require_approval");
         let (quorum, approvers) = if namespace == "asks-two" { (2, "*") } else { (1, "bob") };
         output["approval"] = json!({"quorum": quorum, "approvers": [approvers], "expires_seconds": 600});
+    }
+    let signatures = input["context"]["approval"]["signatures"].as_array().into_iter().flatten();
+    let old = |signature: &Value| signature["age_seconds"].as_u64().is_none_or(|age| age > 300);
+    if namespace == "asks-young" && signatures.into_iter().any(old) {
+        output["effect"] = json!("deny");
+        output["reasons"] = reason("stale-approval", "the approval is older than 300 seconds");
     }
     Ok(output.to_string())
 }
@@ -220,7 +227,7 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         let obliged = ["obliged", "still", "asks-still", "still-file", "still-more", "still-none"];
-        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "odd", "uncovered"].into_iter().chain(obliged);
+        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "asks-young", "odd", "uncovered"].into_iter().chain(obliged);
         let objects = namespaces.map(|name| (name.to_owned(), 3)).collect();
         Self {
             objects: Mutex::new(objects),

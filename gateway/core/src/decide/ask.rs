@@ -98,7 +98,7 @@ pub fn context(
     let minute = u32::try_from(i32::from(utc.hour()) * 60 + i32::from(utc.minute())).unwrap_or_default();
     Context {
         environment: environment.clone(),
-        time: utc.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        time: instant(now),
         weekday: utc.strftime("%A").to_string(),
         minute,
         purpose,
@@ -106,6 +106,11 @@ pub fn context(
         policy,
         supported_obligations: OBLIGATIONS.map(str::to_owned).to_vec(),
     }
+}
+
+/// RFC 3339, UTC, whole seconds: the form of every time that policy is given.
+pub(super) fn instant(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn text<T: Serialize>(question: &T) -> Result<String, Denial> {

@@ -222,6 +222,27 @@ pub struct ApprovalFacts {
     pub plan: PlanDigest,
     /// The preview they signed.
     pub preview: PreviewDigest,
+    /// How long each approval is, and how old: one member for each of `approvers`, in the same order.
+    /// The host always gives it. A question of an earlier version has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureFacts>,
+}
+
+/// The times of one approval, as its person signed them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SignatureFacts {
+    /// Who signed.
+    pub approver: String,
+    /// When the question was asked. RFC 3339, UTC, whole seconds.
+    pub issued: String,
+    /// When the approval ends. RFC 3339, UTC, whole seconds.
+    pub expires: String,
+    /// Seconds from `issued` to `expires`, rounded up: at most a week.
+    pub seconds: u64,
+    /// Whole seconds from `issued` to now, 0 or more.
+    pub age_seconds: u64,
 }
 
 /// The question asked once for a whole listing: which of these tools may this caller see.

@@ -1,6 +1,7 @@
 //! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of what was shown. Never counts a person twice.
 
-use super::{ApprovalFacts, ApprovalRule};
+use super::ask::instant;
+use super::{ApprovalFacts, ApprovalRule, SignatureFacts};
 use crate::approval::{self, ApprovalFault, Question, Verdict, is_named, people};
 use crate::id::{PlanDigest, PreviewDigest, ShownDigest};
 use crate::job::StoredJob;
@@ -12,11 +13,22 @@ use std::collections::BTreeMap;
 /// Verified approvals of exactly one plan over one state. Made here alone.
 #[derive(Debug)]
 pub struct Approvals {
-    /// Each name, and for how many seconds its approval is.
-    approvers: BTreeMap<String, u64>,
+    approvers: BTreeMap<String, Times>,
     plan: PlanDigest,
     preview: PreviewDigest,
+    now: Timestamp,
     faults: Vec<String>,
+}
+
+/// The times of one approval.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// When the question was asked.
+    issued: Timestamp,
+    /// When the approval ends.
+    expires: Timestamp,
+    /// From the one to the other, rounded up.
+    seconds: u64,
 }
 
 /// A person said no.
@@ -44,14 +56,17 @@ impl Approvals {
             now,
         };
         let shown = shown::question(job).ok().map(|(_, digest)| digest);
-        let mut found = Self { approvers: BTreeMap::new(), plan: job.plan_digest, preview: job.preview_digest, faults: Vec::new() };
+        let (plan, preview) = (job.plan_digest, job.preview_digest);
+        let mut found = Self { approvers: BTreeMap::new(), plan, preview, now, faults: Vec::new() };
         for signed in &job.statements {
             match approval::verify(signed, &question, trust).and_then(|verified| same(verified, job, shown)) {
                 Ok(verified) if verified.statement().verdict == Verdict::Reject => {
                     return Err(Rejected { approver: verified.approver().to_owned(), reason: verified.statement().reason.clone() });
                 }
                 Ok(verified) => {
-                    found.approvers.insert(verified.approver().to_owned(), verified.seconds());
+                    let (issued, expires) = (verified.issued(), verified.statement().expires);
+                    let times = Times { issued, expires, seconds: verified.seconds() };
+                    found.approvers.insert(verified.approver().to_owned(), times);
                 }
                 Err(fault) => found.faults.push(fault.to_string()),
             }
@@ -61,8 +76,19 @@ impl Approvals {
 
     /// As policy sees them; none when no signature counts, so that a policy which only asks whether there is an approval is not fooled.
     pub fn facts(&self) -> Option<ApprovalFacts> {
-        let facts = || ApprovalFacts { approvers: self.approvers(), plan: self.plan, preview: self.preview };
+        let facts = || {
+            let approvers = self.approvers();
+            let signatures = approvers.iter().filter_map(|name| self.signature(name)).collect();
+            ApprovalFacts { approvers, plan: self.plan, preview: self.preview, signatures }
+        };
         (!self.approvers.is_empty()).then(facts)
+    }
+
+    fn signature(&self, name: &str) -> Option<SignatureFacts> {
+        let Times { issued, expires, seconds } = *self.approvers.get(name)?;
+        // A question of a clock that is ahead by less than what clocks may differ is of this second.
+        let age_seconds = u64::try_from(self.now.duration_since(issued).as_secs()).unwrap_or(0);
+        Some(SignatureFacts { approver: name.to_owned(), issued: instant(issued), expires: instant(expires), seconds, age_seconds })
     }
 
     /// Who signed, each person once and under one name, sorted.
@@ -78,7 +104,7 @@ impl Approvals {
 
     /// Whether enough of those whom a rule names have signed, for no longer than it says.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
-        let counts = |(name, seconds): &(&String, &u64)| is_named(&rule.approvers, name) && **seconds <= rule.expires_seconds;
+        let counts = |(name, times): &(&String, &Times)| is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds;
         let named = self.approvers.iter().filter(counts).map(|(name, _)| name.as_str());
         u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
     }
@@ -90,9 +116,9 @@ impl Approvals {
 
     /// Why a signature did not count for this rule, where there is one that did not.
     pub fn shortcoming(&self, rule: &ApprovalRule) -> Option<String> {
-        let long = || self.approvers.iter().find(|(_, seconds)| **seconds > rule.expires_seconds);
-        let told = |(name, seconds): (&String, &u64)| {
-            format!("the approval of `{name}` is for {seconds} seconds, and policy allows {}; ask again", rule.expires_seconds)
+        let long = || self.approvers.iter().find(|(_, times)| times.seconds > rule.expires_seconds);
+        let told = |(name, times): (&String, &Times)| {
+            format!("the approval of `{name}` is for {} seconds, and policy allows {}; ask again", times.seconds, rule.expires_seconds)
         };
         self.faults.first().cloned().or_else(|| long().map(told))
     }

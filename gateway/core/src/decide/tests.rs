@@ -72,33 +72,29 @@ fn a_refusal_names_what_drifted() {
     assert_eq!(detail, "the infrastructure changed since it was approved; ask again");
 }
 
-#[test]
-fn a_permit_for_what_needs_a_person_is_worth_nothing_alone() {
-    // The gateway's own key signs a permit for a plan that is waiting for a person.
-    let (bench, mut job) = queued("asks-b");
-    let asking = crate::decide::Asking {
-        call: job.call.clone(),
-        subject: job.principal.subject(),
-        purpose: None,
-        arguments: serde_json::json!({}),
-        environment: job.environment.clone(),
-        policy: job.policy,
-    };
-    let permit = Permit {
+/// A permit in the job's own words, as of this time.
+fn permit(job: &StoredJob, issued: Timestamp) -> Permit {
+    Permit {
         schema: crate::permit::PERMIT_SCHEMA.into(),
         call: job.call.clone(),
         plan: job.plan_digest,
         preview: job.preview_digest,
-        subject: asking.subject,
+        subject: job.principal.subject(),
         purpose: None,
-        environment: asking.environment,
-        policy: asking.policy,
+        environment: job.environment.clone(),
+        policy: job.policy,
         reasons: Vec::new(),
         approvers: vec!["bob".into()],
-        issued: noon(),
-        expires: "2026-11-23T12:05:00Z".parse().unwrap(),
-    };
-    job.permit = Some(permit.sign(&gateway_key()).unwrap());
+        issued,
+        expires: issued + jiff::SignedDuration::from_mins(5),
+    }
+}
+
+#[test]
+fn a_permit_for_what_needs_a_person_is_worth_nothing_alone() {
+    // The gateway's own key signs a permit for a plan that is waiting for a person.
+    let (bench, mut job) = queued("asks-b");
+    job.permit = Some(permit(&job, noon()).sign(&gateway_key()).unwrap());
     assert_eq!(bench.admit(job.clone(), &trust(), noon()).unwrap_err().code, "approval-missing");
     job.statements = vec![bench.sign(&job, "alice", crate::approval::Verdict::Approve)];
     assert_eq!(bench.admit(job.clone(), &trust(), noon()).unwrap_err().code, "approval-missing");
@@ -166,4 +162,46 @@ fn an_approval_lasts_no_longer_than_policy_says() {
         assert_eq!((approvers, satisfied), (0, false));
         assert!(told.ends_with("and at most 604800 are allowed; ask again"), "{told}");
     }
+}
+
+#[test]
+fn policy_is_given_the_times_of_each_approval() {
+    let (bench, mut job) = queued("asks-b");
+    let mut trust = trust();
+    let key = person("carl").public_key().to_openssh().unwrap();
+    trust.approvers.push(crate::trust::Approver { name: "carl".into(), key });
+    let approve = |name: &str| bench.sign(&job, name, crate::approval::Verdict::Approve);
+    let longer = resigned(&approve("carl"), "carl", |said| said.expires = "2026-11-23T13:00:00.5Z".parse().unwrap());
+    job.statements = vec![longer, approve("bob")];
+    let facts = |now: &str| {
+        let counted = crate::decide::Approvals::count(&job, &trust, now.parse().unwrap()).unwrap();
+        serde_json::to_value(counted.facts().unwrap()).unwrap()
+    };
+    let issued = "2026-11-23T12:00:00Z";
+    let times = |age: u64| {
+        serde_json::json!([
+            {"approver": "bob", "issued": issued, "expires": "2026-11-23T12:10:00Z", "seconds": 600, "age_seconds": age},
+            {"approver": "carl", "issued": issued, "expires": "2026-11-23T13:00:00Z", "seconds": 3601, "age_seconds": age},
+        ])
+    };
+    assert_eq!(facts("2026-11-23T12:05:01.9Z")["signatures"], times(301));
+    assert_eq!(facts("2026-11-23T12:05:01.9Z")["approvers"], serde_json::json!(["bob", "carl"]));
+    // The clock of a machine may be behind by a little: an age is never less than nothing.
+    assert_eq!(facts("2026-11-23T11:59:59Z")["signatures"], times(0));
+}
+
+#[test]
+fn policy_itself_may_bound_how_old_an_approval_is() {
+    let (bench, mut job) = queued("asks-young");
+    job.statements = vec![bench.sign(&job, "bob", crate::approval::Verdict::Approve)];
+    let decided = |now: &str| {
+        let now: Timestamp = now.parse().unwrap();
+        let mut job = job.clone();
+        job.permit = Some(permit(&job, now).sign(&gateway_key()).unwrap());
+        bench.admit(job, &trust(), now).map_or_else(|fault| (fault.code, fault.detail), |_| ("admitted", String::new()))
+    };
+    assert_eq!(decided("2026-11-23T12:05:00Z").0, "admitted");
+    let (code, detail) = decided("2026-11-23T12:05:01Z");
+    assert_eq!(code, "policy-denies", "{detail}");
+    assert!(detail.contains("the approval is older than 300 seconds"), "{detail}");
 }
