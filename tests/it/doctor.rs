@@ -187,6 +187,43 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
 }
 
 #[test]
+fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
+    let mut stage = Stage::bare("example");
+    stage.serve(&[]);
+    let all = |stage: &Stage| -> Vec<Value> {
+        let done = Command::new(binaries().join("cofferdam")).arg("--json").arg("--home").arg(stage.home()).arg("doctor").output().unwrap();
+        serde_json::from_slice::<Value>(&done.stdout).unwrap()["findings"].as_array().unwrap().clone()
+    };
+    let ready = |stage: &Stage| stage.http("GET", "/readyz", "", None).body.as_str().unwrap_or_default().to_owned();
+    let stays = "what is served stays in use, and the next start will fail";
+    let table = [
+        ("keys/runner-artefacts", "start `cofferdam serve` again", "runners that start from now on fail"),
+        ("keys/gateway", "from a backup", stays),
+        ("journal", "start `cofferdam serve` again", "is gone"),
+        ("run", "start `cofferdam serve` again", "do not reach the recorder"),
+        ("plugins/tools/hello.wasm", "accept its component again", stays),
+        ("policy/data.json", "restore the accepted policy", stays),
+        ("agents/agents.toml", "from a backup", stays),
+        ("trust/trust.toml", "from a backup", stays),
+    ];
+    for (file, remedy, effect) in table {
+        let (path, kept) = (stage.home().join(file), stage.home().with_file_name("kept"));
+        fs::rename(&path, &kept).unwrap();
+        let name = format!("/{file}`");
+        until("the loss to be seen", || ready(&stage).contains(&name).then_some(()));
+        let found = all(&stage);
+        fs::rename(&kept, &path).unwrap();
+        let text = |one: &Value| format!("{}: {} → {}", one["what"], one["detail"], one["remedy"]);
+        let told: Vec<String> = found.iter().map(text).filter(|one| one.contains(&name)).collect();
+        let wrong: Vec<String> = found.iter().filter(|one| one["grade"] == "WRONG").map(text).collect();
+        assert_eq!((told.len(), wrong.len()), (1, 1), "{file}:\n{}\n{}", told.join("\n"), wrong.join("\n"));
+        assert!(wrong[0].contains(remedy) && wrong[0].contains(effect), "{file}: {}", wrong[0]);
+        until("all to be well", || (ready(&stage) == "ready\n").then_some(()));
+    }
+    assert_eq!(wrong(&stage), "");
+}
+
+#[test]
 fn what_can_be_made_again_is_made_at_the_start_and_named() {
     let mut stage = Stage::bare("example");
     for folder in ["ledger", "run", "runs", "journal"] {

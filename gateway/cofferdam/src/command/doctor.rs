@@ -108,7 +108,7 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
     health::permissions(home, found);
     let trust = trust_file(home, config.as_ref(), found);
     if let Some(trust) = &trust {
-        health::keys(home, trust, found);
+        health::keys(home, trust, serving, found);
         health::parts(home, trust, found);
         policy_loads(home, found);
         health::store(home, trust, serving, found);
@@ -151,7 +151,9 @@ fn running(listen: SocketAddr, found: &mut Findings) {
                 found.less("restart", format!("needed: {}", restart.join("; ")), "start `cofferdam serve` again to use it");
             }
             for warning in listed("warnings") {
-                found.warn("serve", line(warning), "");
+                if !is_known(warning, found) {
+                    found.warn("serve", line(warning), "");
+                }
             }
             for stuck in listed("stuck") {
                 found.less("stuck", line(stuck), "it goes on by itself once the cause is gone");
@@ -159,11 +161,28 @@ fn running(listen: SocketAddr, found: &mut Findings) {
             match missing.as_slice() {
                 [] if answer.status == 200 => found.good("serve", "is running, and calls can be carried out"),
                 [] => found.bad("serve", format!("is running, and answers {} to `/readyz`", answer.status), "read its log"),
-                causes => causes.iter().for_each(|cause| found.bad("serve", line(cause), "")),
+                causes => {
+                    let new: Vec<_> = causes.iter().filter(|cause| !is_known(cause, found)).collect();
+                    if new.is_empty() {
+                        found.less("serve", "is running, and calls fail by what is WRONG above", "");
+                    }
+                    new.iter().for_each(|cause| found.bad("serve", line(cause), ""));
+                }
             }
         }
         Err(fault) => found.bad("serve", format!("runs, and does not answer: {fault:#}"), "read its log; it may still be starting"),
     }
+}
+
+/// Whether `doctor` found by itself what the running one says. One fault is listed once, with one
+/// remedy. What the running one knows besides, that it stays as it is until the next start, joins the finding.
+fn is_known(told: &str, found: &mut Findings) -> bool {
+    let Some(finding) = found.0.iter_mut().find(|finding| finding.is_told_by(told)) else { return false };
+    let effect = health::NEXT.trim_end_matches(": ");
+    if told.starts_with(health::NEXT) && !finding.detail.contains(effect) {
+        finding.detail = format!("{}: {effect}", finding.detail);
+    }
+    true
 }
 
 /// The trust file, and whether it is this configuration's.
@@ -217,7 +236,7 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
         }
         Err(faults) => {
             for fault in faults.0 {
-                found.bad("configuration", format!("{}: {} {}", fault.file, fault.key, fault.problem), &fault.remedy);
+                found.bad("configuration", fault.cause(), &fault.remedy);
             }
             None
         }

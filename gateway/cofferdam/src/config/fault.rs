@@ -20,12 +20,17 @@ impl ConfigFault {
     pub fn new(file: &str, key: &str, problem: impl Into<String>, remedy: &str) -> Self {
         Self { file: file.to_owned(), key: key.to_owned(), problem: problem.into(), remedy: remedy.to_owned() }
     }
+
+    /// File, key and problem, without the remedy.
+    pub fn cause(&self) -> String {
+        let key = if self.key.is_empty() { String::new() } else { format!(" {}:", self.key) };
+        format!("{}:{key} {}", self.file, self.problem)
+    }
 }
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = if self.key.is_empty() { String::new() } else { format!(" {}:", self.key) };
-        write!(f, "{}:{key} {}; {}", self.file, self.problem, self.remedy)
+        write!(f, "{}; {}", self.cause(), self.remedy)
     }
 }
 

@@ -6,8 +6,8 @@ use cofferdam_core::permit::verifying_key_text;
 use cofferdam_core::trust::Trust;
 use ed25519_dalek::SigningKey;
 
-/// Looks at every key.
-pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
+/// Looks at every key. `serving`: runners that start from now on read theirs now.
+pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     let before = found.0.len();
     for (secret, expected) in [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)] {
         let path = home.secret(secret);
@@ -28,6 +28,7 @@ pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
         let path = home.secret(secret);
         match home.read_secret(secret) {
             Ok(_) => {}
+            Err(_) if serving && secret == Secret::RunnerArtefacts && missed(home, found) => {}
             Err(_) if path.symlink_metadata().is_err() && home.keys().is_dir() => {
                 let detail = format!("`{}` is missing", path.display());
                 let remedy = "nothing to do: `cofferdam serve` makes a new one at its start and compiles again";
@@ -44,6 +45,17 @@ pub fn keys(home: &Home, trust: &Trust, found: &mut Findings) {
     }
 }
 
+/// Whether runners that start from now on miss their key; says so.
+pub fn missed(home: &Home, found: &mut Findings) -> bool {
+    let path = home.secret(Secret::RunnerArtefacts);
+    let missed = home.keys().is_dir() && !path.exists();
+    if missed {
+        let detail = format!("`{}` is missing: runners that start from now on fail, and with them calls", path.display());
+        found.warn("keys", detail, "start `cofferdam serve` again, which makes a new one and compiles again");
+    }
+    missed
+}
+
 /// Why a key cannot be read, without the remedy: a finding has its own.
 fn cause(fault: &anyhow::Error) -> String {
     let text = format!("{fault:#}");
@@ -53,6 +65,26 @@ fn cause(fault: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_key_of_artefacts_has_the_remedy_of_its_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("home"));
+        home.make_folders().unwrap();
+        let digest = cofferdam_core::id::PolicyDigest::of(b"policy");
+        let trust = Trust::parse(&format!(
+            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"0\"\n[keys]\ngateway = \"g\"\n\
+             recorder = \"r\"\n[floor]\nactions = []\nnamespaces = []\n"
+        ))
+        .unwrap();
+        let told = |serving: bool| {
+            let mut found = Findings::default();
+            keys(&home, &trust, serving, &mut found);
+            found.0.into_iter().filter(|one| one.detail.contains("runner-artefacts")).map(|one| one.remedy).collect::<Vec<_>>()
+        };
+        assert_eq!(told(true), ["start `cofferdam serve` again, which makes a new one and compiles again"]);
+        assert_eq!(told(false), ["nothing to do: `cofferdam serve` makes a new one at its start and compiles again"]);
+    }
 
     #[test]
     fn a_finding_about_a_key_has_one_remedy() {

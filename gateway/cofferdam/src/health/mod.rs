@@ -19,12 +19,12 @@ pub use keys::keys;
 pub use parts::parts;
 pub use places::{permissions, places};
 pub use port::port;
-pub use start::NextStart;
+pub use start::{NEXT, NextStart};
 pub use store::store;
 pub use tree::{Depth, tree};
 
 use crate::config::{Config, Infrastructure};
-use crate::home::{Home, Secret};
+use crate::home::Home;
 use std::path::Path;
 
 /// How bad a finding is.
@@ -65,6 +65,17 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether this line of another look is about the same fault: it has the same words, or it says
+    /// something of the same path under the same name.
+    pub fn is_told_by(&self, line: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (line, detail) = (plain(line), plain(&self.detail));
+        let path = |text: &str| text.split('`').skip(1).step_by(2).find(|word| word.starts_with('/')).map(str::to_owned);
+        let same_path = || path(&line).is_some_and(|own| path(&detail) == Some(own));
+        let named = |line: &str| line.strip_prefix(self.what).is_some_and(|rest| rest.starts_with(": "));
+        self.grade != Grade::Good && (line.contains(&detail) || named(line.strip_prefix(start::NEXT).unwrap_or(&line)) && same_path())
+    }
+
     /// On one line.
     pub fn line(&self) -> String {
         let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
@@ -117,11 +128,7 @@ impl Findings {
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
     places(home, true, &mut found);
-    let key = home.secret(Secret::RunnerArtefacts);
-    if home.keys().is_dir() && !key.exists() {
-        let detail = format!("`{}` is missing: runners that start from now on fail, and with them calls", key.display());
-        found.warn("keys", detail, "start `cofferdam serve` again, which makes a new one and compiles again");
-    }
+    keys::missed(home, &mut found);
     disk("disk", &home.store(), &mut found);
     if let Infrastructure::Directory { tree: root } = &config.infrastructure {
         tree(root, Depth::Root, &mut found);

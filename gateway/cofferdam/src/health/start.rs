@@ -5,6 +5,9 @@ use crate::config::Installation;
 use crate::home::{Home, SECRETS};
 use crate::served::{self, Facts};
 
+/// How a line begins that tells what the next start would be refused for.
+pub const NEXT: &str = "what is served stays in use, and the next start will fail: ";
+
 /// What was found of the next start, for as long as no file of the home changes.
 #[derive(Debug, Default)]
 pub struct NextStart {
@@ -30,7 +33,7 @@ fn refusals(home: &Home) -> Vec<String> {
     match Installation::read(home.clone()) {
         Ok(installation) => {
             let mut found = Findings::default();
-            keys(home, &installation.trust, &mut found);
+            keys(home, &installation.trust, false, &mut found);
             parts(home, &installation.trust, &mut found);
             found.bad_ones().map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy)).collect()
         }

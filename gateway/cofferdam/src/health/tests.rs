@@ -79,3 +79,34 @@ fn bytes_read_as_people_say_them() {
         assert_eq!(disk::bytes(count), expect);
     }
 }
+
+#[test]
+fn two_looks_at_one_fault_are_known_as_one() {
+    let finding = |what: &'static str, detail: &str| Finding {
+        grade: Grade::Bad,
+        calls: true,
+        what,
+        detail: detail.to_owned(),
+        remedy: "restore it".to_owned(),
+    };
+    let check = |what, detail: &str, line: &str, expect| assert_eq!(finding(what, detail).is_told_by(line), expect, "{detail} | {line}");
+    let gone = "the folder `/h/journal` is gone";
+    check("home", gone, "home: the folder `/h/journal` is gone (start `cofferdam serve` again)", true);
+    check("home", gone, "home: the folder `/h/runs` is gone (start `cofferdam serve` again)", false);
+    check("home", gone, "home: the folder `/h/journal/old` is gone", false);
+    // What differs in its numbers alone is one fault.
+    check("disk", "1.0 GiB free under `/h`, below the reserve", "disk: 1.1 GiB free under `/h`, below the reserve (free some)", true);
+    check("disk", "1.0 GiB free under `/h`, below the reserve", "tree's disk: 1.1 GiB free under `/h`, below", false);
+    // As the next start would say it, on one line.
+    check("agents", "not TOML:\n  line 3", &format!("{NEXT}agents.toml: not TOML: line 3; correct it"), true);
+    check("keys", "cannot read the key `/h/keys/gateway`", &format!("{NEXT}keys: cannot read the key `/h/keys/gateway`; restore it"), true);
+    check(
+        "keys",
+        "cannot read the key `/h/keys/gateway`",
+        &format!("{NEXT}keys: cannot read the key `/h/keys/recorder`; restore it"),
+        false,
+    );
+    // What is as it should be is no fault.
+    let good = Finding { grade: Grade::Good, ..finding("tree", "`/t` can be changed by this user") };
+    assert!(!good.is_told_by("tree: in `/t`: cannot be changed") && !good.is_told_by("`/t` can be changed by this user"));
+}

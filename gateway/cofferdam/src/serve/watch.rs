@@ -74,7 +74,7 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     // A folder that is lost was named, and takes all of its files with it.
     let refused: Vec<String> = if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
     let can_start = warnings.is_empty() && refused.is_empty();
-    warnings.extend(refused.into_iter().map(|why| format!("what is served stays in use, and the next start will fail: {why}")));
+    warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
     // A restart that would fail is no remedy.
     let restart = if can_start { served::differences(home, copies, trust) } else { Vec::new() };
     Notice { restart, faults, warnings }

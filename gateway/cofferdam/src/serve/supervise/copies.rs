@@ -18,7 +18,7 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
         bail!("the trust file was changed during this start; start `cofferdam serve` again");
     }
     let mut found = Findings::default();
-    health::keys(&installation.home, &trust, &mut found);
+    health::keys(&installation.home, &trust, false, &mut found);
     health::parts(&installation.home, &trust, &mut found);
     let refused: Vec<String> = found.bad_ones().map(|finding| format!("{}; {}", finding.detail, finding.remedy)).collect();
     if !refused.is_empty() {
