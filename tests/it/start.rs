@@ -129,3 +129,24 @@ fn readiness_names_what_is_missing() {
     fs::rename(&kept, &key).unwrap();
     until("a runner", || (ready(&stage).0 == 200).then_some(()));
 }
+
+#[test]
+fn plain_http_beyond_this_machine_is_warned_of_by_serve_and_doctor() {
+    let mut stage = Stage::bare("example");
+    let words = ["is reached by other machines in plain HTTP", "listen on 127.0.0.1 behind a proxy that speaks TLS"];
+    stage.agent("release", "operator");
+    assert!(!stage.run(&["doctor"]).contains(words[0]));
+    stage.configure("listen", &format!("\"0.0.0.0:{}\"", stage.address().port()));
+    let told = stage.run(&["doctor"]);
+    stage.serve(&[]);
+    let log = stage.log();
+    for words in words {
+        assert!(told.contains(words), "{told}");
+        assert!(log.lines().any(|line| line.contains(" WARN ") && line.contains(words)), "{log}");
+    }
+    stage.stop();
+    // On loopback nothing is said.
+    let mut stage = Stage::started();
+    stage.stop();
+    assert!(!stage.log().contains(words[0]), "{}", stage.log());
+}

@@ -56,6 +56,51 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cofferdam_core::operation::Target;
+    use cofferdam_core::preview::Expect;
+    use std::collections::BTreeMap;
+
+    /// A preview that changes nothing and whose object has a rest of about so many bytes.
+    fn shown(bytes: usize) -> PreviewedOperation {
+        let text = |text: &str| text.to_owned();
+        let rest = Rest { fields: Some(BTreeMap::from([("data.a".to_owned(), Value::from("x".repeat(bytes)))])), ..Rest::default() };
+        PreviewedOperation {
+            index: 0,
+            target: Target { group: String::new(), version: text("v1"), kind: text("ConfigMap"), namespace: text("shop"), name: text("c") },
+            expect: Expect::Absent,
+            before: BTreeMap::new(),
+            after: BTreeMap::new(),
+            place: String::new(),
+            remarks: Vec::new(),
+            rest,
+        }
+    }
+
+    /// Whether the rest of each preview of one plan is kept, where the objects have this much besides.
+    fn kept(bytes: &[usize]) -> Vec<bool> {
+        let mut sum = Sum::default();
+        let keep = |bytes: &usize| {
+            let mut shown = shown(*bytes);
+            sum.preview(&mut shown).unwrap();
+            assert!(!shown.rest.is_empty() || shown.rest == Rest::default());
+            !shown.rest.is_empty()
+        };
+        bytes.iter().map(keep).collect()
+    }
+
+    #[test]
+    fn the_rests_of_all_objects_of_a_plan_have_one_bound() {
+        let besides = serde_json::to_vec(&shown(0).rest).unwrap().len();
+        let (all, half) = (REST - besides, REST / 2 - besides);
+        assert_eq!(kept(&[all]), [true]);
+        assert_eq!(kept(&[all + 1]), [false]);
+        assert_eq!(kept(&[half, half]), [true, true]);
+        // What is beyond the bound is left out whole, and so is all that comes after it.
+        assert_eq!(kept(&[half, half + 1, 0]), [true, false, false]);
+        assert_eq!(kept(&[half, half, 0]), [true, true, false]);
+        // No number of small ones comes past it.
+        assert!(kept(&[REST / 64; 80]).iter().filter(|kept| **kept).count() < 64);
+    }
 
     #[test]
     fn many_small_results_are_too_much_together() {

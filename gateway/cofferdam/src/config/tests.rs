@@ -272,3 +272,27 @@ fn agents_are_found_by_their_token_alone() {
     assert!(Agents::parse("agent = 3").is_err());
     assert!(Agents::parse("[[agent]]\nname = \"bot\"\nroles = []\nadmin = true").is_err());
 }
+
+#[test]
+fn plain_http_that_other_machines_reach_is_warned_of() {
+    for (listen, reached) in [
+        ("127.0.0.1:8620", false),
+        ("127.8.8.8:8620", false),
+        ("[::1]:8620", false),
+        ("0.0.0.0:8620", true),
+        ("[::]:8620", true),
+        ("192.0.2.7:8620", true),
+        ("[2001:db8::7]:8620", true),
+        // The form of an IPv4 address within IPv6: the operating system takes it for loopback, and this is the careful side.
+        ("[::ffff:127.0.0.1]:8620", true),
+    ] {
+        let edge =
+            Edge { listen: listen.parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: std::time::Duration::from_secs(45) };
+        let told = edge.exposure();
+        assert_eq!(told.is_some(), reached, "{listen}");
+        if let Some((problem, remedy)) = told {
+            assert!(problem.starts_with(&format!("`{listen}` is reached by other machines in plain HTTP")), "{problem}");
+            assert!(remedy.contains("127.0.0.1 behind a proxy that speaks TLS"), "{remedy}");
+        }
+    }
+}
