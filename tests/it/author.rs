@@ -35,7 +35,7 @@ fn hello() -> Vec<u8> {
 }
 
 /// The JavaScript tool.
-fn javascript() -> PathBuf {
+pub fn javascript() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/quickjs/tool.wasm")
 }
 

@@ -1,8 +1,10 @@
 //! Every metric that is declared is emitted by a run of the product, with the true words; and the log has a line for
 //! each thing an operator is called for. Without any value withheld.
 
+use crate::author::javascript;
 use crate::cluster::until;
-use crate::stage::{Stage, text};
+use crate::policies::Workshop;
+use crate::stage::{Stage, repository, text};
 use serde_json::json;
 use std::process::Command;
 
@@ -12,8 +14,17 @@ fn samples(stage: &Stage) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-/// Those whose cause a good installation cannot have: a component that traps, a policy that gives nothing. Each has its own test beside the code that emits it.
-const PROVOKED: [&str; 2] = ["cofferdam_policy_faults_total", "cofferdam_tool_faults_total"];
+/// The single user's policy with a rule that has two values for the agent `clash`: for it, policy
+/// decides nothing.
+fn clashing() -> Workshop {
+    let read = |file: &str| std::fs::read_to_string(repository().join("policies/single").join(file)).unwrap();
+    let clash = "package cofferdam.policy\n\nlimit := 1\n\nlimit := 2 if input.subject.id == \"clash\"\n\n\
+                 deny contains {\"id\": \"clash\", \"message\": \"no\", \"remedy\": \"-\", \"audience\": \"user\"} if limit > 2\n";
+    let (rules, tests, data) = (read("single.rego"), read("single_test.rego"), read("data.json"));
+    let workshop = Workshop::new(&[("mine.rego", &rules), ("mine_test.rego", &tests), ("data.json", &data), ("clash.rego", clash)]);
+    workshop.build().unwrap();
+    workshop
+}
 
 #[test]
 fn a_run_emits_every_declared_metric_and_tells_what_happens() {
@@ -23,6 +34,8 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     let set = std::fs::read_to_string(&config).unwrap().replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
     assert!(set.contains("\notlp = "), "{set}");
     std::fs::write(&config, set).unwrap();
+    stage.run(&["accept", "--policy", text(&clashing().built())]);
+    stage.run(&["accept", text(&javascript())]);
     stage.serve(&[]);
     let token = stage.agent("bot", "deployer");
     let scale = |replicas: u8| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
@@ -44,6 +57,13 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
 
+    // A tool that never comes to an end, and a policy that comes to none for this caller.
+    let endless = stage.call(&token, "greet_js", &json!({"namespace": "storefront", "name": "web", "value": "loop"}));
+    assert!(endless.status == 422 && endless.body.to_string().contains("tool-time"), "{} {:#}", endless.status, endless.body);
+    let clash = stage.agent("clash", "deployer");
+    let undecided = stage.call(&clash, "deployment_scale", &scale(5));
+    assert!(undecided.status >= 400, "{} {:#}", undecided.status, undecided.body);
+
     // Work that cannot be recorded: the store's file is elsewhere for a moment.
     let (store, aside) = (stage.home().join("store/cofferdam.db"), stage.home().join("store/aside.db"));
     std::fs::rename(&store, &aside).unwrap();
@@ -54,8 +74,7 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
 
     // Each declared metric has its line of help, emitted or not.
     let page = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
-    let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let declared: Vec<&str> = names.filter(|name| !PROVOKED.contains(name)).collect();
+    let declared: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(declared.len() > 15, "{page}");
     for name in declared {
         let emitted = || samples(&stage).iter().any(|sample| sample.starts_with(name)).then_some(());
@@ -72,6 +91,8 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     has("cofferdam_refused_work_total{cause=\"unavailable\"}");
     has("cofferdam_unauthenticated_total 1");
     has("cofferdam_waiting_questions 0");
+    has("cofferdam_tool_faults_total{tool=\"");
+    has("cofferdam_policy_faults_total{code=\"");
     has("cofferdam_role_starts_total{role=\"runner\"}");
     has("cofferdam_ready 1");
     assert!(!samples(&stage).iter().any(|sample| sample.contains("rule=\"\"")), "{}", samples(&stage).join("\n"));

@@ -41,10 +41,11 @@ fn deny(message: &str, body: &str) -> String {
 }
 
 /// Policies in a folder of their own, beside the library.
-struct Workshop(TempDir);
+pub struct Workshop(TempDir);
 
 impl Workshop {
-    fn new(files: &[(&str, &str)]) -> Self {
+    /// With these files in place of the usual, or beside them.
+    pub fn new(files: &[(&str, &str)]) -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
         fs::create_dir(workshop.folder()).unwrap();
         for (name, text) in [("mine.rego", RULES), ("mine_test.rego", TESTS), ("data.json", "{}")].iter().chain(files) {
@@ -59,12 +60,13 @@ impl Workshop {
         self.0.path().join("team")
     }
 
-    fn built(&self) -> std::path::PathBuf {
+    /// Where a policy lies once it is built.
+    pub fn built(&self) -> std::path::PathBuf {
         self.0.path().join("built")
     }
 
     /// `policy build`: its answer, or the refusal's code and words.
-    fn build(&self) -> Result<Value, (String, String)> {
+    pub fn build(&self) -> Result<Value, (String, String)> {
         let policies = repository().join("policies");
         let (home, folder, built) = (self.0.path().join("no-home"), self.folder(), self.built());
         let words = ["policy", "build", text(&folder), "--policies", text(&policies), "--out", text(&built)];
