@@ -100,9 +100,9 @@ impl Command {
     }
 }
 
-/// A fault with the command's last words: a panic says there what it was about.
+/// A fault with the command's last words, quoted: a panic says there what it was about.
 fn told(fault: Fault, note: &str) -> Fault {
-    if note.is_empty() { fault } else { Fault::new(fault.code, format!("{}; it said: {note}", fault.detail)) }
+    if note.is_empty() { fault } else { Fault::new(fault.code, format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'"))) }
 }
 
 /// The host's side of one run.

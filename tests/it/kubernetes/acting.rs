@@ -201,7 +201,7 @@ fn what_a_plan_brings_up_goes_with_the_run() {
         performing.join().unwrap()
     });
     let why = said.unwrap_err().to_string();
-    assert_eq!(why, "the task `probe` failed (exit-code): it ended with an error: exit code 3; no such host");
+    assert_eq!(why, "the task `probe` failed (exit-code): it ended with an error: exit code 3; it says \"no such host\"");
     yard.remove(&run).unwrap();
     yard.nothing_of(&run);
 }

@@ -39,6 +39,13 @@ pub fn foreign(words: &str) -> String {
     format!("\"{}{more}\"", text::line(short.trim()).replace('"', "'"))
 }
 
+/// Words that another wrote, each line's end a space: in quotes that they cannot end, at most so many
+/// characters between them once all can be seen.
+pub fn brief(words: &str, most: usize) -> String {
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    format!("\"{}\"", text::short(text::line(&lines.join(" ")).replace('"', "'"), most))
+}
+
 /// The server's words, quoted. Where it quotes a value that is more than a plain one, nothing of
 /// the value is passed on: a plan shows the fields that
 /// it names.

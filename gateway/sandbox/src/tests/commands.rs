@@ -15,7 +15,7 @@ pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("command-mutters.wat", Ok(0), "xxxx"),
     ("command-looks-around.wat", Ok(0), ""),
     ("command-seeds.wat", Ok(0), ""),
-    ("command-panics.wat", Err(Code::Trap), "unreachable` instruction executed; it said: no field"),
+    ("command-panics.wat", Err(Code::Trap), "unreachable` instruction executed; it said: \"no field\""),
     ("command-loop.wat", Err(Code::Time), "100 ms of its own time"),
     ("command-memory-bomb.wat", Err(Code::Memory), "65536 KiB"),
     ("command-recursion.wat", Err(Code::Stack), "too deeply"),

@@ -1,12 +1,18 @@
 //! What a task's Pod says of itself, and what the API server says when it takes none, as one word each. What clusters write is quoted, never read for
 //! more than these words.
 
-use cofferdam_core::text;
+use crate::kubernetes::words::brief;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Characters of a cluster's own message that are kept.
+/// Characters that are kept of each message, once all of them can be seen: a paragraph of a terminal.
 const DETAIL: usize = 400;
+
+/// How words of the cluster's parts begin.
+const CLUSTER: &str = "the cluster says";
+
+/// How words of the task's own program begin.
+const TASK: &str = "it says";
 
 /// How far a task is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +29,14 @@ pub enum TaskState {
         reason: Reason,
         /// Its exit code, if it had one.
         code: Option<i32>,
-        /// The cluster's words, and the end of what it said itself.
+        /// The cluster's words, and the end of what it said itself, each quoted.
         detail: String,
     },
     /// It does not come to run. Some of these pass: believe one that lasted for [`Reason::patience`].
     CannotStart {
         /// Why.
         reason: Reason,
-        /// The cluster's words.
+        /// The cluster's words, quoted.
         detail: String,
     },
 }
@@ -127,7 +133,7 @@ pub fn state(pod: &Value, events: &[Value]) -> TaskState {
         "Failed" => failed(status),
         _ if pod.pointer("/metadata/deletionTimestamp").is_some() => {
             let reason = if status.disrupted().is_some() { Reason::Evicted } else { Reason::Deleted };
-            TaskState::Failed { reason, code: None, detail: detail(&[status.disrupted().unwrap_or_default()]) }
+            TaskState::Failed { reason, code: None, detail: detail(&[(CLUSTER, status.disrupted().unwrap_or_default())]) }
         }
         // The server does not say that an unknown one ended; its node is given up soon, which then takes it away.
         "Running" | "Unknown" => TaskState::Running,
@@ -153,7 +159,10 @@ fn failed(status: Status<'_>) -> TaskState {
         _ => Reason::Other,
     };
     let said = status.text(&format!("{ended}/message"));
-    TaskState::Failed { reason, code, detail: detail(&[status.text("/message"), status.disrupted().unwrap_or_default(), said]) }
+    // A container that never ran said nothing: the words are its node's.
+    let who = if reason == Reason::StartFailed { CLUSTER } else { TASK };
+    let words = [(CLUSTER, status.text("/message")), (CLUSTER, status.disrupted().unwrap_or_default()), (who, said)];
+    TaskState::Failed { reason, code, detail: detail(&words) }
 }
 
 fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
@@ -168,16 +177,16 @@ fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
         | "SignatureValidationFailed" => {
             // A back-off only says that it waits; why, the event said.
             let words = if message.starts_with("Back-off") { warned(events, &["Failed"]).unwrap_or(message) } else { message };
-            cannot(Reason::ImageUnpullable, &[words])
+            cannot(Reason::ImageUnpullable, words)
         }
-        "InvalidImageName" => cannot(Reason::ImageName, &[message]),
-        "CreateContainerConfigError" | "CreateContainerError" => cannot(Reason::Unpreparable, &[message]),
-        "RunContainerError" | "PreStartHookError" | "PostStartHookError" | "CrashLoopBackOff" => cannot(Reason::StartFailed, &[message]),
+        "InvalidImageName" => cannot(Reason::ImageName, message),
+        "CreateContainerConfigError" | "CreateContainerError" => cannot(Reason::Unpreparable, message),
+        "RunContainerError" | "PreStartHookError" | "PostStartHookError" | "CrashLoopBackOff" => cannot(Reason::StartFailed, message),
         _ => match status.condition("PodScheduled", "False") {
             Some(unbound) if text_at(unbound, "/reason") == "SchedulingGated" => TaskState::Waiting,
-            Some(unbound) => cannot(Reason::Unschedulable, &[text_at(unbound, "/message")]),
+            Some(unbound) => cannot(Reason::Unschedulable, text_at(unbound, "/message")),
             None => match warned(events, &["FailedMount", "FailedCreatePodSandBox", "FailedAttachVolume"]) {
-                Some(words) => cannot(Reason::Unpreparable, &[words]),
+                Some(words) => cannot(Reason::Unpreparable, words),
                 None => TaskState::Waiting,
             },
         },
@@ -197,23 +206,23 @@ pub fn refused(message: &str) -> TaskState {
     } else {
         Reason::Other
     };
-    cannot(reason, &[message])
+    cannot(reason, message)
 }
 
-fn cannot(reason: Reason, words: &[&str]) -> TaskState {
-    TaskState::CannotStart { reason, detail: detail(words) }
+fn cannot(reason: Reason, words: &str) -> TaskState {
+    TaskState::CannotStart { reason, detail: detail(&[(CLUSTER, words)]) }
 }
 
-/// The words there are, on one line, visible and bounded.
-fn detail(words: &[&str]) -> String {
+/// The words there are, each once, quoted and bounded: they are of others, and an agent reads them.
+fn detail(words: &[(&str, &str)]) -> String {
     let mut said: Vec<String> = Vec::new();
-    for word in words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()) {
-        let line = word.lines().map(|line| text::line(line.trim())).collect::<Vec<_>>().join(" ");
-        if !said.contains(&line) {
-            said.push(line);
+    for (who, word) in words.iter().filter(|(_, word)| !word.trim().is_empty()) {
+        let quote = brief(word, DETAIL);
+        if !said.iter().any(|known| known.ends_with(&quote)) {
+            said.push(format!("{who} {quote}"));
         }
     }
-    text::short(said.join("; "), DETAIL)
+    said.join("; ")
 }
 
 /// The newest warning of one of these reasons.
