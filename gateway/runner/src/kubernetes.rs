@@ -55,6 +55,7 @@ mod remarks;
 pub mod rights;
 pub mod task;
 pub mod teardown;
+pub mod webhook;
 pub mod words;
 
 use crate::backend::{BackendFault, Lost};

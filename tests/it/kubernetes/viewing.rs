@@ -17,6 +17,7 @@ use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::fault::LookFault;
 use cofferdam_runner::kubernetes::look::Looker;
 use cofferdam_runner::kubernetes::preview::preview;
+use cofferdam_runner::kubernetes::webhook;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -379,7 +380,7 @@ fn a_preview_names_the_autoscaler_of_its_field_and_the_finalizer_of_what_shall_g
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
-fn a_webhook_that_cannot_be_asked_is_named_in_the_servers_words() {
+fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers_words() {
     let view = View::of("view-unasked");
     view.create("deployments", &workload("Deployment", "web"));
     let patch = || view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": 5}]));
@@ -391,8 +392,11 @@ fn a_webhook_that_cannot_be_asked_is_named_in_the_servers_words() {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "view-unasked"}},
         "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}],
     });
+    let mut other = webhook.clone();
+    other["name"] = json!("other.example.com");
+    other["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "view-unasked-other"}});
     let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "view-unasked"}, "webhooks": [webhook]});
+        "metadata": {"name": "view-unasked-policies"}, "webhooks": [other, webhook]});
     assert_eq!(view.plane.request("POST", collection, Some(&object)).status, 201);
     let (code, reason, remedy) = until("the webhook", || match view.look(patch()) {
         Looked::Refused { code, reason, remedy } => Some((code, reason, remedy)),
@@ -401,11 +405,19 @@ fn a_webhook_that_cannot_be_asked_is_named_in_the_servers_words() {
     assert_eq!(code, "admission-webhook");
     assert!(reason.contains("its admission webhook `images.example.com` gives no answer: the API server says \"500"), "{reason}");
     assert!(reason.contains("failed calling webhook 'images.example.com'"), "{reason}");
-    assert!(remedy.contains("kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations"), "{remedy}");
+    assert!(reason.ends_with("; it stands in ValidatingWebhookConfiguration `view-unasked-policies`"), "{reason}");
+    assert!(remedy.contains("`kubectl get validatingwebhookconfiguration view-unasked-policies -o yaml`"), "{remedy}");
+    // An account that may not list configurations is told how an operator finds it: the provisioner is one.
+    let provisioner = view.plane.kubeconfig("cofferdam-system", "provisioner");
+    let blind = view.runtime.block_on(async { api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap() });
+    let found = view.runtime.block_on(webhook::configurations(&blind, "images.example.com"));
+    let (stands, look) = webhook::told(&found);
+    assert_eq!((found, stands), (Vec::new(), String::new()));
+    assert!(look.starts_with("`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "), "{look}");
     // Looks go on meanwhile.
     let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
     assert!(matches!(view.look(read), Looked::Results { .. }));
-    assert_eq!(view.plane.request("DELETE", &format!("{collection}/view-unasked"), None).status, 200);
+    assert_eq!(view.plane.request("DELETE", &format!("{collection}/view-unasked-policies"), None).status, 200);
     view.only_dry_runs();
 }
 

@@ -9,6 +9,7 @@ use super::near;
 use super::path;
 use super::preview::preview;
 use super::remarks;
+use super::webhook;
 use super::words;
 use crate::refusal::Refusal;
 use crate::sum::Sum;
@@ -89,7 +90,7 @@ impl Looker {
             Ok(Ok(looked)) => Ok(looked),
             Ok(Err(LookFault::Refused(refusal))) => Ok(refusal.into()),
             Ok(Err(LookFault::Unavailable(fault))) => match fault.webhook() {
-                Some(webhook) => Ok(unasked(webhook, &fault).into()),
+                Some(webhook) => Ok(unasked(&self.cluster, webhook, &fault).await.into()),
                 None => {
                     tracing::warn!(tool, fault = text::line(&fault.to_string()), "the cluster cannot be looked at");
                     Err(Fault::Unavailable(fault.to_string()))
@@ -101,16 +102,14 @@ impl Looker {
 }
 
 /// The cluster can be asked, and decides nothing about such a change at present.
-fn unasked(webhook: &str, fault: &ApiFault) -> Refusal {
-    let (webhook, said) = (text::line(webhook), words::said(fault));
+async fn unasked(cluster: &Cluster, webhook: &str, fault: &ApiFault) -> Refusal {
+    let (stands, look) = webhook::told(&webhook::configurations(cluster, webhook).await);
+    let (webhook, said) = (text::line(webhook), format!("{}{stands}", words::unasked(fault)));
     tracing::warn!(name = webhook, fault = said, "an admission webhook of the cluster cannot be asked");
     Refusal::new(
         "admission-webhook",
         format!("the cluster cannot check this change, because its admission webhook `{webhook}` gives no answer: {said}"),
-        &format!(
-            "looks; changes there once an operator has repaired `{webhook}`, which \
-             `kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o yaml` shows with its configuration and its service"
-        ),
+        &format!("looks; changes there once an operator has repaired `{webhook}`: {look}"),
     )
 }
 

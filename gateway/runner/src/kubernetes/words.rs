@@ -3,6 +3,7 @@
 //! identities, which go to the log alone.
 
 use super::api::ApiFault;
+use super::webhook::FIND;
 use cofferdam_core::text;
 
 /// A fault in words for an outcome.
@@ -18,9 +19,15 @@ pub fn said(fault: &ApiFault) -> String {
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiFault::Refused { message, .. } => quoted(message),
-        ApiFault::Unclear(words) if fault.is_unasked_webhook() => quoted(words),
+        // Its configuration is an operator's to see: no job and no provisioner may list them.
+        ApiFault::Unclear(_) if fault.is_unasked_webhook() => format!("{} ({FIND} shows its configuration)", unasked(fault)),
         other => text::line(&other.to_string()),
     }
+}
+
+/// The server's words about a webhook that it cannot ask.
+pub fn unasked(fault: &ApiFault) -> String {
+    if let ApiFault::Unclear(words) = fault { quoted(words) } else { text::line(&fault.to_string()) }
 }
 
 /// How the server goes on after a field's path: with the whole value, which may be an object that no plan shows.
@@ -140,6 +147,17 @@ mod tests {
             "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
         check(409, conflicts, &format!("the API server says \"{said}\""));
         check(422, "bad\u{202e}value", r#"the API server says "bad\u{202e}value""#);
+    }
+
+    #[test]
+    fn a_webhook_that_cannot_be_asked_is_told_with_the_way_to_its_configuration() {
+        let words = "500: Internal error occurred: failed calling webhook \"images.example.com\": refused";
+        let told = said(&ApiFault::Unclear(words.to_owned()));
+        assert!(
+            told.starts_with("the API server says \"500: Internal error occurred: failed calling webhook 'images.example.com'"),
+            "{told}"
+        );
+        assert!(told.contains("(`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "), "{told}");
     }
 
     #[test]

@@ -29,6 +29,8 @@ fn the_viewer_tries_and_changes_nothing() {
                 ("every namespace", list("/apis/apps/v1/deployments"), NO_RIGHT),
                 ("whose there are", list("/api/v1/namespaces"), NO_RIGHT),
                 ("one by name", get(namespace_path("kube-system")), "done"),
+                ("the webhooks", list("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"), "done"),
+                ("one webhook, deleted", delete("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/x"), NO_RIGHT),
                 (
                     "a namespace",
                     apply(namespace_path("x"), json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})),
