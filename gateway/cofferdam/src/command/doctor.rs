@@ -110,6 +110,9 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
     if let Some(trust) = &trust {
         health::keys(home, trust, serving, found);
         health::parts(home, trust, found);
+        // The folder of commands may be missing: its files are named one by one.
+        let folders = [home.keys(), home.plugins(), home.tools(), home.executors(), home.policy()];
+        found.leave_out_beneath(&folders.into_iter().filter(|folder| !folder.is_dir()).collect::<Vec<_>>());
         policy_loads(home, found);
         health::store(home, trust, serving, found);
         if trust.approvers.is_empty() {

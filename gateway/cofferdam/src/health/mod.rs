@@ -25,7 +25,7 @@ pub use tree::{Depth, tree};
 
 use crate::config::{Config, Infrastructure};
 use crate::home::Home;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,6 @@ impl Finding {
     pub fn is_told_by(&self, line: &str) -> bool {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let (line, detail) = (plain(line), plain(&self.detail));
-        let path = |text: &str| text.split('`').skip(1).step_by(2).find(|word| word.starts_with('/')).map(str::to_owned);
         let same_path = || path(&line).is_some_and(|own| path(&detail) == Some(own));
         let named = |line: &str| line.strip_prefix(self.what).is_some_and(|rest| rest.starts_with(": "));
         self.grade != Grade::Good && (line.contains(&detail) || named(line.strip_prefix(start::NEXT).unwrap_or(&line)) && same_path())
@@ -81,6 +80,11 @@ impl Finding {
         let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
         format!("{}: {}{remedy}", self.what, self.detail)
     }
+}
+
+/// The first path in a line.
+fn path(text: &str) -> Option<&Path> {
+    text.split('`').skip(1).step_by(2).find(|word| word.starts_with('/')).map(Path::new)
 }
 
 /// Everything found so far, in the order of the looks.
@@ -110,6 +114,13 @@ impl Findings {
 
     fn add(&mut self, grade: Grade, calls: bool, what: &'static str, detail: impl Into<String>, remedy: &str) {
         self.0.push(Finding { grade, calls, what, detail: detail.into(), remedy: remedy.to_owned() });
+    }
+
+    /// Leaves out what was found of files beneath a folder that is lost: the folder was named.
+    pub fn leave_out_beneath(&mut self, lost: &[PathBuf]) {
+        let beneath =
+            |finding: &Finding| path(&finding.detail).is_some_and(|own| lost.iter().any(|folder| own != folder && own.starts_with(folder)));
+        self.0.retain(|finding| finding.grade == Grade::Good || !beneath(finding));
     }
 
     /// Whether nothing has to be corrected.

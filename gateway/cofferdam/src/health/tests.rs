@@ -110,3 +110,15 @@ fn two_looks_at_one_fault_are_known_as_one() {
     let good = Finding { grade: Grade::Good, ..finding("tree", "`/t` can be changed by this user") };
     assert!(!good.is_told_by("tree: in `/t`: cannot be changed") && !good.is_told_by("`/t` can be changed by this user"));
 }
+
+#[test]
+fn a_lost_folder_is_named_and_not_each_of_its_files() {
+    let mut found = Findings::default();
+    for detail in ["the folder `/h/plugins` is missing", "the accepted tool `a` cannot be read from `/h/plugins/tools/a.wasm`: gone"] {
+        found.bad("plugins", detail, "restore it");
+    }
+    found.bad("keys", "cannot read the key `/h/keys/gateway`: gone", "restore it");
+    found.leave_out_beneath(&["/h/plugins".into(), "/h/plugins/tools".into()]);
+    let kept: Vec<_> = found.0.iter().map(|one| one.detail.as_str()).collect();
+    assert_eq!(kept, ["the folder `/h/plugins` is missing", "cannot read the key `/h/keys/gateway`: gone"]);
+}
