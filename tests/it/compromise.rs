@@ -1,8 +1,8 @@
 //! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really holds, and is refused.
 
 use crate::stage::{PATIENCE, Stage, binaries, repository, text};
-use cofferdam_core::settings::{ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::role_settings::{ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice};
 use cofferdam_process::control::{self, Report};
 use cofferdam_process::frame::{self, Frame};
 use cofferdam_process::spawn::{self, Words};

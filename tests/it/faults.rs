@@ -2,7 +2,7 @@
 //! job's fate is told.
 
 use crate::stage::Stage;
-use cofferdam_core::run::{JOB_STEPS, JobStep};
+use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
 /// From this step on the effect is durable: a fresh runner completes it.

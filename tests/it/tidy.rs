@@ -3,6 +3,7 @@
 
 mod arrows;
 mod contract;
+mod layers;
 mod pages;
 mod source;
 mod supply;
@@ -20,7 +21,7 @@ struct Page {
 }
 
 /// A place where a rule does not hold: line (0 for the whole file) and what is wrong.
-type Fault = (usize, String);
+type Breach = (usize, String);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -61,7 +62,7 @@ fn page(path: &str) -> Page {
 }
 
 /// Holds a rule against every page and tells all faults at once.
-fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Fault>) {
+fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Breach>) {
     let mut told = String::new();
     for page in pages {
         for (line, fault) in rule(page) {
@@ -72,7 +73,7 @@ fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Fault>) {
 }
 
 /// A rule that finds nothing in a bad example would find nothing anywhere: this many faults in this text.
-fn finds(rule: impl Fn(&Page) -> Vec<Fault>, path: &str, text: &str, faults: usize) {
+fn finds(rule: impl Fn(&Page) -> Vec<Breach>, path: &str, text: &str, faults: usize) {
     let found = rule(&Page { path: path.to_owned(), text: text.to_owned() });
     assert_eq!(found.len(), faults, "{path}: {text}\n{found:?}");
 }

@@ -2,10 +2,10 @@
 //! is compiled and run there, never in the process that asks.
 
 use anyhow::{Context as _, Result};
-use cofferdam_core::exchange::compute::{Compute, Computed};
-use cofferdam_core::json::strict_into;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::text::line;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::json::strict_into;
+use cofferdam_core::protocol::role_guest::{Compute, Computed};
 use cofferdam_process::frame::{self, Frame};
 use cofferdam_process::spawn::{self, Words};
 use std::io;
@@ -48,7 +48,7 @@ pub fn beside() -> Result<PathBuf> {
 /// # Errors
 /// The guest's own fault, with its code; `spawn` where it cannot be started; `time` where it gives no answer within
 /// `limit`; `crash` where it ends without one.
-pub fn ask(guest: &Path, compute: &Compute, body: Vec<u8>, limit: Duration) -> Result<(Computed, Vec<u8>), GuestFault> {
+pub fn ask(guest: &Path, compute: &Compute, body: Vec<u8>, limit: Duration) -> Result<(Computed, Vec<u8>), GuestError> {
     let spawned = |fault: io::Error| {
         let remedy = "`cofferdam doctor` says where it should be";
         fault_of("spawn", format!("cannot start `{}`: {fault}; {remedy}", guest.display()))
@@ -74,7 +74,7 @@ pub fn ask(guest: &Path, compute: &Compute, body: Vec<u8>, limit: Duration) -> R
         }
     };
     match strict_into::<Computed>(&answer.header) {
-        Ok(Computed::Failed { code, detail }) => Err(GuestFault { code: line(&code), detail: line(&detail) }),
+        Ok(Computed::Failed { code, detail }) => Err(GuestError { code: line(&code), detail: line(&detail) }),
         Ok(computed) => Ok((computed, answer.body)),
         Err(fault) => Err(fault_of("output", format!("the guest process answered something else: {fault}"))),
     }
@@ -91,12 +91,12 @@ fn slow(fault: &io::Error) -> bool {
     matches!(fault.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn fault_of(code: &str, detail: String) -> GuestFault {
-    GuestFault { code: code.to_owned(), detail }
+fn fault_of(code: &str, detail: String) -> GuestError {
+    GuestError { code: code.to_owned(), detail }
 }
 
 /// It closed its socket without an answer: what became of it.
-fn crashed(child: &mut Child) -> GuestFault {
+fn crashed(child: &mut Child) -> GuestError {
     let until = Instant::now() + ENDING;
     let status = loop {
         match child.try_wait() {

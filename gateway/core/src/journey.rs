@@ -1,38 +1,43 @@
 //! The journey of a call, in order: discover → validate → plan → hash → decide on sight → look, or preview → decide → enqueue or ask people → wait.
 //! Every ending is recorded before it is told; what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
 
-mod fit;
+mod call_record;
 mod follow;
 mod fresh;
 mod list;
-mod look;
+mod output_fit;
+pub mod ports;
+mod read;
 mod resume;
 mod same;
-mod scene;
 
+use crate::stage::{askable, discover, judge, plan, question, seal, validate};
+use crate::text;
 pub use follow::{Wait, calls, cancel, job};
 pub use fresh::fresh;
 pub use list::list;
 pub use resume::{Resumed, resume};
 
-use crate::answer::{RefusalKind, Reply};
-use crate::decide::{self, Asking, CALL_ENTRYPOINT, Denial, Verdict};
-use crate::discover::{self, Catalog, RawCall};
-use crate::enqueue;
-use crate::exchange::propose::{IdempotencyKey, Propose, Proposed};
-use crate::hash::{self, SealedPlan};
-use crate::id::{CallId, PolicyDigest};
-use crate::operation::Draft;
-use crate::plan;
-use crate::ports::{Hear, Host, Judge, Planner, Recorder};
-use crate::preview::PreviewedPlan;
-use crate::shown;
-use crate::trust::Trust;
-use crate::validate::{self, ValidCall};
+use crate::journey::ports::{Hear, Host, Judge, Planner, Recorder};
+use crate::model::answer::{RefusalKind, Reply};
+use crate::model::id::{CallId, PolicyDigest};
+use crate::model::operation::Draft;
+use crate::model::reason::Denial;
+use crate::model::trust::Trust;
+use crate::policy::digest::CALL_ENTRYPOINT;
+use crate::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
+use crate::stage::discover::RawCall;
+use crate::stage::enqueue;
+use crate::stage::judge::Verdict;
+use crate::stage::preview::PreviewedPlan;
+use crate::stage::question::Asking;
+use crate::stage::seal::SealedPlan;
+use crate::stage::validate::ValidCall;
+use crate::tool::catalog::Catalog;
 use ed25519_dalek::SigningKey;
 
-use look::{looked, previewed};
-use scene::Scene;
+use call_record::Scene;
+use read::{looked, previewed};
 use serde_json::json;
 
 /// What the gateway knows: loaded at start, the same for every call.
@@ -149,13 +154,13 @@ async fn carried<H: Host>(
 async fn decided<H: Host>(scene: &mut Scene<'_, H>, asking: Asking, sealed: SealedPlan) -> Result<Verdict, Reply> {
     let plan = previewed(scene, sealed).await?;
     let now = scene.host().now();
-    let question = match decide::question(&asking, &plan, None, now) {
+    let question = match question::question(&asking, &plan, None, now) {
         Ok(question) => question,
         Err(denial) => return Err(scene.deny(denial).await),
     };
     let output = evaluate(scene, &question).await?;
-    let verdict = decide::judge(&output, plan, asking, &scene.world().trust.floor, None, now);
-    Ok(decide::askable(verdict, &scene.world().trust))
+    let verdict = judge::judge(&output, plan, asking, &scene.world().trust.floor, None, now);
+    Ok(askable::askable(verdict, &scene.world().trust))
 }
 
 /// What the recorder is asked to store.
@@ -236,7 +241,7 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
 async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<SealedPlan, Reply> {
     let draft = drafted(scene, call).await?;
     let trust = &scene.world().trust;
-    let sealed = plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| hash::hash(plan, call.arguments(), &trust.environment));
+    let sealed = plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| seal::hash(plan, call.arguments(), &trust.environment));
     match sealed {
         Ok(sealed) => {
             scene.sealed(&sealed);
@@ -254,7 +259,7 @@ async fn drafted<H: Host>(scene: &Scene<'_, H>, call: &ValidCall) -> Result<Draf
     match scene.host().planner().plan(call.tool().digest(), call.canonical()).await {
         Ok(Ok(draft)) => Ok(draft),
         Ok(Err(refusal)) => {
-            let (why, remedy) = (crate::text::line(&refusal.reason), crate::text::line(&refusal.remedy));
+            let (why, remedy) = (crate::model::escape::line(&refusal.reason), crate::model::escape::line(&refusal.remedy));
             let words = (why.as_str(), remedy.as_str(), "Ask again with other arguments.");
             Err(scene.refuse(RefusalKind::Declined, "DECLINED", "refused", call.tool().name(), words).await)
         }
@@ -276,7 +281,7 @@ async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Resul
     match scene.host().recorder().propose(Propose::Rejection { principal, plan: sealed.digest() }).await {
         Ok(Proposed::Rejection { rejected: None }) => Ok(()),
         Ok(Proposed::Rejection { rejected: Some(rejected) }) => {
-            let why = shown::rejected(&rejected);
+            let why = text::rejected(&rejected);
             let words =
                 (why.as_str(), "What the approvers agree to.", "Do not ask for the same again; tell your user what the approver said.");
             Err(scene.refuse(RefusalKind::Denied, "REJECTED", "denied", "an approver", words).await)
@@ -287,13 +292,13 @@ async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Resul
 
 /// Policy over the plan alone.
 async fn on_sight<H: Host>(scene: &mut Scene<'_, H>, asking: &Asking, sealed: &SealedPlan) -> Result<(), Reply> {
-    let question = match decide::on_sight_question(asking, sealed, scene.host().now()) {
+    let question = match question::on_sight_question(asking, sealed, scene.host().now()) {
         Ok(question) => question,
         Err(denial) => return Err(scene.deny(denial).await),
     };
     scene.asked();
     let output = evaluate(scene, &question).await?;
-    match decide::judge_on_sight(&output, sealed) {
+    match judge::judge_on_sight(&output, sealed) {
         Ok(sight) => {
             scene.reasons(&sight.reasons);
             Ok(())

@@ -1,63 +1,66 @@
 //! # Cofferdam's core: the journey of a call as types and pure functions
 //!
-//! Names no runtime: nothing here opens a file, a socket or a sandbox. The rule of a stage lives here, its effect in the crate the table names.
-//! `journey::ask` runs the stages from `discover` to `enqueue` in the gateway; the runner walks `decide::readmit` instead of believing it.
+//! Depends on no runtime: nothing here opens a file, a socket or a sandbox. The rule of a stage is
+//! here; its effect is in the crate that the table names. [`journey::ask`] runs the stages from
+//! `discover` to `enqueue` in the gateway. The runner runs [`stage::readmit`] and trusts no other role.
 //!
 //! ## Life of a call
 //!
-//! | stage | file | consumes → makes | rule | its effect lives in |
-//! |---|---|---|---|---|
-//! | discover | `discover.rs` | `RawCall → FoundCall` | the tool is known, pinned by digest, and visible to this caller by the list decision | `cofferdam` (catalog), `sandbox` (list decision), `edge` (MCP) |
-//! | validate | `validate.rs` | `FoundCall → ValidCall` | schema and sizes; the purpose taken out; canonical arguments and `ArgumentsDigest` | here |
-//! | plan | `plan.rs` | `Draft → Plan` | the tool's draft for these arguments, parsed and held against kinds, limits and the accepted ceiling | `sandbox` (runs the tool) |
-//! | hash | `hash.rs` | `Plan → SealedPlan` | canonical bytes and `PlanDigest`, without time and identity | here |
-//! | decide on sight | `decide/rule.rs` | `&SealedPlan → Sight` or `Denial` | policy over the plan alone: what is denied here never reaches the infrastructure | `sandbox` (policy) |
-//! | look | `journey/look.rs` | `&SealedPlan → Reply` | a plan that looks ends here: results held against the tool's output schema | `runner` (role `viewer`) |
-//! | preview | `preview.rs` | `SealedPlan → PreviewedPlan` | before, after and what is expected, of just this plan; `PreviewDigest` | `runner` (role `viewer`) |
-//! | decide | `decide/rule.rs` | `PreviewedPlan → ApprovedPlan`, `ApprovalNeeded` or `Denial` | policy over plan and change; the floor; who signed | `sandbox` (policy) |
-//! | enqueue | `enqueue.rs` | `ApprovedPlan → QueuedPlan`; `ApprovalNeeded → AskedPlan` | intent before effect: permit and job in one transaction with their entry | `recorder` |
-//! | resume | `journey/resume.rs` | signed `StoredJob → ApprovedPlan` | after people signed: all of the above again, same digests or nothing | `cofferdam`, `recorder` |
-//! | readmit | `decide/readmit.rs` | `StoredJob → Opened → Derived → Question → LeasedPlan` | the runner's own trust, clock, draft, preview and policy; it trusts no other role | `runner`, `sandbox` (as `guest`) |
-//! | run | `run.rs` | `LeasedPlan → Outcome` | one table of phases, numbered steps | `runner` |
-//! | record | `record.rs` | any ending → `Recorded` | one leaf per thing that must be provable, before anybody is told | `recorder` |
+//! | stage | file | consumes → makes | effect in |
+//! |---|---|---|---|
+//! | discover | `stage/discover.rs` | `RawCall → FoundCall` | `cofferdam`, `edge` |
+//! | validate | `stage/validate.rs` | `FoundCall → ValidCall` | here |
+//! | plan | `stage/plan.rs` | `Draft → Plan` | `sandbox` |
+//! | seal | `stage/seal.rs` | `Plan → SealedPlan` | here |
+//! | decide on sight | `stage/judge.rs` | `&SealedPlan → Sight`, `Denial` | `sandbox` |
+//! | read | `journey/read.rs` | `&SealedPlan → Reply` | viewer |
+//! | preview | `stage/preview.rs` | `SealedPlan → PreviewedPlan` | viewer |
+//! | decide | `stage/judge.rs` | `PreviewedPlan → ApprovedPlan`, `ApprovalNeeded`, `Denial` | `sandbox` |
+//! | enqueue | `stage/enqueue.rs` | `ApprovedPlan → QueuedPlan`; `ApprovalNeeded → AskedPlan` | `recorder` |
+//! | resume | `journey/resume.rs` | signed `StoredJob → ApprovedPlan` | `cofferdam`, `recorder` |
+//! | readmit | `stage/readmit.rs` | `StoredJob → … → LeasedPlan` | `runner`, `sandbox` |
+//! | run | `model/run.rs` | `LeasedPlan → Outcome` | `runner` |
+//! | record | `model/record.rs` | any ending → `Recorded` | `recorder` |
 //!
-//! Texts for models and people are made in `shown.rs`, rights in `rights.rs`, both from the plan alone. Proof types (`ApprovedPlan`,
-//! `ApprovalNeeded`, `Approvals`, `QueuedPlan`, `LeasedPlan`) have no `Clone`, `Default`, `From` or `Deserialize`; `tests/compile_fail/` holds
-//! every forbidden step.
+//! The rules of the stages, in the same order:
+//!
+//! - **discover**: the tool is known, pinned by digest, and visible to this caller.
+//! - **validate**: schema and sizes; canonical arguments and their `ArgumentsDigest`.
+//! - **plan**: the tool's draft, parsed and held against kinds, limits and the accepted ceiling.
+//! - **seal**: canonical bytes and `PlanDigest`, without time and identity.
+//! - **decide on sight**: policy over the plan alone; a denial here never reaches infrastructure.
+//! - **read**: a plan that only reads ends here; results match the tool's output schema.
+//! - **preview**: before, after and the expected state, of just this plan; `PreviewDigest`.
+//! - **decide**: policy over plan and change; the floor; the approvals.
+//! - **enqueue**: intent before effect; permit and job in one transaction with their entry.
+//! - **resume**: after people signed, every stage again: the same digests, or nothing.
+//! - **readmit**: the runner's own trust, clock, draft, preview and policy.
+//! - **run**: one table of phases, numbered steps.
+//! - **record**: one leaf for each provable event, durable before anybody learns of it.
+//!
+//! ## Folders
+//!
+//! `model` has the nouns and names no other folder. `tool`, `policy`, `stage` and `journey` build on
+//! it, each on those before it. `protocol` has one file for each pair of roles; `text` has every text
+//! that agents and approvers read. A test of the repository holds this order.
+//!
+//! Proof types (`ApprovedPlan`, `ApprovalNeeded`, `Approvals`, `QueuedPlan`, `LeasedPlan`) have no
+//! `Clone`, `Default`, `From` or `Deserialize`; `tests/compile_fail/` holds every forbidden step.
 
-pub mod answer;
-pub mod approval;
-pub mod artefact;
-pub mod block;
-pub mod caller;
-pub mod ceiling;
-pub mod decide;
-pub mod discover;
-pub mod enqueue;
-pub mod exchange;
-pub mod hash;
-pub mod id;
-pub mod job;
+// In the order in which they build on each other.
+pub mod model;
+
+pub mod tool;
+
+pub mod policy;
+
+pub mod stage;
+
 pub mod journey;
-pub mod json;
-pub mod kind;
-pub mod left_out;
-pub mod limit;
-pub mod near;
-pub mod operation;
-pub mod path;
-pub mod permit;
-pub mod plan;
-pub mod ports;
-pub mod preview;
-pub mod record;
-pub mod rights;
-pub mod run;
-pub mod settings;
-pub mod shown;
+
+pub mod protocol;
+
 pub mod text;
-pub mod trust;
-pub mod validate;
 
 #[cfg(test)]
 mod testing;

@@ -1,26 +1,30 @@
 //! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder and a runner, each a few lines, each doing its part
 //! for real. Never leaves the tests.
 
-use crate::approval::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
-use crate::caller::{Caller, Principal, Standing};
-use crate::ceiling::{Ceiling, Definition, Example, Grant};
-use crate::decide::readmit::{self, Inadmissible, LeasedPlan};
-use crate::discover::{Catalog, LoadedTool, RawCall};
-use crate::exchange::Fault;
-use crate::exchange::look::{Look, Looked};
-use crate::exchange::operate::Seen;
-use crate::exchange::propose::{Counts, EndedCall, OwnCall, Propose, Proposed, Rejected, UsedKey};
-use crate::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
-use crate::job::{JobView, OperationRecord, Planned, StoredJob};
 use crate::journey::World;
-use crate::left_out::LeftOut;
-use crate::operation::{Action, Draft, Operation, Step, ToolRefusal};
-use crate::permit::verifying_key_text;
-use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
-use crate::preview::{Expect, Preview, PreviewedOperation};
-use crate::record::{Entry, Event, Recorded};
-use crate::run::{Outcome, Phase};
-use crate::trust::{Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer};
+use crate::model::call::{EndedCall, OwnCall, Rejected};
+use crate::model::caller::{Caller, Principal, Standing};
+use crate::model::ceiling::{Ceiling, Definition, Example, Grant};
+use crate::model::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
+use crate::model::job::{JobView, OperationRecord, Planned, StoredJob};
+use crate::model::left_out::LeftOut;
+use crate::model::operation::{Action, Draft, Operation, Step, ToolRefusal};
+use crate::model::permit::verifying_key_text;
+use crate::model::preview::{Expect, Preview, PreviewedOperation};
+use crate::model::record::{Entry, Event, Recorded};
+use crate::model::run::{Outcome, Phase};
+use crate::model::statement::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use crate::model::trust::{Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use crate::protocol::RoleError;
+use crate::protocol::gateway_recorder::{Counts, Propose, Proposed, UsedKey};
+use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::protocol::operator_recorder::Seen;
+use crate::stage::discover::RawCall;
+use crate::stage::readmit;
+use crate::stage::readmit::{Inadmissible, LeasedPlan};
+use crate::tool::catalog::Catalog;
+use crate::tool::load::LoadedTool;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -133,7 +137,7 @@ pub fn scale(namespace: &str, replicas: i64) -> Value {
 }
 
 /// The tool: negative replicas delete, one hundred reads, beyond that it goes wrong in ways of its own.
-pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
     let arguments: Value = serde_json::from_str(arguments).unwrap();
     let target =
         json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
@@ -149,7 +153,7 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
             draft(json!("sequential"), json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}))
         }
         667 => Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() })),
-        668 => Err(GuestFault { code: "time".into(), detail: "the tool took too long".into() }),
+        668 => Err(GuestError { code: "time".into(), detail: "the tool took too long".into() }),
         replicas => draft(
             json!("sequential"),
             json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": replicas}]}),
@@ -159,7 +163,7 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
 
 /// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two; an approval for
 /// `asks-young` is good for 300 seconds of its 600.
-pub fn policy(input: &str) -> Result<String, GuestFault> {
+pub fn policy(input: &str) -> Result<String, GuestError> {
     let input: Value = serde_json::from_str(input).unwrap();
     let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
     let covers: Vec<_> = input["plan"]["operations"].as_array().into_iter().flatten().map(|operation| operation["index"].clone()).collect();
@@ -169,7 +173,7 @@ pub fn policy(input: &str) -> Result<String, GuestFault> {
         "obligations": [], "approval": null
     });
     match namespace {
-        "trap" => return Err(GuestFault { code: "trap".into(), detail: "division by zero in limits.rego".into() }),
+        "trap" => return Err(GuestError { code: "trap".into(), detail: "division by zero in limits.rego".into() }),
         "odd" => output["surprise"] = json!(true),
         "uncovered" => output["covers"] = json!([]),
         "obliged" => output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}]),
@@ -216,7 +220,7 @@ pub struct Bench {
     /// How the caller of a call that waited stands.
     pub standing: Mutex<Standing>,
     /// The approvers by the trust file as it is now.
-    pub approvers: Mutex<Result<Vec<Approver>, Fault>>,
+    pub approvers: Mutex<Result<Vec<Approver>, RoleError>>,
     /// The recorder does not answer.
     pub down: Mutex<bool>,
     /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`, and the code.
@@ -247,10 +251,10 @@ impl Bench {
     }
 
     /// The fault that waits for this guest.
-    fn fails(&self, guest: &str) -> Result<(), GuestFault> {
+    fn fails(&self, guest: &str) -> Result<(), GuestError> {
         let mut failing = self.failing.lock().unwrap();
         match failing.pop_if(|(next, _)| *next == guest) {
-            Some((_, code)) => Err(GuestFault { code: code.into(), detail: "as told".into() }),
+            Some((_, code)) => Err(GuestError { code: code.into(), detail: "as told".into() }),
             None => Ok(()),
         }
     }
@@ -287,10 +291,10 @@ impl Bench {
                 after,
                 place: "team/web.yaml:7".into(),
                 remarks: vec![],
-                rest: crate::preview::Rest {
+                rest: crate::model::preview::Rest {
                     fields: Some(BTreeMap::from([("metadata.generation".to_owned(), json!(*self.elsewhere.lock().unwrap()))])),
                     origins: {
-                        let writer = self.writer.lock().unwrap().clone().map(crate::preview::Origin::Manager);
+                        let writer = self.writer.lock().unwrap().clone().map(crate::model::preview::Origin::Manager);
                         writer.map(|writer| ("spec.replicas".to_owned(), writer)).into_iter().collect()
                     },
                 },
@@ -352,7 +356,7 @@ impl Bench {
             reason: if verdict == Verdict::Reject { "not today".into() } else { String::new() },
             plan: job.plan_digest,
             preview: job.preview_digest,
-            shown: crate::shown::question(job).unwrap().1,
+            shown: crate::text::question(job).unwrap().1,
             subject: job.principal.subject(),
             environment: job.environment.clone(),
             policy: job.policy,
@@ -371,13 +375,13 @@ impl Bench {
         Recorded { index: u64::try_from(entries.len() - 1).unwrap() }
     }
 
-    fn answer(&self, propose: Propose) -> Result<Proposed, Fault> {
+    fn answer(&self, propose: Propose) -> Result<Proposed, RoleError> {
         if *self.down.lock().unwrap() {
-            return Err(Fault::Unavailable("away".into()));
+            return Err(RoleError::Unavailable("away".into()));
         }
         let found = |call: &CallId| {
             let jobs = self.jobs.lock().unwrap();
-            let found = jobs.iter().find(|(job, _)| job.call == *call).ok_or(Fault::NotFound(call.to_string()));
+            let found = jobs.iter().find(|(job, _)| job.call == *call).ok_or(RoleError::NotFound(call.to_string()));
             found.map(|(_, view)| Proposed::Job { job: Box::new(view.clone()) })
         };
         Ok(match propose {
@@ -391,7 +395,7 @@ impl Bench {
                 }
                 self.jobs.lock().unwrap().push((*job, state));
                 // The store has it, and its answer is lost.
-                self.fails("enqueue").map_err(|_| Fault::Unavailable("the answer was lost".into()))?;
+                self.fails("enqueue").map_err(|_| RoleError::Unavailable("the answer was lost".into()))?;
                 Proposed::Recorded(recorded)
             }
             Propose::Key { key, .. } => Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() },
@@ -512,15 +516,15 @@ fn view(job: &StoredJob, phase: Phase) -> JobView {
 }
 
 impl Planner for Bench {
-    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         self.fails("plan")?;
         tool(arguments)
     }
 }
 
 impl Judge for Bench {
-    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
-        if entrypoint == crate::decide::CALL_ENTRYPOINT {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
+        if entrypoint == crate::policy::digest::CALL_ENTRYPOINT {
             self.fails("call")?;
             return policy(input);
         }
@@ -532,7 +536,7 @@ impl Judge for Bench {
 }
 
 impl Viewer for Bench {
-    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
         Ok(match look {
             Look::Preview { operations, .. } => self.preview(&operations),
             Look::Read { .. } => {
@@ -543,7 +547,7 @@ impl Viewer for Bench {
 }
 
 impl Recorder for Bench {
-    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         self.answer(propose)
     }
 }
@@ -574,7 +578,7 @@ impl Host for Bench {
     async fn standing(&self, _: &Principal) -> Standing {
         *self.standing.lock().unwrap()
     }
-    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
+    fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
         self.approvers.lock().unwrap().clone()
     }
 }

@@ -6,12 +6,12 @@
 //! node …/conformance/dist/index.js server --url http://127.0.0.1:3921/mcp --requirements 2026-07-28
 //! ```
 
-use cofferdam_core::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
-use cofferdam_core::caller::Principal;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
-use cofferdam_core::trust::Environment;
+use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
+use cofferdam_core::model::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::id::{CallId, PlanDigest};
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::RoleError;
 use cofferdam_edge::{Calls, EdgeSettings, serve};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -51,7 +51,7 @@ impl Front for Fixtures {
         Ok(Principal { name: "suite".into(), anonymous: true, roles: Vec::new(), person: None, act: Vec::new() })
     }
 
-    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
+    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
         let none = json!({"type": "object", "properties": {}, "additionalProperties": false});
         Ok(vec![
             tool(

@@ -3,11 +3,11 @@
 
 use crate::deny::Deny;
 use crate::route::Edge;
-use cofferdam_core::answer::Reply;
-use cofferdam_core::caller::Principal;
-use cofferdam_core::id::CallId;
-use cofferdam_core::limit::WAIT_MS;
-use cofferdam_core::ports::{Front, FrontCall, Hear, unheard};
+use cofferdam_core::journey::ports::{Front, FrontCall, Hear, unheard};
+use cofferdam_core::model::answer::Reply;
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::limit::WAIT_MS;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::deny::Deny;
 use crate::header::{agreed, excerpt};
-use cofferdam_core::limit;
+use cofferdam_core::model::limit;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Bytes, Incoming};

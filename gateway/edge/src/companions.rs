@@ -3,10 +3,10 @@
 
 use crate::ask::Ask;
 use crate::mcp::call::Called;
-use cofferdam_core::answer::{Reply, ToolListing};
-use cofferdam_core::id::CallId;
-use cofferdam_core::limit::{CALLS, CALLS_USUAL, WAIT_MS};
-use cofferdam_core::ports::FrontCall;
+use cofferdam_core::journey::ports::FrontCall;
+use cofferdam_core::model::answer::{Reply, ToolListing};
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::limit::{CALLS, CALLS_USUAL, WAIT_MS};
 use serde_json::{Map, Value, json};
 
 const PREVIEW: &str = "preview";

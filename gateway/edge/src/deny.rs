@@ -93,7 +93,7 @@ pub enum Deny {
     /// The query string is neither `open` nor `limit`.
     #[error(
         "the query string may hold `open=true` and `limit=`, a whole number from 1 to {}, once each; tokens belong in the `Authorization` header",
-        cofferdam_core::limit::CALLS
+        cofferdam_core::model::limit::CALLS
     )]
     Which,
     /// A header that cannot be read one way only.
@@ -114,7 +114,7 @@ pub enum Deny {
     #[error("answers are JSON, and `Accept` is `{0}`; send `Accept: application/json, text/event-stream`")]
     Accept(String),
     /// The body is too large.
-    #[error("the body is larger than {} bytes", cofferdam_core::limit::BODY)]
+    #[error("the body is larger than {} bytes", cofferdam_core::model::limit::BODY)]
     TooLarge,
     /// The body did not come in time.
     #[error("the body did not arrive in time")]

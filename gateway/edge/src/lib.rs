@@ -1,6 +1,6 @@
 //! The edge: agents' calls in, answers out, over HTTP. The only crate that names hyper.
 //!
-//! It reads strictly, authenticates, hands over to a [`cofferdam_core::ports::Front`] and writes down what that answered. It decides nothing,
+//! It reads strictly, authenticates, hands over to a [`cofferdam_core::journey::ports::Front`] and writes down what that answered. It decides nothing,
 //! plans nothing, holds no key and no store, and never words a result of its own: the texts of results and refusals come from the journey.
 //!
 //! | path | what it serves | file |

@@ -1,7 +1,7 @@
 //! The names of spans and attributes the edge emits, in one place: OpenTelemetry's conventions for HTTP, MCP and GenAI, which still move.
 //! Arguments and results are never attributes.
 
-use cofferdam_core::caller::TraceParent;
+use cofferdam_core::model::caller::TraceParent;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
 

@@ -5,7 +5,7 @@ use crate::gate::is_local;
 use crate::respond::{self, Answer};
 use crate::route::Edge;
 use crate::seats::Seat;
-use cofferdam_core::ports::{Front, Readiness};
+use cofferdam_core::journey::ports::{Front, Readiness};
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use hyper::http::request::Parts;

@@ -12,7 +12,7 @@ use crate::seats::Seat;
 use crate::settings::{EdgeSettings, KEEP_MARGIN};
 use crate::shares::Shares;
 use crate::{cors, wire};
-use cofferdam_core::ports::{Answered, Front};
+use cofferdam_core::journey::ports::{Answered, Front};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
 use hyper::http::request::Parts;

@@ -10,7 +10,7 @@ use crate::route::Edge;
 use crate::seats::{Seats, Sitting};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
-use cofferdam_core::ports::Front;
+use cofferdam_core::journey::ports::Front;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};

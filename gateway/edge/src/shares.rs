@@ -3,7 +3,7 @@
 //! Holds names of authenticated callers alone, so their number is bounded by `agents.toml`.
 
 use crate::deny::Deny;
-use cofferdam_core::caller::Principal;
+use cofferdam_core::model::caller::Principal;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,8 +3,8 @@
 
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use cofferdam_core::answer::{Changed, Effect, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
-use cofferdam_core::job::Found;
+use cofferdam_core::model::answer::{Changed, Effect, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::model::job::Found;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 

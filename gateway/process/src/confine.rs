@@ -45,7 +45,7 @@ pub enum Confined {
 
 /// A confinement that could not be applied.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfineFault {
+pub enum ConfineError {
     /// Landlock refused.
     #[error("cannot confine this process to its files")]
     Landlock(#[from] landlock::RulesetError),
@@ -83,7 +83,7 @@ pub struct Files<'a> {
 ///
 /// # Errors
 /// A path is not there, or the kernel refuses a rule that it knows.
-pub fn files(files: Files<'_>) -> Result<Confined, ConfineFault> {
+pub fn files(files: Files<'_>) -> Result<Confined, ConfineError> {
     let rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?
@@ -110,8 +110,8 @@ pub fn files(files: Files<'_>) -> Result<Confined, ConfineFault> {
     }
 }
 
-fn allow(created: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, ConfineFault> {
-    let descriptor = PathFd::new(path).map_err(|source| ConfineFault::Path { path: path.display().to_string(), source })?;
+fn allow(created: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, ConfineError> {
+    let descriptor = PathFd::new(path).map_err(|source| ConfineError::Path { path: path.display().to_string(), source })?;
     // Rights that make no sense on a plain file are refused by the kernel as an inconsistent rule.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
     Ok(created.add_rule(PathBeneath::new(descriptor, access))?)
@@ -129,7 +129,7 @@ pub fn knows_ports() -> bool {
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn baseline() -> Result<(), ConfineFault> {
+pub fn baseline() -> Result<(), ConfineError> {
     // Where `core_pattern` is a pipe the kernel asks no limit, only whether the process may be
     // dumped.
     limit(Resource::Core, 0)?;
@@ -142,7 +142,7 @@ pub fn user() -> u32 {
 }
 
 /// Limits of a guest process: bytes of address space, seconds of processor time.
-pub fn guest_limits(address_space: u64, seconds: u64) -> Result<(), ConfineFault> {
+pub fn guest_limits(address_space: u64, seconds: u64) -> Result<(), ConfineError> {
     baseline()?;
     limit(Resource::As, address_space)?;
     limit(Resource::Cpu, seconds)?;
@@ -152,7 +152,7 @@ pub fn guest_limits(address_space: u64, seconds: u64) -> Result<(), ConfineFault
 
 /// Lets this process open so many descriptors at once, as far as its hard limit allows. Many
 /// machines start with 1,024.
-pub fn descriptors(count: u64) -> Result<(), ConfineFault> {
+pub fn descriptors(count: u64) -> Result<(), ConfineError> {
     let now = getrlimit(Resource::Nofile);
     let most = now.maximum.map_or(count, |most| most.min(count));
     if now.current.is_some_and(|current| current < most) {
@@ -161,7 +161,7 @@ pub fn descriptors(count: u64) -> Result<(), ConfineFault> {
     Ok(())
 }
 
-fn limit(resource: Resource, value: u64) -> Result<(), ConfineFault> {
+fn limit(resource: Resource, value: u64) -> Result<(), ConfineError> {
     let most = getrlimit(resource).maximum.map_or(value, |most| most.min(value));
     setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     Ok(())

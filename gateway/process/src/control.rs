@@ -2,7 +2,7 @@
 //! for; nothing else connects roles. Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one of them.
 
 use crate::confine::Confined;
-use cofferdam_core::id::CallId;
+use cofferdam_core::model::id::CallId;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType, recvmsg, sendmsg, socketpair,

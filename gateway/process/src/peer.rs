@@ -6,7 +6,7 @@
 //! asker's business.
 
 use crate::frame::{self, Frame, TooLarge};
-use cofferdam_core::exchange::Fault;
+use cofferdam_core::protocol::RoleError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::future::Future;
@@ -54,14 +54,14 @@ struct Answer<A> {
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     ok: Option<A>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    fault: Option<Fault>,
+    fault: Option<RoleError>,
 }
 
 fn none<A>() -> Option<A> {
     None
 }
 
-type Waiting<A> = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<A, Fault>>>>>;
+type Waiting<A> = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<A, RoleError>>>>>;
 
 struct Connection<A> {
     sink: mpsc::Sender<Frame>,
@@ -148,17 +148,17 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
     }
 
     /// Asks and waits for the answer. A connection that is lost meanwhile, or an answer that does not come in
-    /// time, is [`Fault::Unavailable`]: the request may or may not have been carried out.
+    /// time, is [`RoleError::Unavailable`]: the request may or may not have been carried out.
     ///
     /// # Errors
-    /// The other side's fault; [`Fault::TooLarge`] where request or answer is larger than a message
+    /// The other side's fault; [`RoleError::TooLarge`] where request or answer is larger than a message
     /// may be.
-    pub async fn call(&self, ask: &Q) -> Result<A, Fault> {
+    pub async fn call(&self, ask: &Q) -> Result<A, RoleError> {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| Fault::Unavailable(fault.to_string()))?;
+        let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| RoleError::Unavailable(fault.to_string()))?;
         let frame = Frame::of(header);
         frame.check().map_err(|large| too_large("the request", large))?;
-        let lost = || Fault::Unavailable("the other role is not there; it is being restarted".to_owned());
+        let lost = || RoleError::Unavailable("the other role is not there; it is being restarted".to_owned());
         let mut current = self.connection.subscribe();
         let ready = current.wait_for(|connection| connection.as_ref().is_some_and(|connection| !connection.sink.is_closed()));
         let connection = match tokio::time::timeout(PATIENCE, ready).await {
@@ -175,7 +175,7 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
             }
             answer.await.unwrap_or_else(|_| Err(lost()))
         };
-        let late = |_| Err(Fault::Unavailable(format!("the other role gave no answer within {} s", self.limit.as_secs())));
+        let late = |_| Err(RoleError::Unavailable(format!("the other role gave no answer within {} s", self.limit.as_secs())));
         tokio::time::timeout(self.limit, answered).await.unwrap_or_else(late)
     }
 }
@@ -201,8 +201,8 @@ async fn hear<A: DeserializeOwned>(source: &mut OwnedReadHalf, waiting: &Waiting
         let (id, result) = match serde_json::from_slice::<Answer<A>>(&frame.header) {
             Ok(Answer { id, ok: Some(ok), fault: None }) => (id, Ok(ok)),
             Ok(Answer { id, fault: Some(fault), .. }) => (id, Err(fault)),
-            Ok(Answer { id, ok: None, fault: None }) => (id, Err(Fault::Unavailable("an empty answer".to_owned()))),
-            Err(fault) => (addressed(&frame, &fault)?, Err(Fault::Unavailable(format!("the answer cannot be read: {fault}")))),
+            Ok(Answer { id, ok: None, fault: None }) => (id, Err(RoleError::Unavailable("an empty answer".to_owned()))),
+            Err(fault) => (addressed(&frame, &fault)?, Err(RoleError::Unavailable(format!("the answer cannot be read: {fault}")))),
         };
         let asker = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         if let Some(asker) = asker {
@@ -227,8 +227,8 @@ fn addressed(frame: &Frame, fault: &serde_json::Error) -> io::Result<u64> {
     addressed.map(|addressed| addressed.id).map_err(unclear)
 }
 
-fn too_large(what: &str, large: TooLarge) -> Fault {
-    Fault::TooLarge(format!("{what}: {large}; ask for less at once"))
+fn too_large(what: &str, large: TooLarge) -> RoleError {
+    RoleError::TooLarge(format!("{what}: {large}; ask for less at once"))
 }
 
 async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
@@ -240,7 +240,7 @@ async fn pump(mut sink: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Frame>) {
 }
 
 /// An answer as it is sent; a fault in its place where it cannot be.
-fn answered<A: Serialize>(id: u64, result: Result<A, Fault>) -> Option<Frame> {
+fn answered<A: Serialize>(id: u64, result: Result<A, RoleError>) -> Option<Frame> {
     let (ok, fault) = match result {
         Ok(ok) => (Some(ok), None),
         Err(fault) => (None, Some(fault)),
@@ -250,7 +250,7 @@ fn answered<A: Serialize>(id: u64, result: Result<A, Fault>) -> Option<Frame> {
             Ok(()) => return Some(frame),
             Err(large) => too_large("the answer", large),
         },
-        Err(fault) => Fault::Unavailable(format!("the answer cannot be written: {fault}")),
+        Err(fault) => RoleError::Unavailable(format!("the answer cannot be written: {fault}")),
     };
     serde_json::to_vec(&Answer { id, ok: None::<()>, fault: Some(fault) }).ok().map(Frame::of)
 }
@@ -265,7 +265,7 @@ where
     Q: DeserializeOwned + Send + 'static,
     A: Serialize + Send + 'static,
     H: Fn(Q) -> F,
-    F: Future<Output = Result<A, Fault>> + Send + 'static,
+    F: Future<Output = Result<A, RoleError>> + Send + 'static,
 {
     stream.set_nonblocking(true)?;
     serve_stream(UnixStream::from_std(stream)?, handler).await
@@ -280,7 +280,7 @@ where
     Q: DeserializeOwned + Send + 'static,
     A: Serialize + Send + 'static,
     H: Fn(Q) -> F,
-    F: Future<Output = Result<A, Fault>> + Send + 'static,
+    F: Future<Output = Result<A, RoleError>> + Send + 'static,
 {
     let (mut source, sink) = stream.into_split();
     let (frames, outgoing) = mpsc::channel(AT_ONCE);
@@ -299,7 +299,7 @@ where
             }
             Err(fault) => {
                 let id = addressed(&frame, &fault)?;
-                let refused = Fault::Refused(format!("the request cannot be read: {fault}"));
+                let refused = RoleError::Refused(format!("the request cannot be read: {fault}"));
                 under_way.spawn(async move { send(&frames, answered::<()>(id, Err(refused)), place).await });
             }
         }

@@ -1,6 +1,6 @@
 //! A key as a file holds it: 64 hexadecimal digits, readable by its owner alone. Never writes one, and never says what is in it.
 
-use cofferdam_core::id::unhex;
+use cofferdam_core::model::id::unhex;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;

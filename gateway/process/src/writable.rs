@@ -3,7 +3,7 @@
 //! beforehand (a security module, a network file system) still shows when it is written.
 
 use crate::beneath::{Kind, Root, is_manifest, split};
-use cofferdam_core::job::Obstacle;
+use cofferdam_core::model::job::Obstacle;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx};
 use rustix::io::Errno;
 use std::io;

@@ -1,10 +1,10 @@
 //! Durable calls per second: callers that wait together share one commit, against each waiting for its own. One store, one code path, A against B.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 
-use cofferdam_core::exchange::operate::Disk;
-use cofferdam_core::exchange::propose::Propose;
-use cofferdam_core::id::{ArgumentsDigest, CallId};
-use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::model::id::{ArgumentsDigest, CallId};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::protocol::gateway_recorder::Propose;
+use cofferdam_core::protocol::operator_recorder::Disk;
 use cofferdam_recorder::{Recorder, RecorderContext};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ed25519_dalek::SigningKey;

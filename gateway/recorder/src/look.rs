@@ -2,8 +2,8 @@
 //! memory alone. A look that is not answered in time is answered with the reason.
 
 use crate::wait::locked;
-use cofferdam_core::exchange::operate::Seen;
-use cofferdam_core::id::CallId;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::protocol::operator_recorder::Seen;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;

@@ -14,9 +14,9 @@ use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
 use crate::store::{Held, Reader, Request, WAITING, Writer};
 use crate::wait::{Shared, locked};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::Notice;
-use cofferdam_core::id::CallId;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
@@ -83,7 +83,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Fault> {
+    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), RoleError> {
         Ok(self.inner.reader.unfinished(most).await?)
     }
 
@@ -114,8 +114,8 @@ impl Recorder {
         (self.inner.settings.clock)()
     }
 
-    async fn submit(&self, change: Change) -> Result<Done, Fault> {
-        let ended = || Fault::Unavailable("the recorder is stopping".to_owned());
+    async fn submit(&self, change: Change) -> Result<Done, RoleError> {
+        let ended = || RoleError::Unavailable("the recorder is stopping".to_owned());
         let (reply, answer) = oneshot::channel();
         self.inner.queue.send(Request::Change(change, reply)).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
@@ -138,6 +138,6 @@ impl Drop for RoleSeat {
 }
 
 /// An answer of a kind that its change never has.
-fn astray() -> Fault {
-    Fault::Unavailable("the recorder's writer answered another question; this is a defect, please report it".to_owned())
+fn astray() -> RoleError {
+    RoleError::Unavailable("the recorder's writer answered another question; this is a defect, please report it".to_owned())
 }

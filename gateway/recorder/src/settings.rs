@@ -1,8 +1,8 @@
 //! What a recorder is given: its places, its key, and everything it may not reach for itself (clock, randomness, disk, trust file).
 
-use cofferdam_core::exchange::operate::Disk;
-use cofferdam_core::id::TrustDigest;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::id::TrustDigest;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::operator_recorder::Disk;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use std::path::PathBuf;

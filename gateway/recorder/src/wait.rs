@@ -2,8 +2,8 @@
 //! recorder that starts again has no waiters, and no lease survives the socket it was given over.
 
 use crate::look::Looks;
-use cofferdam_core::exchange::operate::Notice;
-use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::protocol::operator_recorder::Notice;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot prepare its input has nothing to measure")]
 
-use cofferdam_core::operation::Target;
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::path::FieldPath;
 use cofferdam_process::beneath::Root;
 use cofferdam_runner::directory::edit::{delete, patch};
 use cofferdam_runner::directory::index::Index;

@@ -9,21 +9,22 @@ mod recover;
 mod tests;
 
 use crate::admit::{Components, Unadmitted, admit};
-use crate::backend::{Backend, BackendFault, Left, Lost, Namespace};
+use crate::backend::{Backend, BackendError, Left, Lost, Namespace};
 use crate::directory::Settled;
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::ending::{Ending, UNWRITABLE};
 use crate::guest::{Guests, Start};
 use crate::host::Host;
 use crate::lease::{Lease, Recorder, Stopped};
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::{LeasedJob, Obstacle};
-use cofferdam_core::preview::drift::{self, Difference};
-use cofferdam_core::run::{JobStep, Outcome, Phase};
-use cofferdam_core::trust::{Trust, TrustError};
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{LeasedJob, Obstacle};
+use cofferdam_core::model::run::{JobStep, Outcome, Phase};
+use cofferdam_core::model::trust::{Trust, TrustError};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::stage::drift;
+use cofferdam_core::stage::readmit::LeasedPlan;
 use cofferdam_process::writable::obstacle;
 use drive::Ground;
 use jiff::Timestamp;
@@ -44,19 +45,19 @@ const CONGESTED: Duration = Duration::from_secs(5);
 
 /// Why a runner ends without having closed its job: another one takes it over under a higher fence.
 #[derive(Debug, thiserror::Error)]
-pub enum ActFault {
+pub enum ActError {
     /// The recorder is gone, or the lease is another's.
     #[error("the job cannot be recorded: {0}")]
-    Recorder(#[from] Fault),
+    Recorder(#[from] RoleError),
     /// The lease was lost before an effect.
     #[error("the lease was lost; another runner takes the job over")]
     Lost,
     /// The infrastructure, or this machine.
     #[error(transparent)]
-    Backend(#[from] BackendFault),
+    Backend(#[from] BackendError),
 }
 
-impl ActFault {
+impl ActError {
     /// What is in the way of the job; none when it is another runner's by now, or the recorder cannot be told.
     fn obstacle(&self) -> Option<Obstacle> {
         match self {
@@ -94,7 +95,7 @@ pub struct Runner<R, S> {
 
 impl<R: Recorder, S: Start> Runner<R, S> {
     /// Claims one job and sees it through. Returns which it was.
-    pub async fn run(&self) -> Result<CallId, ActFault> {
+    pub async fn run(&self) -> Result<CallId, ActError> {
         loop {
             if let Some(leased) = self.claim(|| false).await? {
                 return self.see_through(leased).await;
@@ -103,7 +104,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 
     /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
-    pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActFault> {
+    pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActError> {
         // Asked once at least: a job may have been enqueued just before.
         loop {
             self.backend.ready()?;
@@ -125,17 +126,17 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             }
             match self.recorder.claim(&Claim::Next { wait_ms: WAIT_MS }).await {
                 Ok(Claimed::Leased { job: Some(job) }) => return Ok(Some(*job)),
-                Ok(_) | Err(Fault::Unavailable(_)) if over() => return Ok(None),
+                Ok(_) | Err(RoleError::Unavailable(_)) if over() => return Ok(None),
                 Ok(_) => {}
                 // It is being restarted, and hands over a fresh socket then.
-                Err(Fault::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
+                Err(RoleError::Unavailable(_)) => tokio::time::sleep(PAUSE).await,
                 Err(fault) => return Err(fault.into()),
             }
         }
     }
 
     /// Sees a claimed job through to its end. Returns which it was.
-    pub async fn see_through(&self, leased: LeasedJob) -> Result<CallId, ActFault> {
+    pub async fn see_through(&self, leased: LeasedJob) -> Result<CallId, ActError> {
         let LeasedJob { fence, phase, lease_seconds, .. } = leased;
         let job = &leased.job;
         let call = job.call.clone();
@@ -182,7 +183,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 
     /// A job's first run under this lease: check, prepare, act, clean up.
-    async fn first(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+    async fn first(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
         self.backend.ready()?;
         let lost = Lost::of(leased);
         // A runner that was lost before it could record its namespace may have left one.
@@ -208,14 +209,14 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
         // A runner that was paused for long makes nothing under a lease that is another's by now.
         if lease.confirm().await == Some(Stopped::Lost) {
-            return Err(ActFault::Lost);
+            return Err(ActError::Lost);
         }
         let making = self.backend.make(lease.call(), lease.fence(), &plan, (self.now)());
         let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
             Ok(namespace) => namespace,
             Err(fault) => {
                 let ending = match &fault {
-                    EffectFault::Unwritable(obstacle) => Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new())),
+                    EffectError::Unwritable(obstacle) => Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new())),
                     _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
                 };
                 return self.finish(lease, ending.into(), Left::Perhaps(&name), &targets, step).await;
@@ -226,7 +227,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
         if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
             // Only this runner knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
-            if fault == Fault::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
+            if fault == RoleError::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
                 self.backend.remove(lease.call(), &Left::Own(&namespace), &targets).await?;
             }
             return Err(fault.into());
@@ -243,10 +244,10 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         &self,
         lease: &Lease<R>,
         lost: &Lost<'_>,
-        fault: BackendFault,
+        fault: BackendError,
         step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<(), ActFault> {
-        let BackendFault::Here(obstacle) = fault else { return Err(fault.into()) };
+    ) -> Result<(), ActError> {
+        let BackendError::Here(obstacle) = fault else { return Err(fault.into()) };
         tracing::error!(call = %lease.call(), "a job cannot begin: {obstacle}");
         let ending = Ending::unable("cannot-begin", &obstacle, &self.backend.leaves(&BTreeSet::new()));
         self.record(lease, ending.into(), step).await?;
@@ -262,7 +263,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         trust: &Trust,
         namespace: &mut Namespace,
         step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<Settled, ActFault> {
+    ) -> Result<Settled, ActError> {
         let started = (self.now)();
         if !plan.is_current(started) {
             return Ok(Ending::new(Outcome::Refused, "permit-expired", "the permit expired before anything was done").into());
@@ -276,7 +277,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         };
         match lease.report(RunnerEvent::Acting).await {
             Ok(_) => {}
-            Err(Fault::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
+            Err(RoleError::Refused(_)) => return Ok(self.cancelled(&BTreeSet::new()).into()),
             Err(fault) => return Err(fault.into()),
         }
         step(JobStep::ActingRecorded);
@@ -290,7 +291,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         if matches!(namespace, Namespace::Directory(_)) {
             match lease.confirm().await {
                 Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new()).into()),
-                Some(Stopped::Lost) => return Err(ActFault::Lost),
+                Some(Stopped::Lost) => return Err(ActError::Lost),
                 None => {}
             }
         }

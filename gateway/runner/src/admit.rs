@@ -1,15 +1,16 @@
 //! Admission: before a runner touches anything it derives everything again with its own means: its own trust file, its own copy of the tool, of the
 //! policy and of the clock, its own look at the infrastructure. The rule is `core::decide::readmit`; here are the means.
 
-use crate::backend::{Backend, BackendFault, PreviewFault};
+use crate::backend::{Backend, BackendError, PreviewError};
 use crate::guest::{Guests, Start};
-use cofferdam_core::decide::readmit::{self, Inadmissible, LeasedPlan};
-use cofferdam_core::decide::{CALL_ENTRYPOINT, policy_digest};
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::trust::{Trust, TrustedCommand};
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::trust::{Trust, TrustedCommand};
+use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, policy_digest};
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
+use cofferdam_core::stage::readmit;
+use cofferdam_core::stage::readmit::{Inadmissible, LeasedPlan};
 use jiff::Timestamp;
 use std::fs;
 use std::io;
@@ -86,7 +87,7 @@ pub enum Unadmitted {
     Inadmissible(#[from] Inadmissible),
     /// The infrastructure cannot be asked: another runner may admit it later.
     #[error(transparent)]
-    Backend(#[from] BackendFault),
+    Backend(#[from] BackendError),
 }
 
 /// Admits a job, or says why not.
@@ -102,7 +103,7 @@ pub async fn admit<S: Start>(
     let tool = opened.tool();
     let tool_name = tool.name.clone();
     let wasm = Components::component(&components.tools, &tool.name, tool.digest, "tool-differs")?;
-    let failed = |fault: GuestFault| no("plan-refused", format!("the tool gives no plan here: {fault}"));
+    let failed = |fault: GuestError| no("plan-refused", format!("the tool gives no plan here: {fault}"));
     let draft =
         match guests.ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() }).await.map_err(failed)? {
             Computed::Planned { draft } => draft,
@@ -114,13 +115,13 @@ pub async fn admit<S: Start>(
     let derived = opened.derive(draft)?;
     let seen = match backend.preview(&tool_name, derived.sealed().operations()).await {
         Ok(seen) => seen,
-        Err(PreviewFault::Refused(refusal)) => return Err(no("world-differs", refusal.reason).into()),
-        Err(PreviewFault::Backend(fault)) => return Err(fault.into()),
+        Err(PreviewError::Refused(refusal)) => return Err(no("world-differs", refusal.reason).into()),
+        Err(PreviewError::Backend(fault)) => return Err(fault.into()),
     };
     let question = derived.question(seen, now())?;
     let (module, data) = components.policy(trust)?;
     let decide = Compute::Decide { entrypoint: CALL_ENTRYPOINT.to_owned(), data, input: question.input().to_owned() };
-    let failed = |fault: GuestFault| no("policy-denies", format!("the policy gives no decision here: {fault}"));
+    let failed = |fault: GuestError| no("policy-denies", format!("the policy gives no decision here: {fault}"));
     match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
         Computed::Decided { output } => Ok(question.admit(&output)?),
         _ => Err(no("policy-denies", "the policy's sandbox answered something else").into()),

@@ -3,25 +3,25 @@
 
 use crate::directory::namespace::Namespace as Copy;
 use crate::directory::{Directory, Settled};
-use crate::effect::{EffectFault, Told};
+use crate::effect::{EffectError, Told};
 use crate::ending::Ending;
 use crate::host::Host;
-use crate::kubernetes::api::ApiFault;
-use crate::kubernetes::check::CheckFault;
-use crate::kubernetes::fault::LookFault;
-use crate::kubernetes::teardown::{TeardownFault, Traces};
+use crate::kubernetes::api::ApiError;
+use crate::kubernetes::check::CheckError;
+use crate::kubernetes::fault::LookError;
+use crate::kubernetes::teardown::{TeardownError, Traces};
 use crate::kubernetes::{Kubernetes, namespace::Namespace as Enclosure};
 use crate::refusal::Refusal;
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::exchange::compute::Observed;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{LeasedJob, Obstacle, OperationRecord, StoredJob};
-use cofferdam_core::json::strict_into;
-use cofferdam_core::operation::{Operation, Step};
-use cofferdam_core::preview::drift::Difference;
-use cofferdam_core::preview::{Preview, PreviewedOperation};
-use cofferdam_core::run::{JobStep, Outcome};
-use cofferdam_core::{kind, limit};
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::{LeasedJob, Obstacle, OperationRecord, StoredJob};
+use cofferdam_core::model::json::strict_into;
+use cofferdam_core::model::operation::{Operation, Step};
+use cofferdam_core::model::preview::{Preview, PreviewedOperation};
+use cofferdam_core::model::run::{JobStep, Outcome};
+use cofferdam_core::model::{kind, limit};
+use cofferdam_core::protocol::role_guest::Observed;
+use cofferdam_core::stage::readmit::LeasedPlan;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub enum Namespace {
 
 /// Why the infrastructure cannot be used: for operators. The job goes to another runner.
 #[derive(Debug, thiserror::Error)]
-pub enum BackendFault {
+pub enum BackendError {
     /// Another runner has taken the job over.
     #[error("the lease was lost; another runner takes the job over")]
     Lost,
@@ -53,26 +53,26 @@ pub enum BackendFault {
     Here(#[from] Obstacle),
     /// The API server.
     #[error(transparent)]
-    Api(#[from] ApiFault),
+    Api(#[from] ApiError),
     /// A cluster's fences do not stand, or cannot be seen.
     #[error(transparent)]
-    Fences(#[from] CheckFault),
+    Fences(#[from] CheckError),
     /// A namespace does not go away.
     #[error(transparent)]
-    Teardown(#[from] TeardownFault),
+    Teardown(#[from] TeardownError),
 }
 
-impl BackendFault {
+impl BackendError {
     /// What is in the way of a job, with the cause and what to do; none when the job is another runner's by now.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Lost => None,
             Self::Here(obstacle) => Some(obstacle.clone()),
-            Self::Teardown(TeardownFault::Held { what, .. }) => {
+            Self::Teardown(TeardownError::Held { what, .. }) => {
                 let remedy = format!("look at `kubectl get namespace {what} -o yaml`, and have the owner of the finalizer take it off");
                 Some(Obstacle::new(chain(self), remedy))
             }
-            Self::Teardown(TeardownFault::Stuck { what, .. }) if what.starts_with("cofferdam-run-") => {
+            Self::Teardown(TeardownError::Stuck { what, .. }) if what.starts_with("cofferdam-run-") => {
                 Some(Obstacle::new(chain(self), format!("look at `kubectl get namespace {what} -o yaml`")))
             }
             Self::Api(_) | Self::Fences(_) | Self::Teardown(_) => {
@@ -96,13 +96,13 @@ pub fn chain(fault: &dyn std::error::Error) -> String {
 
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]
-pub enum PreviewFault {
+pub enum PreviewError {
     /// What the plan names is not there, or cannot be changed so.
     #[error(transparent)]
     Refused(Refusal),
     /// The infrastructure cannot be asked.
     #[error(transparent)]
-    Backend(#[from] BackendFault),
+    Backend(#[from] BackendError),
 }
 
 /// A job that earlier runners may have been lost over: what is known about it.
@@ -119,11 +119,11 @@ pub struct Lost<'a> {
     pub given_up: Option<&'a str>,
 }
 
-impl From<LookFault> for PreviewFault {
-    fn from(fault: LookFault) -> Self {
+impl From<LookError> for PreviewError {
+    fn from(fault: LookError) -> Self {
         match fault {
-            LookFault::Refused(refusal) => Self::Refused(refusal),
-            LookFault::Unavailable(fault) => Self::Backend(fault.into()),
+            LookError::Refused(refusal) => Self::Refused(refusal),
+            LookError::Unavailable(fault) => Self::Backend(fault.into()),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Lost<'_> {
 
 impl Backend {
     /// What these operations would change now, without touching anything.
-    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, PreviewFault> {
+    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, PreviewError> {
         match self {
             Self::Directory(directory) => directory.preview(steps),
             Self::Kubernetes(cluster) => Ok(cluster.preview(tool, steps).await?),
@@ -160,7 +160,7 @@ impl Backend {
     }
 
     /// Whether this process can still carry a job out at all; when not, another has to take its place.
-    pub fn ready(&self) -> Result<(), BackendFault> {
+    pub fn ready(&self) -> Result<(), BackendError> {
         match self {
             Self::Directory(directory) => directory.ready(),
             Self::Kubernetes(_) => Ok(()),
@@ -168,7 +168,7 @@ impl Backend {
     }
 
     /// Why no further job should be claimed now; none when there is no reason.
-    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
+    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendError> {
         match self {
             Self::Directory(_) => Ok(None),
             Self::Kubernetes(cluster) => cluster.congested(now).await,
@@ -176,7 +176,7 @@ impl Backend {
     }
 
     /// Removes what earlier leases of this job left, before anything is made; names the newest.
-    pub async fn sweep(&self, lost: &Lost<'_>) -> Result<Option<String>, BackendFault> {
+    pub async fn sweep(&self, lost: &Lost<'_>) -> Result<Option<String>, BackendError> {
         match self {
             Self::Directory(directory) => directory.sweep(&lost.job.call, lost.fence),
             Self::Kubernetes(cluster) => Ok(cluster.sweep(lost.traces(&lost.targets())).await?),
@@ -184,7 +184,7 @@ impl Backend {
     }
 
     /// Makes the namespace of a job under a lease, with what the plan needs and no more.
-    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectFault> {
+    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectError> {
         match self {
             Self::Directory(directory) => directory.make(call, fence, plan).map(Namespace::Directory),
             Self::Kubernetes(cluster) => Ok(Namespace::Kubernetes(Box::new(cluster.make(call, fence, plan, now).await?))),
@@ -192,7 +192,7 @@ impl Backend {
     }
 
     /// Makes effects final: a directory is written back, a cluster has them already. Says when it is durable and when all of it is visible.
-    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
+    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendError> {
         match (self, namespace) {
             (Self::Directory(directory), Namespace::Directory(copy)) => directory.commit(call, fence, copy, step),
             _ => {
@@ -205,7 +205,7 @@ impl Backend {
     }
 
     /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone. Its name, where there was one.
-    pub async fn remove(&self, call: &CallId, left: &Left<'_>, targets: &BTreeSet<String>) -> Result<Option<String>, BackendFault> {
+    pub async fn remove(&self, call: &CallId, left: &Left<'_>, targets: &BTreeSet<String>) -> Result<Option<String>, BackendError> {
         let name = left.name();
         let was_there = match (self, left, &name) {
             (Self::Directory(directory), _, name) => {
@@ -221,7 +221,7 @@ impl Backend {
     }
 
     /// Finds out what became of a job whose runner was lost while it acted, after nothing of that runner can act any more.
-    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Settled), BackendFault> {
+    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Settled), BackendError> {
         match self {
             Self::Directory(directory) => directory.recover(&lost.job.call, lost.fence, lost.given_up),
             Self::Kubernetes(cluster) => {
@@ -284,7 +284,7 @@ impl Namespace {
     }
 
     /// Whether an operation can still happen: the object is there, as it was approved.
-    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectError> {
         match self {
             Self::Directory(copy) => copy.check(approved),
             Self::Kubernetes(enclosure) => enclosure.check(operation, approved).await,
@@ -306,7 +306,7 @@ impl Namespace {
         approved: &PreviewedOperation,
         host: &Host,
         told: &Told,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         match self {
             Self::Directory(copy) => copy.perform(operation, approved, host),
             Self::Kubernetes(enclosure) => enclosure.perform(operation, approved, host, told).await,
@@ -314,7 +314,7 @@ impl Namespace {
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
         match self {
             Self::Directory(copy) => copy.undo(approved),
             Self::Kubernetes(enclosure) => enclosure.undo(approved).await,
@@ -322,7 +322,7 @@ impl Namespace {
     }
 
     /// Whether an object is ready. In a directory nothing runs: what is written is all there is.
-    pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectFault> {
+    pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectError> {
         match self {
             Self::Directory(_) => Ok(Observed::Ready),
             Self::Kubernetes(enclosure) => enclosure.observe(approved).await,

@@ -3,10 +3,10 @@
 
 use crate::role;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::left_out::LeftOut;
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_core::text::line;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::left_out::LeftOut;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use cofferdam_process::beneath::Root;
 use cofferdam_runner::directory::index::Index;
 use cofferdam_runner::kubernetes::api::Cluster;

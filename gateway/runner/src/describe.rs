@@ -1,6 +1,6 @@
 //! What tells a person which object goes when it is deleted. Shared by every backend; never shows what a ConfigMap holds, only its keys.
 
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::model::path::FieldPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

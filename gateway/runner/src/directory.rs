@@ -31,21 +31,21 @@ pub mod preview;
 pub mod read;
 pub mod tree;
 
-use crate::backend::{BackendFault, PreviewFault};
-use crate::effect::EffectFault;
+use crate::backend::{BackendError, PreviewError};
+use crate::effect::EffectError;
 use crate::ending::{Ending, UNWRITABLE};
 use crate::refusal::Refusal;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::Obstacle;
-use cofferdam_core::operation::Step;
-use cofferdam_core::preview::Preview;
-use cofferdam_core::run::{JobStep, Outcome};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::model::operation::Step;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::model::run::{JobStep, Outcome};
+use cofferdam_core::stage::readmit::LeasedPlan;
 use cofferdam_process::beneath::{Lock, Root};
 use cofferdam_process::writable::{self, obstacle};
 use index::Index;
-use journal::{Commit, CommitFault, Journal, Recovered};
+use journal::{Commit, CommitError, Journal, Recovered};
 use namespace::renew::RENEWALS;
 use namespace::{ChangedFile, Namespace};
 use std::fs;
@@ -82,13 +82,13 @@ impl From<Ending> for Settled {
 
 impl Directory {
     /// What these operations would change now.
-    pub fn preview(&self, steps: &[Step]) -> Result<Preview, PreviewFault> {
-        let index = Index::read(&self.root, None).map_err(|fault| BackendFault::Here(fault.into()))?;
+    pub fn preview(&self, steps: &[Step]) -> Result<Preview, PreviewError> {
+        let index = Index::read(&self.root, None).map_err(|fault| BackendError::Here(fault.into()))?;
         Ok(preview::preview(&index, steps)?)
     }
 
     /// A job's private copy of every file that its operations name. A file that is to be changed and cannot be replaced shows here, before anything is done.
-    pub fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan) -> Result<Namespace, EffectFault> {
+    pub fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan) -> Result<Namespace, EffectError> {
         let index = Index::read(&self.root, None).map_err(Obstacle::from)?;
         // A task's own name is in no file.
         let operations: Vec<_> = plan.preview().operations.iter().filter(|operation| operation.target.namespace != EPHEMERAL).collect();
@@ -103,13 +103,13 @@ impl Directory {
     }
 
     /// Removes the copies of earlier leases, and names the newest.
-    pub fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendFault> {
+    pub fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendError> {
         let newest = namespace::sweep(&self.runs, call, fence)?;
         Ok(newest.and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned())))
     }
 
     /// Removes a job's copy and its journal, and looks that the copy is gone.
-    pub fn remove(&self, call: &CallId, name: Option<&str>) -> Result<(), BackendFault> {
+    pub fn remove(&self, call: &CallId, name: Option<&str>) -> Result<(), BackendError> {
         self.journal.forget(call)?;
         if let Some(name) = name {
             namespace::remove(&self.runs.join(name))?;
@@ -119,12 +119,12 @@ impl Directory {
 
     /// Writes back what the executor left in the copy: all or nothing. A file that was changed since it was copied is taken as it is now, a bounded
     /// number of times. What shows before the commit record ends the job; after it, it is an obstacle.
-    pub fn commit(&self, call: &CallId, fence: Fence, copy: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendFault> {
+    pub fn commit(&self, call: &CallId, fence: Fence, copy: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendError> {
         let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
         let (mut files, lock) = match ready {
             Ok(ready) => ready,
             // A runner that takes a job over removes its copy first.
-            Err(_) if !copy.folder().is_dir() => return Err(BackendFault::Lost),
+            Err(_) if !copy.folder().is_dir() => return Err(BackendError::Lost),
             Err(obstacle) => return Ok(Ending::unable(UNWRITABLE, &obstacle, UNTOUCHED).into()),
         };
         let mut renewals = 0;
@@ -139,7 +139,7 @@ impl Directory {
             let ending = match committed {
                 Ok(()) => Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"))
                     .editing(self.journal.edited(call)),
-                Err(CommitFault::Conflict(_)) if renewals < RENEWALS => {
+                Err(CommitError::Conflict(_)) if renewals < RENEWALS => {
                     renewals += 1;
                     match copy.renew(&self.root) {
                         Ok(()) => {
@@ -149,9 +149,9 @@ impl Directory {
                         Err(fault) => Ending::new(Outcome::Failed, "conflict", format!("{fault}; {UNTOUCHED}")),
                     }
                 }
-                Err(CommitFault::Fenced) => return Err(BackendFault::Lost),
-                Err(CommitFault::Committed(obstacle)) => return Err(obstacle.into()),
-                Err(CommitFault::Torn(path)) => Ending::torn(&path),
+                Err(CommitError::Fenced) => return Err(BackendError::Lost),
+                Err(CommitError::Committed(obstacle)) => return Err(obstacle.into()),
+                Err(CommitError::Torn(path)) => Ending::torn(&path),
                 Err(fault) => Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}")),
             };
             return Ok(Settled { ending, lock: Some(lock) });
@@ -160,7 +160,7 @@ impl Directory {
 
     /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock first the old copies go, so that a runner that is
     /// not dead after all cannot commit any more; then the journal says it. `given_up` is what a person says who does not want to wait for it.
-    pub fn recover(&self, call: &CallId, fence: Fence, given_up: Option<&str>) -> Result<(Option<String>, Settled), BackendFault> {
+    pub fn recover(&self, call: &CallId, fence: Fence, given_up: Option<&str>) -> Result<(Option<String>, Settled), BackendError> {
         let lock = self.journal.lock()?;
         let name = self.sweep(call, fence)?;
         let ending = match self.journal.recover(call, &lock, given_up.is_some())? {
@@ -184,7 +184,7 @@ impl Directory {
     }
 
     /// Whether the runner's own folders are still there. One that was removed, or removed and made again, is another to a runner that confined itself to it.
-    pub fn ready(&self) -> Result<(), BackendFault> {
+    pub fn ready(&self) -> Result<(), BackendError> {
         for folder in [self.runs.as_path(), self.journal.folder()] {
             fs::read_dir(folder).map_err(|fault| obstacle(folder, "cannot be used", &fault))?;
         }
@@ -197,7 +197,7 @@ impl Directory {
     }
 }
 
-impl From<Refusal> for PreviewFault {
+impl From<Refusal> for PreviewError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }

@@ -2,9 +2,10 @@
 //! the job.
 
 use crate::refusal::Refusal;
-use cofferdam_core::job::{Obstacle, Said};
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::drift::{Difference, sentence};
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::job::{Obstacle, Said};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::text::difference::sentence;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ pub type Told = mpsc::Sender<Vec<Said>>;
 
 /// An effect that did not come about as approved.
 #[derive(Debug, thiserror::Error)]
-pub enum EffectFault {
+pub enum EffectError {
     /// The object is not what was approved.
     #[error("{0} is no longer what was approved")]
     Conflict(Target),
@@ -38,7 +39,7 @@ pub enum EffectFault {
     Unwritable(#[from] Obstacle),
 }
 
-impl EffectFault {
+impl EffectError {
     /// Refuses an effect where what was approved differs, or where something else does and policy obliges to stop over that.
     pub fn unless_held(inside: Vec<Difference>, outside: &[Difference], unchanged: bool) -> Result<(), Self> {
         let differing = if inside.is_empty() && unchanged { outside.to_vec() } else { inside };
@@ -61,7 +62,7 @@ pub struct Going {
     pub after: BTreeMap<String, Value>,
 }
 
-impl From<Refusal> for EffectFault {
+impl From<Refusal> for EffectError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal.reason)
     }

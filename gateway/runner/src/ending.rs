@@ -1,9 +1,9 @@
 //! What became of a job, in the words that are recorded. Says nothing about how it is recorded.
 
-use cofferdam_core::job::Obstacle;
-use cofferdam_core::preview::drift::Difference;
-use cofferdam_core::run::Outcome;
-use cofferdam_core::text::quoted;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::escape::quoted;
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::model::run::Outcome;
 use std::path::{Path, PathBuf};
 
 /// The code of a job whose files cannot be written here.

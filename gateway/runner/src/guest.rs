@@ -1,10 +1,10 @@
 //! What computes for the runner: a `cofferdam-guest` process each, with one socket and nothing else. Compiled artefacts are the role's own, vouched
 //! for by its MAC. Holds no Wasm engine itself, and passes no credential on.
 
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
-use cofferdam_core::id::{ComponentDigest, hex};
-use cofferdam_core::ports::GuestFault;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::id::{ComponentDigest, hex};
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use cofferdam_process::frame::{Frame, read_async, write_async};
 use cofferdam_process::spawn::{self, Words};
 use serde::Serialize;
@@ -52,21 +52,21 @@ pub struct Session {
     _guest: Box<dyn Send>,
 }
 
-fn fault(code: &str, detail: impl ToString) -> GuestFault {
-    GuestFault { code: code.to_owned(), detail: detail.to_string() }
+fn fault(code: &str, detail: impl ToString) -> GuestError {
+    GuestError { code: code.to_owned(), detail: detail.to_string() }
 }
 
 impl Session {
     /// The next answer; the guest that closes its socket without one has failed.
-    pub async fn next(&mut self) -> Result<(Computed, Vec<u8>), GuestFault> {
+    pub async fn next(&mut self) -> Result<(Computed, Vec<u8>), GuestError> {
         let frame = read_async(&mut self.stream).await.map_err(|lost| fault("lost", lost))?;
         let frame = frame.ok_or_else(|| fault("lost", "the guest process ended without an answer"))?;
-        let computed = cofferdam_core::json::strict_into(&frame.header).map_err(|bad| fault("output", bad))?;
+        let computed = cofferdam_core::model::json::strict_into(&frame.header).map_err(|bad| fault("output", bad))?;
         Ok((computed, frame.body))
     }
 
     /// Says something to it.
-    pub async fn send(&mut self, message: &impl Serialize, body: Vec<u8>) -> Result<(), GuestFault> {
+    pub async fn send(&mut self, message: &impl Serialize, body: Vec<u8>) -> Result<(), GuestError> {
         let header = serde_json::to_vec(message).map_err(|bad| fault("output", bad))?;
         write_async(&mut self.stream, &Frame { header, body }).await.map_err(|lost| fault("lost", lost))
     }
@@ -79,32 +79,32 @@ impl<S: Start> Guests<S> {
     }
 
     /// Starts a guest with a request over a component.
-    pub async fn open(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Session, GuestFault> {
+    pub async fn open(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Session, GuestError> {
         let artefact = self.artefact(kind, wasm).await?;
         self.begin(compute, artefact).await
     }
 
     /// Asks a guest over a component and waits for its one answer. A stored artefact that its engine does not take is compiled again, once.
-    pub async fn ask(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestFault> {
+    pub async fn ask(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestError> {
         self.ask_within(COMPUTE, kind, wasm, compute).await
     }
 
     /// As [`Guests::ask`], with another limit on the clock.
-    pub async fn ask_within(&self, limit: Duration, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestFault> {
+    pub async fn ask_within(&self, limit: Duration, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestError> {
         for attempt in 0..2 {
             let mut session = self.open(kind, wasm, compute).await?;
             match within(limit, session.next()).await?.0 {
                 Computed::Failed { code, .. } if code == "artefact" && attempt == 0 => {
                     let _gone = fs::remove_file(self.place(kind, wasm));
                 }
-                Computed::Failed { code, detail } => return Err(GuestFault { code, detail }),
+                Computed::Failed { code, detail } => return Err(GuestError { code, detail }),
                 computed => return Ok(computed),
             }
         }
         Err(fault("artefact", "the guest does not take what it compiled itself"))
     }
 
-    async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestFault> {
+    async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestError> {
         let (ours, theirs) = StdStream::pair().map_err(|fail| fault("spawn", fail))?;
         let guest =
             self.start.start(OwnedFd::from(theirs)).map_err(|fail| fault("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
@@ -126,7 +126,7 @@ impl<S: Start> Guests<S> {
     }
 
     /// The compiled component: this role's own, or compiled now. The file holds the engine's name, a line break, and the sealed artefact.
-    async fn artefact(&self, kind: GuestKind, wasm: &[u8]) -> Result<Vec<u8>, GuestFault> {
+    async fn artefact(&self, kind: GuestKind, wasm: &[u8]) -> Result<Vec<u8>, GuestError> {
         let place = self.place(kind, wasm);
         let digest = ComponentDigest::of(wasm);
         if let Ok(stored) = fs::read(&place)
@@ -140,7 +140,7 @@ impl<S: Start> Guests<S> {
         let mut session = self.begin(&Compute::Compile { kind }, wasm.to_vec()).await?;
         let (engine, artefact) = match within(COMPILE, session.next()).await? {
             (Computed::Artefact { engine }, artefact) => (engine, artefact),
-            (Computed::Failed { code, detail }, _) => return Err(GuestFault { code, detail }),
+            (Computed::Failed { code, detail }, _) => return Err(GuestError { code, detail }),
             _ => return Err(fault("output", "the guest answered something else")),
         };
         let sealed = self.key.seal(&format!("{digest} {engine}"), &artefact).map_err(|fail| fault("artefact", fail))?;
@@ -154,7 +154,7 @@ impl<S: Start> Guests<S> {
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, GuestFault>>) -> Result<T, GuestFault> {
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, GuestError>>) -> Result<T, GuestError> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
         Err(_) => Err(fault("time", format!("no answer within {} s", limit.as_secs()))),

@@ -1,8 +1,8 @@
 //! Values that only the runner can know, filled in where a plan says `{"$host": …}`: a plan is hashed as written, so that the same request gives the
 //! same digest, and a restart can still restart.
 
-use cofferdam_core::id::CallId;
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::path::FieldPath;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;

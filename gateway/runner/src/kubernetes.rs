@@ -58,21 +58,21 @@ pub mod teardown;
 pub mod webhook;
 pub mod words;
 
-use crate::backend::{BackendFault, Lost};
-use crate::effect::EffectFault;
+use crate::backend::{BackendError, Lost};
+use crate::effect::EffectError;
 use crate::ending::Ending;
-use api::{ApiFault, Cluster};
-use check::{CheckFault, Identity};
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::OperationRecord;
-use cofferdam_core::json::strict_into;
-use cofferdam_core::operation::Step;
-use cofferdam_core::preview::Preview;
-use cofferdam_core::run::Outcome;
-use cofferdam_core::settings::{FENCES, JobIdentity};
+use api::{ApiError, Cluster};
+use check::{CheckError, Identity};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::OperationRecord;
+use cofferdam_core::model::json::strict_into;
+use cofferdam_core::model::operation::Step;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::model::run::Outcome;
+use cofferdam_core::protocol::role_settings::{FENCES, JobIdentity};
+use cofferdam_core::stage::readmit::LeasedPlan;
 use credential::Credential;
-use fault::LookFault;
+use fault::LookError;
 use jiff::Timestamp;
 use namespace::{Maker, Namespace, Wanted};
 use pace::Pace;
@@ -80,7 +80,7 @@ use recover::Fate;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use teardown::{TeardownFault, Traces};
+use teardown::{TeardownError, Traces};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -100,7 +100,7 @@ pub struct Kubernetes {
 impl Kubernetes {
     /// With the provisioner's credential, how long the API server may work on one write, in whole seconds, and how jobs act. In a running `tokio`; nothing
     /// is sent yet.
-    pub fn connect(credential: Credential, write: Duration, jobs: JobIdentity) -> Result<Self, ApiFault> {
+    pub fn connect(credential: Credential, write: Duration, jobs: JobIdentity) -> Result<Self, ApiError> {
         let provisioner = Cluster::connect(&credential)?.within(write);
         Ok(Self { credential, provisioner, jobs, stood: Mutex::new(None) })
     }
@@ -113,7 +113,7 @@ impl Kubernetes {
     }
 
     /// Looks whether the fences stand, unless that was seen within the last [`FENCES`]. Whether it looked.
-    pub async fn stands(&self) -> Result<bool, CheckFault> {
+    pub async fn stands(&self) -> Result<bool, CheckError> {
         let mut stood = self.stood.lock().await;
         if stood.is_some_and(|stood| stood.elapsed() < FENCES) {
             return Ok(false);
@@ -131,19 +131,19 @@ impl Kubernetes {
     }
 
     /// What these operations would change now: dry runs as the provisioner, whose every other write at a target is refused.
-    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
+    pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, LookError> {
         preview::preview(&self.provisioner, tool, steps).await
     }
 
     /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up. No job is claimed over
     /// fences that were not checked recently, however long a runner waited for it.
-    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendFault> {
+    pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendError> {
         self.stands().await?;
         Ok(pressure::going(&self.provisioner, now).await?.too_much())
     }
 
     /// Finds out what became of a job whose runner was lost while it acted. Its rights go first, and are observed gone.
-    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendFault> {
+    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendError> {
         let run = self.sweep(lost.traces(&lost.targets())).await?;
         let Ok(preview) = strict_into::<Preview>(lost.job.preview.as_bytes()) else {
             let detail = "the runner was lost while it acted, and the job's preview cannot be read; a person has to look";
@@ -164,36 +164,36 @@ impl Kubernetes {
     }
 
     /// Makes a job's namespace, with what the plan needs and no more.
-    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectFault> {
+    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectError> {
         self.make_for(&Wanted::of(call, fence, plan, now), true).await
     }
 
     /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's objects on this side too: without, which is for
     /// trying the fences, RBAC and admission stand alone.
-    pub async fn make_for(&self, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectFault> {
+    pub async fn make_for(&self, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectError> {
         let maker = Maker { provisioner: &self.provisioner, credential: &self.credential, jobs: self.jobs };
         namespace::make(maker, wanted, gated).await
     }
 
     /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
-    pub async fn sweep(&self, traces: Traces<'_>) -> Result<Option<String>, TeardownFault> {
+    pub async fn sweep(&self, traces: Traces<'_>) -> Result<Option<String>, TeardownError> {
         teardown::sweep(&self.provisioner, traces).await
     }
 
     /// Removes a run, whatever of it is there, at these targets too, and looks that it is gone.
-    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
+    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
         teardown::remove(&self.provisioner, run, targets).await
     }
 
     /// The same of a run whose job is still known: it is asked whether it is refused.
-    pub async fn remove_own(&self, own: &Namespace, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
+    pub async fn remove_own(&self, own: &Namespace, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
         teardown::remove_before(&self.provisioner, own.name(), targets, Some(own.witness())).await
     }
 
     /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come. And for
     /// some time after: what the API server let in before, and an admission webhook holds up, it ends when the write's time is over. So what has not
     /// happened by then does not happen any more.
-    pub async fn fate(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<Fate, ApiFault> {
+    pub async fn fate(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<Fate, ApiError> {
         let mut pace = Pace::within(self.provisioner.write_time() + HEARD);
         loop {
             // Decided before it is looked: the last look begins when the time is over.
@@ -207,10 +207,10 @@ impl Kubernetes {
     }
 
     /// The objects of operations that were begun and not recorded as done, by index.
-    async fn live(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<BTreeMap<u32, Option<Value>>, ApiFault> {
+    async fn live(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<BTreeMap<u32, Option<Value>>, ApiError> {
         let mut live = BTreeMap::new();
         for operation in recover::open(preview, recorded) {
-            let at = path::object(&operation.target).map_err(|fault| ApiFault::Gated(fault.to_string()))?;
+            let at = path::object(&operation.target).map_err(|fault| ApiError::Gated(fault.to_string()))?;
             live.insert(operation.index, self.provisioner.get(&at).await?);
         }
         Ok(live)

@@ -1,11 +1,11 @@
 //! A lease on a job: kept by heartbeats, asked before every effect. A runner that cannot be sure to hold it any more stops by itself.
 
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{Obstacle, Said};
-use cofferdam_core::limit::OBSTACLE;
-use cofferdam_core::record::Recorded;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::{Obstacle, Said};
+use cofferdam_core::model::limit::OBSTACLE;
+use cofferdam_core::model::record::Recorded;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_process::peer::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,13 +15,13 @@ use tokio::task::JoinHandle;
 /// The runner's socket to the recorder.
 pub trait Recorder: Send + Sync + 'static {
     /// One request.
-    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, Fault>> + Send;
+    fn claim(&self, claim: &Claim) -> impl Future<Output = Result<Claimed, RoleError>> + Send;
     /// Whether the other side is there right now.
     fn connected(&self) -> bool;
 }
 
 impl Recorder for Client<Claim, Claimed> {
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, Fault> {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, RoleError> {
         self.call(claim).await
     }
 
@@ -93,13 +93,13 @@ impl<R: Recorder> Lease<R> {
     }
 
     /// Moves the job. Returns once it is durable.
-    pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, Fault> {
+    pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, RoleError> {
         let moved = self.recorder.claim(&Claim::Move { call: self.call.clone(), fence: self.fence, event }).await;
         match moved {
             Ok(Claimed::Recorded(recorded)) => Ok(recorded),
-            Ok(_) => Err(Fault::Unavailable("the recorder answered something else".to_owned())),
+            Ok(_) => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
             Err(fault) => {
-                if fault == Fault::Fenced {
+                if fault == RoleError::Fenced {
                     self.state.store(LOST, Ordering::Release);
                 }
                 Err(fault)
@@ -108,12 +108,12 @@ impl<R: Recorder> Lease<R> {
     }
 
     /// Lets go of the job because of what is in its way: it is offered again after a pause.
-    pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), Fault> {
+    pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), RoleError> {
         let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
         let obstacle = Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };
         match self.recorder.claim(&Claim::LetGo { call: self.call.clone(), fence: self.fence, obstacle }).await? {
             Claimed::Released => Ok(()),
-            _ => Err(Fault::Unavailable("the recorder answered something else".to_owned())),
+            _ => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
         }
     }
 
@@ -154,7 +154,7 @@ async fn beat<R: Recorder>(recorder: Arc<R>, call: CallId, fence: Fence, lease: 
                     cancel(&state);
                 }
             }
-            Err(Fault::Fenced) => break,
+            Err(RoleError::Fenced) => break,
             _ if held.elapsed() > lease => break,
             _ => {}
         }
@@ -170,7 +170,7 @@ mod tests {
     struct Silent;
 
     impl Recorder for Silent {
-        async fn claim(&self, _: &Claim) -> Result<Claimed, Fault> {
+        async fn claim(&self, _: &Claim) -> Result<Claimed, RoleError> {
             std::future::pending().await
         }
 

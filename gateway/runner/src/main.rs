@@ -6,8 +6,8 @@ mod command;
 mod role;
 
 use anyhow::Result;
-use cofferdam_core::settings::ActorSettings;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::ActorSettings;
 use cofferdam_process::confine;
 use cofferdam_process::control::{Inherited, Report};
 use role::{reaper, runner, viewer};
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(fault) => {
-            eprintln!("cofferdam-runner: {}", text::chain(fault.as_ref()));
+            eprintln!("cofferdam-runner: {}", escape::chain(fault.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -48,7 +48,7 @@ fn start() -> Result<ExitCode> {
     let role = match role {
         Ok(role) => role,
         Err(fault) => {
-            inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
+            inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -1,7 +1,7 @@
 //! Why something cannot be looked at or changed, in words for the agent, with what to do instead. Shared by every backend; never an operator's
 //! fault report.
 
-use cofferdam_core::exchange::look::Looked;
+use cofferdam_core::protocol::gateway_viewer::Looked;
 
 /// A look or a change that cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,8 @@
 //! with its field. Shared by both backends; pure, and never decides what a change means.
 
 use crate::kubernetes::preview::compare::{members, spelled};
-use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::preview::{Origin, REST, Rest, kept};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Origin, REST, Rest, kept};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

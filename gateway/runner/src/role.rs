@@ -5,7 +5,7 @@ pub mod runner;
 pub mod viewer;
 
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::trust::{Environment, Trust};
+use cofferdam_core::model::trust::{Environment, Trust};
 use cofferdam_process::beneath::Root;
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_runner::kubernetes::check::{Identity, check};

@@ -3,8 +3,8 @@
 //! refused by name and never gathered.
 
 use crate::refusal::Refusal;
-use cofferdam_core::limit;
-use cofferdam_core::preview::{PreviewedOperation, Rest};
+use cofferdam_core::model::limit;
+use cofferdam_core::model::preview::{PreviewedOperation, Rest};
 use serde_json::Value;
 
 /// Bytes of what all objects of a plan have besides its fields: what is beyond it is compared as a
@@ -56,8 +56,8 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::operation::Target;
-    use cofferdam_core::preview::Expect;
+    use cofferdam_core::model::operation::Target;
+    use cofferdam_core::model::preview::Expect;
     use std::collections::BTreeMap;
 
     /// A preview that changes nothing and whose object has a rest of about so many bytes.

@@ -2,10 +2,10 @@
 //! itself.
 
 use crate::refusal::Refusal;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Draft, Step};
-use cofferdam_core::plan::plan;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Draft, Step};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::stage::plan::plan;
 
 /// Whether this role's own trust file accepts the tool, and its ceiling every operation. A refusal has the code `beyond-ceiling`.
 pub fn within(trust: &Trust, tool: &str, digest: ComponentDigest, operations: &[Step]) -> Result<(), Refusal> {

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
-use cofferdam_core::exchange::claim::{Claim, Claimed};
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::settings::{ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice};
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::role_settings::{ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice};
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::peer;
 use cofferdam_process::spawn::{Words, spawn};

@@ -8,7 +8,7 @@
 #[path = "../src/tests/encode.rs"]
 mod encode;
 
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use cofferdam_sandbox::engine::{Ticker, engine, shared};
 use cofferdam_sandbox::load::{Artefact, compile};
 use cofferdam_sandbox::plan::Tool;

@@ -4,14 +4,14 @@
 //! Commands are the only guests that WASI is linked for. What of it is linked stands in [`link`]; what a program's own runtime imports but has no
 //! use for here is there and empty (folders, environment, terminals), or ends it with a word why (clocks, randomness).
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, Accounted, store};
 use bytes::Bytes;
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::limit as core_limit;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::limit as core_limit;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceType};
 use wasmtime::{Engine, Result};
@@ -55,28 +55,29 @@ pub struct Ran {
 
 impl Command {
     /// Loads a command from its artefact. The engine must be one of a [`crate::engine::Ticker`].
-    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, Fault> {
+    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Command, engine, artefact)?;
-        let beyond = |fault: wasmtime::Error| Fault::new(Code::Import, format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"));
+        let beyond =
+            |fault: wasmtime::Error| SandboxError::new(Code::Import, format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"));
         let mut linker = Linker::new(engine);
         link(&mut linker).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
         let world = CommandPre::new(linked)
-            .map_err(|fault| Fault::new(Code::Malformed, format!("it does not export `wasi:cli/run`: {fault:#}")))?;
+            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export `wasi:cli/run`: {fault:#}")))?;
         Ok(Self { engine: engine.clone(), world })
     }
 
     /// Runs it with its name as its one argument and this input, for at most `guest_ms` milliseconds of its own time. An exit code is a result, a
     /// fault is none. Must not be called from within an asynchronous runtime.
-    pub fn run(&self, name: &str, input: &str, guest_ms: u64) -> std::result::Result<Ran, Fault> {
+    pub fn run(&self, name: &str, input: &str, guest_ms: u64) -> std::result::Result<Ran, SandboxError> {
         if input.len() > core_limit::TASK_INPUT {
             let detail = format!("the input has {} bytes, at most {} are given", input.len(), core_limit::TASK_INPUT);
-            return Err(Fault::new(Code::Input, detail));
+            return Err(SandboxError::new(Code::Input, detail));
         }
         // WASI's streams want a runtime around them. None of ours ever waits, so this one has no thread, no timer and opens nothing, which a
         // confined process could not.
         let quiet = tokio::runtime::Builder::new_current_thread().build();
-        let quiet = quiet.map_err(|fault| Fault::new(Code::Engine, format!("no runtime for a command's streams: {fault}")))?;
+        let quiet = quiet.map_err(|fault| SandboxError::new(Code::Engine, format!("no runtime for a command's streams: {fault}")))?;
         let _entered = quiet.enter();
         let (output, words) = (Sink::new(core_limit::TASK_OUTPUT, true), Sink::new(core_limit::TASK_NOTE, false));
         let mut wasi = WasiCtx::builder();
@@ -92,17 +93,21 @@ impl Command {
             Ok(Err(())) => 1,
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(code)) => *code,
-                None => return Err(told(Fault::of(&error, &store.data().account), &words.note())),
+                None => return Err(told(SandboxError::of(&error, &store.data().account), &words.note())),
             },
         };
-        let output = String::from_utf8(output.taken()).map_err(|_| Fault::new(Code::Malformed, "its output is not UTF-8 text"))?;
+        let output = String::from_utf8(output.taken()).map_err(|_| SandboxError::new(Code::Malformed, "its output is not UTF-8 text"))?;
         Ok(Ran { output, note: words.note(), code })
     }
 }
 
 /// A fault with the command's last words, quoted: a panic says there what it was about.
-fn told(fault: Fault, note: &str) -> Fault {
-    if note.is_empty() { fault } else { Fault::new(fault.code, format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'"))) }
+fn told(fault: SandboxError, note: &str) -> SandboxError {
+    if note.is_empty() {
+        fault
+    } else {
+        SandboxError::new(fault.code, format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'")))
+    }
 }
 
 /// The host's side of one run.
@@ -160,9 +165,9 @@ fn link(linker: &mut Linker<Room>) -> Result<()> {
     Ok(())
 }
 
-fn denied(what: &str) -> Fault {
+fn denied(what: &str) -> SandboxError {
     let detail = format!("it asked for {what}; a command has its input alone, so that the same input gives the same result: put it there");
-    Fault::new(Code::Denied, detail)
+    SandboxError::new(Code::Denied, detail)
 }
 
 /// `wasi:io/error`: what a failed stream says of itself.
@@ -196,7 +201,7 @@ impl Sink {
 
     fn note(&self) -> String {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).trim_end().lines().map(text::line).collect::<Vec<_>>().join("\n")
+        String::from_utf8_lossy(&kept).trim_end().lines().map(escape::line).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -205,7 +210,7 @@ impl OutputStream for Sink {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let room = self.most.saturating_sub(kept.len());
         if self.whole && bytes.len() > room {
-            let fault = Fault::new(Code::Output, format!("it wrote more than {} bytes of output", self.most));
+            let fault = SandboxError::new(Code::Output, format!("it wrote more than {} bytes of output", self.most));
             return Err(StreamError::Trap(fault.into()));
         }
         kept.extend(bytes.into_iter().take(room));

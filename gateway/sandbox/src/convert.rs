@@ -9,17 +9,17 @@ pub(crate) use definition::definition;
 pub(crate) use draft::{draft, refusal};
 pub(crate) use text::note;
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use std::fmt::Display;
 
 /// A fault in what a guest said; `place` is where, such as ``grant 2: `kind` ``.
-fn bad(place: impl Display, what: impl Display) -> Fault {
-    Fault::new(Code::Malformed, format!("{place}: {what}"))
+fn bad(place: impl Display, what: impl Display) -> SandboxError {
+    SandboxError::new(Code::Malformed, format!("{place}: {what}"))
 }
 
 /// More than the WIT allows.
-fn over(place: impl Display, what: impl Display) -> Fault {
-    Fault::new(Code::Output, format!("{place}: {what}"))
+fn over(place: impl Display, what: impl Display) -> SandboxError {
+    SandboxError::new(Code::Output, format!("{place}: {what}"))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and threads share no reference count. Executors and
 //! policies get engines that allocate on demand, as do commands: they run rarely, or bring a memory that a pool cannot hold.
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 pub use crate::ticker::Ticker;
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroUsize;
 use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
@@ -18,28 +18,29 @@ pub const WASMTIME: &str = "48.0.8";
 const SLOTS: u32 = 1;
 
 /// An engine for one kind of guest.
-pub fn engine(kind: GuestKind) -> Result<Engine, Fault> {
+pub fn engine(kind: GuestKind) -> Result<Engine, SandboxError> {
     shared(kind, SLOTS)
 }
 
 /// An engine in which `threads` guests may be alive at one time. The gateway uses one engine per thread instead, which the benchmark beside this
 /// crate justifies.
-pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, Fault> {
-    Engine::new(&config(kind, threads)).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, SandboxError> {
+    Engine::new(&config(kind, threads))
+        .map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
 }
 
 /// An engine for trials of policies: it counts instructions, which are the same on every machine.
-pub(crate) fn counting() -> Result<Engine, Fault> {
+pub(crate) fn counting() -> Result<Engine, SandboxError> {
     let mut config = config(GuestKind::Policy, SLOTS);
     config.consume_fuel(true);
-    Engine::new(&config).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+    Engine::new(&config).map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
 }
 
 /// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine code is the same, a test holds it so.
-pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, Fault> {
+pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, SandboxError> {
     let mut config = config(kind, SLOTS);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    Engine::new(&config).map_err(|fault| Fault::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+    Engine::new(&config).map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
 }
 
 /// What artefacts are good for: version, kind, and a hash over everything that shapes machine code (settings, features, this processor).

@@ -1,9 +1,9 @@
 //! What a stranger's component is for, by what it exports: for commands that look at a file before anything of it is
 //! accepted. Runs in `cofferdam-guest` alone, because it compiles; never runs what it looks at.
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::load::{self, Artefact};
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::protocol::role_guest::GuestKind;
 
 /// What a tool exports.
 const TOOL: &str = "cofferdam:tool/tool@0.1.0";
@@ -33,7 +33,7 @@ pub struct Examined {
 ///
 /// # Errors
 /// The same as [`load::compile`]; `malformed` where it exports none of the three interfaces, or something besides.
-pub fn examine(wasm: &[u8]) -> Result<Examined, Fault> {
+pub fn examine(wasm: &[u8]) -> Result<Examined, SandboxError> {
     load::gate(GuestKind::Tool, wasm)?;
     // Tools, executors and commands are compiled alike: what differs is how much of everything they get.
     let engine = crate::engine::compiler(GuestKind::Tool)?;
@@ -53,7 +53,7 @@ pub fn examine(wasm: &[u8]) -> Result<Examined, Fault> {
 }
 
 /// A component is for exactly one thing. What a toolchain leaves beside it (jco's `init`) is never called, and named.
-fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String>), Fault> {
+fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String>), SandboxError> {
     let of = |name: &str| match name {
         TOOL => Some(GuestKind::Tool),
         EXECUTOR => Some(GuestKind::Executor),
@@ -69,7 +69,7 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
     let exported: Vec<&str> = exports.iter().map(String::as_str).collect();
     // What it asks for says more about it than what it lacks.
     if let Some(import) = imports.iter().find(|import| !load::EXECUTOR_IMPORTS.contains(&import.as_str())) {
-        return Err(Fault::new(Code::Import, load::remedy(import, "a tool", load::TOOL_IMPORTS)));
+        return Err(SandboxError::new(Code::Import, load::remedy(import, "a tool", load::TOOL_IMPORTS)));
     }
     let more = if exported.len() > NAMED { ", …" } else { "" };
     let named: Vec<&str> = exported.into_iter().take(NAMED).collect();
@@ -79,7 +79,7 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
          two of these (`wit/tool.wit`)",
         load::COMMAND_EXPORT
     );
-    Err(Fault::new(Code::Malformed, detail))
+    Err(SandboxError::new(Code::Malformed, detail))
 }
 
 #[cfg(test)]

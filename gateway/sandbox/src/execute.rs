@@ -8,11 +8,11 @@ use crate::bindings::executor::observation::{self, Readiness};
 use crate::bindings::executor::operations::{self, Failure, Outcome};
 use crate::bindings::executor::{ExecutorWorld, ExecutorWorldPre, progress};
 use crate::convert;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, Accounted, store};
-use cofferdam_core::exchange::compute::{GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
+use cofferdam_core::protocol::role_guest::{GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
 use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result};
@@ -20,11 +20,11 @@ use wasmtime::{Engine, Result};
 /// Carries out what an executor performs: in the guest process, its socket.
 pub trait Effects: Send {
     /// One effect, from its beginning until it was observed. A fault ends the executor: the asking role is gone.
-    fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, Fault>;
+    fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, SandboxError>;
     /// How far the object of a done operation is, told when it is ready or has failed, and at the latest when the time is over.
-    fn observe(&mut self, index: u32, wait_ms: u64) -> std::result::Result<Observed, Fault>;
+    fn observe(&mut self, index: u32, wait_ms: u64) -> std::result::Result<Observed, SandboxError>;
     /// The executor's words.
-    fn progress(&mut self, note: String) -> std::result::Result<(), Fault>;
+    fn progress(&mut self, note: String) -> std::result::Result<(), SandboxError>;
 }
 
 /// What stands behind one handle.
@@ -45,22 +45,22 @@ pub struct Executor {
 
 impl Executor {
     /// Loads an executor from its artefact. The engine must be one of a [`crate::engine::Ticker`].
-    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, Fault> {
+    pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Executor, engine, artefact)?;
-        let beyond = |fault: wasmtime::Error| Fault::new(Code::Import, format!("it is not built for `wit/executor.wit`: {fault:#}"));
+        let beyond = |fault: wasmtime::Error| SandboxError::new(Code::Import, format!("it is not built for `wit/executor.wit`: {fault:#}"));
         let mut linker = Linker::new(engine);
         operations::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         observation::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         progress::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
         let world = ExecutorWorldPre::new(linked)
-            .map_err(|fault| Fault::new(Code::Malformed, format!("it does not export what `wit/executor.wit` says: {fault:#}")))?;
+            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export what `wit/executor.wit` says: {fault:#}")))?;
         Ok(Self { engine: engine.clone(), world })
     }
 
     /// Drives these handles, given in plan order, with at most `guest_ms` milliseconds of the guest's own time. Gives where it stopped; none
     /// when it did everything it meant to. What was done stands in the effects, whatever this returns.
-    pub fn run(&self, handles: &[Handle], guest_ms: u64, effects: Box<dyn Effects>) -> std::result::Result<Option<Stop>, Fault> {
+    pub fn run(&self, handles: &[Handle], guest_ms: u64, effects: Box<dyn Effects>) -> std::result::Result<Option<Stop>, SandboxError> {
         let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
         let account = Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
         // Each operation has its handle and, once done, perhaps the one that undoes it, and one to observe it with.
@@ -77,12 +77,12 @@ impl Executor {
             let world: ExecutorWorld = self.world.instantiate(&mut *store)?;
             world.cofferdam_executor_executor().call_run(store, &given)
         };
-        match run(&mut store).map_err(|error| Fault::of(&error, &store.data().account))? {
+        match run(&mut store).map_err(|error| SandboxError::of(&error, &store.data().account))? {
             Ok(()) => Ok(None),
             Err(stop) if handles.iter().any(|handle| handle.index == stop.index) => {
                 Ok(Some(Stop { index: stop.index, note: convert::note("stop: note", stop.note)? }))
             }
-            Err(stop) => Err(Fault::new(Code::Malformed, format!("it stopped at operation {}, which it was not given", stop.index))),
+            Err(stop) => Err(SandboxError::new(Code::Malformed, format!("it stopped at operation {}, which it was not given", stop.index))),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Desk {
     fn count(&mut self) -> Result<()> {
         self.calls = self.calls.saturating_add(1);
         if self.calls > limit::HOST_CALLS {
-            return Err(Fault::new(Code::HostCalls, format!("it called the host more than {} times", limit::HOST_CALLS)).into());
+            return Err(SandboxError::new(Code::HostCalls, format!("it called the host more than {} times", limit::HOST_CALLS)).into());
         }
         Ok(())
     }
@@ -161,8 +161,9 @@ impl observation::Host for Desk {
         if !self.done.contains(&index) {
             return Ok(None);
         }
-        let full =
-            |_| Fault::new(Code::Handles, "it holds more observations than there are operations; it must drop those it is done with");
+        let full = |_| {
+            SandboxError::new(Code::Handles, "it holds more observations than there are operations; it must drop those it is done with")
+        };
         Ok(Some(self.table.push(Sight(index)).map_err(full)?))
     }
 }
@@ -190,8 +191,8 @@ impl observation::HostObservation for Desk {
 }
 
 /// A note of the asking role's, held to the contract's words: an executor may pass it on as its own.
-fn seen(note: String) -> std::result::Result<String, Fault> {
-    convert::note("note", note).map_err(|fault| Fault::new(Code::Engine, format!("the asking role's {}", fault.detail)))
+fn seen(note: String) -> std::result::Result<String, SandboxError> {
+    convert::note("note", note).map_err(|fault| SandboxError::new(Code::Engine, format!("the asking role's {}", fault.detail)))
 }
 
 impl progress::Host for Desk {
@@ -199,19 +200,19 @@ impl progress::Host for Desk {
         self.count()?;
         self.reports = self.reports.saturating_add(1);
         if self.reports > limit::REPORTS {
-            return Err(Fault::new(Code::HostCalls, format!("it reported more than {} times", limit::REPORTS)).into());
+            return Err(SandboxError::new(Code::HostCalls, format!("it reported more than {} times", limit::REPORTS)).into());
         }
         let note = convert::note("report", note)?;
         Ok(self.effects.progress(note)?)
     }
 }
 
-fn word(failure: &str) -> std::result::Result<Failure, Fault> {
+fn word(failure: &str) -> std::result::Result<Failure, SandboxError> {
     match failure {
         "out-of-order" => Ok(Failure::OutOfOrder),
         "conflict" => Ok(Failure::Conflict),
         "refused" => Ok(Failure::Refused),
         "stopped" => Ok(Failure::Stopped),
-        other => Err(Fault::new(Code::Engine, format!("the asking role answered {other:?}, which is no failure of the contract"))),
+        other => Err(SandboxError::new(Code::Engine, format!("the asking role answered {other:?}, which is no failure of the contract"))),
     }
 }

@@ -1,8 +1,8 @@
 //! What went wrong with a guest, as one stable code and a text for operators. Agents see only the code; nothing of it decides anything but "no".
 
 use crate::store::Account;
-use cofferdam_core::exchange::compute::Computed;
-use cofferdam_core::ports::GuestFault;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::protocol::role_guest::Computed;
 use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -85,14 +85,14 @@ const HANDLES: [&str; 3] = ["handle limit exceeded", "unknown handle index", "re
 /// Why a guest gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
-pub struct Fault {
+pub struct SandboxError {
     /// Which.
     pub code: Code,
     /// What and where, with the remedy.
     pub detail: String,
 }
 
-impl Fault {
+impl SandboxError {
     /// A fault with its text.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
@@ -139,14 +139,14 @@ fn limit_ms(ticks: u32) -> u128 {
     crate::limit::TICK.as_millis().saturating_mul(u128::from(ticks))
 }
 
-impl From<Fault> for GuestFault {
-    fn from(fault: Fault) -> Self {
+impl From<SandboxError> for GuestError {
+    fn from(fault: SandboxError) -> Self {
         Self { code: fault.code.word().into(), detail: fault.detail }
     }
 }
 
-impl From<Fault> for Computed {
-    fn from(fault: Fault) -> Self {
+impl From<SandboxError> for Computed {
+    fn from(fault: SandboxError) -> Self {
         Self::Failed { code: fault.code.word().into(), detail: fault.detail }
     }
 }

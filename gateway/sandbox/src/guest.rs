@@ -7,12 +7,12 @@ use crate::command::{Command, Ran};
 use crate::engine::{self, Ticker};
 use crate::examine::{Examined, examine};
 use crate::execute::{Effects, Executor};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::load::{self, Artefact};
 use crate::plan::Tool;
 use crate::policy::{Policy, Purpose};
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Observed, Performed, Tried};
-use cofferdam_core::json::{JsonFault, strict_into};
+use cofferdam_core::model::json::{JsonError, strict_into};
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Observed, Performed, Tried};
 use cofferdam_process::confine::{self, NewSockets};
 use cofferdam_process::frame::{self, Frame};
 use std::io;
@@ -46,7 +46,7 @@ pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
     send(socket, &computed, body)
 }
 
-fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(Computed, Vec<u8>), Fault> {
+fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(Computed, Vec<u8>), SandboxError> {
     let computed = match compute {
         Compute::Compile { kind } => {
             compiles()?;
@@ -96,7 +96,7 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             let (engine, module) = &*guest;
             let policy = Policy::of(engine, module.clone(), &data, Purpose::Try)?;
             let tried: Vec<Tried> = trials.iter().map(|trial| policy.attempt(trial)).collect();
-            let body = serde_json::to_vec(&tried).map_err(|fault| Fault::new(Code::Engine, format!("what came of it: {fault}")))?;
+            let body = serde_json::to_vec(&tried).map_err(|fault| SandboxError::new(Code::Engine, format!("what came of it: {fault}")))?;
             return Ok((Computed::Tried, body));
         }
         Compute::Execute { handles, guest_ms } => {
@@ -117,15 +117,19 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
 /// Loads with its files and calls, then gives them up. The order is the kernel's: Landlock while
 /// there is one thread; then the thread that counts time;
 /// then the system calls, for both. The guest and the ticker live until the process ends.
-fn confined<G>(kind: GuestKind, seconds: u64, load: impl FnOnce(&Engine) -> Result<G, Fault>) -> Result<ManuallyDrop<G>, Fault> {
+fn confined<G>(
+    kind: GuestKind,
+    seconds: u64,
+    load: impl FnOnce(&Engine) -> Result<G, SandboxError>,
+) -> Result<ManuallyDrop<G>, SandboxError> {
     confined_in(|| engine::engine(kind), seconds, load)
 }
 
 fn confined_in<G>(
-    engine: impl FnOnce() -> Result<Engine, Fault>,
+    engine: impl FnOnce() -> Result<Engine, SandboxError>,
     seconds: u64,
-    load: impl FnOnce(&Engine) -> Result<G, Fault>,
-) -> Result<ManuallyDrop<G>, Fault> {
+    load: impl FnOnce(&Engine) -> Result<G, SandboxError>,
+) -> Result<ManuallyDrop<G>, SandboxError> {
     limits(RUN_SPACE, RUN_SECONDS.saturating_add(seconds))?;
     let engine = engine()?;
     let guest = ManuallyDrop::new(load(&engine)?);
@@ -137,23 +141,23 @@ fn confined_in<G>(
 }
 
 /// What a guest that compiles gives up first: no check has seen the component yet.
-fn compiles() -> Result<(), Fault> {
+fn compiles() -> Result<(), SandboxError> {
     limits(COMPILE_SPACE, COMPILE_SECONDS)?;
     files()?;
-    confine::compile_calls().map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+    confine::compile_calls().map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
-fn calls() -> Result<(), Fault> {
-    confine::guest_calls().map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+fn calls() -> Result<(), SandboxError> {
+    confine::guest_calls().map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
-fn limits(space: u64, seconds: u64) -> Result<(), Fault> {
-    confine::guest_limits(space, seconds).map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+fn limits(space: u64, seconds: u64) -> Result<(), SandboxError> {
+    confine::guest_limits(space, seconds).map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
-fn files() -> Result<(), Fault> {
+fn files() -> Result<(), SandboxError> {
     // What the kernel cannot do is told by `doctor`, not by every guest.
-    confine::files(confine::Files::default()).map(drop).map_err(|fault| Fault::new(Code::Engine, fault.to_string()))
+    confine::files(confine::Files::default()).map(drop).map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
 /// Effects over the socket: strictly one question, one answer.
@@ -161,27 +165,27 @@ struct Wire(Arc<UnixStream>);
 
 impl Wire {
     /// Asks, and gives the answer's text.
-    fn ask(&self, question: &Computed) -> Result<Vec<u8>, Fault> {
+    fn ask(&self, question: &Computed) -> Result<Vec<u8>, SandboxError> {
         send(&self.0, question, Vec::new()).map_err(|fault| lost(&fault))?;
         let answer = frame::read(&mut &*self.0).map_err(|fault| lost(&fault))?;
         answer.map(|answer| answer.header).ok_or_else(|| lost(&io::ErrorKind::UnexpectedEof.into()))
     }
 }
 
-fn unclear(fault: &JsonFault) -> Fault {
-    Fault::new(Code::Engine, format!("the asking role: {fault}"))
+fn unclear(fault: &JsonError) -> SandboxError {
+    SandboxError::new(Code::Engine, format!("the asking role: {fault}"))
 }
 
 impl Effects for Wire {
-    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, Fault> {
+    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, SandboxError> {
         strict_into(&self.ask(&Computed::Perform { index, undo })?).map_err(|fault| unclear(&fault))
     }
 
-    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, Fault> {
+    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, SandboxError> {
         strict_into(&self.ask(&Computed::Observe { index, wait_ms })?).map_err(|fault| unclear(&fault))
     }
 
-    fn progress(&mut self, note: String) -> Result<(), Fault> {
+    fn progress(&mut self, note: String) -> Result<(), SandboxError> {
         send(&self.0, &Computed::Progress { note }, Vec::new()).map_err(|fault| lost(&fault))
     }
 }
@@ -191,6 +195,6 @@ fn send(socket: &UnixStream, computed: &Computed, body: Vec<u8>) -> io::Result<(
     frame::write(&mut &*socket, &Frame { header, body })
 }
 
-fn lost(fault: &io::Error) -> Fault {
-    Fault::new(Code::Engine, format!("the asking role is gone: {fault}"))
+fn lost(fault: &io::Error) -> SandboxError {
+    SandboxError::new(Code::Engine, format!("the asking role is gone: {fault}"))
 }

@@ -68,7 +68,7 @@ pub const TABLES: usize = 16;
 /// Bytes of a guest's stack of calls. Rust guests keep their data elsewhere; this bounds recursion alone, well inside a thread's 2 MiB.
 pub const STACK: usize = 256 << 10;
 
-/// Bytes that one call may move from guest to host, counted by their size in the host. A draft of [`cofferdam_core::limit::DRAFT`] as many small
+/// Bytes that one call may move from guest to host, counted by their size in the host. A draft of [`cofferdam_core::model::limit::DRAFT`] as many small
 /// strings fits; the engine's own default is a hundred times more.
 pub const HOSTCALL: usize = 2 << 20;
 

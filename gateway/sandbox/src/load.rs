@@ -2,10 +2,10 @@
 //! holds only types links against nothing, so the imports themselves are compared with the world's list.
 
 use crate::engine::description;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,8 +55,8 @@ pub struct Artefact(Vec<u8>);
 
 impl Artefact {
     /// Opens a stored artefact whose MAC is this role's own, over the component's digest and this engine. Anything else is compiled again.
-    pub fn open(key: &ArtefactKey, digest: &dyn Display, engine: &str, sealed: &[u8]) -> Result<Self, Fault> {
-        let artefact = key.open(&about(digest, engine), sealed).map_err(|fault| Fault::new(Code::Artefact, fault.to_string()))?;
+    pub fn open(key: &ArtefactKey, digest: &dyn Display, engine: &str, sealed: &[u8]) -> Result<Self, SandboxError> {
+        let artefact = key.open(&about(digest, engine), sealed).map_err(|fault| SandboxError::new(Code::Artefact, fault.to_string()))?;
         Ok(Self(artefact.to_vec()))
     }
 
@@ -80,7 +80,7 @@ pub fn about(digest: &dyn Display, engine: &str) -> String {
 /// Checks Wasm and compiles it. Gives the artefact and the engine it is good for.
 ///
 /// The time this takes is bounded by the size gate, and by the limits of the process it runs in: compiling is no part of a call.
-pub fn compile(kind: GuestKind, wasm: &[u8]) -> Result<(Artefact, String), Fault> {
+pub fn compile(kind: GuestKind, wasm: &[u8]) -> Result<(Artefact, String), SandboxError> {
     compile_confined(kind, wasm, || Ok(()))
 }
 
@@ -89,8 +89,8 @@ pub fn compile(kind: GuestKind, wasm: &[u8]) -> Result<(Artefact, String), Fault
 pub(crate) fn compile_confined(
     kind: GuestKind,
     wasm: &[u8],
-    confine: impl FnOnce() -> Result<(), Fault>,
-) -> Result<(Artefact, String), Fault> {
+    confine: impl FnOnce() -> Result<(), SandboxError>,
+) -> Result<(Artefact, String), SandboxError> {
     gate(kind, wasm)?;
     let engine = crate::engine::compiler(kind)?;
     let bytes = match kind {
@@ -110,7 +110,7 @@ pub(crate) fn compile_confined(
 
 /// The same of a policy that is tried out: its instructions are counted, and its tests may print. No role
 /// that decides asks for one.
-pub(crate) fn compile_trial(wasm: &[u8], confine: impl FnOnce() -> Result<(), Fault>) -> Result<(Artefact, String), Fault> {
+pub(crate) fn compile_trial(wasm: &[u8], confine: impl FnOnce() -> Result<(), SandboxError>) -> Result<(Artefact, String), SandboxError> {
     gate(GuestKind::Policy, wasm)?;
     let engine = crate::engine::counting()?;
     let module = caught(|| Module::from_binary(&engine, wasm))?;
@@ -119,31 +119,31 @@ pub(crate) fn compile_trial(wasm: &[u8], confine: impl FnOnce() -> Result<(), Fa
 }
 
 /// The artefact, if a frame can carry it.
-pub(crate) fn written(serialized: wasmtime::Result<Vec<u8>>) -> Result<Artefact, Fault> {
-    let bytes = serialized.map_err(|fault| Fault::new(Code::Engine, format!("the artefact cannot be written: {fault:#}")))?;
+pub(crate) fn written(serialized: wasmtime::Result<Vec<u8>>) -> Result<Artefact, SandboxError> {
+    let bytes = serialized.map_err(|fault| SandboxError::new(Code::Engine, format!("the artefact cannot be written: {fault:#}")))?;
     if bytes.len() > limit::ARTEFACT {
         let detail = format!("{} of machine code; the limit is {} MiB", megabytes(bytes.len()), limit::ARTEFACT >> 20);
-        return Err(Fault::new(Code::TooLarge, detail));
+        return Err(SandboxError::new(Code::TooLarge, detail));
     }
     Ok(Artefact(bytes))
 }
 
 /// Machine code of a component, whatever it is for.
-pub(crate) fn translate(engine: &Engine, wasm: &[u8]) -> Result<Component, Fault> {
+pub(crate) fn translate(engine: &Engine, wasm: &[u8]) -> Result<Component, SandboxError> {
     caught(|| Component::from_binary(engine, wasm))
 }
 
 /// Holds a component against the world of its kind, and against what a sandbox has.
-pub(crate) fn fits(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), Fault> {
+pub(crate) fn fits(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), SandboxError> {
     world(kind, engine, component)?;
     sizes(kind, component)
 }
 
 /// A compiler that gives up is a refusal, in words. Where it takes the whole process with it, the asking role says so.
-fn caught<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Fault> {
+fn caught<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, SandboxError> {
     match catch_unwind(AssertUnwindSafe(compile)) {
         Ok(compiled) => compiled.map_err(|fault| unfit(&fault)),
-        Err(panic) => Err(Fault::new(Code::Unsupported, format!("the compiler gives up on it: {}", words(panic.as_ref())))),
+        Err(panic) => Err(SandboxError::new(Code::Unsupported, format!("the compiler gives up on it: {}", words(panic.as_ref())))),
     }
 }
 
@@ -163,9 +163,9 @@ fn megabytes(bytes: usize) -> String {
 }
 
 /// Refuses by size and by what stands in the first eight bytes, before anything else reads them.
-pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
+pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), SandboxError> {
     if wasm.len() > limit::WASM {
-        return Err(Fault::new(Code::TooLarge, too_large(wasm.len())));
+        return Err(SandboxError::new(Code::TooLarge, too_large(wasm.len())));
     }
     let module = wasm.starts_with(b"\0asm\x01\0\0\0");
     let component = wasm.starts_with(b"\0asm\x0d\0\x01\0");
@@ -177,11 +177,11 @@ pub(crate) fn gate(kind: GuestKind, wasm: &[u8]) -> Result<(), Fault> {
         (GuestKind::Policy, ..) => "it is not Wasm; build policies with `opa build -t wasm`",
         _ => "it is not Wasm; build it with `cofferdam build`",
     };
-    Err(Fault::new(Code::Malformed, remedy))
+    Err(SandboxError::new(Code::Malformed, remedy))
 }
 
 /// Compares the imports with the world's list: none besides, and none missing that it must have.
-fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), Fault> {
+fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), SandboxError> {
     let (allowed, needs, word) = match kind {
         GuestKind::Executor => (EXECUTOR_IMPORTS, EXECUTOR_NEEDS, "an executor"),
         GuestKind::Tool | GuestKind::Policy => (TOOL_IMPORTS, TOOL_IMPORTS, "a tool"),
@@ -190,10 +190,10 @@ fn world(kind: GuestKind, engine: &Engine, component: &Component) -> Result<(), 
     let own = component.component_type();
     let imports: Vec<String> = own.imports(engine).map(|(name, _)| name.to_owned()).collect();
     if let Some(beyond) = imports.iter().find(|name| !allowed.contains(&name.as_str())) {
-        return Err(Fault::new(Code::Import, remedy(beyond, word, allowed)));
+        return Err(SandboxError::new(Code::Import, remedy(beyond, word, allowed)));
     }
     if let Some(missing) = needs.iter().find(|name| !imports.iter().any(|import| import == *name)) {
-        return Err(Fault::new(
+        return Err(SandboxError::new(
             Code::Import,
             format!("it does not import `{missing}`; {word} is built for the world in `wit/executor.wit`"),
         ));
@@ -206,15 +206,15 @@ pub(crate) fn wasi(name: &str) -> Option<&str> {
     name.split_once("@0.2.").map(|(interface, _)| interface)
 }
 
-fn command(engine: &Engine, component: &Component) -> Result<(), Fault> {
+fn command(engine: &Engine, component: &Component) -> Result<(), SandboxError> {
     let own = component.component_type();
     if let Some((beyond, _)) = own.imports(engine).find(|(name, _)| !wasi(name).is_some_and(|name| COMMAND_IMPORTS.contains(&name))) {
         let has = "a command has its input and its output alone: no network, and nothing beyond WASI 0.2";
-        return Err(Fault::new(Code::Import, format!("it imports `{beyond}`; {has}; remove the library or the call that needs it")));
+        return Err(SandboxError::new(Code::Import, format!("it imports `{beyond}`; {has}; remove the library or the call that needs it")));
     }
     if !own.exports(engine).any(|(name, _)| wasi(name) == Some(COMMAND_EXPORT)) {
         let detail = format!("it does not export `{COMMAND_EXPORT}` 0.2; build it for the target wasm32-wasip2");
-        return Err(Fault::new(Code::Malformed, detail));
+        return Err(SandboxError::new(Code::Malformed, detail));
     }
     Ok(())
 }
@@ -230,18 +230,18 @@ pub(crate) fn remedy(import: &str, word: &str, allowed: &[&str]) -> String {
 }
 
 /// Compares what it begins with to what a sandbox has: refused when it is accepted, not when it is first called.
-fn sizes(kind: GuestKind, component: &Component) -> Result<(), Fault> {
+fn sizes(kind: GuestKind, component: &Component) -> Result<(), SandboxError> {
     let most = match kind {
         GuestKind::Executor => limit::EXECUTOR_MEMORY,
         GuestKind::Command => limit::COMMAND_MEMORY,
         GuestKind::Tool | GuestKind::Policy => limit::TOOL_MEMORY,
     } >> 10;
     // None is a component that imports core modules, which no world of ours does.
-    let needs = component.resources_required().ok_or_else(|| Fault::new(Code::Import, "it imports core modules"))?;
+    let needs = component.resources_required().ok_or_else(|| SandboxError::new(Code::Import, "it imports core modules"))?;
     let kib = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64);
     let elements = needs.max_initial_table_size.unwrap_or(0);
     let fits = |given: u64, most: usize| usize::try_from(given).is_ok_and(|given| given <= most);
-    let over = |text: String| Err(Fault::new(Code::Memory, text));
+    let over = |text: String| Err(SandboxError::new(Code::Memory, text));
     if !fits(kib, most) {
         return over(format!(
             "it begins with {kib} KiB of memory, at most {most} KiB are given; lower `--initial-memory` when it is linked"
@@ -270,25 +270,25 @@ const PROPOSALS: [&str; 6] =
 const TOLD: usize = 400;
 
 /// Why Wasm was not compiled.
-fn unfit(error: &wasmtime::Error) -> Fault {
+fn unfit(error: &wasmtime::Error) -> SandboxError {
     let text = format!("{error:#}");
     let text = told(text.trim_start_matches("failed to parse WebAssembly module: "));
     if PROPOSALS.iter().any(|words| text.contains(words)) {
         let remedy = "build it without that feature (with jco: `--backend-qjs-disable-async`)";
-        return Fault::new(Code::Unsupported, format!("{text}; {remedy}"));
+        return SandboxError::new(Code::Unsupported, format!("{text}; {remedy}"));
     }
-    Fault::new(Code::Malformed, text)
+    SandboxError::new(Code::Malformed, text)
 }
 
 /// One line of bounded length, without what cannot be seen.
 fn told(text: &str) -> String {
     let short: String = text.chars().take(TOLD).collect();
     let more = if short.len() < text.len() { "…" } else { "" };
-    format!("{}{more}", cofferdam_core::text::line(&short))
+    format!("{}{more}", cofferdam_core::model::escape::line(&short))
 }
 
 /// A component from its artefact, held against its world once more.
-pub(crate) fn component(kind: GuestKind, engine: &Engine, artefact: &Artefact) -> Result<Component, Fault> {
+pub(crate) fn component(kind: GuestKind, engine: &Engine, artefact: &Artefact) -> Result<Component, SandboxError> {
     #[expect(
         unsafe_code,
         reason = "the one door to machine code: its bytes are this role's own, checked by MAC or vouched for by the asking role"
@@ -302,7 +302,7 @@ pub(crate) fn component(kind: GuestKind, engine: &Engine, artefact: &Artefact) -
 }
 
 /// A policy's module from its artefact.
-pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, Fault> {
+pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, SandboxError> {
     #[expect(
         unsafe_code,
         reason = "the one door to machine code: its bytes are this role's own, checked by MAC or vouched for by the asking role"
@@ -313,11 +313,11 @@ pub(crate) fn module(engine: &Engine, artefact: &Artefact) -> Result<Module, Fau
     Ok(module)
 }
 
-fn stale(error: &wasmtime::Error) -> Fault {
+fn stale(error: &wasmtime::Error) -> SandboxError {
     let text = format!("{error:#}");
     // The pool's own limits, such as how many core instances one component has.
     if text.contains("exceeds the") {
-        return Fault::new(Code::Memory, format!("it needs more than a sandbox has: {text}"));
+        return SandboxError::new(Code::Memory, format!("it needs more than a sandbox has: {text}"));
     }
-    Fault::new(Code::Artefact, format!("the artefact is not of this engine; it is compiled again: {text}"))
+    SandboxError::new(Code::Artefact, format!("the artefact is not of this engine; it is compiled again: {text}"))
 }

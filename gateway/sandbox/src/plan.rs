@@ -2,14 +2,14 @@
 
 use crate::bindings::tool::{ToolWorld, ToolWorldPre};
 use crate::convert;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, store};
-use cofferdam_core::ceiling::Definition;
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::limit as core_limit;
-use cofferdam_core::operation::{Draft, ToolRefusal};
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::limit as core_limit;
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::role_guest::GuestKind;
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
@@ -21,25 +21,26 @@ pub struct Tool {
 
 impl Tool {
     /// Loads a tool from its artefact. The engine must be one of a [`crate::engine::Ticker`].
-    pub fn load(engine: &Engine, artefact: &Artefact) -> Result<Self, Fault> {
+    pub fn load(engine: &Engine, artefact: &Artefact) -> Result<Self, SandboxError> {
         let component = load::component(GuestKind::Tool, engine, artefact)?;
-        let linked = Linker::new(engine).instantiate_pre(&component).map_err(|fault| Fault::new(Code::Import, format!("{fault:#}")))?;
+        let linked =
+            Linker::new(engine).instantiate_pre(&component).map_err(|fault| SandboxError::new(Code::Import, format!("{fault:#}")))?;
         let world = ToolWorldPre::new(linked)
-            .map_err(|fault| Fault::new(Code::Malformed, format!("it does not export what `wit/tool.wit` says: {fault:#}")))?;
+            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export what `wit/tool.wit` says: {fault:#}")))?;
         Ok(Self { engine: engine.clone(), world })
     }
 
     /// What the tool says it is.
-    pub fn define(&self) -> Result<Definition, Fault> {
+    pub fn define(&self) -> Result<Definition, SandboxError> {
         let said = self.run(limit::DEFINE_TICKS, |world, store| world.cofferdam_tool_tool().call_define(store))?;
         convert::definition(said)
     }
 
     /// Canonical arguments to a draft, or to the tool's own refusal.
-    pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, Fault> {
+    pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
         if arguments.len() > core_limit::ARGUMENTS {
             let detail = format!("the arguments have {} bytes, at most {} are taken", arguments.len(), core_limit::ARGUMENTS);
-            return Err(Fault::new(Code::Input, detail));
+            return Err(SandboxError::new(Code::Input, detail));
         }
         match self.run(limit::TOOL_TICKS, |world, store| world.cofferdam_tool_tool().call_plan(store, arguments))? {
             Ok(said) => convert::draft(said).map(Ok),
@@ -48,9 +49,9 @@ impl Tool {
     }
 
     /// A fresh sandbox, one call, and the sandbox is gone, whatever came of it.
-    fn run<R>(&self, ticks: u32, call: impl FnOnce(&ToolWorld, &mut Store<Account>) -> wasmtime::Result<R>) -> Result<R, Fault> {
+    fn run<R>(&self, ticks: u32, call: impl FnOnce(&ToolWorld, &mut Store<Account>) -> wasmtime::Result<R>) -> Result<R, SandboxError> {
         let mut store = store(&self.engine, Account::new(limit::TOOL_MEMORY, ticks), limit::HANDLES);
         let outcome = self.world.instantiate(&mut store).and_then(|world| call(&world, &mut store));
-        outcome.map_err(|error| Fault::of(&error, store.data()))
+        outcome.map_err(|error| SandboxError::of(&error, store.data()))
     }
 }

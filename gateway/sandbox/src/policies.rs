@@ -2,12 +2,12 @@
 //! `Judge`; a fault is a denial, which the core says.
 
 use crate::engine::{Ticker, engine};
-use crate::fault::Fault;
+use crate::fault::SandboxError;
 use crate::load::Artefact;
 use crate::policy::Policy;
 use crate::workers::Workers;
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::ports::{GuestFault, Judge};
+use cofferdam_core::journey::ports::{GuestError, Judge};
+use cofferdam_core::protocol::role_guest::GuestKind;
 
 /// One policy with its data document, ready on every worker thread. Another policy is another value of this: a broken one cannot replace a
 /// good one, because it never comes to be.
@@ -17,7 +17,7 @@ pub struct Policies {
 
 impl Policies {
     /// Loads the policy on `threads` threads.
-    pub fn start(threads: usize, artefact: Artefact, data: String) -> Result<Self, Fault> {
+    pub fn start(threads: usize, artefact: Artefact, data: String) -> Result<Self, SandboxError> {
         // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
         let ticker = Ticker::start()?;
         let workers = Workers::start("policy", threads, move || {
@@ -30,7 +30,7 @@ impl Policies {
 }
 
 impl Judge for Policies {
-    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
         let (entrypoint, input) = (entrypoint.to_owned(), input.to_owned());
         Ok(self.workers.run(move |policy| policy.evaluate(&entrypoint, &input)).await?)
     }

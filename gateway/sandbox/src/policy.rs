@@ -8,13 +8,13 @@ mod abi;
 mod place;
 mod trial;
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, store};
 use abi::{Guest, Shape};
-use cofferdam_core::json::{canonical, strict};
-use cofferdam_core::limit as core_limit;
+use cofferdam_core::model::json::{canonical, strict};
+use cofferdam_core::model::limit as core_limit;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{Engine, Module};
@@ -56,22 +56,23 @@ pub struct Policy {
 impl Policy {
     /// Loads a policy: its imports, its ABI, its builtins and its data document are tried before it is ever asked. `data` is one JSON object.
     /// The engine must be one of a [`crate::engine::Ticker`].
-    pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, Fault> {
+    pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, SandboxError> {
         Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)
     }
 
     /// Tries a module that is loaded already: runs it, so in a guest process it comes behind the confinement.
-    pub(crate) fn of(engine: &Engine, module: Module, data: &str, purpose: Purpose) -> Result<Self, Fault> {
-        let document = strict(data.as_bytes()).map_err(|fault| Fault::new(Code::Malformed, format!("the data document: {fault}")))?;
+    pub(crate) fn of(engine: &Engine, module: Module, data: &str, purpose: Purpose) -> Result<Self, SandboxError> {
+        let document =
+            strict(data.as_bytes()).map_err(|fault| SandboxError::new(Code::Malformed, format!("the data document: {fault}")))?;
         let Some(document) = document.as_object() else {
-            return Err(Fault::new(Code::Malformed, "the data document is not a JSON object"));
+            return Err(SandboxError::new(Code::Malformed, "the data document is not a JSON object"));
         };
         if document.contains_key(LIBRARY) {
             let detail = format!(
                 "data.json: its key `{LIBRARY}` is the name of the policy library's packages, so rules could read data in \
                  place of a rule; give these data another name"
             );
-            return Err(Fault::new(Code::Malformed, detail));
+            return Err(SandboxError::new(Code::Malformed, detail));
         }
         let mut policy = Self { engine: engine.clone(), module, entrypoints: BTreeMap::new(), data: data.to_owned(), purpose };
         policy.entrypoints = policy.inspect()?;
@@ -84,7 +85,7 @@ impl Policy {
     }
 
     /// Asks one entry point; answers the result set's one result as canonical JSON text.
-    pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, Fault> {
+    pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, SandboxError> {
         input_fits(input)?;
         let entry = self.entry(entrypoint)?;
         let text = self.run(|guest| {
@@ -94,16 +95,16 @@ impl Policy {
         single(entrypoint, &text)
     }
 
-    fn entry(&self, entrypoint: &str) -> Result<i32, Fault> {
+    fn entry(&self, entrypoint: &str) -> Result<i32, SandboxError> {
         self.entrypoints.get(entrypoint).copied().ok_or_else(|| {
             let known = self.entrypoints().collect::<Vec<_>>().join("`, `");
-            Fault::new(Code::Undefined, format!("the policy has no entry point `{entrypoint}`; it has `{known}`"))
+            SandboxError::new(Code::Undefined, format!("the policy has no entry point `{entrypoint}`; it has `{known}`"))
         })
     }
 
     /// The named exception to "fresh for each decision": one instance that is asked again and again. Nothing in the gateway uses it; a
     /// deployment that wants it says so in its configuration, and the ledger with it, because what one decision leaves in memory the next can read.
-    pub fn warm(&self) -> Result<Warm<'_>, Fault> {
+    pub fn warm(&self) -> Result<Warm<'_>, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         let ready = guest.parse(&self.data).and_then(|data| Ok((data, guest.heap()?)));
         match ready {
@@ -113,7 +114,7 @@ impl Policy {
     }
 
     /// In a throw-away instance: what it needs, and what it can be asked.
-    fn inspect(&self) -> Result<BTreeMap<String, i32>, Fault> {
+    fn inspect(&self) -> Result<BTreeMap<String, i32>, SandboxError> {
         let (builtins, entrypoints) = self.run(|guest| {
             guest.version()?;
             // The data document must fit, now and not at the first decision.
@@ -129,23 +130,25 @@ impl Policy {
              which names it with file and line",
             beyond.join("`, `")
         );
-        Err(Fault::new(Code::Builtin, detail))
+        Err(SandboxError::new(Code::Builtin, detail))
     }
 
     /// A fresh instance, one use, and it is gone, whatever came of it.
-    fn run<R>(&self, work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>) -> Result<R, Fault> {
+    fn run<R>(&self, work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>) -> Result<R, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         work(&mut guest).map_err(|error| guest.fault(&error))
     }
 
-    fn guest(&self, memory: usize, ticks: u32) -> Result<Guest, Fault> {
+    fn guest(&self, memory: usize, ticks: u32) -> Result<Guest, SandboxError> {
         self.guest_of(Account::new(memory, ticks))
     }
 
-    fn guest_of(&self, account: Account) -> Result<Guest, Fault> {
+    fn guest_of(&self, account: Account) -> Result<Guest, SandboxError> {
         let mut store = store(&self.engine, account, 0);
         if self.purpose == Purpose::Try {
-            store.set_fuel(u64::MAX).map_err(|fault| Fault::new(Code::Engine, format!("instructions are not counted: {fault:#}")))?;
+            store
+                .set_fuel(u64::MAX)
+                .map_err(|fault| SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}")))?;
         }
         Guest::start(store, &self.module)
     }
@@ -161,7 +164,7 @@ pub struct Warm<'p> {
 
 impl Warm<'_> {
     /// Asks one entry point, like [`Policy::evaluate`].
-    pub fn evaluate(mut self, entrypoint: &str, input: &str) -> Result<(String, Self), Fault> {
+    pub fn evaluate(mut self, entrypoint: &str, input: &str) -> Result<(String, Self), SandboxError> {
         input_fits(input)?;
         let entry = self.policy.entry(entrypoint)?;
         self.guest.renew();
@@ -171,16 +174,21 @@ impl Warm<'_> {
     }
 }
 
-fn input_fits(input: &str) -> Result<(), Fault> {
+fn input_fits(input: &str) -> Result<(), SandboxError> {
     if input.len() <= core_limit::POLICY_INPUT {
         return Ok(());
     }
     let detail = format!("the input has {} bytes, at most {} are given to a policy", input.len(), core_limit::POLICY_INPUT);
-    Err(Fault::new(Code::Input, detail))
+    Err(SandboxError::new(Code::Input, detail))
 }
 
 /// Whether a module is a policy that could be loaded: for the process that compiles it. Its data document comes later.
-pub(crate) fn accept(engine: &Engine, module: &Module, purpose: Purpose, confine: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+pub(crate) fn accept(
+    engine: &Engine,
+    module: &Module,
+    purpose: Purpose,
+    confine: impl FnOnce() -> Result<(), SandboxError>,
+) -> Result<(), SandboxError> {
     Shape::check(module)?;
     // Its start function runs below, so its time must be counted.
     let ticker = crate::engine::Ticker::start()?;
@@ -190,12 +198,12 @@ pub(crate) fn accept(engine: &Engine, module: &Module, purpose: Purpose, confine
 }
 
 /// The one result of `[{"result": …}]`. An empty set is "undefined", more than one is no decision.
-fn single(entrypoint: &str, text: &[u8]) -> Result<String, Fault> {
-    let set = strict(text).map_err(|fault| Fault::new(Code::Malformed, format!("the policy's result: {fault}")))?;
+fn single(entrypoint: &str, text: &[u8]) -> Result<String, SandboxError> {
+    let set = strict(text).map_err(|fault| SandboxError::new(Code::Malformed, format!("the policy's result: {fault}")))?;
     let results = set.as_array().map_or(&[][..], Vec::as_slice);
     let (Some(result), 1) = (results.first().and_then(Value::as_object).and_then(|entry| entry.get("result")), results.len()) else {
         let detail = format!("`{entrypoint}` gave {} results instead of one; a rule without a default value is undefined", results.len());
-        return Err(Fault::new(Code::Undefined, detail));
+        return Err(SandboxError::new(Code::Undefined, detail));
     };
-    canonical(result).map_err(|fault| Fault::new(Code::Malformed, format!("the policy's result: {fault}")))
+    canonical(result).map_err(|fault| SandboxError::new(Code::Malformed, format!("the policy's result: {fault}")))
 }

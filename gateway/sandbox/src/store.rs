@@ -1,6 +1,6 @@
 //! One guest's account: what it may use and what it used. A store is made for one call and dropped after it, whatever happened.
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::ticker::Alive;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
@@ -50,13 +50,13 @@ impl Account {
         self.refused = false;
     }
 
-    pub(crate) fn memory(&self) -> Fault {
+    pub(crate) fn memory(&self) -> SandboxError {
         let detail = format!(
             "it wanted more than {} KiB of memory or {} table elements; it must need less",
             self.memory_limit >> 10,
             limit::TABLE_ELEMENTS
         );
-        Fault::new(Code::Memory, detail)
+        SandboxError::new(Code::Memory, detail)
     }
 
     fn grow(total: &mut usize, limit: usize, current: usize, desired: usize) -> bool {

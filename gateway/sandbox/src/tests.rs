@@ -8,12 +8,12 @@ mod quickjs;
 
 use crate::engine::{self, Ticker};
 use crate::execute::{Effects, Executor};
-use crate::fault::Fault;
+use crate::fault::SandboxError;
 use crate::load::{Artefact, compile};
 use crate::plan::Tool;
 use crate::policy::Policy;
-use cofferdam_core::exchange::compute::{GuestKind, Handle, Observed, Performed, Stop};
-use cofferdam_core::operation::{Draft, ToolRefusal};
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::role_guest::{GuestKind, Handle, Observed, Performed, Stop};
 use encode::{Built, built};
 use std::sync::{Arc, Mutex};
 
@@ -24,16 +24,16 @@ fn counted(kind: GuestKind) -> (wasmtime::Engine, Ticker) {
     (engine, ticker)
 }
 
-fn artefact(built: Built) -> Result<Artefact, Fault> {
+fn artefact(built: Built) -> Result<Artefact, SandboxError> {
     compile(built.kind, &built.wasm).map(|(artefact, _)| artefact)
 }
 
-fn plan(name: &str, arguments: &str) -> Result<Result<Draft, ToolRefusal>, Fault> {
+fn plan(name: &str, arguments: &str) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
     let (engine, _ticker) = counted(GuestKind::Tool);
     Tool::load(&engine, &artefact(built(name))?)?.plan(arguments)
 }
 
-fn decide(name: &str) -> Result<String, Fault> {
+fn decide(name: &str) -> Result<String, SandboxError> {
     let (engine, _ticker) = counted(GuestKind::Policy);
     Policy::load(&engine, &artefact(built(name))?, "{}")?.evaluate("cofferdam/call/decision", "{}")
 }
@@ -47,27 +47,27 @@ struct Seen {
 }
 
 impl Effects for Seen {
-    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, Fault> {
+    fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, SandboxError> {
         self.did.lock().unwrap().push(format!("{}{index}", if undo { "undo " } else { "" }));
         Ok(Performed::Done { undo: self.reversible })
     }
 
     /// Ready at the second question.
-    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, Fault> {
+    fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, SandboxError> {
         let mut did = self.did.lock().unwrap();
         did.push(format!("waits {wait_ms} ms for {index}"));
         let asked = did.iter().filter(|did| did.starts_with("waits")).count();
         Ok(if asked > 1 { Observed::Ready } else { Observed::progressing("0 of 2 pods are ready") })
     }
 
-    fn progress(&mut self, note: String) -> Result<(), Fault> {
+    fn progress(&mut self, note: String) -> Result<(), SandboxError> {
         self.did.lock().unwrap().push(format!("says {note:?}"));
         Ok(())
     }
 }
 
 /// Two handles, the second after the first.
-fn drive(name: &str) -> (Result<Option<Stop>, Fault>, Vec<String>) {
+fn drive(name: &str) -> (Result<Option<Stop>, SandboxError>, Vec<String>) {
     let seen = Seen { reversible: matches!(name, "executor-undoes.wat" | "executor-observes-early.wat"), ..Seen::default() };
     let (engine, _ticker) = counted(GuestKind::Executor);
     let handles = [Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];

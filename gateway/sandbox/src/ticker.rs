@@ -1,7 +1,7 @@
 //! The thread that counts guests' time. It sleeps while no guest is alive in this process, so that an idle role wakes no processor. Never stops a guest
 //! itself: each store's account decides.
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -56,7 +56,7 @@ pub struct Ticker {
 
 impl Ticker {
     /// Starts the thread and waits until it runs.
-    pub fn start() -> Result<Self, Fault> {
+    pub fn start() -> Result<Self, SandboxError> {
         let engines: Arc<Mutex<Vec<Engine>>> = Arc::default();
         let over = Arc::new(AtomicBool::new(false));
         let (theirs, stop) = (Arc::clone(&engines), Arc::clone(&over));
@@ -74,9 +74,9 @@ impl Ticker {
                     }
                 }
             })
-            .map_err(|fault| Fault::new(Code::Engine, format!("no thread for guest time: {fault}")))?;
+            .map_err(|fault| SandboxError::new(Code::Engine, format!("no thread for guest time: {fault}")))?;
         // A thread that is only starting still needs system calls that a guest process is about to give up.
-        running.recv().map_err(|_| Fault::new(Code::Engine, "the thread for guest time ended at once"))?;
+        running.recv().map_err(|_| SandboxError::new(Code::Engine, "the thread for guest time ended at once"))?;
         Ok(Self { engines, over, thread: Some(thread) })
     }
 
@@ -105,7 +105,7 @@ impl Drop for Ticker {
 mod tests {
     use super::*;
     use crate::engine::engine;
-    use cofferdam_core::exchange::compute::GuestKind;
+    use cofferdam_core::protocol::role_guest::GuestKind;
     use std::time::{Duration, Instant};
 
     #[test]

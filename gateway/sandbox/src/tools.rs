@@ -2,15 +2,15 @@
 //! `Planner`; knows nothing of who may call what.
 
 use crate::engine::{Ticker, engine};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::load::Artefact;
 use crate::plan::Tool;
 use crate::workers::Workers;
-use cofferdam_core::ceiling::Definition;
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Draft, ToolRefusal};
-use cofferdam_core::ports::{GuestFault, Planner};
+use cofferdam_core::journey::ports::{GuestError, Planner};
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::HashMap;
 
 /// What one thread holds: an engine of its own, and every tool in it.
@@ -24,7 +24,7 @@ pub struct Tools {
 impl Tools {
     /// Loads every tool on `threads` threads. One that does not load stops all, named by its digest: a gateway starts with what was accepted,
     /// or not at all.
-    pub fn start(threads: usize, artefacts: Vec<(ComponentDigest, Artefact)>) -> Result<Self, Fault> {
+    pub fn start(threads: usize, artefacts: Vec<(ComponentDigest, Artefact)>) -> Result<Self, SandboxError> {
         // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
         let ticker = Ticker::start()?;
         let workers = Workers::start("tools", threads, move || {
@@ -34,7 +34,7 @@ impl Tools {
                 .iter()
                 .map(|(digest, artefact)| match Tool::load(&engine, artefact) {
                     Ok(tool) => Ok((*digest, tool)),
-                    Err(fault) => Err(Fault::new(fault.code, format!("tool {digest}: {}", fault.detail))),
+                    Err(fault) => Err(SandboxError::new(fault.code, format!("tool {digest}: {}", fault.detail))),
                 })
                 .collect()
         })?;
@@ -42,18 +42,18 @@ impl Tools {
     }
 
     /// What the tool says it is; the catalog compares it with what was accepted.
-    pub async fn define(&self, tool: ComponentDigest) -> Result<Definition, Fault> {
+    pub async fn define(&self, tool: ComponentDigest) -> Result<Definition, SandboxError> {
         self.workers.run(move |loaded| known(loaded, tool)?.define()).await
     }
 }
 
 impl Planner for Tools {
-    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let arguments = arguments.to_owned();
         Ok(self.workers.run(move |loaded| known(loaded, tool)?.plan(&arguments)).await?)
     }
 }
 
-fn known(loaded: &Loaded, tool: ComponentDigest) -> Result<&Tool, Fault> {
-    loaded.get(&tool).ok_or_else(|| Fault::new(Code::Artefact, format!("tool {tool} is not loaded; accept it and start again")))
+fn known(loaded: &Loaded, tool: ComponentDigest) -> Result<&Tool, SandboxError> {
+    loaded.get(&tool).ok_or_else(|| SandboxError::new(Code::Artefact, format!("tool {tool} is not loaded; accept it and start again")))
 }

@@ -1,7 +1,7 @@
 //! Threads that run guests, each with engines and guests of its own: nothing is shared between two of them, not even a reference count.
 //! Guests never run on the threads that serve sockets.
 
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -17,7 +17,11 @@ pub(crate) struct Workers<S> {
 
 impl<S: 'static> Workers<S> {
     /// Starts the threads and waits until each has made its state; the first that cannot stops all.
-    pub(crate) fn start(name: &str, count: usize, make: impl Fn() -> Result<S, Fault> + Send + Sync + 'static) -> Result<Self, Fault> {
+    pub(crate) fn start(
+        name: &str,
+        count: usize,
+        make: impl Fn() -> Result<S, SandboxError> + Send + Sync + 'static,
+    ) -> Result<Self, SandboxError> {
         let (queue, jobs) = sync_channel::<Job<S>>(limit::QUEUE);
         let (jobs, make) = (Arc::new(Mutex::new(jobs)), Arc::new(make));
         let (ready, states) = sync_channel(count.max(1));
@@ -38,16 +42,19 @@ impl<S: 'static> Workers<S> {
                         let _waiting = ready.send(Err(fault));
                     }
                 })
-                .map_err(|fault| Fault::new(Code::Engine, format!("no thread for guests: {fault}")))?;
+                .map_err(|fault| SandboxError::new(Code::Engine, format!("no thread for guests: {fault}")))?;
         }
         for _ in 0..count.max(1) {
-            states.recv().map_err(|_| Fault::new(Code::Engine, "a worker thread ended before it was ready"))??;
+            states.recv().map_err(|_| SandboxError::new(Code::Engine, "a worker thread ended before it was ready"))??;
         }
         Ok(Self { queue })
     }
 
     /// Runs one job on whichever thread is free. Full queues answer at once; a guest's own time is bounded on the thread, the caller's here.
-    pub(crate) async fn run<R: Send + 'static>(&self, job: impl FnOnce(&mut S) -> Result<R, Fault> + Send + 'static) -> Result<R, Fault> {
+    pub(crate) async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut S) -> Result<R, SandboxError> + Send + 'static,
+    ) -> Result<R, SandboxError> {
         let (answer, answered) = oneshot::channel();
         let job: Job<S> = Box::new(move |state| {
             // A caller that went away needs no work done for it.
@@ -56,13 +63,15 @@ impl<S: 'static> Workers<S> {
             }
         });
         self.queue.try_send(job).map_err(|fault| match fault {
-            TrySendError::Full(_) => Fault::new(Code::Busy, "every worker is busy and its queue is full; ask again shortly"),
-            TrySendError::Disconnected(_) => Fault::new(Code::Engine, "the worker threads are gone; the role must be started again"),
+            TrySendError::Full(_) => SandboxError::new(Code::Busy, "every worker is busy and its queue is full; ask again shortly"),
+            TrySendError::Disconnected(_) => SandboxError::new(Code::Engine, "the worker threads are gone; the role must be started again"),
         })?;
         match tokio::time::timeout(limit::WALL, answered).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Fault::new(Code::Engine, "the worker thread ended before it answered")),
-            Err(_) => Err(Fault::new(Code::Time, format!("no answer within {} s; the machine is overloaded", limit::WALL.as_secs()))),
+            Ok(Err(_)) => Err(SandboxError::new(Code::Engine, "the worker thread ended before it answered")),
+            Err(_) => {
+                Err(SandboxError::new(Code::Time, format!("no answer within {} s; the machine is overloaded", limit::WALL.as_secs())))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ mod mutate;
 mod process {
     use super::encode::{built, folder};
     use super::mutate::{Dice, mutated};
-    use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, Observed, Performed, Trial, Tried};
+    use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Handle, Observed, Performed, Trial, Tried};
     use cofferdam_process::frame::{self, Frame};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;

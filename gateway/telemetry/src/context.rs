@@ -1,8 +1,8 @@
 //! W3C trace context (Trace Context Level 1): ids and the `traceparent` text. What a client sends is untrusted: it is parsed strictly, used to
 //! join a trace, and never to decide.
 
-use cofferdam_core::caller::TraceParent;
-use cofferdam_core::id::{hex, unhex};
+use cofferdam_core::model::caller::TraceParent;
+use cofferdam_core::model::id::{hex, unhex};
 use tracing::Span;
 use tracing_subscriber::Registry;
 use tracing_subscriber::registry::LookupSpan;

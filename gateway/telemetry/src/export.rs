@@ -4,7 +4,7 @@
 use crate::metrics::Registry;
 use crate::post::Post;
 use crate::signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};
-use cofferdam_core::id::unhex;
+use cofferdam_core::model::id::unhex;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};

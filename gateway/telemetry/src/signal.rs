@@ -140,7 +140,7 @@ pub struct MetricRecord {
 impl SpanRecord {
     /// Its ids, where they are valid.
     pub fn context(&self) -> Option<TraceContext> {
-        TraceContext::parse(&cofferdam_core::caller::TraceParent(self.place.clone()))
+        TraceContext::parse(&cofferdam_core::model::caller::TraceParent(self.place.clone()))
     }
 
     /// Leaves only what may be exported, no longer than it may be.

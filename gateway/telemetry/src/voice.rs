@@ -5,7 +5,7 @@ use crate::line::LineFormat;
 use crate::outlet::{Intake, Outlet};
 use crate::setup::{Setup, SetupError, Sources, install};
 use crate::signal::{Batch, Role};
-use cofferdam_core::settings::Voice;
+use cofferdam_core::protocol::role_settings::Voice;
 use cofferdam_process::frame::{self, Frame};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;

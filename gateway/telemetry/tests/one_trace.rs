@@ -2,7 +2,7 @@
 //! keeps what was posted.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
 
-use cofferdam_core::caller::TraceParent;
+use cofferdam_core::model::caller::TraceParent;
 use cofferdam_telemetry::{Batch, Exporter, LineFormat, Outlet, Role, Setup, Signal, Sources, current, dispatch};
 use serde_json::Value;
 use std::io::Write;

@@ -9,12 +9,12 @@ pub mod yard;
 
 use super::actor::{namespace_path, rbac};
 use crate::cluster::{Event, until};
-use cofferdam_core::exchange::compute::Observed;
-use cofferdam_core::id::Fence;
-use cofferdam_core::job::OperationRecord;
-use cofferdam_core::preview::drift;
-use cofferdam_runner::effect::EffectFault;
-use cofferdam_runner::kubernetes::api::{ApiFault, Mode, Only};
+use cofferdam_core::model::id::Fence;
+use cofferdam_core::model::job::OperationRecord;
+use cofferdam_core::protocol::role_guest::Observed;
+use cofferdam_core::text::difference;
+use cofferdam_runner::effect::EffectError;
+use cofferdam_runner::kubernetes::api::{ApiError, Mode, Only};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -74,7 +74,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let ungated = yard.runtime.block_on(job.namespace.job()).unwrap();
     let deployment = |name: &str| yard.path("deployments", name);
     let replicas = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
-    let asks: [(&str, Result<Value, ApiFault>); 6] = yard.runtime.block_on(async {
+    let asks: [(&str, Result<Value, ApiError>); 6] = yard.runtime.block_on(async {
         [
             ("patch another", ungated.patch(&deployment("api"), &replicas, "x", Mode::Real).await),
             ("delete it", ungated.delete(&deployment("web"), Only::Any, Mode::Real).await.map(|()| Value::Null)),
@@ -85,14 +85,14 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
         ]
     });
     for (what, said) in asks {
-        assert!(matches!(&said, Err(ApiFault::Refused { status: 403, .. })), "{what}: {said:?}");
+        assert!(matches!(&said, Err(ApiError::Refused { status: 403, .. })), "{what}: {said:?}");
     }
     // What a wider operation comes to, all the way through.
     let wider = yard.look(json!([scale("acting-wider", "api", 0)]));
     let host = yard.host();
     let (told, _nobody) = tokio::sync::mpsc::channel(1);
     let said = yard.runtime.block_on(job.namespace.perform(&wider.0[0].operation, &wider.1.operations[0], &host, &told));
-    assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")), "{said:?}");
     assert_eq!(yard.object("deployments", "api")["spec"]["replicas"], 3);
     yard.perform(&mut job, 0).unwrap();
 
@@ -100,7 +100,7 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let gated = yard.begin(2, json!([scale("acting-wider", "web", 7)]), true);
     let cluster = yard.runtime.block_on(gated.namespace.job()).unwrap();
     let said = yard.runtime.block_on(cluster.get(&deployment("api")));
-    assert!(matches!(said, Err(ApiFault::Gated(_))), "{said:?}");
+    assert!(matches!(said, Err(ApiError::Gated(_))), "{said:?}");
     for job in [&job, &gated] {
         yard.remove(job.namespace.name()).unwrap();
     }
@@ -118,13 +118,13 @@ fn another_world_stops_the_job() {
     yard.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
     let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent and is \"yes\" (by `";
     let check = yard.runtime.block_on(strict.namespace.check(&strict.steps[0].operation, &strict.preview.operations[0]));
-    assert!(matches!(&check, Err(EffectFault::Changed(why)) if why.starts_with(stops)), "{check:?}");
+    assert!(matches!(&check, Err(EffectError::Changed(why)) if why.starts_with(stops)), "{check:?}");
     let said = yard.perform(&mut strict, 0);
-    assert!(matches!(&said, Err(EffectFault::Changed(why)) if why.starts_with(stops)), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Changed(why)) if why.starts_with(stops)), "{said:?}");
     let check = yard.runtime.block_on(job.namespace.check(&job.steps[0].operation, &job.preview.operations[0]));
     assert!(check.is_ok(), "{check:?}");
     yard.perform(&mut job, 0).unwrap();
-    let named = drift::sentence(job.namespace.meanwhile()).unwrap();
+    let named = difference::sentence(job.namespace.meanwhile()).unwrap();
     assert!(named.starts_with(stops) && !named.contains("; "), "once, though it was looked at twice: {named}");
     let live = yard.object("deployments", "web");
     assert_eq!((&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]), (&json!(5), &json!("yes")));
@@ -253,7 +253,7 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
     yard.nothing_of(&run);
     assert_eq!(sweep(3), None);
     let said = yard.runtime.block_on(token.get(&yard.path("deployments", "web")));
-    assert!(said.as_ref().is_err_and(ApiFault::is_forbidden), "{said:?}");
+    assert!(said.as_ref().is_err_and(ApiError::is_forbidden), "{said:?}");
 
     let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
     assert!(fate.is_complete(), "{fate:?}");

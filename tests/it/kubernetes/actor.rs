@@ -2,9 +2,9 @@
 
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_runner::kubernetes::api::{self, ApiFault, Manager, Mode, Only};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_runner::kubernetes::api::{self, ApiError, Manager, Mode, Only};
 use cofferdam_runner::kubernetes::check::{Identity, check};
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::guard::{Guard, guards};
@@ -124,7 +124,7 @@ impl Actor {
             Ask::List(path) => self.0.list(&path, "", 1).await.map(|(items, _)| Value::Array(items)),
         };
         answer.map_err(|fault| match fault {
-            ApiFault::Refused { status, message, .. } => format!("{status} {message}"),
+            ApiError::Refused { status, message, .. } => format!("{status} {message}"),
             other => panic!("no answer: {other}"),
         })
     }

@@ -4,7 +4,7 @@
 use super::world::World;
 use crate::cluster::until;
 use crate::kubernetes::actor::{namespace_path, reaped_alone};
-use cofferdam_core::run::{JOB_STEPS, JobStep};
+use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
 /// How many installations are drilled at the same time: each job waits five seconds and more for its namespaces' end.

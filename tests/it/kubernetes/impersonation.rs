@@ -5,7 +5,7 @@ use super::actor::*;
 use super::fences::wait;
 use crate::cluster::{Cluster, Event, until};
 use crate::stage::repository;
-use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use cofferdam_runner::kubernetes::api::{Mode, Only};
 use cofferdam_runner::kubernetes::check::Identity;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 use super::actor::{EVERY, PROVISIONER, block, checked, install, installed};
 use super::world::World;
 use crate::cluster::{Cluster, until};
-use cofferdam_runner::kubernetes::check::{CheckFault, Identity, check_aloud};
+use cofferdam_runner::kubernetes::check::{CheckError, Identity, check_aloud};
 use cofferdam_runner::kubernetes::credential::Credential;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     let heard = Mutex::new(Vec::new());
     let tell = |words: &str| heard.lock().unwrap().push(words.to_owned());
     let said = block(async { check_aloud(&Credential::read(&kubeconfig).await.unwrap(), Identity::Viewer, tell).await });
-    assert!(matches!(said, Err(CheckFault::Idle { fence: "cofferdam-viewer", file: "11-fence-viewer.yaml", .. })), "{said:?}");
+    assert!(matches!(said, Err(CheckError::Idle { fence: "cofferdam-viewer", file: "11-fence-viewer.yaml", .. })), "{said:?}");
     let heard = heard.into_inner().unwrap();
     assert!(heard.len() == 1 && heard[0].starts_with("waiting up to 20 s for what was applied and is not yet in effect"), "{heard:?}");
     assert_eq!(plane.request("DELETE", &at, None).status, 200);

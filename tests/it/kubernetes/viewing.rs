@@ -6,15 +6,16 @@ mod fixture;
 
 use super::actor::{installed, opt_in};
 use crate::cluster::{Cluster, Event, is_dry, until};
-use cofferdam_core::ceiling::Grant;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Action, Step};
-use cofferdam_core::preview::{Expect, PreviewedOperation, Remark, RemarkKind, drift};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::ceiling::Grant;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Action, Step};
+use cofferdam_core::model::preview::{Expect, PreviewedOperation, Remark, RemarkKind};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::stage::drift;
 use cofferdam_runner::kubernetes::api::{self, Manager, Mode};
 use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::fault::LookFault;
+use cofferdam_runner::kubernetes::fault::LookError;
 use cofferdam_runner::kubernetes::look::Looker;
 use cofferdam_runner::kubernetes::preview::preview;
 use cofferdam_runner::kubernetes::webhook;
@@ -229,7 +230,7 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     view.change("deployments", "web", "", &json!({"spec": {"replicas": 4}}));
     let now = view.preview(patch());
     assert_ne!(now.expect, shown.expect);
-    let previews = [&shown, &now].map(|one| cofferdam_core::preview::Preview { operations: vec![one.clone()] });
+    let previews = [&shown, &now].map(|one| cofferdam_core::model::preview::Preview { operations: vec![one.clone()] });
     let (approved, digest) = previews[0].seal().unwrap();
     assert_eq!(
         drift::agree(&approved, digest, &previews[1]).unwrap_err(),
@@ -496,5 +497,5 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
         let patch = view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": 5}]));
         preview(&cluster, "t", &[step(patch)]).await.unwrap_err()
     });
-    assert!(matches!(fault, LookFault::Unavailable(_)), "{fault:?}");
+    assert!(matches!(fault, LookError::Unavailable(_)), "{fault:?}");
 }

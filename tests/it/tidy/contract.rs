@@ -1,6 +1,6 @@
 //! The contract that authors rely on: WIT documented item by item, the SDK's copy the same byte for byte, the example tree readable.
 
-use super::{Fault, Page, check, finds, lines, page, pages};
+use super::{Breach, Page, check, finds, lines, page, pages};
 use cofferdam_runner::directory::read::read;
 
 #[test]
@@ -37,7 +37,7 @@ fn the_contract_is_the_published_one() {
 }
 
 /// A declaration has a date and words above it; a field or a case has words. What a world or an interface takes from elsewhere has them there.
-fn documented(page: &Page) -> Vec<Fault> {
+fn documented(page: &Page) -> Vec<Breach> {
     let mut faults = Vec::new();
     let mut before: Vec<&str> = Vec::new();
     for (number, line) in lines(page) {

@@ -1,6 +1,6 @@
 //! Pages promise only what a test holds: each guarantee names a test that is there, or says `unproved`; each decision that is cited exists.
 
-use super::{Fault, Page, check, finds, lines, page, pages, root};
+use super::{Breach, Page, check, finds, lines, page, pages, root};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -33,7 +33,7 @@ fn table<'a>(page: &'a Page, head: &str) -> Vec<(usize, Vec<&'a str>)> {
 }
 
 /// The last cell of each row names tests as `FILE::FUNCTION`, all of which exist, or says that nothing proves it yet.
-fn proved(page: &Page, head: &str) -> Vec<Fault> {
+fn proved(page: &Page, head: &str) -> Vec<Breach> {
     let mut faults = Vec::new();
     for (number, cells) in table(page, head) {
         let cell = cells.last().copied().unwrap_or_default();
@@ -82,7 +82,7 @@ fn decisions() -> BTreeSet<usize> {
 }
 
 /// Numbers after `decision` or `DECISIONS.md`.
-fn cited(page: &Page) -> Vec<Fault> {
+fn cited(page: &Page) -> Vec<Breach> {
     let numbers = decisions();
     let mut faults = Vec::new();
     for (number, line) in lines(page) {
@@ -108,7 +108,7 @@ fn links_between_pages_lead_somewhere() {
     finds(links, "gateway/DECISIONS.md", "[a](../README.md#speed)", 0);
 }
 
-fn links(page: &Page) -> Vec<Fault> {
+fn links(page: &Page) -> Vec<Breach> {
     let here = root().join(&page.path);
     let folder = here.parent().unwrap();
     let mut faults = Vec::new();

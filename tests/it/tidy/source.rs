@@ -1,6 +1,6 @@
 //! How files look: their first line, their length, where unsafe code may stand, and that no page knows the machine it was written on.
 
-use super::{Fault, Page, check, finds, lines, pages};
+use super::{Breach, Page, check, finds, lines, pages};
 
 /// Where Rust lies.
 const RUST: [&str; 3] = ["gateway", "plugins", "tests"];
@@ -23,7 +23,7 @@ fn every_file_opens_with_what_it_is() {
     finds(head, "a.rs", "", 1);
 }
 
-fn head(page: &Page) -> Vec<Fault> {
+fn head(page: &Page) -> Vec<Breach> {
     let says = page.text.lines().next().is_some_and(|line| line.strip_prefix("//! ").is_some_and(|words| words.trim().len() > 1));
     if says { vec![] } else { vec![(1, "begin with `//!` and what this file is, and what it never does".to_owned())] }
 }
@@ -38,7 +38,7 @@ fn long_files_say_why() {
 }
 
 /// Tests at the end of a file do not count: moving them out would make nothing clearer.
-fn length(page: &Page) -> Vec<Fault> {
+fn length(page: &Page) -> Vec<Breach> {
     let is_test = page.path.ends_with("tests.rs")
         || page.path.ends_with("testing.rs")
         || page.path.starts_with("tests/")
@@ -60,7 +60,7 @@ fn unsafe_code_stands_in_three_places() {
     finds(unsafe_code, "gateway/sandbox/src/a.rs", "let a = unsafe { b() };", 0);
 }
 
-fn unsafe_code(page: &Page) -> Vec<Fault> {
+fn unsafe_code(page: &Page) -> Vec<Breach> {
     if page.path == THIS || UNSAFE_HOMES.iter().any(|home| page.path.starts_with(home)) {
         return vec![];
     }
@@ -79,7 +79,7 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
     finds(lint, "a.rs", "#[expect(\n    dead_code,\n    reason = \"the table is whole\"\n)]", 0);
 }
 
-fn lint(page: &Page) -> Vec<Fault> {
+fn lint(page: &Page) -> Vec<Breach> {
     if page.path == THIS {
         return vec![];
     }
@@ -109,7 +109,7 @@ fn no_page_knows_the_machine_it_was_written_on() {
 }
 
 /// A home or a work folder at the beginning of a path.
-fn machine(page: &Page) -> Vec<Fault> {
+fn machine(page: &Page) -> Vec<Breach> {
     if page.path == THIS {
         return vec![];
     }

@@ -1,7 +1,7 @@
 //! What comes from outside: every workspace says which dependencies it takes, and pip takes only files whose
 //! hash is listed. Reads files alone; it asks no registry.
 
-use super::{Fault, Page, check, finds, lines, page, pages};
+use super::{Breach, Page, check, finds, lines, page, pages};
 
 /// The workspaces of Rust, and the rules for their dependencies.
 const RULES: [&str; 2] = ["deny.toml", "plugins/deny.toml"];
@@ -35,7 +35,7 @@ fn pip_takes_only_files_whose_hash_is_listed() {
 }
 
 /// Each call of `pip install` in a script that does not ask for hashes.
-fn unverified(page: &Page) -> Vec<Fault> {
+fn unverified(page: &Page) -> Vec<Breach> {
     if page.path.ends_with(".md") {
         return vec![];
     }

@@ -1,7 +1,7 @@
 //! What logs and traces may say: each field of a log line is on the list of the telemetry crate, and each attribute on its list is set by
 //! some source. Reads sources alone; it starts no role.
 
-use super::{Fault, Page, check, finds, page, pages};
+use super::{Breach, Page, check, finds, page, pages};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where both lists are.
@@ -76,7 +76,7 @@ fn attributes() -> BTreeSet<String> {
 }
 
 /// Fields of log lines that are not on the list: a line would show them as withheld.
-fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Fault> {
+fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Breach> {
     let mut faults = Vec::new();
     for (number, _, fields) in log_lines(page) {
         for field in fields.into_iter().filter(|field| !allowed.contains(field)) {
@@ -87,7 +87,7 @@ fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Fault> {
 }
 
 /// Warnings and errors without a field that names their subject.
-fn nameless(page: &Page) -> Vec<Fault> {
+fn nameless(page: &Page) -> Vec<Breach> {
     let trouble = |head: &str| head == "error!(" || head == "warn!(";
     let named = |fields: &[String]| fields.iter().any(|field| SUBJECTS.contains(&field.as_str()));
     let found = log_lines(page).into_iter().filter(|(_, head, fields)| trouble(head) && !named(fields));

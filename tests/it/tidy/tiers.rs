@@ -1,7 +1,7 @@
 //! Which tests need a control plane or a node: each says so, and cargo reports it as ignored where there is none. Never a
 //! test that passes because it did nothing.
 
-use super::{Fault, Page, check, finds, lines, pages};
+use super::{Breach, Page, check, finds, lines, pages};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -12,7 +12,7 @@ const WITHOUT: [&str; 1] = ["base64_is_as_its_standard_has_it"];
 const ELSEWHERE: [&str; 2] =
     ["cluster::a_namespace_gets_its_account_and_goes", "contract::a_cluster_keeps_the_same_contract_as_a_directory"];
 
-fn says_what_it_needs(page: &Page) -> Vec<Fault> {
+fn says_what_it_needs(page: &Page) -> Vec<Breach> {
     let all: Vec<_> = lines(page).collect();
     let silent = all.windows(2).filter_map(|pair| match pair {
         [(number, "#[test]"), (_, next)] if !next.starts_with("#[cfg_attr(without_") => Some((*number, *next)),

@@ -10,10 +10,12 @@ use crate::home::{Home, write_private};
 use crate::show;
 use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::ceiling::{self, Ceiling, Definition, Width};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::text::{quoted, unseen};
-use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
+use cofferdam_core::model::ceiling::{Ceiling, Definition};
+use cofferdam_core::model::escape::{quoted, unseen};
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::trust::{TrustedCommand, TrustedExecutor};
+use cofferdam_core::tool::compare::Width;
+use cofferdam_core::tool::{able, compare};
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::PathBuf;
@@ -154,7 +156,7 @@ impl Accept {
         trust.note("tool", &definition.name, noted)?;
         trust.save()?;
         let stands = match accepted {
-            Some(accepted) => width(ceiling::compare(&accepted.ceiling, &ceiling)?.width),
+            Some(accepted) => width(compare::compare(&accepted.ceiling, &ceiling)?.width),
             None => "new",
         };
         let (name, version, digest) = (&definition.name, &definition.version, plugin.digest);
@@ -169,7 +171,7 @@ impl Accept {
             let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             lines.extend(few("!", &told).into_iter().map(|line| format!("  {line}")));
         }
-        if !ceiling::able(&ceiling, &known) {
+        if !able(&ceiling, &known) {
             lines.push(format!(
                 "The environment is a {}, which can carry out none of its plans: no agent sees it.",
                 known.environment.kind()
@@ -181,7 +183,7 @@ impl Accept {
             lines.join("\n"),
             json!({
                 "kind": "tool", "name": name, "version": version, "digest": digest, "ceiling": ceiling, "width": stands,
-                "warnings": warnings, "compared": changed, "listed": ceiling::able(&ceiling, &known),
+                "warnings": warnings, "compared": changed, "listed": able(&ceiling, &known),
             }),
         ))
     }
@@ -205,7 +207,7 @@ fn narrowed(declared: &Ceiling, namespaces: &[String]) -> Result<Ceiling> {
     for grant in &mut narrow.grants {
         grant.namespaces = namespaces.to_vec();
     }
-    let comparison = ceiling::compare(declared, &narrow)?;
+    let comparison = compare::compare(declared, &narrow)?;
     if comparison.width == Width::Wider {
         bail!("the tool does not declare these namespaces: {}", comparison.added.join("; "));
     }
@@ -218,8 +220,8 @@ const AFTER: &str = " It is used from the next start of `cofferdam serve` on.";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::ceiling::Grant;
-    use cofferdam_core::operation::Action;
+    use cofferdam_core::model::ceiling::Grant;
+    use cofferdam_core::model::operation::Action;
 
     #[test]
     fn an_operator_narrows_and_never_widens() {

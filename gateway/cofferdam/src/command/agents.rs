@@ -8,7 +8,7 @@ use crate::show::table;
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
-use cofferdam_core::id::TokenDigest;
+use cofferdam_core::model::id::TokenDigest;
 use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 

@@ -17,8 +17,8 @@ use crate::home::Home;
 use anyhow::{Result, bail};
 use choose::Choice;
 use clap::{Args, ValueHint};
-use cofferdam_core::approval::Verdict;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::model::trust::Trust;
 use sign::{Answer, Way};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -84,7 +84,7 @@ struct Signing {
 }
 
 /// Characters of a reason: two sentences, as of a purpose.
-const REASON: usize = cofferdam_core::limit::PURPOSE;
+const REASON: usize = cofferdam_core::model::limit::PURPOSE;
 
 impl Approve {
     /// Runs it.
@@ -145,7 +145,7 @@ impl Deny {
 /// A reason that the agent can be told.
 fn checked(reason: &str) -> Result<String> {
     let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON || cofferdam_core::text::unseen(reason).is_some() {
+    if reason.is_empty() || reason.chars().count() > REASON || cofferdam_core::model::escape::unseen(reason).is_some() {
         return Err(Usage(format!("give a `--reason` of 1 to {REASON} visible characters: the agent is told it")).into());
     }
     Ok(reason.to_owned())

@@ -4,9 +4,11 @@ use super::difference::{self, Changed};
 use super::plugin::{Bench, Kind, Plugin};
 use crate::home::Home;
 use anyhow::Result;
-use cofferdam_core::ceiling::{self, Ceiling, Comparison, Definition, Width};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::ceiling::{Ceiling, Definition};
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::tool::compare;
+use cofferdam_core::tool::compare::{Comparison, Width};
 use serde_json::{Value, json};
 
 /// Lines of a ceiling that are told one by one; `--json` has all.
@@ -61,7 +63,7 @@ impl Before {
 
     /// Compares. `ceiling` is the one that is declared now, or the narrower one that an operator wants.
     pub fn compare(self, plugin: &Plugin, now: &Definition, ceiling: &Ceiling) -> Result<Compared> {
-        let ceiling = ceiling::compare(&self.ceiling, ceiling)?;
+        let ceiling = compare::compare(&self.ceiling, ceiling)?;
         let changed = self.definition.as_ref().map(|before| difference::between(before, now));
         Ok(Compared { same: self.digest == plugin.digest, before: self, ceiling, changed })
     }

@@ -7,7 +7,7 @@ use crate::encode;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::text::line;
+use cofferdam_core::model::escape::line;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::show::{self, short, table};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
-use cofferdam_core::json as strict;
+use cofferdam_core::model::json as strict;
 use serde_json::{Map, Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;

@@ -2,8 +2,8 @@
 //! Runs that binary as roles are run, without an environment; no kubeconfig is read here.
 
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::left_out::LeftOut;
-use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::model::left_out::LeftOut;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! What differs between two definitions of a tool: its words, its schemas, its examples. What models read is as good a way
 //! for an attack as a wider ceiling, so every difference is told; ceilings are compared by meaning elsewhere.
 
-use cofferdam_core::ceiling::{Definition, Example};
-use cofferdam_core::text::{line, quoted};
+use cofferdam_core::model::ceiling::{Definition, Example};
+use cofferdam_core::model::escape::{line, quoted};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -92,7 +92,7 @@ fn told(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::ceiling::Ceiling;
+    use cofferdam_core::model::ceiling::Ceiling;
 
     fn definition(description: &str, input: Value, titles: &[&str]) -> Definition {
         let example = |title: &&str| Example { title: (*title).into(), arguments: json!({}), draft: json!({}) };

@@ -14,9 +14,10 @@ use crate::config::{self, Config, Infrastructure};
 use crate::home::{Home, SECRETS, write_private};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::decide::{self, policy_digest};
-use cofferdam_core::id::hex;
-use cofferdam_core::trust::Environment;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::stage::question;
 use jiff::Timestamp;
 use parts::Assets;
 use serde_json::{Value, json};
@@ -155,7 +156,7 @@ impl Init {
         // In a home that is completed, the policy was tried on the tools that it had.
         let tools = trust.trust()?.tools;
         let new: Vec<_> = tools.iter().filter(|tool| !before.contains(tool)).map(|tool| tool.name.as_str()).collect();
-        let context = decide::context(&environment, digest, None, None, Timestamp::now());
+        let context = question::context(&environment, digest, None, None, Timestamp::now());
         rehearse_new(&bench, (&module, &data), &tools, &new, &context).with_context(named)?;
         let trust = trust.save()?;
         if fresh {

@@ -9,9 +9,10 @@ use crate::home::Home;
 use crate::show;
 use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::ceiling::{Definition, destructive, read_only};
-use cofferdam_core::text::{line, quoted};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::escape::{line, quoted};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::tool::facts::{destructive, read_only};
 use cofferdam_sandbox::limit;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -103,7 +104,7 @@ fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     lines.push(format!("  trust    {standing}"));
     lines.push(format!(
         "It reads its input and writes its result, {} KiB at most, in a fresh sandbox of {} MiB. It has no files, no network and no environment;",
-        cofferdam_core::limit::TASK_OUTPUT >> 10,
+        cofferdam_core::model::limit::TASK_OUTPUT >> 10,
         limit::COMMAND_MEMORY >> 20
     ));
     let same = "asking for the time or for randomness ends it, so the same input gives the same result. Plans name its digest.";
@@ -162,7 +163,7 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, 
     lines.push(format!(
         "  a fresh sandbox, {ms} ms of its own time, {} MiB of memory, a draft of {} KiB",
         limit::TOOL_MEMORY >> 20,
-        cofferdam_core::limit::DRAFT >> 10
+        cofferdam_core::model::limit::DRAFT >> 10
     ));
     lines.push(String::new());
     lines.extend(standing(compared.as_ref()));
@@ -176,7 +177,7 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, 
         "kind": "tool", "name": definition.name, "version": definition.version, "title": definition.title,
         "description": definition.description, "digest": plugin.digest, "imports": plugin.imports, "unused": plugin.unused,
         "input_schema": definition.input_schema, "output_schema": definition.output_schema, "ceiling": definition.ceiling,
-        "rights": cofferdam_core::rights::of_ceiling(&definition.ceiling), "examples": examples, "warnings": warnings,
+        "rights": cofferdam_core::model::rights::of_ceiling(&definition.ceiling), "examples": examples, "warnings": warnings,
         "accepted": trust.and_then(|trust| trust.tool(&definition.name)),
         "width": ceiling.map(|ceiling| width(ceiling.width)),
         "added": ceiling.map(|ceiling| &ceiling.added), "removed": ceiling.map(|ceiling| &ceiling.removed),

@@ -13,13 +13,13 @@ use crate::served;
 use crate::show::{Story, short, story, table};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
-use cofferdam_core::exchange::operate::{Disk, Operate, Operated, OwnedJob};
-use cofferdam_core::hash::Document;
-use cofferdam_core::plan::facts_of;
-use cofferdam_core::rights::of_plan;
-use cofferdam_core::run::PHASES;
-use cofferdam_core::shown::{in_full, question, seconds};
-use cofferdam_core::text::line;
+use cofferdam_core::model::document::Document;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::rights::of_plan;
+use cofferdam_core::model::run::PHASES;
+use cofferdam_core::protocol::operator_recorder::{Disk, Operate, Operated, OwnedJob};
+use cofferdam_core::text::{in_full, question, seconds};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -91,7 +91,7 @@ fn row(owned: &OwnedJob) -> Vec<String> {
                 job.resolution.as_ref().map_or_else(String::new, |resolution| resolution.found.to_string())
             )
         }
-        Some(outcome) if job.phase == cofferdam_core::run::Phase::Closed => outcome.to_string(),
+        Some(outcome) if job.phase == cofferdam_core::model::run::Phase::Closed => outcome.to_string(),
         Some(outcome) => format!("{outcome}, {}", job.phase.word().replace('_', " ")),
         None if job.stuck.is_some() => format!("{}, stuck", job.phase.word().replace('_', " ")),
         None => job.phase.word().replace('_', " "),
@@ -253,7 +253,7 @@ impl Status {
         if !restart.is_empty() {
             lines.push(format!("restart      needed: {}", line(&restart.join("; "))));
         }
-        if phases.get(&cofferdam_core::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
+        if phases.get(&cofferdam_core::model::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
             lines.push("next         cofferdam jobs --waiting".to_owned());
         }
         let mut value = serde_json::to_value(&answer).context("the status has no JSON form")?;

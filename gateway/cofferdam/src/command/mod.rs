@@ -32,7 +32,7 @@ use crate::home::Home;
 use crate::serve;
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, Parser, Subcommand, ValueHint};
-use cofferdam_core::run::{JOB_STEPS, JobStep};
+use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;

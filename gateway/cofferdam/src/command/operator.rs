@@ -3,8 +3,8 @@
 
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow};
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::text::line;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_process::peer::Client;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
@@ -41,7 +41,7 @@ pub fn unexpected() -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::exchange::Fault;
+    use cofferdam_core::protocol::RoleError;
     use cofferdam_process::frame::{self, Frame};
     use std::os::unix::net::UnixListener;
 
@@ -54,7 +54,7 @@ mod tests {
         let liar = std::thread::spawn(move || {
             let (stream, _) = socket.accept().unwrap();
             let asked: serde_json::Value = serde_json::from_slice(&frame::read(&mut &stream).unwrap().unwrap().header).unwrap();
-            let fault = Fault::Refused("no\u{1b}[2J\nApproved as bob.".to_owned());
+            let fault = RoleError::Refused("no\u{1b}[2J\nApproved as bob.".to_owned());
             let answer = serde_json::json!({"id": asked["id"], "fault": fault});
             frame::write(&mut &stream, &Frame::of(answer.to_string().into_bytes())).unwrap();
         });

@@ -3,17 +3,17 @@
 
 use crate::guest;
 use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::ceiling::{Ceiling, Definition, Example};
-use cofferdam_core::decide::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
-use cofferdam_core::discover::check_definition;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Trial, Tried};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::json;
-use cofferdam_core::operation::{Draft, Operation, Program, ToolRefusal};
-use cofferdam_core::plan::Accepted;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::trust::{TrustedCommand, TrustedExecutor, TrustedTool};
-use cofferdam_core::validate::{RootCombinator, Warning, lint};
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::ceiling::{Ceiling, Definition, Example};
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::json;
+use cofferdam_core::model::operation::{Draft, Operation, Program, ToolRefusal};
+use cofferdam_core::model::trust::{TrustedCommand, TrustedExecutor, TrustedTool};
+use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Trial, Tried};
+use cofferdam_core::stage::plan::Accepted;
+use cofferdam_core::tool::load::check_definition;
+use cofferdam_core::tool::schema::{RootCombinator, Warning, lint};
 use cofferdam_sandbox::{limit, load};
 use std::fs::File;
 use std::io::Read as _;
@@ -132,7 +132,7 @@ impl Bench {
                 "data.json has {kib} KiB, at most {most} KiB are loaded: each decision reads all of it; keep there only what \
                  the rules need"
             );
-            return Err(GuestFault { code: "too-large".to_owned(), detail }.into());
+            return Err(GuestError { code: "too-large".to_owned(), detail }.into());
         }
         let (_, artefact) = guest::ask(&self.0, compile, module.to_vec(), guest::COMPILE)?;
         Ok(Policy { bench: self.clone(), artefact, data: data.to_owned() })
@@ -176,12 +176,12 @@ impl Policy {
     }
 
     /// One answer, as JSON text.
-    pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+    pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
         let (entrypoint, data) = (entrypoint.to_owned(), self.data.clone());
         let decide = Compute::Decide { entrypoint, data, input: input.to_owned() };
         match guest::ask(&self.bench.0, &decide, self.artefact.clone(), guest::COMPUTE)?.0 {
             Computed::Decided { output } => Ok(output),
-            other => Err(GuestFault { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+            other => Err(GuestError { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
         }
     }
 }
@@ -200,7 +200,7 @@ pub fn wasm(path: &Path) -> Result<Vec<u8>> {
     File::open(path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes)).context("cannot read it")?;
     if bytes.len() > limit::WASM {
         let size = usize::try_from(told.len()).unwrap_or(usize::MAX).max(bytes.len());
-        return Err(GuestFault { code: "too-large".to_owned(), detail: load::too_large(size) }.into());
+        return Err(GuestError { code: "too-large".to_owned(), detail: load::too_large(size) }.into());
     }
     Ok(bytes)
 }
@@ -248,30 +248,30 @@ impl Plugin {
         match &self.lint {
             Ok(warnings) => Ok(warnings.clone()),
             Err(fault) => {
-                let fault = GuestFault { code: "schema".to_owned(), detail: fault.to_string() };
+                let fault = GuestError { code: "schema".to_owned(), detail: fault.to_string() };
                 Err(anyhow::Error::new(fault).context(format!("`{}`", self.path.display())))
             }
         }
     }
 
     /// What a tool makes of canonical arguments, in a fresh guest process.
-    pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let plan = Compute::Plan { arguments: arguments.to_owned() };
         let asked = guest::ask(&self.bench.0, &plan, self.artefact.clone(), guest::COMPUTE);
         match asked.map_err(|fault| self.explained(fault))?.0 {
             Computed::Planned { draft } => Ok(Ok(draft)),
             Computed::Declined { refusal } => Ok(Err(refusal)),
-            other => Err(GuestFault { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+            other => Err(GuestError { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
         }
     }
 
     /// A trap of a tool that was linked with Rust's clock: there is none to read.
-    fn explained(&self, fault: GuestFault) -> GuestFault {
+    fn explained(&self, fault: GuestError) -> GuestError {
         if fault.code != "trap" || !has_clock(&self.bytes) {
             return fault;
         }
         let detail = format!("{}; {NO_CLOCK}", fault.detail);
-        GuestFault { detail, ..fault }
+        GuestError { detail, ..fault }
     }
 
     /// Runs a tool's examples: each must give the draft it says, and one that its ceiling permits.
@@ -309,7 +309,7 @@ pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]
     // A command comes with the arguments: its digest is given by the one who calls, who names one that was accepted.
     let commands: Vec<TrustedCommand> = draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
     let accepted = Accepted { executors: &known, commands: &commands };
-    let _never_sealed = cofferdam_core::plan::plan(draft, trusted, accepted)?;
+    let _never_sealed = cofferdam_core::stage::plan::plan(draft, trusted, accepted)?;
     Ok(())
 }
 

@@ -16,10 +16,13 @@ use super::trustfile::TrustFile;
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, Subcommand, ValueHint};
-use cofferdam_core::decide::{self, CALL_ENTRYPOINT, Input, LIST_ENTRYPOINT, ListInput, Output, policy_digest};
-use cofferdam_core::json as strict;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::trust::Environment;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::json as strict;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT, policy_digest};
+use cofferdam_core::policy::input::{Input, ListInput};
+use cofferdam_core::policy::output::Output;
+use cofferdam_core::stage::question;
 use compiled::Compiled;
 use jiff::Timestamp;
 pub use opa::opa;
@@ -95,7 +98,7 @@ impl Policy {
 
 /// A refusal of a policy, with the word that tests and programs know it by.
 fn refusal(code: &str, detail: String) -> anyhow::Error {
-    GuestFault { code: code.to_owned(), detail }.into()
+    GuestError { code: code.to_owned(), detail }.into()
 }
 
 /// A policy whose tests pass, in both.
@@ -159,7 +162,7 @@ impl Build {
             Some(trust) if !trust.tools.is_empty() => (trust.environment, trust.tools),
             _ => (Environment { name: "none".to_owned(), id: String::new() }, vec![rehearse::widest()]),
         };
-        let context = decide::context(&environment, digest, None, None, Timestamp::now());
+        let context = question::context(&environment, digest, None, None, Timestamp::now());
         let (needs, most) = (rehearse(&tested.bench, (&compiled.module, &compiled.data), &tools, &context)?, Needs::most());
         compiled.write(&self.out)?;
         let (used, accepted) = (needs.instructions / rehearse::MILLION, most.instructions / rehearse::MILLION);
@@ -182,7 +185,7 @@ impl Eval {
             std::fs::read(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))?
         };
         // The same types the gateway fills in: a question it could never ask is refused.
-        let shape = |fault: strict::JsonFault| Usage(format!("`{}` is no question the gateway would ask: {fault}", self.input.display()));
+        let shape = |fault: strict::JsonError| Usage(format!("`{}` is no question the gateway would ask: {fault}", self.input.display()));
         let (entrypoint, input) = if self.list {
             (LIST_ENTRYPOINT, strict::canonical(&strict::strict_into::<ListInput>(&bytes).map_err(shape)?)?)
         } else {

@@ -2,7 +2,7 @@
 //! comment: what is enrolled is the key alone.
 
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::text::legible;
+use cofferdam_core::model::escape::legible;
 use ssh_key::PublicKey;
 use std::path::Path;
 

@@ -3,13 +3,15 @@
 
 use super::plugin::Bench;
 use anyhow::{Context as _, Result};
-use cofferdam_core::ceiling::{Ceiling, Grant};
-use cofferdam_core::decide::{Asker, Context, Largest, Subject, SubjectProperties, largest};
-use cofferdam_core::exchange::compute::{Trial, Tried};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::Action;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::trust::TrustedTool;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::ceiling::{Ceiling, Grant};
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::Action;
+use cofferdam_core::model::subject::{Subject, SubjectProperties};
+use cofferdam_core::model::trust::TrustedTool;
+use cofferdam_core::policy::input::Context;
+use cofferdam_core::protocol::role_guest::{Trial, Tried};
+use cofferdam_core::stage::largest::{Asker, Largest, largest};
 use cofferdam_sandbox::limit;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -165,7 +167,7 @@ fn refusal(asked: &Largest, excess: &Excess, data: usize) -> anyhow::Error {
         "over the largest question that the ceiling of the tool `{tool}` permits, {words}, the policy needs {used}; at most \
          {most} are accepted, half of what a decision has; {remedy}"
     );
-    GuestFault { code: (*code).to_owned(), detail }.into()
+    GuestError { code: (*code).to_owned(), detail }.into()
 }
 
 /// A caller with every role that the data name, who acts for a person that they name.

@@ -2,8 +2,8 @@
 
 use crate::config::ConfigFaults;
 use anyhow::Result;
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::text::line;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::escape::line;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -66,10 +66,10 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             }
         }
         Err(fault) => {
-            let said = cofferdam_core::text::chain(fault.as_ref());
+            let said = cofferdam_core::model::escape::chain(fault.as_ref());
             let shown = on_terminal(&said);
             if json {
-                match fault.chain().find_map(|cause| cause.downcast_ref::<GuestFault>()) {
+                match fault.chain().find_map(|cause| cause.downcast_ref::<GuestError>()) {
                     Some(refused) => eprintln!("{}", marked(json!({"error": said, "code": refused.code}))),
                     None => eprintln!("{}", marked(json!({"error": said}))),
                 }

@@ -6,11 +6,11 @@ use super::report::{Report, Usage};
 use crate::home::Home;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::{Found, JobView};
-use cofferdam_core::limit::PURPOSE;
-use cofferdam_core::run::{Outcome, Phase};
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{Found, JobView};
+use cofferdam_core::model::limit::PURPOSE;
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use serde_json::json;
 
 /// Records what became of a call whose outcome is `indeterminate`: its runner, or an answer, was lost during an effect.
@@ -48,7 +48,7 @@ impl Resolve {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let because = self.because.trim().to_owned();
-        if because.is_empty() || because.chars().count() > PURPOSE || cofferdam_core::text::unseen(&because).is_some() {
+        if because.is_empty() || because.chars().count() > PURPOSE || cofferdam_core::model::escape::unseen(&because).is_some() {
             return Err(Usage(format!("say how you know, in 1 to {PURPOSE} visible characters: the agent is told it")).into());
         }
         let Operated::Story { call, view, .. } = operator::ask(home, &Operate::Show { call: self.id })? else {

@@ -3,8 +3,8 @@
 
 use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::approval::{NAMESPACE, SignedStatement};
-use cofferdam_core::trust::Approver;
+use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
+use cofferdam_core::model::trust::Approver;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::net::UnixStream;

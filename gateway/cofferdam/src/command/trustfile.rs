@@ -2,8 +2,8 @@
 
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::id::PolicyDigest;
-use cofferdam_core::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
+use cofferdam_core::model::id::PolicyDigest;
+use cofferdam_core::model::trust::{Approver, Trust, TrustedCommand, TrustedExecutor, TrustedTool};
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -193,9 +193,9 @@ fn unplace(table: &mut Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::ceiling::{Ceiling, Grant};
-    use cofferdam_core::id::ComponentDigest;
-    use cofferdam_core::operation::Action;
+    use cofferdam_core::model::ceiling::{Ceiling, Grant};
+    use cofferdam_core::model::id::ComponentDigest;
+    use cofferdam_core::model::operation::Action;
     use expect_test::expect;
 
     const FILE: &str = r#"# Ours, kept by the platform team.

@@ -10,14 +10,14 @@ use crate::config::{Agents, Installation};
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
-use cofferdam_core::answer::Reply;
-use cofferdam_core::caller::Principal;
-use cofferdam_core::ceiling::Definition;
-use cofferdam_core::discover::check_definition;
-use cofferdam_core::json;
-use cofferdam_core::operation::Draft;
-use cofferdam_core::text::line;
-use cofferdam_core::validate::PURPOSE;
+use cofferdam_core::model::answer::Reply;
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::json;
+use cofferdam_core::model::operation::Draft;
+use cofferdam_core::tool::load::check_definition;
+use cofferdam_core::tool::schema::PURPOSE;
 use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ impl Try {
 fn arguments(given: &str) -> Result<Value> {
     let text = if given == "-" {
         let mut text = String::new();
-        let most = u64::try_from(cofferdam_core::limit::BODY).unwrap_or(u64::MAX);
+        let most = u64::try_from(cofferdam_core::model::limit::BODY).unwrap_or(u64::MAX);
         std::io::stdin().lock().take(most).read_to_string(&mut text).context("cannot read standard input")?;
         text
     } else {

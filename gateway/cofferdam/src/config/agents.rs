@@ -1,8 +1,8 @@
 //! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a token. Read again whenever it changes.
 
-use super::fault::ConfigFault;
-use cofferdam_core::caller::Principal;
-use cofferdam_core::id::TokenDigest;
+use super::fault::ConfigError;
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::id::TokenDigest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,7 +36,7 @@ pub struct Agents {
 impl Agents {
     /// Reads the file. Only one that is there and empty names no agent: a lost one must not open the door to callers
     /// without a token.
-    pub fn read(path: &Path) -> Result<Self, ConfigFault> {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text),
@@ -45,18 +45,18 @@ impl Agents {
                     "restore it from a backup; or, to serve callers of this machine without a token, make an empty one: \
                      `install -m 600 /dev/null {shown}`"
                 );
-                Err(ConfigFault::new("agents.toml", "", format!("`{shown}` is not there"), &remedy))
+                Err(ConfigError::new("agents.toml", "", format!("`{shown}` is not there"), &remedy))
             }
             Err(fault) => {
                 let problem = format!("`{shown}` cannot be read ({fault})");
-                Err(ConfigFault::new("agents.toml", "", problem, "make it a file that its owner can read"))
+                Err(ConfigError::new("agents.toml", "", problem, "make it a file that its owner can read"))
             }
         }
     }
 
     /// Reads the file's text.
-    pub fn parse(text: &str) -> Result<Self, ConfigFault> {
-        let fault = |problem: String, remedy: &str| ConfigFault::new("agents.toml", "agent", problem, remedy);
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let fault = |problem: String, remedy: &str| ConfigError::new("agents.toml", "agent", problem, remedy);
         let read: Self =
             toml::from_str(text).map_err(|wrong| fault(wrong.to_string().trim().to_owned(), "correct it, or restore it from a backup"))?;
         let mut names = BTreeSet::new();

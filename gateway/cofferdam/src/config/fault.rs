@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFault {
+pub struct ConfigError {
     /// The file's name, with the line where that is known: `cofferdam.toml:12`.
     pub file: String,
     /// Dotted path of the key; empty where the file as a whole is meant.
@@ -15,7 +15,7 @@ pub struct ConfigFault {
     pub remedy: String,
 }
 
-impl ConfigFault {
+impl ConfigError {
     /// A fault.
     pub fn new(file: &str, key: &str, problem: impl Into<String>, remedy: &str) -> Self {
         Self { file: file.to_owned(), key: key.to_owned(), problem: problem.into(), remedy: remedy.to_owned() }
@@ -28,7 +28,7 @@ impl ConfigFault {
     }
 }
 
-impl fmt::Display for ConfigFault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.cause(), self.remedy)
     }
@@ -36,7 +36,7 @@ impl fmt::Display for ConfigFault {
 
 /// Every fault that was found, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFaults(pub Vec<ConfigFault>);
+pub struct ConfigFaults(pub Vec<ConfigError>);
 
 impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

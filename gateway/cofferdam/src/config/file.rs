@@ -1,7 +1,7 @@
 //! `cofferdam.toml` as written: read key by key, so that a misspelt key, a wrong type and an impossible value are all reported together, each
 //! with its line.
 
-use super::fault::ConfigFault;
+use super::fault::ConfigError;
 use super::infrastructure;
 use super::section::{FILE, Section, line};
 use super::{Config, Edge, LogFormat, Runner, Serve, Telemetry};
@@ -22,13 +22,13 @@ const DRAIN_SECONDS: (i64, i64) = (1, 600);
 const ENVIRONMENT_NAME: usize = 40;
 
 /// Reads the text. Adds to the faults; gives nothing when a needed value could not be had.
-pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigFault>) -> Option<Config> {
+pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigError>) -> Option<Config> {
     let document = match Document::parse(text) {
         Ok(document) => document,
         Err(fault) => {
             let line = fault.span().map(|span| line(text, span.start));
             let file = line.map_or(FILE.to_owned(), |line| format!("{FILE}:{line}"));
-            faults.push(ConfigFault::new(&file, "", format!("not TOML: {}", fault.message()), "correct this line"));
+            faults.push(ConfigError::new(&file, "", format!("not TOML: {}", fault.message()), "correct this line"));
             return None;
         }
     };

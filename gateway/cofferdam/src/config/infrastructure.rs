@@ -5,7 +5,7 @@ use super::paths;
 use super::section::Section;
 use super::{Cluster, Infrastructure};
 use crate::home::Home;
-use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};

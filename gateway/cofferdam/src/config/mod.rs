@@ -12,14 +12,14 @@ mod template;
 mod tests;
 
 pub use agents::{Agent, Agents, TOKEN_PREFIX, valid_name};
-pub use fault::{ConfigFault, ConfigFaults};
+pub use fault::{ConfigError, ConfigFaults};
 pub use infrastructure::REQUEST_TIMEOUT;
 pub use paths::overlaps;
 pub use template::template;
 
 use crate::home::{Home, SECRETS};
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_core::trust::{Environment, Trust};
+use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -168,7 +168,7 @@ impl Installation {
     pub fn read(home: Home) -> Result<Self, ConfigFaults> {
         if !is_made(&home) {
             let problem = format!("there is no installation at `{}`", home.root().display());
-            return Err(ConfigFaults(vec![ConfigFault::new("home", "", problem, MAKE)]));
+            return Err(ConfigFaults(vec![ConfigError::new("home", "", problem, MAKE)]));
         }
         let mut faults = Vec::new();
         let agents = Agents::read(&home.agents()).map_err(|fault| faults.push(fault)).unwrap_or_default();
@@ -204,16 +204,16 @@ impl Config {
 }
 
 /// What configuration and trust file do not agree on.
-pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigFault> {
+pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigError> {
     let mut faults = Vec::new();
     check_environment(config, &trust.environment, &mut faults);
     faults
 }
 
 /// What the files must agree on.
-fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment>, faults: &mut Vec<ConfigFault>) {
+fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment>, faults: &mut Vec<ConfigError>) {
     if !config.edge.listen.ip().is_loopback() && agents.list().is_empty() {
-        faults.push(ConfigFault::new(
+        faults.push(ConfigError::new(
             "cofferdam.toml",
             "edge.listen",
             format!("`{}` can be reached from other machines, and no agent is configured", config.edge.listen),
@@ -225,9 +225,9 @@ fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment
     }
 }
 
-fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<ConfigFault>) {
+fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<ConfigError>) {
     if trusted.name != config.environment {
-        faults.push(ConfigFault::new(
+        faults.push(ConfigError::new(
             "cofferdam.toml",
             "environment.name",
             format!("`{}` is not the environment of trust.toml, which is `{}`", config.environment, trusted.name),
@@ -242,7 +242,7 @@ fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<Co
         } else {
             ("directory", "trust.toml is for a cluster, not for a directory")
         };
-        faults.push(ConfigFault::new("cofferdam.toml", key, problem, "make another home with `cofferdam --home DIR init`"));
+        faults.push(ConfigError::new("cofferdam.toml", key, problem, "make another home with `cofferdam --home DIR init`"));
     }
 }
 
@@ -263,13 +263,13 @@ fn restore(home: &Home, file: &str) -> String {
 const MAKE: &str = "make one with `cofferdam init TREE`, or name another folder with `--home DIR`";
 
 /// Reads and checks `trust.toml`.
-pub fn read_trust(home: &Home) -> Result<Trust, ConfigFault> {
+pub fn read_trust(home: &Home) -> Result<Trust, ConfigError> {
     let text = paths::text(&home.trust(), &restore(home, "trust/trust.toml"))?;
     match Trust::parse(&text) {
         Ok(trust) => Ok(trust),
         Err(fault) => {
             let cause = std::error::Error::source(&fault).map(|cause| format!(": {}", cause.to_string().trim())).unwrap_or_default();
-            Err(ConfigFault::new("trust.toml", "", format!("{fault}{cause}"), &restore(home, "trust/trust.toml")))
+            Err(ConfigError::new("trust.toml", "", format!("{fault}{cause}"), &restore(home, "trust/trust.toml")))
         }
     }
 }

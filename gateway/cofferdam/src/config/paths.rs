@@ -1,28 +1,28 @@
 //! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it (everything else).
 
-use super::fault::ConfigFault;
+use super::fault::ConfigError;
 use crate::home::Home;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The text of a file, or the fault that it cannot be had.
-pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigFault> {
+pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     fs::read_to_string(path).map_err(|fault| {
         let why =
             if fault.kind() == std::io::ErrorKind::NotFound { "is not there".to_owned() } else { format!("cannot be read ({fault})") };
-        ConfigFault::new(&name, "", format!("`{}` {why}", path.display()), remedy)
+        ConfigError::new(&name, "", format!("`{}` {why}", path.display()), remedy)
     })
 }
 
 /// The fault that other users can read or change this key, where they can.
-pub fn open_to_others(key: &Path) -> Option<ConfigFault> {
+pub fn open_to_others(key: &Path) -> Option<ConfigError> {
     let mode = fs::metadata(key).ok()?.permissions().mode();
     (mode & 0o077 != 0).then(|| {
         let name = format!("keys/{}", key.file_name().unwrap_or_default().to_string_lossy());
         let problem = format!("other users can read `{}` (mode {:o})", key.display(), mode & 0o777);
-        ConfigFault::new(&name, "", problem, &format!("chmod 600 {}", key.display()))
+        ConfigError::new(&name, "", problem, &format!("chmod 600 {}", key.display()))
     })
 }
 

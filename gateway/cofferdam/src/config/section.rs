@@ -1,6 +1,6 @@
 //! One table of `cofferdam.toml` being read: which keys were asked for, of what type they are, and what was wrong with them. Knows no key by name.
 
-use super::fault::ConfigFault;
+use super::fault::ConfigError;
 use toml_edit::{Item, Table, TableLike};
 
 /// The file's name in faults.
@@ -17,12 +17,12 @@ pub(super) struct Section<'a> {
     table: &'a dyn TableLike,
     path: String,
     known: Vec<&'static str>,
-    faults: &'a mut Vec<ConfigFault>,
+    faults: &'a mut Vec<ConfigError>,
 }
 
 impl Section<'_> {
     /// The whole document.
-    pub(super) fn root<'a>(text: &'a str, table: &'a dyn TableLike, faults: &'a mut Vec<ConfigFault>) -> Section<'a> {
+    pub(super) fn root<'a>(text: &'a str, table: &'a dyn TableLike, faults: &'a mut Vec<ConfigError>) -> Section<'a> {
         Section { text, table, path: String::new(), known: Vec::new(), faults }
     }
 
@@ -129,7 +129,7 @@ impl Section<'_> {
     pub(super) fn fault(&mut self, name: &str, problem: &str, remedy: &str) {
         let at = self.table.get(name).and_then(Item::span).or_else(|| self.table.key(name)?.span()).map(|span| line(self.text, span.start));
         let file = at.map_or(FILE.to_owned(), |at| format!("{FILE}:{at}"));
-        self.faults.push(ConfigFault::new(&file, &self.key(name), problem, remedy));
+        self.faults.push(ConfigError::new(&file, &self.key(name), problem, remedy));
     }
 
     /// Every key that was not read: it is unknown.

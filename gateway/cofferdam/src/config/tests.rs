@@ -262,7 +262,7 @@ fn the_template_is_what_the_reader_reads() {
 
 #[test]
 fn agents_are_found_by_their_token_alone() {
-    let digest = cofferdam_core::id::TokenDigest::of(b"cfd_secret");
+    let digest = cofferdam_core::model::id::TokenDigest::of(b"cfd_secret");
     let text = format!("[[agent]]\nname = \"bot\"\nroles = [\"viewer\"]\nfor = \"alice\"\ntoken = \"{digest}\"\n");
     let agents = Agents::parse(&text).unwrap();
     assert_eq!(agents.find("cfd_secret").map(|agent| agent.principal().name), Some("bot".to_owned()));

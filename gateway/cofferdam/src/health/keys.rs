@@ -2,8 +2,8 @@
 
 use super::{Findings, instead};
 use crate::home::{Home, Secret};
-use cofferdam_core::permit::verifying_key_text;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::permit::verifying_key_text;
+use cofferdam_core::model::trust::Trust;
 use ed25519_dalek::SigningKey;
 
 /// Looks at every key. `serving`: runners that start from now on read theirs now.
@@ -71,7 +71,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().join("home"));
         home.make_folders().unwrap();
-        let digest = cofferdam_core::id::PolicyDigest::of(b"policy");
+        let digest = cofferdam_core::model::id::PolicyDigest::of(b"policy");
         let trust = Trust::parse(&format!(
             "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"0\"\n[keys]\ngateway = \"g\"\n\
              recorder = \"r\"\n[floor]\nactions = []\nnamespaces = []\n"

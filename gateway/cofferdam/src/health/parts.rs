@@ -2,9 +2,9 @@
 
 use super::Findings;
 use crate::home::Home;
-use cofferdam_core::decide::policy_digest;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::digest::policy_digest;
 use std::path::{Path, PathBuf};
 
 /// Looks at each accepted part.

@@ -3,7 +3,7 @@
 
 use super::{Findings, instead};
 use crate::home::Home;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::trust::Trust;
 use cofferdam_process::writable;
 use cofferdam_recorder::{ExamineError, Examined, database, examine};
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
 use crate::home::Secret;
-use cofferdam_core::run::JobStep;
-use cofferdam_core::settings::{
+use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::role_settings::{
     ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
 };
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ mod welcome;
 
 use crate::config::Installation;
 use anyhow::{Context as _, Result};
-use cofferdam_core::run::JobStep;
+use cofferdam_core::model::run::JobStep;
 use cofferdam_process::notify::Manager;
 use cofferdam_telemetry::{Role, voice};
 use std::path::PathBuf;

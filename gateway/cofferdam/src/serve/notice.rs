@@ -1,7 +1,7 @@
 //! What the supervisor sees and a confined role cannot, as a role holds it: the newest notice, which came
 //! over the control socket. Never a file, so that no lost folder silences it.
 
-use cofferdam_core::exchange::operate::Notice;
+use cofferdam_core::protocol::operator_recorder::Notice;
 use std::sync::{Mutex, PoisonError};
 
 /// The newest notice.

@@ -4,10 +4,10 @@
 use super::notice::Notices;
 use super::role;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::Disk;
-use cofferdam_core::settings::RecorderSettings;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::operator_recorder::Disk;
+use cofferdam_core::protocol::role_settings::RecorderSettings;
 use cofferdam_process::beneath::room;
 use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
 use cofferdam_process::control::{Given, Handed, Report};
@@ -185,7 +185,7 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
                     if uid == own || uid == 0 {
                         recorder.operate(uid, ask).await
                     } else {
-                        Err(Fault::Refused(format!("this socket is for the user who runs the recorder; you are user {uid}")))
+                        Err(RoleError::Refused(format!("this socket is for the user who runs the recorder; you are user {uid}")))
                     }
                 }
             })

@@ -4,7 +4,7 @@
 use crate::health::{self, Findings};
 use crate::home::{Home, Secret, write_private};
 use anyhow::{Result, anyhow};
-use cofferdam_core::id::hex;
+use cofferdam_core::model::id::hex;
 use cofferdam_process::writable;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;

@@ -2,8 +2,8 @@
 //! gone. Says once that it is ready, or why it cannot be.
 
 use anyhow::{Context as _, Result, anyhow};
-use cofferdam_core::settings::Voice;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::Voice;
 use cofferdam_process::confine::{self, Confined};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_telemetry::{Intake, Outlet, Role, voice};
@@ -67,7 +67,7 @@ where
     });
     if let Err(fault) = &done {
         // The supervisor says it once, with the role's name.
-        let said = text::chain(fault.as_ref());
+        let said = escape::chain(fault.as_ref());
         if control.report(&Report::Failed(said.clone())).is_err() {
             tracing::error!(what = "start", "{said}");
         }

@@ -16,9 +16,9 @@ use super::{Options, brief, welcome};
 use crate::config::{Infrastructure, Installation};
 use crate::served::Copies;
 use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::exchange::operate::Notice;
-use cofferdam_core::run::JobStep;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
@@ -217,7 +217,7 @@ impl<'a> Supervisor<'a> {
                     return Err(fault);
                 }
                 let pause = self.again(name, Duration::ZERO, false);
-                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), text::chain(fault.as_ref()));
+                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(fault.as_ref()));
             }
         }
         Ok(())

@@ -2,9 +2,9 @@
 
 use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Serve, Telemetry};
 use crate::home::Home;
-use cofferdam_core::id::PolicyDigest;
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::id::PolicyDigest;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::time::Duration;
 
 /// One that serves this.

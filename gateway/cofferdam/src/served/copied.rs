@@ -3,7 +3,7 @@
 
 use crate::home::Home;
 use anyhow::{Context as _, Result};
-use cofferdam_core::id::ComponentDigest;
+use cofferdam_core::model::id::ComponentDigest;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

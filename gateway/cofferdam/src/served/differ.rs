@@ -3,8 +3,8 @@
 use super::{Copies, originals};
 use crate::config::read_trust;
 use crate::home::Home;
-use cofferdam_core::shown::seconds;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::text::seconds;
 use jiff::Timestamp;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -6,7 +6,7 @@ use crate::command::trustfile::TrustFile;
 use crate::config::read_trust;
 use crate::home::Home;
 use anyhow::{Context as _, Result};
-use cofferdam_core::trust::{Approver, Trust};
+use cofferdam_core::model::trust::{Approver, Trust};
 
 /// Takes the approvers that the home's trust file lacks out of the copy in this folder; says how many keys they had.
 pub fn remove_approvers(home: &Home, served: &Home) -> Result<usize> {

@@ -1,9 +1,9 @@
 //! A ceiling as people read it: a line or two per grant, however long it is, and the widest rights it could ever need, written as Kubernetes RBAC.
 
 use super::short;
-use cofferdam_core::ceiling::{Ceiling, EPHEMERAL, Grant};
-use cofferdam_core::kind;
-use cofferdam_core::rights;
+use cofferdam_core::model::ceiling::{Ceiling, EPHEMERAL, Grant};
+use cofferdam_core::model::kind;
+use cofferdam_core::model::rights;
 use std::collections::BTreeMap;
 
 /// Characters of a line's field paths that are told one by one; longer lists are summed up by what they begin with.
@@ -105,7 +105,7 @@ pub fn rbac(ceiling: &Ceiling) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::operation::Action;
+    use cofferdam_core::model::operation::Action;
     use expect_test::expect;
 
     #[test]

@@ -1,13 +1,14 @@
 //! Before and after as lines: what is added, removed and changed, path by path. Values are JSON on one line, so that nothing in them can pose as a
 //! line of ours.
 
-use cofferdam_core::{json, text};
+use cofferdam_core::model::escape;
+use cofferdam_core::model::json;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A value on one line, invisible characters escaped. Never shortened: people sign it.
 pub fn scalar(value: &Value) -> String {
-    text::line(&json::canonical(value).unwrap_or_else(|_| value.to_string()))
+    escape::line(&json::canonical(value).unwrap_or_else(|_| value.to_string()))
 }
 
 /// One line per path that differs: `~` changed, `+` added, `-` removed.
@@ -17,7 +18,7 @@ pub fn change_lines(before: &BTreeMap<String, Value>, after: &BTreeMap<String, V
     paths
         .into_iter()
         .filter_map(|path| {
-            let name = text::line(path);
+            let name = escape::line(path);
             match (there(before, path), there(after, path)) {
                 (Some(old), Some(new)) if old != new => Some(format!("~ {name}: {old} → {new}")),
                 (Some(old), None) => Some(format!("- {name}: {old}")),

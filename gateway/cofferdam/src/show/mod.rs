@@ -8,11 +8,10 @@ mod time;
 
 pub use ceiling::{ceiling, rbac};
 pub use change::scalar;
+use cofferdam_core::model::escape;
 pub use schema::members;
 pub use story::{Story, event, story};
 pub use time::{ago, until};
-
-use cofferdam_core::text;
 
 /// A table: columns two blanks apart, the last one as long as it is.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -34,5 +33,5 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 /// Shortens a line of others' words for a table.
 pub fn short(text: &str, most: usize) -> String {
-    text::short(text::line(text), most)
+    escape::short(escape::line(text), most)
 }

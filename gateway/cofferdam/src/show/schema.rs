@@ -1,7 +1,7 @@
 //! A JSON Schema as people read it: a line for each member, and no more than a screen. The whole is in `--json`.
 
 use super::short;
-use cofferdam_core::text::{line, quoted};
+use cofferdam_core::model::escape::{line, quoted};
 use serde_json::Value;
 
 /// Members that are told; a tool with more arguments is rare.

@@ -2,19 +2,21 @@
 
 use super::change::{change_lines, scalar};
 use super::short;
-use cofferdam_core::approval::{SignedStatement, Statement, Verdict};
-use cofferdam_core::decide::{OperationFacts, Reason, Subject};
-use cofferdam_core::exchange::operate::StoryEntry;
-use cofferdam_core::hash::Document;
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
-use cofferdam_core::json;
-use cofferdam_core::plan::facts_of;
-use cofferdam_core::preview::drift;
-use cofferdam_core::record::{Event, OPERATOR};
-use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::shown::{changed, named, needed, rights, seconds, spoken, would_do};
-use cofferdam_core::text::{legible_json, legible_quoted, line, quoted};
+use cofferdam_core::model::document::Document;
+use cofferdam_core::model::escape::{legible_json, legible_quoted, line, quoted};
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{JobView, OperationRecord, Resolution, StoredJob, Stuck};
+use cofferdam_core::model::json;
+use cofferdam_core::model::reason::Reason;
+use cofferdam_core::model::record::{Event, OPERATOR};
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::model::statement::{SignedStatement, Statement, Verdict};
+use cofferdam_core::model::subject::Subject;
+use cofferdam_core::protocol::operator_recorder::StoryEntry;
+use cofferdam_core::text::difference;
+use cofferdam_core::text::{changed, named, needed, rights, seconds, spoken, would_do};
 use serde_json::Value;
 
 /// Everything that is known of a call.
@@ -187,7 +189,7 @@ fn done(story: &Story<'_>) -> Vec<String> {
     if let Some(outcome) = view.outcome {
         let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
         lines.push(format!("{outcome}{detail}"));
-        lines.extend(drift::sentence(&view.meanwhile).map(|changed| format!("meanwhile: {}", line(&changed))));
+        lines.extend(difference::sentence(&view.meanwhile).map(|changed| format!("meanwhile: {}", line(&changed))));
         if !view.files.is_empty() {
             lines.push(format!("edited {}; not committed to a repository", line(&view.files.join(", "))));
         }

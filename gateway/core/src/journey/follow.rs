@@ -1,16 +1,16 @@
 //! Following a job: holding an answer until effects are finished, never until teardown; and the caller's own look at, and withdrawal of, a job.
 
 use super::World;
-use crate::answer::{Proof, RefusalKind, Reply};
-use crate::caller::Principal;
-use crate::exchange::Fault;
-use crate::exchange::propose::{Propose, Proposed};
-use crate::id::CallId;
-use crate::job::JobView;
-use crate::limit;
-use crate::ports::{Hear, Host, Recorder};
-use crate::run::{Outcome, Phase};
-use crate::shown;
+use crate::journey::ports::{Hear, Host, Recorder};
+use crate::model::answer::{Proof, RefusalKind, Reply};
+use crate::model::caller::Principal;
+use crate::model::id::CallId;
+use crate::model::job::JobView;
+use crate::model::limit;
+use crate::model::run::{Outcome, Phase};
+use crate::protocol::RoleError;
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::text;
 
 /// How long an answer is held, and who hears meanwhile.
 #[derive(Clone, Copy)]
@@ -26,8 +26,8 @@ pub struct Wait<'a> {
 /// One of the caller's own jobs; held for it to finish, and told about meanwhile.
 pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
     match watch(host, principal, call, wait).await {
-        Ok(view) => told(world, &view, shown::state_reply(&view)),
-        Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
+        Ok(view) => told(world, &view, text::state_reply(&view)),
+        Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
         Err(fault) => absent(world, call, &fault),
     }
 }
@@ -36,8 +36,8 @@ pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: 
 async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let ask = Propose::Ended { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(ask).await {
-        Ok(Proposed::Ended { ended: Some(ended) }) => Reply::Success(shown::ended(call, &ended, &world.trust.environment)),
-        Ok(_) => absent(world, call, &Fault::NotFound(String::new())),
+        Ok(Proposed::Ended { ended: Some(ended) }) => Reply::Success(text::ended(call, &ended, &world.trust.environment)),
+        Ok(_) => absent(world, call, &RoleError::NotFound(String::new())),
         Err(fault) => absent(world, call, &fault),
     }
 }
@@ -46,9 +46,9 @@ async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &C
 pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let propose = Propose::Cancel { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(propose).await {
-        Ok(Proposed::Job { job, .. }) => shown::withdrawal(&job),
-        Err(Fault::NotFound(_)) => ended(host, world, principal, call).await,
-        Ok(_) => absent(world, call, &Fault::Unavailable("another answer than was asked for".to_owned())),
+        Ok(Proposed::Job { job, .. }) => text::withdrawal(&job),
+        Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
+        Ok(_) => absent(world, call, &RoleError::Unavailable("another answer than was asked for".to_owned())),
         Err(fault) => absent(world, call, &fault),
     }
 }
@@ -57,7 +57,7 @@ pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, cal
 pub async fn calls<H: Host>(host: &H, world: &World, principal: &Principal, open: bool, limit: u32) -> Reply {
     let propose = Propose::Calls { principal: principal.name.clone(), open, limit: limit.min(limit::CALLS) };
     match host.recorder().propose(propose).await {
-        Ok(Proposed::Calls { calls, more }) => Reply::Listed(shown::calls(&calls, more, open, &world.trust.environment)),
+        Ok(Proposed::Calls { calls, more }) => Reply::Listed(text::calls(&calls, more, open, &world.trust.environment)),
         _ => unreadable(),
     }
 }
@@ -65,8 +65,8 @@ pub async fn calls<H: Host>(host: &H, world: &World, principal: &Principal, open
 /// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
 pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
     match watch(host, principal, call, wait).await {
-        Ok(view) => told(world, &view, shown::job_reply(&view)),
-        Err(_) => Reply::Success(shown::accepted(call, &world.trust.environment)),
+        Ok(view) => told(world, &view, text::job_reply(&view)),
+        Err(_) => Reply::Success(text::accepted(call, &world.trust.environment)),
     }
 }
 
@@ -74,13 +74,13 @@ pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Princi
 pub(super) async fn replay<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
     let at_once = Wait { ms: 0, person_ms: 0, hear: wait.hear };
     match watch(host, principal, call, at_once).await {
-        Ok(view) if view.outcome.is_some() => told(world, &view, shown::replayed(&view)),
+        Ok(view) if view.outcome.is_some() => told(world, &view, text::replayed(&view)),
         _ => outcome(host, world, principal, call, wait).await,
     }
 }
 
 /// Waits for an outcome; for a person no longer than is said for people.
-async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Result<JobView, Fault> {
+async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Result<JobView, RoleError> {
     let Wait { ms, person_ms, hear } = wait;
     let start = host.now();
     let (mut beyond, mut wait_ms) = (0, 0);
@@ -89,7 +89,7 @@ async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait: Wa
         let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms };
         let view = match host.recorder().propose(propose).await? {
             Proposed::Job { job, .. } => *job,
-            _ => return Err(Fault::Unavailable("another answer than was asked for".to_owned())),
+            _ => return Err(RoleError::Unavailable("another answer than was asked for".to_owned())),
         };
         if ms > 0 {
             heard.tell(&view, hear);
@@ -117,11 +117,11 @@ impl Heard {
     /// Tells what is new: each phase once, each note once. The outcome is the reply's to tell.
     fn tell(&mut self, view: &JobView, hear: &Hear) {
         if view.outcome.is_none() && self.phase.replace(view.phase) != Some(view.phase) {
-            hear(shown::stands(view));
+            hear(text::stands(view));
         }
         for note in &view.progress {
             if note.number > self.note {
-                hear(shown::said(note, note.number - self.note - 1));
+                hear(text::said(note, note.number - self.note - 1));
                 self.note = note.number;
             }
         }
@@ -138,18 +138,18 @@ fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     reply
 }
 
-fn absent(world: &World, call: &CallId, fault: &Fault) -> Reply {
+fn absent(world: &World, call: &CallId, fault: &RoleError) -> Reply {
     match fault {
-        Fault::NotFound(_) | Fault::Refused(_) => {
+        RoleError::NotFound(_) | RoleError::Refused(_) => {
             let proof = Proof { call: call.clone(), plan: None, ledger: None };
             let (why, allowed) = match fault {
-                Fault::Refused(detail) => (crate::text::line(detail), "Jobs of your own that are not finished."),
+                RoleError::Refused(detail) => (crate::model::escape::line(detail), "Jobs of your own that are not finished."),
                 _ => ("you have no job of this id".to_owned(), "Jobs of your own."),
             };
             let words = (why.as_str(), allowed, "`calls_list` lists your jobs. Reads, previews and refusals are no jobs.");
-            shown::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
+            text::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
         }
-        Fault::Fenced | Fault::TooLarge(_) | Fault::Unavailable(_) => unreadable(),
+        RoleError::Fenced | RoleError::TooLarge(_) | RoleError::Unavailable(_) => unreadable(),
     }
 }
 
@@ -160,7 +160,7 @@ fn unreadable() -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Note, Said};
+    use crate::model::job::{Note, Said};
     use crate::testing::some_view;
     use expect_test::expect;
     use std::sync::{Arc, Mutex};

@@ -3,24 +3,25 @@
 //! nothing, records nothing.
 
 use super::World;
-use crate::exchange::Fault;
-use crate::exchange::look::{Look, Looked};
-use crate::exchange::operate::Seen;
-use crate::exchange::propose::{Propose, Proposed};
-use crate::job::StoredJob;
-use crate::ports::{Host, Planner, Recorder, Viewer};
-use crate::{hash, json, preview};
+use crate::journey::ports::{Host, Planner, Recorder, Viewer};
+use crate::model::job::StoredJob;
+use crate::model::json;
+use crate::protocol::RoleError;
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::protocol::operator_recorder::Seen;
+use crate::stage::{preview, seal};
 
 /// Takes the next call that a person is about to sign, waiting up to `wait_ms`, and looks at its
 /// objects. Answers whether there was one.
 ///
 /// # Errors
 /// The recorder cannot be asked or told.
-pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, Fault> {
+pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<bool, RoleError> {
     let job = match host.recorder().propose(Propose::NextLook { wait_ms }).await? {
         Proposed::ToLook { job: Some(job) } => job,
         Proposed::ToLook { job: None } => return Ok(false),
-        _ => return Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+        _ => return Err(RoleError::Unavailable("the recorder gave another answer than was asked for".to_owned())),
     };
     let seen = look(host, world, &job).await.unwrap_or_else(|why| Seen::Not { why });
     host.recorder().propose(Propose::Seen { call: job.call, seen }).await?;
@@ -33,9 +34,9 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen,
     let tool = tool.ok_or("its tool is not served any more")?;
     let arguments = json::strict(job.arguments.as_bytes()).map_err(|fault| format!("its arguments are not readable: {fault}"))?;
     let draft = host.planner().plan(tool.digest(), &job.arguments).await.map_err(|fault| format!("its tool gave no plan: {fault}"))?;
-    let draft = draft.map_err(|refusal| crate::text::line(&refusal.reason))?;
+    let draft = draft.map_err(|refusal| crate::model::escape::line(&refusal.reason))?;
     let sealed =
-        hash::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment).map_err(|fault| fault.to_string())?;
+        seal::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment).map_err(|fault| fault.to_string())?;
     if sealed.text() != job.plan {
         return Err("its tool gives another plan now".to_owned());
     }
@@ -54,9 +55,8 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journey::ports::unheard;
     use crate::journey::{Mode, ask};
-    use crate::ports::unheard;
-    use crate::preview::drift;
     use crate::testing::{Bench, now_or_never, raw, scale, world};
 
     /// A call that waits, and what a look sees after this change.
@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn an_approver_is_told_what_changed_since() {
         let since = |(job, seen): (StoredJob, Seen)| match seen {
-            Seen::Now { preview } => drift::agree(&job.preview, job.preview_digest, &preview).map(|outside| drift::sentence(&outside)),
+            Seen::Now { preview } => crate::stage::drift::agree(&job.preview, job.preview_digest, &preview)
+                .map(|outside| crate::text::difference::sentence(&outside)),
             Seen::Not { why } => panic!("{why}"),
         };
         assert_eq!(since(seen(|_| {})), Ok(None));
@@ -93,7 +94,7 @@ mod tests {
         // As it comes over the recorder's socket.
         let sent = serde_json::to_vec(&seen).unwrap();
         let Seen::Now { preview } = serde_json::from_slice(&sent).unwrap() else { panic!("{seen:?}") };
-        let told = drift::agree(&job.preview, job.preview_digest, &preview).unwrap_err();
+        let told = crate::stage::drift::agree(&job.preview, job.preview_digest, &preview).unwrap_err();
         assert_eq!(told, "`spec.replicas` of Deployment web in namespace asks-b was 3 and is 4 (by `night-shift`)");
     }
 
@@ -105,7 +106,7 @@ mod tests {
         };
         assert_eq!(not(&|job| job.arguments = scale("prod", 5).to_string()), "its tool gives another plan now");
         assert_eq!(not(&|job| job.plan = "{}".to_owned()), "its tool gives another plan now");
-        assert_eq!(not(&|job| job.tool_digest = crate::id::ComponentDigest::of(b"other")), "its tool is not served any more");
+        assert_eq!(not(&|job| job.tool_digest = crate::model::id::ComponentDigest::of(b"other")), "its tool is not served any more");
         let (_, gone) = seen(|host| {
             host.objects.lock().unwrap().remove("asks-b");
         });

@@ -2,19 +2,25 @@
 //! over the same state, and policy and floor are satisfied by the signatures, is a permit signed. Never trusts what it stored.
 
 use super::{Scene, World, list};
-use crate::caller::{Caller, Standing};
-use crate::decide::{self, Approvals, Asking, CALL_ENTRYPOINT, Denial, Verdict};
-use crate::discover::{self, RawCall};
-use crate::exchange::Fault;
-use crate::exchange::look::{Look, Looked};
-use crate::exchange::propose::{Propose, Proposed};
-use crate::id::CallId;
-use crate::job::StoredJob;
-use crate::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer};
-use crate::preview;
-use crate::record::{Entry, Event};
-use crate::trust::{Approver, Trust};
-use crate::{enqueue, hash, json, validate};
+use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer};
+use crate::model::caller::{Caller, Standing};
+use crate::model::id::CallId;
+use crate::model::job::StoredJob;
+use crate::model::json;
+use crate::model::reason::Denial;
+use crate::model::record::{Entry, Event};
+use crate::model::trust::{Approver, Trust};
+use crate::policy::approvals::Approvals;
+use crate::policy::digest::CALL_ENTRYPOINT;
+use crate::protocol::RoleError;
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::stage::discover::RawCall;
+use crate::stage::enqueue;
+use crate::stage::judge::Verdict;
+use crate::stage::question::Asking;
+use crate::stage::{discover, judge, preview, question, seal, validate};
+use crate::text;
 
 /// What became of an approved call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +49,7 @@ struct Withdrawal {
 /// Either ends the approved call, or leaves it for another try.
 enum Stop {
     Withdraw(Withdrawal),
-    Later(Fault),
+    Later(RoleError),
 }
 
 impl Stop {
@@ -51,8 +57,8 @@ impl Stop {
         Self::Withdraw(Withdrawal { code: code.to_owned(), detail: detail.into() })
     }
 
-    fn later(fault: &GuestFault) -> Self {
-        Self::Later(Fault::Unavailable(fault.to_string()))
+    fn later(fault: &GuestError) -> Self {
+        Self::Later(RoleError::Unavailable(fault.to_string()))
     }
 
     fn denied(denial: Denial) -> Self {
@@ -61,11 +67,11 @@ impl Stop {
 }
 
 /// Takes the next approved call, waiting up to `wait_ms`. A fault means that nothing was decided: call again.
-pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Resumed, Fault> {
+pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Resumed, RoleError> {
     let (mut job, statements) = match host.recorder().propose(Propose::NextApproved { wait_ms }).await? {
         Proposed::Approved { job: Some(job), statements } => (*job, statements),
         Proposed::Approved { job: None, .. } => return Ok(Resumed::Nothing),
-        _ => return Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+        _ => return Err(RoleError::Unavailable("the recorder gave another answer than was asked for".to_owned())),
     };
     job.statements = statements;
     let caller = Caller { call: job.call.clone(), principal: job.principal.clone(), time: job.created, trace: job.trace.clone() };
@@ -82,7 +88,7 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
     };
     match host.recorder().propose(propose).await? {
         Proposed::Recorded(_) => Ok(resumed),
-        _ => Err(Fault::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+        _ => Err(RoleError::Unavailable("the recorder gave another answer than was asked for".to_owned())),
     }
 }
 
@@ -122,11 +128,11 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     scene.valid(&call);
     let draft = match host.planner().plan(call.tool().digest(), call.canonical()).await {
         Ok(Ok(draft)) => draft,
-        Ok(Err(refusal)) => return Err(Stop::withdraw("tool", crate::text::line(&refusal.reason))),
+        Ok(Err(refusal)) => return Err(Stop::withdraw("tool", crate::model::escape::line(&refusal.reason))),
         Err(fault) if passing(&fault) => return Err(Stop::later(&fault)),
         Err(fault) => return Err(Stop::withdraw(&format!("tool-{}", fault.code), "the tool gave no plan")),
     };
-    let sealed = hash::seal(draft, call.tool().trusted(), trust, call.arguments(), &trust.environment)
+    let sealed = seal::seal(draft, call.tool().trusted(), trust, call.arguments(), &trust.environment)
         .map_err(|fault| Stop::withdraw(fault.code(), fault.to_string()))?;
     scene.sealed(&sealed);
     if sealed.digest() != job.plan_digest || sealed.text() != job.plan {
@@ -134,15 +140,15 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
     }
     let asking = Asking { call: job.call.clone(), ..super::asking(world, &call) };
     scene.asked();
-    let question = decide::on_sight_question(&asking, &sealed, host.now()).map_err(Stop::denied)?;
-    decide::judge_on_sight(&evaluate(host, &question).await?, &sealed).map_err(Stop::denied)?;
+    let question = question::on_sight_question(&asking, &sealed, host.now()).map_err(Stop::denied)?;
+    judge::judge_on_sight(&evaluate(host, &question).await?, &sealed).map_err(Stop::denied)?;
 
     let look = Look::Preview { tool: job.tool.clone(), digest: job.tool_digest, operations: sealed.operations().to_vec() };
     let shown = match host.viewer().look(look).await.map_err(Stop::Later)? {
         Looked::Preview { preview } => preview,
         Looked::Refused { code, reason, .. } => return Err(Stop::withdraw(&code, reason)),
         Looked::Results { .. } => {
-            return Err(Stop::Later(Fault::Unavailable("the viewer gave another answer than was asked for".to_owned())));
+            return Err(Stop::Later(RoleError::Unavailable("the viewer gave another answer than was asked for".to_owned())));
         }
     };
     let plan = preview::preview(sealed, shown).map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
@@ -152,21 +158,22 @@ async fn again<H: Host>(scene: &mut Scene<'_, H>, job: &StoredJob, caller: Calle
         plan.agreed(&job.preview, job.preview_digest).map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
     let now = host.now();
     let current = without_removed(trust, &host.approvers().map_err(Stop::Later)?);
-    let approvals = Approvals::count(job, &current, now).map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
+    let approvals = Approvals::count(job, text::shown_digest(job), &current, now)
+        .map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
     if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
         let fault = approvals.shortcoming(rule);
         let detail = fault.unwrap_or_else(|| format!("{} of {} needed signatures are there", approvals.approvers().len(), rule.quorum));
         return Err(Stop::withdraw("approval-missing", detail));
     }
-    let question = decide::question(&asking, &plan, Some(&approvals), now).map_err(Stop::denied)?;
+    let question = question::question(&asking, &plan, Some(&approvals), now).map_err(Stop::denied)?;
     let output = evaluate(host, &question).await?;
-    match decide::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
+    match judge::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
         Verdict::Approved(approved) => {
             scene.reasons(approved.reasons());
             if let Some(why) = approved.stopped_by(&meanwhile) {
                 return Err(Stop::withdraw("world-differs", why));
             }
-            enqueue::permit(approved, &world.key, scene.entry()).map_err(|fault| Stop::Later(Fault::Unavailable(fault.to_string())))
+            enqueue::permit(approved, &world.key, scene.entry()).map_err(|fault| Stop::Later(RoleError::Unavailable(fault.to_string())))
         }
         Verdict::Needed(_) => Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed")),
         Verdict::Denied(_, denial) => Err(Stop::denied(denial)),
@@ -192,6 +199,6 @@ async fn evaluate<H: Host>(host: &H, question: &str) -> Result<String, Stop> {
 
 /// Whether a fault says more about this machine at this moment than about the plan: a person's signature outlives it. The question's own expiry ends
 /// the tries.
-fn passing(fault: &GuestFault) -> bool {
+fn passing(fault: &GuestError) -> bool {
     matches!(fault.code.as_str(), "busy" | "time" | "engine")
 }

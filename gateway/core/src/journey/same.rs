@@ -1,19 +1,20 @@
 //! A call without a key that was made before. It joins its unfinished job. Shortly after a success it is answered ALREADY DONE,
 //! if a fresh look finds the objects as that job left them. Never joins another principal's job.
 
-use super::look::unseen;
-use super::scene::Scene;
+use super::call_record::Scene;
+use super::read::unseen;
 use super::{Wait, follow, unrecorded};
-use crate::answer::Reply;
-use crate::exchange::look::{Look, Looked};
-use crate::exchange::propose::{Propose, Proposed};
-use crate::hash::SealedPlan;
-use crate::id::CallId;
-use crate::job::{JobView, OperationRecord};
-use crate::operation::{Action, Step};
-use crate::ports::{Host, Recorder, Viewer};
-use crate::preview::{Preview, ephemeral};
-use crate::shown;
+use crate::journey::ports::{Host, Recorder, Viewer};
+use crate::model::answer::Reply;
+use crate::model::id::CallId;
+use crate::model::job::{JobView, OperationRecord};
+use crate::model::operation::{Action, Step};
+use crate::model::preview::Preview;
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::stage::preview::ephemeral;
+use crate::stage::seal::SealedPlan;
+use crate::text;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wai
         return Err(follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await);
     }
     if as_left(scene, sealed, &job).await? {
-        return Err(Reply::Success(shown::already_done(&job, ended_ms)));
+        return Err(Reply::Success(text::already_done(&job, ended_ms)));
     }
     Ok(Some(job.call))
 }

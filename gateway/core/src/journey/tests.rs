@@ -1,10 +1,10 @@
 //! Whole journeys over the small world, with golden texts.
 
 use super::*;
-use crate::approval;
-use crate::caller::Standing;
-use crate::ports::unheard;
-use crate::record::Event;
+use crate::journey::ports::unheard;
+use crate::model::caller::Standing;
+use crate::model::record::Event;
+use crate::model::statement;
 use crate::testing::*;
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -226,8 +226,8 @@ fn a_person_signs_and_it_runs_once_by_itself() {
         Policy:       sha256:823412d1eacb67956220e532959f0104603057c88704863ca38e7cd188fda812
         Question:     0000000000000000000000000000002a
     "#]]
-    .assert_eq(&crate::shown::question(&job).unwrap().0);
-    let signed = host.sign(&job, "bob", approval::Verdict::Approve);
+    .assert_eq(&crate::text::question(&job).unwrap().0);
+    let signed = host.sign(&job, "bob", statement::Verdict::Approve);
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
     assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call.clone())));
     assert_eq!(host.objects.lock().unwrap()["asks-b"], 5);
@@ -237,7 +237,7 @@ fn a_person_signs_and_it_runs_once_by_itself() {
 
 #[test]
 fn signatures_that_do_not_count_withdraw_the_call() {
-    let with = |name: &str, verdict, change: &dyn Fn(&Bench, &mut crate::job::StoredJob)| {
+    let with = |name: &str, verdict, change: &dyn Fn(&Bench, &mut crate::model::job::StoredJob)| {
         let host = Bench::new();
         let _waiting = called(&host, scale("asks-b", 5));
         let mut job = host.jobs.lock().unwrap()[0].0.clone();
@@ -249,12 +249,12 @@ fn signatures_that_do_not_count_withdraw_the_call() {
             other => format!("{other:?}"),
         }
     };
-    let keep: &dyn Fn(&Bench, &mut crate::job::StoredJob) = &|_, _| {};
-    use approval::Verdict::{Approve, Reject};
+    let keep: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) = &|_, _| {};
+    use statement::Verdict::{Approve, Reject};
     assert_eq!(with("bob", Reject, keep), "rejected");
     assert_eq!(with("bob", Approve, &|_, job| job.arguments = scale("asks-b", 6).to_string()), "plan-differs");
     assert_eq!(with("bob", Approve, &|host, _| host.meddle("asks-b", 4)), "world-differs");
-    assert_eq!(with("bob", Approve, &|_, job| job.policy = crate::id::PolicyDigest::of(b"other")), "policy-differs");
+    assert_eq!(with("bob", Approve, &|_, job| job.policy = crate::model::id::PolicyDigest::of(b"other")), "policy-differs");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
         let host = Bench::new();
         let _waiting = called(&host, scale("asks-b", 5));
         let job = host.jobs.lock().unwrap()[0].0.clone();
-        let statement = host.sign(&job, "bob", approval::Verdict::Approve);
+        let statement = host.sign(&job, "bob", statement::Verdict::Approve);
         host.jobs.lock().unwrap()[0].0.statements.push(statement);
         host
     };
@@ -279,7 +279,7 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
     }
     // A key of bob's that was removed; another of his that came after the start counts from the next one on.
     let host = signed();
-    let other = crate::trust::Approver { name: "bob".into(), key: person("bob's other key").public_key().to_openssh().unwrap() };
+    let other = crate::model::trust::Approver { name: "bob".into(), key: person("bob's other key").public_key().to_openssh().unwrap() };
     *host.approvers.lock().unwrap() = Ok(vec![other]);
     assert_eq!(code(&host), "approval-missing");
     let host = signed();
@@ -287,8 +287,8 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
     assert!(code(&host).contains("Permitted"), "the removal of another person changes nothing");
     // A trust file that cannot be read decides nothing.
     let host = signed();
-    *host.approvers.lock().unwrap() = Err(crate::exchange::Fault::Unavailable("the trust file".into()));
-    assert!(matches!(now_or_never(resume(&host, &world(), 0)), Err(crate::exchange::Fault::Unavailable(_))));
+    *host.approvers.lock().unwrap() = Err(crate::protocol::RoleError::Unavailable("the trust file".into()));
+    assert!(matches!(now_or_never(resume(&host, &world(), 0)), Err(crate::protocol::RoleError::Unavailable(_))));
     *host.approvers.lock().unwrap() = Ok(trust().approvers);
     assert!(matches!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(_))));
 }
@@ -299,13 +299,13 @@ fn a_passing_fault_of_a_guest_leaves_the_signature_standing() {
         let host = Bench::new();
         let _waiting = called(&host, scale("asks-b", 5));
         let job = host.jobs.lock().unwrap()[0].0.clone();
-        let signed = host.sign(&job, "bob", approval::Verdict::Approve);
+        let signed = host.sign(&job, "bob", statement::Verdict::Approve);
         host.jobs.lock().unwrap()[0].0.statements.push(signed);
         host.failing.lock().unwrap().push((guest, code));
         let entries = host.entries.lock().unwrap().len();
         let first = now_or_never(resume(&host, &world(), 0));
         if kept {
-            assert!(matches!(first, Err(crate::exchange::Fault::Unavailable(_))), "{guest} {code}: {first:?}");
+            assert!(matches!(first, Err(crate::protocol::RoleError::Unavailable(_))), "{guest} {code}: {first:?}");
             assert_eq!(host.entries.lock().unwrap().len(), entries, "nothing was decided");
             assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call)));
         } else {
@@ -332,7 +332,7 @@ fn another_spelling_of_the_requester_does_not_approve() {
             Some((job, _)) => job.clone(),
             None => continue,
         };
-        job.statements.push(host.sign(&job, "bob", approval::Verdict::Approve));
+        job.statements.push(host.sign(&job, "bob", statement::Verdict::Approve));
         host.jobs.lock().unwrap()[0].0 = job;
         assert!(matches!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(_))));
     }
@@ -345,7 +345,7 @@ fn the_floor_stands_whatever_policy_says_and_the_requester_never_signs() {
         assert!(text(&called(&host, scale(namespace, replicas))).starts_with("WAITING"));
         let mut job = host.jobs.lock().unwrap()[0].0.clone();
         for (name, permitted) in [("alice", false), ("mallory", false), ("bob", true)] {
-            job.statements = vec![host.sign(&job, name, approval::Verdict::Approve)];
+            job.statements = vec![host.sign(&job, name, statement::Verdict::Approve)];
             host.jobs.lock().unwrap()[0].0 = job.clone();
             let resumed = now_or_never(resume(&host, &world(), 0)).unwrap();
             assert_eq!(matches!(resumed, Resumed::Permitted(_)), permitted, "{name}: {resumed:?}");
@@ -386,7 +386,7 @@ fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     let host = Bench::new();
     let listed: Vec<_> = now_or_never(list(&host, &world(), &agent())).unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(listed, ["deployment_scale"]);
-    let stranger = crate::caller::Principal { roles: Vec::new(), ..agent() };
+    let stranger = crate::model::caller::Principal { roles: Vec::new(), ..agent() };
     assert_eq!(now_or_never(list(&host, &world(), &stranger)), Ok(Vec::new()));
     let mut hidden = raw(&host, scale("team-a", 5));
     hidden.caller.principal = stranger;
@@ -431,10 +431,10 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
     let _done = called(&host, scale("team-a", 5));
     let view = host.jobs.lock().unwrap()[0].1.clone();
     let lines = |outcome, detail: &str| {
-        let view = crate::job::JobView { outcome: Some(outcome), detail: detail.to_owned(), ..view.clone() };
-        text(&crate::shown::job_reply(&view)).lines().take(3).collect::<Vec<_>>().join("\n")
+        let view = crate::model::job::JobView { outcome: Some(outcome), detail: detail.to_owned(), ..view.clone() };
+        text(&crate::text::job_reply(&view)).lines().take(3).collect::<Vec<_>>().join("\n")
     };
-    use crate::run::Outcome;
+    use crate::model::run::Outcome;
     expect![[r#"
         FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
         Nothing was changed.

@@ -1,7 +1,8 @@
 //! Proofs are used once: none of them can be copied.
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::decide::{ApprovalNeeded, ApprovedPlan, Approvals};
-use cofferdam_core::enqueue::QueuedPlan;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use cofferdam_core::policy::approvals::Approvals;
+use cofferdam_core::stage::judge::{ApprovalNeeded, ApprovedPlan};
+use cofferdam_core::stage::enqueue::QueuedPlan;
 
 fn copies<T: Clone>() {}
 

@@ -1,7 +1,7 @@
 //! Proofs do not come out of nothing.
-use cofferdam_core::decide::ApprovedPlan;
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::enqueue::QueuedPlan;
+use cofferdam_core::stage::judge::ApprovedPlan;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use cofferdam_core::stage::enqueue::QueuedPlan;
 
 fn out_of_nothing<T: Default>() {}
 

@@ -1,8 +1,8 @@
 //! Proofs are not read back from storage: a stored job comes back through the readmission alone.
-use cofferdam_core::decide::ApprovedPlan;
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::enqueue::QueuedPlan;
-use cofferdam_core::hash::SealedPlan;
+use cofferdam_core::stage::judge::ApprovedPlan;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use cofferdam_core::stage::enqueue::QueuedPlan;
+use cofferdam_core::stage::seal::SealedPlan;
 
 fn read_back<T: serde::de::DeserializeOwned>() {}
 

@@ -1,9 +1,10 @@
 //! A stage consumes what it is given: a plan cannot be sealed twice, nor judged twice.
-use cofferdam_core::decide::{Asking, judge};
-use cofferdam_core::hash::hash;
-use cofferdam_core::plan::Plan;
-use cofferdam_core::preview::PreviewedPlan;
-use cofferdam_core::trust::{Environment, Floor};
+use cofferdam_core::stage::judge::judge;
+use cofferdam_core::stage::question::Asking;
+use cofferdam_core::stage::seal::hash;
+use cofferdam_core::stage::plan::Plan;
+use cofferdam_core::stage::preview::PreviewedPlan;
+use cofferdam_core::model::trust::{Environment, Floor};
 
 fn seal_twice(plan: Plan, environment: &Environment) {
     let _first = hash(plan, &serde_json::Value::Null, environment);

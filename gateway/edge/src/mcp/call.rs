@@ -1,9 +1,9 @@
 //! `tools/call`, as far as it can be understood without knowing the tool. Never looks into the arguments.
 
 use crate::deny::Deny;
-use cofferdam_core::caller::{Principal, TraceParent};
-use cofferdam_core::limit::{PERSON_MS, WAIT_MS};
-use cofferdam_core::ports::FrontCall;
+use cofferdam_core::journey::ports::FrontCall;
+use cofferdam_core::model::caller::{Principal, TraceParent};
+use cofferdam_core::model::limit::{PERSON_MS, WAIT_MS};
 use serde_json::{Map, Value};
 
 /// Key of the client's idempotency key in `_meta`.

@@ -7,9 +7,9 @@ use crate::route::Edge;
 use crate::wire::{self, Form};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cofferdam_core::answer::ToolListing;
-use cofferdam_core::caller::Principal;
-use cofferdam_core::ports::Front;
+use cofferdam_core::journey::ports::Front;
+use cofferdam_core::model::answer::ToolListing;
+use cofferdam_core::model::caller::Principal;
 use serde_json::{Map, Value};
 
 /// Tools on a page: more schemas than this crowd out a model's context.

@@ -5,7 +5,7 @@
 
 use crate::body::unmarked;
 use crate::deny::Deny;
-use cofferdam_core::json;
+use cofferdam_core::model::json;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

@@ -5,7 +5,7 @@ use super::{Speech, accepts};
 use crate::ask::Held;
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use cofferdam_core::answer::Reply;
+use cofferdam_core::model::answer::Reply;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 
 use crate::front::Small;
 use crate::wire::{Answer, Request, Server, table};
-use cofferdam_core::limit;
+use cofferdam_core::model::limit;
 use expect_test::expect;
 use serde_json::json;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
 //! A Front small enough to read: what it answers depends on the tool's name alone, and it counts what was started and finished.
 
-use cofferdam_core::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
-use cofferdam_core::caller::Principal;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, PlanDigest};
-use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
-use cofferdam_core::trust::Environment;
+use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
+use cofferdam_core::model::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::id::{CallId, PlanDigest};
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::RoleError;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,9 +82,9 @@ impl Front for Small {
         }
     }
 
-    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
+    async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
         if self.down {
-            return Err(Fault::Unavailable("the policy engine at its secret place is away".into()));
+            return Err(RoleError::Unavailable("the policy engine at its secret place is away".into()));
         }
         let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
         // `preview` is the edge's own name: a tool of that name must not be listed twice.

@@ -204,7 +204,7 @@ impl Answer {
 
     /// The body with its keys in order, whatever features the build has.
     pub fn pretty(&self) -> String {
-        let sorted: Value = serde_json::from_str(&cofferdam_core::json::canonical(&self.json()).unwrap()).unwrap();
+        let sorted: Value = serde_json::from_str(&cofferdam_core::model::json::canonical(&self.json()).unwrap()).unwrap();
         format!("{}\n{:#}\n", self.status, sorted)
     }
 

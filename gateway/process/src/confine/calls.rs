@@ -4,7 +4,7 @@
 //! the supervisor says so: a call that only fails is told to the attacker alone. Calls that are newer
 //! than the lists are told as missing instead, so that a newer C library uses older ones.
 
-use super::ConfineFault;
+use super::ConfineError;
 use super::filter::{self, Rules, argument, pointer, rule};
 use seccompiler::BpfProgram;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -263,12 +263,12 @@ const DUMPABLE: u64 = 4;
 ///
 /// # Errors
 /// The kernel takes no filter.
-pub fn calls(role: Calls) -> Result<(), ConfineFault> {
+pub fn calls(role: Calls) -> Result<(), ConfineError> {
     filter::apply(&of(role)?)
 }
 
 /// The last filter of a role.
-pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineFault> {
+pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     let mut lists = vec![EVERY, EVERY_HERE, NEWER];
     let (accepts, connects, writes, starts) = match role {
         Calls::Gateway(connects) => (true, connects, false, false),

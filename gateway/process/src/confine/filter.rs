@@ -1,7 +1,7 @@
 //! A filter of system calls as the kernel runs it: how every filter begins, and how it is applied.
 //! Names no role.
 
-use super::ConfineFault;
+use super::ConfineError;
 use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, sock_filter};
 use std::collections::BTreeMap;
 
@@ -43,18 +43,18 @@ impl Denied {
 }
 
 /// Lets through what fits no rule.
-pub(super) fn all_but(rules: Rules) -> Result<BpfProgram, ConfineFault> {
+pub(super) fn all_but(rules: Rules) -> Result<BpfProgram, ConfineError> {
     let rest = compiled(rules, SeccompAction::Allow, Denied::Fails.action())?;
     Ok([beginning(Denied::Fails), clone3(), rest].concat())
 }
 
 /// Lets through what fits a rule. What a C library does without is told as missing, all else kills.
-pub(super) fn only(rules: Rules) -> Result<BpfProgram, ConfineFault> {
+pub(super) fn only(rules: Rules) -> Result<BpfProgram, ConfineError> {
     let rest = compiled(rules, Denied::Kills.action(), SeccompAction::Allow)?;
     Ok([beginning(Denied::Kills), newer(), clone3(), rest].concat())
 }
 
-fn compiled(rules: Rules, other: SeccompAction, fits: SeccompAction) -> Result<BpfProgram, ConfineFault> {
+fn compiled(rules: Rules, other: SeccompAction, fits: SeccompAction) -> Result<BpfProgram, ConfineError> {
     let architecture = std::env::consts::ARCH.try_into().map_err(|error| fault(&error))?;
     // It begins with a check of the architecture: a call of another one kills.
     let filter = SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
@@ -62,31 +62,31 @@ fn compiled(rules: Rules, other: SeccompAction, fits: SeccompAction) -> Result<B
 }
 
 /// Applies a filter to this thread, and to every thread and process that it starts later.
-pub(super) fn apply(program: &BpfProgram) -> Result<(), ConfineFault> {
+pub(super) fn apply(program: &BpfProgram) -> Result<(), ConfineError> {
     seccompiler::apply_filter(program).map_err(|error| fault(&error))
 }
 
 /// Applies a filter to every thread of this process.
-pub(super) fn apply_to_all(program: &BpfProgram) -> Result<(), ConfineFault> {
+pub(super) fn apply_to_all(program: &BpfProgram) -> Result<(), ConfineError> {
     seccompiler::apply_filter_all_threads(program).map_err(|error| fault(&error))
 }
 
-fn fault(fault: &dyn std::fmt::Display) -> ConfineFault {
-    ConfineFault::Seccomp(fault.to_string())
+fn fault(fault: &dyn std::fmt::Display) -> ConfineError {
+    ConfineError::Seccomp(fault.to_string())
 }
 
 /// A rule that fits if all these conditions hold.
-pub(super) fn rule(conditions: impl IntoIterator<Item = SeccompCondition>) -> Result<SeccompRule, ConfineFault> {
+pub(super) fn rule(conditions: impl IntoIterator<Item = SeccompCondition>) -> Result<SeccompRule, ConfineError> {
     SeccompRule::new(conditions.into_iter().collect()).map_err(|error| fault(&error))
 }
 
 /// A condition on the lower half of an argument.
-pub(super) fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineFault> {
+pub(super) fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value).map_err(|error| fault(&error))
 }
 
 /// A condition on a whole argument: pointers.
-pub(super) fn pointer(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineFault> {
+pub(super) fn pointer(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineError> {
     SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value).map_err(|error| fault(&error))
 }
 

@@ -1,7 +1,7 @@
 //! Which system calls a guest keeps: some while it compiles, fewer while foreign code runs. Any
 //! other kills it.
 
-use super::ConfineFault;
+use super::ConfineError;
 use super::calls::THREAD;
 use super::filter::{self, Rules, argument, rule};
 use seccompiler::BpfProgram;
@@ -80,11 +80,11 @@ const PROT_EXEC: u64 = 4;
 ///
 /// # Errors
 /// The kernel takes no filter.
-pub fn compile_calls() -> Result<(), ConfineFault> {
+pub fn compile_calls() -> Result<(), ConfineError> {
     filter::apply(&compiling()?)
 }
 
-pub(super) fn compiling() -> Result<BpfProgram, ConfineFault> {
+pub(super) fn compiling() -> Result<BpfProgram, ConfineError> {
     let lists = [EVERY, EVERY_HERE, COMPILES];
     let mut rules: Rules = lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
     rules.insert(libc::SYS_clone, vec![rule([argument(0, MaskedEq(THREAD), THREAD)?])?]);
@@ -98,11 +98,11 @@ pub(super) fn compiling() -> Result<BpfProgram, ConfineFault> {
 ///
 /// # Errors
 /// The kernel takes no filter.
-pub fn guest_calls() -> Result<(), ConfineFault> {
+pub fn guest_calls() -> Result<(), ConfineError> {
     filter::apply_to_all(&running()?)
 }
 
-pub(super) fn running() -> Result<BpfProgram, ConfineFault> {
+pub(super) fn running() -> Result<BpfProgram, ConfineError> {
     let mut rules: Rules = EVERY.iter().chain(EVERY_HERE).map(|number| (*number, Vec::new())).collect();
     for number in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(number, vec![rule([argument(2, MaskedEq(PROT_EXEC), 0)?])?]);

@@ -2,7 +2,7 @@
 //! first of its filters. A call that it denies fails with `EPERM`. What a role may do besides is in
 //! `calls.rs`.
 
-use super::ConfineFault;
+use super::ConfineError;
 use super::filter::{self, Rules, argument, pointer, rule};
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq, Ne};
 use seccompiler::{BpfProgram, SeccompRule};
@@ -124,12 +124,12 @@ const NEVER_HERE: &[i64] = &[];
 ///
 /// # Errors
 /// The kernel takes no filter.
-pub fn new_sockets(allowed: NewSockets) -> Result<(), ConfineFault> {
+pub fn new_sockets(allowed: NewSockets) -> Result<(), ConfineError> {
     filter::apply(&first(allowed)?)
 }
 
 /// The first filter of a process.
-pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineFault> {
+pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
     let mut rules: Rules = NEVER.iter().chain(NEVER_HERE).map(|number| (*number, Vec::new())).collect();
     match allowed {
         NewSockets::None => {
@@ -153,7 +153,7 @@ pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineFault> {
 }
 
 /// What is denied where only TCP and UDP of these types are allowed.
-fn internet(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineFault> {
+fn internet(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineError> {
     let mut denied = types_but(allowed)?;
     denied.push(rule(each(INTERNET, |family| argument(0, Ne, family))?)?);
     denied.push(rule(each(PROTOCOLS, |protocol| argument(2, Ne, protocol))?)?);
@@ -161,14 +161,14 @@ fn internet(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineFault> {
 }
 
 /// Every other type of socket, in the second argument.
-fn types_but(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineFault> {
+fn types_but(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineError> {
     each(TYPES.filter(|kind| !allowed.contains(kind)), |kind| rule([argument(1, MaskedEq(TYPE), kind)?]))
 }
 
-fn fast_open(flags: u8) -> Result<SeccompRule, ConfineFault> {
+fn fast_open(flags: u8) -> Result<SeccompRule, ConfineError> {
     rule([argument(flags, MaskedEq(FAST_OPEN), FAST_OPEN)?])
 }
 
-fn each<T>(values: impl IntoIterator<Item = u64>, make: impl FnMut(u64) -> Result<T, ConfineFault>) -> Result<Vec<T>, ConfineFault> {
+fn each<T>(values: impl IntoIterator<Item = u64>, make: impl FnMut(u64) -> Result<T, ConfineError>) -> Result<Vec<T>, ConfineError> {
     values.into_iter().map(make).collect()
 }

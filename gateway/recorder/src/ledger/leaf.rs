@@ -1,9 +1,10 @@
 //! A leaf: what the ledger says of one entry, as canonical JSON with keyed commitments instead of payloads. Never holds a payload.
 
 use super::tree::{Hash, leaf_hash};
-use cofferdam_core::id::{CallId, ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest, hex};
-use cofferdam_core::json::{self, JsonFault};
-use cofferdam_core::record::{Entry, Event, LEAF_SCHEMA};
+use cofferdam_core::model::id::{CallId, ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest, hex};
+use cofferdam_core::model::json;
+use cofferdam_core::model::json::JsonError;
+use cofferdam_core::model::record::{Entry, Event, LEAF_SCHEMA};
 use hmac::{Hmac, Mac as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -68,7 +69,7 @@ pub fn seal(
     time: Timestamp,
     key: &RecordKey,
     previous: Option<Hash>,
-) -> Result<(String, Hash), JsonFault> {
+) -> Result<(String, Hash), JsonError> {
     let leaf = Leaf {
         schema: LEAF_SCHEMA.to_owned(),
         origin: origin.to_owned(),

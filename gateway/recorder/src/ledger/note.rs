@@ -15,7 +15,7 @@ pub const LARGEST: u64 = 64 * 1024;
 
 /// Why a checkpoint is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoteFault {
+pub enum NoteError {
     /// Not a note.
     #[error("the checkpoint is not a signed note of three lines and signatures")]
     Shape,
@@ -57,7 +57,7 @@ pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
 /// The key as other tools take it: `name+key id+base64`.
 pub fn vkey(name: &str, key: &VerifyingKey) -> String {
     let bytes = [&[ED25519], key.as_bytes().as_slice()].concat();
-    format!("{name}+{}+{}", cofferdam_core::id::hex(&key_id(name, key)), STANDARD.encode(bytes))
+    format!("{name}+{}+{}", cofferdam_core::model::id::hex(&key_id(name, key)), STANDARD.encode(bytes))
 }
 
 impl Checkpoint {
@@ -76,38 +76,38 @@ impl Checkpoint {
     }
 
     /// Reads the text without looking at signatures.
-    pub fn read(note: &str) -> Result<Self, NoteFault> {
-        let (text, _) = note.split_once("\n\n").ok_or(NoteFault::Shape)?;
+    pub fn read(note: &str) -> Result<Self, NoteError> {
+        let (text, _) = note.split_once("\n\n").ok_or(NoteError::Shape)?;
         let mut lines = text.split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return Err(NoteFault::Shape) };
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return Err(NoteError::Shape) };
         let extended = lines.next().is_some();
-        let number: u64 = size.parse().map_err(|_| NoteFault::Shape)?;
-        let root: Hash = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NoteFault::Shape)?;
+        let number: u64 = size.parse().map_err(|_| NoteError::Shape)?;
+        let root: Hash = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NoteError::Shape)?;
         // A ledger of ours has no extension lines; control characters would let two readers see two origins.
         if extended || origin.is_empty() || number.to_string() != size || note.chars().any(|c| c.is_control() && c != '\n') {
-            return Err(NoteFault::Shape);
+            return Err(NoteError::Shape);
         }
         Ok(Self { origin: origin.to_owned(), size: number, root })
     }
 
     /// Reads it and checks the signature of the ledger's own key.
-    pub fn open(note: &str, key: &VerifyingKey) -> Result<Self, NoteFault> {
+    pub fn open(note: &str, key: &VerifyingKey) -> Result<Self, NoteError> {
         let checkpoint = Self::read(note)?;
-        let (text, signatures) = note.split_once("\n\n").ok_or(NoteFault::Shape)?;
+        let (text, signatures) = note.split_once("\n\n").ok_or(NoteError::Shape)?;
         let signed = format!("{text}\n");
         let id = key_id(&checkpoint.origin, key);
         let mut found = false;
-        for line in signatures.strip_suffix('\n').ok_or(NoteFault::Shape)?.split('\n') {
-            let (name, bytes) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteFault::Shape)?;
-            let bytes = STANDARD.decode(bytes).map_err(|_| NoteFault::Shape)?;
-            let (by, signature) = bytes.split_first_chunk::<4>().ok_or(NoteFault::Shape)?;
+        for line in signatures.strip_suffix('\n').ok_or(NoteError::Shape)?.split('\n') {
+            let (name, bytes) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteError::Shape)?;
+            let bytes = STANDARD.decode(bytes).map_err(|_| NoteError::Shape)?;
+            let (by, signature) = bytes.split_first_chunk::<4>().ok_or(NoteError::Shape)?;
             if name == checkpoint.origin && *by == id {
-                let signature = Signature::from_slice(signature).map_err(|_| NoteFault::Signature)?;
-                key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NoteFault::Signature)?;
+                let signature = Signature::from_slice(signature).map_err(|_| NoteError::Signature)?;
+                key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NoteError::Signature)?;
                 found = true;
             }
         }
-        if found { Ok(checkpoint) } else { Err(NoteFault::Signature) }
+        if found { Ok(checkpoint) } else { Err(NoteError::Signature) }
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let checkpoint = Checkpoint { origin: origin("4f2a"), size: 12, root: [9; 32] };
         let note = checkpoint.sign(&key);
         assert_eq!(Checkpoint::open(&note, &key.verifying_key()), Ok(checkpoint));
-        assert_eq!(Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()), Err(NoteFault::Signature));
+        assert_eq!(Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()), Err(NoteError::Signature));
         for at in 0..note.len() {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;

@@ -1,7 +1,7 @@
 //! Proofs for others: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the continuation of another. Every proof is checked
 //! against the signature before it is given out, so a changed tile never leaves as a proof.
 
-use super::note::{Checkpoint, NoteFault};
+use super::note::{Checkpoint, NoteError};
 use super::proof::{self, BadProof, Nodes};
 use super::tile::{Kind, Place, unbundle};
 use super::tree::{HEIGHT, Hash, fold, leaf_hash};
@@ -17,13 +17,13 @@ const HEADER: &str = "c2sp.org/tlog-proof@v1";
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
-pub enum ProveFault {
+pub enum ProveError {
     /// A file.
     #[error("`{0}` cannot be read: {1}")]
     File(PathBuf, std::io::Error),
     /// The checkpoint.
     #[error(transparent)]
-    Note(#[from] NoteFault),
+    Note(#[from] NoteError),
     /// The entry is not there.
     #[error("the newest checkpoint signs {size} entries, without entry {index}; the next checkpoint, within a second, signs newer ones")]
     Absent {
@@ -54,9 +54,9 @@ struct TileNodes<'a> {
 }
 
 impl Nodes for TileNodes<'_> {
-    type Error = ProveFault;
+    type Error = ProveError;
 
-    fn node(&mut self, height: u32, index: u64) -> Result<Hash, ProveFault> {
+    fn node(&mut self, height: u32, index: u64) -> Result<Hash, ProveError> {
         let (level, inside) = (height / HEIGHT, height % HEIGHT);
         let first = index << inside;
         let (tile, offset) = (first / 256, usize::try_from(first % 256).unwrap_or(usize::MAX));
@@ -65,50 +65,50 @@ impl Nodes for TileNodes<'_> {
             self.tiles.insert((level, tile), hashes);
         }
         let hashes = self.tiles.get(&(level, tile)).and_then(|hashes| hashes.get(offset..offset + (1 << inside)));
-        hashes.map(fold).ok_or_else(|| ProveFault::Tile(Place { kind: Kind::Hashes(level), index: tile, width: 256 }.path()))
+        hashes.map(fold).ok_or_else(|| ProveError::Tile(Place { kind: Kind::Hashes(level), index: tile, width: 256 }.path()))
     }
 }
 
 impl TileNodes<'_> {
-    fn read(&self, level: u32, index: u64) -> Result<Vec<Hash>, ProveFault> {
+    fn read(&self, level: u32, index: u64) -> Result<Vec<Hash>, ProveError> {
         let total = self.size.checked_shr(HEIGHT * level).unwrap_or(0);
         let width = total.saturating_sub(index * 256).min(256);
         let (path, bytes) = either(self.folder, Kind::Hashes(level), index, width)?;
         let (hashes, rest) = bytes.as_chunks::<32>();
-        if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(ProveFault::Tile(path)) }
+        if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(ProveError::Tile(path)) }
     }
 }
 
 /// The partial tile of this width, or the full one that took its place.
-fn either(folder: &Path, kind: Kind, index: u64, width: u64) -> Result<(String, Vec<u8>), ProveFault> {
+fn either(folder: &Path, kind: Kind, index: u64, width: u64) -> Result<(String, Vec<u8>), ProveError> {
     let path = Place { kind, index, width }.path();
     match fs::read(folder.join(&path)) {
         Ok(bytes) => Ok((path, bytes)),
         Err(_) if width < 256 => {
             let path = Place { kind, index, width: 256 }.path();
-            let bytes = fs::read(folder.join(&path)).map_err(|fault| ProveFault::File(folder.join(&path), fault))?;
+            let bytes = fs::read(folder.join(&path)).map_err(|fault| ProveError::File(folder.join(&path), fault))?;
             Ok((path, bytes))
         }
-        Err(fault) => Err(ProveFault::File(folder.join(&path), fault)),
+        Err(fault) => Err(ProveError::File(folder.join(&path), fault)),
     }
 }
 
-fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveFault> {
+fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveError> {
     let path = folder.join("checkpoint");
-    let note = fs::read_to_string(&path).map_err(|fault| ProveFault::File(path, fault))?;
+    let note = fs::read_to_string(&path).map_err(|fault| ProveError::File(path, fault))?;
     Ok((Checkpoint::open(&note, key)?, note))
 }
 
 /// A proof of one entry, in the form of C2SP tlog-proof; the entry itself is the extra data, so that the file is all that a checker needs.
-pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveFault> {
+pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveError> {
     let (checkpoint, note) = head(folder, key)?;
     if index >= checkpoint.size {
-        return Err(ProveFault::Absent { index, size: checkpoint.size });
+        return Err(ProveError::Absent { index, size: checkpoint.size });
     }
     let width = (checkpoint.size - (index & !255)).min(256);
     let (path, bundle) = either(folder, Kind::Entries, index / 256, width)?;
     let (entries, _) = unbundle(&bundle);
-    let entry = usize::try_from(index % 256).ok().and_then(|at| entries.get(at).copied()).ok_or(ProveFault::Tile(path))?;
+    let entry = usize::try_from(index % 256).ok().and_then(|at| entries.get(at).copied()).ok_or(ProveError::Tile(path))?;
     let mut nodes = TileNodes { folder, size: checkpoint.size, tiles: HashMap::new() };
     let hashes = proof::inclusion(&mut nodes, index, checkpoint.size)?;
     proof::check_inclusion(leaf_hash(entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
@@ -128,24 +128,24 @@ pub struct ProvenEntry {
 }
 
 /// Checks a proof with a key that the caller brings.
-pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, ProveFault> {
-    let (proof, note) = text.split_once("\n\n").ok_or(ProveFault::Shape)?;
+pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, ProveError> {
+    let (proof, note) = text.split_once("\n\n").ok_or(ProveError::Shape)?;
     let mut lines = proof.split('\n');
-    let mut next = |prefix: &str| lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(ProveFault::Shape);
+    let mut next = |prefix: &str| lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(ProveError::Shape);
     if !next(HEADER)?.is_empty() {
-        return Err(ProveFault::Shape);
+        return Err(ProveError::Shape);
     }
-    let entry = STANDARD.decode(next("extra ")?).map_err(|_| ProveFault::Shape)?;
+    let entry = STANDARD.decode(next("extra ")?).map_err(|_| ProveError::Shape)?;
     let number = next("index ")?;
-    let index: u64 = number.parse().map_err(|_| ProveFault::Shape)?;
+    let index: u64 = number.parse().map_err(|_| ProveError::Shape)?;
     if index.to_string() != number {
-        return Err(ProveFault::Shape);
+        return Err(ProveError::Shape);
     }
-    let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(ProveFault::Shape);
+    let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(ProveError::Shape);
     let hashes: Vec<Hash> = lines.map(hash).collect::<Result<_, _>>()?;
     let checkpoint = Checkpoint::open(note, key)?;
     proof::check_inclusion(leaf_hash(&entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
-    Ok(ProvenEntry { index, entry: String::from_utf8(entry).map_err(|_| ProveFault::Shape)?, checkpoint })
+    Ok(ProvenEntry { index, entry: String::from_utf8(entry).map_err(|_| ProveError::Shape)?, checkpoint })
 }
 
 /// One ledger as the continuation of another.
@@ -160,14 +160,14 @@ pub struct Continuation {
 }
 
 /// Proves that the ledger in a folder continues an older checkpoint: nothing before it was changed or removed.
-pub fn diff(older: &str, folder: &Path, key: &VerifyingKey) -> Result<Continuation, ProveFault> {
+pub fn diff(older: &str, folder: &Path, key: &VerifyingKey) -> Result<Continuation, ProveError> {
     let old = Checkpoint::open(older, key)?;
     let (new, _) = head(folder, key)?;
     if old.origin != new.origin {
-        return Err(ProveFault::Origin);
+        return Err(ProveError::Origin);
     }
     if old.size > new.size {
-        return Err(ProveFault::Proof(BadProof::Range));
+        return Err(ProveError::Proof(BadProof::Range));
     }
     let mut nodes = TileNodes { folder, size: new.size, tiles: HashMap::new() };
     let proof = proof::consistency(&mut nodes, old.size, new.size)?;

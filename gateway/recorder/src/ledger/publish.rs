@@ -26,7 +26,7 @@ pub struct Published {
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("`{path}`: {fault}; {remedy}", path = .path.display(), remedy = remedy(.fault))]
-pub struct PublishFault {
+pub struct PublishError {
     /// Which.
     pub path: PathBuf,
     /// Why.
@@ -105,14 +105,14 @@ impl Tiles {
     }
 
     /// Writes full tiles alone.
-    pub fn flush_full(&mut self) -> Result<(), PublishFault> {
+    pub fn flush_full(&mut self) -> Result<(), PublishError> {
         while let Some(Due { place, bytes }) = self.due.first() {
             let (path, bytes) = (place.path(), bytes.clone());
             self.put(&path, &bytes, true)?;
             // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
             let partial = self.folder.join(format!("{path}.p"));
             match fs::remove_dir_all(&partial) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(PublishFault { path: partial, fault }),
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(PublishError { path: partial, fault }),
                 _ => {}
             }
             self.due.remove(0);
@@ -121,7 +121,7 @@ impl Tiles {
     }
 
     /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the next time.
-    pub fn flush(&mut self, note: &str) -> Result<(), PublishFault> {
+    pub fn flush(&mut self, note: &str) -> Result<(), PublishError> {
         self.flush_full()?;
         let partial = self.tree.partial_tiles().map(|(level, index, hashes)| {
             let place = Place { kind: Kind::Hashes(level), index, width: hashes.len() as u64 };
@@ -140,9 +140,9 @@ impl Tiles {
 
     /// Replaces a file whole: a reader sees the old bytes or the new ones. The bytes of a tile's place never change: others that
     /// are there are damage, and are set aside as evidence.
-    fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishFault> {
+    fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishError> {
         let path = self.folder.join(relative);
-        let fault = |fault| PublishFault { path: path.clone(), fault };
+        let fault = |fault| PublishError { path: path.clone(), fault };
         match fs::read(&path) {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) if relative != CHECKPOINT => {
@@ -180,14 +180,14 @@ impl Tiles {
 }
 
 /// The checkpoint that is published in a folder, unread; none when there is none.
-pub fn published(folder: &Path) -> Result<Option<String>, PublishFault> {
+pub fn published(folder: &Path) -> Result<Option<String>, PublishError> {
     let path = folder.join("checkpoint");
     match fs::read_to_string(&path) {
         Ok(note) => Ok(Some(note)),
         Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
         // Not text: as bad as torn, and written again.
         Err(fault) if fault.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Err(fault) => Err(PublishFault { path, fault }),
+        Err(fault) => Err(PublishError { path, fault }),
     }
 }
 

@@ -109,7 +109,7 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::id::hex;
+    use cofferdam_core::model::id::hex;
 
     /// MTH as RFC 6962 §2.1 defines it, without any cleverness.
     pub fn naive(leaves: &[Hash]) -> Hash {

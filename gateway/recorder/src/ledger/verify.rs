@@ -4,12 +4,12 @@
 mod file;
 
 use super::leaf::Leaf;
-use super::note::{Checkpoint, NoteFault};
+use super::note::{Checkpoint, NoteError};
 use super::tile::{Kind, Place, span, unbundle};
 use super::tree::{Hash, Tree, fold, leaf_hash};
-use cofferdam_core::id::hex;
-use cofferdam_core::json;
-use cofferdam_core::record::LEAF_SCHEMA;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::model::json;
+use cofferdam_core::model::record::LEAF_SCHEMA;
 use ed25519_dalek::VerifyingKey;
 use file::read;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const TOLD: usize = 64;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LedgerFault {
+pub struct LedgerError {
     /// The entry it is about; none when no single entry can be named.
     pub entry: Option<u64>,
     /// The file, beneath the ledger's folder.
@@ -39,7 +39,7 @@ pub struct Report {
     /// The root the checkpoint signs, in hexadecimal.
     pub root: String,
     /// What is wrong, the first to look at first.
-    pub faults: Vec<LedgerFault>,
+    pub faults: Vec<LedgerError>,
     /// What this check cannot prove, in sentences.
     pub unproven: Vec<String>,
 }
@@ -71,14 +71,14 @@ enum Layer {
 
 struct Check<'a> {
     folder: &'a Path,
-    faults: Vec<(Layer, LedgerFault)>,
+    faults: Vec<(Layer, LedgerError)>,
     beyond: u64,
 }
 
 /// Checks a published ledger. `older` is a checkpoint the caller kept from before.
 pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<Report, Unreadable> {
     let note = read(&folder.join("checkpoint"))?;
-    let opened = String::from_utf8(note).map_err(|_| NoteFault::Shape).and_then(|note| Checkpoint::open(&note, key));
+    let opened = String::from_utf8(note).map_err(|_| NoteError::Shape).and_then(|note| Checkpoint::open(&note, key));
     let checkpoint = match opened {
         Ok(checkpoint) => checkpoint,
         Err(fault) => return Ok(unsigned(&fault)),
@@ -99,19 +99,19 @@ pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<
     Ok(Report { origin: checkpoint.origin, size: checkpoint.size, root: hex(&checkpoint.root), faults, unproven })
 }
 
-fn unsigned(fault: &NoteFault) -> Report {
+fn unsigned(fault: &NoteError) -> Report {
     Report {
         origin: String::new(),
         size: 0,
         root: String::new(),
-        faults: vec![LedgerFault { entry: None, file: "checkpoint".to_owned(), what: fault.to_string() }],
+        faults: vec![LedgerError { entry: None, file: "checkpoint".to_owned(), what: fault.to_string() }],
         unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
     }
 }
 
 impl Check<'_> {
     fn fault(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
-        self.faults.push((layer, LedgerFault { entry, file: file.to_owned(), what: what.to_owned() }));
+        self.faults.push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
     }
 
     /// Every tile file against the entries: also partial ones of earlier sizes, which stay until the full one is there.
@@ -212,7 +212,7 @@ impl Check<'_> {
     }
 
     /// The tree against what was signed, now and before. Answers what stays unproven.
-    fn whole(&mut self, checkpoint: &Checkpoint, leaves: &[Hash], older: Option<Result<Checkpoint, NoteFault>>) -> Vec<String> {
+    fn whole(&mut self, checkpoint: &Checkpoint, leaves: &[Hash], older: Option<Result<Checkpoint, NoteError>>) -> Vec<String> {
         let mut tree = Tree::default();
         let mut known = 0;
         let mut before = None;

@@ -4,10 +4,10 @@ use super::{Recorder, astray};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done};
 use crate::wait::locked;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, OBSTACLE};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, OBSTACLE};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -29,7 +29,7 @@ impl RunnerSeat {
     }
 
     /// Answers one request. Dropping the returned future before it is done is safe: a claimed job goes to the next runner.
-    pub async fn claim(&self, claim: Claim) -> Result<Claimed, Fault> {
+    pub async fn claim(&self, claim: Claim) -> Result<Claimed, RoleError> {
         match claim {
             Claim::Next { wait_ms } => self.next(wait_ms).await,
             Claim::Heartbeat { call, fence } => {
@@ -44,7 +44,7 @@ impl RunnerSeat {
                 self.own(&call, fence)?;
                 if [&obstacle.cause, &obstacle.remedy].iter().any(|words| words.chars().count() > OBSTACLE) {
                     let problem = format!("an obstacle is told in at most {OBSTACLE} characters each of cause and remedy");
-                    return Err(Fault::Refused(problem));
+                    return Err(RoleError::Refused(problem));
                 }
                 tracing::debug!(%call, "a job cannot go on at present and is tried again: {obstacle}");
                 self.recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) }).await?;
@@ -56,7 +56,7 @@ impl RunnerSeat {
                 self.own(&call, fence)?;
                 if said.len() > NOTES_AT_ONCE || said.iter().any(|said| said.text.chars().count() > NOTE) {
                     let problem = format!("a runner passes on at most {NOTES_AT_ONCE} notes at once, each of at most {NOTE} characters");
-                    return Err(Fault::Refused(problem));
+                    return Err(RoleError::Refused(problem));
                 }
                 self.recorder.submit(Change::Progress { call: call.clone(), fence, said }).await?;
                 self.lease(call, fence).await
@@ -65,14 +65,14 @@ impl RunnerSeat {
     }
 
     /// A runner speaks of its own job alone; any other is under another's lease.
-    fn own(&self, call: &CallId, fence: Fence) -> Result<(), Fault> {
+    fn own(&self, call: &CallId, fence: Fence) -> Result<(), RoleError> {
         let held = locked(&self.held);
-        if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) { Ok(()) } else { Err(Fault::Fenced) }
+        if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) { Ok(()) } else { Err(RoleError::Fenced) }
     }
 
-    async fn next(&self, wait_ms: u64) -> Result<Claimed, Fault> {
+    async fn next(&self, wait_ms: u64) -> Result<Claimed, RoleError> {
         if let Some((call, _)) = self.holds() {
-            return Err(Fault::Refused(format!("this runner holds the job `{call}`; one runner, one job")));
+            return Err(RoleError::Refused(format!("this runner holds the job `{call}`; one runner, one job")));
         }
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut queue = self.recorder.inner.shared.queue.subscribe();
@@ -102,13 +102,13 @@ impl RunnerSeat {
         }
     }
 
-    async fn lease(&self, call: CallId, fence: Fence) -> Result<Claimed, Fault> {
+    async fn lease(&self, call: CallId, fence: Fence) -> Result<Claimed, RoleError> {
         let cancelled = self.recorder.inner.reader.cancelled(&call, fence).await?;
         self.recorder.inner.shared.leased(call, fence, self.recorder.now());
         Ok(Claimed::Lease { cancelled })
     }
 
-    async fn move_job(&self, call: CallId, fence: Fence, event: RunnerEvent) -> Result<Claimed, Fault> {
+    async fn move_job(&self, call: CallId, fence: Fence, event: RunnerEvent) -> Result<Claimed, RoleError> {
         let gone = matches!(event, RunnerEvent::Gone { .. });
         let done = self.recorder.submit(Change::Move { call: call.clone(), fence, event }).await?;
         let Done::Recorded(recorded) = done else { return Err(astray()) };

@@ -5,18 +5,18 @@ use super::Recorder;
 use crate::store::change::Change;
 use crate::store::{Request, database, tried};
 use crate::wait::locked;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::Disk;
-use cofferdam_core::exchange::propose::Proposed;
-use cofferdam_core::job::StuckJob;
+use cofferdam_core::model::job::StuckJob;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::Proposed;
+use cofferdam_core::protocol::operator_recorder::Disk;
 
 /// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds by itself.
 const FOLD: u64 = 8 << 20;
 
 impl Recorder {
     /// New work is refused while the disk is nearly full: what is left is for outcomes and teardown. Not knowing is refusing.
-    pub(super) fn check_room(&self) -> Result<(), Fault> {
-        self.short_of_room().map_or(Ok(()), |why| Err(Fault::Unavailable(why)))
+    pub(super) fn check_room(&self) -> Result<(), RoleError> {
+        self.short_of_room().map_or(Ok(()), |why| Err(RoleError::Unavailable(why)))
     }
 
     /// How things are.
@@ -30,7 +30,7 @@ impl Recorder {
     /// Jobs that cannot be finished at present. A store that cannot be read is told by its own cause, and hides no runner.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
-        let unread = |halt| tracing::warn!(what = "stuck jobs", fault = %Fault::from(halt), "stuck jobs cannot be listed");
+        let unread = |halt| tracing::warn!(what = "stuck jobs", fault = %RoleError::from(halt), "stuck jobs cannot be listed");
         read.map_err(unread).unwrap_or_default()
     }
 

@@ -6,9 +6,9 @@ use crate::store::change::Change;
 use crate::store::open::OpenError;
 use crate::store::{Halt, described};
 use crate::wait::Shared;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::protocol::RoleError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
 }
 
 /// Why the first entries were not taken: the store's own fault where it has one, with path and remedy.
-fn unrecorded(recorder: &Recorder, fault: &Fault) -> OpenError {
+fn unrecorded(recorder: &Recorder, fault: &RoleError) -> OpenError {
     OpenError::Start(recorder.refuses().unwrap_or_else(|| fault.to_string()))
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
 fn unread(recorder: &Recorder, halt: Halt) -> OpenError {
     match halt {
         Halt::Store(fault) => OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &fault)),
-        other => OpenError::Store(format!("the store `{}`: {}", recorder.inner.settings.store.display(), Fault::from(other))),
+        other => OpenError::Store(format!("the store `{}`: {}", recorder.inner.settings.store.display(), RoleError::from(other))),
     }
 }
 
@@ -71,7 +71,7 @@ async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
     let shared: &Shared = &recorder.inner.shared;
     match recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: None }).await {
         // Fenced: it was lost or closed before.
-        Ok(_) | Err(Fault::Fenced) => shared.released(&call, fence),
+        Ok(_) | Err(RoleError::Fenced) => shared.released(&call, fence),
         Err(fault) => tracing::error!(%call, %fault, "a lost lease could not be recorded; tried again"),
     }
 }
@@ -94,7 +94,7 @@ impl Recorder {
             Ok(true) => {
                 self.inner.shared.queue.send_replace(());
             }
-            Err(halt) => tracing::error!(what = "store", fault = %Fault::from(halt), "the store cannot be read"),
+            Err(halt) => tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read"),
         }
         match self.inner.reader.late(now.as_millisecond()).await {
             Ok(false) => {}
@@ -103,7 +103,7 @@ impl Recorder {
                     tracing::error!(what = "jobs out of time", %fault, "jobs out of time could not be ended; tried again");
                 }
             }
-            Err(halt) => tracing::error!(what = "store", fault = %Fault::from(halt), "the store cannot be read"),
+            Err(halt) => tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read"),
         }
     }
 }

@@ -4,16 +4,17 @@
 use super::{Recorder, astray};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
-use cofferdam_core::approval::{ApprovalFault, Question, Statement, Verdict, check_signer, verify};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::Proposed;
-use cofferdam_core::id::{CallId, StatementDigest};
-use cofferdam_core::limit::PURPOSE;
-use cofferdam_core::record::{Entry, Event, OPERATOR};
-use cofferdam_core::run::Phase;
-use cofferdam_core::shown::question;
-use cofferdam_core::text::unseen;
+use cofferdam_core::model::escape::unseen;
+use cofferdam_core::model::id::{CallId, StatementDigest};
+use cofferdam_core::model::limit::PURPOSE;
+use cofferdam_core::model::record::{Entry, Event, OPERATOR};
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::statement::{Statement, Verdict};
+use cofferdam_core::policy::approval::{ApprovalError, Question, check_signer, verify};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::Proposed;
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::text::question;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,12 +27,12 @@ const JOBS: u32 = 1_000;
 const BEGINNING: usize = 4;
 
 /// A text that a call id may begin with.
-fn beginning(call: &str) -> Result<(), Fault> {
+fn beginning(call: &str) -> Result<(), RoleError> {
     let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len()) && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if valid {
         Ok(())
     } else {
-        Err(Fault::Refused(format!("`{call}` names no call: give a call id, or at least its first {BEGINNING} characters")))
+        Err(RoleError::Refused(format!("`{call}` names no call: give a call id, or at least its first {BEGINNING} characters")))
     }
 }
 
@@ -45,7 +46,7 @@ fn not_waiting(call: &CallId, phase: Phase) -> String {
 
 impl Recorder {
     /// Answers an operator command of this operating-system user.
-    pub async fn operate(&self, uid: u32, operate: Operate) -> Result<Operated, Fault> {
+    pub async fn operate(&self, uid: u32, operate: Operate) -> Result<Operated, RoleError> {
         let by = uid.to_string();
         self.note_use(&by, &operate).await?;
         match operate {
@@ -72,9 +73,9 @@ impl Recorder {
                 }
             }
             Operate::Look { call } => {
-                let (_, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+                let (_, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
                 if phase != Phase::AwaitingApproval {
-                    return Err(Fault::Refused(not_waiting(&call, phase)));
+                    return Err(RoleError::Refused(not_waiting(&call, phase)));
                 }
                 Ok(Operated::Seen(self.inner.shared.looks.ask(&call).await))
             }
@@ -82,7 +83,9 @@ impl Recorder {
             Operate::Status => self.status().await,
             Operate::Resolve { call, found, because } => {
                 if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
-                    return Err(Fault::Refused(format!("say how you know, in 1 to {PURPOSE} visible characters: the agent is told it")));
+                    return Err(RoleError::Refused(format!(
+                        "say how you know, in 1 to {PURPOSE} visible characters: the agent is told it"
+                    )));
                 }
                 self.submit(Change::Resolve { call, found, because, by }).await?;
                 Ok(Operated::Done)
@@ -96,7 +99,7 @@ impl Recorder {
 
     /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at states (`jobs`, `status`,
     /// and how a job goes on) is none: a look a minute would be most of a quiet ledger, and a look at a full disk must not write.
-    async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), Fault> {
+    async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), RoleError> {
         let (command, request, call) = match operate {
             Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
             Operate::Show { call } => ("show", json!({ "ask": "show", "call": call }), None),
@@ -116,15 +119,20 @@ impl Recorder {
     }
 
     /// A signature is an approval only if it is for exactly this question, by a person whom policy names, by our own trust file.
-    async fn checked(&self, call: CallId, signed: cofferdam_core::approval::SignedStatement, by: String) -> Result<Signature, Fault> {
-        let refused = |fault: ApprovalFault| Fault::Refused(fault.to_string());
-        let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+    async fn checked(
+        &self,
+        call: CallId,
+        signed: cofferdam_core::model::statement::SignedStatement,
+        by: String,
+    ) -> Result<Signature, RoleError> {
+        let refused = |fault: ApprovalError| RoleError::Refused(fault.to_string());
+        let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
         if phase != Phase::AwaitingApproval {
-            return Err(Fault::Refused(not_waiting(&call, phase)));
+            return Err(RoleError::Refused(not_waiting(&call, phase)));
         }
-        let now = (self.inner.settings.trust)().map_err(|fault| Fault::Unavailable(format!("the trust file: {fault}")))?;
+        let now = (self.inner.settings.trust)().map_err(|fault| RoleError::Unavailable(format!("the trust file: {fault}")))?;
         if job.environment != now.trust.environment {
-            return Err(refused(ApprovalFault::Other("environment")));
+            return Err(refused(ApprovalError::Other("environment")));
         }
         let asked = Question {
             call: &call,
@@ -139,15 +147,15 @@ impl Recorder {
         let approver = verified.approver().to_owned();
         let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
         // The text that we ourselves would have shown: what was signed over another one is not an answer to this question.
-        let (_, ours) = question(&job).map_err(|fault| Fault::Refused(fault.to_string()))?;
+        let (_, ours) = question(&job).map_err(|fault| RoleError::Refused(fault.to_string()))?;
         if *shown != ours {
-            return Err(refused(ApprovalFault::Other("text than the one that is shown")));
+            return Err(refused(ApprovalError::Other("text than the one that is shown")));
         }
         if *nonce != job.nonce {
-            return Err(refused(ApprovalFault::Other("question")));
+            return Err(refused(ApprovalError::Other("question")));
         }
         if *expires != job.expires {
-            return Err(refused(ApprovalFault::Other("expiry")));
+            return Err(refused(ApprovalError::Other("expiry")));
         }
         let named = job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
         check_signer(&approver, named, &job.principal.subject(), &now.trust).map_err(refused)?;
@@ -157,10 +165,10 @@ impl Recorder {
     }
 
     /// A job's phase and outcome: no payload.
-    async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, Fault> {
+    async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
-        let (job, _) = self.inner.reader.job(call).await?.ok_or_else(|| Fault::NotFound(format!("no call `{call}`")))?;
+        let (job, _) = self.inner.reader.job(call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
         loop {
             let view = self.inner.reader.view(call, &job.principal.name).await?;
             if view.outcome.is_some() || timeout_at(until, changes.changed()).await.is_err() {
@@ -171,12 +179,12 @@ impl Recorder {
     }
 
     /// Reads and writes nothing: it has to answer when the disk is full.
-    async fn status(&self) -> Result<Operated, Fault> {
+    async fn status(&self) -> Result<Operated, RoleError> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
         let roles = crate::wait::locked(&self.inner.shared.roles).clone();
         let (phases, unread) = match self.inner.reader.phases().await {
             Ok(phases) => (phases, None),
-            Err(halt) => (BTreeMap::new(), Some(Fault::from(halt).to_string())),
+            Err(halt) => (BTreeMap::new(), Some(RoleError::from(halt).to_string())),
         };
         let Proposed::Health { refuses, warns, repaired } = self.health() else { return Err(astray()) };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());

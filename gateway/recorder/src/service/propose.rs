@@ -5,13 +5,13 @@ use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
 use crate::store::Sameness;
 use crate::store::change::{Change, Done};
 use crate::wait::locked;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::propose::{Counts, IdempotencyKey, Propose, Proposed};
-use cofferdam_core::id::{CallId, PlanDigest, PreviewDigest};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::limit::CALLS;
-use cofferdam_core::record::{Entry, Event, Recorded};
-use cofferdam_core::run::Phase;
+use cofferdam_core::model::id::{CallId, PlanDigest, PreviewDigest};
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::limit::CALLS;
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Counts, IdempotencyKey, Propose, Proposed};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,12 +20,12 @@ const KEY: usize = 128;
 
 impl Recorder {
     /// Answers the gateway.
-    pub async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+    pub async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         match propose {
             Propose::End { entry } => {
                 self.check_room()?;
                 if !matches!(entry.event, Event::Ended { .. }) {
-                    return Err(Fault::Refused("the gateway may record the ending of a call, and no other event by itself".to_owned()));
+                    return Err(RoleError::Refused("the gateway may record the ending of a call, and no other event by itself".to_owned()));
                 }
                 self.recorded(Change::End(Box::new(entry))).await
             }
@@ -91,7 +91,7 @@ impl Recorder {
         self.inner.shared.approved.send_replace(());
     }
 
-    async fn recorded(&self, change: Change) -> Result<Proposed, Fault> {
+    async fn recorded(&self, change: Change) -> Result<Proposed, RoleError> {
         match self.submit(change).await? {
             Done::Recorded(recorded) => Ok(Proposed::Recorded(recorded)),
             _ => Err(astray()),
@@ -103,7 +103,7 @@ impl Recorder {
         job: Box<StoredJob>,
         entry: Entry,
         (key, seen): (Option<IdempotencyKey>, Option<CallId>),
-    ) -> Result<Proposed, Fault> {
+    ) -> Result<Proposed, RoleError> {
         self.check_room()?;
         check_job(&job, &entry, key.as_ref())?;
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
@@ -114,7 +114,7 @@ impl Recorder {
     }
 
     /// One of the principal's own jobs, when its version is beyond the one the reader knows, or when the wait is over.
-    async fn job(&self, principal: &str, call: &CallId, beyond: u64, wait_ms: u64) -> Result<Proposed, Fault> {
+    async fn job(&self, principal: &str, call: &CallId, beyond: u64, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
         loop {
@@ -126,7 +126,7 @@ impl Recorder {
     }
 
     /// An approved call that is not offered already; offered once until it is permitted or withdrawn, and again after a while without either.
-    async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, Fault> {
+    async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut approved = self.inner.shared.approved.subscribe();
         loop {
@@ -148,7 +148,7 @@ impl Recorder {
     }
 
     /// A waiting call that an approver is about to sign.
-    async fn next_look(&self, wait_ms: u64) -> Result<Proposed, Fault> {
+    async fn next_look(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut news = self.inner.shared.looks.news();
         loop {
@@ -176,16 +176,16 @@ impl Recorder {
 }
 
 /// An entry must be about its job and say what happens.
-fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), Fault> {
+fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), RoleError> {
     if entry.call.as_ref() == Some(call) && fits {
         Ok(())
     } else {
-        Err(Fault::Refused(format!("the entry does not say what happened to `{call}`")))
+        Err(RoleError::Refused(format!("the entry does not say what happened to `{call}`")))
     }
 }
 
 /// What the recorder checks of a job for itself: it is of one piece. Whether it may run is for the runner to check.
-fn check_job(job: &StoredJob, entry: &Entry, key: Option<&IdempotencyKey>) -> Result<(), Fault> {
+fn check_job(job: &StoredJob, entry: &Entry, key: Option<&IdempotencyKey>) -> Result<(), RoleError> {
     let event = if job.permit.is_some() { Event::Intended } else { Event::Asked };
     about(entry, &job.call, entry.event == event && entry.principal == job.principal.name && entry.plan == Some(job.plan_digest))?;
     let asked = job.approval.as_ref().is_some_and(|rule| rule.quorum > 0);
@@ -201,12 +201,12 @@ fn check_job(job: &StoredJob, entry: &Entry, key: Option<&IdempotencyKey>) -> Re
         ),
     ];
     match pieces.iter().find(|(holds, _)| !holds) {
-        Some((_, what)) => Err(Fault::Refused(format!("the job `{}` is not of one piece: {what}", job.call))),
+        Some((_, what)) => Err(RoleError::Refused(format!("the job `{}` is not of one piece: {what}", job.call))),
         None => Ok(()),
     }
 }
 
 fn fits(key: &IdempotencyKey, job: &StoredJob) -> bool {
     let visible = (1..=KEY).contains(&key.key.len()) && key.key.bytes().all(|byte| byte.is_ascii_graphic());
-    visible && key.tool == job.tool && key.arguments == cofferdam_core::id::ArgumentsDigest::of(job.arguments.as_bytes())
+    visible && key.tool == job.tool && key.arguments == cofferdam_core::model::id::ArgumentsDigest::of(job.arguments.as_bytes())
 }

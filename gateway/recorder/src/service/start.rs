@@ -1,14 +1,14 @@
 //! Starting: the ledger is rebuilt from the store, held against what was signed and what was published, and published where it is missing.
 
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
-use crate::ledger::publish::{PublishFault, Published, Tiles, continues, published};
+use crate::ledger::publish::{PublishError, Published, Tiles, continues, published};
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
 use crate::store::{Head, Held, Source, Writer, put_checkpoint};
 use crate::wait::{Shared, locked};
-use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::model::id::{CallId, Fence};
 use sqlx::{SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
 /// Files are written off the runtime's threads.
 async fn blocking(
     mut tiles: Tiles,
-    work: impl FnOnce(&mut Tiles) -> Result<(), PublishFault> + Send + 'static,
+    work: impl FnOnce(&mut Tiles) -> Result<(), PublishError> + Send + 'static,
 ) -> Result<Tiles, OpenError> {
     let done = tokio::task::spawn_blocking(move || work(&mut tiles).map(|()| tiles)).await;
     Ok(done.map_err(|fault| OpenError::Defect(format!("the task that writes the ledger's files failed: {fault}")))??)
@@ -178,9 +178,9 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
 }
 
 /// Says once that entries are not published, and once that they are again.
-fn told(shared: &Shared, folder: &Path, fault: Option<PublishFault>) {
+fn told(shared: &Shared, folder: &Path, fault: Option<PublishError>) {
     let mut unpublished = locked(&shared.unpublished);
-    let Some(PublishFault { path, fault }) = fault else {
+    let Some(PublishError { path, fault }) = fault else {
         if unpublished.take().is_some() {
             tracing::info!("the ledger is published again, without a gap");
         }

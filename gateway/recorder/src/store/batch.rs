@@ -5,9 +5,9 @@ use crate::ledger::note::Checkpoint;
 use crate::ledger::tile::LONGEST_ENTRY;
 use crate::ledger::tree::{Hash, Tree};
 use crate::settings::Random;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::CallId;
-use cofferdam_core::record::Entry;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::record::Entry;
+use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -84,13 +84,13 @@ impl Batch {
     pub async fn write(self, mut head: Head, means: &Means<'_>, connection: &mut SqliteConnection) -> Result<Written, Halt> {
         let (mut leaves, mut payloads) = (Vec::with_capacity(self.entries.len()), Vec::new());
         for entry in self.entries {
-            let key: RecordKey = (means.random)().map_err(|fault| Fault::Unavailable(format!("no randomness: {fault}")))?;
+            let key: RecordKey = (means.random)().map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
             let index = head.tree.size();
             let (text, hash) = leaf::seal(&entry, means.origin, index, self.now, &key, head.last)
-                .map_err(|fault| Fault::Refused(format!("the entry has no canonical form: {fault}")))?;
+                .map_err(|fault| RoleError::Refused(format!("the entry has no canonical form: {fault}")))?;
             if text.len() > LONGEST_ENTRY {
                 let problem = format!("the entry has {} bytes, a ledger entry at most {LONGEST_ENTRY}", text.len());
-                return Err(Fault::Refused(problem).into());
+                return Err(RoleError::Refused(problem).into());
             }
             head.tree.push(hash);
             head.last = Some(hash);
@@ -146,7 +146,7 @@ pub(crate) async fn put_checkpoint(connection: &mut SqliteConnection, checkpoint
 #[derive(Debug)]
 pub(crate) enum Halt {
     /// It was refused; the others of its batch go on.
-    Fault(Fault),
+    Error(RoleError),
     /// The store failed; the whole transaction goes.
     Store(sqlx::Error),
     /// A file of the store is not at its path any more; the whole transaction goes.
@@ -162,16 +162,16 @@ impl Halt {
     /// Whether the store itself failed (a full disk, an unreadable page), and not one change against its rules.
     pub fn is_of_the_store(&self) -> bool {
         match self {
-            Self::Fault(_) => false,
+            Self::Error(_) => false,
             Self::Lost { .. } => true,
             Self::Store(fault) => fault.as_database_error().is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
         }
     }
 }
 
-impl From<Fault> for Halt {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<RoleError> for Halt {
+    fn from(fault: RoleError) -> Self {
+        Self::Error(fault)
     }
 }
 
@@ -181,10 +181,10 @@ impl From<sqlx::Error> for Halt {
     }
 }
 
-impl From<Halt> for Fault {
+impl From<Halt> for RoleError {
     fn from(halt: Halt) -> Self {
         match halt {
-            Halt::Fault(fault) => fault,
+            Halt::Error(fault) => fault,
             Halt::Store(fault) => Self::Unavailable(format!("the store failed: {fault}")),
             Halt::Lost { why, .. } => Self::Unavailable(why),
         }

@@ -3,10 +3,10 @@
 
 use super::batch::Halt;
 use super::row::{JobRow, plan_of};
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::hash::Document;
-use cofferdam_core::plan::facts_of;
-use cofferdam_core::run::Phase;
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::document::Document;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::run::Phase;
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 

@@ -1,14 +1,14 @@
 //! A change as plain data: what the writer is asked, and what it answers after the commit. Never holds a connection.
 
-use cofferdam_core::approval::{SignedStatement, Verdict};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::propose::IdempotencyKey;
-use cofferdam_core::id::{CallId, Fence, StatementDigest, TrustDigest};
-use cofferdam_core::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
-use cofferdam_core::permit::SignedPermit;
-use cofferdam_core::record::{Entry, Recorded};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::id::{CallId, Fence, StatementDigest, TrustDigest};
+use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
+use cofferdam_core::model::permit::SignedPermit;
+use cofferdam_core::model::record::{Entry, Recorded};
+use cofferdam_core::model::statement::{SignedStatement, Verdict};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use jiff::Timestamp;
 
 /// One change: all of it or nothing, together with its ledger entries.
@@ -148,4 +148,4 @@ pub enum Done {
 }
 
 /// A change's answer.
-pub type Answer = Result<Done, Fault>;
+pub type Answer = Result<Done, RoleError>;

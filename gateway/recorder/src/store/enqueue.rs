@@ -3,12 +3,12 @@
 use super::batch::{Batch, Halt, to_i64};
 use super::change::{Answer, Done};
 use super::same::{Sameness, same};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::propose::IdempotencyKey;
-use cofferdam_core::id::{ArgumentsDigest, CallId, hex};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::record::{Entry, Recorded};
-use cofferdam_core::run::Phase;
+use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::record::{Entry, Recorded};
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::IdempotencyKey;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +53,7 @@ pub(crate) async fn enqueue(
             Ok(Some(call)) => Ok(Done::Joined(call)),
             Ok(None) => {
                 // The question's nonce is the recorder's: a statement signed for anything else cannot fit it.
-                let bits = random().map_err(|fault| Fault::Unavailable(format!("no randomness: {fault}")))?;
+                let bits = random().map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
@@ -77,11 +77,12 @@ impl Known {
     }
 
     /// The job that a new one is the same as; none when it is new indeed.
-    fn place(&self, new: &New) -> Result<Option<CallId>, Fault> {
+    fn place(&self, new: &New) -> Result<Option<CallId>, RoleError> {
         let read = |call: &String| CallId::parse(call).map_err(|_| super::row::damaged("call id"));
         if let Some((call, tool, arguments)) = self.keyed(new).and_then(|(key, _)| self.keys.get(&key)) {
             let same = *tool == new.job.tool && *arguments == ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string();
-            let other = || Fault::Refused(format!("the idempotency key was used for other arguments, by the call `{call}`; use a new key"));
+            let other =
+                || RoleError::Refused(format!("the idempotency key was used for other arguments, by the call `{call}`; use a new key"));
             return if same { read(call).map(Some) } else { Err(other()) };
         }
         // A call with a key joins by that key alone.
@@ -92,7 +93,7 @@ impl Known {
             return read(call).map(Some);
         }
         if self.calls.contains(new.job.call.as_str()) {
-            return Err(Fault::Refused(format!("the call id `{}` is taken", new.job.call)));
+            return Err(RoleError::Refused(format!("the call id `{}` is taken", new.job.call)));
         }
         Ok(None)
     }
@@ -132,13 +133,13 @@ async fn known(news: &[New], now_ms: i64, connection: &mut SqliteConnection) -> 
 }
 
 /// A job's document: without statements and permit, which have places of their own.
-fn document(job: &StoredJob) -> Result<String, Fault> {
+fn document(job: &StoredJob) -> Result<String, RoleError> {
     let bare = StoredJob { statements: Vec::new(), permit: None, ..job.clone() };
-    serde_json::to_string(&bare).map_err(|fault| Fault::Refused(format!("the job cannot be stored: {fault}")))
+    serde_json::to_string(&bare).map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|fault| Fault::Refused(format!("the job cannot be stored: {fault}")))
+fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
+    serde_json::to_string(value).map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
 }
 
 async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>, connection: &mut SqliteConnection) -> Result<(), Halt> {

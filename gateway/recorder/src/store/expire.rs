@@ -4,9 +4,9 @@ use super::batch::{Batch, Halt};
 use super::change::Done;
 use super::people::approvals;
 use super::row::{JobRow, columns, parse};
-use cofferdam_core::decide::ApprovalRule;
-use cofferdam_core::record::Event;
-use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::record::Event;
+use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
 use sqlx::SqliteConnection;
 
 /// Jobs ended in one sweep; the next sweep takes the rest.

@@ -4,12 +4,12 @@ use super::batch::{Batch, Halt, to_u64};
 use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{LeasedJob, Note, Obstacle, Said};
-use cofferdam_core::limit::NOTES_KEPT;
-use cofferdam_core::record::Event;
-use cofferdam_core::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::{LeasedJob, Note, Obstacle, Said};
+use cofferdam_core::model::limit::NOTES_KEPT;
+use cofferdam_core::model::record::Event;
+use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
 use sqlx::SqliteConnection;
 
 /// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose row can be read. Callers
@@ -40,7 +40,7 @@ pub(crate) async fn claim(lease_seconds: u64, batch: &mut Batch, connection: &mu
     for old in busy::free(candidates, connection).await? {
         match lease(&old, lease_seconds, batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
-            Err(Halt::Fault(fault)) => set_apart(old, &fault, batch, connection).await?,
+            Err(Halt::Error(fault)) => set_apart(old, &fault, batch, connection).await?,
             Err(store) => return Err(store),
         }
     }
@@ -82,7 +82,7 @@ async fn lease(old: &JobRow, lease_seconds: u64, batch: &mut Batch, connection: 
 }
 
 /// A job whose row or document cannot be read is nothing that a runner could do anything about, and no obstacle to the others.
-async fn set_apart(old: JobRow, fault: &Fault, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
+async fn set_apart(old: JobRow, fault: &RoleError, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
     let call = old.call.clone();
     tracing::error!(call, %fault, "a job cannot be handed to a runner; the others go on");
     let remedy = "stop `cofferdam serve` and restore `store/` and `ledger/` together from a copy; the log of the recorder says more";
@@ -108,7 +108,7 @@ async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<
 
 /// The job under exactly this lease.
 pub(crate) async fn held(call: &CallId, fence: Fence, connection: &mut SqliteConnection) -> Result<JobRow, Halt> {
-    JobRow::load(connection, call).await?.filter(|row| row.leased && row.fence() == fence).ok_or(Halt::Fault(Fault::Fenced))
+    JobRow::load(connection, call).await?.filter(|row| row.leased && row.fence() == fence).ok_or(Halt::Error(RoleError::Fenced))
 }
 
 /// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job goes back to the queue, too often and it is dead, by
@@ -149,7 +149,7 @@ pub(crate) async fn lose(
     };
     let mut entry = row.entry(Event::Moved { phase, fence })?;
     if let Some(obstacle) = obstacle {
-        let problem = |fault: serde_json::Error| Fault::Refused(format!("the obstacle cannot be stored: {fault}"));
+        let problem = |fault: serde_json::Error| RoleError::Refused(format!("the obstacle cannot be stored: {fault}"));
         entry = entry.with("obstacle", serde_json::to_string(obstacle).map_err(problem)?);
     }
     row.record(batch, entry);
@@ -171,7 +171,7 @@ pub(crate) async fn progress(
     let next = notes.last().map_or(1, |note| note.number.saturating_add(1));
     notes.extend((next..).zip(said).map(|(number, said)| Note { number, said: said.clone() }));
     notes.drain(..notes.len().saturating_sub(NOTES_KEPT));
-    let kept = serde_json::to_string(&notes).map_err(|fault| Fault::Refused(format!("the notes cannot be stored: {fault}")))?;
+    let kept = serde_json::to_string(&notes).map_err(|fault| RoleError::Refused(format!("the notes cannot be stored: {fault}")))?;
     let row = JobRow { progress: Some(kept), ..old.clone() };
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)

@@ -80,7 +80,7 @@ pub enum OpenError {
     },
     /// It cannot be published.
     #[error("the ledger cannot be published: {0}")]
-    Publish(#[from] crate::ledger::publish::PublishFault),
+    Publish(#[from] crate::ledger::publish::PublishError),
     /// No randomness.
     #[error("no randomness: {0}")]
     Random(String),

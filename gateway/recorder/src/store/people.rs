@@ -4,16 +4,17 @@ use super::batch::{Batch, Halt};
 use super::change::{Done, Signature};
 use super::expire::end;
 use super::row::{JobRow, absent, parse, stored};
-use cofferdam_core::approval::{Verdict, people, same_person};
-use cofferdam_core::decide::ApprovalRule;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::{Found, Resolution, StoredJob};
-use cofferdam_core::limit::REJECTION_SECONDS;
-use cofferdam_core::permit::SignedPermit;
-use cofferdam_core::record::{Entry, Event, Recorded};
-use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
-use cofferdam_core::trust::Environment;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{Found, Resolution, StoredJob};
+use cofferdam_core::model::limit::REJECTION_SECONDS;
+use cofferdam_core::model::permit::SignedPermit;
+use cofferdam_core::model::person::{people, same_person};
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::RoleError;
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::SqliteConnection;
@@ -38,7 +39,7 @@ async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<Jo
     let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
     match row.phase()? {
         Phase::AwaitingApproval => Ok(row),
-        phase => Err(Fault::Refused(format!("the call {call} does not wait for a signature: it is {phase}")).into()),
+        phase => Err(RoleError::Refused(format!("the call {call} does not wait for a signature: it is {phase}")).into()),
     }
 }
 
@@ -53,10 +54,10 @@ pub(crate) async fn permit(
 ) -> Result<Done, Halt> {
     let old = question(call, connection).await?;
     if !old.approved {
-        return Err(Fault::Refused(format!("the approvals of `{call}` are not complete")).into());
+        return Err(RoleError::Refused(format!("the approvals of `{call}` are not complete")).into());
     }
     let job = stored(connection, &old).await?.ok_or_else(|| super::row::damaged("job"))?;
-    let store = |fault: serde_json::Error| Fault::Refused(format!("the permit cannot be stored: {fault}"));
+    let store = |fault: serde_json::Error| RoleError::Refused(format!("the permit cannot be stored: {fault}"));
     let document = serde_json::to_string(&StoredJob { statements: Vec::new(), permit: None, expires, ..job }).map_err(store)?;
     let mut row = old.clone();
     row.advance(RunEvent::Approve)?;
@@ -87,11 +88,11 @@ pub(crate) async fn withdraw(
 pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let old = question(&signature.call, connection).await?;
     if old.expires <= batch.now_ms() {
-        return Err(Fault::Refused("the question has run out; the agent has to ask again".to_owned()).into());
+        return Err(RoleError::Refused("the question has run out; the agent has to ask again".to_owned()).into());
     }
     let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
     if let Some(known) = signers(&old.call, connection).await?.iter().find(|known| same_person(known, &signature.approver)) {
-        return Err(Fault::Refused(signed_already(&signature.approver, known)).into());
+        return Err(RoleError::Refused(signed_already(&signature.approver, known)).into());
     }
     let fresh = sqlx::query_scalar::<_, i64>(
         "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
@@ -104,7 +105,7 @@ pub(crate) async fn sign(signature: &Signature, batch: &mut Batch, connection: &
     .fetch_optional(&mut *connection)
     .await?;
     if fresh.is_none() {
-        return Err(Fault::Refused(signed_already(&signature.approver, &signature.approver)).into());
+        return Err(RoleError::Refused(signed_already(&signature.approver, &signature.approver)).into());
     }
     let event =
         Event::Signed { statement: signature.digest, approver: signature.approver.clone(), verdict: word(signature.verdict).to_owned() };
@@ -177,18 +178,18 @@ pub(crate) async fn resolve(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
 ) -> Result<Done, Halt> {
-    let old = JobRow::load(&mut *connection, call).await?.ok_or_else(|| Fault::NotFound(format!("no job `{call}`")))?;
+    let old = JobRow::load(&mut *connection, call).await?.ok_or_else(|| RoleError::NotFound(format!("no job `{call}`")))?;
     match (old.outcome()?, &old.resolution) {
         (Some(Outcome::Indeterminate), None) => {}
         (Some(Outcome::Indeterminate), Some(_)) => {
-            return Err(Fault::Refused(format!("the job `{call}` was resolved already; `cofferdam show {call}` says by whom")).into());
+            return Err(RoleError::Refused(format!("the job `{call}` was resolved already; `cofferdam show {call}` says by whom")).into());
         }
         (Some(outcome), _) => {
-            return Err(Fault::Refused(format!("the job `{call}` {outcome}: only what is indeterminate can be resolved")).into());
+            return Err(RoleError::Refused(format!("the job `{call}` {outcome}: only what is indeterminate can be resolved")).into());
         }
         (None, _) => give_up(call, found, &old)?,
     }
-    let store = |fault: serde_json::Error| Fault::Refused(format!("the resolution cannot be stored: {fault}"));
+    let store = |fault: serde_json::Error| RoleError::Refused(format!("the resolution cannot be stored: {fault}"));
     let mut row = old.clone();
     let resolution = Resolution { found, because: because.to_owned(), by: by.to_owned(), at: batch.now };
     row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
@@ -203,7 +204,7 @@ pub(crate) async fn resolve(
 
 /// Whether a person may give up a job that has no outcome yet: one that is stuck after its effect was committed, in a directory. In a cluster every
 /// effect is visible, and the API server says what became of it as soon as it can be asked.
-fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), Fault> {
+fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), RoleError> {
     let phase = row.phase()?;
     let environment: Environment = parse(&row.environment, "environment")?;
     let problem = if row.resolution.is_some() {
@@ -215,19 +216,19 @@ fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), Fault> {
     } else {
         return Ok(());
     };
-    Err(Fault::Refused(problem))
+    Err(RoleError::Refused(problem))
 }
 
 /// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while the job is open: it is still needed.
 pub(crate) async fn erase(call: &CallId, by: &str, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
     let old = JobRow::load(&mut *connection, call).await?;
     if let Some(row) = old.as_ref().filter(|row| row.phase != Phase::Closed.word()) {
-        return Err(Fault::Refused(format!("the job `{call}` is {}; its payloads can be erased once it is closed", row.phase)).into());
+        return Err(RoleError::Refused(format!("the job `{call}` is {}; its payloads can be erased once it is closed", row.phase)).into());
     }
     let known: i64 =
         sqlx::query_scalar("SELECT count(*) FROM leaves WHERE call = ?").bind(call.to_string()).fetch_one(&mut *connection).await?;
     if known == 0 {
-        return Err(Fault::NotFound(format!("no call `{call}`")).into());
+        return Err(RoleError::NotFound(format!("no call `{call}`")).into());
     }
     sqlx::query("DELETE FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
         .bind(call.to_string())

@@ -6,15 +6,16 @@ use super::row::{JobRow, columns, document, operations, planned, stored};
 use super::same::{Sameness, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::{OwnedJob, StoryEntry};
-use cofferdam_core::exchange::propose::{EndedCall, OwnCall, Rejected, UsedKey};
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::job::{JobView, Planned, StoredJob, StuckJob};
-use cofferdam_core::json;
-use cofferdam_core::limit::REJECTION_SECONDS;
-use cofferdam_core::record::Event;
-use cofferdam_core::run::{Outcome, Phase};
+use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::job::{JobView, Planned, StoredJob, StuckJob};
+use cofferdam_core::model::json;
+use cofferdam_core::model::limit::REJECTION_SECONDS;
+use cofferdam_core::model::record::Event;
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::UsedKey;
+use cofferdam_core::protocol::operator_recorder::{OwnedJob, StoryEntry};
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{SqliteExecutor, SqlitePool};
@@ -128,7 +129,7 @@ impl Reader {
         let time = |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| super::row::damaged("time"));
         let rejected = found.map(|(approver, reason, until)| {
             let at = until.saturating_sub(REJECTION_SECONDS.saturating_mul(1_000));
-            Ok::<_, Fault>(Rejected { approver, reason, at: time(at)?, until: time(until)? })
+            Ok::<_, RoleError>(Rejected { approver, reason, at: time(at)?, until: time(until)? })
         });
         Ok(rejected.transpose()?)
     }
@@ -167,7 +168,7 @@ impl Reader {
     /// Whether a lease stands, and whether its job was cancelled.
     pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, Halt> {
         let row = JobRow::load(&self.0, call).await?;
-        row.filter(|row| row.leased && row.fence() == fence).map(|row| row.cancelled).ok_or(Halt::Fault(Fault::Fenced))
+        row.filter(|row| row.leased && row.fence() == fence).map(|row| row.cancelled).ok_or(Halt::Error(RoleError::Fenced))
     }
 
     /// Whether a sweep has something to end.
@@ -215,8 +216,8 @@ impl Reader {
                     .await?;
                 match found.as_slice() {
                     [seq] => *seq,
-                    [] => return Err(Fault::NotFound(format!("no job `{beginning}`")).into()),
-                    _ => return Err(Fault::Refused(format!("`{beginning}` begins several jobs; give more of the id")).into()),
+                    [] => return Err(RoleError::NotFound(format!("no job `{beginning}`")).into()),
+                    _ => return Err(RoleError::Refused(format!("`{beginning}` begins several jobs; give more of the id")).into()),
                 }
             }
         };
@@ -261,8 +262,8 @@ impl Reader {
             .await?;
         let call = match calls.as_slice() {
             [call] => call.clone(),
-            [] => return Err(Fault::NotFound(format!("no call `{beginning}`")).into()),
-            _ => return Err(Fault::Refused(format!("`{beginning}` begins several calls; give more of the id")).into()),
+            [] => return Err(RoleError::NotFound(format!("no call `{beginning}`")).into()),
+            _ => return Err(RoleError::Refused(format!("`{beginning}` begins several calls; give more of the id")).into()),
         };
         let id = CallId::parse(&call).map_err(|_| super::row::damaged("call id"))?;
         let leaves: Vec<(i64, String)> = sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
@@ -286,7 +287,7 @@ impl Reader {
                 let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
                 Ok(StoryEntry { index: to_u64(index), time, event: leaf.event, payloads: payloads.remove(&index).unwrap_or_default() })
             })
-            .collect::<Result<_, Fault>>()?;
+            .collect::<Result<_, RoleError>>()?;
         let (job, view) = match JobRow::load(&mut *connection, &id).await? {
             Some(row) => {
                 let job = stored(&mut connection, &row).await?;
@@ -304,7 +305,7 @@ impl Reader {
         let rows: Vec<(String, i64)> = sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase").fetch_all(&self.0).await?;
         rows.into_iter()
             .map(|(word, count)| Ok((Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?, to_u64(count))))
-            .collect::<Result<_, Fault>>()
+            .collect::<Result<_, RoleError>>()
             .map_err(Halt::from)
     }
 
@@ -314,7 +315,7 @@ impl Reader {
         let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
         rows.into_iter()
             .map(|(word, count)| Ok((Outcome::from_word(&word).ok_or_else(|| super::row::damaged("outcome"))?, to_u64(count))))
-            .collect::<Result<_, Fault>>()
+            .collect::<Result<_, RoleError>>()
             .map_err(Halt::from)
     }
 
@@ -328,7 +329,7 @@ impl Reader {
     /// Every lease that stands; after a start none of them has a runner any more.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, Halt> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(&self.0).await?;
-        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
+        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, RoleError>>().map_err(Halt::from)
     }
 }
 

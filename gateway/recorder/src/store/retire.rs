@@ -5,9 +5,9 @@ use super::batch::{Batch, Halt};
 use super::change::Done;
 use super::expire::end;
 use super::row::{JobRow, columns, stored};
-use cofferdam_core::decide::outdated;
-use cofferdam_core::run::Outcome;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::run::Outcome;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::stage::outdated::outdated;
 use sqlx::SqliteConnection;
 
 /// Ends every question that was asked under other means than are served now.

@@ -2,12 +2,12 @@
 
 use super::batch::{Batch, Halt, to_i64, to_u64};
 use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
-use cofferdam_core::approval::SignedStatement;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::job::{JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck};
-use cofferdam_core::record::{Entry, Event};
-use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::job::{JobView, Note, Obstacle, OperationRecord, Planned, Resolution, StoredJob, Stuck};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::statement::SignedStatement;
+use cofferdam_core::protocol::RoleError;
 use serde::de::DeserializeOwned;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -62,14 +62,14 @@ fn retry_ms(tries: u32) -> i64 {
 }
 
 /// A row that is not what this version wrote.
-pub(crate) fn damaged(what: &str) -> Fault {
-    Fault::Unavailable(format!(
+pub(crate) fn damaged(what: &str) -> RoleError {
+    RoleError::Unavailable(format!(
         "the store's {what} is not readable: other software wrote it, or the file is damaged; restore the store from a backup"
     ))
 }
 
 /// Reads JSON of our own making. Not by the border's strict rules: serde wrote it, and an object's number beyond 2^53 must read back.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, Fault> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, RoleError> {
     T::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|_| damaged(what))
 }
 
@@ -91,17 +91,17 @@ impl JobRow {
     }
 
     /// Where it is.
-    pub fn phase(&self) -> Result<Phase, Fault> {
+    pub fn phase(&self) -> Result<Phase, RoleError> {
         Phase::from_word(&self.phase).ok_or_else(|| damaged("phase"))
     }
 
     /// What became of it.
-    pub fn outcome(&self) -> Result<Option<Outcome>, Fault> {
+    pub fn outcome(&self) -> Result<Option<Outcome>, RoleError> {
         self.outcome.as_deref().map(|word| Outcome::from_word(word).ok_or_else(|| damaged("outcome"))).transpose()
     }
 
     /// Its id.
-    pub fn id(&self) -> Result<CallId, Fault> {
+    pub fn id(&self) -> Result<CallId, RoleError> {
         CallId::parse(&self.call).map_err(|_| damaged("call id"))
     }
 
@@ -116,7 +116,7 @@ impl JobRow {
     }
 
     /// What a person found out, or that a person gave it up.
-    pub fn resolution(&self) -> Result<Option<Resolution>, Fault> {
+    pub fn resolution(&self) -> Result<Option<Resolution>, RoleError> {
         self.resolution.as_deref().map(|text| parse(text, "resolution")).transpose()
     }
 
@@ -126,7 +126,7 @@ impl JobRow {
     }
 
     /// Notes what is in its way, and when it is tried again. A runner that was lost over a try leaves the obstacle as it was.
-    pub fn meet(&mut self, obstacle: Option<&Obstacle>, now: jiff::Timestamp) -> Result<(), Fault> {
+    pub fn meet(&mut self, obstacle: Option<&Obstacle>, now: jiff::Timestamp) -> Result<(), RoleError> {
         let known = self.stuck();
         // One that did not act yet is begun afresh each time: its leases are counted, not its tries.
         let before_acting = matches!(self.phase(), Ok(Phase::Leased | Phase::Prepared));
@@ -135,7 +135,7 @@ impl JobRow {
         let Some(obstacle) = obstacle.cloned().or(known.map(|known| known.obstacle)) else { return Ok(()) };
         let stuck = Stuck { obstacle, since, tries: tries.saturating_add(1) };
         self.retry_at = now.as_millisecond().saturating_add(retry_ms(stuck.tries));
-        let problem = |fault: serde_json::Error| Fault::Refused(format!("the obstacle cannot be stored: {fault}"));
+        let problem = |fault: serde_json::Error| RoleError::Refused(format!("the obstacle cannot be stored: {fault}"));
         self.stuck = Some(serde_json::to_string(&stuck).map_err(problem)?);
         Ok(())
     }
@@ -147,16 +147,16 @@ impl JobRow {
     }
 
     /// Moves it by the one table.
-    pub fn advance(&mut self, event: RunEvent) -> Result<Phase, Fault> {
-        let next = self.phase()?.next(event).map_err(|illegal| Fault::Refused(illegal.to_string()))?;
+    pub fn advance(&mut self, event: RunEvent) -> Result<Phase, RoleError> {
+        let next = self.phase()?.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()))?;
         self.phase = next.word().to_owned();
         Ok(next)
     }
 
     /// Writes the outcome; once.
-    pub fn finish(&mut self, outcome: Outcome, detail: &str, now_ms: i64) -> Result<(), Fault> {
+    pub fn finish(&mut self, outcome: Outcome, detail: &str, now_ms: i64) -> Result<(), RoleError> {
         if let Some(written) = &self.outcome {
-            return Err(Fault::Refused(format!("the outcome `{written}` is already recorded and is written once")));
+            return Err(RoleError::Refused(format!("the outcome `{written}` is already recorded and is written once")));
         }
         self.outcome = Some(outcome.word().to_owned());
         self.detail = detail.to_owned();
@@ -166,7 +166,7 @@ impl JobRow {
     }
 
     /// An entry about this job.
-    pub fn entry(&self, event: Event) -> Result<Entry, Fault> {
+    pub fn entry(&self, event: Event) -> Result<Entry, RoleError> {
         let mut entry = Entry::of(event, Some(self.id()?), &self.principal);
         entry.plan = Some(self.plan.clone().try_into().map_err(|_| damaged("plan digest"))?);
         Ok(entry)
@@ -219,11 +219,11 @@ impl JobRow {
             .fetch_optional(connection)
             .await?
             .map(drop)
-            .ok_or(Halt::Fault(Fault::Fenced))
+            .ok_or(Halt::Error(RoleError::Fenced))
     }
 
     /// As its owner sees it.
-    pub fn view(&self, planned: Vec<Planned>, operations: Vec<OperationRecord>) -> Result<JobView, Fault> {
+    pub fn view(&self, planned: Vec<Planned>, operations: Vec<OperationRecord>) -> Result<JobView, RoleError> {
         let phase = self.phase()?;
         let approval = self.approval.as_deref().map(|text| parse(text, "approval rule")).transpose()?;
         Ok(JobView {
@@ -254,8 +254,8 @@ impl JobRow {
 }
 
 /// What a caller learns of a job that is not there, or not theirs: the same.
-pub(crate) fn absent(call: &CallId) -> Fault {
-    Fault::NotFound(format!("no job `{call}` of this caller"))
+pub(crate) fn absent(call: &CallId) -> RoleError {
+    RoleError::NotFound(format!("no job `{call}` of this caller"))
 }
 
 /// What was recorded of a job's operations, in order.
@@ -274,7 +274,7 @@ pub(crate) async fn operations(executor: impl SqliteExecutor<'_>, call: &str) ->
                 after: after.as_deref().map(|text| parse(text, "after-state")).transpose()?,
             })
         })
-        .collect::<Result<_, Fault>>()
+        .collect::<Result<_, RoleError>>()
         .map_err(Halt::from)
 }
 

@@ -4,11 +4,11 @@ use super::batch::{Batch, Halt};
 use super::change::Done;
 use super::lease::held;
 use super::row::JobRow;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::record::{Entry, Event, Recorded};
-use cofferdam_core::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use serde::Serialize;
 use serde_json::{Map, json};
 use sqlx::SqliteConnection;
@@ -36,7 +36,7 @@ pub(crate) async fn move_job(
         }
         RunnerEvent::Acting => {
             if row.cancelled {
-                return Err(Fault::Refused("the job was cancelled by its agent".to_owned()).into());
+                return Err(RoleError::Refused("the job was cancelled by its agent".to_owned()).into());
             }
             let phase = row.advance(RunEvent::Act)?;
             row.entry(Event::Moved { phase, fence })?
@@ -88,19 +88,19 @@ pub(crate) async fn move_job(
 }
 
 /// Outcomes a runner may report: what people and the recorder decide is not among them, and before acting nothing can have succeeded.
-fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), Fault> {
+fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), RoleError> {
     let fits = match outcome {
         Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
         Outcome::Succeeded | Outcome::Indeterminate | Outcome::Held => phase == Phase::Acting,
         Outcome::Rejected | Outcome::Dead => false,
     };
-    if fits { Ok(()) } else { Err(Fault::Refused(format!("a runner cannot report `{outcome}` of a job that is {phase}"))) }
+    if fits { Ok(()) } else { Err(RoleError::Refused(format!("a runner cannot report `{outcome}` of a job that is {phase}"))) }
 }
 
-fn acting(row: &JobRow) -> Result<(), Fault> {
+fn acting(row: &JobRow) -> Result<(), RoleError> {
     match row.phase()? {
         Phase::Acting => Ok(()),
-        phase => Err(Fault::Refused(format!("an operation acts only while its job is acting; this job is {phase}"))),
+        phase => Err(RoleError::Refused(format!("an operation acts only while its job is acting; this job is {phase}"))),
     }
 }
 
@@ -115,7 +115,7 @@ async fn started(row: &JobRow, operation: u32, undo: bool, before: String, conne
     .fetch_optional(connection)
     .await?;
     // Nothing runs twice: what was started under an earlier lease is reconciled, never started again.
-    fresh.map(drop).ok_or_else(|| Fault::Refused(format!("operation {operation} was started before")).into())
+    fresh.map(drop).ok_or_else(|| RoleError::Refused(format!("operation {operation} was started before")).into())
 }
 
 async fn done(row: &JobRow, operation: u32, undo: bool, after: String, connection: &mut SqliteConnection) -> Result<(), Halt> {
@@ -128,13 +128,13 @@ async fn done(row: &JobRow, operation: u32, undo: bool, after: String, connectio
     .bind(undo)
     .fetch_optional(connection)
     .await?;
-    known.map(drop).ok_or_else(|| Fault::Refused(format!("operation {operation} was not started, or is done already")).into())
+    known.map(drop).ok_or_else(|| RoleError::Refused(format!("operation {operation} was not started, or is done already")).into())
 }
 
-fn text<T: Serialize>(value: &T) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|fault| Fault::Refused(format!("the event cannot be stored: {fault}")))
+fn text<T: Serialize>(value: &T) -> Result<String, RoleError> {
+    serde_json::to_string(value).map_err(|fault| RoleError::Refused(format!("the event cannot be stored: {fault}")))
 }
 
-fn payload<T: Serialize>(entry: Entry, name: &str, value: &T) -> Result<Entry, Fault> {
+fn payload<T: Serialize>(entry: Entry, name: &str, value: &T) -> Result<Entry, RoleError> {
     Ok(entry.with(name, text(value)?))
 }

@@ -2,7 +2,7 @@
 //! and never one of another policy.
 
 use super::row::{JobRow, columns};
-use cofferdam_core::exchange::propose::ALREADY_MS;
+use cofferdam_core::model::limit::ALREADY_MS;
 use sqlx::SqliteExecutor;
 
 /// What makes two calls the same.

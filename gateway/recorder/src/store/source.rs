@@ -7,8 +7,8 @@ use super::row::JobRow;
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tree::{Hash, leaf_hash};
 use crate::store::row::columns;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::id::{CallId, Fence};
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::protocol::RoleError;
 use ed25519_dalek::VerifyingKey;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
@@ -48,7 +48,7 @@ impl Source {
 
     /// Reads what was committed after `head`: the commit whose end is unknown, where it happened.
     pub async fn beyond(&self, head: &Head, connection: &mut SqliteConnection) -> Result<Beyond, Halt> {
-        let damaged = |what: String| Halt::Fault(Fault::Unavailable(format!("the store in `{}` {what}", self.folder.display())));
+        let damaged = |what: String| Halt::Error(RoleError::Unavailable(format!("the store in `{}` {what}", self.folder.display())));
         let note: String = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
         let signed = Checkpoint::open(&note, &self.key).map_err(|fault| damaged(format!("has another checkpoint: {fault}")))?;
         let rows: Vec<(i64, Option<String>, Vec<u8>, String)> =
@@ -77,7 +77,7 @@ impl Source {
     /// Leases in the store.
     pub async fn leases(&self, connection: &mut SqliteConnection) -> Result<Vec<(CallId, Fence)>, Halt> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(connection).await?;
-        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, Fault>>().map_err(Halt::from)
+        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, RoleError>>().map_err(Halt::from)
     }
 
     /// A failure of the writer in words.

@@ -9,8 +9,8 @@ use super::{expire, lease, people, retire, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
 use crate::wait::{Shared, locked};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::record::Recorded;
+use cofferdam_core::model::record::Recorded;
+use cofferdam_core::protocol::RoleError;
 use sqlx::{Connection as _, SqliteConnection};
 use std::fs::File;
 use std::sync::Arc;
@@ -95,12 +95,12 @@ impl Writer {
                 let mut answers = Vec::with_capacity(changes.len());
                 for change in changes {
                     let one = self.transact(std::slice::from_ref(change)).await;
-                    answers.push(one.map_err(Fault::from).and_then(|mut all| all.pop().unwrap_or(Ok(Done::Noted))));
+                    answers.push(one.map_err(RoleError::from).and_then(|mut all| all.pop().unwrap_or(Ok(Done::Noted))));
                 }
                 answers
             }
             Err(halt) => {
-                let fault = Fault::from(halt);
+                let fault = RoleError::from(halt);
                 changes.iter().map(|_| Err(fault.clone())).collect()
             }
         }
@@ -225,7 +225,7 @@ impl Writer {
             Halt::Store(fault) if halt.is_of_the_store() => self.source.describe(fault),
             Halt::Store(_) => return,
             Halt::Lost { why, .. } => why.clone(),
-            Halt::Fault(fault) => fault.to_string(),
+            Halt::Error(fault) => fault.to_string(),
         };
         self.shared.fails(why);
     }
@@ -317,7 +317,7 @@ async fn apply_all(
         let mark = batch.mark();
         answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
             Ok(done) => Ok(done),
-            Err(Halt::Fault(fault)) => {
+            Err(Halt::Error(fault)) => {
                 batch.rewind(mark);
                 Err(fault)
             }

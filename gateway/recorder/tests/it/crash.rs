@@ -1,9 +1,9 @@
 //! Opening again: after an end without goodbye, beside another recorder, over a store or a published ledger that was changed.
 
 use crate::world::*;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::run::Phase;
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::ledger::verify::verify;
 use cofferdam_recorder::{OpenError, Recorder};
 use std::fs;

@@ -2,10 +2,10 @@
 //! itself. The faults are the operating system's own: a limit on the size of files, a small file system, a pinned log.
 
 use crate::world::*;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::record::{Entry, Event, Recorded};
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::Recorder;
 use cofferdam_recorder::ledger::verify::verify;
 use sqlx::Connection as _;
@@ -40,7 +40,7 @@ async fn fails_and_goes_on(world: &World, cause: &str, fail: impl FnOnce(), heal
     assert_eq!(health(&recorder).await.0, None);
     fail();
     for number in 2..6 {
-        assert!(matches!(end(&recorder, number).await, Err(Fault::Unavailable(_))), "{number}");
+        assert!(matches!(end(&recorder, number).await, Err(RoleError::Unavailable(_))), "{number}");
         // A look must not make it worse.
         let Operated::Status { refuses, entries, .. } = recorder.operate(0, Operate::Status).await.unwrap() else { panic!() };
         assert_eq!((refuses.is_some(), entries), (true, 2));

@@ -1,16 +1,16 @@
 //! Proposing: joining, idempotency, ownership, waiting, and the disk.
 
 use crate::world::*;
-use cofferdam_core::ceiling::Ceiling;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::operate::{Operate, Operated, OwnedJob};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::record::{Entry, Event, Recorded};
-use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::trust::TrustedTool;
+use cofferdam_core::model::ceiling::Ceiling;
+use cofferdam_core::model::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, StatementDigest};
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::model::trust::TrustedTool;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated, OwnedJob};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::Recorder;
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -263,7 +263,7 @@ async fn many_proposers_with_one_key_make_one_job() {
     );
     let mut other = world.job(99, "agent", "plan", None);
     other.arguments = "{}".to_owned();
-    let Err(Fault::Refused(why)) = enqueue(&recorder, &other, Some(key_for(&other, "once"))).await else { panic!() };
+    let Err(RoleError::Refused(why)) = enqueue(&recorder, &other, Some(key_for(&other, "once"))).await else { panic!() };
     assert!(why.contains("other arguments"), "{why}");
     let free = recorder.propose(Propose::Key { principal: "other".to_owned(), key: "once".to_owned() }).await;
     assert_eq!(free, Ok(Proposed::Key { used: None }));
@@ -277,7 +277,7 @@ async fn nobody_sees_ends_or_joins_what_is_anothers() {
     for ask in
         [Propose::Job { principal: principal.clone(), call: call.clone(), beyond: 0, wait_ms: 0 }, Propose::Cancel { principal, call }]
     {
-        assert!(matches!(recorder.propose(ask).await, Err(Fault::NotFound(_))));
+        assert!(matches!(recorder.propose(ask).await, Err(RoleError::NotFound(_))));
     }
 }
 
@@ -313,16 +313,16 @@ async fn a_job_that_is_not_of_one_piece_is_refused() {
     let mut undecided = good.clone();
     undecided.permit = None;
     let mut signed = good.clone();
-    signed.statements = vec![sign("bob", &statement(&good, cofferdam_core::approval::Verdict::Approve))];
+    signed.statements = vec![sign("bob", &statement(&good, cofferdam_core::model::statement::Verdict::Approve))];
     for job in [other_plan, undecided, signed] {
-        assert!(matches!(enqueue(&recorder, &job, None).await, Err(Fault::Refused(_))));
+        assert!(matches!(enqueue(&recorder, &job, None).await, Err(RoleError::Refused(_))));
     }
     let asks = Propose::Enqueue { job: Box::new(good.clone()), entry: entry(&world.job(2, "agent", "scale", None)), key: None, seen: None };
-    assert!(matches!(recorder.propose(asks).await, Err(Fault::Refused(_))));
+    assert!(matches!(recorder.propose(asks).await, Err(RoleError::Refused(_))));
     enqueue(&recorder, &good, None).await.unwrap();
     let mut taken = world.job(1, "other", "scale", None);
     taken.call = good.call.clone();
-    assert!(matches!(enqueue(&recorder, &taken, None).await, Err(Fault::Refused(_))));
+    assert!(matches!(enqueue(&recorder, &taken, None).await, Err(RoleError::Refused(_))));
 }
 
 #[tokio::test]
@@ -346,8 +346,8 @@ async fn a_nearly_full_disk_takes_no_new_work_and_still_ends_the_old() {
     let world = World::new();
     let (recorder, job) = world.queued().await;
     world.free.store(9, Ordering::SeqCst);
-    assert!(matches!(enqueue(&recorder, &world.job(2, "agent", "more", None), None).await, Err(Fault::Unavailable(_))));
-    assert!(matches!(end(&recorder, 3).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(enqueue(&recorder, &world.job(2, "agent", "more", None), None).await, Err(RoleError::Unavailable(_))));
+    assert!(matches!(end(&recorder, 3).await, Err(RoleError::Unavailable(_))));
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     run(&seat, &leased).await;
@@ -368,7 +368,7 @@ async fn of_many_who_are_committed_together_one_that_cannot_be_recorded_fails_al
         asks.spawn(async move { recorder.propose(Propose::End { entry }).await });
     }
     let mut answers = asks.join_all().await;
-    let refused = answers.extract_if(.., |answer| matches!(answer, Err(Fault::Refused(_)))).count();
+    let refused = answers.extract_if(.., |answer| matches!(answer, Err(RoleError::Refused(_)))).count();
     let indexes: BTreeSet<u64> =
         answers.iter().map(|answer| if let Ok(Proposed::Recorded(recorded)) = answer { recorded.index } else { u64::MAX }).collect();
     assert_eq!((refused, indexes), (1, (1..=99).collect()));
@@ -389,13 +389,13 @@ async fn the_gateway_records_endings_and_no_event_of_anybody_else() {
         Event::Started { operation: 0, undo: false, fence },
         Event::Done { operation: 0, undo: false, fence },
         Event::Finished { outcome: Outcome::Succeeded },
-        Event::Resolved { found: cofferdam_core::job::Found::Succeeded, by: "0".to_owned() },
+        Event::Resolved { found: cofferdam_core::model::job::Found::Succeeded, by: "0".to_owned() },
         Event::Closed { namespace: String::new() },
         Event::Administered { what: "operator".to_owned(), by: "0".to_owned() },
     ];
     for event in forged {
         let entry = Entry::of(event.clone(), Some(call(1)), "agent");
-        assert!(matches!(recorder.propose(Propose::End { entry }).await, Err(Fault::Refused(_))), "{event:?}");
+        assert!(matches!(recorder.propose(Propose::End { entry }).await, Err(RoleError::Refused(_))), "{event:?}");
     }
     assert_eq!(end(&recorder, 1).await, Ok(Proposed::Recorded(Recorded { index: 1 })), "nothing else was recorded");
 }

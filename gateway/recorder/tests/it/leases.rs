@@ -1,20 +1,20 @@
 //! Leases: fences, lost runners, requeueing, recovery, expiry.
 
 use crate::world::*;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::PlanDigest;
-use cofferdam_core::job::{Said, StoredJob};
-use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
-use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
+use cofferdam_core::model::id::PlanDigest;
+use cofferdam_core::model::job::{Said, StoredJob};
+use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, NOTES_KEPT};
+use cofferdam_core::model::run::{ATTEMPTS, Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use serde_json::{Value, json};
 
 /// How long anything may take on a loaded machine before a test gives up.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Waits until the recorder noticed a closed socket.
-async fn noticed(recorder: &cofferdam_recorder::Recorder, job: &cofferdam_core::job::StoredJob, phase: Phase) {
+async fn noticed(recorder: &cofferdam_recorder::Recorder, job: &cofferdam_core::model::job::StoredJob, phase: Phase) {
     let began = std::time::Instant::now();
     while began.elapsed() < PATIENCE {
         if view(recorder, job).await.phase == phase {
@@ -40,15 +40,15 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
     assert!(second.fence > first.fence);
     assert_eq!((&first.earlier[..], &second.earlier[..]), (&[][..], &[first.fence][..]));
     for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()] {
-        assert_eq!(report(&slow, &first, event).await, Err(Fault::Fenced));
+        assert_eq!(report(&slow, &first, event).await, Err(RoleError::Fenced));
     }
     let beat = Claim::Heartbeat { call: first.job.call.clone(), fence: first.fence };
-    assert_eq!(slow.claim(beat).await, Err(Fault::Fenced));
+    assert_eq!(slow.claim(beat).await, Err(RoleError::Fenced));
     // Nor can a runner speak of a job it never claimed, or under a fence it was never given.
     let stranger = recorder.runner();
-    assert_eq!(report(&stranger, &second, prepared()).await, Err(Fault::Fenced));
+    assert_eq!(report(&stranger, &second, prepared()).await, Err(RoleError::Fenced));
     let guess = Claim::Move { call: second.job.call.clone(), fence: stale(&second), event: prepared() };
-    assert_eq!(fresh.claim(guess).await, Err(Fault::Fenced));
+    assert_eq!(fresh.claim(guess).await, Err(RoleError::Fenced));
     run(&fresh, &second).await;
 }
 
@@ -130,10 +130,10 @@ async fn what_was_lost_while_acting_is_recovered_before_anything_new_and_never_s
     assert_eq!(again.job.call, job.call, "what was lost goes first");
     assert_eq!((again.phase, again.outcome, again.operations.len()), (Phase::Acting, None, 1));
     assert!(again.fence > leased.fence && again.operations[0].after.is_none());
-    assert!(matches!(report(&seat, &again, started(0)).await, Err(Fault::Refused(_))));
-    assert!(matches!(report(&seat, &again, prepared()).await, Err(Fault::Refused(_))));
+    assert!(matches!(report(&seat, &again, started(0)).await, Err(RoleError::Refused(_))));
+    assert!(matches!(report(&seat, &again, prepared()).await, Err(RoleError::Refused(_))));
     report(&seat, &again, finished(Outcome::Indeterminate)).await.unwrap();
-    assert!(matches!(report(&seat, &again, finished(Outcome::Succeeded)).await, Err(Fault::Refused(_))));
+    assert!(matches!(report(&seat, &again, finished(Outcome::Succeeded)).await, Err(RoleError::Refused(_))));
     assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Indeterminate));
     report(&seat, &again, gone()).await.unwrap();
     assert_eq!(next(&seat).await.unwrap().job.call, older.call);
@@ -149,10 +149,10 @@ async fn a_cancelled_job_does_not_act() {
     recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
     let beat = Claim::Heartbeat { call: job.call.clone(), fence: leased.fence };
     assert_eq!(seat.claim(beat).await, Ok(Claimed::Lease { cancelled: true }));
-    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(Fault::Refused(_))));
+    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(RoleError::Refused(_))));
     // Before acting nothing can have succeeded, and what people decide no runner reports.
     for outcome in [Outcome::Succeeded, Outcome::Indeterminate, Outcome::Rejected, Outcome::Dead] {
-        assert!(matches!(report(&seat, &leased, finished(outcome)).await, Err(Fault::Refused(_))));
+        assert!(matches!(report(&seat, &leased, finished(outcome)).await, Err(RoleError::Refused(_))));
     }
     report(&seat, &leased, finished(Outcome::Cancelled)).await.unwrap();
     report(&seat, &leased, gone()).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
             // Longer than any machine takes: each is to be woken.
             let answer = seat.claim(Claim::Next { wait_ms: 60_000 }).await.unwrap();
             let Claimed::Leased { job: Some(job) } = answer else { panic!("it waited in vain") };
-            assert!(matches!(seat.claim(Claim::Next { wait_ms: 0 }).await, Err(Fault::Refused(_))));
+            assert!(matches!(seat.claim(Claim::Next { wait_ms: 0 }).await, Err(RoleError::Refused(_))));
             (job.job.call.clone(), seat)
         });
     }
@@ -212,7 +212,7 @@ fn about(world: &World, number: u128, agent: &str, name: &str) -> StoredJob {
     let mut plan: Value = serde_json::from_str(&job.plan).unwrap();
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": name});
     plan["operations"] = json!([{"action": "delete", "target": target, "after": [], "reversible": false}]);
-    job.plan = cofferdam_core::json::canonical(&plan).unwrap();
+    job.plan = cofferdam_core::model::json::canonical(&plan).unwrap();
     job.plan_digest = PlanDigest::of(job.plan.as_bytes());
     job
 }
@@ -255,7 +255,7 @@ async fn notes_are_numbered_bounded_and_in_no_ledger() {
     let kept = view(&recorder, &job).await.progress;
     assert_eq!((kept.len(), kept[0].number, kept.last().unwrap().number), (NOTES_KEPT, 4, 23));
     for beyond in [each(1, NOTES_AT_ONCE + 1), vec!["x".repeat(NOTE + 1)]] {
-        assert!(matches!(tell(beyond).await, Err(Fault::Refused(_))));
+        assert!(matches!(tell(beyond).await, Err(RoleError::Refused(_))));
     }
     assert_eq!(view(&recorder, &job).await.progress, kept);
 }

@@ -1,8 +1,8 @@
 //! The published ledger: checked, proved, tampered with, erased from; and checked a second time by another program.
 
 use crate::world::*;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use cofferdam_recorder::Recorder;
 use cofferdam_recorder::ledger::note::{Checkpoint, vkey};
 use cofferdam_recorder::ledger::prove::{diff, prove, verify_proof};

@@ -2,10 +2,10 @@
 //! recorder has them and at its start. What would be lost is not acknowledged, and every view says why.
 
 use crate::world::*;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::ledger::verify::verify;
 use cofferdam_recorder::{OpenError, Recorder, database};
 use std::fs;
@@ -69,7 +69,7 @@ async fn nothing_is_written_to_a_store_that_is_not_at_its_path_and_it_goes_on_wh
         let path = if file.is_empty() { world.folder.path().join("store") } else { path };
         let aside = take(&path);
         for number in 2..5 {
-            let Err(Fault::Unavailable(why)) = end(&recorder, number).await else { panic!("{file} {happened}") };
+            let Err(RoleError::Unavailable(why)) = end(&recorder, number).await else { panic!("{file} {happened}") };
             assert!(is_told(&why, happened) && why.contains("cofferdam.db"), "{why}");
         }
         recorder.sweep().await;
@@ -112,7 +112,7 @@ async fn no_operation_begins_over_a_lost_store() {
     report(&seat, &leased, prepared()).await.unwrap();
     let path = database(&world.folder.path().join("store"));
     let aside = moved(&path);
-    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(RoleError::Unavailable(_))));
     fs::rename(aside, path).unwrap();
     report(&seat, &leased, RunnerEvent::Acting).await.unwrap();
 }
@@ -125,7 +125,7 @@ async fn a_removed_log_is_written_back_by_a_clean_end() {
         end(&recorder, number).await.unwrap();
     }
     fs::remove_file(world.folder.path().join("store/cofferdam.db-wal")).unwrap();
-    assert!(matches!(end(&recorder, 4).await, Err(Fault::Unavailable(_))));
+    assert!(matches!(end(&recorder, 4).await, Err(RoleError::Unavailable(_))));
     recorder.close().await;
     let recorder = world.open().await;
     let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else { panic!() };

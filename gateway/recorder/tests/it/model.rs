@@ -1,10 +1,10 @@
 //! Random lives of jobs against a model in memory: whatever runners, agents and time do, the store says what the one table says.
 
 use crate::world::*;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::propose::Propose;
-use cofferdam_core::job::LeasedJob;
-use cofferdam_core::run::{ATTEMPTS, Event, Outcome, Phase};
+use cofferdam_core::model::job::LeasedJob;
+use cofferdam_core::model::run::{ATTEMPTS, Event, Outcome, Phase};
+use cofferdam_core::protocol::gateway_recorder::Propose;
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::RunnerSeat;
 use cofferdam_recorder::ledger::verify::verify;
 use proptest::prelude::*;

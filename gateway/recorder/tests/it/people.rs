@@ -1,16 +1,17 @@
 //! Approval: who may sign what, quorum, rejection, the way back to the gateway, erasing.
 
 use crate::world::*;
-use cofferdam_core::approval::{SignedStatement, Verdict};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::operate::{Operate, Operated, Seen};
-use cofferdam_core::exchange::propose::{Propose, Proposed, Rejected};
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::{Found, Resolution};
-use cofferdam_core::permit::SignedPermit;
-use cofferdam_core::record::{Entry, Event};
-use cofferdam_core::run::{Outcome, Phase};
+use cofferdam_core::model::call::Rejected;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{Found, Resolution};
+use cofferdam_core::model::permit::SignedPermit;
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::model::statement::{SignedStatement, Verdict};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated, Seen};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use cofferdam_recorder::Recorder;
 use std::cell::Cell;
 
@@ -35,10 +36,10 @@ async fn a_quorum_signs_the_gateway_decides_again_and_it_runs_once() {
     let job = stored(&recorder, &proposed.call).await;
     assert_eq!(job.nonce.len(), 32, "the question's nonce is the recorder's");
     assert!(next(&recorder.runner()).await.is_none());
-    assert!(matches!(recorder.propose(permit(&job.call, job.expires)).await, Err(Fault::Refused(_))));
+    assert!(matches!(recorder.propose(permit(&job.call, job.expires)).await, Err(RoleError::Refused(_))));
     let approve = statement(&job, Verdict::Approve);
     assert_eq!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Ok(("bob".to_owned(), 1)));
-    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Err(Fault::Refused(_))), "one person signs once");
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Err(RoleError::Refused(_))), "one person signs once");
     assert_eq!(approved(&recorder).await, None);
     assert_eq!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Ok(("carl".to_owned(), 0)));
     assert_eq!(approved(&recorder).await, Some(job.call.clone()));
@@ -49,13 +50,13 @@ async fn a_quorum_signs_the_gateway_decides_again_and_it_runs_once() {
     assert_eq!(approved(&recorder).await, Some(job.call.clone()), "or when the gateway is another");
     let later = job.expires + jiff::SignedDuration::from_mins(5);
     recorder.propose(permit(&job.call, later)).await.unwrap();
-    assert!(matches!(recorder.propose(permit(&job.call, later)).await, Err(Fault::Refused(_))));
+    assert!(matches!(recorder.propose(permit(&job.call, later)).await, Err(RoleError::Refused(_))));
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     assert_eq!((leased.job.statements.len(), leased.job.permit.is_some(), leased.job.expires), (2, true, later));
     run(&seat, &leased).await;
     assert!(next(&seat).await.is_none());
-    assert!(matches!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Err(Fault::Refused(_))));
+    assert!(matches!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Err(RoleError::Refused(_))));
 }
 
 #[tokio::test]
@@ -71,9 +72,9 @@ async fn a_signature_that_is_not_for_this_question_by_whom_policy_names_is_refus
     let mut expiry = good.clone();
     expiry.expires = good.expires + jiff::SignedDuration::from_mins(60);
     let mut plan = good.clone();
-    plan.plan = cofferdam_core::id::PlanDigest::of(b"another");
+    plan.plan = cofferdam_core::model::id::PlanDigest::of(b"another");
     let mut shown = good.clone();
-    shown.shown = cofferdam_core::id::ShownDigest::of(b"what a lying screen showed");
+    shown.shown = cofferdam_core::model::id::ShownDigest::of(b"what a lying screen showed");
     let swapped = SignedStatement { statement: sign("bob", &plan).statement, ..sign("bob", &good) };
     for (signed, why) in [
         (sign("bob", &nonce), "another question"),
@@ -85,14 +86,14 @@ async fn a_signature_that_is_not_for_this_question_by_whom_policy_names_is_refus
         (sign("ann", &good), "cannot approve it"),
         (sign("mallory", &good), "not enrolled"),
     ] {
-        let Err(Fault::Refused(told)) = hand_in(&recorder, &job.call, signed).await else { panic!("{why}") };
+        let Err(RoleError::Refused(told)) = hand_in(&recorder, &job.call, signed).await else { panic!("{why}") };
         assert!(told.contains(why), "{told}");
     }
     // A person who was struck from the trust file counts no more, without a restart.
     world.trust.lock().unwrap().approvers.retain(|approver| approver.name != "bob");
-    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(Fault::Refused(_))));
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(RoleError::Refused(_))));
     world.pass(11 * MINUTE);
-    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(Fault::Refused(_))));
+    assert!(matches!(hand_in(&recorder, &job.call, sign("bob", &good)).await, Err(RoleError::Refused(_))));
     recorder.sweep().await;
     assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Expired));
 }
@@ -102,7 +103,7 @@ async fn two_spellings_of_one_person_sign_once() {
     let world = World::new();
     for name in ["bob@example.com", "Bob"] {
         let key = ssh_key(name).public_key().to_openssh().unwrap();
-        world.trust.lock().unwrap().approvers.push(cofferdam_core::trust::Approver { name: name.to_owned(), key });
+        world.trust.lock().unwrap().approvers.push(cofferdam_core::model::trust::Approver { name: name.to_owned(), key });
     }
     let recorder = world.open().await;
     let proposed = world.job(1, "agent", "delete", Some(rule(2, &["*"])));
@@ -112,7 +113,7 @@ async fn two_spellings_of_one_person_sign_once() {
     assert_eq!(hand_in(&recorder, &job.call, sign("bob", &approve)).await, Ok(("bob".to_owned(), 1)));
     for name in ["bob@example.com", "Bob"] {
         let told = format!("`{name}` has signed this already, as `bob`: both names count as one person");
-        assert_eq!(hand_in(&recorder, &job.call, sign(name, &approve)).await, Err(Fault::Refused(told)));
+        assert_eq!(hand_in(&recorder, &job.call, sign(name, &approve)).await, Err(RoleError::Refused(told)));
     }
     assert_eq!(approved(&recorder).await, None);
     assert_eq!(hand_in(&recorder, &job.call, sign("carl", &approve)).await, Ok(("carl".to_owned(), 0)));
@@ -200,7 +201,7 @@ async fn what_nobody_knew_is_resolved_once_by_a_person_beside_the_outcome() {
     let job = world.job(1, "agent", "delete", None);
     enqueue(&recorder, &job, None).await.unwrap();
     let refused = async |ask: Operate, why: &str| match recorder.operate(1000, ask).await {
-        Err(Fault::Refused(said) | Fault::NotFound(said)) => assert!(said.contains(why), "{said}"),
+        Err(RoleError::Refused(said) | RoleError::NotFound(said)) => assert!(said.contains(why), "{said}"),
         other => panic!("{other:?}"),
     };
     refused(resolve(&job.call, "I looked"), "has no outcome yet: it is queued").await;
@@ -278,7 +279,7 @@ async fn a_look_goes_to_the_gateway_and_back_and_a_job_is_followed() {
     assert_eq!((phase, outcome), (Phase::Closed, Some(Outcome::Rejected)));
     // What waits for no person is not looked at.
     let refused = look().await.unwrap_err();
-    assert!(matches!(&refused, Fault::Refused(why) if why.contains("can no longer be signed")), "{refused:?}");
+    assert!(matches!(&refused, RoleError::Refused(why) if why.contains("can no longer be signed")), "{refused:?}");
     let missing = follow(CallId::parse("abcdefghijklmnopqrstuvwxyz").unwrap()).await;
-    assert!(matches!(missing, Err(Fault::NotFound(_))), "{missing:?}");
+    assert!(matches!(missing, Err(RoleError::NotFound(_))), "{missing:?}");
 }

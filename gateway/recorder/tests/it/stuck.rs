@@ -2,22 +2,22 @@
 //! person alone.
 
 use crate::world::*;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::job::{Found, LeasedJob, Obstacle, StoredJob, Stuck, StuckJob};
-use cofferdam_core::limit::OBSTACLE;
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::drift::{Difference, Drifted};
-use cofferdam_core::run::{ATTEMPTS, Outcome, Phase};
+use cofferdam_core::model::difference::{Difference, Drifted};
+use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, StoredJob, Stuck, StuckJob};
+use cofferdam_core::model::limit::OBSTACLE;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::run::{ATTEMPTS, Outcome, Phase};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
 use cofferdam_recorder::{Recorder, RunnerSeat};
 
 fn obstacle(cause: &str) -> Obstacle {
     Obstacle::new(cause, "make it writable")
 }
 
-async fn let_go(seat: &RunnerSeat, job: &LeasedJob, cause: &str) -> Result<Claimed, Fault> {
+async fn let_go(seat: &RunnerSeat, job: &LeasedJob, cause: &str) -> Result<Claimed, RoleError> {
     seat.claim(Claim::LetGo { call: job.job.call.clone(), fence: job.fence, obstacle: obstacle(cause) }).await
 }
 
@@ -43,7 +43,7 @@ async fn listed(recorder: &Recorder) -> Vec<StuckJob> {
     }
 }
 
-async fn resolve(recorder: &Recorder, job: &StoredJob, found: Found) -> Result<Operated, Fault> {
+async fn resolve(recorder: &Recorder, job: &StoredJob, found: Found) -> Result<Operated, RoleError> {
     let because = "the tree is thrown away".to_owned();
     recorder.operate(1000, Operate::Resolve { call: job.call.clone(), found, because }).await
 }
@@ -58,7 +58,7 @@ async fn a_stuck_job_keeps_its_cause_takes_no_place_and_fills_no_ledger() {
     let first = acting(&seat).await;
     let began = world.now();
     assert_eq!(let_go(&seat, &first, "`web.yaml` cannot be replaced").await, Ok(Claimed::Released));
-    assert_eq!(report(&seat, &first, done(0)).await, Err(Fault::Fenced), "its lease is over");
+    assert_eq!(report(&seat, &first, done(0)).await, Err(RoleError::Fenced), "its lease is over");
     let seen = view(&recorder, &job).await;
     let stuck = |tries| Stuck { obstacle: obstacle("`web.yaml` cannot be replaced"), since: began, tries };
     assert_eq!((seen.phase, seen.outcome, seen.stuck), (Phase::Acting, None, Some(stuck(1))));
@@ -159,13 +159,13 @@ async fn a_person_gives_up_what_is_stuck_once_and_learns_the_end() {
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let refused = resolve(&recorder, &job, Found::Failed).await;
-    assert!(matches!(&refused, Err(Fault::Refused(why)) if why.contains("no outcome yet: it is acting")), "{refused:?}");
+    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("no outcome yet: it is acting")), "{refused:?}");
     let_go(&seat, &leased, "read-only").await.unwrap();
     let refused = resolve(&recorder, &job, Found::Succeeded).await;
-    assert!(matches!(&refused, Err(Fault::Refused(why)) if why.contains("`--as failed` gives it up")), "{refused:?}");
+    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("`--as failed` gives it up")), "{refused:?}");
     resolve(&recorder, &job, Found::Failed).await.unwrap();
     let refused = resolve(&recorder, &job, Found::Failed).await;
-    assert!(matches!(&refused, Err(Fault::Refused(why)) if why.contains("given up already")), "{refused:?}");
+    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("given up already")), "{refused:?}");
     // At once, and the runner is told what the person said.
     let again = next(&seat).await.unwrap();
     assert_eq!(again.given_up.as_ref().map(|given| given.because.as_str()), Some("the tree is thrown away"));
@@ -226,7 +226,7 @@ async fn an_obstacle_is_bounded() {
     let (recorder, _) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
-    assert!(matches!(let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await, Err(Fault::Refused(_))));
+    assert!(matches!(let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await, Err(RoleError::Refused(_))));
     let_go(&seat, &leased, &"x".repeat(OBSTACLE)).await.unwrap();
 }
 

@@ -1,21 +1,21 @@
 //! A recorder in a temporary folder with a clock that stands until it is told to move, and the people and jobs of the tests.
 
-use cofferdam_core::approval::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
-use cofferdam_core::caller::Principal;
-use cofferdam_core::decide::ApprovalRule;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::claim::{Claim, Claimed, RunnerEvent};
-use cofferdam_core::exchange::operate::{Disk, Operate, Operated};
-use cofferdam_core::exchange::propose::{IdempotencyKey, Propose, Proposed};
-use cofferdam_core::hash::{Document, PLAN_SCHEMA, ToolName};
-use cofferdam_core::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, TrustDigest};
-use cofferdam_core::job::{JobView, LeasedJob, StoredJob};
-use cofferdam_core::permit::SignedPermit;
-use cofferdam_core::preview::Preview;
-use cofferdam_core::record::{Entry, Event};
-use cofferdam_core::run::Outcome;
-use cofferdam_core::shown::question;
-use cofferdam_core::trust::{Approver, Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::document::{Document, PLAN_SCHEMA, ToolName};
+use cofferdam_core::model::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, TrustDigest};
+use cofferdam_core::model::job::{JobView, LeasedJob, StoredJob};
+use cofferdam_core::model::permit::SignedPermit;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::model::run::Outcome;
+use cofferdam_core::model::statement::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use cofferdam_core::model::trust::{Approver, Environment, Floor, RoleKeys, Trust};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::{Disk, Operate, Operated};
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
+use cofferdam_core::text::question;
 use cofferdam_recorder::{Recorder, RecorderContext, RunnerSeat, TrustNow};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use jiff::Timestamp;
@@ -125,7 +125,7 @@ impl World {
             operations: vec![],
             environment: environment(),
         };
-        let plan = cofferdam_core::json::canonical(&document).unwrap();
+        let plan = cofferdam_core::model::json::canonical(&document).unwrap();
         let (preview, preview_digest) = Preview { operations: vec![] }.seal().unwrap();
         StoredJob {
             call: call(number),
@@ -171,7 +171,7 @@ pub fn key_for(job: &StoredJob, key: &str) -> IdempotencyKey {
     IdempotencyKey { key: key.to_owned(), tool: job.tool.clone(), arguments: ArgumentsDigest::of(job.arguments.as_bytes()) }
 }
 
-pub async fn enqueue(recorder: &Recorder, job: &StoredJob, key: Option<IdempotencyKey>) -> Result<Proposed, Fault> {
+pub async fn enqueue(recorder: &Recorder, job: &StoredJob, key: Option<IdempotencyKey>) -> Result<Proposed, RoleError> {
     enqueue_after(recorder, job, key, None).await
 }
 
@@ -181,11 +181,11 @@ pub async fn enqueue_after(
     job: &StoredJob,
     key: Option<IdempotencyKey>,
     seen: Option<CallId>,
-) -> Result<Proposed, Fault> {
+) -> Result<Proposed, RoleError> {
     recorder.propose(Propose::Enqueue { job: Box::new(job.clone()), entry: entry(job), key, seen }).await
 }
 
-pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, Fault> {
+pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, RoleError> {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
     let entry = Entry::of(event, Some(call(number)), "agent").with("arguments", "{\"replicas\":40}".to_owned());
     recorder.propose(Propose::End { entry }).await
@@ -206,7 +206,7 @@ pub async fn next(seat: &RunnerSeat) -> Option<Box<LeasedJob>> {
     }
 }
 
-pub async fn report(seat: &RunnerSeat, job: &LeasedJob, event: RunnerEvent) -> Result<Claimed, Fault> {
+pub async fn report(seat: &RunnerSeat, job: &LeasedJob, event: RunnerEvent) -> Result<Claimed, RoleError> {
     seat.claim(Claim::Move { call: job.job.call.clone(), fence: job.fence, event }).await
 }
 
@@ -269,7 +269,7 @@ pub fn sign(name: &str, statement: &Statement) -> SignedStatement {
     SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
 }
 
-pub async fn hand_in(recorder: &Recorder, call: &CallId, signed: SignedStatement) -> Result<(String, u32), Fault> {
+pub async fn hand_in(recorder: &Recorder, call: &CallId, signed: SignedStatement) -> Result<(String, u32), RoleError> {
     match recorder.operate(1000, Operate::Sign { call: call.clone(), signed }).await? {
         Operated::Signed { approver, missing } => Ok((approver, missing)),
         other => panic!("{other:?}"),

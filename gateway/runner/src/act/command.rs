@@ -2,15 +2,15 @@
 //! Its result comes back with the operation; a command that failed is an operation that was not done.
 
 use super::Runner;
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::guest::Start;
 use crate::lease::Recorder;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::Operation;
-use cofferdam_core::preview::PreviewedOperation;
-use cofferdam_core::text;
-use cofferdam_core::trust::TrustedCommand;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::Operation;
+use cofferdam_core::model::preview::PreviewedOperation;
+use cofferdam_core::model::trust::TrustedCommand;
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,11 +26,11 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         operation: &Operation,
         approved: &PreviewedOperation,
         trusted: &[TrustedCommand],
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let Operation::Task { name, input, seconds, .. } = operation else {
-            return Err(EffectFault::Refused("it is no task".to_owned()));
+            return Err(EffectError::Refused("it is no task".to_owned()));
         };
-        let refused = |why: String| EffectFault::Refused(format!("the task {name} did not run: {why}"));
+        let refused = |why: String| EffectError::Refused(format!("the task {name} did not run: {why}"));
         let digest = ComponentDigest::parse(digest).map_err(|fault| refused(fault.to_string()))?;
         let wasm = self.components.command(digest, trusted).map_err(|fault| refused(fault.to_string()))?;
         let guest_ms = u64::from(*seconds) * 1_000;
@@ -45,7 +45,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 Ok(after)
             }
             Computed::Ran { note, code, .. } => {
-                Err(EffectFault::Refused(format!("the task {name} ended with exit code {code}; it says {:?}", text::line(&note))))
+                Err(EffectError::Refused(format!("the task {name} ended with exit code {code}; it says {:?}", escape::line(&note))))
             }
             _ => Err(refused("its sandbox answered something else".to_owned())),
         }

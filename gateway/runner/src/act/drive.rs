@@ -1,24 +1,24 @@
 //! The executor at work: it says which handle is next, the runner decides whether that may happen, has it done, and compares. The executor's process
 //! holds nothing but the numbers of its handles, and a timeout ends it, never a request on its way.
 
-use super::{ActFault, Runner};
+use super::{ActError, Runner};
 use crate::backend::Namespace;
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::ending::Ending;
 use crate::guest::{Session, Start};
 use crate::host::Host;
 use crate::lease::{Lease, Recorder, Stopped};
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
-use cofferdam_core::job::Said;
-use cofferdam_core::limit::{NOTE, TASK_OUTPUT};
-use cofferdam_core::operation::{Operation, Program, Step};
-use cofferdam_core::ports::GuestFault;
-use cofferdam_core::preview::PreviewedOperation;
-use cofferdam_core::run::{JobStep, Outcome};
-use cofferdam_core::shown::size_of_result;
-use cofferdam_core::trust::TrustedCommand;
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::job::Said;
+use cofferdam_core::model::limit::{NOTE, TASK_OUTPUT};
+use cofferdam_core::model::operation::{Operation, Program, Step};
+use cofferdam_core::model::preview::PreviewedOperation;
+use cofferdam_core::model::run::{JobStep, Outcome};
+use cofferdam_core::model::trust::TrustedCommand;
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use cofferdam_core::text::size_of_result;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -97,12 +97,12 @@ struct Failure {
     unknown: bool,
 }
 
-fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestFault> {
+fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestError> {
     *so_far += 1;
     if *so_far <= most {
         return Ok(());
     }
-    Err(GuestFault { code: "host-calls".to_owned(), detail: format!("the executor asked for more than {most} {what}") })
+    Err(GuestError { code: "host-calls".to_owned(), detail: format!("the executor asked for more than {most} {what}") })
 }
 
 /// What a failure is called in the contract with executors.
@@ -117,7 +117,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         ground: &Ground<'_, R>,
         namespace: &mut Namespace,
         executor: &[u8],
-    ) -> Result<Option<Ending>, ActFault> {
+    ) -> Result<Option<Ending>, ActError> {
         let operations = ground.plan.sealed().operations();
         let handles = operations.iter().zip(0..).map(|(step, index)| Handle { index, after: step.after.clone() }).collect();
         let execute = Compute::Execute { handles, guest_ms: GUEST_MS };
@@ -151,7 +151,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         let (mut performs, mut observes, mut notes) = (0, 0, 0);
         let end = Instant::now() + EXECUTE + Duration::from_secs(task_seconds(self.ground.plan.sealed().operations()));
         loop {
-            let slow = |_| GuestFault { code: "time".to_owned(), detail: "the executor took too long".to_owned() };
+            let slow = |_| GuestError { code: "time".to_owned(), detail: "the executor took too long".to_owned() };
             match tokio::time::timeout_at(end, session.next()).await.map_err(slow)??.0 {
                 Computed::Perform { index, undo } => {
                     count(&mut performs, PERFORMS, "operations")?;
@@ -172,17 +172,17 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
                     self.ground.lease.progress(vec![Said { operation: None, text, skipped: 0 }]).await;
                 }
                 Computed::Finished { stop } => return Ok(stop),
-                Computed::Failed { code, detail } => return Err(GuestFault { code, detail }.into()),
+                Computed::Failed { code, detail } => return Err(GuestError { code, detail }.into()),
                 _ => {
                     let detail = "the executor's sandbox answered something else".to_owned();
-                    return Err(GuestFault { code: "output".to_owned(), detail }.into());
+                    return Err(GuestError { code: "output".to_owned(), detail }.into());
                 }
             }
         }
     }
 
     /// One handle: may it happen, did it, and did what came out match.
-    async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActFault> {
+    async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActError> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         let plan = self.ground.plan;
         let (Some(wanted), Some(approved)) = (plan.sealed().operations().get(at), plan.preview().operations.get(at)) else {
@@ -198,7 +198,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         }
         self.stopped = self.ground.lease.stopped();
         match self.stopped {
-            Some(Stopped::Lost) => return Err(ActFault::Lost),
+            Some(Stopped::Lost) => return Err(ActError::Lost),
             // What was done is undone all the same: a cancelled job leaves as little as it can.
             Some(Stopped::Cancelled) if !undo => return Ok(failed("stopped")),
             Some(Stopped::Cancelled) | None => {}
@@ -213,7 +213,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         let (after, held) = match self.effect(wanted, approved, undo).await {
             Ok(after) => (after, None),
             // The request is done as approved; what it is for is not there yet, so that nothing that comes after it may begin.
-            Err(EffectFault::Held(going)) if !undo => {
+            Err(EffectError::Held(going)) if !undo => {
                 let held = going.to_string();
                 (going.after, Some(held))
             }
@@ -235,7 +235,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
     }
 
     /// The effect itself. What it says meanwhile is passed on beside it, and all of it before its end is.
-    async fn effect(&mut self, wanted: &Step, approved: &PreviewedOperation, undo: bool) -> Result<BTreeMap<String, Value>, EffectFault> {
+    async fn effect(&mut self, wanted: &Step, approved: &PreviewedOperation, undo: bool) -> Result<BTreeMap<String, Value>, EffectError> {
         let (told, mut heard) = mpsc::channel(1);
         let (ground, runner, namespace) = (self.ground, self.runner, &mut *self.namespace);
         let effect = async move {
@@ -259,7 +259,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
             let why = format!(
                 "the task ended well, and its result takes {size} bytes as it is shown; there are {room} for each task of this plan"
             );
-            return Err(EffectFault::Refused(why));
+            return Err(EffectError::Refused(why));
         }
         Ok(after)
     }
@@ -286,16 +286,16 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         }
     }
 
-    fn fail(&mut self, index: u32, undo: bool, fault: &EffectFault) -> Performed {
-        if matches!(fault, EffectFault::Differs(_)) {
+    fn fail(&mut self, index: u32, undo: bool, fault: &EffectError) -> Performed {
+        if matches!(fault, EffectError::Differs(_)) {
             self.differing.insert(index);
         }
-        let unknown = matches!(fault, EffectFault::Unknown(_));
+        let unknown = matches!(fault, EffectError::Unknown(_));
         // The first thing that is not known is what a person has to look at.
         if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
             self.failure = Some(Failure { index, undo, why: fault.to_string(), unknown });
         }
-        failed(if matches!(fault, EffectFault::Conflict(_) | EffectFault::Changed(_)) { "conflict" } else { "refused" })
+        failed(if matches!(fault, EffectError::Conflict(_) | EffectError::Changed(_)) { "conflict" } else { "refused" })
     }
 
     /// What was done and not undone, in words.
@@ -304,7 +304,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         self.runner.backend.leaves(&effects.copied().collect())
     }
 
-    fn trouble(&self, fault: &GuestFault) -> Ending {
+    fn trouble(&self, fault: &GuestError) -> Ending {
         if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
             return self.unknown(failure);
         }
@@ -317,7 +317,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
         Ending::new(Outcome::Indeterminate, "effect-unknown", detail)
     }
 
-    fn ending(self, stop: Option<Stop>, operations: usize) -> Result<Option<Ending>, ActFault> {
+    fn ending(self, stop: Option<Stop>, operations: usize) -> Result<Option<Ending>, ActError> {
         if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
             return Ok(Some(self.unknown(failure)));
         }
@@ -326,7 +326,7 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
             Some(Stopped::Cancelled) if self.done.len() != operations || !self.undone.is_empty() => {
                 return Ok(Some(Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {left}"))));
             }
-            Some(Stopped::Lost) => return Err(ActFault::Lost),
+            Some(Stopped::Lost) => return Err(ActError::Lost),
             Some(Stopped::Cancelled) | None => {}
         }
         let said =
@@ -355,19 +355,19 @@ impl<R: Recorder, S: Start> Drive<'_, R, S> {
 /// What ends the conversation with an executor.
 enum Trouble {
     /// The runner has to stop.
-    Act(ActFault),
+    Act(ActError),
     /// The executor failed.
-    Guest(GuestFault),
+    Guest(GuestError),
 }
 
-impl From<ActFault> for Trouble {
-    fn from(fault: ActFault) -> Self {
+impl From<ActError> for Trouble {
+    fn from(fault: ActError) -> Self {
         Self::Act(fault)
     }
 }
 
-impl From<GuestFault> for Trouble {
-    fn from(fault: GuestFault) -> Self {
+impl From<GuestError> for Trouble {
+    fn from(fault: GuestError) -> Self {
         Self::Guest(fault)
     }
 }

@@ -1,13 +1,13 @@
 //! The end of a job, whatever came of it: the outcome is recorded, the namespace removed and seen gone, the job closed. Never changes an outcome.
 
-use super::{ActFault, Runner};
+use super::{ActError, Runner};
 use crate::backend::Left;
 use crate::directory::Settled;
 use crate::ending::{Ending, UNWRITABLE};
 use crate::guest::Start;
 use crate::lease::{Lease, Recorder};
-use cofferdam_core::exchange::claim::RunnerEvent;
-use cofferdam_core::run::JobStep;
+use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
 use std::collections::BTreeSet;
 use tracing::Instrument as _;
 
@@ -20,13 +20,13 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         left: Left<'_>,
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<(), ActFault> {
+    ) -> Result<(), ActError> {
         self.record(lease, settled, step).await?;
         self.close(lease, left, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
     }
 
     /// Records the outcome; only then the tree's lock goes.
-    pub(super) async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+    pub(super) async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
         let Settled { ending: Ending { outcome, code, detail, files, meanwhile }, lock } = settled;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         if code == UNWRITABLE {
@@ -45,7 +45,7 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         left: Left<'_>,
         targets: &BTreeSet<String>,
         step: &(dyn Fn(JobStep) + Sync),
-    ) -> Result<(), ActFault> {
+    ) -> Result<(), ActError> {
         (self.leaving)();
         let namespace = self.backend.remove(lease.call(), &left, targets).await?;
         step(JobStep::NamespaceRemoved);

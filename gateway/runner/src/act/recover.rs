@@ -1,16 +1,16 @@
 //! Taking over a job whose runner was lost while it acted or cleaned up: find out what became of it, complete what was committed, clean up. Never
 //! starts an operation.
 
-use super::{ActFault, Lost, Runner};
+use super::{ActError, Lost, Runner};
 use crate::backend::Left;
 use crate::guest::Start;
 use crate::lease::{Lease, Recorder};
-use cofferdam_core::job::LeasedJob;
-use cofferdam_core::run::{JobStep, Phase};
+use cofferdam_core::model::job::LeasedJob;
+use cofferdam_core::model::run::{JobStep, Phase};
 
 impl<R: Recorder, S: Start> Runner<R, S> {
     /// First nothing of the lost runner can act any more; then the infrastructure says what became of the job.
-    pub(super) async fn recover(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActFault> {
+    pub(super) async fn recover(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
             let namespace = self.backend.sweep(&lost).await?;

@@ -5,19 +5,19 @@ use crate::directory::Directory;
 use crate::directory::index::Index;
 use crate::directory::journal::Journal;
 use crate::directory::preview::preview;
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::caller::Principal;
-use cofferdam_core::ceiling::{Ceiling, Grant};
-use cofferdam_core::decide::policy_digest;
-use cofferdam_core::exchange::compute::{Compute, Computed, Performed, Stop};
-use cofferdam_core::hash::seal;
-use cofferdam_core::id::{ComponentDigest, Fence};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::operation::{Action, Change, Draft, Operation, Step, Target};
-use cofferdam_core::permit::{PERMIT_SCHEMA, Permit, verifying_key_text};
-use cofferdam_core::record::Recorded;
-use cofferdam_core::run::{Event, JOB_STEPS};
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, TrustedExecutor, TrustedTool};
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::caller::Principal;
+use cofferdam_core::model::ceiling::{Ceiling, Grant};
+use cofferdam_core::model::id::{ComponentDigest, Fence};
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::operation::{Action, Change, Draft, Operation, Step, Target};
+use cofferdam_core::model::permit::{PERMIT_SCHEMA, Permit, verifying_key_text};
+use cofferdam_core::model::record::Recorded;
+use cofferdam_core::model::run::{Event, JOB_STEPS};
+use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, TrustedExecutor, TrustedTool};
+use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::protocol::role_guest::{Compute, Computed, Performed, Stop};
+use cofferdam_core::stage::seal::seal;
 use cofferdam_process::beneath::Root;
 use cofferdam_process::frame::{self, Frame};
 use serde_json::{Value, json};
@@ -118,9 +118,9 @@ struct State {
 }
 
 impl Recorder for Memory {
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, Fault> {
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, RoleError> {
         let mut state = self.0.lock().unwrap();
-        let next = |state: &State, event| state.phase.next(event).map_err(|illegal| Fault::Refused(illegal.to_string()));
+        let next = |state: &State, event| state.phase.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()));
         let recorded = Ok(Claimed::Recorded(Recorded { index: 0 }));
         match claim {
             Claim::Next { .. } => {
@@ -144,7 +144,7 @@ impl Recorder for Memory {
             Claim::Heartbeat { fence, .. } | Claim::Progress { fence, .. } | Claim::Move { fence, .. } | Claim::LetGo { fence, .. }
                 if fence.0 != state.fence =>
             {
-                Err(Fault::Fenced)
+                Err(RoleError::Fenced)
             }
             Claim::LetGo { obstacle, .. } => {
                 state.events.push(format!("let go: {obstacle}"));
@@ -155,7 +155,7 @@ impl Recorder for Memory {
             Claim::Move { event, .. } => {
                 let (event, word) = match event {
                     RunnerEvent::Prepared { .. } => (Some(Event::Prepare), "prepared".to_owned()),
-                    RunnerEvent::Acting if state.cancelled => return Err(Fault::Refused("cancelled".into())),
+                    RunnerEvent::Acting if state.cancelled => return Err(RoleError::Refused("cancelled".into())),
                     RunnerEvent::Acting => (Some(Event::Act), "acting".to_owned()),
                     RunnerEvent::Started { operation, undo, .. } => {
                         (None, format!("started {operation}{}", if *undo { " undo" } else { "" }))
@@ -166,7 +166,9 @@ impl Recorder for Memory {
                     RunnerEvent::Finished { outcome, code, detail, meanwhile, .. } => {
                         assert!(state.outcome.is_none(), "an outcome is written once");
                         state.outcome = Some((*outcome, code.clone()));
-                        let meanwhile = drift::sentence(meanwhile).map(|changed| format!("; meanwhile: {changed}")).unwrap_or_default();
+                        let meanwhile = cofferdam_core::text::difference::sentence(meanwhile)
+                            .map(|changed| format!("; meanwhile: {changed}"))
+                            .unwrap_or_default();
                         (Some(Event::Finish), format!("{outcome} {code}: {detail}{meanwhile}"))
                     }
                     RunnerEvent::Gone { .. } => (Some(Event::Gone), "gone".to_owned()),
@@ -290,7 +292,7 @@ impl World {
         }
     }
 
-    async fn run(&self) -> Result<CallId, ActFault> {
+    async fn run(&self) -> Result<CallId, ActError> {
         self.runner(None).run().await
     }
 
@@ -482,7 +484,7 @@ async fn a_tree_changed_meanwhile_is_a_conflict_and_a_lost_runner_commits_nothin
             memory.0.lock().unwrap().fence += 1
         }
     });
-    assert!(matches!(world.run().await, Err(ActFault::Recorder(Fault::Fenced))));
+    assert!(matches!(world.run().await, Err(ActError::Recorder(RoleError::Fenced))));
     assert_eq!((world.web(), world.left("journal")), (WEB.to_owned(), vec![]));
 }
 
@@ -658,7 +660,7 @@ async fn a_runner_whose_own_folders_are_gone_takes_no_job_and_lets_go_of_the_one
     let world = World::new();
     fs::remove_dir(world.place.path().join("runs")).unwrap();
     let runner = world.runner(None);
-    let Err(ActFault::Backend(fault)) = runner.claim(|| false).await.map(drop) else { panic!("it claimed a job") };
+    let Err(ActError::Backend(fault)) = runner.claim(|| false).await.map(drop) else { panic!("it claimed a job") };
     assert!(fault.to_string().contains("runs` cannot be used: No such file"), "{fault}");
     let Ok(Claimed::Leased { job: Some(job) }) = world.memory.claim(&Claim::Next { wait_ms: 0 }).await else { panic!() };
     runner.see_through(*job).await.unwrap();

@@ -29,20 +29,20 @@ mod walk;
 
 use super::objects::Position;
 use super::read::{Document, Format, Node, Shape, Unclear};
-use cofferdam_core::path::{FieldPath, PathFault};
+use cofferdam_core::model::path::{FieldPath, PathError};
 use serde_json::Value;
 use std::ops::Range;
 use walk::walk;
 
 /// Why an object was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EditFault {
+pub enum EditError {
     /// The place is not readable in one way only.
     #[error("{0}")]
     Unclear(#[from] Unclear),
     /// The path does not fit the object.
     #[error("{0}")]
-    Path(#[from] PathFault),
+    Path(#[from] PathError),
     /// A value that readers disagree about.
     #[error("line {line}: readers disagree about `{text}`; put it in quotes or write it in decimal")]
     Doubtful {
@@ -81,7 +81,7 @@ struct Source<'a> {
 
 /// Changes fields of the object at a position. No value removes the field. The result is the file's
 /// whole text.
-pub fn patch(format: Format, text: &str, at: &Position, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditFault> {
+pub fn patch(format: Format, text: &str, at: &Position, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditError> {
     let mut text = text.to_owned();
     let mut documents = format.read(&text)?;
     for (path, value) in changes {
@@ -93,12 +93,12 @@ pub fn patch(format: Format, text: &str, at: &Position, changes: &[(FieldPath, O
 }
 
 /// Removes the object at a position; none when the file has nothing else and must go itself.
-pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String>, EditFault> {
+pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String>, EditError> {
     let before = format.read(text)?;
     if before.len() == 1 && at.items.is_empty() {
         return Ok(None);
     }
-    let entangled = || EditFault::Entangled("the object".to_owned());
+    let entangled = || EditError::Entangled("the object".to_owned());
     let source = Source { format, text };
     let after = object::removed(source, &before, at).and_then(|splice| splice.applied(text)).ok_or_else(entangled)?;
     let read_back = format.read(&after).map_err(|_| entangled())?;
@@ -113,8 +113,8 @@ fn change(
     at: &Position,
     path: &FieldPath,
     value: Option<&Value>,
-) -> Result<Option<(String, Vec<Document>)>, EditFault> {
-    let entangled = || EditFault::Entangled(path.to_string());
+) -> Result<Option<(String, Vec<Document>)>, EditError> {
+    let entangled = || EditError::Entangled(path.to_string());
     let document = before.get(at.document).ok_or_else(entangled)?;
     let object = at.object(before).ok_or_else(entangled)?;
     if let Some(unclear) = document.unclear_in(object) {
@@ -132,7 +132,7 @@ fn change(
     }
     if let Some(doubt) = way.target().and_then(doubtful) {
         let text = source.text.get(doubt.span.clone()).unwrap_or_default().to_owned();
-        return Err(EditFault::Doubtful { line: doubt.line, text });
+        return Err(EditError::Doubtful { line: doubt.line, text });
     }
     let splice = match value {
         Some(value) => set::set(source, &way, value),

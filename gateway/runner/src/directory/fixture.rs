@@ -1,8 +1,8 @@
 //! The trust of tests about looks and previews: one tool `t`, which may use the executor `sequential`.
 
-use cofferdam_core::ceiling::{Ceiling, Grant};
-use cofferdam_core::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::trust::{Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use cofferdam_core::model::ceiling::{Ceiling, Grant};
+use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
 
 /// It, with these lines as the tool's ceiling.
 pub fn trust(grants: Vec<Grant>) -> Trust {

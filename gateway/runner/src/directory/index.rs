@@ -12,11 +12,11 @@ pub use gap::phrase;
 use super::kustomize::identity::Built;
 use super::objects::{self, Identity, Name, Position};
 use super::read::{Document, Format, Node, Unclear};
-use super::tree::{Manifest, Tree, TreeFault};
+use super::tree::{Manifest, Tree, TreeError};
 use builds::Builds;
-use cofferdam_core::id::{ObjectDigest, hex};
-use cofferdam_core::left_out::Place;
-use cofferdam_core::operation::Target;
+use cofferdam_core::model::id::{ObjectDigest, hex};
+use cofferdam_core::model::left_out::Place;
+use cofferdam_core::model::operation::Target;
 use cofferdam_process::beneath::Root;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ impl Found<'_> {
 
 /// Why an object cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FindFault {
+pub enum FindError {
     /// There is none.
     #[error("there is no {0} in this tree")]
     Absent(Target),
@@ -152,7 +152,7 @@ pub struct Index {
 
 impl Index {
     /// Reads a tree. Files whose text is the same as `before` are not parsed again.
-    pub fn read(root: &Root, before: Option<&Self>) -> Result<Self, TreeFault> {
+    pub fn read(root: &Root, before: Option<&Self>) -> Result<Self, TreeError> {
         let Tree { manifests, links } = Tree::read(root)?;
         let mut index = Self { links, ..Self::default() };
         let mut left = OBJECTS;
@@ -184,13 +184,13 @@ impl Index {
     }
 
     /// The one object of this name.
-    pub fn find(&self, target: &Target) -> Result<Found<'_>, FindFault> {
+    pub fn find(&self, target: &Target) -> Result<Found<'_>, FindError> {
         let name = Name::of(target);
-        let ambiguous = |reason: String| FindFault::Ambiguous { target: Box::new(target.clone()), reason };
+        let ambiguous = |reason: String| FindError::Ambiguous { target: Box::new(target.clone()), reason };
         let places = self.places(&name);
         let (found, version) = match places.as_slice() {
             [] if let Some(fault) = self.otherwise(target) => return Err(fault),
-            [] => return Err(self.hint(target).map_or_else(|| FindFault::Absent(target.clone()), ambiguous)),
+            [] => return Err(self.hint(target).map_or_else(|| FindError::Absent(target.clone()), ambiguous)),
             [found] => *found,
             [(first, _), (second, _), ..] => {
                 return Err(ambiguous(format!("it is in `{}` and in `{}`", first.place(), second.place())));
@@ -202,7 +202,7 @@ impl Index {
         if let Some(unclear) = found.unclear() {
             return Err(ambiguous(format!("`{}:{}` {}", found.path.display(), unclear.line, phrase("has", &unclear.reason))));
         }
-        if version == target.version { Ok(found) } else { Err(FindFault::Absent(target.clone())) }
+        if version == target.version { Ok(found) } else { Err(FindError::Absent(target.clone())) }
     }
 
     /// Every clear object of a kind in a namespace, by name; and the places of those that are left out.
@@ -266,8 +266,8 @@ pub fn uid(path: &Path, target: &Target) -> String {
 }
 
 /// Digest of an object without status and managed fields, so that a heartbeat is no drift.
-pub fn digest(object: &Value) -> Result<ObjectDigest, cofferdam_core::json::JsonFault> {
-    Ok(ObjectDigest::of(cofferdam_core::json::canonical(&bare(object))?.as_bytes()))
+pub fn digest(object: &Value) -> Result<ObjectDigest, cofferdam_core::model::json::JsonError> {
+    Ok(ObjectDigest::of(cofferdam_core::model::json::canonical(&bare(object))?.as_bytes()))
 }
 
 /// An object without status and managed fields.

@@ -7,14 +7,14 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Commit, CommitFault, Recovered};
+pub use entry::{Commit, CommitError, Recovered};
 
 use super::tree::FILE;
 use apply::Stages;
-use cofferdam_core::id::CallId;
-use cofferdam_core::job::Obstacle;
-use cofferdam_core::json::strict_into;
-use cofferdam_core::run::JobStep;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::model::json::strict_into;
+use cofferdam_core::model::run::JobStep;
 use cofferdam_process::beneath::{Lock, Root};
 use cofferdam_process::writable::obstacle;
 use entry::{Entry, Hindered, Line, Seen};
@@ -67,69 +67,69 @@ impl Journal {
     }
 
     /// Commits a job's files: everything or nothing. Says when the commit is durable and when all of it is visible.
-    pub fn commit(&self, _lock: &Lock, commit: Commit<'_>, step: &dyn Fn(JobStep)) -> Result<(), CommitFault> {
+    pub fn commit(&self, _lock: &Lock, commit: Commit<'_>, step: &dyn Fn(JobStep)) -> Result<(), CommitError> {
         let Commit { call, fence, namespace, files, touches, moved } = commit;
         if !namespace.is_dir() {
-            return Err(CommitFault::Fenced);
+            return Err(CommitError::Fenced);
         }
         // Another job's runner may have been lost half-way: its effects are committed and come first.
-        for other in self.pending().map_err(CommitFault::Unwritable)? {
+        for other in self.pending().map_err(CommitError::Unwritable)? {
             if let Some((entry, obstacle)) = self.complete(&other)
                 && let Some(line) = entry.files.iter().find(|line| touches.contains(&line.path))
             {
-                return Err(CommitFault::Blocked { path: line.path.clone(), call: other, obstacle });
+                return Err(CommitError::Blocked { path: line.path.clone(), call: other, obstacle });
             }
         }
         for file in &files {
             if file.content.as_ref().is_some_and(|content| content.len() as u64 > FILE) {
-                return Err(CommitFault::Large(file.path.clone()));
+                return Err(CommitError::Large(file.path.clone()));
             }
             if self.seen(&file.path) != Seen::Is(file.before) {
-                return Err(CommitFault::Conflict(file.path.clone()));
+                return Err(CommitError::Conflict(file.path.clone()));
             }
         }
         if let Some(path) = moved(&files) {
-            return Err(CommitFault::Conflict(path));
+            return Err(CommitError::Conflict(path));
         }
         let lines = files.into_iter().map(|file| Line { path: file.path, before: file.before, content: file.content }).collect();
         let entry = Entry { call: call.clone(), fence, files: lines };
-        let staged = self.write(&entry).and_then(|()| self.stage(&entry).map_err(CommitFault::Unwritable));
+        let staged = self.write(&entry).and_then(|()| self.stage(&entry).map_err(CommitError::Unwritable));
         let staged = staged.and_then(|staged| self.seal(call).map(|()| staged));
         let staged = staged.inspect_err(|_| self.discard(call))?;
         step(JobStep::EffectCommitted);
         match self.apply(&entry, staged) {
             Ok(Recovered::Conflict(path)) => {
-                self.torn(call).map_err(CommitFault::Committed)?;
-                Err(CommitFault::Torn(path))
+                self.torn(call).map_err(CommitError::Committed)?;
+                Err(CommitError::Torn(path))
             }
             Ok(_) => {
                 step(JobStep::EffectApplied);
                 Ok(())
             }
-            Err(Hindered { obstacle, untouched: true }) if self.withdraw(call) => Err(CommitFault::Unwritable(obstacle)),
-            Err(Hindered { obstacle, .. }) => Err(CommitFault::Committed(obstacle)),
+            Err(Hindered { obstacle, untouched: true }) if self.withdraw(call) => Err(CommitError::Unwritable(obstacle)),
+            Err(Hindered { obstacle, .. }) => Err(CommitError::Committed(obstacle)),
         }
     }
 
     /// Writes the journal down, not as the commit record yet.
-    fn write(&self, entry: &Entry) -> Result<(), CommitFault> {
+    fn write(&self, entry: &Entry) -> Result<(), CommitError> {
         let path = self.named(&entry.call, WRITING);
         let text = serde_json::to_vec(entry)?;
         if text.len() as u64 > JOURNAL {
-            return Err(CommitFault::Large(path));
+            return Err(CommitError::Large(path));
         }
         let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
-        written.map_err(|fault| CommitFault::Unwritable(obstacle(&path, "cannot be written", &fault)))
+        written.map_err(|fault| CommitError::Unwritable(obstacle(&path, "cannot be written", &fault)))
     }
 
     /// Makes it the commit record.
-    fn seal(&self, call: &CallId) -> Result<(), CommitFault> {
+    fn seal(&self, call: &CallId) -> Result<(), CommitError> {
         let record = self.record(call);
         let sealed = fs::rename(self.named(call, WRITING), &record).and_then(|()| self.sync());
         sealed.map_err(|fault| {
             let obstacle = obstacle(&record, "cannot be written", &fault);
             // Whether the record is there decides, not what the call said.
-            if self.withdraw(call) { CommitFault::Unwritable(obstacle) } else { CommitFault::Committed(obstacle) }
+            if self.withdraw(call) { CommitError::Unwritable(obstacle) } else { CommitError::Committed(obstacle) }
         })
     }
 

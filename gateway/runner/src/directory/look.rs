@@ -4,18 +4,18 @@ use super::index::{Found, Index, Listing, phrase};
 use super::near;
 use super::preview::{preview, unsupported};
 use super::read::{Node, Shape, Unclear};
-use super::tree::TreeFault;
+use super::tree::TreeError;
 use crate::refusal::Refusal;
 use crate::sum::Sum;
 use crate::within::within;
-use cofferdam_core::ceiling::Bound;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::left_out::{LeftOut, Place};
-use cofferdam_core::limit;
-use cofferdam_core::operation::{Operation, Step};
-use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::preview::{Remark, bounded};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::left_out::{LeftOut, Place};
+use cofferdam_core::model::limit;
+use cofferdam_core::model::operation::{Operation, Step};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Remark, bounded};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::tool::bound::Bound;
 use cofferdam_process::beneath::Root;
 use serde_json::{Map, Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl Looker {
     }
 
     /// The tree as it is now.
-    pub fn index(&self) -> Result<Arc<Index>, TreeFault> {
+    pub fn index(&self) -> Result<Arc<Index>, TreeError> {
         let before = Arc::clone(&self.last.lock().unwrap_or_else(PoisonError::into_inner));
         let index = Arc::new(Index::read(&self.root, Some(&before))?);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
@@ -45,7 +45,7 @@ impl Looker {
     }
 
     /// One look.
-    pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeFault> {
+    pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeError> {
         let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) = look;
         if let Err(refusal) = within(trust, tool, *digest, operations) {
             return Ok(refusal.into());

@@ -11,16 +11,18 @@ use super::objects::{Position, objects};
 use super::preview::{fields, paths, unsupported};
 use super::read::Format;
 use super::tree::FILE;
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::host::Host;
 use crate::refusal::Refusal;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::id::{CallId, Fence, ObjectDigest};
-use cofferdam_core::job::Obstacle;
-use cofferdam_core::operation::{Operation, Target};
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::drift::{self, Compared, Difference};
-use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::id::{CallId, Fence, ObjectDigest};
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::model::operation::{Operation, Target};
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::stage::drift;
+use cofferdam_core::stage::drift::Compared;
 use cofferdam_process::beneath::Root;
 use cofferdam_process::writable::obstacle;
 use serde_json::Value;
@@ -93,8 +95,8 @@ pub struct ChangedFile {
     pub content: Option<String>,
 }
 
-impl From<edit::EditFault> for EffectFault {
-    fn from(fault: edit::EditFault) -> Self {
+impl From<edit::EditError> for EffectError {
+    fn from(fault: edit::EditError) -> Self {
         Self::Refused(fault.to_string())
     }
 }
@@ -142,7 +144,7 @@ pub fn remove(folder: &Path) -> Result<(), Obstacle> {
 
 impl Namespace {
     /// Makes it: the folder, and a copy of every file that holds one of these objects.
-    pub fn make(runs: &Path, call: &CallId, fence: Fence, index: &Index, targets: &[&Target]) -> Result<Self, EffectFault> {
+    pub fn make(runs: &Path, call: &CallId, fence: Fence, index: &Index, targets: &[&Target]) -> Result<Self, EffectError> {
         let folder = runs.join(name(call, fence));
         // The same lease never makes it twice: something is wrong if it is there.
         DirBuilder::new().mode(0o700).create(&folder).map_err(unmade(&folder))?;
@@ -174,7 +176,7 @@ impl Namespace {
     }
 
     /// Whether an operation can still happen: the object is there, as it was approved.
-    pub fn check(&mut self, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub fn check(&mut self, approved: &PreviewedOperation) -> Result<(), EffectError> {
         // What a task brings is new: nothing is there that could have changed.
         if approved.target.namespace == EPHEMERAL {
             return Ok(());
@@ -193,7 +195,7 @@ impl Namespace {
         operation: &Operation,
         approved: &PreviewedOperation,
         host: &Host,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let (place, approved) = self.held(approved)?;
         let (after, observed) = edited(&place.path, &place.text, operation, &approved, (self.written(&approved.target), host))?;
         let undo = match operation {
@@ -207,8 +209,8 @@ impl Namespace {
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
-        let conflict = || EffectFault::Conflict(approved.target.clone());
+    pub fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+        let conflict = || EffectError::Conflict(approved.target.clone());
         let Some(undo) = self.undo.remove(&approved.index) else { return Err(conflict()) };
         match undo {
             Undo::Values(before) => {
@@ -261,7 +263,7 @@ impl Namespace {
         .next()
     }
 
-    fn write(&mut self, path: &Path, text: Option<&str>) -> Result<(), EffectFault> {
+    fn write(&mut self, path: &Path, text: Option<&str>) -> Result<(), EffectError> {
         let copied = self.files.get_mut(path).ok_or_else(|| unmade(path)(io::ErrorKind::NotFound.into()))?;
         copied.gone = text.is_none();
         let written = match text {
@@ -272,8 +274,8 @@ impl Namespace {
     }
 
     /// The object in the copy, with the operation as it is approved over its state. What changed elsewhere is kept for the outcome.
-    fn held(&mut self, approved: &PreviewedOperation) -> Result<(Place, PreviewedOperation), EffectFault> {
-        let conflict = || EffectFault::Conflict(approved.target.clone());
+    fn held(&mut self, approved: &PreviewedOperation) -> Result<(Place, PreviewedOperation), EffectError> {
+        let conflict = || EffectError::Conflict(approved.target.clone());
         let place = self.place(&approved.target).ok_or_else(conflict)?;
         if expected(&place.path, approved, &place.object)? {
             return Ok((place, approved.clone()));
@@ -283,7 +285,7 @@ impl Namespace {
             return Err(conflict());
         }
         let Compared { inside, outside } = drift::compare(approved, &now);
-        EffectFault::unless_held(inside, &outside, self.unchanged)?;
+        EffectError::unless_held(inside, &outside, self.unchanged)?;
         drift::add(&mut self.meanwhile, outside);
         Ok((place, now))
     }
@@ -312,14 +314,14 @@ struct Place {
 }
 
 /// Whether an object at this place is in the state it was approved over.
-fn expected(path: &Path, approved: &PreviewedOperation, object: &Value) -> Result<bool, EffectFault> {
-    let seen = digest(object).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+fn expected(path: &Path, approved: &PreviewedOperation, object: &Value) -> Result<bool, EffectError> {
+    let seen = digest(object).map_err(|fault| EffectError::Refused(fault.to_string()))?;
     Ok(Expect::Present { uid: uid(path, &approved.target), digest: seen } == approved.expect)
 }
 
 /// The private copy cannot be written here.
-fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectFault {
-    move |fault| EffectFault::Unwritable(obstacle(path, "cannot be written", &fault))
+fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectError {
+    move |fault| EffectError::Unwritable(obstacle(path, "cannot be written", &fault))
 }
 
 /// A file's text after an operation, which has to be as approved, with the fields as they are then. `written` is the object as
@@ -330,8 +332,8 @@ fn edited(
     operation: &Operation,
     approved: &PreviewedOperation,
     (written, host): (&Target, &Host),
-) -> Result<(Option<String>, BTreeMap<String, Value>), EffectFault> {
-    let conflict = || EffectFault::Conflict(approved.target.clone());
+) -> Result<(Option<String>, BTreeMap<String, Value>), EffectError> {
+    let conflict = || EffectError::Conflict(approved.target.clone());
     let (at, _) = find(path, text, written).ok_or_else(conflict)?;
     let (after, observed) = match operation {
         Operation::Patch { changes, .. } => {
@@ -350,7 +352,7 @@ fn edited(
     if observed == host.fields(&approved.after) {
         Ok((after, observed))
     } else {
-        Err(EffectFault::Refused(format!("{} would not be as approved afterwards", approved.target)))
+        Err(EffectError::Refused(format!("{} would not be as approved afterwards", approved.target)))
     }
 }
 
@@ -363,7 +365,7 @@ fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
     is_clear.then(|| (position, object.value()))
 }
 
-fn values(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Vec<(FieldPath, Option<Value>)>, EffectFault> {
+fn values(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Vec<(FieldPath, Option<Value>)>, EffectError> {
     let values: Result<_, _> = changes.iter().map(|(path, _)| path.get(object).map(|value| (path.clone(), value))).collect();
-    values.map_err(|fault| EffectFault::Refused(fault.to_string()))
+    values.map_err(|fault| EffectError::Refused(fault.to_string()))
 }

@@ -3,10 +3,10 @@
 
 use super::index::Index;
 use crate::refusal::Refusal;
-use cofferdam_core::ceiling::Bound;
-use cofferdam_core::left_out::Place;
-use cofferdam_core::near::{is_workload, listed, nearest};
-use cofferdam_core::operation::{Operation, Step, Target};
+use cofferdam_core::model::left_out::Place;
+use cofferdam_core::model::near::{is_workload, listed, nearest};
+use cofferdam_core::model::operation::{Operation, Step, Target};
+use cofferdam_core::tool::bound::Bound;
 use std::collections::BTreeSet;
 
 /// Places that one refusal names; `doctor` names more.

@@ -2,7 +2,7 @@
 //! `DeploymentList`). Reads names alone; never decides whether an object may be relied on.
 
 use super::read::{Document, Node};
-use cofferdam_core::operation::Target;
+use cofferdam_core::model::operation::Target;
 use std::fmt;
 
 /// Where an object is in its file.

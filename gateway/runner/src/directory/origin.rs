@@ -1,8 +1,8 @@
 //! Where a field of a manifest is written: file and line. Pure, and for people alone.
 
 use super::read::Node;
-use cofferdam_core::path::Segment;
-use cofferdam_core::preview::Origin;
+use cofferdam_core::model::path::Segment;
+use cofferdam_core::model::preview::Origin;
 use serde_json::Value;
 use std::path::Path;
 
@@ -32,7 +32,7 @@ fn is_member(item: &Node, key: &str, value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::directory::read::read;
-    use cofferdam_core::path::FieldPath;
+    use cofferdam_core::model::path::FieldPath;
 
     #[test]
     fn a_field_is_told_by_file_and_line() {

@@ -1,8 +1,8 @@
 //! What operations would change in a tree, without touching it: before and after of each named field, and the state that must still be there when
 //! they run. The viewer shows it, the runner derives it again.
 
-use super::edit::{self, EditFault};
-use super::index::{FindFault, Found, Index, bare, digest, phrase, uid};
+use super::edit::{self, EditError};
+use super::index::{FindError, Found, Index, bare, digest, phrase, uid};
 use super::kustomize::overrides::Edit;
 use super::origin::origin;
 use super::read::Unclear;
@@ -11,10 +11,11 @@ use crate::host::Host;
 use crate::refusal::Refusal;
 use crate::rest::{rest, rest_of_whole};
 use crate::sum::Sum;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::operation::{Action, Change, Operation, Program, Step, Target};
-use cofferdam_core::path::{FieldPath, PathFault};
-use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::operation::{Action, Change, Operation, Program, Step, Target};
+use cofferdam_core::model::path::{FieldPath, PathError};
+use cofferdam_core::model::preview::{Expect, Preview, PreviewedOperation};
+use cofferdam_core::stage::preview;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -24,21 +25,21 @@ pub fn unsupported(action: Action) -> Refusal {
     Refusal::new("unsupported", reason, "an environment that is a cluster")
 }
 
-impl From<FindFault> for Refusal {
-    fn from(fault: FindFault) -> Self {
+impl From<FindError> for Refusal {
+    fn from(fault: FindError) -> Self {
         match &fault {
-            FindFault::Absent(_) => Self::new("not-found", fault.to_string(), "list what is there and name one of those"),
-            FindFault::Ambiguous { .. } => {
+            FindError::Absent(_) => Self::new("not-found", fault.to_string(), "list what is there and name one of those"),
+            FindError::Ambiguous { .. } => {
                 Self::new("ambiguous", fault.to_string(), "a person has to make that place of the tree clear first")
             }
-            FindFault::Built { code, remedy, .. } => Self::new(code, fault.to_string(), remedy),
+            FindError::Built { code, remedy, .. } => Self::new(code, fault.to_string(), remedy),
         }
     }
 }
 
-impl From<EditFault> for Refusal {
-    fn from(fault: EditFault) -> Self {
-        let code = if matches!(fault, EditFault::Path(_)) { "conflict" } else { "ambiguous" };
+impl From<EditError> for Refusal {
+    fn from(fault: EditError) -> Self {
+        let code = if matches!(fault, EditError::Path(_)) { "conflict" } else { "ambiguous" };
         Self::new(code, fault.to_string(), "read the object and name fields as they are, or have a person rewrite that part of the file")
     }
 }
@@ -108,11 +109,11 @@ pub(super) fn one(index: &Index, operation: &Operation, at: u32) -> Result<Previ
 }
 
 /// An edit that is refused, with its file.
-fn unchanged(found: &Found<'_>, fault: EditFault) -> Refusal {
+fn unchanged(found: &Found<'_>, fault: EditError) -> Refusal {
     let reason = match &fault {
-        EditFault::Unclear(Unclear { line, reason }) => format!("`{}:{line}` {}", found.path.display(), phrase("has", reason)),
-        EditFault::Path(_) => return fault.into(),
-        EditFault::Doubtful { .. } | EditFault::Entangled(_) => format!("in `{}`, {fault}", found.place()),
+        EditError::Unclear(Unclear { line, reason }) => format!("`{}:{line}` {}", found.path.display(), phrase("has", reason)),
+        EditError::Path(_) => return fault.into(),
+        EditError::Doubtful { .. } | EditError::Entangled(_) => format!("in `{}`, {fault}", found.place()),
     };
     Refusal { reason, ..Refusal::from(fault) }
 }
@@ -128,7 +129,7 @@ pub fn renewed(index: &Index, operation: &Operation, approved: &PreviewedOperati
 }
 
 /// A path that does not fit the object that was named.
-fn misfit(fault: &PathFault, target: &Target) -> Refusal {
+fn misfit(fault: &PathError, target: &Target) -> Refusal {
     Refusal::new("conflict", fault.about(&format!("{} {}", target.kind, target.name)), "name fields and list members as they are")
 }
 
@@ -136,14 +137,14 @@ fn misfit(fault: &PathFault, target: &Target) -> Refusal {
 pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refusal> {
     let parsed: Result<Vec<_>, _> =
         changes.iter().map(|change| FieldPath::parse(&change.path).map(|path| (path, change.value.clone()))).collect();
-    parsed.map_err(|fault| EditFault::Path(fault).into())
+    parsed.map_err(|fault| EditError::Path(fault).into())
 }
 
 /// The values at the changed paths; `null` where there is none.
 pub fn fields(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<BTreeMap<String, Value>, Refusal> {
     let values: Result<_, _> =
         changes.iter().map(|(path, _)| path.get(object).map(|value| (path.to_string(), value.unwrap_or_default()))).collect();
-    values.map_err(|fault| EditFault::Path(fault).into())
+    values.map_err(|fault| EditError::Path(fault).into())
 }
 
 fn expect(found: &Found<'_>, target: &Target, object: &Value) -> Result<Expect, Refusal> {

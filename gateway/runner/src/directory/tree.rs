@@ -3,7 +3,7 @@
 //! from its answer.
 
 use super::read::Unclear;
-use cofferdam_core::job::Obstacle;
+use cofferdam_core::model::job::Obstacle;
 use cofferdam_process::beneath::{Kind, Root, is_manifest};
 use cofferdam_process::writable::{remedy, remedy_of_reading};
 use std::io;
@@ -27,7 +27,7 @@ const DEPTH: usize = 32;
 
 /// A tree that cannot be looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum TreeFault {
+pub enum TreeError {
     /// The tree cannot be read.
     #[error("cannot read `{path}` in the tree")]
     Read {
@@ -41,11 +41,11 @@ pub enum TreeFault {
     Many,
 }
 
-impl From<TreeFault> for Obstacle {
-    fn from(fault: TreeFault) -> Self {
+impl From<TreeError> for Obstacle {
+    fn from(fault: TreeError) -> Self {
         match &fault {
-            TreeFault::Read { source, .. } => Self::new(format!("{fault}: {source}"), remedy(source)),
-            TreeFault::Many => Self::new(fault.to_string(), "serve a part of it"),
+            TreeError::Read { source, .. } => Self::new(format!("{fault}: {source}"), remedy(source)),
+            TreeError::Many => Self::new(fault.to_string(), "serve a part of it"),
         }
     }
 }
@@ -71,7 +71,7 @@ pub struct Tree {
 
 impl Tree {
     /// Reads a tree.
-    pub fn read(root: &Root) -> Result<Self, TreeFault> {
+    pub fn read(root: &Root) -> Result<Self, TreeError> {
         let mut reader = Reader { root, left: TREE, tree: Self::default(), links: Vec::new() };
         reader.walk(Path::new(""), 0)?;
         let Reader { mut tree, links, .. } = reader;
@@ -101,7 +101,7 @@ impl Reader<'_> {
         self.tree.manifests.push(Manifest { path, text: Err(Unclear::at(1, reason)) });
     }
 
-    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), TreeFault> {
+    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), TreeError> {
         if depth > DEPTH {
             self.name(folder.to_owned(), format!("is more than {DEPTH} folders deep; serve a part of the tree"));
             return Ok(());
@@ -113,7 +113,7 @@ impl Reader<'_> {
                 self.name(folder.to_owned(), unreadable(&fault));
                 return Ok(());
             }
-            Err(source) => return Err(TreeFault::Read { path: folder.to_owned(), source }),
+            Err(source) => return Err(TreeError::Read { path: folder.to_owned(), source }),
         };
         for entry in entries {
             let Some(name) = entry.name.to_str() else {
@@ -139,9 +139,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn manifest(&mut self, path: PathBuf) -> Result<(), TreeFault> {
+    fn manifest(&mut self, path: PathBuf) -> Result<(), TreeError> {
         if self.tree.manifests.len() >= FILES {
-            return Err(TreeFault::Many);
+            return Err(TreeError::Many);
         }
         match text(self.root, &path) {
             Ok(Ok(text)) if text.len() as u64 > self.left => {
@@ -155,7 +155,7 @@ impl Reader<'_> {
             // Gone or replaced since it was listed: as if it had not been there.
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
             Err(fault) if is_local(&fault) => self.name(path, unreadable(&fault)),
-            Err(source) => return Err(TreeFault::Read { path, source }),
+            Err(source) => return Err(TreeError::Read { path, source }),
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ mod answer;
 mod bearer;
 mod gate;
 
-pub use answer::ApiFault;
+pub use answer::ApiError;
 pub use bearer::Bearer;
 pub use gate::Gate;
 
@@ -121,29 +121,29 @@ struct Asked<'a> {
 
 impl Cluster {
     /// Connects lazily: nothing is sent yet. Needs a running `tokio`.
-    pub fn connect(credential: &Credential) -> Result<Self, ApiFault> {
+    pub fn connect(credential: &Credential) -> Result<Self, ApiError> {
         Self::of(credential.config())
     }
 
     /// The same server as another identity, which may ask only for what the gate names.
-    pub fn connect_as(credential: &Credential, token: String, gate: Option<Gate>) -> Result<Self, ApiFault> {
+    pub fn connect_as(credential: &Credential, token: String, gate: Option<Gate>) -> Result<Self, ApiError> {
         Ok(Self { gate, ..Self::of(credential.with_token(token))? })
     }
 
     /// The same with tokens that are asked for again before they end, and when the server no longer accepts one.
-    pub fn connect_for(credential: &Credential, bearer: Bearer, gate: Option<Gate>) -> Result<Self, ApiFault> {
+    pub fn connect_for(credential: &Credential, bearer: Bearer, gate: Option<Gate>) -> Result<Self, ApiError> {
         Ok(Self { gate, bearer: Some(bearer), ..Self::of(credential.without_identity())? })
     }
 
     /// The same connection, which says at each request that it acts as another user; the API server asks whether it may. Groups are the server's to know.
-    pub fn impersonating(credential: &Credential, user: &str, gate: Option<Gate>) -> Result<Self, ApiFault> {
+    pub fn impersonating(credential: &Credential, user: &str, gate: Option<Gate>) -> Result<Self, ApiError> {
         let mut cluster = Self::of(credential.as_user(user))?;
         cluster.gate = gate;
         Ok(cluster)
     }
 
-    fn of(config: kube::Config) -> Result<Self, ApiFault> {
-        let client = Client::try_from(config).map_err(|fault| ApiFault::Unreachable(fault.to_string()))?;
+    fn of(config: kube::Config) -> Result<Self, ApiError> {
+        let client = Client::try_from(config).map_err(|fault| ApiError::Unreachable(fault.to_string()))?;
         Ok(Self { client, gate: None, bearer: None, write: WRITE })
     }
 
@@ -161,12 +161,12 @@ impl Cluster {
     }
 
     /// Takes its identity on: there is a token to ask with.
-    pub async fn identify(&self) -> Result<(), ApiFault> {
+    pub async fn identify(&self) -> Result<(), ApiError> {
         self.token().await.map(drop)
     }
 
     /// One object; none when it is not there.
-    pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiFault> {
+    pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         match self.ask(&Method::GET, path, "", None).await {
             Ok(object) => Ok(Some(object)),
             Err(fault) if fault.is_not_found() => Ok(None),
@@ -175,7 +175,7 @@ impl Cluster {
     }
 
     /// A collection's objects, at most `limit`, and whether there are more. The selector is a label selector, empty for all.
-    pub async fn list(&self, path: &str, selector: &str, limit: u32) -> Result<(Vec<Value>, bool), ApiFault> {
+    pub async fn list(&self, path: &str, selector: &str, limit: u32) -> Result<(Vec<Value>, bool), ApiError> {
         let (items, next) = self.page(path, selector, limit, None).await?;
         Ok((items, next.is_some()))
     }
@@ -188,7 +188,7 @@ impl Cluster {
         selector: &str,
         extent: Extent,
         keep: impl Fn(Value) -> Value + Send,
-    ) -> Result<(Vec<Value>, bool), ApiFault> {
+    ) -> Result<(Vec<Value>, bool), ApiError> {
         let mut found = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..extent.pages {
@@ -211,43 +211,43 @@ impl Cluster {
     }
 
     /// One page of a list, and where the next begins.
-    async fn page(&self, path: &str, selector: &str, limit: u32, from: Option<&str>) -> Result<(Vec<Value>, Option<String>), ApiFault> {
+    async fn page(&self, path: &str, selector: &str, limit: u32, from: Option<&str>) -> Result<(Vec<Value>, Option<String>), ApiError> {
         let from = from.map(|token| format!("&continue={}", escape(token))).unwrap_or_default();
         let query = format!("limit={limit}&labelSelector={}{from}", escape(selector));
         let mut list = self.ask(&Method::GET, path, &query, None).await?;
         let next = list.pointer("/metadata/continue").and_then(Value::as_str).filter(|token| !token.is_empty()).map(str::to_owned);
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => Ok((items, next)),
-            _ => Err(ApiFault::Unclear("a list without items".to_owned())),
+            _ => Err(ApiError::Unclear("a list without items".to_owned())),
         }
     }
 
     /// Plain text, such as a log, with this query.
-    pub async fn text(&self, path: &str, query: &str) -> Result<String, ApiFault> {
+    pub async fn text(&self, path: &str, query: &str) -> Result<String, ApiError> {
         let asked = Asked { method: Method::GET, path, query: query.to_owned(), body: None, deadline: LOOK };
         Ok(String::from_utf8_lossy(&self.send(&asked).await?).into_owned())
     }
 
     /// Server-side apply of one object. Answers the object as it is then.
-    pub async fn apply(&self, path: &str, object: &Value, manager: Manager<'_>, mode: Mode) -> Result<Value, ApiFault> {
+    pub async fn apply(&self, path: &str, object: &Value, manager: Manager<'_>, mode: Mode) -> Result<Value, ApiError> {
         let query = format!("fieldManager={}&force={}&fieldValidation=Strict&", escape(manager.name), manager.force);
         // JSON is YAML; server-side apply has no other media type (KEP-555).
         self.write(Method::PATCH, path, query, ("application/apply-patch+yaml", object), mode).await
     }
 
     /// JSON Patch (RFC 6902) of one object. Answers the object as it is then.
-    pub async fn patch(&self, path: &str, patch: &Value, manager: &str, mode: Mode) -> Result<Value, ApiFault> {
+    pub async fn patch(&self, path: &str, patch: &Value, manager: &str, mode: Mode) -> Result<Value, ApiError> {
         let query = format!("fieldManager={}&fieldValidation=Strict&", escape(manager));
         self.write(Method::PATCH, path, query, ("application/json-patch+json", patch), mode).await
     }
 
     /// Creates one object, or asks a subresource such as `token`.
-    pub async fn create(&self, path: &str, object: &Value, mode: Mode) -> Result<Value, ApiFault> {
+    pub async fn create(&self, path: &str, object: &Value, mode: Mode) -> Result<Value, ApiError> {
         self.write(Method::POST, path, "fieldValidation=Strict&".to_owned(), ("application/json", object), mode).await
     }
 
     /// Deletes one object in the background. One that is not there any more is deleted.
-    pub async fn delete(&self, path: &str, only: Only<'_>, mode: Mode) -> Result<(), ApiFault> {
+    pub async fn delete(&self, path: &str, only: Only<'_>, mode: Mode) -> Result<(), ApiError> {
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         if let Some(map) = options.as_object_mut() {
             let preconditions = match only {
@@ -271,7 +271,7 @@ impl Cluster {
 
     /// A write. The query ends where more can follow. What happens is given the time that this connection gives, and the server is told so: it ends
     /// by itself what takes longer, and after its answer, or in its place after this side's own deadline, nothing of it can come any more.
-    async fn write(&self, method: Method, path: &str, query: String, body: (&str, &Value), mode: Mode) -> Result<Value, ApiFault> {
+    async fn write(&self, method: Method, path: &str, query: String, body: (&str, &Value), mode: Mode) -> Result<Value, ApiError> {
         let (last, deadline) = match mode {
             Mode::DryRun => ("dryRun=All".to_owned(), LOOK),
             Mode::Real => (format!("timeout={}s", self.write.as_secs()), self.write + GIVEN_UP),
@@ -280,12 +280,12 @@ impl Cluster {
     }
 
     /// One request as it stands, with a look's deadline; asked again where it certainly did nothing.
-    pub async fn ask(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<Value, ApiFault> {
+    pub async fn ask(&self, method: &Method, path: &str, query: &str, body: Option<(&str, &Value)>) -> Result<Value, ApiError> {
         read(&self.send(&Asked { method: method.clone(), path, query: query.to_owned(), body, deadline: LOOK }).await?)
     }
 
     /// The token to ask with, where it is not the credential's own.
-    async fn token(&self) -> Result<Option<String>, ApiFault> {
+    async fn token(&self) -> Result<Option<String>, ApiError> {
         match &self.bearer {
             Some(bearer) => bearer.token(None).await.map(Some),
             None => Ok(None),
@@ -293,9 +293,9 @@ impl Cluster {
     }
 
     /// One request's answer, asked again where it certainly did nothing.
-    async fn send(&self, asked: &Asked<'_>) -> Result<Vec<u8>, ApiFault> {
+    async fn send(&self, asked: &Asked<'_>) -> Result<Vec<u8>, ApiError> {
         if self.gate.as_ref().is_some_and(|gate| !gate.permits(&asked.method, asked.path)) {
-            return Err(ApiFault::Gated(format!("{} {}", asked.method, asked.path)));
+            return Err(ApiError::Gated(format!("{} {}", asked.method, asked.path)));
         }
         let reads = asked.method == Method::GET;
         let mut token = self.token().await?;
@@ -321,7 +321,7 @@ impl Cluster {
             let again = match (status, &fault) {
                 // 429 is said before anything is done (API priority and fairness).
                 (Some(status), _) => status == StatusCode::TOO_MANY_REQUESTS || (reads && status.is_server_error()),
-                (None, ApiFault::Unreachable(_)) => true,
+                (None, ApiError::Unreachable(_)) => true,
                 (None, fault) => reads && fault.is_unclear(),
             };
             if !again || attempt == ATTEMPTS {
@@ -333,7 +333,7 @@ impl Cluster {
         }
     }
 
-    async fn exchange(&self, asked: &Asked<'_>, token: Option<&str>) -> Result<Answer, ApiFault> {
+    async fn exchange(&self, asked: &Asked<'_>, token: Option<&str>) -> Result<Answer, ApiError> {
         let Asked { method, path, query, body, deadline } = asked;
         let uri = if query.is_empty() { (*path).to_owned() } else { format!("{path}?{query}") };
         let mut request = Request::builder().method(method).uri(uri).header("accept", "application/json, */*");
@@ -344,7 +344,7 @@ impl Cluster {
             }
             None => Vec::new(),
         };
-        let unmade = |fault: http::Error| ApiFault::Gated(format!("cannot be made: {fault}"));
+        let unmade = |fault: http::Error| ApiError::Gated(format!("cannot be made: {fault}"));
         let mut request = request.body(Body::from(bytes)).map_err(unmade)?;
         if let Some(token) = token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|fault| unmade(fault.into()))?;
@@ -358,19 +358,19 @@ impl Cluster {
             tracing::Span::current().record("http.response.status_code", status.as_u16());
             let retry_after = retry_after(response.headers());
             let bytes = Limited::new(response.into_body(), ANSWER).collect().await;
-            let bytes = bytes.map_err(|fault| ApiFault::Unclear(format!("the answer broke off: {fault}")))?.to_bytes();
+            let bytes = bytes.map_err(|fault| ApiError::Unclear(format!("the answer broke off: {fault}")))?.to_bytes();
             Ok(Answer { status, retry_after, bytes: bytes.to_vec() })
         };
         let work = tracing::Instrument::instrument(work, span);
         match tokio::time::timeout(*deadline, work).await {
             Ok(answer) => answer,
-            Err(_) => Err(ApiFault::Unclear(format!("no answer within {} s", deadline.as_secs()))),
+            Err(_) => Err(ApiError::Unclear(format!("no answer within {} s", deadline.as_secs()))),
         }
     }
 }
 
 /// Asks for what a second time changes nothing, again while no clear answer comes.
-pub async fn until_clear<T, F: Future<Output = Result<T, ApiFault>>>(ask: impl Fn() -> F) -> Result<T, ApiFault> {
+pub async fn until_clear<T, F: Future<Output = Result<T, ApiError>>>(ask: impl Fn() -> F) -> Result<T, ApiError> {
     let mut tries = 1;
     loop {
         match ask().await {
@@ -381,8 +381,8 @@ pub async fn until_clear<T, F: Future<Output = Result<T, ApiFault>>>(ask: impl F
 }
 
 /// An answer that has to be JSON.
-fn read(bytes: &[u8]) -> Result<Value, ApiFault> {
-    serde_json::from_slice(bytes).map_err(|fault| ApiFault::Unclear(format!("the answer is no JSON: {fault}")))
+fn read(bytes: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(bytes).map_err(|fault| ApiError::Unclear(format!("the answer is no JSON: {fault}")))
 }
 
 /// A query value, percent-encoded (RFC 3986): everything but unreserved characters.

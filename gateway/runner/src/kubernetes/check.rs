@@ -7,12 +7,12 @@
 mod settle;
 mod trial;
 
-use super::api::{ApiFault, Cluster, Mode};
+use super::api::{ApiError, Cluster, Mode};
 use super::credential::Credential;
 use super::names::IDENTITY;
 use super::words;
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 use settle::Patience;
 use trial::{Answer, RUN, Right, Trial};
@@ -44,7 +44,7 @@ impl Identity {
 
 /// Why a role must not start with this credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CheckFault {
+pub enum CheckError {
     /// It is another's: an administrator's, say, which no fence here holds.
     #[error(
         "the credential is `{given}`, not `{expected}`: the fences stand around the latter alone; give this role a token of that ServiceAccount"
@@ -130,22 +130,22 @@ pub enum CheckFault {
     },
     /// The cluster did not answer.
     #[error("the start-up self-check could not ask the cluster: {0}")]
-    Unanswered(#[from] ApiFault),
+    Unanswered(#[from] ApiError),
 }
 
 /// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed
 /// afterwards. What was applied and is not yet in effect is waited for, 20 seconds at most; the log says so.
-pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckFault> {
+pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckError> {
     check_aloud(credential, identity, |words| tracing::warn!(what = "rights", "{words}")).await
 }
 
 /// The same; `tell` hears, once, why it waits.
-pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl Fn(&str)) -> Result<(), CheckFault> {
+pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl Fn(&str)) -> Result<(), CheckError> {
     let cluster = Cluster::connect(credential)?;
     is(&cluster, identity).await?;
     for right in trial::never() {
         if may(&cluster, &right).await? {
-            return Err(CheckFault::Excess { right: right.to_string() });
+            return Err(CheckError::Excess { right: right.to_string() });
         }
     }
     if let Identity::Provisioner(jobs) = identity {
@@ -172,11 +172,11 @@ pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl
 }
 
 /// The option to impersonate is there when it is asked for, and else is not.
-async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckFault> {
+async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckError> {
     for right in trial::to_impersonate() {
         match (jobs, may(cluster, &right).await?) {
-            (JobIdentity::Impersonation, false) => return Err(CheckFault::NotInstalled { right: right.to_string() }),
-            (JobIdentity::Token, true) => return Err(CheckFault::Unasked { right: right.to_string() }),
+            (JobIdentity::Impersonation, false) => return Err(CheckError::NotInstalled { right: right.to_string() }),
+            (JobIdentity::Token, true) => return Err(CheckError::Unasked { right: right.to_string() }),
             (JobIdentity::Impersonation, true) | (JobIdentity::Token, false) => {}
         }
     }
@@ -184,16 +184,16 @@ async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckFaul
 }
 
 /// It is who it should be.
-async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckFault> {
+async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = cluster.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real).await?;
     let given = answer.pointer("/status/userInfo/username").and_then(Value::as_str).unwrap_or_default();
     let expected = format!("system:serviceaccount:cofferdam-system:{}", identity.account());
-    if given == expected { Ok(()) } else { Err(CheckFault::Stranger { given: text::line(given), expected }) }
+    if given == expected { Ok(()) } else { Err(CheckError::Stranger { given: escape::line(given), expected }) }
 }
 
 /// Whether RBAC gives it a right. Only a plain answer counts.
-async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckFault> {
+async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
     let Right { verb, group, resource, subresource, namespace, name } = right;
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
@@ -204,27 +204,27 @@ async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckFault> {
     });
     let answer = cluster.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real).await?;
     let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
-    allowed.ok_or_else(|| ApiFault::Unclear("an access review without an answer".to_owned()).into())
+    allowed.ok_or_else(|| ApiError::Unclear("an access review without an answer".to_owned()).into())
 }
 
-async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckFault> {
+async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckError> {
     let body = trial.body.as_ref().map(|(kind, object)| (*kind, object));
     let answer = cluster.ask(&trial.method, &trial.path, trial.query, body).await;
     match (&trial.answer, answer) {
         (Answer::Done, Ok(_)) => Ok(()),
-        (Answer::Done, Err(ApiFault::Refused { message, .. })) if words::is_finalized(&message) => {
-            Err(CheckFault::Finalized { trial: trial.what, said: text::line(&message) })
+        (Answer::Done, Err(ApiError::Refused { message, .. })) if words::is_finalized(&message) => {
+            Err(CheckError::Finalized { trial: trial.what, said: escape::line(&message) })
         }
-        (Answer::Done, Err(ApiFault::Refused { message, .. })) => Err(CheckFault::Shut { trial: trial.what, said: text::line(&message) }),
-        (Answer::RefusedBy { fence, file, .. }, Ok(_)) => Err(CheckFault::Open { fence, trial: trial.what, file }),
-        (Answer::RefusedBy { fence, file, says }, Err(ApiFault::Refused { message, .. })) => {
+        (Answer::Done, Err(ApiError::Refused { message, .. })) => Err(CheckError::Shut { trial: trial.what, said: escape::line(&message) }),
+        (Answer::RefusedBy { fence, file, .. }, Ok(_)) => Err(CheckError::Open { fence, trial: trial.what, file }),
+        (Answer::RefusedBy { fence, file, says }, Err(ApiError::Refused { message, .. })) => {
             if by(&message, fence) && message.contains(says) {
                 Ok(())
             // Admission asks the quota last: it ran out only because no policy objected.
             } else if message.contains("exceeded quota") {
-                Err(CheckFault::Open { fence, trial: trial.what, file })
+                Err(CheckError::Open { fence, trial: trial.what, file })
             } else {
-                Err(CheckFault::Hidden { fence, trial: trial.what, said: text::line(&message) })
+                Err(CheckError::Hidden { fence, trial: trial.what, said: escape::line(&message) })
             }
         }
         (_, Err(fault)) => Err(fault.into()),
@@ -238,7 +238,7 @@ fn by(message: &str, fence: &str) -> bool {
 }
 
 /// A token of the self-check's own `job`, which has rights in no other namespace but those that are tried here.
-async fn token(cluster: &Cluster) -> Result<String, CheckFault> {
+async fn token(cluster: &Cluster) -> Result<String, CheckError> {
     const WHAT: &str = "a token for `job` in the self-check's namespace";
     // The shortest that the API server issues.
     let request = json!({
@@ -248,11 +248,11 @@ async fn token(cluster: &Cluster) -> Result<String, CheckFault> {
     });
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
     let answer = cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {
-        ApiFault::Refused { message, .. } => CheckFault::Shut { trial: WHAT, said: text::line(&message) },
+        ApiError::Refused { message, .. } => CheckError::Shut { trial: WHAT, said: escape::line(&message) },
         other => other.into(),
     })?;
     let token = answer.pointer("/status/token").and_then(Value::as_str);
-    token.map(str::to_owned).ok_or_else(|| ApiFault::Unclear("a token request without a token".to_owned()).into())
+    token.map(str::to_owned).ok_or_else(|| ApiError::Unclear("a token request without a token".to_owned()).into())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const HTTPS: u16 = 443;
 
 /// A kubeconfig that is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialFault {
+pub enum CredentialError {
     /// It cannot be read, or names no cluster and user.
     #[error("the kubeconfig `{path}` cannot be used: {fault}")]
     Unreadable {
@@ -45,9 +45,9 @@ pub struct Credential {
 
 impl Credential {
     /// Reads a kubeconfig's current context.
-    pub async fn read(path: &Path) -> Result<Self, CredentialFault> {
-        let unreadable = |fault| CredentialFault::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
-        let refused = |what| CredentialFault::Refused { path: path.to_owned(), what };
+    pub async fn read(path: &Path) -> Result<Self, CredentialError> {
+        let unreadable = |fault| CredentialError::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
+        let refused = |what| CredentialError::Refused { path: path.to_owned(), what };
         let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
         // What runs a program, or lets another than the named server answer, is refused before anything is loaded.
         for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {

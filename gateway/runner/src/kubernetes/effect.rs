@@ -8,20 +8,21 @@ mod egress;
 mod renew;
 mod run;
 
-use super::api::{ApiFault, Cluster};
+use super::api::{ApiError, Cluster};
 use super::namespace::Namespace;
 use super::pace::Pace;
 use super::readiness::readiness;
 use super::{object, path, words};
-use crate::effect::{EffectFault, Told};
+use crate::effect::{EffectError, Told};
 use crate::host::Host;
 use change::{Change, Write};
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::exchange::compute::Observed;
-use cofferdam_core::operation::{Operation, Place, Target};
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::drift::Difference;
-use cofferdam_core::preview::{Expect, PreviewedOperation, is_object};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::operation::{Operation, Place, Target};
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::protocol::role_guest::Observed;
+use cofferdam_core::stage::preview::is_object;
 use renew::RENEWALS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -70,22 +71,22 @@ fn is_with(uid: &str, fields: &BTreeMap<String, Value>) -> impl Fn(Option<&Value
 }
 
 /// A refusal of an effect: nothing happened.
-fn refused(target: &Target, fault: &ApiFault) -> EffectFault {
-    EffectFault::Refused(format!("{target} was not changed: {}", words::said(fault)))
+fn refused(target: &Target, fault: &ApiError) -> EffectError {
+    EffectError::Refused(format!("{target} was not changed: {}", words::said(fault)))
 }
 
 /// What an unclear answer means when nothing else is found out.
-fn unknown(target: &Target, why: &str, fault: &ApiFault) -> EffectFault {
-    EffectFault::Unknown(format!("{target}: {why}; {}", words::said(fault)))
+fn unknown(target: &Target, why: &str, fault: &ApiError) -> EffectError {
+    EffectError::Unknown(format!("{target}: {why}; {}", words::said(fault)))
 }
 
 /// An object as it is now. After an unclear answer an outage is waited out, since what became of it has to be known.
-async fn look(job: &Cluster, at: &str, target: &Target, unclear: Option<&ApiFault>) -> Result<Option<Value>, EffectFault> {
+async fn look(job: &Cluster, at: &str, target: &Target, unclear: Option<&ApiError>) -> Result<Option<Value>, EffectError> {
     let mut pace = Pace::within(READ_BACK);
     loop {
         match (job.get(at).await, unclear) {
             (Ok(object), _) => return Ok(object),
-            (Err(fault), None) => return Err(EffectFault::Refused(format!("{target} cannot be read: {}", words::said(&fault)))),
+            (Err(fault), None) => return Err(EffectError::Refused(format!("{target} cannot be read: {}", words::said(&fault)))),
             (Err(_), Some(_)) if pace.again().await => {}
             (Err(_), Some(unclear)) => return Err(unknown(target, "it cannot be read back", unclear)),
         }
@@ -93,8 +94,8 @@ async fn look(job: &Cluster, at: &str, target: &Target, unclear: Option<&ApiFaul
 }
 
 /// What came out, held against what was approved.
-fn compare(target: &Target, object: &Value, expected: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, EffectFault> {
-    let observed = object::fields_as(object, expected).map_err(|fault| EffectFault::Differs(format!("{target}: {}", fault.reason)))?;
+fn compare(target: &Target, object: &Value, expected: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, EffectError> {
+    let observed = object::fields_as(object, expected).map_err(|fault| EffectError::Differs(format!("{target}: {}", fault.reason)))?;
     let differing: Vec<String> = expected
         .iter()
         .filter(|(path, value)| observed.get(*path) != Some(value))
@@ -103,13 +104,13 @@ fn compare(target: &Target, object: &Value, expected: &BTreeMap<String, Value>) 
     if differing.is_empty() {
         Ok(observed)
     } else {
-        Err(EffectFault::Differs(format!("{target}: {}", cofferdam_core::text::line(&differing.join(", ")))))
+        Err(EffectError::Differs(format!("{target}: {}", cofferdam_core::model::escape::line(&differing.join(", ")))))
     }
 }
 
 impl Namespace {
     /// Whether an operation can still happen: the object is there, as it was approved, or is not there, as approved.
-    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectFault> {
+    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectError> {
         let target = &approved.target;
         // The run's own namespace is new: nothing is there that could have changed.
         if target.namespace == EPHEMERAL {
@@ -136,7 +137,7 @@ impl Namespace {
         approved: &PreviewedOperation,
         host: &Host,
         told: &Told,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         if approved.target.namespace == EPHEMERAL {
             return self.perform_over(operation, approved, host, told).await;
         }
@@ -144,12 +145,12 @@ impl Namespace {
         for _ in 0..RENEWALS {
             match self.perform_over(operation, &over, host, told).await {
                 // Nothing happened: the object is not in the state of the last look.
-                Err(EffectFault::Conflict(_)) => over = self.renew(operation, approved).await?,
+                Err(EffectError::Conflict(_)) => over = self.renew(operation, approved).await?,
                 done => return done,
             }
         }
         let why = format!("{} was not changed: it was changed by others between each of {RENEWALS} looks and the change", approved.target);
-        Err(EffectFault::Changed(why))
+        Err(EffectError::Changed(why))
     }
 
     /// The same over one state.
@@ -159,7 +160,7 @@ impl Namespace {
         approved: &PreviewedOperation,
         host: &Host,
         told: &Told,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         match operation {
             Operation::Patch { changes, .. } => {
                 let changes = object::paths(changes)?;
@@ -171,16 +172,16 @@ impl Namespace {
             Operation::Task { .. } => self.run(operation, approved, told).await,
             Operation::Egress { to } => self.open(to, approved).await,
             Operation::Read { .. } | Operation::List { .. } | Operation::Logs { .. } => {
-                Err(EffectFault::Refused(format!("`{}` changes nothing, and no job does it", operation.action())))
+                Err(EffectError::Refused(format!("`{}` changes nothing, and no job does it", operation.action())))
             }
         }
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
         match self.undo.remove(&approved.index) {
-            None => Err(EffectFault::Conflict(target.clone())),
+            None => Err(EffectError::Conflict(target.clone())),
             Some(Undo::Values { uid, before, after }) => {
                 let job = self.job().await?;
                 let meant = object::fields_as(&Value::Null, &after).map(|mut fields| {
@@ -203,7 +204,7 @@ impl Namespace {
     }
 
     /// How far the object of an operation is that was done: one look, without waiting.
-    pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectFault> {
+    pub async fn observe(&self, approved: &PreviewedOperation) -> Result<Observed, EffectError> {
         let target = &approved.target;
         if target.namespace == EPHEMERAL && !is_object(approved) {
             return Ok(Observed::Ready);
@@ -224,12 +225,12 @@ impl Namespace {
     }
 
     /// Where a target is; what goes into the ephemeral namespace is in the run's.
-    fn at(&self, target: &Target) -> Result<String, EffectFault> {
+    fn at(&self, target: &Target) -> Result<String, EffectError> {
         let mut target = target.clone();
         if target.namespace == EPHEMERAL {
             target.namespace.clone_from(&self.name);
         }
-        path::object(&target).map_err(|fault| EffectFault::Refused(fault.to_string()))
+        path::object(&target).map_err(|fault| EffectError::Refused(fault.to_string()))
     }
 
     async fn patch(
@@ -237,9 +238,9 @@ impl Namespace {
         changes: &[(FieldPath, Option<Value>)],
         approved: &PreviewedOperation,
         host: &Host,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
-        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectFault::Conflict(target.clone())) };
+        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectError::Conflict(target.clone())) };
         let job = self.job().await?;
         let at = self.at(target)?;
         let expected = host.fields(&approved.after);

@@ -1,7 +1,7 @@
 //! Why a look at a cluster gave nothing, told apart: what the agent can do something about, and what only an operator can. Never passes on what the
 //! server says about Cofferdam's own identities.
 
-use super::api::ApiFault;
+use super::api::ApiError;
 use super::words::quoted;
 use crate::refusal::Refusal;
 
@@ -14,20 +14,20 @@ const UNPATCHED: &str = "the server rejected our request due to an error in our 
 
 /// A look that gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LookFault {
+pub enum LookError {
     /// The infrastructure is not as the plan needs it, or would not take it: for the agent.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The infrastructure cannot be asked: for the operator.
     #[error(transparent)]
-    Unavailable(ApiFault),
+    Unavailable(ApiError),
 }
 
-impl LookFault {
+impl LookError {
     /// What a fault means that came of asking for `what`: `patch Deployment web in namespace shop`.
-    pub(super) fn of(fault: ApiFault, what: &str) -> Self {
+    pub(super) fn of(fault: ApiError, what: &str) -> Self {
         let (status, message) = match &fault {
-            ApiFault::Refused { status, message, .. } => (*status, message),
+            ApiError::Refused { status, message, .. } => (*status, message),
             _ => return Self::Unavailable(fault),
         };
         let said = quoted(message);
@@ -70,10 +70,10 @@ mod tests {
     use super::*;
 
     fn check(status: u16, message: &str, expect: &str) {
-        let fault = ApiFault::Refused { status, reason: String::new(), message: message.to_owned() };
-        let got = match LookFault::of(fault, "patch Deployment web in namespace shop") {
-            LookFault::Refused(Refusal { code, reason, .. }) => format!("{code}: {reason}"),
-            LookFault::Unavailable(fault) => format!("unavailable: {fault}"),
+        let fault = ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
+        let got = match LookError::of(fault, "patch Deployment web in namespace shop") {
+            LookError::Refused(Refusal { code, reason, .. }) => format!("{code}: {reason}"),
+            LookError::Unavailable(fault) => format!("unavailable: {fault}"),
         };
         assert_eq!(got, expect);
     }
@@ -99,7 +99,7 @@ mod tests {
         check(422, whole, &format!("invalid: the API server would not take it to {form}"));
         check(401, "who?", "unavailable: the API server refused it (401 ): who?");
         check(429, "later", "unavailable: the API server refused it (429 ): later");
-        let fault = LookFault::of(ApiFault::Unclear("lost".into()), "x");
-        assert_eq!(fault, LookFault::Unavailable(ApiFault::Unclear("lost".into())));
+        let fault = LookError::of(ApiError::Unclear("lost".into()), "x");
+        assert_eq!(fault, LookError::Unavailable(ApiError::Unclear("lost".into())));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::object;
 use super::words::foreign;
-use cofferdam_core::text::line;
+use cofferdam_core::model::escape::line;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

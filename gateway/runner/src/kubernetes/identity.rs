@@ -1,17 +1,17 @@
 //! A job's identity: its run's ServiceAccount `job`, taken on by tokens or by impersonation. The API server sees the same name either way, so rights, fences
 //! and the gate in front of the connection are the same (DECISIONS.md 32). Never another's, and never before the API server agreed.
 
-use super::api::{ApiFault, Bearer, Cluster, Gate, Mode};
+use super::api::{ApiError, Bearer, Cluster, Gate, Mode};
 use super::credential::Credential;
 use super::guard;
 use super::names::{IDENTITY, JOB};
 use super::namespace::{Maker, RIGHTS_WAIT};
 use super::pace::Pace;
-use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 
 /// The job's connection. `secret` is the UID of the Secret that its tokens are bound to; `gate` what its requests are held to on this side.
-pub(super) async fn connect(maker: Maker<'_>, run: &str, secret: &str, gate: Option<Gate>) -> Result<Cluster, ApiFault> {
+pub(super) async fn connect(maker: Maker<'_>, run: &str, secret: &str, gate: Option<Gate>) -> Result<Cluster, ApiError> {
     let Maker { provisioner, credential, jobs } = maker;
     let job = match jobs {
         JobIdentity::Token => {
@@ -25,7 +25,7 @@ pub(super) async fn connect(maker: Maker<'_>, run: &str, secret: &str, gate: Opt
 }
 
 /// The provisioner's connection as the job, once the API server says that it is: the right was bound a moment ago, and its authorizer takes its time.
-async fn impersonate(credential: &Credential, run: &str, gate: Option<Gate>) -> Result<Cluster, ApiFault> {
+async fn impersonate(credential: &Credential, run: &str, gate: Option<Gate>) -> Result<Cluster, ApiError> {
     let user = format!("system:serviceaccount:{run}:{JOB}");
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     // Past the gate, which lets the plan's objects through and nothing else.
@@ -42,7 +42,7 @@ async fn impersonate(credential: &Credential, run: &str, gate: Option<Gate>) -> 
             Ok(answer) if answer.pointer("/status/userInfo/username").and_then(Value::as_str) == Some(user.as_str()) => {
                 return Cluster::impersonating(credential, &user, gate);
             }
-            Ok(_) => return Err(ApiFault::Unclear("the API server names another identity than was asked for".to_owned())),
+            Ok(_) => return Err(ApiError::Unclear("the API server names another identity than was asked for".to_owned())),
         }
     }
 }

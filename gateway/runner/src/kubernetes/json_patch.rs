@@ -5,7 +5,7 @@
 #[cfg(test)]
 mod tests;
 
-use cofferdam_core::path::{FieldPath, PathFault, Segment};
+use cofferdam_core::model::path::{FieldPath, PathError, Segment};
 use serde_json::{Value, json};
 
 /// Where an object says its version.
@@ -13,7 +13,7 @@ const VERSION: &str = "/metadata/resourceVersion";
 
 /// The patch that makes these changes, in order, to this object as it was read. Without any `replace`, `add` or `remove` entry when nothing would
 /// change: see [`is_idle`].
-pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathFault> {
+pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathError> {
     let mut tests = Vec::new();
     if let Some(uid) = object.pointer("/metadata/uid") {
         test(&mut tests, "/metadata/uid".to_owned(), uid);
@@ -33,7 +33,7 @@ pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<
 }
 
 /// The same for an effect: over this version of the object alone, whatever was written since, so that nothing goes unnoticed that no field names.
-pub fn render_over(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathFault> {
+pub fn render_over(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathError> {
     let mut tests = Vec::new();
     if let Some(version) = object.pointer(VERSION) {
         test(&mut tests, VERSION.to_owned(), version);

@@ -3,8 +3,8 @@
 
 mod log;
 
-use super::api::{ApiFault, Cluster};
-use super::fault::LookFault;
+use super::api::{ApiError, Cluster};
+use super::fault::LookError;
 use super::near;
 use super::path;
 use super::preview::preview;
@@ -14,13 +14,14 @@ use super::words;
 use crate::refusal::Refusal;
 use crate::sum::Sum;
 use crate::within::within;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::left_out::LeftOut;
-use cofferdam_core::operation::{Operation, Step, Target};
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::trust::Trust;
-use cofferdam_core::{kind, limit, text};
+use cofferdam_core::model::escape;
+use cofferdam_core::model::left_out::LeftOut;
+use cofferdam_core::model::operation::{Operation, Step, Target};
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::model::{kind, limit};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Looker {
     }
 
     /// One look. A fault is the operator's: the cluster cannot be asked.
-    pub async fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, Fault> {
+    pub async fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, RoleError> {
         let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) = look;
         if let Err(refusal) = within(trust, tool, *digest, operations) {
             return Ok(refusal.into());
@@ -60,7 +61,7 @@ impl Looker {
                 .looks
                 .acquire()
                 .await
-                .map_err(|_| LookFault::Unavailable(ApiFault::Unreachable("the viewer is closing".to_owned())))?;
+                .map_err(|_| LookError::Unavailable(ApiError::Unreachable("the viewer is closing".to_owned())))?;
             match look {
                 Look::Preview { .. } => {
                     let mut preview = preview(&self.cluster, tool, operations).await?;
@@ -82,29 +83,29 @@ impl Looker {
                         None => Ok(Looked::Results { results, left_out, given }),
                     }
                 }
-                Err(LookFault::Refused(refusal)) => Ok(near::explained(&self.cluster, refusal, operations).await.into()),
+                Err(LookError::Refused(refusal)) => Ok(near::explained(&self.cluster, refusal, operations).await.into()),
                 other => other,
             }
         };
         match tokio::time::timeout(LONGEST, work).await {
             Ok(Ok(looked)) => Ok(looked),
-            Ok(Err(LookFault::Refused(refusal))) => Ok(refusal.into()),
-            Ok(Err(LookFault::Unavailable(fault))) => match fault.webhook() {
+            Ok(Err(LookError::Refused(refusal))) => Ok(refusal.into()),
+            Ok(Err(LookError::Unavailable(fault))) => match fault.webhook() {
                 Some(webhook) => Ok(unasked(&self.cluster, webhook, &fault).await.into()),
                 None => {
-                    tracing::warn!(tool, fault = text::line(&fault.to_string()), "the cluster cannot be looked at");
-                    Err(Fault::Unavailable(fault.to_string()))
+                    tracing::warn!(tool, fault = escape::line(&fault.to_string()), "the cluster cannot be looked at");
+                    Err(RoleError::Unavailable(fault.to_string()))
                 }
             },
-            Err(_) => Err(Fault::Unavailable(format!("the cluster gave no answer within {} s", LONGEST.as_secs()))),
+            Err(_) => Err(RoleError::Unavailable(format!("the cluster gave no answer within {} s", LONGEST.as_secs()))),
         }
     }
 }
 
 /// The cluster can be asked, and decides nothing about such a change at present.
-async fn unasked(cluster: &Cluster, webhook: &str, fault: &ApiFault) -> Refusal {
+async fn unasked(cluster: &Cluster, webhook: &str, fault: &ApiError) -> Refusal {
     let (stands, look) = webhook::told(&webhook::configurations(cluster, webhook).await);
-    let (webhook, said) = (text::line(webhook), format!("{}{stands}", words::unasked(fault)));
+    let (webhook, said) = (escape::line(webhook), format!("{}{stands}", words::unasked(fault)));
     tracing::warn!(name = webhook, fault = said, "an admission webhook of the cluster cannot be asked");
     Refusal::new(
         "admission-webhook",
@@ -114,7 +115,7 @@ async fn unasked(cluster: &Cluster, webhook: &str, fault: &ApiFault) -> Refusal 
 }
 
 /// One result per operation: see [`Looked::Results`].
-async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookFault> {
+async fn results(cluster: &Cluster, steps: &[Step]) -> Result<Vec<Value>, LookError> {
     let mut results = Vec::with_capacity(steps.len());
     let mut sum = Sum::default();
     for step in steps {
@@ -155,8 +156,8 @@ pub(super) fn place(target: &Target) -> Result<String, Refusal> {
     path::object(target).map_err(|fault| Refusal::new("unsupported", fault.to_string(), "name a kind that plans may name"))
 }
 
-async fn read(cluster: &Cluster, target: &Target, fields: &[FieldPath]) -> Result<Value, LookFault> {
-    let object = cluster.get(&place(target)?).await.map_err(|fault| LookFault::of(fault, &format!("read {target}")))?;
+async fn read(cluster: &Cluster, target: &Target, fields: &[FieldPath]) -> Result<Value, LookError> {
+    let object = cluster.get(&place(target)?).await.map_err(|fault| LookError::of(fault, &format!("read {target}")))?;
     let object = object.ok_or_else(|| absent(target))?;
     Ok(json!({"fields": shown(&object, fields)?}))
 }
@@ -176,11 +177,11 @@ fn shown(object: &Value, fields: &[FieldPath]) -> Result<Map<String, Value>, Ref
     Ok(values)
 }
 
-async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookFault> {
+async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookError> {
     let Operation::List { group, version, kind, namespace, fields, limit: most } = operation else {
         return Ok(Value::Null);
     };
-    let unnamed = |fault: kind::KindFault| Refusal::new("unsupported", fault.to_string(), "name a kind that plans may name");
+    let unnamed = |fault: kind::KindError| Refusal::new("unsupported", fault.to_string(), "name a kind that plans may name");
     let known = kind::find(group, version, kind).map_err(unnamed)?;
     kind::check_namespace(namespace).map_err(unnamed)?;
     let collection = path::collection(group, version, namespace, known.resource);
@@ -199,10 +200,10 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookFau
         if !next.is_empty() {
             query.push_str(&format!("&continue={next}"));
         }
-        let mut page = cluster.ask(&Method::GET, &collection, &query, None).await.map_err(|fault| LookFault::of(fault, &what))?;
+        let mut page = cluster.ask(&Method::GET, &collection, &query, None).await.map_err(|fault| LookError::of(fault, &what))?;
         next = token(&page)?;
         let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) else {
-            return Err(LookFault::Unavailable(ApiFault::Unclear("a list without items".to_owned())));
+            return Err(LookError::Unavailable(ApiError::Unclear("a list without items".to_owned())));
         };
         let room = usize::try_from(missing).unwrap_or(usize::MAX);
         let more = found.len() > room || !next.is_empty();
@@ -224,12 +225,12 @@ async fn list(cluster: &Cluster, operation: &Operation) -> Result<Value, LookFau
 
 /// Where the next page begins; empty where there is none. The API server's tokens are URL-safe base64 (`pkg/storage/continue.go`), so they stand in a
 /// query as they are; anything else is no token.
-fn token(page: &Value) -> Result<String, LookFault> {
+fn token(page: &Value) -> Result<String, LookError> {
     let token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
     if token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')) {
         Ok(token.to_owned())
     } else {
-        Err(LookFault::Unavailable(ApiFault::Unclear("a list with an odd place to go on".to_owned())))
+        Err(LookError::Unavailable(ApiError::Unclear("a list with an odd place to go on".to_owned())))
     }
 }
 

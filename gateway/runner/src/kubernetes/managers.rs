@@ -1,8 +1,8 @@
 //! Who wrote a field of an object in the API: read from its `metadata.managedFields`. Pure; believes
 //! nothing of a manager but that the server recorded its name.
 
-use cofferdam_core::path::Segment;
-use cofferdam_core::preview::Origin;
+use cofferdam_core::model::path::Segment;
+use cofferdam_core::model::preview::Origin;
 use serde_json::Value;
 
 /// The manager that wrote a field last; none where the server tells of none.
@@ -43,7 +43,7 @@ fn is_member(name: &str, key: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::path::FieldPath;
+    use cofferdam_core::model::path::FieldPath;
     use serde_json::json;
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! What a run's objects are called and marked with. A name derives from call and fence, so that a lost runner's successor finds what it made;
 //! an object is a run's only when its name *and* its labels say so. Pure.
 
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! A run's namespace: made with everything that guards it before any right is given, its quota awaited, the plan's rights derived, and the job's own
 //! identity taken on. The provisioner makes, the job acts; what a plan names is only ever touched as the job.
 
-use super::api::{ApiFault, Cluster, Manager, Mode, until_clear};
+use super::api::{ApiError, Cluster, Manager, Mode, until_clear};
 use super::credential::Credential;
 use super::effect::Undo;
 use super::guard::{self, Guard};
@@ -11,15 +11,15 @@ use super::pace::Pace;
 use super::rights::{self, Derived, binding_path, role_path};
 use super::teardown::Witness;
 use super::{object, path, task, words};
-use crate::effect::EffectFault;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::decide::OperationFacts;
-use cofferdam_core::decide::readmit::LeasedPlan;
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::operation::{Egress, Operation, Step, Target};
-use cofferdam_core::preview::PreviewedOperation;
-use cofferdam_core::preview::drift::Difference;
-use cofferdam_core::settings::JobIdentity;
+use crate::effect::EffectError;
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::operation::{Egress, Operation, Step, Target};
+use cofferdam_core::model::preview::PreviewedOperation;
+use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_core::stage::readmit::LeasedPlan;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,12 +73,12 @@ impl<'a> Wanted<'a> {
     }
 
     /// How long the run may last.
-    fn lifetime(&self) -> Result<SignedDuration, EffectFault> {
+    fn lifetime(&self) -> Result<SignedDuration, EffectError> {
         let seconds =
             self.steps.iter().map(|step| if let Operation::Task { seconds, .. } = &step.operation { i64::from(*seconds) } else { 0 });
         let life = LIFETIME + SignedDuration::from_secs(seconds.sum());
         if life > LONGEST_LIFE {
-            return Err(EffectFault::Refused("the plan's tasks together ask for more time than a run may last; split it".to_owned()));
+            return Err(EffectError::Refused("the plan's tasks together ask for more time than a run may last; split it".to_owned()));
         }
         Ok(life)
     }
@@ -133,13 +133,13 @@ pub(super) struct Maker<'a> {
 }
 
 /// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects; without, RBAC and admission stand alone.
-pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectFault> {
+pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectError> {
     let Maker { provisioner, credential, jobs } = maker;
-    let expires = wanted.now.checked_add(wanted.lifetime()?).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+    let expires = wanted.now.checked_add(wanted.lifetime()?).map_err(|fault| EffectError::Refused(fault.to_string()))?;
     let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
     let name = wanted.name.to_string();
     // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing behind.
-    let wide = |fault: rights::TooWide| EffectFault::Refused(fault.to_string());
+    let wide = |fault: rights::TooWide| EffectError::Refused(fault.to_string());
     let targets = rights::at_targets(&marks, wanted.facts).map_err(wide)?;
     let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
     let places: Vec<&str> = targets.iter().map(|derived| derived.namespace.as_str()).collect();
@@ -164,7 +164,7 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
         grant(provisioner, derived, Duration::ZERO).await?;
     }
     let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
-    let unheld = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
+    let unheld = |fault: ApiError| EffectError::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
     let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
     let mut namespace = Namespace {
         uid,
@@ -189,10 +189,10 @@ pub(super) async fn make(maker: Maker<'_>, wanted: &Wanted<'_>, gated: bool) -> 
 }
 
 /// Makes the namespace itself; its UID. One that is there already, or on its way out, is another attempt's.
-pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectFault> {
+pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectError> {
     let name = super::names::name(&guard.object).unwrap_or_default();
-    let stale = || EffectFault::Refused(format!("the namespace {name} is there already: another attempt under this lease made it"));
-    let unmade = |fault: ApiFault| unmade(name, &fault);
+    let stale = || EffectError::Refused(format!("the namespace {name} is there already: another attempt under this lease made it"));
+    let unmade = |fault: ApiError| unmade(name, &fault);
     if provisioner.get(&guard.path).await.map_err(unmade)?.is_some() {
         return Err(stale());
     }
@@ -204,13 +204,13 @@ pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String
 }
 
 /// Applies an object of which every field is this software's own; asked again freely, since a second time changes nothing.
-pub(super) async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiFault> {
+pub(super) async fn own_apply(cluster: &Cluster, path: &str, object: &Value) -> Result<Value, ApiError> {
     let manager = Manager { name: MANAGER, force: true };
     until_clear(|| cluster.apply(path, object, manager, Mode::Real)).await
 }
 
 /// Waits until the quota is enforced: until then admission lets everything through.
-pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectFault> {
+pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectError> {
     let mut pace = Pace::within(QUOTA_WAIT);
     loop {
         let quota = provisioner.get(&guard::quota_path(name)).await.map_err(|fault| unmade(name, &fault))?;
@@ -218,18 +218,18 @@ pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), Ef
             return Ok(());
         }
         if !pace.again().await {
-            return Err(EffectFault::Refused(format!("the quota of {name} was not enforced within {} s", QUOTA_WAIT.as_secs())));
+            return Err(EffectError::Refused(format!("the quota of {name} was not enforced within {} s", QUOTA_WAIT.as_secs())));
         }
     }
 }
 
 /// Writes the derived Role, then what binds it. RBAC refuses a right that the provisioner does not hold: asked again for as long as `wait`, in which what it
 /// was just given is seen.
-async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Result<(), EffectFault> {
+async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Result<(), EffectError> {
     let Derived { namespace, role, binding } = derived;
-    let fault = |fault: ApiFault| {
+    let fault = |fault: ApiError| {
         let why = words::said(&fault);
-        EffectFault::Refused(if derived.name() == JOB {
+        EffectError::Refused(if derived.name() == JOB {
             format!(
                 "a run's namespace cannot hold what the plan brings up there: {why}; the provisioner's rights in `deploy/` say which kinds it can"
             )
@@ -254,10 +254,10 @@ async fn grant(provisioner: &Cluster, derived: &Derived, wait: Duration) -> Resu
     Ok(())
 }
 
-fn unmade(name: &str, fault: &ApiFault) -> EffectFault {
+fn unmade(name: &str, fault: &ApiError) -> EffectError {
     let said = words::said(fault);
     let remedy = if words::is_finalized(&said) { format!("; {}", words::FINALIZED) } else { String::new() };
-    EffectFault::Refused(format!("the namespace {name} cannot be made: {said}{remedy}"))
+    EffectError::Refused(format!("the namespace {name} cannot be made: {said}{remedy}"))
 }
 
 impl Namespace {
@@ -272,25 +272,25 @@ impl Namespace {
     }
 
     /// The job's connection, with its identity taken on.
-    pub async fn job(&self) -> Result<Cluster, EffectFault> {
-        let fault = |fault: ApiFault| EffectFault::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
+    pub async fn job(&self) -> Result<Cluster, EffectError> {
+        let fault = |fault: ApiError| EffectError::Refused(format!("the job's identity cannot be taken on: {}", words::said(&fault)));
         self.job.identify().await.map_err(fault)?;
         Ok(self.job.clone())
     }
 
     /// Waits until the job may read one of the plan's objects in a namespace: a binding that was just written takes the authorizer a moment. Reads
     /// alone are repeated. Answers where that object is.
-    async fn granted(&self, place: &str, facts: &[OperationFacts]) -> Result<Option<String>, EffectFault> {
+    async fn granted(&self, place: &str, facts: &[OperationFacts]) -> Result<Option<String>, EffectError> {
         let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(None) };
         let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
         let target = Target { group, version, kind, namespace, name };
-        let at = path::object(&target).map_err(|fault| EffectFault::Refused(fault.to_string()))?;
+        let at = path::object(&target).map_err(|fault| EffectError::Refused(fault.to_string()))?;
         let job = self.job().await?;
         let mut pace = Pace::within(RIGHTS_WAIT);
         loop {
             match job.get(&at).await {
                 Err(fault) if fault.is_forbidden() && pace.again().await => {}
-                Err(fault) => return Err(EffectFault::Refused(format!("the job cannot read {target}: {}", words::said(&fault)))),
+                Err(fault) => return Err(EffectError::Refused(format!("the job cannot read {target}: {}", words::said(&fault)))),
                 Ok(_) => return Ok(Some(at)),
             }
         }

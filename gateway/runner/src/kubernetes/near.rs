@@ -4,9 +4,9 @@
 use super::api::Cluster;
 use super::path;
 use crate::refusal::Refusal;
-use cofferdam_core::kind;
-use cofferdam_core::near::{WORKLOADS, is_workload, listed, nearest};
-use cofferdam_core::operation::{Operation, Step, Target};
+use cofferdam_core::model::kind;
+use cofferdam_core::model::near::{WORKLOADS, is_workload, listed, nearest};
+use cofferdam_core::model::operation::{Operation, Step, Target};
 use http::Method;
 use serde_json::Value;
 

@@ -2,11 +2,11 @@
 //! and effect use the same functions, so that what was approved and what is found are compared alike.
 
 use crate::refusal::Refusal;
-use cofferdam_core::id::ObjectDigest;
-use cofferdam_core::json::{JsonFault, canonical};
-use cofferdam_core::operation::{Change, Target};
-use cofferdam_core::path::{FieldPath, PathFault};
-use cofferdam_core::preview::Expect;
+use cofferdam_core::model::id::ObjectDigest;
+use cofferdam_core::model::json::{JsonError, canonical};
+use cofferdam_core::model::operation::{Change, Target};
+use cofferdam_core::model::path::{FieldPath, PathError};
+use cofferdam_core::model::preview::Expect;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub fn is_terminating(object: &Value) -> bool {
 }
 
 /// Digest of an object without status and the server's bookkeeping, so that a heartbeat is no drift.
-pub fn digest(object: &Value) -> Result<ObjectDigest, JsonFault> {
+pub fn digest(object: &Value) -> Result<ObjectDigest, JsonError> {
     Ok(ObjectDigest::of(canonical(&bare(object))?.as_bytes()))
 }
 
@@ -114,12 +114,12 @@ fn unusual(reason: impl Into<String>) -> Refusal {
 }
 
 /// The same of an object that is named.
-pub fn misfit_of(fault: &PathFault, target: &Target) -> Refusal {
+pub fn misfit_of(fault: &PathError, target: &Target) -> Refusal {
     Refusal::new("conflict", fault.about(&format!("{} {}", target.kind, target.name)), "name fields and list members as they are")
 }
 
 /// What a path means that does not fit an object.
-pub fn misfit(fault: PathFault) -> Refusal {
+pub fn misfit(fault: PathError) -> Refusal {
     Refusal::new("conflict", fault.to_string(), "read the object and name fields as they are")
 }
 

@@ -1,7 +1,7 @@
 //! Where objects are in the API: paths from the pinned table of kinds, never from discovery.
 
-use cofferdam_core::kind;
-use cofferdam_core::operation::Target;
+use cofferdam_core::model::kind;
+use cofferdam_core::model::operation::Target;
 
 /// The path of a collection in a namespace: `/apis/apps/v1/namespaces/shop/deployments`.
 pub fn collection(group: &str, version: &str, namespace: &str, resource: &str) -> String {
@@ -23,7 +23,7 @@ pub fn namespace(name: &str) -> String {
 }
 
 /// The path of a target.
-pub fn object(target: &Target) -> Result<String, kind::KindFault> {
+pub fn object(target: &Target) -> Result<String, kind::KindError> {
     let known = kind::find(&target.group, &target.version, &target.kind)?;
     kind::check_name(&target.name)?;
     Ok(format!("{}/{}", collection(&target.group, &target.version, &target.namespace, known.resource), target.name))

@@ -1,7 +1,7 @@
 //! What a cluster still has to remove before it is given more: run namespaces that are going. One
 //! that something else holds is told, and stops no job; only very many of them do. Reads alone.
 
-use super::api::{ApiFault, Cluster};
+use super::api::{ApiError, Cluster};
 use super::names::{RunName, managed, name};
 use super::reap::{ALL, lean};
 use super::{held, object};
@@ -31,7 +31,7 @@ pub struct Going {
 }
 
 /// Looks at them.
-pub async fn going(cluster: &Cluster, now: Timestamp) -> Result<Going, ApiFault> {
+pub async fn going(cluster: &Cluster, now: Timestamp) -> Result<Going, ApiError> {
     let (found, _) = cluster.list_all("/api/v1/namespaces", &managed(), ALL, lean).await?;
     Ok(of(&found, now))
 }

@@ -5,7 +5,7 @@
 pub mod compare;
 
 use super::api::{Cluster, Manager, Mode, Only};
-use super::fault::LookFault;
+use super::fault::LookError;
 use super::json_patch;
 use super::look::{absent, place};
 use super::managers::manager as manager_of;
@@ -16,11 +16,13 @@ use crate::host::Host;
 use crate::refusal::Refusal;
 use crate::rest::{rest, rest_of_whole};
 use crate::sum::Sum;
-use cofferdam_core::decide::OperationFacts;
-use cofferdam_core::operation::{Change, Operation, Place, Step, Target};
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{self, Expect, Preview, PreviewedOperation, Rest};
-use cofferdam_core::{kind, plan, text};
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::kind;
+use cofferdam_core::model::operation::{Change, Operation, Place, Step, Target};
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::preview::{Expect, Preview, PreviewedOperation, Rest};
+use cofferdam_core::model::{escape, facts, preview};
+use cofferdam_core::stage::preview::ephemeral;
 use compare::{Difference, as_written};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,12 +33,12 @@ type Fields = BTreeMap<String, Value>;
 const SHOWN: usize = 160;
 
 /// The preview of operations that change something, as this connection's identity.
-pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookFault> {
-    let facts = plan::facts_of(steps).map_err(|fault| Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan"))?;
+pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookError> {
+    let facts = facts::facts_of(steps).map_err(|fault| Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan"))?;
     let mut operations = Vec::with_capacity(steps.len());
     let mut sum = Sum::default();
     for (step, fact) in steps.iter().zip(&facts) {
-        let mut shown = match preview::ephemeral(&step.operation, fact.index) {
+        let mut shown = match ephemeral(&step.operation, fact.index) {
             Some(shown) => shown,
             None => one(cluster, tool, &step.operation, fact).await?,
         };
@@ -46,7 +48,7 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
     Ok(Preview { operations })
 }
 
-async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookFault> {
+async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookError> {
     // An applied object's leaves, as the ceiling was held against them.
     let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
     Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }.one(operation, &leaves).await
@@ -58,7 +60,7 @@ pub async fn again(
     manager: &str,
     operation: &Operation,
     approved: &PreviewedOperation,
-) -> Result<PreviewedOperation, LookFault> {
+) -> Result<PreviewedOperation, LookError> {
     let leaves: Vec<_> = approved.after.keys().cloned().collect();
     Asked { cluster, manager: manager.to_owned(), target: approved.target.clone(), index: approved.index }.one(operation, &leaves).await
 }
@@ -92,7 +94,7 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// `leaves` are an applied object's, as the ceiling was held against them.
-    async fn one(&self, operation: &Operation, leaves: &[String]) -> Result<PreviewedOperation, LookFault> {
+    async fn one(&self, operation: &Operation, leaves: &[String]) -> Result<PreviewedOperation, LookError> {
         match operation {
             Operation::Patch { changes, .. } => self.patch(changes).await,
             Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, leaves).await,
@@ -109,8 +111,8 @@ impl Asked<'_> {
     }
 
     /// The object as it is; none when it is not there. One that is on its way out is not changed any more.
-    async fn found(&self, path: &str) -> Result<Option<Value>, LookFault> {
-        let object = self.cluster.get(path).await.map_err(|fault| LookFault::of(fault, &self.what("read")))?;
+    async fn found(&self, path: &str) -> Result<Option<Value>, LookError> {
+        let object = self.cluster.get(path).await.map_err(|fault| LookError::of(fault, &self.what("read")))?;
         match &object {
             Some(object) if object::is_terminating(object) => {
                 let reason = format!("{} is being deleted", self.target);
@@ -120,14 +122,14 @@ impl Asked<'_> {
         }
     }
 
-    async fn patch(&self, changes: &[Change]) -> Result<PreviewedOperation, LookFault> {
+    async fn patch(&self, changes: &[Change]) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let changes = object::paths(changes)?;
         let sent = Host::sample().filled(&changes);
         let patch = json_patch::render(&before, &sent).map_err(|fault| misfit_of(&fault, &self.target))?;
         let answer = self.cluster.patch(&path, &patch, &self.manager, Mode::DryRun).await;
-        let answer = answer.map_err(|fault| LookFault::of(fault, &self.what("patch")))?;
+        let answer = answer.map_err(|fault| LookError::of(fault, &self.what("patch")))?;
         let paths: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();
         let (old, new) = (object::without_server_fields(&before), object::without_server_fields(&answer));
         if let Some(beyond) = compare::beyond(&old, &new, &paths).map_err(misfit)? {
@@ -146,13 +148,13 @@ impl Asked<'_> {
         Ok(self.shown(object::expect(&before)?, object::fields(&before, &changes)?, after, rest))
     }
 
-    async fn apply(&self, written: &Value, fields: &[String]) -> Result<PreviewedOperation, LookFault> {
+    async fn apply(&self, written: &Value, fields: &[String]) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?;
         let sent = filled(written, &self.target.namespace, &Host::sample());
         let manager = Manager { name: &self.manager, force: false };
         let answer = self.cluster.apply(&path, &sent, manager, Mode::DryRun).await;
-        let answer = answer.map_err(|fault| LookFault::of(fault, &self.what("apply")))?;
+        let answer = answer.map_err(|fault| LookError::of(fault, &self.what("apply")))?;
         if before.as_ref().is_some_and(|before| object::uid(before) != object::uid(&answer)) {
             let reason = format!("{} was replaced while it was looked at", self.target);
             return Err(Refusal::new("conflict", reason, "ask again").into());
@@ -178,12 +180,12 @@ impl Asked<'_> {
         Ok(self.shown(expect, before, after, rest))
     }
 
-    async fn delete(&self) -> Result<PreviewedOperation, LookFault> {
+    async fn delete(&self) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let expect = object::expect(&before)?;
         let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
-        answer.map_err(|fault| LookFault::of(fault, &self.what("delete")))?;
+        answer.map_err(|fault| LookError::of(fault, &self.what("delete")))?;
         let remarks = preview::bounded(remarks::finalizers(&before));
         let described = describe(&before);
         let rest = rest_of_whole(&object::without_server_fields(&before), &described, |path| manager_of(&before, path));
@@ -211,8 +213,8 @@ impl Asked<'_> {
 
 /// The cluster would do something else than the plan says.
 fn changed(unnamed: &Difference, target: &Target) -> Refusal {
-    let place = text::line(&unnamed.place());
-    let value = |value: &Value| if value.is_null() { "absent".to_owned() } else { text::shown(&value.to_string(), SHOWN) };
+    let place = escape::line(&unnamed.place());
+    let value = |value: &Value| if value.is_null() { "absent".to_owned() } else { escape::shown(&value.to_string(), SHOWN) };
     let (before, after) = (value(&unnamed.before), value(&unnamed.after));
     let reason = format!(
         "the cluster's own admission would also change `{place}` of {target} from {before} to {after}, which the plan does not name"
@@ -227,7 +229,7 @@ fn changed(unnamed: &Difference, target: &Target) -> Refusal {
 
 /// Applying would take away what the plan does not name.
 fn removed(unnamed: &Difference, target: &Target) -> Refusal {
-    let reason = format!("applying it would remove `{}` from {target}, which the plan does not name", text::line(&unnamed.place()));
+    let reason = format!("applying it would remove `{}` from {target}, which the plan does not name", escape::line(&unnamed.place()));
     Refusal::new("removes-field", reason, "keep that field in the object, or remove it with a `patch` that names it")
 }
 

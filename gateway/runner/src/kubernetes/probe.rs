@@ -2,18 +2,18 @@
 //! `deny-all` stands alone, and open once `allow-siblings` stands beside it. A run admits no Pod before `deny-all` is there. A way that was never open, or an end
 //! that went, shows nothing and is said to. Nothing is left afterwards.
 
-use super::api::{ApiFault, Cluster, Manager, Mode};
+use super::api::{ApiError, Cluster, Manager, Mode};
 use super::guard;
 use super::names::{MANAGER, Marks, RunName};
 use super::namespace::{self, RIGHTS_WAIT};
 use super::pace::Pace;
 use super::task::{self, CONTAINER, Place, Task};
-use super::teardown::{self, TeardownFault};
+use super::teardown::{self, TeardownError};
 use super::words;
-use crate::effect::EffectFault;
-use cofferdam_core::id::PlanDigest;
-use cofferdam_core::limit::TASK_OUTPUT;
-use cofferdam_core::operation::Egress;
+use crate::effect::EffectError;
+use cofferdam_core::model::id::PlanDigest;
+use cofferdam_core::model::limit::TASK_OUTPUT;
+use cofferdam_core::model::operation::Egress;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -63,23 +63,23 @@ pub enum Enforcement {
 
 /// Why nothing was found.
 #[derive(Debug, thiserror::Error)]
-pub enum ProbeFault {
+pub enum ProbeError {
     /// The namespace cannot be made.
     #[error(transparent)]
-    Namespace(#[from] EffectFault),
+    Namespace(#[from] EffectError),
     /// A request failed.
     #[error(transparent)]
-    Api(#[from] ApiFault),
+    Api(#[from] ApiError),
     /// What was made does not go.
     #[error(transparent)]
-    Teardown(#[from] TeardownFault),
+    Teardown(#[from] TeardownError),
     /// What was seen says neither.
     #[error("the probe shows nothing: {0}")]
     Unclear(String),
 }
 
 /// Probes as the provisioner, in a run of this name. The image is named by digest and has busybox.
-pub async fn probe(provisioner: &Cluster, run: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeFault> {
+pub async fn probe(provisioner: &Cluster, run: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeError> {
     let name = run.to_string();
     let probe = Probe { cluster: provisioner, run: &name };
     let found = probe.within(run.clone(), image, now).await;
@@ -93,8 +93,8 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    async fn within(&self, name: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeFault> {
-        let expires = now.checked_add(LIFETIME).map_err(|fault| ProbeFault::Unclear(fault.to_string()))?;
+    async fn within(&self, name: RunName, image: &str, now: Timestamp) -> Result<Enforcement, ProbeError> {
+        let expires = now.checked_add(LIFETIME).map_err(|fault| ProbeError::Unclear(fault.to_string()))?;
         let marks = Marks { name, expires, plan: PlanDigest::of(b"probe-network") };
         let pods = [0, 1].map(|index| format!("v1/pods/cofferdam-task-{index}"));
         namespace::found(self.cluster, &guard::namespace(&marks, &[], &pods)).await?;
@@ -117,10 +117,10 @@ impl Probe<'_> {
             .await?;
         let closed = self.until(ENFORCED, "", async |probe: &Self| probe.steady(&client, "closed", CLOSED).await);
         if let Err(fault) = closed.await {
-            let ProbeFault::Unclear(_) = fault else { return Err(fault) };
+            let ProbeError::Unclear(_) = fault else { return Err(fault) };
             let open = self.steady(&client, "open", STEADY).await?.is_some();
             let neither = "the way was neither open nor closed time after time while all was denied";
-            return if open { Ok(Enforcement::NotEnforced) } else { Err(ProbeFault::Unclear(neither.to_owned())) };
+            return if open { Ok(Enforcement::NotEnforced) } else { Err(ProbeError::Unclear(neither.to_owned())) };
         }
         let siblings = guard::egress::policy(&marks, &BTreeSet::new(), &Egress::Siblings, None);
         namespace::own_apply(self.cluster, &siblings.path, &siblings.object).await?;
@@ -130,7 +130,7 @@ impl Probe<'_> {
     }
 
     /// Starts a Pod that runs a script; its path.
-    async fn start(&self, marks: &Marks, index: u32, image: &str, script: &str) -> Result<String, ProbeFault> {
+    async fn start(&self, marks: &Marks, index: u32, image: &str, script: &str) -> Result<String, ProbeError> {
         let arguments = ["sh", "-c", script].map(str::to_owned);
         let task = Task { index, name: "probe-network", image, arguments: &arguments, input: "", seconds: SECONDS };
         let labels = marks.name.labels();
@@ -149,16 +149,16 @@ impl Probe<'_> {
     }
 
     /// What a Pod has said so far; nothing before its container runs.
-    async fn lines(&self, pod: &str) -> Result<Vec<String>, ProbeFault> {
+    async fn lines(&self, pod: &str) -> Result<Vec<String>, ProbeError> {
         match self.cluster.text(&format!("{pod}/log"), &format!("container={CONTAINER}&limitBytes={TASK_OUTPUT}")).await {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-            Err(ApiFault::Refused { status: 400, .. }) => Ok(Vec::new()),
+            Err(ApiError::Refused { status: 400, .. }) => Ok(Vec::new()),
             Err(fault) => Err(fault.into()),
         }
     }
 
     /// Whether a Pod's last words, so many, are all this one.
-    async fn steady(&self, pod: &str, word: &str, times: usize) -> Result<Option<()>, ProbeFault> {
+    async fn steady(&self, pod: &str, word: &str, times: usize) -> Result<Option<()>, ProbeError> {
         let lines = self.lines(pod).await?;
         Ok((lines.iter().rev().take_while(|line| *line == word).count() >= times).then_some(()))
     }
@@ -168,15 +168,15 @@ impl Probe<'_> {
         &self,
         limit: Duration,
         missing: &str,
-        look: impl AsyncFn(&Self) -> Result<Option<T>, ProbeFault>,
-    ) -> Result<T, ProbeFault> {
+        look: impl AsyncFn(&Self) -> Result<Option<T>, ProbeError>,
+    ) -> Result<T, ProbeError> {
         let mut pace = Pace::within(limit);
         loop {
             if let Some(found) = look(self).await? {
                 return Ok(found);
             }
             if !pace.again().await {
-                return Err(ProbeFault::Unclear(missing.to_owned()));
+                return Err(ProbeError::Unclear(missing.to_owned()));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! How far an object is: whether its controller has seen what was written, and has it running. Pure; reads what the controllers themselves say.
 
 use super::object;
-use cofferdam_core::exchange::compute::Observed;
-use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::protocol::role_guest::Observed;
 use serde_json::Value;
 
 /// How far the object of an operation is that was done; none when it is not there.

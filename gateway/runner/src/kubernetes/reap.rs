@@ -1,10 +1,10 @@
 //! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway down or gone. Touches only what bears a run's name
 //! *and* its labels; never forces anything.
 
-use super::api::{ApiFault, Cluster, Extent, Mode, Only};
+use super::api::{ApiError, Cluster, Extent, Mode, Only};
 use super::names::{CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
 use super::rights::everywhere;
-use super::teardown::{self, TeardownFault};
+use super::teardown::{self, TeardownError};
 use super::{held, object, path};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,7 +54,7 @@ impl fmt::Display for Reaped {
 }
 
 /// One round. Waits for nothing: what was told to go is looked at in the next round.
-pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiFault> {
+pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError> {
     let mut reaped = Reaped::default();
     // Rights before namespaces: a namespace is made before its rights are, so whose namespace is missing afterwards has lost it.
     let mut rights = Vec::new();
@@ -124,7 +124,7 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
         let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect()).await {
             Ok(()) => {
                 let deleted = cluster.delete(&path::namespace(&own), Only::uid(object::uid(object)), Mode::Real).await;
-                deleted.map_err(|fault| TeardownFault::Api { what: own.clone(), fault })
+                deleted.map_err(|fault| TeardownError::Api { what: own.clone(), fault })
             }
             Err(fault) => Err(fault),
         };

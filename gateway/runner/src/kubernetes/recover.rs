@@ -3,9 +3,9 @@
 //! person.
 
 use super::{held, object};
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::job::OperationRecord;
-use cofferdam_core::preview::{Expect, Preview, PreviewedOperation};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::job::OperationRecord;
+use cofferdam_core::model::preview::{Expect, Preview, PreviewedOperation};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +164,7 @@ fn fits(approved: &Value, seen: &Value) -> bool {
             let text = seen.as_str();
             match name {
                 Some("started_at") => text.is_some_and(|text| text.parse::<Timestamp>().is_ok()),
-                Some("call_id") => text.is_some_and(|text| cofferdam_core::id::CallId::parse(text).is_ok()),
+                Some("call_id") => text.is_some_and(|text| cofferdam_core::model::id::CallId::parse(text).is_ok()),
                 _ => approved == seen,
             }
         }

@@ -4,8 +4,8 @@
 
 use super::api::{Cluster, Extent};
 use super::{names, path};
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::{Preview, Remark, RemarkKind, bounded};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::{Preview, Remark, RemarkKind, bounded};
 use serde_json::{Value, json};
 
 /// The field that autoscalers set, through the subresource `scale`.

@@ -6,10 +6,10 @@ use super::api::Gate;
 use super::names::{JOB, Marks, RunName};
 use super::path;
 use super::task::Task;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::decide::OperationFacts;
-use cofferdam_core::operation::{Action, Operation, Step};
-use cofferdam_core::rights::{NamespaceRights, Rule, of_plan};
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::operation::{Action, Operation, Step};
+use cofferdam_core::model::rights::{NamespaceRights, Rule, of_plan};
 use http::Method;
 use serde_json::{Value, json};
 

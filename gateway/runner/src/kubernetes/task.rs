@@ -11,7 +11,7 @@ mod tests;
 pub use log::Log;
 pub use state::{Reason, TaskState, refused, state};
 
-use cofferdam_core::operation::{Operation, Program};
+use cofferdam_core::model::operation::{Operation, Program};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

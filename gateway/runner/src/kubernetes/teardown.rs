@@ -2,13 +2,13 @@
 //! Every delete names a UID. A namespace that does not go is reported with its finalizers and conditions, never forced: what its finalizers guard may still
 //! be there.
 
-use super::api::{ApiFault, Cluster, Extent, Mode, Only};
+use super::api::{ApiError, Cluster, Extent, Mode, Only};
 use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
 use super::pace::Pace;
 use super::rights::{binding_path, role_path};
 use super::{held, object, path};
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_core::kind;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub struct Traces<'a> {
 
 /// Why a run is not gone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TeardownFault {
+pub enum TeardownError {
     /// The API server refuses, or cannot be asked.
     #[error("`{what}` cannot be removed: {fault}")]
     Api {
@@ -65,7 +65,7 @@ pub enum TeardownFault {
         what: String,
         /// Why it does not.
         #[source]
-        fault: ApiFault,
+        fault: ApiError,
     },
     /// The server is done with it, and finalizers of others hold it.
     #[error("the namespace `{what}` is {by}")]
@@ -103,7 +103,7 @@ pub enum TeardownFault {
 
 /// Removes a run's namespace, and its rights: where the namespace says there are some, and at these targets, whatever became of the namespace. Returns
 /// when all of it was observed gone; nothing there is gone already. Whether there was a namespace.
-pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownFault> {
+pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
     remove_before(cluster, run, targets, None).await
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn remove_before(
     run: &str,
     targets: &BTreeSet<String>,
     witness: Option<Witness<'_>>,
-) -> Result<bool, TeardownFault> {
+) -> Result<bool, TeardownError> {
     let at = path::namespace(run);
     let found = cluster.get(&at).await.map_err(api(run))?;
     let mut places: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
@@ -131,7 +131,7 @@ pub(super) async fn remove_before(
     }
     match &found {
         Some(Ok(found)) => gone(cluster, &at, run, object::uid(found), GONE).await?,
-        Some(Err(())) => return Err(TeardownFault::Foreign(run.to_owned())),
+        Some(Err(())) => return Err(TeardownError::Foreign(run.to_owned())),
         None => {}
     }
     rights.map(|()| found.is_some())
@@ -139,12 +139,12 @@ pub(super) async fn remove_before(
 
 /// Asks as the job until it is refused: that its rights are gone from the store is no word of the server that it asks. A server that cannot be asked lets
 /// nothing in either.
-async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownFault> {
+async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownError> {
     let mut pace = Pace::within(REFUSED);
     for at in readable {
         while let Ok(_let_in) = job.get(at).await {
             if !pace.again().await {
-                return Err(TeardownFault::Allowed { what: run.to_owned(), at: at.clone() });
+                return Err(TeardownError::Allowed { what: run.to_owned(), at: at.clone() });
             }
         }
     }
@@ -152,12 +152,12 @@ async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<()
 }
 
 /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
-pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<String>, TeardownFault> {
+pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<String>, TeardownError> {
     let Traces { call, fence, earlier, targets } = traces;
     let what = format!("{MANAGED}, {CALL}={call}");
     let (found, more) = cluster.list_all("/api/v1/namespaces", &made_for(call), RUNS, |object| object).await.map_err(api(&what))?;
     if more {
-        return Err(TeardownFault::Crowded(what));
+        return Err(TeardownError::Crowded(what));
     }
     let found: Vec<RunName> = found.iter().filter_map(RunName::of).filter(|own| own.call == *call && own.fence < fence).collect();
     let newest = found.iter().max_by_key(|own| own.fence).map(RunName::to_string);
@@ -171,16 +171,16 @@ pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<Strin
 }
 
 /// Removes the rights that a run has at its targets: the binding first, so that the Role alone gives nothing meanwhile.
-pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> Result<(), TeardownFault> {
+pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> Result<(), TeardownError> {
     for target in targets {
         // Anyone can write an annotation, and a stored plan is not trusted either: only a namespace that a plan may name becomes part of a path.
         if kind::check_namespace(target).is_err() {
-            return Err(TeardownFault::Foreign(cofferdam_core::text::line(target)));
+            return Err(TeardownError::Foreign(cofferdam_core::model::escape::line(target)));
         }
         for at in [binding_path(target, run), role_path(target, run)] {
             let Some(found) = cluster.get(&at).await.map_err(api(&at))? else { continue };
             if RunName::of(&found).is_none_or(|own| own.to_string() != run) {
-                return Err(TeardownFault::Foreign(at));
+                return Err(TeardownError::Foreign(at));
             }
             gone(cluster, &at, &at, object::uid(&found), RIGHTS_GONE).await?;
         }
@@ -189,12 +189,12 @@ pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> R
 }
 
 /// Deletes what runs, and waits for those Pods that this identity may read.
-async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), TeardownFault> {
+async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), TeardownError> {
     let mut pods = Vec::new();
     for entry in entries {
         let Some((collection, name)) = entry.rsplit_once('/').and_then(|(kind, name)| Some((in_run(run, kind)?, name))) else { continue };
         if kind::check_name(name).is_err() {
-            return Err(TeardownFault::Foreign(cofferdam_core::text::line(entry)));
+            return Err(TeardownError::Foreign(cofferdam_core::model::escape::line(entry)));
         }
         let at = format!("{collection}/{name}");
         // Whatever has that name there: the whole namespace goes.
@@ -215,7 +215,7 @@ async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), 
 }
 
 /// A delete without a clear answer is not waited for here: the namespace's own does it again.
-fn tolerate(fault: ApiFault) -> Result<(), ApiFault> {
+fn tolerate(fault: ApiError) -> Result<(), ApiError> {
     if fault.is_unclear() { Ok(()) } else { Err(fault) }
 }
 
@@ -230,7 +230,7 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
 }
 
 /// Deletes one object of this UID and looks until it is gone. An outage in between is waited out.
-async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit: Duration) -> Result<(), TeardownFault> {
+async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit: Duration) -> Result<(), TeardownError> {
     let mut pace = Pace::within(limit);
     let mut asked = false;
     let mut held: Option<Pace> = None;
@@ -246,7 +246,7 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
                     held = Some(Pace::within(Duration::ZERO));
                 }
                 if held::only_by_others(&present) && held.get_or_insert_with(|| Pace::within(HELD)).is_over() {
-                    return Err(TeardownFault::Held { what: what.to_owned(), by: held::words(&present) });
+                    return Err(TeardownError::Held { what: what.to_owned(), by: held::words(&present) });
                 }
                 // A second delete of a namespace that is going is a conflict; of anything else nothing new.
                 let told = asked || object::is_terminating(&present);
@@ -261,24 +261,24 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
             Err(fault) => Err(fault),
         };
         // Waiting does not give a right.
-        let waits = !matches!(&seen, Err(fault @ (ApiFault::Refused { .. } | ApiFault::Gated(_))) if !is_busy(fault));
+        let waits = !matches!(&seen, Err(fault @ (ApiError::Refused { .. } | ApiError::Gated(_))) if !is_busy(fault));
         if waits && pace.again().await {
             continue;
         }
         return Err(match seen {
-            Ok(present) => TeardownFault::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: held::words(&present) },
-            Err(fault) => TeardownFault::Api { what: what.to_owned(), fault },
+            Ok(present) => TeardownError::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: held::words(&present) },
+            Err(fault) => TeardownError::Api { what: what.to_owned(), fault },
         });
     }
 }
 
-fn is_busy(fault: &ApiFault) -> bool {
+fn is_busy(fault: &ApiError) -> bool {
     fault.status() == Some(429)
 }
 
-fn api(what: &str) -> impl FnOnce(ApiFault) -> TeardownFault {
+fn api(what: &str) -> impl FnOnce(ApiError) -> TeardownError {
     let what = what.to_owned();
-    move |fault| TeardownFault::Api { what, fault }
+    move |fault| TeardownError::Api { what, fault }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Which configuration of the cluster an admission webhook stands in. The API server names the
 //! webhook alone, and an operator repairs the configuration. Reads names, and changes nothing.
 
-use super::api::{ApiFault, Cluster, Extent};
-use cofferdam_core::text;
+use super::api::{ApiError, Cluster, Extent};
+use cofferdam_core::model::escape;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -35,14 +35,14 @@ pub struct Configuration {
 
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} `{}`", self.kind, text::line(&self.name))
+        write!(f, "{} `{}`", self.kind, escape::line(&self.name))
     }
 }
 
 impl Configuration {
     /// The command that shows it.
     pub fn command(&self) -> String {
-        format!("`kubectl get {} {} -o yaml`", self.kind.to_lowercase(), text::line(&self.name))
+        format!("`kubectl get {} {} -o yaml`", self.kind.to_lowercase(), escape::line(&self.name))
     }
 }
 
@@ -54,7 +54,7 @@ pub async fn configurations(cluster: &Cluster, webhook: &str) -> Vec<Configurati
         for (kind, resource) in KINDS {
             found.extend(of(cluster, kind, resource, webhook).await?);
         }
-        Ok::<_, ApiFault>(found)
+        Ok::<_, ApiError>(found)
     };
     let mut found = match tokio::time::timeout(LONGEST, search).await {
         Ok(Ok(found)) => found,
@@ -64,7 +64,7 @@ pub async fn configurations(cluster: &Cluster, webhook: &str) -> Vec<Configurati
     found
 }
 
-async fn of(cluster: &Cluster, kind: &'static str, resource: &str, webhook: &str) -> Result<Vec<Configuration>, ApiFault> {
+async fn of(cluster: &Cluster, kind: &'static str, resource: &str, webhook: &str) -> Result<Vec<Configuration>, ApiError> {
     let collection = format!("/apis/admissionregistration.k8s.io/v1/{resource}");
     let (items, _) = cluster.list_all(&collection, "", EXTENT, |item| kept(&item, webhook)).await?;
     let names = items.iter().filter_map(Value::as_str);

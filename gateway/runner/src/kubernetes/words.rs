@@ -2,32 +2,32 @@
 //! words on one line, in quotes as the words of another, without those about this software's own
 //! identities, which go to the log alone.
 
-use super::api::ApiFault;
+use super::api::ApiError;
 use super::webhook::FIND;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
 
 /// A fault in words for an outcome.
-pub fn said(fault: &ApiFault) -> String {
+pub fn said(fault: &ApiError) -> String {
     match fault {
-        ApiFault::Refused { status, message, .. } if fault.is_forbidden() && is_about_rights(message) => {
+        ApiError::Refused { status, message, .. } if fault.is_forbidden() && is_about_rights(message) => {
             tracing::warn!(
                 what = "rights",
                 status,
-                fault = text::line(message),
+                fault = escape::line(message),
                 "the cluster refused a request for lack of rights; `fault` names the identity and the object"
             );
             "the cluster gives Cofferdam no right to it".to_owned()
         }
-        ApiFault::Refused { message, .. } => quoted(message),
+        ApiError::Refused { message, .. } => quoted(message),
         // Its configuration is an operator's to see: no job and no provisioner may list them.
-        ApiFault::Unclear(_) if fault.is_unasked_webhook() => format!("{} ({FIND} shows its configuration)", unasked(fault)),
-        other => text::line(&other.to_string()),
+        ApiError::Unclear(_) if fault.is_unasked_webhook() => format!("{} ({FIND} shows its configuration)", unasked(fault)),
+        other => escape::line(&other.to_string()),
     }
 }
 
 /// The server's words about a webhook that it cannot ask.
-pub fn unasked(fault: &ApiFault) -> String {
-    if let ApiFault::Unclear(words) = fault { quoted(words) } else { text::line(&fault.to_string()) }
+pub fn unasked(fault: &ApiError) -> String {
+    if let ApiError::Unclear(words) = fault { quoted(words) } else { escape::line(&fault.to_string()) }
 }
 
 /// How the server goes on after a field's path: with the whole value, which may be an object that no plan shows.
@@ -43,14 +43,14 @@ const FOREIGN: usize = 1_000;
 pub fn foreign(words: &str) -> String {
     let short: String = words.chars().take(FOREIGN).collect();
     let more = if short.len() < words.len() { "…" } else { "" };
-    format!("\"{}{more}\"", text::line(short.trim()).replace('"', "'"))
+    format!("\"{}{more}\"", escape::line(short.trim()).replace('"', "'"))
 }
 
 /// Words that another wrote, each line's end a space: in quotes that they cannot end, at most so many
 /// characters between them once all can be seen.
 pub fn brief(words: &str, most: usize) -> String {
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    format!("\"{}\"", text::short(text::line(&lines.join(" ")).replace('"', "'"), most))
+    format!("\"{}\"", escape::short(escape::line(&lines.join(" ")).replace('"', "'"), most))
 }
 
 /// The server's words, quoted. Where it quotes a value that is more than a plain one, nothing of
@@ -100,8 +100,8 @@ pub fn is_finalized(message: &str) -> bool {
 }
 
 /// Whether admission refuses a pod because it does not see a guard of the run yet, or not its status (`deploy/16-fence-guarded.yaml`).
-pub fn is_unguarded(fault: &ApiFault) -> bool {
-    matches!(fault, ApiFault::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
+pub fn is_unguarded(fault: &ApiError) -> bool {
+    matches!(fault, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn check(status: u16, message: &str, expect: &str) {
-        let fault = ApiFault::Refused { status, reason: String::new(), message: message.to_owned() };
+        let fault = ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
         assert_eq!(said(&fault), expect);
     }
 
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_webhook_that_cannot_be_asked_is_told_with_the_way_to_its_configuration() {
         let words = "500: Internal error occurred: failed calling webhook \"images.example.com\": refused";
-        let told = said(&ApiFault::Unclear(words.to_owned()));
+        let told = said(&ApiError::Unclear(words.to_owned()));
         assert!(
             told.starts_with("the API server says \"500: Internal error occurred: failed calling webhook 'images.example.com'"),
             "{told}"

@@ -3,8 +3,8 @@
 
 use super::{admit, confine, credential, network};
 use anyhow::Result;
-use cofferdam_core::settings::ReaperSettings;
-use cofferdam_core::text;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::ReaperSettings;
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_runner::kubernetes::api::Cluster;
@@ -52,7 +52,7 @@ impl Reaper {
         let cluster = match ready.await {
             Ok(cluster) => cluster,
             Err(fault) => {
-                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
+                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };

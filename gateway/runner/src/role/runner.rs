@@ -2,10 +2,10 @@
 
 use super::{confine, credential, folder, network, open, same, trust};
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::exchange::claim::{Claim, Claimed};
-use cofferdam_core::settings::{Infrastructure, RunnerSettings};
-use cofferdam_core::text;
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::{Infrastructure, RunnerSettings};
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Given, Handed, Inherited, Report};
 use cofferdam_process::peer;
@@ -123,7 +123,7 @@ impl Actor {
         let (runner, checked) = match runner(settings, key, ground, Arc::clone(&inherited)).await {
             Ok(ready) => ready,
             Err(fault) => {
-                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
+                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };

@@ -2,11 +2,11 @@
 
 use super::{admit, confine, credential, folder, network, open, read_trust, trust};
 use anyhow::Result;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::settings::{Infrastructure, ViewerSettings};
-use cofferdam_core::text;
-use cofferdam_core::trust::Environment;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::role_settings::{Infrastructure, ViewerSettings};
 use cofferdam_process::confine::{Calls, Confined, Files};
 use cofferdam_process::control::{Handed, Inherited, Report};
 use cofferdam_process::peer;
@@ -74,7 +74,7 @@ impl Viewer {
         let looker = match look_at(sight, &environment).await {
             Ok(looker) => Arc::new(looker),
             Err(fault) => {
-                inherited.report(&Report::Failed(text::chain(fault.as_ref())))?;
+                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
                 return Ok(ExitCode::FAILURE);
             }
         };
@@ -128,17 +128,17 @@ async fn look_at(sight: Sight, environment: &Environment) -> Result<Looker> {
 }
 
 impl Looker {
-    async fn look(&self, look: Look, trust_file: Arc<Path>) -> Result<Looked, Fault> {
-        let unreadable = |fault: anyhow::Error| Fault::Unavailable(text::chain(fault.as_ref()));
+    async fn look(&self, look: Look, trust_file: Arc<Path>) -> Result<Looked, RoleError> {
+        let unreadable = |fault: anyhow::Error| RoleError::Unavailable(escape::chain(fault.as_ref()));
         match self {
             Self::Tree(looker) => {
                 let looker = Arc::clone(looker);
                 // A look reads files and parses them; one that panics is an answer, not a lost request.
                 let looked = tokio::task::spawn_blocking(move || {
                     let accepted = read_trust(&trust_file).map_err(unreadable)?;
-                    looker.look(&look, &accepted).map_err(|fault| Fault::Unavailable(chain(&fault)))
+                    looker.look(&look, &accepted).map_err(|fault| RoleError::Unavailable(chain(&fault)))
                 });
-                looked.await.unwrap_or_else(|_| Err(Fault::Unavailable("the look failed".to_owned())))
+                looked.await.unwrap_or_else(|_| Err(RoleError::Unavailable("the look failed".to_owned())))
             }
             Self::Cluster(looker) => looker.look(&look, &read_trust(&trust_file).map_err(unreadable)?).await,
         }

@@ -3,10 +3,10 @@
 use super::text::{group, json, name, paths, shown};
 use super::{bad, over};
 use crate::bindings::tool::types;
-use crate::fault::Fault;
-use cofferdam_core::ceiling::{Ceiling, Definition, EPHEMERAL, Example, Grant};
-use cofferdam_core::limit as core_limit;
-use cofferdam_core::operation::Action;
+use crate::fault::SandboxError;
+use cofferdam_core::model::ceiling::{Ceiling, Definition, EPHEMERAL, Example, Grant};
+use cofferdam_core::model::limit as core_limit;
+use cofferdam_core::model::operation::Action;
 use serde_json::Value;
 
 /// Characters of a tool's name.
@@ -25,7 +25,7 @@ const MEMBERS: usize = 64;
 const EXAMPLES: usize = 32;
 
 /// The core's definition.
-pub(crate) fn definition(said: types::Definition) -> Result<Definition, Fault> {
+pub(crate) fn definition(said: types::Definition) -> Result<Definition, SandboxError> {
     at_most("ceiling", said.ceiling.grants.len(), GRANTS, "grants")?;
     at_most("ceiling", said.ceiling.executors.len(), MEMBERS, "executors")?;
     at_most("examples", said.examples.len(), EXAMPLES, "examples")?;
@@ -44,11 +44,11 @@ pub(crate) fn definition(said: types::Definition) -> Result<Definition, Fault> {
     })
 }
 
-fn at_most(place: &str, count: usize, most: usize, what: &str) -> Result<(), Fault> {
+fn at_most(place: &str, count: usize, most: usize, what: &str) -> Result<(), SandboxError> {
     if count > most { Err(over(place, format_args!("{count} {what}, at most {most} are taken"))) } else { Ok(()) }
 }
 
-fn tool_name(text: String) -> Result<String, Fault> {
+fn tool_name(text: String) -> Result<String, SandboxError> {
     let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     let begins = text.starts_with(|first: char| first.is_ascii_lowercase());
     if letters && begins && text.len() <= NAME {
@@ -59,7 +59,7 @@ fn tool_name(text: String) -> Result<String, Fault> {
 }
 
 /// Semantic version 2.0.0: three numbers without leading zeros, then perhaps `-pre.release` and `+build`.
-fn version(text: String) -> Result<String, Fault> {
+fn version(text: String) -> Result<String, SandboxError> {
     let number = |part: &str| part.parse::<u32>().is_ok_and(|number| number.to_string() == part);
     let words =
         |part: &str| part.split('.').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
@@ -75,7 +75,7 @@ fn version(text: String) -> Result<String, Fault> {
 }
 
 /// An object schema that refers to nothing outside itself. Whether it is a valid schema is the core's question.
-fn schema(place: &str, text: &str) -> Result<Value, Fault> {
+fn schema(place: &str, text: &str) -> Result<Value, SandboxError> {
     let schema = json(place, text, SCHEMA)?;
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err(bad(place, "its root needs `\"type\": \"object\"`"));
@@ -84,7 +84,7 @@ fn schema(place: &str, text: &str) -> Result<Value, Fault> {
     Ok(schema)
 }
 
-fn inside(place: &str, schema: &Value) -> Result<(), Fault> {
+fn inside(place: &str, schema: &Value) -> Result<(), SandboxError> {
     match schema {
         Value::Object(members) => members.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
             ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => {
@@ -100,7 +100,7 @@ fn inside(place: &str, schema: &Value) -> Result<(), Fault> {
     }
 }
 
-fn grant(index: usize, line: types::Grant) -> Result<Grant, Fault> {
+fn grant(index: usize, line: types::Grant) -> Result<Grant, SandboxError> {
     let place = format!("grant {index}");
     at_most(&place, line.namespaces.len(), MEMBERS, "namespaces")?;
     at_most(&place, line.fields.len(), MEMBERS, "fields")?;
@@ -120,7 +120,7 @@ fn grant(index: usize, line: types::Grant) -> Result<Grant, Fault> {
 }
 
 /// An exact name, a prefix with `*`, `*`, or the empty text for the job's own.
-fn namespace(place: &str, text: String) -> Result<String, Fault> {
+fn namespace(place: &str, text: String) -> Result<String, SandboxError> {
     if text == EPHEMERAL {
         return Ok(text);
     }
@@ -146,7 +146,7 @@ fn action(said: types::Action) -> Action {
     }
 }
 
-fn example(index: usize, given: types::Example) -> Result<Example, Fault> {
+fn example(index: usize, given: types::Example) -> Result<Example, SandboxError> {
     let place = format!("example {index}");
     Ok(Example {
         title: shown(&place, given.title, TITLE)?,

@@ -3,11 +3,11 @@
 use super::text::{group, json, name, path, paths, shown};
 use super::{bad, over};
 use crate::bindings::tool::types;
-use crate::fault::Fault;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::json::canonical;
-use cofferdam_core::limit as core_limit;
-use cofferdam_core::operation::{Addresses, Change, Draft, Egress, Operation, Place, Program, Protocol, Step, Target, ToolRefusal};
+use crate::fault::SandboxError;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::json::canonical;
+use cofferdam_core::model::limit as core_limit;
+use cofferdam_core::model::operation::{Addresses, Change, Draft, Egress, Operation, Place, Program, Protocol, Step, Target, ToolRefusal};
 use serde_json::Value;
 
 /// Objects a listing may give.
@@ -24,7 +24,7 @@ const ARGUMENTS: usize = 64;
 const INPUT: usize = 64 * 1024;
 
 /// The core's draft.
-pub(crate) fn draft(said: types::Draft) -> Result<Draft, Fault> {
+pub(crate) fn draft(said: types::Draft) -> Result<Draft, SandboxError> {
     let count = said.operations.len();
     if count > core_limit::OPERATIONS {
         return Err(over("draft", format_args!("{count} operations, at most {} are taken", core_limit::OPERATIONS)));
@@ -42,11 +42,11 @@ pub(crate) fn draft(said: types::Draft) -> Result<Draft, Fault> {
 }
 
 /// The tool's own words for making no plan.
-pub(crate) fn refusal(said: types::Refusal) -> Result<ToolRefusal, Fault> {
+pub(crate) fn refusal(said: types::Refusal) -> Result<ToolRefusal, SandboxError> {
     Ok(ToolRefusal { reason: shown("refusal: reason", said.reason, REFUSAL)?, remedy: shown("refusal: remedy", said.remedy, REFUSAL)? })
 }
 
-fn step(index: usize, said: types::Step) -> Result<Step, Fault> {
+fn step(index: usize, said: types::Step) -> Result<Step, SandboxError> {
     let place = format!("operation {index}");
     let earlier = said.after.iter().all(|after| usize::try_from(*after).is_ok_and(|after| after < index));
     if !earlier {
@@ -58,7 +58,7 @@ fn step(index: usize, said: types::Step) -> Result<Step, Fault> {
     Ok(Step { operation: operation(&place, said.operation)?, after: said.after, reversible: said.reversible })
 }
 
-fn operation(place: &str, said: types::Operation) -> Result<Operation, Fault> {
+fn operation(place: &str, said: types::Operation) -> Result<Operation, SandboxError> {
     Ok(match said {
         types::Operation::Read(read) => Operation::Read { target: target(place, read.target)?, fields: paths(place, read.fields)? },
         types::Operation::List(list) => Operation::List {
@@ -91,7 +91,7 @@ fn operation(place: &str, said: types::Operation) -> Result<Operation, Fault> {
     })
 }
 
-fn egress(place: &str, said: types::Egress) -> Result<Egress, Fault> {
+fn egress(place: &str, said: types::Egress) -> Result<Egress, SandboxError> {
     Ok(match said {
         types::Egress::Siblings => Egress::Siblings,
         types::Egress::NameService => Egress::NameService,
@@ -105,7 +105,7 @@ fn egress(place: &str, said: types::Egress) -> Result<Egress, Fault> {
     })
 }
 
-fn target(place: &str, said: types::Target) -> Result<Target, Fault> {
+fn target(place: &str, said: types::Target) -> Result<Target, SandboxError> {
     Ok(Target {
         group: group(place, said.group)?,
         version: name(place, said.version)?,
@@ -115,7 +115,7 @@ fn target(place: &str, said: types::Target) -> Result<Target, Fault> {
     })
 }
 
-fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, Fault> {
+fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, SandboxError> {
     let count = said.len();
     if count > core_limit::CHANGES {
         return Err(over(place, format_args!("{count} changes, at most {} are taken", core_limit::CHANGES)));
@@ -123,7 +123,7 @@ fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, Fault> 
     said.into_iter().map(|said| change(place, said)).collect()
 }
 
-fn change(place: &str, said: types::Change) -> Result<Change, Fault> {
+fn change(place: &str, said: types::Change) -> Result<Change, SandboxError> {
     let value = said.value.map(|text| json(place, &text, core_limit::DRAFT)).transpose()?;
     // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a removal that was not asked for.
     if value == Some(Value::Null) {
@@ -132,19 +132,19 @@ fn change(place: &str, said: types::Change) -> Result<Change, Fault> {
     Ok(Change { path: path(place, said.path)?, value })
 }
 
-fn object(place: &str, text: &str) -> Result<Value, Fault> {
+fn object(place: &str, text: &str) -> Result<Value, SandboxError> {
     let object = json(place, text, core_limit::DRAFT)?;
     if object.is_object() { Ok(object) } else { Err(bad(place, "the object to apply is not a JSON object")) }
 }
 
-fn apply_place(place: &str, said: types::Place) -> Result<Place, Fault> {
+fn apply_place(place: &str, said: types::Place) -> Result<Place, SandboxError> {
     Ok(match said {
         types::Place::Ephemeral => Place::Ephemeral,
         types::Place::Namespace(namespace) => Place::Namespace(name(place, namespace)?),
     })
 }
 
-fn program(place: &str, said: types::Program) -> Result<Program, Fault> {
+fn program(place: &str, said: types::Program) -> Result<Program, SandboxError> {
     match said {
         types::Program::Image(image) => {
             let digest = image.reference.split_once('@').map(|(_, digest)| digest);
@@ -164,10 +164,10 @@ fn program(place: &str, said: types::Program) -> Result<Program, Fault> {
     }
 }
 
-fn sized(place: &str, text: String) -> Result<String, Fault> {
+fn sized(place: &str, text: String) -> Result<String, SandboxError> {
     if text.len() > INPUT { Err(over(place, format_args!("{} bytes, at most {INPUT} are taken", text.len()))) } else { Ok(text) }
 }
 
-fn between(place: &str, what: &str, number: u32, most: u32) -> Result<u32, Fault> {
+fn between(place: &str, what: &str, number: u32, most: u32) -> Result<u32, SandboxError> {
     if (1..=most).contains(&number) { Ok(number) } else { Err(bad(place, format_args!("`{what}` is {number}; 1 to {most} are taken"))) }
 }

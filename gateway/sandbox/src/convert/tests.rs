@@ -2,7 +2,7 @@
 
 use super::{definition, draft, refusal};
 use crate::bindings::tool::types;
-use crate::fault::Fault;
+use crate::fault::SandboxError;
 use serde_json::json;
 
 fn good() -> types::Definition {
@@ -35,7 +35,7 @@ fn check(change: impl FnOnce(&mut types::Definition), expect: &str) {
     told(definition(said).map(drop), expect);
 }
 
-fn told(outcome: Result<(), Fault>, expect: &str) {
+fn told(outcome: Result<(), SandboxError>, expect: &str) {
     match outcome {
         Ok(()) => assert_eq!(expect, "", "taken"),
         Err(fault) => assert!(!expect.is_empty() && fault.detail.contains(expect), "{fault} instead of {expect:?}"),

@@ -1,10 +1,10 @@
 //! Texts and names from guests: sizes, forms, and characters that a reader would not see. Never changes a text.
 
 use super::{bad, over};
-use crate::fault::Fault;
+use crate::fault::SandboxError;
 use crate::limit;
-use cofferdam_core::json::strict;
-use cofferdam_core::text::unseen;
+use cofferdam_core::model::escape::unseen;
+use cofferdam_core::model::json::strict;
 use serde_json::Value;
 
 /// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this long.
@@ -14,7 +14,7 @@ const NAME: usize = 253;
 const PATH: usize = 512;
 
 /// A text for people: at least one, at most `most` characters, and none that a reader could not see.
-pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, Fault> {
+pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, SandboxError> {
     if text.trim().is_empty() {
         return Err(bad(place, "it is empty"));
     }
@@ -29,27 +29,27 @@ pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, Fa
 }
 
 /// A name or a part of one: printable and short. What it means is judged later.
-pub(super) fn name(place: &str, text: String) -> Result<String, Fault> {
+pub(super) fn name(place: &str, text: String) -> Result<String, SandboxError> {
     shown(place, text, NAME)
 }
 
 /// A name that may be empty: the core API group.
-pub(super) fn group(place: &str, text: String) -> Result<String, Fault> {
+pub(super) fn group(place: &str, text: String) -> Result<String, SandboxError> {
     if text.is_empty() { Ok(text) } else { name(place, text) }
 }
 
 /// Field paths.
-pub(super) fn paths(place: &str, list: Vec<String>) -> Result<Vec<String>, Fault> {
+pub(super) fn paths(place: &str, list: Vec<String>) -> Result<Vec<String>, SandboxError> {
     list.into_iter().map(|text| path(place, text)).collect()
 }
 
 /// One field path.
-pub(super) fn path(place: &str, text: String) -> Result<String, Fault> {
+pub(super) fn path(place: &str, text: String) -> Result<String, SandboxError> {
     shown(place, text, PATH)
 }
 
 /// JSON text, read strictly.
-pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, Fault> {
+pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, SandboxError> {
     if text.len() > most {
         return Err(over(place, format_args!("it has {} bytes, at most {most} are taken", text.len())));
     }
@@ -57,6 +57,6 @@ pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, Fault>
 }
 
 /// An executor's words: bounded, and shown quoted.
-pub(crate) fn note(place: &str, text: String) -> Result<String, Fault> {
+pub(crate) fn note(place: &str, text: String) -> Result<String, SandboxError> {
     if text.is_empty() { Ok(text) } else { shown(place, text, limit::NOTE) }
 }

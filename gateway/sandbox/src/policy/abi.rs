@@ -2,11 +2,11 @@
 //! policy's memory says is foreign: every address is checked, every text is bounded.
 
 use super::place;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::store::Account;
-use cofferdam_core::json::strict_into;
-use cofferdam_core::limit as core_limit;
+use cofferdam_core::model::json::strict_into;
+use cofferdam_core::model::limit as core_limit;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{
@@ -40,17 +40,17 @@ const EXPORTS: [&str; 9] = [
 pub(super) struct Shape;
 
 impl Shape {
-    pub(super) fn check(module: &Module) -> std::result::Result<(), Fault> {
+    pub(super) fn check(module: &Module) -> std::result::Result<(), SandboxError> {
         if let Some(beyond) = module.imports().find(|import| import.module() != "env" || !IMPORTS.contains(&import.name())) {
             let detail = format!(
                 "it imports `{}.{}`, and a policy may import only OPA's own functions; build it with `opa build -t wasm`",
                 beyond.module(),
                 beyond.name()
             );
-            return Err(Fault::new(Code::Import, detail));
+            return Err(SandboxError::new(Code::Import, detail));
         }
         match EXPORTS.iter().find(|name| module.get_export(name).is_none()) {
-            Some(missing) => Err(Fault::new(
+            Some(missing) => Err(SandboxError::new(
                 Code::Malformed,
                 format!("it does not export `{missing}`, so it is no policy of OPA's ABI 1.2 or newer; build it with `opa build -t wasm`"),
             )),
@@ -68,10 +68,10 @@ pub(super) struct Guest {
 
 impl Guest {
     /// Instantiates it: the memory it imports is made here, under the account's limit, and its start function runs under the deadline.
-    pub(super) fn start(mut store: Store<Account>, module: &Module) -> std::result::Result<Self, Fault> {
+    pub(super) fn start(mut store: Store<Account>, module: &Module) -> std::result::Result<Self, SandboxError> {
         match Self::instantiate(&mut store, module) {
             Ok((instance, memory)) => Ok(Self { store, instance, memory }),
-            Err(error) => Err(Fault::of(&error, store.data())),
+            Err(error) => Err(SandboxError::of(&error, store.data())),
         }
     }
 
@@ -100,8 +100,10 @@ impl Guest {
     }
 
     /// Instructions that it may use from now on; only where they are counted.
-    pub(super) fn grant(&mut self, instructions: u64) -> std::result::Result<(), Fault> {
-        self.store.set_fuel(instructions).map_err(|fault| Fault::new(Code::Engine, format!("instructions are not counted: {fault:#}")))
+    pub(super) fn grant(&mut self, instructions: u64) -> std::result::Result<(), SandboxError> {
+        self.store
+            .set_fuel(instructions)
+            .map_err(|fault| SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}")))
     }
 
     /// Instructions that are left of those.
@@ -110,8 +112,8 @@ impl Guest {
     }
 
     /// What an error means, given what this guest used.
-    pub(super) fn fault(&self, error: &Error) -> Fault {
-        Fault::of(error, self.store.data())
+    pub(super) fn fault(&self, error: &Error) -> SandboxError {
+        SandboxError::of(error, self.store.data())
     }
 
     /// Gives a guest that is asked again the time of one decision.
@@ -225,7 +227,7 @@ fn print(mut caller: Caller<'_, Account>, _builtin: i32, _context: i32, values: 
     let sum = printed.iter().map(String::len).sum::<usize>().saturating_add(line.len());
     if sum > limit::POLICY_TEST_PRINTED {
         let detail = format!("its test printed more than {} KiB; split the test", limit::POLICY_TEST_PRINTED >> 10);
-        return Err(Fault::new(Code::Output, detail).into());
+        return Err(SandboxError::new(Code::Output, detail).into());
     }
     printed.push(line);
     Ok(values)
@@ -239,7 +241,7 @@ fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
     let memory = caller.get_export("memory").and_then(Extern::into_memory);
     let text = memory.and_then(|memory| terminated(memory.data(caller.as_context()), address, limit::ABORT).ok().map(<[u8]>::to_vec));
     let text = text.map_or_else(|| "no text".into(), |text| place::shortened(&String::from_utf8_lossy(&text)).escape_debug().to_string());
-    Err(Fault::new(Code::Trap, format!("the policy gave up: {text}")).into())
+    Err(SandboxError::new(Code::Trap, format!("the policy gave up: {text}")).into())
 }
 
 /// Whatever the table of builtins said: a call of one is refused.
@@ -249,24 +251,24 @@ fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern 
         return Func::wrap(store, || {}).into();
     };
     Func::new(store, ty, |_, _, _| {
-        Err(Fault::new(Code::Builtin, "it called a builtin of the host, and the gateway gives none to policies").into())
+        Err(SandboxError::new(Code::Builtin, "it called a builtin of the host, and the gateway gives none to policies").into())
     })
     .into()
 }
 
 /// A NUL-terminated text.
-fn terminated(memory: &[u8], address: i32, most: usize) -> std::result::Result<&[u8], Fault> {
-    let outside = || Fault::new(Code::Malformed, "it gave an address outside its memory");
+fn terminated(memory: &[u8], address: i32, most: usize) -> std::result::Result<&[u8], SandboxError> {
+    let outside = || SandboxError::new(Code::Malformed, "it gave an address outside its memory");
     let start = usize::try_from(address).map_err(|_| outside())?;
     let rest = memory.get(start..).ok_or_else(outside)?;
     let window = rest.get(..most.saturating_add(1).min(rest.len())).ok_or_else(outside)?;
     match window.iter().position(|byte| *byte == 0) {
         Some(end) => window.get(..end).ok_or_else(outside),
-        None if rest.len() > most => Err(Fault::new(Code::Output, format!("its answer has more than {most} bytes"))),
+        None if rest.len() > most => Err(SandboxError::new(Code::Output, format!("its answer has more than {most} bytes"))),
         None => Err(outside()),
     }
 }
 
 fn malformed(text: impl Into<String>) -> Error {
-    Fault::new(Code::Malformed, text).into()
+    SandboxError::new(Code::Malformed, text).into()
 }

@@ -2,10 +2,10 @@
 //! costs. Each runs in a fresh instance; a decision never comes of one.
 
 use super::{Policy, input_fits, single};
-use crate::fault::Fault;
+use crate::fault::SandboxError;
 use crate::limit;
 use crate::store::Account;
-use cofferdam_core::exchange::compute::{Trial, Tried};
+use cofferdam_core::protocol::role_guest::{Trial, Tried};
 
 impl Policy {
     /// Runs one trial. A fault of the policy is part of what it gives.
@@ -17,7 +17,7 @@ impl Policy {
         }
     }
 
-    fn measured(&self, trial: &Trial) -> Result<Tried, Fault> {
+    fn measured(&self, trial: &Trial) -> Result<Tried, SandboxError> {
         if let Some(input) = &trial.input {
             input_fits(input)?;
         }
@@ -41,6 +41,6 @@ impl Policy {
     }
 }
 
-fn told(fault: Fault) -> (String, String) {
+fn told(fault: SandboxError) -> (String, String) {
     (fault.code.word().to_owned(), fault.detail)
 }

@@ -3,9 +3,9 @@
 use super::encode::built;
 use super::{artefact, counted};
 use crate::command::{Command, Ran};
-use crate::fault::{Code, Fault};
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::limit as core_limit;
+use crate::fault::{Code, SandboxError};
+use cofferdam_core::model::limit as core_limit;
+use cofferdam_core::protocol::role_guest::GuestKind;
 
 /// File, how it ends (its exit code), a piece of its output, its note or the text that an operator reads.
 pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
@@ -32,7 +32,7 @@ pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("component-command-exports-nothing.wat", Err(Code::Malformed), "`wasi:cli/run`"),
 ];
 
-fn run(name: &str, input: &str) -> Result<Ran, Fault> {
+fn run(name: &str, input: &str) -> Result<Ran, SandboxError> {
     let (engine, _ticker) = counted(GuestKind::Command);
     Command::load(&engine, &artefact(built(name))?)?.run("lint", input, 100)
 }

@@ -1,6 +1,6 @@
 //! Guests in text form to Wasm: core modules are encoded as `cofferdam build` does it, so that a test says what the guest does and no more.
 
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;

@@ -2,10 +2,10 @@
 
 use super::encode::{built, folder};
 use super::{artefact, counted, decide, drive, plan};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::store::{Account, store};
-use cofferdam_core::exchange::compute::GuestKind;
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::BTreeSet;
 use wasmtime::component::{Component, Linker};
 
@@ -111,7 +111,7 @@ const POLICIES: &[(&str, Result<&str, Code>, &str)] = &[
 /// Tried by a test of its own.
 const APART: &[&str] = &["component-handle-bomb.wat"];
 
-fn check<T: PartialEq + std::fmt::Debug>(name: &str, got: Result<T, Fault>, expect: Result<T, Code>, text: &str) -> Option<String> {
+fn check<T: PartialEq + std::fmt::Debug>(name: &str, got: Result<T, SandboxError>, expect: Result<T, Code>, text: &str) -> Option<String> {
     match (got, expect) {
         (Ok(got), Ok(expect)) if got == expect => None,
         (Err(fault), Err(code)) if fault.code == code && fault.detail.contains(text) => None,
@@ -155,7 +155,7 @@ fn a_component_of_many_resources_meets_the_limit_of_handles() {
     let component = Component::new(&engine, built("component-handle-bomb.wat").wasm).unwrap();
     let mut store = store(&engine, Account::new(limit::TOOL_MEMORY, limit::TOOL_TICKS), limit::HANDLES);
     let error = Linker::new(&engine).instantiate(&mut store, &component).map(drop).unwrap_err();
-    assert_eq!(Fault::of(&error, store.data()).code, Code::Handles, "{error:#}");
+    assert_eq!(SandboxError::of(&error, store.data()).code, Code::Handles, "{error:#}");
 }
 
 #[test]

@@ -9,12 +9,13 @@ use crate::policies::Policies;
 use crate::policy::Policy;
 use crate::tools::Tools;
 use crate::{engine, limit};
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::ceiling::{self, Definition};
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::ports::{Judge as _, Planner as _};
-use cofferdam_core::trust::TrustedTool;
+use cofferdam_core::journey::ports::{Judge as _, Planner as _};
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::trust::TrustedTool;
+use cofferdam_core::protocol::role_guest::GuestKind;
+use cofferdam_core::tool::facts;
 use serde_json::json;
 
 #[test]
@@ -52,7 +53,7 @@ fn an_artefact_of_another_kind_of_engine_does_not_load() {
 
 #[test]
 fn arguments_beyond_the_limit_never_reach_a_tool() {
-    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::limit::ARGUMENTS + 1)).unwrap_err();
+    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::model::limit::ARGUMENTS + 1)).unwrap_err();
     assert_eq!(fault.code, Code::Input);
 }
 
@@ -90,7 +91,7 @@ async fn a_policy_is_asked_by_entry_point_and_within_its_limits() {
     let judge = Policies::start(2, policy(), "{}".into()).unwrap();
     assert_eq!(judge.evaluate("cofferdam/call/decision", "{}").await.unwrap(), r#"{"effect":"allow"}"#);
     assert_eq!(judge.evaluate("cofferdam/list/visible", "{}").await.unwrap_err().code, "undefined");
-    let large = format!("\"{}\"", "x".repeat(cofferdam_core::limit::POLICY_INPUT));
+    let large = format!("\"{}\"", "x".repeat(cofferdam_core::model::limit::POLICY_INPUT));
     assert_eq!(judge.evaluate("cofferdam/call/decision", &large).await.unwrap_err().code, "input");
     for data in ["[]", "{", r#"{"a":1,"a":2}"#] {
         assert_eq!(Policies::start(1, policy(), data.into()).map(drop).unwrap_err().code, Code::Malformed, "{data}");
@@ -115,7 +116,7 @@ fn guests_of_the_project_load_where_they_are_built() {
                 let tool = Tool::load(&engine, &made).unwrap();
                 let definition = tool.define().unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
                 for example in definition.examples {
-                    let arguments = cofferdam_core::json::canonical(&example.arguments).unwrap();
+                    let arguments = cofferdam_core::model::json::canonical(&example.arguments).unwrap();
                     let draft = tool.plan(&arguments).unwrap().unwrap();
                     assert_eq!(serde_json::to_value(&draft).unwrap(), example.draft, "{}: {}", path.display(), example.title);
                 }
@@ -145,7 +146,7 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
         // Executors and commands lie there as well, if everything was built into one folder.
         let tool = Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
         let Definition { name, version, ceiling, .. } = tool.define().unwrap();
-        Some(ceiling::resource(&TrustedTool { name, version, digest, ceiling }))
+        Some(facts::resource(&TrustedTool { name, version, digest, ceiling }))
     });
     let tools: Vec<_> = tools.collect();
     let policy = folder.join("../policy-example");

@@ -4,10 +4,10 @@
 use super::counted;
 use super::encode::folder;
 use crate::examine::examine;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, SandboxError};
 use crate::plan::Tool;
-use cofferdam_core::exchange::compute::GuestKind;
-use cofferdam_core::operation::{Draft, ToolRefusal};
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::role_guest::GuestKind;
 use std::time::{Duration, Instant};
 
 fn arguments(value: &str) -> String {
@@ -46,7 +46,7 @@ fn a_tool_in_javascript_plans_and_refuses_under_the_usual_limits() {
     assert_eq!(fault("loop").code, Code::Time);
     // QuickJS throws where it gets no memory or has no stack, and the component traps on what is no refusal.
     for value in ["hoard", "dig", "clock"] {
-        let Fault { code, detail } = fault(value);
+        let SandboxError { code, detail } = fault(value);
         eprintln!("{value}: {code}: {detail}");
         assert!(matches!(code, Code::Trap | Code::Memory | Code::Stack | Code::Time), "{value}: {code}: {detail}");
     }

@@ -1,8 +1,8 @@
 //! Ways out of a run: closed until their operation is done, opened by the provisioner alone, as the API server keeps them.
 
 use super::yard::{Job, Yard};
-use cofferdam_core::exchange::compute::Observed;
-use cofferdam_runner::kubernetes::api::{ApiFault, Manager, Mode};
+use cofferdam_core::protocol::role_guest::Observed;
+use cofferdam_runner::kubernetes::api::{ApiError, Manager, Mode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ fn a_way_out_is_open_from_its_operation_on() {
         let itself = job.namespace.job().await.unwrap();
         itself.apply(&at, &object, Manager { name: "x", force: true }, Mode::Real).await
     });
-    assert!(matches!(said, Err(ApiFault::Refused { status: 403, .. })), "{said:?}");
+    assert!(matches!(said, Err(ApiError::Refused { status: 403, .. })), "{said:?}");
     yard.remove(job.namespace.name()).unwrap();
     yard.nothing_of(job.namespace.name());
 }

@@ -10,8 +10,8 @@ mod webhook;
 use super::yard::{self, Yard, scale};
 use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{installed, rbac};
-use cofferdam_core::id::Fence;
-use cofferdam_runner::effect::EffectFault;
+use cofferdam_core::model::id::Fence;
+use cofferdam_runner::effect::EffectError;
 use cofferdam_runner::kubernetes::names::RunName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -171,7 +171,7 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
         happened
     })));
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectFault::Unknown(why)) if why.contains("changed outside Cofferdam")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Unknown(why)) if why.contains("changed outside Cofferdam")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
     yard.remove(&run).unwrap();
 }
@@ -189,7 +189,7 @@ fn a_right_that_is_taken_away_stops_the_job() {
     // The authorizer hears of it a moment later.
     until("the end of the right", || yard.runtime.block_on(cluster.get(&yard.path("deployments", "web"))).err());
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectFault::Refused(why)) if why.contains("no right")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
     yard.remove(&run).unwrap();
     yard.nothing_of(&run);
@@ -252,7 +252,7 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
         (answer.body["spec"]["replicas"] == 2).then_some(())
     });
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
     for resource in ["mutatingadmissionpolicybindings", "mutatingadmissionpolicies"] {
         yard.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);

@@ -4,7 +4,7 @@
 use super::yard::{Effect, Job, Yard};
 use crate::cluster::until;
 use crate::kubernetes::node::{plane, room};
-use cofferdam_core::id::Fence;
+use cofferdam_core::model::id::Fence;
 use cofferdam_runner::kubernetes::names::RunName;
 use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
 use cofferdam_runner::kubernetes::task::{self, Place, Task};

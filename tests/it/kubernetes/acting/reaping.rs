@@ -4,8 +4,8 @@
 use super::yard::{self, Yard, scale};
 use crate::cluster::until;
 use crate::kubernetes::actor::{namespace_path, rbac, reaped_alone};
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::plan::facts_of;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_runner::kubernetes::api;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::names::{Marks, RunName};

@@ -2,20 +2,20 @@
 
 use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
-use cofferdam_core::decide::OperationFacts;
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::job::Said;
-use cofferdam_core::operation::Step;
-use cofferdam_core::plan::facts_of;
-use cofferdam_core::preview::Preview;
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_runner::effect::EffectFault;
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::job::Said;
+use cofferdam_core::model::operation::Step;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_runner::effect::EffectError;
 use cofferdam_runner::host::Host;
 use cofferdam_runner::kubernetes::Kubernetes;
 use cofferdam_runner::kubernetes::credential::Credential;
 use cofferdam_runner::kubernetes::names::RunName;
 use cofferdam_runner::kubernetes::namespace::{Namespace, Wanted};
-use cofferdam_runner::kubernetes::teardown::{TeardownFault, Traces};
+use cofferdam_runner::kubernetes::teardown::{TeardownError, Traces};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub struct Job {
 }
 
 /// What came of an effect.
-pub type Effect = Result<BTreeMap<String, Value>, EffectFault>;
+pub type Effect = Result<BTreeMap<String, Value>, EffectError>;
 
 impl Yard {
     /// In a namespace of this name; `number` tells the calls of tests apart.
@@ -87,7 +87,7 @@ impl Yard {
         self.try_begin(fence, operations, gated).unwrap_or_else(|fault| panic!("{fault}"))
     }
 
-    pub fn try_begin(&self, fence: u64, operations: Value, gated: bool) -> Result<Job, EffectFault> {
+    pub fn try_begin(&self, fence: u64, operations: Value, gated: bool) -> Result<Job, EffectError> {
         let (steps, preview, facts) = self.look(operations);
         let namespace = self.raise(fence, &steps, &facts, gated)?;
         Ok(Job { steps, preview, namespace })
@@ -102,11 +102,11 @@ impl Yard {
     }
 
     /// A run's namespace alone.
-    pub fn make(&self, fence: u64, steps: &[Step], facts: &[OperationFacts]) -> Result<Namespace, EffectFault> {
+    pub fn make(&self, fence: u64, steps: &[Step], facts: &[OperationFacts]) -> Result<Namespace, EffectError> {
         self.raise(fence, steps, facts, true)
     }
 
-    fn raise(&self, fence: u64, steps: &[Step], facts: &[OperationFacts], gated: bool) -> Result<Namespace, EffectFault> {
+    fn raise(&self, fence: u64, steps: &[Step], facts: &[OperationFacts], gated: bool) -> Result<Namespace, EffectError> {
         self.runtime.block_on(self.kubernetes.make_for(&self.wanted(fence, steps, facts), gated))
     }
 
@@ -146,12 +146,12 @@ impl Yard {
         BTreeSet::from([self.namespace.clone()])
     }
 
-    pub fn remove(&self, run: &str) -> Result<(), TeardownFault> {
+    pub fn remove(&self, run: &str) -> Result<(), TeardownError> {
         self.runtime.block_on(self.kubernetes.remove(run, &self.targets())).map(drop)
     }
 
     /// As a runner under this lease, who is told of those earlier ones.
-    pub fn sweep(&self, fence: u64, earlier: &[Fence]) -> Result<Option<String>, TeardownFault> {
+    pub fn sweep(&self, fence: u64, earlier: &[Fence]) -> Result<Option<String>, TeardownError> {
         let targets = self.targets();
         self.runtime.block_on(self.kubernetes.sweep(Traces { call: &self.call, fence: Fence(fence), earlier, targets: &targets }))
     }

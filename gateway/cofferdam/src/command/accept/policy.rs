@@ -8,8 +8,9 @@ use crate::command::report::Report;
 use crate::command::trustfile::TrustFile;
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::decide::{self, policy_digest};
-use cofferdam_core::trust::{Trust, TrustedTool};
+use cofferdam_core::model::trust::{Trust, TrustedTool};
+use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::stage::question;
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub(super) fn accept(home: &Home, folder: &Path, bench: &Bench, mut trust: Trust
     let digest = policy_digest(&module, text).context("data.json is not readable")?;
     let known = trust.trust()?;
     let before = known.policy;
-    let context = decide::context(&known.environment, digest, None, None, Timestamp::now());
+    let context = question::context(&known.environment, digest, None, None, Timestamp::now());
     rehearse(bench, (&module, text), &known.tools, &context).with_context(|| format!("the policy in `{}`", folder.display()))?;
     write_private(&home.policy_module(), &module)?;
     write_private(&home.policy_data(), &data)?;
@@ -54,7 +55,7 @@ pub(super) fn try_on(home: &Home, bench: &Bench, known: &Trust, tool: &TrustedTo
     if digest != known.policy {
         bail!("the policy in the home is not the accepted one; accept one with `cofferdam accept --policy DIR`, then the tool");
     }
-    let context = decide::context(&known.environment, digest, None, None, Timestamp::now());
+    let context = question::context(&known.environment, digest, None, None, Timestamp::now());
     let mut tools: Vec<_> = known.tools.iter().filter(|known| known.name != tool.name).cloned().collect();
     tools.push(tool.clone());
     rehearse_new(bench, (&module, &data), &tools, &[&tool.name], &context).map(drop).with_context(|| {

@@ -1,7 +1,7 @@
 //! Statements and signatures as files: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`. Never reads a key.
 
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::approval::{NAMESPACE, SignedStatement};
+use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a signature file, at most: an armoured signature has a few hundred.

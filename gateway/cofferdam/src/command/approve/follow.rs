@@ -3,11 +3,12 @@
 
 use crate::command::operator;
 use crate::home::Home;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::id::CallId;
-use cofferdam_core::preview::drift::{self, Difference};
-use cofferdam_core::run::{Outcome, Phase};
-use cofferdam_core::text::legible;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::escape::legible;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::run::{Outcome, Phase};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::text::difference;
 use std::time::{Duration, Instant};
 
 /// The longest single question to the recorder.
@@ -54,7 +55,7 @@ fn unknown(why: &str) -> Followed {
 fn told(phase: Phase, outcome: Option<Outcome>, detail: String, meanwhile: Vec<Difference>) -> Followed {
     let why = if detail.is_empty() { String::new() } else { format!(": {}", legible(&detail)) };
     let (state, text) = match (outcome, phase) {
-        (Some(Outcome::Succeeded), _) => match drift::sentence(&meanwhile) {
+        (Some(Outcome::Succeeded), _) => match difference::sentence(&meanwhile) {
             Some(changed) => ("done", format!("it ran, and succeeded. Since you were asked: {}.", legible(&changed))),
             None => ("done", "it ran, and succeeded.".to_owned()),
         },

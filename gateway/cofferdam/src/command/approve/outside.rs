@@ -5,14 +5,15 @@ use crate::command::operator;
 use crate::command::ssh::signer_of;
 use crate::home::Home;
 use crate::show::{ago, until};
-use cofferdam_core::approval::{Statement, Verdict};
-use cofferdam_core::exchange::operate::{Operate, Operated, Seen};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::json;
-use cofferdam_core::preview::drift;
-use cofferdam_core::shown::{needed, seconds};
-use cofferdam_core::text::legible;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::escape::legible;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::json;
+use cofferdam_core::model::statement::{Statement, Verdict};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated, Seen};
+use cofferdam_core::stage::drift;
+use cofferdam_core::text::difference;
+use cofferdam_core::text::{needed, seconds};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -53,7 +54,7 @@ fn signatures(job: &StoredJob, trust: &Trust) -> String {
 fn since(job: &StoredJob, seen: &Seen) -> String {
     match seen {
         Seen::Now { preview } => match drift::agree(&job.preview, job.preview_digest, preview) {
-            Ok(outside) => drift::sentence(&outside)
+            Ok(outside) => difference::sentence(&outside)
                 .map_or_else(|| "nothing of it changed".to_owned(), |changed| format!("{}; a signature still counts", legible(&changed))),
             Err(what) => format!("{}. A signature now makes nothing run: deny it, and the agent asks again", legible(&what)),
         },

@@ -7,20 +7,20 @@ use crate::command::trustfile::TrustFile;
 use crate::home::Home;
 use crate::served;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::approval::{ApprovalFault, check_signer, check_times};
-use cofferdam_core::decide::ApprovalRule;
-use cofferdam_core::exchange::operate::{Operate, Operated};
-use cofferdam_core::hash::Document;
-use cofferdam_core::id::ShownDigest;
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::json;
-use cofferdam_core::plan::facts_of;
-use cofferdam_core::preview::Preview;
-use cofferdam_core::run::Phase;
-use cofferdam_core::shown::seconds;
-use cofferdam_core::shown::{in_full, question};
-use cofferdam_core::text::{legible, line};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::document::Document;
+use cofferdam_core::model::escape::{legible, line};
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::ShownDigest;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::json;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::approval::{ApprovalError, check_signer, check_times};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::text::seconds;
+use cofferdam_core::text::{in_full, question};
 use jiff::Timestamp;
 
 /// A call that waits for a person, checked and rendered.
@@ -97,7 +97,7 @@ impl Waiting {
 
     /// Refuses a person whose signature cannot count, before they read the question.
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
-        let name = ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalFault::Unknown)?;
+        let name = ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
         let named = self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
         Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
     }

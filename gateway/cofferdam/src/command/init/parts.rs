@@ -5,7 +5,7 @@ use crate::command::plugin::{Bench, Kind};
 use crate::command::trustfile::TrustFile;
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::trust::{TrustedCommand, TrustedExecutor};
+use cofferdam_core::model::trust::{TrustedCommand, TrustedExecutor};
 use std::path::{Path, PathBuf};
 
 /// Where plugins and policy come from.
@@ -111,7 +111,7 @@ pub fn plugins(home: &Home, from: &Path, bench: &Bench, trust: &mut TrustFile, l
 const SUMMARY: usize = 80;
 
 /// A ceiling in half a line: what it may do with which kinds, without fields and namespaces.
-fn grants(ceiling: &cofferdam_core::ceiling::Ceiling) -> String {
+fn grants(ceiling: &cofferdam_core::model::ceiling::Ceiling) -> String {
     let mut actions: Vec<(String, Vec<&str>)> = Vec::new();
     for grant in &ceiling.grants {
         let action = grant.action.to_string();

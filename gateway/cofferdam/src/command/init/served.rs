@@ -4,9 +4,9 @@ use crate::command::cluster;
 use crate::config::{self, Cluster, Infrastructure};
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::id::hex;
-use cofferdam_core::settings::JobIdentity;
-use cofferdam_core::trust::Environment;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

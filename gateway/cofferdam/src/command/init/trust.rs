@@ -2,8 +2,8 @@
 
 use crate::home::{Home, Secret};
 use anyhow::Result;
-use cofferdam_core::permit::verifying_key_text;
-use cofferdam_core::trust::Environment;
+use cofferdam_core::model::permit::verifying_key_text;
+use cofferdam_core::model::trust::Environment;
 use ed25519_dalek::SigningKey;
 
 /// A fresh agents file.
@@ -54,9 +54,9 @@ namespaces = ["default", "production", "prod", "prod-*"]
 mod tests {
     use super::*;
     use crate::home::{SECRETS, write_private};
-    use cofferdam_core::decide::policy_digest;
-    use cofferdam_core::id::hex;
-    use cofferdam_core::trust::{Floor, Trust};
+    use cofferdam_core::model::id::hex;
+    use cofferdam_core::model::trust::{Floor, Trust};
+    use cofferdam_core::policy::digest::policy_digest;
 
     #[test]
     fn a_fresh_trust_file_is_readable_and_has_the_conservative_floor() {
@@ -73,6 +73,6 @@ mod tests {
         assert_eq!(trust.floor, Floor::conservative());
         assert!(!trust.self_approval);
         assert_eq!(trust.policy.to_string(), digest);
-        assert!(cofferdam_core::permit::verifying_key(&trust.keys.gateway).is_some());
+        assert!(cofferdam_core::model::permit::verifying_key(&trust.keys.gateway).is_some());
     }
 }

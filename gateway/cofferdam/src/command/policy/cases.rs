@@ -8,7 +8,7 @@ use crate::command::plugin::{Bench, Policy};
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cofferdam_core::exchange::compute::{Trial, Tried};
+use cofferdam_core::protocol::role_guest::{Trial, Tried};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

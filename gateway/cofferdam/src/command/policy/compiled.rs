@@ -4,7 +4,7 @@ use super::opa::{Opa, said};
 use super::refusal;
 use super::sources::Sources;
 use anyhow::{Context as _, Result};
-use cofferdam_core::decide::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
+use cofferdam_core::policy::digest::{CALL_ENTRYPOINT, LIST_ENTRYPOINT};
 use std::path::Path;
 use std::process::Command;
 

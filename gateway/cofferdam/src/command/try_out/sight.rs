@@ -5,10 +5,10 @@ use crate::config::Installation;
 use crate::home::write_private;
 use crate::serve::brief;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::hex;
-use cofferdam_core::settings::ActorSettings;
+use cofferdam_core::model::id::hex;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::role_settings::ActorSettings;
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::peer::Client;
 use cofferdam_process::spawn::{self, Words};
@@ -70,7 +70,7 @@ impl Sight {
     }
 
     /// One look.
-    pub async fn look(&self, look: &Look) -> Result<Looked, Fault> {
+    pub async fn look(&self, look: &Look) -> Result<Looked, RoleError> {
         self.client.call(look).await
     }
 }

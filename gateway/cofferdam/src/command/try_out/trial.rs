@@ -6,20 +6,24 @@ use crate::command::plugin::{Bench, Plugin, Policy, wasm};
 use crate::command::trustfile::TrustFile;
 use crate::config::Installation;
 use anyhow::{Context as _, Result, bail};
-use cofferdam_core::answer::Reply;
-use cofferdam_core::caller::{Caller, Principal, Standing};
-use cofferdam_core::ceiling::{Definition, read_only};
-use cofferdam_core::decide::policy_digest;
-use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::{CallId, ComponentDigest};
-use cofferdam_core::journey::{self, Mode, World};
-use cofferdam_core::operation::{Draft, ToolRefusal};
-use cofferdam_core::ports::{GuestFault, Host, Judge, Planner, Recorder, Viewer, unheard};
-use cofferdam_core::record::Recorded;
-use cofferdam_core::trust::{Approver, Trust};
+use cofferdam_core::journey;
+use cofferdam_core::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer, unheard};
+use cofferdam_core::journey::{Mode, World};
+use cofferdam_core::model::answer::Reply;
+use cofferdam_core::model::caller::{Caller, Principal, Standing};
+use cofferdam_core::model::ceiling::Definition;
+use cofferdam_core::model::id::{CallId, ComponentDigest};
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::model::record::Recorded;
+use cofferdam_core::model::trust::{Approver, Trust};
+use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::stage::discover::RawCall;
+use cofferdam_core::tool::catalog::Catalog;
+use cofferdam_core::tool::facts::read_only;
+use cofferdam_core::tool::load::LoadedTool;
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -106,35 +110,35 @@ impl Host for Trial<'_> {
         Standing::Removed
     }
 
-    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
+    fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
         Ok(Vec::new())
     }
 }
 
 impl Planner for Trial<'_> {
-    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         self.plugin.plan(arguments)
     }
 }
 
 impl Judge for Trial<'_> {
-    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
         self.policy.evaluate(entrypoint, input)
     }
 }
 
 impl Viewer for Trial<'_> {
-    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
         self.sight.look(&look).await
     }
 }
 
 impl Recorder for Trial<'_> {
     /// An ending is told and forgotten; anything else would make a job.
-    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         match propose {
             Propose::End { .. } => Ok(Proposed::Recorded(Recorded { index: 0 })),
-            _ => Err(Fault::Unavailable("a trial records nothing".to_owned())),
+            _ => Err(RoleError::Unavailable("a trial records nothing".to_owned())),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use crate::config::{Agent, Agents};
 use anyhow::{Context as _, Result};
-use cofferdam_core::caller::{Principal, Standing};
-use cofferdam_core::ports::Unauthenticated;
+use cofferdam_core::journey::ports::Unauthenticated;
+use cofferdam_core::model::caller::{Principal, Standing};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,9 +1,9 @@
 //! The gauges and counters that are read when a collector asks: from the store, the disk and the supervisor's notice.
 
 use super::front::Gateway;
-use cofferdam_core::exchange::propose::{Counts, Propose, Proposed};
-use cofferdam_core::ports::{Answered, Front as _};
-use cofferdam_core::run::{OUTCOMES, PHASES, Phase};
+use cofferdam_core::journey::ports::{Answered, Front as _};
+use cofferdam_core::model::run::{OUTCOMES, PHASES, Phase};
+use cofferdam_core::protocol::gateway_recorder::{Counts, Propose, Proposed};
 use cofferdam_process::access::space;
 
 impl Gateway {

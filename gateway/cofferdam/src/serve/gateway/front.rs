@@ -6,18 +6,21 @@ use super::observe::{Observed, ended};
 use super::world::{Roles, World};
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
-use cofferdam_core::answer::{Reply, ToolListing};
-use cofferdam_core::caller::{Caller, Principal};
-use cofferdam_core::discover::{Catalog, LoadedTool, RawCall};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::operate::Notice;
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::CallId;
-use cofferdam_core::journey::{self, Mode, Resumed, Wait};
-use cofferdam_core::ports::{Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard};
-use cofferdam_core::settings::GatewaySettings;
-use cofferdam_core::text::line;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::journey;
+use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard};
+use cofferdam_core::journey::{Mode, Resumed, Wait};
+use cofferdam_core::model::answer::{Reply, ToolListing};
+use cofferdam_core::model::caller::{Caller, Principal};
+use cofferdam_core::model::escape::line;
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::operator_recorder::Notice;
+use cofferdam_core::protocol::role_settings::GatewaySettings;
+use cofferdam_core::stage::discover::RawCall;
+use cofferdam_core::tool::catalog::Catalog;
+use cofferdam_core::tool::load::LoadedTool;
 use cofferdam_process::peer::Client;
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
@@ -112,7 +115,7 @@ impl Front for Gateway {
         self.world.agents.authenticate(token).await
     }
 
-    async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, Fault> {
+    async fn list(&self, principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
         journey::list(&self.world, &self.known, principal).await
     }
 

@@ -2,11 +2,11 @@
 //! token, and the counts of decisions. Made from what the recorder took, never beside it.
 
 use super::pace::Pace;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::job::StoredJob;
-use cofferdam_core::ports::Answered;
-use cofferdam_core::record::{Entry, Event};
+use cofferdam_core::journey::ports::Answered;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
 use cofferdam_telemetry::Outlet;
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ pub struct Heard {
 
 impl Heard {
     /// What the recorder answered to a proposal.
-    pub fn recorded(&self, outlet: &Outlet, propose: &Propose, answer: &Result<Proposed, Fault>) {
+    pub fn recorded(&self, outlet: &Outlet, propose: &Propose, answer: &Result<Proposed, RoleError>) {
         match (propose, answer) {
             (Propose::Enqueue { job, .. }, Ok(Proposed::Recorded(_))) => self.enqueued(outlet, job),
             (Propose::End { entry } | Propose::Withdraw { entry, .. }, Ok(Proposed::Recorded(_))) => {
@@ -82,7 +82,7 @@ impl Heard {
 
 /// A name of an agent on one line; callers without one have none.
 fn shown(name: &str) -> String {
-    if name.is_empty() { "(none)".to_owned() } else { cofferdam_core::text::line(name) }
+    if name.is_empty() { "(none)".to_owned() } else { cofferdam_core::model::escape::line(name) }
 }
 
 /// The rule that a decision names first, in the words of the entry.
@@ -91,9 +91,9 @@ fn first_reason(entry: &Entry) -> Option<String> {
     Some(reasons.get(0)?.get("id")?.as_str()?.to_owned())
 }
 
-fn cause(fault: &Fault) -> &'static str {
+fn cause(fault: &RoleError) -> &'static str {
     match fault {
-        Fault::Unavailable(_) | Fault::TooLarge(_) => "unavailable",
+        RoleError::Unavailable(_) | RoleError::TooLarge(_) => "unavailable",
         _ => "refused",
     }
 }

@@ -3,12 +3,12 @@
 
 use crate::guest;
 use anyhow::{Context as _, Result, anyhow, bail};
-use cofferdam_core::artefact::ArtefactKey;
-use cofferdam_core::decide::policy_digest;
-use cofferdam_core::exchange::compute::{Compute, Computed, GuestKind};
-use cofferdam_core::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::settings::GatewaySettings;
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::digest::policy_digest;
+use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind};
+use cofferdam_core::protocol::role_settings::GatewaySettings;
 use cofferdam_process::secret;
 use cofferdam_sandbox::engine::{description, engine};
 use cofferdam_sandbox::load::{Artefact, about};

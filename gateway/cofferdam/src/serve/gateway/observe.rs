@@ -2,13 +2,13 @@
 
 use super::heard::Heard;
 use super::world::Roles;
-use cofferdam_core::answer::Reply;
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Draft, ToolRefusal};
-use cofferdam_core::ports::{GuestFault, Judge, Planner, Recorder, Viewer};
+use cofferdam_core::journey::ports::{GuestError, Judge, Planner, Recorder, Viewer};
+use cofferdam_core::model::answer::Reply;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
 use cofferdam_telemetry::Outlet;
@@ -49,7 +49,7 @@ impl<T> Observed<T> {
 }
 
 impl Planner for Observed<Tools> {
-    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestFault> {
+    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let planned = self.stage("plan", self.inner.plan(tool, arguments)).await;
         if let Err(fault) = &planned {
             self.outlet.count("cofferdam_tool_faults_total", &[("tool", &tool.short()), ("code", &fault.code)], 1);
@@ -59,8 +59,8 @@ impl Planner for Observed<Tools> {
 }
 
 impl Judge for Observed<Policies> {
-    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestFault> {
-        let stage = if entrypoint == cofferdam_core::decide::LIST_ENTRYPOINT { "discover" } else { "decide" };
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
+        let stage = if entrypoint == cofferdam_core::policy::digest::LIST_ENTRYPOINT { "discover" } else { "decide" };
         let began = Instant::now();
         let decided = self.stage(stage, self.inner.evaluate(entrypoint, input)).await;
         self.outlet.observe("cofferdam_policy_evaluation_seconds", &[("phase", stage)], began.elapsed());
@@ -72,14 +72,14 @@ impl Judge for Observed<Policies> {
 }
 
 impl Viewer for Observed<Arc<Roles>> {
-    async fn look(&self, look: Look) -> Result<Looked, Fault> {
+    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
         let stage = if matches!(look, Look::Preview { .. }) { "preview" } else { "look" };
         self.stage(stage, self.inner.viewer.call(&look)).await
     }
 }
 
 impl Recorder for Observed<Arc<Roles>> {
-    async fn propose(&self, propose: Propose) -> Result<Proposed, Fault> {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
         let stage = match &propose {
             Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
             Propose::Job { .. } => "wait",

@@ -2,12 +2,12 @@
 
 use super::agents::AgentsFile;
 use super::observe::Observed;
-use cofferdam_core::caller::{Principal, Standing};
-use cofferdam_core::exchange::Fault;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::exchange::propose::{Propose, Proposed};
-use cofferdam_core::ports::Host;
-use cofferdam_core::trust::{Approver, Trust};
+use cofferdam_core::journey::ports::Host;
+use cofferdam_core::model::caller::{Principal, Standing};
+use cofferdam_core::model::trust::{Approver, Trust};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_process::peer::Client;
 use cofferdam_sandbox::policies::Policies;
 use cofferdam_sandbox::tools::Tools;
@@ -28,7 +28,7 @@ pub struct Roles {
 
 impl Roles {
     /// Asks the recorder. A call that is held for its job's outcome is told how the job is at once when the gateway drains.
-    pub async fn propose(&self, propose: &Propose) -> Result<Proposed, Fault> {
+    pub async fn propose(&self, propose: &Propose) -> Result<Proposed, RoleError> {
         let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else { return self.recorder.call(propose).await };
         let mut draining = self.draining.clone();
         tokio::select! {
@@ -86,8 +86,8 @@ impl Host for World {
         self.agents.standing(principal).await
     }
 
-    fn approvers(&self) -> Result<Vec<Approver>, Fault> {
-        let fault = |fault: &dyn std::fmt::Display| Fault::Unavailable(format!("the trust file cannot be read: {fault}"));
+    fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
+        let fault = |fault: &dyn std::fmt::Display| RoleError::Unavailable(format!("the trust file cannot be read: {fault}"));
         let text = std::fs::read_to_string(&self.trust_file).map_err(|error| fault(&error))?;
         Ok(Trust::parse(&text).map_err(|error| fault(&error))?.approvers)
     }

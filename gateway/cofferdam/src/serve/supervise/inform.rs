@@ -4,7 +4,7 @@
 use super::super::watch::{self, Watched};
 use super::{Name, Supervisor};
 use crate::config::Installation;
-use cofferdam_core::exchange::operate::Notice;
+use cofferdam_core::protocol::operator_recorder::Notice;
 use cofferdam_process::control::Order;
 use cofferdam_process::tether::Parcel;
 use std::sync::Arc;

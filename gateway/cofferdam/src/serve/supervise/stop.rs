@@ -2,7 +2,7 @@
 //! Never waits without an end.
 
 use super::{Name, Sign, Signals, State, Supervisor, seconds};
-use cofferdam_core::id::CallId;
+use cofferdam_core::model::id::CallId;
 use cofferdam_process::control::{Order, Report};
 use cofferdam_process::tether::Parcel;
 use std::sync::atomic::Ordering;

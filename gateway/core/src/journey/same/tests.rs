@@ -1,10 +1,10 @@
 //! The same call again, over the small world.
 
-use crate::answer::Reply;
-use crate::approval::Verdict;
+use crate::journey::ports::unheard;
 use crate::journey::{Mode, Resumed, Wait, ask, job, resume};
-use crate::ports::unheard;
-use crate::run::Outcome;
+use crate::model::answer::Reply;
+use crate::model::run::Outcome;
+use crate::model::statement::Verdict;
 use crate::testing::*;
 use expect_test::{Expect, expect};
 use serde_json::Value;
@@ -168,7 +168,7 @@ fn a_call_that_was_withdrawn_is_told_without_an_error() {
     // The call itself was not carried out: that is an error to those who wait for it.
     let mut keyed = host.jobs.lock().unwrap()[0].1.clone();
     keyed.outcome = Some(Outcome::Cancelled);
-    assert!(matches!(crate::shown::job_reply(&keyed), Reply::Refused(_)));
+    assert!(matches!(crate::text::job_reply(&keyed), Reply::Refused(_)));
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn braces_are_data_where_yaml_says_so() {
     let desk = Desk::new(&[("agent.yaml", agent), ("web.yaml", &format!("{}---\n{chart}", deployment("web")))]);
     let (items, left_out) = desk.list();
     assert_eq!(items, [("api".into(), json!(3)), ("web".into(), json!(3))]);
-    let words: Vec<_> = left_out.places.iter().map(cofferdam_core::left_out::Place::words).collect();
+    let words: Vec<_> = left_out.places.iter().map(cofferdam_core::model::left_out::Place::words).collect();
     assert_eq!(words, ["`web.yaml:24` (Deployment gift) is a template; only plain manifests can be changed"]);
     assert_eq!(desk.changed("web.yaml", |desk| desk.scale("web", 5)), ["-  replicas: 3\n", "+  replicas: 5\n"]);
     let changed = desk.changed("agent.yaml", |desk| desk.image("api", "web", "registry.example.com/storefront/api:1.0.1"));

@@ -4,9 +4,9 @@
 use super::{Desk, deployment, link, replicas, step, target};
 use crate::directory::index::Index;
 use crate::directory::preview::preview;
-use cofferdam_core::left_out::{LeftOut, Place};
-use cofferdam_core::operation::Operation;
-use cofferdam_core::shown::remark_words;
+use cofferdam_core::model::left_out::{LeftOut, Place};
+use cofferdam_core::model::operation::Operation;
+use cofferdam_core::text::remark_words;
 use serde_json::json;
 use std::fs;
 

@@ -4,7 +4,7 @@
 
 use super::{Position, patch};
 use crate::directory::read::Format;
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::model::path::FieldPath;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

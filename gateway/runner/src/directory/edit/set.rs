@@ -5,7 +5,7 @@ use super::render::{Layout, between};
 use super::walk::{Step, Walk};
 use super::{Source, Splice, block, flow, scalar};
 use crate::directory::read::{Format, Node, Shape, dash};
-use cofferdam_core::path::Segment;
+use cofferdam_core::model::path::Segment;
 use serde_json::{Map, Value};
 
 /// Columns from a key to the keys beneath it where the file does not show its own.

@@ -6,11 +6,11 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn patch(text: &str, document: usize, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditFault> {
+fn patch(text: &str, document: usize, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditError> {
     super::patch(Format::Yaml, text, &Position { document, items: vec![] }, changes)
 }
 
-fn delete(text: &str, document: usize) -> Result<Option<String>, EditFault> {
+fn delete(text: &str, document: usize) -> Result<Option<String>, EditError> {
     super::delete(Format::Yaml, text, &Position { document, items: vec![] })
 }
 

@@ -2,7 +2,7 @@
 //! at text.
 
 use crate::directory::read::{Node, Shape, Unclear};
-use cofferdam_core::path::Segment;
+use cofferdam_core::model::path::Segment;
 use serde_json::Value;
 
 /// One step as it was found in the object.

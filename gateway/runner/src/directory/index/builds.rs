@@ -1,14 +1,14 @@
 //! What is built of the files of an index: under which name each object counts, which one a file
 //! names and is built as another, and what a person has to know of a change. Never changes a file.
 
-use super::{FindFault, Found, Index, Name};
+use super::{FindError, Found, Index, Name};
 use crate::directory::kustomize::graph::{Files, Graph, Ways};
 use crate::directory::kustomize::identity::{Built, Written, built};
 use crate::directory::kustomize::overrides::{Edit, Subject, remarks};
 use crate::directory::kustomize::{autoscaler, delete, view};
 use crate::refusal::Refusal;
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::{Remark, bounded};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::{Remark, bounded};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,12 +111,12 @@ impl Index {
     }
 
     /// Why nothing is built under a name: its file is built as something else, or is no object.
-    pub(super) fn otherwise(&self, target: &Target) -> Option<FindFault> {
+    pub(super) fn otherwise(&self, target: &Target) -> Option<FindError> {
         let nowhere = Target { namespace: String::new(), ..target.clone() };
         let place = |target: &Target| self.builds.otherwise.get(&Name::of(target));
         let exact = place(target);
         let found = exact.or_else(|| place(&nowhere)).and_then(|(path, at)| self.at(path, *at)).map(|(found, _)| found)?;
-        let fault = |code, reason, remedy| FindFault::Built { target: Box::new(target.clone()), code, reason, remedy };
+        let fault = |code, reason, remedy| FindError::Built { target: Box::new(target.clone()), code, reason, remedy };
         match found.built? {
             Built::As { namespace, name, given } if exact.is_some() || *namespace == target.namespace => {
                 let by = given.iter().map(|remark| format!("`{}` in {}", remark.by, remark.place)).collect::<Vec<_>>().join(", ");
@@ -134,10 +134,10 @@ impl Index {
 }
 
 /// Why an object cannot be had that is built as several.
-pub fn several(target: &Target, found: &Found<'_>) -> Option<FindFault> {
+pub fn several(target: &Target, found: &Found<'_>) -> Option<FindError> {
     let told = as_several(found)?;
     let place = found.place();
-    Some(FindFault::Built {
+    Some(FindError::Built {
         target: Box::new(target.clone()),
         code: "built-as-several",
         reason: format!("comes from `{place}`, which {told}"),

@@ -4,8 +4,8 @@
 use super::gap::{LINK, phrase};
 use super::mention::{Wanted, may_hold_copy};
 use super::{File, Index};
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 
 /// Places that one preview names: enough to see what is wrong with a tree. The rest is counted.
 const NAMED: usize = 3;

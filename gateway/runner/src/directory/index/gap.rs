@@ -5,8 +5,8 @@ use super::mention::{self, Wanted};
 use super::{File, Found, Index, Name};
 use crate::directory::kustomize::placeholder::placeholder;
 use crate::directory::read::{TEMPLATE, Unclear};
-use cofferdam_core::left_out::Place;
-use cofferdam_core::operation::Target;
+use cofferdam_core::model::left_out::Place;
+use cofferdam_core::model::operation::Target;
 use std::path::Path;
 
 /// Of a file that is not read: what no answer can tell.

@@ -3,8 +3,8 @@
 use super::entry::{Entry, Hindered, Line, Recovered, Seen};
 use super::{CONFLICT, GIVEN_UP, Journal};
 use crate::directory::tree::FILE;
-use cofferdam_core::id::{CallId, ObjectDigest};
-use cofferdam_core::job::Obstacle;
+use cofferdam_core::model::id::{CallId, ObjectDigest};
+use cofferdam_core::model::job::Obstacle;
 use cofferdam_process::beneath::Staged;
 use cofferdam_process::writable::obstacle;
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 
 use crate::directory::namespace::ChangedFile;
 use crate::ending::UNWRITABLE;
-use cofferdam_core::id::{CallId, Fence, ObjectDigest};
-use cofferdam_core::job::Obstacle;
+use cofferdam_core::model::id::{CallId, Fence, ObjectDigest};
+use cofferdam_core::model::job::Obstacle;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub struct Commit<'a> {
 
 /// Why a commit did not come about. Unless it says so, nothing was committed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommitFault {
+pub enum CommitError {
     /// A newer lease removed this one's namespace.
     #[error("another runner has taken the job over")]
     Fenced,
@@ -94,7 +94,7 @@ pub enum CommitFault {
     Torn(PathBuf),
 }
 
-impl CommitFault {
+impl CommitError {
     /// The stable code of the outcome.
     pub fn code(&self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::directory::namespace::ChangedFile;
-use cofferdam_core::id::{Fence, ObjectDigest};
+use cofferdam_core::model::id::{Fence, ObjectDigest};
 
 struct Desk {
     place: tempfile::TempDir,
@@ -26,11 +26,11 @@ fn files() -> Vec<ChangedFile> {
 }
 
 impl Desk {
-    fn commit(&self, call: u128, step: &dyn Fn(JobStep)) -> Result<(), CommitFault> {
+    fn commit(&self, call: u128, step: &dyn Fn(JobStep)) -> Result<(), CommitError> {
         self.commit_files(call, files(), step)
     }
 
-    fn commit_files(&self, call: u128, files: Vec<ChangedFile>, step: &dyn Fn(JobStep)) -> Result<(), CommitFault> {
+    fn commit_files(&self, call: u128, files: Vec<ChangedFile>, step: &dyn Fn(JobStep)) -> Result<(), CommitError> {
         let touches = files.iter().map(|file| file.path.clone()).collect();
         let (call, namespace) = (CallId::from_random(call), self.place.path().join("run"));
         let lock = self.journal.lock().unwrap();
@@ -102,7 +102,7 @@ fn the_next_job_completes_the_one_before() {
     let desk = desk();
     desk.die_at(1, JobStep::EffectCommitted);
     // The second job was approved over the state before the first: it finds another one now.
-    assert!(matches!(desk.commit(2, &|_| {}), Err(CommitFault::Conflict(path)) if path == Path::new("a")));
+    assert!(matches!(desk.commit(2, &|_| {}), Err(CommitError::Conflict(path)) if path == Path::new("a")));
     assert_eq!((desk.recover(1), desk.recover(2)), (Recovered::Complete, Recovered::Untouched));
     assert_eq!(desk.tree(), (Some("2".into()), None));
 }
@@ -111,7 +111,7 @@ fn the_next_job_completes_the_one_before() {
 fn without_its_namespace_nobody_commits() {
     let desk = desk();
     fs::remove_dir(desk.place.path().join("run")).unwrap();
-    assert!(matches!(desk.commit(1, &|_| {}), Err(CommitFault::Fenced)));
+    assert!(matches!(desk.commit(1, &|_| {}), Err(CommitError::Fenced)));
     assert_eq!((desk.tree(), desk.recover(1)), ((Some("1".into()), Some("1".into())), Recovered::Untouched));
 }
 
@@ -165,7 +165,7 @@ fn a_file_that_would_be_too_large_to_read_back_is_never_committed() {
     let desk = desk();
     let files = vec![ChangedFile { path: "a".into(), before: ObjectDigest::of(b"1"), content: Some("2".repeat(FILE as usize + 1)) }];
     let committed = desk.commit_files(1, files, &|_| {});
-    assert!(matches!(committed, Err(CommitFault::Large(_))));
+    assert!(matches!(committed, Err(CommitError::Large(_))));
     assert_eq!(desk.recover(1), Recovered::Untouched);
 }
 
@@ -222,7 +222,7 @@ fn old() -> (Option<String>, Option<String>) {
 fn what_cannot_be_written_shows_before_the_commit_record_and_leaves_nothing() {
     let (mount, desk) = mounted();
     let refused = |files, words: &str| {
-        let Err(CommitFault::Unwritable(obstacle)) = desk.commit_files(1, files, &|_| {}) else { panic!("{words}: it was committed") };
+        let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, files, &|_| {}) else { panic!("{words}: it was committed") };
         assert!(obstacle.cause.contains("`deep/b` cannot be replaced: ") && obstacle.cause.contains(words), "{words}: {obstacle}");
         assert_eq!((desk.tree(), desk.recover(1)), (old(), Recovered::Untouched), "{words}");
         let left = |folder: &str| fs::read_dir(desk.place.path().join(folder)).unwrap().count();
@@ -236,7 +236,7 @@ fn what_cannot_be_written_shows_before_the_commit_record_and_leaves_nothing() {
     // All of it is taken: what is written beside the file finds no room.
     let mut filler = File::create(mount.0.join(".filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
-    let Err(CommitFault::Unwritable(obstacle)) = desk.commit_files(1, both(), &|_| {}) else { panic!("it was committed") };
+    let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, both(), &|_| {}) else { panic!("it was committed") };
     assert!(obstacle.cause.contains("No space left on device (os error 28)") && obstacle.remedy.contains("free some space"), "{obstacle}");
     assert_eq!(desk.tree(), old());
     drop(filler);
@@ -277,7 +277,7 @@ fn what_cannot_be_finished_blocks_the_same_files_alone_and_closes_by_itself() {
     };
     desk.commit_files(2, change("c", "1"), &|_| {}).unwrap();
     for (path, before) in [("a", "2"), ("deep/b", "1")] {
-        let Err(CommitFault::Blocked { path: at, call, .. }) = desk.commit_files(3, change(path, before), &|_| {}) else {
+        let Err(CommitError::Blocked { path: at, call, .. }) = desk.commit_files(3, change(path, before), &|_| {}) else {
             panic!("{path}")
         };
         assert_eq!((at, call), (PathBuf::from(path), CallId::from_random(1)));
@@ -331,6 +331,6 @@ fn a_job_that_changes_nothing_is_held_against_the_tree_too() {
             &|_| {},
         )
     };
-    assert!(matches!(commit(&|_| Some("a".into())), Err(CommitFault::Conflict(path)) if path == Path::new("a")));
+    assert!(matches!(commit(&|_| Some("a".into())), Err(CommitError::Conflict(path)) if path == Path::new("a")));
     commit(&|_| None).unwrap();
 }

@@ -3,9 +3,9 @@
 
 use super::view::{at, get, text, text_of};
 use crate::directory::read::Node;
-use cofferdam_core::operation::Target;
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 
 /// Whether a kind sets replicas: the autoscaler of Kubernetes, and KEDA's.
 pub fn is_one(group: &str, kind: &str) -> bool {

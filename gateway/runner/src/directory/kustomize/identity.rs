@@ -3,8 +3,8 @@
 
 use super::graph::{Graph, Way, Ways};
 use super::layer::{Layer, Located, Use};
-use cofferdam_core::kind::is_cluster_scoped;
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::kind::is_cluster_scoped;
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 

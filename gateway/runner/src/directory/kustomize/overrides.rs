@@ -13,8 +13,8 @@ pub use select::{Match, Subject, matches_patch, matches_selector};
 use super::graph::{Files, Graph, Way};
 use super::layer::{Layer, Use};
 use super::placeholder;
-use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 

@@ -7,8 +7,8 @@ mod overridden;
 
 use crate::directory::index::Index;
 use crate::directory::preview::preview;
-use cofferdam_core::operation::Step;
-use cofferdam_core::shown::remark_words;
+use cofferdam_core::model::operation::Step;
+use cofferdam_core::text::remark_words;
 use cofferdam_process::beneath::Root;
 use serde_json::{Value, json};
 use std::fs;

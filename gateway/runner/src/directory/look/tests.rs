@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::directory::fixture;
-use cofferdam_core::ceiling::Grant;
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Action, Change, Target};
-use cofferdam_core::preview::Expect as Expected;
+use cofferdam_core::model::ceiling::Grant;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Action, Change, Target};
+use cofferdam_core::model::preview::Expect as Expected;
 use expect_test::{Expect, expect};
 use std::fs;
 

@@ -5,11 +5,12 @@
 use super::{Done, Namespace, edited};
 use crate::directory::index::Index;
 use crate::directory::preview::one;
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::refusal::Refusal;
-use cofferdam_core::id::ObjectDigest;
-use cofferdam_core::job::Obstacle;
-use cofferdam_core::preview::drift::{self, Compared};
+use cofferdam_core::model::id::ObjectDigest;
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_core::stage::drift;
+use cofferdam_core::stage::drift::Compared;
 use cofferdam_process::beneath::Root;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,19 +20,19 @@ pub const RENEWALS: u32 = 5;
 
 impl Namespace {
     /// Does every operation again in fresh copies of its files.
-    pub fn renew(&mut self, root: &Root) -> Result<(), EffectFault> {
+    pub fn renew(&mut self, root: &Root) -> Result<(), EffectError> {
         let index = Index::read(root, None).map_err(Obstacle::from)?;
         // Each file as it is in the tree, and as it becomes.
         let mut texts: BTreeMap<PathBuf, (String, Option<String>)> = BTreeMap::new();
         let mut done = Vec::with_capacity(self.done.len());
         for Done { path, operation, approved, host } in &self.done {
-            let changed = || EffectFault::Changed(format!("{} is gone", approved.target));
+            let changed = || EffectError::Changed(format!("{} is gone", approved.target));
             let now = one(&index, operation, approved.index).map_err(|refusal| match refusal.code {
                 "not-found" => changed(),
                 _ => refusal.into(),
             })?;
             let Compared { inside, outside } = drift::compare(approved, &now);
-            EffectFault::unless_held(inside, &outside, self.unchanged)?;
+            EffectError::unless_held(inside, &outside, self.unchanged)?;
             drift::add(&mut self.meanwhile, outside);
             let found = index.find(&approved.target).map_err(Refusal::from)?;
             let (_, text) = texts.entry(path.clone()).or_insert_with(|| (found.file.text.clone(), Some(found.file.text.clone())));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::directory::preview::preview;
-use cofferdam_core::operation::{Change, Step};
+use cofferdam_core::model::operation::{Change, Step};
 use cofferdam_process::beneath::Root;
 use jiff::Timestamp;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
     assert_eq!(copy.changed().unwrap(), []);
 
     assert_eq!(copy.perform(&delete, &approved[0], &host).unwrap(), BTreeMap::new());
-    assert!(matches!(copy.perform(&delete, &approved[0], &host), Err(EffectFault::Conflict(_))));
+    assert!(matches!(copy.perform(&delete, &approved[0], &host), Err(EffectError::Conflict(_))));
     let after = copy.perform(&patch, &approved[1], &host).unwrap();
     assert_eq!(json!(after), json!({"data.y": call.as_str()}));
     let changed = copy.changed().unwrap();
@@ -44,7 +44,7 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
     assert_eq!(changed[0].content.as_deref(), Some(meant.as_str()));
 
     // The file was changed since the delete: its undo would take the patch with it.
-    assert!(matches!(copy.undo(&approved[0]), Err(EffectFault::Conflict(_))));
+    assert!(matches!(copy.undo(&approved[0]), Err(EffectError::Conflict(_))));
     assert_eq!(json!(copy.undo(&approved[1]).unwrap()), json!({"data.y": null}));
     assert_eq!(fs::read_to_string(place.path().join("tree/deep/two.yaml")).unwrap(), TWO);
 
@@ -57,7 +57,7 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
 fn a_copy_that_cannot_be_made_names_path_and_error() {
     let place = tempfile::tempdir().unwrap();
     let (gone, call) = (place.path().join("gone"), CallId::from_random(1));
-    let Err(EffectFault::Unwritable(obstacle)) = Namespace::make(&gone, &call, Fence(1), &Index::default(), &[]) else { panic!() };
+    let Err(EffectError::Unwritable(obstacle)) = Namespace::make(&gone, &call, Fence(1), &Index::default(), &[]) else { panic!() };
     assert!(
         obstacle.cause.contains("/gone/cofferdam-run-") && obstacle.cause.contains("No such file or directory (os error 2)"),
         "{obstacle}"
@@ -83,5 +83,5 @@ fn the_last_object_of_a_file_takes_the_file_with_it_and_brings_it_back() {
     // Another state than the approved one.
     let mut other = approved[0].clone();
     other.expect = Expect::Present { uid: "file-0".into(), digest: ObjectDigest::of(b"") };
-    assert!(matches!(copy.perform(&delete, &other, &Host::sample()), Err(EffectFault::Conflict(_))));
+    assert!(matches!(copy.perform(&delete, &other, &Host::sample()), Err(EffectError::Conflict(_))));
 }

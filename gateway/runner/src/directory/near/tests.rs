@@ -2,11 +2,11 @@
 
 use crate::directory::fixture;
 use crate::directory::look::Looker;
-use cofferdam_core::ceiling::Grant;
-use cofferdam_core::exchange::look::{Look, Looked};
-use cofferdam_core::id::ComponentDigest;
-use cofferdam_core::operation::{Action, Change, Operation, Step, Target};
-use cofferdam_core::trust::Trust;
+use cofferdam_core::model::ceiling::Grant;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Action, Change, Operation, Step, Target};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_process::beneath::Root;
 use expect_test::{Expect, expect};
 use serde_json::json;

@@ -4,7 +4,7 @@
 use super::node::{Entry, Node, Shape};
 use super::plain::plain;
 use super::{Document, TEMPLATE, Unclear};
-use cofferdam_core::json::DEPTH;
+use cofferdam_core::model::json::DEPTH;
 use saphyr_parser::{Event, Marker, ScalarStyle, Span};
 use serde_json::Value;
 use std::collections::HashSet;

@@ -4,7 +4,7 @@
 use super::build::repeated;
 use super::node::{Entry, Node, Shape};
 use super::{DOCUMENTS, Document, MARK, NODES, Unclear, too_many};
-use cofferdam_core::json::{DEPTH, LARGEST_INTEGER};
+use cofferdam_core::model::json::{DEPTH, LARGEST_INTEGER};
 use saphyr_parser::ScalarStyle;
 use serde_json::{Number, Value};
 

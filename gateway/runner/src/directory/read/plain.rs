@@ -1,6 +1,6 @@
 //! What a scalar without quotes means: the YAML 1.2 core schema, and where other readers disagree with it. Never guesses for them.
 
-use cofferdam_core::json::LARGEST_INTEGER;
+use cofferdam_core::model::json::LARGEST_INTEGER;
 use serde_json::{Number, Value};
 
 /// What a plain scalar means, and whether readers disagree about it.

@@ -16,7 +16,7 @@ const UNASKED: &str = "failed calling webhook \"";
 
 /// Why a request gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApiFault {
+pub enum ApiError {
     /// The server said no: nothing happened.
     #[error("the API server refused it ({status} {reason}): {message}")]
     Refused {
@@ -38,7 +38,7 @@ pub enum ApiFault {
     Gated(String),
 }
 
-impl ApiFault {
+impl ApiError {
     /// The HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         if let Self::Refused { status, .. } = self { Some(*status) } else { None }
@@ -105,7 +105,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Whether a transport's fault means that the server did not receive the request.
-pub(super) fn sent(fault: &kube::Error) -> ApiFault {
+pub(super) fn sent(fault: &kube::Error) -> ApiError {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(fault);
     let mut words = Vec::new();
     let mut refused = matches!(fault, kube::Error::Auth(_));
@@ -122,22 +122,22 @@ pub(super) fn sent(fault: &kube::Error) -> ApiFault {
     }
     words.dedup();
     let words = bounded(&words.join(": "));
-    if refused { ApiFault::Unreachable(words) } else { ApiFault::Unclear(words) }
+    if refused { ApiError::Unreachable(words) } else { ApiError::Unclear(words) }
 }
 
 /// What a status other than success means: below 500 the server decided; from 500 on it may have been done all the same.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiFault {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();
     let message = if word("message").is_empty() { String::from_utf8_lossy(body).into_owned() } else { word("message").to_owned() };
     // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
     if message.contains(UNTYPED) {
-        return ApiFault::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
+        return ApiError::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
     }
     if status.is_server_error() {
-        return ApiFault::Unclear(bounded(&format!("{status}: {message}")));
+        return ApiError::Unclear(bounded(&format!("{status}: {message}")));
     }
-    ApiFault::Refused { status: status.as_u16(), reason: bounded(word("reason")), message: bounded(&message) }
+    ApiError::Refused { status: status.as_u16(), reason: bounded(word("reason")), message: bounded(&message) }
 }
 
 fn bounded(words: &str) -> String {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(status: u16, message: &str, expect: &ApiFault) {
+    fn check(status: u16, message: &str, expect: &ApiError) {
         let body = json!({"kind": "Status", "reason": "Said", "message": message}).to_string();
         assert_eq!(&refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()), expect);
     }
@@ -157,17 +157,17 @@ mod tests {
     #[test]
     fn an_answer_says_whether_anything_can_have_happened() {
         let refused =
-            |status, reason: &str, message: &str| ApiFault::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
+            |status, reason: &str, message: &str| ApiError::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
         check(403, "no", &refused(403, "Said", "no"));
         check(409, "another", &refused(409, "Said", "another"));
         check(429, "later", &refused(429, "Said", "later"));
-        check(500, "broken", &ApiFault::Unclear("500 Internal Server Error: broken".to_owned()));
+        check(500, "broken", &ApiError::Unclear("500 Internal Server Error: broken".to_owned()));
         let unasked =
             "Internal error occurred: failed calling webhook \"images.example.com\": failed to call webhook: Post \"https://x\": refused";
         let fault = refusal(StatusCode::INTERNAL_SERVER_ERROR, json!({"message": unasked}).to_string().as_bytes());
         assert_eq!((fault.webhook(), fault.is_unclear()), (Some("images.example.com"), true));
-        assert_eq!(ApiFault::Unclear("500: broken".to_owned()).webhook(), None);
-        check(504, "late", &ApiFault::Unclear("504 Gateway Timeout: late".to_owned()));
+        assert_eq!(ApiError::Unclear("500: broken".to_owned()).webhook(), None);
+        check(504, "late", &ApiError::Unclear("504 Gateway Timeout: late".to_owned()));
         let untyped = format!("{UNTYPED} (/d; /v1, Kind=ConfigMap): .data.a: expected string");
         check(500, &untyped, &refused(422, "Invalid", &untyped));
     }

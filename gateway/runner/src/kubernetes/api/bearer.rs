@@ -1,7 +1,7 @@
 //! The token that a connection asks with on behalf of a ServiceAccount: asked for when there is none, before it ends, and when the server takes it for
 //! none any more. Held in memory alone, and never shown.
 
-use super::{ApiFault, Cluster, Mode, until_clear};
+use super::{ApiError, Cluster, Mode, until_clear};
 use serde_json::{Value, json};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ struct Held {
 }
 
 /// Boxed: the request for a token is a request like those that it is for.
-type Given<'a> = Pin<Box<dyn Future<Output = Result<String, ApiFault>> + Send + 'a>>;
+type Given<'a> = Pin<Box<dyn Future<Output = Result<String, ApiError>> + Send + 'a>>;
 
 impl Bearer {
     /// Of the ServiceAccount whose subresource `token` is there; its tokens end with the object that they are bound to, `{apiVersion, kind, name, uid}`.
@@ -58,7 +58,7 @@ impl Bearer {
             let renew = Instant::now() + RENEW;
             let answer = until_clear(|| self.0.issuer.create(&self.0.path, &self.0.request, Mode::Real)).await.map_err(unasked)?;
             let token = answer.pointer("/status/token").and_then(Value::as_str);
-            let token = token.ok_or_else(|| ApiFault::Unreachable("a token request was answered without a token".to_owned()))?.to_owned();
+            let token = token.ok_or_else(|| ApiError::Unreachable("a token request was answered without a token".to_owned()))?.to_owned();
             *held = Some(Held { token: token.clone(), renew });
             Ok(token)
         })
@@ -67,10 +67,10 @@ impl Bearer {
 
 /// Whether there is a token now may be unclear; that nothing was asked with it is not. And what is not there, or is another, is the ServiceAccount or what its
 /// tokens are bound to: never the object that the token was to be used on.
-fn unasked(fault: ApiFault) -> ApiFault {
+fn unasked(fault: ApiError) -> ApiError {
     match fault {
-        ApiFault::Unclear(why) => ApiFault::Unreachable(why),
-        gone if gone.is_not_found() || gone.is_conflict() => ApiFault::Unreachable(format!("the job has no identity any more: {gone}")),
+        ApiError::Unclear(why) => ApiError::Unreachable(why),
+        gone if gone.is_not_found() || gone.is_conflict() => ApiError::Unreachable(format!("the job has no identity any more: {gone}")),
         other => other,
     }
 }

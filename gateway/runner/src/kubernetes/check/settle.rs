@@ -2,8 +2,8 @@
 //! were written, and each server for itself. Waits for what is there alone, and never longer than [`LONGEST`]: a fence
 //! that was not applied is told at once. Reads; writes nothing.
 
-use super::CheckFault;
-use crate::kubernetes::api::{ApiFault, Cluster};
+use super::CheckError;
+use crate::kubernetes::api::{ApiError, Cluster};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -42,9 +42,9 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
     }
 
     /// Tries until it is well, or until waiting is of no use.
-    pub async fn settled<V, F>(&mut self, attempt: impl Fn() -> F) -> Result<V, CheckFault>
+    pub async fn settled<V, F>(&mut self, attempt: impl Fn() -> F) -> Result<V, CheckError>
     where
-        F: Future<Output = Result<V, CheckFault>>,
+        F: Future<Output = Result<V, CheckError>>,
     {
         loop {
             match attempt().await {
@@ -55,11 +55,11 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
     }
 
     /// A pause before the next try; gives the fault back where none would help.
-    async fn wait(&mut self, fault: CheckFault) -> Result<(), CheckFault> {
+    async fn wait(&mut self, fault: CheckError) -> Result<(), CheckError> {
         let applied = match &fault {
-            CheckFault::Open { fence, .. } | CheckFault::Hidden { fence, .. } => applied(self.looks, fence).await?,
+            CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => applied(self.looks, fence).await?,
             // A right, which takes its time as well and cannot be looked at.
-            CheckFault::Shut { .. } => Applied::Unseen,
+            CheckError::Shut { .. } => Applied::Unseen,
             _ => return Err(fault),
         };
         if applied == Applied::No {
@@ -67,7 +67,7 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
         }
         if Instant::now() >= self.end {
             return Err(match fault {
-                CheckFault::Open { fence, trial, file } if applied == Applied::Yes => CheckFault::Idle { fence, trial, file },
+                CheckError::Open { fence, trial, file } if applied == Applied::Yes => CheckError::Idle { fence, trial, file },
                 fault => fault,
             });
         }
@@ -81,7 +81,7 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
 }
 
 /// Whether there is a policy of this name, and a binding of it that denies.
-async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiFault> {
+async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiError> {
     let mut found = Vec::new();
     for resource in ["validatingadmissionpolicies", "validatingadmissionpolicybindings"] {
         match cluster.get(&format!("{ADMISSION}/{resource}/{fence}")).await {

@@ -5,7 +5,7 @@
 use super::Identity;
 use crate::kubernetes::guard;
 use crate::kubernetes::names::IDENTITY;
-use cofferdam_core::settings::JobIdentity;
+use cofferdam_core::protocol::role_settings::JobIdentity;
 use http::Method;
 use serde_json::{Value, json};
 use std::fmt;

@@ -2,17 +2,17 @@
 
 use super::change::{Change, Write};
 use super::{PAUSE, TRIES, Undo, compare, has, is_as_approved, refused, unknown};
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::host::Host;
-use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode};
+use crate::kubernetes::api::{ApiError, Cluster, Manager, Mode};
 use crate::kubernetes::namespace::{Namespace, RIGHTS_WAIT};
 use crate::kubernetes::object;
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::preview::filled;
 use crate::kubernetes::words;
-use cofferdam_core::operation::Target;
-use cofferdam_core::path::FieldPath;
-use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::path::FieldPath;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Namespace {
         written: &Value,
         approved: &PreviewedOperation,
         host: &Host,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -53,7 +53,7 @@ impl Namespace {
         };
         self.undo.insert(approved.index, undo);
         if approved.expect == Expect::Absent && !is_alone(&object, &self.manager) {
-            return Err(EffectFault::Differs(format!("{target} was created outside Cofferdam at the same moment, and has fields of both")));
+            return Err(EffectError::Differs(format!("{target} was created outside Cofferdam at the same moment, and has fields of both")));
         }
         compare(target, &object, &expected)
     }
@@ -65,7 +65,7 @@ impl Namespace {
         written: &Value,
         approved: &PreviewedOperation,
         host: &Host,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let sent = filled(written, &self.name, host);
         let target = Target { namespace: self.name.clone(), ..approved.target.clone() };
         let object = self.put(&sent, &target).await?;
@@ -76,7 +76,7 @@ impl Namespace {
     }
 
     /// Applies an object in the run's own namespace, where it is new.
-    pub(super) async fn put(&self, sent: &Value, target: &Target) -> Result<Value, EffectFault> {
+    pub(super) async fn put(&self, sent: &Value, target: &Target) -> Result<Value, EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
         self.tried(&job, &at, sent, target).await?;
@@ -84,9 +84,9 @@ impl Namespace {
     }
 
     /// Applies an object where none is; asked again while no clear answer comes, since the same apply a second time changes nothing.
-    pub(super) async fn written(&self, job: &Cluster, at: &str, sent: &Value, target: &Target) -> Result<Value, EffectFault> {
+    pub(super) async fn written(&self, job: &Cluster, at: &str, sent: &Value, target: &Target) -> Result<Value, EffectError> {
         let manager = Manager { name: &self.manager, force: false };
-        let mut unclear: Option<ApiFault> = None;
+        let mut unclear: Option<ApiError> = None;
         let mut pace = Pace::within(RIGHTS_WAIT);
         let mut tries = 0;
         while tries < TRIES {
@@ -105,10 +105,10 @@ impl Namespace {
             tries += 1;
             tokio::time::sleep(PAUSE).await;
         }
-        Err(unclear.map_or_else(|| EffectFault::Conflict(target.clone()), |fault| unknown(target, "no attempt got a clear answer", &fault)))
+        Err(unclear.map_or_else(|| EffectError::Conflict(target.clone()), |fault| unknown(target, "no attempt got a clear answer", &fault)))
     }
 
-    async fn tried(&self, job: &Cluster, at: &str, sent: &Value, target: &Target) -> Result<(), EffectFault> {
+    async fn tried(&self, job: &Cluster, at: &str, sent: &Value, target: &Target) -> Result<(), EffectError> {
         let manager = Manager { name: &self.manager, force: false };
         let mut pace = Pace::within(RIGHTS_WAIT);
         loop {
@@ -123,7 +123,7 @@ impl Namespace {
 
 /// A right that the server's authorizer has not seen yet, or a guard that its admission has not seen yet. Admission refuses with the same status, and in other
 /// words.
-fn is_unseen(fault: &ApiFault) -> bool {
+fn is_unseen(fault: &ApiError) -> bool {
     fault.is_unauthorized() || fault.is_about_rights() || words::is_unguarded(fault)
 }
 

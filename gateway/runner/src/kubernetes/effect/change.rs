@@ -2,13 +2,13 @@
 //! or not at all, so that asking again cannot do it twice. Never asked for again without having looked.
 
 use super::{PAUSE, look, refused, unknown};
-use crate::effect::EffectFault;
-use crate::kubernetes::api::{ApiFault, Cluster, Manager, Mode, Only};
+use crate::effect::EffectError;
+use crate::kubernetes::api::{ApiError, Cluster, Manager, Mode, Only};
 use crate::kubernetes::namespace::RIGHTS_WAIT;
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::{json_patch, object};
-use cofferdam_core::operation::Target;
-use cofferdam_core::path::FieldPath;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::path::FieldPath;
 use serde_json::Value;
 
 /// How often a change is asked for without a clear answer.
@@ -48,8 +48,8 @@ impl Change<'_> {
         &self,
         is_before: impl Fn(Option<&Value>) -> bool + Send,
         is_after: impl Fn(Option<&Value>) -> bool + Send,
-    ) -> Result<Option<Value>, EffectFault> {
-        let mut unclear: Option<ApiFault> = None;
+    ) -> Result<Option<Value>, EffectError> {
+        let mut unclear: Option<ApiError> = None;
         let (mut unclears, mut stales) = (0, 0);
         // Whether no answer was unclear but those about a webhook that could not be asked.
         let mut only_unasked = true;
@@ -62,7 +62,7 @@ impl Change<'_> {
                 _ if is_before(live.as_ref()) => {}
                 // It is neither as it was nor as it should be: another client changed it, before this write or after it.
                 Some(fault) => return Err(unknown(self.target, "it was changed outside Cofferdam meanwhile", fault)),
-                None => return Err(EffectFault::Conflict(self.target.clone())),
+                None => return Err(EffectError::Conflict(self.target.clone())),
             }
             if unclears == UNCLEAR || stales == STALE {
                 return Err(match &unclear {
@@ -99,10 +99,10 @@ impl Change<'_> {
     }
 
     /// What is sent, over this state.
-    fn body(&self, live: Option<&Value>) -> Result<Value, EffectFault> {
+    fn body(&self, live: Option<&Value>) -> Result<Value, EffectError> {
         match (&self.write, live) {
             (Write::Patch(_, changes), Some(live)) => {
-                json_patch::render_over(live, changes).map_err(|fault| EffectFault::Refused(fault.to_string()))
+                json_patch::render_over(live, changes).map_err(|fault| EffectError::Refused(fault.to_string()))
             }
             (Write::Apply(_, object), Some(live)) => Ok(pinned(object, live)),
             (Write::Apply(_, object), None) => Ok((*object).clone()),
@@ -111,7 +111,7 @@ impl Change<'_> {
     }
 
     /// Asks for it once.
-    async fn ask(&self, live: Option<&Value>, body: &Value) -> Result<Option<Value>, ApiFault> {
+    async fn ask(&self, live: Option<&Value>, body: &Value) -> Result<Option<Value>, ApiError> {
         match (&self.write, live) {
             (Write::Apply(manager, _), _) => {
                 let manager = Manager { name: manager, force: false };
@@ -130,21 +130,21 @@ impl Change<'_> {
     }
 
     /// Whether a refusal says that the object is another one, or in another version, than the one that was read.
-    fn is_stale(&self, fault: &ApiFault) -> bool {
+    fn is_stale(&self, fault: &ApiError) -> bool {
         match (&self.write, fault) {
             // Over ownership, which asking again does not end.
-            (Write::Apply(..), ApiFault::Refused { status: 409, message, .. }) => !message.starts_with("Apply failed with "),
-            (_, ApiFault::Refused { status: 409, .. }) => true,
+            (Write::Apply(..), ApiError::Refused { status: 409, message, .. }) => !message.starts_with("Apply failed with "),
+            (_, ApiError::Refused { status: 409, .. }) => true,
             // A failed `test` is 422, as is what the server or its admission finds invalid: that says why.
-            (Write::Patch(..), ApiFault::Refused { status: 422, message, .. }) => message.starts_with(FAILED_TEST),
+            (Write::Patch(..), ApiError::Refused { status: 422, message, .. }) => message.starts_with(FAILED_TEST),
             _ => false,
         }
     }
 
-    fn given_up(&self, unclear: Option<&ApiFault>) -> EffectFault {
+    fn given_up(&self, unclear: Option<&ApiError>) -> EffectError {
         match unclear {
             Some(fault) => unknown(self.target, "no attempt got a clear answer", fault),
-            None => EffectFault::Refused(format!(
+            None => EffectError::Refused(format!(
                 "{} was not changed: it was written by others between each of {STALE} looks and the change",
                 self.target
             )),

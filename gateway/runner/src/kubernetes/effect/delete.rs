@@ -2,17 +2,17 @@
 
 use super::change::{Change, Write};
 use super::{Undo, is_as_approved, look, refused, unknown};
-use crate::effect::{EffectFault, Going};
-use crate::kubernetes::api::{ApiFault, Cluster, Mode, Only};
+use crate::effect::{EffectError, Going};
+use crate::kubernetes::api::{ApiError, Cluster, Mode, Only};
 use crate::kubernetes::held;
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::object;
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::preview::compare::differences;
-use cofferdam_core::ceiling::EPHEMERAL;
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::{Expect, PreviewedOperation};
-use cofferdam_core::text;
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,24 +31,24 @@ const NAMED: usize = 10;
 
 impl Namespace {
     /// Deletes the approved object, and remembers how to write it again.
-    pub(super) async fn delete(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub(super) async fn delete(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
-        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectFault::Conflict(target.clone())) };
+        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectError::Conflict(target.clone())) };
         let job = self.job().await?;
         let at = self.at(target)?;
         let is_before = |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
         let live = look(&job, &at, target, None).await?.filter(|live| is_before(Some(live)));
-        let live = live.ok_or_else(|| EffectFault::Conflict(target.clone()))?;
+        let live = live.ok_or_else(|| EffectError::Conflict(target.clone()))?;
         remove(&job, &at, target, uid, is_before).await?;
         // Whatever version of it went: what was approved is all but what its status says.
         self.undo.insert(approved.index, Undo::Object(object::without_server_fields(&live)));
         let Some(going) = left(&job, &at, target, uid).await? else { return Ok(BTreeMap::new()) };
         let (by, after) = (held::words(&going), held::state(&going, &approved.before));
-        Err(EffectFault::Held(Box::new(Going { target: target.clone(), by, after })))
+        Err(EffectError::Held(Box::new(Going { target: target.clone(), by, after })))
     }
 
     /// Takes back what an apply created, and nothing that came in its place.
-    pub(super) async fn take_back(&self, uid: &str, target: &Target) -> Result<(), EffectFault> {
+    pub(super) async fn take_back(&self, uid: &str, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
         if target.namespace != EPHEMERAL {
@@ -60,7 +60,7 @@ impl Namespace {
     }
 
     /// Writes a deleted object again. Only if it is still absent; what comes back is what it was, but for what the server gives.
-    pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectFault> {
+    pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
         let mut pace = Pace::within(GONE);
@@ -68,7 +68,7 @@ impl Namespace {
             match look(&job, &at, target, None).await? {
                 None => break,
                 Some(live) if object::is_terminating(&live) && pace.again().await => {}
-                Some(_) => return Err(EffectFault::Conflict(target.clone())),
+                Some(_) => return Err(EffectError::Conflict(target.clone())),
             }
         }
         let back = self.written(&job, &at, object, target).await?;
@@ -82,8 +82,8 @@ impl Namespace {
         }
         let more = differing.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let named = text::line(&differing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "));
-        Err(EffectFault::Differs(format!("{target} was written again, and is not what it was in {named}{more}")))
+        let named = escape::line(&differing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "));
+        Err(EffectError::Differs(format!("{target} was written again, and is not what it was in {named}{more}")))
     }
 }
 
@@ -94,11 +94,11 @@ async fn remove(
     target: &Target,
     uid: &str,
     is_before: impl Fn(Option<&Value>) -> bool + Send,
-) -> Result<(), EffectFault> {
+) -> Result<(), EffectError> {
     let change = Change { job, at, target, write: Write::Delete };
     change.make(is_before, |live| is_gone(live, uid)).await?;
     let mut pace = Pace::within(GOING);
-    let accepted = ApiFault::Unclear("its deletion was accepted".to_owned());
+    let accepted = ApiError::Unclear("its deletion was accepted".to_owned());
     while !is_gone(look(job, at, target, Some(&accepted)).await?.as_ref(), uid) {
         if !pace.again().await {
             return Err(unknown(target, "it is still there", &accepted));
@@ -108,8 +108,8 @@ async fn remove(
 }
 
 /// Follows an object that is going; what is left of it once the time is over.
-async fn left(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<Option<Value>, EffectFault> {
-    let accepted = ApiFault::Unclear("its deletion was accepted".to_owned());
+async fn left(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<Option<Value>, EffectError> {
+    let accepted = ApiError::Unclear("its deletion was accepted".to_owned());
     let mut pace = Pace::within(FOLLOWED);
     loop {
         let live = look(job, at, target, Some(&accepted)).await?.filter(|live| object::uid(live) == Some(uid));

@@ -2,17 +2,17 @@
 //! opens what no approved operation names.
 
 use super::{refused, unknown};
-use crate::effect::EffectFault;
+use crate::effect::EffectError;
 use crate::kubernetes::guard::{Guard, egress::policy};
 use crate::kubernetes::namespace::{Namespace, own_apply};
-use cofferdam_core::operation::Egress;
-use cofferdam_core::preview::PreviewedOperation;
+use cofferdam_core::model::operation::Egress;
+use cofferdam_core::model::preview::PreviewedOperation;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Namespace {
     /// Lets the run's pods through to one destination, besides those before.
-    pub(super) async fn open(&mut self, to: &Egress, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectFault> {
+    pub(super) async fn open(&mut self, to: &Egress, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
         let mut opened = self.opened.clone();
         opened.insert(to.clone());
         let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
@@ -20,7 +20,7 @@ impl Namespace {
             if fault.is_unclear() { unknown(&approved.target, "it may be open", &fault) } else { refused(&approved.target, &fault) }
         })?;
         if answer.get("spec") != object.get("spec") {
-            return Err(EffectFault::Differs(format!("{} stands there as another than was written", approved.target)));
+            return Err(EffectError::Differs(format!("{} stands there as another than was written", approved.target)));
         }
         self.opened = opened;
         Ok(approved.after.clone())

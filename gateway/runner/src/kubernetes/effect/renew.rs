@@ -2,13 +2,14 @@
 //! since the last look, the operation is previewed again, and the effect is tied to that look. Never
 //! goes on where what was approved differs, or where policy obliges to stop over any change.
 
-use crate::effect::EffectFault;
-use crate::kubernetes::fault::LookFault;
+use crate::effect::EffectError;
+use crate::kubernetes::fault::LookError;
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::preview;
-use cofferdam_core::operation::Operation;
-use cofferdam_core::preview::drift::{self, Compared};
-use cofferdam_core::preview::{Expect, PreviewedOperation};
+use cofferdam_core::model::operation::Operation;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::stage::drift;
+use cofferdam_core::stage::drift::Compared;
 
 /// How often one effect may meet another state than that of its last look. Controllers write to an
 /// object a few times after each change; one that is written without end is no ground for an effect.
@@ -21,19 +22,19 @@ impl Namespace {
     }
 
     /// Looks once more, and answers the operation with that state; what changed elsewhere is kept for the outcome.
-    pub(super) async fn renew(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<PreviewedOperation, EffectFault> {
+    pub(super) async fn renew(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<PreviewedOperation, EffectError> {
         let target = &approved.target;
         let job = self.job().await?;
         let now = match preview::again(&job, &self.manager, operation, approved).await {
             Ok(now) => now,
-            Err(LookFault::Refused(refusal)) if refusal.code == "not-found" && approved.expect != Expect::Absent => {
-                return Err(EffectFault::Changed(format!("{target} is gone")));
+            Err(LookError::Refused(refusal)) if refusal.code == "not-found" && approved.expect != Expect::Absent => {
+                return Err(EffectError::Changed(format!("{target} is gone")));
             }
-            Err(LookFault::Refused(refusal)) => return Err(refusal.into()),
-            Err(LookFault::Unavailable(fault)) => return Err(super::refused(target, &fault)),
+            Err(LookError::Refused(refusal)) => return Err(refusal.into()),
+            Err(LookError::Unavailable(fault)) => return Err(super::refused(target, &fault)),
         };
         let Compared { inside, outside } = drift::compare(approved, &now);
-        EffectFault::unless_held(inside, &outside, self.unchanged)?;
+        EffectError::unless_held(inside, &outside, self.unchanged)?;
         drift::add(&mut self.meanwhile, outside);
         self.renewed.insert(approved.index, now.clone());
         Ok(now)

@@ -2,15 +2,15 @@
 //! taken.
 
 use super::refused;
-use crate::effect::{EffectFault, Told};
-use crate::kubernetes::api::ApiFault;
+use crate::effect::{EffectError, Told};
+use crate::kubernetes::api::ApiError;
 use crate::kubernetes::namespace::Namespace;
 use crate::kubernetes::pace::Pace;
 use crate::kubernetes::task::{self, CONTAINER, Log, Place, Reason, Task, TaskState};
 use crate::kubernetes::words;
-use cofferdam_core::limit::TASK_OUTPUT;
-use cofferdam_core::operation::{Operation, Target};
-use cofferdam_core::preview::PreviewedOperation;
+use cofferdam_core::model::limit::TASK_OUTPUT;
+use cofferdam_core::model::operation::{Operation, Target};
+use cofferdam_core::model::preview::PreviewedOperation;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,9 +26,9 @@ impl Namespace {
         operation: &Operation,
         approved: &PreviewedOperation,
         told: &Told,
-    ) -> Result<BTreeMap<String, Value>, EffectFault> {
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let Some(task) = Task::of(operation, approved.index) else {
-            return Err(EffectFault::Refused("a command runs beside the cluster, not in it".to_owned()));
+            return Err(EffectError::Refused("a command runs beside the cluster, not in it".to_owned()));
         };
         let labels = self.marks.name.labels();
         let place = Place { namespace: &self.name, labels: &labels, user_namespace: false, runtime_class: None };
@@ -38,10 +38,10 @@ impl Namespace {
         let pod = target("Pod");
         match self.put(&task::pod(&task, &place), &pod).await {
             Ok(_) => {}
-            Err(EffectFault::Refused(words)) => {
+            Err(EffectError::Refused(words)) => {
                 return Err(match task::refused(&words) {
                     TaskState::CannotStart { reason, .. } if reason != Reason::Other => failed(&task, reason, &words),
-                    _ => EffectFault::Refused(words),
+                    _ => EffectError::Refused(words),
                 });
             }
             Err(fault) => return Err(fault),
@@ -54,7 +54,7 @@ impl Namespace {
         Ok(after)
     }
 
-    async fn await_end(&self, task: &Task<'_>, pod: &Target, log: &mut Log, told: &Told) -> Result<(), EffectFault> {
+    async fn await_end(&self, task: &Task<'_>, pod: &Target, log: &mut Log, told: &Told) -> Result<(), EffectError> {
         let at = self.at(pod)?;
         let mut pace = Pace::within(START + Duration::from_secs(task.seconds.into()));
         let mut since: Option<(Reason, Instant)> = None;
@@ -102,19 +102,19 @@ impl Namespace {
     }
 
     /// What the task said so far, a byte more than a result may have.
-    async fn log(&self, task: &Task<'_>) -> Result<String, ApiFault> {
+    async fn log(&self, task: &Task<'_>) -> Result<String, ApiError> {
         let at = format!("/api/v1/namespaces/{}/pods/{}/log", self.name, task.object());
         // The job may not read logs, which have no fence of their own; the provisioner may, of Pods of these names.
         self.provisioner.text(&at, &format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1)).await
     }
 
     /// The task's standard output. Longer than the limit is refused, not cut: half a result is of no use.
-    async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectFault> {
+    async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectError> {
         let text = self.log(task).await.map_err(|fault| {
-            EffectFault::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))
+            EffectError::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))
         })?;
         if text.len() > TASK_OUTPUT || log.is_overfull() {
-            return Err(EffectFault::Refused(format!(
+            return Err(EffectError::Refused(format!(
                 "the task `{}` ended well, and its result has more than {TASK_OUTPUT} bytes",
                 task.name
             )));
@@ -123,7 +123,7 @@ impl Namespace {
     }
 }
 
-fn failed(task: &Task<'_>, reason: Reason, detail: &str) -> EffectFault {
+fn failed(task: &Task<'_>, reason: Reason, detail: &str) -> EffectError {
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    EffectFault::Refused(format!("the task `{}` failed ({}): {}{detail}", task.name, reason.word(), reason.says()))
+    EffectError::Refused(format!("the task `{}` failed ({}): {}{detail}", task.name, reason.word(), reason.says()))
 }

@@ -17,7 +17,7 @@ fn what_came_out_is_held_against_what_was_approved() {
         differs.to_string(),
         "it happened, and not as approved: Deployment web in namespace shop: `spec.paused` is true instead of null, `spec.replicas` is 2 instead of 5"
     );
-    assert!(matches!(differs, EffectFault::Differs(_)));
+    assert!(matches!(differs, EffectError::Differs(_)));
 }
 
 #[test]

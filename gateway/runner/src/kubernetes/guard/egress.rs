@@ -2,8 +2,8 @@
 //! nothing else changes. Pure; a destination was checked when the plan was sealed.
 
 use super::{Guard, Marks, collection};
-use cofferdam_core::block::Block;
-use cofferdam_core::operation::{Addresses, Egress, Protocol};
+use cofferdam_core::model::cidr::Block;
+use cofferdam_core::model::operation::{Addresses, Egress, Protocol};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kubernetes::names::RunName;
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use expect_test::expect;
 use jiff::Timestamp;
 

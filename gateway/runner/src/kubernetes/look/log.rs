@@ -1,11 +1,11 @@
 //! The end of a container's log: its newest lines that fit. Never the rest, never a stream.
 
-use crate::kubernetes::api::{ApiFault, Cluster};
-use crate::kubernetes::fault::LookFault;
+use crate::kubernetes::api::{ApiError, Cluster};
+use crate::kubernetes::fault::LookError;
 use crate::kubernetes::words::foreign;
 use crate::refusal::Refusal;
-use cofferdam_core::limit;
-use cofferdam_core::operation::Target;
+use cofferdam_core::model::limit;
+use cofferdam_core::model::operation::Target;
 use serde_json::{Value, json};
 
 /// Bytes that are asked for at once. The API server cuts at the end, which is the newest: an answer of this size is asked for again with fewer lines.
@@ -21,7 +21,7 @@ pub(super) fn share(looks: usize) -> usize {
 
 /// Reads a log: `{"lines": ["…"], "truncated": bool}`, oldest first; truncated where lines that were asked for are left out, or one is cut. `most`
 /// bounds the lines in bytes of JSON.
-pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&str>, lines: u32, most: usize) -> Result<Value, LookFault> {
+pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&str>, lines: u32, most: usize) -> Result<Value, LookError> {
     let path = format!("{}/log", super::place(target)?);
     let container = container.map(|name| format!("&container={name}")).unwrap_or_default();
     let mut ask = lines;
@@ -37,13 +37,13 @@ pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&
 }
 
 /// Why there is no log. The API server says `bad request` of a container that has not started, and where a pod has several.
-fn told(fault: ApiFault, target: &Target) -> LookFault {
+fn told(fault: ApiError, target: &Target) -> LookError {
     match &fault {
-        ApiFault::Refused { status: 400, message, .. } => {
+        ApiError::Refused { status: 400, message, .. } => {
             let reason = format!("{target} has no such log now: {}", foreign(message));
             Refusal::new("conflict", reason, "name one of its containers, or wait until it has started").into()
         }
-        _ => LookFault::of(fault, &format!("read the log of {target}")),
+        _ => LookError::of(fault, &format!("read the log of {target}")),
     }
 }
 
@@ -119,12 +119,12 @@ mod tests {
         let target =
             Target { group: String::new(), version: "v1".into(), kind: "Pod".into(), namespace: "shop".into(), name: "web".into() };
         let fault =
-            |status| ApiFault::Refused { status, reason: "BadRequest".into(), message: "container \"web\" is waiting to start".into() };
-        let LookFault::Refused(refusal) = told(fault(400), &target) else { panic!("not refused") };
+            |status| ApiError::Refused { status, reason: "BadRequest".into(), message: "container \"web\" is waiting to start".into() };
+        let LookError::Refused(refusal) = told(fault(400), &target) else { panic!("not refused") };
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
             ("conflict", "Pod web in namespace shop has no such log now: \"container 'web' is waiting to start\"")
         );
-        assert!(matches!(told(fault(401), &target), LookFault::Unavailable(_)));
+        assert!(matches!(told(fault(401), &target), LookError::Unavailable(_)));
     }
 }

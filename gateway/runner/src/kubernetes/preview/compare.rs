@@ -1,6 +1,6 @@
 //! Two states of one object, compared: what differs, and whether a plan named it. Pure; null and absent are the same, as they are to the API server.
 
-use cofferdam_core::path::{FieldPath, PathFault, Segment};
+use cofferdam_core::model::path::{FieldPath, PathError, Segment};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -95,7 +95,7 @@ pub fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
 
 /// The first field, outside the changed paths, in which the answer to a patch differs from the object before: something else than was asked for.
 /// Both without what the server keeps for itself.
-pub fn beyond(before: &Value, answer: &Value, paths: &[FieldPath]) -> Result<Option<Difference>, PathFault> {
+pub fn beyond(before: &Value, answer: &Value, paths: &[FieldPath]) -> Result<Option<Difference>, PathError> {
     let (mut meant, mut got) = (before.clone(), answer.clone());
     for path in paths {
         path.set(&mut meant, path.get(answer)?)?;

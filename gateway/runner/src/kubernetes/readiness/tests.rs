@@ -1,9 +1,9 @@
 //! Tests of readiness: statuses as controllers write them.
 
 use super::*;
-use cofferdam_core::id::ObjectDigest;
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::Rest;
+use cofferdam_core::model::id::ObjectDigest;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::Rest;
 use serde_json::json;
 use std::collections::BTreeMap;
 

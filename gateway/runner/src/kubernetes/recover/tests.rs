@@ -1,9 +1,9 @@
 //! Tests of a lost job's fate: what was recorded against what is there.
 
 use super::*;
-use cofferdam_core::id::ObjectDigest;
-use cofferdam_core::operation::Target;
-use cofferdam_core::preview::Rest;
+use cofferdam_core::model::id::ObjectDigest;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::preview::Rest;
 use serde_json::json;
 
 fn previewed(index: u32, expect: Expect, before: Value, after: Value) -> PreviewedOperation {

@@ -1,8 +1,8 @@
 //! Tests of derived rights: as they are written, and what the gate lets through.
 
 use super::*;
-use cofferdam_core::id::{CallId, Fence, PlanDigest};
-use cofferdam_core::plan::facts_of;
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use expect_test::{Expect, expect};
 use jiff::Timestamp;
 use serde_json::json;

@@ -1,8 +1,8 @@
 //! What of a running task's log is passed on, as progress: whole lines, each once, in order. Pure: it is handed the log from its beginning, again and
 //! again, since the kubelet's own ways of going on (`sinceTime`, in whole seconds) lose lines or say them twice. Never interprets a line.
 
-use cofferdam_core::job::Said;
-use cofferdam_core::limit::{NOTE, NOTES_AT_ONCE, TASK_OUTPUT};
+use cofferdam_core::model::job::Said;
+use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, TASK_OUTPUT};
 
 /// Lines of one task that are passed on in all: what a person reads while they wait. The result has the rest.
 const LINES: usize = 500;

@@ -7,8 +7,8 @@ use super::{Yard, scale};
 use crate::cluster::{Event, until};
 use crate::kubernetes::acting::yard::{connect, target};
 use crate::kubernetes::actor::{installed, rbac};
-use cofferdam_core::job::OperationRecord;
-use cofferdam_runner::effect::EffectFault;
+use cofferdam_core::model::job::OperationRecord;
+use cofferdam_runner::effect::EffectError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -156,14 +156,14 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     // Looked at while nobody meddled.
     let _webhook = Webhook::about(yard.plane, "acting-webhook", |_| Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}])));
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
 
     // What was deleted comes back, and is not what it was.
     assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::new());
     until("the object's end", || (yard.status("deployments", "old") == 404).then_some(()));
     let said = yard.undo(&mut job, 1);
-    assert!(matches!(&said, Err(EffectFault::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")), "{said:?}");
+    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")), "{said:?}");
     assert_eq!(yard.object("deployments", "old")["spec"]["replicas"], 2);
     end(&yard, &job);
     assert_eq!(yard.plane.request("GET", &rbac("acting-webhook", &format!("roles/{}", job.namespace.name())), None).status, 404);

@@ -6,11 +6,11 @@ use super::{Yard, scale};
 use crate::cluster::{Cluster, Event, until};
 use crate::kubernetes::acting::yard::{Job, WRITE, config_map, connect, target};
 use crate::kubernetes::actor::{block, installed, namespace_path, rbac};
-use cofferdam_core::id::{CallId, Fence};
-use cofferdam_runner::effect::EffectFault;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_runner::effect::EffectError;
 use cofferdam_runner::kubernetes::api::Extent;
 use cofferdam_runner::kubernetes::names::RunName;
-use cofferdam_runner::kubernetes::teardown::{TeardownFault, Traces};
+use cofferdam_runner::kubernetes::teardown::{TeardownError, Traces};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -30,10 +30,10 @@ pub enum End {
 }
 
 impl End {
-    pub fn holds(self, said: &Result<BTreeMap<String, Value>, EffectFault>) -> bool {
+    pub fn holds(self, said: &Result<BTreeMap<String, Value>, EffectError>) -> bool {
         match (self, said) {
-            (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectFault::Conflict(_) | EffectFault::Changed(_))) => true,
-            (Self::Refused(words), Err(EffectFault::Refused(why))) | (Self::Unknown(words), Err(EffectFault::Unknown(why))) => {
+            (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectError::Conflict(_) | EffectError::Changed(_))) => true,
+            (Self::Refused(words), Err(EffectError::Refused(why))) | (Self::Unknown(words), Err(EffectError::Unknown(why))) => {
                 why.contains(words)
             }
             _ => false,
@@ -230,7 +230,7 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     assert!(End::Refused("cannot be reached").holds(&said), "{said:?}");
     let said = yard.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
-    assert!(matches!(&said, Err(TeardownFault::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
+    assert!(matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
     assert_eq!(yard.object("configmaps", "away")["data"]["a"], "1");
     gate.open();
     assert!(End::Done.holds(&yard.perform(&mut job, 1)));
@@ -285,7 +285,7 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
 }
 
 /// Another runner's take-over.
-fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>, TeardownFault> {
+fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>, TeardownError> {
     let targets = BTreeSet::new();
     block(async { connect(kubeconfig, WRITE).await.sweep(Traces { call, fence: Fence(fence), earlier: &[], targets: &targets }).await })
 }
@@ -369,5 +369,5 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     gate.shut();
     let said = yard.sweep(3, &[]);
     println!("sweep: {said:?}");
-    assert!(matches!(&said, Err(TeardownFault::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
+    assert!(matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
 }

@@ -2,8 +2,8 @@
 
 use super::{Edit, Subject};
 use crate::directory::kustomize::layer::{Image, Layer};
-use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 use serde_json::Value;
 
 /// A reference's name, tag and digest: `host:5000/web:1.0@sha256:…`.

@@ -7,8 +7,8 @@ use crate::directory::kustomize::graph::{Files, Graph};
 use crate::directory::kustomize::layer::{Layer, Located, Patch};
 use crate::directory::kustomize::view::{get, items, text_of};
 use crate::directory::read::{Node, Shape};
-use cofferdam_core::path::{FieldPath, Segment};
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 use serde_json::Value;
 
 /// Lists that the API server merges by a key; a patch of any other list replaces it.

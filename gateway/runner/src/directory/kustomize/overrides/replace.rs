@@ -4,8 +4,8 @@
 use super::select::{Match, matches_selector};
 use super::{Edit, Subject};
 use crate::directory::kustomize::layer::Layer;
-use cofferdam_core::path::Segment;
-use cofferdam_core::preview::{Remark, RemarkKind};
+use cofferdam_core::model::path::Segment;
+use cofferdam_core::model::preview::{Remark, RemarkKind};
 
 /// What the replacements of a layer do to the edited field.
 pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remark> {
@@ -73,7 +73,7 @@ fn parts(written: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cofferdam_core::path::FieldPath;
+    use cofferdam_core::model::path::FieldPath;
 
     #[test]
     fn a_replacement_reaches_what_it_names() {

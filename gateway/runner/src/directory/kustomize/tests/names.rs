@@ -3,7 +3,7 @@
 use super::{answer, delete, deployment, image, scale, tree};
 use expect_test::{Expect, expect};
 
-fn check(files: &[(&str, &str)], step: cofferdam_core::operation::Step, expect: Expect) {
+fn check(files: &[(&str, &str)], step: cofferdam_core::model::operation::Step, expect: Expect) {
     expect.assert_eq(&answer(&tree(files), step));
 }
 

@@ -1,7 +1,7 @@
 //! Fields that another file sets again, and placeholders that an edit would overwrite.
 
 use super::{answer, change, config, deployment, image, scale, tree};
-use cofferdam_core::operation::Step;
+use cofferdam_core::model::operation::Step;
 use expect_test::{Expect, expect};
 use serde_json::json;
 

@@ -1,0 +1,151 @@
+//! What is known of a call so far, and its endings: recorded first, told after. Never tells what the recorder did not acknowledge.
+
+use super::{World, unrecorded};
+use crate::journey::ports::{Host, Recorder};
+use crate::model::answer::{Proof, RefusalKind, Reply};
+use crate::model::caller::{Caller, Principal};
+use crate::model::id::CallId;
+use crate::model::reason::{Denial, Reason};
+use crate::model::record::{Entry, Event};
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::stage::preview::PreviewedPlan;
+use crate::stage::seal::SealedPlan;
+use crate::stage::validate::ValidCall;
+use crate::text;
+use crate::tool::load::LoadedTool;
+use crate::tool::schema::ArgumentsError;
+use serde_json::{Value, json};
+
+/// One call under way.
+pub(super) struct Scene<'a, H> {
+    host: &'a H,
+    world: &'a World,
+    caller: Caller,
+    entry: Entry,
+}
+
+impl<'a, H: Host> Scene<'a, H> {
+    pub(super) fn new(host: &'a H, world: &'a World, caller: Caller) -> Self {
+        let event = Event::Ended { ending: String::new(), code: String::new() };
+        let mut entry = Entry::of(event, Some(caller.call.clone()), &caller.principal.name);
+        entry.trace = caller.trace.as_ref().and_then(|trace| trace.0.get(3..35)).unwrap_or_default().to_owned();
+        let entry = entry.with("subject", json!(caller.principal.subject()).to_string());
+        Self { host, world, caller, entry }
+    }
+
+    pub(super) fn host(&self) -> &'a H {
+        self.host
+    }
+
+    pub(super) fn world(&self) -> &'a World {
+        self.world
+    }
+
+    pub(super) fn call(&self) -> &CallId {
+        &self.caller.call
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    pub(super) fn entry(&self) -> Entry {
+        self.entry.clone()
+    }
+
+    // What each stage adds.
+
+    pub(super) fn found(&mut self, tool: &LoadedTool) {
+        self.entry.tool = Some((tool.name().to_owned(), tool.digest()));
+    }
+
+    pub(super) fn valid(&mut self, call: &ValidCall) {
+        self.payload("arguments", call.canonical().to_owned());
+        self.payload("purpose", json!(call.purpose()).to_string());
+    }
+
+    pub(super) fn sealed(&mut self, sealed: &SealedPlan) {
+        self.entry.plan = Some(sealed.digest());
+        self.payload("plan", sealed.text().to_owned());
+    }
+
+    pub(super) fn asked(&mut self) {
+        self.entry.policy = Some(self.world.policy);
+    }
+
+    pub(super) fn reasons(&mut self, reasons: &[Reason]) {
+        self.payload("reasons", json!(reasons).to_string());
+    }
+
+    pub(super) fn seen(&mut self, plan: &PreviewedPlan) {
+        self.entry.preview = Some(plan.digest());
+        self.payload("preview", plan.text().to_owned());
+    }
+
+    fn payload(&mut self, name: &str, json: String) {
+        self.entry.payloads.insert(name.to_owned(), json);
+    }
+
+    /// The same scene with one more payload.
+    pub(super) fn with(&self, name: &str, value: &Value) -> Scene<'a, H> {
+        let entry = self.entry.clone().with(name, value.to_string());
+        Scene { host: self.host, world: self.world, caller: self.caller.clone(), entry }
+    }
+
+    // Endings.
+
+    /// Records an ending; the proof is what every reply carries.
+    pub(super) async fn end(&self, ending: &str, code: &str) -> Result<Proof, Reply> {
+        let event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
+        let entry = Entry { event, ..self.entry.clone() };
+        match self.host.recorder().propose(Propose::End { entry }).await {
+            Ok(Proposed::Recorded(recorded)) => {
+                Ok(Proof { call: self.call().clone(), plan: self.entry.plan, ledger: Some(recorded.index) })
+            }
+            _ => Err(unrecorded()),
+        }
+    }
+
+    /// A refusal before there was a job.
+    pub(super) async fn refuse(&self, kind: RefusalKind, verb: &'static str, ending: &str, rule: &str, words: (&str, &str, &str)) -> Reply {
+        match self.with("why", &json!(words.0)).end(ending, rule).await {
+            Ok(proof) => text::refused(kind, verb, proof, &self.world.trust.environment, rule, words),
+            Err(reply) => reply,
+        }
+    }
+
+    /// A denial: by policy, the floor, or the host's own rules about them.
+    pub(super) async fn deny(&self, denial: Denial) -> Reply {
+        match self.with("reasons", &json!(denial.reasons)).end("denied", &denial.rule).await {
+            Ok(proof) => text::refusal_of(&denial, proof, &self.world.trust.environment),
+            Err(reply) => reply,
+        }
+    }
+
+    /// It cannot be decided. Recorded where that is possible; the agent learns the short words, the ledger the detail.
+    pub(super) async fn unavailable(&self, code: &str, detail: &str, reason: &str) -> Reply {
+        match self.with("fault", &json!(detail)).end("failed", code).await {
+            // An agent is told no more than that: what the fault says may be about Cofferdam's own identities. The ledger has it under this id.
+            Ok(proof) => {
+                Reply::Unavailable { reason: format!("{reason}; try again later, or tell your user the call's id, {}", proof.call) }
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    pub(super) async fn unknown_tool(&self, name: &str) -> Reply {
+        // A name of any length may have been asked for; the ledger keeps what could be one.
+        let named: String = name.chars().take(64).collect();
+        match self.with("asked", &json!(named)).end("refused", "unknown-tool").await {
+            Ok(_) => Reply::UnknownTool { name: name.to_owned() },
+            Err(reply) => reply,
+        }
+    }
+
+    pub(super) async fn bad_arguments(&self, fault: ArgumentsError) -> Reply {
+        match self.with("why", &json!(fault.to_string())).end("refused", "arguments").await {
+            Ok(_) => Reply::BadArguments { path: fault.path, reason: fault.reason },
+            Err(reply) => reply,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by type, never by configuration at run time.
+
+use crate::model::answer::{Reply, ToolListing};
+use crate::model::caller::{Principal, Standing, TraceParent};
+use crate::model::id::{CallId, ComponentDigest};
+use crate::model::operation::{Draft, ToolRefusal};
+use crate::model::trust::Approver;
+use crate::protocol::RoleError;
+use crate::protocol::gateway_recorder::{Propose, Proposed};
+use crate::protocol::gateway_viewer::{Look, Looked};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::future::Future;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything the gateway's journey needs from outside, bundled so that it has one type parameter.
+pub trait Host: Send + Sync {
+    /// Runs tools.
+    type Planner: Planner;
+    /// Asks policy.
+    type Judge: Judge;
+    /// Looks at infrastructure.
+    type Viewer: Viewer;
+    /// Remembers.
+    type Recorder: Recorder;
+    /// The tools' sandbox.
+    fn planner(&self) -> &Self::Planner;
+    /// The policy's sandbox.
+    fn judge(&self) -> &Self::Judge;
+    /// The viewer's socket.
+    fn viewer(&self) -> &Self::Viewer;
+    /// The recorder's socket.
+    fn recorder(&self) -> &Self::Recorder;
+    /// The clock.
+    fn now(&self) -> Timestamp;
+    /// 128 random bits.
+    fn random(&self) -> u128;
+    /// How this caller stands now: it may have been removed since it asked.
+    fn standing(&self, principal: &Principal) -> impl Future<Output = Standing> + Send;
+    /// The approvers by the trust file as it is now: one may have been removed since the start. An error
+    /// when it cannot be read, which decides nothing.
+    fn approvers(&self) -> Result<Vec<Approver>, RoleError>;
+}
+
+/// Runs an accepted tool in a fresh sandbox.
+pub trait Planner: Send + Sync {
+    /// Arguments, as canonical JSON, to a draft. The fault is an operator's matter: a trap, a limit.
+    fn plan(&self, tool: ComponentDigest, arguments: &str) -> impl Future<Output = Result<Result<Draft, ToolRefusal>, GuestError>> + Send;
+}
+
+/// Asks the loaded policy in a fresh sandbox.
+pub trait Judge: Send + Sync {
+    /// One entry point over one input, both as JSON text; answers the result set's one result as JSON text.
+    fn evaluate(&self, entrypoint: &str, input: &str) -> impl Future<Output = Result<String, GuestError>> + Send;
+}
+
+/// Asks the viewer.
+pub trait Viewer: Send + Sync {
+    /// One look.
+    fn look(&self, look: Look) -> impl Future<Output = Result<Looked, RoleError>> + Send;
+}
+
+/// Asks the recorder.
+pub trait Recorder: Send + Sync {
+    /// One request.
+    fn propose(&self, propose: Propose) -> impl Future<Output = Result<Proposed, RoleError>> + Send;
+}
+
+/// Why a guest gave nothing: for operators and the ledger; an agent learns only the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", code.replace('-', " "))]
+pub struct GuestError {
+    /// Stable code, as in [`crate::protocol::role_guest::Computed::Failed`].
+    pub code: String,
+    /// What and where, with the remedy.
+    pub detail: String,
+}
+
+/// A call as the edge hands it in: parsed strictly, authenticated, not yet understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrontCall {
+    /// Who.
+    pub principal: Principal,
+    /// The tool's name as given.
+    pub tool: String,
+    /// Its arguments: a JSON object, strictly read.
+    pub arguments: Value,
+    /// The client's idempotency key.
+    pub key: Option<String>,
+    /// The client's trace context.
+    pub trace: Option<TraceParent>,
+    /// Hold the answer at most this many milliseconds.
+    pub wait_ms: u64,
+    /// The same while a person decides; never longer than `wait_ms`.
+    pub person_ms: u64,
+}
+
+/// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not wait; what it cannot take is lost.
+pub type Hear = dyn Fn(String) + Send + Sync;
+
+/// Discards the line.
+pub fn unheard(_line: String) {}
+
+/// Why a token names no agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// There is none, and one is needed.
+    Missing,
+    /// It belongs to no agent.
+    Unknown,
+}
+
+/// An answered HTTP request. Nothing in it is a client's own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// `GET`, `POST`, …; `_OTHER` where a client invented one.
+    pub method: &'static str,
+    /// The path's pattern.
+    pub route: &'static str,
+    /// The status.
+    pub status: u16,
+    /// The edge's own JSON-RPC code; 0 where it refused nothing by itself.
+    pub code: i64,
+    /// From the head of the request to the answer.
+    pub took: Duration,
+    /// Who was at the other end.
+    pub client: IpAddr,
+}
+
+/// Whether calls can be carried out, and what an operator should know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What makes calls fail, a cause each with its remedy. Empty when they can be carried out.
+    pub missing: Vec<String>,
+    /// What makes no call fail yet, with its effect and its remedy.
+    pub warnings: Vec<String>,
+    /// What a restart would bring into use; calls go on meanwhile as before.
+    pub restart: Vec<String>,
+    /// Jobs that cannot be finished at present, with cause and remedy; other calls go on.
+    pub stuck: Vec<String>,
+}
+
+/// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small real one in the edge's own tests.
+pub trait Front: Send + Sync + 'static {
+    /// Who a bearer token is. Without configured agents and from loopback, none is needed: anonymous.
+    fn authenticate(&self, token: Option<&str>) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
+    /// The tools this caller may see, sorted by name; never more than it could call.
+    fn list(&self, principal: &Principal) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
+    /// A tool call. While it is held, `hear` is told how it goes on.
+    fn call(&self, call: FrontCall, hear: &Hear) -> impl Future<Output = Reply> + Send;
+    /// The same call, shown and decided, recorded, never queued.
+    fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
+    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told meanwhile how it goes on.
+    fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> impl Future<Output = Reply> + Send;
+    /// The caller's own calls, newest first, at most `limit`; `open`: only those without an outcome.
+    fn calls(&self, principal: &Principal, open: bool, limit: u32) -> impl Future<Output = Reply> + Send;
+    /// Withdraws one of the caller's own jobs.
+    fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
+    /// One sentence for `server/discover` and `initialize`: what this environment is.
+    fn instructions(&self) -> String;
+    /// The environment's name.
+    fn environment(&self) -> String;
+    /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else what is missing.
+    fn ready(&self) -> impl Future<Output = Readiness> + Send;
+    /// Prometheus text. `active`: HTTP requests that are being answered now.
+    fn metrics(&self, active: u32) -> impl Future<Output = String> + Send;
+    /// A request was answered: for metrics, and for the log where it was refused for want of a token.
+    fn answered(&self, answered: &Answered);
+}

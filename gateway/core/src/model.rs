@@ -1,0 +1,32 @@
+//! The nouns: values that every stage, role and text shares. Knows no stage, role or text, and does no I/O.
+
+pub mod answer;
+pub mod artefact;
+pub mod call;
+pub mod caller;
+pub mod ceiling;
+pub mod cidr;
+pub mod difference;
+pub mod document;
+pub mod escape;
+pub mod facts;
+pub mod id;
+pub mod job;
+pub mod json;
+pub mod kind;
+pub mod left_out;
+pub mod limit;
+pub mod near;
+pub mod operation;
+pub mod path;
+pub mod permit;
+pub mod person;
+pub mod preview;
+pub mod reason;
+pub mod record;
+pub mod rights;
+pub mod run;
+pub mod statement;
+pub mod subject;
+pub mod time;
+pub mod trust;

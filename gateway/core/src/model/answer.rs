@@ -1,0 +1,215 @@
+//! What an agent is told. Made by the journey, turned into MCP or plain HTTP by the edge, and the same text in both. Never holds what only
+//! operators may read.
+
+use crate::model::id::{CallId, PlanDigest};
+use crate::model::job::Found;
+use crate::model::trust::Environment;
+use serde_json::Value;
+
+/// The end of a call as the agent sees it. All that a model needs is in the text: clients drop the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// It was done, looked up, answered, or is on its way; `structured` is final when `complete`.
+    Success(Success),
+    /// The caller's own calls.
+    Listed(Listed),
+    /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP clients.
+    Refused(Refusal),
+    /// The arguments do not satisfy the schema: `isError` on MCP, 422 on plain HTTP.
+    BadArguments {
+        /// JSON Pointer into the arguments.
+        path: String,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// No such tool for this caller: `-32602` on MCP, 404 on plain HTTP.
+    UnknownTool {
+        /// As it was asked for.
+        name: String,
+    },
+    /// It cannot be decided or recorded: 503. Nothing was executed.
+    Unavailable {
+        /// What an agent may know of it.
+        reason: String,
+    },
+}
+
+/// A call that went well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Success {
+    /// All a model needs, at most [`crate::model::limit::TEXT`] bytes.
+    pub text: String,
+    /// The same for programs, and for models whose host shows them nothing else: every fact of the text is in it.
+    pub structured: Value,
+    /// Id, digest, index: what every result carries.
+    pub proof: Proof,
+    /// Whether nothing is outstanding: the result, which satisfies the output schema, or a preview. Not so for a call that still waits.
+    pub complete: bool,
+}
+
+/// A list of the caller's own calls: about no call in particular, so it has no proof.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// All a model needs.
+    pub text: String,
+    /// The same for programs, and for models whose host shows them nothing else.
+    pub structured: Value,
+}
+
+/// What every result carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The call.
+    pub call: CallId,
+    /// Its plan; none when it did not come so far.
+    pub plan: Option<PlanDigest>,
+    /// Its newest ledger entry; none when nothing was recorded.
+    pub ledger: Option<u64>,
+}
+
+/// Which HTTP status a refusal has for plain HTTP clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// Policy, floor or a person said no: 403.
+    Denied,
+    /// The infrastructure is not as the plan needs it, the tool declined, or a draft was beyond its ceiling: 422.
+    Declined,
+    /// The key was used for other arguments, or the state changed: 409.
+    Conflict,
+    /// The job ended otherwise than by success: 200 with its outcome.
+    Unsuccessful,
+    /// The call, job or approval is not there, or another's: 404.
+    Absent,
+}
+
+/// A refusal: five lines, golden-tested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which HTTP status it has.
+    pub kind: RefusalKind,
+    /// The verb of the first line: `DENIED`, `DECLINED`, `REJECTED`, `FAILED`, `EXPIRED`, …
+    pub verb: &'static str,
+    /// Id, digest, index.
+    pub proof: Proof,
+    /// The rule or stage that refused.
+    pub rule: String,
+    /// Where.
+    pub environment: Environment,
+    /// Whether anything was changed: the second line.
+    pub changed: Changed,
+    /// Why, one sentence.
+    pub why: String,
+    /// What would be allowed.
+    pub allowed: String,
+    /// What to do next.
+    pub next: String,
+}
+
+/// What the second line says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// `Nothing was changed.`
+    Nothing,
+    /// `What was changed was undone.`
+    Undone,
+    /// All of it was done before.
+    All,
+    /// Some operations stand, or it is not known whether they do.
+    Partly(Box<Standing>),
+    /// `It is not known whether anything was changed.`
+    Unknown,
+    /// It was not known, and a person looked since.
+    Resolved(Found),
+}
+
+/// What stands of a job that ended early: at least one of either, and no other operation is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// They were done and not undone.
+    pub in_effect: Vec<Effect>,
+    /// They were begun, and what became of them is not known.
+    pub unknown: Vec<Effect>,
+}
+
+/// One operation, as it is named to an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// Its index in the plan.
+    pub index: u32,
+    /// `patch Deployment web in namespace team-a`; none where the plan is not at hand.
+    pub words: Option<String>,
+}
+
+impl Changed {
+    /// The second line.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Nothing => "Nothing was changed.".to_owned(),
+            Self::All => "All of it was done before.".to_owned(),
+            Self::Undone => "What was changed was undone.".to_owned(),
+            Self::Unknown => "It is not known whether anything was changed.".to_owned(),
+            Self::Partly(standing) => standing.text(),
+            Self::Resolved(Found::Succeeded) => "A person looked since: all of it was done.".to_owned(),
+            Self::Resolved(Found::Failed) => "A person looked since: not all of it was done.".to_owned(),
+        }
+    }
+}
+
+impl Standing {
+    fn text(&self) -> String {
+        let told = |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
+        let known = (!self.in_effect.is_empty()).then(|| format!("In effect, not undone: {}.", told(&self.in_effect)));
+        let open = (!self.unknown.is_empty()).then(|| format!("Not known whether in effect: {}.", told(&self.unknown)));
+        // Without the plan, one that went into the ephemeral namespace cannot be told apart.
+        let named = self.in_effect.iter().chain(&self.unknown).all(|effect| effect.words.is_some());
+        let rest = if named { "Nothing else is." } else { "Nothing else is, nor anything in the job's own namespace." };
+        [known, open].into_iter().flatten().chain([rest.to_owned()]).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Effect {
+    fn text(&self) -> String {
+        match &self.words {
+            None => format!("operation {}", self.index),
+            Some(words) => format!("operation {} ({words})", self.index),
+        }
+    }
+}
+
+impl Refusal {
+    /// The five lines.
+    pub fn text(&self) -> String {
+        format!(
+            "{} {} by {} in {}\n{}\nWhy: {}\nAllowed: {}\nNext: {}",
+            self.verb,
+            self.proof.call,
+            self.rule,
+            self.environment.name,
+            self.changed.text(),
+            self.why,
+            self.allowed,
+            self.next
+        )
+    }
+}
+
+/// A tool as it is listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolListing {
+    /// Name.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Description, with the environment's name.
+    pub description: String,
+    /// Input schema, with the host's `purpose`.
+    pub input_schema: Value,
+    /// Output schema.
+    pub output_schema: Value,
+    /// It only ever looks, by its ceiling.
+    pub read_only: bool,
+    /// Its widest plan could destroy something, by its ceiling.
+    pub destructive: bool,
+    /// The same call again has no further effect, by its ceiling.
+    pub idempotent: bool,
+}

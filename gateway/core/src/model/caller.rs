@@ -1,0 +1,63 @@
+//! Who calls, when, and in which trace: established by the edge, carried by every stage and every ending so that refusals can be recorded.
+
+use crate::model::id::CallId;
+use crate::model::subject::{Subject, SubjectProperties};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An authenticated agent; jobs, approvals and idempotency keys belong to its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    /// The agent's name, unique.
+    pub name: String,
+    /// Whether it was authenticated; without configured agents a caller is anonymous, may look and preview, and every change needs a person.
+    pub anonymous: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// The person it acts for.
+    pub person: Option<String>,
+    /// Everybody else in the delegation chain, outermost first.
+    pub act: Vec<String>,
+}
+
+impl Principal {
+    /// As policy sees it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: if self.anonymous { "anonymous" } else { "agent" }.to_owned(),
+            id: self.name.clone(),
+            properties: SubjectProperties { roles: self.roles.clone(), person: self.person.clone(), act: self.act.clone() },
+        }
+    }
+}
+
+/// How the caller of a call that waited stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// As it did when it asked.
+    Same,
+    /// With other roles, or for another person.
+    Changed,
+    /// It was removed.
+    Removed,
+}
+
+/// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry crate, untrusted, never used to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceParent(pub String);
+
+/// One call's caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// The call.
+    pub call: CallId,
+    /// Who.
+    pub principal: Principal,
+    /// When the call arrived.
+    pub time: Timestamp,
+    /// The span that later stages are children of.
+    pub trace: Option<TraceParent>,
+}

@@ -1,0 +1,66 @@
+//! A difference between an approved state and the state now. `stage::drift` finds differences;
+//! `text::difference` words them.
+
+use super::operation::Target;
+use super::preview::{Origin, Remark};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One difference between two previews of one plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// The object.
+    pub target: Target,
+    /// What of it.
+    pub what: Drifted,
+}
+
+/// What differs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drifted {
+    /// It was not there, and is now.
+    Appeared,
+    /// It was there, and is not any more.
+    Gone,
+    /// Another object has its name now.
+    Replaced,
+    /// A field has another value before the change; `null` where it is absent.
+    Field {
+        /// Field path.
+        path: String,
+        /// As it was approved over.
+        approved: Value,
+        /// As it is.
+        now: Value,
+        /// Who wrote it, or where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+    },
+    /// A field that the plan does not name has another value; `null` where it is absent.
+    Other {
+        /// Field path.
+        path: String,
+        /// As it was when it was approved.
+        approved: Value,
+        /// As it is.
+        now: Value,
+        /// Who wrote it, or where it is written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+    },
+    /// The same change would come out otherwise; `null` where the field is absent.
+    Result {
+        /// Field path.
+        path: String,
+        /// As it was approved.
+        approved: Value,
+        /// As it would come out now.
+        now: Value,
+    },
+    /// Another part of the object than the plan names, in an object with too many fields to keep each.
+    Elsewhere,
+    /// Another file of the tree says of the change what it did not say.
+    Remarked(Remark),
+}

@@ -1,0 +1,263 @@
+//! A job as it is stored and handed on: plain data that no role trusts. A runner makes a `LeasedPlan` of it only through `decide::readmit`.
+
+use crate::model::caller::{Principal, TraceParent};
+use crate::model::difference::Difference;
+use crate::model::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::model::permit::SignedPermit;
+use crate::model::reason::{ApprovalRule, Reason};
+use crate::model::run::{Outcome, Phase};
+use crate::model::statement::SignedStatement;
+use crate::model::trust::Environment;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Everything a call left for those who come after: the same from the question to the last retry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredJob {
+    /// The call.
+    pub call: CallId,
+    /// Who asked; owns the job.
+    pub principal: Principal,
+    /// The tool's name.
+    pub tool: String,
+    /// Its component.
+    pub tool_digest: ComponentDigest,
+    /// Canonical arguments, as JSON text.
+    pub arguments: String,
+    /// The agent's claim why.
+    pub purpose: Option<String>,
+    /// The sealed plan, as canonical JSON text.
+    pub plan: String,
+    /// Its digest, computed by the gateway.
+    pub plan_digest: PlanDigest,
+    /// The preview, as canonical JSON text.
+    pub preview: String,
+    /// Its digest, computed by the gateway.
+    pub preview_digest: PreviewDigest,
+    /// Where.
+    pub environment: Environment,
+    /// The policy that decided or asked.
+    pub policy: PolicyDigest,
+    /// Why it was decided so.
+    pub reasons: Vec<Reason>,
+    /// Who has to sign; none where policy asked for no signature.
+    pub approval: Option<ApprovalRule>,
+    /// The nonce of the question to approvers: 32 hexadecimal digits.
+    pub nonce: String,
+    /// Signed statements so far, approvals and rejections.
+    pub statements: Vec<SignedStatement>,
+    /// The permit; none while a person is asked.
+    pub permit: Option<SignedPermit>,
+    /// The span that later stages are children of.
+    pub trace: Option<TraceParent>,
+    /// When the call arrived.
+    pub created: Timestamp,
+    /// When the question or the permit runs out.
+    pub expires: Timestamp,
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRecord {
+    /// Its index in the plan.
+    pub index: u32,
+    /// Whether this was its undo.
+    pub undo: bool,
+    /// Before, redacted: field path → value.
+    pub before: BTreeMap<String, Value>,
+    /// After, redacted; none until it is done.
+    pub after: Option<BTreeMap<String, Value>>,
+}
+
+/// One line of an executor or a task on its way: others' words, quoted wherever they are shown, never interpreted, never in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// Counts the job's notes, from 1.
+    pub number: u64,
+    /// What was said.
+    pub said: Said,
+}
+
+/// What was said, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// Index of the operation whose task said it; none for the executor's own words.
+    pub operation: Option<u32>,
+    /// At most [`crate::model::limit::NOTE`] characters.
+    pub text: String,
+    /// Lines before it that were not passed on, because there were too many at once.
+    pub skipped: u64,
+}
+
+/// What a person found out about a job whose runner could not say what became of it. The outcome itself stays what was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolution {
+    /// What they found.
+    #[serde(rename = "as")]
+    pub found: Found,
+    /// How they know, in their words: at most [`crate::model::limit::PURPOSE`] characters.
+    pub because: String,
+    /// The operating-system user whose command it was.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What can be found out: the job did all it was approved for, or it did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Found {
+    /// Every operation is in effect.
+    Succeeded,
+    /// Not every operation is.
+    Failed,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Why a job cannot go on at present, and what an operator does about it. Both are the words of a
+/// sentence: lower case, no full stop, input in backticks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+#[error("{cause}; {remedy}")]
+pub struct Obstacle {
+    /// What cannot be done and why, with the path and the error.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Obstacle {
+    /// With a cause and a remedy.
+    pub fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { cause: cause.into(), remedy: remedy.into() }
+    }
+}
+
+/// A job that cannot be finished at present. It is tried again by itself, with a growing pause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stuck {
+    /// As the newest try found it.
+    pub obstacle: Obstacle,
+    /// When it was met first.
+    pub since: Timestamp,
+    /// How often it was met.
+    pub tries: u32,
+}
+
+/// A stuck job in a list for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StuckJob {
+    /// The call.
+    pub call: CallId,
+    /// Where it is.
+    pub phase: Phase,
+    /// What is in its way.
+    pub stuck: Stuck,
+}
+
+/// One operation of a job's plan, as it is named to people. Made of the stored plan for showing, and proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planned {
+    /// Its index in the plan.
+    pub index: u32,
+    /// `patch Deployment web in namespace team-a`.
+    pub words: String,
+    /// It reaches the job's own namespace alone.
+    pub ephemeral: bool,
+    /// It decides what code runs.
+    pub executes_code: bool,
+    /// What the preview remarked, a line each.
+    pub remarks: Vec<String>,
+}
+
+/// A job as its owner may see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobView {
+    /// The call.
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// The plan.
+    pub plan: PlanDigest,
+    /// Canonical arguments' digest.
+    pub arguments: ArgumentsDigest,
+    /// Where it is.
+    pub phase: Phase,
+    /// What became of it.
+    pub outcome: Option<Outcome>,
+    /// The runner's or a person's words on the outcome, one sentence.
+    pub detail: String,
+    /// What was changed elsewhere in the same objects between the decision and the effect.
+    pub meanwhile: Vec<Difference>,
+    /// What a person found out since, where the outcome is indeterminate; or that a person gave it
+    /// up, where it is stuck.
+    pub resolution: Option<Resolution>,
+    /// Why it cannot be finished at present.
+    pub stuck: Option<Stuck>,
+    /// Files of a directory that it edited: relative to the tree, sorted. Empty until it succeeded.
+    pub files: Vec<String>,
+    /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or by time.
+    pub claimed: bool,
+    /// What was approved, or waits for approval; none where the plan was erased.
+    pub planned: Vec<Planned>,
+    /// What was done.
+    pub operations: Vec<OperationRecord>,
+    /// The newest of what its executor and its tasks said, oldest first.
+    pub progress: Vec<Note>,
+    /// Who has to sign, while it waits for a person.
+    pub approval: Option<ApprovalRule>,
+    /// The rules that decided.
+    pub reasons: Vec<Reason>,
+    /// Where.
+    pub environment: Environment,
+    /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a person found out; while it
+    /// has no outcome, its newest.
+    pub ledger: u64,
+    /// When the question or the permit runs out.
+    pub expires: Timestamp,
+    /// Grows with every change: what a waiting reader compares.
+    pub version: u64,
+}
+
+/// A job under a lease.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeasedJob {
+    /// The job.
+    pub job: StoredJob,
+    /// The lease's fencing token.
+    pub fence: Fence,
+    /// The phase it was in when it was leased: `leased` for a first run, `acting` or `tearing_down` to recover.
+    pub phase: Phase,
+    /// The outcome, if it was recorded before the last runner was lost.
+    pub outcome: Option<Outcome>,
+    /// What earlier runners recorded.
+    pub operations: Vec<OperationRecord>,
+    /// Earlier leases before it acted, oldest first: under each of them something may have been made.
+    pub earlier: Vec<Fence>,
+    /// A person gave it up because it is stuck: the runner tries once more, and else says what is
+    /// half done.
+    pub given_up: Option<Resolution>,
+    /// How long the lease lasts without a heartbeat, in seconds.
+    pub lease_seconds: u64,
+}

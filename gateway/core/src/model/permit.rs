@@ -1,0 +1,102 @@
+//! The permit: the gateway's signed word that this plan over this state was allowed, why, and until when. Signed with Ed25519 over canonical
+//! JSON. Alone it makes nothing happen: the runner checks it, and everything else, again. Carries the reason; logs and metrics are made from it.
+
+use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, hex, unhex};
+use crate::model::json;
+use crate::model::json::JsonError;
+use crate::model::reason::Reason;
+use crate::model::subject::Subject;
+use crate::model::trust::Environment;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The schema name of [`Permit`].
+pub const PERMIT_SCHEMA: &str = "cofferdam.permit.v1";
+
+/// Domain separation: the signature is over this prefix and the permit, so that it can be nothing else's signature.
+const CONTEXT: &[u8] = b"cofferdam permit v1\0";
+
+/// What the gateway says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permit {
+    /// Always [`PERMIT_SCHEMA`].
+    pub schema: String,
+    /// The call.
+    pub call: CallId,
+    /// The plan.
+    pub plan: PlanDigest,
+    /// The state it was decided over.
+    pub preview: PreviewDigest,
+    /// Who asked.
+    pub subject: Subject,
+    /// The agent's claim why; policy may have required it.
+    pub purpose: Option<String>,
+    /// Where.
+    pub environment: Environment,
+    /// By which policy.
+    pub policy: PolicyDigest,
+    /// Why: the rules that allowed it.
+    pub reasons: Vec<Reason>,
+    /// The approvals' signers; empty where policy needed none.
+    pub approvers: Vec<String>,
+    /// When it was decided.
+    pub issued: Timestamp,
+    /// After this no runner acts on it.
+    pub expires: Timestamp,
+}
+
+/// A permit with its signature, as it is stored and passed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedPermit {
+    /// The permit's canonical JSON, exactly as signed.
+    pub permit: String,
+    /// Ed25519 signature, 128 hexadecimal digits.
+    pub signature: String,
+}
+
+/// Why a permit is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum PermitError {
+    /// Not a permit.
+    #[error("the permit is not readable: {0}")]
+    Shape(#[from] JsonError),
+    /// Not the gateway's signature.
+    #[error("the permit is not signed by the gateway this role trusts")]
+    Signature,
+    /// An invalid key.
+    #[error("the gateway key in the trust file is not `ed25519:` and 64 hexadecimal digits")]
+    Key,
+}
+
+impl Permit {
+    /// Signs it. The gateway's alone.
+    pub fn sign(&self, key: &SigningKey) -> Result<SignedPermit, JsonError> {
+        let permit = json::canonical(self)?;
+        let signature = key.sign(&[CONTEXT, permit.as_bytes()].concat());
+        Ok(SignedPermit { permit, signature: hex(&signature.to_bytes()) })
+    }
+}
+
+impl SignedPermit {
+    /// Checks the signature with a key of one's own trust file and reads the permit.
+    pub fn open(&self, gateway: &str) -> Result<Permit, PermitError> {
+        let key = verifying_key(gateway).ok_or(PermitError::Key)?;
+        let signature = unhex(&self.signature).and_then(|bytes| Signature::from_slice(&bytes).ok()).ok_or(PermitError::Signature)?;
+        key.verify_strict(&[CONTEXT, self.permit.as_bytes()].concat(), &signature).map_err(|_| PermitError::Signature)?;
+        Ok(json::strict_into(self.permit.as_bytes())?)
+    }
+}
+
+/// Reads `ed25519:` and 64 hexadecimal digits.
+pub fn verifying_key(text: &str) -> Option<VerifyingKey> {
+    let bytes: [u8; 32] = unhex(text.strip_prefix("ed25519:")?)?.try_into().ok()?;
+    VerifyingKey::from_bytes(&bytes).ok()
+}
+
+/// Writes a public key as trust files have it.
+pub fn verifying_key_text(key: &VerifyingKey) -> String {
+    format!("ed25519:{}", hex(key.as_bytes()))
+}

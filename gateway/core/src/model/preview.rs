@@ -1,0 +1,87 @@
+//! The preview of a plan as data: before, after and remarks of each operation. Looks at nothing:
+//! the viewer makes it, `stage::preview` joins it with its plan.
+
+mod remark;
+mod rest;
+
+pub use remark::{REMARK, REMARKS, Remark, RemarkKind, are_bounded, bounded};
+pub use rest::{Origin, REST, Rest, kept};
+
+use super::id::{ObjectDigest, PreviewDigest};
+use super::operation::Target;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The state an effect was approved over; a different world stops the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// The object must not exist.
+    Absent,
+    /// The object must be this one, in this state.
+    Present {
+        /// Its UID; for an object in a file, made from its place.
+        uid: String,
+        /// Digest without status and managed fields.
+        digest: ObjectDigest,
+    },
+}
+
+/// One operation's before and after, redacted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PreviewedOperation {
+    /// Its index in the plan.
+    pub index: u32,
+    /// The object it changes.
+    pub target: Target,
+    /// What the effect is approved over.
+    pub expect: Expect,
+    /// Field path → value before; `null` where the field is absent. For a delete: the fields that describe the object.
+    pub before: BTreeMap<String, Value>,
+    /// Field path → value after; `null` where it will be absent. Empty for a delete.
+    pub after: BTreeMap<String, Value>,
+    /// Where it lies, for people: the file and line of an object in a directory; empty elsewhere.
+    pub place: String,
+    /// What a person has to know besides: at most [`REMARKS`].
+    pub remarks: Vec<Remark>,
+    /// What else the object has: policy is not asked about it.
+    #[serde(default, skip_serializing_if = "Rest::is_empty")]
+    #[cfg_attr(test, schemars(skip))]
+    pub rest: Rest,
+}
+
+impl PreviewedOperation {
+    /// As policy sees it.
+    #[must_use]
+    pub fn without_rest(&self) -> Self {
+        Self { rest: Rest::default(), ..self.clone() }
+    }
+}
+
+/// What a plan would change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preview {
+    /// In plan order.
+    pub operations: Vec<PreviewedOperation>,
+}
+
+impl Preview {
+    /// The operation of this index.
+    pub fn operation(&self, index: u32) -> Option<&PreviewedOperation> {
+        self.operations.iter().find(|shown| shown.index == index)
+    }
+
+    /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of what is approved.
+    pub fn seal(&self) -> Result<(String, PreviewDigest), crate::model::json::JsonError> {
+        let mut sealed = self.clone();
+        sealed.operations.iter_mut().for_each(|operation| operation.rest.origins.clear());
+        let text = crate::model::json::canonical(&sealed)?;
+        let digest = PreviewDigest::of(text.as_bytes());
+        Ok((text, digest))
+    }
+}

@@ -1,0 +1,89 @@
+//! The reasons of a decision, a denial, and the rule for approvals: plain data that policy answers
+//! and people read. Decides nothing.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Who may read a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// The agent, too.
+    User,
+    /// Operators and the ledger alone.
+    Operator,
+}
+
+/// One reason, from one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Stable id of the rule: `replicas-limit`.
+    pub id: String,
+    /// Why, in one sentence.
+    pub message: String,
+    /// What would be allowed, or what to do instead.
+    pub remedy: String,
+    /// Who may read it.
+    pub audience: Audience,
+}
+
+/// Who has to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRule {
+    /// How many different people, at least 1.
+    pub quorum: u32,
+    /// Names that the trust file knows, or `*` for any enrolled approver.
+    pub approvers: Vec<String>,
+    /// How long the question stands.
+    pub expires_seconds: u64,
+}
+
+impl ApprovalRule {
+    /// When a question that came at this time runs out; none beyond the last time there is.
+    pub fn ends(&self, asked: Timestamp) -> Option<Timestamp> {
+        asked.checked_add(SignedDuration::from_secs(i64::try_from(self.expires_seconds).unwrap_or(0))).ok()
+    }
+}
+
+/// A plan that may not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Stable id of the rule that said no.
+    pub rule: String,
+    /// Why, for the agent.
+    pub why: String,
+    /// What would be allowed, for the agent.
+    pub allowed: String,
+    /// What to do next, where that is more than asking otherwise.
+    pub next: Option<&'static str>,
+    /// Every reason, operators' included: for the ledger.
+    pub reasons: Vec<Reason>,
+    /// A person said no, and not policy.
+    pub rejected: bool,
+}
+
+impl Denial {
+    /// The host's own denial.
+    pub fn of(rule: &str, why: String) -> Self {
+        let allowed = "Ask an operator: `cofferdam show` with this id says more.".to_owned();
+        let reason = Reason { id: rule.to_owned(), message: why.clone(), remedy: allowed.clone(), audience: Audience::User };
+        Self { rule: rule.to_owned(), why, allowed, next: None, reasons: vec![reason], rejected: false }
+    }
+
+    /// The host's own denial whose detail is for operators: an agent learns only that policy cannot decide.
+    pub fn of_policy(rule: &str, detail: &str) -> Self {
+        let mut denial = Self::of(rule, "policy could not decide, and what is not decided is denied".to_owned());
+        denial.reasons.push(Reason {
+            id: rule.to_owned(),
+            message: detail.to_owned(),
+            remedy: "check the policy with `cofferdam policy eval`".to_owned(),
+            audience: Audience::Operator,
+        });
+        denial
+    }
+}

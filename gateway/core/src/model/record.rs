@@ -1,0 +1,153 @@
+//! The ledger's entries: one leaf per thing that must be provable later. A leaf is canonical JSON with keyed commitments, so that payloads can be
+//! erased without breaking a proof. Never holds a secret, an argument or an object's content in clear.
+
+use crate::model::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest, StatementDigest, TrustDigest};
+use crate::model::job::Found;
+use crate::model::run::{Outcome, Phase};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The schema name of a leaf.
+pub const LEAF_SCHEMA: &str = "cofferdam.leaf.v1";
+
+/// What an operator's command is called in [`Event::Administered`], before the command's name.
+pub const OPERATOR: &str = "operator ";
+
+/// What happened, without its payloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A call ended without a job: an answer, a look, a denial or a failure.
+    Ended {
+        /// `answered`, `looked`, `previewed`, `denied`, `refused`, `failed`.
+        ending: String,
+        /// The rule or reason code.
+        code: String,
+    },
+    /// A person has to sign.
+    Asked,
+    /// The intent: decided, durable before anyone can claim it.
+    Intended,
+    /// A person signed.
+    Signed {
+        /// Digest of the statement.
+        statement: StatementDigest,
+        /// Who, by the recorder's own trust file.
+        approver: String,
+        /// `approve` or `reject`.
+        verdict: String,
+    },
+    /// A runner claimed it.
+    Leased {
+        /// Under this fence.
+        fence: Fence,
+    },
+    /// A job moved to a phase.
+    Moved {
+        /// Where to.
+        phase: Phase,
+        /// Under this fence.
+        fence: Fence,
+    },
+    /// An operation is about to act.
+    Started {
+        /// Its index.
+        operation: u32,
+        /// Whether this is its undo.
+        undo: bool,
+        /// Under this fence.
+        fence: Fence,
+    },
+    /// An operation was done.
+    Done {
+        /// Its index.
+        operation: u32,
+        /// Whether this was its undo.
+        undo: bool,
+        /// Under this fence.
+        fence: Fence,
+    },
+    /// The outcome.
+    Finished {
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// A person found out what became of a job whose outcome is indeterminate.
+    Resolved {
+        /// What they found.
+        found: Found,
+        /// The operating-system user.
+        by: String,
+    },
+    /// The namespace was observed gone.
+    Closed {
+        /// The namespace; empty when none was made.
+        namespace: String,
+    },
+    /// The gateway, an operator command, or a role's start.
+    Administered {
+        /// What: `start`, `operator show` (or another command of the operators' socket), `trust`, `policy`, `tool`, `erase`, `heartbeat`.
+        what: String,
+        /// By whom: an operating-system user id, or a role.
+        by: String,
+    },
+}
+
+/// One entry as proposed: the recorder adds sequence, time, and commitments to the payloads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// What happened.
+    pub event: Event,
+    /// The call; none for administration.
+    pub call: Option<CallId>,
+    /// The agent's name; empty for administration.
+    pub principal: String,
+    /// The tool's name and component; none where no tool was found.
+    pub tool: Option<(String, ComponentDigest)>,
+    /// The plan, once sealed.
+    pub plan: Option<PlanDigest>,
+    /// The preview, once made.
+    pub preview: Option<PreviewDigest>,
+    /// The policy, once asked.
+    pub policy: Option<PolicyDigest>,
+    /// The trust file, for administration.
+    pub trust: Option<TrustDigest>,
+    /// Trace id, 32 hexadecimal digits; empty when none.
+    pub trace: String,
+    /// Payloads by name, as JSON text: stored apart, committed to in the leaf, erasable.
+    pub payloads: BTreeMap<String, String>,
+}
+
+impl Entry {
+    /// An entry that says only what happened and to which call.
+    pub fn of(event: Event, call: Option<CallId>, principal: &str) -> Self {
+        Self {
+            event,
+            call,
+            principal: principal.to_owned(),
+            tool: None,
+            plan: None,
+            preview: None,
+            policy: None,
+            trust: None,
+            trace: String::new(),
+            payloads: BTreeMap::new(),
+        }
+    }
+
+    /// With a payload.
+    #[must_use]
+    pub fn with(mut self, name: &str, json: String) -> Self {
+        self.payloads.insert(name.to_owned(), json);
+        self
+    }
+}
+
+/// Where an entry stands: what every result carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// Its index in the ledger, from 0.
+    pub index: u64,
+}

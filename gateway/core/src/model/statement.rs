@@ -1,0 +1,78 @@
+//! The statement that an approver signs. Plain data: `policy::approval` verifies it.
+
+use super::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, ShownDigest, StatementDigest};
+use super::json::{self, JsonError};
+use super::subject::Subject;
+use super::trust::Environment;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The SSHSIG namespace of approvals; `ssh-keygen -Y verify -n` takes it.
+pub const NAMESPACE: &str = "approval@cofferdam.dev";
+
+/// The schema name of [`Statement`].
+pub const STATEMENT_SCHEMA: &str = "cofferdam.approval.v1";
+
+/// What the person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may run.
+    Approve,
+    /// It must not.
+    Reject,
+}
+
+/// What a person signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// Always [`STATEMENT_SCHEMA`].
+    pub schema: String,
+    /// The call.
+    pub call: CallId,
+    /// Approve or reject.
+    pub verdict: Verdict,
+    /// The person's reason; empty when approving without one. Shown to the agent after a rejection.
+    pub reason: String,
+    /// Digest of the plan they were shown.
+    pub plan: PlanDigest,
+    /// Digest of the preview they were shown.
+    pub preview: PreviewDigest,
+    /// Digest of the text they were shown.
+    pub shown: ShownDigest,
+    /// Who asked.
+    pub subject: Subject,
+    /// Where it would happen.
+    pub environment: Environment,
+    /// The policy that asked for a person.
+    pub policy: PolicyDigest,
+    /// 128 random bits in hexadecimal, chosen by the recorder for this question.
+    pub nonce: String,
+    /// When it was asked, as the person was shown. Absent in statements of versions that did not bound
+    /// an approval's time; those do not count any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Timestamp>,
+    /// After this the signature is worth nothing. At most [`limit::APPROVAL_SECONDS_MOST`] after
+    /// `issued`, and at most as long as policy's own rule says.
+    pub expires: Timestamp,
+}
+
+impl Statement {
+    /// Canonical JSON: the bytes that are signed.
+    pub fn canonical(&self) -> Result<(String, StatementDigest), JsonError> {
+        let text = json::canonical(self)?;
+        let digest = StatementDigest::of(text.as_bytes());
+        Ok((text, digest))
+    }
+}
+
+/// A statement with its signature, as it is stored and passed on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedStatement {
+    /// The statement's canonical JSON, exactly as signed.
+    pub statement: String,
+    /// The SSHSIG in its armoured form.
+    pub signature: String,
+}

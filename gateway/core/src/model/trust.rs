@@ -1,0 +1,190 @@
+//! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam accept`, `approver add` and `init`; read,
+//! never written, by gateway, viewer, recorder and runner, each its own copy. What one role's copy says never widens another's.
+
+use crate::model::ceiling::Ceiling;
+use crate::model::escape::line;
+use crate::model::id::{ComponentDigest, PolicyDigest, TrustDigest};
+use crate::model::operation::Action;
+use crate::model::person::two_spellings;
+use serde::{Deserialize, Serialize};
+
+/// The one infrastructure a gateway serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// What people call it: `staging`.
+    pub name: String,
+    /// What it is: the UID of `kube-system`, or the random id `init` gave a directory.
+    pub id: String,
+}
+
+impl Environment {
+    /// In a word, for agents and people.
+    pub fn kind(&self) -> &'static str {
+        if self.is_cluster() { "cluster" } else { "folder of manifests" }
+    }
+
+    /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init` gives no directory.
+    pub fn is_cluster(&self) -> bool {
+        const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
+        let groups: Vec<&str> = self.id.split('-').collect();
+        groups.iter().map(|group| group.len()).eq(GROUPS)
+            && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
+    }
+}
+
+/// An accepted tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedTool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+    /// The ceiling as accepted, the same as declared or narrower.
+    pub ceiling: Ceiling,
+}
+
+/// An accepted executor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedExecutor {
+    /// Its name.
+    pub name: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+}
+
+/// An accepted Wasm command: what `task` operations may name by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedCommand {
+    /// Its name, for people.
+    pub name: String,
+    /// Digest of its component.
+    pub digest: ComponentDigest,
+}
+
+/// A person who may approve, by the SSH key they have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approver {
+    /// Who: `bob@example.com`.
+    pub name: String,
+    /// The public key in OpenSSH form: `ssh-ed25519 AAAA… comment`.
+    pub key: String,
+}
+
+/// Effects that need a person's signature whatever policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// Actions that always need a person.
+    pub actions: Vec<Action>,
+    /// Namespaces in which every change needs a person: exact names, or a prefix with `*`.
+    pub namespaces: Vec<String>,
+}
+
+impl Floor {
+    /// The floor a new trust file starts with: deletes, tasks, and what looks like production or the cluster's own.
+    pub fn conservative() -> Self {
+        let namespaces = ["default", "production", "prod", "prod-*"].map(str::to_owned).to_vec();
+        Self { actions: vec![Action::Delete, Action::Task], namespaces }
+    }
+}
+
+/// Public keys of the roles that sign: Ed25519, `ed25519:` and 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleKeys {
+    /// Signs permits.
+    pub gateway: String,
+    /// Signs checkpoints.
+    pub recorder: String,
+}
+
+/// What one role believes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trust {
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Who signs permits and checkpoints.
+    pub keys: RoleKeys,
+    /// Digest of the accepted policy.
+    pub policy: PolicyDigest,
+    /// What always needs a person.
+    pub floor: Floor,
+    /// Whether the person an agent acts for may approve its calls. False unless one person alone uses the machine.
+    pub self_approval: bool,
+    /// Accepted tools.
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<TrustedTool>,
+    /// Accepted executors.
+    #[serde(default, rename = "executor")]
+    pub executors: Vec<TrustedExecutor>,
+    /// Accepted commands.
+    #[serde(default, rename = "command")]
+    pub commands: Vec<TrustedCommand>,
+    /// People who may approve.
+    #[serde(default, rename = "approver")]
+    pub approvers: Vec<Approver>,
+}
+
+/// A trust file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// Not TOML of this shape.
+    #[error("the trust file is damaged")]
+    Shape(#[from] toml::de::Error),
+    /// The same name twice.
+    #[error("the trust file names `{0}` twice; remove one of the two entries")]
+    Twice(String),
+    /// One approver in two spellings.
+    #[error(
+        "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with `cofferdam approver remove NAME`, and enrol \
+         each key of one person under exactly the same name"
+    )]
+    Spelling(String, String),
+}
+
+impl Trust {
+    /// Reads a trust file's text.
+    pub fn parse(text: &str) -> Result<Self, TrustError> {
+        let trust: Self = toml::from_str(text)?;
+        let mut names: Vec<_> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first())).flatten();
+        if let Some(twice) = twice {
+            return Err(TrustError::Twice((*twice).to_owned()));
+        }
+        let approvers: Vec<_> = trust.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        match two_spellings(&approvers) {
+            Some((first, second)) => Err(TrustError::Spelling(line(first), line(second))),
+            None => Ok(trust),
+        }
+    }
+
+    /// Digest of the file's bytes, as the ledger names it.
+    pub fn digest(text: &str) -> TrustDigest {
+        TrustDigest::of(text.as_bytes())
+    }
+
+    /// The accepted tool of this name.
+    pub fn tool(&self, name: &str) -> Option<&TrustedTool> {
+        self.tools.iter().find(|tool| tool.name == name)
+    }
+
+    /// The accepted executor of this name.
+    pub fn executor(&self, name: &str) -> Option<&TrustedExecutor> {
+        self.executors.iter().find(|executor| executor.name == name)
+    }
+
+    /// The accepted command of this digest.
+    pub fn command(&self, digest: ComponentDigest) -> Option<&TrustedCommand> {
+        self.commands.iter().find(|command| command.digest == digest)
+    }
+}

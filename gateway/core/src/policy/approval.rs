@@ -1,0 +1,207 @@
+//! A person's approval: a statement that the approver's own machine made from what it showed, signed with the key they have (SSHSIG).
+//! Never trusts a digest that another role computed, and no answer of an agent's client is an approval.
+
+mod signer;
+
+use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::model::json;
+use crate::model::json::JsonError;
+use crate::model::limit;
+use crate::model::person::people;
+use crate::model::person::same_person;
+use crate::model::statement::NAMESPACE;
+use crate::model::statement::STATEMENT_SCHEMA;
+use crate::model::statement::SignedStatement;
+use crate::model::statement::Statement;
+use crate::model::subject::Subject;
+use crate::model::trust::{Environment, Trust};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// Why a signature is not an approval.
+#[derive(Debug, thiserror::Error)]
+pub enum ApprovalError {
+    /// Not a statement.
+    #[error("the statement is not readable: {0}")]
+    Statement(#[from] JsonError),
+    /// Not a signature.
+    #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
+    Signature,
+    /// A key that the trust file does not know.
+    #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
+    Unknown,
+    /// A signature that gives itself another kind than the enrolled key has.
+    #[error("the signature calls itself `{signature}`, and the enrolled key is of the kind `{key}`; sign again with the enrolled key")]
+    Kind {
+        /// The kind that the signature gives itself.
+        signature: String,
+        /// The kind of the enrolled key.
+        key: String,
+    },
+    /// A security key that was not touched.
+    #[error("the security key was not touched; sign again and touch it (a key that was made with `-O no-touch-required` cannot approve)")]
+    Untouched,
+    /// Signed over something else.
+    #[error("the approval is for another {0}; a new approval is needed")]
+    Other(&'static str),
+    /// Too late.
+    #[error("the approval expired at {0}; ask again")]
+    Expired(Timestamp),
+    /// From before statements named the time of the question.
+    #[error("the approval does not say when it was asked for: an older version of Cofferdam signed it; ask again")]
+    Undated,
+    /// Asked at a time that is still to come.
+    #[error("the approval is for a question of {0}, which is still to come; compare the clocks of the machines")]
+    Early(Timestamp),
+    /// For longer than any approval is.
+    #[error("the approval is for {0} seconds, and at most {most} are allowed; ask again", most = limit::APPROVAL_SECONDS_MOST)]
+    Long(u64),
+    /// One of those who asked.
+    #[error("`{0}` asked for this and cannot approve it; another enrolled person has to")]
+    Party(String),
+    /// Not one whom policy names.
+    #[error("policy does not name `{0}` as an approver of this")]
+    NotNamed(String),
+    /// One whom policy names in another spelling.
+    #[error("policy names `{named}`, and this key is enrolled for `{name}`; an operator enrols it under exactly the name that policy uses")]
+    NamedOtherwise {
+        /// The enrolled name.
+        name: String,
+        /// The name in policy.
+        named: String,
+    },
+}
+
+/// What an approval has to be about.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The call.
+    pub call: &'a CallId,
+    /// The plan.
+    pub plan: PlanDigest,
+    /// The preview.
+    pub preview: PreviewDigest,
+    /// Who asked.
+    pub subject: &'a Subject,
+    /// Where.
+    pub environment: &'a Environment,
+    /// By which policy.
+    pub policy: PolicyDigest,
+    /// The time to judge by: the caller's own clock.
+    pub now: Timestamp,
+}
+
+/// A signature that was checked: by whom, and what it says. Made here alone.
+#[derive(Debug)]
+pub struct VerifiedStatement {
+    approver: String,
+    issued: Timestamp,
+    seconds: u64,
+    statement: Statement,
+}
+
+impl VerifiedStatement {
+    /// Who signed.
+    pub fn approver(&self) -> &str {
+        &self.approver
+    }
+
+    /// When the question was asked, as the person was shown.
+    pub fn issued(&self) -> Timestamp {
+        self.issued
+    }
+
+    /// For how many seconds it is, from the question on.
+    pub fn seconds(&self) -> u64 {
+        self.seconds
+    }
+
+    /// What they signed.
+    pub fn statement(&self) -> &Statement {
+        &self.statement
+    }
+}
+
+/// Checks one signature against one's own trust file and one's own idea of what was asked.
+pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) -> Result<VerifiedStatement, ApprovalError> {
+    let statement: Statement = json::strict_into(signed.statement.as_bytes())?;
+    if json::canonical(&statement)? != signed.statement {
+        return Err(ApprovalError::Other("spelling of the statement"));
+    }
+    let approver = signer::signer(signed, &trust.approvers)?;
+    let same = [
+        (statement.schema == STATEMENT_SCHEMA, "kind of statement"),
+        (statement.call == *question.call, "call"),
+        (statement.plan == question.plan, "plan"),
+        (statement.preview == question.preview, "state of the infrastructure"),
+        (statement.subject == *question.subject, "requester"),
+        (statement.environment == *question.environment, "environment"),
+        (statement.policy == question.policy, "policy"),
+    ];
+    if let Some((_, what)) = same.iter().find(|(same, _)| !same) {
+        return Err(ApprovalError::Other(what));
+    }
+    let issued = statement.issued.ok_or(ApprovalError::Undated)?;
+    let seconds = check_times(issued, statement.expires, question.now)?;
+    check_party(&approver, question.subject, trust)?;
+    Ok(VerifiedStatement { approver, issued, seconds, statement })
+}
+
+/// Whether an approval of a question of this time, up to that time, could count now. Gives the seconds
+/// between the two, rounded up: a rule is not exceeded by a part of a second.
+pub fn check_times(issued: Timestamp, expires: Timestamp, now: Timestamp) -> Result<u64, ApprovalError> {
+    if expires <= now {
+        return Err(ApprovalError::Expired(expires));
+    }
+    if issued.as_second() > now.as_second().saturating_add(limit::CLOCK_SECONDS) {
+        return Err(ApprovalError::Early(issued));
+    }
+    let length = expires.duration_since(issued);
+    let part = i64::from(length.subsec_nanos() > 0);
+    // One that ends before it begins is for no time at all, and was found expired or early above.
+    let seconds = u64::try_from(length.as_secs().saturating_add(part)).unwrap_or(0);
+    if seconds > limit::APPROVAL_SECONDS_MOST { Err(ApprovalError::Long(seconds)) } else { Ok(seconds) }
+}
+
+/// Whether a signature of this enrolled person could count for a question: refused for those who
+/// asked, and for those whom policy does not name.
+pub fn check_signer(name: &str, named: &[String], subject: &Subject, trust: &Trust) -> Result<(), ApprovalError> {
+    check_party(name, subject, trust)?;
+    check_named(name, named)
+}
+
+fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), ApprovalError> {
+    let asked = parties(subject, trust.self_approval).iter().any(|party| same_person(party, name));
+    if asked { Err(ApprovalError::Party(name.to_owned())) } else { Ok(()) }
+}
+
+/// Policy names people exactly: what is wide where it excludes a person would be loose where it admits one.
+fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalError> {
+    if is_named(named, name) {
+        return Ok(());
+    }
+    Err(match named.iter().find(|named| same_person(named, name)) {
+        Some(named) => ApprovalError::NamedOtherwise { name: name.to_owned(), named: crate::model::escape::line(named) },
+        None => ApprovalError::NotNamed(name.to_owned()),
+    })
+}
+
+/// Whether policy names this person, or everybody who is enrolled.
+pub(crate) fn is_named(named: &[String], name: &str) -> bool {
+    named.iter().any(|named| named == "*" || named == name)
+}
+
+/// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust file lets that person approve.
+fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
+    let person = if self_approval { None } else { subject.properties.person.as_deref() };
+    std::iter::once(subject.id.as_str()).chain(subject.properties.act.iter().map(String::as_str)).chain(person).collect()
+}
+
+/// The enrolled people who may sign a question of this subject, each once, whatever number of keys or spellings they have.
+pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
+    let may = |name: &&str| check_signer(name, named, subject, trust).is_ok();
+    people(trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Whose key made a signature. The enrolled key decides how a signature is checked, and never the kind that the signature gives itself.
+//! A signature of a security key counts only with the touch of its owner.
+
+use super::{ApprovalError, NAMESPACE, SignedStatement};
+use crate::model::escape::line;
+use crate::model::trust::Approver;
+use ssh_key::{Algorithm, PublicKey, SshSig};
+
+/// What a security key appends to its signature: one byte of flags and four of a counter (PROTOCOL.u2f).
+const TRAILER: usize = 5;
+
+/// The flag of a touch.
+const TOUCHED: u8 = 1;
+
+/// The enrolled approver whose key made the signature.
+pub(super) fn signer(signed: &SignedStatement, approvers: &[Approver]) -> Result<String, ApprovalError> {
+    // `from_pem` accepts text before the armour; a signature file has none.
+    if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
+        return Err(ApprovalError::Signature);
+    }
+    let signature = SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalError::Signature)?;
+    let made = |approver: &Approver| {
+        let key = PublicKey::from_openssh(&approver.key).ok()?;
+        key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).ok()?;
+        Some((approver.name.clone(), key.algorithm()))
+    };
+    let (name, enrolled) = approvers.iter().find_map(made).ok_or(ApprovalError::Unknown)?;
+    check_kind(&enrolled, &signature)?;
+    check_touch(&enrolled, signature.signature_bytes())?;
+    Ok(name)
+}
+
+/// The library verifies by the enrolled key alone and takes any kind that the signature gives itself.
+fn check_kind(enrolled: &Algorithm, signature: &SshSig) -> Result<(), ApprovalError> {
+    let given = signature.algorithm();
+    if given == *enrolled {
+        return Ok(());
+    }
+    Err(ApprovalError::Kind { signature: line(given.as_str()), key: enrolled.as_str().to_owned() })
+}
+
+/// Neither the library nor `ssh-keygen` refuses a security key's signature without a touch.
+fn check_touch(enrolled: &Algorithm, signature: &[u8]) -> Result<(), ApprovalError> {
+    if !matches!(enrolled, Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) {
+        return Ok(());
+    }
+    let trailer = signature.last_chunk::<TRAILER>().ok_or(ApprovalError::Signature)?;
+    let [flags, ..] = trailer;
+    if flags & TOUCHED == TOUCHED { Ok(()) } else { Err(ApprovalError::Untouched) }
+}
+
+#[cfg(test)]
+mod tests;

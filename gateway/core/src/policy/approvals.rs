@@ -1,0 +1,149 @@
+//! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of what was shown. Never counts a person twice.
+
+use super::approval;
+use super::input::{ApprovalFacts, SignatureFacts};
+use crate::model::id::{PlanDigest, PreviewDigest, ShownDigest};
+use crate::model::job::StoredJob;
+use crate::model::person::people;
+use crate::model::reason::ApprovalRule;
+use crate::model::statement::Verdict;
+use crate::model::time::whole_seconds;
+use crate::model::trust::Trust;
+use crate::policy::approval::{ApprovalError, Question, is_named};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Verified approvals of exactly one plan over one state. Made here alone.
+#[derive(Debug)]
+pub struct Approvals {
+    approvers: BTreeMap<String, Times>,
+    plan: PlanDigest,
+    preview: PreviewDigest,
+    now: Timestamp,
+    faults: Vec<String>,
+}
+
+/// The times of one approval.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// When the question was asked.
+    issued: Timestamp,
+    /// When the approval ends.
+    expires: Timestamp,
+    /// From the one to the other, rounded up.
+    seconds: u64,
+}
+
+/// A person said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{approver} said no: {reason}")]
+pub struct Rejected {
+    /// Who.
+    pub approver: String,
+    /// Why, in their words.
+    pub reason: String,
+}
+
+impl Approvals {
+    /// Counts the signatures of a job that are good by one's own trust file. What does not count is remembered with its reason, not an error: one
+    /// approver's expired key must not void another's word. A rejection ends it.
+    /// `shown` is the digest of the text that one would show oneself.
+    pub fn count(job: &StoredJob, shown: Option<ShownDigest>, trust: &Trust, now: Timestamp) -> Result<Self, Rejected> {
+        let subject = job.principal.subject();
+        let question = Question {
+            call: &job.call,
+            plan: job.plan_digest,
+            preview: job.preview_digest,
+            subject: &subject,
+            environment: &trust.environment,
+            policy: job.policy,
+            now,
+        };
+        let (plan, preview) = (job.plan_digest, job.preview_digest);
+        let mut found = Self { approvers: BTreeMap::new(), plan, preview, now, faults: Vec::new() };
+        for signed in &job.statements {
+            match approval::verify(signed, &question, trust).and_then(|verified| same(verified, job, shown)) {
+                Ok(verified) if verified.statement().verdict == Verdict::Reject => {
+                    return Err(Rejected { approver: verified.approver().to_owned(), reason: verified.statement().reason.clone() });
+                }
+                Ok(verified) => {
+                    let (issued, expires) = (verified.issued(), verified.statement().expires);
+                    let times = Times { issued, expires, seconds: verified.seconds() };
+                    found.approvers.insert(verified.approver().to_owned(), times);
+                }
+                Err(fault) => found.faults.push(fault.to_string()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// As policy sees them; none when no signature counts, so that a policy which only asks whether there is an approval is not fooled.
+    pub fn facts(&self) -> Option<ApprovalFacts> {
+        let facts = || {
+            let approvers = self.approvers();
+            let signatures = approvers.iter().filter_map(|name| self.signature(name)).collect();
+            ApprovalFacts { approvers, plan: self.plan, preview: self.preview, signatures }
+        };
+        (!self.approvers.is_empty()).then(facts)
+    }
+
+    fn signature(&self, name: &str) -> Option<SignatureFacts> {
+        let Times { issued, expires, seconds } = *self.approvers.get(name)?;
+        // A question of a clock that is ahead by less than what clocks may differ is of this second.
+        let age_seconds = u64::try_from(self.now.duration_since(issued).as_secs()).unwrap_or(0);
+        Some(SignatureFacts {
+            approver: name.to_owned(),
+            issued: whole_seconds(issued),
+            expires: whole_seconds(expires),
+            seconds,
+            age_seconds,
+        })
+    }
+
+    /// Who signed, each person once and under one name, sorted.
+    pub fn approvers(&self) -> Vec<String> {
+        let mut names: Vec<String> = people(self.names()).into_iter().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.approvers.keys().map(String::as_str)
+    }
+
+    /// Whether enough of those whom a rule names have signed, for no longer than it says.
+    pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
+        let counts = |(name, times): &(&String, &Times)| is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds;
+        let named = self.approvers.iter().filter(counts).map(|(name, _)| name.as_str());
+        u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
+    }
+
+    /// Whether they are of this plan over this state.
+    pub fn are_of(&self, plan: PlanDigest, preview: PreviewDigest) -> bool {
+        self.plan == plan && self.preview == preview
+    }
+
+    /// Why a signature did not count for this rule, where there is one that did not.
+    pub fn shortcoming(&self, rule: &ApprovalRule) -> Option<String> {
+        let long = || self.approvers.iter().find(|(_, times)| times.seconds > rule.expires_seconds);
+        let told = |(name, times): (&String, &Times)| {
+            format!("the approval of `{name}` is for {} seconds, and policy allows {}; ask again", times.seconds, rule.expires_seconds)
+        };
+        self.faults.first().cloned().or_else(|| long().map(told))
+    }
+}
+
+/// What `approval::verify` leaves: the nonce of this question, and the text that we ourselves would have shown.
+fn same(
+    verified: approval::VerifiedStatement,
+    job: &StoredJob,
+    shown: Option<ShownDigest>,
+) -> Result<approval::VerifiedStatement, ApprovalError> {
+    if verified.statement().nonce != job.nonce {
+        return Err(ApprovalError::Other("question"));
+    }
+    if shown != Some(verified.statement().shown) {
+        return Err(ApprovalError::Other("text than the one that is shown"));
+    }
+    Ok(verified)
+}

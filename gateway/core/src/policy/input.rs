@@ -1,0 +1,160 @@
+//! What policy is asked: facts that the gateway established, and nothing else. `arguments` and `purpose` are the only words of the agent.
+
+use crate::model::facts::OperationFacts;
+use crate::model::facts::Resource;
+use crate::model::id::{PlanDigest, PolicyDigest, PreviewDigest};
+use crate::model::preview::PreviewedOperation;
+use crate::model::subject::Subject;
+use crate::model::trust::Environment;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The schema name of [`Input`].
+pub const INPUT_SCHEMA: &str = "cofferdam.authz.v1";
+
+/// When policy is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AskPhase {
+    /// May the caller see this tool; over the ceiling's facts, with empty arguments and no plan.
+    List,
+    /// Over the plan alone: denied on sight never reaches the infrastructure.
+    Plan,
+    /// Over the plan and what it would change.
+    Preview,
+}
+
+/// The whole question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Always [`INPUT_SCHEMA`].
+    pub schema: String,
+    /// When it is asked.
+    pub phase: AskPhase,
+    /// Who asks.
+    pub subject: Subject,
+    /// Always `tools/call`.
+    pub action: ActionName,
+    /// Which tool.
+    pub resource: Resource,
+    /// The canonical arguments, as the agent gave them; an empty object while listing.
+    pub arguments: Value,
+    /// The sealed plan; `null` while listing.
+    pub plan: Option<PlanFacts>,
+    /// What it would change; `null` before the preview.
+    pub preview: Option<PreviewFacts>,
+    /// When, where, and what a person said.
+    pub context: Context,
+}
+
+/// AuthZEN's action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ActionName {
+    /// Always `tools/call`.
+    pub name: String,
+}
+
+/// The sealed plan as policy sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlanFacts {
+    /// Its digest.
+    pub digest: PlanDigest,
+    /// The executor; `null` for a plan that looks.
+    pub executor: Option<String>,
+    /// What shall be done, in plan order.
+    pub operations: Vec<OperationFacts>,
+    /// Every namespace it touches, sorted, once.
+    pub namespaces: Vec<String>,
+}
+
+/// The preview as policy sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PreviewFacts {
+    /// Its digest.
+    pub digest: PreviewDigest,
+    /// Per operation, before and after.
+    pub operations: Vec<PreviewedOperation>,
+}
+
+/// When, where, and what a person said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Context {
+    /// The infrastructure.
+    pub environment: Environment,
+    /// RFC 3339, UTC, whole seconds.
+    pub time: String,
+    /// `Monday` to `Sunday`, UTC.
+    pub weekday: String,
+    /// Minutes since midnight, UTC: 0 to 1439.
+    pub minute: u32,
+    /// The agent's own words on why; `null` when it gave none. A claim.
+    pub purpose: Option<String>,
+    /// What a person signed; `null` without a signature.
+    pub approval: Option<ApprovalFacts>,
+    /// Digest of the policy that is asked.
+    pub policy: PolicyDigest,
+    /// Obligation types this host can carry out; any other is a denial.
+    pub supported_obligations: Vec<String>,
+}
+
+/// Verified approvals of exactly this plan and preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalFacts {
+    /// Who signed, each once, sorted.
+    pub approvers: Vec<String>,
+    /// The plan they signed.
+    pub plan: PlanDigest,
+    /// The preview they signed.
+    pub preview: PreviewDigest,
+    /// How long each approval is, and how old: one member for each of `approvers`, in the same order.
+    /// The host always gives it. A question of an earlier version has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureFacts>,
+}
+
+/// The times of one approval, as its person signed them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SignatureFacts {
+    /// Who signed.
+    pub approver: String,
+    /// When the question was asked. RFC 3339, UTC, whole seconds.
+    pub issued: String,
+    /// When the approval ends. RFC 3339, UTC, whole seconds.
+    pub expires: String,
+    /// Seconds from `issued` to `expires`, rounded up: at most a week.
+    pub seconds: u64,
+    /// Whole seconds from `issued` to now, 0 or more.
+    pub age_seconds: u64,
+}
+
+/// The question asked once for a whole listing: which of these tools may this caller see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ListInput {
+    /// Always [`INPUT_SCHEMA`].
+    pub schema: String,
+    /// Always `list`.
+    pub phase: AskPhase,
+    /// Who asks.
+    pub subject: Subject,
+    /// Every loaded tool.
+    pub tools: Vec<Resource>,
+    /// When and where.
+    pub context: Context,
+}

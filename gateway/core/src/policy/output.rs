@@ -1,0 +1,61 @@
+//! What policy may answer. Anything else it says is a denial with its own reason code.
+
+use crate::model::reason::ApprovalRule;
+use crate::model::reason::Reason;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The schema name of [`Output`].
+pub const OUTPUT_SCHEMA: &str = "cofferdam.decision.v1";
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Every operation it covers may run.
+    Allow,
+    /// Nothing may run.
+    Deny,
+    /// Nothing may run until people have signed.
+    RequireApproval,
+}
+
+/// The whole answer of the entry point `cofferdam/call/decision`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Always [`OUTPUT_SCHEMA`].
+    pub schema: String,
+    /// The answer.
+    pub effect: Effect,
+    /// Indexes of the operations that an `allow` (or a `require_approval`) covers; an operation not covered denies the plan.
+    pub covers: Vec<u32>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// What must be done along with it; an unknown type denies.
+    pub obligations: Vec<Obligation>,
+    /// Who has to sign; `null` unless the effect is `require_approval`.
+    pub approval: Option<ApprovalRule>,
+}
+
+/// Something that must be done along with a decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Obligation {
+    /// Stable id of the rule.
+    pub id: String,
+    /// What; see [`OBLIGATIONS`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its properties.
+    pub properties: Value,
+}
+
+/// Obligation types this host carries out, each with one property:
+///
+/// - `ttl {seconds}`, from 1: the permit ends that soon.
+/// - `unchanged {scope: "object"}`: any change elsewhere in an object stops the job too.
+pub const OBLIGATIONS: [&str; 2] = ["ttl", "unchanged"];

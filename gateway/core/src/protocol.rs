@@ -1,0 +1,32 @@
+//! What the roles say to each other, one file per socket. A socket's type is the whole of what its holder may ask. Plain data; no I/O.
+
+pub mod gateway_recorder;
+pub mod gateway_viewer;
+pub mod operator_recorder;
+pub mod role_guest;
+pub mod role_settings;
+pub mod runner_recorder;
+
+use serde::{Deserialize, Serialize};
+
+/// What any request may be answered with instead: the other side's own words, for logs and operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
+pub enum RoleError {
+    /// It cannot be had: nothing like it, or not yours.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// It was understood and refused.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The lease is another's by now: stop before the next effect.
+    #[error("fenced: the job is under another lease")]
+    Fenced,
+    /// The request, or its answer, is larger than the socket carries. A request that is too large
+    /// was not sent; one whose answer is too large was carried out.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// It could not be done or could not be recorded; nothing was changed.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}

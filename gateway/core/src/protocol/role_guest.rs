@@ -1,0 +1,297 @@
+//! A role → its own `cofferdam-guest` process: compile, plan, decide, or drive. One process, one request, one socket; bytes travel in the frame's
+//! body. The process that computes holds no credential, no file and no network.
+
+use crate::model::ceiling::Definition;
+use crate::model::escape;
+use crate::model::operation::{Draft, ToolRefusal};
+use serde::{Deserialize, Serialize};
+
+/// What a component is, for compiling and loading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuestKind {
+    /// A tool: no imports.
+    Tool,
+    /// An executor: imports `operations` and `progress`, and `observation` where it waits.
+    Executor,
+    /// A policy: OPA's Wasm ABI 1.x.
+    Policy,
+    /// A command of `task` operations: exports `wasi:cli/run`; imports nothing beyond the `wasi:cli/command` world without sockets.
+    Command,
+}
+
+/// The one thing a guest process is asked. The frame's body is named per variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Compute {
+    /// Check and compile. Body: the Wasm. Answered by [`Computed::Artefact`], its body the artefact.
+    Compile {
+        /// What it is.
+        kind: GuestKind,
+    },
+    /// Check and compile a policy for trials: its instructions are counted, and its tests may print. Body: the
+    /// Wasm. Answered as [`Compute::Compile`]; only [`Compute::Try`] takes the artefact.
+    CompileTrial,
+    /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm. Answered by [`Computed::Examined`], its body the
+    /// artefact.
+    Examine,
+    /// Load a policy with its data document, as a gateway does. Body: the artefact. Answered by [`Computed::Judging`].
+    Judge {
+        /// The policy's data document, as JSON text.
+        data: String,
+    },
+    /// Read a tool's definition. Body: the artefact. Answered by [`Computed::Defined`].
+    Define,
+    /// Run a tool. Body: the artefact. Answered by [`Computed::Planned`] or [`Computed::Declined`].
+    Plan {
+        /// Canonical arguments.
+        arguments: String,
+    },
+    /// Ask a policy. Body: the artefact. Answered by [`Computed::Decided`].
+    Decide {
+        /// Entry point: `cofferdam/call/decision` or `cofferdam/list/visible`.
+        entrypoint: String,
+        /// The policy's data document, as JSON text.
+        data: String,
+        /// The question, as JSON text.
+        input: String,
+    },
+    /// Try a policy out before it is accepted. Body: the artefact. Answered by [`Computed::Tried`],
+    /// its body the JSON of a [`Tried`] for each trial, in order.
+    Try {
+        /// The policy's data document, as JSON text.
+        data: String,
+        /// What it is asked.
+        trials: Vec<Trial>,
+    },
+    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`], [`Computed::Observe`] and [`Computed::Progress`], each
+    /// `Perform` answered by the asking role with a [`Performed`], each `Observe` with an [`Observed`]; at last [`Computed::Finished`].
+    Execute {
+        /// The handles, in plan order.
+        handles: Vec<Handle>,
+        /// Guest time is over after this many milliseconds of its own.
+        guest_ms: u64,
+    },
+    /// Run a command. Body: the artefact. Answered by [`Computed::Ran`], whatever its exit code.
+    Run {
+        /// Its one argument: the task's name.
+        name: String,
+        /// Its standard input, at most [`crate::model::limit::TASK_INPUT`] bytes.
+        input: String,
+        /// Guest time is over after this many milliseconds of its own.
+        guest_ms: u64,
+    },
+}
+
+/// One trial of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// An entry point: one of a decision, or a test rule of a module that was built with its tests.
+    pub entrypoint: String,
+    /// The question, as JSON text; `None` leaves `input` undefined.
+    pub input: Option<String>,
+    /// Whether it is a test: it may then take longer than a decision, and what it prints is kept.
+    pub test: bool,
+}
+
+/// What one trial of a policy gave and cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    /// The result set's one result, as JSON text, unread; `None` where there is a fault.
+    pub answer: Option<String>,
+    /// Why there is none: code and detail of [`Computed::Failed`].
+    pub fault: Option<(String, String)>,
+    /// What a test printed, text by text.
+    pub printed: Vec<String>,
+    /// Instructions of Wasm that a question took, the same on every machine; 0 for a test.
+    pub instructions: u64,
+    /// Bytes of memory that it had at its end; memory is never given back.
+    pub memory: u64,
+}
+
+/// One handle an executor is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handle {
+    /// Index of the operation.
+    pub index: u32,
+    /// What must be done before it.
+    pub after: Vec<u32>,
+}
+
+/// The asking role's answer to [`Computed::Perform`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "performed", deny_unknown_fields)]
+pub enum Performed {
+    /// It happened.
+    Done {
+        /// Whether an undo handle comes with it.
+        undo: bool,
+    },
+    /// It did not.
+    Failed {
+        /// `out-of-order`, `conflict`, `refused` or `stopped`.
+        failure: String,
+    },
+}
+
+/// Milliseconds that one [`Computed::Observe`] may wait at most, as `executor.wit` says: short, so that a cancelled job is noticed soon.
+pub const OBSERVE_MS: u64 = 60_000;
+
+/// Characters of an [`Observed`] note, as `executor.wit` says.
+pub const OBSERVED_NOTE: usize = 200;
+
+/// The asking role's answer to [`Computed::Observe`]: as soon as the object is ready or has failed, otherwise when the time is over. Notes are
+/// one line of at most [`OBSERVED_NOTE`] characters that can all be seen; [`Observed::progressing`] and [`Observed::failed`] make them so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "observed", deny_unknown_fields)]
+pub enum Observed {
+    /// It is what was approved, and works.
+    Ready,
+    /// It is on its way.
+    Progressing {
+        /// What is missing.
+        note: String,
+    },
+    /// It will not become ready by waiting.
+    Failed {
+        /// Why.
+        note: String,
+    },
+}
+
+impl Observed {
+    /// On its way; `condition` is shortened to a note, and made visible.
+    pub fn progressing(condition: &str) -> Self {
+        Self::Progressing { note: note(condition) }
+    }
+
+    /// Not to become ready; `condition` is shortened to a note, and made visible.
+    pub fn failed(condition: &str) -> Self {
+        Self::Failed { note: note(condition) }
+    }
+}
+
+/// Conditions are written by controllers and quote what workloads say: of any length, with any character.
+fn note(condition: &str) -> String {
+    escape::short(escape::line(condition), OBSERVED_NOTE)
+}
+
+/// What a guest process answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Computed {
+    /// Compiled; the artefact is the body.
+    Artefact {
+        /// Engine version and configuration it is good for.
+        engine: String,
+    },
+    /// What the component is for; the artefact is the body.
+    Examined {
+        /// What it is.
+        kind: GuestKind,
+        /// The names of the interfaces that it imports, sorted.
+        imports: Vec<String>,
+        /// The names of what it exports besides its world's interface, sorted: never called.
+        unused: Vec<String>,
+    },
+    /// The policy loads.
+    Judging {
+        /// What it can be asked.
+        entrypoints: Vec<String>,
+    },
+    /// The definition.
+    Defined {
+        /// As the tool says it.
+        definition: Box<Definition>,
+    },
+    /// The draft.
+    Planned {
+        /// As the tool says it.
+        draft: Draft,
+    },
+    /// The tool makes no plan of these arguments.
+    Declined {
+        /// Its words.
+        refusal: ToolRefusal,
+    },
+    /// The policy was tried out; what came of it is the body.
+    Tried,
+    /// The policy's result set's one result, as JSON text, unread.
+    Decided {
+        /// JSON text.
+        output: String,
+    },
+    /// The executor performs a handle.
+    Perform {
+        /// Index of the operation.
+        index: u32,
+        /// Whether it is the undo handle.
+        undo: bool,
+    },
+    /// The executor asks whether the object of an operation that is done, and not undone, is ready.
+    Observe {
+        /// Index of the operation.
+        index: u32,
+        /// How long it waits for that at most, in milliseconds: 0 to [`OBSERVE_MS`].
+        wait_ms: u64,
+    },
+    /// The executor's words.
+    Progress {
+        /// At most 200 characters.
+        note: String,
+    },
+    /// The executor returned.
+    Finished {
+        /// Where and why it stopped; none when it did everything.
+        stop: Option<Stop>,
+    },
+    /// The command ended by itself.
+    Ran {
+        /// Its standard output, at most [`crate::model::limit::TASK_OUTPUT`] bytes.
+        output: String,
+        /// The beginning of its standard error, at most [`crate::model::limit::TASK_NOTE`] bytes before what cannot be seen was escaped.
+        note: String,
+        /// Its exit code; any other than 0 is a task that failed.
+        code: i32,
+    },
+    /// It could not be done: a trap, a limit, an import, a bad module.
+    Failed {
+        /// Stable code: `import`, `malformed`, `too-large`, `unsupported` (this host cannot run such a one), `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
+        /// `denied` (a command asked for a clock or for randomness), `input` (more than a guest is given), `artefact` (not of this engine:
+        /// compile again), `busy` (ask again shortly), `engine` (this
+        /// machine).
+        code: String,
+        /// For operators: what and where, with the remedy.
+        detail: String,
+    },
+}
+
+/// Where an executor stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Index of the operation.
+    pub index: u32,
+    /// Its words, quoted.
+    pub note: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OBSERVED_NOTE, Observed};
+
+    #[test]
+    fn notes_are_short_and_visible_and_read_back() {
+        let long = Observed::failed(&format!("a\u{202e}b\n{}", "x".repeat(500)));
+        let Observed::Failed { note } = &long else { panic!("{long:?}") };
+        assert!(note.starts_with(r"a\u{202e}b\u{a}xx") && note.ends_with("x…") && note.chars().count() == OBSERVED_NOTE, "{note}");
+        assert_eq!(Observed::progressing("1 of 3 is ready"), Observed::Progressing { note: "1 of 3 is ready".into() });
+        for observed in [long, Observed::Ready, Observed::progressing("")] {
+            let text = serde_json::to_string(&observed).unwrap();
+            assert_eq!(serde_json::from_str::<Observed>(&text).unwrap(), observed, "{text}");
+        }
+    }
+}

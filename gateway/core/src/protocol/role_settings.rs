@@ -1,0 +1,210 @@
+//! What each role is told when it starts: the first packet on its control socket. Paths and numbers, never a secret; a role reads its own keys from
+//! the files named here before it confines itself. Times are in milliseconds.
+
+use crate::model::run::JobStep;
+use crate::model::trust::Environment;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a role speaks to people and telemetry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voice {
+    /// Which log lines: a level, or directives as `tracing` has them.
+    pub level: String,
+    /// One JSON object a line instead of text for people.
+    pub json: bool,
+}
+
+/// What the gateway is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file.
+    pub trust_file: PathBuf,
+    /// The agents and their tokens' digests; read again when it changes.
+    pub agents_file: PathBuf,
+    /// The home: only the room of its disk is looked at.
+    pub disk: PathBuf,
+    /// Folder of tools, a `NAME.wasm` each.
+    pub tools: PathBuf,
+    /// Folder of executors, a `NAME.wasm` each.
+    pub executors: PathBuf,
+    /// The policy's module.
+    pub policy_module: PathBuf,
+    /// The policy's data document.
+    pub policy_data: PathBuf,
+    /// The key that signs permits.
+    pub permit_key: PathBuf,
+    /// The MAC key of its compiled artefacts.
+    pub artefact_key: PathBuf,
+    /// Folder of its compiled artefacts.
+    pub artefacts: PathBuf,
+    /// The binary `cofferdam-guest`, which compiles.
+    pub guest: PathBuf,
+    /// Whether callers without a token may be served while no agent is configured.
+    pub anonymous: bool,
+    /// The address it is reached at, for `Host` and for texts.
+    pub listen: String,
+    /// Values of `Origin` that are answered.
+    pub origins: Vec<String>,
+    /// Values of `Host` that are answered besides the address.
+    pub hosts: Vec<String>,
+    /// How long a call is held.
+    pub wait_ms: u64,
+    /// Base URL of an OTLP/HTTP collector; none sends nothing.
+    pub otlp: Option<String>,
+}
+
+/// What the recorder is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecorderSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again when it changes.
+    pub trust_file: PathBuf,
+    /// Folder of its database.
+    pub store: PathBuf,
+    /// Folder of the ledger's tiles and checkpoints.
+    pub ledger: PathBuf,
+    /// The key that signs checkpoints.
+    pub checkpoint_key: PathBuf,
+    /// Where operator commands reach it; its folder exists and is private.
+    pub operator_socket: PathBuf,
+    /// Seconds after which a lease without a heartbeat is lost.
+    pub lease_seconds: u64,
+}
+
+/// Where plans look and act, as one role reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "backend", deny_unknown_fields)]
+pub enum Infrastructure {
+    /// A tree of manifests.
+    Directory {
+        /// Its root.
+        tree: PathBuf,
+    },
+    /// A cluster.
+    Kubernetes {
+        /// The kubeconfig of this role's own identity.
+        kubeconfig: PathBuf,
+        /// How long the API server may work on one write of a runner, in milliseconds: a whole number of seconds.
+        write_ms: u64,
+    },
+}
+
+/// How a job acts at a cluster's API server: as its own ServiceAccount in either way, so that RBAC and the fences hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobIdentity {
+    /// By a token that is asked for, and that ends with the run.
+    Token,
+    /// By the provisioner's connection, which says at each request whom it acts as. Needs `deploy/options/impersonation.yaml`.
+    Impersonation,
+}
+
+impl JobIdentity {
+    /// As configuration and commands spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Impersonation => "impersonation",
+        }
+    }
+
+    /// Reads it back.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Token, Self::Impersonation].into_iter().find(|known| known.word() == word)
+    }
+}
+
+/// For how long a successful check of the fences counts: no job begins over fences that were not checked since.
+pub const FENCES: Duration = Duration::from_secs(600);
+
+/// What the viewer is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewerSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again when it changes.
+    pub trust_file: PathBuf,
+    /// What it looks at.
+    pub infrastructure: Infrastructure,
+}
+
+/// What a runner is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// Its own copy of the trust file; read again for each job.
+    pub trust_file: PathBuf,
+    /// What it changes.
+    pub infrastructure: Infrastructure,
+    /// Folder of the jobs' private copies, of a directory; and of the marks of drills.
+    pub runs: PathBuf,
+    /// Folder of the write-back journal of a directory.
+    pub journal: PathBuf,
+    /// Folder of tools, a `NAME.wasm` each.
+    pub tools: PathBuf,
+    /// Folder of executors, a `NAME.wasm` each.
+    pub executors: PathBuf,
+    /// Folder of commands of tasks, a `NAME.wasm` each.
+    pub commands: PathBuf,
+    /// The policy's module.
+    pub policy_module: PathBuf,
+    /// The policy's data document.
+    pub policy_data: PathBuf,
+    /// The MAC key of its compiled artefacts.
+    pub artefact_key: PathBuf,
+    /// Folder of its compiled artefacts.
+    pub artefacts: PathBuf,
+    /// The binary `cofferdam-guest`.
+    pub guest: PathBuf,
+    /// How a job acts at a cluster's API server; without meaning for a directory.
+    pub job_identity: JobIdentity,
+    /// How long ago a runner of this installation, with the same credential, saw its fences hold. `None` if none has: it looks for itself, as it does when
+    /// that is longer ago than [`FENCES`].
+    pub checked_ms: Option<u64>,
+    /// A drill: the runner kills itself right after this step of a job's first run.
+    pub drill: Option<JobStep>,
+}
+
+/// What the reaper is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaperSettings {
+    /// Log lines.
+    pub voice: Voice,
+    /// The infrastructure.
+    pub environment: Environment,
+    /// The kubeconfig of the reaper's own identity.
+    pub kubeconfig: PathBuf,
+}
+
+/// What `cofferdam-runner` is told: which of its three roles it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "role")]
+#[expect(clippy::large_enum_variant, reason = "made and read once, at a role's start")]
+pub enum ActorSettings {
+    /// It looks.
+    Viewer(ViewerSettings),
+    /// It acts.
+    Runner(RunnerSettings),
+    /// It removes what other runners left in a cluster.
+    Reaper(ReaperSettings),
+}

@@ -1,0 +1,127 @@
+//! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another job, never writes the ledger directly.
+
+use crate::model::difference::Difference;
+use crate::model::id::{CallId, Fence};
+use crate::model::job::{LeasedJob, Obstacle, Said};
+use crate::model::record::Recorded;
+use crate::model::run::Outcome;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a runner may ask of the recorder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
+pub enum Claim {
+    /// Claim the oldest claimable job. Answered by [`Claimed::Leased`]; waits up to `wait_ms`.
+    Next {
+        /// Wait at most this long.
+        wait_ms: u64,
+    },
+    /// Keep the lease. Answered by [`Claimed::Lease`].
+    Heartbeat {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+    },
+    /// Move the job. Answered by [`Claimed::Recorded`] once durable.
+    Move {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// What happened.
+        event: RunnerEvent,
+    },
+    /// Let go of a job that cannot go on at present; it is offered again after a pause. Answered by
+    /// [`Claimed::Released`].
+    LetGo {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// What is in its way.
+        obstacle: Obstacle,
+    },
+    /// Words of the executor or of tasks to callers that wait; not a ledger entry. Answered by [`Claimed::Lease`].
+    Progress {
+        /// Which job.
+        call: CallId,
+        /// Under which fence.
+        fence: Fence,
+        /// At most [`crate::model::limit::NOTES_AT_ONCE`], each of at most [`crate::model::limit::NOTE`] characters.
+        said: Vec<Said>,
+    },
+}
+
+/// What a runner reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event", deny_unknown_fields)]
+pub enum RunnerEvent {
+    /// The namespace exists.
+    Prepared {
+        /// Its name.
+        namespace: String,
+        /// Its UID; for a directory, the private copy's random id.
+        uid: String,
+    },
+    /// The permit is consumed. Refused with `fenced` or `refused` when the job was cancelled.
+    Acting,
+    /// An operation is about to act.
+    Started {
+        /// Its index.
+        operation: u32,
+        /// Whether this is its undo.
+        undo: bool,
+        /// Before, redacted.
+        before: BTreeMap<String, Value>,
+    },
+    /// An operation was done.
+    Done {
+        /// Its index.
+        operation: u32,
+        /// Whether this was its undo.
+        undo: bool,
+        /// After, redacted.
+        after: BTreeMap<String, Value>,
+    },
+    /// Effects are over; also when the runner's own checks refused the job, or recovery found out what became of it.
+    Finished {
+        /// What became of it.
+        outcome: Outcome,
+        /// Stable code: `done`, `operation-failed`, `permit-signature`, `permit-expired`, `plan-differs`, `approval-missing`, …
+        code: String,
+        /// One sentence.
+        detail: String,
+        /// Files of a directory that it edited: relative to the tree, sorted.
+        files: Vec<String>,
+        /// What was changed elsewhere in the same objects between the decision and the effect.
+        meanwhile: Vec<Difference>,
+    },
+    /// The namespace was observed gone, or never was.
+    Gone {
+        /// Its name; empty when none was made.
+        namespace: String,
+    },
+}
+
+/// What the recorder answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "answer")]
+pub enum Claimed {
+    /// A job under a lease; none when there was none in time.
+    Leased {
+        /// The job.
+        job: Option<Box<LeasedJob>>,
+    },
+    /// The lease stands.
+    Lease {
+        /// The job was cancelled: stop before the next effect.
+        cancelled: bool,
+    },
+    /// The lease is over.
+    Released,
+    /// It is durable.
+    Recorded(Recorded),
+}

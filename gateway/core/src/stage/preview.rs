@@ -1,0 +1,97 @@
+//! What a plan would change, shown without touching anything. Of what exists nothing is computed here: the viewer looks, this says what it may
+//! answer; what goes into the ephemeral namespace follows from the plan.
+
+mod ephemeral;
+
+use crate::model::preview::Preview;
+use crate::model::preview::are_bounded;
+use crate::stage::drift;
+pub use ephemeral::{SHOWN, ephemeral, is_object};
+
+use crate::model::difference::Difference;
+use crate::model::id::PreviewDigest;
+use crate::model::operation::Action;
+use crate::stage::seal::SealedPlan;
+use std::collections::BTreeSet;
+
+/// A sealed plan with what it would change. Made here alone, consumed by the decision.
+#[derive(Debug)]
+#[must_use]
+pub struct PreviewedPlan {
+    sealed: SealedPlan,
+    preview: Preview,
+    text: String,
+    digest: PreviewDigest,
+}
+
+/// A preview that is not this plan's: the viewer is wrong or lies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the preview is not of this plan: {0}")]
+pub struct ForeignPreview(String);
+
+/// Joins a plan and its preview: one entry per operation, in order, about the same object and, for a patch, the same fields; for what goes into
+/// the ephemeral namespace, just what the plan says.
+pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, ForeignPreview> {
+    let facts = sealed.facts();
+    if preview.operations.len() != facts.len() {
+        return Err(ForeignPreview(format!("it shows {} operations instead of {}", preview.operations.len(), facts.len())));
+    }
+    for ((shown, fact), step) in preview.operations.iter().zip(facts).zip(sealed.operations()) {
+        let target = &shown.target;
+        let same = shown.index == fact.index
+            && (&target.group, &target.version, &target.kind) == (&fact.group, &fact.version, &fact.kind)
+            && (&target.namespace, &target.name) == (&fact.namespace, &fact.name);
+        if !same {
+            return Err(ForeignPreview(format!("operation {} is about another object", fact.index)));
+        }
+        if ephemeral(&step.operation, fact.index).is_some_and(|own| own != *shown) {
+            return Err(ForeignPreview(format!("operation {} shows another than the plan puts into the ephemeral namespace", fact.index)));
+        }
+        if !are_bounded(&shown.remarks) {
+            return Err(ForeignPreview(format!("operation {} has too many remarks, or too long ones", fact.index)));
+        }
+        if fact.action == Action::Patch {
+            let changed: BTreeSet<_> = fact.changes.iter().map(|change| &change.path).collect();
+            if !changed.iter().copied().eq(shown.before.keys()) || !changed.iter().copied().eq(shown.after.keys()) {
+                return Err(ForeignPreview(format!("operation {} shows other fields than it changes", fact.index)));
+            }
+        }
+    }
+    let (text, digest) = preview.seal().map_err(|fault| ForeignPreview(fault.to_string()))?;
+    Ok(PreviewedPlan { sealed, preview, text, digest })
+}
+
+impl PreviewedPlan {
+    /// The plan.
+    pub fn sealed(&self) -> &SealedPlan {
+        &self.sealed
+    }
+
+    /// The same, over a fresh look, in place of what was approved: it keeps the approved text and digest, and each effect is
+    /// held against the state that was seen now. Refused with a sentence where what an approval is over differs; answers what else
+    /// of the same objects changed.
+    pub(crate) fn agreed(self, approved: &str, digest: PreviewDigest) -> Result<(Self, Vec<Difference>), String> {
+        let meanwhile = drift::agree(approved, digest, &self.preview)?;
+        Ok((Self { text: approved.to_owned(), digest, ..self }, meanwhile))
+    }
+
+    /// The plan alone again, to be looked at once more.
+    pub(crate) fn into_sealed(self) -> SealedPlan {
+        self.sealed
+    }
+
+    /// What it would change.
+    pub fn preview(&self) -> &Preview {
+        &self.preview
+    }
+
+    /// The preview's canonical JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The preview's digest.
+    pub fn digest(&self) -> PreviewDigest {
+        self.digest
+    }
+}

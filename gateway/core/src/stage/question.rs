@@ -1,0 +1,130 @@
+//! The questions that policy is asked, as JSON text: every key present, facts the host established, never cut to fit. The gateway and the runner
+//! build them with the same functions, each from what it knows itself.
+
+use crate::model::facts::Resource;
+use crate::model::id::{CallId, PolicyDigest};
+use crate::model::preview::PreviewedOperation;
+use crate::model::reason::Denial;
+use crate::model::subject::Subject;
+use crate::model::time::whole_seconds;
+use crate::model::trust::Environment;
+use crate::model::{json, limit};
+use crate::policy::approvals::Approvals;
+use crate::policy::input::ActionName;
+use crate::policy::input::ApprovalFacts;
+use crate::policy::input::AskPhase;
+use crate::policy::input::Context;
+use crate::policy::input::INPUT_SCHEMA;
+use crate::policy::input::Input;
+use crate::policy::input::ListInput;
+use crate::policy::input::PlanFacts;
+use crate::policy::input::PreviewFacts;
+use crate::policy::output::OBLIGATIONS;
+use crate::stage::preview::PreviewedPlan;
+use crate::stage::seal::SealedPlan;
+use crate::tool::facts;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What stays the same while one call is decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asking {
+    /// The call.
+    pub call: CallId,
+    /// Who asks.
+    pub subject: Subject,
+    /// The agent's claim why.
+    pub purpose: Option<String>,
+    /// The arguments.
+    pub arguments: Value,
+    /// Where: one's own environment.
+    pub environment: Environment,
+    /// One's own policy.
+    pub policy: PolicyDigest,
+}
+
+/// The question over the plan alone.
+pub fn on_sight_question(asking: &Asking, sealed: &SealedPlan, now: Timestamp) -> Result<String, Denial> {
+    text(&input(asking, AskPhase::Plan, sealed, None, None, now))
+}
+
+/// The question over the plan and what it would change, with approvals where there are some.
+pub fn question(asking: &Asking, plan: &PreviewedPlan, approvals: Option<&Approvals>, now: Timestamp) -> Result<String, Denial> {
+    let operations = plan.preview().operations.iter().map(PreviewedOperation::without_rest).collect();
+    let preview = PreviewFacts { digest: plan.digest(), operations };
+    text(&input(asking, AskPhase::Preview, plan.sealed(), Some(preview), approvals.and_then(Approvals::facts), now))
+}
+
+/// The question over a listing.
+pub fn list_question(
+    subject: Subject,
+    tools: Vec<Resource>,
+    environment: &Environment,
+    policy: PolicyDigest,
+    now: Timestamp,
+) -> Result<String, Denial> {
+    let context = context(environment, policy, None, None, now);
+    text(&ListInput { schema: INPUT_SCHEMA.to_owned(), phase: AskPhase::List, subject, tools, context })
+}
+
+fn input(
+    asking: &Asking,
+    phase: AskPhase,
+    sealed: &SealedPlan,
+    preview: Option<PreviewFacts>,
+    approval: Option<ApprovalFacts>,
+    now: Timestamp,
+) -> Input {
+    let plan = sealed.plan();
+    let namespaces: BTreeSet<_> = plan.facts().iter().map(|fact| fact.namespace.clone()).collect();
+    Input {
+        schema: INPUT_SCHEMA.to_owned(),
+        phase,
+        subject: asking.subject.clone(),
+        action: ActionName { name: "tools/call".to_owned() },
+        resource: facts::resource(plan.tool()),
+        arguments: asking.arguments.clone(),
+        plan: Some(PlanFacts {
+            digest: sealed.digest(),
+            executor: plan.executor().map(|executor| executor.name.clone()),
+            operations: plan.facts().to_vec(),
+            namespaces: namespaces.into_iter().collect(),
+        }),
+        preview,
+        context: context(&asking.environment, asking.policy, asking.purpose.clone(), approval, now),
+    }
+}
+
+/// When and where a question is asked; `purpose` is the agent's claim, `approval` what people signed.
+pub fn context(
+    environment: &Environment,
+    policy: PolicyDigest,
+    purpose: Option<String>,
+    approval: Option<ApprovalFacts>,
+    now: Timestamp,
+) -> Context {
+    let utc = now.to_zoned(TimeZone::UTC);
+    let minute = u32::try_from(i32::from(utc.hour()) * 60 + i32::from(utc.minute())).unwrap_or_default();
+    Context {
+        environment: environment.clone(),
+        time: whole_seconds(now),
+        weekday: utc.strftime("%A").to_string(),
+        minute,
+        purpose,
+        approval,
+        policy,
+        supported_obligations: OBLIGATIONS.map(str::to_owned).to_vec(),
+    }
+}
+
+fn text<T: Serialize>(question: &T) -> Result<String, Denial> {
+    let text = json::canonical(&json!(question)).map_err(|fault| Denial::of("policy-input", fault.to_string()))?;
+    if text.len() > limit::POLICY_INPUT {
+        let why = format!("the question to policy has {} bytes; at most {} are asked", text.len(), limit::POLICY_INPUT);
+        return Err(Denial::of("policy-input", why));
+    }
+    Ok(text)
+}

@@ -1,0 +1,79 @@
+//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same request gives the same digest, for every caller and
+//! whenever, so that anyone may derive it again to check.
+
+use crate::model::document::Document;
+use crate::model::document::ExecutorName;
+use crate::model::document::PLAN_SCHEMA;
+use crate::model::document::ToolName;
+use crate::model::facts::OperationFacts;
+use crate::model::id::PlanDigest;
+use crate::model::json;
+use crate::model::operation::{Draft, Step};
+use crate::model::trust::{Environment, TrustedTool};
+use crate::stage::plan;
+use crate::stage::plan::{Accepted, Plan, PlanError};
+use serde_json::Value;
+
+/// A plan with its canonical bytes and digest. Made here alone.
+#[derive(Debug)]
+#[must_use]
+pub struct SealedPlan {
+    plan: Plan,
+    text: String,
+    digest: PlanDigest,
+}
+
+/// Seals a plan.
+pub fn hash(plan: Plan, arguments: &Value, environment: &Environment) -> Result<SealedPlan, PlanError> {
+    let tool = plan.tool();
+    let document = Document {
+        schema: PLAN_SCHEMA.to_owned(),
+        tool: ToolName { name: tool.name.clone(), version: tool.version.clone(), digest: tool.digest },
+        executor: plan.executor().map(|executor| ExecutorName { name: executor.name.clone(), digest: executor.digest }),
+        arguments: arguments.clone(),
+        summary: plan.summary().to_owned(),
+        operations: plan.operations().to_vec(),
+        environment: environment.clone(),
+    };
+    let text = json::canonical(&document).map_err(|fault| PlanError::Canonical(fault.to_string()))?;
+    let digest = PlanDigest::of(text.as_bytes());
+    Ok(SealedPlan { plan, text, digest })
+}
+
+/// From a tool's draft to the sealed plan, with nothing but one's own trust file: what a runner does, and anyone who checks.
+pub fn seal<'a>(
+    draft: Draft,
+    tool: &TrustedTool,
+    accepted: impl Into<Accepted<'a>>,
+    arguments: &Value,
+    environment: &Environment,
+) -> Result<SealedPlan, PlanError> {
+    hash(plan::plan(draft, tool, accepted)?, arguments, environment)
+}
+
+impl SealedPlan {
+    /// Its digest.
+    pub fn digest(&self) -> PlanDigest {
+        self.digest
+    }
+
+    /// Its canonical JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What was sealed.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What shall be done.
+    pub fn operations(&self) -> &[Step] {
+        self.plan.operations()
+    }
+
+    /// What the host found each operation to be.
+    pub fn facts(&self) -> &[OperationFacts] {
+        self.plan.facts()
+    }
+}

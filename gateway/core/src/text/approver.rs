@@ -1,0 +1,185 @@
+//! What an approver reads, and whose digest they sign. Made from the stored job alone, by the
+//! approver's own command, the gateway and the runner alike. Nothing that changes after the question
+//! was asked (signatures, permit, the state now) is in it.
+
+mod lines;
+mod row;
+mod steps;
+
+use super::rights;
+use crate::model::document::Document;
+use crate::model::escape::{legend, legible, legible_quoted};
+use crate::model::facts;
+use crate::model::id::ShownDigest;
+use crate::model::job::StoredJob;
+use crate::model::json;
+use crate::model::preview::Preview;
+use crate::model::reason::ApprovalRule;
+use jiff::Timestamp;
+use lines::Extent;
+use serde_json::Value;
+
+/// Lines of a screen: in a longer text the operations are told once more at its end, where the
+/// person is asked to sign.
+const SCREEN: usize = 40;
+
+/// Characters of arguments on one line.
+const ARGUMENTS: usize = 160;
+
+/// A job that cannot be shown truthfully.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShownError {
+    /// The plan or the preview is not readable.
+    #[error("the job's {what} is not readable: {detail}")]
+    Unreadable {
+        /// `plan` or `preview`.
+        what: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// A digest that is not of what it stands beside.
+    #[error("the job's {0} is not the digest of its contents: the stored job was changed")]
+    Digest(&'static str),
+}
+
+/// The text an approver is shown, and its digest. Refuses a job whose digests are not of its own contents.
+pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
+    let unreadable = |what, detail: String| ShownError::Unreadable { what, detail };
+    let (document, plan_digest) = Document::read(&job.plan).map_err(|fault| unreadable("plan", fault.to_string()))?;
+    if plan_digest != job.plan_digest {
+        return Err(ShownError::Digest("plan digest"));
+    }
+    let preview: Preview = json::strict_into(job.preview.as_bytes()).map_err(|fault| unreadable("preview", fault.to_string()))?;
+    let (canonical, preview_digest) = preview.seal().map_err(|fault| unreadable("preview", fault.to_string()))?;
+    if preview_digest != job.preview_digest || canonical != job.preview {
+        return Err(ShownError::Digest("preview digest"));
+    }
+    if document.tool.name != job.tool || document.tool.digest != job.tool_digest || document.environment != job.environment {
+        return Err(ShownError::Digest("tool or environment"));
+    }
+    let facts = facts::facts_of(&document.operations).map_err(|fault| unreadable("plan", fault.to_string()))?;
+
+    let mut lines = vec![
+        "Cofferdam asks for a person's signature.".to_owned(),
+        String::new(),
+        format!("Call:         {}", job.call),
+        format!("Environment:  {} ({})", legible(&document.environment.name), legible(&document.environment.id)),
+        format!("Asked by:     {}", asker(job)),
+        format!("Asked at:     {}", seconds(job.created)),
+    ];
+    if let Some(rule) = &job.approval {
+        lines.extend(rule.ends(job.created).map(|until| format!("Runs out at:  {}", seconds(until))));
+    }
+    lines.push(format!("Tool:         {} {} {}", legible(&document.tool.name), legible(&document.tool.version), document.tool.digest));
+    if let Some(executor) = &document.executor {
+        lines.push(format!("Executor:     {} {}", legible(&executor.name), executor.digest));
+    }
+    lines.extend([String::new(), steps::heading(&document.operations)]);
+    lines.extend(indented(steps::steps(&document.operations, &facts, &preview, Extent::SIGNED)));
+    lines.extend([String::new(), "Rights it would get, and lose again:".to_owned()]);
+    lines.extend(indented(rights(&facts)));
+    lines.extend([String::new(), "In the words of others, unchecked:".to_owned()]);
+    lines.extend(indented(words_of_others(job, &document)));
+    let explained = legend(&lines.join("\n"));
+    if !explained.is_empty() {
+        lines.extend([String::new(), "Characters that are written as numbers:".to_owned()]);
+        lines.extend(indented(explained));
+    }
+    lines.extend([
+        String::new(),
+        format!("Plan:         {}", job.plan_digest),
+        format!("Preview:      {}", job.preview_digest),
+        format!("Policy:       {}", job.policy),
+        format!("Question:     {}", legible(&job.nonce)),
+    ]);
+    if lines.len() > SCREEN {
+        lines.extend([String::new(), format!("This text is long. Once more, {}:", steps::count(facts.len()))]);
+        lines.extend(indented(facts.iter().map(steps::name).collect()));
+    }
+    let mut text = lines.join("\n");
+    text.push('\n');
+    let digest = ShownDigest::of(text.as_bytes());
+    Ok((text, digest))
+}
+
+/// What a job would do: a line for each operation, its place and its changes beneath it, long values
+/// shortened. None of a job that cannot be read.
+pub fn would_do(job: &StoredJob) -> Option<Vec<String>> {
+    told(job, Extent::SIGNED)
+}
+
+/// The same with every value in full, and the arguments.
+pub fn in_full(job: &StoredJob) -> Option<Vec<String>> {
+    let mut lines = told(job, Extent::FULL)?;
+    let arguments: Value = json::strict(job.arguments.as_bytes()).ok()?;
+    lines.push("arguments:".to_owned());
+    lines.extend(indented(lines::value(&arguments, Extent::FULL)));
+    Some(lines)
+}
+
+fn told(job: &StoredJob, extent: Extent) -> Option<Vec<String>> {
+    let (document, _) = Document::read(&job.plan).ok()?;
+    let preview: Preview = json::strict_into(job.preview.as_bytes()).ok()?;
+    Some(steps::steps(&document.operations, &facts::facts_of(&document.operations).ok()?, &preview, extent))
+}
+
+/// What the agent, the tool and the gateway say. Policy's reasons are among them: they come with the
+/// job, and this text is made without a policy. The rule that has to be satisfied is held against
+/// their own policy by gateway and runner.
+fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
+    let purpose = job.purpose.as_deref().map_or_else(|| "(none given)".to_owned(), legible_quoted);
+    let mut lines = vec![format!("purpose:    {purpose}"), format!("summary:    {}", legible_quoted(&document.summary))];
+    let arguments = json::strict(job.arguments.as_bytes()).unwrap_or_else(|_| Value::String(job.arguments.clone()));
+    let line = crate::model::escape::legible_json(&arguments);
+    if line.chars().count() <= ARGUMENTS {
+        lines.push(format!("arguments:  {line}"));
+    } else {
+        lines.push("arguments:".to_owned());
+        lines.extend(indented(lines::value(&arguments, Extent::SIGNED)));
+    }
+    lines.extend(job.reasons.iter().map(|reason| format!("why asked:  {}: {}", legible(&reason.id), legible(&reason.message))));
+    lines.extend(job.approval.as_ref().map(|rule| format!("needed:     {}", needed(rule))));
+    lines
+}
+
+fn indented(lines: Vec<String>) -> impl Iterator<Item = String> {
+    lines.into_iter().map(|text| format!("  {text}"))
+}
+
+/// Whose signatures a rule needs: `any 2 enrolled approvers`, `1 of bob@example.com`.
+pub fn needed(rule: &ApprovalRule) -> String {
+    let plural = if rule.quorum == 1 { "" } else { "s" };
+    if rule.approvers.iter().any(|name| name == "*") {
+        format!("any {} enrolled approver{plural}", rule.quorum)
+    } else {
+        format!("{} of {}", rule.quorum, legible(&rule.approvers.join(", ")))
+    }
+}
+
+/// The digest of the question's text; none where it cannot be shown.
+pub fn shown_digest(job: &StoredJob) -> Option<ShownDigest> {
+    question(job).ok().map(|(_, digest)| digest)
+}
+
+/// Whole seconds, UTC, for people.
+pub fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+fn asker(job: &StoredJob) -> String {
+    let principal = &job.principal;
+    let mut text = if principal.anonymous { "an anonymous caller".to_owned() } else { legible(&principal.name) };
+    if !principal.roles.is_empty() {
+        text.push_str(&format!(" ({})", legible(&principal.roles.join(", "))));
+    }
+    if let Some(person) = &principal.person {
+        text.push_str(&format!(" for {}", legible(person)));
+    }
+    if !principal.act.is_empty() {
+        text.push_str(&format!(", through {}", legible(&principal.act.join(", "))));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! Tools: their definition, schemas and accepted ceiling, and the catalog of those that are loaded. Runs none of them.
+
+mod able;
+pub mod bound;
+pub mod catalog;
+pub mod compare;
+pub mod facts;
+pub mod load;
+pub mod schema;
+
+pub use able::able;

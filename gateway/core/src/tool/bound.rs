@@ -1,0 +1,197 @@
+//! A ceiling, read: its namespace patterns and field paths parsed once, so that holding an operation against it is comparison alone.
+
+use crate::model::ceiling::Ceiling;
+use crate::model::ceiling::EPHEMERAL;
+use crate::model::ceiling::Grant;
+use crate::model::kind;
+use crate::model::kind::KindError;
+use crate::model::operation::{Action, Within};
+use crate::model::path::{FieldPath, PathError};
+
+/// Lines of a ceiling: more than a reviewer reads.
+pub const GRANTS: usize = 64;
+
+/// Field paths or namespaces of one line.
+pub const ENTRIES: usize = 64;
+
+/// Why a ceiling cannot be held against anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CeilingError {
+    /// Too much of something.
+    #[error("the ceiling has too many {0}; a reviewer has to be able to read it")]
+    TooMany(&'static str),
+    /// A kind that no plan may name.
+    #[error("line {line} of the ceiling: {fault}")]
+    Kind {
+        /// Which line, from 0.
+        line: usize,
+        /// Why.
+        #[source]
+        fault: KindError,
+    },
+    /// An invalid path.
+    #[error("line {line} of the ceiling: {fault}")]
+    Path {
+        /// Which line, from 0.
+        line: usize,
+        /// Why.
+        #[source]
+        fault: PathError,
+    },
+    /// A namespace that is neither a name, nor a prefix with `*`, nor `*`.
+    #[error("line {line} of the ceiling: `{given}` is not a namespace, a prefix followed by `*`, or `*`; and none of them protected")]
+    Namespace {
+        /// Which line, from 0.
+        line: usize,
+        /// What was given.
+        given: String,
+    },
+    /// Fields where there are none, or none where there must be some.
+    #[error("line {line} of the ceiling: `{action}` needs {needs}")]
+    Fields {
+        /// Which line, from 0.
+        line: usize,
+        /// The action.
+        action: Action,
+        /// What it needs.
+        needs: &'static str,
+    },
+}
+
+/// A namespace pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Namespaces {
+    /// Every namespace that is not protected.
+    Any,
+    /// Those beginning so.
+    Prefix(String),
+    /// This one; empty for the ephemeral one.
+    Exact(String),
+}
+
+impl Namespaces {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_suffix('*') {
+            Some("") => Some(Self::Any),
+            // A prefix of a protected prefix, such as `k*`, never reaches protected namespaces: those are refused by name before.
+            Some(prefix) if kind::check_namespace(&format!("{prefix}x")).is_ok() => Some(Self::Prefix(prefix.to_owned())),
+            Some(_) => None,
+            None if text == EPHEMERAL || kind::check_namespace(text).is_ok() => Some(Self::Exact(text.to_owned())),
+            None => None,
+        }
+    }
+
+    /// Whether this pattern permits a namespace.
+    fn permits(&self, namespace: &str) -> bool {
+        match self {
+            Self::Any => namespace != EPHEMERAL,
+            Self::Prefix(prefix) => namespace.starts_with(prefix.as_str()),
+            Self::Exact(name) => name == namespace,
+        }
+    }
+
+    /// Whether this pattern permits all that the other does.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (pattern, Self::Exact(name)) => pattern.permits(name),
+            (Self::Any, _) => true,
+            (Self::Prefix(wide), Self::Prefix(narrow)) => narrow.starts_with(wide.as_str()),
+            _ => false,
+        }
+    }
+}
+
+/// One line, read.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) grant: Grant,
+    pub(super) namespaces: Vec<Namespaces>,
+    pub(super) fields: Vec<FieldPath>,
+}
+
+impl Line {
+    fn reaches(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|pattern| pattern.permits(namespace))
+    }
+
+    pub(super) fn is_for(&self, action: Action, group: &str, version: &str, kind: &str) -> bool {
+        self.grant.action == action && self.grant.group == group && self.grant.version == version && self.grant.kind == kind
+    }
+}
+
+/// A ceiling, read.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    pub(super) lines: Vec<Line>,
+    executors: Vec<String>,
+}
+
+impl Bound {
+    /// Reads a ceiling.
+    pub fn parse(ceiling: &Ceiling) -> Result<Self, CeilingError> {
+        if ceiling.grants.len() > GRANTS || ceiling.executors.len() > ENTRIES {
+            return Err(CeilingError::TooMany("lines"));
+        }
+        let lines: Result<Vec<_>, _> = ceiling.grants.iter().enumerate().map(|(line, grant)| read(line, grant)).collect();
+        Ok(Self { lines: lines?, executors: ceiling.executors.clone() })
+    }
+
+    /// Whether any line reaches this namespace.
+    pub fn reaches(&self, namespace: &str) -> bool {
+        self.lines.iter().any(|line| line.reaches(namespace))
+    }
+
+    /// Whether any line is for this kind in this namespace.
+    pub fn names(&self, kind: &str, namespace: &str) -> bool {
+        self.lines.iter().any(|line| line.grant.kind == kind && line.reaches(namespace))
+    }
+
+    /// Whether plans may name this executor.
+    pub fn permits_executor(&self, name: &str) -> bool {
+        self.executors.iter().any(|executor| executor == name)
+    }
+
+    /// What no line permits of an operation, as the line that is missing; none when all of it is permitted. `namespace` is [`EPHEMERAL`] for
+    /// the job's own.
+    pub fn missing(&self, action: Action, api: (&str, &str, &str), namespace: &str, fields: &[FieldPath]) -> Option<String> {
+        let (group, version, kind) = api;
+        let named = format!("{action} {} {kind}", kind::api_version(group, version));
+        let lines: Vec<_> = self.lines.iter().filter(|line| line.is_for(action, group, version, kind)).collect();
+        if lines.is_empty() {
+            return Some(named);
+        }
+        let here: Vec<_> = lines.into_iter().filter(|line| line.reaches(namespace)).collect();
+        if here.is_empty() {
+            return Some(format!("{named} in {}", Within(namespace)));
+        }
+        let uncovered = fields.iter().find(|field| !here.iter().any(|line| line.fields.iter().any(|pattern| pattern.covers(field))));
+        uncovered.map(|field| format!("{named} field {field}"))
+    }
+}
+
+fn read(line: usize, grant: &Grant) -> Result<Line, CeilingError> {
+    if grant.namespaces.len() > ENTRIES || grant.fields.len() > ENTRIES {
+        return Err(CeilingError::TooMany("namespaces or fields in one line"));
+    }
+    kind::find(&grant.group, &grant.version, &grant.kind).map_err(|fault| CeilingError::Kind { line, fault })?;
+    let needs = match grant.action {
+        Action::Delete | Action::Task | Action::Logs if !grant.fields.is_empty() => Some("no fields"),
+        Action::Read | Action::List | Action::Patch | Action::Apply if grant.fields.is_empty() => Some("the fields it reaches"),
+        Action::Egress if grant.fields.is_empty() => Some("the destinations it reaches"),
+        Action::Logs | Action::Task if grant.kind != "Pod" => Some("the kind `Pod`"),
+        Action::Egress if grant.kind != "NetworkPolicy" => Some("the kind `NetworkPolicy`"),
+        _ if grant.namespaces.is_empty() => Some("the namespaces it reaches"),
+        _ => None,
+    };
+    if let Some(needs) = needs {
+        return Err(CeilingError::Fields { line, action: grant.action, needs });
+    }
+    let fields: Result<Vec<_>, _> =
+        grant.fields.iter().map(|text| FieldPath::parse(text).map_err(|fault| CeilingError::Path { line, fault })).collect();
+    let namespaces: Result<Vec<_>, _> = grant
+        .namespaces
+        .iter()
+        .map(|text| Namespaces::parse(text).ok_or_else(|| CeilingError::Namespace { line, given: text.clone() }))
+        .collect();
+    Ok(Line { grant: grant.clone(), namespaces: namespaces?, fields: fields? })
+}

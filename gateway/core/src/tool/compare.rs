@@ -1,0 +1,132 @@
+//! One ceiling against another: what an operator is asked to accept again. Never guesses: what is not provably covered counts as wider.
+
+use super::bound::{Bound, CeilingError, Line, Namespaces};
+use crate::model::ceiling::Ceiling;
+use crate::model::kind;
+use crate::model::path::FieldPath;
+
+/// How a new ceiling stands to the one that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// It permits less, and nothing more.
+    Narrower,
+    /// It permits the same.
+    Same,
+    /// It permits something that was not accepted.
+    Wider,
+}
+
+/// The comparison, with the lines that differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// How it stands.
+    pub width: Width,
+    /// What is permitted now and was not.
+    pub added: Vec<String>,
+    /// What was permitted and is no more.
+    pub removed: Vec<String>,
+}
+
+/// Compares `new` with what was accepted.
+pub fn compare(accepted: &Ceiling, new: &Ceiling) -> Result<Comparison, CeilingError> {
+    let (old_bound, new_bound) = (Bound::parse(accepted)?, Bound::parse(new)?);
+    let mut added = beyond(&new_bound, &old_bound);
+    let mut removed = beyond(&old_bound, &new_bound);
+    added.extend(new.executors.iter().filter(|name| !accepted.executors.contains(name)).map(|name| format!("executor {name}")));
+    removed.extend(accepted.executors.iter().filter(|name| !new.executors.contains(name)).map(|name| format!("executor {name}")));
+    let width = match (added.is_empty(), removed.is_empty()) {
+        (false, _) => Width::Wider,
+        (true, false) => Width::Narrower,
+        (true, true) => Width::Same,
+    };
+    Ok(Comparison { width, added, removed })
+}
+
+/// What `these` permit that no single line of `those` does. Namespace and field are taken together: a line that permits the field elsewhere does
+/// not permit it here.
+fn beyond(these: &Bound, those: &Bound) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in &these.lines {
+        for namespaces in &line.namespaces {
+            let fields: Vec<Option<&FieldPath>> = if line.fields.is_empty() { vec![None] } else { line.fields.iter().map(Some).collect() };
+            for field in fields {
+                if !those.lines.iter().any(|other| other.covers(line, namespaces, field)) {
+                    lines.push(name(line, namespaces, field));
+                }
+            }
+        }
+    }
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+impl Line {
+    fn covers(&self, line: &Self, namespaces: &Namespaces, field: Option<&FieldPath>) -> bool {
+        let grant = &line.grant;
+        self.is_for(grant.action, &grant.group, &grant.version, &grant.kind)
+            && self.namespaces.iter().any(|wide| wide.covers(namespaces))
+            && field.is_none_or(|field| self.fields.iter().any(|wide| wide.covers(field)))
+    }
+}
+
+fn name(line: &Line, namespaces: &Namespaces, field: Option<&FieldPath>) -> String {
+    let place = match namespaces {
+        Namespaces::Any => "any namespace".to_owned(),
+        Namespaces::Prefix(prefix) => format!("{prefix}*"),
+        Namespaces::Exact(name) if name.is_empty() => "the ephemeral namespace".to_owned(),
+        Namespaces::Exact(name) => name.clone(),
+    };
+    let field = field.map(|field| format!(" {field}")).unwrap_or_default();
+    let grant = &line.grant;
+    format!("{} {} {}{field} in {place}", grant.action, kind::api_version(&grant.group, &grant.version), grant.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ceiling::Grant;
+    use crate::model::operation::Action;
+
+    fn ceiling(namespaces: &[&str], fields: &[&str]) -> Ceiling {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Ceiling {
+            grants: vec![Grant {
+                action: Action::Patch,
+                group: "apps".into(),
+                version: "v1".into(),
+                kind: "Deployment".into(),
+                namespaces: owned(namespaces),
+                fields: owned(fields),
+            }],
+            executors: vec!["sequential".into()],
+        }
+    }
+
+    fn check(accepted: &Ceiling, new: &Ceiling, width: Width, added: &[&str]) {
+        let got = compare(accepted, new).unwrap();
+        assert_eq!((got.width, got.added.iter().map(String::as_str).collect::<Vec<_>>()), (width, added.to_vec()));
+    }
+
+    #[test]
+    fn wider_is_named_line_by_line() {
+        let wide = ceiling(&["team-*"], &["spec.replicas", "metadata.labels.*"]);
+        check(&wide, &wide, Width::Same, &[]);
+        check(&wide, &ceiling(&["team-a"], &["spec.replicas"]), Width::Narrower, &[]);
+        check(
+            &wide,
+            &ceiling(&["team-*"], &["metadata.labels.app", "spec.paused"]),
+            Width::Wider,
+            &["patch apps/v1 Deployment spec.paused in team-*"],
+        );
+        check(&wide, &ceiling(&["*"], &["spec.replicas"]), Width::Wider, &["patch apps/v1 Deployment spec.replicas in any namespace"]);
+        check(&wide, &Ceiling { executors: vec!["rollout".into()], ..wide.clone() }, Width::Wider, &["executor rollout"]);
+    }
+
+    #[test]
+    fn a_ceiling_reaches_nothing_protected() {
+        for bad in ["kube-system", "kube-*", "cofferdam-x", "a*b", "A"] {
+            assert!(compare(&ceiling(&[bad], &["spec.replicas"]), &ceiling(&["a"], &["spec.replicas"])).is_err(), "{bad}");
+        }
+    }
+}

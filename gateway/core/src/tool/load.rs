@@ -1,0 +1,229 @@
+//! A tool as it is loaded: its definition checked, its schemas compiled, its ceiling held against what the operator accepted. Never loads one
+//! that the trust file does not name by digest.
+
+use crate::model::answer::ToolListing;
+use crate::model::ceiling::Definition;
+use crate::model::escape;
+use crate::model::facts::Resource;
+use crate::model::id::ComponentDigest;
+use crate::model::operation::Draft;
+use crate::model::trust::{Environment, TrustedTool};
+use crate::tool::bound::{Bound, CeilingError};
+use crate::tool::compare::Width;
+use crate::tool::schema::{Schema, SchemaError};
+use crate::tool::{compare, facts, schema};
+
+/// Characters of a title, as `tool.wit` says.
+const TITLE: usize = 80;
+/// Characters of a description, as `tool.wit` says.
+const DESCRIPTION: usize = 2_000;
+/// Characters of a name, as `tool.wit` says.
+const NAME: usize = 64;
+/// Examples of a tool: more than a reviewer reads, and each runs at every load.
+const EXAMPLES: usize = 32;
+
+/// Why a tool is not loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Not accepted.
+    #[error("the tool `{0}` is not in the trust file; an operator accepts it with `cofferdam accept FILE`")]
+    Unaccepted(String),
+    /// Another component, version or name than was accepted.
+    #[error(
+        "the tool `{name}` is not the one that was accepted: its {what} differs; look with `cofferdam inspect FILE`, then accept it again"
+    )]
+    Differs {
+        /// Its name.
+        name: String,
+        /// What differs.
+        what: &'static str,
+    },
+    /// The trust file gives it more than it declares.
+    #[error("the accepted ceiling of `{name}` is wider than it declares: {added}; narrow it in the trust file")]
+    Wider {
+        /// Its name.
+        name: String,
+        /// The lines.
+        added: String,
+    },
+    /// An invalid name, version, title or description.
+    #[error("the tool's {what} is not {wanted}")]
+    Text {
+        /// Which.
+        what: &'static str,
+        /// What it should be.
+        wanted: String,
+    },
+    /// An invalid ceiling.
+    #[error("the tool `{name}`: {fault}")]
+    Ceiling {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        fault: CeilingError,
+    },
+    /// An invalid schema.
+    #[error("the tool `{name}`, {which} schema: {fault}")]
+    Schema {
+        /// Its name.
+        name: String,
+        /// `input` or `output`.
+        which: &'static str,
+        /// Why.
+        #[source]
+        fault: SchemaError,
+    },
+    /// An example that does not hold.
+    #[error("the tool `{name}`, example `{title}`: {reason}")]
+    Example {
+        /// Its name.
+        name: String,
+        /// The example's title.
+        title: String,
+        /// Why.
+        reason: String,
+    },
+    /// Two tools of one name.
+    #[error("two tools are called `{0}`; remove one")]
+    Twice(String),
+}
+
+/// A tool that is ready to be called.
+#[derive(Debug)]
+pub struct LoadedTool {
+    definition: Definition,
+    trusted: TrustedTool,
+    input: Schema,
+    output: Schema,
+    listed: Schema,
+}
+
+impl LoadedTool {
+    /// Checks a definition against what the trust file accepted of this component.
+    pub fn load(definition: Definition, digest: ComponentDigest, trusted: &TrustedTool) -> Result<Self, LoadError> {
+        let name = definition.name.clone();
+        for (same, what) in [
+            (definition.name == trusted.name, "name"),
+            (digest == trusted.digest, "digest"),
+            (definition.version == trusted.version, "version"),
+        ] {
+            if !same {
+                return Err(LoadError::Differs { name, what });
+            }
+        }
+        let (input, output) = check_definition(&definition)?;
+        let compared =
+            compare::compare(&definition.ceiling, &trusted.ceiling).map_err(|fault| LoadError::Ceiling { name: name.clone(), fault })?;
+        if compared.width == Width::Wider {
+            return Err(LoadError::Wider { name, added: compared.added.join("; ") });
+        }
+        let listed = Schema::of_output(&schema::listed(output.value()));
+        let listed = listed.map_err(|fault| LoadError::Schema { name, which: "output", fault })?;
+        Ok(Self { definition, trusted: trusted.clone(), input, output, listed })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.trusted.name
+    }
+
+    /// Its component.
+    pub fn digest(&self) -> ComponentDigest {
+        self.trusted.digest
+    }
+
+    /// What was accepted of it.
+    pub fn trusted(&self) -> &TrustedTool {
+        &self.trusted
+    }
+
+    /// What it says it is.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The schema of its arguments.
+    pub fn input(&self) -> &Schema {
+        &self.input
+    }
+
+    /// The schema of its result.
+    pub fn output(&self) -> &Schema {
+        &self.output
+    }
+
+    /// The schema of its answers as agents are shown it: its own result, with what the host adds.
+    pub fn listed(&self) -> &Schema {
+        &self.listed
+    }
+
+    /// As policy sees it.
+    pub fn resource(&self) -> Resource {
+        facts::resource(&self.trusted)
+    }
+
+    /// As agents see it.
+    pub fn listing(&self, environment: &Environment) -> ToolListing {
+        let accepted = &self.trusted.ceiling;
+        ToolListing {
+            name: self.name().to_owned(),
+            title: self.definition.title.clone(),
+            description: format!("{}\n\nEnvironment: {} ({}).", self.definition.description, environment.name, environment.kind()),
+            input_schema: self.input.with_purpose(),
+            output_schema: self.listed.value().clone(),
+            read_only: facts::read_only(accepted),
+            destructive: facts::destructive(accepted),
+            idempotent: facts::idempotent(accepted),
+        }
+    }
+}
+
+/// Checks what a definition says by itself: `inspect` and `accept` ask before there is anything to compare with. Gives its compiled schemas.
+pub fn check_definition(definition: &Definition) -> Result<(Schema, Schema), LoadError> {
+    texts(definition)?;
+    let name = || definition.name.clone();
+    Bound::parse(&definition.ceiling).map_err(|fault| LoadError::Ceiling { name: name(), fault })?;
+    let input = Schema::of_input(&definition.input_schema).map_err(|fault| LoadError::Schema { name: name(), which: "input", fault })?;
+    let output =
+        Schema::of_output(&definition.output_schema).map_err(|fault| LoadError::Schema { name: name(), which: "output", fault })?;
+    if definition.examples.is_empty() || definition.examples.len() > EXAMPLES {
+        let wanted = format!("1 to {EXAMPLES}: they are what reviewers read first");
+        return Err(LoadError::Text { what: "number of examples", wanted });
+    }
+    for example in &definition.examples {
+        let bad = |reason: String| LoadError::Example { name: name(), title: example.title.clone(), reason };
+        if escape::unseen(&example.title).is_some() {
+            return Err(bad("its title has characters that cannot be seen".to_owned()));
+        }
+        input.check(&example.arguments).map_err(|fault| bad(format!("arguments {fault}")))?;
+        serde_json::from_value::<Draft>(example.draft.clone()).map_err(|fault| bad(format!("its draft is not readable: {fault}")))?;
+    }
+    Ok((input, output))
+}
+
+fn texts(definition: &Definition) -> Result<(), LoadError> {
+    let name = &definition.name;
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    if name.len() > NAME || !plain || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        return Err(LoadError::Text { what: "name", wanted: format!("1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter") });
+    }
+    let numbers: Vec<_> = definition.version.split('.').collect();
+    let number = |part: &&str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if numbers.len() != 3 || !numbers.iter().all(number) {
+        return Err(LoadError::Text { what: "version", wanted: "three numbers such as `1.2.0`".to_owned() });
+    }
+    for (what, words, most) in [("title", &definition.title, TITLE), ("description", &definition.description, DESCRIPTION)] {
+        let count = words.chars().count();
+        if count == 0 || count > most {
+            return Err(LoadError::Text { what, wanted: format!("1 to {most} characters, but {count}") });
+        }
+        if let Some(odd) = escape::unseen(words) {
+            return Err(LoadError::Text {
+                what,
+                wanted: format!("free of characters that cannot be seen; remove U+{:04X}", u32::from(odd)),
+            });
+        }
+    }
+    Ok(())
+}
