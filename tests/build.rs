@@ -1,12 +1,13 @@
-//! Says which tests cannot run here, so that cargo reports them as ignored and says why; `scripts/test` sets the two
-//! variables. Builds nothing.
+//! Says which tests cannot run here, so that cargo reports them as ignored and says why;
+//! `scripts/test` sets the two variables. Builds nothing.
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(without_cluster, without_node)");
     for name in ["COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    let without_cluster = std::env::var_os("COFFERDAM_WITHOUT_CLUSTER").is_some_and(|value| !value.is_empty());
+    let without_cluster =
+        std::env::var_os("COFFERDAM_WITHOUT_CLUSTER").is_some_and(|value| !value.is_empty());
     let with_node = std::env::var_os("COFFERDAM_NODE").is_some_and(|value| value == "1");
     if without_cluster {
         println!("cargo::rustc-cfg=without_cluster");

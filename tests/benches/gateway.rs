@@ -1,8 +1,9 @@
-//! What a whole call costs: a denied call against a bare echo of hyper, a preview, and a job from the request to its answer, by stage. The real gateway
-//! with all its roles, one agent, one connection that is kept alive, loopback only. Never a mock, and never two calls at once.
+//! What a whole call costs: a denied call against a bare echo of hyper, a preview, and a job from
+//! the request to its answer, by stage. The real gateway with all its roles, one agent, one
+//! connection that is kept alive, loopback only. Never a mock, and never two calls at once.
 //!
-//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name what is measured; without them it says that it is skipped. What is measured has the profile of those
-//! binaries, not that of this benchmark.
+//! `COFFERDAM_BINARIES` and `COFFERDAM_ASSETS` name what is measured; without them it says that it
+//! is skipped. What is measured has the profile of those binaries, not that of this benchmark.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -71,7 +72,8 @@ impl Connection {
 fn request(address: SocketAddr, path: &str, token: &str, headers: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer \
+         {token}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -86,7 +88,8 @@ fn over_mcp(address: SocketAddr, token: &str, replicas: u32) -> Vec<u8> {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
     let params = json!({"name": "deployment_scale", "arguments": scale(replicas), "_meta": meta});
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params});
-    let headers = "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: deployment_scale\r\n";
+    let headers = "Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: \
+                   2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: deployment_scale\r\n";
     request(address, "/mcp", token, headers, &body)
 }
 
@@ -97,9 +100,17 @@ impl Echo {
     fn start() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let program = binaries().join("examples/echo");
-        let mut child = Command::new(&program).arg(address.to_string()).stdout(Stdio::piped()).spawn().unwrap_or_else(|fault| {
-            panic!("`{}` does not start ({fault}): build it with `cargo build --workspace --all-targets`", program.display())
-        });
+        let mut child = Command::new(&program)
+            .arg(address.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|fault| {
+                panic!(
+                    "`{}` does not start ({fault}): build it with `cargo build --workspace \
+                     --all-targets`",
+                    program.display()
+                )
+            });
         let mut said = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
         Self(child, address)
@@ -119,7 +130,10 @@ fn stages(stage: &Stage) -> BTreeMap<String, (f64, f64)> {
     let page = stage.http("GET", "/metrics", "", None).body;
     let mut found: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for line in page.as_str().unwrap().lines() {
-        let Some((kind, rest)) = line.strip_prefix("cofferdam_stage_seconds_").and_then(|line| line.split_once("{stage=\"")) else {
+        let Some((kind, rest)) = line
+            .strip_prefix("cofferdam_stage_seconds_")
+            .and_then(|line| line.split_once("{stage=\""))
+        else {
             continue;
         };
         let (name, value) = rest.split_once("\"} ").unwrap_or(("", "0"));
@@ -133,18 +147,32 @@ fn stages(stage: &Stage) -> BTreeMap<String, (f64, f64)> {
     found
 }
 
-/// What each stage of the gateway took between two looks at `/metrics`: means, for the page has no medians.
-fn print_stages(title: &str, calls: f64, before: &BTreeMap<String, (f64, f64)>, after: &BTreeMap<String, (f64, f64)>) {
-    println!("\n{title}, by the gateway's stages ({calls} calls, mean)\n  {:<10} {:>14} {:>12}", "stage", "times a call", "ms a call");
+/// What each stage of the gateway took between two looks at `/metrics`: means, for the page has no
+/// medians.
+fn print_stages(
+    title: &str,
+    calls: f64,
+    before: &BTreeMap<String, (f64, f64)>,
+    after: &BTreeMap<String, (f64, f64)>,
+) {
+    println!(
+        "\n{title}, by the gateway's stages ({calls} calls, mean)\n  {:<10} {:>14} {:>12}",
+        "stage", "times a call", "ms a call"
+    );
     for (name, (seconds, times)) in after {
         let (old_seconds, old_times) = before.get(name).copied().unwrap_or_default();
         if times > &old_times {
-            println!("  {name:<10} {:>14.1} {:>12.3}", (times - old_times) / calls, (seconds - old_seconds) * 1000.0 / calls);
+            println!(
+                "  {name:<10} {:>14.1} {:>12.3}",
+                (times - old_times) / calls,
+                (seconds - old_seconds) * 1000.0 / calls
+            );
         }
     }
 }
 
-/// What a job took between its entries in the ledger: medians over the jobs. An entry's time is when the recorder took it.
+/// What a job took between its entries in the ledger: medians over the jobs. An entry's time is
+/// when the recorder took it.
 fn print_entries(stage: &Stage, calls: &[String]) {
     let mut rows: Vec<(String, Vec<f64>)> = Vec::new();
     for call in calls {
@@ -161,7 +189,12 @@ fn print_entries(stage: &Stage, calls: &[String]) {
             last = now;
         }
     }
-    println!("\na job, from one entry of the ledger to the next ({} jobs, median)\n  {:<16} {:>8}", calls.len(), "until", "ms");
+    println!(
+        "\na job, from one entry of the ledger to the next ({} jobs, median)\n  {:<16} {:>8}",
+        calls.len(),
+        "until",
+        "ms"
+    );
     for (name, mut spent) in rows {
         spent.sort_by(f64::total_cmp);
         println!("  {name:<16} {:>8.1}", spent[spent.len() / 2]);
@@ -174,12 +207,25 @@ fn calls(criterion: &mut Criterion, stage: &Stage, token: &str) {
     let denied = scale(TOO_MANY);
     let rows = [
         ("echo", echo.1, request(echo.1, "/", token, "", &denied), 200),
-        ("denied call, /v1", gateway, request(gateway, "/v1/tools/deployment_scale", token, "", &denied), 403),
+        (
+            "denied call, /v1",
+            gateway,
+            request(gateway, "/v1/tools/deployment_scale", token, "", &denied),
+            403,
+        ),
         ("denied call, MCP", gateway, over_mcp(gateway, token, TOO_MANY), 200),
-        ("preview, /v1", gateway, request(gateway, "/v1/tools/deployment_scale/preview", token, "", &scale(5)), 200),
+        (
+            "preview, /v1",
+            gateway,
+            request(gateway, "/v1/tools/deployment_scale/preview", token, "", &scale(5)),
+            200,
+        ),
     ];
     let mut group = criterion.benchmark_group("call");
-    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
+    group
+        .sample_size(20)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5));
     for (name, address, request, expected) in rows {
         let before = stages(stage);
         let mut times = 0;
@@ -201,12 +247,17 @@ fn calls(criterion: &mut Criterion, stage: &Stage, token: &str) {
 
 fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
     let gateway = stage.address();
-    let requests = [5, 6].map(|replicas| request(gateway, "/v1/tools/deployment_scale", token, "", &scale(replicas)));
+    let requests = [5, 6].map(|replicas| {
+        request(gateway, "/v1/tools/deployment_scale", token, "", &scale(replicas))
+    });
     let before = stages(stage);
     let mut connection = Connection::open(gateway);
     let mut done = Vec::new();
     let mut group = criterion.benchmark_group("job");
-    group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(10));
     group.bench_function("request to answer, /v1", |bench| {
         bench.iter_custom(|times| {
             let mut spent = Duration::ZERO;
@@ -215,7 +266,11 @@ fn jobs(criterion: &mut Criterion, stage: &Stage, token: &str) {
                 let (status, body) = connection.send(&requests[done.len() % 2]);
                 spent += began.elapsed();
                 let body: Value = serde_json::from_slice(&body).unwrap();
-                assert_eq!((status, &body["result"]["outcome"]), (200, &json!("succeeded")), "{body:#}");
+                assert_eq!(
+                    (status, &body["result"]["outcome"]),
+                    (200, &json!("succeeded")),
+                    "{body:#}"
+                );
                 done.push(body["call"].as_str().unwrap().to_owned());
                 std::thread::sleep(PAUSE);
             }
@@ -235,9 +290,12 @@ fn main() {
         println!("skipped: run it with `cargo bench`");
         return;
     }
-    if std::env::var_os("COFFERDAM_BINARIES").is_none() || std::env::var_os("COFFERDAM_ASSETS").is_none() {
+    if std::env::var_os("COFFERDAM_BINARIES").is_none()
+        || std::env::var_os("COFFERDAM_ASSETS").is_none()
+    {
         println!(
-            "skipped: set COFFERDAM_BINARIES and COFFERDAM_ASSETS to what `scripts/setup` built (target/debug and target/assets, as full paths)"
+            "skipped: set COFFERDAM_BINARIES and COFFERDAM_ASSETS to what `scripts/setup` built \
+             (target/debug and target/assets, as full paths)"
         );
         return;
     }

@@ -1,5 +1,5 @@
-//! Bytes that are nearly a component: seeded, so that a fault comes back with its number. Used by the sandbox's tests of
-//! guest processes and by those of the commands.
+//! Bytes that are nearly a component: seeded, so that a fault comes back with its number. Used by
+//! the sandbox's tests of guest processes and by those of the commands.
 
 /// What tests begin with; `PROPTEST_RNG_SEED` explores others, as for every generated test.
 const SEED: u64 = 20_261_129;
@@ -27,7 +27,8 @@ impl Dice {
     }
 }
 
-/// One of the seeds with one kind of damage: bits, bytes, lengths, a part cut out, doubled, cut off, or of another seed.
+/// One of the seeds with one kind of damage: bits, bytes, lengths, a part cut out, doubled, cut
+/// off, or of another seed.
 pub fn mutated(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = seeds[dice.below(seeds.len())].clone();
     let at = dice.below(bytes.len());

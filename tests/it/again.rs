@@ -1,5 +1,5 @@
-//! The same call again, questions of another time and questions beside each other, with all roles: what is done is done once,
-//! and what is told is true.
+//! The same call again, questions of another time and questions beside each other, with all roles:
+//! what is done is done once, and what is told is true.
 
 use crate::kubernetes::world::policy_with;
 use crate::stage::{Stage, assets, text};
@@ -12,7 +12,10 @@ fn scale(replicas: u32) -> Value {
 
 /// The text of an answer, whichever way it went.
 fn said(body: &Value) -> String {
-    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+    body["text"]
+        .as_str()
+        .or(body["error"]["text"].as_str())
+        .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
 /// Under the policy for a single user: nearly every change needs a person.
@@ -56,15 +59,26 @@ fn a_restart_that_is_asked_for_again_at_once_is_done_once() {
     assert!(told.contains("patch Deployment web in namespace storefront"), "{told}");
     assert_eq!((again.status, again.body["call"].as_str()), (200, Some(call)));
     assert_eq!(stage.files(), after);
-    // A new key is a new request; the same key is the first outcome, with the same ledger entry, also once the job is closed.
+    // A new key is a new request; the same key is the first outcome, with the same ledger entry,
+    // also once the job is closed.
     let keyed = |key| stage.keyed_call(&token, "deployment_restart", &restart, key);
     let second = keyed("k1");
-    assert!(said(&second.body).starts_with("DONE ") && second.body["call"].as_str() != Some(call), "{}", said(&second.body));
+    assert!(
+        said(&second.body).starts_with("DONE ") && second.body["call"].as_str() != Some(call),
+        "{}",
+        said(&second.body)
+    );
     let done = second.body["call"].as_str().unwrap();
     let replayed = keyed("k1");
-    let head = format!("ALREADY DONE as {done}, by the earlier call with this idempotency key; nothing was done now\n");
+    let head = format!(
+        "ALREADY DONE as {done}, by the earlier call with this idempotency key; nothing was done \
+         now\n"
+    );
     assert!(said(&replayed.body).starts_with(&head), "{}", said(&replayed.body));
-    assert_eq!((&replayed.body["call"], &replayed.body["ledger"]), (&second.body["call"], &second.body["ledger"]));
+    assert_eq!(
+        (&replayed.body["call"], &replayed.body["ledger"]),
+        (&second.body["call"], &second.body["ledger"])
+    );
     stage.closed(done);
     assert_eq!(keyed("k1").body, replayed.body);
     assert_eq!(stage.json(&["jobs"])["jobs"].as_array().unwrap().len(), 2);
@@ -88,15 +102,22 @@ fn a_roll_back_that_is_asked_for_again_after_a_person_rolled_forward_is_carried_
     assert_ne!(again, call);
     approve(&stage, &again);
     assert_eq!(stage.closed(&again)["view"]["outcome"], "succeeded");
-    assert!(stage.files().iter().any(|(path, file)| path.ends_with("web.yaml") && file.contains("web:4.11.9")));
+    assert!(
+        stage
+            .files()
+            .iter()
+            .any(|(path, file)| path.ends_with("web.yaml") && file.contains("web:4.11.9"))
+    );
 }
 
 #[test]
 fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
     let stage = single();
     let token = stage.agent("release", "operator");
-    let set = |key: &str| json!({"namespace": "storefront", "name": "web", "key": key, "value": "1"});
-    let calls: Vec<String> = ["ONE", "TWO", "THREE"].map(|key| asked(&stage, &token, "config_set", &set(key))).to_vec();
+    let set =
+        |key: &str| json!({"namespace": "storefront", "name": "web", "key": key, "value": "1"});
+    let calls: Vec<String> =
+        ["ONE", "TWO", "THREE"].map(|key| asked(&stage, &token, "config_set", &set(key))).to_vec();
     // Signed in another order than asked, one right after the other.
     for call in [&calls[1], &calls[0], &calls[2]] {
         approve(&stage, call);
@@ -108,14 +129,24 @@ fn three_keys_of_one_object_asked_at_once_and_signed_all_run() {
     // Which of them runs first is the gateway's; each names the keys that came before it.
     let named = |call: &String| {
         let told = stage.run(&["show", call]);
-        let line = told.lines().find_map(|line| line.trim().strip_prefix("meanwhile: ").map(str::to_owned)).unwrap_or_default();
-        line.matches("` of ConfigMap web in namespace storefront was absent and is \"1\" (at `storefront/web.yaml:").count()
+        let line = told
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("meanwhile: ").map(str::to_owned))
+            .unwrap_or_default();
+        line.matches(
+            "` of ConfigMap web in namespace storefront was absent and is \"1\" (at \
+             `storefront/web.yaml:",
+        )
+        .count()
     };
     let mut named: Vec<usize> = calls.iter().map(named).collect();
     named.sort_unstable();
     assert_eq!(named, [0, 1, 2], "field, both values, file and line");
     for key in ["ONE", "TWO", "THREE"] {
-        assert!(stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))), "{key}");
+        assert!(
+            stage.files().values().any(|file| file.contains(&format!("{key}: \"1\""))),
+            "{key}"
+        );
     }
 }
 
@@ -127,11 +158,19 @@ fn calls_about_different_objects_of_one_file_all_run_at_once() {
     let mut stage = single();
     let token = stage.agent("release", "operator");
     let object = |at: usize| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{at}\n  namespace: storefront\ndata:\n  LEVEL: info # of c{at}\n")
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{at}\n  namespace: \
+             storefront\ndata:\n  LEVEL: info # of c{at}\n"
+        )
     };
-    std::fs::write(stage.tree().join("storefront/many.yaml"), (0..BESIDE).map(object).collect::<Vec<_>>().join("---\n")).unwrap();
+    std::fs::write(
+        stage.tree().join("storefront/many.yaml"),
+        (0..BESIDE).map(object).collect::<Vec<_>>().join("---\n"),
+    )
+    .unwrap();
     let set = |at: usize| json!({"namespace": "storefront", "name": format!("c{at}"), "key": "LEVEL", "value": "debug"});
-    let calls: Vec<String> = (0..BESIDE).map(|at| asked(&stage, &token, "config_set", &set(at))).collect();
+    let calls: Vec<String> =
+        (0..BESIDE).map(|at| asked(&stage, &token, "config_set", &set(at))).collect();
     // Signed while nothing runs: after the start all of them are carried out beside each other.
     std::thread::scope(|scope| {
         for call in &calls {
@@ -141,7 +180,11 @@ fn calls_about_different_objects_of_one_file_all_run_at_once() {
     for call in &calls {
         let story = stage.closed(call);
         assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
-        assert_eq!(story["view"]["meanwhile"], json!([]), "another object of the file is another object");
+        assert_eq!(
+            story["view"]["meanwhile"],
+            json!([]),
+            "another object of the file is another object"
+        );
     }
     let text = std::fs::read_to_string(stage.tree().join("storefront/many.yaml")).unwrap();
     assert_eq!(text.matches("LEVEL: debug # of c").count(), BESIDE, "{text}");
@@ -157,7 +200,8 @@ fn a_policy_that_obliges_to_it_stops_a_signed_call_over_any_change_of_the_object
     });
     let tree = tempfile::tempdir().unwrap();
     let file = tree.path().join("web.yaml");
-    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: storefront\nspec:\n  replicas: 3\n";
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: \
+                    storefront\nspec:\n  replicas: 3\n";
     std::fs::write(&file, manifest).unwrap();
     let mut stage = Stage::over(&[text(tree.path()), "--name", "shop"], policy.path());
     stage.serve(&[]);
@@ -173,14 +217,21 @@ fn a_policy_that_obliges_to_it_stops_a_signed_call_over_any_change_of_the_object
     approve(&stage, &call);
     assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded", "{}", stage.log());
     let call = asked(&stage, &token, "deployment_scale", &scale(4));
-    write("kind: Deployment\nmetadata:\n", "kind: Deployment\nmetadata:\n  annotations: {owner: me}\n");
+    write(
+        "kind: Deployment\nmetadata:\n",
+        "kind: Deployment\nmetadata:\n  annotations: {owner: me}\n",
+    );
     approve(&stage, &call);
     let view = &stage.closed(&call)["view"];
     let detail = view["detail"].as_str().unwrap();
     assert_eq!(view["outcome"], "refused", "{detail}");
-    let changed = "`metadata.annotations.owner` of Deployment web in namespace storefront was absent and is \"me\" (at `web.yaml:4`)";
+    let changed = "`metadata.annotations.owner` of Deployment web in namespace storefront was \
+                   absent and is \"me\" (at `web.yaml:4`)";
     assert!(detail.starts_with(changed), "{detail}");
-    assert!(detail.ends_with("policy obliges to stop over any change of the object; ask again"), "{detail}");
+    assert!(
+        detail.ends_with("policy obliges to stop over any change of the object; ask again"),
+        "{detail}"
+    );
     // Asked again, it is about the object as it is.
     let again = asked(&stage, &token, "deployment_scale", &scale(4));
     approve(&stage, &again);
@@ -209,7 +260,11 @@ fn a_question_under_a_policy_that_was_replaced_is_closed_and_never_joined() {
     stage.serve(&[]);
     assert_eq!(stage.closed(&call)["view"]["outcome"], "refused");
     let told = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
-    assert!(said(&told.body).contains("Why: The policy was replaced after a person was asked."), "{}", said(&told.body));
+    assert!(
+        said(&told.body).contains("Why: The policy was replaced after a person was asked."),
+        "{}",
+        said(&told.body)
+    );
     let signing = stage.fail(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     assert!(signing.contains("the policy was replaced"), "{signing}");
     assert_ne!(asked(&stage, &token, "config_set", &set), call);
@@ -232,7 +287,14 @@ fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_cl
     let call = asked(&stage, &token, "config_set", &set("storefront"));
     let config_set = assets().join("tools/config_set.wasm");
     // A ceiling that still covers the plan closes nothing.
-    stage.run(&["accept", text(&config_set), "--namespace", "storefront", "--namespace", "payments"]);
+    stage.run(&[
+        "accept",
+        text(&config_set),
+        "--namespace",
+        "storefront",
+        "--namespace",
+        "payments",
+    ]);
     stage.stop();
     stage.serve(&[]);
     assert_eq!(stage.json(&["show", &call])["view"]["phase"], "awaiting_approval");
@@ -249,19 +311,36 @@ fn a_question_that_a_narrower_ceiling_or_another_executor_cannot_carry_out_is_cl
     std::fs::copy(assets().join("executors/rollout.wasm"), &other).unwrap();
     stage.run(&["accept", "--executor", text(&other)]);
     let why = closed_at_the_next_start(&mut stage, &token, &call);
-    assert!(why.contains("The executor was replaced after a person was asked: `sequential` is another component now."), "{why}");
+    assert!(
+        why.contains(
+            "The executor was replaced after a person was asked: `sequential` is another \
+             component now."
+        ),
+        "{why}"
+    );
 }
 
 #[test]
 fn a_question_that_too_few_people_may_answer_since_is_closed() {
     let mut stage = single();
     let token = stage.agent("release", "operator");
-    let call = asked(&stage, &token, "config_set", &json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"}));
+    let call = asked(
+        &stage,
+        &token,
+        "config_set",
+        &json!({"namespace": "storefront", "name": "web", "key": "LEVEL", "value": "1"}),
+    );
     for person in stage.json(&["approver", "list"])["approvers"].as_array().unwrap() {
         stage.run(&["approver", "remove", person["name"].as_str().unwrap()]);
     }
     let why = closed_at_the_next_start(&mut stage, &token, &call);
-    assert!(why.contains("The approvers were changed after a person was asked: a signature is needed, and 0 enrolled"), "{why}");
+    assert!(
+        why.contains(
+            "The approvers were changed after a person was asked: a signature is needed, and 0 \
+             enrolled"
+        ),
+        "{why}"
+    );
 }
 
 #[test]
@@ -273,10 +352,15 @@ fn a_question_that_no_enrolled_person_may_answer_is_refused_at_once() {
     stage.stop();
     stage.serve(&[]);
     let began = Instant::now();
-    let answer = stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
+    let answer =
+        stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
     let told = said(&answer.body);
     assert_eq!(answer.status, 403, "{told}");
-    assert!(told.contains(" by approval-impossible in shop\n") && told.contains("`cofferdam approver add`"), "{told}");
+    assert!(
+        told.contains(" by approval-impossible in shop\n")
+            && told.contains("`cofferdam approver add`"),
+        "{told}"
+    );
     assert!(began.elapsed().as_secs() < 40, "it was not held");
     assert_eq!(stage.json(&["jobs"])["jobs"], json!([]));
 }
@@ -289,7 +373,11 @@ fn the_id_of_a_look_a_preview_and_a_denial_says_what_it_was() {
     let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
     let denied = stage.call(&token, "deployment_scale", &scale(40));
     let id = |body: &Value| said(body).split_whitespace().nth(1).unwrap().to_owned();
-    for (answer, what) in [(&look, "A look by `workloads_list`"), (&preview, "A preview of"), (&denied, "denied by `replicas-limit`")] {
+    for (answer, what) in [
+        (&look, "A look by `workloads_list`"),
+        (&preview, "A preview of"),
+        (&denied, "denied by `replicas-limit`"),
+    ] {
         let told = stage.http("GET", &format!("/v1/jobs/{}", id(&answer.body)), &token, None);
         assert!(told.status == 200 && said(&told.body).contains(what), "{}", said(&told.body));
     }

@@ -11,7 +11,21 @@ fn gift_cards() -> Value {
 /// What a model is given whose host hands on the structure.
 fn pending(body: &Value) -> &Value {
     let pending = &body["pending"];
-    for name in ["state", "call", "environment", "tool", "what", "why", "allowed", "needed", "until", "changed", "next", "plan", "ledger"] {
+    for name in [
+        "state",
+        "call",
+        "environment",
+        "tool",
+        "what",
+        "why",
+        "allowed",
+        "needed",
+        "until",
+        "changed",
+        "next",
+        "plan",
+        "ledger",
+    ] {
         assert!(!pending[name].is_null(), "{name}: {body:#}");
     }
     pending
@@ -33,25 +47,55 @@ fn a_client_that_gives_up_early_has_the_id_after_three_seconds_and_finds_its_cal
     assert!(text_of(&first.body).starts_with("WAITING "), "{:#}", first.body);
     let call = told["call"].as_str().unwrap();
 
-    let again = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &release, Some(&gift_cards()));
+    let again =
+        stage.http("POST", "/v1/tools/deployment_delete?wait=0", &release, Some(&gift_cards()));
     assert_eq!(again.body["call"], call, "the same call again joins it");
-    let list = |token: &str, query: &str| stage.http("GET", &format!("/v1/calls{query}"), token, None);
+    let list =
+        |token: &str, query: &str| stage.http("GET", &format!("/v1/calls{query}"), token, None);
     let listed = list(&release, "?open=true");
-    assert_eq!((listed.status, listed.body["result"]["calls"].as_array().map(Vec::len)), (200, Some(1)), "{:#}", listed.body);
+    assert_eq!(
+        (listed.status, listed.body["result"]["calls"].as_array().map(Vec::len)),
+        (200, Some(1)),
+        "{:#}",
+        listed.body
+    );
     let one = &listed.body["result"]["calls"][0];
     assert_eq!((&one["call"], &one["state"]), (&json!(call), &json!("waiting")));
     assert_eq!(one["what"], "delete Deployment gift-cards-v1 in namespace storefront");
-    assert_eq!(list(&other, "").body["result"]["calls"], json!([]), "another agent has no such call");
+    assert_eq!(
+        list(&other, "").body["result"]["calls"],
+        json!([]),
+        "another agent has no such call"
+    );
     for query in ["?open=1", "?limit=0", "?limit=51", "?limit=1&limit=1", "?x"] {
         assert_eq!(list(&release, query).status, 400, "{query}");
     }
 
     let withdrawn = stage.http("DELETE", &format!("/v1/jobs/{call}"), &release, None);
-    assert_eq!((withdrawn.status, &withdrawn.body["error"]), (200, &Value::Null), "{:#}", withdrawn.body);
-    assert!(text_of(&withdrawn.body).starts_with(&format!("WITHDRAWN {call} in shop\nNothing was changed.\n")), "{:#}", withdrawn.body);
+    assert_eq!(
+        (withdrawn.status, &withdrawn.body["error"]),
+        (200, &Value::Null),
+        "{:#}",
+        withdrawn.body
+    );
+    assert!(
+        text_of(&withdrawn.body)
+            .starts_with(&format!("WITHDRAWN {call} in shop\nNothing was changed.\n")),
+        "{:#}",
+        withdrawn.body
+    );
     let looked = stage.http("GET", &format!("/v1/jobs/{call}"), &release, None);
-    assert_eq!((looked.status, &looked.body["error"]), (200, &Value::Null), "a look at it is no error: {:#}", looked.body);
-    assert!(text_of(&looked.body).starts_with(&format!("WITHDRAWN {call} in shop\n")), "{:#}", looked.body);
+    assert_eq!(
+        (looked.status, &looked.body["error"]),
+        (200, &Value::Null),
+        "a look at it is no error: {:#}",
+        looked.body
+    );
+    assert!(
+        text_of(&looked.body).starts_with(&format!("WITHDRAWN {call} in shop\n")),
+        "{:#}",
+        looked.body
+    );
     assert_eq!(list(&release, "?open=true").body["result"]["calls"], json!([]));
     assert_eq!(list(&release, "?limit=5").body["result"]["calls"][0]["outcome"], "cancelled");
 }
@@ -65,11 +109,23 @@ fn after_an_approval_the_object_is_named_and_what_was_edited_is_not_called_rolle
     stage.run(&["approve", call, "--key", text(&stage.key("bob")), "--yes"]);
     let done = stage.http("GET", &format!("/v1/jobs/{call}?wait=45"), &token, None);
     let told = &done.body["result"];
-    assert_eq!(told["operations"][0]["what"], "patch Deployment web in namespace storefront", "{:#}", done.body);
-    assert_eq!((&told["state"], &told["edited"]), (&json!("done"), &json!(["storefront/web.yaml"])));
+    assert_eq!(
+        told["operations"][0]["what"], "patch Deployment web in namespace storefront",
+        "{:#}",
+        done.body
+    );
+    assert_eq!(
+        (&told["state"], &told["edited"]),
+        (&json!("done"), &json!(["storefront/web.yaml"]))
+    );
     assert_eq!(told["changed"], "edited storefront/web.yaml; not committed, not rolled out");
     let late = stage.http("DELETE", &format!("/v1/jobs/{call}"), &token, None);
-    assert_eq!((late.status, &late.body["error"]["verb"]), (409, &json!("TOO LATE")), "{:#}", late.body);
+    assert_eq!(
+        (late.status, &late.body["error"]["verb"]),
+        (409, &json!("TOO LATE")),
+        "{:#}",
+        late.body
+    );
 }
 
 /// What `tools/list` answers, as a client without a version header asks.
@@ -107,7 +163,10 @@ pub fn check_list(list: &Value) {
 
 /// Type lists, boolean subschemas, and enumerations without a type.
 fn unportable(schema: &Value, at: &str, odd: &mut Vec<String>) {
-    if schema.is_boolean() || schema["type"].is_array() || (schema["type"].is_null() && !schema["enum"].is_null()) {
+    if schema.is_boolean()
+        || schema["type"].is_array()
+        || (schema["type"].is_null() && !schema["enum"].is_null())
+    {
         odd.push(at.to_owned());
     }
     for (name, member) in schema["properties"].as_object().into_iter().flatten() {
@@ -116,7 +175,12 @@ fn unportable(schema: &Value, at: &str, odd: &mut Vec<String>) {
     if !schema["items"].is_null() {
         unportable(&schema["items"], &format!("{at}[]"), odd);
     }
-    for (index, member) in ["oneOf", "anyOf", "allOf"].iter().filter_map(|key| schema[*key].as_array()).flatten().enumerate() {
+    for (index, member) in ["oneOf", "anyOf", "allOf"]
+        .iter()
+        .filter_map(|key| schema[*key].as_array())
+        .flatten()
+        .enumerate()
+    {
         unportable(member, &format!("{at}|{index}"), odd);
     }
 }
@@ -127,7 +191,12 @@ fn a_folder_lists_what_it_can_do_and_in_few_words() {
     let token = stage.agent("release", "operator");
     let list = listed(&stage, &token);
     check_list(&list);
-    let names: Vec<&str> = list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = list["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
     assert!(names.contains(&"config_show") && names.contains(&"calls_list"), "{names:?}");
     // `task_run` is there: `init` accepts a Wasm command, and those run in a folder too.
     for unable in ["pod_logs", "events_list", "manifests_apply", "environment_preview"] {
@@ -143,13 +212,25 @@ fn an_agent_that_missed_a_name_is_told_what_there_is() {
     let token = stage.agent("release", "operator");
     let refused = |tool: &str, arguments: Value| {
         let answer = stage.call(&token, tool, &arguments);
-        answer.body["error"]["text"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned()
+        answer.body["error"]["text"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{:#}", answer.body))
+            .to_owned()
     };
     let unknown = refused("workloads_list", json!({"namespace": "store-front"}));
-    assert!(unknown.contains("Why: There is no namespace `store-front` here; did you mean `storefront`?"), "{unknown}");
+    assert!(
+        unknown
+            .contains("Why: There is no namespace `store-front` here; did you mean `storefront`?"),
+        "{unknown}"
+    );
     assert!(unknown.contains("Allowed: One of these namespaces: `payments`, "), "{unknown}");
     let kind = refused("workload_status", json!({"namespace": "payments", "name": "journal"}));
-    assert!(kind.contains("There is no Deployment journal in namespace payments; there is a StatefulSet journal"), "{kind}");
+    assert!(
+        kind.contains(
+            "There is no Deployment journal in namespace payments; there is a StatefulSet journal"
+        ),
+        "{kind}"
+    );
     let image = json!({"namespace": "storefront", "name": "web", "container": "app", "image": "registry.example.com/storefront/web:1"});
     let container = refused("image_set", image);
     assert!(container.contains("web has no container `app`; it has `web`"), "{container}");
@@ -158,12 +239,21 @@ fn an_agent_that_missed_a_name_is_told_what_there_is() {
 
     let list = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
     let deployments = &list.body["result"]["results"][0];
-    assert_eq!((&deployments["kind"], &deployments["namespace"]), (&json!("Deployment"), &json!("storefront")), "{:#}", list.body);
+    assert_eq!(
+        (&deployments["kind"], &deployments["namespace"]),
+        (&json!("Deployment"), &json!("storefront")),
+        "{:#}",
+        list.body
+    );
     let containers = &deployments["items"][0]["spec.template.spec.containers"][0];
     assert!(containers["name"].is_string() && containers["image"].is_string(), "{:#}", list.body);
     let configs = stage.call(&token, "config_show", &json!({"namespace": "storefront"}));
-    let name = configs.body["result"]["results"][0]["items"][0]["metadata.name"].as_str().unwrap().to_owned();
-    let shown = stage.call(&token, "config_show", &json!({"namespace": "storefront", "name": name}));
+    let name = configs.body["result"]["results"][0]["items"][0]["metadata.name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let shown =
+        stage.call(&token, "config_show", &json!({"namespace": "storefront", "name": name}));
     assert!(shown.body["result"]["results"][0]["fields"]["data"].is_object(), "{:#}", shown.body);
 }
 

@@ -1,5 +1,5 @@
-//! What an approver meets, with all roles and real keys: the list of what waits, the text that is signed, what is told
-//! besides, ways to sign, and what became of it. Never a mock of `ssh-keygen`.
+//! What an approver meets, with all roles and real keys: the list of what waits, the text that is
+//! signed, what is told besides, ways to sign, and what became of it. Never a mock of `ssh-keygen`.
 
 use crate::stage::{Stage, binaries, text};
 use serde_json::{Value, json};
@@ -33,9 +33,14 @@ fn said(done: &Output) -> String {
 /// Approves with Bob's key; gives what is said to people, and to programs.
 fn approve(stage: &Stage, call: &str) -> (String, Value) {
     let key = stage.key("bob");
-    let done = command(stage, &["--json", "approve", call, "--key", text(&key), "--yes"]).output().unwrap();
+    let done = command(stage, &["--json", "approve", call, "--key", text(&key), "--yes"])
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", said(&done));
-    (String::from_utf8_lossy(&done.stderr).into_owned(), serde_json::from_slice(&done.stdout).unwrap())
+    (
+        String::from_utf8_lossy(&done.stderr).into_owned(),
+        serde_json::from_slice(&done.stdout).unwrap(),
+    )
 }
 
 fn has(text: &str, words: &[&str]) {
@@ -62,31 +67,67 @@ fn a_change_of_a_long_text_is_read_line_by_line() {
     let plain = |number: usize| format!("key{number} = {number}");
     let first = asked(&stage, &token, "config_set", &conf(&plain));
     let new = stage.run(&["show", &first, "--shown"]);
-    has(&new, &[": new, 200 lines", "+ 1: \"key1 = 1\"", "[160 more lines: show --full]", "+ 200: \"key200 = 200\""]);
-    has(&new, &["arguments:\n", "This text is long. Once more, 1 operation:\n  0. patch ConfigMap web in namespace storefront"]);
+    has(
+        &new,
+        &[
+            ": new, 200 lines",
+            "+ 1: \"key1 = 1\"",
+            "[160 more lines: show --full]",
+            "+ 200: \"key200 = 200\"",
+        ],
+    );
+    has(
+        &new,
+        &[
+            "arguments:\n",
+            "This text is long. Once more, 1 operation:\n  0. patch ConfigMap web in namespace \
+             storefront",
+        ],
+    );
     assert!(new.lines().all(|line| line.chars().count() < 250), "{new}");
     let full = stage.run(&["show", &first, "--full"]);
     has(&full, &["+ 77: \"key77 = 77\"", "arguments:"]);
     let (_, answer) = approve(&stage, &first);
-    assert!(["done", "running", "queued", "checked"].contains(&answer["state"].as_str().unwrap()), "{answer:#}");
+    assert!(
+        ["done", "running", "queued", "checked"].contains(&answer["state"].as_str().unwrap()),
+        "{answer:#}"
+    );
     stage.closed(&first);
 
-    let changed = |number: usize| if number % 10 == 3 { format!("key{number} = wеb") } else { plain(number) };
+    let changed = |number: usize| {
+        if number % 10 == 3 { format!("key{number} = wеb") } else { plain(number) }
+    };
     let second = asked(&stage, &token, "config_set", &conf(&changed));
     let shown = stage.run(&["show", &second, "--shown"]);
-    has(&shown, &[": 20 of 200 lines go, 20 of 200 come", "- 3: \"key3 = 3\"", "+ 3: \"key3 = w\\u{435}b\""]);
+    has(
+        &shown,
+        &[
+            ": 20 of 200 lines go, 20 of 200 come",
+            "- 3: \"key3 = 3\"",
+            "+ 3: \"key3 = w\\u{435}b\"",
+        ],
+    );
     has(&shown, &["\\u{435} is U+0435 (looks like e)"]);
     assert!(!shown.contains("→ \"key") && !shown.contains("key4 = 4\""), "{shown}");
     // The story of a waiting call shows the same.
-    has(&stage.run(&["show", &second]), &["would do     0. patch ConfigMap web", "20 of 200 lines go", "+ 3: \"key3 = w\\u{435}b\""]);
+    has(
+        &stage.run(&["show", &second]),
+        &[
+            "would do     0. patch ConfigMap web",
+            "20 of 200 lines go",
+            "+ 3: \"key3 = w\\u{435}b\"",
+        ],
+    );
 }
 
 #[test]
 fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
     let stage = single();
     let token = stage.agent("release", "operator");
-    let (call, other) =
-        (asked(&stage, &token, "deployment_scale", &scale("web", 18)), asked(&stage, &token, "deployment_scale", &scale("web", 19)));
+    let (call, other) = (
+        asked(&stage, &token, "deployment_scale", &scale("web", 18)),
+        asked(&stage, &token, "deployment_scale", &scale("web", 19)),
+    );
     let (told, answer) = approve(&stage, &call);
     has(
         &told,
@@ -102,11 +143,14 @@ fn what_changed_since_is_told_before_signing_and_nothing_is_promised() {
     let (told, answer) = approve(&stage, &other);
     has(
         &told,
-        &[
-            "`spec.replicas` of Deployment web in namespace storefront was 3 and is 18 (at `storefront/web.yaml:15`). A signature now makes nothing run",
-        ],
+        &["`spec.replicas` of Deployment web in namespace storefront was 3 and is 18 (at \
+           `storefront/web.yaml:15`). A signature now makes nothing run"],
     );
-    assert_eq!((&answer["state"], &answer["outcome"]), (&json!("refused"), &json!("refused")), "{answer:#}");
+    assert_eq!(
+        (&answer["state"], &answer["outcome"]),
+        (&json!("refused"), &json!("refused")),
+        "{answer:#}"
+    );
     has(answer["detail"].as_str().unwrap(), &["was 3 and is 18"]);
 }
 
@@ -120,18 +164,41 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
         let list = stage.run(&[verb]);
         has(
             &list,
-            &["NEEDED", &call, "release for alice@example.com", "any 1 enrolled approver", " s ago", &format!("cofferdam {verb} ID")],
+            &[
+                "NEEDED",
+                &call,
+                "release for alice@example.com",
+                "any 1 enrolled approver",
+                " s ago",
+                &format!("cofferdam {verb} ID"),
+            ],
         );
         let listed = stage.json(&[verb])["waiting"][0].clone();
-        assert_eq!((&listed["number"], &listed["call"], &listed["agent"]), (&json!(1), &json!(call), &json!("release")));
-        assert!(listed["age_seconds"].is_u64() && listed["needed"].is_string() && listed["summary"].is_string(), "{listed:#}");
+        assert_eq!(
+            (&listed["number"], &listed["call"], &listed["agent"]),
+            (&json!(1), &json!(call), &json!("release"))
+        );
+        assert!(
+            listed["age_seconds"].is_u64()
+                && listed["needed"].is_string()
+                && listed["summary"].is_string(),
+            "{listed:#}"
+        );
     }
     assert!(stage.fail(&["approve", "--yes"]).contains("give its id"));
-    assert!(stage.fail(&["deny", &call, "--key", text(&stage.key("bob"))]).contains("give a `--reason`"));
+    assert!(
+        stage
+            .fail(&["deny", &call, "--key", text(&stage.key("bob"))])
+            .contains("give a `--reason`")
+    );
     // A terminal of its own, as `script` makes one.
     let on_terminal = |verb: &str, typed: &str| {
-        let line =
-            format!("{} --home {} {verb} --key {}", text(&binaries().join("cofferdam")), text(&stage.home()), text(&stage.key("bob")));
+        let line = format!(
+            "{} --home {} {verb} --key {}",
+            text(&binaries().join("cofferdam")),
+            text(&stage.home()),
+            text(&stage.key("bob"))
+        );
         let mut child = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
             .stdin(Stdio::piped())
@@ -144,8 +211,14 @@ fn without_an_id_what_waits_is_listed_and_one_is_chosen_on_a_terminal() {
         said(&child.wait_with_output().unwrap())
     };
     has(&on_terminal("approve", "7\n"), &["Which one?", "none was chosen"]);
-    has(&on_terminal("approve", "1\nno\n"), &["Which one?", "What it would do", "Type yes", "it still waits until"]);
-    has(&on_terminal("deny", "1\nnot before the release\nyes\n"), &["Why not?", &format!("Denied {call} as bob@example.com")]);
+    has(
+        &on_terminal("approve", "1\nno\n"),
+        &["Which one?", "What it would do", "Type yes", "it still waits until"],
+    );
+    has(
+        &on_terminal("deny", "1\nnot before the release\nyes\n"),
+        &["Why not?", &format!("Denied {call} as bob@example.com")],
+    );
     let story = stage.closed(&call);
     assert_eq!(story["view"]["outcome"], "rejected");
 }
@@ -162,7 +235,11 @@ impl Drop for Ended {
 
 /// Signs a file as a person does who has the key on another machine.
 fn sign_elsewhere(key: &Path, statement: &Path) {
-    let done = Command::new("ssh-keygen").args(["-q", "-Y", "sign", "-n", "approval@cofferdam.dev", "-f"]).arg(key).arg(statement).output();
+    let done = Command::new("ssh-keygen")
+        .args(["-q", "-Y", "sign", "-n", "approval@cofferdam.dev", "-f"])
+        .arg(key)
+        .arg(statement)
+        .output();
     let done = done.unwrap();
     assert!(done.status.success(), "{}", said(&done));
 }
@@ -176,20 +253,35 @@ fn a_statement_is_signed_on_another_machine_and_its_signature_handed_in() {
     let signature = stage.home().with_file_name("to sign.json.sig");
     let written = stage.json(&["approve", &call, "--statement", text(&statement)]);
     assert_eq!(written["state"], "not_signed");
-    has(written["sign"].as_str().unwrap(), &["ssh-keygen -Y sign -n approval@cofferdam.dev -f KEY '"]);
+    has(
+        written["sign"].as_str().unwrap(),
+        &["ssh-keygen -Y sign -n approval@cofferdam.dev -f KEY '"],
+    );
     // By whom policy does not let, over something else, and with the line ends of another system.
     sign_elsewhere(&stage.key("alice"), &statement);
     let other = asked(&stage, &token, "deployment_scale", &scale("web", 18));
     let wrong = stage.fail(&["approve", &other, "--signature", text(&signature)]);
-    assert!(wrong.contains("the signing key is not enrolled") || wrong.contains("is for another"), "{wrong}");
+    assert!(
+        wrong.contains("the signing key is not enrolled") || wrong.contains("is for another"),
+        "{wrong}"
+    );
     std::fs::remove_file(&signature).unwrap();
     sign_elsewhere(&stage.key("bob"), &statement);
     let armour = std::fs::read_to_string(&signature).unwrap();
     std::fs::write(&signature, armour.replace('\n', "\r\n")).unwrap();
     let export = stage.home().with_file_name("out");
-    let done = stage.json(&["approve", &call, "--signature", text(&signature), "--export", text(&export)]);
-    assert_eq!((&done["approver"], &done["missing"]), (&json!("bob@example.com"), &json!(0)), "{done:#}");
-    let verified = Command::new("sh").arg("-c").arg(done["files"]["command"].as_str().unwrap()).output().unwrap();
+    let done =
+        stage.json(&["approve", &call, "--signature", text(&signature), "--export", text(&export)]);
+    assert_eq!(
+        (&done["approver"], &done["missing"]),
+        (&json!("bob@example.com"), &json!(0)),
+        "{done:#}"
+    );
+    let verified = Command::new("sh")
+        .arg("-c")
+        .arg(done["files"]["command"].as_str().unwrap())
+        .output()
+        .unwrap();
     assert!(verified.status.success(), "{}", said(&verified));
     assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
 }
@@ -202,25 +294,47 @@ fn an_agent_with_many_keys_signs_and_one_that_cannot_is_told_why() {
     std::fs::create_dir(&folder).unwrap();
     let socket = folder.join("socket");
     let mut agent = Command::new("ssh-agent");
-    agent.arg("-D").arg("-a").arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    agent
+        .arg("-D")
+        .arg("-a")
+        .arg(&socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let _agent = Ended(agent.spawn().unwrap());
     while std::os::unix::net::UnixStream::connect(&socket).is_err() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     let add = |key: &Path| {
-        let done = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        let done = Command::new("ssh-add")
+            .arg("-q")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", &socket)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "{}", said(&done));
     };
     let sign = |call: &str| {
-        let done = command(&stage, &["approve", call, "--yes"]).env("SSH_AUTH_SOCK", &socket).output().unwrap();
+        let done = command(&stage, &["approve", call, "--yes"])
+            .env("SSH_AUTH_SOCK", &socket)
+            .output()
+            .unwrap();
         (done.status.success(), said(&done))
     };
     let call = asked(&stage, &token, "deployment_scale", &scale("api", 18));
     let (_, empty) = sign(&call);
     has(&empty, &["the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked"]);
-    for (number, kind) in ["ed25519", "ecdsa", "rsa", "ed25519", "ed25519", "ecdsa", "rsa", "ed25519", "ed25519"].iter().enumerate() {
+    for (number, kind) in
+        ["ed25519", "ecdsa", "rsa", "ed25519", "ed25519", "ecdsa", "rsa", "ed25519", "ed25519"]
+            .iter()
+            .enumerate()
+    {
         let key = folder.join(format!("key{number}"));
-        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&key).status().unwrap();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", "", "-f"])
+            .arg(&key)
+            .status()
+            .unwrap();
         assert!(made.success());
         add(&key);
     }

@@ -1,5 +1,6 @@
-//! What a tool's author and its reviewer do at a terminal: look at files that strangers wrote, accept one, try one, and
-//! begin one of their own. The commands as they are built, with real guest processes behind them.
+//! What a tool's author and its reviewer do at a terminal: look at files that strangers wrote,
+//! accept one, try one, and begin one of their own. The commands as they are built, with real guest
+//! processes behind them.
 
 mod greedy;
 mod own;
@@ -26,7 +27,10 @@ fn bare(folder: &Path, words: &[&str]) -> Output {
 /// The exit code and the JSON of a refusal.
 fn refusal(done: &Output) -> (Option<i32>, Value) {
     let said = String::from_utf8_lossy(&done.stderr);
-    (done.status.code(), serde_json::from_str(said.trim()).unwrap_or_else(|fault| panic!("{fault}: {said}")))
+    (
+        done.status.code(),
+        serde_json::from_str(said.trim()).unwrap_or_else(|fault| panic!("{fault}: {said}")),
+    )
 }
 
 /// The worked example, as it was built.

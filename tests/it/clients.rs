@@ -38,7 +38,9 @@ fn python(name: &'static str, revision: &'static str) -> Client {
 
 fn clients() -> Vec<Client> {
     let mut typescript = Command::new("node");
-    typescript.env("NODE_PATH", installed("typescript-1.22.0").join("node_modules")).arg(program("typescript/client.cjs"));
+    typescript
+        .env("NODE_PATH", installed("typescript-1.22.0").join("node_modules"))
+        .arg(program("typescript/client.cjs"));
     let java = installed("java-0.17.2");
     let mut jvm = Command::new("java");
     jvm.arg("-cp").arg(format!("{}/lib/*:{}/classes", text(&java), text(&java))).arg("Client");
@@ -47,7 +49,12 @@ fn clients() -> Vec<Client> {
     vec![
         python("python-mcp-1.22.0", "2025-06-18"),
         python("python-mcp-1.9.2", "2025-03-26"),
-        Client { name: "typescript-1.22.0", command: typescript, revision: "2025-06-18", progress: true },
+        Client {
+            name: "typescript-1.22.0",
+            command: typescript,
+            revision: "2025-06-18",
+            progress: true,
+        },
         Client { name: "go-1.1.0", command: go, revision: "2025-06-18", progress: true },
         Client { name: "java-0.17.2", command: jvm, revision: "2025-06-18", progress: true },
         Client { name: "rmcp-0.12.0", command: rust, revision: "2025-03-26", progress: false },
@@ -63,7 +70,11 @@ fn older_clients_of_each_language_connect_list_and_call() {
         println!("{told}");
         // The next client asks for the same.
         for file in ["storefront/api.yaml", "storefront/web.yaml"] {
-            std::fs::copy(repository().join("examples/manifests").join(file), stage.tree().join(file)).unwrap();
+            std::fs::copy(
+                repository().join("examples/manifests").join(file),
+                stage.tree().join(file),
+            )
+            .unwrap();
         }
     }
 }
@@ -73,7 +84,13 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
     let Client { name, mut command, revision, progress } = client;
     let began = Instant::now();
     let url = format!("http://{}/mcp", stage.address());
-    let mut child = command.args([&url, token]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .args([&url, token])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut told: Vec<Value> = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -91,7 +108,11 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
     child.stderr.take().unwrap().read_to_string(&mut fault).unwrap();
     assert!(child.wait().unwrap().success(), "{name} failed: {told:#?}\n{fault}");
 
-    let step = |step: &str| told.iter().find(|heard| heard["step"] == step).unwrap_or_else(|| panic!("{name}: no {step}: {told:#?}"));
+    let step = |step: &str| {
+        told.iter()
+            .find(|heard| heard["step"] == step)
+            .unwrap_or_else(|| panic!("{name}: no {step}: {told:#?}"))
+    };
     let begins = |heard: &Value, words: &[&str]| {
         let text = heard["text"].as_str().unwrap();
         assert!(words.iter().any(|word| text.starts_with(word)), "{name}: {heard}");
@@ -101,7 +122,11 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
     for tool in ["deployment_scale", "job_get", "preview", "workloads_list"] {
         assert!(tools.contains(&json!(tool)), "{name}: {tools:?}");
     }
-    assert_eq!((&step("allowed")["error"], &step("denied")["error"]), (&json!(false), &json!(true)), "{name}");
+    assert_eq!(
+        (&step("allowed")["error"], &step("denied")["error"]),
+        (&json!(false), &json!(true)),
+        "{name}"
+    );
     begins(step("allowed"), &["DONE ", "ALREADY "]);
     begins(step("denied"), &["DENIED "]);
     assert_eq!(step("waited")["error"], false, "{name}");
@@ -109,7 +134,11 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
     begins(step("waited"), if progress { &["DONE "] } else { &["DONE ", "WAITING "] });
     let heard = told.iter().filter(|heard| heard["step"] == "progress").count();
     assert_eq!(heard > 0, progress, "{name}: {told:#?}");
-    format!("{name}: {revision}, {} tools, {heard} lines of progress, {:?}", tools.len(), began.elapsed())
+    format!(
+        "{name}: {revision}, {} tools, {heard} lines of progress, {:?}",
+        tools.len(),
+        began.elapsed()
+    )
 }
 
 /// Its newest revision is 2025-06-18. Listing servers connects to them, and needs no account.
@@ -120,7 +149,9 @@ fn gemini_cli_says_that_the_gateway_is_connected() {
     let home = tempfile::tempdir().unwrap();
     let gemini = |words: &[&str]| {
         let done = Command::new("node")
-            .arg(installed("gemini-0.61.0").join("node_modules/@google/gemini-cli/bundle/gemini.js"))
+            .arg(
+                installed("gemini-0.61.0").join("node_modules/@google/gemini-cli/bundle/gemini.js"),
+            )
             .args(words)
             .env("HOME", home.path())
             .env("NO_COLOR", "1")
@@ -133,7 +164,8 @@ fn gemini_cli_says_that_the_gateway_is_connected() {
     };
     let url = format!("http://{}/mcp", stage.address());
     let header = format!("Authorization: Bearer {token}");
-    let added = gemini(&["mcp", "add", "--scope", "user", "-t", "http", "-H", &header, "cofferdam", &url]);
+    let added =
+        gemini(&["mcp", "add", "--scope", "user", "-t", "http", "-H", &header, "cofferdam", &url]);
     let listed = gemini(&["mcp", "list"]);
     assert!(listed.contains("cofferdam") && listed.contains("Connected"), "{added}\n{listed}");
     assert!(!listed.contains("Disconnected"), "{listed}");

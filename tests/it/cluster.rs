@@ -1,6 +1,8 @@
-//! A real Kubernetes control plane for tests: etcd, API server and controllers as `scripts/control_plane.py` starts them, one per test binary, started
-//! on first use and gone with the process. Without a node, but for tests that ask for one: others patch the status of a pod that shall finish. Tests
-//! share it, so each works in namespaces of its own, and asserts nothing over what others may have there.
+//! A real Kubernetes control plane for tests: etcd, API server and controllers as
+//! `scripts/control_plane.py` starts them, one per test binary, started on first use and gone with
+//! the process. Without a node, but for tests that ask for one: others patch the status of a pod
+//! that shall finish. Tests share it, so each works in namespaces of its own, and asserts nothing
+//! over what others may have there.
 
 mod audit;
 mod client;
@@ -22,7 +24,8 @@ use std::time::{Duration, Instant};
 /// Seconds that a ServiceAccount's token lives: longer than any run of the tests.
 const TOKEN_SECONDS: u32 = 86_400;
 
-/// A control plane that is up. It ends when its launcher's standard input closes, which the end of this process does, however it comes.
+/// A control plane that is up. It ends when its launcher's standard input closes, which the end of
+/// this process does, however it comes.
 pub struct Cluster {
     folder: PathBuf,
     launcher: Child,
@@ -31,9 +34,11 @@ pub struct Cluster {
     clients: Mutex<HashMap<PathBuf, Arc<Client>>>,
 }
 
-/// Whether an audit event is of a dry run: its query says so, or the options in the body of a delete.
+/// Whether an audit event is of a dry run: its query says so, or the options in the body of a
+/// delete.
 pub fn is_dry(event: &Value) -> bool {
-    event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All")) || event["requestObject"]["dryRun"][0] == "All"
+    event["requestURI"].as_str().is_some_and(|uri| uri.contains("dryRun=All"))
+        || event["requestObject"]["dryRun"][0] == "All"
 }
 
 /// Asks until there is an answer; fails after a long while, naming what was waited for.
@@ -54,7 +59,10 @@ impl Cluster {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
         match CLUSTER.get_or_init(|| Self::start(&[])) {
             Ok(cluster) => cluster,
-            Err(why) => panic!("no Kubernetes control plane (COFFERDAM_WITHOUT_CLUSTER=1 leaves these tests out): {why}"),
+            Err(why) => panic!(
+                "no Kubernetes control plane (COFFERDAM_WITHOUT_CLUSTER=1 leaves these tests \
+                 out): {why}"
+            ),
         }
     }
 
@@ -63,13 +71,16 @@ impl Cluster {
         static CLUSTER: OnceLock<Result<Cluster, String>> = OnceLock::new();
         match CLUSTER.get_or_init(|| Self::start(&["--node"])) {
             Ok(cluster) => cluster,
-            Err(why) => panic!("no Kubernetes node (COFFERDAM_NODE=0 leaves these tests out): {why}"),
+            Err(why) => {
+                panic!("no Kubernetes node (COFFERDAM_NODE=0 leaves these tests out): {why}")
+            }
         }
     }
 
     /// An image that the node has, by digest: busybox.
     pub fn image(&self) -> String {
-        let images: Value = serde_json::from_slice(&fs::read(self.folder.join("images.json")).unwrap()).unwrap();
+        let images: Value =
+            serde_json::from_slice(&fs::read(self.folder.join("images.json")).unwrap()).unwrap();
         images["task"].as_str().unwrap().to_owned()
     }
 
@@ -77,20 +88,32 @@ impl Cluster {
     pub fn in_node_network(&self, words: &[&str]) -> String {
         let launcher = self.launcher.id();
         // The launcher's only child made that network.
-        let children = fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
-        let done =
-            Command::new("nsenter").args(["--net", "--target", children.split_whitespace().next().unwrap()]).args(words).output().unwrap();
-        assert!(done.status.success(), "{}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+        let children =
+            fs::read_to_string(format!("/proc/{launcher}/task/{launcher}/children")).unwrap();
+        let done = Command::new("nsenter")
+            .args(["--net", "--target", children.split_whitespace().next().unwrap()])
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 
     /// One for a single test, which takes things away that others need. Gone with the value.
     pub fn own() -> Self {
-        Self::start(&[]).unwrap_or_else(|why| panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`"))
+        Self::start(&[]).unwrap_or_else(|why| {
+            panic!("no Kubernetes control plane: {why}\nrun `scripts/setup control-plane`")
+        })
     }
 
     fn start(also: &[&str]) -> Result<Self, String> {
-        let folder = tempfile::Builder::new().prefix("cofferdam-cluster.").tempdir().unwrap().keep();
+        let folder =
+            tempfile::Builder::new().prefix("cofferdam-cluster.").tempdir().unwrap().keep();
         let mut said = tempfile::tempfile().unwrap();
         let mut launcher = python()
             .args(["up", "--audit", "--remove", "--dir", text(&folder)])
@@ -104,7 +127,12 @@ impl Cluster {
         let mut line = String::new();
         BufReader::new(launcher.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.starts_with("ready ") {
-            return Ok(Self { folder, launcher, audit: Audit::default(), clients: Mutex::default() });
+            return Ok(Self {
+                folder,
+                launcher,
+                audit: Audit::default(),
+                clients: Mutex::default(),
+            });
         }
         launcher.wait().unwrap();
         let mut why = String::new();
@@ -129,19 +157,25 @@ impl Cluster {
         config["users"][0]["user"] = json!({"token": issued.body["status"]["token"]});
         // Tests run side by side; each gets a file of its own.
         let prefix = format!("{namespace}.{account}.");
-        let file = tempfile::Builder::new().prefix(&prefix).suffix(".kubeconfig").tempfile_in(&self.folder).unwrap();
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".kubeconfig")
+            .tempfile_in(&self.folder)
+            .unwrap();
         let (mut file, path) = file.keep().unwrap();
         file.write_all(config.to_string().as_bytes()).unwrap();
         path
     }
 
-    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and not taken any more.
+    /// The same ServiceAccount token as it would be after its end: signed by the cluster, and not
+    /// taken any more.
     pub fn outdated(&self, token: &str) -> String {
         self.command("outdated", &[token]).trim().to_owned()
     }
 
-    /// Applies manifests as the administrator: files, or folders of them. Does not wait for what they start; in particular an admission policy is
-    /// enforced only some time after it was written.
+    /// Applies manifests as the administrator: files, or folders of them. Does not wait for what
+    /// they start; in particular an admission policy is enforced only some time after it was
+    /// written.
     pub fn apply(&self, paths: &[&Path]) {
         let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
         self.command("apply", &paths);
@@ -153,42 +187,76 @@ impl Cluster {
     }
 
     /// A request by the identity of a kubeconfig, refused or not.
-    pub fn request_as(&self, kubeconfig: &Path, method: &str, path: &str, body: Option<&Value>) -> Answer {
+    pub fn request_as(
+        &self,
+        kubeconfig: &Path,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let mut answer = self.exchange(kubeconfig, &[], method, path, body);
-        Answer { status: answer["status"].as_u64().unwrap().try_into().unwrap(), body: answer["body"].take() }
+        Answer {
+            status: answer["status"].as_u64().unwrap().try_into().unwrap(),
+            body: answer["body"].take(),
+        }
     }
 
-    /// The same with headers, each as `Name: value`. The answer has `status`, `headers`, whose names are in lower case, and `body`.
-    pub fn exchange(&self, kubeconfig: &Path, headers: &[&str], method: &str, path: &str, body: Option<&Value>) -> Value {
+    /// The same with headers, each as `Name: value`. The answer has `status`, `headers`, whose
+    /// names are in lower case, and `body`.
+    pub fn exchange(
+        &self,
+        kubeconfig: &Path,
+        headers: &[&str],
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Value {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients.entry(kubeconfig.to_owned()).or_insert_with(|| Arc::new(Client::new(kubeconfig, &self.folder.join("pki"))));
+        let client = clients
+            .entry(kubeconfig.to_owned())
+            .or_insert_with(|| Arc::new(Client::new(kubeconfig, &self.folder.join("pki"))));
         let client = Arc::clone(client);
         drop(clients);
         client.exchange(headers, method, path, body)
     }
 
-    /// Every request that was answered before this asks: one of the administrator's own comes last, and is waited for.
+    /// Every request that was answered before this asks: one of the administrator's own comes last,
+    /// and is waited for.
     pub fn audit(&self) -> Vec<Event> {
         static MARKS: AtomicU64 = AtomicU64::new(0);
         let mark = format!("audit-mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
         self.request("GET", &format!("/api/v1/namespaces/{mark}"), None);
         until("the audit log", || {
             let events = self.audit.events(&self.folder.join("audit.log"));
-            events.iter().rev().any(|event| event["objectRef"]["name"] == mark.as_str()).then_some(events)
+            events
+                .iter()
+                .rev()
+                .any(|event| event["objectRef"]["name"] == mark.as_str())
+                .then_some(events)
         })
     }
 
     fn command(&self, command: &str, words: &[&str]) -> String {
-        let done = python().args([command, "--dir", text(&self.folder)]).args(words).stdin(Stdio::null()).output().unwrap();
-        assert!(done.status.success(), "`control_plane.py {command} {}`: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+        let done = python()
+            .args([command, "--dir", text(&self.folder)])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "`control_plane.py {command} {}`: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap()
     }
 }
 
 /// The launcher, run by the Python that `scripts/setup` made: it has PyYAML.
 fn python() -> Command {
-    let python =
-        std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`, which builds everything first");
+    let python = std::env::var_os("COFFERDAM_PYTHON")
+        .expect("COFFERDAM_PYTHON is not set: run `scripts/test`, which builds everything first");
     let mut command = Command::new(python);
     command.arg(repository().join("scripts/control_plane.py"));
     command
@@ -199,32 +267,61 @@ fn python() -> Command {
 fn a_namespace_gets_its_account_and_goes() {
     let cluster = Cluster::get();
     let pinned = fs::read_to_string(repository().join("scripts/control-plane/go.mod")).unwrap();
-    let version = cluster.request("GET", "/version", None).body["gitVersion"].as_str().unwrap().to_owned();
-    assert!(pinned.contains(&format!("k8s.io/kubernetes {version} ")), "{version} is not the one that is pinned");
+    let version =
+        cluster.request("GET", "/version", None).body["gitVersion"].as_str().unwrap().to_owned();
+    assert!(
+        pinned.contains(&format!("k8s.io/kubernetes {version} ")),
+        "{version} is not the one that is pinned"
+    );
 
     let manifests = tempfile::tempdir().unwrap();
-    let manifest = "apiVersion: v1\nkind: Namespace\nmetadata: {name: smoke}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: some, namespace: smoke}\n";
+    let manifest = "apiVersion: v1\nkind: Namespace\nmetadata: {name: smoke}\n---\napiVersion: \
+                    v1\nkind: ConfigMap\nmetadata: {name: some, namespace: smoke}\n";
     fs::write(manifests.path().join("smoke.yaml"), manifest).unwrap();
     cluster.apply(&[manifests.path()]);
-    assert_eq!(cluster.request("GET", "/api/v1/namespaces/smoke/configmaps/some", None).status, 200);
+    assert_eq!(
+        cluster.request("GET", "/api/v1/namespaces/smoke/configmaps/some", None).status,
+        200
+    );
     until("the default ServiceAccount", || {
-        (cluster.request("GET", "/api/v1/namespaces/smoke/serviceaccounts/default", None).status == 200).then_some(())
+        (cluster.request("GET", "/api/v1/namespaces/smoke/serviceaccounts/default", None).status
+            == 200)
+            .then_some(())
     });
 
     // Its token is good, and is good for nothing.
     let own = cluster.kubeconfig("smoke", "default");
-    let who = serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    let review = cluster.request_as(&own, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(&who));
-    assert_eq!(review.body["status"]["userInfo"]["username"], "system:serviceaccount:smoke:default");
-    assert_eq!(cluster.request_as(&own, "GET", "/api/v1/namespaces/smoke/secrets", None).status, 403);
+    let who =
+        serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+    let review = cluster.request_as(
+        &own,
+        "POST",
+        "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+        Some(&who),
+    );
+    assert_eq!(
+        review.body["status"]["userInfo"]["username"],
+        "system:serviceaccount:smoke:default"
+    );
+    assert_eq!(
+        cluster.request_as(&own, "GET", "/api/v1/namespaces/smoke/secrets", None).status,
+        403
+    );
 
     assert_eq!(cluster.request("DELETE", "/api/v1/namespaces/smoke", None).status, 200);
-    until("the namespace's end", || (cluster.request("GET", "/api/v1/namespaces/smoke", None).status == 404).then_some(()));
+    until("the namespace's end", || {
+        (cluster.request("GET", "/api/v1/namespaces/smoke", None).status == 404).then_some(())
+    });
 
-    // Controllers have names of their own, without which policies could not tell them from anybody else.
+    // Controllers have names of their own, without which policies could not tell them from anybody
+    // else.
     for (user, verb, resource) in [
         ("system:serviceaccount:smoke:default", "list", "secrets"),
-        ("system:serviceaccount:kube-system:namespace-controller", "deletecollection", "configmaps"),
+        (
+            "system:serviceaccount:kube-system:namespace-controller",
+            "deletecollection",
+            "configmaps",
+        ),
     ] {
         until("the audit event", || {
             cluster.audit().into_iter().find(|event| {

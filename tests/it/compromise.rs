@@ -1,8 +1,11 @@
-//! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really holds, and is refused.
+//! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really
+//! holds, and is refused.
 
 use crate::stage::{PATIENCE, Stage, binaries, repository, text};
 use cofferdam_core::model::trust::Trust;
-use cofferdam_core::protocol::role_settings::{ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice};
+use cofferdam_core::protocol::role_settings::{
+    ActorSettings, Infrastructure, RecorderSettings, ViewerSettings, Voice,
+};
 use cofferdam_process::control::{self, Report};
 use cofferdam_process::frame::{self, Frame};
 use cofferdam_process::spawn::{self, Words};
@@ -13,8 +16,14 @@ use std::process::Command;
 
 /// Runs `scripts/attack.py` on a stopped installation.
 pub fn attack(stage: &Stage, words: &[&str]) {
-    let python = std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
-    let done = Command::new(python).arg(repository().join("scripts/attack.py")).arg(stage.home()).args(words).output().unwrap();
+    let python = std::env::var_os("COFFERDAM_PYTHON")
+        .expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
+    let done = Command::new(python)
+        .arg(repository().join("scripts/attack.py"))
+        .arg(stage.home())
+        .args(words)
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
@@ -31,7 +40,8 @@ fn pending(stage: &mut Stage, name: &str) -> String {
     call
 }
 
-/// The runner refuses a job: with exactly this code and for this reason, and the tree stays as it is.
+/// The runner refuses a job: with exactly this code and for this reason, and the tree stays as it
+/// is.
 fn refused(stage: &mut Stage, call: &str, code: &str, reason: &str) {
     let before = stage.files();
     stage.serve(&[]);
@@ -73,14 +83,23 @@ fn a_stolen_permit_is_good_for_nothing_else() {
     let token = stage.agent("other", "operator");
     let web = stage.tree().join("storefront/web.yaml");
     let before = std::fs::read_to_string(&web).unwrap();
-    let done = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let done = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     let other = done.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", done.body)).to_owned();
     assert_eq!(stage.closed(&other)["view"]["outcome"], "succeeded");
     stage.stop();
     // The state is as it was, and the permit is for the same plan: only the call is another.
     std::fs::write(&web, before).unwrap();
     attack(&stage, &["second-run", &other]);
-    refused(&mut stage, &"a".repeat(26), "permit-differs", "the permit is for another call than the job");
+    refused(
+        &mut stage,
+        &"a".repeat(26),
+        "permit-differs",
+        "the permit is for another call than the job",
+    );
 }
 
 #[test]
@@ -89,7 +108,8 @@ fn a_stolen_approval_is_good_for_nothing_else() {
     let token = stage.agent("other", "operator");
     let before = stage.files();
     let approved = std::thread::scope(|scope| {
-        let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &delete("gift-cards-v1")));
+        let calling =
+            scope.spawn(|| stage.call(&token, "deployment_delete", &delete("gift-cards-v1")));
         let call = stage.waiting();
         stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
         calling.join().unwrap();
@@ -125,7 +145,11 @@ fn a_recorder_that_rewrites_history_is_caught_at_its_next_start() {
 fn an_agent_sees_and_ends_only_its_own() {
     let stage = Stage::started();
     let (one, other) = (stage.agent("one", "operator"), stage.agent("other", "operator"));
-    let done = stage.call(&one, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let done = stage.call(
+        &one,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     let call = done.body["call"].as_str().unwrap();
     assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &one, None).status, 200);
     assert_eq!(stage.http("GET", &format!("/v1/jobs/{call}"), &other, None).status, 404);
@@ -139,13 +163,20 @@ fn a_policy_that_allows_everything_does_not_lift_the_floor() {
     let policy = tempfile::tempdir().unwrap();
     std::fs::write(
         policy.path().join("all.rego"),
-        "package cofferdam.policy\n\nallow contains {\n\t\"id\": \"all\",\n\t\"message\": \"all\",\n\t\"remedy\": \"none\",\n\t\"audience\": \"user\",\n\t\"covers\": [object.union(operation, {\"namespaces\": [\"*\"], \"fields\": [\"*\"], \"accepts\": [\"destructive\", \"executes_code\", \"discloses\", \"removes_field\"]}) | some operation in [{\"action\": \"delete\", \"group\": \"apps\", \"kind\": \"Deployment\"}]],\n}\n",
+        "package cofferdam.policy\n\nallow contains {\n\t\"id\": \"all\",\n\t\"message\": \
+         \"all\",\n\t\"remedy\": \"none\",\n\t\"audience\": \"user\",\n\t\"covers\": \
+         [object.union(operation, {\"namespaces\": [\"*\"], \"fields\": [\"*\"], \"accepts\": \
+         [\"destructive\", \"executes_code\", \"discloses\", \"removes_field\"]}) | some \
+         operation in [{\"action\": \"delete\", \"group\": \"apps\", \"kind\": \
+         \"Deployment\"}]],\n}\n",
     )
     .unwrap();
     std::fs::write(policy.path().join("data.json"), "{}\n").unwrap();
     let built = tempfile::tempdir().unwrap();
-    // Without tests of its own the build script would refuse it; the compiler is what an attacker would use, too.
-    let opa = std::env::var_os("COFFERDAM_OPA").expect("COFFERDAM_OPA is not set: run `scripts/test`");
+    // Without tests of its own the build script would refuse it; the compiler is what an attacker
+    // would use, too.
+    let opa =
+        std::env::var_os("COFFERDAM_OPA").expect("COFFERDAM_OPA is not set: run `scripts/test`");
     let bundle = built.path().join("bundle.tar.gz");
     let done = Command::new(opa)
         .args([
@@ -167,12 +198,20 @@ fn a_policy_that_allows_everything_does_not_lift_the_floor() {
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let unpacked = Command::new("tar").args(["-xzf", text(&bundle), "-C", text(built.path())]).output().unwrap();
+    let unpacked = Command::new("tar")
+        .args(["-xzf", text(&bundle), "-C", text(built.path())])
+        .output()
+        .unwrap();
     assert!(unpacked.status.success());
     stage.run(&["accept", "--policy", text(built.path())]);
     let token = stage.agent("release", "operator");
     stage.serve(&[]);
-    let answer = stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&delete("gift-cards-v1")));
+    let answer = stage.http(
+        "POST",
+        "/v1/tools/deployment_delete?wait=1",
+        &token,
+        Some(&delete("gift-cards-v1")),
+    );
     assert!(!stage.waiting().is_empty(), "{:#}", answer.body);
     assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
 }
@@ -181,7 +220,8 @@ fn a_policy_that_allows_everything_does_not_lift_the_floor() {
 fn a_socket_answers_only_what_its_holder_may_ask() {
     let stage = Stage::bare("example");
     let home = stage.home();
-    let trust = Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
+    let trust =
+        Trust::parse(&std::fs::read_to_string(home.join("trust/trust.toml")).unwrap()).unwrap();
     let settings = RecorderSettings {
         voice: Voice { level: "error".to_owned(), json: false },
         environment: trust.environment,
@@ -193,16 +233,24 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
         lease_seconds: 30,
     };
     let (supervisor, theirs) = control::pair().unwrap();
-    let mut recorder = spawn::spawn(&binaries().join("cofferdam"), &["role", "recorder"], theirs, Words::Heard).unwrap();
+    let mut recorder =
+        spawn::spawn(&binaries().join("cofferdam"), &["role", "recorder"], theirs, Words::Heard)
+            .unwrap();
     supervisor.settings(&settings).unwrap();
     assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
     // Of a process that cannot be dumped root alone may read it.
     let environment = std::fs::read(format!("/proc/{}/environ", recorder.id())).unwrap_or_default();
-    assert!(environment.is_empty(), "a role starts with a cleared environment: {}", String::from_utf8_lossy(&environment));
+    assert!(
+        environment.is_empty(),
+        "a role starts with a cleared environment: {}",
+        String::from_utf8_lossy(&environment)
+    );
     let claim = json!({"id": 1, "ask": {"ask": "next", "wait_ms": 0}});
     let propose = json!({"id": 1, "ask": {"ask": "head"}});
     let operate = json!({"id": 1, "ask": {"ask": "jobs", "waiting": false, "limit": 10}});
-    for (holder, own, foreign) in [("gateway", &propose, [&claim, &operate]), ("runner", &claim, [&propose, &operate])] {
+    for (holder, own, foreign) in
+        [("gateway", &propose, [&claim, &operate]), ("runner", &claim, [&propose, &operate])]
+    {
         assert!(asked(&supervisor, holder, own).is_some(), "{holder} may ask {own}");
         for ask in foreign {
             assert!(asked(&supervisor, holder, ask).is_none(), "{holder} was answered {ask}");
@@ -215,7 +263,9 @@ fn a_socket_answers_only_what_its_holder_may_ask() {
 #[test]
 fn a_gateway_looks_no_further_than_the_ceilings() {
     let stage = Stage::bare("example");
-    let trust = Trust::parse(&std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
+    let trust =
+        Trust::parse(&std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap())
+            .unwrap();
     let tool = trust.tool("workload_status").unwrap().clone();
     let settings = ActorSettings::Viewer(ViewerSettings {
         voice: Voice { level: "error".to_owned(), json: false },
@@ -224,7 +274,8 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
         infrastructure: Infrastructure::Directory { tree: stage.tree() },
     });
     let (supervisor, theirs) = control::pair().unwrap();
-    let mut viewer = spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, Words::Heard).unwrap();
+    let mut viewer =
+        spawn::spawn(&binaries().join("cofferdam-runner"), &[], theirs, Words::Heard).unwrap();
     supervisor.settings(&settings).unwrap();
     assert!(matches!(supervisor.report().unwrap(), Some(Report::Ready { .. })));
     let read = |kind: &str, group: &str, fields: Value, digest: String| {
@@ -233,7 +284,12 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
         json!({"id": 1, "ask": {"ask": "read", "tool": "workload_status", "digest": digest, "operations": [step]}})
     };
     let own = tool.digest.to_string();
-    let within = asked(&supervisor, "gateway", &read("Deployment", "apps", json!(["spec.replicas"]), own.clone())).unwrap();
+    let within = asked(
+        &supervisor,
+        "gateway",
+        &read("Deployment", "apps", json!(["spec.replicas"]), own.clone()),
+    )
+    .unwrap();
     assert_eq!(within["results"][0]["fields"]["spec.replicas"], 3, "{within:#}");
     let beyond = [
         read("Deployment", "apps", json!(["spec.template.spec.containers[*].env"]), own.clone()),
@@ -243,13 +299,17 @@ fn a_gateway_looks_no_further_than_the_ceilings() {
     ];
     for ask in beyond {
         let answer = asked(&supervisor, "gateway", &ask);
-        assert!(answer.as_ref().is_none_or(|answer| answer["answer"] == "refused"), "{ask}: {answer:#?}");
+        assert!(
+            answer.as_ref().is_none_or(|answer| answer["answer"] == "refused"),
+            "{ask}: {answer:#?}"
+        );
     }
     drop(supervisor);
     viewer.wait().unwrap();
 }
 
-/// Hands a role a socket under this name and asks on it; none when the role closes it instead of answering, or answers with a fault.
+/// Hands a role a socket under this name and asks on it; none when the role closes it instead of
+/// answering, or answers with a fault.
 fn asked(supervisor: &control::Control, name: &str, ask: &Value) -> Option<Value> {
     let (ours, theirs) = UnixStream::pair().unwrap();
     supervisor.give(name, &theirs.as_fd()).unwrap();

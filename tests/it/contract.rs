@@ -1,5 +1,6 @@
-//! One contract for both backends: the same manifests, calls and people over a tree of manifests and over a real API server, whose whole outcomes must
-//! be the same. Each kind of infrastructure is served once, by the real gateway with all its roles; each scenario has objects of its own.
+//! One contract for both backends: the same manifests, calls and people over a tree of manifests
+//! and over a real API server, whose whole outcomes must be the same. Each kind of infrastructure
+//! is served once, by the real gateway with all its roles; each scenario has objects of its own.
 
 mod ground;
 
@@ -37,7 +38,8 @@ struct Scenario {
     /// The object that it is about, looked at afterwards.
     target: Option<Target>,
     then: Then,
-    /// How it ends: HTTP status, the first word that the agent reads, and the job's outcome where there was one.
+    /// How it ends: HTTP status, the first word that the agent reads, and the job's outcome where
+    /// there was one.
     ends: (u16, &'static str, Option<&'static str>),
     /// What the agent has to be told, word for word.
     told: &'static [&'static str],
@@ -59,7 +61,15 @@ fn scenarios() -> Vec<Scenario> {
     };
     let image = "registry.example.com/storefront/web:2";
     let lint = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {}}]).to_string();
-    let row = |name, tool, arguments, target, then, ends, told| Scenario { name, tool, arguments, target, then, ends, told };
+    let row = |name, tool, arguments, target, then, ends, told| Scenario {
+        name,
+        tool,
+        arguments,
+        target,
+        then,
+        ends,
+        told,
+    };
     let done = (200, "DONE", Some("succeeded"));
     vec![
         row(
@@ -78,7 +88,8 @@ fn scenarios() -> Vec<Scenario> {
             deployment("restarted"),
             Then::Nothing,
             done,
-            &["spec.template.metadata.annotations[\"kubectl.kubernetes.io/restartedAt\"]: (absent) → \"TIME\""],
+            &["spec.template.metadata.annotations[\"kubectl.kubernetes.io/restartedAt\"]: \
+               (absent) → \"TIME\""],
         ),
         row(
             "image_set",
@@ -87,9 +98,9 @@ fn scenarios() -> Vec<Scenario> {
             deployment("imaged"),
             Then::Nothing,
             done,
-            &[
-                "spec.template.spec.containers[name=web].image: \"registry.example.com/storefront/web:1\" → \"registry.example.com/storefront/web:2\"",
-            ],
+            &["spec.template.spec.containers[name=web].image: \
+               \"registry.example.com/storefront/web:1\" → \
+               \"registry.example.com/storefront/web:2\""],
         ),
         row(
             "config_set",
@@ -118,7 +129,15 @@ fn scenarios() -> Vec<Scenario> {
             done,
             &["data.TIMEOUT: \"2500\" → (absent)"],
         ),
-        row("delete", "deployment_delete", of("deleted", json!({})), deployment("deleted"), Then::Signed, done, &[]),
+        row(
+            "delete",
+            "deployment_delete",
+            of("deleted", json!({})),
+            deployment("deleted"),
+            Then::Signed,
+            done,
+            &[],
+        ),
         row(
             "rollout",
             "deployment_rollout",
@@ -172,7 +191,8 @@ fn scenarios() -> Vec<Scenario> {
             Then::Labelled,
             done,
             &[
-                "Meanwhile: `metadata.labels.touched` of Deployment labelled in namespace contract was absent and is \"yes\" (ORIGIN).",
+                "Meanwhile: `metadata.labels.touched` of Deployment labelled in namespace \
+                 contract was absent and is \"yes\" (ORIGIN).",
                 "spec.replicas: 3 → 0",
             ],
         ),
@@ -183,7 +203,8 @@ fn scenarios() -> Vec<Scenario> {
             deployment("moved"),
             Then::Changed,
             (200, "REFUSED", Some("refused")),
-            &["Why: `spec.replicas` of Deployment moved in namespace contract was 3 and is 7 (ORIGIN); ask again."],
+            &["Why: `spec.replicas` of Deployment moved in namespace contract was 3 and is 7 \
+               (ORIGIN); ask again."],
         ),
         row(
             "a Wasm command",
@@ -220,7 +241,10 @@ fn lint_digest() -> ComponentDigest {
 }
 
 fn said(body: &Value) -> String {
-    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+    body["text"]
+        .as_str()
+        .or(body["error"]["text"].as_str())
+        .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
 /// What is said only where there are files, and what a cluster says instead.
@@ -234,15 +258,21 @@ const TREE_ONLY: [(&str, &str); 3] = [
 fn without_origins(line: &str) -> String {
     let mut parts = line.split(" (at `").flat_map(|part| part.split(" (by `"));
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |line, part| line + " (ORIGIN)" + part.split_once("`)").map_or("", |(_, rest)| rest))
+    parts.fold(first, |line, part| {
+        line + " (ORIGIN)" + part.split_once("`)").map_or("", |(_, rest)| rest)
+    })
 }
 
-/// What differs from call to call and place to place is named instead: the call's id, digests of plans (they hold the environment), places in the
-/// ledger, the file an object stands in, and the time.
+/// What differs from call to call and place to place is named instead: the call's id, digests of
+/// plans (they hold the environment), places in the ledger, the file an object stands in, and the
+/// time.
 fn same(words: &str, call: &str) -> String {
-    let words = TREE_ONLY.iter().fold(words.to_owned(), |words, (own, other)| words.replace(own, other));
-    // Files are a tree's alone: where an object stands, and that an edit is neither committed nor rolled out.
-    let of_files = |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Changed: edited ");
+    let words =
+        TREE_ONLY.iter().fold(words.to_owned(), |words, (own, other)| words.replace(own, other));
+    // Files are a tree's alone: where an object stands, and that an edit is neither committed nor
+    // rolled out.
+    let of_files =
+        |line: &str| line.trim_start().starts_with("at ") || line.starts_with("Changed: edited ");
     let lines = words.lines().filter(|line| !of_files(line)).map(|line| {
         let line = if call.is_empty() { line.to_owned() } else { line.replace(call, "CALL") };
         let line = without_origins(&line);
@@ -251,7 +281,10 @@ fn same(words: &str, call: &str) -> String {
                 return format!("{head}…");
             }
         }
-        line.split('"').map(|part| if part.parse::<jiff::Timestamp>().is_ok() { "TIME" } else { part }).collect::<Vec<_>>().join("\"")
+        line.split('"')
+            .map(|part| if part.parse::<jiff::Timestamp>().is_ok() { "TIME" } else { part })
+            .collect::<Vec<_>>()
+            .join("\"")
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -261,7 +294,11 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
     let stage = ground.stage();
     let path = format!("/v1/tools/{}/preview", scenario.tool);
     let [one, two] = [(); 2].map(|()| stage.http("POST", &path, token, Some(&scenario.arguments)));
-    assert_eq!(one.body["plan"], two.body["plan"], "{}: the same request, another digest", scenario.name);
+    assert_eq!(
+        one.body["plan"], two.body["plan"],
+        "{}: the same request, another digest",
+        scenario.name
+    );
     let call = World::call_of(&one);
     let preview = same(&said(&one.body), &call);
 
@@ -272,9 +309,20 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
             Then::Ready => ground.become_ready(scenario.target.unwrap().name),
             Then::Signed | Then::Changed | Then::Labelled => {
                 // Answered already, it waits for nobody.
-                let question = || stage.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned);
-                let Some(call) = until("a question", || question().map(Some).or_else(|| calling.is_finished().then_some(None))) else {
-                    panic!("{} over {}: nobody was asked: {:#?}", scenario.name, ground.name(), calling.join().unwrap());
+                let question = || {
+                    stage.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"]
+                        .as_str()
+                        .map(str::to_owned)
+                };
+                let Some(call) = until("a question", || {
+                    question().map(Some).or_else(|| calling.is_finished().then_some(None))
+                }) else {
+                    panic!(
+                        "{} over {}: nobody was asked: {:#?}",
+                        scenario.name,
+                        ground.name(),
+                        calling.join().unwrap()
+                    );
                 };
                 match scenario.then {
                     Then::Changed => ground.change(scenario.target.unwrap().name),
@@ -289,7 +337,15 @@ fn play(ground: &Ground, token: &str, scenario: &Scenario) -> Value {
     let told = said(&answer.body);
     let call = World::call_of(&answer);
     let (status, word, outcome) = scenario.ends;
-    let context = || format!("{} over {}: {} {told}\n{}", scenario.name, ground.name(), answer.status, stage.log());
+    let context = || {
+        format!(
+            "{} over {}: {} {told}\n{}",
+            scenario.name,
+            ground.name(),
+            answer.status,
+            stage.log()
+        )
+    };
     assert_eq!(answer.status, status, "{}", context());
     assert!(told.starts_with(&format!("{word} ")), "{}", context());
     let plain = same(&told, &call);
@@ -321,10 +377,16 @@ fn operations(answer: &Answer) -> Value {
     serde_json::from_str(&same(&found, "")).unwrap()
 }
 
-/// The plan that the ledger holds under the digest which the agent was told; with its digest as it would be in one and the same environment.
+/// The plan that the ledger holds under the digest which the agent was told; with its digest as it
+/// would be in one and the same environment.
 fn plan(story: &Value, told: &Value) -> Value {
-    let mut plan =
-        story["entries"].as_array().unwrap().iter().map(|entry| entry["payloads"]["plan"].clone()).find(Value::is_object).unwrap();
+    let mut plan = story["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["payloads"]["plan"].clone())
+        .find(Value::is_object)
+        .unwrap();
     let digest = |plan: &Value| json!(ComponentDigest::of(canonical(plan).unwrap().as_bytes()));
     assert_eq!(digest(&plan), *told);
     assert_ne!(plan["environment"]["id"], Value::Null);
@@ -334,7 +396,12 @@ fn plan(story: &Value, told: &Value) -> Value {
 
 /// What the ledger says happened, in order.
 fn kinds(story: &Value) -> Vec<Value> {
-    story["entries"].as_array().unwrap().iter().map(|entry| entry["event"]["kind"].clone()).collect()
+    story["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["event"]["kind"].clone())
+        .collect()
 }
 
 fn play_all(ground: &Ground) -> Vec<Value> {
@@ -364,7 +431,8 @@ fn over_a_directory() -> &'static Vec<Value> {
 
 /// The command that `init` accepted is the one that was built.
 fn knows_the_command(stage: &Stage) {
-    let trust = Trust::parse(&fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
+    let trust =
+        Trust::parse(&fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap()).unwrap();
     let command = trust.command(lint_digest()).unwrap();
     assert_eq!(command.name, "manifest_lint");
     let again = stage.home().join("plugins/commands/manifest_lint.wasm");

@@ -1,5 +1,5 @@
-//! `doctor`, `status` and `serve` tell each fault of an installation: its path, its cause, and a remedy that destroys
-//! nothing. Faults are made on real files, ports and mounts.
+//! `doctor`, `status` and `serve` tell each fault of an installation: its path, its cause, and a
+//! remedy that destroys nothing. Faults are made on real files, ports and mounts.
 
 use crate::cluster::until;
 use crate::stage::{Stage, assets, binaries, text};
@@ -12,18 +12,31 @@ use std::process::Command;
 
 /// What `doctor` calls WRONG, a line each.
 fn wrong(stage: &Stage) -> String {
-    let done = Command::new(binaries().join("cofferdam")).arg("--json").arg("--home").arg(stage.home()).arg("doctor").output().unwrap();
+    let done = Command::new(binaries().join("cofferdam"))
+        .arg("--json")
+        .arg("--home")
+        .arg(stage.home())
+        .arg("doctor")
+        .output()
+        .unwrap();
     wrong_in(&done.stdout)
 }
 
 fn wrong_in(out: &[u8]) -> String {
     let report: Value = serde_json::from_slice(out).unwrap();
-    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "WRONG");
+    let findings =
+        report["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "WRONG");
     let word = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
-    findings.map(|one| format!("{}: {} → {}", word(one, "what"), word(one, "detail"), word(one, "remedy"))).collect::<Vec<_>>().join("\n")
+    findings
+        .map(|one| {
+            format!("{}: {} → {}", word(one, "what"), word(one, "detail"), word(one, "remedy"))
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
-/// Breaks, asks, puts back: `aside` is moved away meanwhile, and `instead` makes something in its place.
+/// Breaks, asks, puts back: `aside` is moved away meanwhile, and `instead` makes something in its
+/// place.
 fn check(stage: &Stage, aside: &str, instead: impl FnOnce(&Path), expect: &[&str]) {
     let (path, kept) = (stage.home().join(aside), stage.home().with_file_name("kept"));
     fs::rename(&path, &kept).unwrap();
@@ -61,49 +74,119 @@ fn dangling(path: &Path) {
 fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
     let stage = Stage::bare("example");
     assert_eq!(wrong(&stage), "");
-    check(&stage, "trust/trust.toml", nothing, &["trust.toml` is not there", "restore `trust/trust.toml` from a backup"]);
-    check(&stage, "trust/trust.toml", garbage, &["the trust file is damaged", "restore `trust/trust.toml` from a backup"]);
-    check(&stage, "trust/trust.toml", folder, &["trust.toml` cannot be read (Is a directory", "from a backup"]);
-    check(&stage, "agents/agents.toml", nothing, &["agents.toml` is not there", "restore it from a backup"]);
+    check(
+        &stage,
+        "trust/trust.toml",
+        nothing,
+        &["trust.toml` is not there", "restore `trust/trust.toml` from a backup"],
+    );
+    check(
+        &stage,
+        "trust/trust.toml",
+        garbage,
+        &["the trust file is damaged", "restore `trust/trust.toml` from a backup"],
+    );
+    check(
+        &stage,
+        "trust/trust.toml",
+        folder,
+        &["trust.toml` cannot be read (Is a directory", "from a backup"],
+    );
+    check(
+        &stage,
+        "agents/agents.toml",
+        nothing,
+        &["agents.toml` is not there", "restore it from a backup"],
+    );
     check(&stage, "agents/agents.toml", folder, &["agents.toml` cannot be read (Is a directory"]);
-    check(&stage, "cofferdam.toml", nothing, &["cofferdam.toml` is not there", "restore `cofferdam.toml` from a backup"]);
+    check(
+        &stage,
+        "cofferdam.toml",
+        nothing,
+        &["cofferdam.toml` is not there", "restore `cofferdam.toml` from a backup"],
+    );
     check(&stage, "cofferdam.toml", garbage, &["not TOML"]);
-    check(&stage, "keys/gateway", nothing, &["keys/gateway`: No such file", "restore", "from a backup"]);
+    check(
+        &stage,
+        "keys/gateway",
+        nothing,
+        &["keys/gateway`: No such file", "restore", "from a backup"],
+    );
     check(&stage, "keys/recorder", folder, &["keys/recorder`: Is a directory"]);
     check(&stage, "keys/recorder", garbage, &["is not 64 hexadecimal digits"]);
-    check(&stage, "keys/gateway", dangling, &["keys/gateway` is a link to `nowhere`, and nothing is there"]);
+    check(
+        &stage,
+        "keys/gateway",
+        dangling,
+        &["keys/gateway` is a link to `nowhere`, and nothing is there"],
+    );
     // It can be made again, and is.
     check(&stage, "keys/runner-artefacts", nothing, &[]);
     check(&stage, "keys", nothing, &["keys` is missing"]);
     check(&stage, "policy/policy.wasm", nothing, &["policy.wasm` cannot be read: No such file"]);
     check(&stage, "policy/data.json", garbage, &["policy"]);
-    check(&stage, "plugins/tools/hello.wasm", nothing, &["the accepted tool `hello` cannot be read", "No such file"]);
+    check(
+        &stage,
+        "plugins/tools/hello.wasm",
+        nothing,
+        &["the accepted tool `hello` cannot be read", "No such file"],
+    );
     check(&stage, "plugins/tools/hello.wasm", garbage, &["not the accepted tool"]);
-    for made_again in ["ledger", "run", "runs", "journal", "store", "artefacts", "artefacts/gateway", "artefacts/runner"] {
+    for made_again in [
+        "ledger",
+        "run",
+        "runs",
+        "journal",
+        "store",
+        "artefacts",
+        "artefacts/gateway",
+        "artefacts/runner",
+    ] {
         check(&stage, made_again, nothing, &[]);
-        let (file, link) = (format!("{made_again}` is a file where a folder belongs"), format!("{made_again}` is a link to"));
+        let (file, link) = (
+            format!("{made_again}` is a file where a folder belongs"),
+            format!("{made_again}` is a link to"),
+        );
         check(&stage, made_again, garbage, &[&file]);
         check(&stage, made_again, dangling, &[&link]);
     }
     // It is there during a start alone.
     let served = stage.home().join("served");
     garbage(&served);
-    assert!(wrong(&stage).contains("served` is a file where a folder belongs"), "{}", wrong(&stage));
+    assert!(
+        wrong(&stage).contains("served` is a file where a folder belongs"),
+        "{}",
+        wrong(&stage)
+    );
     fs::remove_file(&served).unwrap();
-    for key in ["keys/gateway", "keys/recorder", "keys/gateway-artefacts", "keys/runner-artefacts"] {
+    for key in ["keys/gateway", "keys/recorder", "keys/gateway-artefacts", "keys/runner-artefacts"]
+    {
         let said = format!("{key}`: Is a directory");
         check(&stage, key, folder, &[&said]);
     }
     // The store is lost, and what it published is there.
     let checkpoint = stage.home().join("ledger/checkpoint");
     let trust = fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap();
-    let id = trust.lines().find_map(|line| line.strip_prefix("id = ")).unwrap().trim_matches('"').to_owned();
+    let id = trust
+        .lines()
+        .find_map(|line| line.strip_prefix("id = "))
+        .unwrap()
+        .trim_matches('"')
+        .to_owned();
     fs::write(&checkpoint, format!("cofferdam.dev/{id}\n25\n\n")).unwrap();
     let said = wrong(&stage);
-    assert!(said.contains("its published ledger has 25 entries") && said.contains("from the newest backup"), "{said}");
+    assert!(
+        said.contains("its published ledger has 25 entries")
+            && said.contains("from the newest backup"),
+        "{said}"
+    );
     fs::write(&checkpoint, "cofferdam.dev/0123456789abcdef0123456789abcdef\n25\n\n").unwrap();
     let said = wrong(&stage);
-    assert!(said.contains(&format!("belongs to another environment ({id})")) && said.contains("restore the right"), "{said}");
+    assert!(
+        said.contains(&format!("belongs to another environment ({id})"))
+            && said.contains("restore the right"),
+        "{said}"
+    );
     let init = stage.run(&["init", text(&stage.tree()), "--name", "other"]);
     assert!(!init.contains("made") && !init.contains("accepted"), "{init}");
     fs::remove_file(&checkpoint).unwrap();
@@ -120,9 +203,16 @@ fn each_fault_of_a_home_is_named_with_a_remedy_that_destroys_nothing() {
     assert!(refused.contains("other users can read") && refused.contains("chmod 600"), "{refused}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     stage.configure("name", "\"elsewhere\"");
-    assert!(wrong(&stage).contains("`elsewhere` is not the environment of trust.toml, which is `shop`"), "{}", wrong(&stage));
+    assert!(
+        wrong(&stage).contains("`elsewhere` is not the environment of trust.toml, which is `shop`"),
+        "{}",
+        wrong(&stage)
+    );
     let page = stage.fail(&["status"]);
-    assert!(page.contains("serving      no") && page.contains("is not the environment of trust.toml"), "{page}");
+    assert!(
+        page.contains("serving      no") && page.contains("is not the environment of trust.toml"),
+        "{page}"
+    );
     stage.configure("name", "\"shop\"");
     let held = TcpListener::bind(stage.address()).unwrap();
     assert!(wrong(&stage).contains("is taken by another program"), "{}", wrong(&stage));
@@ -145,7 +235,9 @@ fn a_lost_trust_file_is_never_made_again_by_init() {
 fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
     let mut stage = Stage::bare("example");
     let file = stage.tree().join("storefront/web.yaml");
-    let mark = |how: &str, path: &Path| assert!(Command::new("chattr").arg(how).arg(path).status().unwrap().success());
+    let mark = |how: &str, path: &Path| {
+        assert!(Command::new("chattr").arg(how).arg(path).status().unwrap().success())
+    };
     // Needs root on a file system that has the mark, as the machines of this project's tests are.
     mark("+i", &file);
     let said = wrong(&stage);
@@ -157,9 +249,19 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
         "{said}"
     );
     // A mount of its own name space: this process and others go on as before.
-    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" --json --home \"$3\" doctor";
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && exec \"$2\" \
+                  --json --home \"$3\" doctor";
     let done = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh", text(&stage.tree()), text(&binaries().join("cofferdam")), text(&stage.home())])
+        .args([
+            "-m",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            text(&stage.tree()),
+            text(&binaries().join("cofferdam")),
+            text(&stage.home()),
+        ])
         .output()
         .unwrap();
     let said = wrong_in(&done.stdout);
@@ -175,7 +277,11 @@ fn a_tree_that_cannot_be_changed_is_named_by_doctor_and_by_readyz() {
     };
     let told = until("readyz to fail", || Some(ready(&stage)).filter(|(status, _)| *status == 503));
     mark("-i", &stage.tree());
-    assert!(told.1.contains(text(&stage.tree())) && told.1.contains("is marked immutable"), "{}", told.1);
+    assert!(
+        told.1.contains(text(&stage.tree())) && told.1.contains("is marked immutable"),
+        "{}",
+        told.1
+    );
     until("readyz to hold", || (ready(&stage).0 == 200).then_some(()));
     let journal = stage.home().join("journal");
     let kept = stage.home().join("kept");
@@ -191,13 +297,28 @@ fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
     let mut stage = Stage::bare("example");
     stage.serve(&[]);
     let all = |stage: &Stage| -> Vec<Value> {
-        let done = Command::new(binaries().join("cofferdam")).arg("--json").arg("--home").arg(stage.home()).arg("doctor").output().unwrap();
-        serde_json::from_slice::<Value>(&done.stdout).unwrap()["findings"].as_array().unwrap().clone()
+        let done = Command::new(binaries().join("cofferdam"))
+            .arg("--json")
+            .arg("--home")
+            .arg(stage.home())
+            .arg("doctor")
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Value>(&done.stdout).unwrap()["findings"]
+            .as_array()
+            .unwrap()
+            .clone()
     };
-    let ready = |stage: &Stage| stage.http("GET", "/readyz", "", None).body.as_str().unwrap_or_default().to_owned();
+    let ready = |stage: &Stage| {
+        stage.http("GET", "/readyz", "", None).body.as_str().unwrap_or_default().to_owned()
+    };
     let stays = "what is served stays in use, and the next start will fail";
     let table = [
-        ("keys/runner-artefacts", "start `cofferdam serve` again", "runners that start from now on fail"),
+        (
+            "keys/runner-artefacts",
+            "start `cofferdam serve` again",
+            "runners that start from now on fail",
+        ),
         ("keys/gateway", "from a backup", stays),
         ("journal", "start `cofferdam serve` again", "is gone"),
         ("run", "start `cofferdam serve` again", "do not reach the recorder"),
@@ -218,8 +339,15 @@ fn one_fault_is_listed_once_with_one_remedy_while_it_serves() {
         fs::rename(&kept, &path).unwrap();
         let text = |one: &Value| format!("{}: {} → {}", one["what"], one["detail"], one["remedy"]);
         let told: Vec<String> = found.iter().map(text).filter(|one| one.contains(&name)).collect();
-        let wrong: Vec<String> = found.iter().filter(|one| one["grade"] == "WRONG").map(text).collect();
-        assert_eq!((told.len(), wrong.len()), (1, 1), "{file}:\n{}\n{}", told.join("\n"), wrong.join("\n"));
+        let wrong: Vec<String> =
+            found.iter().filter(|one| one["grade"] == "WRONG").map(text).collect();
+        assert_eq!(
+            (told.len(), wrong.len()),
+            (1, 1),
+            "{file}:\n{}\n{}",
+            told.join("\n"),
+            wrong.join("\n")
+        );
         assert!(wrong[0].contains(remedy) && wrong[0].contains(effect), "{file}: {}", wrong[0]);
         until("all to be well", || (ready(&stage) == "ready\n").then_some(()));
     }
@@ -236,11 +364,20 @@ fn what_can_be_made_again_is_made_at_the_start_and_named() {
     fs::set_permissions(stage.home(), fs::Permissions::from_mode(0o755)).unwrap();
     stage.serve(&[]);
     let log = stage.log();
-    for words in ["ledger` was missing", "journal` was missing", "runner-artefacts` was missing", "other users can read"] {
+    for words in [
+        "ledger` was missing",
+        "journal` was missing",
+        "runner-artefacts` was missing",
+        "other users can read",
+    ] {
         assert!(log.contains(words), "not `{words}`:\n{log}");
     }
     let token = stage.agent("bot", "operator");
-    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let answer = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     assert_eq!(answer.status, 200, "{:#}", answer.body);
 }
 
@@ -248,7 +385,13 @@ fn what_can_be_made_again_is_made_at_the_start_and_named() {
 fn a_tool_that_no_agent_sees_here_is_named_by_accept_and_doctor() {
     let stage = Stage::bare("example");
     let told = stage.run(&["accept", text(&assets().join("tools/pod_logs.wasm"))]);
-    assert!(told.contains("The environment is a folder of manifests, which can carry out none of its plans: no agent sees it."), "{told}");
+    assert!(
+        told.contains(
+            "The environment is a folder of manifests, which can carry out none of its plans: no \
+             agent sees it."
+        ),
+        "{told}"
+    );
     let told = stage.run(&["accept", text(&assets().join("tools/config_set.wasm"))]);
     assert!(!told.contains("no agent sees it"), "{told}");
     let told = stage.run(&["doctor"]);

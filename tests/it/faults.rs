@@ -1,5 +1,5 @@
-//! A runner killed right after every numbered step of a job: no namespace is left after the next start, nothing runs twice, the tree is whole, and the
-//! job's fate is told.
+//! A runner killed right after every numbered step of a job: no namespace is left after the next
+//! start, nothing runs twice, the tree is whole, and the job's fate is told.
 
 use crate::stage::Stage;
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
@@ -19,20 +19,37 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
         stage.serve(&["--drill", &word]);
         let before = stage.files();
         let wanted = if replicas == 5 { 6 } else { 5 };
-        let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": wanted}));
+        let answer = stage.call(
+            &token,
+            "deployment_scale",
+            &json!({"namespace": "storefront", "name": "web", "replicas": wanted}),
+        );
         let text = answer.body.to_string();
-        let call =
-            answer.body["call"].as_str().or(answer.body["error"]["call"].as_str()).unwrap_or_else(|| panic!("{word}: {text}")).to_owned();
+        let call = answer.body["call"]
+            .as_str()
+            .or(answer.body["error"]["call"].as_str())
+            .unwrap_or_else(|| panic!("{word}: {text}"))
+            .to_owned();
         let story = stage.closed(&call);
         let outcome = story["view"]["outcome"].as_str().unwrap().to_owned();
-        // Lost before acting it is run again under a higher fence; lost while acting and not committed it failed; committed it is completed.
-        let expected = if step < JobStep::ActingRecorded || step >= COMMITTED { "succeeded" } else { "failed" };
+        // Lost before acting it is run again under a higher fence; lost while acting and not
+        // committed it failed; committed it is completed.
+        let expected = if step < JobStep::ActingRecorded || step >= COMMITTED {
+            "succeeded"
+        } else {
+            "failed"
+        };
         assert_eq!(outcome, expected, "{word}: {story:#}\n{}", stage.log());
         let same = stage.files() == before;
         assert_eq!(same, expected == "failed", "{word}: the tree does not fit the outcome");
         replicas = if same { replicas } else { wanted };
         assert!(stage.namespaces().is_empty(), "{word}: {:?}", stage.namespaces());
-        let commits = story["entries"].as_array().unwrap().iter().filter(|entry| entry["event"]["kind"] == "finished").count();
+        let commits = story["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["event"]["kind"] == "finished")
+            .count();
         assert_eq!(commits, 1, "{word}: one outcome");
         stage.stop();
     }

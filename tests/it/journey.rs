@@ -1,16 +1,34 @@
-//! Whole journeys over plain HTTP: the agent's side, the operator's side, and what is left in the tree.
+//! Whole journeys over plain HTTP: the agent's side, the operator's side, and what is left in the
+//! tree.
 
 use crate::stage::Stage;
 use serde_json::{Value, json};
 
-fn changed_lines(before: &Stage, then: &std::collections::BTreeMap<std::path::PathBuf, String>) -> Vec<String> {
+fn changed_lines(
+    before: &Stage,
+    then: &std::collections::BTreeMap<std::path::PathBuf, String>,
+) -> Vec<String> {
     let now = before.files();
-    assert_eq!(now.keys().collect::<Vec<_>>(), then.keys().collect::<Vec<_>>(), "files came or went");
+    assert_eq!(
+        now.keys().collect::<Vec<_>>(),
+        then.keys().collect::<Vec<_>>(),
+        "files came or went"
+    );
     let mut lines = Vec::new();
     for (path, text) in &now {
         let old = &then[path];
-        assert_eq!(old.lines().count(), text.lines().count(), "{} has another length", path.display());
-        lines.extend(old.lines().zip(text.lines()).filter(|(old, new)| old != new).map(|(old, new)| format!("{old} => {new}")));
+        assert_eq!(
+            old.lines().count(),
+            text.lines().count(),
+            "{} has another length",
+            path.display()
+        );
+        lines.extend(
+            old.lines()
+                .zip(text.lines())
+                .filter(|(old, new)| old != new)
+                .map(|(old, new)| format!("{old} => {new}")),
+        );
     }
     lines
 }
@@ -28,7 +46,8 @@ fn an_allowed_change_changes_one_line_and_is_proven() {
     assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
     assert_eq!(
         changed_lines(&stage, &before),
-        ["  replicas: 3 # before the autumn sale: 5, see the runbook =>   replicas: 5 # before the autumn sale: 5, see the runbook"]
+        ["  replicas: 3 # before the autumn sale: 5, see the runbook =>   replicas: 5 # before \
+          the autumn sale: 5, see the runbook"]
     );
     let call = answer.body["call"].as_str().unwrap();
     let story = stage.closed(call);
@@ -59,7 +78,10 @@ fn a_denial_has_five_lines_and_leaves_no_job() {
     let text = answer.body["error"]["text"].as_str().unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 5, "{text}");
-    assert!(lines[0].starts_with("DENIED ") && lines[0].ends_with(" by replicas-limit in shop"), "{text}");
+    assert!(
+        lines[0].starts_with("DENIED ") && lines[0].ends_with(" by replicas-limit in shop"),
+        "{text}"
+    );
     assert_eq!(lines[1], "Nothing was changed.");
     assert!(lines[3].starts_with("Allowed: ") && lines[3].contains("20"), "{text}");
     assert_eq!(stage.files(), before);
@@ -72,7 +94,9 @@ fn the_same_request_gives_the_same_digest_and_a_key_runs_once() {
     let token = stage.agent("release", "operator");
     let preview = |arguments: &str| {
         let arguments: Value = serde_json::from_str(arguments).unwrap();
-        stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&arguments)).body["plan"].clone()
+        stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&arguments)).body
+            ["plan"]
+            .clone()
     };
     let one = preview(r#"{"namespace":"storefront","name":"web","replicas":5}"#);
     let other = preview(r#"{"replicas":5,"name":"web","namespace":"storefront","purpose":"why"}"#);
@@ -86,8 +110,11 @@ fn lists_differ_by_role_and_a_hidden_tool_does_not_exist() {
     let stage = Stage::started();
     let (few, many) = (stage.agent("triage", "viewer"), stage.agent("release", "operator"));
     let names = |token: &str| stage.http("GET", "/v1/tools", token, None).body.to_string();
-    assert!(!names(&few).contains("deployment_delete") && names(&many).contains("deployment_delete"));
-    let answer = stage.call(&few, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
+    assert!(
+        !names(&few).contains("deployment_delete") && names(&many).contains("deployment_delete")
+    );
+    let answer =
+        stage.call(&few, "deployment_delete", &json!({"namespace": "storefront", "name": "web"}));
     assert_eq!(answer.status, 404, "{:#}", answer.body);
     let unknown = stage.call(&few, "no_such_tool", &json!({}));
     assert_eq!(unknown.status, 404);
@@ -98,9 +125,16 @@ fn a_delete_waits_for_another_person_and_runs_once() {
     let stage = Stage::started();
     let token = stage.agent("release", "operator");
     let answer = std::thread::scope(|scope| {
-        let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &json!({"namespace": "storefront", "name": "gift-cards-v1"})));
+        let calling = scope.spawn(|| {
+            stage.call(
+                &token,
+                "deployment_delete",
+                &json!({"namespace": "storefront", "name": "gift-cards-v1"}),
+            )
+        });
         let call = stage.waiting();
-        let own = stage.fail(&["approve", &call, "--key", stage.key("alice").to_str().unwrap(), "--yes"]);
+        let own =
+            stage.fail(&["approve", &call, "--key", stage.key("alice").to_str().unwrap(), "--yes"]);
         assert!(own.contains("`alice@example.com` asked for this and cannot approve it"), "{own}");
         assert!(!own.contains("Preview:"), "refused before the question is shown: {own}");
         assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
@@ -121,12 +155,24 @@ fn a_rejection_is_told_with_its_reason_and_stands() {
     let answer = std::thread::scope(|scope| {
         let calling = scope.spawn(|| stage.call(&token, "deployment_delete", &target));
         let call = stage.waiting();
-        stage.run(&["deny", &call, "--reason", "Support still needs it", "--key", stage.key("bob").to_str().unwrap()]);
+        stage.run(&[
+            "deny",
+            &call,
+            "--reason",
+            "Support still needs it",
+            "--key",
+            stage.key("bob").to_str().unwrap(),
+        ]);
         calling.join().unwrap()
     });
     assert!(answer.body.to_string().contains("Support still needs it"), "{:#}", answer.body);
     let again = stage.call(&token, "deployment_delete", &target);
-    assert!(again.status == 403 && again.body.to_string().contains("Support still needs it"), "{} {:#}", again.status, again.body);
+    assert!(
+        again.status == 403 && again.body.to_string().contains("Support still needs it"),
+        "{} {:#}",
+        again.status,
+        again.body
+    );
     assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
 }
 

@@ -1,5 +1,6 @@
-//! Whole journeys, faults, compromise and the repository's own rules, in one binary. Real processes, real files, real keys.
-//! Each module says `cfg(test)` so that the lints about panics know it for what it is.
+//! Whole journeys, faults, compromise and the repository's own rules, in one binary. Real
+//! processes, real files, real keys. Each module says `cfg(test)` so that the lints about panics
+//! know it for what it is.
 
 #[cfg(test)]
 mod again;

@@ -1,5 +1,5 @@
-//! Every metric that is declared is emitted by a run of the product, with the true words; and the log has a line for
-//! each thing an operator is called for. Without any value withheld.
+//! Every metric that is declared is emitted by a run of the product, with the true words; and the
+//! log has a line for each thing an operator is called for. Without any value withheld.
 
 use crate::author::javascript;
 use crate::cluster::until;
@@ -17,11 +17,19 @@ fn samples(stage: &Stage) -> Vec<String> {
 /// The single user's policy with a rule that has two values for the agent `clash`: for it, policy
 /// decides nothing.
 fn clashing() -> Workshop {
-    let read = |file: &str| std::fs::read_to_string(repository().join("policies/single").join(file)).unwrap();
-    let clash = "package cofferdam.policy\n\nlimit := 1\n\nlimit := 2 if input.subject.id == \"clash\"\n\n\
-                 deny contains {\"id\": \"clash\", \"message\": \"no\", \"remedy\": \"-\", \"audience\": \"user\"} if limit > 2\n";
+    let read = |file: &str| {
+        std::fs::read_to_string(repository().join("policies/single").join(file)).unwrap()
+    };
+    let clash = "package cofferdam.policy\n\nlimit := 1\n\nlimit := 2 if input.subject.id == \
+                 \"clash\"\n\ndeny contains {\"id\": \"clash\", \"message\": \"no\", \"remedy\": \
+                 \"-\", \"audience\": \"user\"} if limit > 2\n";
     let (rules, tests, data) = (read("single.rego"), read("single_test.rego"), read("data.json"));
-    let workshop = Workshop::new(&[("mine.rego", &rules), ("mine_test.rego", &tests), ("data.json", &data), ("clash.rego", clash)]);
+    let workshop = Workshop::new(&[
+        ("mine.rego", &rules),
+        ("mine_test.rego", &tests),
+        ("data.json", &data),
+        ("clash.rego", clash),
+    ]);
     workshop.build().unwrap();
     workshop
 }
@@ -31,26 +39,43 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     let mut stage = Stage::bare("single");
     // No collector is there: every batch of spans is a failure, and is counted.
     let config = stage.home().join("cofferdam.toml");
-    let set = std::fs::read_to_string(&config).unwrap().replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
+    let set = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("# otlp = \"http://127.0.0.1:4318\"", "otlp = \"http://127.0.0.1:9\"");
     assert!(set.contains("\notlp = "), "{set}");
     std::fs::write(&config, set).unwrap();
     stage.run(&["accept", "--policy", text(&clashing().built())]);
     stage.run(&["accept", text(&javascript())]);
     stage.serve(&[]);
     let token = stage.agent("bot", "deployer");
-    let scale = |replicas: u8| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
+    let scale =
+        |replicas: u8| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
     assert_eq!(stage.call(&token, "deployment_scale", &scale(5)).status, 200);
     let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&scale(12)));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = stage.waiting();
-    until("the question to be counted", || samples(&stage).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(()));
+    until("the question to be counted", || {
+        samples(&stage).contains(&"cofferdam_waiting_questions 1".to_owned()).then_some(())
+    });
     stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     assert_eq!(stage.closed(&call)["view"]["outcome"], "succeeded");
-    let denied = stage.call(&token, "deployment_scale", &json!({"namespace": "kube-system", "name": "web", "replicas": 1}));
+    let denied = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "kube-system", "name": "web", "replicas": 1}),
+    );
     assert!((400..500).contains(&denied.status), "{} {:#}", denied.status, denied.body);
     assert_eq!(stage.http("GET", "/v1/tools", "cfd_wrong", None).status, 401);
     let garbage = Command::new("curl")
-        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &format!("Authorization: Bearer {token}")])
+        .args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "-H",
+            &format!("Authorization: Bearer {token}"),
+        ])
         .args(["-H", "Content-Type: application/json", "-d", "{\"a\":1,\"a\":2}"])
         .arg(format!("http://{}/v1/tools/deployment_scale", stage.address()))
         .output()
@@ -58,31 +83,47 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     assert_eq!(String::from_utf8_lossy(&garbage.stdout), "400");
 
     // A tool that never comes to an end, and a policy that comes to none for this caller.
-    let endless = stage.call(&token, "greet_js", &json!({"namespace": "storefront", "name": "web", "value": "loop"}));
-    assert!(endless.status == 422 && endless.body.to_string().contains("tool-time"), "{} {:#}", endless.status, endless.body);
+    let endless = stage.call(
+        &token,
+        "greet_js",
+        &json!({"namespace": "storefront", "name": "web", "value": "loop"}),
+    );
+    assert!(
+        endless.status == 422 && endless.body.to_string().contains("tool-time"),
+        "{} {:#}",
+        endless.status,
+        endless.body
+    );
     let clash = stage.agent("clash", "deployer");
     let undecided = stage.call(&clash, "deployment_scale", &scale(5));
     assert!(undecided.status >= 400, "{} {:#}", undecided.status, undecided.body);
 
     // Work that cannot be recorded: the store's file is elsewhere for a moment.
-    let (store, aside) = (stage.home().join("store/cofferdam.db"), stage.home().join("store/aside.db"));
+    let (store, aside) =
+        (stage.home().join("store/cofferdam.db"), stage.home().join("store/aside.db"));
     std::fs::rename(&store, &aside).unwrap();
     let refused = stage.call(&token, "deployment_scale", &scale(4));
     std::fs::rename(&aside, &store).unwrap();
     assert_eq!(refused.status, 503, "{:#}", refused.body);
-    until("the store to take entries again", || (stage.http("GET", "/readyz", "", None).status == 200).then_some(()));
+    until("the store to take entries again", || {
+        (stage.http("GET", "/readyz", "", None).status == 200).then_some(())
+    });
 
     // Each declared metric has its line of help, emitted or not.
     let page = stage.http("GET", "/metrics", "", None).body.as_str().unwrap_or_default().to_owned();
-    let declared: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let declared: Vec<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(declared.len() > 15, "{page}");
     for name in declared {
-        let emitted = || samples(&stage).iter().any(|sample| sample.starts_with(name)).then_some(());
+        let emitted =
+            || samples(&stage).iter().any(|sample| sample.starts_with(name)).then_some(());
         until(&format!("a sample of {name}"), emitted);
     }
     // Counted by several roles, each at its own pace.
     let has = |start: &str| {
-        until(&format!("the sample `{start}`"), || samples(&stage).iter().any(|sample| sample.starts_with(start)).then_some(()));
+        until(&format!("the sample `{start}`"), || {
+            samples(&stage).iter().any(|sample| sample.starts_with(start)).then_some(())
+        });
     };
     has("cofferdam_decisions_total{effect=\"require_approval\",rule=\"");
     has("cofferdam_decisions_total{effect=\"allow\",rule=\"");
@@ -95,7 +136,11 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
     has("cofferdam_policy_faults_total{code=\"");
     has("cofferdam_role_starts_total{role=\"runner\"}");
     has("cofferdam_ready 1");
-    assert!(!samples(&stage).iter().any(|sample| sample.contains("rule=\"\"")), "{}", samples(&stage).join("\n"));
+    assert!(
+        !samples(&stage).iter().any(|sample| sample.contains("rule=\"\"")),
+        "{}",
+        samples(&stage).join("\n")
+    );
 
     let log = stage.log();
     let line = |words: &str| {
@@ -103,12 +148,23 @@ fn a_run_emits_every_declared_metric_and_tells_what_happens() {
         found.unwrap_or_else(|| panic!("no line `{words}` in\n{log}")).to_owned()
     };
     let question = line("a person is asked to approve a call");
-    assert!(question.contains(&call) && question.contains("agent=bot") && question.contains("tool=deployment_scale"), "{question}");
+    assert!(
+        question.contains(&call)
+            && question.contains("agent=bot")
+            && question.contains("tool=deployment_scale"),
+        "{question}"
+    );
     let unknown = line("a request without a valid token was refused");
     assert!(unknown.contains("peer=127.0.0.1"), "{unknown}");
     assert!(!log.contains("[withheld]"), "{log}");
-    let dated = |line: &str| line.as_bytes().first().is_some_and(u8::is_ascii_digit) && line.as_bytes().get(10) == Some(&b'T');
-    assert!(log.lines().filter(|line| line.contains(" INFO ") || line.contains(" WARN ")).all(dated), "{log}");
+    let dated = |line: &str| {
+        line.as_bytes().first().is_some_and(u8::is_ascii_digit)
+            && line.as_bytes().get(10) == Some(&b'T')
+    };
+    assert!(
+        log.lines().filter(|line| line.contains(" INFO ") || line.contains(" WARN ")).all(dated),
+        "{log}"
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use crate::stage::{Stage, text};
 use serde_json::{Value, json};
 use std::fs;
 
-const CART: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: cart\nspec:\n  replicas: 3 # as measured\n";
+const CART: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: cart\nspec:\n  \
+                    replicas: 3 # as measured\n";
 
 /// The example tree with these files in `kustom/`, served, and an operator's token.
 fn staged(files: &[(&str, &str)]) -> (Stage, String) {
@@ -40,11 +41,15 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
     let (stage, token) = staged(&[
         ("base/cart.yaml", CART),
         ("base/kustomization.yaml", "resources:\n- cart.yaml\n"),
-        ("prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../base\nreplicas:\n- name: cart\n  count: 2\n"),
+        (
+            "prod/kustomization.yaml",
+            "namespace: storefront\nresources:\n- ../base\nreplicas:\n- name: cart\n  count: 2\n",
+        ),
     ]);
     let notes = [
         "note: namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1",
-        "note: `spec.replicas` is set again by `replicas` in kustom/prod/kustomization.yaml:5 (to 2); this change has no effect there",
+        "note: `spec.replicas` is set again by `replicas` in kustom/prod/kustomization.yaml:5 (to \
+         2); this change has no effect there",
     ];
     let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
     let given = "namespace storefront is given by `namespace` in kustom/prod/kustomization.yaml:1";
@@ -52,10 +57,18 @@ fn what_an_overlay_gives_and_sets_again_is_named_before_and_after() {
     assert_eq!(listed.body["result"]["given"], json!([given]), "{:#}", listed.body);
     let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5)));
     assert_says(&told(&preview.body), &notes);
-    assert_eq!(preview.body["result"]["preview"]["operations"][0]["remarks"].as_array().unwrap().len(), 2, "{:#}", preview.body);
+    assert_eq!(
+        preview.body["result"]["preview"]["operations"][0]["remarks"].as_array().unwrap().len(),
+        2,
+        "{:#}",
+        preview.body
+    );
     let done = stage.call(&token, "deployment_scale", &cart(5));
     assert_says(&told(&done.body), &["DONE ", "kustom/base/cart.yaml", notes[0], notes[1]]);
-    assert_eq!(fs::read_to_string(stage.tree().join("kustom/base/cart.yaml")).unwrap(), CART.replace('3', "5"));
+    assert_eq!(
+        fs::read_to_string(stage.tree().join("kustom/base/cart.yaml")).unwrap(),
+        CART.replace('3', "5")
+    );
 }
 
 /// A file that no reader of YAML reads: UTF-16.
@@ -64,10 +77,13 @@ const UNREADABLE: &[u8] = &[0xff, 0xfe, b'a', 0];
 #[test]
 fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
     let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
-    let (stage, token) = staged(&[("cart.yaml", &named), ("more.yaml", &named.replace("name: cart", "name: more"))]);
+    let (stage, token) =
+        staged(&[("cart.yaml", &named), ("more.yaml", &named.replace("name: cart", "name: more"))]);
     let note = "note: kustom/other.yaml:1 is UTF-16 or UTF-32";
     let copy = "a second copy of this object in it would not be seen";
-    let preview = || told(&stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5))).body);
+    let preview = || {
+        told(&stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&cart(5))).body)
+    };
     assert!(!preview().contains(copy), "{}", preview());
     // A person is asked before the file is there, and signs when it is: the call runs.
     let delete = json!({"namespace": "storefront", "name": "more"});
@@ -81,7 +97,10 @@ fn a_change_beside_a_file_that_is_not_read_says_so_and_runs() {
     let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     assert_says(&told(&done.body), &["DONE ", "kustom/other.yaml:1 is UTF-16 or UTF-32", copy]);
     assert!(!stage.tree().join("kustom/more.yaml").exists());
-    assert_says(&told(&stage.call(&token, "deployment_scale", &cart(5)).body), &["DONE ", note, copy]);
+    assert_says(
+        &told(&stage.call(&token, "deployment_scale", &cart(5)).body),
+        &["DONE ", note, copy],
+    );
     // A person who is asked beside it signs over the note.
     let gone = json!({"namespace": "storefront", "name": "cart"});
     let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&gone));
@@ -94,17 +113,28 @@ fn a_delete_that_would_break_a_build_is_refused_with_the_line() {
     let kustomization = "namespace: storefront\nresources:\n- cart.yaml\n- more.yaml\n";
     let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n");
     let more = named.replace("name: cart", "name: more");
-    let (stage, token) = staged(&[("cart.yaml", &named), ("more.yaml", &more), ("kustomization.yaml", kustomization)]);
+    let (stage, token) = staged(&[
+        ("cart.yaml", &named),
+        ("more.yaml", &more),
+        ("kustomization.yaml", kustomization),
+    ]);
     let delete = json!({"namespace": "storefront", "name": "cart"});
     let before = stage.files();
     let refused = stage.call(&token, "deployment_delete", &delete);
     assert_says(
         &told(&refused.body),
-        &["by still-named in", "`kustom/cart.yaml` is still named by kustom/kustomization.yaml:3 (`resources`)"],
+        &[
+            "by still-named in",
+            "`kustom/cart.yaml` is still named by kustom/kustomization.yaml:3 (`resources`)",
+        ],
     );
     assert_eq!(stage.files(), before);
     // Without that line, the same call goes its way.
-    fs::write(stage.tree().join("kustom/kustomization.yaml"), kustomization.replace("- cart.yaml\n", "")).unwrap();
+    fs::write(
+        stage.tree().join("kustom/kustomization.yaml"),
+        kustomization.replace("- cart.yaml\n", ""),
+    )
+    .unwrap();
     let asked = stage.http("POST", "/v1/tools/deployment_delete?wait=0", &token, Some(&delete));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
 }
@@ -118,11 +148,18 @@ fn one_file_of_two_namespaces_is_changed_in_neither() {
         ("staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../base\n"),
     ]);
     let listed = stage.call(&token, "workloads_list", &json!({"namespace": "storefront"}));
-    assert_says(&told(&listed.body), &["kustom/base/cart.yaml:1: (Deployment cart) is built as several objects"]);
+    assert_says(
+        &told(&listed.body),
+        &["kustom/base/cart.yaml:1: (Deployment cart) is built as several objects"],
+    );
     let refused = stage.call(&token, "deployment_scale", &cart(5));
     assert_says(
         &told(&refused.body),
-        &["by built-as-several in", "kustom/prod/kustomization.yaml:1 gives", "kustom/staging/kustomization.yaml:1 gives"],
+        &[
+            "by built-as-several in",
+            "kustom/prod/kustomization.yaml:1 gives",
+            "kustom/staging/kustomization.yaml:1 gives",
+        ],
     );
     fs::remove_dir_all(stage.tree().join("kustom/staging")).unwrap();
     assert_says(&told(&stage.call(&token, "deployment_scale", &cart(5)).body), &["DONE "]);
@@ -130,14 +167,24 @@ fn one_file_of_two_namespaces_is_changed_in_neither() {
 
 #[test]
 fn a_placeholder_is_shown_to_the_person_who_signs() {
-    let named = CART.replace("name: cart\n", "name: cart\n  namespace: storefront\n").replace("3 #", "${CART_REPLICAS:=3} #");
+    let named = CART
+        .replace("name: cart\n", "name: cart\n  namespace: storefront\n")
+        .replace("3 #", "${CART_REPLICAS:=3} #");
     let (stage, token) = staged(&[("cart.yaml", &named)]);
-    let note = "note: `spec.replicas` holds the placeholder \"${CART_REPLICAS:=3}\"; this change overwrites it";
+    let note = "note: `spec.replicas` holds the placeholder \"${CART_REPLICAS:=3}\"; this change \
+                overwrites it";
     let asked = stage.http("POST", "/v1/tools/deployment_scale?wait=0", &token, Some(&cart(5)));
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = stage.waiting();
     let shown = stage.run(&["show", &call, "--shown"]);
-    assert_says(&shown, &[note, "overwrites-placeholder: spec.replicas of cart has a placeholder, which this change overwrites"]);
+    assert_says(
+        &shown,
+        &[
+            note,
+            "overwrites-placeholder: spec.replicas of cart has a placeholder, which this change \
+             overwrites",
+        ],
+    );
     stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     stage.closed(&call);
     let done = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);

@@ -1,5 +1,6 @@
 //! Policies before they are accepted: `policy build` and `accept --policy` refuse what would decide
-//! otherwise than its tests, and what would be too slow. Each refusal has a code, and names the remedy.
+//! otherwise than its tests, and what would be too slow. Each refusal has a code, and names the
+//! remedy.
 
 use crate::stage::{Stage, assets, binaries, repository, text};
 use serde_json::Value;
@@ -35,8 +36,10 @@ test_scales if {
 
 /// A deny rule of this message and body.
 fn deny(message: &str, body: &str) -> String {
-    let head =
-        format!("\ndeny contains {{\n\t\"id\": \"mine\",\n\t\"message\": {message},\n\t\"remedy\": \"-\",\n\t\"audience\": \"user\",\n}}");
+    let head = format!(
+        "\ndeny contains {{\n\t\"id\": \"mine\",\n\t\"message\": {message},\n\t\"remedy\": \
+         \"-\",\n\t\"audience\": \"user\",\n}}"
+    );
     format!("{head} if {{\n\t{}\n}}\n", body.replace('\n', "\n\t"))
 }
 
@@ -48,7 +51,10 @@ impl Workshop {
     pub fn new(files: &[(&str, &str)]) -> Self {
         let workshop = Self(tempfile::tempdir().unwrap());
         fs::create_dir(workshop.folder()).unwrap();
-        for (name, text) in [("mine.rego", RULES), ("mine_test.rego", TESTS), ("data.json", "{}")].iter().chain(files) {
+        for (name, text) in [("mine.rego", RULES), ("mine_test.rego", TESTS), ("data.json", "{}")]
+            .iter()
+            .chain(files)
+        {
             let place = workshop.folder().join(name);
             fs::create_dir_all(place.parent().unwrap()).unwrap();
             fs::write(place, text).unwrap();
@@ -69,8 +75,21 @@ impl Workshop {
     pub fn build(&self) -> Result<Value, (String, String)> {
         let policies = repository().join("policies");
         let (home, folder, built) = (self.0.path().join("no-home"), self.folder(), self.built());
-        let words = ["policy", "build", text(&folder), "--policies", text(&policies), "--out", text(&built)];
-        asked(Command::new(binaries().join("cofferdam")).env("OPA", opa()).args(["--json", "--home", text(&home)]).args(words))
+        let words = [
+            "policy",
+            "build",
+            text(&folder),
+            "--policies",
+            text(&policies),
+            "--out",
+            text(&built),
+        ];
+        asked(
+            Command::new(binaries().join("cofferdam"))
+                .env("OPA", opa())
+                .args(["--json", "--home", text(&home)])
+                .args(words),
+        )
     }
 
     /// What a careless author does: the compiler alone, without the checks.
@@ -79,13 +98,28 @@ impl Workshop {
         let bundle = self.0.path().join("bundle.tar.gz");
         let entrypoints = ["-e", "cofferdam/call/decision", "-e", "cofferdam/list/visible"];
         let done = Command::new(opa())
-            .args(["build", "-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "-o", text(&bundle)])
+            .args([
+                "build",
+                "-t",
+                "wasm",
+                "--prune-unused",
+                "--ignore",
+                "*_test.rego",
+                "-o",
+                text(&bundle),
+            ])
             .args(entrypoints)
             .args([repository().join("policies/lib"), self.folder()])
             .output()
             .unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        assert!(Command::new("tar").args(["-xzf", text(&bundle), "-C", text(&self.built())]).status().unwrap().success());
+        assert!(
+            Command::new("tar")
+                .args(["-xzf", text(&bundle), "-C", text(&self.built())])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.built()
     }
 }
@@ -99,14 +133,16 @@ fn asked(command: &mut Command) -> Result<Value, (String, String)> {
     if done.status.success() {
         return Ok(serde_json::from_slice(&done.stdout).unwrap());
     }
-    let said: Value = serde_json::from_slice(&done.stderr).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)));
+    let said: Value = serde_json::from_slice(&done.stderr)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&done.stderr)));
     let word = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
     Err((word("code"), word("error")))
 }
 
 /// It is refused with this code, and the refusal has these words.
 fn refused(files: &[(&str, &str)], code: &str, words: &[&str]) {
-    let (given, said) = Workshop::new(files).build().map(|built| panic!("{files:?}: {built}")).unwrap_err();
+    let (given, said) =
+        Workshop::new(files).build().map(|built| panic!("{files:?}: {built}")).unwrap_err();
     assert_eq!(given, code, "{said}");
     for words in words {
         assert!(said.contains(words), "not `{words}`:\n{said}");
@@ -132,12 +168,23 @@ fn a_builtin_that_is_not_there_is_refused_with_what_to_write_instead() {
         body.push((format!("_ = {call}"), words));
     }
     let lines: Vec<&str> = body.iter().map(|(line, _)| line.as_str()).collect();
-    let rules = format!("package cofferdam.policy\n{}", deny("\"no\"", &format!("print(\"here\")\n{}", lines.join("\n"))));
-    let words: Vec<&str> = body.iter().map(|(_, words)| *words).chain(["`print` is not there", "team/more.rego:"]).collect();
+    let rules = format!(
+        "package cofferdam.policy\n{}",
+        deny("\"no\"", &format!("print(\"here\")\n{}", lines.join("\n")))
+    );
+    let words: Vec<&str> = body
+        .iter()
+        .map(|(_, words)| *words)
+        .chain(["`print` is not there", "team/more.rego:"])
+        .collect();
     refused(&[("more.rego", &rules)], "builtin", &words);
 
     let test = format!("{TESTS}\ntest_more if {{\n\tsprintf(\"%d\", [1]) == \"1\"\n}}\n");
-    refused(&[("mine_test.rego", &test)], "builtin", &["team/mine_test.rego:12:2: the builtin `sprintf`"]);
+    refused(
+        &[("mine_test.rego", &test)],
+        "builtin",
+        &["team/mine_test.rego:12:2: the builtin `sprintf`"],
+    );
 }
 
 #[test]
@@ -146,13 +193,27 @@ fn a_pattern_that_cannot_be_read_is_refused_where_it_is_a_constant() {
         let rules = format!("package cofferdam.policy\n{rules}");
         refused(&[("more.rego", &rules), ("data.json", data)], "pattern", &[place, "RE2"]);
     };
-    check(&deny("\"no\"", "regex.match(\"(?=x)y\", input.subject.id)"), "{}", "more.rego:9: the pattern `(?=x)y` cannot be read (invalid");
     check(
-        &format!("\npatterns := [\"^a\", \"[\"]\n{}", deny("\"no\"", "some p in patterns\nregex.match(p, input.subject.id)")),
+        &deny("\"no\"", "regex.match(\"(?=x)y\", input.subject.id)"),
+        "{}",
+        "more.rego:9: the pattern `(?=x)y` cannot be read (invalid",
+    );
+    check(
+        &format!(
+            "\npatterns := [\"^a\", \"[\"]\n{}",
+            deny("\"no\"", "some p in patterns\nregex.match(p, input.subject.id)")
+        ),
         "{}",
         "more.rego:3: the pattern `[`",
     );
-    check(&format!("\nlike(p) if regex.match(p, input.subject.id)\n{}", deny("\"no\"", "like(\"a{2,1}\")")), "{}", "the pattern `a{2,1}`");
+    check(
+        &format!(
+            "\nlike(p) if regex.match(p, input.subject.id)\n{}",
+            deny("\"no\"", "like(\"a{2,1}\")")
+        ),
+        "{}",
+        "the pattern `a{2,1}`",
+    );
     check(
         &deny("\"no\"", "some rule in data.rules\nregex.match(rule.pattern, input.subject.id)"),
         r#"{"rules": [{"pattern": "ok", "why": "["}, {"pattern": "*"}]}"#,
@@ -165,16 +226,25 @@ fn a_pattern_that_cannot_be_read_is_refused_where_it_is_a_constant() {
 fn data_and_rules_in_the_place_of_the_library_are_refused() {
     let hidden = r#"{"x": 1, "cofferdam": {"call": {"decided": {"effect": "allow"}}}}"#;
     refused(&[("data.json", hidden)], "data", &["team/data.json", "another name"]);
-    refused(&[("cofferdam/call/data.json", "{}")], "data", &["team/cofferdam/call/data.json", "another name"]);
+    refused(
+        &[("cofferdam/call/data.json", "{}")],
+        "data",
+        &["team/cofferdam/call/data.json", "another name"],
+    );
     refused(&[("more.yaml", "cofferdam:\n  x: 1\n")], "data", &["team/more.yaml", "another name"]);
     refused(&[("more.yaml", "? \"coffer\\x64am\"\n: 1\n")], "data", &["another name"]);
     let cover = "package cofferdam.cover\n\ncovers(_, _) := true\n";
-    refused(&[("more.rego", cover)], "package", &["team/more.rego", "`cofferdam.cover` is the library's"]);
+    refused(
+        &[("more.rego", cover)],
+        "package",
+        &["team/more.rego", "`cofferdam.cover` is the library's"],
+    );
 
     // A data file that was changed after the build.
     let stage = Stage::bare("single");
     let changed = tempfile::tempdir().unwrap();
-    fs::copy(assets().join("policy-single/policy.wasm"), changed.path().join("policy.wasm")).unwrap();
+    fs::copy(assets().join("policy-single/policy.wasm"), changed.path().join("policy.wasm"))
+        .unwrap();
     fs::write(changed.path().join("data.json"), hidden).unwrap();
     let said = stage.fail(&["accept", "--policy", text(changed.path())]);
     assert!(said.contains("malformed: data.json") && said.contains("another name"), "{said}");
@@ -189,7 +259,11 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
     let test = TESTS.replace("\"allow\"", "\"deny\"");
     let rules = format!(
         "{RULES}{}",
-        deny("$\"{n} of it\"", "some operation in input.plan.operations\nsome change in operation.changes\nn := change.value / 3")
+        deny(
+            "$\"{n} of it\"",
+            "some operation in input.plan.operations\nsome change in operation.changes\nn := \
+             change.value / 3"
+        )
     );
     let words = [
         "team/mine_test.rego:6: test_scales",
@@ -202,11 +276,17 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
 
     // A rule that decides in the module alone.
     let rules = format!("{RULES}{}", deny("\"no\"", "to_number(\"1e400\") > 1"));
-    refused(&[("mine.rego", &rules)], "differs", &["test_scales", "interpreter: allow", "module:      deny"]);
+    refused(
+        &[("mine.rego", &rules)],
+        "differs",
+        &["test_scales", "interpreter: allow", "module:      deny"],
+    );
 
     // A test that replaces data and rules is compared with them.
     let test = format!(
-        "{TESTS}\ntest_replaced if {{\n\tdecision := call.decision with input as world.call([]) with data.part as 5 with data.cofferdam.policy.allow as set()\n\tdecision.effect == \"deny\"\n}}\n"
+        "{TESTS}\ntest_replaced if {{\n\tdecision := call.decision with input as world.call([]) \
+         with data.part as 5 with data.cofferdam.policy.allow as set()\n\tdecision.effect == \
+         \"deny\"\n}}\n"
     );
     let rules = format!("{RULES}{}", deny("$\"{n}\"", "n := data.part / 3"));
     refused(&[("mine.rego", &rules), ("mine_test.rego", &test)], "differs", &["test_replaced"]);
@@ -214,10 +294,14 @@ fn a_test_is_run_on_the_interpreter_and_in_the_module() {
 
 #[test]
 fn a_rule_with_two_values_names_its_own_file() {
-    let rules = format!("{RULES}\nlimit := 1\n\nlimit := 2 if input.subject.id == \"other\"\n{}", deny("\"no\"", "limit > 2"));
+    let rules = format!(
+        "{RULES}\nlimit := 1\n\nlimit := 2 if input.subject.id == \"other\"\n{}",
+        deny("\"no\"", "limit > 2")
+    );
     let workshop = Workshop::new(&[("mine.rego", &rules)]);
     workshop.build().unwrap();
-    let question = fs::read_to_string(repository().join("policies/example/testdata/scale_to_5.json")).unwrap();
+    let question =
+        fs::read_to_string(repository().join("policies/example/testdata/scale_to_5.json")).unwrap();
     let place = workshop.0.path().join("question.json");
     fs::write(&place, question.replace("\"id\": \"ada\"", "\"id\": \"other\"")).unwrap();
     let eval = |built: &Path| {
@@ -232,42 +316,82 @@ fn a_rule_with_two_values_names_its_own_file() {
 }
 
 /// Each pair of changes: with 64 operations of 32 changes that is four million.
-const PAIRS: &str = "some a in input.plan.operations\nsome b in input.plan.operations\na.index < b.index\nsome one in a.changes\nsome other in b.changes\none.path == other.path\none.value == other.value\na.name == b.name";
+const PAIRS: &str = "some a in input.plan.operations\nsome b in input.plan.operations\na.index < \
+                     b.index\nsome one in a.changes\nsome other in b.changes\none.path == \
+                     other.path\none.value == other.value\na.name == b.name";
 
 /// Every text of a list, sixty-four times.
-const COPIES: &str = "joined := [concat(\"\", [name | some _ in numbers.range(1, 64)]) | some name in data.names]\ncount(joined) == 1";
+const COPIES: &str = "joined := [concat(\"\", [name | some _ in numbers.range(1, 64)]) | some \
+                      name in data.names]\ncount(joined) == 1";
 
 /// A list that is looked through for each change.
-const LOOKS: &str =
-    "some operation in input.plan.operations\nsome change in operation.changes\nsome name in data.names\nname == change.value";
+const LOOKS: &str = "some operation in input.plan.operations\nsome change in \
+                     operation.changes\nsome name in data.names\nname == change.value";
 
 #[test]
 fn a_policy_that_would_be_too_slow_or_too_large_is_not_accepted() {
     let stage = Stage::bare("single");
-    let numbers = |count: u32| (0..count).map(|number| format!("[{number}]")).collect::<Vec<_>>().join(",");
+    let numbers =
+        |count: u32| (0..count).map(|number| format!("[{number}]")).collect::<Vec<_>>().join(",");
     for (body, data, code, words) in [
         (PAIRS, "{}".to_owned(), "time", "64 operations with"),
-        (LOOKS, format!("{{\"names\": [{}]}}", numbers(20_000)), "time", "at most 2000 million, some 100 ms"),
-        (COPIES, format!("{{\"names\": [{}]}}", vec![format!("\"{}\"", "n".repeat(1_000)); 2_000].join(",")), "memory", "data.json"),
-        (LOOKS, format!("{{\"names\": [\"{}\"]}}", "x".repeat(3 << 20)), "too-large", "data.json has 3072 KiB"),
+        (
+            LOOKS,
+            format!("{{\"names\": [{}]}}", numbers(20_000)),
+            "time",
+            "at most 2000 million, some 100 ms",
+        ),
+        (
+            COPIES,
+            format!(
+                "{{\"names\": [{}]}}",
+                vec![format!("\"{}\"", "n".repeat(1_000)); 2_000].join(",")
+            ),
+            "memory",
+            "data.json",
+        ),
+        (
+            LOOKS,
+            format!("{{\"names\": [\"{}\"]}}", "x".repeat(3 << 20)),
+            "too-large",
+            "data.json has 3072 KiB",
+        ),
     ] {
         let rules = format!("{RULES}{}", deny("\"no\"", body));
         let workshop = Workshop::new(&[("mine.rego", &rules), ("data.json", &data)]);
         let built = workshop.compiled();
         let home = stage.home();
         let accept = ["--json", "--home", text(&home), "accept", "--policy", text(&built)];
-        let (given, said) = asked(Command::new(binaries().join("cofferdam")).args(accept)).unwrap_err();
+        let (given, said) =
+            asked(Command::new(binaries().join("cofferdam")).args(accept)).unwrap_err();
         assert_eq!(given, code, "{said}");
         assert!(said.contains(words), "not `{words}`: {said}");
-        assert!(code == "too-large" || said.contains("tool `") || said.contains("data.json has"), "{said}");
+        assert!(
+            code == "too-large" || said.contains("tool `") || said.contains("data.json has"),
+            "{said}"
+        );
     }
     // Neither where it is built, nor where a home begins with it.
     let rules = format!("{RULES}{}", deny("\"no\"", PAIRS));
-    refused(&[("mine.rego", &rules)], "time", &["the tool `widest`", "at most 2000 million, some 100 ms"]);
+    refused(
+        &[("mine.rego", &rules)],
+        "time",
+        &["the tool `widest`", "at most 2000 million, some 100 ms"],
+    );
     let workshop = Workshop::new(&[("mine.rego", &rules)]);
     let (home, tree, assets) = (workshop.0.path().join("home"), stage.tree(), assets());
     let built = workshop.compiled();
-    let words = ["--json", "--home", text(&home), "init", text(&tree), "--policy", text(&built), "--plugins", text(&assets)];
+    let words = [
+        "--json",
+        "--home",
+        text(&home),
+        "init",
+        text(&tree),
+        "--policy",
+        text(&built),
+        "--plugins",
+        text(&assets),
+    ];
     let (given, said) = asked(Command::new(binaries().join("cofferdam")).args(words)).unwrap_err();
     assert_eq!(given, "time", "{said}");
     assert!(!home.join("trust/trust.toml").exists(), "it trusts a policy that it refused");
@@ -281,14 +405,27 @@ fn narrow(place: &Path, policy: &Path) -> std::path::PathBuf {
         fs::copy(assets().join(folder).join(file), plugins.join(folder).join(file)).unwrap();
     }
     fs::create_dir_all(&tree).unwrap();
-    let words = ["init", text(&tree), "--name", "shop", "--policy", text(policy), "--plugins", text(&plugins)];
+    let words = [
+        "init",
+        text(&tree),
+        "--name",
+        "shop",
+        "--policy",
+        text(policy),
+        "--plugins",
+        text(&plugins),
+    ];
     at(&home, &words).unwrap();
     home
 }
 
 /// A command on a home: its answer, or the refusal's code and words.
 fn at(home: &Path, words: &[&str]) -> Result<Value, (String, String)> {
-    asked(Command::new(binaries().join("cofferdam")).args(["--json", "--home", text(home)]).args(words))
+    asked(
+        Command::new(binaries().join("cofferdam"))
+            .args(["--json", "--home", text(home)])
+            .args(words),
+    )
 }
 
 /// A quick policy for narrow ceilings, and a slow one for wide ones.
@@ -305,7 +442,11 @@ fn a_tool_for_whose_plans_the_accepted_policy_is_too_slow_is_not_accepted() {
     let accept = ["accept", text(&tool)];
     let (code, said) = at(&home, &accept).unwrap_err();
     assert_eq!(code, "time", "{said}");
-    for words in ["not fit for the ceiling of the tool `config_set`", "64 operations with 2048 changes", "accept another policy first"] {
+    for words in [
+        "not fit for the ceiling of the tool `config_set`",
+        "64 operations with 2048 changes",
+        "accept another policy first",
+    ] {
         assert!(said.contains(words), "not `{words}`: {said}");
     }
     assert_eq!(fs::read_to_string(home.join("trust/trust.toml")).unwrap(), trust);

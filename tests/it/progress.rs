@@ -1,4 +1,5 @@
-//! What a client of today is told while its call is held: with the official client, in both ways of speaking.
+//! What a client of today is told while its call is held: with the official client, in both ways of
+//! speaking.
 
 use crate::stage::{Stage, repository, text};
 use serde_json::{Value, json};
@@ -13,7 +14,8 @@ pub struct Listener {
 
 impl Listener {
     pub fn call(stage: &Stage, token: &str, mode: &str, tool: &str, arguments: &Value) -> Self {
-        let python = std::env::var_os("COFFERDAM_PYTHON").expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
+        let python = std::env::var_os("COFFERDAM_PYTHON")
+            .expect("COFFERDAM_PYTHON is not set: run `scripts/test`");
         let url = format!("http://{}/mcp", stage.address());
         let mut child = Command::new(python)
             .arg(repository().join("scripts/listen.py"))
@@ -45,12 +47,21 @@ fn the_official_client_hears_that_a_person_is_waited_for_and_then_the_result() {
     let stage = Stage::started();
     let token = stage.agent("release", "operator");
     for (mode, name) in [("auto", "gift-cards-v1"), ("legacy", "api")] {
-        let mut listener = Listener::call(&stage, &token, mode, "deployment_delete", &json!({"namespace": "storefront", "name": name}));
+        let mut listener = Listener::call(
+            &stage,
+            &token,
+            mode,
+            "deployment_delete",
+            &json!({"namespace": "storefront", "name": name}),
+        );
         let first = listener.next().unwrap();
         let call = stage.waiting();
         let message = first["message"].as_str().unwrap();
         assert!(
-            first["progress"] == 1.0 && message.starts_with(&format!("WAITING {call} in shop. Needed: any 1 enrolled approver")),
+            first["progress"] == 1.0
+                && message.starts_with(&format!(
+                    "WAITING {call} in shop. Needed: any 1 enrolled approver"
+                )),
             "{mode}: {first}"
         );
         stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
@@ -58,16 +69,26 @@ fn the_official_client_hears_that_a_person_is_waited_for_and_then_the_result() {
         while let Some(heard) = listener.next() {
             match heard["progress"].as_f64() {
                 Some(progress) => {
-                    let known = [format!("RUNNING {call} in shop. Now: "), "The executor says: \"".to_owned()];
+                    let known = [
+                        format!("RUNNING {call} in shop. Now: "),
+                        "The executor says: \"".to_owned(),
+                    ];
                     let message = heard["message"].as_str().unwrap();
-                    assert!(progress > told && known.iter().any(|begin| message.starts_with(begin)), "{mode}: {heard}");
+                    assert!(
+                        progress > told && known.iter().any(|begin| message.starts_with(begin)),
+                        "{mode}: {heard}"
+                    );
                     told = progress;
                 }
                 None => result = Some(heard),
             }
         }
         let result = result.unwrap();
-        assert!(result["error"] == false && result["result"].as_str().unwrap().starts_with(&format!("DONE {call} ")), "{mode}: {result}");
+        assert!(
+            result["error"] == false
+                && result["result"].as_str().unwrap().starts_with(&format!("DONE {call} ")),
+            "{mode}: {result}"
+        );
         assert!(told > 1.0, "{mode}: nothing was told after the approval");
     }
 }

@@ -1,4 +1,5 @@
-//! A person says what became of a call whose outcome nobody knew: once, with their name, beside the outcome, and its agent is told.
+//! A person says what became of a call whose outcome nobody knew: once, with their name, beside the
+//! outcome, and its agent is told.
 
 use crate::compromise::attack;
 use crate::stage::Stage;
@@ -8,22 +9,35 @@ use serde_json::json;
 fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     let mut stage = Stage::started();
     let token = stage.agent("release", "operator");
-    let scale = |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
+    let scale =
+        |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas});
     let answer = stage.call(&token, "deployment_scale", &scale(5));
     let call = answer.body["call"].as_str().unwrap().to_owned();
     stage.closed(&call);
     let known = stage.fail(&["resolve", &call, "--as", "failed", "--because", "I looked"]);
-    assert!(known.contains("is known, succeeded; only an `indeterminate` call can be resolved"), "{known}");
+    assert!(
+        known.contains("is known, succeeded; only an `indeterminate` call can be resolved"),
+        "{known}"
+    );
 
-    // Nothing makes a directory's runner lose sight of a job on demand; whoever has the store's file can say so.
+    // Nothing makes a directory's runner lose sight of a job on demand; whoever has the store's
+    // file can say so.
     stage.stop();
     attack(&stage, &["unknown-outcome", &call]);
     stage.serve(&[]);
     let told = |stage: &Stage| {
         let answer = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
-        (answer.status, answer.body["error"]["text"].as_str().unwrap_or_default().to_owned(), answer.body["error"]["changed"].clone())
+        (
+            answer.status,
+            answer.body["error"]["text"].as_str().unwrap_or_default().to_owned(),
+            answer.body["error"]["changed"].clone(),
+        )
     };
-    assert!(told(&stage).1.starts_with(&format!("UNKNOWN {call} by the runner in shop\n")), "{:?}", told(&stage));
+    assert!(
+        told(&stage).1.starts_with(&format!("UNKNOWN {call} by the runner in shop\n")),
+        "{:?}",
+        told(&stage)
+    );
     for (words, why) in [
         (&["--as", "maybe", "--because", "I looked"][..], "possible values: succeeded, failed"),
         (&["--as", "failed", "--because", " "], "say how you know"),
@@ -34,16 +48,28 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     }
     let because = "web has 5 replicas, as git shows";
     let resolved = stage.json(&["resolve", &call[..8], "--as", "succeeded", "--because", because]);
-    assert_eq!(resolved, json!({"schema": "cofferdam.cli.v1", "call": call, "as": "succeeded", "because": because}));
+    assert_eq!(
+        resolved,
+        json!({"schema": "cofferdam.cli.v1", "call": call, "as": "succeeded", "because": because})
+    );
     let (status, text, changed) = told(&stage);
     assert_eq!((status, changed), (200, json!("resolved as succeeded")));
-    assert!(text.starts_with(&format!("RESOLVED {call} by an operator in shop\nA person looked since: all of it was done.\n")), "{text}");
+    assert!(
+        text.starts_with(&format!(
+            "RESOLVED {call} by an operator in shop\nA person looked since: all of it was done.\n"
+        )),
+        "{text}"
+    );
     assert!(text.contains(&format!("\nWhy: They say: \"{because}\"")), "{text}");
 
     let story = stage.run(&["show", &call]);
-    assert!(story.starts_with(&format!("Call {call} in shop: indeterminate, resolved as succeeded")), "{story}");
     assert!(
-        story.contains(&format!("looked: it succeeded; they say: \"{because}\"")) && story.contains("resolved as succeeded, by user "),
+        story.starts_with(&format!("Call {call} in shop: indeterminate, resolved as succeeded")),
+        "{story}"
+    );
+    assert!(
+        story.contains(&format!("looked: it succeeded; they say: \"{because}\""))
+            && story.contains("resolved as succeeded, by user "),
         "{story}"
     );
     assert!(stage.run(&["jobs"]).contains("indeterminate, resolved as succeeded"));
@@ -51,6 +77,11 @@ fn a_person_resolves_what_nobody_knew_and_the_agent_is_told() {
     assert!(again.contains("is resolved already, as succeeded by user "), "{again}");
     // Asking the same again is a call of its own: nothing is left to change, or it is decided anew.
     let anew = stage.call(&token, "deployment_scale", &scale(5));
-    assert_ne!(anew.body["call"].as_str().or(anew.body["error"]["call"].as_str()), Some(call.as_str()), "{:#}", anew.body);
+    assert_ne!(
+        anew.body["call"].as_str().or(anew.body["error"]["call"].as_str()),
+        Some(call.as_str()),
+        "{:#}",
+        anew.body
+    );
     stage.verify_ledger();
 }

@@ -1,4 +1,5 @@
-//! What is accepted while the gateway serves takes effect in no role before the next start, and every view says so.
+//! What is accepted while the gateway serves takes effect in no role before the next start, and
+//! every view says so.
 
 use crate::cluster::until;
 use crate::stage::{Stage, text};
@@ -19,7 +20,8 @@ fn policy(stage: &Stage, replicas: u8) -> std::path::PathBuf {
     let folder = stage.tree().join("../another-policy");
     fs::create_dir_all(&folder).unwrap();
     fs::copy(stage.home().join("policy/policy.wasm"), folder.join("policy.wasm")).unwrap();
-    let mut data: Value = serde_json::from_slice(&fs::read(stage.home().join("policy/data.json")).unwrap()).unwrap();
+    let mut data: Value =
+        serde_json::from_slice(&fs::read(stage.home().join("policy/data.json")).unwrap()).unwrap();
     assert!(data["unattended"]["replicas"].is_number(), "{data:#}");
     data["unattended"]["replicas"] = json!(replicas);
     fs::write(folder.join("data.json"), data.to_string()).unwrap();
@@ -37,7 +39,9 @@ fn another_policy_takes_effect_at_the_next_start_and_every_view_says_so() {
     let folder = policy(&stage, 3);
     let said = stage.run(&["accept", "--policy", text(&folder)]);
     assert!(said.contains("next start of `cofferdam serve`"), "{said}");
-    let told = until("readyz to say so", || Some(ready(&stage)).filter(|(_, text)| text.contains("restart needed")));
+    let told = until("readyz to say so", || {
+        Some(ready(&stage)).filter(|(_, text)| text.contains("restart needed"))
+    });
     assert_eq!(told.0, 200);
     for words in ["`trust/trust.toml` was changed at ", "is not served yet"] {
         assert!(told.1.contains(words), "not `{words}`: {}", told.1);
@@ -46,9 +50,13 @@ fn another_policy_takes_effect_at_the_next_start_and_every_view_says_so() {
         assert!(stage.run(&["doctor"]).contains(words));
     }
     assert!(stage.log().contains("WARN  restart needed: "), "{}", stage.log());
-    assert_eq!(stage.json(&["status"])["restart_needed"].as_array().map(Vec::is_empty), Some(false));
+    assert_eq!(
+        stage.json(&["status"])["restart_needed"].as_array().map(Vec::is_empty),
+        Some(false)
+    );
 
-    // Calls go on, of runners that start from here on too: under the policy that is served, which asks nobody for four.
+    // Calls go on, of runners that start from here on too: under the policy that is served, which
+    // asks nobody for four.
     for replicas in [4, 5, 4] {
         let answer = stage.call(&token, "deployment_scale", &scale(replicas));
         assert_eq!(answer.status, 200, "{:#}", answer.body);
@@ -93,7 +101,12 @@ fn a_question_of_a_removed_agent_is_refused_after_it_was_signed() {
     stage.run(&["agents", "remove", "bot"]);
     stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
     let story = stage.closed(&call);
-    let ended = story["entries"].as_array().unwrap().iter().find(|entry| entry["event"]["kind"] == "ended");
-    assert_eq!(ended.map(|entry| &entry["event"]["code"]), Some(&json!("agent-removed")), "{story:#}");
+    let ended =
+        story["entries"].as_array().unwrap().iter().find(|entry| entry["event"]["kind"] == "ended");
+    assert_eq!(
+        ended.map(|entry| &entry["event"]["code"]),
+        Some(&json!("agent-removed")),
+        "{story:#}"
+    );
     assert!(stage.tree().join("storefront/gift-cards-v1.yaml").exists());
 }

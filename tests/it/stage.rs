@@ -1,4 +1,5 @@
-//! A stage for whole journeys: a tree, an installation, and the real gateway with all its roles, as the commands make them. Never a mock.
+//! A stage for whole journeys: a tree, an installation, and the real gateway with all its roles, as
+//! the commands make them. Never a mock.
 
 // By its path, since the benchmarks take this file too.
 #[path = "stage/warm.rs"]
@@ -23,7 +24,8 @@ pub struct Stage {
     folder: tempfile::TempDir,
     port: u16,
     served: Option<Child>,
-    /// Keeps the port from others while nothing is served: bound, and not listening, it refuses connections.
+    /// Keeps the port from others while nothing is served: bound, and not listening, it refuses
+    /// connections.
     _port: tokio::net::TcpSocket,
 }
 
@@ -56,7 +58,8 @@ pub fn repository() -> PathBuf {
 }
 
 impl Stage {
-    /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no agent.
+    /// The example tree, the named policy (`example` or `single`), approvers Alice and Bob, and no
+    /// agent.
     pub fn bare(policy: &str) -> Self {
         let stage = Self::cold(policy);
         warm::give(&stage.home());
@@ -83,7 +86,8 @@ impl Stage {
     fn empty() -> Self {
         let folder = tempfile::Builder::new().prefix("cofferdam-it.").tempdir().unwrap();
         let held = tokio::net::TcpSocket::new_v4().unwrap();
-        // As what is served does: then it may listen here too, and the kernel gives the port to nothing else.
+        // As what is served does: then it may listen here too, and the kernel gives the port to
+        // nothing else.
         held.set_reuseaddr(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = held.local_addr().unwrap().port();
@@ -98,9 +102,19 @@ impl Stage {
         for person in ["alice", "bob"] {
             let key = self.key(person);
             fs::create_dir_all(key.parent().unwrap()).unwrap();
-            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", person, "-f"]).arg(&key).status().unwrap();
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-C", person, "-f"])
+                .arg(&key)
+                .status()
+                .unwrap();
             assert!(made.success());
-            self.run(&["approver", "add", &format!("{person}@example.com"), "--key", text(&key.with_extension("pub"))]);
+            self.run(&[
+                "approver",
+                "add",
+                &format!("{person}@example.com"),
+                "--key",
+                text(&key.with_extension("pub")),
+            ]);
         }
     }
 
@@ -110,7 +124,10 @@ impl Stage {
         let text = fs::read_to_string(&config).unwrap();
         let own = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" = "));
         assert!(text.lines().any(own), "`{key}` is no key of {text}");
-        let lines: Vec<String> = text.lines().map(|line| if own(line) { format!("{key} = {value}") } else { line.to_owned() }).collect();
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| if own(line) { format!("{key} = {value}") } else { line.to_owned() })
+            .collect();
         fs::write(&config, lines.join("\n") + "\n").unwrap();
     }
 
@@ -176,14 +193,26 @@ impl Stage {
     }
 
     fn try_run(&self, words: &[&str]) -> (bool, String, String) {
-        let done =
-            Command::new(binaries().join("cofferdam")).arg("--home").arg(self.home()).args(words).stdin(Stdio::null()).output().unwrap();
-        (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned(), String::from_utf8_lossy(&done.stderr).into_owned())
+        let done = Command::new(binaries().join("cofferdam"))
+            .arg("--home")
+            .arg(self.home())
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&done.stdout).into_owned(),
+            String::from_utf8_lossy(&done.stderr).into_owned(),
+        )
     }
 
     /// Adds an agent; gives its token.
     pub fn agent(&self, name: &str, role: &str) -> String {
-        self.json(&["agents", "add", name, "--role", role, "--for", "alice@example.com"])["token"].as_str().unwrap().to_owned()
+        self.json(&["agents", "add", name, "--role", role, "--for", "alice@example.com"])["token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Starts the gateway and waits until it is ready.
@@ -211,7 +240,10 @@ impl Stage {
             if let Some(status) = self.served.as_mut().and_then(|child| child.try_wait().unwrap()) {
                 panic!("`cofferdam serve` ended ({status}):\n{}", self.log());
             }
-            if self.try_http("GET", "/readyz", "", "", None).is_some_and(|answer| answer.status == 200) {
+            if self
+                .try_http("GET", "/readyz", "", "", None)
+                .is_some_and(|answer| answer.status == 200)
+            {
                 return;
             }
             assert!(began.elapsed() < PATIENCE, "`cofferdam serve` was not ready:\n{}", self.log());
@@ -274,7 +306,8 @@ impl Stage {
 
     /// The plain HTTP door.
     pub fn http(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
-        self.try_http(method, path, token, "", body).unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
+        self.try_http(method, path, token, "", body)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}:\n{}", self.log()))
     }
 
     /// A tool call over plain HTTP, held as long as calls are held.
@@ -291,23 +324,44 @@ impl Stage {
     pub fn keyed_call(&self, token: &str, tool: &str, arguments: &Value, key: &str) -> Answer {
         let path = format!("/v1/tools/{tool}");
         let header = format!("Idempotency-Key: {key}\r\n");
-        self.try_http("POST", &path, token, &header, Some(arguments)).unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
+        self.try_http("POST", &path, token, &header, Some(arguments))
+            .unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
     }
 
     /// A tool call within a client's trace.
-    pub fn traced_call(&self, token: &str, tool: &str, arguments: &Value, traceparent: &str) -> Answer {
+    pub fn traced_call(
+        &self,
+        token: &str,
+        tool: &str,
+        arguments: &Value,
+        traceparent: &str,
+    ) -> Answer {
         let path = format!("/v1/tools/{tool}");
         let header = format!("traceparent: {traceparent}\r\n");
-        self.try_http("POST", &path, token, &header, Some(arguments)).unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
+        self.try_http("POST", &path, token, &header, Some(arguments))
+            .unwrap_or_else(|| panic!("no answer to {path}:\n{}", self.log()))
     }
 
-    fn try_http(&self, method: &str, path: &str, token: &str, header: &str, body: Option<&Value>) -> Option<Answer> {
+    fn try_http(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        header: &str,
+        body: Option<&Value>,
+    ) -> Option<Answer> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let authorization = if token.is_empty() {
+            String::new()
+        } else {
+            format!("Authorization: Bearer {token}\r\n")
+        };
         let mut stream = TcpStream::connect(self.address()).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n{authorization}{header}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: \
+             127.0.0.1:{}\r\n{authorization}{header}Content-Type: \
+             application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             self.port,
             body.len()
         );
@@ -318,20 +372,29 @@ impl Stage {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())) })
+        Some(Answer {
+            status,
+            body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())),
+        })
     }
 
     /// A call's story, once its job is closed.
     pub fn closed(&self, call: &str) -> Value {
         let (began, mut pause) = (Instant::now(), Duration::from_millis(50));
         loop {
-            // A job put into the store by hand is told once a runner has taken it: before, the ledger knows nothing of it.
+            // A job put into the store by hand is told once a runner has taken it: before, the
+            // ledger knows nothing of it.
             let (known, out, fault) = self.try_run(&["--json", "show", call]);
-            let story: Value = if known { serde_json::from_str(&out).unwrap() } else { Value::Null };
+            let story: Value =
+                if known { serde_json::from_str(&out).unwrap() } else { Value::Null };
             if story["view"]["phase"] == "closed" {
                 return story;
             }
-            assert!(began.elapsed() < PATIENCE, "the job is not closed: {story:#}\n{fault}{}", self.log());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the job is not closed: {story:#}\n{fault}{}",
+                self.log()
+            );
             std::thread::sleep(pause);
             // Each look is a program that starts, and on a cluster the end takes seconds.
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -348,7 +411,8 @@ impl Stage {
     pub fn waiting(&self) -> String {
         let began = Instant::now();
         loop {
-            if let Some(call) = self.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str() {
+            if let Some(call) = self.json(&["jobs", "--waiting"])["jobs"][0]["job"]["call"].as_str()
+            {
                 return call.to_owned();
             }
             assert!(began.elapsed() < PATIENCE, "nothing waits for a person:\n{}", self.log());
@@ -393,7 +457,10 @@ fn collect(root: &Path, folder: &Path, files: &mut std::collections::BTreeMap<Pa
         if path.is_dir() {
             collect(root, &path, files);
         } else {
-            files.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+            files.insert(
+                path.strip_prefix(root).unwrap().to_owned(),
+                fs::read_to_string(&path).unwrap(),
+            );
         }
     }
 }

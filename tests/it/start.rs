@@ -1,4 +1,5 @@
-//! What stops a start, and what never takes the place of something good: broken tools, policies and keys, each with one clear message.
+//! What stops a start, and what never takes the place of something good: broken tools, policies and
+//! keys, each with one clear message.
 
 use crate::cluster::until;
 use crate::stage::{Stage, assets, binaries, text};
@@ -7,7 +8,12 @@ use std::process::Command;
 
 /// Starts and expects it to end by itself; gives what it said.
 fn refused(stage: &Stage) -> String {
-    let done = Command::new(binaries().join("cofferdam")).arg("--home").arg(stage.home()).arg("serve").output().unwrap();
+    let done = Command::new(binaries().join("cofferdam"))
+        .arg("--home")
+        .arg(stage.home())
+        .arg("serve")
+        .output()
+        .unwrap();
     assert!(!done.status.success());
     String::from_utf8_lossy(&done.stderr).into_owned()
 }
@@ -23,9 +29,18 @@ fn check(break_it: impl FnOnce(&Stage), expect: &[&str]) {
 
 #[test]
 fn what_is_broken_stops_the_start_and_is_named() {
-    check(|stage| fs::write(stage.home().join("plugins/tools/image_set.wasm"), b"not wasm").unwrap(), &["image_set"]);
-    check(|stage| fs::write(stage.home().join("policy/policy.wasm"), b"not wasm").unwrap(), &["policy", "accept"]);
-    check(|stage| fs::write(stage.home().join("policy/data.json"), b"{}").unwrap(), &["policy", "not the accepted"]);
+    check(
+        |stage| fs::write(stage.home().join("plugins/tools/image_set.wasm"), b"not wasm").unwrap(),
+        &["image_set"],
+    );
+    check(
+        |stage| fs::write(stage.home().join("policy/policy.wasm"), b"not wasm").unwrap(),
+        &["policy", "accept"],
+    );
+    check(
+        |stage| fs::write(stage.home().join("policy/data.json"), b"{}").unwrap(),
+        &["policy", "not the accepted"],
+    );
     check(
         |stage| fs::write(stage.home().join("keys/gateway"), "0".repeat(64)).unwrap(),
         &["keys/gateway` is not the key that the trust file names", "from a backup"],
@@ -33,7 +48,8 @@ fn what_is_broken_stops_the_start_and_is_named() {
     check(
         |stage| {
             let config = stage.home().join("cofferdam.toml");
-            let both = fs::read_to_string(&config).unwrap() + "\n[unheard]\nof = 1\n\n[nor]\nthis = 2\n";
+            let both =
+                fs::read_to_string(&config).unwrap() + "\n[unheard]\nof = 1\n\n[nor]\nthis = 2\n";
             fs::write(&config, both).unwrap();
         },
         &["unheard", "nor"],
@@ -42,7 +58,8 @@ fn what_is_broken_stops_the_start_and_is_named() {
 
 #[test]
 fn a_part_that_is_missing_stops_the_start_with_the_homes_own_path_and_a_remedy() {
-    let lost = |file: &'static str| move |stage: &Stage| fs::remove_file(stage.home().join(file)).unwrap();
+    let lost =
+        |file: &'static str| move |stage: &Stage| fs::remove_file(stage.home().join(file)).unwrap();
     let table = [
         ("plugins/executors/sequential.wasm", "accept its component again"),
         ("plugins/executors/rollout.wasm", "accept its component again"),
@@ -78,7 +95,11 @@ fn a_role_that_cannot_start_is_told_by_the_homes_own_files_and_nothing_else_is_s
     fs::remove_dir_all(&artefacts).unwrap();
     fs::write(&artefacts, "x").unwrap();
     let said = refused(&stage);
-    assert!(said.contains("artefacts/gateway` is missing and cannot be made") && said.contains("move away the file"), "{said}");
+    assert!(
+        said.contains("artefacts/gateway` is missing and cannot be made")
+            && said.contains("move away the file"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -121,11 +142,20 @@ fn readiness_names_what_is_missing() {
     let (key, kept) = (stage.home().join("keys/runner-artefacts"), stage.home().join("kept"));
     fs::rename(&key, &kept).unwrap();
     for replicas in [5, 4] {
-        stage.call(&token, "deployment_scale", &serde_json::json!({"namespace": "storefront", "name": "web", "replicas": replicas}));
+        stage.call(
+            &token,
+            "deployment_scale",
+            &serde_json::json!({"namespace": "storefront", "name": "web", "replicas": replicas}),
+        );
     }
     until("runners to be missed", || (ready(&stage).0 == 503).then_some(()));
     let told = ready(&stage).1;
-    assert!(told.starts_with("not ready: no runner is there; the log says why none starts\nwarning: keys: "), "{told}");
+    assert!(
+        told.starts_with(
+            "not ready: no runner is there; the log says why none starts\nwarning: keys: "
+        ),
+        "{told}"
+    );
     fs::rename(&kept, &key).unwrap();
     until("a runner", || (ready(&stage).0 == 200).then_some(()));
 }
@@ -133,7 +163,10 @@ fn readiness_names_what_is_missing() {
 #[test]
 fn plain_http_beyond_this_machine_is_warned_of_by_serve_and_doctor() {
     let mut stage = Stage::bare("example");
-    let words = ["is reached by other machines in plain HTTP", "listen on 127.0.0.1 behind a proxy that speaks TLS"];
+    let words = [
+        "is reached by other machines in plain HTTP",
+        "listen on 127.0.0.1 behind a proxy that speaks TLS",
+    ];
     stage.agent("release", "operator");
     assert!(!stage.run(&["doctor"]).contains(words[0]));
     stage.configure("listen", &format!("\"0.0.0.0:{}\"", stage.address().port()));

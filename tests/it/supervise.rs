@@ -1,5 +1,6 @@
-//! How it all starts, stops and stays alive: signals to one process and to all, calls and jobs at the stop, roles that hang, and an idle machine. Real
-//! processes, and the signals that terminals and service managers send.
+//! How it all starts, stops and stays alive: signals to one process and to all, calls and jobs at
+//! the stop, roles that hang, and an idle machine. Real processes, and the signals that terminals
+//! and service managers send.
 
 mod manager;
 mod processes;
@@ -31,10 +32,16 @@ fn replicas(stage: &Stage) -> String {
 }
 
 /// A call on a thread of its own; gives the answer's head and body.
-fn ask(stage: &Stage, path: &str, token: &str, body: &Value) -> thread::JoinHandle<(String, Value)> {
+fn ask(
+    stage: &Stage,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> thread::JoinHandle<(String, Value)> {
     let (address, body) = (stage.address(), body.to_string());
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer \
+         {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     thread::spawn(move || {
@@ -43,7 +50,8 @@ fn ask(stage: &Stage, path: &str, token: &str, body: &Value) -> thread::JoinHand
         let mut text = String::new();
         // It asks for a kept connection: that this ends shows that the server closed it.
         stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
         (head.to_ascii_lowercase(), serde_json::from_str(body).unwrap())
     })
 }
@@ -53,11 +61,18 @@ fn roles(stage: &Stage) -> Vec<Process> {
 }
 
 fn role(stage: &Stage, name: &str) -> Process {
-    until("a role", || roles(stage).into_iter().find(|process| process.words == format!("cofferdam: {name}")))
+    until("a role", || {
+        roles(stage).into_iter().find(|process| process.words == format!("cofferdam: {name}"))
+    })
 }
 
 fn runners(stage: &Stage) -> Vec<u32> {
-    let runners = || roles(stage).into_iter().filter(|process| process.words.starts_with("cofferdam: runner")).map(|process| process.id);
+    let runners = || {
+        roles(stage)
+            .into_iter()
+            .filter(|process| process.words.starts_with("cofferdam: runner"))
+            .map(|process| process.id)
+    };
     until("two runners", || Some(runners().collect::<Vec<_>>()).filter(|ids| ids.len() == 2))
 }
 
@@ -77,7 +92,11 @@ fn stopped_in_a_job(signal: &str, whom: impl Fn(&Stage) -> Vec<u32>) {
     stage.until_logged("claimed a job");
     kill(signal, &whom(&stage));
     let (head, body) = call.join().unwrap();
-    assert!(head.starts_with("http/1.1 20") && body["call"].as_str().is_some_and(|call| call.len() == 26), "{head}\n{body:#}");
+    assert!(
+        head.starts_with("http/1.1 20")
+            && body["call"].as_str().is_some_and(|call| call.len() == 26),
+        "{head}\n{body:#}"
+    );
     assert!(stage.ended().success());
     let log = stage.log();
     assert!(log.contains("stopped: no call was cut off, and no job is left clean=true"), "{log}");
@@ -109,7 +128,8 @@ fn roles_and_guests_do_not_obey_signals_from_outside() {
     }
     for process in roles(&stage) {
         // The bits of HUP, INT and TERM in the mask of ignored signals.
-        let ignored = process.status("SigIgn").map(|mask| u64::from_str_radix(&mask, 16).unwrap()).unwrap();
+        let ignored =
+            process.status("SigIgn").map(|mask| u64::from_str_radix(&mask, 16).unwrap()).unwrap();
         assert_eq!(ignored & 0x4003, 0x4003, "{process:?}");
     }
     assert!(is_ready(&stage));
@@ -148,16 +168,28 @@ fn at_the_stop_held_calls_are_told_where_they_are_and_new_ones_to_come_again() {
     assert!(body["text"].as_str().unwrap().starts_with("WAITING"), "{body:#}");
 
     let (head, body) = ask(&stage, "/v1/tools/deployment_scale", &token, &scale(5)).join().unwrap();
-    assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: ") && head.contains("connection: close"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 503")
+            && head.contains("retry-after: ")
+            && head.contains("connection: close"),
+        "{head}"
+    );
     assert!(body["error"]["text"].as_str().unwrap().contains("nothing was executed"), "{body:#}");
     let ready = stage.http("GET", "/readyz", "", None);
     assert_eq!((ready.status, text(&ready)), (503, "stopping\n".to_owned()));
     assert_eq!(stage.http("GET", "/healthz", "", None).status, 200);
-    assert_eq!(stage.http("GET", &format!("/v1/jobs/{waiting}"), &token, None).body["call"], waiting.as_str());
+    assert_eq!(
+        stage.http("GET", &format!("/v1/jobs/{waiting}"), &token, None).body["call"],
+        waiting.as_str()
+    );
 
     kill("CONT", &slow);
     assert!(stage.ended().success());
-    assert!(stage.log().contains("stopped: no call was cut off, and no job is left clean=true"), "{}", stage.log());
+    assert!(
+        stage.log().contains("stopped: no call was cut off, and no job is left clean=true"),
+        "{}",
+        stage.log()
+    );
 }
 
 #[test]
@@ -168,7 +200,9 @@ fn what_does_not_finish_in_time_is_named_and_taken_up_at_the_next_start() {
     let token = stage.agent("release", "operator");
     kill("STOP", &runners(&stage));
     let held = ask(&stage, "/v1/tools/deployment_scale?wait=45", &token, &scale(5));
-    let call = until("the job", || stage.json(&["jobs"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned));
+    let call = until("the job", || {
+        stage.json(&["jobs"])["jobs"][0]["job"]["call"].as_str().map(str::to_owned)
+    });
     kill("TERM", &[stage.supervisor()]);
     let (head, body) = held.join().unwrap();
     assert!(head.starts_with("http/1.1 202") && body["call"] == call.as_str(), "{head}\n{body:#}");
@@ -203,14 +237,18 @@ fn a_role_that_hangs_while_it_starts_holds_up_no_other() {
     stage.serve(&["--heartbeat-ms", "60000"]);
     let known: Vec<u32> = roles(&stage).iter().map(|process| process.id).collect();
     kill("KILL", &runners(&stage)[..1]);
-    let born = || descendants(stage.supervisor()).into_iter().find(|process| !known.contains(&process.id));
+    let born =
+        || descendants(stage.supervisor()).into_iter().find(|process| !known.contains(&process.id));
     let hung = until("a runner's birth", born).id;
     kill("STOP", &[hung]);
     let gateway = role(&stage, "gateway").id;
     kill("KILL", &[gateway]);
     until("another gateway", || is_ready_if_there(&stage).then_some(()));
     assert_ne!(role(&stage, "gateway").id, gateway);
-    assert!(roles(&stage).iter().any(|process| process.id == hung && process.is_stopped()), "the hung runner was waited for");
+    assert!(
+        roles(&stage).iter().any(|process| process.id == hung && process.is_stopped()),
+        "the hung runner was waited for"
+    );
 }
 
 fn is_ready_if_there(stage: &Stage) -> bool {
@@ -222,18 +260,25 @@ fn a_role_without_a_sign_of_life_is_killed_and_started_again() {
     let mut stage = Stage::bare("example");
     stage.serve(&["--heartbeat-ms", "700"]);
     let token = stage.agent("release", "operator");
-    let hung = ["recorder", "viewer", "gateway", "runner 0"].map(|name| (name, role(&stage, name).id));
+    let hung =
+        ["recorder", "viewer", "gateway", "runner 0"].map(|name| (name, role(&stage, name).id));
     kill("STOP", &hung.map(|(_, id)| id));
     for (name, id) in hung {
         stage.until_logged(&format!(
-            "restarting {name} in 0.2 s: it gave no sign of life for 2.8 s and was killed pid={id} role={}",
+            "restarting {name} in 0.2 s: it gave no sign of life for 2.8 s and was killed \
+             pid={id} role={}",
             quoted(name)
         ));
         assert!(!alive(id));
     }
     until("all to be back", || is_ready_if_there(&stage).then_some(()));
     let answer = stage.call(&token, "deployment_scale", &scale(5));
-    assert_eq!((answer.status, replicas(&stage).as_str()), (200, "replicas: 5"), "{:#}", answer.body);
+    assert_eq!(
+        (answer.status, replicas(&stage).as_str()),
+        (200, "replicas: 5"),
+        "{:#}",
+        answer.body
+    );
 }
 
 /// As a log line shows a field.
@@ -252,20 +297,27 @@ fn an_idle_installation_wakes_fewer_than_twenty_times_a_second() {
     let count = || {
         let mut all = roles(&stage);
         all.push(Process::of(stage.supervisor()).unwrap());
-        all.into_iter().map(|process| (process.words.clone(), process.switches())).collect::<Vec<_>>()
+        all.into_iter()
+            .map(|process| (process.words.clone(), process.switches()))
+            .collect::<Vec<_>>()
     };
-    // What was used has an end that takes as long as the machine does: spans are sent, and a runner is followed by another.
+    // What was used has an end that takes as long as the machine does: spans are sent, and a runner
+    // is followed by another.
     until("an idle time", || {
         let before = count();
         thread::sleep(Duration::from_secs(SECONDS));
         let after = count();
-        let each = before.iter().zip(&after).map(|((words, a), (_, b))| format!("{words}: {}", b.saturating_sub(*a)));
+        let each = before
+            .iter()
+            .zip(&after)
+            .map(|((words, a), (_, b))| format!("{words}: {}", b.saturating_sub(*a)));
         let told: Vec<String> = each.collect();
         let sum = |counts: &[(String, u64)]| counts.iter().map(|(_, count)| count).sum::<u64>();
         let woken = sum(&after).saturating_sub(sum(&before));
         println!("{woken} in {SECONDS} s: {told:?}");
         // A process that took another's place has counted less.
-        let same = before.len() == after.len() && before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 <= b.1);
+        let same = before.len() == after.len()
+            && before.iter().zip(&after).all(|(a, b)| a.0 == b.0 && a.1 <= b.1);
         (same && woken < 20 * SECONDS).then_some(())
     });
 }
@@ -312,6 +364,8 @@ fn a_role_that_makes_a_call_of_no_role_is_ended_and_its_end_is_told() {
     stage.serve(&[]);
     // What the kernel sends for such a call; a role ignores no signal but INT, TERM and HUP.
     kill("SYS", &[role(&stage, "viewer").id]);
-    stage.until_logged("restarting viewer in 0.2 s: it made a system call that its role may not make");
+    stage.until_logged(
+        "restarting viewer in 0.2 s: it made a system call that its role may not make",
+    );
     until("another viewer", || is_ready(&stage).then_some(()));
 }

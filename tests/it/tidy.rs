@@ -1,5 +1,6 @@
-//! The repository's own rules, as tests: how files look, which crate may name what, what each binary may carry, and that pages promise nothing
-//! that no test holds. Reads files and cargo's metadata; starts no role and never changes a file.
+//! The repository's own rules, as tests: how files look, which crate may name what, what each
+//! binary may carry, and that pages promise nothing that no test holds. Reads files and cargo's
+//! metadata; starts no role and never changes a file.
 
 mod arrows;
 mod contract;
@@ -38,12 +39,17 @@ fn pages(places: &[&str], ending: &str) -> Vec<Page> {
         if place.is_dir() {
             for entry in fs::read_dir(place).unwrap() {
                 let entry = entry.unwrap();
-                if !skipped(&entry.file_name().to_string_lossy()) && !entry.file_type().unwrap().is_symlink() {
+                if !skipped(&entry.file_name().to_string_lossy())
+                    && !entry.file_type().unwrap().is_symlink()
+                {
                     walk(root, &entry.path(), found);
                 }
             }
         } else if let Ok(text) = fs::read_to_string(place) {
-            found.push(Page { path: place.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), text });
+            found.push(Page {
+                path: place.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+                text,
+            });
         }
     }
     let (root, mut found) = (root(), Vec::new());
@@ -57,7 +63,8 @@ fn pages(places: &[&str], ending: &str) -> Vec<Page> {
 }
 
 fn page(path: &str) -> Page {
-    let text = fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("`{path}`: {fault}"));
+    let text =
+        fs::read_to_string(root().join(path)).unwrap_or_else(|fault| panic!("`{path}`: {fault}"));
     Page { path: path.to_owned(), text }
 }
 
@@ -72,7 +79,8 @@ fn check(pages: &[Page], rule: impl Fn(&Page) -> Vec<Breach>) {
     assert!(told.is_empty(), "rules that do not hold:\n{told}");
 }
 
-/// A rule that finds nothing in a bad example would find nothing anywhere: this many faults in this text.
+/// A rule that finds nothing in a bad example would find nothing anywhere: this many faults in this
+/// text.
 fn finds(rule: impl Fn(&Page) -> Vec<Breach>, path: &str, text: &str, faults: usize) {
     let found = rule(&Page { path: path.to_owned(), text: text.to_owned() });
     assert_eq!(found.len(), faults, "{path}: {text}\n{found:?}");

@@ -1,4 +1,5 @@
-//! One trace from the agent's `traceparent` through every process to the teardown, as a collector receives it, and without a secret in it.
+//! One trace from the agent's `traceparent` through every process to the teardown, as a collector
+//! receives it, and without a secret in it.
 
 use crate::stage::{PATIENCE, Stage};
 use serde_json::{Value, json};
@@ -53,19 +54,28 @@ fn spans(body: &Value) -> Vec<(String, String, String, String)> {
             .iter()
             .find(|one| one["key"] == "service.name")
             .map(|one| one["value"]["stringValue"].as_str().unwrap_or("").to_owned());
-        for span in
-            resource["scopeSpans"].as_array().into_iter().flatten().flat_map(|scope| scope["spans"].as_array().into_iter().flatten())
+        for span in resource["scopeSpans"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|scope| scope["spans"].as_array().into_iter().flatten())
         {
             if span["traceId"].as_str() == Some(TRACE) {
                 let word = |key: &str| span[key].as_str().unwrap_or("").to_owned();
-                found.push((service.clone().unwrap_or_default(), word("name"), word("spanId"), word("parentSpanId")));
+                found.push((
+                    service.clone().unwrap_or_default(),
+                    word("name"),
+                    word("spanId"),
+                    word("parentSpanId"),
+                ));
             }
         }
     }
     found
 }
 
-/// Every wanted span is there, and every span's parent is another of them or the agent's own: a parent ends, and so arrives, after its children.
+/// Every wanted span is there, and every span's parent is another of them or the agent's own: a
+/// parent ends, and so arrives, after its children.
 fn whole(seen: &[(String, String, String, String)], wanted: &[&str]) -> bool {
     let ids: BTreeSet<&str> = seen.iter().map(|(_, _, id, _)| id.as_str()).collect();
     wanted.iter().all(|name| seen.iter().any(|(_, own, _, _)| own == name))
@@ -80,17 +90,24 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
     let lines: Vec<String> = fs::read_to_string(&config)
         .unwrap()
         .lines()
-        .map(
-            |line| {
-                if line.trim_start_matches(['#', ' ']).starts_with("otlp =") { format!("otlp = \"{address}\"") } else { line.to_owned() }
-            },
-        )
+        .map(|line| {
+            if line.trim_start_matches(['#', ' ']).starts_with("otlp =") {
+                format!("otlp = \"{address}\"")
+            } else {
+                line.to_owned()
+            }
+        })
         .collect();
     fs::write(&config, lines.join("\n") + "\n").unwrap();
     let token = stage.agent("release", "operator");
     stage.serve(&[]);
     let arguments = json!({"namespace": "storefront", "name": "web", "replicas": 5, "purpose": "canary-of-the-purpose"});
-    let answer = stage.traced_call(&token, "deployment_scale", &arguments, &format!("00-{TRACE}-{AGENT}-01"));
+    let answer = stage.traced_call(
+        &token,
+        "deployment_scale",
+        &arguments,
+        &format!("00-{TRACE}-{AGENT}-01"),
+    );
     assert_eq!(answer.status, 200, "{:#}", answer.body);
 
     let wanted = ["plan", "decide", "preview", "enqueue", "admit", "act", "tear down"];
@@ -103,12 +120,19 @@ fn one_trace_goes_from_the_agent_to_the_teardown() {
         }
     }
     let services: BTreeSet<&str> = seen.iter().map(|(service, ..)| service.as_str()).collect();
-    assert!(services.contains("cofferdam-gateway") && services.contains("cofferdam-runner"), "{services:?}");
+    assert!(
+        services.contains("cofferdam-gateway") && services.contains("cofferdam-runner"),
+        "{services:?}"
+    );
     for secret in [token.as_str(), "canary-of-the-purpose"] {
         assert!(!all.contains(secret), "a span carries `{secret}`");
     }
     let metrics = stage.http("GET", "/metrics", "", None).body.to_string();
-    for name in ["cofferdam_decisions_total", "cofferdam_stage_seconds", "mcp_server_operation_duration_seconds"] {
+    for name in [
+        "cofferdam_decisions_total",
+        "cofferdam_stage_seconds",
+        "mcp_server_operation_duration_seconds",
+    ] {
         assert!(metrics.contains(name), "no {name} in:\n{metrics}");
     }
 }

@@ -1,5 +1,6 @@
-//! The golden transcript of one journey, as an agent, an approver and an operator read it. What differs from run to run (ids, digests, times) is named
-//! instead of shown. `UPDATE_EXPECT=1` writes it anew.
+//! The golden transcript of one journey, as an agent, an approver and an operator read it. What
+//! differs from run to run (ids, digests, times) is named instead of shown. `UPDATE_EXPECT=1`
+//! writes it anew.
 
 use crate::stage::{Stage, text};
 use expect_test::expect_file;
@@ -8,7 +9,10 @@ use std::fmt::Write as _;
 
 /// The text of an answer, whichever way it went.
 fn said(body: &Value) -> String {
-    body["text"].as_str().or(body["error"]["text"].as_str()).map_or_else(|| format!("{body:#}"), str::to_owned)
+    body["text"]
+        .as_str()
+        .or(body["error"]["text"].as_str())
+        .map_or_else(|| format!("{body:#}"), str::to_owned)
 }
 
 /// Replaces what no two runs share.
@@ -30,12 +34,18 @@ fn named(text: &str) -> String {
 }
 
 fn name(word: &str) -> String {
-    let hexadecimal = |text: &str, length: usize| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = |text: &str| text.len() == 26 && text.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte));
-    let (body, end) = match word.char_indices().rev().find(|(_, letter)| letter.is_ascii_alphanumeric()) {
-        Some((at, _)) => word.split_at(at + 1),
-        None => return word.to_owned(),
+    let hexadecimal = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
+    let id = |text: &str| {
+        text.len() == 26
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte))
+    };
+    let (body, end) =
+        match word.char_indices().rev().find(|(_, letter)| letter.is_ascii_alphanumeric()) {
+            Some((at, _)) => word.split_at(at + 1),
+            None => return word.to_owned(),
+        };
     let new = if let Some(digest) = body.strip_prefix("sha256:") {
         if hexadecimal(digest, 64) { "DIGEST".to_owned() } else { body.to_owned() }
     } else if id(body) {
@@ -46,7 +56,11 @@ fn name(word: &str) -> String {
         "DATE".to_owned()
     } else if body.ends_with('Z') && body.matches(':').count() == 2 {
         "TIME".to_owned()
-    } else if let Some(rest) = body.strip_prefix("cofferdam-run-").and_then(|rest| rest.split_once('-')).filter(|(call, _)| id(call)) {
+    } else if let Some(rest) = body
+        .strip_prefix("cofferdam-run-")
+        .and_then(|rest| rest.split_once('-'))
+        .filter(|(call, _)| id(call))
+    {
         format!("cofferdam-run-CALL-{}", rest.1)
     } else {
         body.to_owned()
@@ -54,7 +68,8 @@ fn name(word: &str) -> String {
     new + end
 }
 
-/// Numbers that depend on how often somebody looked: each look of an operator is an entry of its own.
+/// Numbers that depend on how often somebody looked: each look of an operator is an entry of its
+/// own.
 fn numbered(line: &str) -> String {
     ["Ledger: ", "leaf ", "by user "].iter().fold(line.to_owned(), |line, before| {
         let Some(at) = line.find(before).map(|at| at + before.len()) else { return line };
@@ -79,20 +94,29 @@ fn a_journey_reads_as_it_always_did() {
     };
     let scale = |replicas: u32| json!({"namespace": "storefront", "name": "web", "replicas": replicas, "purpose": "autumn sale"});
 
-    let look = stage.call(&token, "workload_status", &json!({"namespace": "storefront", "name": "web"}));
+    let look =
+        stage.call(&token, "workload_status", &json!({"namespace": "storefront", "name": "web"}));
     tell("agent", "workload_status storefront/web", &said(&look.body));
     let preview = stage.http("POST", "/v1/tools/deployment_scale/preview", &token, Some(&scale(5)));
     tell("agent", "preview deployment_scale storefront/web 5", &said(&preview.body));
     let denied = stage.call(&token, "deployment_scale", &scale(40));
     tell("agent", "deployment_scale storefront/web 40", &said(&denied.body));
-    let wrong = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": "five"}));
+    let wrong = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": "five"}),
+    );
     tell("agent", "deployment_scale storefront/web \"five\"", &said(&wrong.body));
     let done = stage.call(&token, "deployment_scale", &scale(5));
     tell("agent", "deployment_scale storefront/web 5", &said(&done.body));
 
     let target = json!({"namespace": "storefront", "name": "gift-cards-v1", "purpose": "replaced by api 2.28"});
     let waiting = stage.http("POST", "/v1/tools/deployment_delete?wait=1", &token, Some(&target));
-    tell("agent", "deployment_delete storefront/gift-cards-v1, waiting a second", &said(&waiting.body));
+    tell(
+        "agent",
+        "deployment_delete storefront/gift-cards-v1, waiting a second",
+        &said(&waiting.body),
+    );
     let call = stage.waiting();
     tell("approver", "show --shown", &stage.run(&["show", &call, "--shown"]));
     stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);

@@ -1,5 +1,6 @@
-//! A tree that cannot be written: as a whole, in one folder, or only after a job was committed. Each such job says path, error and remedy, in every view;
-//! no other job waits for it; and it goes on by itself once the cause is gone. On file systems of their own, so that root is refused too.
+//! A tree that cannot be written: as a whole, in one folder, or only after a job was committed.
+//! Each such job says path, error and remedy, in every view; no other job waits for it; and it goes
+//! on by itself once the cause is gone. On file systems of their own, so that root is refused too.
 
 use crate::cluster::until;
 use crate::stage::{Stage, text};
@@ -8,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mount that goes with the test. A machine that cannot mount fails the test, and never passes it unseen.
+/// A mount that goes with the test. A machine that cannot mount fails the test, and never passes it
+/// unseen.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -31,7 +33,11 @@ impl Drop for Mount {
 
 fn run(words: &[&str]) {
     let done = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    assert!(done.status.success(), "{words:?} (this test needs root): {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{words:?} (this test needs root): {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 fn scale(namespace: &str, name: &str, replicas: u32) -> Value {
@@ -63,7 +69,13 @@ fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and
         assert!(said.contains(words), "not `{words}`: {said}\n{}", stage.log());
     }
     assert_eq!(stage.files(), before);
-    assert!(stage.log().contains("a job could not be written: `storefront/web.yaml` cannot be replaced: "), "{}", stage.log());
+    assert!(
+        stage
+            .log()
+            .contains("a job could not be written: `storefront/web.yaml` cannot be replaced: "),
+        "{}",
+        stage.log()
+    );
     mount.again("rw");
     let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
     assert!(told(&answer.body).starts_with("DONE "), "{:#}", answer.body);
@@ -71,21 +83,29 @@ fn what_cannot_be_written_fails_before_anything_is_done_and_names_path_error_and
     stage.stop();
 }
 
-/// A job that is committed, and whose file cannot be written since: its runner is lost right after the commit record, and the next one starts only
-/// once the tree is read-only.
+/// A job that is committed, and whose file cannot be written since: its runner is lost right after
+/// the commit record, and the next one starts only once the tree is read-only.
 fn stuck(stage: &mut Stage, token: &str) -> (String, Mount) {
     let mount = Mount::over(&stage.tree().join("storefront"));
     stage.serve(&["--drill", "effect-committed"]);
     // A supervisor that stands still starts no other runner.
     let supervisor = stage.supervisor().to_string();
     run(&["kill", "-STOP", &supervisor]);
-    let answer = stage.http("POST", "/v1/tools/deployment_scale?wait=0", token, Some(&scale("storefront", "web", 5)));
-    let call = answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned();
+    let answer = stage.http(
+        "POST",
+        "/v1/tools/deployment_scale?wait=0",
+        token,
+        Some(&scale("storefront", "web", 5)),
+    );
+    let call =
+        answer.body["call"].as_str().unwrap_or_else(|| panic!("{:#}", answer.body)).to_owned();
     let record = stage.home().join(format!("journal/{call}.committed"));
     until("the commit record", || record.exists().then_some(()));
     mount.again("ro");
     run(&["kill", "-CONT", &supervisor]);
-    until("the obstacle", || (view(stage, &call)["stuck"]["tries"].as_u64() >= Some(1)).then_some(()));
+    until("the obstacle", || {
+        (view(stage, &call)["stuck"]["tries"].as_u64() >= Some(1)).then_some(())
+    });
     (call, mount)
 }
 
@@ -108,7 +128,10 @@ fn a_committed_job_that_cannot_be_finished_stops_no_other_and_closes_by_itself()
     }
     for command in [&["show", &call][..], &["status"]] {
         let shown = stage.run(command);
-        assert!(shown.contains("cannot be finished at present") && shown.contains(CAUSE), "{command:?}: {shown}");
+        assert!(
+            shown.contains("cannot be finished at present") && shown.contains(CAUSE),
+            "{command:?}: {shown}"
+        );
     }
     assert!(stage.run(&["jobs"]).contains("acting, stuck"));
     assert!(stage.log().contains(CAUSE), "{}", stage.log());
@@ -120,14 +143,29 @@ fn a_committed_job_that_cannot_be_finished_stops_no_other_and_closes_by_itself()
     assert!(said.starts_with("FAILED ") && said.contains("\nNothing was changed.\n"), "{said}");
     // Further tries leave no entry.
     let entries = |stage: &Stage| stage.json(&["show", &call])["entries"].as_array().unwrap().len();
-    let (before, tries) = (entries(&stage), view(&stage, &call)["stuck"]["tries"].as_u64().unwrap());
-    until("two further tries", || (view(&stage, &call)["stuck"]["tries"].as_u64() >= Some(tries + 2)).then_some(()));
+    let (before, tries) =
+        (entries(&stage), view(&stage, &call)["stuck"]["tries"].as_u64().unwrap());
+    until("two further tries", || {
+        (view(&stage, &call)["stuck"]["tries"].as_u64() >= Some(tries + 2)).then_some(())
+    });
     assert_eq!(entries(&stage), before);
     mount.again("rw");
     let story = stage.closed(&call);
-    assert_eq!((&story["view"]["outcome"], &story["view"]["files"]), (&json!("succeeded"), &json!(["storefront/web.yaml"])));
-    assert!(fs::read_to_string(stage.tree().join("storefront/web.yaml")).unwrap().contains("replicas: 5"));
-    assert_eq!(stage.log().matches("restarting ").count(), 1, "the one that the drill ended: {}", stage.log());
+    assert_eq!(
+        (&story["view"]["outcome"], &story["view"]["files"]),
+        (&json!("succeeded"), &json!(["storefront/web.yaml"]))
+    );
+    assert!(
+        fs::read_to_string(stage.tree().join("storefront/web.yaml"))
+            .unwrap()
+            .contains("replicas: 5")
+    );
+    assert_eq!(
+        stage.log().matches("restarting ").count(),
+        1,
+        "the one that the drill ended: {}",
+        stage.log()
+    );
     stage.stop();
     stage.verify_ledger();
 }
@@ -145,7 +183,14 @@ fn an_operator_gives_up_what_is_stuck_and_everybody_is_told_what_is_written() {
     assert_eq!(story["view"]["outcome"], "failed", "{story:#}");
     let job = stage.http("GET", &format!("/v1/jobs/{call}"), &token, None);
     let said = told(&job.body);
-    for words in ["FAILED ", "\nNothing was changed.\n", because, CAUSE, "none of its files was written", ".given-up"] {
+    for words in [
+        "FAILED ",
+        "\nNothing was changed.\n",
+        because,
+        CAUSE,
+        "none of its files was written",
+        ".given-up",
+    ] {
         assert!(said.contains(words), "not `{words}`: {said}");
     }
     // Once it is given up no runner completes it, not even when it could.
@@ -168,7 +213,8 @@ fn folders_that_were_removed_are_made_again_and_said() {
     assert!(stage.log().contains("was missing; it was made again, empty"), "{}", stage.log());
     let done = stage.call(&token, "deployment_scale", &scale("storefront", "web", 5));
     assert!(told(&done.body).starts_with("DONE "), "{:#}\n{}", done.body, stage.log());
-    // While it serves: the runners that wait end themselves, and what takes their place makes it again.
+    // While it serves: the runners that wait end themselves, and what takes their place makes it
+    // again.
     stage.closed(done.body["call"].as_str().unwrap());
     fs::remove_dir_all(stage.home().join("journal")).unwrap();
     let mut replicas = 5;
@@ -176,7 +222,12 @@ fn folders_that_were_removed_are_made_again_and_said() {
         replicas = if replicas == 5 { 4 } else { 5 };
         let answer = stage.call(&token, "deployment_scale", &scale("storefront", "web", replicas));
         let said = told(&answer.body);
-        assert!(said.starts_with("DONE ") || said.contains("Nothing was changed.") || said.starts_with("RUNNING "), "{said}");
+        assert!(
+            said.starts_with("DONE ")
+                || said.contains("Nothing was changed.")
+                || said.starts_with("RUNNING "),
+            "{said}"
+        );
         said.starts_with("DONE ").then_some(())
     });
     stage.stop();

@@ -1,6 +1,6 @@
-//! Every view tells the truth while it serves: what is lost or damaged of the home is named in `/readyz`, in the
-//! log once, in `status` and in `doctor`, with its true effect and a remedy that helps; and it is gone from all of
-//! them once it is put back.
+//! Every view tells the truth while it serves: what is lost or damaged of the home is named in
+//! `/readyz`, in the log once, in `status` and in `doctor`, with its true effect and a remedy that
+//! helps; and it is gone from all of them once it is put back.
 
 use crate::cluster::until;
 use crate::stage::{Stage, text};
@@ -32,10 +32,30 @@ fn garbage(path: &Path) {
 const NEXT: &str = "the next start will fail";
 
 const LOSSES: [Loss; 14] = [
-    Loss { place: "served", instead: nothing, calls: Calls::Fail, words: &["are gone", "start `cofferdam serve` again"] },
-    Loss { place: "store/cofferdam.db", instead: nothing, calls: Calls::Fail, words: &["cofferdam.db` is gone", "from a backup"] },
-    Loss { place: "store/cofferdam.db", instead: garbage, calls: Calls::Fail, words: &["was replaced by another file", "from a backup"] },
-    Loss { place: "ledger", instead: nothing, calls: Calls::GoOn, words: &["ledger` is gone", "new checkpoints are not published"] },
+    Loss {
+        place: "served",
+        instead: nothing,
+        calls: Calls::Fail,
+        words: &["are gone", "start `cofferdam serve` again"],
+    },
+    Loss {
+        place: "store/cofferdam.db",
+        instead: nothing,
+        calls: Calls::Fail,
+        words: &["cofferdam.db` is gone", "from a backup"],
+    },
+    Loss {
+        place: "store/cofferdam.db",
+        instead: garbage,
+        calls: Calls::Fail,
+        words: &["was replaced by another file", "from a backup"],
+    },
+    Loss {
+        place: "ledger",
+        instead: nothing,
+        calls: Calls::GoOn,
+        words: &["ledger` is gone", "new checkpoints are not published"],
+    },
     Loss {
         place: "artefacts",
         instead: nothing,
@@ -48,9 +68,24 @@ const LOSSES: [Loss; 14] = [
         calls: Calls::GoOn,
         words: &["is a file where a folder belongs", "started again"],
     },
-    Loss { place: "keys", instead: nothing, calls: Calls::GoOn, words: &["keys` is missing", "runners that start from now on fail"] },
-    Loss { place: "keys/gateway", instead: nothing, calls: Calls::GoOn, words: &[NEXT, "keys/gateway`", "from a backup"] },
-    Loss { place: "policy", instead: nothing, calls: Calls::GoOn, words: &["policy` is missing", NEXT, "from a backup"] },
+    Loss {
+        place: "keys",
+        instead: nothing,
+        calls: Calls::GoOn,
+        words: &["keys` is missing", "runners that start from now on fail"],
+    },
+    Loss {
+        place: "keys/gateway",
+        instead: nothing,
+        calls: Calls::GoOn,
+        words: &[NEXT, "keys/gateway`", "from a backup"],
+    },
+    Loss {
+        place: "policy",
+        instead: nothing,
+        calls: Calls::GoOn,
+        words: &["policy` is missing", NEXT, "from a backup"],
+    },
     Loss {
         place: "plugins/executors/sequential.wasm",
         instead: nothing,
@@ -63,9 +98,24 @@ const LOSSES: [Loss; 14] = [
         calls: Calls::GoOn,
         words: &[NEXT, "agents.toml` is not there", "from a backup"],
     },
-    Loss { place: "agents/agents.toml", instead: garbage, calls: Calls::GoOn, words: &[NEXT, "agents.toml: agent:", "from a backup"] },
-    Loss { place: "trust/trust.toml", instead: nothing, calls: Calls::GoOn, words: &[NEXT, "trust.toml` is not there", "from a backup"] },
-    Loss { place: "trust/trust.toml", instead: garbage, calls: Calls::GoOn, words: &[NEXT, "the trust file is damaged", "from a backup"] },
+    Loss {
+        place: "agents/agents.toml",
+        instead: garbage,
+        calls: Calls::GoOn,
+        words: &[NEXT, "agents.toml: agent:", "from a backup"],
+    },
+    Loss {
+        place: "trust/trust.toml",
+        instead: nothing,
+        calls: Calls::GoOn,
+        words: &[NEXT, "trust.toml` is not there", "from a backup"],
+    },
+    Loss {
+        place: "trust/trust.toml",
+        instead: garbage,
+        calls: Calls::GoOn,
+        words: &[NEXT, "the trust file is damaged", "from a backup"],
+    },
 ];
 
 fn ready(stage: &Stage) -> (u16, String) {
@@ -74,7 +124,11 @@ fn ready(stage: &Stage) -> (u16, String) {
 }
 
 fn any(stage: &Stage, words: &[&str]) -> String {
-    let done = std::process::Command::new(crate::stage::binaries().join("cofferdam")).arg("--home").arg(stage.home()).args(words).output();
+    let done = std::process::Command::new(crate::stage::binaries().join("cofferdam"))
+        .arg("--home")
+        .arg(stage.home())
+        .args(words)
+        .output();
     let done = done.unwrap();
     format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }
@@ -90,16 +144,27 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
         fs::rename(&path, &kept).unwrap();
         instead(&path);
         let whole = |text: &str| words.iter().all(|words| text.contains(words));
-        let (status, told) = until(&format!("readyz to tell the loss of {place}"), || Some(ready(&stage)).filter(|(_, text)| whole(text)));
+        let (status, told) = until(&format!("readyz to tell the loss of {place}"), || {
+            Some(ready(&stage)).filter(|(_, text)| whole(text))
+        });
         assert_eq!(status, if calls == Calls::Fail { 503 } else { 200 }, "{place}: {told}");
         assert!(!told.contains("restart needed") && !told.contains("served/1"), "{place}: {told}");
         let log = || stage.log().get(logged..).unwrap_or_default().to_owned();
         until(&format!("the log to tell the loss of {place}"), || whole(&log()).then_some(()));
-        assert_eq!(log().contains("calls fail: "), calls == Calls::Fail && !place.starts_with("store"), "{place}: {}", log());
+        assert_eq!(
+            log().contains("calls fail: "),
+            calls == Calls::Fail && !place.starts_with("store"),
+            "{place}: {}",
+            log()
+        );
         for view in ["status", "doctor"] {
             let said = any(&stage, &[view]);
             assert!(whole(&said), "{view}, {place}:\n{said}");
-            assert!(!said.contains("restart      needed") && !said.contains("is taken by another program"), "{view}, {place}:\n{said}");
+            assert!(
+                !said.contains("restart      needed")
+                    && !said.contains("is taken by another program"),
+                "{view}, {place}:\n{said}"
+            );
         }
         if path.is_dir() {
             fs::remove_dir_all(&path).unwrap();
@@ -107,15 +172,24 @@ fn a_loss_is_told_in_every_view_with_its_true_effect_until_it_is_put_back() {
             fs::remove_file(&path).unwrap();
         }
         fs::rename(&kept, &path).unwrap();
-        until(&format!("{place} to be whole"), || (ready(&stage) == (200, "ready\n".to_owned())).then_some(()));
+        until(&format!("{place} to be whole"), || {
+            (ready(&stage) == (200, "ready\n".to_owned())).then_some(())
+        });
         // Each is told once: what a look says each second would be here as often.
         let first = words.first().unwrap();
-        let times = log().lines().filter(|line| line.contains(first) && !line.contains("repaired: ")).count();
+        let times = log()
+            .lines()
+            .filter(|line| line.contains(first) && !line.contains("repaired: "))
+            .count();
         assert_eq!(times, 1, "{place}: {}", log());
         assert!(!log().contains("was added"), "{place}: {}", log());
     }
     let token = stage.agent("bot", "operator");
-    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let answer = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     assert_eq!(answer.status, 200, "{:#}", answer.body);
 }
 
@@ -137,10 +211,17 @@ fn an_operators_socket_that_is_lost_is_told_and_status_says_what_it_can() {
     stage.serve(&[]);
     stage.until_logged("Cofferdam serves the environment");
     fs::remove_dir_all(stage.home().join("run")).unwrap();
-    let (status, told) = until("readyz to warn", || Some(ready(&stage)).filter(|(_, text)| text.contains("run` is gone")));
+    let (status, told) = until("readyz to warn", || {
+        Some(ready(&stage)).filter(|(_, text)| text.contains("run` is gone"))
+    });
     assert!(status == 200 && told.contains("do not reach the recorder"), "{told}");
     let said = stage.fail(&["status"]);
-    assert!(said.contains("serving      yes") && said.contains("run` is gone") && said.contains("cannot be asked"), "{said}");
+    assert!(
+        said.contains("serving      yes")
+            && said.contains("run` is gone")
+            && said.contains("cannot be asked"),
+        "{said}"
+    );
     assert!(any(&stage, &["doctor"]).contains("run` is gone"));
 }
 
@@ -152,15 +233,22 @@ fn a_ledger_that_cannot_be_published_is_a_warning_in_every_view() {
     fs::remove_file(&checkpoint).unwrap();
     fs::create_dir(&checkpoint).unwrap();
     let token = stage.agent("bot", "operator");
-    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let answer = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     assert_eq!(answer.status, 200, "{:#}", answer.body);
     let words = "new checkpoints are not published";
-    let (status, told) = until("readyz to warn", || Some(ready(&stage)).filter(|(_, text)| text.contains(words)));
+    let (status, told) =
+        until("readyz to warn", || Some(ready(&stage)).filter(|(_, text)| text.contains(words)));
     assert!(status == 200 && told.contains(text(&checkpoint)), "{told}");
     for view in ["status", "doctor"] {
         assert!(any(&stage, &[view]).contains(words), "{view}");
     }
     fs::remove_dir(&checkpoint).unwrap();
-    until("readyz to warn no more", || (ready(&stage) == (200, "ready\n".to_owned())).then_some(()));
+    until("readyz to warn no more", || {
+        (ready(&stage) == (200, "ready\n".to_owned())).then_some(())
+    });
     stage.verify_ledger();
 }

@@ -1,4 +1,5 @@
-//! What commands say to approvers and operators: what would be done, what became of it, and no advice that misleads.
+//! What commands say to approvers and operators: what would be done, what became of it, and no
+//! advice that misleads.
 
 use crate::stage::{Stage, binaries, text};
 use serde_json::json;
@@ -14,11 +15,20 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     assert_eq!(asked.status, 202, "{:#}", asked.body);
     let call = stage.waiting();
     let story = stage.run(&["show", &call]);
-    for words in ["would do     0. delete Deployment gift-cards-v1", "policy       asks for 1 approval", "approved     not yet"] {
+    for words in [
+        "would do     0. delete Deployment gift-cards-v1",
+        "policy       asks for 1 approval",
+        "approved     not yet",
+    ] {
         assert!(story.contains(words), "not `{words}`:\n{story}");
     }
     let shown = stage.run(&["show", &call, "--shown"]);
-    for words in ["Asked at:     2", "Runs out at:  2", "old since the w\\u{435}b relaunch", "\\u{435} is U+0435 (looks like e)"] {
+    for words in [
+        "Asked at:     2",
+        "Runs out at:  2",
+        "old since the w\\u{435}b relaunch",
+        "\\u{435} is U+0435 (looks like e)",
+    ] {
         assert!(shown.contains(words), "not `{words}`:\n{shown}");
     }
     let done = stage.run(&["approve", &call, "--key", text(&stage.key("bob")), "--yes"]);
@@ -29,13 +39,18 @@ fn a_waiting_call_shows_what_it_would_do_and_an_approval_what_became_of_it() {
     let short = stage.fail(&["show", "lcn"]);
     assert!(short.contains("give a call id, or at least its first 4 characters"), "{short}");
     assert_eq!(stage.json(&["status"])["schema"], "cofferdam.cli.v1");
-    let typo = stage.json(&["agents", "add", "typo", "--role", "deployr", "--for", "alice@example.com"]);
+    let typo =
+        stage.json(&["agents", "add", "typo", "--role", "deployr", "--for", "alice@example.com"]);
     assert_eq!(typo["unknown_roles"], json!(["deployr"]));
     // Another user is told whose it is, and is never sent to `init` or `serve`.
     assert!(UnixStream::connect(stage.home().join("run/operator.sock")).is_ok());
     let cofferdam = binaries().join("cofferdam");
     let run = |words: &[&str]| {
-        let done = Command::new(&cofferdam).env("COFFERDAM_HOME", stage.home()).args(words).output().unwrap();
+        let done = Command::new(&cofferdam)
+            .env("COFFERDAM_HOME", stage.home())
+            .args(words)
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&done.stderr).into_owned()
     };
     let usage = run(&["show"]);
@@ -52,7 +67,15 @@ fn init_says_a_line_for_each_tool_and_takes_an_address() {
     let stage = Stage::bare("single");
     let home = stage.home().with_file_name("second");
     let done = Command::new(binaries().join("cofferdam"))
-        .args(["--home", text(&home), "init", text(&stage.tree()), "--listen", "127.0.0.1:18620", "--assets"])
+        .args([
+            "--home",
+            text(&home),
+            "init",
+            text(&stage.tree()),
+            "--listen",
+            "127.0.0.1:18620",
+            "--assets",
+        ])
         .arg(crate::stage::assets())
         .output()
         .unwrap();

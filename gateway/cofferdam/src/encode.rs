@@ -1,7 +1,9 @@
-//! Makes a component of a core module, and reads back what a component asks for and offers. It compiles, instantiates and runs nothing.
+//! Makes a component of a core module, and reads back what a component asks for and offers. It
+//! compiles, instantiates and runs nothing.
 //!
-//! The core module carries its world in a custom section, written there by the bindings; the encoder needs nothing else. The host reads the
-//! imports again, by itself, when it loads a component: what is checked here only tells an author early.
+//! The core module carries its world in a custom section, written there by the bindings; the
+//! encoder needs nothing else. The host reads the imports again, by itself, when it loads a
+//! component: what is checked here only tells an author early.
 
 use thiserror::Error;
 use wit_component::{ComponentEncoder, DecodedWasm};
@@ -10,14 +12,20 @@ use wit_component::{ComponentEncoder, DecodedWasm};
 pub const TOOL: &str = "cofferdam:tool/tool@0.1.0";
 /// What an executor exports.
 pub const EXECUTOR: &str = "cofferdam:executor/executor@0.1.0";
-/// All that an executor may import, in the order of the alphabet; one that waits for nothing does without the first.
-pub const EXECUTOR_IMPORTS: [&str; 3] =
-    ["cofferdam:executor/observation@0.1.0", "cofferdam:executor/operations@0.1.0", "cofferdam:executor/progress@0.1.0"];
+/// All that an executor may import, in the order of the alphabet; one that waits for nothing does
+/// without the first.
+pub const EXECUTOR_IMPORTS: [&str; 3] = [
+    "cofferdam:executor/observation@0.1.0",
+    "cofferdam:executor/operations@0.1.0",
+    "cofferdam:executor/progress@0.1.0",
+];
 
 /// What a command exports, besides the last part of its version.
 pub const COMMAND: &str = "wasi:cli/run@0.2.";
-/// The packages a command may import of: WASI 0.2 without sockets. The sandbox's list of interfaces is stricter still.
-const COMMAND_PACKAGES: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+/// The packages a command may import of: WASI 0.2 without sockets. The sandbox's list of interfaces
+/// is stricter still.
+const COMMAND_PACKAGES: [&str; 5] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
 /// How every component begins: magic number, version 13, layer 1 (component model, binary format).
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -27,8 +35,9 @@ const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 pub enum EncodeError {
     /// The bytes are no core module, or their world and their exports disagree.
     #[error(
-        "the core module cannot be made a component: {0}; remove the library or the call that needs an import, and build it with the SDK's \
-         `tool!` or `executor!` for wasm32-unknown-unknown"
+        "the core module cannot be made a component: {0}; remove the library or the call that \
+         needs an import, and build it with the SDK's `tool!` or `executor!` for \
+         wasm32-unknown-unknown"
     )]
     Module(String),
     /// The bytes are no component, or one that describes no interface.
@@ -36,11 +45,15 @@ pub enum EncodeError {
     Component(String),
     /// It exports neither of the two interfaces.
     #[error(
-        "the component exports `{0}`; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a command `wasi:cli/run`, and nothing besides"
+        "the component exports `{0}`; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a \
+         command `wasi:cli/run`, and nothing besides"
     )]
     Exports(String),
     /// It asks for more than its world gives.
-    #[error("the {kind} imports `{interface}`; {allowed}, so remove the library or the call that needs it")]
+    #[error(
+        "the {kind} imports `{interface}`; {allowed}, so remove the library or the call that \
+         needs it"
+    )]
     Import {
         /// `tool`, `executor` or `command`.
         kind: &'static str,
@@ -71,7 +84,8 @@ pub enum Role {
     Command,
 }
 
-/// Wraps a core module into a component, and validates it. Toolchains for commands make components themselves; such a one is kept as it is.
+/// Wraps a core module into a component, and validates it. Toolchains for commands make components
+/// themselves; such a one is kept as it is.
 pub fn encode(core_module: &[u8]) -> Result<Vec<u8>, EncodeError> {
     if core_module.get(..8) == Some(COMPONENT_HEADER) {
         return surface(core_module).map(|_| core_module.to_vec());
@@ -82,21 +96,30 @@ pub fn encode(core_module: &[u8]) -> Result<Vec<u8>, EncodeError> {
 
 /// Reads what a component imports and exports.
 pub fn surface(component: &[u8]) -> Result<Surface, EncodeError> {
-    // The reader also takes core modules, for the world in their custom section; that is what they claim, not what they import.
+    // The reader also takes core modules, for the world in their custom section; that is what they
+    // claim, not what they import.
     if component.get(..8) != Some(COMPONENT_HEADER) {
         return Err(EncodeError::Component("it does not begin as one does".into()));
     }
     match wit_component::decode(component) {
         Ok(DecodedWasm::Component(resolve, world)) => {
-            let world = resolve.worlds.get(world).ok_or_else(|| EncodeError::Component("it has no world".into()))?;
+            let world = resolve
+                .worlds
+                .get(world)
+                .ok_or_else(|| EncodeError::Component("it has no world".into()))?;
             let names = |keys: &mut dyn Iterator<Item = &wit_parser::WorldKey>| {
                 let mut names: Vec<_> = keys.map(|key| resolve.name_world_key(key)).collect();
                 names.sort();
                 names
             };
-            Ok(Surface { imports: names(&mut world.imports.keys()), exports: names(&mut world.exports.keys()) })
+            Ok(Surface {
+                imports: names(&mut world.imports.keys()),
+                exports: names(&mut world.exports.keys()),
+            })
         }
-        Ok(DecodedWasm::WitPackage(..)) => Err(EncodeError::Component("it is a WIT package".into())),
+        Ok(DecodedWasm::WitPackage(..)) => {
+            Err(EncodeError::Component("it is a WIT package".into()))
+        }
         Err(fault) => Err(EncodeError::Component(format!("{fault:#}"))),
     }
 }
@@ -107,28 +130,44 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, EncodeError> {
 }
 
 impl Surface {
-    /// Says what the component is for. Refuses one that asks for anything its world does not give, or lacks what it gives.
+    /// Says what the component is for. Refuses one that asks for anything its world does not give,
+    /// or lacks what it gives.
     pub fn role(&self) -> Result<Role, EncodeError> {
         let exports: Vec<&str> = self.exports.iter().map(String::as_str).collect();
         if matches!(exports.as_slice(), [run] if run.starts_with(COMMAND)) {
-            let within = |import: &&String| import.contains("@0.2.") && COMMAND_PACKAGES.iter().any(|package| import.starts_with(package));
-            let allowed = "a command has its input and its output alone, through WASI 0.2 without sockets";
+            let within = |import: &&String| {
+                import.contains("@0.2.")
+                    && COMMAND_PACKAGES.iter().any(|package| import.starts_with(package))
+            };
+            let allowed =
+                "a command has its input and its output alone, through WASI 0.2 without sockets";
             return match self.imports.iter().find(|import| !within(import)) {
-                Some(import) => Err(EncodeError::Import { kind: "command", interface: import.clone(), allowed }),
+                Some(import) => {
+                    Err(EncodeError::Import { kind: "command", interface: import.clone(), allowed })
+                }
                 None => Ok(Role::Command),
             };
         }
         let (role, kind, given, allowed) = match exports.as_slice() {
             [TOOL] => (Role::Tool, "tool", [].as_slice(), "a tool imports nothing, not even WASI"),
             [EXECUTOR] => {
-                let allowed = "an executor imports `operations`, `observation` and `progress` alone";
+                let allowed =
+                    "an executor imports `operations`, `observation` and `progress` alone";
                 (Role::Executor, "executor", EXECUTOR_IMPORTS.as_slice(), allowed)
             }
             // What it asks for says more about it than what it lacks.
-            other => match self.imports.iter().find(|import| !EXECUTOR_IMPORTS.contains(&import.as_str())) {
+            other => match self
+                .imports
+                .iter()
+                .find(|import| !EXECUTOR_IMPORTS.contains(&import.as_str()))
+            {
                 Some(import) => {
                     let allowed = "a tool imports nothing, not even WASI";
-                    return Err(EncodeError::Import { kind: "component", interface: import.clone(), allowed });
+                    return Err(EncodeError::Import {
+                        kind: "component",
+                        interface: import.clone(),
+                        allowed,
+                    });
                 }
                 None => return Err(EncodeError::Exports(other.join("`, `"))),
             },
@@ -152,7 +191,10 @@ mod tests {
     fn check(imports: &[&str], exports: &[&str], expect: &str) {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let found = Surface { imports: owned(imports), exports: owned(exports) }.role();
-        assert_eq!(found.map_or_else(|fault| fault.to_string(), |role| format!("{role:?}")), expect);
+        assert_eq!(
+            found.map_or_else(|fault| fault.to_string(), |role| format!("{role:?}")),
+            expect
+        );
     }
 
     #[test]
@@ -163,27 +205,35 @@ mod tests {
         check(
             &["wasi:sockets/tcp@0.2.6"],
             &[TOOL],
-            "the tool imports `wasi:sockets/tcp@0.2.6`; a tool imports nothing, not even WASI, so remove the library or the call that \
-             needs it",
+            "the tool imports `wasi:sockets/tcp@0.2.6`; a tool imports nothing, not even WASI, so \
+             remove the library or the call that needs it",
         );
         check(
             &["cofferdam:executor/operations@0.1.0", "wasi:clocks/monotonic-clock@0.2.6"],
             &[EXECUTOR],
-            "the executor imports `wasi:clocks/monotonic-clock@0.2.6`; an executor imports `operations`, `observation` and `progress` \
-             alone, so remove the library or the call that needs it",
+            "the executor imports `wasi:clocks/monotonic-clock@0.2.6`; an executor imports \
+             `operations`, `observation` and `progress` alone, so remove the library or the call \
+             that needs it",
         );
         check(
             &[],
             &[TOOL, EXECUTOR],
-            "the component exports `cofferdam:tool/tool@0.1.0`, `cofferdam:executor/executor@0.1.0`; a tool exports \
-             `cofferdam:tool/tool@0.1.0`, an executor `cofferdam:executor/executor@0.1.0`, a command `wasi:cli/run`, and nothing besides",
+            "the component exports `cofferdam:tool/tool@0.1.0`, \
+             `cofferdam:executor/executor@0.1.0`; a tool exports `cofferdam:tool/tool@0.1.0`, an \
+             executor `cofferdam:executor/executor@0.1.0`, a command `wasi:cli/run`, and nothing \
+             besides",
         );
-        check(&["wasi:cli/stdin@0.2.6", "wasi:io/streams@0.2.6"], &["wasi:cli/run@0.2.6"], "Command");
+        check(
+            &["wasi:cli/stdin@0.2.6", "wasi:io/streams@0.2.6"],
+            &["wasi:cli/run@0.2.6"],
+            "Command",
+        );
         check(
             &["wasi:cli/stdin@0.2.6", "wasi:sockets/tcp@0.2.6"],
             &["wasi:cli/run@0.2.6"],
-            "the command imports `wasi:sockets/tcp@0.2.6`; a command has its input and its output alone, through WASI 0.2 without sockets, \
-             so remove the library or the call that needs it",
+            "the command imports `wasi:sockets/tcp@0.2.6`; a command has its input and its output \
+             alone, through WASI 0.2 without sockets, so remove the library or the call that \
+             needs it",
         );
     }
 

@@ -1,5 +1,5 @@
-//! Asking a `cofferdam-guest` process one thing, and what became of it where it gives no answer. Whatever a stranger wrote
-//! is compiled and run there, never in the process that asks.
+//! Asking a `cofferdam-guest` process one thing, and what became of it where it gives no answer.
+//! Whatever a stranger wrote is compiled and run there, never in the process that asks.
 
 use anyhow::{Context as _, Result};
 use cofferdam_core::journey::ports::GuestError;
@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How long compiling one component may take, by the clock on the wall: a loaded machine is slow, and an honest component
-/// of the largest size takes some ten seconds of processor time.
+/// How long compiling one component may take, by the clock on the wall: a loaded machine is slow,
+/// and an honest component of the largest size takes some ten seconds of processor time.
 pub const COMPILE: Duration = Duration::from_secs(120);
 
-/// How long a tool or a policy may take, by the clock on the wall: the guest counts its own time far more strictly.
+/// How long a tool or a policy may take, by the clock on the wall: the guest counts its own time
+/// far more strictly.
 pub const COMPUTE: Duration = Duration::from_secs(20);
 
 /// How long a guest that closed its socket may take to end.
@@ -43,18 +44,25 @@ pub fn beside() -> Result<PathBuf> {
     Ok(this.with_file_name("cofferdam-guest"))
 }
 
-/// Starts a guest, asks it one thing over a body, and waits at most `limit` for the answer and its body.
+/// Starts a guest, asks it one thing over a body, and waits at most `limit` for the answer and its
+/// body.
 ///
 /// # Errors
-/// The guest's own fault, with its code; `spawn` where it cannot be started; `time` where it gives no answer within
-/// `limit`; `crash` where it ends without one.
-pub fn ask(guest: &Path, compute: &Compute, body: Vec<u8>, limit: Duration) -> Result<(Computed, Vec<u8>), GuestError> {
+/// The guest's own fault, with its code; `spawn` where it cannot be started; `time` where it gives
+/// no answer within `limit`; `crash` where it ends without one.
+pub fn ask(
+    guest: &Path,
+    compute: &Compute,
+    body: Vec<u8>,
+    limit: Duration,
+) -> Result<(Computed, Vec<u8>), GuestError> {
     let spawned = |fault: io::Error| {
         let remedy = "`cofferdam doctor` says where it should be";
         fault_of("spawn", format!("cannot start `{}`: {fault}; {remedy}", guest.display()))
     };
     let (ours, theirs) = UnixStream::pair().map_err(spawned)?;
-    let mut child = spawn::spawn(guest, &[], OwnedFd::from(theirs), Words::Unheard).map_err(spawned)?;
+    let mut child =
+        spawn::spawn(guest, &[], OwnedFd::from(theirs), Words::Unheard).map_err(spawned)?;
     let answered = exchange(&ours, compute, body, limit);
     drop(ours);
     let answer = match answered {
@@ -69,18 +77,30 @@ pub fn ask(guest: &Path, compute: &Compute, body: Vec<u8>, limit: Duration) -> R
         Err(_) => {
             let _ended_or_not = child.kill();
             let _status = child.wait();
-            let detail = format!("there was no answer within {} s, so its process was ended", limit.as_secs());
+            let detail = format!(
+                "there was no answer within {} s, so its process was ended",
+                limit.as_secs()
+            );
             return Err(fault_of("time", detail));
         }
     };
     match strict_into::<Computed>(&answer.header) {
-        Ok(Computed::Failed { code, detail }) => Err(GuestError { code: line(&code), detail: line(&detail) }),
+        Ok(Computed::Failed { code, detail }) => {
+            Err(GuestError { code: line(&code), detail: line(&detail) })
+        }
         Ok(computed) => Ok((computed, answer.body)),
-        Err(fault) => Err(fault_of("output", format!("the guest process answered something else: {fault}"))),
+        Err(fault) => {
+            Err(fault_of("output", format!("the guest process answered something else: {fault}")))
+        }
     }
 }
 
-fn exchange(ours: &UnixStream, compute: &Compute, body: Vec<u8>, limit: Duration) -> io::Result<Option<Frame>> {
+fn exchange(
+    ours: &UnixStream,
+    compute: &Compute,
+    body: Vec<u8>,
+    limit: Duration,
+) -> io::Result<Option<Frame>> {
     ours.set_read_timeout(Some(limit))?;
     ours.set_write_timeout(Some(limit))?;
     frame::write(&mut &*ours, &Frame { header: serde_json::to_vec(compute)?, body })?;
@@ -109,15 +129,25 @@ fn crashed(child: &mut Child) -> GuestError {
         }
     };
     let how = status.map_or_else(|| "without a word".to_owned(), ended);
-    fault_of("crash", format!("the process that looked at it ended {how}; it cannot be used, and nothing else was touched"))
+    fault_of(
+        "crash",
+        format!(
+            "the process that looked at it ended {how}; it cannot be used, and nothing else was \
+             touched"
+        ),
+    )
 }
 
 fn ended(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
-        (Some(KILLED), _) => "by SIGKILL: the machine had no more memory, or a person killed it".to_owned(),
+        (Some(KILLED), _) => {
+            "by SIGKILL: the machine had no more memory, or a person killed it".to_owned()
+        }
         (Some(OUT_OF_TIME), _) => "because it used up its processor time".to_owned(),
         (Some(BAD_CALL), _) => "because it made a system call that guests may not make".to_owned(),
-        (Some(signal), _) => format!("by signal {signal}: it crashed, or needed more memory than it may have"),
+        (Some(signal), _) => {
+            format!("by signal {signal}: it crashed, or needed more memory than it may have")
+        }
         (None, code) => format!("by itself, with exit code {}", code.unwrap_or_default()),
     }
 }
@@ -133,7 +163,9 @@ mod tests {
         std::fs::write(&guest, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&guest, std::fs::Permissions::from_mode(0o700)).unwrap();
         let began = Instant::now();
-        let fault = ask(&guest, &Compute::Examine, vec![7; 1 << 20], limit).map(|(computed, _)| computed).unwrap_err();
+        let fault = ask(&guest, &Compute::Examine, vec![7; 1 << 20], limit)
+            .map(|(computed, _)| computed)
+            .unwrap_err();
         assert!(fault.code == code && fault.detail.contains(words), "{script}: {fault}");
         assert!(began.elapsed() < Duration::from_secs(60), "{script}: {:?}", began.elapsed());
     }
@@ -146,7 +178,9 @@ mod tests {
         check("kill -24 $$", long, "crash", "processor time");
         check("exit 3", long, "crash", "exit code 3");
         check("exec sleep 70", Duration::from_millis(200), "time", "no answer within 0 s");
-        let missing = ask(Path::new("/nowhere/guest"), &Compute::Examine, Vec::new(), long).map(drop).unwrap_err();
+        let missing = ask(Path::new("/nowhere/guest"), &Compute::Examine, Vec::new(), long)
+            .map(drop)
+            .unwrap_err();
         assert!(missing.code == "spawn" && missing.detail.contains("doctor"), "{missing}");
     }
 }

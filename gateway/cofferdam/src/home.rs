@@ -1,4 +1,5 @@
-//! The home folder: where each file of an installation lies, and how a secret or a trusted file is written into it. Never reads what they mean.
+//! The home folder: where each file of an installation lies, and how a secret or a trusted file is
+//! written into it. Never reads what they mean.
 
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
@@ -26,7 +27,8 @@ pub enum Secret {
 }
 
 /// Every secret, in the order `init` makes them.
-pub const SECRETS: [Secret; 4] = [Secret::Permits, Secret::Checkpoints, Secret::GatewayArtefacts, Secret::RunnerArtefacts];
+pub const SECRETS: [Secret; 4] =
+    [Secret::Permits, Secret::Checkpoints, Secret::GatewayArtefacts, Secret::RunnerArtefacts];
 
 impl Secret {
     /// Its file below `keys/`.
@@ -53,15 +55,21 @@ impl Home {
         Self { root }
     }
 
-    /// The home to use: as given on the command line or in `COFFERDAM_HOME`, else below the user's data folder. Made absolute.
-    pub fn find(given: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>, working: &Path) -> Result<Self> {
+    /// The home to use: as given on the command line or in `COFFERDAM_HOME`, else below the user's
+    /// data folder. Made absolute.
+    pub fn find(
+        given: Option<PathBuf>,
+        variable: impl Fn(&str) -> Option<OsString>,
+        working: &Path,
+    ) -> Result<Self> {
         let full = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
-        let root = match (given.or_else(|| full("COFFERDAM_HOME")), full("XDG_DATA_HOME"), full("HOME")) {
-            (Some(given), _, _) => working.join(given),
-            (None, Some(data), _) if data.is_absolute() => data.join("cofferdam"),
-            (None, _, Some(user)) => user.join(".local/share/cofferdam"),
-            (None, _, None) => bail!("no home folder: give `--home DIR` or set COFFERDAM_HOME"),
-        };
+        let root =
+            match (given.or_else(|| full("COFFERDAM_HOME")), full("XDG_DATA_HOME"), full("HOME")) {
+                (Some(given), _, _) => working.join(given),
+                (None, Some(data), _) if data.is_absolute() => data.join("cofferdam"),
+                (None, _, Some(user)) => user.join(".local/share/cofferdam"),
+                (None, _, None) => bail!("no home folder: give `--home DIR` or set COFFERDAM_HOME"),
+            };
         Ok(Self { root: fs::canonicalize(&root).unwrap_or(root) })
     }
 
@@ -75,8 +83,9 @@ impl Home {
         self.root.join("cofferdam.toml")
     }
 
-    /// `agents.toml`: the agents and their tokens' digests. The gateway reads it again when it changes. In a folder of its own, because what a
-    /// role may read is given by folder: a file that is replaced by renaming is another file to the kernel.
+    /// `agents.toml`: the agents and their tokens' digests. The gateway reads it again when it
+    /// changes. In a folder of its own, because what a role may read is given by folder: a file
+    /// that is replaced by renaming is another file to the kernel.
     pub fn agents(&self) -> PathBuf {
         self.root.join("agents/agents.toml")
     }
@@ -205,10 +214,16 @@ impl Home {
                 .recursive(true)
                 .mode(PRIVATE_FOLDER)
                 .create(&folder)
-                .with_context(|| format!("cannot make the folder `{}`; choose another with `--home`", folder.display()))?;
+                .with_context(|| {
+                    format!(
+                        "cannot make the folder `{}`; choose another with `--home`",
+                        folder.display()
+                    )
+                })?;
         }
-        fs::set_permissions(&self.root, fs::Permissions::from_mode(PRIVATE_FOLDER))
-            .with_context(|| format!("cannot make `{}` private; it has to be yours", self.root.display()))
+        fs::set_permissions(&self.root, fs::Permissions::from_mode(PRIVATE_FOLDER)).with_context(
+            || format!("cannot make `{}` private; it has to be yours", self.root.display()),
+        )
     }
 
     /// Reads one secret.
@@ -217,7 +232,8 @@ impl Home {
     }
 }
 
-/// Writes a file so that a reader sees the old bytes or the new, never a mixture, and no other user reads either: mode 0600, flushed, renamed.
+/// Writes a file so that a reader sees the old bytes or the new, never a mixture, and no other user
+/// reads either: mode 0600, flushed, renamed.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("the path has no folder")?;
     let name = path.file_name().context("the path has no name")?.to_string_lossy();
@@ -228,7 +244,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
             Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(fault),
             _ => {}
         }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&fresh)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&fresh, path)?;
@@ -249,9 +266,14 @@ mod tests {
     use super::*;
 
     fn check(given: Option<&str>, variables: &[(&str, &str)], expect: &str) {
-        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| OsString::from(text));
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, text)| OsString::from(text))
+        };
         let home = Home::find(given.map(PathBuf::from), variable, Path::new("/nowhere"));
-        assert_eq!(home.map_or_else(|fault| fault.to_string(), |home| home.root().display().to_string()), expect);
+        assert_eq!(
+            home.map_or_else(|fault| fault.to_string(), |home| home.root().display().to_string()),
+            expect
+        );
     }
 
     #[test]
@@ -261,7 +283,11 @@ mod tests {
         check(None, &[("COFFERDAM_HOME", "here"), ("HOME", "/user")], "/nowhere/here");
         check(None, &[("XDG_DATA_HOME", "/data"), ("HOME", "/user")], "/data/cofferdam");
         check(None, &[("XDG_DATA_HOME", ""), ("HOME", "/user")], "/user/.local/share/cofferdam");
-        check(None, &[("XDG_DATA_HOME", "relative"), ("HOME", "/user")], "/user/.local/share/cofferdam");
+        check(
+            None,
+            &[("XDG_DATA_HOME", "relative"), ("HOME", "/user")],
+            "/user/.local/share/cofferdam",
+        );
         check(None, &[], "no home folder: give `--home DIR` or set COFFERDAM_HOME");
     }
 

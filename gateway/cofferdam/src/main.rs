@@ -1,4 +1,5 @@
-//! The binary `cofferdam`: commands for people, the supervisor, and the roles `gateway` and `recorder`. Decides nothing itself.
+//! The binary `cofferdam`: commands for people, the supervisor, and the roles `gateway` and
+//! `recorder`. Decides nothing itself.
 //!
 //! | folder | what |
 //! |---|---|

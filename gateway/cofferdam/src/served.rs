@@ -1,5 +1,6 @@
-//! What `serve` uses until its next start: copies of the trust file, the policy and the plugins, in a folder of the
-//! home. So nothing that is accepted meanwhile takes effect in one role and not in another. Never holds a key.
+//! What `serve` uses until its next start: copies of the trust file, the policy and the plugins, in
+//! a folder of the home. So nothing that is accepted meanwhile takes effect in one role and not in
+//! another. Never holds a key.
 
 mod copied;
 mod differ;
@@ -26,11 +27,13 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// What is being made ends in this; only a whole copy has a bare number.
 const UNFINISHED: &str = "new";
 
-/// The copies of one start. Removed at a clean end; what a killed `serve` left is removed by the next start.
+/// The copies of one start. Removed at a clean end; what a killed `serve` left is removed by the
+/// next start.
 #[derive(Debug)]
 pub struct Served {
     copies: Copies,
-    /// The home's own folder, locked: it cannot be lost without everything else. One `serve` at a time: a second one would remove the copies of the first.
+    /// The home's own folder, locked: it cannot be lost without everything else. One `serve` at a
+    /// time: a second one would remove the copies of the first.
     _lock: File,
 }
 
@@ -45,7 +48,8 @@ impl Served {
         clear(&folder)?;
         let names = copy_all(home, &home.beneath(&unfinished))?;
         let whole = folder.join(number.to_string());
-        fs::rename(&unfinished, &whole).with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
+        fs::rename(&unfinished, &whole)
+            .with_context(|| format!("cannot name the copies `{}`", whole.display()))?;
         Ok(Self { copies: Copies::note(home.beneath(&whole), names)?, _lock: lock })
     }
 
@@ -78,7 +82,8 @@ pub fn current(home: &Home) -> Option<Home> {
     Some(home.beneath(&folder.join(newest.to_string())))
 }
 
-/// Where the trust file in use lies: the running `serve`'s copy, or the home's own if there is none.
+/// Where the trust file in use lies: the running `serve`'s copy, or the home's own if there is
+/// none.
 pub fn in_use(home: &Home) -> Home {
     current(home).filter(|copies| copies.trust().is_file()).unwrap_or_else(|| home.clone())
 }
@@ -99,35 +104,45 @@ fn make(folder: &Path) -> Result<()> {
 
 fn lock(path: &Path) -> Result<File> {
     let shown = path.display();
-    let file = File::open(path).map_err(|fault| anyhow!("{}", writable::unreadable(path, &fault)))?;
+    let file =
+        File::open(path).map_err(|fault| anyhow!("{}", writable::unreadable(path, &fault)))?;
     let until = Instant::now() + MOMENT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             // A command that looks whether one runs holds it for a moment.
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(MOMENT / 20),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another `cofferdam serve` serves this home (it has locked `{shown}`); end it first")
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(MOMENT / 20)
             }
-            Err(TryLockError::Error(fault)) => return Err(fault).with_context(|| format!("cannot lock `{shown}`")),
+            Err(TryLockError::WouldBlock) => {
+                bail!(
+                    "another `cofferdam serve` serves this home (it has locked `{shown}`); end it \
+                     first"
+                )
+            }
+            Err(TryLockError::Error(fault)) => {
+                return Err(fault).with_context(|| format!("cannot lock `{shown}`"));
+            }
         }
     }
 }
 
 /// Removes every older copy.
 fn clear(folder: &Path) -> Result<()> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot remove the old copies `{}`", path.display()))?;
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove the old copies `{}`", path.display()))?;
         }
     }
     Ok(())
 }
 
-/// Copies every file that a role may read while it serves, and the configuration, to compare it with later.
-/// Gives the paths of the copies, from their root on.
+/// Copies every file that a role may read while it serves, and the configuration, to compare it
+/// with later. Gives the paths of the copies, from their root on.
 fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
     let folders = [to.tools(), to.executors(), to.commands(), to.policy()];
     for folder in folders.iter().map(PathBuf::as_path).chain(to.trust().parent()) {
@@ -148,7 +163,8 @@ fn copy_all(home: &Home, to: &Home) -> Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Every file of the home of which there is a copy while it serves. Of a folder that cannot be listed, none.
+/// Every file of the home of which there is a copy while it serves. Of a folder that cannot be
+/// listed, none.
 pub fn originals(home: &Home) -> Vec<PathBuf> {
     pairs(home, home).unwrap_or_default().into_iter().map(|(from, _)| from).collect()
 }
@@ -161,7 +177,11 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
         (home.policy_module(), copies.policy_module()),
         (home.policy_data(), copies.policy_data()),
     ];
-    let folders = [(home.tools(), copies.tools()), (home.executors(), copies.executors()), (home.commands(), copies.commands())];
+    let folders = [
+        (home.tools(), copies.tools()),
+        (home.executors(), copies.executors()),
+        (home.commands(), copies.commands()),
+    ];
     for (from, to) in folders {
         let entries = match fs::read_dir(&from) {
             Ok(entries) => entries,
@@ -171,7 +191,9 @@ fn pairs(home: &Home, copies: &Home) -> Result<Vec<(PathBuf, PathBuf)>> {
         };
         for entry in entries {
             let path = entry.with_context(|| format!("cannot list `{}`", from.display()))?.path();
-            if let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|ending| ending == "wasm")) {
+            if let Some(name) =
+                path.file_name().filter(|_| path.extension().is_some_and(|ending| ending == "wasm"))
+            {
                 pairs.push((path.clone(), to.join(name)));
             }
         }

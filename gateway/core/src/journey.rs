@@ -1,5 +1,6 @@
-//! The journey of a call, in order: discover → validate → plan → hash → decide on sight → look, or preview → decide → enqueue or ask people → wait.
-//! Every ending is recorded before it is told; what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
+//! The journey of a call, in order: discover → validate → plan → hash → decide on sight → look, or
+//! preview → decide → enqueue or ask people → wait. Every ending is recorded before it is told;
+//! what cannot be recorded is not done. Never acts itself: effects live behind [`Host`].
 
 mod call_record;
 mod follow;
@@ -69,7 +70,13 @@ pub async fn ask<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hea
 }
 
 /// The stages in order; whichever ends the call early has recorded it.
-async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear: &Hear) -> Result<Reply, Reply> {
+async fn stages<H: Host>(
+    host: &H,
+    world: &World,
+    raw: RawCall,
+    mode: Mode,
+    hear: &Hear,
+) -> Result<Reply, Reply> {
     let mut scene = Scene::new(host, world, raw.caller.clone());
     let (name, key) = (raw.tool.clone(), raw.key.clone());
     let wait = Wait { ms: raw.wait_ms, person_ms: raw.person_ms, hear };
@@ -77,7 +84,15 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
     let resources = world.catalog.get(&name).map(|tool| tool.resource()).into_iter().collect();
     let visible = match list::visible(host, world, &raw.caller.principal, resources).await {
         Ok(visible) => visible,
-        Err(fault) => return Err(scene.unavailable("policy-list", &fault.to_string(), "policy cannot say which tools you may see").await),
+        Err(fault) => {
+            return Err(scene
+                .unavailable(
+                    "policy-list",
+                    &fault.to_string(),
+                    "policy cannot say which tools you may see",
+                )
+                .await);
+        }
     };
     let Some(found) = discover::discover(raw, &world.catalog, &visible) else {
         return Err(scene.unknown_tool(&name).await);
@@ -115,7 +130,8 @@ async fn stages<H: Host>(host: &H, world: &World, raw: RawCall, mode: Mode, hear
 /// How often a call is decided again because the same one was carried out meanwhile.
 const ROUNDS: usize = 3;
 
-/// A plan that changes something, to the job that carries it out: its own, or the one that the same call led to before.
+/// A plan that changes something, to the job that carries it out: its own, or the one that the same
+/// call led to before.
 async fn carried<H: Host>(
     scene: &mut Scene<'_, H>,
     call: &ValidCall,
@@ -145,13 +161,25 @@ async fn carried<H: Host>(
             }
             Ok(_) | Err(_) => return Err(unconfirmed()),
         };
-        return Ok(follow::outcome(scene.host(), scene.world(), scene.principal(), &joined, wait).await);
+        return Ok(
+            follow::outcome(scene.host(), scene.world(), scene.principal(), &joined, wait).await
+        );
     }
-    Err(scene.unavailable("same-call", "the same call was carried out each time", "the same call is being carried out").await)
+    Err(scene
+        .unavailable(
+            "same-call",
+            "the same call was carried out each time",
+            "the same call is being carried out",
+        )
+        .await)
 }
 
 /// Policy over the plan and what it would change.
-async fn decided<H: Host>(scene: &mut Scene<'_, H>, asking: Asking, sealed: SealedPlan) -> Result<Verdict, Reply> {
+async fn decided<H: Host>(
+    scene: &mut Scene<'_, H>,
+    asking: Asking,
+    sealed: SealedPlan,
+) -> Result<Verdict, Reply> {
     let plan = previewed(scene, sealed).await?;
     let now = scene.host().now();
     let question = match question::question(&asking, &plan, None, now) {
@@ -173,16 +201,16 @@ async fn proposed<H: Host>(
     let base = scene.entry();
     let queued = match verdict {
         Verdict::Denied(_, denial) => return Err(scene.deny(denial).await),
-        Verdict::Approved(approved) => {
-            enqueue::enqueue(approved, call, &scene.world().key, base).map(|queued| queued.into_propose(key, seen))
-        }
-        Verdict::Needed(needed) => {
-            enqueue::ask_people(needed, call, scene.host().random(), base).map(|asked| asked.into_propose(key, seen))
-        }
+        Verdict::Approved(approved) => enqueue::enqueue(approved, call, &scene.world().key, base)
+            .map(|queued| queued.into_propose(key, seen)),
+        Verdict::Needed(needed) => enqueue::ask_people(needed, call, scene.host().random(), base)
+            .map(|asked| asked.into_propose(key, seen)),
     };
     match queued {
         Ok(queued) => Ok(queued),
-        Err(fault) => Err(scene.unavailable("permit", &fault.to_string(), "the permit cannot be written").await),
+        Err(fault) => Err(scene
+            .unavailable("permit", &fault.to_string(), "the permit cannot be written")
+            .await),
     }
 }
 
@@ -199,12 +227,16 @@ fn asking(world: &World, call: &ValidCall) -> Asking {
 
 /// Nothing was executed, and nothing could be recorded.
 fn unrecorded() -> Reply {
-    Reply::Unavailable { reason: "the call could not be recorded, so it was not carried out; try again later".to_owned() }
+    Reply::Unavailable {
+        reason: "the call could not be recorded, so it was not carried out; try again later"
+            .to_owned(),
+    }
 }
 
 /// A store that failed while it wrote may have the job all the same, and carry it out.
 fn unconfirmed() -> Reply {
-    let reason = "it is not known whether the call was recorded; nothing was executed yet. The same call again joins it where it was";
+    let reason = "it is not known whether the call was recorded; nothing was executed yet. The \
+                  same call again joins it where it was";
     Reply::Unavailable { reason: reason.to_owned() }
 }
 
@@ -216,23 +248,38 @@ enum Keyed {
     Replay(Reply),
 }
 
-async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wait: Wait<'_>) -> Result<Keyed, Reply> {
+async fn keyed<H: Host>(
+    scene: &Scene<'_, H>,
+    call: &ValidCall,
+    key: String,
+    wait: Wait<'_>,
+) -> Result<Keyed, Reply> {
     let principal = call.caller().principal.name.clone();
-    let used = match scene.host().recorder().propose(Propose::Key { principal, key: key.clone() }).await {
-        Ok(Proposed::Key { used }) => used,
-        _ => return Err(unrecorded()),
-    };
+    let used =
+        match scene.host().recorder().propose(Propose::Key { principal, key: key.clone() }).await {
+            Ok(Proposed::Key { used }) => used,
+            _ => return Err(unrecorded()),
+        };
     let tool = call.tool().name();
     match used {
-        None => Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() })),
-        Some(used) if used.tool == tool && used.arguments == call.digest() => {
-            Ok(Keyed::Replay(follow::replay(scene.host(), scene.world(), &call.caller().principal, &used.call, wait).await))
+        None => {
+            Ok(Keyed::New(IdempotencyKey { key, tool: tool.to_owned(), arguments: call.digest() }))
         }
+        Some(used) if used.tool == tool && used.arguments == call.digest() => Ok(Keyed::Replay(
+            follow::replay(scene.host(), scene.world(), &call.caller().principal, &used.call, wait)
+                .await,
+        )),
         Some(used) => {
-            let why = format!("the idempotency key was used for other arguments, in call {}", used.call);
-            let words =
-                (why.as_str(), "The same arguments with this key, or other arguments with another.", "Use a new key for a new request.");
-            Err(scene.refuse(RefusalKind::Conflict, "REFUSED", "refused", "idempotency-key", words).await)
+            let why =
+                format!("the idempotency key was used for other arguments, in call {}", used.call);
+            let words = (
+                why.as_str(),
+                "The same arguments with this key, or other arguments with another.",
+                "Use a new key for a new request.",
+            );
+            Err(scene
+                .refuse(RefusalKind::Conflict, "REFUSED", "refused", "idempotency-key", words)
+                .await)
         }
     }
 }
@@ -241,7 +288,8 @@ async fn keyed<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, key: String, wai
 async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<SealedPlan, Reply> {
     let draft = drafted(scene, call).await?;
     let trust = &scene.world().trust;
-    let sealed = plan::plan(draft, call.tool().trusted(), trust).and_then(|plan| seal::hash(plan, call.arguments(), &trust.environment));
+    let sealed = plan::plan(draft, call.tool().trusted(), trust)
+        .and_then(|plan| seal::hash(plan, call.arguments(), &trust.environment));
     match sealed {
         Ok(sealed) => {
             scene.sealed(&sealed);
@@ -249,8 +297,14 @@ async fn planned<H: Host>(scene: &mut Scene<'_, H>, call: &ValidCall) -> Result<
         }
         Err(fault) => {
             let why = fault.to_string();
-            let words = (why.as_str(), fault.allowed(), "Tell your user: the tool's author or an operator has to look at it.");
-            Err(scene.refuse(RefusalKind::Declined, "REFUSED", "refused", fault.code(), words).await)
+            let words = (
+                why.as_str(),
+                fault.allowed(),
+                "Tell your user: the tool's author or an operator has to look at it.",
+            );
+            Err(scene
+                .refuse(RefusalKind::Declined, "REFUSED", "refused", fault.code(), words)
+                .await)
         }
     }
 }
@@ -259,9 +313,14 @@ async fn drafted<H: Host>(scene: &Scene<'_, H>, call: &ValidCall) -> Result<Draf
     match scene.host().planner().plan(call.tool().digest(), call.canonical()).await {
         Ok(Ok(draft)) => Ok(draft),
         Ok(Err(refusal)) => {
-            let (why, remedy) = (crate::model::escape::line(&refusal.reason), crate::model::escape::line(&refusal.remedy));
+            let (why, remedy) = (
+                crate::model::escape::line(&refusal.reason),
+                crate::model::escape::line(&refusal.remedy),
+            );
             let words = (why.as_str(), remedy.as_str(), "Ask again with other arguments.");
-            Err(scene.refuse(RefusalKind::Declined, "DECLINED", "refused", call.tool().name(), words).await)
+            Err(scene
+                .refuse(RefusalKind::Declined, "DECLINED", "refused", call.tool().name(), words)
+                .await)
         }
         Err(fault) => {
             let rule = format!("tool-{}", fault.code);
@@ -270,20 +329,32 @@ async fn drafted<H: Host>(scene: &Scene<'_, H>, call: &ValidCall) -> Result<Draf
                 "Nothing of this tool until it is repaired.",
                 "Tell your user: an operator sees more with `cofferdam show`.",
             );
-            Err(scene.with("fault", &json!(fault.to_string())).refuse(RefusalKind::Declined, "FAILED", "failed", &rule, words).await)
+            Err(scene
+                .with("fault", &json!(fault.to_string()))
+                .refuse(RefusalKind::Declined, "FAILED", "failed", &rule, words)
+                .await)
         }
     }
 }
 
-/// Whether a person denied the same plan of the same agent, and the time for which that counts is not over.
+/// Whether a person denied the same plan of the same agent, and the time for which that counts is
+/// not over.
 async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<(), Reply> {
     let principal = scene.principal().name.clone();
-    match scene.host().recorder().propose(Propose::Rejection { principal, plan: sealed.digest() }).await {
+    match scene
+        .host()
+        .recorder()
+        .propose(Propose::Rejection { principal, plan: sealed.digest() })
+        .await
+    {
         Ok(Proposed::Rejection { rejected: None }) => Ok(()),
         Ok(Proposed::Rejection { rejected: Some(rejected) }) => {
             let why = text::rejected(&rejected);
-            let words =
-                (why.as_str(), "What the approvers agree to.", "Do not ask for the same again; tell your user what the approver said.");
+            let words = (
+                why.as_str(),
+                "What the approvers agree to.",
+                "Do not ask for the same again; tell your user what the approver said.",
+            );
             Err(scene.refuse(RefusalKind::Denied, "REJECTED", "denied", "an approver", words).await)
         }
         _ => Err(unrecorded()),
@@ -291,7 +362,11 @@ async fn remembered<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Resul
 }
 
 /// Policy over the plan alone.
-async fn on_sight<H: Host>(scene: &mut Scene<'_, H>, asking: &Asking, sealed: &SealedPlan) -> Result<(), Reply> {
+async fn on_sight<H: Host>(
+    scene: &mut Scene<'_, H>,
+    asking: &Asking,
+    sealed: &SealedPlan,
+) -> Result<(), Reply> {
     let question = match question::on_sight_question(asking, sealed, scene.host().now()) {
         Ok(question) => question,
         Err(denial) => return Err(scene.deny(denial).await),
@@ -311,7 +386,9 @@ async fn on_sight<H: Host>(scene: &mut Scene<'_, H>, asking: &Asking, sealed: &S
 async fn evaluate<H: Host>(scene: &Scene<'_, H>, question: &str) -> Result<String, Reply> {
     match scene.host().judge().evaluate(CALL_ENTRYPOINT, question).await {
         Ok(output) => Ok(output),
-        Err(fault) => Err(scene.deny(Denial::of_policy(&format!("policy-{}", fault.code), &fault.detail)).await),
+        Err(fault) => Err(scene
+            .deny(Denial::of_policy(&format!("policy-{}", fault.code), &fault.detail))
+            .await),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Depends on no runtime: nothing here opens a file, a socket or a sandbox. The rule of a stage is
 //! here; its effect is in the crate that the table names. [`journey::ask`] runs the stages from
-//! `discover` to `enqueue` in the gateway. The runner runs [`stage::readmit`] and trusts no other role.
+//! `discover` to `enqueue` in the gateway. The runner runs [`stage::readmit`] and trusts no other
+//! role.
 //!
 //! ## Life of a call
 //!
@@ -40,9 +41,9 @@
 //!
 //! ## Folders
 //!
-//! `model` has the nouns and names no other folder. `tool`, `policy`, `stage` and `journey` build on
-//! it, each on those before it. `protocol` has one file for each pair of roles; `text` has every text
-//! that agents and approvers read. A test of the repository holds this order.
+//! `model` has the nouns and names no other folder. `tool`, `policy`, `stage` and `journey` build
+//! on it, each on those before it. `protocol` has one file for each pair of roles; `text` has every
+//! text that agents and approvers read. A test of the repository holds this order.
 //!
 //! Proof types (`ApprovedPlan`, `ApprovalNeeded`, `Approvals`, `QueuedPlan`, `LeasedPlan`) have no
 //! `Clone`, `Default`, `From` or `Deserialize`; `tests/compile_fail/` holds every forbidden step.

@@ -1,4 +1,5 @@
-//! The nouns: values that every stage, role and text shares. Knows no stage, role or text, and does no I/O.
+//! The nouns: values that every stage, role and text shares. Knows no stage, role or text, and does
+//! no I/O.
 
 pub mod answer;
 pub mod artefact;

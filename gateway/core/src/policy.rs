@@ -1,6 +1,7 @@
 //! Policy: its input, its output, and the approvals it asks for. Never evaluates Rego itself.
 //!
-//! Words follow the AuthZEN Authorization API 1.0 (`subject`, `action`, `resource`, `context`). Every key is always present.
+//! Words follow the AuthZEN Authorization API 1.0 (`subject`, `action`, `resource`, `context`).
+//! Every key is always present.
 
 pub mod approval;
 pub mod approvals;

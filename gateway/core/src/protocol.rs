@@ -1,4 +1,5 @@
-//! What the roles say to each other, one file per socket. A socket's type is the whole of what its holder may ask. Plain data; no I/O.
+//! What the roles say to each other, one file per socket. A socket's type is the whole of what its
+//! holder may ask. Plain data; no I/O.
 
 pub mod gateway_recorder;
 pub mod gateway_viewer;
@@ -9,7 +10,8 @@ pub mod runner_recorder;
 
 use serde::{Deserialize, Serialize};
 
-/// What any request may be answered with instead: the other side's own words, for logs and operators.
+/// What any request may be answered with instead: the other side's own words, for logs and
+/// operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "fault", content = "detail")]
 pub enum RoleError {

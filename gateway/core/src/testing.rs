@@ -1,12 +1,14 @@
-//! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder and a runner, each a few lines, each doing its part
-//! for real. Never leaves the tests.
+//! A small whole world for the core's own tests: a tool, a policy, a tree of objects, a recorder
+//! and a runner, each a few lines, each doing its part for real. Never leaves the tests.
 
 use crate::journey::World;
 use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer};
 use crate::model::call::{EndedCall, OwnCall, Rejected};
 use crate::model::caller::{Caller, Principal, Standing};
 use crate::model::ceiling::{Ceiling, Definition, Example, Grant};
-use crate::model::id::{ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest};
+use crate::model::id::{
+    ArgumentsDigest, CallId, ComponentDigest, ObjectDigest, PlanDigest, PolicyDigest,
+};
 use crate::model::job::{JobView, OperationRecord, Planned, StoredJob};
 use crate::model::left_out::LeftOut;
 use crate::model::operation::{Action, Draft, Operation, Step, ToolRefusal};
@@ -15,7 +17,9 @@ use crate::model::preview::{Expect, Preview, PreviewedOperation};
 use crate::model::record::{Entry, Event, Recorded};
 use crate::model::run::{Outcome, Phase};
 use crate::model::statement::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
-use crate::model::trust::{Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use crate::model::trust::{
+    Approver, Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool,
+};
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Counts, Propose, Proposed, UsedKey};
 use crate::protocol::gateway_viewer::{Look, Looked};
@@ -54,7 +58,11 @@ fn ceiling() -> Ceiling {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
     };
     Ceiling {
-        grants: vec![grant(Action::Patch, &["spec.replicas"]), grant(Action::Delete, &[]), grant(Action::Read, &["spec.replicas"])],
+        grants: vec![
+            grant(Action::Patch, &["spec.replicas"]),
+            grant(Action::Delete, &[]),
+            grant(Action::Read, &["spec.replicas"]),
+        ],
         executors: vec!["sequential".into()],
     }
 }
@@ -82,16 +90,30 @@ pub fn definition() -> Definition {
 pub fn trust() -> Trust {
     Trust {
         environment: environment(),
-        keys: RoleKeys { gateway: verifying_key_text(&gateway_key().verifying_key()), recorder: String::new() },
+        keys: RoleKeys {
+            gateway: verifying_key_text(&gateway_key().verifying_key()),
+            recorder: String::new(),
+        },
         policy: PolicyDigest::of(b"policy"),
         floor: Floor { actions: vec![Action::Delete], namespaces: vec!["prod".into()] },
         self_approval: false,
-        tools: vec![TrustedTool { name: "deployment_scale".into(), version: "0.1.0".into(), digest: digest(), ceiling: ceiling() }],
-        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }],
+        tools: vec![TrustedTool {
+            name: "deployment_scale".into(),
+            version: "0.1.0".into(),
+            digest: digest(),
+            ceiling: ceiling(),
+        }],
+        executors: vec![TrustedExecutor {
+            name: "sequential".into(),
+            digest: ComponentDigest::of(b"executor"),
+        }],
         commands: vec![],
         approvers: ["bob", "alice"]
             .into_iter()
-            .map(|name| Approver { name: name.into(), key: person(name).public_key().to_openssh().unwrap() })
+            .map(|name| Approver {
+                name: name.into(),
+                key: person(name).public_key().to_openssh().unwrap(),
+            })
             .collect(),
     }
 }
@@ -107,52 +129,88 @@ pub fn person(name: &str) -> ssh_key::PrivateKey {
 }
 
 /// A statement with one thing changed, signed by this person as if it were what they were shown.
-pub fn resigned(signed: &SignedStatement, name: &str, change: impl Fn(&mut Statement)) -> SignedStatement {
+pub fn resigned(
+    signed: &SignedStatement,
+    name: &str,
+    change: impl Fn(&mut Statement),
+) -> SignedStatement {
     let mut statement: Statement = serde_json::from_str(&signed.statement).unwrap();
     change(&mut statement);
     let (text, _) = statement.canonical().unwrap();
-    let signature = person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
-    SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
+    let signature =
+        person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
+    SignedStatement {
+        statement: text,
+        signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap(),
+    }
 }
 
 pub fn agent() -> Principal {
-    Principal { name: "agent-7".into(), anonymous: false, roles: vec!["operator".into()], person: Some("alice".into()), act: Vec::new() }
+    Principal {
+        name: "agent-7".into(),
+        anonymous: false,
+        roles: vec!["operator".into()],
+        person: Some("alice".into()),
+        act: Vec::new(),
+    }
 }
 
 pub fn world() -> World {
     let trust = trust();
     let tool = LoadedTool::load(definition(), digest(), &trust.tools[0]).unwrap();
-    World { catalog: Catalog::new(vec![tool], &trust).unwrap(), policy: trust.policy, trust, key: gateway_key() }
+    World {
+        catalog: Catalog::new(vec![tool], &trust).unwrap(),
+        policy: trust.policy,
+        trust,
+        key: gateway_key(),
+    }
 }
 
 pub fn raw(host: &Bench, arguments: Value) -> RawCall {
     let mut calls = host.calls.lock().unwrap();
     *calls += 1;
-    let caller = Caller { call: CallId::from_random(*calls), principal: agent(), time: noon(), trace: None };
-    RawCall { caller, tool: "deployment_scale".into(), arguments, key: None, wait_ms: 1000, person_ms: 1000 }
+    let caller =
+        Caller { call: CallId::from_random(*calls), principal: agent(), time: noon(), trace: None };
+    RawCall {
+        caller,
+        tool: "deployment_scale".into(),
+        arguments,
+        key: None,
+        wait_ms: 1000,
+        person_ms: 1000,
+    }
 }
 
 pub fn scale(namespace: &str, replicas: i64) -> Value {
     json!({"namespace": namespace, "name": "web", "replicas": replicas})
 }
 
-/// The tool: negative replicas delete, one hundred reads, beyond that it goes wrong in ways of its own.
+/// The tool: negative replicas delete, one hundred reads, beyond that it goes wrong in ways of its
+/// own.
 pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
     let arguments: Value = serde_json::from_str(arguments).unwrap();
-    let target =
-        json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
+    let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": arguments["namespace"], "name": arguments["name"]});
     let draft = |executor: Value, mut operation: Value| {
         operation["after"] = json!([]);
         operation["reversible"] = json!(false);
-        Ok(Ok(serde_json::from_value(json!({"summary": "Scale web", "executor": executor, "operations": [operation]})).unwrap()))
+        Ok(Ok(serde_json::from_value(
+            json!({"summary": "Scale web", "executor": executor, "operations": [operation]}),
+        )
+        .unwrap()))
     };
     match arguments["replicas"].as_i64().unwrap() {
         -1 => draft(json!("sequential"), json!({"action": "delete", "target": target})),
-        100 => draft(Value::Null, json!({"action": "read", "target": target, "fields": ["spec.replicas"]})),
-        666 => {
-            draft(json!("sequential"), json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}))
+        100 => draft(
+            Value::Null,
+            json!({"action": "read", "target": target, "fields": ["spec.replicas"]}),
+        ),
+        666 => draft(
+            json!("sequential"),
+            json!({"action": "patch", "target": target, "changes": [{"path": "spec.paused", "value": true}]}),
+        ),
+        667 => {
+            Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() }))
         }
-        667 => Ok(Err(ToolRefusal { reason: "no such number".into(), remedy: "Give another.".into() })),
         668 => Err(GuestError { code: "time".into(), detail: "the tool took too long".into() }),
         replicas => draft(
             json!("sequential"),
@@ -161,35 +219,62 @@ pub fn tool(arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
     }
 }
 
-/// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two; an approval for
-/// `asks-young` is good for 300 seconds of its 600.
+/// The policy: at most 20 replicas; `asks-*` namespaces need bob, `asks-two` any two; an approval
+/// for `asks-young` is good for 300 seconds of its 600.
 pub fn policy(input: &str) -> Result<String, GuestError> {
     let input: Value = serde_json::from_str(input).unwrap();
     let reason = |id: &str, message: &str| json!([{"id": id, "message": message, "remedy": "at most 20 replicas", "audience": "user"}]);
-    let covers: Vec<_> = input["plan"]["operations"].as_array().into_iter().flatten().map(|operation| operation["index"].clone()).collect();
+    let covers: Vec<_> = input["plan"]["operations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|operation| operation["index"].clone())
+        .collect();
     let namespace = input["arguments"]["namespace"].as_str().unwrap_or_default();
     let mut output = json!({
         "schema": "cofferdam.decision.v1", "effect": "allow", "covers": covers, "reasons": reason("operators", "operators may scale"),
         "obligations": [], "approval": null
     });
     match namespace {
-        "trap" => return Err(GuestError { code: "trap".into(), detail: "division by zero in limits.rego".into() }),
+        "trap" => {
+            return Err(GuestError {
+                code: "trap".into(),
+                detail: "division by zero in limits.rego".into(),
+            });
+        }
         "odd" => output["surprise"] = json!(true),
         "uncovered" => output["covers"] = json!([]),
-        "obliged" => output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}]),
-        "still" | "asks-still" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object"}}]),
-        "still-file" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "file"}}]),
-        "still-more" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object", "x": 1}}]),
-        "still-none" => output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {}}]),
+        "obliged" => {
+            output["obligations"] = json!([{"id": "o", "type": "redact", "properties": {}}])
+        }
+        "still" | "asks-still" => {
+            output["obligations"] =
+                json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object"}}])
+        }
+        "still-file" => {
+            output["obligations"] =
+                json!([{"id": "o", "type": "unchanged", "properties": {"scope": "file"}}])
+        }
+        "still-more" => {
+            output["obligations"] =
+                json!([{"id": "o", "type": "unchanged", "properties": {"scope": "object", "x": 1}}])
+        }
+        "still-none" => {
+            output["obligations"] = json!([{"id": "o", "type": "unchanged", "properties": {}}])
+        }
         _ => {}
     }
-    if input["arguments"]["replicas"].as_i64().is_some_and(|replicas| replicas > 20 && replicas != 100) {
+    if input["arguments"]["replicas"]
+        .as_i64()
+        .is_some_and(|replicas| replicas > 20 && replicas != 100)
+    {
         output["effect"] = json!("deny");
         output["reasons"] = reason("replicas-limit", "40 replicas are more than 20");
     } else if namespace.starts_with("asks-") && input["context"]["approval"].is_null() {
         output["effect"] = json!("require_approval");
         let (quorum, approvers) = if namespace == "asks-two" { (2, "*") } else { (1, "bob") };
-        output["approval"] = json!({"quorum": quorum, "approvers": [approvers], "expires_seconds": 600});
+        output["approval"] =
+            json!({"quorum": quorum, "approvers": [approvers], "expires_seconds": 600});
     }
     let signatures = input["context"]["approval"]["signatures"].as_array().into_iter().flatten();
     let old = |signature: &Value| signature["age_seconds"].as_u64().is_none_or(|age| age > 300);
@@ -223,7 +308,8 @@ pub struct Bench {
     pub approvers: Mutex<Result<Vec<Approver>, RoleError>>,
     /// The recorder does not answer.
     pub down: Mutex<bool>,
-    /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`, and the code.
+    /// The next guests fail with these codes, from the last: `plan`, `call`, `list` or `enqueue`,
+    /// and the code.
     pub failing: Mutex<Vec<(&'static str, &'static str)>>,
     calls: Mutex<u128>,
 }
@@ -231,7 +317,9 @@ pub struct Bench {
 impl Bench {
     pub fn new() -> Self {
         let obliged = ["obliged", "still", "asks-still", "still-file", "still-more", "still-none"];
-        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "asks-young", "odd", "uncovered"].into_iter().chain(obliged);
+        let namespaces = ["team-a", "prod", "asks-b", "asks-two", "asks-young", "odd", "uncovered"]
+            .into_iter()
+            .chain(obliged);
         let objects = namespaces.map(|name| (name.to_owned(), 3)).collect();
         Self {
             objects: Mutex::new(objects),
@@ -282,7 +370,9 @@ impl Bench {
                 Operation::Patch { changes, .. } => field(changes[0].value.clone().unwrap()),
                 _ => BTreeMap::new(),
             };
-            let digest = ObjectDigest::of(format!("{replicas} {}", self.elsewhere.lock().unwrap()).as_bytes());
+            let digest = ObjectDigest::of(
+                format!("{replicas} {}", self.elsewhere.lock().unwrap()).as_bytes(),
+            );
             shown.push(PreviewedOperation {
                 index: u32::try_from(index).unwrap(),
                 expect: Expect::Present { uid: target.namespace.clone(), digest },
@@ -292,10 +382,21 @@ impl Bench {
                 place: "team/web.yaml:7".into(),
                 remarks: vec![],
                 rest: crate::model::preview::Rest {
-                    fields: Some(BTreeMap::from([("metadata.generation".to_owned(), json!(*self.elsewhere.lock().unwrap()))])),
+                    fields: Some(BTreeMap::from([(
+                        "metadata.generation".to_owned(),
+                        json!(*self.elsewhere.lock().unwrap()),
+                    )])),
                     origins: {
-                        let writer = self.writer.lock().unwrap().clone().map(crate::model::preview::Origin::Manager);
-                        writer.map(|writer| ("spec.replicas".to_owned(), writer)).into_iter().collect()
+                        let writer = self
+                            .writer
+                            .lock()
+                            .unwrap()
+                            .clone()
+                            .map(crate::model::preview::Origin::Manager);
+                        writer
+                            .map(|writer| ("spec.replicas".to_owned(), writer))
+                            .into_iter()
+                            .collect()
                     },
                 },
             });
@@ -304,11 +405,18 @@ impl Bench {
     }
 
     /// The runner: admits by itself, then acts.
-    pub fn admit(&self, job: StoredJob, trust: &Trust, now: Timestamp) -> Result<LeasedPlan, Inadmissible> {
+    pub fn admit(
+        &self,
+        job: StoredJob,
+        trust: &Trust,
+        now: Timestamp,
+    ) -> Result<LeasedPlan, Inadmissible> {
         let opened = readmit::open(job, trust, now)?;
         let draft = tool(opened.arguments()).unwrap().unwrap();
         let derived = opened.derive(draft)?;
-        let Looked::Preview { preview } = self.preview(derived.sealed().operations()) else { panic!("gone") };
+        let Looked::Preview { preview } = self.preview(derived.sealed().operations()) else {
+            panic!("gone")
+        };
         let question = derived.question(preview, now)?;
         let output = policy(question.input()).unwrap();
         question.admit(&output)
@@ -318,11 +426,16 @@ impl Bench {
         let mut view = view(job, Phase::Closed);
         match self.admit(job.clone(), &trust(), noon()) {
             Ok(leased) => {
-                for (shown, step) in leased.preview().operations.iter().zip(leased.sealed().operations()) {
+                for (shown, step) in
+                    leased.preview().operations.iter().zip(leased.sealed().operations())
+                {
                     let mut objects = self.objects.lock().unwrap();
                     match &step.operation {
                         Operation::Patch { changes, target } => {
-                            objects.insert(target.namespace.clone(), changes[0].value.as_ref().unwrap().as_i64().unwrap());
+                            objects.insert(
+                                target.namespace.clone(),
+                                changes[0].value.as_ref().unwrap().as_i64().unwrap(),
+                            );
                         }
                         _ => {
                             objects.remove(&shown.target.namespace);
@@ -365,8 +478,12 @@ impl Bench {
             expires: "2026-11-23T12:10:00Z".parse().unwrap(),
         };
         let (text, _) = statement.canonical().unwrap();
-        let signature = person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
-        SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
+        let signature =
+            person(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
+        SignedStatement {
+            statement: text,
+            signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap(),
+        }
     }
 
     fn record(&self, entry: Entry) -> Recorded {
@@ -381,55 +498,89 @@ impl Bench {
         }
         let found = |call: &CallId| {
             let jobs = self.jobs.lock().unwrap();
-            let found = jobs.iter().find(|(job, _)| job.call == *call).ok_or(RoleError::NotFound(call.to_string()));
+            let found = jobs
+                .iter()
+                .find(|(job, _)| job.call == *call)
+                .ok_or(RoleError::NotFound(call.to_string()));
             found.map(|(_, view)| Proposed::Job { job: Box::new(view.clone()) })
         };
         Ok(match propose {
-            Propose::End { entry } | Propose::Withdraw { entry, .. } => Proposed::Recorded(self.record(entry)),
+            Propose::End { entry } | Propose::Withdraw { entry, .. } => {
+                Proposed::Recorded(self.record(entry))
+            }
             Propose::Enqueue { job, entry, key, .. } => {
                 let recorded = self.record(entry);
-                let mut state = if job.permit.is_some() { self.run(&job) } else { view(&job, Phase::AwaitingApproval) };
+                let mut state = if job.permit.is_some() {
+                    self.run(&job)
+                } else {
+                    view(&job, Phase::AwaitingApproval)
+                };
                 state.ledger = recorded.index;
                 if let Some(key) = key {
-                    self.keys.lock().unwrap().insert(key.key, UsedKey { call: job.call.clone(), tool: key.tool, arguments: key.arguments });
+                    self.keys.lock().unwrap().insert(
+                        key.key,
+                        UsedKey {
+                            call: job.call.clone(),
+                            tool: key.tool,
+                            arguments: key.arguments,
+                        },
+                    );
                 }
                 self.jobs.lock().unwrap().push((*job, state));
                 // The store has it, and its answer is lost.
-                self.fails("enqueue").map_err(|_| RoleError::Unavailable("the answer was lost".into()))?;
+                self.fails("enqueue")
+                    .map_err(|_| RoleError::Unavailable("the answer was lost".into()))?;
                 Proposed::Recorded(recorded)
             }
-            Propose::Key { key, .. } => Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() },
+            Propose::Key { key, .. } => {
+                Proposed::Key { used: self.keys.lock().unwrap().get(&key).cloned() }
+            }
             Propose::Rejection { .. } => {
                 let until = noon() + jiff::SignedDuration::from_hours(1);
                 let rejected = self.rejection.lock().unwrap().clone();
-                let rejected = rejected.map(|reason| Rejected { approver: "bob".into(), reason, at: noon(), until });
+                let rejected = rejected.map(|reason| Rejected {
+                    approver: "bob".into(),
+                    reason,
+                    at: noon(),
+                    until,
+                });
                 Proposed::Rejection { rejected }
             }
             Propose::Same { plan, policy, .. } => {
                 let jobs = self.jobs.lock().unwrap();
                 let counts = |outcome| matches!(outcome, None | Some(Outcome::Succeeded));
-                let same = |(job, view): &&(StoredJob, JobView)| job.plan_digest == plan && job.policy == policy && counts(view.outcome);
-                Proposed::Same { job: jobs.iter().rev().find(same).map(|(_, view)| Box::new(view.clone())), ended_ms: 12_000 }
+                let same = |(job, view): &&(StoredJob, JobView)| {
+                    job.plan_digest == plan && job.policy == policy && counts(view.outcome)
+                };
+                Proposed::Same {
+                    job: jobs.iter().rev().find(same).map(|(_, view)| Box::new(view.clone())),
+                    ended_ms: 12_000,
+                }
             }
             Propose::Ended { call, .. } => {
                 let entries = self.entries.lock().unwrap();
-                let ended = entries.iter().zip(0u64..).find_map(|(entry, ledger)| match &entry.event {
-                    Event::Ended { ending, code } if entry.call.as_ref() == Some(&call) => Some(EndedCall {
-                        ending: ending.clone(),
-                        code: code.clone(),
-                        tool: entry.tool.as_ref().map(|(name, _)| name.clone()),
-                        plan: entry.plan,
-                        time: noon(),
-                        ledger,
-                    }),
-                    _ => None,
-                });
+                let ended =
+                    entries.iter().zip(0u64..).find_map(|(entry, ledger)| match &entry.event {
+                        Event::Ended { ending, code } if entry.call.as_ref() == Some(&call) => {
+                            Some(EndedCall {
+                                ending: ending.clone(),
+                                code: code.clone(),
+                                tool: entry.tool.as_ref().map(|(name, _)| name.clone()),
+                                plan: entry.plan,
+                                time: noon(),
+                                ledger,
+                            })
+                        }
+                        _ => None,
+                    });
                 Proposed::Ended { ended }
             }
             Propose::Job { call, .. } | Propose::Cancel { call, .. } => found(&call)?,
             Propose::NextApproved { .. } => {
                 let jobs = self.jobs.lock().unwrap();
-                let next = jobs.iter().find(|(job, view)| view.phase == Phase::AwaitingApproval && !job.statements.is_empty());
+                let next = jobs.iter().find(|(job, view)| {
+                    view.phase == Phase::AwaitingApproval && !job.statements.is_empty()
+                });
                 let statements = next.map(|(job, _)| job.statements.clone()).unwrap_or_default();
                 Proposed::Approved { job: next.map(|(job, _)| Box::new(job.clone())), statements }
             }
@@ -443,7 +594,9 @@ impl Bench {
             }
             Propose::Calls { principal, open, limit } => {
                 let jobs = self.jobs.lock().unwrap();
-                let own = jobs.iter().rev().filter(|(job, view)| job.principal.name == principal && !(open && view.outcome.is_some()));
+                let own = jobs.iter().rev().filter(|(job, view)| {
+                    job.principal.name == principal && !(open && view.outcome.is_some())
+                });
                 let mut calls: Vec<_> = own.map(|(job, view)| own_call(job, view)).collect();
                 let more = calls.len() > limit as usize;
                 calls.truncate(limit as usize);
@@ -487,7 +640,10 @@ pub fn some_view() -> JobView {
         progress: Vec::new(),
         approval: None,
         reasons: Vec::new(),
-        environment: Environment { name: "lab".to_owned(), id: "0f0c1ad89ad24e2b8f866a2f3c6e6b5d".to_owned() },
+        environment: Environment {
+            name: "lab".to_owned(),
+            id: "0f0c1ad89ad24e2b8f866a2f3c6e6b5d".to_owned(),
+        },
         ledger: 0,
         expires: Timestamp::UNIX_EPOCH,
         version: 1,
@@ -496,7 +652,14 @@ pub fn some_view() -> JobView {
 
 fn own_call(job: &StoredJob, view: &JobView) -> OwnCall {
     let what = view.planned.iter().map(|planned| planned.words.clone()).collect();
-    OwnCall { call: job.call.clone(), tool: job.tool.clone(), what, phase: view.phase, outcome: view.outcome, asked: job.created }
+    OwnCall {
+        call: job.call.clone(),
+        tool: job.tool.clone(),
+        what,
+        phase: view.phase,
+        outcome: view.outcome,
+        asked: job.created,
+    }
 }
 
 fn view(job: &StoredJob, phase: Phase) -> JobView {
@@ -516,7 +679,11 @@ fn view(job: &StoredJob, phase: Phase) -> JobView {
 }
 
 impl Planner for Bench {
-    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+    async fn plan(
+        &self,
+        _: ComponentDigest,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         self.fails("plan")?;
         tool(arguments)
     }
@@ -539,9 +706,11 @@ impl Viewer for Bench {
     async fn look(&self, look: Look) -> Result<Looked, RoleError> {
         Ok(match look {
             Look::Preview { operations, .. } => self.preview(&operations),
-            Look::Read { .. } => {
-                Looked::Results { results: vec![json!({"fields": {"spec.replicas": 3}})], left_out: LeftOut::default(), given: vec![] }
-            }
+            Look::Read { .. } => Looked::Results {
+                results: vec![json!({"fields": {"spec.replicas": 3}})],
+                left_out: LeftOut::default(),
+                given: vec![],
+            },
         })
     }
 }

@@ -1,5 +1,6 @@
-//! Every text that people and models read about a call, made in one place and the same wherever it is shown. Words of others (purpose, summary,
-//! arguments, values) are quoted and escaped; every other word is ours. Deterministic: the digest of what an approver saw can be derived again.
+//! Every text that people and models read about a call, made in one place and the same wherever it
+//! is shown. Words of others (purpose, summary, arguments, values) are quoted and escaped; every
+//! other word is ours. Deterministic: the digest of what an approver saw can be derived again.
 
 mod again;
 mod approver;
@@ -17,7 +18,8 @@ use crate::model::escape;
 pub use again::{already_done, ended, rejected, replayed};
 pub use approver::{ShownError, in_full, needed, question, seconds, shown_digest, would_do};
 pub use call::{
-    accepted, job_reply, pending, refusal_of, refused, said, size_of_result, spoken, stands, state_reply, succeeded, withdrawal,
+    accepted, job_reply, pending, refusal_of, refused, said, size_of_result, spoken, stands,
+    state_reply, succeeded, withdrawal,
 };
 pub use calls::calls;
 pub use outcome::changed;
@@ -61,15 +63,33 @@ pub fn named(fact: &OperationFacts) -> String {
 }
 
 /// Field by field, before → after.
-pub(crate) fn changes(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+pub(crate) fn changes(
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+) -> Vec<String> {
     let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-    paths.into_iter().map(|path| format!("{}: {} → {}", escape::line(path), value(before.get(path)), value(after.get(path)))).collect()
+    paths
+        .into_iter()
+        .map(|path| {
+            format!(
+                "{}: {} → {}",
+                escape::line(path),
+                value(before.get(path)),
+                value(after.get(path))
+            )
+        })
+        .collect()
 }
 
 /// The rights that follow from operations, a line each; one that says so where there are none.
 pub fn rights(facts: &[OperationFacts]) -> Vec<String> {
-    let lines: Vec<String> = rights::render(&rights::of_plan(facts)).iter().map(|right| escape::line(right)).collect();
-    if lines.is_empty() { vec!["none outside its own ephemeral namespace".to_owned()] } else { lines }
+    let lines: Vec<String> =
+        rights::render(&rights::of_plan(facts)).iter().map(|right| escape::line(right)).collect();
+    if lines.is_empty() {
+        vec!["none outside its own ephemeral namespace".to_owned()]
+    } else {
+        lines
+    }
 }
 
 /// A value as JSON on one line; what a person cannot see is escaped.

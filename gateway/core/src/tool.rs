@@ -1,4 +1,5 @@
-//! Tools: their definition, schemas and accepted ceiling, and the catalog of those that are loaded. Runs none of them.
+//! Tools: their definition, schemas and accepted ceiling, and the catalog of those that are loaded.
+//! Runs none of them.
 
 mod able;
 pub mod bound;

@@ -1,13 +1,18 @@
-//! A server for the official MCP conformance suite: the real edge before a Front that has the suite's fixture tools, as far as tools answer in
-//! text. It is nothing more: it plans nothing, decides nothing and changes nothing.
+//! A server for the official MCP conformance suite: the real edge before a Front that has the
+//! suite's fixture tools, as far as tools answer in text. It is nothing more: it plans nothing,
+//! decides nothing and changes nothing.
 //!
 //! ```text
 //! cargo run -p cofferdam-edge --example conformance -- 127.0.0.1:3921
 //! node …/conformance/dist/index.js server --url http://127.0.0.1:3921/mcp --requirements 2026-07-28
 //! ```
 
-use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
-use cofferdam_core::model::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::journey::ports::{
+    Answered, Front, FrontCall, Hear, Readiness, Unauthenticated,
+};
+use cofferdam_core::model::answer::{
+    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
+};
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::trust::Environment;
@@ -43,12 +48,23 @@ fn with_output(name: &str, description: &str, input_schema: Value) -> ToolListin
 }
 
 fn said(text: String) -> Reply {
-    Reply::Success(Success { structured: json!({"text": text}), text, proof: proof(), complete: true })
+    Reply::Success(Success {
+        structured: json!({"text": text}),
+        text,
+        proof: proof(),
+        complete: true,
+    })
 }
 
 impl Front for Fixtures {
     async fn authenticate(&self, _token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        Ok(Principal { name: "suite".into(), anonymous: true, roles: Vec::new(), person: None, act: Vec::new() })
+        Ok(Principal {
+            name: "suite".into(),
+            anonymous: true,
+            roles: Vec::new(),
+            person: None,
+            act: Vec::new(),
+        })
     }
 
     async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
@@ -92,7 +108,9 @@ impl Front for Fixtures {
 
     async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
         match call.tool.as_str() {
-            "test_simple_text" | "test_logging_tool" => said("This is a simple text response for testing.".into()),
+            "test_simple_text" | "test_logging_tool" => {
+                said("This is a simple text response for testing.".into())
+            }
             "test_tool_with_progress" => {
                 for step in 1..=3 {
                     hear(format!("step {step} of 3"));
@@ -101,10 +119,18 @@ impl Front for Fixtures {
                 said("This tool told its progress.".into())
             }
             "json_schema_2020_12_tool" => said(format!("called with {}", call.arguments)),
-            "works" => Reply::Success(Success { text: "3".into(), structured: json!({"replicas": 3}), proof: proof(), complete: true }),
-            "waits" => {
-                Reply::Success(Success { text: "WAITING".into(), structured: json!({"phase": "queued"}), proof: proof(), complete: false })
-            }
+            "works" => Reply::Success(Success {
+                text: "3".into(),
+                structured: json!({"replicas": 3}),
+                proof: proof(),
+                complete: true,
+            }),
+            "waits" => Reply::Success(Success {
+                text: "WAITING".into(),
+                structured: json!({"phase": "queued"}),
+                proof: proof(),
+                complete: false,
+            }),
             "test_error_handling" => Reply::Refused(Refusal {
                 kind: RefusalKind::Declined,
                 verb: "DECLINED",
@@ -124,7 +150,13 @@ impl Front for Fixtures {
         Reply::UnknownTool { name: call.tool }
     }
 
-    async fn job(&self, _principal: &Principal, _call: &CallId, _wait_ms: u64, _hear: &Hear) -> Reply {
+    async fn job(
+        &self,
+        _principal: &Principal,
+        _call: &CallId,
+        _wait_ms: u64,
+        _hear: &Hear,
+    ) -> Reply {
         Reply::Unavailable { reason: "this server has no jobs".into() }
     }
 
@@ -162,7 +194,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("MCP on http://{address}/mcp");
     let settings = EdgeSettings::local();
     let calls = Calls::new(settings.calls);
-    let drained = serve(listener, Arc::new(Fixtures), settings, calls, std::future::pending()).await;
+    let drained =
+        serve(listener, Arc::new(Fixtures), settings, calls, std::future::pending()).await;
     println!("{drained:?}");
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! A bare hyper server that reads a JSON body and sends it back: what a whole denied call is measured against. No gate, no limits, no Front.
-//! Listens on the address given as the first argument, `127.0.0.1:7799` by default.
+//! A bare hyper server that reads a JSON body and sends it back: what a whole denied call is
+//! measured against. No gate, no limits, no Front. Listens on the address given as the first
+//! argument, `127.0.0.1:7799` by default.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -17,12 +18,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo)));
+        tokio::spawn(
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo)),
+        );
     }
 }
 
-async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
+async fn echo(
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Box<dyn Error + Send + Sync>> {
     let body = request.into_body().collect().await?.to_bytes();
     let value: serde_json::Value = serde_json::from_slice(&body)?;
-    Ok(Response::builder().header("content-type", "application/json").body(Full::new(value.to_string().into()))?)
+    Ok(Response::builder()
+        .header("content-type", "application/json")
+        .body(Full::new(value.to_string().into()))?)
 }

@@ -1,5 +1,6 @@
-//! The one place that hands the Front something that may change the world. A call that was started is never cancelled by its client going
-//! away: it runs in its own task, and its proof is in the ledger whether or not anybody reads the answer.
+//! The one place that hands the Front something that may change the world. A call that was started
+//! is never cancelled by its client going away: it runs in its own task, and its proof is in the
+//! ledger whether or not anybody reads the answer.
 
 use crate::deny::Deny;
 use crate::route::Edge;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{Instrument as _, Span};
 
-/// Beyond the longest hold: time for planning, preview and policy. With it, an answer still comes before clients give up at 60 s.
+/// Beyond the longest hold: time for planning, preview and policy. With it, an answer still comes
+/// before clients give up at 60 s.
 const MARGIN: Duration = Duration::from_secs(12);
 
 /// What a client may ask of the Front besides lists.
@@ -55,7 +57,9 @@ impl Ask {
     fn principal(&self) -> &Principal {
         match self {
             Self::Call(call) | Self::Preview(call) => &call.principal,
-            Self::Job { principal, .. } | Self::Calls { principal, .. } | Self::Cancel { principal, .. } => principal,
+            Self::Job { principal, .. }
+            | Self::Calls { principal, .. }
+            | Self::Cancel { principal, .. } => principal,
         }
     }
 }
@@ -69,7 +73,8 @@ impl<F: Front> Edge<F> {
         self.begin(ask, span, Box::new(unheard))?.await
     }
 
-    /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share, abandoned ones included. `hear` ends with the call.
+    /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share,
+    /// abandoned ones included. `hear` ends with the call.
     pub fn begin(&self, ask: Ask, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
         let used = self.shares.call(ask.principal())?;
         let permit = self.calls.enter(matches!(ask, Ask::Call(_) | Ask::Preview(_)))?;
@@ -79,7 +84,9 @@ impl<F: Front> Edge<F> {
             let reply = match ask {
                 Ask::Call(call) => front.call(call, &*hear).await,
                 Ask::Preview(call) => front.preview(call).await,
-                Ask::Job { principal, call, wait_ms } => front.job(&principal, &call, wait_ms, &*hear).await,
+                Ask::Job { principal, call, wait_ms } => {
+                    front.job(&principal, &call, wait_ms, &*hear).await
+                }
                 Ask::Calls { principal, open, limit } => front.calls(&principal, open, limit).await,
                 Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };

@@ -19,15 +19,18 @@ use std::net::IpAddr;
 
 /// What a client that would sign in by OAuth is told.
 const NO_OAUTH: &str = "Cofferdam has no sign-in by OAuth. Send `Authorization: Bearer TOKEN`; \
-    `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists the agents that have one";
+                        `cofferdam agents add NAME` makes a token, `cofferdam agents list` lists \
+                        the agents that have one";
 
 impl<F: Front> Edge<F> {
-    /// Who this request's token names. An anonymous caller is let in from this machine only, whatever address the server listens on.
+    /// Who this request's token names. An anonymous caller is let in from this machine only,
+    /// whatever address the server listens on.
     pub async fn principal(&self, headers: &HeaderMap, seat: &Seat) -> Result<Principal, Deny> {
-        let principal = self.front.authenticate(bearer(headers)?).await.map_err(|fault| match fault {
-            Unauthenticated::Missing => Deny::TokenMissing,
-            Unauthenticated::Unknown => Deny::TokenUnknown,
-        })?;
+        let principal =
+            self.front.authenticate(bearer(headers)?).await.map_err(|fault| match fault {
+                Unauthenticated::Missing => Deny::TokenMissing,
+                Unauthenticated::Unknown => Deny::TokenUnknown,
+            })?;
         let principal = admitted(principal, seat.client)?;
         seat.prove();
         Ok(principal)
@@ -67,7 +70,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Deny> {
     let (scheme, token) = value.split_once(' ').ok_or(Deny::TokenForm)?;
     let token = token.trim();
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    let formed = scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(letter);
+    let formed =
+        scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(letter);
     if formed { Ok(Some(token)) } else { Err(Deny::TokenForm) }
 }
 
@@ -78,8 +82,13 @@ mod tests {
     #[test]
     fn nobody_is_anonymous_from_elsewhere() {
         let check = |anonymous: bool, client: &str, expect: bool| {
-            let principal = Principal { name: "a".into(), anonymous, roles: vec![], person: None, act: vec![] };
-            assert_eq!(admitted(principal, client.parse().unwrap()).is_ok(), expect, "{anonymous} {client}");
+            let principal =
+                Principal { name: "a".into(), anonymous, roles: vec![], person: None, act: vec![] };
+            assert_eq!(
+                admitted(principal, client.parse().unwrap()).is_ok(),
+                expect,
+                "{anonymous} {client}"
+            );
         };
         check(true, "127.0.0.1", true);
         check(true, "::1", true);

@@ -1,4 +1,5 @@
-//! Reading a request's body: JSON by its own word, uncompressed, bounded in bytes and in time. Never parsed here.
+//! Reading a request's body: JSON by its own word, uncompressed, bounded in bytes and in time.
+//! Never parsed here.
 
 use crate::deny::Deny;
 use crate::header::{agreed, excerpt};
@@ -14,7 +15,10 @@ const REFUSED: usize = 64 * 1024;
 
 /// What the headers say of the body, checked before one byte of it is read.
 pub fn announced(headers: &HeaderMap, body: &Incoming) -> Result<(), Deny> {
-    let encodings = headers.get_all("content-encoding").iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let encodings = headers
+        .get_all("content-encoding")
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     for encoding in encodings {
         if !encoding.split(',').all(|encoding| is_plain(encoding.trim())) {
             return Err(Deny::Encoding(excerpt(&encoding)));
@@ -24,7 +28,8 @@ pub fn announced(headers: &HeaderMap, body: &Incoming) -> Result<(), Deny> {
     if !is_json(media) {
         return Err(Deny::ContentType(excerpt(media)));
     }
-    // The length that HTTP frames the body by; more than one `Content-Length`, or one beside chunks, never gets here: hyper refuses it.
+    // The length that HTTP frames the body by; more than one `Content-Length`, or one beside
+    // chunks, never gets here: hyper refuses it.
     if over(body, limit::BODY) {
         return Err(Deny::TooLarge);
     }
@@ -83,7 +88,8 @@ pub async fn read(body: Incoming, time: Duration) -> Result<Bytes, Deny> {
 mod tests {
     #[test]
     fn json_in_utf8_and_nothing_else() {
-        let check = |media: &str, expect: bool| assert_eq!(super::is_json(media), expect, "{media}");
+        let check =
+            |media: &str, expect: bool| assert_eq!(super::is_json(media), expect, "{media}");
         for good in [
             "application/json",
             "Application/JSON",

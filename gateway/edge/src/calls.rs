@@ -1,4 +1,5 @@
-//! Calls in progress: bounded in number, and refused once the server drains. Knows nothing of what a call does.
+//! Calls in progress: bounded in number, and refused once the server drains. Knows nothing of what
+//! a call does.
 
 use crate::deny::Deny;
 use std::sync::Arc;

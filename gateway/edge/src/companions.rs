@@ -1,5 +1,5 @@
-//! The four tools that stand beside the operator's: they show, follow and withdraw calls. They touch no infrastructure and are not
-//! components; a component by one of these names is not served.
+//! The four tools that stand beside the operator's: they show, follow and withdraw calls. They
+//! touch no infrastructure and are not components; a component by one of these names is not served.
 
 use crate::ask::Ask;
 use crate::mcp::call::Called;
@@ -22,24 +22,28 @@ pub fn is_companion(name: &str) -> bool {
 /// As they are listed, with the environment's name as in every description.
 pub fn listings(environment: &str) -> [ToolListing; 4] {
     let id = json!({"type": "string", "pattern": "^[a-z2-7]{26}$", "description": "The call's id, as every result names it."});
-    let tool = |name: &str, title: &str, description: String, input_schema: Value, read_only: bool| ToolListing {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        description,
-        input_schema,
-        // Whatever it answers is an object; what is in it is named there.
-        output_schema: json!({"type": "object"}),
-        read_only,
-        destructive: false,
-        idempotent: true,
-    };
+    let tool =
+        |name: &str, title: &str, description: String, input_schema: Value, read_only: bool| {
+            ToolListing {
+                name: name.to_owned(),
+                title: title.to_owned(),
+                description,
+                input_schema,
+                // Whatever it answers is an object; what is in it is named there.
+                output_schema: json!({"type": "object"}),
+                read_only,
+                destructive: false,
+                idempotent: true,
+            }
+        };
     [
         tool(
             CALLS_LIST,
             "List your calls",
             format!(
-                "Lists your own calls in {environment}, newest first: id, tool, object, state, time, outcome, and what to do next. \
-                 Use it to find a call whose answer you did not get."
+                "Lists your own calls in {environment}, newest first: id, tool, object, state, \
+                 time, outcome, and what to do next. Use it to find a call whose answer you did \
+                 not get."
             ),
             json!({
                 "type": "object",
@@ -54,7 +58,10 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
         tool(
             JOB_CANCEL,
             "Withdraw a call",
-            format!("Withdraws one of your own calls in {environment} that has not begun to act. What has begun is finished."),
+            format!(
+                "Withdraws one of your own calls in {environment} that has not begun to act. What \
+                 has begun is finished."
+            ),
             json!({"type": "object", "properties": {"id": id}, "required": ["id"], "additionalProperties": false}),
             false,
         ),
@@ -62,7 +69,8 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
             JOB_GET,
             "Follow a call",
             format!(
-                "Tells how one of your own calls in {environment} stands: waiting for a person, on its way, or finished, and with what result."
+                "Tells how one of your own calls in {environment} stands: waiting for a person, \
+                 on its way, or finished, and with what result."
             ),
             json!({
                 "type": "object",
@@ -82,8 +90,9 @@ pub fn listings(environment: &str) -> [ToolListing; 4] {
             PREVIEW,
             "Show what a call would do",
             format!(
-                "Shows what another tool would change in {environment} with these arguments, and how it would be decided: \
-                 plan, difference, rights, decision. Changes nothing; a later call is decided again."
+                "Shows what another tool would change in {environment} with these arguments, and \
+                 how it would be decided: plan, difference, rights, decision. Changes nothing; a \
+                 later call is decided again."
             ),
             json!({
                 "type": "object",
@@ -167,7 +176,8 @@ impl Arguments {
 
     fn id(&mut self) -> Result<CallId, Unfit> {
         match self.0.remove("id") {
-            Some(Value::String(text)) => CallId::parse(&text).map_err(|_| bad("/id", "it must be 26 characters of a-z and 2-7")),
+            Some(Value::String(text)) => CallId::parse(&text)
+                .map_err(|_| bad("/id", "it must be 26 characters of a-z and 2-7")),
             Some(_) => Err(bad("/id", "it must be a string")),
             None => Err(bad("", "`id` is missing: the call's id, as its result named it")),
         }
@@ -176,7 +186,8 @@ impl Arguments {
     fn wait(&mut self) -> Result<u64, Unfit> {
         match self.0.remove("wait_seconds") {
             None => Ok(0),
-            Some(value) => wait_ms(value.as_u64()).ok_or_else(|| bad("/wait_seconds", "it must be a whole number from 0 to 45")),
+            Some(value) => wait_ms(value.as_u64())
+                .ok_or_else(|| bad("/wait_seconds", "it must be a whole number from 0 to 45")),
         }
     }
 
@@ -198,7 +209,9 @@ impl Arguments {
     fn done(self) -> Result<(), Unfit> {
         match self.0.keys().next() {
             None => Ok(()),
-            Some(key) => Err(bad(&format!("/{}", crate::header::excerpt(key)), "there is no such argument")),
+            Some(key) => {
+                Err(bad(&format!("/{}", crate::header::excerpt(key)), "there is no such argument"))
+            }
         }
     }
 }

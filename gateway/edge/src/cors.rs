@@ -4,13 +4,14 @@
 
 use crate::respond::{self, Answer};
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    ACCESS_CONTROL_MAX_AGE, ALLOW, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, VARY,
 };
 
 /// Request headers that MCP clients, `/v1` and tracing use.
-const HEADERS: &str = "accept, authorization, content-type, idempotency-key, last-event-id, mcp-method, mcp-name, \
-    mcp-protocol-version, mcp-session-id, traceparent, tracestate";
+const HEADERS: &str = "accept, authorization, content-type, idempotency-key, last-event-id, \
+                       mcp-method, mcp-name, mcp-protocol-version, mcp-session-id, traceparent, \
+                       tracestate";
 
 /// Headers of our answers that a page may read besides those that every page may.
 const EXPOSED: &str = "allow, retry-after, www-authenticate, mcp-protocol-version, mcp-session-id";

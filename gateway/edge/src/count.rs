@@ -1,6 +1,7 @@
-//! Counting answers by path, status and error code, for `/metrics`: unauthenticated and malformed requests leave this trace and no other.
-//! Only requests that name two revisions are counted by what a client calls itself, for a bounded
-//! number of names: such a client is misbuilt, and its operator has to learn which it is.
+//! Counting answers by path, status and error code, for `/metrics`: unauthenticated and malformed
+//! requests leave this trace and no other. Only requests that name two revisions are counted by
+//! what a client calls itself, for a bounded number of names: such a client is misbuilt, and its
+//! operator has to learn which it is.
 
 use crate::deny::Deny;
 use crate::mcp::message::Message;
@@ -39,7 +40,8 @@ impl Count {
     pub fn refused_client(&self, deny: &Deny, message: &Message) {
         let Deny::Mixed { header, body } = deny else { return };
         let info = message.meta.get("io.modelcontextprotocol/clientInfo");
-        let name = info.and_then(|info| info.get("name")).and_then(Value::as_str).unwrap_or("unnamed");
+        let name =
+            info.and_then(|info| info.get("name")).and_then(Value::as_str).unwrap_or("unnamed");
         let name = label(name);
         let mut mixed = self.mixed.lock().unwrap_or_else(PoisonError::into_inner);
         let known = mixed.contains_key(&name);
@@ -73,7 +75,10 @@ impl Count {
         let head = "# HELP cofferdam_edge_mixed_revisions_total Requests refused because header and body name two revisions, by client.\n\
                     # TYPE cofferdam_edge_mixed_revisions_total counter\n";
         mixed.iter().fold(text + head, |mut text, (client, count)| {
-            let _infallible = writeln!(text, "cofferdam_edge_mixed_revisions_total{{client=\"{client}\"}} {count}");
+            let _infallible = writeln!(
+                text,
+                "cofferdam_edge_mixed_revisions_total{{client=\"{client}\"}} {count}"
+            );
             text
         })
     }
@@ -81,6 +86,8 @@ impl Count {
 
 /// A client's name as a label: letters, digits and few marks, bounded.
 fn label(name: &str) -> String {
-    let kept = |letter: char| if letter.is_ascii_alphanumeric() || "-._/ ".contains(letter) { letter } else { '_' };
+    let kept = |letter: char| {
+        if letter.is_ascii_alphanumeric() || "-._/ ".contains(letter) { letter } else { '_' }
+    };
     name.chars().take(CLIENT_LONGEST).map(kept).collect()
 }

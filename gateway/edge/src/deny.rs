@@ -1,5 +1,6 @@
-//! The denial table: whatever the edge refuses by itself, before or instead of an answer of the Front, with what it is on the wire.
-//! One row each, for MCP and for plain HTTP. Refusals by policy, people or tools are not here: they are results (`wire.rs`).
+//! The denial table: whatever the edge refuses by itself, before or instead of an answer of the
+//! Front, with what it is on the wire. One row each, for MCP and for plain HTTP. Refusals by
+//! policy, people or tools are not here: they are results (`wire.rs`).
 
 use hyper::StatusCode;
 use serde_json::{Value, json};
@@ -17,7 +18,9 @@ pub fn revisions() -> String {
 /// The host to add to the configuration, where the refused one can be one.
 fn remedy(key: Option<&String>) -> String {
     match key {
-        Some(key) => format!("if it should, add \"{key}\" to `hosts` in `cofferdam.toml` and start it again"),
+        Some(key) => {
+            format!("if it should, add \"{key}\" to `hosts` in `cofferdam.toml` and start it again")
+        }
         None => "send `Host: NAME` or `Host: NAME:PORT`".into(),
     }
 }
@@ -59,8 +62,8 @@ pub enum Deny {
     },
     /// A page of another origin.
     #[error(
-        "pages of origin `{0}` may not call this server; if they should, add \"{0}\" to `origins` in \
-         `cofferdam.toml` and start it again"
+        "pages of origin `{0}` may not call this server; if they should, add \"{0}\" to `origins` \
+         in `cofferdam.toml` and start it again"
     )]
     Origin(String),
     /// For loopback peers only.
@@ -70,7 +73,10 @@ pub enum Deny {
     #[error("nothing is served at this path; `GET /` names what is")]
     Path,
     /// What stands for a call's id is none.
-    #[error("no such call: `{0}`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` lists your calls")]
+    #[error(
+        "no such call: `{0}`; a call's id has 26 characters of a-z and 2-7, and `GET /v1/calls` \
+         lists your calls"
+    )]
     Call(String),
     /// The same near the MCP endpoint.
     #[error("nothing is served at this path; MCP is served at `POST /mcp`")]
@@ -88,11 +94,15 @@ pub enum Deny {
     #[error("this path takes no query string; tokens belong in the `Authorization` header")]
     Query,
     /// The query string is not `wait`.
-    #[error("the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens belong in the `Authorization` header")]
+    #[error(
+        "the query string may hold `wait=`, whole seconds from 0 to 45, and nothing else; tokens \
+         belong in the `Authorization` header"
+    )]
     Wait,
     /// The query string is neither `open` nor `limit`.
     #[error(
-        "the query string may hold `open=true` and `limit=`, a whole number from 1 to {}, once each; tokens belong in the `Authorization` header",
+        "the query string may hold `open=true` and `limit=`, a whole number from 1 to {}, once \
+         each; tokens belong in the `Authorization` header",
         cofferdam_core::model::limit::CALLS
     )]
     Which,
@@ -105,13 +115,21 @@ pub enum Deny {
         fault: String,
     },
     /// The body is not said to be JSON.
-    #[error("the body must be JSON in UTF-8, and `Content-Type` is `{0}`; send `Content-Type: application/json`")]
+    #[error(
+        "the body must be JSON in UTF-8, and `Content-Type` is `{0}`; send `Content-Type: \
+         application/json`"
+    )]
     ContentType(String),
     /// The body is compressed.
-    #[error("the body must be sent as it is, and `Content-Encoding` is `{0}`; leave this header out")]
+    #[error(
+        "the body must be sent as it is, and `Content-Encoding` is `{0}`; leave this header out"
+    )]
     Encoding(String),
     /// The client does not take what we send.
-    #[error("answers are JSON, and `Accept` is `{0}`; send `Accept: application/json, text/event-stream`")]
+    #[error(
+        "answers are JSON, and `Accept` is `{0}`; send `Accept: application/json, \
+         text/event-stream`"
+    )]
     Accept(String),
     /// The body is too large.
     #[error("the body is larger than {} bytes", cofferdam_core::model::limit::BODY)]
@@ -123,10 +141,15 @@ pub enum Deny {
     #[error("the body broke off before its end")]
     BrokenOff,
     /// No token, and one is needed.
-    #[error("a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one")]
+    #[error(
+        "a token is needed: send `Authorization: Bearer TOKEN`; `cofferdam agents add` makes one"
+    )]
     TokenMissing,
     /// The header is there, and is not `Bearer` and a token.
-    #[error("the `Authorization` header must be the word `Bearer`, a space and the token: `Authorization: Bearer TOKEN`")]
+    #[error(
+        "the `Authorization` header must be the word `Bearer`, a space and the token: \
+         `Authorization: Bearer TOKEN`"
+    )]
     TokenForm,
     /// The token of no agent.
     #[error("the token is not valid; `cofferdam agents list` lists the agents that have one")]
@@ -142,8 +165,8 @@ pub enum Deny {
     Header(String),
     /// Header and body name two revisions.
     #[error(
-        "header mismatch: `MCP-Protocol-Version` is `{header}` and `_meta` in the body says `{body}`; \
-         name the same revision in both"
+        "header mismatch: `MCP-Protocol-Version` is `{header}` and `_meta` in the body says \
+         `{body}`; name the same revision in both"
     )]
     Mixed {
         /// In the header.
@@ -152,7 +175,11 @@ pub enum Deny {
         body: String,
     },
     /// A revision this server does not speak.
-    #[error("unsupported protocol version `{requested}`: this server speaks {}; use a client of one of these", revisions())]
+    #[error(
+        "unsupported protocol version `{requested}`: this server speaks {}; use a client of one \
+         of these",
+        revisions()
+    )]
     Version {
         /// The one asked for.
         requested: String,
@@ -176,7 +203,10 @@ pub enum Deny {
     #[error("busy: too many calls are in progress; nothing was executed; try again in a second")]
     Busy,
     /// This caller uses its whole share.
-    #[error("busy: this agent has {most} {what} in progress; nothing was executed; try again in a second")]
+    #[error(
+        "busy: this agent has {most} {what} in progress; nothing was executed; try again in a \
+         second"
+    )]
     Share {
         /// How many it may have.
         most: usize,
@@ -196,7 +226,10 @@ pub enum Deny {
     #[error("no answer in time; the call goes on: ask for the same again to join it")]
     Unanswered,
     /// The Front failed in the middle of a call.
-    #[error("the gateway failed during this call, and it is not known how far it came; ask for the same again to learn it")]
+    #[error(
+        "the gateway failed during this call, and it is not known how far it came; ask for the \
+         same again to learn it"
+    )]
     Broken,
 }
 
@@ -212,7 +245,8 @@ pub struct Row {
 }
 
 impl Deny {
-    /// Its row of the table. Where MCP prescribes no status for an error, it is 200: official clients show the model nothing else.
+    /// Its row of the table. Where MCP prescribes no status for an error, it is 200: official
+    /// clients show the model nothing else.
     pub fn row(&self) -> Row {
         use StatusCode as S;
         let same = |status, code| Row { mcp: status, code, plain: status };
@@ -222,14 +256,22 @@ impl Deny {
             Self::HeadTooLarge => same(S::REQUEST_HEADER_FIELDS_TOO_LARGE, code::REQUEST),
             Self::Host { .. } => same(S::MISDIRECTED_REQUEST, code::REQUEST),
             Self::Origin(_) | Self::NotLocal => same(S::FORBIDDEN, code::REQUEST),
-            Self::Path | Self::Call(_) | Self::NotMcp | Self::OldTransport => same(S::NOT_FOUND, code::REQUEST),
+            Self::Path | Self::Call(_) | Self::NotMcp | Self::OldTransport => {
+                same(S::NOT_FOUND, code::REQUEST)
+            }
             Self::Verb(_) => same(S::METHOD_NOT_ALLOWED, code::REQUEST),
-            Self::Query | Self::Wait | Self::Which | Self::BadHeader { .. } | Self::BrokenOff => same(S::BAD_REQUEST, code::REQUEST),
-            Self::ContentType(_) | Self::Encoding(_) => same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST),
+            Self::Query | Self::Wait | Self::Which | Self::BadHeader { .. } | Self::BrokenOff => {
+                same(S::BAD_REQUEST, code::REQUEST)
+            }
+            Self::ContentType(_) | Self::Encoding(_) => {
+                same(S::UNSUPPORTED_MEDIA_TYPE, code::REQUEST)
+            }
             Self::Accept(_) => same(S::NOT_ACCEPTABLE, code::REQUEST),
             Self::TooLarge => same(S::PAYLOAD_TOO_LARGE, code::REQUEST),
             Self::Slow => same(S::REQUEST_TIMEOUT, code::REQUEST),
-            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown => same(S::UNAUTHORIZED, code::REQUEST),
+            Self::TokenMissing | Self::TokenForm | Self::TokenUnknown => {
+                same(S::UNAUTHORIZED, code::REQUEST)
+            }
             Self::NotJson(_) => same(S::BAD_REQUEST, code::PARSE),
             Self::NotRpc(_) => same(S::BAD_REQUEST, code::REQUEST),
             Self::Header(_) | Self::Mixed { .. } => same(S::BAD_REQUEST, code::HEADER),
@@ -240,7 +282,9 @@ impl Deny {
             Self::Params(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::BAD_REQUEST },
             Self::UnknownTool(_) => Row { mcp: S::OK, code: code::PARAMS, plain: S::NOT_FOUND },
             Self::Share { .. } => same(S::TOO_MANY_REQUESTS, code::INTERNAL),
-            Self::Busy | Self::Crowded | Self::Stopping | Self::Unavailable(_) => same(S::SERVICE_UNAVAILABLE, code::INTERNAL),
+            Self::Busy | Self::Crowded | Self::Stopping | Self::Unavailable(_) => {
+                same(S::SERVICE_UNAVAILABLE, code::INTERNAL)
+            }
             Self::Unanswered => same(S::GATEWAY_TIMEOUT, code::INTERNAL),
             Self::Broken => same(S::INTERNAL_SERVER_ERROR, code::INTERNAL),
         }
@@ -249,12 +293,15 @@ impl Deny {
     /// The `data` of the JSON-RPC error, where the revision prescribes one.
     pub fn data(&self) -> Option<Value> {
         match self {
-            Self::Version { requested } => Some(json!({"supported": REVISIONS, "requested": requested})),
+            Self::Version { requested } => {
+                Some(json!({"supported": REVISIONS, "requested": requested}))
+            }
             _ => None,
         }
     }
 
-    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad requests are no errors.
+    /// Whether telemetry counts it as an error: by the MCP conventions, the four codes for bad
+    /// requests are no errors.
     pub fn is_error(&self) -> bool {
         !matches!(self.row().code, code::PARSE | code::REQUEST | code::METHOD | code::PARAMS)
     }

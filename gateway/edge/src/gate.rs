@@ -29,13 +29,19 @@ impl Gate {
         let place = |host: &String| {
             let place = Place::read(host);
             if place.is_none() {
-                tracing::warn!(name = host, "this entry of `hosts` is no host; write `name` or `name:port`");
+                tracing::warn!(
+                    name = host,
+                    "this entry of `hosts` is no host; write `name` or `name:port`"
+                );
             }
             place
         };
         Self {
             hosts: hosts.iter().filter_map(place).collect(),
-            origins: origins.iter().map(|origin| Origin::read(origin.trim_end_matches('/'))).collect(),
+            origins: origins
+                .iter()
+                .map(|origin| Origin::read(origin.trim_end_matches('/')))
+                .collect(),
         }
     }
 

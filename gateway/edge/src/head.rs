@@ -49,7 +49,12 @@ pub fn judge(bytes: &[u8], seen: usize) -> Judged {
     let start = bytes.chunks(2).take_while(|pair| *pair == b"\r\n").count() * 2;
     match bytes.get(start) {
         None | Some(b'\r' | b'\n') => {}
-        Some(&TLS) => return refused("it begins like TLS, and this server speaks plain HTTP; use `http://`, or a proxy that ends TLS"),
+        Some(&TLS) => {
+            return refused(
+                "it begins like TLS, and this server speaks plain HTTP; use `http://`, or a proxy \
+                 that ends TLS",
+            );
+        }
         Some(byte) if is_token(*byte) => {}
         Some(_) => return refused("it does not begin with a method; send HTTP/1.1"),
     }
@@ -77,7 +82,8 @@ pub fn judge(bytes: &[u8], seen: usize) -> Judged {
 
 fn whole(bytes: &[u8], start: usize, length: usize) -> Judged {
     let text = bytes.get(start..length.saturating_sub(END.len())).unwrap_or_default();
-    let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines =
+        text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let first = lines.next().unwrap_or_default();
     let old = match first.rsplit(|byte| *byte == b' ').next() {
         Some(b"HTTP/1.1") => false,
@@ -108,18 +114,31 @@ fn whole(bytes: &[u8], start: usize, length: usize) -> Judged {
 
 /// Name and value of a line.
 fn field(line: &[u8]) -> Result<(&str, String), String> {
-    let shown = || excerpt(&String::from_utf8_lossy(line.split(|byte| *byte == b':').next().unwrap_or_default()));
+    let shown = || {
+        excerpt(&String::from_utf8_lossy(
+            line.split(|byte| *byte == b':').next().unwrap_or_default(),
+        ))
+    };
     if line.first().is_some_and(|byte| b" \t".contains(byte)) {
         return Err("a line begins with a space; write each header on one line".into());
     }
-    let colon = line.iter().position(|byte| *byte == b':').ok_or_else(|| format!("the line `{}` has no colon", shown()))?;
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or_else(|| format!("the line `{}` has no colon", shown()))?;
     let (name, value) = line.split_at_checked(colon).unwrap_or_default();
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err(format!("`{}` is no header's name; write it without spaces: `NAME: VALUE`", shown()));
+        return Err(format!(
+            "`{}` is no header's name; write it without spaces: `NAME: VALUE`",
+            shown()
+        ));
     }
     let value = value.get(1..).unwrap_or_default();
     if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
-        return Err(format!("the header `{}` holds a control character; send visible characters", shown()));
+        return Err(format!(
+            "the header `{}` holds a control character; send visible characters",
+            shown()
+        ));
     }
     let name = std::str::from_utf8(name).map_err(|_| "a header's name is not ASCII".to_owned())?;
     Ok((name, String::from_utf8_lossy(value).trim_matches([' ', '\t']).to_owned()))
@@ -128,24 +147,39 @@ fn field(line: &[u8]) -> Result<(&str, String), String> {
 /// How the body is framed: by one length, by chunks, or not at all.
 fn framing(lengths: &[String], codings: &[String], old: bool) -> Result<Framing, String> {
     let length = lengths.first();
-    if let (Some(length), Some(other)) = (length, lengths.iter().find(|other| Some(*other) != length)) {
+    if let (Some(length), Some(other)) =
+        (length, lengths.iter().find(|other| Some(*other) != length))
+    {
         let (length, other) = (excerpt(length), excerpt(other));
-        return Err(format!("`Content-Length` is there twice, as `{length}` and `{other}`; send it once"));
+        return Err(format!(
+            "`Content-Length` is there twice, as `{length}` and `{other}`; send it once"
+        ));
     }
     if let (Some(length), Some(coding)) = (length, codings.first()) {
         let (length, coding) = (excerpt(length), excerpt(coding));
-        let fault = format!("it has both `Content-Length: {length}` and `Transfer-Encoding: {coding}`");
+        let fault =
+            format!("it has both `Content-Length: {length}` and `Transfer-Encoding: {coding}`");
         return Err(format!("{fault}; leave one of them out"));
     }
     match (length, codings) {
         (None, []) => Ok(Framing::Length(0)),
-        (None, [_]) if old => Err("`Transfer-Encoding` is not of HTTP/1.0; send `Content-Length`".into()),
+        (None, [_]) if old => {
+            Err("`Transfer-Encoding` is not of HTTP/1.0; send `Content-Length`".into())
+        }
         (None, [coding]) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunks),
-        (None, [coding]) => Err(format!("`Transfer-Encoding` is `{}`; send `chunked`, or `Content-Length`", excerpt(coding))),
+        (None, [coding]) => Err(format!(
+            "`Transfer-Encoding` is `{}`; send `chunked`, or `Content-Length`",
+            excerpt(coding)
+        )),
         (None, _) => Err("`Transfer-Encoding` is there twice; send it once, as `chunked`".into()),
         (Some(length), _) => {
             let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
-            let fault = || format!("`Content-Length` is `{}`; send the body's bytes as one whole number", excerpt(length));
+            let fault = || {
+                format!(
+                    "`Content-Length` is `{}`; send the body's bytes as one whole number",
+                    excerpt(length)
+                )
+            };
             length.parse().ok().filter(|_| digits).map(Framing::Length).ok_or_else(fault)
         }
     }
@@ -159,7 +193,8 @@ fn is_token(byte: u8) -> bool {
 /// The head that goes on in place of a refused one: its request is answered in the form that the
 /// client expects there, and is never carried out.
 pub fn in_place_of(bytes: &[u8]) -> &'static [u8] {
-    const RPC: &[u8] = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const RPC: &[u8] =
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const PLAIN: &[u8] = b"GET /v1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let line = bytes.split(|byte| *byte == b'\n').find(|line| line.len() > 1).unwrap_or_default();
     let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
@@ -204,7 +239,10 @@ mod tests {
         check("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "27 Length(0)");
         check("\r\n\r\nGET / HTTP/1.0\r\n\r\n", "22 Length(0)");
         check("POST /mcp HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", "41 Length(5)");
-        check("POST /mcp HTTP/1.1\r\nContent-Length: 5\r\ncontent-length:5 \r\n\r\n", "60 Length(5)");
+        check(
+            "POST /mcp HTTP/1.1\r\nContent-Length: 5\r\ncontent-length:5 \r\n\r\n",
+            "60 Length(5)",
+        );
         check("POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n", "47 Chunks");
         check("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n\n\n", "38 Length(2)");
         check("GET / HTTP/1.1\r\nHost: x", "incomplete");
@@ -224,16 +262,29 @@ mod tests {
             ("GET /\r\n\r\n", "first line"),
             ("\u{16}\u{3}\u{1}", "begins like TLS"),
             ("{\"jsonrpc\":", "does not begin with a method"),
-            ("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "as `5` and `6`; send it once"),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                "as `5` and `6`; send it once",
+            ),
             ("POST / HTTP/1.1\r\nContent-Length: 5, 5\r\n\r\n", "`5, 5`"),
             ("POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", "`+5`"),
             ("POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", "``"),
             ("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n", "whole number"),
-            ("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "leave one of them out"),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "leave one of them out"),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "leave one of them out",
+            ),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                "leave one of them out",
+            ),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", "`xchunked`"),
             ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "`gzip, chunked`"),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n", "is there twice"),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: \
+                 chunked\r\n\r\n",
+                "is there twice",
+            ),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "not of HTTP/1.0"),
         ] {
             let told = told(bytes.as_bytes());

@@ -22,12 +22,10 @@ pub fn agreed<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&
 
 fn texts<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Vec<&'a str>, Deny> {
     let text = |value: &'a hyper::header::HeaderValue| value.to_str().map(trimmed);
-    headers
-        .get_all(name)
-        .iter()
-        .map(text)
-        .collect::<Result<_, _>>()
-        .map_err(|_| Deny::BadHeader { name, fault: "holds characters other than visible ASCII; send visible ASCII alone".into() })
+    headers.get_all(name).iter().map(text).collect::<Result<_, _>>().map_err(|_| Deny::BadHeader {
+        name,
+        fault: "holds characters other than visible ASCII; send visible ASCII alone".into(),
+    })
 }
 
 fn only<'a>(name: &'static str, texts: Vec<&'a str>) -> Result<Option<&'a str>, Deny> {
@@ -35,9 +33,16 @@ fn only<'a>(name: &'static str, texts: Vec<&'a str>) -> Result<Option<&'a str>, 
     let Some(first) = texts.next() else { return Ok(None) };
     match texts.find(|text| *text != first) {
         None => Ok(Some(first)),
-        Some(_) if SECRET.contains(&name) => Err(Deny::BadHeader { name, fault: "is there twice, with two values; send it once".into() }),
+        Some(_) if SECRET.contains(&name) => Err(Deny::BadHeader {
+            name,
+            fault: "is there twice, with two values; send it once".into(),
+        }),
         Some(other) => {
-            let fault = format!("is there twice, as `{}` and `{}`; send it once", excerpt(first), excerpt(other));
+            let fault = format!(
+                "is there twice, as `{}` and `{}`; send it once",
+                excerpt(first),
+                excerpt(other)
+            );
             Err(Deny::BadHeader { name, fault })
         }
     }
@@ -59,7 +64,8 @@ pub fn mismatch(fault: Deny) -> Deny {
         other => other,
     }
 }
-/// Decodes `=?base64?…?=`, the form for values that are no plain ASCII (revision 2026-07-28, "Value Encoding"); anything else is itself.
+/// Decodes `=?base64?…?=`, the form for values that are no plain ASCII (revision 2026-07-28, "Value
+/// Encoding"); anything else is itself.
 pub fn decoded(value: &str) -> Result<String, &'static str> {
     match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
         None => Ok(value.to_owned()),
@@ -70,7 +76,8 @@ pub fn decoded(value: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Cuts foreign text for an error message: what was sent is echoed so that it is found, never at length.
+/// Cuts foreign text for an error message: what was sent is echoed so that it is found, never at
+/// length.
 pub fn excerpt(text: &str) -> String {
     const LONGEST: usize = 80;
     text.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -82,8 +89,9 @@ mod tests {
 
     #[test]
     fn sentinel_values_decode_strictly() {
-        let check =
-            |input: &str, expect: Result<&str, &str>| assert_eq!(decoded(input).as_deref().map_err(|fault| *fault), expect, "{input}");
+        let check = |input: &str, expect: Result<&str, &str>| {
+            assert_eq!(decoded(input).as_deref().map_err(|fault| *fault), expect, "{input}")
+        };
         check("us-west1", Ok("us-west1"));
         check("=?base64?SGVsbG8sIOS4lueVjA==?=", Ok("Hello, 世界"));
         check("=?base64?IHBhZGRlZCA=?=", Ok(" padded "));

@@ -1,7 +1,7 @@
 //! A socket that hands on a request's head only when it is whole and can be read in one way. Hyper
-//! reads liberally: it takes heads whose lines end with LF alone, and answers others without a word.
-//! Here such a head is kept back, a harmless one goes on in its place, and its request is answered
-//! with the reason. What follows a head goes on as it is; nothing of it is looked at.
+//! reads liberally: it takes heads whose lines end with LF alone, and answers others without a
+//! word. Here such a head is kept back, a harmless one goes on in its place, and its request is
+//! answered with the reason. What follows a head goes on as it is; nothing of it is looked at.
 
 use crate::deny::Deny;
 use crate::head::{self, Framing, Judged};
@@ -38,7 +38,11 @@ impl Verdicts {
     /// The next request's. A request of which nothing was found out is refused.
     pub fn next(&self) -> Option<Deny> {
         let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        next.unwrap_or_else(|| Some(Deny::Head("it came where no head was expected; send one request after the other".into())))
+        next.unwrap_or_else(|| {
+            Some(Deny::Head(
+                "it came where no head was expected; send one request after the other".into(),
+            ))
+        })
     }
 }
 
@@ -75,7 +79,16 @@ impl<S> Heads<S> {
     /// Wraps one. A head may take `time` from its first byte, the first one from now.
     pub fn new(inner: S, time: Duration, verdicts: Verdicts) -> Self {
         let waiting = Some(Box::pin(sleep(time)));
-        Self { inner, verdicts, time, place: Place::Head { seen: 0 }, held: Vec::new(), free: 0, waiting, lingering: None }
+        Self {
+            inner,
+            verdicts,
+            time,
+            place: Place::Head { seen: 0 },
+            held: Vec::new(),
+            free: 0,
+            waiting,
+            lingering: None,
+        }
     }
 
     /// Hands on what may go on.
@@ -157,7 +170,11 @@ impl<S: AsyncRead + Unpin> Heads<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
         let this = &mut *self;
         loop {
             if this.free > 0 || (!this.held.is_empty() && this.judge()) {
@@ -182,7 +199,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Heads<S> {
     /// Reads and drops what the client still sends, so that it can read the last answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (time, left) = self.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER_TIME)), LINGER_BYTES));
+        let (time, left) =
+            self.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER_TIME)), LINGER_BYTES));
         let mut chunk = [0; CHUNK];
         loop {
             let mut read = ReadBuf::new(&mut chunk);
@@ -202,11 +220,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Heads<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heads<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
@@ -218,7 +244,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Heads<S> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::result::Result<(), Error>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<std::result::Result<(), Error>> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
         }

@@ -108,7 +108,9 @@ fn ipv4(text: &str) -> Option<IpAddr> {
 
 fn part(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
-        Some(hex) if hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16).ok(),
+        Some(hex) if hex.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            u32::from_str_radix(hex, 16).ok()
+        }
         Some(_) => None,
         None if text.len() > 1 && text.starts_with('0') => None,
         None => text.parse().ok(),
@@ -121,7 +123,12 @@ fn read_port(text: &str) -> Option<Option<u16>> {
     if digits.is_empty() {
         return Some(None);
     }
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten().map(Some)
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
+        .map(Some)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The edge: agents' calls in, answers out, over HTTP. The only crate that names hyper.
 //!
-//! It reads strictly, authenticates, hands over to a [`cofferdam_core::journey::ports::Front`] and writes down what that answered. It decides nothing,
-//! plans nothing, holds no key and no store, and never words a result of its own: the texts of results and refusals come from the journey.
+//! It reads strictly, authenticates, hands over to a [`cofferdam_core::journey::ports::Front`] and
+//! writes down what that answered. It decides nothing, plans nothing, holds no key and no store,
+//! and never words a result of its own: the texts of results and refusals come from the journey.
 //!
 //! | path | what it serves | file |
 //! |---|---|---|
@@ -10,8 +11,10 @@
 //! | `/.well-known/oauth-…`, `/register` and the like | that there is no sign-in by OAuth | `auth.rs` |
 //! | `/`, `/healthz`, `/readyz`, `/metrics` | for people, probes and Prometheus | `pages.rs` |
 //!
-//! A connection has a seat (`seats.rs`), and hands on heads that are whole and clear (`heads.rs`). A request passes `gate` (Host, Origin), `body` (type, size, time), `auth` (who), then `mcp` or `plain`, then `ask` (the one place that
-//! calls the Front with something that may change the world). Every refusal of the edge itself is a row of `deny.rs`; every answer of the
+//! A connection has a seat (`seats.rs`), and hands on heads that are whole and clear (`heads.rs`).
+//! A request passes `gate` (Host, Origin), `body` (type, size, time), `auth` (who), then `mcp` or
+//! `plain`, then `ask` (the one place that calls the Front with something that may change the
+//! world). Every refusal of the edge itself is a row of `deny.rs`; every answer of the
 //! Front becomes HTTP in `wire.rs`.
 
 mod ask;

@@ -1,5 +1,7 @@
-//! `POST /mcp`: one request or notification, one answer: JSON, or for a held call whose client asked for progress the request's own event stream.
-//! Four revisions on one endpoint, in two ways of speaking; each request says by itself which. Keeps no session; what an agent has to come back for has an id of its own.
+//! `POST /mcp`: one request or notification, one answer: JSON, or for a held call whose client
+//! asked for progress the request's own event stream. Four revisions on one endpoint, in two ways
+//! of speaking; each request says by itself which. Keeps no session; what an agent has to come back
+//! for has an id of its own.
 
 pub mod call;
 pub mod era;
@@ -30,15 +32,16 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tracing::Span;
 
-/// How long a client may keep a list, in milliseconds: policy and roles change, but not while a model thinks.
+/// How long a client may keep a list, in milliseconds: policy and roles change, but not while a
+/// model thinks.
 const LIST_TTL_MS: u64 = 30_000;
 
 /// How long it may keep what this server is: it changes with a restart.
 const DISCOVER_TTL_MS: u64 = 300_000;
 
 impl<F: Front> Edge<F> {
-    /// Answers one request to the endpoint. There is no stream to GET and no session to DELETE: 405,
-    /// which clients of every revision understand.
+    /// Answers one request to the endpoint. There is no stream to GET and no session to DELETE:
+    /// 405, which clients of every revision understand.
     pub async fn mcp(&self, parts: &Parts, body: Incoming, seat: &Seat) -> Answer {
         let outcome = match self.admitted(parts, &body, seat).await {
             Ok(principal) => self.message(&parts.headers, body, principal).await,
@@ -50,7 +53,9 @@ impl<F: Front> Edge<F> {
     /// Refuses a request whose body was not read yet, to the id in that body.
     pub async fn rpc_refused(&self, parts: &Parts, body: Incoming, deny: &Deny) -> Answer {
         let id = if parts.method == Method::POST {
-            body::refused(body, self.settings.body_time).await.and_then(|bytes| message::id_of(&bytes))
+            body::refused(body, self.settings.body_time)
+                .await
+                .and_then(|bytes| message::id_of(&bytes))
         } else {
             None
         };
@@ -58,7 +63,12 @@ impl<F: Front> Edge<F> {
     }
 
     /// Who calls, once everything is right that can be seen without the body.
-    async fn admitted(&self, parts: &Parts, body: &Incoming, seat: &Seat) -> Result<Principal, Deny> {
+    async fn admitted(
+        &self,
+        parts: &Parts,
+        body: &Incoming,
+        seat: &Seat,
+    ) -> Result<Principal, Deny> {
         let headers = &parts.headers;
         if parts.method != Method::POST {
             self.principal(headers, seat).await?;
@@ -70,7 +80,12 @@ impl<F: Front> Edge<F> {
         self.principal(headers, seat).await
     }
 
-    async fn message(&self, headers: &HeaderMap, body: Incoming, principal: Principal) -> Result<Answer, Malformed> {
+    async fn message(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        principal: Principal,
+    ) -> Result<Answer, Malformed> {
         let nameless = |deny| Malformed { id: None, deny };
         let bytes = body::read(body, self.settings.body_time).await.map_err(nameless)?;
         let message = message::read(&bytes)?;
@@ -78,10 +93,18 @@ impl<F: Front> Edge<F> {
         let Some(id) = message.id.clone() else {
             return notification(headers, &message).map_err(nameless);
         };
-        self.request(headers, principal, message, &id).await.map_err(|deny| Malformed { id: Some(id), deny })
+        self.request(headers, principal, message, &id)
+            .await
+            .map_err(|deny| Malformed { id: Some(id), deny })
     }
 
-    async fn request(&self, headers: &HeaderMap, principal: Principal, message: Message, id: &Value) -> Result<Answer, Deny> {
+    async fn request(
+        &self,
+        headers: &HeaderMap,
+        principal: Principal,
+        message: Message,
+        id: &Value,
+    ) -> Result<Answer, Deny> {
         let Spoken { era, revision } = match era::of_request(headers, &message) {
             Ok(spoken) => spoken,
             Err(deny) => {
@@ -89,11 +112,20 @@ impl<F: Front> Edge<F> {
                 return Err(deny);
             }
         };
-        let tool = message.params.get("name").and_then(Value::as_str).filter(|name| message.method == "tools/call" && call::is_name(name));
+        let tool = message
+            .params
+            .get("name")
+            .and_then(Value::as_str)
+            .filter(|name| message.method == "tools/call" && call::is_name(name));
         let trace = message.meta.get("traceparent").and_then(Value::as_str).and_then(call::trace);
         let id_text = id.as_str().map_or_else(|| id.to_string(), header::excerpt);
-        let span =
-            call_span(names::Call { method: known(&message.method), tool, version: revision, id: Some(&id_text), trace: trace.as_ref() });
+        let span = call_span(names::Call {
+            method: known(&message.method),
+            tool,
+            version: revision,
+            id: Some(&id_text),
+            trace: trace.as_ref(),
+        });
         let speech = Speech { era, id: id.clone(), server: self.server_info() };
         if message.method == "tools/call" {
             return self.call(headers, principal, message, speech, span).await;
@@ -102,17 +134,30 @@ impl<F: Front> Edge<F> {
         speech.answer(result, &span)
     }
 
-    /// `tools/call`: held until its reply, or answered by a stream as soon as there is something to tell to a client that asked for it.
-    async fn call(&self, headers: &HeaderMap, principal: Principal, message: Message, speech: Speech, span: Span) -> Result<Answer, Deny> {
+    /// `tools/call`: held until its reply, or answered by a stream as soon as there is something to
+    /// tell to a client that asked for it.
+    async fn call(
+        &self,
+        headers: &HeaderMap,
+        principal: Principal,
+        message: Message,
+        speech: Speech,
+        span: Span,
+    ) -> Result<Answer, Deny> {
         let token = match progress::token(headers, &message.meta) {
             Ok(token) => token,
             Err(deny) => return speech.answer(Err(deny), &span),
         };
         let ask = match asked(headers, speech.era, principal, message) {
-            // A client that hears progress waits as long as a call is held; another may give up after 5 s.
-            Ok(Ok(Ask::Call(call))) if token.is_some() => Ask::Call(FrontCall { person_ms: call.wait_ms, ..call }),
+            // A client that hears progress waits as long as a call is held; another may give up
+            // after 5 s.
+            Ok(Ok(Ask::Call(call))) if token.is_some() => {
+                Ask::Call(FrontCall { person_ms: call.wait_ms, ..call })
+            }
             Ok(Ok(ask)) => ask,
-            Ok(Err(unfit)) => return speech.answer(wire::tool_result(unfit.into(), form(speech.era)), &span),
+            Ok(Err(unfit)) => {
+                return speech.answer(wire::tool_result(unfit.into(), form(speech.era)), &span);
+            }
             Err(deny) => return speech.answer(Err(deny), &span),
         };
         let (line, mut lines) = mpsc::channel(progress::LINES);
@@ -129,7 +174,12 @@ impl<F: Front> Edge<F> {
         }
     }
 
-    async fn dispatch(&self, era: Era, principal: &Principal, message: Message) -> Result<Map<String, Value>, Deny> {
+    async fn dispatch(
+        &self,
+        era: Era,
+        principal: &Principal,
+        message: Message,
+    ) -> Result<Map<String, Value>, Deny> {
         match (era, message.method.as_str()) {
             (Era::Modern, "server/discover") => Ok(self.discover()),
             (Era::Legacy, "initialize") => self.initialize(&message.params),
@@ -174,7 +224,12 @@ impl<F: Front> Edge<F> {
 }
 
 /// What a call of this request asks for.
-fn asked(headers: &HeaderMap, era: Era, principal: Principal, message: Message) -> Result<Result<Ask, Unfit>, Deny> {
+fn asked(
+    headers: &HeaderMap,
+    era: Era,
+    principal: Principal,
+    message: Message,
+) -> Result<Result<Ask, Unfit>, Deny> {
     let called = call::read(principal, message.params, &message.meta)?;
     era::name_matches(headers, &called.call.tool, era)?;
     if !called.name_is_valid {
@@ -200,18 +255,28 @@ impl Speech {
         self.answer(reply.and_then(|reply| wire::tool_result(reply, form(self.era))), span)
     }
 
-    fn answer(&self, result: Result<Map<String, Value>, Deny>, span: &Span) -> Result<Answer, Deny> {
+    fn answer(
+        &self,
+        result: Result<Map<String, Value>, Deny>,
+        span: &Span,
+    ) -> Result<Answer, Deny> {
         Ok(respond::json(StatusCode::OK, &self.finished(result, span)?))
     }
 
     /// The same where the status has long been sent: a refusal is a message like any other.
     fn response(&self, reply: Result<Reply, Deny>, span: &Span) -> Value {
         let result = reply.and_then(|reply| wire::tool_result(reply, form(self.era)));
-        self.finished(result, span).unwrap_or_else(|deny| wire::rpc_error_body(&deny, Some(&self.id)))
+        self.finished(result, span)
+            .unwrap_or_else(|deny| wire::rpc_error_body(&deny, Some(&self.id)))
     }
 
-    /// The response, with what every result of the modern revision says besides; how it went is the span's.
-    fn finished(&self, result: Result<Map<String, Value>, Deny>, span: &Span) -> Result<Value, Deny> {
+    /// The response, with what every result of the modern revision says besides; how it went is the
+    /// span's.
+    fn finished(
+        &self,
+        result: Result<Map<String, Value>, Deny>,
+        span: &Span,
+    ) -> Result<Value, Deny> {
         record(span, result.as_ref().err());
         let mut result = result?;
         if result.get("isError") == Some(&Value::Bool(true)) {
@@ -234,7 +299,8 @@ fn cacheable(result: &mut Map<String, Value>, ttl_ms: u64) {
     result.insert("cacheScope".into(), json!("private"));
 }
 
-/// Notifications are taken and need nothing done: there is no session to mark as initialized, and a call that was started is not cancelled.
+/// Notifications are taken and need nothing done: there is no session to mark as initialized, and a
+/// call that was started is not cancelled.
 fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> {
     if !message.method.starts_with("notifications/") {
         return Err(Deny::NotRpc("`id` is missing, and this method is no notification"));
@@ -243,16 +309,19 @@ fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> 
     Ok(respond::accepted())
 }
 
-/// A query is passed over, since proxies and people add one; a token in it is not, since it would be
-/// in logs by now.
+/// A query is passed over, since proxies and people add one; a token in it is not, since it would
+/// be in logs by now.
 fn no_token(parts: &Parts) -> Result<(), Deny> {
-    const TOKENS: [&str; 6] = ["access_token", "token", "api_key", "apikey", "key", "authorization"];
-    let names = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    const TOKENS: [&str; 6] =
+        ["access_token", "token", "api_key", "apikey", "key", "authorization"];
+    let names =
+        parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
     let mut names = names.map(str::to_ascii_lowercase);
     if names.any(|name| TOKENS.contains(&name.as_str())) { Err(Deny::Query) } else { Ok(()) }
 }
 
-/// The client must be ready for JSON. It need not be ready for event streams: such a client is told no progress.
+/// The client must be ready for JSON. It need not be ready for event streams: such a client is told
+/// no progress.
 fn accepts_json(headers: &HeaderMap) -> Result<(), Deny> {
     match headers.get("accept") {
         Some(said) if !accepts(headers, "application/json") => {
@@ -268,10 +337,17 @@ fn accepts(headers: &HeaderMap, media: &str) -> bool {
     let takes = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
         let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let refused = parts.any(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0));
+        let refused = parts.any(|part| {
+            part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q <= 0.0)
+        });
         (kind == media || kind == any || kind == "*/*" || kind == "*") && !refused
     };
-    headers.get_all("accept").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(takes)
+    headers
+        .get_all("accept")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(takes)
 }
 
 /// A method's name for telemetry: one of ours, or a word that stands for the rest.

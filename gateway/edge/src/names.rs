@@ -1,5 +1,5 @@
-//! The names of spans and attributes the edge emits, in one place: OpenTelemetry's conventions for HTTP, MCP and GenAI, which still move.
-//! Arguments and results are never attributes.
+//! The names of spans and attributes the edge emits, in one place: OpenTelemetry's conventions for
+//! HTTP, MCP and GenAI, which still move. Arguments and results are never attributes.
 
 use cofferdam_core::model::caller::TraceParent;
 use tracing::field::Empty;
@@ -33,7 +33,8 @@ pub const ERROR_TYPE: &str = "error.type";
 pub const TRANSPORT: &str = "network.transport";
 /// `http`.
 pub const PROTOCOL: &str = "network.protocol.name";
-/// The client's own trace context: the telemetry layer makes the span a child of it, and exports the field no further.
+/// The client's own trace context: the telemetry layer makes the span a child of it, and exports
+/// the field no further.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// The span of one HTTP request: `POST /mcp`.
@@ -66,7 +67,8 @@ pub struct Call<'a> {
 
 /// The span of one MCP request: `tools/call {tool}`.
 pub fn call_span(call: Call<'_>) -> Span {
-    let name = call.tool.map_or_else(|| call.method.to_owned(), |tool| format!("{} {tool}", call.method));
+    let name =
+        call.tool.map_or_else(|| call.method.to_owned(), |tool| format!("{} {tool}", call.method));
     info_span!(
         "mcp",
         { SPAN_NAME } = name,

@@ -36,7 +36,8 @@ impl<F: Front> Edge<F> {
         )
     }
 
-    /// `GET /readyz`: 200 while calls can be carried out. Causes name files, so only this machine is told them.
+    /// `GET /readyz`: 200 while calls can be carried out. Causes name files, so only this machine
+    /// is told them.
     pub async fn ready(&self, parts: &Parts, seat: &Seat) -> Answer {
         if self.calls.is_draining() {
             let (status, word) = (StatusCode::SERVICE_UNAVAILABLE, "stopping");
@@ -47,7 +48,8 @@ impl<F: Front> Edge<F> {
             };
         }
         let Readiness { missing, warnings, restart, stuck } = self.front.ready().await;
-        let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status =
+            if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A page whose name was resolves to this machine is local too, and must learn nothing.
         let told = is_local(seat.client) && self.gate.host(parts).is_ok();
         if wants_json(parts) {
@@ -65,7 +67,8 @@ impl<F: Front> Edge<F> {
             (false, true) => format!("not ready: {}\n", missing.join("; ")),
             (false, false) => "not ready\n".to_owned(),
         };
-        for (what, causes) in [("warning", warnings), ("restart needed", restart), ("stuck", stuck)] {
+        for (what, causes) in [("warning", warnings), ("restart needed", restart), ("stuck", stuck)]
+        {
             if told && !causes.is_empty() {
                 text.push_str(&format!("{what}: {}\n", causes.join("; ")));
             }

@@ -1,5 +1,6 @@
-//! A socket that gives up on a reader who takes nothing. Hyper bounds how long a request takes to arrive, not how long an answer waits to be
-//! read; without this, clients that never read would hold their connections for good.
+//! A socket that gives up on a reader who takes nothing. Hyper bounds how long a request takes to
+//! arrive, not how long an answer waits to be read; without this, clients that never read would
+//! hold their connections for good.
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::future::Future as _;
@@ -30,23 +31,38 @@ impl<I> Patient<I> {
         }
         let time = self.time;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(time)));
-        waiting.as_mut().poll(cx).map(|()| Err(Error::new(ErrorKind::TimedOut, "the client does not read its answer")))
+        waiting
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(Error::new(ErrorKind::TimedOut, "the client does not read its answer")))
     }
 }
 
 impl<I: Read + Unpin> Read for Patient<I> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buffer)
     }
 }
 
 impl<I: Write + Unpin> Write for Patient<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<Result<usize>> {
         let done = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.timed(cx, done)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
         let done = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.timed(cx, done)
     }

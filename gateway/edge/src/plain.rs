@@ -1,4 +1,5 @@
-//! The same calls as plain HTTP, for scripts and people with `curl`. Differs from MCP in form only: same Front, same texts, same refusals.
+//! The same calls as plain HTTP, for scripts and people with `curl`. Differs from MCP in form only:
+//! same Front, same texts, same refusals.
 
 use crate::ask::Ask;
 use crate::deny::Deny;
@@ -29,14 +30,30 @@ impl<F: Front> Edge<F> {
         only(parts, &Method::GET, "GET, HEAD")?;
         no_query(parts)?;
         let principal = self.principal(&parts.headers, seat).await?;
-        let tools: Vec<Value> = self.tools(&principal).await?.iter().map(|tool| wire::listing(tool, Form::Plain)).collect();
-        Ok(respond::json(StatusCode::OK, &json!({"environment": self.front.environment(), "tools": tools})))
+        let tools: Vec<Value> = self
+            .tools(&principal)
+            .await?
+            .iter()
+            .map(|tool| wire::listing(tool, Form::Plain))
+            .collect();
+        Ok(respond::json(
+            StatusCode::OK,
+            &json!({"environment": self.front.environment(), "tools": tools}),
+        ))
     }
 
     /// `POST /v1/tools/{name}` and `…/preview`: the body is the arguments.
-    pub async fn v1_call(&self, parts: &Parts, body: Incoming, name: &str, preview: bool, seat: &Seat) -> Result<Answer, Deny> {
+    pub async fn v1_call(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        name: &str,
+        preview: bool,
+        seat: &Seat,
+    ) -> Result<Answer, Deny> {
         only(parts, &Method::POST, "POST")?;
-        let (wait_ms, person_ms) = wait(parts)?.map_or((WAIT_MS, PERSON_MS), |wait_ms| (wait_ms, wait_ms));
+        let (wait_ms, person_ms) =
+            wait(parts)?.map_or((WAIT_MS, PERSON_MS), |wait_ms| (wait_ms, wait_ms));
         body::announced(&parts.headers, &body)?;
         let principal = self.principal(&parts.headers, seat).await?;
         let key = match single(&parts.headers, KEY_HEADER)? {
@@ -45,16 +62,33 @@ impl<F: Front> Edge<F> {
         };
         let trace = single(&parts.headers, "traceparent")?.and_then(call::trace);
         let bytes = body::read(body, self.settings.body_time).await?;
-        let arguments = json::strict(body::unmarked(&bytes)).map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
+        let arguments = json::strict(body::unmarked(&bytes))
+            .map_err(|fault| Deny::NotJson(message::bounded(&fault.to_string())))?;
         if !arguments.is_object() {
             return Err(Deny::Params("the body must be the arguments, a JSON object".into()));
         }
         if !call::is_name(name) || companions::is_companion(name) {
             return Err(Deny::UnknownTool(excerpt(name)));
         }
-        let span = call_span(names::Call { method: "tools/call", tool: Some(name), version: None, id: None, trace: trace.as_ref() });
-        let call = FrontCall { principal, tool: name.to_owned(), arguments, key, trace, wait_ms, person_ms };
-        let reply = self.ask(if preview { Ask::Preview(call) } else { Ask::Call(call) }, span.clone()).await;
+        let span = call_span(names::Call {
+            method: "tools/call",
+            tool: Some(name),
+            version: None,
+            id: None,
+            trace: trace.as_ref(),
+        });
+        let call = FrontCall {
+            principal,
+            tool: name.to_owned(),
+            arguments,
+            key,
+            trace,
+            wait_ms,
+            person_ms,
+        };
+        let reply = self
+            .ask(if preview { Ask::Preview(call) } else { Ask::Call(call) }, span.clone())
+            .await;
         let answer = reply.and_then(wire::plain);
         record(&span, answer.as_ref().err());
         if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
@@ -68,8 +102,17 @@ impl<F: Front> Edge<F> {
         only(parts, &Method::GET, "GET, HEAD")?;
         let (open, limit) = which(parts)?;
         let principal = self.principal(&parts.headers, seat).await?;
-        let span = call_span(names::Call { method: "tools/call", tool: Some("calls_list"), version: None, id: None, trace: None });
-        let answer = self.ask(Ask::Calls { principal, open, limit }, span.clone()).await.and_then(wire::plain);
+        let span = call_span(names::Call {
+            method: "tools/call",
+            tool: Some("calls_list"),
+            version: None,
+            id: None,
+            trace: None,
+        });
+        let answer = self
+            .ask(Ask::Calls { principal, open, limit }, span.clone())
+            .await
+            .and_then(wire::plain);
         record(&span, answer.as_ref().err());
         answer
     }
@@ -83,9 +126,18 @@ impl<F: Front> Edge<F> {
         let wait_ms = if cancel { no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
         let principal = self.principal(&parts.headers, seat).await?;
         let call = CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))?;
-        let (tool, ask) =
-            if cancel { ("job_cancel", cancelling(principal, call)) } else { ("job_get", Ask::Job { principal, call, wait_ms }) };
-        let span = call_span(names::Call { method: "tools/call", tool: Some(tool), version: None, id: None, trace: None });
+        let (tool, ask) = if cancel {
+            ("job_cancel", cancelling(principal, call))
+        } else {
+            ("job_get", Ask::Job { principal, call, wait_ms })
+        };
+        let span = call_span(names::Call {
+            method: "tools/call",
+            tool: Some(tool),
+            version: None,
+            id: None,
+            trace: None,
+        });
         let answer = self.ask(ask, span.clone()).await.and_then(wire::plain);
         record(&span, answer.as_ref().err());
         answer
@@ -114,11 +166,17 @@ pub fn no_query(parts: &Parts) -> Result<(), Deny> {
 /// `?open=true` and `?limit=number`, in any order.
 fn which(parts: &Parts) -> Result<(bool, u32), Deny> {
     let (mut open, mut limit) = (None, None);
-    for member in parts.uri.query().unwrap_or_default().split('&').filter(|member| !member.is_empty()) {
+    for member in
+        parts.uri.query().unwrap_or_default().split('&').filter(|member| !member.is_empty())
+    {
         let fresh = match member.split_once('=') {
             Some(("open", word @ ("true" | "false"))) => open.replace(word == "true").is_none(),
             Some(("limit", digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                let number = digits.parse().ok().filter(|number| (1..=CALLS).contains(number)).ok_or(Deny::Which)?;
+                let number = digits
+                    .parse()
+                    .ok()
+                    .filter(|number| (1..=CALLS).contains(number))
+                    .ok_or(Deny::Which)?;
                 limit.replace(number).is_none()
             }
             _ => false,
@@ -135,7 +193,10 @@ fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
     match parts.uri.query() {
         None | Some("") => Ok(None),
         Some(query) => {
-            let digits = query.strip_prefix("wait=").filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())).ok_or(Deny::Wait)?;
+            let digits = query
+                .strip_prefix("wait=")
+                .filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+                .ok_or(Deny::Wait)?;
             companions::wait_ms(digits.parse().ok()).map(Some).ok_or(Deny::Wait)
         }
     }

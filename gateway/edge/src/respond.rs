@@ -4,7 +4,10 @@ use crate::deny::Deny;
 use crate::seats::Busy;
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -44,10 +47,15 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().content {
             Content::Whole(body) => Pin::new(body).poll_frame(cx),
-            Content::Events(events) => events.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event)))),
+            Content::Events(events) => {
+                events.poll_recv(cx).map(|event| event.map(|event| Ok(Frame::data(event))))
+            }
         }
     }
 
@@ -76,7 +84,8 @@ fn answer(status: StatusCode, media: &'static str, body: AnswerBody) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    // Answers belong to one caller: no proxy may keep them, and no browser may take them for a page.
+    // Answers belong to one caller: no proxy may keep them, and no browser may take them for a
+    // page.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
@@ -89,7 +98,11 @@ pub fn json(status: StatusCode, value: &Value) -> Answer {
 
 /// An event stream (WHATWG HTML, server-sent events): each item is one or more whole events.
 pub fn events(events: mpsc::Receiver<Bytes>) -> Answer {
-    let answer = answer(StatusCode::OK, "text/event-stream", AnswerBody { content: Content::Events(events), busy: None });
+    let answer = answer(
+        StatusCode::OK,
+        "text/event-stream",
+        AnswerBody { content: Content::Events(events), busy: None },
+    );
     // Known to proxies that would hold events back until the stream ends.
     add(answer, HeaderName::from_static("x-accel-buffering"), "no")
 }

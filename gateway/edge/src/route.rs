@@ -1,4 +1,5 @@
-//! From a path to the handler that serves it; the one way through which every request goes: gate, handler, counter, span.
+//! From a path to the handler that serves it; the one way through which every request goes: gate,
+//! handler, counter, span.
 
 use crate::auth::{challenged, no_oauth};
 use crate::calls::Calls;
@@ -97,7 +98,8 @@ pub enum Route {
 }
 
 /// Documents of OAuth and OpenID Connect, by the name after `/.well-known/`.
-const OAUTH_DOCUMENTS: [&str; 3] = ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
+const OAUTH_DOCUMENTS: [&str; 3] =
+    ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
 
 impl Route {
     /// The path's pattern, as telemetry names it.
@@ -137,7 +139,9 @@ impl Route {
                 let tool = path.strip_prefix("/v1/tools/");
                 let found = match tool.and_then(|rest| rest.strip_suffix("/preview")) {
                     Some(name) => Some((Self::Preview, name)),
-                    None => tool.map(|name| (Self::Tool, name)).or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id))),
+                    None => tool
+                        .map(|name| (Self::Tool, name))
+                        .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id))),
                 };
                 let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
                 named.unwrap_or_else(|| (Self::beside(path), ""))
@@ -167,7 +171,13 @@ impl Route {
             Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
             Self::Job => "GET, HEAD, DELETE",
             Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
-            Self::Tools | Self::Calls | Self::OauthDocument | Self::Home | Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Tools
+            | Self::Calls
+            | Self::OauthDocument
+            | Self::Home
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics => "GET, HEAD",
         }
     }
 
@@ -183,8 +193,14 @@ impl Route {
 }
 
 impl<F: Front> Edge<F> {
-    /// Answers one request, whatever it is. `verdict` is why its head was not read, where it was not.
-    pub async fn handle(&self, request: Request<Incoming>, seat: &Arc<Seat>, verdict: Option<Deny>) -> Answer {
+    /// Answers one request, whatever it is. `verdict` is why its head was not read, where it was
+    /// not.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        seat: &Arc<Seat>,
+        verdict: Option<Deny>,
+    ) -> Answer {
         let busy = seat.busy();
         let (parts, body) = request.into_parts();
         let (route, name) = Route::of(parts.uri.path());
@@ -218,8 +234,8 @@ impl<F: Front> Edge<F> {
         answer
     }
 
-    /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs` does
-    /// not follow them to the next head.
+    /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs`
+    /// does not follow them to the next head.
     fn kept(&self, parts: &Parts, answer: Answer) -> Answer {
         // One that is kept while the server drains would have to be cut later.
         if parts.headers.contains_key(TRANSFER_ENCODING) || self.calls.is_draining() {
@@ -227,7 +243,8 @@ impl<F: Front> Edge<F> {
         }
         let seconds = self.settings.idle_time.saturating_sub(KEEP_MARGIN).as_secs();
         let closing = |headers: &HeaderMap| {
-            let mut options = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+            let mut options =
+                headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
             options.any(|value| value.to_ascii_lowercase().contains("close"))
         };
         if seconds == 0 || closing(&parts.headers) || closing(answer.headers()) {
@@ -237,7 +254,14 @@ impl<F: Front> Edge<F> {
     }
 
     /// Behind the gate: a page of an allowed origin may read whatever is answered.
-    async fn guarded(&self, parts: &Parts, body: Incoming, route: Route, name: &str, seat: &Seat) -> Answer {
+    async fn guarded(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        route: Route,
+        name: &str,
+        seat: &Seat,
+    ) -> Answer {
         let host = if route.is_probe() { Ok(()) } else { self.gate.host(parts) };
         let origin = match host.and_then(|()| self.gate.origin(&parts.headers)) {
             Ok(origin) => origin,
@@ -257,10 +281,21 @@ impl<F: Front> Edge<F> {
     }
 
     async fn refused(&self, parts: &Parts, body: Incoming, route: Route, deny: &Deny) -> Answer {
-        if route.is_rpc() { self.rpc_refused(parts, body, deny).await } else { challenged(wire::plain_error(deny), deny) }
+        if route.is_rpc() {
+            self.rpc_refused(parts, body, deny).await
+        } else {
+            challenged(wire::plain_error(deny), deny)
+        }
     }
 
-    async fn other(&self, parts: &Parts, body: Incoming, route: Route, name: &str, seat: &Seat) -> Answer {
+    async fn other(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        route: Route,
+        name: &str,
+        seat: &Seat,
+    ) -> Answer {
         let answer = match route {
             Route::Tools => self.v1_tools(parts, seat).await,
             Route::Tool => self.v1_call(parts, body, name, false, seat).await,
@@ -269,10 +304,14 @@ impl<F: Front> Edge<F> {
             Route::Calls => self.v1_calls(parts, seat).await,
             Route::OauthDocument => return no_oauth(true),
             Route::Oauth => return no_oauth(false),
-            Route::NotMcp | Route::Mcp => return self.rpc_refused(parts, body, &Deny::NotMcp).await,
+            Route::NotMcp | Route::Mcp => {
+                return self.rpc_refused(parts, body, &Deny::NotMcp).await;
+            }
             Route::OldTransport => return self.rpc_refused(parts, body, &Deny::OldTransport).await,
             Route::Nowhere => Err(Deny::Path),
-            Route::Home | Route::Health | Route::Ready | Route::Metrics => self.page(parts, route, seat).await,
+            Route::Home | Route::Health | Route::Ready | Route::Metrics => {
+                self.page(parts, route, seat).await
+            }
         };
         answer.unwrap_or_else(|deny| challenged(wire::plain_error(&deny), &deny))
     }

@@ -68,7 +68,8 @@ impl Seats {
             }
             return None;
         }
-        let leaver = self.of_share(&taken, client).or_else(|| full.then(|| leaver(&taken)).flatten());
+        let leaver =
+            self.of_share(&taken, client).or_else(|| full.then(|| leaver(&taken)).flatten());
         if let Some(seat) = &leaver {
             seat.ask();
         }
@@ -90,7 +91,11 @@ impl Seats {
 
     /// The oldest connection of a peer that holds its whole share unproven.
     fn of_share(&self, taken: &BTreeMap<u64, Arc<Seat>>, client: IpAddr) -> Option<Arc<Seat>> {
-        let own = || taken.values().filter(|seat| seat.gives_way() && network(seat.client) == network(client));
+        let own = || {
+            taken
+                .values()
+                .filter(|seat| seat.gives_way() && network(seat.client) == network(client))
+        };
         let share = (self.limit / SHARE).max(1);
         own().nth(share.saturating_sub(1)).and_then(|_| own().next()).cloned()
     }
@@ -104,7 +109,11 @@ impl Seats {
 /// longest.
 fn leaver(taken: &BTreeMap<u64, Arc<Seat>>) -> Option<Arc<Seat>> {
     let unproven = taken.values().find(|seat| seat.gives_way());
-    let idle = || taken.values().filter(|seat| !seat.crowded && !seat.asked.load(SeqCst) && seat.busy.load(SeqCst) == 0);
+    let idle = || {
+        taken
+            .values()
+            .filter(|seat| !seat.crowded && !seat.asked.load(SeqCst) && seat.busy.load(SeqCst) == 0)
+    };
     unproven.or_else(|| idle().min_by_key(|seat| seat.used.load(SeqCst))).cloned()
 }
 
@@ -183,7 +192,8 @@ mod tests {
     fn the_oldest_that_only_sits_there_gives_way() {
         let seats = Seats::new(8);
         let peers: Vec<IpAddr> = (1..=9).map(|last| IpAddr::from([192, 0, 2, last])).collect();
-        let held: Vec<Sitting> = peers.iter().take(8).map(|peer| seats.take(*peer).unwrap()).collect();
+        let held: Vec<Sitting> =
+            peers.iter().take(8).map(|peer| seats.take(*peer).unwrap()).collect();
         held[0].prove();
         let newest = seats.take(peers[8]).unwrap();
         assert!(!newest.crowded && !asked(&held[0]) && asked(&held[1]) && !asked(&held[2]));

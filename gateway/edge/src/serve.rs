@@ -1,5 +1,7 @@
-//! Listening, connections and the stop. Every connection is bounded in number, head, time and idleness. A server that drains still accepts, refuses
-//! new calls, and ends each connection with its answer; after the stop those that are idle close, and those that work may finish until the drain time is over.
+//! Listening, connections and the stop. Every connection is bounded in number, head, time and
+//! idleness. A server that drains still accepts, refuses new calls, and ends each connection with
+//! its answer; after the stop those that are idle close, and those that work may finish until the
+//! drain time is over.
 
 use crate::calls::Calls;
 use crate::count::Count;
@@ -28,7 +30,8 @@ use tokio::task::JoinSet;
 /// After a failed accept (most often: no descriptor is free) trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection that is open at the stop may still begin a request: one that was on its way is answered, not cut.
+/// How long a connection that is open at the stop may still begin a request: one that was on its
+/// way is answered, not cut.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// How the stop went.
@@ -41,8 +44,8 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Serves `front` on `listener` until `stop`, then lets connections end. `calls` may be told to drain before. Never fails: what goes wrong with one
-/// connection ends that connection.
+/// Serves `front` on `listener` until `stop`, then lets connections end. `calls` may be told to
+/// drain before. Never fails: what goes wrong with one connection ends that connection.
 pub async fn serve<F: Front>(
     listener: TcpListener,
     front: Arc<F>,
@@ -72,7 +75,8 @@ pub async fn serve<F: Front>(
             }
         }
     }
-    // Clients that connected before the listener closes are answered; the kernel refuses later ones.
+    // Clients that connected before the listener closes are answered; the kernel refuses later
+    // ones.
     edge.calls.drain();
     for (stream, client) in waiting(listener) {
         if let Some(seat) = seats.take(client) {
@@ -119,14 +123,22 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, IpAddr)> {
     taken
 }
 
-async fn connection<F: Front>(edge: Arc<Edge<F>>, stream: TcpStream, seat: Sitting, mut stopped: watch::Receiver<()>) {
+async fn connection<F: Front>(
+    edge: Arc<Edge<F>>,
+    stream: TcpStream,
+    seat: Sitting,
+    mut stopped: watch::Receiver<()>,
+) {
     // Answers are small and single: waiting to fill a packet only costs time.
     let _best_effort = stream.set_nodelay(true);
     let verdicts = Verdicts::default();
     let heads = Heads::new(stream, edge.settings.head_time, verdicts.clone());
     let io = Patient::new(TokioIo::new(heads), edge.settings.write_time);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(edge.settings.idle_time).max_headers(HEADERS).max_header_size(HEAD_BYTES);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(edge.settings.idle_time)
+        .max_headers(HEADERS)
+        .max_header_size(HEAD_BYTES);
     let service = service_fn(|request| {
         let (edge, seat, verdict) = (Arc::clone(&edge), Arc::clone(&seat), verdicts.next());
         async move { Ok::<_, Infallible>(edge.handle(request, &seat, verdict).await) }

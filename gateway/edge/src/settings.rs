@@ -1,4 +1,5 @@
-//! What the edge is told at start, and the limits it starts with. Never read from the environment; no limit has a silent default.
+//! What the edge is told at start, and the limits it starts with. Never read from the environment;
+//! no limit has a silent default.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use std::time::Duration;
 /// the beginning.
 pub const HEAD_TIME: Duration = Duration::from_secs(30);
 
-/// How long a kept connection may be idle: longer than the pools of common clients keep one (90 s in
-/// Go and in `reqwest`), so that the client closes first and loses no request to our closing.
+/// How long a kept connection may be idle: longer than the pools of common clients keep one (90 s
+/// in Go and in `reqwest`), so that the client closes first and loses no request to our closing.
 pub const IDLE_TIME: Duration = Duration::from_secs(120);
 
 /// So much less is told in `Keep-Alive`: a request that is on its way meanwhile still arrives.
@@ -16,7 +17,8 @@ pub const KEEP_MARGIN: Duration = Duration::from_secs(10);
 /// How long a client may take for a request's body: 256 KiB in ten seconds is 26 KB/s.
 pub const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// How long a client may leave our answer unread: ten seconds without one accepted byte is a dead or hostile reader.
+/// How long a client may leave our answer unread: ten seconds without one accepted byte is a dead
+/// or hostile reader.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// How long calls may go on after the stop: the longest hold and a little more.

@@ -1,6 +1,7 @@
 //! How much of the gateway one caller may use at once. Listing tools is work for the processor, so
-//! a caller's lists wait for each other; its calls mostly wait for people, so they are only counted.
-//! Holds names of authenticated callers alone, so their number is bounded by `agents.toml`.
+//! a caller's lists wait for each other; its calls mostly wait for people, so they are only
+//! counted. Holds names of authenticated callers alone, so their number is bounded by
+//! `agents.toml`.
 
 use crate::deny::Deny;
 use cofferdam_core::model::caller::Principal;
@@ -66,12 +67,22 @@ impl Shares {
 
     fn counted(&self, principal: &Principal, kind: Kind, most: usize) -> Result<Used, Deny> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Share { listing: Arc::new(Semaphore::new(LISTING)), lists: AtomicUsize::new(0), calls: AtomicUsize::new(0) });
+        let new = || {
+            Arc::new(Share {
+                listing: Arc::new(Semaphore::new(LISTING)),
+                lists: AtomicUsize::new(0),
+                calls: AtomicUsize::new(0),
+            })
+        };
         let share = Arc::clone(of.entry(principal.name.clone()).or_insert_with(new));
         drop(of);
         let used = Used { share, kind, _listing: None };
         // Counted first, so that two at once cannot both be the last.
-        if used.count().fetch_add(1, SeqCst) < most { Ok(used) } else { Err(Deny::Share { most, what: used.what() }) }
+        if used.count().fetch_add(1, SeqCst) < most {
+            Ok(used)
+        } else {
+            Err(Deny::Share { most, what: used.what() })
+        }
     }
 }
 

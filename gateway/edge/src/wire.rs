@@ -1,9 +1,11 @@
-//! What the Front answered, as MCP and as plain HTTP. Made in one place so that both say the same; adds no words of its own except where the
-//! Front has none: arguments that do not fit.
+//! What the Front answered, as MCP and as plain HTTP. Made in one place so that both say the same;
+//! adds no words of its own except where the Front has none: arguments that do not fit.
 
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
-use cofferdam_core::model::answer::{Changed, Effect, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::model::answer::{
+    Changed, Effect, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
+};
 use cofferdam_core::model::job::Found;
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
@@ -55,12 +57,17 @@ pub fn tool_result(reply: Reply, form: Form) -> Result<Map<String, Value>, Deny>
 pub fn plain(reply: Reply) -> Result<Answer, Deny> {
     match reply {
         Reply::Success(Success { text, structured, proof, complete }) => {
-            let (status, member) = if complete { (StatusCode::OK, "result") } else { (StatusCode::ACCEPTED, PENDING) };
+            let (status, member) =
+                if complete { (StatusCode::OK, "result") } else { (StatusCode::ACCEPTED, PENDING) };
             let body = json!({ member: structured, "text": text, "call": proof.call, "plan": proof.plan, "ledger": proof.ledger });
             Ok(respond::json(status, &body))
         }
-        Reply::Listed(Listed { text, structured }) => Ok(respond::json(StatusCode::OK, &json!({"result": structured, "text": text}))),
-        Reply::Refused(refusal) => Ok(respond::json(status_of(refusal.kind), &json!({"error": refusal_value(&refusal)}))),
+        Reply::Listed(Listed { text, structured }) => {
+            Ok(respond::json(StatusCode::OK, &json!({"result": structured, "text": text})))
+        }
+        Reply::Refused(refusal) => {
+            Ok(respond::json(status_of(refusal.kind), &json!({"error": refusal_value(&refusal)})))
+        }
         Reply::BadArguments { path, reason } => {
             let body = json!({"error": {"path": path, "reason": reason, "text": bad_arguments(&path, &reason)}});
             Ok(respond::json(StatusCode::UNPROCESSABLE_ENTITY, &body))
@@ -105,16 +112,22 @@ pub fn listing(tool: &ToolListing, form: Form) -> Value {
         "inputSchema": tool.input_schema,
         "annotations": annotations(tool),
     });
-    let output = if form == Form::Plain { tool.output_schema.clone() } else { output_schema(&tool.output_schema) };
+    let output = if form == Form::Plain {
+        tool.output_schema.clone()
+    } else {
+        output_schema(&tool.output_schema)
+    };
     let fits = form != Form::Legacy || output.get("type") == Some(&json!("object"));
-    if let (Some(listed), true, true) = (listed.as_object_mut(), fits, tool.output_schema.is_object()) {
+    if let (Some(listed), true, true) =
+        (listed.as_object_mut(), fits, tool.output_schema.is_object())
+    {
         listed.insert("outputSchema".into(), output);
     }
     listed
 }
 
-/// What a client may go by. A hint that says what MCP takes for granted is left out: models pay for each byte of a list. What only looks destroys
-/// nothing and may be repeated.
+/// What a client may go by. A hint that says what MCP takes for granted is left out: models pay for
+/// each byte of a list. What only looks destroys nothing and may be repeated.
 fn annotations(tool: &ToolListing) -> Value {
     // Every tool works on the one environment, never beyond it.
     let mut hints = json!({"openWorldHint": false});
@@ -124,16 +137,22 @@ fn annotations(tool: &ToolListing) -> Value {
         ("idempotentHint", tool.idempotent, !tool.read_only && tool.idempotent),
     ];
     if let Some(hints) = hints.as_object_mut() {
-        hints.extend(told.into_iter().filter(|(.., told)| *told).map(|(name, value, _)| (name.to_owned(), json!(value))));
+        hints.extend(
+            told.into_iter()
+                .filter(|(.., told)| *told)
+                .map(|(name, value, _)| (name.to_owned(), json!(value))),
+        );
     }
     hints
 }
 
-/// Keywords of a schema that admits further members, so that a call that waits needs no alternative of its own.
+/// Keywords of a schema that admits further members, so that a call that waits needs no alternative
+/// of its own.
 const OPEN: [&str; 6] = ["type", "properties", "title", "description", "$defs", "definitions"];
 
-/// The tool's output schema, which also admits what a call that waits returns: official clients hold every result that is no error against the
-/// schema they were given. Definitions stay at the root, where references look for them.
+/// The tool's output schema, which also admits what a call that waits returns: official clients
+/// hold every result that is no error against the schema they were given. Definitions stay at the
+/// root, where references look for them.
 fn output_schema(own: &Value) -> Value {
     let mut own = own.as_object().cloned().unwrap_or_default();
     if own.keys().all(|key| OPEN.contains(&key.as_str())) {
@@ -168,7 +187,8 @@ fn proof_value(proof: &Proof) -> Value {
 }
 
 fn refusal_value(refusal: &Refusal) -> Value {
-    let indexes = |effects: &[Effect]| effects.iter().map(|effect| effect.index).collect::<Vec<_>>();
+    let indexes =
+        |effects: &[Effect]| effects.iter().map(|effect| effect.index).collect::<Vec<_>>();
     let (changed, standing) = match &refusal.changed {
         Changed::Nothing => ("nothing", None),
         Changed::All => ("all", None),
@@ -200,10 +220,13 @@ fn refusal_value(refusal: &Refusal) -> Value {
 
 /// What a caller is told of arguments that do not fit; `path` is a JSON Pointer.
 pub fn bad_arguments(path: &str, reason: &str) -> String {
-    let place = path.strip_prefix('/').map(|rest| format!(" in `{}`", rest.replace('/', "."))).unwrap_or_default();
+    let place = path
+        .strip_prefix('/')
+        .map(|rest| format!(" in `{}`", rest.replace('/', ".")))
+        .unwrap_or_default();
     format!(
-        "BAD ARGUMENTS{place}: {reason}\nNothing was changed.\nAllowed: what the tool's input schema describes\n\
-         Next: correct the arguments and call again"
+        "BAD ARGUMENTS{place}: {reason}\nNothing was changed.\nAllowed: what the tool's input \
+         schema describes\nNext: correct the arguments and call again"
     )
 }
 
@@ -223,6 +246,8 @@ fn deny_of(reply: Reply) -> Deny {
         Reply::UnknownTool { name } => Deny::UnknownTool(crate::header::excerpt(&name)),
         Reply::Unavailable { reason } => Deny::Unavailable(reason),
         // The callers above took these; if one forgets, the answer is a failure, never a success.
-        Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => Deny::Broken,
+        Reply::Success(_) | Reply::Listed(_) | Reply::Refused(_) | Reply::BadArguments { .. } => {
+            Deny::Broken
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Room of a file system, and whether a folder can be listed, asked without doing anything. Never writes. Whether files
-//! could be replaced is in `writable.rs`.
+//! Room of a file system, and whether a folder can be listed, asked without doing anything. Never
+//! writes. Whether files could be replaced is in `writable.rs`.
 
 use crate::beneath::room;
 use rustix::fs::{Access, access, statvfs};

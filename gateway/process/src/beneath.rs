@@ -1,8 +1,10 @@
-//! Files beneath one root: opened with `openat2`, never through a link, never outside, regular files only. The kernel resolves the path, so there is
-//! no moment between a check and its use. Never follows `..`.
+//! Files beneath one root: opened with `openat2`, never through a link, never outside, regular
+//! files only. The kernel resolves the path, so there is no moment between a check and its use.
+//! Never follows `..`.
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstat, fsync, openat2, renameat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstat,
+    fsync, openat2, renameat, unlinkat,
 };
 use std::ffi::OsString;
 use std::fs::File;
@@ -41,11 +43,14 @@ pub struct Entry {
 
 /// Whether a file of this name may hold manifests.
 pub fn is_manifest(name: &str) -> bool {
-    [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending)) || name == "Kustomization"
+    [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending))
+        || name == "Kustomization"
 }
 
-/// How names are resolved: beneath the root, through no link of any sort, across no mount made meanwhile.
-const RESOLVE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+/// How names are resolved: beneath the root, through no link of any sort, across no mount made
+/// meanwhile.
+const RESOLVE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 impl Root {
     /// Opens a directory; the path to it may go through links, what lies beneath may not.
@@ -54,7 +59,8 @@ impl Root {
         Ok(Self { directory: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
     }
 
-    /// Entries of a directory, sorted by name, without `.` and `..`. An empty path is the root itself.
+    /// Entries of a directory, sorted by name, without `.` and `..`. An empty path is the root
+    /// itself.
     pub fn entries(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let directory = self.at(here(path), OFlags::DIRECTORY | OFlags::RDONLY)?;
         let mut entries = Vec::new();
@@ -113,13 +119,15 @@ impl Root {
         Ok(bytes)
     }
 
-    /// Replaces a regular file, or makes it, by writing a new one beside it and renaming: never half of one. Mode and place stay; both are synced.
-    /// `suffix` makes the temporary name; it is removed when anything fails.
+    /// Replaces a regular file, or makes it, by writing a new one beside it and renaming: never
+    /// half of one. Mode and place stay; both are synced. `suffix` makes the temporary name; it
+    /// is removed when anything fails.
     pub fn replace(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<()> {
         self.stage(path, bytes, suffix)?.place()
     }
 
-    /// The first half of [`Root::replace`]: the new file lies beside the old one, synced, under a temporary name; it goes when this is dropped.
+    /// The first half of [`Root::replace`]: the new file lies beside the old one, synced, under a
+    /// temporary name; it goes when this is dropped.
     pub fn stage(&self, path: &Path, bytes: &[u8], suffix: &str) -> io::Result<Staged> {
         let (parent, name) = split(path)?;
         let directory = self.folder(parent)?;
@@ -134,11 +142,18 @@ impl Root {
         };
         let temporary = Path::new(".").join(format!(".{}.{suffix}", name.to_string_lossy()));
         let mode = old_mode.unwrap_or(Mode::from_raw_mode(0o644));
-        let made = openat2(&directory, &temporary, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC, mode, RESOLVE)?;
+        let made = openat2(
+            &directory,
+            &temporary,
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC,
+            mode,
+            RESOLVE,
+        )?;
         let mut file = File::from(made);
         // From here on it is removed whatever happens, until it is placed.
         let staged = Staged { directory, temporary, name: name.to_owned(), placed: false };
-        // The umask trims the mode of what is made; what was there keeps its own, and what is new gets what the umask leaves.
+        // The umask trims the mode of what is made; what was there keeps its own, and what is new
+        // gets what the umask leaves.
         if let Some(mode) = old_mode {
             fchmod(&file, mode)?;
         }
@@ -170,7 +185,10 @@ impl Root {
 
     fn at(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         if !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` leaves its root", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the path `{}` leaves its root", path.display()),
+            ));
         }
         Ok(openat2(self.directory.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), RESOLVE)?)
     }
@@ -216,24 +234,31 @@ fn here(path: &Path) -> &Path {
 pub(crate) fn split(path: &Path) -> io::Result<(&Path, &std::ffi::OsStr)> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok((parent, name)),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the path `{}` names no file", path.display()))),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the path `{}` names no file", path.display()),
+        )),
     }
 }
 
 fn regular(file: &File) -> io::Result<u64> {
     let facts = file.metadata()?;
-    if facts.is_file() { Ok(facts.len()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+    if facts.is_file() {
+        Ok(facts.len())
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
 }
 
-/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown of what runs, which a
-/// larger disk does not make larger.
+/// A disk larger than this counts as this large: what must stay free is for outcomes and teardown
+/// of what runs, which a larger disk does not make larger.
 const LARGE_DISK: u64 = 20 << 30;
 
 /// The share of a disk that has to stay free: a tenth.
 const RESERVE: u64 = 10;
 
-/// Bytes of a file system that this process may still write, and bytes of it that have to stay free: a tenth, of a large
-/// disk a tenth of its first 20 GiB.
+/// Bytes of a file system that this process may still write, and bytes of it that have to stay
+/// free: a tenth, of a large disk a tenth of its first 20 GiB.
 pub fn room(path: &Path) -> io::Result<(u64, u64)> {
     let facts = rustix::fs::statvfs(path)?;
     let total = facts.f_blocks.saturating_mul(facts.f_frsize);
@@ -258,14 +283,22 @@ mod tests {
         std::os::unix::fs::symlink("../secret", place.path().join("tree/link")).unwrap();
         let root = Root::open(&place.path().join("tree")).unwrap();
         assert_eq!(root.read(Path::new("a.yaml"), 100).unwrap(), b"a: 1\n");
-        assert_eq!(root.read(Path::new("a.yaml"), 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            root.read(Path::new("a.yaml"), 3).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
         for bad in ["link", "../secret", "/etc/passwd", "."] {
             assert!(root.read(Path::new(bad), 100).is_err(), "{bad}");
         }
         assert!(root.replace(Path::new("link"), b"y", "t").is_err());
         root.replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();
         assert_eq!(root.read(Path::new("a.yaml"), 100).unwrap(), b"a: 2\n");
-        let names: Vec<_> = root.entries(Path::new("")).unwrap().into_iter().map(|entry| (entry.name, entry.kind)).collect();
+        let names: Vec<_> = root
+            .entries(Path::new(""))
+            .unwrap()
+            .into_iter()
+            .map(|entry| (entry.name, entry.kind))
+            .collect();
         assert_eq!(names, [("a.yaml".into(), Kind::File), ("link".into(), Kind::Link)]);
         root.remove(Path::new("a.yaml")).unwrap();
         assert!(root.read(Path::new("a.yaml"), 100).is_err());
@@ -281,7 +314,11 @@ mod tests {
         for mode in [0o666, 0o777, 0o640, 0o600] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             Root::open(place.path()).unwrap().replace(Path::new("a.yaml"), b"a: 2\n", "t").unwrap();
-            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, mode, "{mode:o}");
+            assert_eq!(
+                std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+                mode,
+                "{mode:o}"
+            );
         }
     }
 }

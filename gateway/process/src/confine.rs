@@ -21,10 +21,12 @@ pub use guest::{compile_calls, guest_calls};
 pub use sockets::{NewSockets, new_sockets};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
+    PathFd, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -110,8 +112,13 @@ pub fn files(files: Files<'_>) -> Result<Confined, ConfineError> {
     }
 }
 
-fn allow(created: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, ConfineError> {
-    let descriptor = PathFd::new(path).map_err(|source| ConfineError::Path { path: path.display().to_string(), source })?;
+fn allow(
+    created: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, ConfineError> {
+    let descriptor = PathFd::new(path)
+        .map_err(|source| ConfineError::Path { path: path.display().to_string(), source })?;
     // Rights that make no sense on a plain file are refused by the kernel as an inconsistent rule.
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
     Ok(created.add_rule(PathBeneath::new(descriptor, access))?)
@@ -120,7 +127,9 @@ fn allow(created: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
 /// Whether this kernel's Landlock knows TCP ports (Linux 6.7). On an older one a role that connects
 /// to a server may connect to any, which it says when it starts.
 pub fn knows_ports() -> bool {
-    let rules = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessNet::from_all(ABI::V4));
+    let rules = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessNet::from_all(ABI::V4));
     rules.and_then(Ruleset::create).is_ok()
 }
 

@@ -1,11 +1,12 @@
-//! Settings, sockets and orders, handed to a role by its supervisor over the one socket it starts with. The socket a process is handed is what it may ask
-//! for; nothing else connects roles. Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one of them.
+//! Settings, sockets and orders, handed to a role by its supervisor over the one socket it starts
+//! with. The socket a process is handed is what it may ask for; nothing else connects roles.
+//! Messages are packets (`SOCK_SEQPACKET`), so that a descriptor belongs to exactly one of them.
 
 use crate::confine::Confined;
 use cofferdam_core::model::id::CallId;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -67,7 +68,8 @@ pub enum Handed {
     Told(String),
 }
 
-/// What a role says to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the rest later.
+/// What a role says to its supervisor: first [`Report::Ready`] or [`Report::Failed`], the rest
+/// later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Report {
@@ -82,7 +84,8 @@ pub enum Report {
     Failed(String),
     /// It lives.
     Pong,
-    /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its place.
+    /// Of a runner: its job's outcome is recorded, and it only cleans up. Another may start in its
+    /// place.
     Leaving,
     /// Of a gateway: callers without a token are refused from now on, because an agent was
     /// configured.
@@ -102,7 +105,8 @@ pub enum Report {
 
 /// Makes a control socket: the supervisor's end, and the end a role starts with on descriptor 0.
 pub fn pair() -> io::Result<(Control, OwnedFd)> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     Ok((Control(ours), theirs))
 }
 
@@ -111,13 +115,22 @@ impl Control {
     pub fn settings(&self, settings: &impl Serialize) -> io::Result<()> {
         let packet = serde_json::to_vec(settings)?;
         if packet.len() > PACKET {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a role's settings exceed one packet"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a role's settings exceed one packet",
+            ));
         }
-        sendmsg(&self.0, &[IoSlice::new(&packet)], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
+        sendmsg(
+            &self.0,
+            &[IoSlice::new(&packet)],
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::NOSIGNAL,
+        )?;
         Ok(())
     }
 
-    /// Waits for the role's report; none when it ended without one. Blocks: call it from a thread that may wait.
+    /// Waits for the role's report; none when it ended without one. Blocks: call it from a thread
+    /// that may wait.
     pub fn report(&self) -> io::Result<Option<Report>> {
         match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, _)) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -137,7 +150,12 @@ impl Control {
 }
 
 /// Sends a descriptor under a name.
-pub(crate) fn give(socket: &impl AsFd, name: &str, stream: &impl AsFd, flags: SendFlags) -> io::Result<()> {
+pub(crate) fn give(
+    socket: &impl AsFd,
+    name: &str,
+    stream: &impl AsFd,
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [stream.as_fd()];
@@ -147,9 +165,18 @@ pub(crate) fn give(socket: &impl AsFd, name: &str, stream: &impl AsFd, flags: Se
 }
 
 /// Sends a message without a descriptor.
-pub(crate) fn say(socket: &impl AsFd, message: &impl Serialize, flags: SendFlags) -> io::Result<()> {
+pub(crate) fn say(
+    socket: &impl AsFd,
+    message: &impl Serialize,
+    flags: SendFlags,
+) -> io::Result<()> {
     let packet = serde_json::to_vec(message)?;
-    sendmsg(socket, &[IoSlice::new(&packet)], &mut SendAncillaryBuffer::default(), flags | SendFlags::NOSIGNAL)?;
+    sendmsg(
+        socket,
+        &[IoSlice::new(&packet)],
+        &mut SendAncillaryBuffer::default(),
+        flags | SendFlags::NOSIGNAL,
+    )?;
     Ok(())
 }
 
@@ -172,9 +199,10 @@ impl Inherited {
     pub fn settings<T: DeserializeOwned>(&self) -> io::Result<T> {
         match packet(&self.0, RecvFlags::empty())? {
             Some((bytes, None)) => Ok(serde_json::from_slice(&bytes)?),
-            _ => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "this role is started by `cofferdam serve`, which sends its settings first"))
-            }
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "this role is started by `cofferdam serve`, which sends its settings first",
+            )),
         }
     }
 
@@ -183,7 +211,8 @@ impl Inherited {
         loop {
             match packet(&self.0, RecvFlags::empty())? {
                 Some((name, Some(descriptor))) => {
-                    let name = String::from_utf8(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+                    let name = String::from_utf8(name)
+                        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
                     return Ok(Some(Handed::Socket(Given { name, descriptor })));
                 }
                 Some((order, None)) => match serde_json::from_slice(&order)? {
@@ -196,8 +225,9 @@ impl Inherited {
         }
     }
 
-    /// Sockets and orders as they come, from a thread of its own, which answers pings too: it shows that the process runs, however busy its other
-    /// threads are. The channel closes when the supervisor is gone, and with it the role should end.
+    /// Sockets and orders as they come, from a thread of its own, which answers pings too: it shows
+    /// that the process runs, however busy its other threads are. The channel closes when the
+    /// supervisor is gone, and with it the role should end.
     pub fn handed(self: std::sync::Arc<Self>) -> mpsc::Receiver<Handed> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         std::thread::spawn(move || {
@@ -236,7 +266,12 @@ fn packet(socket: &impl AsFd, flags: RecvFlags) -> io::Result<Option<(Vec<u8>, O
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            flags | RecvFlags::CMSG_CLOEXEC,
+        ) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }
@@ -256,7 +291,9 @@ mod tests {
 
     #[test]
     fn a_fault_of_any_length_is_told() {
-        for why in ["short".to_owned(), "x".repeat(1 << 20), "\u{1}".repeat(1 << 20), "€".repeat(1 << 20)] {
+        for why in
+            ["short".to_owned(), "x".repeat(1 << 20), "\u{1}".repeat(1 << 20), "€".repeat(1 << 20)]
+        {
             let (control, theirs) = pair().unwrap();
             Inherited(theirs).report(&Report::Failed(why.clone())).unwrap();
             let Some(Report::Failed(told)) = control.report().unwrap() else { panic!() };

@@ -62,7 +62,9 @@ impl Frame {
 
 fn length(length: usize, limit: usize) -> io::Result<u32> {
     let checked = if length <= limit { u32::try_from(length).ok() } else { None };
-    checked.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, TooLarge { bytes: length, limit }))
+    checked.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, TooLarge { bytes: length, limit })
+    })
 }
 
 fn lengths(prefix: [u8; 8]) -> io::Result<(usize, usize)> {
@@ -102,7 +104,8 @@ pub fn write(sink: &mut impl Write, frame: &Frame) -> io::Result<()> {
     sink.flush()
 }
 
-/// Reads one frame; none when the other side closed between two frames. Not safe to cancel half-way: give it a task of its own.
+/// Reads one frame; none when the other side closed between two frames. Not safe to cancel
+/// half-way: give it a task of its own.
 pub async fn read_async(source: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
     let mut prefix = [0; 8];
     let mut filled = 0;

@@ -1,5 +1,6 @@
-//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The only crate that names rustix, libc, landlock and
-//! seccomp. Knows no stage of the journey and decides nothing.
+//! Roles as processes: what they inherit, how they talk, and what the kernel keeps from them. The
+//! only crate that names rustix, libc, landlock and seccomp. Knows no stage of the journey and
+//! decides nothing.
 //!
 //! | file | what |
 //! |---|---|

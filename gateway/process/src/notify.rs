@@ -1,8 +1,11 @@
-//! What a service manager is told about this process: datagrams to the socket that `NOTIFY_SOCKET` names, as `sd_notify(3)` describes them. Only the
-//! supervisor speaks; roles start without an environment. Never waits, and hears nothing back.
+//! What a service manager is told about this process: datagrams to the socket that `NOTIFY_SOCKET`
+//! names, as `sd_notify(3)` describes them. Only the supervisor speaks; roles start without an
+//! environment. Never waits, and hears nothing back.
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sendto, socket_with,
+};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,7 +29,10 @@ impl Manager {
     ///
     /// # Errors
     /// The variable names neither an absolute path nor an abstract socket (`@name`).
-    pub fn named(variable: impl Fn(&str) -> Option<OsString>, own: u32) -> io::Result<Option<Self>> {
+    pub fn named(
+        variable: impl Fn(&str) -> Option<OsString>,
+        own: u32,
+    ) -> io::Result<Option<Self>> {
         let Some(name) = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Ok(None);
         };

@@ -26,8 +26,8 @@ const AT_ONCE: usize = 1024;
 /// How long a request waits for a peer that is being restarted before it fails closed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long an answer may take: the longest long poll is 60 s, and half of it more is for a peer under load. A peer that hangs must not hold its
-/// asker for ever.
+/// How long an answer may take: the longest long poll is 60 s, and half of it more is for a peer
+/// under load. A peer that hangs must not hold its asker for ever.
 const LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Serialize)]
@@ -124,7 +124,8 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
                 () = pump(sink, outgoing) => {}
                 _ = reader => {}
             }
-            // The channel is closed by now, so nothing can be added any more; dropping the senders fails every request under way.
+            // The channel is closed by now, so nothing can be added any more; dropping the senders
+            // fails every request under way.
             under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
         });
         self.connection.send_replace(Some(Connection { sink: frames, waiting }));
@@ -147,20 +148,26 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
         }
     }
 
-    /// Asks and waits for the answer. A connection that is lost meanwhile, or an answer that does not come in
-    /// time, is [`RoleError::Unavailable`]: the request may or may not have been carried out.
+    /// Asks and waits for the answer. A connection that is lost meanwhile, or an answer that does
+    /// not come in time, is [`RoleError::Unavailable`]: the request may or may not have been
+    /// carried out.
     ///
     /// # Errors
-    /// The other side's fault; [`RoleError::TooLarge`] where request or answer is larger than a message
-    /// may be.
+    /// The other side's fault; [`RoleError::TooLarge`] where request or answer is larger than a
+    /// message may be.
     pub async fn call(&self, ask: &Q) -> Result<A, RoleError> {
         let id = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let header = serde_json::to_vec(&Ask { id, ask }).map_err(|fault| RoleError::Unavailable(fault.to_string()))?;
+        let header = serde_json::to_vec(&Ask { id, ask })
+            .map_err(|fault| RoleError::Unavailable(fault.to_string()))?;
         let frame = Frame::of(header);
         frame.check().map_err(|large| too_large("the request", large))?;
-        let lost = || RoleError::Unavailable("the other role is not there; it is being restarted".to_owned());
+        let lost = || {
+            RoleError::Unavailable("the other role is not there; it is being restarted".to_owned())
+        };
         let mut current = self.connection.subscribe();
-        let ready = current.wait_for(|connection| connection.as_ref().is_some_and(|connection| !connection.sink.is_closed()));
+        let ready = current.wait_for(|connection| {
+            connection.as_ref().is_some_and(|connection| !connection.sink.is_closed())
+        });
         let connection = match tokio::time::timeout(PATIENCE, ready).await {
             Ok(Ok(connection)) => connection.clone().ok_or_else(lost)?,
             _ => return Err(lost()),
@@ -175,7 +182,12 @@ impl<Q: Serialize + Send + Sync, A: DeserializeOwned + Send + 'static> Client<Q,
             }
             answer.await.unwrap_or_else(|_| Err(lost()))
         };
-        let late = |_| Err(RoleError::Unavailable(format!("the other role gave no answer within {} s", self.limit.as_secs())));
+        let late = |_| {
+            Err(RoleError::Unavailable(format!(
+                "the other role gave no answer within {} s",
+                self.limit.as_secs()
+            )))
+        };
         tokio::time::timeout(self.limit, answered).await.unwrap_or_else(late)
     }
 }
@@ -196,13 +208,21 @@ impl<A> Drop for Entry<'_, A> {
 ///
 /// # Errors
 /// The socket is broken.
-async fn hear<A: DeserializeOwned>(source: &mut OwnedReadHalf, waiting: &Waiting<A>) -> io::Result<()> {
+async fn hear<A: DeserializeOwned>(
+    source: &mut OwnedReadHalf,
+    waiting: &Waiting<A>,
+) -> io::Result<()> {
     while let Some(frame) = next(source).await? {
         let (id, result) = match serde_json::from_slice::<Answer<A>>(&frame.header) {
             Ok(Answer { id, ok: Some(ok), fault: None }) => (id, Ok(ok)),
             Ok(Answer { id, fault: Some(fault), .. }) => (id, Err(fault)),
-            Ok(Answer { id, ok: None, fault: None }) => (id, Err(RoleError::Unavailable("an empty answer".to_owned()))),
-            Err(fault) => (addressed(&frame, &fault)?, Err(RoleError::Unavailable(format!("the answer cannot be read: {fault}")))),
+            Ok(Answer { id, ok: None, fault: None }) => {
+                (id, Err(RoleError::Unavailable("an empty answer".to_owned())))
+            }
+            Err(fault) => (
+                addressed(&frame, &fault)?,
+                Err(RoleError::Unavailable(format!("the answer cannot be read: {fault}"))),
+            ),
         };
         let asker = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         if let Some(asker) = asker {
@@ -223,7 +243,12 @@ async fn next(source: &mut OwnedReadHalf) -> io::Result<Option<Frame>> {
 /// Whose message it is, where nothing else of it can be read.
 fn addressed(frame: &Frame, fault: &serde_json::Error) -> io::Result<u64> {
     let addressed: Result<Addressed, _> = serde_json::from_slice(&frame.header);
-    let unclear = |_| io::Error::new(io::ErrorKind::InvalidData, format!("a message that names no request: {fault}"));
+    let unclear = |_| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a message that names no request: {fault}"),
+        )
+    };
     addressed.map(|addressed| addressed.id).map_err(unclear)
 }
 
@@ -295,12 +320,15 @@ where
         match serde_json::from_slice::<Asked<Q>>(&frame.header) {
             Ok(Asked { id, ask }) => {
                 let work = handler(ask);
-                under_way.spawn(async move { send(&frames, answered(id, work.await), place).await });
+                under_way
+                    .spawn(async move { send(&frames, answered(id, work.await), place).await });
             }
             Err(fault) => {
                 let id = addressed(&frame, &fault)?;
                 let refused = RoleError::Refused(format!("the request cannot be read: {fault}"));
-                under_way.spawn(async move { send(&frames, answered::<()>(id, Err(refused)), place).await });
+                under_way.spawn(async move {
+                    send(&frames, answered::<()>(id, Err(refused)), place).await
+                });
             }
         }
     }

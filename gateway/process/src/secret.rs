@@ -1,4 +1,5 @@
-//! A key as a file holds it: 64 hexadecimal digits, readable by its owner alone. Never writes one, and never says what is in it.
+//! A key as a file holds it: 64 hexadecimal digits, readable by its owner alone. Never writes one,
+//! and never says what is in it.
 
 use cofferdam_core::model::id::unhex;
 use std::fs;
@@ -13,8 +14,12 @@ pub const REMEDY: &str = "; restore it from a backup";
 /// # Errors
 /// Names the file and the cause, and ends with [`REMEDY`].
 pub fn read(path: &Path) -> Result<[u8; 32]> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Error::new(error.kind(), format!("cannot read the key `{}`: {error}{REMEDY}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| {
+        Error::new(
+            error.kind(),
+            format!("cannot read the key `{}`: {error}{REMEDY}", path.display()),
+        )
+    })?;
     unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         let problem = format!("the key `{}` is not 64 hexadecimal digits{REMEDY}", path.display());
         Error::new(ErrorKind::InvalidData, problem)
@@ -30,8 +35,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         assert!(read(&path).unwrap_err().to_string().contains("restore it from a backup"));
-        for (text, expect) in [("07".repeat(32), true), ("07".repeat(32) + "\n", true), ("07".repeat(31), false), ("zz".repeat(32), false)]
-        {
+        for (text, expect) in [
+            ("07".repeat(32), true),
+            ("07".repeat(32) + "\n", true),
+            ("07".repeat(31), false),
+            ("zz".repeat(32), false),
+        ] {
             fs::write(&path, &text).unwrap();
             match read(&path) {
                 Ok(key) => assert!(expect && key == [7; 32]),

@@ -1,5 +1,6 @@
-//! The supervisor's hold on one role. What it hands over waits here while the role takes nothing, so that a role that hangs holds up no other.
-//! Never blocks, and never decides what a silence means.
+//! The supervisor's hold on one role. What it hands over waits here while the role takes nothing,
+//! so that a role that hangs holds up no other. Never blocks, and never decides what a silence
+//! means.
 
 use crate::control::{self, Control, Order, Report};
 use rustix::net::{SendFlags, Shutdown, shutdown};
@@ -54,7 +55,8 @@ impl Tether {
         let _gone = shutdown(&self.socket, Shutdown::Write);
     }
 
-    /// Hands over what waits, until the role says something. None when its end is closed. Dropping this loses nothing.
+    /// Hands over what waits, until the role says something. None when its end is closed. Dropping
+    /// this loses nothing.
     pub async fn hear(&mut self) -> io::Result<Option<Report>> {
         loop {
             tokio::select! {
@@ -91,7 +93,9 @@ impl Tether {
 
 fn send(socket: &Socket, parcel: &Parcel) -> io::Result<()> {
     match parcel {
-        Parcel::Socket(name, descriptor) => control::give(socket, name, descriptor, SendFlags::DONTWAIT),
+        Parcel::Socket(name, descriptor) => {
+            control::give(socket, name, descriptor, SendFlags::DONTWAIT)
+        }
         Parcel::Order(order) => control::say(socket, order, SendFlags::DONTWAIT),
     }
 }

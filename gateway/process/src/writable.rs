@@ -4,7 +4,9 @@
 
 use crate::beneath::{Kind, Root, is_manifest, split};
 use cofferdam_core::model::job::Obstacle;
-use rustix::fs::{Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx};
+use rustix::fs::{
+    Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx,
+};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +15,8 @@ use std::path::Path;
 /// Folders within folders that [`tree`] looks into.
 const DEPTH: usize = 32;
 
-/// Files and folders that [`tree`] looks at: as many manifests as a tree may have, and their folders.
+/// Files and folders that [`tree`] looks at: as many manifests as a tree may have, and their
+/// folders.
 const ENTRIES: usize = 20_000;
 
 /// What cannot be done with a path, in words: `what` goes on from the path (`cannot be replaced`).
@@ -32,11 +35,18 @@ pub fn remedy(fault: &io::Error) -> String {
     match fault.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ROFS) => "its file system is mounted read-only; mount it writable".to_owned(),
         Some(Errno::NOSPC | Errno::DQUOT) => "free some space there".to_owned(),
-        Some(Errno::ACCESS) => format!("give user {user}, who runs Cofferdam, the right to write there"),
-        Some(Errno::PERM) => {
-            format!("give user {user}, who runs Cofferdam, the right to write there, or take a mark away that `lsattr` shows")
+        Some(Errno::ACCESS) => {
+            format!("give user {user}, who runs Cofferdam, the right to write there")
         }
-        Some(Errno::NOTDIR | Errno::EXIST) => "move away the file that lies in place of a folder".to_owned(),
+        Some(Errno::PERM) => {
+            format!(
+                "give user {user}, who runs Cofferdam, the right to write there, or take a mark \
+                 away that `lsattr` shows"
+            )
+        }
+        Some(Errno::NOTDIR | Errno::EXIST) => {
+            "move away the file that lies in place of a folder".to_owned()
+        }
         Some(Errno::ISDIR) => "move away the folder that lies in its place".to_owned(),
         Some(Errno::NOENT) => "make it again, or restore it from a copy".to_owned(),
         Some(Errno::BUSY) => "unmount what lies over it".to_owned(),
@@ -64,9 +74,14 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     let (parent, name) = split(path).map_err(fail)?;
     let folder = root.folder(parent).map_err(fail)?;
     let own = look(&folder, Path::new(".")).map_err(fail)?;
-    let place = if parent.as_os_str().is_empty() { "the tree's own folder".to_owned() } else { format!("`{}`", parent.display()) };
-    check_folder(&folder, &own, &place)
-        .map_err(|(cause, remedy)| Obstacle::new(format!("`{}` cannot be replaced: {cause}", path.display()), remedy))?;
+    let place = if parent.as_os_str().is_empty() {
+        "the tree's own folder".to_owned()
+    } else {
+        format!("`{}`", parent.display())
+    };
+    check_folder(&folder, &own, &place).map_err(|(cause, remedy)| {
+        Obstacle::new(format!("`{}` cannot be replaced: {cause}", path.display()), remedy)
+    })?;
     let seen = match look(&folder, Path::new(name)) {
         Ok(seen) => seen,
         // Nothing is there to stand in the way.
@@ -75,7 +90,10 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     };
     let path = path.display();
     let marked = |mark: &str, letter: char| {
-        let cause = format!("`{path}` cannot be replaced: {}: the file is marked {mark}", io::Error::from(Errno::PERM));
+        let cause = format!(
+            "`{path}` cannot be replaced: {}: the file is marked {mark}",
+            io::Error::from(Errno::PERM)
+        );
         Obstacle::new(cause, format!("run `chattr -{letter}` on it"))
     };
     let user = rustix::process::geteuid().as_raw();
@@ -85,11 +103,17 @@ pub fn file(root: &Root, path: &Path) -> Result<(), Obstacle> {
     } else if seen.stx_attributes.contains(StatxAttributes::APPEND) {
         Err(marked("append-only", 'a'))
     } else if seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        let cause = format!("`{path}` cannot be replaced: {}: another file is mounted over it", io::Error::from(Errno::BUSY));
+        let cause = format!(
+            "`{path}` cannot be replaced: {}: another file is mounted over it",
+            io::Error::from(Errno::BUSY)
+        );
         Err(Obstacle::new(cause, "unmount it, or mount its folder instead"))
     } else if sticky && user != 0 && ![seen.stx_uid, own.stx_uid].contains(&user) {
         let fault = io::Error::from(Errno::PERM);
-        let cause = format!("`{path}` cannot be replaced: {fault}: {place} is sticky and the file is user {}'s", seen.stx_uid);
+        let cause = format!(
+            "`{path}` cannot be replaced: {fault}: {place} is sticky and the file is user {}'s",
+            seen.stx_uid
+        );
         Err(Obstacle::new(cause, format!("give the file to user {user}, who runs Cofferdam")))
     } else {
         Ok(())
@@ -103,13 +127,16 @@ const STICKY: u32 = 0o1000;
 pub fn folder(path: &Path) -> Result<(), Obstacle> {
     let fail = |fault: io::Error| obstacle(path, "cannot be written", &fault);
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let folder = openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(|fault| fail(fault.into()))?;
+    let folder =
+        openat(rustix::fs::CWD, path, flags, Mode::empty()).map_err(|fault| fail(fault.into()))?;
     let own = look(&folder, Path::new(".")).map_err(fail)?;
-    check_folder(&folder, &own, &format!("`{}`", path.display())).map_err(|(cause, remedy)| Obstacle::new(cause, remedy))
+    check_folder(&folder, &own, &format!("`{}`", path.display()))
+        .map_err(|(cause, remedy)| Obstacle::new(cause, remedy))
 }
 
-/// What of a tree of manifests this process could not replace, at most so many places; for `doctor`.
-/// Looks at folders and at `.yaml`, `.yml` and `.json` files, dot-paths skipped, as a job does.
+/// What of a tree of manifests this process could not replace, at most so many places; for
+/// `doctor`. Looks at folders and at `.yaml`, `.yml` and `.json` files, dot-paths skipped, as a job
+/// does.
 pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
     let mut found = Vec::new();
     match Root::open(path) {
@@ -126,7 +153,13 @@ pub fn tree(path: &Path, most: usize) -> Vec<Obstacle> {
     found
 }
 
-fn walk(root: &Root, place: &Path, depth: usize, (most, left): (usize, &mut usize), found: &mut Vec<Obstacle>) {
+fn walk(
+    root: &Root,
+    place: &Path,
+    depth: usize,
+    (most, left): (usize, &mut usize),
+    found: &mut Vec<Obstacle>,
+) {
     let entries = match root.entries(place) {
         Ok(entries) => entries,
         Err(fault) => return found.push(obstacle(place, "cannot be read", &fault)),
@@ -136,10 +169,14 @@ fn walk(root: &Root, place: &Path, depth: usize, (most, left): (usize, &mut usiz
         if found.len() >= most || *left == 0 {
             return;
         }
-        let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+        let Some(name) = entry.name.to_str().filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
         let path = place.join(name);
         match entry.kind {
-            Kind::Directory if depth < DEPTH => walk(root, &path, depth + 1, (most, &mut *left), found),
+            Kind::Directory if depth < DEPTH => {
+                walk(root, &path, depth + 1, (most, &mut *left), found)
+            }
             Kind::File if is_manifest(name) => found.extend(file(root, &path).err()),
             _ => {}
         }
@@ -152,7 +189,10 @@ fn look(folder: &OwnedFd, name: &Path) -> io::Result<Statx> {
 
 /// Cause and remedy, where a folder takes no new names or gives none up.
 fn check_folder(folder: &OwnedFd, own: &Statx, place: &str) -> Result<(), (String, String)> {
-    for (mark, letter, words) in [(StatxAttributes::IMMUTABLE, 'i', "immutable"), (StatxAttributes::APPEND, 'a', "append-only")] {
+    for (mark, letter, words) in [
+        (StatxAttributes::IMMUTABLE, 'i', "immutable"),
+        (StatxAttributes::APPEND, 'a', "append-only"),
+    ] {
         if own.stx_attributes.contains(mark) {
             let cause = format!("{}: {place} is marked {words}", io::Error::from(Errno::PERM));
             return Err((cause, format!("run `chattr -{letter}` on that folder")));

@@ -1,10 +1,12 @@
 //! What the kernel does with a process that was confined: a call of no role kills it, so that its
-//! supervisor hears of it, and nothing of it can be dumped. Each role is a process of its own, for the
-//! confinement does not end. Every row of every filter is in `src/confine/tests.rs`.
+//! supervisor hears of it, and nothing of it can be dumped. Each role is a process of its own, for
+//! the confinement does not end. Every row of every filter is in `src/confine/tests.rs`.
 
 #![cfg(test)]
 
-use cofferdam_process::confine::{Calls, NewSockets, baseline, calls, compile_calls, guest_calls, new_sockets};
+use cofferdam_process::confine::{
+    Calls, NewSockets, baseline, calls, compile_calls, guest_calls, new_sockets,
+};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 

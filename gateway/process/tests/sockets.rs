@@ -17,12 +17,14 @@ use std::process::{Command, Stdio};
 const ROLE: &str = "SOCKETS_ROLE";
 const PATH: &str = "SOCKETS_PATH";
 
-/// Not a test of its own: what the child does. Without the variable it is the parent's pass over the file.
+/// Not a test of its own: what the child does. Without the variable it is the parent's pass over
+/// the file.
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let path = std::env::var(PATH).unwrap();
-    let mut given = UnixStream::from(std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap());
+    let mut given =
+        UnixStream::from(std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned().unwrap());
     UnixStream::connect(&path).expect("the socket listens");
     let (held, _other) = UnixDatagram::pair().unwrap();
     held.send_to(b"x", format!("{path}.log")).expect("the log listens");
@@ -33,15 +35,17 @@ fn child() {
     })
     .unwrap();
     let mut said = Vec::new();
-    let mut say =
-        |what: &str, fault: Option<std::io::Error>| said.push(format!("{what} {:?}", fault.and_then(|fault| fault.raw_os_error())));
+    let mut say = |what: &str, fault: Option<std::io::Error>| {
+        said.push(format!("{what} {:?}", fault.and_then(|fault| fault.raw_os_error())))
+    };
     say("connect", UnixStream::connect(&path).err());
     say("listen", UnixListener::bind(format!("{path}.2")).err());
     say("udp", UdpSocket::bind("127.0.0.1:0").err());
     // Port 1 has no listener: a connection that is not denied is refused.
     say("tcp", TcpStream::connect("127.0.0.1:1").err());
     say("pair", UnixStream::pair().err());
-    let datagram = UnixDatagram::pair().and_then(|(one, _other)| one.send_to(b"x", format!("{path}.log")));
+    let datagram =
+        UnixDatagram::pair().and_then(|(one, _other)| one.send_to(b"x", format!("{path}.log")));
     say("datagram to a path", datagram.err());
     say("datagram to a path, over what it holds", held.send_to(b"x", format!("{path}.log")).err());
     for (what, domain, kind, protocol) in [
@@ -58,10 +62,15 @@ fn child() {
     ] {
         say(what, socket(domain, kind, protocol).err().map(Into::into));
     }
-    for (what, kind) in
-        [("pair of packets", SocketType::SEQPACKET), ("pair of datagrams", SocketType::DGRAM), ("raw pair", SocketType::RAW)]
-    {
-        say(what, socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).err().map(Into::into));
+    for (what, kind) in [
+        ("pair of packets", SocketType::SEQPACKET),
+        ("pair of datagrams", SocketType::DGRAM),
+        ("raw pair", SocketType::RAW),
+    ] {
+        say(
+            what,
+            socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).err().map(Into::into),
+        );
     }
     let nested = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "grandchild", "--nocapture"])
@@ -79,7 +88,10 @@ fn child() {
 #[test]
 fn grandchild() {
     let Ok(path) = std::env::var("SOCKETS_GRANDCHILD") else { return };
-    println!("\ninherited: connect {:?}", UnixStream::connect(path).err().and_then(|fault| fault.raw_os_error()));
+    println!(
+        "\ninherited: connect {:?}",
+        UnixStream::connect(path).err().and_then(|fault| fault.raw_os_error())
+    );
 }
 
 /// Plays a role, and compares: `expect` says what is not denied by `EPERM`, and how it fails
@@ -123,9 +135,15 @@ fn check(role: &str, expect: &[(&str, Option<i32>)]) {
         .unwrap();
     let mut said = String::new();
     ours.read_to_string(&mut said).unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let rows = CALLS.map(|call| {
-        let fault = expect.iter().find(|(name, _)| *name == call).map_or(Some(1), |(_, fault)| *fault);
+        let fault =
+            expect.iter().find(|(name, _)| *name == call).map_or(Some(1), |(_, fault)| *fault);
         format!("{call} {fault:?}")
     });
     assert_eq!(said, rows.join("\n"), "{role}");
@@ -143,7 +161,16 @@ fn a_role_with_a_server_at_an_address_makes_tcp_sockets_alone() {
 
 #[test]
 fn a_role_with_a_collector_reaches_the_network_and_no_path() {
-    check("internet", &[("udp", None), ("tcp", Some(111)), ("pair", None), ("pair of packets", None), ("start", None)]);
+    check(
+        "internet",
+        &[
+            ("udp", None),
+            ("tcp", Some(111)),
+            ("pair", None),
+            ("pair of packets", None),
+            ("start", None),
+        ],
+    );
 }
 
 /// Names the port that a child may connect to.
@@ -155,7 +182,11 @@ fn connects_to_one_port() {
     let Some(ports) = std::env::var(PORT).ok() else { return };
     let ports: Vec<u16> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
     let [allowed, other] = ports[..] else { panic!() };
-    cofferdam_process::confine::files(cofferdam_process::confine::Files { connect: &[allowed], ..Default::default() }).unwrap();
+    cofferdam_process::confine::files(cofferdam_process::confine::Files {
+        connect: &[allowed],
+        ..Default::default()
+    })
+    .unwrap();
     let code = |fault: std::io::Error| fault.raw_os_error();
     assert_eq!(TcpStream::connect(("127.0.0.1", allowed)).map(drop).map_err(code), Ok(()));
     assert_eq!(TcpStream::connect(("127.0.0.1", other)).map(drop).map_err(code), Err(Some(13)));
@@ -168,8 +199,12 @@ fn a_role_with_a_server_connects_to_its_port_and_binds_none() {
         eprintln!("this kernel's Landlock knows no ports: nothing is shown");
         return;
     }
-    let listeners = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-    let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port().to_string()).join(" ");
+    let listeners =
+        [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let ports = listeners
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap().port().to_string())
+        .join(" ");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "connects_to_one_port", "--nocapture"])
         .env(PORT, ports)

@@ -1,4 +1,5 @@
-//! Durable calls per second: callers that wait together share one commit, against each waiting for its own. One store, one code path, A against B.
+//! Durable calls per second: callers that wait together share one commit, against each waiting for
+//! its own. One store, one code path, A against B.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 
 use cofferdam_core::model::id::{ArgumentsDigest, CallId};
@@ -23,7 +24,9 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
         environment: "bench".to_owned(),
         key: SigningKey::from_bytes(&[5; 32]),
         clock: Arc::new(|| jiff::Timestamp::UNIX_EPOCH),
-        random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::Relaxed).to_be_bytes()).as_bytes())),
+        random: Arc::new(move || {
+            Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::Relaxed).to_be_bytes()).as_bytes())
+        }),
         free: Arc::new(|| Ok(Disk { free_bytes: 50, reserve_bytes: 10 })),
         trust: Arc::new(|| Err("none".to_owned())),
         lease_seconds: 30,
@@ -32,7 +35,8 @@ fn settings(folder: &std::path::Path) -> RecorderContext {
 
 async fn end(recorder: &Recorder, number: u64) {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
-    let entry = Entry::of(event, Some(CallId::from_random(number.into())), "agent").with("arguments", "{\"replicas\":40}".to_owned());
+    let entry = Entry::of(event, Some(CallId::from_random(number.into())), "agent")
+        .with("arguments", "{\"replicas\":40}".to_owned());
     recorder.propose(Propose::End { entry }).await.unwrap();
 }
 
@@ -51,9 +55,13 @@ async fn round(recorder: &Recorder, callers: u64) {
 }
 
 fn durable_calls(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut group = criterion.benchmark_group("durable calls");
-    group.throughput(Throughput::Elements(CALLS)).sample_size(10).measurement_time(Duration::from_secs(5));
+    group
+        .throughput(Throughput::Elements(CALLS))
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5));
     for callers in [1, 8, 64, 256] {
         let folder = tempfile::tempdir().unwrap();
         let recorder = runtime.block_on(Recorder::open(settings(folder.path()))).unwrap();

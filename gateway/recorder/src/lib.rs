@@ -1,7 +1,8 @@
 //! # The recorder: jobs, approvals and the ledger
 //!
-//! Alone opens the store, sequences the ledger and holds the checkpoint key. Knows no socket, no Wasm and no infrastructure: the binary connects
-//! [`Recorder`] to sockets, one [`RunnerSeat`] to each runner's.
+//! Alone opens the store, sequences the ledger and holds the checkpoint key. Knows no socket, no
+//! Wasm and no infrastructure: the binary connects [`Recorder`] to sockets, one [`RunnerSeat`] to
+//! each runner's.
 //!
 //! | part | file | what |
 //! |---|---|---|

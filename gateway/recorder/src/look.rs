@@ -1,5 +1,5 @@
-//! Fresh looks that approvers ask for and the gateway takes: each is one question with its answer, in
-//! memory alone. A look that is not answered in time is answered with the reason.
+//! Fresh looks that approvers ask for and the gateway takes: each is one question with its answer,
+//! in memory alone. A look that is not answered in time is answered with the reason.
 
 use crate::wait::locked;
 use cofferdam_core::model::id::CallId;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long an approver waits for one look: a viewer's slow answer, and no more, since a person sits
-/// before it.
+/// How long an approver waits for one look: a viewer's slow answer, and no more, since a person
+/// sits before it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks that wait at once, at most: each is a person at a terminal.

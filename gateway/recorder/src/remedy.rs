@@ -1,4 +1,5 @@
-//! What an operator does about an error of the file system at a path of the recorder. Changes nothing.
+//! What an operator does about an error of the file system at a path of the recorder. Changes
+//! nothing.
 
 use std::io::{Error, ErrorKind};
 
@@ -9,7 +10,9 @@ pub(crate) fn remedy(fault: &Error) -> &'static str {
         ErrorKind::ReadOnlyFilesystem => "mount its file system writable",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on its disk",
         ErrorKind::IsADirectory => "move away the folder that lies in its place",
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "move away the file that lies in place of a folder",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "move away the file that lies in place of a folder"
+        }
         ErrorKind::NotFound => "make it again, or restore it from a backup",
         _ => "look at that place and at its disk",
     }

@@ -1,4 +1,5 @@
-//! The recorder as its binary holds it: opened once, cloned freely, asked by the handlers of three sockets. Opens no socket itself.
+//! The recorder as its binary holds it: opened once, cloned freely, asked by the handlers of three
+//! sockets. Opens no socket itself.
 
 mod claim;
 mod health;
@@ -47,12 +48,21 @@ pub struct RoleSeat {
 }
 
 impl Recorder {
-    /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must be called inside a tokio runtime.
+    /// Opens the store and the ledger, ends the leases of the last run, and starts the writer. Must
+    /// be called inside a tokio runtime.
     pub async fn open(settings: RecorderContext) -> Result<Self, OpenError> {
-        let start::Started { writer, publisher, losses, readers, shared, held } = start::start(&settings).await?;
+        let start::Started { writer, publisher, losses, readers, shared, held } =
+            start::start(&settings).await?;
         let (queue, requests) = mpsc::channel(WAITING);
         let tasks = vec![tokio::spawn(Writer::run(writer, requests)), publisher];
-        let inner = Inner { settings, reader: Reader(readers), queue, shared, held, tasks: Mutex::new(tasks) };
+        let inner = Inner {
+            settings,
+            reader: Reader(readers),
+            queue,
+            shared,
+            held,
+            tasks: Mutex::new(tasks),
+        };
         let recorder = Self { inner: Arc::new(inner) };
         keep::note_start(&recorder).await?;
         keep::write_off(&recorder).await?;
@@ -60,7 +70,8 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Commits and publishes what was taken in, and lets go of the store; requests after this are answered `unavailable`.
+    /// Commits and publishes what was taken in, and lets go of the store; requests after this are
+    /// answered `unavailable`.
     pub async fn close(self) {
         // The writer closes last: SQLite then folds its write-ahead log into the one file.
         self.inner.reader.0.close().await;
@@ -74,12 +85,14 @@ impl Recorder {
         }
     }
 
-    /// Holds no runner any more that finds no job: each is told so at once, and ends. Jobs that wait are still given out.
+    /// Holds no runner any more that finds no job: each is told so at once, and ends. Jobs that
+    /// wait are still given out.
     pub fn drain(&self) {
         self.inner.shared.draining.send_replace(true);
     }
 
-    /// Jobs that a runner has to begin or to finish: the first so many of them, oldest first, and how many there are beside these.
+    /// Jobs that a runner has to begin or to finish: the first so many of them, oldest first, and
+    /// how many there are beside these.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -87,7 +100,8 @@ impl Recorder {
         Ok(self.inner.reader.unfinished(most).await?)
     }
 
-    /// Takes what the supervisor sees, for the status. The newest takes the place of the one before.
+    /// Takes what the supervisor sees, for the status. The newest takes the place of the one
+    /// before.
     pub fn know(&self, notice: Notice) {
         *locked(&self.inner.shared.notice) = notice;
     }
@@ -98,11 +112,15 @@ impl Recorder {
         RoleSeat { recorder: self.clone(), name: name.to_owned() }
     }
 
-    /// Whether a runner holds a socket. Each holds it for one job, so a moment without any is no want of them.
+    /// Whether a runner holds a socket. Each holds it for one job, so a moment without any is no
+    /// want of them.
     fn has_runners(&self) -> bool {
         let there = locked(&self.inner.shared.roles).contains_key(RUNNER);
         let left = *locked(&self.inner.shared.runner_left);
-        there || left.is_some_and(|left| self.now().as_millisecond().saturating_sub(left) <= RUNNERS_AWAY_MS)
+        there
+            || left.is_some_and(|left| {
+                self.now().as_millisecond().saturating_sub(left) <= RUNNERS_AWAY_MS
+            })
     }
 
     /// A runner's seat: one for each runner socket, dropped when it closes.
@@ -131,7 +149,8 @@ impl Drop for RoleSeat {
                 roles.remove(&self.name);
             }
             if self.name == RUNNER {
-                *locked(&self.recorder.inner.shared.runner_left) = Some(self.recorder.now().as_millisecond());
+                *locked(&self.recorder.inner.shared.runner_left) =
+                    Some(self.recorder.now().as_millisecond());
             }
         }
     }
@@ -139,5 +158,8 @@ impl Drop for RoleSeat {
 
 /// An answer of a kind that its change never has.
 fn astray() -> RoleError {
-    RoleError::Unavailable("the recorder's writer answered another question; this is a defect, please report it".to_owned())
+    RoleError::Unavailable(
+        "the recorder's writer answered another question; this is a defect, please report it"
+            .to_owned(),
+    )
 }

@@ -1,4 +1,5 @@
-//! What a recorder is given: its places, its key, and everything it may not reach for itself (clock, randomness, disk, trust file).
+//! What a recorder is given: its places, its key, and everything it may not reach for itself
+//! (clock, randomness, disk, trust file).
 
 use cofferdam_core::model::id::TrustDigest;
 use cofferdam_core::model::trust::Trust;
@@ -8,10 +9,12 @@ use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Milliseconds after which an approved call is offered to the gateway again when it neither permitted nor withdrew it.
+/// Milliseconds after which an approved call is offered to the gateway again when it neither
+/// permitted nor withdrew it.
 pub const OFFER_MS: i64 = 30_000;
 
-/// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could notice.
+/// Milliseconds between sweeps for lost leases and expired jobs: a tenth of what anybody could
+/// notice.
 pub const SWEEP_MS: u64 = 1_000;
 
 /// Milliseconds until a job that met an obstacle is tried again; doubled each time it meets one.
@@ -24,10 +27,12 @@ pub const LONGEST_RETRY_MS: i64 = 10_000;
 /// Stuck jobs in one answer: more of them have one cause, and a person reads a few.
 pub const STUCK: i64 = 20;
 
-/// Milliseconds after which runners are missed when none holds a socket: each ends with its job, and the next one needs a moment to start.
+/// Milliseconds after which runners are missed when none holds a socket: each ends with its job,
+/// and the next one needs a moment to start.
 pub const RUNNERS_AWAY_MS: i64 = 5_000;
 
-/// The longest a request is held, in milliseconds, whatever it asks for: a little beyond what the edge waits.
+/// The longest a request is held, in milliseconds, whatever it asks for: a little beyond what the
+/// edge waits.
 pub const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// A function that is passed in.
@@ -51,7 +56,8 @@ pub struct TrustNow {
     pub digest: TrustDigest,
 }
 
-/// The trust file as it is now, or why it cannot be read: asked at each use, so that a new approver counts at once.
+/// The trust file as it is now, or why it cannot be read: asked at each use, so that a new approver
+/// counts at once.
 pub type TrustFile = Given<Result<TrustNow, String>>;
 
 /// Everything a recorder needs.

@@ -1,4 +1,5 @@
-//! The one SQLite file: opened by one process, written by one task, changed only by plain data. Never asked by anybody but the handlers.
+//! The one SQLite file: opened by one process, written by one task, changed only by plain data.
+//! Never asked by anybody but the handlers.
 
 mod batch;
 mod busy;

@@ -1,5 +1,6 @@
-//! Who waits for what: readers of one job, runners at the queue, the gateway for approved calls; and who holds which lease. In memory alone: a
-//! recorder that starts again has no waiters, and no lease survives the socket it was given over.
+//! Who waits for what: readers of one job, runners at the queue, the gateway for approved calls;
+//! and who holds which lease. In memory alone: a recorder that starts again has no waiters, and no
+//! lease survives the socket it was given over.
 
 use crate::look::Looks;
 use cofferdam_core::model::id::{CallId, Fence};
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, watch};
 
-/// Takes a lock whose holder cannot leave it half-changed: every use is a single insert, remove or read.
+/// Takes a lock whose holder cannot leave it half-changed: every use is a single insert, remove or
+/// read.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -53,8 +55,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// State without waiters and leases. `lease_seconds` is how long a lease lasts without a heartbeat.
-    pub fn new(head: (u64, String), repaired: Vec<String>, lease_seconds: u64) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
+    /// State without waiters and leases. `lease_seconds` is how long a lease lasts without a
+    /// heartbeat.
+    pub fn new(
+        head: (u64, String),
+        repaired: Vec<String>,
+        lease_seconds: u64,
+    ) -> (Self, mpsc::UnboundedReceiver<(CallId, Fence)>) {
         let (gone, losses) = mpsc::unbounded_channel();
         let shared = Self {
             readers: Mutex::default(),
@@ -79,10 +86,14 @@ impl Shared {
         (shared, losses)
     }
 
-    /// The store takes nothing at present, for this reason. Logged once, until it takes entries again.
+    /// The store takes nothing at present, for this reason. Logged once, until it takes entries
+    /// again.
     pub fn fails(&self, why: String) {
         if locked(&self.failing).replace(why.clone()).is_none() {
-            tracing::error!(what = "store", "nothing is recorded, so nothing is carried out: {why}");
+            tracing::error!(
+                what = "store",
+                "nothing is recorded, so nothing is carried out: {why}"
+            );
         }
     }
 
@@ -137,6 +148,10 @@ impl Shared {
     /// Leases that ran out.
     pub fn overdue(&self, now: Timestamp) -> Vec<(CallId, Fence)> {
         let leases = locked(&self.leases);
-        leases.iter().filter(|(_, (_, until))| *until <= now.as_millisecond()).map(|(call, (fence, _))| (call.clone(), *fence)).collect()
+        leases
+            .iter()
+            .filter(|(_, (_, until))| *until <= now.as_millisecond())
+            .map(|(call, (fence, _))| (call.clone(), *fence))
+            .collect()
     }
 }

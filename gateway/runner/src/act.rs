@@ -1,5 +1,6 @@
-//! `journey::act`: one process claims one job, admits it, carries it out in a namespace of its own, and ends. Every effect comes after its own durable
-//! `started`, under a lease that is asked before it. Never retries an effect, and never believes what came with the job.
+//! `journey::act`: one process claims one job, admits it, carries it out in a namespace of its own,
+//! and ends. Every effect comes after its own durable `started`, under a lease that is asked before
+//! it. Never retries an effect, and never believes what came with the job.
 
 mod command;
 mod drive;
@@ -58,7 +59,8 @@ pub enum ActError {
 }
 
 impl ActError {
-    /// What is in the way of the job; none when it is another runner's by now, or the recorder cannot be told.
+    /// What is in the way of the job; none when it is another runner's by now, or the recorder
+    /// cannot be told.
     fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Recorder(_) | Self::Lost => None,
@@ -89,7 +91,8 @@ pub struct Runner<R, S> {
     pub drill: Option<JobStep>,
     /// How a drill ends it: at once, without a word.
     pub end: fn(),
-    /// Told once the outcome is recorded and only the namespace is left to remove: another runner may take this one's place.
+    /// Told once the outcome is recorded and only the namespace is left to remove: another runner
+    /// may take this one's place.
     pub leaving: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -103,7 +106,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         }
     }
 
-    /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a job that was claimed meanwhile goes to another runner.
+    /// Waits for a job, as long as it takes; none once the wait is `over`. Dropping this is safe: a
+    /// job that was claimed meanwhile goes to another runner.
     pub async fn claim(&self, over: impl Fn() -> bool) -> Result<Option<LeasedJob>, ActError> {
         // Asked once at least: a job may have been enqueued just before.
         loop {
@@ -159,7 +163,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             }
         };
         let Err(fault) = work.instrument(span).await else { return Ok(call) };
-        // One that cannot go on is let go of, so that it holds up neither this place nor the others.
+        // One that cannot go on is let go of, so that it holds up neither this place nor the
+        // others.
         let Some(obstacle) = fault.obstacle() else { return Err(fault) };
         tracing::error!(%call, %fence, "the job cannot go on at present: {obstacle}");
         lease.let_go(obstacle).await?;
@@ -173,7 +178,13 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             return;
         }
         // A closed job is not claimed again, so the mark would stay.
-        if step == JobStep::ClosedRecorded || std::fs::OpenOptions::new().write(true).create_new(true).open(self.mark(call)).is_ok() {
+        if step == JobStep::ClosedRecorded
+            || std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(self.mark(call))
+                .is_ok()
+        {
             (self.end)();
         }
     }
@@ -183,27 +194,45 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     }
 
     /// A job's first run under this lease: check, prepare, act, clean up.
-    async fn first(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
+    async fn first(
+        &self,
+        lease: &Lease<R>,
+        leased: &LeasedJob,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActError> {
         self.backend.ready()?;
         let lost = Lost::of(leased);
         // A runner that was lost before it could record its namespace may have left one.
         if let Err(fault) = self.backend.sweep(&lost).await {
             return self.cannot_begin(lease, &lost, fault, step).await;
         }
-        // Where its own rights will be: admission holds the stored preview against the runner's own.
+        // Where its own rights will be: admission holds the stored preview against the runner's
+        // own.
         let targets = lost.targets();
         let trust = match trust(&self.trust_file) {
             Ok(trust) => trust,
             Err(obstacle) => return self.cannot_begin(lease, &lost, obstacle.into(), step).await,
         };
-        let admission = admit(leased.job.clone(), &trust, &self.components, &self.guests, &self.backend, self.now);
-        let plan = match admission.instrument(tracing::info_span!("admit", cofferdam.stage = "admit")).await {
+        let admission = admit(
+            leased.job.clone(),
+            &trust,
+            &self.components,
+            &self.guests,
+            &self.backend,
+            self.now,
+        );
+        let plan = match admission
+            .instrument(tracing::info_span!("admit", cofferdam.stage = "admit"))
+            .await
+        {
             Ok(plan) => plan,
             Err(Unadmitted::Inadmissible(no)) => {
                 let ending = Ending::new(Outcome::Refused, no.code, no.detail);
                 return self.finish(lease, ending.into(), Left::Nothing, &targets, step).await;
             }
-            Err(Unadmitted::Backend(fault)) => return self.cannot_begin(lease, &lost, fault, step).await,
+            Err(Unadmitted::Backend(fault)) => {
+                return self.cannot_begin(lease, &lost, fault, step).await;
+            }
         };
         step(JobStep::Admitted);
         let name = format!("cofferdam-run-{}-{}", lease.call(), lease.fence());
@@ -212,21 +241,32 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             return Err(ActError::Lost);
         }
         let making = self.backend.make(lease.call(), lease.fence(), &plan, (self.now)());
-        let mut namespace = match making.instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare")).await {
+        let mut namespace = match making
+            .instrument(tracing::info_span!("prepare", cofferdam.stage = "prepare"))
+            .await
+        {
             Ok(namespace) => namespace,
             Err(fault) => {
                 let ending = match &fault {
-                    EffectError::Unwritable(obstacle) => Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new())),
+                    EffectError::Unwritable(obstacle) => {
+                        Ending::unable(UNWRITABLE, obstacle, &self.backend.leaves(&BTreeSet::new()))
+                    }
                     _ => Ending::new(Outcome::Failed, "namespace-failed", fault),
                 };
-                return self.finish(lease, ending.into(), Left::Perhaps(&name), &targets, step).await;
+                return self
+                    .finish(lease, ending.into(), Left::Perhaps(&name), &targets, step)
+                    .await;
             }
         };
         step(JobStep::NamespaceMade);
         let name = namespace.name();
-        let uid = namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
-        if let Err(fault) = lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await {
-            // Only this runner knows of it: what was made in a cluster under a dead fence goes at once. A private copy is swept by the next lease.
+        let uid =
+            namespace.uid().map_or_else(|| format!("{:032x}", (self.random)()), str::to_owned);
+        if let Err(fault) =
+            lease.report(RunnerEvent::Prepared { namespace: name.clone(), uid }).await
+        {
+            // Only this runner knows of it: what was made in a cluster under a dead fence goes at
+            // once. A private copy is swept by the next lease.
             if fault == RoleError::Fenced && matches!(namespace, Namespace::Kubernetes(_)) {
                 self.backend.remove(lease.call(), &Left::Own(&namespace), &targets).await?;
             }
@@ -234,12 +274,13 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         }
         step(JobStep::NamespaceRecorded);
         let acting = self.act(lease, &plan, &trust, &mut namespace, step);
-        let settled = acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
+        let settled =
+            acting.instrument(tracing::info_span!("act", cofferdam.stage = "act")).await?;
         self.finish(lease, settled, Left::Own(&namespace), &targets, step).await
     }
 
-    /// A job that cannot begin. What is in the way on this machine ends it, since nothing was changed and its agent can ask again; what only the
-    /// infrastructure can say is waited for.
+    /// A job that cannot begin. What is in the way on this machine ends it, since nothing was
+    /// changed and its agent can ask again; what only the infrastructure can say is waited for.
     async fn cannot_begin(
         &self,
         lease: &Lease<R>,
@@ -249,7 +290,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     ) -> Result<(), ActError> {
         let BackendError::Here(obstacle) = fault else { return Err(fault.into()) };
         tracing::error!(call = %lease.call(), "a job cannot begin: {obstacle}");
-        let ending = Ending::unable("cannot-begin", &obstacle, &self.backend.leaves(&BTreeSet::new()));
+        let ending =
+            Ending::unable("cannot-begin", &obstacle, &self.backend.leaves(&BTreeSet::new()));
         self.record(lease, ending.into(), step).await?;
         let namespace = self.backend.sweep(lost).await?;
         self.close(lease, recover::found(namespace.as_deref()), &lost.targets(), step).await
@@ -266,7 +308,12 @@ impl<R: Recorder, S: Start> Runner<R, S> {
     ) -> Result<Settled, ActError> {
         let started = (self.now)();
         if !plan.is_current(started) {
-            return Ok(Ending::new(Outcome::Refused, "permit-expired", "the permit expired before anything was done").into());
+            return Ok(Ending::new(
+                Outcome::Refused,
+                "permit-expired",
+                "the permit expired before anything was done",
+            )
+            .into());
         }
         if lease.stopped() == Some(Stopped::Cancelled) {
             return Ok(self.cancelled(&BTreeSet::new()).into());
@@ -287,7 +334,8 @@ impl<R: Recorder, S: Start> Runner<R, S> {
             return Ok(ending.meanwhile(&meanwhile(plan, namespace)).into());
         }
         step(JobStep::ExecutorFinished);
-        // In a directory nothing has happened yet; in a cluster everything has, and a cancellation comes too late.
+        // In a directory nothing has happened yet; in a cluster everything has, and a cancellation
+        // comes too late.
         if matches!(namespace, Namespace::Directory(_)) {
             match lease.confirm().await {
                 Some(Stopped::Cancelled) => return Ok(self.cancelled(&BTreeSet::new()).into()),
@@ -295,16 +343,22 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 None => {}
             }
         }
-        let Settled { ending, lock } = self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?;
+        let Settled { ending, lock } =
+            self.backend.commit(lease.call(), lease.fence(), namespace, &|at| step(at))?;
         Ok(Settled { ending: ending.meanwhile(&meanwhile(plan, namespace)), lock })
     }
 
     fn cancelled(&self, in_effect: &BTreeSet<u32>) -> Ending {
-        Ending::new(Outcome::Cancelled, "cancelled", format!("the job was cancelled; {}", self.backend.leaves(in_effect)))
+        Ending::new(
+            Outcome::Cancelled,
+            "cancelled",
+            format!("the job was cancelled; {}", self.backend.leaves(in_effect)),
+        )
     }
 }
 
-/// What changed elsewhere in the job's objects: between the decision and the admission, and from there to the effect.
+/// What changed elsewhere in the job's objects: between the decision and the admission, and from
+/// there to the effect.
 fn meanwhile(plan: &LeasedPlan, namespace: &Namespace) -> Vec<Difference> {
     let mut all = plan.meanwhile().to_vec();
     drift::add(&mut all, namespace.meanwhile().to_vec());
@@ -313,7 +367,13 @@ fn meanwhile(plan: &LeasedPlan, namespace: &Namespace) -> Vec<Difference> {
 
 /// The runner's own trust file, or what is in the way.
 fn trust(path: &Path) -> Result<Trust, Obstacle> {
-    let text = std::fs::read_to_string(path).map_err(|fault| obstacle(path, "cannot be read", &fault))?;
-    let unfit = |fault: TrustError| Obstacle::new(format!("`{}` cannot be used: {fault}", path.display()), "restore it from a copy");
+    let text =
+        std::fs::read_to_string(path).map_err(|fault| obstacle(path, "cannot be read", &fault))?;
+    let unfit = |fault: TrustError| {
+        Obstacle::new(
+            format!("`{}` cannot be used: {fault}", path.display()),
+            "restore it from a copy",
+        )
+    };
     Trust::parse(&text).map_err(unfit)
 }

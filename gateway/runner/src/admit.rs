@@ -1,5 +1,6 @@
-//! Admission: before a runner touches anything it derives everything again with its own means: its own trust file, its own copy of the tool, of the
-//! policy and of the clock, its own look at the infrastructure. The rule is `core::decide::readmit`; here are the means.
+//! Admission: before a runner touches anything it derives everything again with its own means: its
+//! own trust file, its own copy of the tool, of the policy and of the clock, its own look at the
+//! infrastructure. The rule is `core::decide::readmit`; here are the means.
 
 use crate::backend::{Backend, BackendError, PreviewError};
 use crate::guest::{Guests, Start};
@@ -39,44 +40,75 @@ fn no(code: &'static str, detail: impl ToString) -> Inadmissible {
 }
 
 impl Components {
-    fn component(folder: &Path, name: &str, digest: ComponentDigest, code: &'static str) -> Result<Vec<u8>, Inadmissible> {
+    fn component(
+        folder: &Path,
+        name: &str,
+        digest: ComponentDigest,
+        code: &'static str,
+    ) -> Result<Vec<u8>, Inadmissible> {
         let path = folder.join(format!("{name}.wasm"));
-        let wasm = file(&path).map_err(|fault| no(code, format!("cannot read `{}`: {fault}", path.display())))?;
+        let wasm = file(&path)
+            .map_err(|fault| no(code, format!("cannot read `{}`: {fault}", path.display())))?;
         if ComponentDigest::of(&wasm) == digest {
             Ok(wasm)
         } else {
-            Err(no(code, format!("`{}` is another component than the trust file accepts", path.display())))
+            Err(no(
+                code,
+                format!("`{}` is another component than the trust file accepts", path.display()),
+            ))
         }
     }
 
     /// The executor that a plan names, as the trust file accepts it.
     pub fn executor(&self, plan: &LeasedPlan) -> Result<Vec<u8>, Inadmissible> {
-        let executor = plan.sealed().plan().executor().ok_or_else(|| no("executor-unknown", "the plan names no executor"))?;
+        let executor = plan
+            .sealed()
+            .plan()
+            .executor()
+            .ok_or_else(|| no("executor-unknown", "the plan names no executor"))?;
         Self::component(&self.executors, &executor.name, executor.digest, "executor-unknown")
     }
 
     /// The command that a task names by digest, as the trust file accepts it.
-    pub fn command(&self, digest: ComponentDigest, trusted: &[TrustedCommand]) -> Result<Vec<u8>, Inadmissible> {
+    pub fn command(
+        &self,
+        digest: ComponentDigest,
+        trusted: &[TrustedCommand],
+    ) -> Result<Vec<u8>, Inadmissible> {
         let known = trusted.iter().find(|command| command.digest == digest);
-        let known = known.ok_or_else(|| no("command-unknown", format!("the trust file accepts no command {digest}")))?;
+        let known = known.ok_or_else(|| {
+            no("command-unknown", format!("the trust file accepts no command {digest}"))
+        })?;
         Self::component(&self.commands, &known.name, digest, "command-differs")
     }
 
     /// The policy that the trust file accepts: its module and its data.
     fn policy(&self, trust: &Trust) -> Result<(Vec<u8>, String), Inadmissible> {
-        let read = |path: &Path| file(path).map_err(|fault| no("policy-differs", format!("cannot read `{}`: {fault}", path.display())));
+        let read = |path: &Path| {
+            file(path).map_err(|fault| {
+                no("policy-differs", format!("cannot read `{}`: {fault}", path.display()))
+            })
+        };
         let module = read(&self.policy_module)?;
-        let data = String::from_utf8(read(&self.policy_data)?).map_err(|fault| no("policy-differs", fault))?;
+        let data = String::from_utf8(read(&self.policy_data)?)
+            .map_err(|fault| no("policy-differs", fault))?;
         match policy_digest(&module, &data) {
             Ok(digest) if digest == trust.policy => Ok((module, data)),
-            Ok(_) => Err(no("policy-differs", "this runner's copy of the policy is another one than its trust file accepts")),
+            Ok(_) => Err(no(
+                "policy-differs",
+                "this runner's copy of the policy is another one than its trust file accepts",
+            )),
             Err(fault) => Err(no("policy-differs", fault)),
         }
     }
 }
 
 fn file(path: &Path) -> io::Result<Vec<u8>> {
-    if fs::metadata(path)?.len() > COMPONENT { Err(io::ErrorKind::FileTooLarge.into()) } else { fs::read(path) }
+    if fs::metadata(path)?.len() > COMPONENT {
+        Err(io::ErrorKind::FileTooLarge.into())
+    } else {
+        fs::read(path)
+    }
 }
 
 /// Why a job is not admitted.
@@ -103,25 +135,41 @@ pub async fn admit<S: Start>(
     let tool = opened.tool();
     let tool_name = tool.name.clone();
     let wasm = Components::component(&components.tools, &tool.name, tool.digest, "tool-differs")?;
-    let failed = |fault: GuestError| no("plan-refused", format!("the tool gives no plan here: {fault}"));
-    let draft =
-        match guests.ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() }).await.map_err(failed)? {
-            Computed::Planned { draft } => draft,
-            Computed::Declined { refusal } => {
-                return Err(no("plan-differs", format!("the tool makes no plan of these arguments here: {:?}", refusal.reason)).into());
-            }
-            _ => return Err(no("plan-refused", "the tool's sandbox answered something else").into()),
-        };
+    let failed =
+        |fault: GuestError| no("plan-refused", format!("the tool gives no plan here: {fault}"));
+    let draft = match guests
+        .ask(GuestKind::Tool, &wasm, &Compute::Plan { arguments: opened.arguments().to_owned() })
+        .await
+        .map_err(failed)?
+    {
+        Computed::Planned { draft } => draft,
+        Computed::Declined { refusal } => {
+            return Err(no(
+                "plan-differs",
+                format!("the tool makes no plan of these arguments here: {:?}", refusal.reason),
+            )
+            .into());
+        }
+        _ => return Err(no("plan-refused", "the tool's sandbox answered something else").into()),
+    };
     let derived = opened.derive(draft)?;
     let seen = match backend.preview(&tool_name, derived.sealed().operations()).await {
         Ok(seen) => seen,
-        Err(PreviewError::Refused(refusal)) => return Err(no("world-differs", refusal.reason).into()),
+        Err(PreviewError::Refused(refusal)) => {
+            return Err(no("world-differs", refusal.reason).into());
+        }
         Err(PreviewError::Backend(fault)) => return Err(fault.into()),
     };
     let question = derived.question(seen, now())?;
     let (module, data) = components.policy(trust)?;
-    let decide = Compute::Decide { entrypoint: CALL_ENTRYPOINT.to_owned(), data, input: question.input().to_owned() };
-    let failed = |fault: GuestError| no("policy-denies", format!("the policy gives no decision here: {fault}"));
+    let decide = Compute::Decide {
+        entrypoint: CALL_ENTRYPOINT.to_owned(),
+        data,
+        input: question.input().to_owned(),
+    };
+    let failed = |fault: GuestError| {
+        no("policy-denies", format!("the policy gives no decision here: {fault}"))
+    };
     match guests.ask(GuestKind::Policy, &module, &decide).await.map_err(failed)? {
         Computed::Decided { output } => Ok(question.admit(&output)?),
         _ => Err(no("policy-denies", "the policy's sandbox answered something else").into()),

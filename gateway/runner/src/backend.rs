@@ -1,5 +1,5 @@
-//! Where a job's effects go: a directory of manifests or a cluster, chosen by configuration. One set of verbs for both, so that the journey of a job
-//! is one; what they differ in is behind them.
+//! Where a job's effects go: a directory of manifests or a cluster, chosen by configuration. One
+//! set of verbs for both, so that the journey of a job is one; what they differ in is behind them.
 
 use crate::directory::namespace::Namespace as Copy;
 use crate::directory::{Directory, Settled};
@@ -63,17 +63,26 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    /// What is in the way of a job, with the cause and what to do; none when the job is another runner's by now.
+    /// What is in the way of a job, with the cause and what to do; none when the job is another
+    /// runner's by now.
     pub fn obstacle(&self) -> Option<Obstacle> {
         match self {
             Self::Lost => None,
             Self::Here(obstacle) => Some(obstacle.clone()),
             Self::Teardown(TeardownError::Held { what, .. }) => {
-                let remedy = format!("look at `kubectl get namespace {what} -o yaml`, and have the owner of the finalizer take it off");
+                let remedy = format!(
+                    "look at `kubectl get namespace {what} -o yaml`, and have the owner of the \
+                     finalizer take it off"
+                );
                 Some(Obstacle::new(chain(self), remedy))
             }
-            Self::Teardown(TeardownError::Stuck { what, .. }) if what.starts_with("cofferdam-run-") => {
-                Some(Obstacle::new(chain(self), format!("look at `kubectl get namespace {what} -o yaml`")))
+            Self::Teardown(TeardownError::Stuck { what, .. })
+                if what.starts_with("cofferdam-run-") =>
+            {
+                Some(Obstacle::new(
+                    chain(self),
+                    format!("look at `kubectl get namespace {what} -o yaml`"),
+                ))
             }
             Self::Api(_) | Self::Fences(_) | Self::Teardown(_) => {
                 let remedy = "run `cofferdam doctor`, which asks the API server";
@@ -132,16 +141,30 @@ impl Lost<'_> {
     /// Of a leased job.
     pub fn of(leased: &LeasedJob) -> Lost<'_> {
         let given_up = leased.given_up.as_ref().map(|resolution| resolution.because.as_str());
-        Lost { job: &leased.job, operations: &leased.operations, fence: leased.fence, earlier: &leased.earlier, given_up }
+        Lost {
+            job: &leased.job,
+            operations: &leased.operations,
+            fence: leased.fence,
+            earlier: &leased.earlier,
+            given_up,
+        }
     }
 
-    /// Namespaces where the job may have been given rights, as its preview is stored; none where that cannot be read. Where to look for what is this
-    /// software's own, and nothing else: the store is not trusted.
+    /// Namespaces where the job may have been given rights, as its preview is stored; none where
+    /// that cannot be read. Where to look for what is this software's own, and nothing else:
+    /// the store is not trusted.
     pub fn targets(&self) -> BTreeSet<String> {
         let preview = strict_into::<Preview>(self.job.preview.as_bytes());
-        let places = preview.into_iter().flat_map(|preview| preview.operations).map(|operation| operation.target.namespace);
-        // Nothing can have been derived where no plan may go; and a plan has no more operations than that.
-        places.filter(|place| kind::check_namespace(place).is_ok()).take(limit::OPERATIONS).collect()
+        let places = preview
+            .into_iter()
+            .flat_map(|preview| preview.operations)
+            .map(|operation| operation.target.namespace);
+        // Nothing can have been derived where no plan may go; and a plan has no more operations
+        // than that.
+        places
+            .filter(|place| kind::check_namespace(place).is_ok())
+            .take(limit::OPERATIONS)
+            .collect()
     }
 
     /// The same as what there is to be swept, at these targets.
@@ -159,7 +182,8 @@ impl Backend {
         }
     }
 
-    /// Whether this process can still carry a job out at all; when not, another has to take its place.
+    /// Whether this process can still carry a job out at all; when not, another has to take its
+    /// place.
     pub fn ready(&self) -> Result<(), BackendError> {
         match self {
             Self::Directory(directory) => directory.ready(),
@@ -184,35 +208,66 @@ impl Backend {
     }
 
     /// Makes the namespace of a job under a lease, with what the plan needs and no more.
-    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectError> {
+    pub async fn make(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        plan: &LeasedPlan,
+        now: Timestamp,
+    ) -> Result<Namespace, EffectError> {
         match self {
-            Self::Directory(directory) => directory.make(call, fence, plan).map(Namespace::Directory),
-            Self::Kubernetes(cluster) => Ok(Namespace::Kubernetes(Box::new(cluster.make(call, fence, plan, now).await?))),
+            Self::Directory(directory) => {
+                directory.make(call, fence, plan).map(Namespace::Directory)
+            }
+            Self::Kubernetes(cluster) => {
+                Ok(Namespace::Kubernetes(Box::new(cluster.make(call, fence, plan, now).await?)))
+            }
         }
     }
 
-    /// Makes effects final: a directory is written back, a cluster has them already. Says when it is durable and when all of it is visible.
-    pub fn commit(&self, call: &CallId, fence: Fence, namespace: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendError> {
+    /// Makes effects final: a directory is written back, a cluster has them already. Says when it
+    /// is durable and when all of it is visible.
+    pub fn commit(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        namespace: &mut Namespace,
+        step: &dyn Fn(JobStep),
+    ) -> Result<Settled, BackendError> {
         match (self, namespace) {
-            (Self::Directory(directory), Namespace::Directory(copy)) => directory.commit(call, fence, copy, step),
+            (Self::Directory(directory), Namespace::Directory(copy)) => {
+                directory.commit(call, fence, copy, step)
+            }
             _ => {
                 step(JobStep::EffectCommitted);
                 step(JobStep::EffectApplied);
-                let ending = Ending::new(Outcome::Succeeded, "done", "every operation was done, and observed as approved");
+                let ending = Ending::new(
+                    Outcome::Succeeded,
+                    "done",
+                    "every operation was done, and observed as approved",
+                );
                 Ok(ending.into())
             }
         }
     }
 
-    /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone. Its name, where there was one.
-    pub async fn remove(&self, call: &CallId, left: &Left<'_>, targets: &BTreeSet<String>) -> Result<Option<String>, BackendError> {
+    /// Removes a namespace, and what belongs to it at these targets, and looks that it is gone. Its
+    /// name, where there was one.
+    pub async fn remove(
+        &self,
+        call: &CallId,
+        left: &Left<'_>,
+        targets: &BTreeSet<String>,
+    ) -> Result<Option<String>, BackendError> {
         let name = left.name();
         let was_there = match (self, left, &name) {
             (Self::Directory(directory), _, name) => {
                 directory.remove(call, name.as_deref())?;
                 name.is_some()
             }
-            (Self::Kubernetes(cluster), Left::Own(Namespace::Kubernetes(own)), _) => cluster.remove_own(own, targets).await?,
+            (Self::Kubernetes(cluster), Left::Own(Namespace::Kubernetes(own)), _) => {
+                cluster.remove_own(own, targets).await?
+            }
             (Self::Kubernetes(cluster), _, Some(name)) => cluster.remove(name, targets).await?,
             (Self::Kubernetes(_), _, None) => false,
         };
@@ -220,10 +275,16 @@ impl Backend {
         Ok(name.filter(|_| was_there || !matches!(left, Left::Perhaps(_))))
     }
 
-    /// Finds out what became of a job whose runner was lost while it acted, after nothing of that runner can act any more.
-    pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Settled), BackendError> {
+    /// Finds out what became of a job whose runner was lost while it acted, after nothing of that
+    /// runner can act any more.
+    pub async fn recover(
+        &self,
+        lost: &Lost<'_>,
+    ) -> Result<(Option<String>, Settled), BackendError> {
         match self {
-            Self::Directory(directory) => directory.recover(&lost.job.call, lost.fence, lost.given_up),
+            Self::Directory(directory) => {
+                directory.recover(&lost.job.call, lost.fence, lost.given_up)
+            }
             Self::Kubernetes(cluster) => {
                 let (name, ending) = cluster.recover(lost).await?;
                 Ok((name, ending.into()))
@@ -231,7 +292,8 @@ impl Backend {
         }
     }
 
-    /// What a job leaves that ended early, in words: the operations in effect are those that were done and not undone.
+    /// What a job leaves that ended early, in words: the operations in effect are those that were
+    /// done and not undone.
     pub fn leaves(&self, in_effect: &BTreeSet<u32>) -> String {
         match self {
             Self::Directory(directory) => directory.leaves(),
@@ -270,7 +332,11 @@ impl Namespace {
     /// Its name.
     pub fn name(&self) -> String {
         match self {
-            Self::Directory(copy) => copy.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Self::Directory(copy) => copy
+                .folder()
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             Self::Kubernetes(enclosure) => enclosure.name().to_owned(),
         }
     }
@@ -284,7 +350,11 @@ impl Namespace {
     }
 
     /// Whether an operation can still happen: the object is there, as it was approved.
-    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectError> {
+    pub async fn check(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+    ) -> Result<(), EffectError> {
         match self {
             Self::Directory(copy) => copy.check(approved),
             Self::Kubernetes(enclosure) => enclosure.check(operation, approved).await,
@@ -299,7 +369,8 @@ impl Namespace {
         }
     }
 
-    /// Does one operation and compares what came out with what was approved; a task's words are told meanwhile. Returns the observed state after.
+    /// Does one operation and compares what came out with what was approved; a task's words are
+    /// told meanwhile. Returns the observed state after.
     pub async fn perform(
         &mut self,
         operation: &Operation,
@@ -314,7 +385,10 @@ impl Namespace {
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+    pub async fn undo(
+        &mut self,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         match self {
             Self::Directory(copy) => copy.undo(approved),
             Self::Kubernetes(enclosure) => enclosure.undo(approved).await,

@@ -1,5 +1,6 @@
-//! What `cofferdam-runner` answers an operator: which cluster a kubeconfig means, whether its fences stand, and removing what was left without the
-//! gateway. Each command uses the credential it is given and no other.
+//! What `cofferdam-runner` answers an operator: which cluster a kubeconfig means, whether its
+//! fences stand, and removing what was left without the gateway. Each command uses the credential
+//! it is given and no other.
 
 use crate::role;
 use anyhow::{Context as _, Result, bail};
@@ -23,19 +24,26 @@ use std::process::ExitCode;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it; by hand it answers:
+cofferdam-runner: the roles of Cofferdam that reach infrastructure. `cofferdam serve` starts it; \
+                        by hand it answers:
 
   cofferdam-runner identify --kubeconfig FILE [--json]
       Which cluster this is. `cofferdam init --kubernetes` asks it.
-  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--job-identity token|impersonation] [--json]
-      Whether the fences of deploy/ stand around this credential, and whether what `job_identity` says is installed. Exit code 1 when not.
+  cofferdam-runner check --kubeconfig FILE --identity provisioner|viewer|reaper [--job-identity \
+                        token|impersonation] [--json]
+      Whether the fences of deploy/ stand around this credential, and whether what `job_identity` \
+                        says is installed. Exit code 1 when not.
   cofferdam-runner survey --tree DIR [--json]
-      What of a tree of manifests is not read or not relied on, with file, line and reason. `cofferdam doctor` asks it.
+      What of a tree of manifests is not read or not relied on, with file, line and reason. \
+                        `cofferdam doctor` asks it.
   cofferdam-runner reap --once --kubeconfig FILE [--json]
-      Removes run namespaces and derived rights that are past their `expires-at`; works without the gateway. Exit code 1 when one is stuck.
+      Removes run namespaces and derived rights that are past their `expires-at`; works without \
+                        the gateway. Exit code 1 when one is stuck.
   cofferdam-runner probe-network --kubeconfig FILE --image NAME@sha256:DIGEST [--json]
-      Whether the cluster's network plug-in enforces network policies: with the provisioner's kubeconfig and an image that has busybox, two Pods in a
-      namespace of their own show it. Takes a minute, five at most where the image comes slowly; what an interrupted one leaves the reaper takes after 15
+      Whether the cluster's network plug-in enforces network policies: with the provisioner's \
+                        kubeconfig and an image that has busybox, two Pods in a
+      namespace of their own show it. Takes a minute, five at most where the image comes slowly; \
+                        what an interrupted one leaves the reaper takes after 15
       minutes. Exit code 3 when not; 1 when nothing could be shown.
 ";
 
@@ -75,7 +83,11 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
         return Ok((Command::Help, options));
     }
     while let Some(argument) = rest.next() {
-        let mut value = || rest.next().with_context(|| format!("`{argument}` needs a value; see `cofferdam-runner --help`"));
+        let mut value = || {
+            rest.next().with_context(|| {
+                format!("`{argument}` needs a value; see `cofferdam-runner --help`")
+            })
+        };
         match argument.as_str() {
             "--kubeconfig" => options.kubeconfig = Some(PathBuf::from(value()?)),
             "--identity" => options.identity = Some(value()?.clone()),
@@ -93,21 +105,31 @@ fn parse(arguments: &[String]) -> Result<(Command, Options)> {
         "check" => match options.identity.as_deref() {
             Some("provisioner") => {
                 let word = options.job_identity.as_deref().unwrap_or(JobIdentity::Token.word());
-                let jobs = JobIdentity::parse(word)
-                    .with_context(|| format!("`{word}` is no way for jobs to act: `--job-identity token` or `impersonation`"))?;
+                let jobs = JobIdentity::parse(word).with_context(|| {
+                    format!(
+                        "`{word}` is no way for jobs to act: `--job-identity token` or \
+                         `impersonation`"
+                    )
+                })?;
                 Command::Check(Identity::Provisioner(jobs))
             }
             Some("viewer") => Command::Check(Identity::Viewer),
             Some("reaper") => Command::Check(Identity::Reaper),
-            _ => bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`"),
+            _ => {
+                bail!("name whose credential it is: `--identity provisioner`, `viewer` or `reaper`")
+            }
         },
         "survey" if options.tree.is_some() => Command::Survey,
         "survey" => bail!("name the folder of manifests: `--tree DIR`"),
         "reap" if options.once => Command::Reap,
-        "reap" => bail!("`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"),
+        "reap" => bail!(
+            "`cofferdam serve` reaps all the time; by hand it is `cofferdam-runner reap --once`"
+        ),
         "probe-network" => {
             let image = options.image.clone().filter(|image| image.contains("@sha256:"));
-            Command::Probe(image.context("name an image that has busybox, by its digest: `--image NAME@sha256:DIGEST`")?)
+            Command::Probe(image.context(
+                "name an image that has busybox, by its digest: `--image NAME@sha256:DIGEST`",
+            )?)
         }
         other => bail!("`{other}` is no command; see `cofferdam-runner --help`"),
     };
@@ -179,7 +201,8 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
 
 /// What of a tree cannot be relied on.
 fn survey(tree: &Path, json: bool) -> Result<ExitCode> {
-    let root = Root::open(tree).with_context(|| format!("`{}` cannot be opened", tree.display()))?;
+    let root =
+        Root::open(tree).with_context(|| format!("`{}` cannot be opened", tree.display()))?;
     let left_out: LeftOut = Index::read(&root, None)?.survey().into_iter().collect();
     if json {
         println!("{}", serde_json::to_string(&left_out)?);
@@ -218,16 +241,25 @@ mod tests {
         check("identify --kubeconfig f --json", Ok(Command::Identify));
         check("check --kubeconfig f --identity viewer", Ok(Command::Check(Identity::Viewer)));
         check("check --kubeconfig f", Err("--identity"));
-        check("check --kubeconfig f --identity provisioner", Ok(Command::Check(Identity::Provisioner(JobIdentity::Token))));
+        check(
+            "check --kubeconfig f --identity provisioner",
+            Ok(Command::Check(Identity::Provisioner(JobIdentity::Token))),
+        );
         check(
             "check --kubeconfig f --identity provisioner --job-identity impersonation",
             Ok(Command::Check(Identity::Provisioner(JobIdentity::Impersonation))),
         );
-        check("check --kubeconfig f --identity provisioner --job-identity both", Err("no way for jobs to act"));
+        check(
+            "check --kubeconfig f --identity provisioner --job-identity both",
+            Err("no way for jobs to act"),
+        );
         check("reap --kubeconfig f --once", Ok(Command::Reap));
         check("reap --kubeconfig f", Err("--once"));
         check("reap --kubeconfig", Err("needs a value"));
-        check("probe-network --kubeconfig f --image a@sha256:0", Ok(Command::Probe("a@sha256:0".to_owned())));
+        check(
+            "probe-network --kubeconfig f --image a@sha256:0",
+            Ok(Command::Probe("a@sha256:0".to_owned())),
+        );
         check("probe-network --kubeconfig f", Err("--image"));
         check("probe-network --kubeconfig f --image busybox:1.37", Err("by its digest"));
         check("survey --tree t --json", Ok(Command::Survey));

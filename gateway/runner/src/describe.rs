@@ -1,4 +1,5 @@
-//! What tells a person which object goes when it is deleted. Shared by every backend; never shows what a ConfigMap holds, only its keys.
+//! What tells a person which object goes when it is deleted. Shared by every backend; never shows
+//! what a ConfigMap holds, only its keys.
 
 use cofferdam_core::model::path::FieldPath;
 use serde_json::Value;
@@ -7,7 +8,13 @@ use std::collections::BTreeMap;
 /// Labels, replicas, images, schedule and ports, and the keys of data: field path → value.
 pub fn describe(object: &Value) -> BTreeMap<String, Value> {
     let mut shown = BTreeMap::new();
-    for path in ["metadata.labels", "spec.replicas", "spec.template.spec.containers[*].image", "spec.schedule", "spec.ports"] {
+    for path in [
+        "metadata.labels",
+        "spec.replicas",
+        "spec.template.spec.containers[*].image",
+        "spec.schedule",
+        "spec.ports",
+    ] {
         if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
             shown.insert(path.to_owned(), value);
         }

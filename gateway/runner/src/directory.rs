@@ -1,4 +1,5 @@
-//! A directory of Kubernetes manifests (a GitOps checkout) as infrastructure. Writes files, never git history.
+//! A directory of Kubernetes manifests (a GitOps checkout) as infrastructure. Writes files, never
+//! git history.
 //!
 //! | file | what |
 //! |---|---|
@@ -65,7 +66,8 @@ pub struct Directory {
     pub runs: PathBuf,
 }
 
-/// An outcome, with the lock under which it came about: no other job commits before it is recorded, so that the ledger's order is the tree's.
+/// An outcome, with the lock under which it came about: no other job commits before it is recorded,
+/// so that the ledger's order is the tree's.
 #[derive(Debug)]
 pub struct Settled {
     /// What became of the job.
@@ -83,29 +85,45 @@ impl From<Ending> for Settled {
 impl Directory {
     /// What these operations would change now.
     pub fn preview(&self, steps: &[Step]) -> Result<Preview, PreviewError> {
-        let index = Index::read(&self.root, None).map_err(|fault| BackendError::Here(fault.into()))?;
+        let index =
+            Index::read(&self.root, None).map_err(|fault| BackendError::Here(fault.into()))?;
         Ok(preview::preview(&index, steps)?)
     }
 
-    /// A job's private copy of every file that its operations name. A file that is to be changed and cannot be replaced shows here, before anything is done.
-    pub fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan) -> Result<Namespace, EffectError> {
+    /// A job's private copy of every file that its operations name. A file that is to be changed
+    /// and cannot be replaced shows here, before anything is done.
+    pub fn make(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        plan: &LeasedPlan,
+    ) -> Result<Namespace, EffectError> {
         let index = Index::read(&self.root, None).map_err(Obstacle::from)?;
         // A task's own name is in no file.
-        let operations: Vec<_> = plan.preview().operations.iter().filter(|operation| operation.target.namespace != EPHEMERAL).collect();
+        let operations: Vec<_> = plan
+            .preview()
+            .operations
+            .iter()
+            .filter(|operation| operation.target.namespace != EPHEMERAL)
+            .collect();
         for operation in operations.iter().filter(|operation| operation.before != operation.after) {
             writable::file(&self.root, index.find(&operation.target).map_err(Refusal::from)?.path)?;
         }
         let targets: Vec<_> = operations.iter().map(|operation| &operation.target).collect();
         let steps = plan.sealed().operations().iter().zip(&plan.preview().operations);
-        let renewed = steps.filter_map(|(step, approved)| preview::renewed(&index, &step.operation, approved).transpose());
+        let renewed = steps.filter_map(|(step, approved)| {
+            preview::renewed(&index, &step.operation, approved).transpose()
+        });
         let renewed = renewed.collect::<Result<Vec<_>, _>>()?;
-        Ok(Namespace::make(&self.runs, call, fence, &index, &targets)?.over(renewed, plan.unchanged()))
+        Ok(Namespace::make(&self.runs, call, fence, &index, &targets)?
+            .over(renewed, plan.unchanged()))
     }
 
     /// Removes the copies of earlier leases, and names the newest.
     pub fn sweep(&self, call: &CallId, fence: Fence) -> Result<Option<String>, BackendError> {
         let newest = namespace::sweep(&self.runs, call, fence)?;
-        Ok(newest.and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned())))
+        Ok(newest
+            .and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned())))
     }
 
     /// Removes a job's copy and its journal, and looks that the copy is gone.
@@ -117,9 +135,16 @@ impl Directory {
         Ok(())
     }
 
-    /// Writes back what the executor left in the copy: all or nothing. A file that was changed since it was copied is taken as it is now, a bounded
-    /// number of times. What shows before the commit record ends the job; after it, it is an obstacle.
-    pub fn commit(&self, call: &CallId, fence: Fence, copy: &mut Namespace, step: &dyn Fn(JobStep)) -> Result<Settled, BackendError> {
+    /// Writes back what the executor left in the copy: all or nothing. A file that was changed
+    /// since it was copied is taken as it is now, a bounded number of times. What shows before
+    /// the commit record ends the job; after it, it is an obstacle.
+    pub fn commit(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        copy: &mut Namespace,
+        step: &dyn Fn(JobStep),
+    ) -> Result<Settled, BackendError> {
         let ready = copy.changed().and_then(|files| Ok((files, self.journal.lock()?)));
         let (mut files, lock) = match ready {
             Ok(ready) => ready,
@@ -133,12 +158,23 @@ impl Directory {
             let committed = {
                 let copy: &Namespace = copy;
                 let moved = |written: &[ChangedFile]| copy.moved(&self.root, written);
-                let commit = Commit { call, fence, namespace: copy.folder(), files, touches: &copy.touches(), moved: &moved };
+                let commit = Commit {
+                    call,
+                    fence,
+                    namespace: copy.folder(),
+                    files,
+                    touches: &copy.touches(),
+                    moved: &moved,
+                };
                 self.journal.commit(&lock, commit, step)
             };
             let ending = match committed {
-                Ok(()) => Ending::new(Outcome::Succeeded, "done", format!("every operation was done; files written: {count}"))
-                    .editing(self.journal.edited(call)),
+                Ok(()) => Ending::new(
+                    Outcome::Succeeded,
+                    "done",
+                    format!("every operation was done; files written: {count}"),
+                )
+                .editing(self.journal.edited(call)),
                 Err(CommitError::Conflict(_)) if renewals < RENEWALS => {
                     renewals += 1;
                     match copy.renew(&self.root) {
@@ -146,32 +182,47 @@ impl Directory {
                             files = copy.changed()?;
                             continue;
                         }
-                        Err(fault) => Ending::new(Outcome::Failed, "conflict", format!("{fault}; {UNTOUCHED}")),
+                        Err(fault) => Ending::new(
+                            Outcome::Failed,
+                            "conflict",
+                            format!("{fault}; {UNTOUCHED}"),
+                        ),
                     }
                 }
                 Err(CommitError::Fenced) => return Err(BackendError::Lost),
                 Err(CommitError::Committed(obstacle)) => return Err(obstacle.into()),
                 Err(CommitError::Torn(path)) => Ending::torn(&path),
-                Err(fault) => Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}")),
+                Err(fault) => {
+                    Ending::new(Outcome::Failed, fault.code(), format!("{fault}; {UNTOUCHED}"))
+                }
             };
             return Ok(Settled { ending, lock: Some(lock) });
         }
     }
 
-    /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock first the old copies go, so that a runner that is
-    /// not dead after all cannot commit any more; then the journal says it. `given_up` is what a person says who does not want to wait for it.
-    pub fn recover(&self, call: &CallId, fence: Fence, given_up: Option<&str>) -> Result<(Option<String>, Settled), BackendError> {
+    /// Finds out what became of a job whose runner was lost while it acted. Under the tree's lock
+    /// first the old copies go, so that a runner that is not dead after all cannot commit any
+    /// more; then the journal says it. `given_up` is what a person says who does not want to wait
+    /// for it.
+    pub fn recover(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        given_up: Option<&str>,
+    ) -> Result<(Option<String>, Settled), BackendError> {
         let lock = self.journal.lock()?;
         let name = self.sweep(call, fence)?;
         let ending = match self.journal.recover(call, &lock, given_up.is_some())? {
             Recovered::Complete => Ending::new(
                 Outcome::Succeeded,
                 "recovered",
-                "the runner was lost after the changes were committed; they were completed from the journal",
+                "the runner was lost after the changes were committed; they were completed from \
+                 the journal",
             )
             .editing(self.journal.edited(call)),
             Recovered::Untouched => {
-                let detail = format!("the runner was lost before any change was committed; {UNTOUCHED}");
+                let detail =
+                    format!("the runner was lost before any change was committed; {UNTOUCHED}");
                 Ending::new(Outcome::Failed, "runner-lost", detail)
             }
             Recovered::Conflict(path) => Ending::torn(&path),
@@ -183,7 +234,8 @@ impl Directory {
         Ok((name, Settled { ending, lock: Some(lock) }))
     }
 
-    /// Whether the runner's own folders are still there. One that was removed, or removed and made again, is another to a runner that confined itself to it.
+    /// Whether the runner's own folders are still there. One that was removed, or removed and made
+    /// again, is another to a runner that confined itself to it.
     pub fn ready(&self) -> Result<(), BackendError> {
         for folder in [self.runs.as_path(), self.journal.folder()] {
             fs::read_dir(folder).map_err(|fault| obstacle(folder, "cannot be used", &fault))?;

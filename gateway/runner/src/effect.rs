@@ -1,5 +1,5 @@
-//! What a backend tells the runner about one effect: its words while it lasts, and why it did not happen, or may have. Never decides what becomes of
-//! the job.
+//! What a backend tells the runner about one effect: its words while it lasts, and why it did not
+//! happen, or may have. Never decides what becomes of the job.
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::difference::Difference;
@@ -25,13 +25,15 @@ pub enum EffectError {
     /// It cannot be done, or what came out is not what was approved.
     #[error("{0}")]
     Refused(String),
-    /// It happened, and what came out is not what was approved: admission of the cluster changed it on the way.
+    /// It happened, and what came out is not what was approved: admission of the cluster changed it
+    /// on the way.
     #[error("it happened, and not as approved: {0}")]
     Differs(String),
     /// It was asked for, and it is not known whether it happened: a person has to look.
     #[error("whether it happened is not known: {0}")]
     Unknown(String),
-    /// It was asked for as approved, and others hold the object for longer than the job waits. What it says is what holds it.
+    /// It was asked for as approved, and others hold the object for longer than the job waits. What
+    /// it says is what holds it.
     #[error("{0}")]
     Held(Box<Going>),
     /// A file that the job needs cannot be written.
@@ -40,8 +42,13 @@ pub enum EffectError {
 }
 
 impl EffectError {
-    /// Refuses an effect where what was approved differs, or where something else does and policy obliges to stop over that.
-    pub fn unless_held(inside: Vec<Difference>, outside: &[Difference], unchanged: bool) -> Result<(), Self> {
+    /// Refuses an effect where what was approved differs, or where something else does and policy
+    /// obliges to stop over that.
+    pub fn unless_held(
+        inside: Vec<Difference>,
+        outside: &[Difference],
+        unchanged: bool,
+    ) -> Result<(), Self> {
         let differing = if inside.is_empty() && unchanged { outside.to_vec() } else { inside };
         match sentence(&differing) {
             None => Ok(()),

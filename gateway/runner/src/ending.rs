@@ -27,7 +27,13 @@ pub struct Ending {
 impl Ending {
     /// With a code and one sentence.
     pub fn new(outcome: Outcome, code: &str, detail: impl ToString) -> Self {
-        Self { outcome, code: code.to_owned(), detail: detail.to_string(), files: Vec::new(), meanwhile: Vec::new() }
+        Self {
+            outcome,
+            code: code.to_owned(),
+            detail: detail.to_string(),
+            files: Vec::new(),
+            meanwhile: Vec::new(),
+        }
     }
 
     /// These files of a directory were edited.
@@ -36,22 +42,34 @@ impl Ending {
         Self { files, ..self }
     }
 
-    /// What the job needs on this machine cannot be used, and nothing was changed yet: one reading for every such cause.
+    /// What the job needs on this machine cannot be used, and nothing was changed yet: one reading
+    /// for every such cause.
     pub fn unable(code: &str, obstacle: &Obstacle, left: &str) -> Self {
         Self::new(Outcome::Failed, code, format!("{obstacle}; {left}"))
     }
 
     /// A person gave up a job that could not be finished. `because` is what they say.
-    pub fn given_up(obstacle: &Obstacle, written: &[PathBuf], missing: &[PathBuf], kept: &Path, because: &str) -> Self {
-        let list = |paths: &[PathBuf]| paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
+    pub fn given_up(
+        obstacle: &Obstacle,
+        written: &[PathBuf],
+        missing: &[PathBuf],
+        kept: &Path,
+        because: &str,
+    ) -> Self {
+        let list = |paths: &[PathBuf]| {
+            paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+        };
         let (because, cause, kept) = (quoted(because), &obstacle.cause, kept.display());
         if written.is_empty() {
-            let detail =
-                format!("an operator gave it up ({because}): {cause}; none of its files was written, its journal is kept as `{kept}`");
+            let detail = format!(
+                "an operator gave it up ({because}): {cause}; none of its files was written, its \
+                 journal is kept as `{kept}`"
+            );
             return Self::new(Outcome::Failed, "given-up", detail);
         }
         let detail = format!(
-            "an operator gave it up half written ({because}): {cause}; written: {}; not written: {}; its journal is kept as `{kept}`",
+            "an operator gave it up half written ({because}): {cause}; written: {}; not written: \
+             {}; its journal is kept as `{kept}`",
             list(written),
             list(missing)
         );
@@ -66,15 +84,21 @@ impl Ending {
 
     /// A file is neither as it was before nor as it should be after.
     pub fn torn(path: &Path) -> Self {
-        let detail =
-            format!("`{}` was changed outside Cofferdam while the job was written back; a person has to compare the files", path.display());
+        let detail = format!(
+            "`{}` was changed outside Cofferdam while the job was written back; a person has to \
+             compare the files",
+            path.display()
+        );
         Self::new(Outcome::Indeterminate, "write-back-conflict", detail)
     }
 
     /// The journal of a committed job could not be completed.
     pub fn aside(journal: &Path) -> Self {
-        let detail =
-            format!("the job was committed, but its journal was set aside as `{}`; a person has to compare the files", journal.display());
+        let detail = format!(
+            "the job was committed, but its journal was set aside as `{}`; a person has to \
+             compare the files",
+            journal.display()
+        );
         Self::new(Outcome::Indeterminate, "write-back-conflict", detail)
     }
 }

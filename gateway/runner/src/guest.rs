@@ -1,5 +1,6 @@
-//! What computes for the runner: a `cofferdam-guest` process each, with one socket and nothing else. Compiled artefacts are the role's own, vouched
-//! for by its MAC. Holds no Wasm engine itself, and passes no credential on.
+//! What computes for the runner: a `cofferdam-guest` process each, with one socket and nothing
+//! else. Compiled artefacts are the role's own, vouched for by its MAC. Holds no Wasm engine
+//! itself, and passes no credential on.
 
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::artefact::ArtefactKey;
@@ -16,10 +17,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::UnixStream;
 
-/// How long compiling may take, by the clock on the wall: the largest components take seconds on a slow machine.
+/// How long compiling may take, by the clock on the wall: the largest components take seconds on a
+/// slow machine.
 const COMPILE: Duration = Duration::from_secs(150);
 
-/// How long a tool or a policy may take, by the clock on the wall: milliseconds are usual, and the guest counts its own time more strictly.
+/// How long a tool or a policy may take, by the clock on the wall: milliseconds are usual, and the
+/// guest counts its own time more strictly.
 const COMPUTE: Duration = Duration::from_secs(20);
 
 /// Starts a guest on its end of a socket; what it returns keeps it alive and ends it when dropped.
@@ -34,7 +37,8 @@ pub struct Program(pub PathBuf);
 
 impl Start for Program {
     fn start(&self, socket: OwnedFd) -> io::Result<Box<dyn Send>> {
-        let mut command = tokio::process::Command::from(spawn::command(&self.0, &[], socket, Words::Unheard));
+        let mut command =
+            tokio::process::Command::from(spawn::command(&self.0, &[], socket, Words::Unheard));
         Ok(Box::new(command.kill_on_drop(true).spawn()?))
     }
 }
@@ -60,15 +64,23 @@ impl Session {
     /// The next answer; the guest that closes its socket without one has failed.
     pub async fn next(&mut self) -> Result<(Computed, Vec<u8>), GuestError> {
         let frame = read_async(&mut self.stream).await.map_err(|lost| fault("lost", lost))?;
-        let frame = frame.ok_or_else(|| fault("lost", "the guest process ended without an answer"))?;
-        let computed = cofferdam_core::model::json::strict_into(&frame.header).map_err(|bad| fault("output", bad))?;
+        let frame =
+            frame.ok_or_else(|| fault("lost", "the guest process ended without an answer"))?;
+        let computed = cofferdam_core::model::json::strict_into(&frame.header)
+            .map_err(|bad| fault("output", bad))?;
         Ok((computed, frame.body))
     }
 
     /// Says something to it.
-    pub async fn send(&mut self, message: &impl Serialize, body: Vec<u8>) -> Result<(), GuestError> {
+    pub async fn send(
+        &mut self,
+        message: &impl Serialize,
+        body: Vec<u8>,
+    ) -> Result<(), GuestError> {
         let header = serde_json::to_vec(message).map_err(|bad| fault("output", bad))?;
-        write_async(&mut self.stream, &Frame { header, body }).await.map_err(|lost| fault("lost", lost))
+        write_async(&mut self.stream, &Frame { header, body })
+            .await
+            .map_err(|lost| fault("lost", lost))
     }
 }
 
@@ -79,18 +91,35 @@ impl<S: Start> Guests<S> {
     }
 
     /// Starts a guest with a request over a component.
-    pub async fn open(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Session, GuestError> {
+    pub async fn open(
+        &self,
+        kind: GuestKind,
+        wasm: &[u8],
+        compute: &Compute,
+    ) -> Result<Session, GuestError> {
         let artefact = self.artefact(kind, wasm).await?;
         self.begin(compute, artefact).await
     }
 
-    /// Asks a guest over a component and waits for its one answer. A stored artefact that its engine does not take is compiled again, once.
-    pub async fn ask(&self, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestError> {
+    /// Asks a guest over a component and waits for its one answer. A stored artefact that its
+    /// engine does not take is compiled again, once.
+    pub async fn ask(
+        &self,
+        kind: GuestKind,
+        wasm: &[u8],
+        compute: &Compute,
+    ) -> Result<Computed, GuestError> {
         self.ask_within(COMPUTE, kind, wasm, compute).await
     }
 
     /// As [`Guests::ask`], with another limit on the clock.
-    pub async fn ask_within(&self, limit: Duration, kind: GuestKind, wasm: &[u8], compute: &Compute) -> Result<Computed, GuestError> {
+    pub async fn ask_within(
+        &self,
+        limit: Duration,
+        kind: GuestKind,
+        wasm: &[u8],
+        compute: &Compute,
+    ) -> Result<Computed, GuestError> {
         for attempt in 0..2 {
             let mut session = self.open(kind, wasm, compute).await?;
             match within(limit, session.next()).await?.0 {
@@ -106,8 +135,10 @@ impl<S: Start> Guests<S> {
 
     async fn begin(&self, compute: &Compute, body: Vec<u8>) -> Result<Session, GuestError> {
         let (ours, theirs) = StdStream::pair().map_err(|fail| fault("spawn", fail))?;
-        let guest =
-            self.start.start(OwnedFd::from(theirs)).map_err(|fail| fault("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
+        let guest = self
+            .start
+            .start(OwnedFd::from(theirs))
+            .map_err(|fail| fault("spawn", format!("cannot start `cofferdam-guest`: {fail}")))?;
         ours.set_nonblocking(true).map_err(|fail| fault("spawn", fail))?;
         let stream = UnixStream::from_std(ours).map_err(|fail| fault("spawn", fail))?;
         let mut session = Session { stream, _guest: guest };
@@ -125,7 +156,8 @@ impl<S: Start> Guests<S> {
         self.artefacts.join(format!("{}.{kind}", hex(ComponentDigest::of(wasm).as_bytes())))
     }
 
-    /// The compiled component: this role's own, or compiled now. The file holds the engine's name, a line break, and the sealed artefact.
+    /// The compiled component: this role's own, or compiled now. The file holds the engine's name,
+    /// a line break, and the sealed artefact.
     async fn artefact(&self, kind: GuestKind, wasm: &[u8]) -> Result<Vec<u8>, GuestError> {
         let place = self.place(kind, wasm);
         let digest = ComponentDigest::of(wasm);
@@ -133,7 +165,8 @@ impl<S: Start> Guests<S> {
             && let Some(at) = stored.iter().position(|byte| *byte == b'\n')
             && let Some((engine, sealed)) = stored.split_at_checked(at)
             && let Ok(engine) = std::str::from_utf8(engine)
-            && let Ok(artefact) = self.key.open(&format!("{digest} {engine}"), sealed.get(1..).unwrap_or_default())
+            && let Ok(artefact) =
+                self.key.open(&format!("{digest} {engine}"), sealed.get(1..).unwrap_or_default())
         {
             return Ok(artefact.to_vec());
         }
@@ -143,10 +176,15 @@ impl<S: Start> Guests<S> {
             (Computed::Failed { code, detail }, _) => return Err(GuestError { code, detail }),
             _ => return Err(fault("output", "the guest answered something else")),
         };
-        let sealed = self.key.seal(&format!("{digest} {engine}"), &artefact).map_err(|fail| fault("artefact", fail))?;
-        // Kept for the next time; a failure to keep it hinders nothing. Renamed, so that no reader sees half of one.
+        let sealed = self
+            .key
+            .seal(&format!("{digest} {engine}"), &artefact)
+            .map_err(|fail| fault("artefact", fail))?;
+        // Kept for the next time; a failure to keep it hinders nothing. Renamed, so that no reader
+        // sees half of one.
         let temporary = place.with_extension(format!("{}.writing", std::process::id()));
-        let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat()).and_then(|()| fs::rename(&temporary, &place));
+        let kept = fs::write(&temporary, [engine.as_bytes(), b"\n", &sealed].concat())
+            .and_then(|()| fs::rename(&temporary, &place));
         if let Err(fail) = kept {
             tracing::warn!(path = %place.display(), error = %fail, "a compiled artefact cannot be kept");
         }
@@ -154,7 +192,10 @@ impl<S: Start> Guests<S> {
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, GuestError>>) -> Result<T, GuestError> {
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, GuestError>>,
+) -> Result<T, GuestError> {
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
         Err(_) => Err(fault("time", format!("no answer within {} s", limit.as_secs()))),

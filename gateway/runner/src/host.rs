@@ -1,5 +1,6 @@
-//! Values that only the runner can know, filled in where a plan says `{"$host": …}`: a plan is hashed as written, so that the same request gives the
-//! same digest, and a restart can still restart.
+//! Values that only the runner can know, filled in where a plan says `{"$host": …}`: a plan is
+//! hashed as written, so that the same request gives the same digest, and a restart can still
+//! restart.
 
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::model::path::FieldPath;
@@ -25,13 +26,18 @@ impl Host {
         Self { call: CallId::from_random(0), started: Timestamp::UNIX_EPOCH }
     }
 
-    /// A value with its placeholders filled in. Unknown ones stay: sealing refused them, and nothing here makes sense of them.
+    /// A value with its placeholders filled in. Unknown ones stay: sealing refused them, and
+    /// nothing here makes sense of them.
     pub fn fill(&self, value: &Value) -> Value {
         match value {
             Value::Object(map) => match (map.len(), map.get("$host").and_then(Value::as_str)) {
                 (1, Some("call_id")) => Value::from(self.call.as_str()),
-                (1, Some("started_at")) => Value::from(self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
-                _ => Value::Object(map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect()),
+                (1, Some("started_at")) => {
+                    Value::from(self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+                }
+                _ => Value::Object(
+                    map.iter().map(|(key, value)| (key.clone(), self.fill(value))).collect(),
+                ),
             },
             Value::Array(items) => Value::Array(items.iter().map(|item| self.fill(item)).collect()),
             other => other.clone(),
@@ -39,8 +45,14 @@ impl Host {
     }
 
     /// Changes, filled in.
-    pub fn filled(&self, changes: &[(FieldPath, Option<Value>)]) -> Vec<(FieldPath, Option<Value>)> {
-        changes.iter().map(|(path, value)| (path.clone(), value.as_ref().map(|value| self.fill(value)))).collect()
+    pub fn filled(
+        &self,
+        changes: &[(FieldPath, Option<Value>)],
+    ) -> Vec<(FieldPath, Option<Value>)> {
+        changes
+            .iter()
+            .map(|(path, value)| (path.clone(), value.as_ref().map(|value| self.fill(value))))
+            .collect()
     }
 
     /// Fields, filled in.

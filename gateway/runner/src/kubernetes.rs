@@ -1,5 +1,6 @@
-//! A Kubernetes cluster as infrastructure. Each identity has its own client; nothing here ever uses an administrator's, and nothing believes a
-//! cluster's discovery: kinds come from the pinned table.
+//! A Kubernetes cluster as infrastructure. Each identity has its own client; nothing here ever uses
+//! an administrator's, and nothing believes a cluster's discovery: kinds come from the pinned
+//! table.
 //!
 //! | file | what |
 //! |---|---|
@@ -84,7 +85,8 @@ use teardown::{TeardownError, Traces};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long an API server may take to hear that a right is gone, and its store to write what it was told by a request that is over.
+/// How long an API server may take to hear that a right is gone, and its store to write what it was
+/// told by a request that is over.
 const HEARD: Duration = Duration::from_secs(5);
 
 /// A cluster that a runner changes, as the provisioner and as each job.
@@ -98,9 +100,13 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// With the provisioner's credential, how long the API server may work on one write, in whole seconds, and how jobs act. In a running `tokio`; nothing
-    /// is sent yet.
-    pub fn connect(credential: Credential, write: Duration, jobs: JobIdentity) -> Result<Self, ApiError> {
+    /// With the provisioner's credential, how long the API server may work on one write, in whole
+    /// seconds, and how jobs act. In a running `tokio`; nothing is sent yet.
+    pub fn connect(
+        credential: Credential,
+        write: Duration,
+        jobs: JobIdentity,
+    ) -> Result<Self, ApiError> {
         let provisioner = Cluster::connect(&credential)?.within(write);
         Ok(Self { credential, provisioner, jobs, stood: Mutex::new(None) })
     }
@@ -112,7 +118,8 @@ impl Kubernetes {
         self
     }
 
-    /// Looks whether the fences stand, unless that was seen within the last [`FENCES`]. Whether it looked.
+    /// Looks whether the fences stand, unless that was seen within the last [`FENCES`]. Whether it
+    /// looked.
     pub async fn stands(&self) -> Result<bool, CheckError> {
         let mut stood = self.stood.lock().await;
         if stood.is_some_and(|stood| stood.elapsed() < FENCES) {
@@ -130,70 +137,116 @@ impl Kubernetes {
         &self.provisioner
     }
 
-    /// What these operations would change now: dry runs as the provisioner, whose every other write at a target is refused.
+    /// What these operations would change now: dry runs as the provisioner, whose every other write
+    /// at a target is refused.
     pub async fn preview(&self, tool: &str, steps: &[Step]) -> Result<Preview, LookError> {
         preview::preview(&self.provisioner, tool, steps).await
     }
 
-    /// Why no further job should be claimed now: the cluster removes namespaces at its own pace, and what is made faster piles up. No job is claimed over
-    /// fences that were not checked recently, however long a runner waited for it.
+    /// Why no further job should be claimed now: the cluster removes namespaces at its own pace,
+    /// and what is made faster piles up. No job is claimed over fences that were not checked
+    /// recently, however long a runner waited for it.
     pub async fn congested(&self, now: Timestamp) -> Result<Option<String>, BackendError> {
         self.stands().await?;
         Ok(pressure::going(&self.provisioner, now).await?.too_much())
     }
 
-    /// Finds out what became of a job whose runner was lost while it acted. Its rights go first, and are observed gone.
+    /// Finds out what became of a job whose runner was lost while it acted. Its rights go first,
+    /// and are observed gone.
     pub async fn recover(&self, lost: &Lost<'_>) -> Result<(Option<String>, Ending), BackendError> {
         let run = self.sweep(lost.traces(&lost.targets())).await?;
         let Ok(preview) = strict_into::<Preview>(lost.job.preview.as_bytes()) else {
-            let detail = "the runner was lost while it acted, and the job's preview cannot be read; a person has to look";
+            let detail = "the runner was lost while it acted, and the job's preview cannot be \
+                          read; a person has to look";
             return Ok((run, Ending::new(Outcome::Indeterminate, "effect-unknown", detail)));
         };
         let fate = self.fate(&preview, lost.operations).await?;
         let words = fate.words(&preview);
         let ending = if fate.is_complete() && !fate.held.is_empty() {
-            Ending::new(Outcome::Held, "held", format!("the runner was lost after every operation had been asked for; {words}"))
+            Ending::new(
+                Outcome::Held,
+                "held",
+                format!("the runner was lost after every operation had been asked for; {words}"),
+            )
         } else if fate.is_complete() {
-            Ending::new(Outcome::Succeeded, "recovered", format!("the runner was lost after every operation had been done; {words}"))
+            Ending::new(
+                Outcome::Succeeded,
+                "recovered",
+                format!("the runner was lost after every operation had been done; {words}"),
+            )
         } else if fate.unclear.is_empty() {
-            Ending::new(Outcome::Failed, "runner-lost", format!("the runner was lost while it acted; {words}"))
+            Ending::new(
+                Outcome::Failed,
+                "runner-lost",
+                format!("the runner was lost while it acted; {words}"),
+            )
         } else {
-            Ending::new(Outcome::Indeterminate, "effect-unknown", format!("the runner was lost while it acted; {words}"))
+            Ending::new(
+                Outcome::Indeterminate,
+                "effect-unknown",
+                format!("the runner was lost while it acted; {words}"),
+            )
         };
         Ok((run, ending))
     }
 
     /// Makes a job's namespace, with what the plan needs and no more.
-    pub async fn make(&self, call: &CallId, fence: Fence, plan: &LeasedPlan, now: Timestamp) -> Result<Namespace, EffectError> {
+    pub async fn make(
+        &self,
+        call: &CallId,
+        fence: Fence,
+        plan: &LeasedPlan,
+        now: Timestamp,
+    ) -> Result<Namespace, EffectError> {
         self.make_for(&Wanted::of(call, fence, plan, now), true).await
     }
 
-    /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's objects on this side too: without, which is for
-    /// trying the fences, RBAC and admission stand alone.
-    pub async fn make_for(&self, wanted: &Wanted<'_>, gated: bool) -> Result<Namespace, EffectError> {
-        let maker = Maker { provisioner: &self.provisioner, credential: &self.credential, jobs: self.jobs };
+    /// Makes a run's namespace. `gated` says whether the job's connection is held to the plan's
+    /// objects on this side too: without, which is for trying the fences, RBAC and admission
+    /// stand alone.
+    pub async fn make_for(
+        &self,
+        wanted: &Wanted<'_>,
+        gated: bool,
+    ) -> Result<Namespace, EffectError> {
+        let maker =
+            Maker { provisioner: &self.provisioner, credential: &self.credential, jobs: self.jobs };
         namespace::make(maker, wanted, gated).await
     }
 
-    /// Removes what earlier leases of a call left, and names the newest of which there was a namespace.
+    /// Removes what earlier leases of a call left, and names the newest of which there was a
+    /// namespace.
     pub async fn sweep(&self, traces: Traces<'_>) -> Result<Option<String>, TeardownError> {
         teardown::sweep(&self.provisioner, traces).await
     }
 
     /// Removes a run, whatever of it is there, at these targets too, and looks that it is gone.
-    pub async fn remove(&self, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
+    pub async fn remove(
+        &self,
+        run: &str,
+        targets: &BTreeSet<String>,
+    ) -> Result<bool, TeardownError> {
         teardown::remove(&self.provisioner, run, targets).await
     }
 
     /// The same of a run whose job is still known: it is asked whether it is refused.
-    pub async fn remove_own(&self, own: &Namespace, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
+    pub async fn remove_own(
+        &self,
+        own: &Namespace,
+        targets: &BTreeSet<String>,
+    ) -> Result<bool, TeardownError> {
         teardown::remove_before(&self.provisioner, own.name(), targets, Some(own.witness())).await
     }
 
-    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a job's rights stand, an effect may still come. And for
-    /// some time after: what the API server let in before, and an admission webhook holds up, it ends when the write's time is over. So what has not
-    /// happened by then does not happen any more.
-    pub async fn fate(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<Fate, ApiError> {
+    /// What became of a lost runner's operations. To be asked after [`Kubernetes::sweep`]: while a
+    /// job's rights stand, an effect may still come. And for some time after: what the API
+    /// server let in before, and an admission webhook holds up, it ends when the write's time is
+    /// over. So what has not happened by then does not happen any more.
+    pub async fn fate(
+        &self,
+        preview: &Preview,
+        recorded: &[OperationRecord],
+    ) -> Result<Fate, ApiError> {
         let mut pace = Pace::within(self.provisioner.write_time() + HEARD);
         loop {
             // Decided before it is looked: the last look begins when the time is over.
@@ -207,10 +260,15 @@ impl Kubernetes {
     }
 
     /// The objects of operations that were begun and not recorded as done, by index.
-    async fn live(&self, preview: &Preview, recorded: &[OperationRecord]) -> Result<BTreeMap<u32, Option<Value>>, ApiError> {
+    async fn live(
+        &self,
+        preview: &Preview,
+        recorded: &[OperationRecord],
+    ) -> Result<BTreeMap<u32, Option<Value>>, ApiError> {
         let mut live = BTreeMap::new();
         for operation in recover::open(preview, recorded) {
-            let at = path::object(&operation.target).map_err(|fault| ApiError::Gated(fault.to_string()))?;
+            let at = path::object(&operation.target)
+                .map_err(|fault| ApiError::Gated(fault.to_string()))?;
             live.insert(operation.index, self.provisioner.get(&at).await?);
         }
         Ok(live)

@@ -1,4 +1,5 @@
-//! A lease on a job: kept by heartbeats, asked before every effect. A runner that cannot be sure to hold it any more stops by itself.
+//! A lease on a job: kept by heartbeats, asked before every effect. A runner that cannot be sure to
+//! hold it any more stops by itself.
 
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{Obstacle, Said};
@@ -30,7 +31,8 @@ impl Recorder for Client<Claim, Claimed> {
     }
 }
 
-/// Seconds a lease lasts at most, whatever the recorder says: so long a runner that is cut off may believe that it holds one.
+/// Seconds a lease lasts at most, whatever the recorder says: so long a runner that is cut off may
+/// believe that it holds one.
 const LEASE_MOST: u64 = 300;
 
 /// Why nothing further may be done.
@@ -60,7 +62,13 @@ impl<R: Recorder> Lease<R> {
     pub fn keep(recorder: Arc<R>, call: CallId, fence: Fence, seconds: u64) -> Self {
         let state = Arc::new(AtomicU8::new(HELD));
         let lease = Duration::from_secs(seconds.clamp(1, LEASE_MOST));
-        let heart = tokio::spawn(beat(Arc::clone(&recorder), call.clone(), fence, lease, Arc::clone(&state)));
+        let heart = tokio::spawn(beat(
+            Arc::clone(&recorder),
+            call.clone(),
+            fence,
+            lease,
+            Arc::clone(&state),
+        ));
         Self { recorder, call, fence, state, heart }
     }
 
@@ -85,7 +93,11 @@ impl<R: Recorder> Lease<R> {
 
     /// Asks the recorder itself whether the lease stands: right before what cannot be taken back.
     pub async fn confirm(&self) -> Option<Stopped> {
-        match self.recorder.claim(&Claim::Heartbeat { call: self.call.clone(), fence: self.fence }).await {
+        match self
+            .recorder
+            .claim(&Claim::Heartbeat { call: self.call.clone(), fence: self.fence })
+            .await
+        {
             Ok(Claimed::Lease { cancelled: false }) => self.stopped(),
             Ok(Claimed::Lease { cancelled: true }) => Some(Stopped::Cancelled),
             _ => Some(Stopped::Lost),
@@ -94,7 +106,10 @@ impl<R: Recorder> Lease<R> {
 
     /// Moves the job. Returns once it is durable.
     pub async fn report(&self, event: RunnerEvent) -> Result<Recorded, RoleError> {
-        let moved = self.recorder.claim(&Claim::Move { call: self.call.clone(), fence: self.fence, event }).await;
+        let moved = self
+            .recorder
+            .claim(&Claim::Move { call: self.call.clone(), fence: self.fence, event })
+            .await;
         match moved {
             Ok(Claimed::Recorded(recorded)) => Ok(recorded),
             Ok(_) => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
@@ -110,8 +125,13 @@ impl<R: Recorder> Lease<R> {
     /// Lets go of the job because of what is in its way: it is offered again after a pause.
     pub async fn let_go(&self, obstacle: Obstacle) -> Result<(), RoleError> {
         let bounded = |words: String| words.chars().take(OBSTACLE).collect::<String>();
-        let obstacle = Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };
-        match self.recorder.claim(&Claim::LetGo { call: self.call.clone(), fence: self.fence, obstacle }).await? {
+        let obstacle =
+            Obstacle { cause: bounded(obstacle.cause), remedy: bounded(obstacle.remedy) };
+        match self
+            .recorder
+            .claim(&Claim::LetGo { call: self.call.clone(), fence: self.fence, obstacle })
+            .await?
+        {
             Claimed::Released => Ok(()),
             _ => Err(RoleError::Unavailable("the recorder answered something else".to_owned())),
         }
@@ -122,7 +142,10 @@ impl<R: Recorder> Lease<R> {
         if said.is_empty() {
             return;
         }
-        let passed = self.recorder.claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, said }).await;
+        let passed = self
+            .recorder
+            .claim(&Claim::Progress { call: self.call.clone(), fence: self.fence, said })
+            .await;
         if let Ok(Claimed::Lease { cancelled: true }) = passed {
             cancel(&self.state);
         }
@@ -140,13 +163,22 @@ fn cancel(state: &AtomicU8) {
     let _was_lost = state.compare_exchange(HELD, CANCELLED, Ordering::AcqRel, Ordering::Acquire);
 }
 
-async fn beat<R: Recorder>(recorder: Arc<R>, call: CallId, fence: Fence, lease: Duration, state: Arc<AtomicU8>) {
+async fn beat<R: Recorder>(
+    recorder: Arc<R>,
+    call: CallId,
+    fence: Fence,
+    lease: Duration,
+    state: Arc<AtomicU8>,
+) {
     let mut held = Instant::now();
     loop {
         tokio::time::sleep(lease / 3).await;
         let claim = Claim::Heartbeat { call: call.clone(), fence };
-        // A recorder that is there and silent is as good as none: waiting for it, the lease would run out unnoticed.
-        let Ok(answer) = tokio::time::timeout(lease / 3, recorder.claim(&claim)).await else { break };
+        // A recorder that is there and silent is as good as none: waiting for it, the lease would
+        // run out unnoticed.
+        let Ok(answer) = tokio::time::timeout(lease / 3, recorder.claim(&claim)).await else {
+            break;
+        };
         match answer {
             Ok(Claimed::Lease { cancelled }) => {
                 held = Instant::now();
@@ -188,7 +220,9 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(120), lost).await.expect("it holds the lease for ever");
+        tokio::time::timeout(Duration::from_secs(120), lost)
+            .await
+            .expect("it holds the lease for ever");
         assert_eq!(lease.stopped(), Some(Stopped::Lost));
     }
 }

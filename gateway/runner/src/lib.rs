@@ -1,7 +1,8 @@
 //! # Looks at infrastructure and acts on it, in two roles: `viewer` and `runner`
 //!
-//! Never faces agents, never opens the store, and holds no Wasm engine: what computes for it is a process of its own. It trusts no other role: everything
-//! that came with a job is derived again before anything is touched.
+//! Never faces agents, never opens the store, and holds no Wasm engine: what computes for it is a
+//! process of its own. It trusts no other role: everything that came with a job is derived again
+//! before anything is touched.
 //!
 //! | file | what |
 //! |---|---|

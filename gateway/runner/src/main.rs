@@ -1,6 +1,8 @@
-//! `cofferdam-runner`: looks (role `viewer`), acts (role `runner`) or removes what others left (role `reaper`), as its settings say. Started by
-//! `cofferdam serve` with one socket on standard input; reads what it needs, confines itself, and talks only over the sockets it is handed
-//! and, for a cluster, to the one API server that its kubeconfig names. With arguments it answers an operator instead.
+//! `cofferdam-runner`: looks (role `viewer`), acts (role `runner`) or removes what others left
+//! (role `reaper`), as its settings say. Started by `cofferdam serve` with one socket on standard
+//! input; reads what it needs, confines itself, and talks only over the sockets it is handed
+//! and, for a cluster, to the one API server that its kubeconfig names. With arguments it answers
+//! an operator instead.
 
 mod command;
 mod role;
@@ -18,7 +20,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Before a credential is read, by a command too.
     let confined = confine::baseline().map_err(anyhow::Error::from);
-    let done = confined.and_then(|()| if arguments.is_empty() { start() } else { command::run(&arguments) });
+    let done = confined
+        .and_then(|()| if arguments.is_empty() { start() } else { command::run(&arguments) });
     match done {
         Ok(code) => code,
         Err(fault) => {
@@ -42,8 +45,12 @@ fn start() -> Result<ExitCode> {
     let settings: ActorSettings = inherited.settings()?;
     let role = match settings {
         ActorSettings::Viewer(settings) => viewer::prepare(settings).map(Ready::Viewer),
-        ActorSettings::Runner(settings) => runner::prepare(settings).map(|actor| Ready::Runner(Box::new(actor))),
-        ActorSettings::Reaper(settings) => reaper::prepare(settings).map(|reaper| Ready::Reaper(Box::new(reaper))),
+        ActorSettings::Runner(settings) => {
+            runner::prepare(settings).map(|actor| Ready::Runner(Box::new(actor)))
+        }
+        ActorSettings::Reaper(settings) => {
+            reaper::prepare(settings).map(|reaper| Ready::Reaper(Box::new(reaper)))
+        }
     };
     let role = match role {
         Ok(role) => role,
@@ -53,7 +60,8 @@ fn start() -> Result<ExitCode> {
         }
     };
     // Threads inherit the confinement only when it came before them.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async move {
         match role {
             Ready::Viewer(viewer) => viewer.serve(inherited).await,

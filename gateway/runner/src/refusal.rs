@@ -1,5 +1,5 @@
-//! Why something cannot be looked at or changed, in words for the agent, with what to do instead. Shared by every backend; never an operator's
-//! fault report.
+//! Why something cannot be looked at or changed, in words for the agent, with what to do instead.
+//! Shared by every backend; never an operator's fault report.
 
 use cofferdam_core::protocol::gateway_viewer::Looked;
 
@@ -24,6 +24,10 @@ impl Refusal {
 
 impl From<Refusal> for Looked {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused { code: refusal.code.to_owned(), reason: refusal.reason, remedy: refusal.remedy }
+        Self::Refused {
+            code: refusal.code.to_owned(),
+            reason: refusal.reason,
+            remedy: refusal.remedy,
+        }
     }
 }

@@ -12,10 +12,16 @@ const IDENTITY: [&str; 4] = ["apiVersion", "kind", "metadata.name", "metadata.na
 
 /// The rest of an object without what the server keeps for itself. `own` are the plan's own fields;
 /// `origin` says who wrote a field, or where it is written.
-pub fn rest(object: &Value, own: &[FieldPath], origin: impl Fn(&[Segment]) -> Option<Origin>) -> Rest {
+pub fn rest(
+    object: &Value,
+    own: &[FieldPath],
+    origin: impl Fn(&[Segment]) -> Option<Origin>,
+) -> Rest {
     let mut found = Vec::new();
     leaves(&mut Vec::new(), object, &mut found);
-    let named = |path: &[Segment]| own.iter().any(|own| path.starts_with(own.segments()) || own.segments().starts_with(path));
+    let named = |path: &[Segment]| {
+        own.iter().any(|own| path.starts_with(own.segments()) || own.segments().starts_with(path))
+    };
     let mut rest = Rest::default();
     for own in own {
         rest.origins.extend(origin(own.segments()).map(|origin| (own.to_string(), origin)));
@@ -38,11 +44,17 @@ pub fn rest(object: &Value, own: &[FieldPath], origin: impl Fn(&[Segment]) -> Op
 
 /// The rest of an object that goes. Where it has too many fields to keep each, what describes it is
 /// compared in their place, and needs its origins.
-pub fn rest_of_whole(object: &Value, described: &BTreeMap<String, Value>, origin: impl Fn(&[Segment]) -> Option<Origin>) -> Rest {
+pub fn rest_of_whole(
+    object: &Value,
+    described: &BTreeMap<String, Value>,
+    origin: impl Fn(&[Segment]) -> Option<Origin>,
+) -> Rest {
     let mut rest = rest(object, &[], &origin);
     if rest.fields.is_none() {
         let paths = described.keys().filter_map(|name| Some((name, FieldPath::parse(name).ok()?)));
-        rest.origins = paths.filter_map(|(name, path)| Some((name.clone(), origin(path.segments())?))).collect();
+        rest.origins = paths
+            .filter_map(|(name, path)| Some((name.clone(), origin(path.segments())?)))
+            .collect();
     }
     rest
 }
@@ -79,8 +91,11 @@ mod tests {
 
     #[test]
     fn every_other_field_is_kept_by_its_path() {
-        let own = ["spec.replicas", "spec.template.spec.containers[name=web].image"].map(|path| FieldPath::parse(path).unwrap());
-        let rest = rest(&object(), &own, |path| (path.len() == 2).then(|| Origin::Manager("m".to_owned())));
+        let own = ["spec.replicas", "spec.template.spec.containers[name=web].image"]
+            .map(|path| FieldPath::parse(path).unwrap());
+        let rest = rest(&object(), &own, |path| {
+            (path.len() == 2).then(|| Origin::Manager("m".to_owned()))
+        });
         let expect: BTreeMap<String, Value> = [
             ("metadata.annotations[\"example.com/owner\"]", json!("me")),
             ("spec.template.spec.containers[name=log].image", json!("b")),
@@ -91,7 +106,11 @@ mod tests {
         .map(|(path, value)| (path.to_owned(), value))
         .into();
         assert_eq!(rest.fields, Some(expect));
-        assert_eq!(rest.origins.into_keys().collect::<Vec<_>>(), ["spec.replicas"], "the plan's own fields too");
+        assert_eq!(
+            rest.origins.into_keys().collect::<Vec<_>>(),
+            ["spec.replicas"],
+            "the plan's own fields too"
+        );
     }
 
     #[test]
@@ -102,7 +121,9 @@ mod tests {
         // Of one that goes, what describes it still has its origin.
         let described = BTreeMap::from([("data".to_owned(), json!(["k0"]))]);
         let by = |path: &[Segment]| (path.len() == 1).then(|| Origin::Manager("m".to_owned()));
-        let origins = |count| rest_of_whole(&data(count), &described, by).origins.into_keys().collect::<Vec<_>>();
+        let origins = |count| {
+            rest_of_whole(&data(count), &described, by).origins.into_keys().collect::<Vec<_>>()
+        };
         assert_eq!((origins(REST), origins(REST + 1)), (vec![], vec!["data".to_owned()]));
     }
 }

@@ -1,4 +1,5 @@
-//! The roles of this binary: what each reads before it confines itself, and what it then does with the sockets it is handed.
+//! The roles of this binary: what each reads before it confines itself, and what it then does with
+//! the sockets it is handed.
 
 pub mod reaper;
 pub mod runner;
@@ -15,7 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What finding and trusting an API server reads; what is not there is left out.
-const NETWORK: [&str; 5] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/ssl"];
+const NETWORK: [&str; 5] =
+    ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/ssl"];
 
 /// A role's own trust file, for the environment that is served.
 fn trust(path: &Path, role: &str, environment: &Environment) -> Result<Trust> {
@@ -27,7 +29,8 @@ fn trust(path: &Path, role: &str, environment: &Environment) -> Result<Trust> {
 }
 
 fn read_trust(path: &Path) -> Result<Trust> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the trust file `{}`", path.display()))?;
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the trust file `{}`", path.display()))?;
     Ok(Trust::parse(&text)?)
 }
 
@@ -47,7 +50,8 @@ fn confine(files: Files<'_>, server: Option<&Credential>, role: Calls) -> Result
     if server.is_some() && !confine::knows_ports() {
         tracing::warn!(
             what = "TCP ports",
-            "this kernel does not confine TCP ports: a role that is taken over could connect to any; Linux 6.7 or newer does"
+            "this kernel does not confine TCP ports: a role that is taken over could connect to \
+             any; Linux 6.7 or newer does"
         );
     }
     confine::new_sockets(match server {
@@ -69,10 +73,13 @@ pub fn credential(kubeconfig: &Path) -> Result<Credential> {
 fn network(credential: &Credential) -> Vec<PathBuf> {
     let known = NETWORK.iter().map(PathBuf::from).filter(|path| path.exists());
     // By folder: a token that is renewed is another file to the kernel.
-    known.chain(credential.files().iter().filter_map(|file| file.parent().map(Path::to_owned))).collect()
+    known
+        .chain(credential.files().iter().filter_map(|file| file.parent().map(Path::to_owned)))
+        .collect()
 }
 
-/// Holds a credential against its fences and the cluster against the trust file, before anything is asked for.
+/// Holds a credential against its fences and the cluster against the trust file, before anything is
+/// asked for.
 async fn admit(credential: &Credential, identity: Identity, expected: &Environment) -> Result<()> {
     check(credential, identity).await?;
     same(credential, expected).await
@@ -83,7 +90,8 @@ async fn same(credential: &Credential, expected: &Environment) -> Result<()> {
     let found = environment(credential).await.context("cannot learn which cluster this is")?;
     if found.id != expected.id {
         bail!(
-            "the cluster at `{}` is another one than `{}` in the trust file: its `kube-system` has the UID {}, not {}",
+            "the cluster at `{}` is another one than `{}` in the trust file: its `kube-system` \
+             has the UID {}, not {}",
             found.server,
             expected.name,
             found.id,

@@ -38,7 +38,9 @@ impl Sum {
     /// # Errors
     /// All operations together exceed it.
     pub fn preview(&mut self, shown: &mut PreviewedOperation) -> Result<(), Refusal> {
-        self.rest = self.rest.saturating_add(serde_json::to_vec(&shown.rest).map_or(REST, |rest| rest.len()));
+        self.rest = self
+            .rest
+            .saturating_add(serde_json::to_vec(&shown.rest).map_or(REST, |rest| rest.len()));
         if self.rest > REST {
             shown.rest = Rest::default();
         }
@@ -49,7 +51,11 @@ impl Sum {
 
     fn add(&mut self, bytes: usize, limit: usize, what: &str, remedy: &str) -> Result<(), Refusal> {
         self.shown = self.shown.saturating_add(bytes);
-        if self.shown <= limit { Ok(()) } else { Err(Refusal::new("unsupported", format!("{what} exceeds {limit} bytes"), remedy)) }
+        if self.shown <= limit {
+            Ok(())
+        } else {
+            Err(Refusal::new("unsupported", format!("{what} exceeds {limit} bytes"), remedy))
+        }
     }
 }
 
@@ -63,10 +69,19 @@ mod tests {
     /// A preview that changes nothing and whose object has a rest of about so many bytes.
     fn shown(bytes: usize) -> PreviewedOperation {
         let text = |text: &str| text.to_owned();
-        let rest = Rest { fields: Some(BTreeMap::from([("data.a".to_owned(), Value::from("x".repeat(bytes)))])), ..Rest::default() };
+        let rest = Rest {
+            fields: Some(BTreeMap::from([("data.a".to_owned(), Value::from("x".repeat(bytes)))])),
+            ..Rest::default()
+        };
         PreviewedOperation {
             index: 0,
-            target: Target { group: String::new(), version: text("v1"), kind: text("ConfigMap"), namespace: text("shop"), name: text("c") },
+            target: Target {
+                group: String::new(),
+                version: text("v1"),
+                kind: text("ConfigMap"),
+                namespace: text("shop"),
+                name: text("c"),
+            },
             expect: Expect::Absent,
             before: BTreeMap::new(),
             after: BTreeMap::new(),
@@ -76,7 +91,8 @@ mod tests {
         }
     }
 
-    /// Whether the rest of each preview of one plan is kept, where the objects have this much besides.
+    /// Whether the rest of each preview of one plan is kept, where the objects have this much
+    /// besides.
     fn kept(bytes: &[usize]) -> Vec<bool> {
         let mut sum = Sum::default();
         let keep = |bytes: &usize| {
@@ -109,6 +125,9 @@ mod tests {
         sum.result(&half).unwrap();
         sum.result(&half).unwrap();
         let refusal = sum.result(&Value::from(1)).unwrap_err();
-        assert_eq!((refusal.code, refusal.reason.as_str()), ("unsupported", "what these looks show together exceeds 262144 bytes"));
+        assert_eq!(
+            (refusal.code, refusal.reason.as_str()),
+            ("unsupported", "what these looks show together exceeds 262144 bytes")
+        );
     }
 }

@@ -1,11 +1,14 @@
-//! The binary as its supervisor starts it: settings and sockets over one descriptor, confined, ready, and gone when the control socket closes.
+//! The binary as its supervisor starts it: settings and sockets over one descriptor, confined,
+//! ready, and gone when the control socket closes.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
 
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
 use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, Trust};
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
-use cofferdam_core::protocol::role_settings::{ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice};
+use cofferdam_core::protocol::role_settings::{
+    ActorSettings, Infrastructure, JobIdentity, RunnerSettings, ViewerSettings, Voice,
+};
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::control::{self, Control, Report};
 use cofferdam_process::peer;
@@ -17,7 +20,9 @@ use std::process::Child;
 
 fn home() -> (tempfile::TempDir, Environment) {
     let home = tempfile::tempdir().unwrap();
-    for folder in ["tree", "trust", "runs", "journal", "tools", "executors", "artefacts", "policy", "keys"] {
+    for folder in
+        ["tree", "trust", "runs", "journal", "tools", "executors", "artefacts", "policy", "keys"]
+    {
         fs::create_dir(home.path().join(folder)).unwrap();
     }
     let environment = Environment { name: "test".into(), id: "1".into() };
@@ -39,7 +44,8 @@ fn home() -> (tempfile::TempDir, Environment) {
 
 fn start(settings: &ActorSettings) -> (Control, Child, Report) {
     let (control, theirs) = control::pair().unwrap();
-    let child = spawn(Path::new(env!("CARGO_BIN_EXE_cofferdam-runner")), &[], theirs, Words::Heard).unwrap();
+    let child = spawn(Path::new(env!("CARGO_BIN_EXE_cofferdam-runner")), &[], theirs, Words::Heard)
+        .unwrap();
     control.settings(settings).unwrap();
     let report = control.report().unwrap().unwrap();
     (control, child, report)
@@ -66,8 +72,11 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
     drop(theirs);
     let client = peer::Client::<Look, Looked>::new();
     client.connect(ours).unwrap();
-    let look = Look::Read { tool: "t".into(), digest: ComponentDigest::of(b"t"), operations: vec![] };
-    assert!(matches!(client.call(&look).await.unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling"));
+    let look =
+        Look::Read { tool: "t".into(), digest: ComponentDigest::of(b"t"), operations: vec![] };
+    assert!(
+        matches!(client.call(&look).await.unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling")
+    );
     drop(control);
     assert!(child.wait().unwrap().success());
 }

@@ -1,9 +1,15 @@
-//! What a fresh sandbox costs against a reused one, and which arrangement of engines two threads want. `cargo bench -p cofferdam-sandbox`.
+//! What a fresh sandbox costs against a reused one, and which arrangement of engines two threads
+//! want. `cargo bench -p cofferdam-sandbox`.
 //!
-//! `COFFERDAM_COMPONENTS` names a folder with `deployment_scale.wasm`, `COFFERDAM_POLICY` one that `scripts/build-policy` made of
-//! `policies/example`; without them the smallest guests of the tests stand in, which shows the sandbox alone.
+//! `COFFERDAM_COMPONENTS` names a folder with `deployment_scale.wasm`, `COFFERDAM_POLICY` one that
+//! `scripts/build-policy` made of `policies/example`; without them the smallest guests of the tests
+//! stand in, which shows the sandbox alone.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
 
 #[path = "../src/tests/encode.rs"]
 mod encode;
@@ -48,8 +54,11 @@ fn tools(c: &mut Criterion) {
     let fresh = Tool::load(&own, &made).unwrap();
 
     let mut group = c.benchmark_group("tool");
-    group.bench_function("fresh sandbox and plan", |bench| bench.iter(|| black_box(fresh.plan(ARGUMENTS).unwrap())));
-    // Its values stay as the engine lifts them; the conversion to the core's types is in the fresh call only.
+    group.bench_function("fresh sandbox and plan", |bench| {
+        bench.iter(|| black_box(fresh.plan(ARGUMENTS).unwrap()))
+    });
+    // Its values stay as the engine lifts them; the conversion to the core's types is in the fresh
+    // call only.
     let reused_engine = engine(GuestKind::Tool).unwrap();
     ticker.add(&reused_engine);
     group.bench_function("reused instance, not isolated", |bench| {
@@ -63,7 +72,8 @@ fn tools(c: &mut Criterion) {
             let plan = instance.get_func(&mut store, plan).unwrap();
             (store, plan)
         };
-        // A guest never frees, so an instance lasts for some calls only; starting it again is not measured.
+        // A guest never frees, so an instance lasts for some calls only; starting it again is not
+        // measured.
         bench.iter_custom(|times| {
             let mut spent = Duration::ZERO;
             let mut left = times;
@@ -85,10 +95,19 @@ fn tools(c: &mut Criterion) {
     group.finish();
 
     let mut group = c.benchmark_group("threads");
-    for (name, threads, engines) in [("one", 1, 1), ("two, one shared engine", 2, 1), ("two, an engine each", 2, 2)] {
-        let engines: Vec<Engine> = (0..engines).map(|_| shared(GuestKind::Tool, if engines == 1 { threads } else { 1 }).unwrap()).collect();
+    for (name, threads, engines) in
+        [("one", 1, 1), ("two, one shared engine", 2, 1), ("two, an engine each", 2, 2)]
+    {
+        let engines: Vec<Engine> = (0..engines)
+            .map(|_| shared(GuestKind::Tool, if engines == 1 { threads } else { 1 }).unwrap())
+            .collect();
         engines.iter().for_each(|engine| ticker.add(engine));
-        let loaded: Vec<Tool> = engines.iter().cycle().take(threads as usize).map(|engine| Tool::load(engine, &made).unwrap()).collect();
+        let loaded: Vec<Tool> = engines
+            .iter()
+            .cycle()
+            .take(threads as usize)
+            .map(|engine| Tool::load(engine, &made).unwrap())
+            .collect();
         // Time per call of all threads together: half of "one" is perfect.
         group.bench_function(name, |bench| {
             bench.iter_custom(|times| {
@@ -96,7 +115,9 @@ fn tools(c: &mut Criterion) {
                 let began = Instant::now();
                 std::thread::scope(|scope| {
                     for tool in &loaded {
-                        scope.spawn(move || (0..each).for_each(|_| drop(black_box(tool.plan(ARGUMENTS).unwrap()))));
+                        scope.spawn(move || {
+                            (0..each).for_each(|_| drop(black_box(tool.plan(ARGUMENTS).unwrap())))
+                        });
                     }
                 });
                 began.elapsed()
@@ -114,19 +135,24 @@ fn policies(c: &mut Criterion) {
         return;
     };
     let guest = Built { kind: GuestKind::Policy, wasm };
-    let data = read("data.json").map_or_else(|| "{}".into(), |bytes| String::from_utf8(bytes).unwrap());
-    let input = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/example/testdata/scale_to_5.json");
+    let data =
+        read("data.json").map_or_else(|| "{}".into(), |bytes| String::from_utf8(bytes).unwrap());
+    let input = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../policies/example/testdata/scale_to_5.json");
     let input = std::fs::read_to_string(input).unwrap_or_else(|_| "{}".into());
     let ticker = Ticker::start().unwrap();
     let engine = engine(GuestKind::Policy).unwrap();
     ticker.add(&engine);
     let policy = Policy::load(&engine, &artefact(&guest), &data).unwrap();
     let mut group = c.benchmark_group("policy");
-    group.bench_function("fresh decision", |bench| bench.iter(|| black_box(policy.evaluate("cofferdam/call/decision", &input).unwrap())));
+    group.bench_function("fresh decision", |bench| {
+        bench.iter(|| black_box(policy.evaluate("cofferdam/call/decision", &input).unwrap()))
+    });
     let mut warm = Some(policy.warm().unwrap());
     group.bench_function("warm decision, not isolated", |bench| {
         bench.iter(|| {
-            let (output, again) = warm.take().unwrap().evaluate("cofferdam/call/decision", &input).unwrap();
+            let (output, again) =
+                warm.take().unwrap().evaluate("cofferdam/call/decision", &input).unwrap();
             warm = Some(again);
             black_box(output)
         });

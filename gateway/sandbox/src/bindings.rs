@@ -1,4 +1,5 @@
-//! The generated types of both worlds. Private: everything that leaves this crate is the core's own type (`convert/`).
+//! The generated types of both worlds. Private: everything that leaves this crate is the core's own
+//! type (`convert/`).
 
 pub(crate) mod tool {
     wasmtime::component::bindgen!({ path: "../../wit/tool.wit", world: "tool-world" });

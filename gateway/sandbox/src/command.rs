@@ -1,8 +1,10 @@
-//! One command of a `task` operation, one run: a fresh sandbox with an input and an output and nothing else. Never gives it a file, a connection,
-//! an environment, a clock or randomness, so the same input gives the same result, and anybody may run it again to check.
+//! One command of a `task` operation, one run: a fresh sandbox with an input and an output and
+//! nothing else. Never gives it a file, a connection, an environment, a clock or randomness, so the
+//! same input gives the same result, and anybody may run it again to check.
 //!
-//! Commands are the only guests that WASI is linked for. What of it is linked stands in [`link`]; what a program's own runtime imports but has no
-//! use for here is there and empty (folders, environment, terminals), or ends it with a word why (clocks, randomness).
+//! Commands are the only guests that WASI is linked for. What of it is linked stands in [`link`];
+//! what a program's own runtime imports but has no use for here is there and empty (folders,
+//! environment, terminals), or ends it with a word why (clocks, randomness).
 
 use crate::fault::{Code, SandboxError};
 use crate::limit;
@@ -27,13 +29,22 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, async_trait};
 /// Bytes a command may write in one call: what its library's buffer holds.
 const WRITE: usize = 64 << 10;
 
-/// What a command's runtime may import, and what it is told when it calls it: interface, functions, the word for it. A clock that stands still or
-/// a constant in the place of chance would give wrong results instead of none.
+/// What a command's runtime may import, and what it is told when it calls it: interface, functions,
+/// the word for it. A clock that stands still or a constant in the place of chance would give wrong
+/// results instead of none.
 const DENIED: [(&str, &[&str], &str); 4] = [
     ("wasi:clocks/wall-clock@0.2.0", &["now", "resolution"], "the time"),
-    ("wasi:clocks/monotonic-clock@0.2.0", &["now", "resolution", "subscribe-instant", "subscribe-duration"], "the time"),
+    (
+        "wasi:clocks/monotonic-clock@0.2.0",
+        &["now", "resolution", "subscribe-instant", "subscribe-duration"],
+        "the time",
+    ),
     ("wasi:random/random@0.2.0", &["get-random-bytes", "get-random-u64"], "randomness"),
-    ("wasi:random/insecure@0.2.0", &["get-insecure-random-bytes", "get-insecure-random-u64"], "randomness"),
+    (
+        "wasi:random/insecure@0.2.0",
+        &["get-insecure-random-bytes", "get-insecure-random-u64"],
+        "randomness",
+    ),
 ];
 
 /// A loaded command: its imports are within the world's, and it exports `wasi:cli/run`.
@@ -57,46 +68,81 @@ impl Command {
     /// Loads a command from its artefact. The engine must be one of a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Command, engine, artefact)?;
-        let beyond =
-            |fault: wasmtime::Error| SandboxError::new(Code::Import, format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"));
+        let beyond = |fault: wasmtime::Error| {
+            SandboxError::new(
+                Code::Import,
+                format!("it is not built for `wasi:cli/command@0.2`: {fault:#}"),
+            )
+        };
         let mut linker = Linker::new(engine);
         link(&mut linker).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
-        let world = CommandPre::new(linked)
-            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export `wasi:cli/run`: {fault:#}")))?;
+        let world = CommandPre::new(linked).map_err(|fault| {
+            SandboxError::new(
+                Code::Malformed,
+                format!("it does not export `wasi:cli/run`: {fault:#}"),
+            )
+        })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
-    /// Runs it with its name as its one argument and this input, for at most `guest_ms` milliseconds of its own time. An exit code is a result, a
-    /// fault is none. Must not be called from within an asynchronous runtime.
-    pub fn run(&self, name: &str, input: &str, guest_ms: u64) -> std::result::Result<Ran, SandboxError> {
+    /// Runs it with its name as its one argument and this input, for at most `guest_ms`
+    /// milliseconds of its own time. An exit code is a result, a fault is none. Must not be
+    /// called from within an asynchronous runtime.
+    pub fn run(
+        &self,
+        name: &str,
+        input: &str,
+        guest_ms: u64,
+    ) -> std::result::Result<Ran, SandboxError> {
         if input.len() > core_limit::TASK_INPUT {
-            let detail = format!("the input has {} bytes, at most {} are given", input.len(), core_limit::TASK_INPUT);
+            let detail = format!(
+                "the input has {} bytes, at most {} are given",
+                input.len(),
+                core_limit::TASK_INPUT
+            );
             return Err(SandboxError::new(Code::Input, detail));
         }
-        // WASI's streams want a runtime around them. None of ours ever waits, so this one has no thread, no timer and opens nothing, which a
-        // confined process could not.
+        // WASI's streams want a runtime around them. None of ours ever waits, so this one has no
+        // thread, no timer and opens nothing, which a confined process could not.
         let quiet = tokio::runtime::Builder::new_current_thread().build();
-        let quiet = quiet.map_err(|fault| SandboxError::new(Code::Engine, format!("no runtime for a command's streams: {fault}")))?;
+        let quiet = quiet.map_err(|fault| {
+            SandboxError::new(Code::Engine, format!("no runtime for a command's streams: {fault}"))
+        })?;
         let _entered = quiet.enter();
-        let (output, words) = (Sink::new(core_limit::TASK_OUTPUT, true), Sink::new(core_limit::TASK_NOTE, false));
+        let (output, words) =
+            (Sink::new(core_limit::TASK_OUTPUT, true), Sink::new(core_limit::TASK_NOTE, false));
         let mut wasi = WasiCtx::builder();
-        wasi.arg(name).stdin(MemoryInputPipe::new(input.to_owned())).stdout(output.clone()).stderr(words.clone()).insecure_random_seed(0);
+        wasi.arg(name)
+            .stdin(MemoryInputPipe::new(input.to_owned()))
+            .stdout(output.clone())
+            .stderr(words.clone())
+            .insecure_random_seed(0);
         let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
         let account = Account::new(limit::COMMAND_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limit::HANDLES);
-        let mut store = store(&self.engine, Room { account, wasi: wasi.build(), table }, limit::HANDLES);
-        let ended = self.world.instantiate(&mut store).and_then(|world| world.wasi_cli_run().call_run(&mut store));
+        let mut store =
+            store(&self.engine, Room { account, wasi: wasi.build(), table }, limit::HANDLES);
+        let ended = self
+            .world
+            .instantiate(&mut store)
+            .and_then(|world| world.wasi_cli_run().call_run(&mut store));
         let code = match ended {
             Ok(Ok(())) => 0,
             Ok(Err(())) => 1,
             Err(error) => match error.downcast_ref::<I32Exit>() {
                 Some(I32Exit(code)) => *code,
-                None => return Err(told(SandboxError::of(&error, &store.data().account), &words.note())),
+                None => {
+                    return Err(told(
+                        SandboxError::of(&error, &store.data().account),
+                        &words.note(),
+                    ));
+                }
             },
         };
-        let output = String::from_utf8(output.taken()).map_err(|_| SandboxError::new(Code::Malformed, "its output is not UTF-8 text"))?;
+        let output = String::from_utf8(output.taken())
+            .map_err(|_| SandboxError::new(Code::Malformed, "its output is not UTF-8 text"))?;
         Ok(Ran { output, note: words.note(), code })
     }
 }
@@ -106,7 +152,10 @@ fn told(fault: SandboxError, note: &str) -> SandboxError {
     if note.is_empty() {
         fault
     } else {
-        SandboxError::new(fault.code, format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'")))
+        SandboxError::new(
+            fault.code,
+            format!("{}; it said: \"{}\"", fault.detail, note.replace('"', "'")),
+        )
     }
 }
 
@@ -136,7 +185,8 @@ impl HasData for Io {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Everything a command can call. Sockets and HTTP are not here: a command that imports them is refused when it is accepted.
+/// Everything a command can call. Sockets and HTTP are not here: a command that imports them is
+/// refused when it is accepted.
 fn link(linker: &mut Linker<Room>) -> Result<()> {
     errors(linker)?;
     sync::io::poll::add_to_linker::<Room, Io>(linker, |room| &mut room.table)?;
@@ -166,7 +216,10 @@ fn link(linker: &mut Linker<Room>) -> Result<()> {
 }
 
 fn denied(what: &str) -> SandboxError {
-    let detail = format!("it asked for {what}; a command has its input alone, so that the same input gives the same result: put it there");
+    let detail = format!(
+        "it asked for {what}; a command has its input alone, so that the same input gives the \
+         same result: put it there"
+    );
     SandboxError::new(Code::Denied, detail)
 }
 
@@ -177,12 +230,16 @@ fn errors(linker: &mut Linker<Room>) -> Result<()> {
         store.data_mut().table.delete(Resource::<wasmtime::Error>::new_own(rep))?;
         Ok(())
     })?;
-    instance.func_wrap("[method]error.to-debug-string", |store, (error,): (Resource<wasmtime::Error>,)| {
-        Ok((format!("{:?}", store.data().table.get(&error)?),))
-    })
+    instance.func_wrap(
+        "[method]error.to-debug-string",
+        |store, (error,): (Resource<wasmtime::Error>,)| {
+            Ok((format!("{:?}", store.data().table.get(&error)?),))
+        },
+    )
 }
 
-/// One of a command's outputs, kept up to a limit. Beyond it the result is refused, words are dropped.
+/// One of a command's outputs, kept up to a limit. Beyond it the result is refused, words are
+/// dropped.
 #[derive(Clone)]
 struct Sink {
     kept: Arc<Mutex<Vec<u8>>>,
@@ -201,7 +258,12 @@ impl Sink {
 
     fn note(&self) -> String {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).trim_end().lines().map(escape::line).collect::<Vec<_>>().join("\n")
+        String::from_utf8_lossy(&kept)
+            .trim_end()
+            .lines()
+            .map(escape::line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
@@ -210,7 +272,10 @@ impl OutputStream for Sink {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let room = self.most.saturating_sub(kept.len());
         if self.whole && bytes.len() > room {
-            let fault = SandboxError::new(Code::Output, format!("it wrote more than {} bytes of output", self.most));
+            let fault = SandboxError::new(
+                Code::Output,
+                format!("it wrote more than {} bytes of output", self.most),
+            );
             return Err(StreamError::Trap(fault.into()));
         }
         kept.extend(bytes.into_iter().take(room));

@@ -1,5 +1,6 @@
-//! A guest's words to the core's types. Everything a guest returns is foreign input: each size and form that the WIT names is checked here, and
-//! refused beyond it, never cut. What a plan may contain is not judged here.
+//! A guest's words to the core's types. Everything a guest returns is foreign input: each size and
+//! form that the WIT names is checked here, and refused beyond it, never cut. What a plan may
+//! contain is not judged here.
 
 mod definition;
 mod draft;

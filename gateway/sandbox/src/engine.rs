@@ -1,7 +1,9 @@
-//! How guests are compiled and run: one configuration per kind of guest. Never runs anything itself; `ticker.rs` counts their time.
+//! How guests are compiled and run: one configuration per kind of guest. Never runs anything
+//! itself; `ticker.rs` counts their time.
 //!
-//! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and threads share no reference count. Executors and
-//! policies get engines that allocate on demand, as do commands: they run rarely, or bring a memory that a pool cannot hold.
+//! Tools get a pooled engine per worker thread: a fresh sandbox then costs no system call, and
+//! threads share no reference count. Executors and policies get engines that allocate on demand, as
+//! do commands: they run rarely, or bring a memory that a pool cannot hold.
 
 use crate::fault::{Code, SandboxError};
 use crate::limit;
@@ -9,12 +11,15 @@ pub use crate::ticker::Ticker;
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroUsize;
-use wasmtime::{Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
+use wasmtime::{
+    Config, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy,
+};
 
 /// Wasmtime's version, as pinned in the workspace. Held against the lock file by a test.
 pub const WASMTIME: &str = "48.0.8";
 
-/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops it before the next.
+/// Guests alive at one time in one engine: a worker thread runs one call at a time, and drops it
+/// before the next.
 const SLOTS: u32 = 1;
 
 /// An engine for one kind of guest.
@@ -22,31 +27,38 @@ pub fn engine(kind: GuestKind) -> Result<Engine, SandboxError> {
     shared(kind, SLOTS)
 }
 
-/// An engine in which `threads` guests may be alive at one time. The gateway uses one engine per thread instead, which the benchmark beside this
-/// crate justifies.
+/// An engine in which `threads` guests may be alive at one time. The gateway uses one engine per
+/// thread instead, which the benchmark beside this crate justifies.
 pub fn shared(kind: GuestKind, threads: u32) -> Result<Engine, SandboxError> {
-    Engine::new(&config(kind, threads))
-        .map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+    Engine::new(&config(kind, threads)).map_err(|fault| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    })
 }
 
 /// An engine for trials of policies: it counts instructions, which are the same on every machine.
 pub(crate) fn counting() -> Result<Engine, SandboxError> {
     let mut config = config(GuestKind::Policy, SLOTS);
     config.consume_fuel(true);
-    Engine::new(&config).map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+    Engine::new(&config).map_err(|fault| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    })
 }
 
-/// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine code is the same, a test holds it so.
+/// An engine that compiles for [`engine`] of the same kind without reserving its pool: the machine
+/// code is the same, a test holds it so.
 pub(crate) fn compiler(kind: GuestKind) -> Result<Engine, SandboxError> {
     let mut config = config(kind, SLOTS);
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    Engine::new(&config).map_err(|fault| SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}")))
+    Engine::new(&config).map_err(|fault| {
+        SandboxError::new(Code::Engine, format!("the engine cannot be made here: {fault:#}"))
+    })
 }
 
-/// What artefacts are good for: version, kind, and a hash over everything that shapes machine code (settings, features, this processor).
-/// Part of an artefact's MAC.
+/// What artefacts are good for: version, kind, and a hash over everything that shapes machine code
+/// (settings, features, this processor). Part of an artefact's MAC.
 pub fn description(engine: &Engine, kind: GuestKind) -> String {
-    // Keyed with zeros, so the same everywhere; it only has to differ when the engine would, the MAC around it is what cannot be forged.
+    // Keyed with zeros, so the same everywhere; it only has to differ when the engine would, the
+    // MAC around it is what cannot be forged.
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     let kind = match kind {
@@ -62,7 +74,8 @@ fn config(kind: GuestKind, threads: u32) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
-        // Time is bounded by epochs alone: fuel is compiled into every loop, and costs policies 18 %.
+        // Time is bounded by epochs alone: fuel is compiled into every loop, and costs policies 18
+        // %.
         .epoch_interruption(true)
         .consume_fuel(false)
         .max_wasm_stack(limit::STACK)
@@ -70,8 +83,9 @@ fn config(kind: GuestKind, threads: u32) -> Config {
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        // Where one component of several calls another, the engine's own adapter between them names both memories. Components made by tools
-        // such as jco are of that kind; how many memories there are is counted all the same. A policy is one module with one memory.
+        // Where one component of several calls another, the engine's own adapter between them names
+        // both memories. Components made by tools such as jco are of that kind; how many
+        // memories there are is counted all the same. A policy is one module with one memory.
         .wasm_multi_memory(kind != GuestKind::Policy)
         .wasm_backtrace_max_frames(NonZeroUsize::new(8))
         // Compilation runs in a confined process with few threads, or in tests.
@@ -100,7 +114,8 @@ fn pool(slots: u32) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(limit::KEEP_MEMORY)
         .table_keep_resident(limit::KEEP_TABLE)
         .max_component_instance_size(1 << 20);
-    // The pagemap scan stays off: it saves nothing for memories kept resident whole, and without care it misses pages that were swapped out.
+    // The pagemap scan stays off: it saves nothing for memories kept resident whole, and without
+    // care it misses pages that were swapped out.
     pool
 }
 
@@ -110,11 +125,19 @@ mod tests {
 
     #[test]
     fn an_engine_names_its_version_and_everything_that_shapes_its_code() {
-        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
-        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")), "change the constant with the lock file");
+        let lock =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"))
+                .unwrap();
+        assert!(
+            lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"")),
+            "change the constant with the lock file"
+        );
         let (one, two) = (engine(GuestKind::Tool).unwrap(), engine(GuestKind::Tool).unwrap());
         assert_eq!(description(&one, GuestKind::Tool), description(&two, GuestKind::Tool));
-        assert_eq!(description(&one, GuestKind::Tool), description(&compiler(GuestKind::Tool).unwrap(), GuestKind::Tool));
+        assert_eq!(
+            description(&one, GuestKind::Tool),
+            description(&compiler(GuestKind::Tool).unwrap(), GuestKind::Tool)
+        );
         assert_ne!(description(&one, GuestKind::Tool), description(&one, GuestKind::Policy));
     }
 }

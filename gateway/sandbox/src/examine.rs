@@ -1,5 +1,6 @@
-//! What a stranger's component is for, by what it exports: for commands that look at a file before anything of it is
-//! accepted. Runs in `cofferdam-guest` alone, because it compiles; never runs what it looks at.
+//! What a stranger's component is for, by what it exports: for commands that look at a file before
+//! anything of it is accepted. Runs in `cofferdam-guest` alone, because it compiles; never runs
+//! what it looks at.
 
 use crate::fault::{Code, SandboxError};
 use crate::load::{self, Artefact};
@@ -23,7 +24,8 @@ pub struct Examined {
     pub kind: GuestKind,
     /// The names of what it imports, sorted.
     pub imports: Vec<String>,
-    /// The names of what it exports besides its world's interface, sorted: no part of it is ever called.
+    /// The names of what it exports besides its world's interface, sorted: no part of it is ever
+    /// called.
     pub unused: Vec<String>,
     /// Its machine code.
     pub artefact: Artefact,
@@ -32,10 +34,12 @@ pub struct Examined {
 /// Finds out what the component is for, holds it against that world, and compiles it.
 ///
 /// # Errors
-/// The same as [`load::compile`]; `malformed` where it exports none of the three interfaces, or something besides.
+/// The same as [`load::compile`]; `malformed` where it exports none of the three interfaces, or
+/// something besides.
 pub fn examine(wasm: &[u8]) -> Result<Examined, SandboxError> {
     load::gate(GuestKind::Tool, wasm)?;
-    // Tools, executors and commands are compiled alike: what differs is how much of everything they get.
+    // Tools, executors and commands are compiled alike: what differs is how much of everything they
+    // get.
     let engine = crate::engine::compiler(GuestKind::Tool)?;
     let component = load::translate(&engine, wasm)?;
     let own = component.component_type();
@@ -52,7 +56,8 @@ pub fn examine(wasm: &[u8]) -> Result<Examined, SandboxError> {
     Ok(Examined { kind, imports, unused, artefact })
 }
 
-/// A component is for exactly one thing. What a toolchain leaves beside it (jco's `init`) is never called, and named.
+/// A component is for exactly one thing. What a toolchain leaves beside it (jco's `init`) is never
+/// called, and named.
 fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String>), SandboxError> {
     let of = |name: &str| match name {
         TOOL => Some(GuestKind::Tool),
@@ -60,7 +65,8 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
         run if load::wasi(run) == Some(load::COMMAND_EXPORT) => Some(GuestKind::Command),
         _ => None,
     };
-    let (worlds, unused): (Vec<&String>, Vec<&String>) = exports.iter().partition(|name| of(name).is_some());
+    let (worlds, unused): (Vec<&String>, Vec<&String>) =
+        exports.iter().partition(|name| of(name).is_some());
     if let ([world], true) = (worlds.as_slice(), unused.len() <= UNUSED)
         && let Some(kind) = of(world)
     {
@@ -68,15 +74,24 @@ fn kind(imports: &[String], exports: &[String]) -> Result<(GuestKind, Vec<String
     }
     let exported: Vec<&str> = exports.iter().map(String::as_str).collect();
     // What it asks for says more about it than what it lacks.
-    if let Some(import) = imports.iter().find(|import| !load::EXECUTOR_IMPORTS.contains(&import.as_str())) {
-        return Err(SandboxError::new(Code::Import, load::remedy(import, "a tool", load::TOOL_IMPORTS)));
+    if let Some(import) =
+        imports.iter().find(|import| !load::EXECUTOR_IMPORTS.contains(&import.as_str()))
+    {
+        return Err(SandboxError::new(
+            Code::Import,
+            load::remedy(import, "a tool", load::TOOL_IMPORTS),
+        ));
     }
     let more = if exported.len() > NAMED { ", …" } else { "" };
     let named: Vec<&str> = exported.into_iter().take(NAMED).collect();
-    let has = if named.is_empty() { "nothing".to_owned() } else { format!("`{}`{more}", named.join("`, `")) };
+    let has = if named.is_empty() {
+        "nothing".to_owned()
+    } else {
+        format!("`{}`{more}", named.join("`, `"))
+    };
     let detail = format!(
-        "it exports {has}; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a command `{}` 0.2, and none of them \
-         two of these (`wit/tool.wit`)",
+        "it exports {has}; a tool exports `{TOOL}`, an executor `{EXECUTOR}`, a command `{}` 0.2, \
+         and none of them two of these (`wit/tool.wit`)",
         load::COMMAND_EXPORT
     );
     Err(SandboxError::new(Code::Malformed, detail))
@@ -87,9 +102,13 @@ mod tests {
     use super::*;
 
     fn check(imports: &[&str], exports: &[&str], expect: &str) {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let found = kind(&owned(imports), &owned(exports));
-        let found = found.map_or_else(|fault| fault.to_string(), |(kind, unused)| format!("{kind:?} {unused:?}"));
+        let found = found.map_or_else(
+            |fault| fault.to_string(),
+            |(kind, unused)| format!("{kind:?} {unused:?}"),
+        );
         assert!(found.starts_with(expect), "{found}");
     }
 
@@ -99,10 +118,26 @@ mod tests {
         check(&[], &[TOOL, "init"], r#"Tool ["init"]"#);
         check(&load::EXECUTOR_IMPORTS[1..], &[EXECUTOR], "Executor []");
         check(&["wasi:io/streams@0.2.6"], &["wasi:cli/run@0.2.6"], "Command []");
-        check(&[], &["wasi:cli/run@0.3.0"], "malformed: it exports `wasi:cli/run@0.3.0`; a tool exports");
-        check(&[], &[TOOL, EXECUTOR], "malformed: it exports `cofferdam:tool/tool@0.1.0`, `cofferdam:executor");
+        check(
+            &[],
+            &["wasi:cli/run@0.3.0"],
+            "malformed: it exports `wasi:cli/run@0.3.0`; a tool exports",
+        );
+        check(
+            &[],
+            &[TOOL, EXECUTOR],
+            "malformed: it exports `cofferdam:tool/tool@0.1.0`, `cofferdam:executor",
+        );
         check(&[], &[], "malformed: it exports nothing; a tool exports");
-        check(&["wasi:http/types@0.2.6"], &["wasi:http/handler@0.2.6"], "import: it imports `wasi:http/types@0.2.6`");
-        check(&[], &["a"; 20], "malformed: it exports `a`, `a`, `a`, `a`, `a`, `a`, `a`, `a`, …; a tool");
+        check(
+            &["wasi:http/types@0.2.6"],
+            &["wasi:http/handler@0.2.6"],
+            "import: it imports `wasi:http/types@0.2.6`",
+        );
+        check(
+            &[],
+            &["a"; 20],
+            "malformed: it exports `a`, `a`, `a`, `a`, `a`, `a`, `a`, `a`, …; a tool",
+        );
     }
 }

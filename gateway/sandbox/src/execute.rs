@@ -1,8 +1,10 @@
-//! One executor, one job: it drives handles that the host made, in a sandbox that knows nothing else. Never knows what an operation is: an
-//! effect is an index, sent to the process that holds the right to do it.
+//! One executor, one job: it drives handles that the host made, in a sandbox that knows nothing
+//! else. Never knows what an operation is: an effect is an index, sent to the process that holds
+//! the right to do it.
 //!
-//! The guest's thread waits inside the host while an effect is on its way. So nothing here can abort one: when the guest's time is over or it
-//! traps, it does so between two effects, and the role that carries them out has every answer it was given.
+//! The guest's thread waits inside the host while an effect is on its way. So nothing here can
+//! abort one: when the guest's time is over or it traps, it does so between two effects, and the
+//! role that carries them out has every answer it was given.
 
 use crate::bindings::executor::observation::{self, Readiness};
 use crate::bindings::executor::operations::{self, Failure, Outcome};
@@ -12,16 +14,20 @@ use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
 use crate::store::{Account, Accounted, store};
-use cofferdam_core::protocol::role_guest::{GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop};
+use cofferdam_core::protocol::role_guest::{
+    GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop,
+};
 use std::collections::BTreeSet;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{Engine, Result};
 
 /// Carries out what an executor performs: in the guest process, its socket.
 pub trait Effects: Send {
-    /// One effect, from its beginning until it was observed. A fault ends the executor: the asking role is gone.
+    /// One effect, from its beginning until it was observed. A fault ends the executor: the asking
+    /// role is gone.
     fn perform(&mut self, index: u32, undo: bool) -> std::result::Result<Performed, SandboxError>;
-    /// How far the object of a done operation is, told when it is ready or has failed, and at the latest when the time is over.
+    /// How far the object of a done operation is, told when it is ready or has failed, and at the
+    /// latest when the time is over.
     fn observe(&mut self, index: u32, wait_ms: u64) -> std::result::Result<Observed, SandboxError>;
     /// The executor's words.
     fn progress(&mut self, note: String) -> std::result::Result<(), SandboxError>;
@@ -47,23 +53,40 @@ impl Executor {
     /// Loads an executor from its artefact. The engine must be one of a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> std::result::Result<Self, SandboxError> {
         let component = load::component(GuestKind::Executor, engine, artefact)?;
-        let beyond = |fault: wasmtime::Error| SandboxError::new(Code::Import, format!("it is not built for `wit/executor.wit`: {fault:#}"));
+        let beyond = |fault: wasmtime::Error| {
+            SandboxError::new(
+                Code::Import,
+                format!("it is not built for `wit/executor.wit`: {fault:#}"),
+            )
+        };
         let mut linker = Linker::new(engine);
         operations::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         observation::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         progress::add_to_linker::<_, HasSelf<Desk>>(&mut linker, |desk| desk).map_err(beyond)?;
         let linked = linker.instantiate_pre(&component).map_err(beyond)?;
-        let world = ExecutorWorldPre::new(linked)
-            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export what `wit/executor.wit` says: {fault:#}")))?;
+        let world = ExecutorWorldPre::new(linked).map_err(|fault| {
+            SandboxError::new(
+                Code::Malformed,
+                format!("it does not export what `wit/executor.wit` says: {fault:#}"),
+            )
+        })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
-    /// Drives these handles, given in plan order, with at most `guest_ms` milliseconds of the guest's own time. Gives where it stopped; none
-    /// when it did everything it meant to. What was done stands in the effects, whatever this returns.
-    pub fn run(&self, handles: &[Handle], guest_ms: u64, effects: Box<dyn Effects>) -> std::result::Result<Option<Stop>, SandboxError> {
+    /// Drives these handles, given in plan order, with at most `guest_ms` milliseconds of the
+    /// guest's own time. Gives where it stopped; none when it did everything it meant to. What
+    /// was done stands in the effects, whatever this returns.
+    pub fn run(
+        &self,
+        handles: &[Handle],
+        guest_ms: u64,
+        effects: Box<dyn Effects>,
+    ) -> std::result::Result<Option<Stop>, SandboxError> {
         let ticks = u64::try_from(limit::TICK.as_millis()).map_or(0, |tick| guest_ms / tick.max(1));
-        let account = Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
-        // Each operation has its handle and, once done, perhaps the one that undoes it, and one to observe it with.
+        let account =
+            Account::new(limit::EXECUTOR_MEMORY, u32::try_from(ticks).unwrap_or(u32::MAX));
+        // Each operation has its handle and, once done, perhaps the one that undoes it, and one to
+        // observe it with.
         let granted = handles.len().saturating_mul(3);
         let mut table = ResourceTable::new();
         table.set_max_capacity(granted.max(1));
@@ -72,7 +95,11 @@ impl Executor {
         let run = |store: &mut wasmtime::Store<Desk>| -> Result<_> {
             let mut given = Vec::with_capacity(handles.len());
             for Handle { index, after } in handles {
-                given.push(store.data_mut().table.push(Ticket { index: *index, after: after.clone(), undo: false })?);
+                given.push(store.data_mut().table.push(Ticket {
+                    index: *index,
+                    after: after.clone(),
+                    undo: false,
+                })?);
             }
             let world: ExecutorWorld = self.world.instantiate(&mut *store)?;
             world.cofferdam_executor_executor().call_run(store, &given)
@@ -82,7 +109,10 @@ impl Executor {
             Err(stop) if handles.iter().any(|handle| handle.index == stop.index) => {
                 Ok(Some(Stop { index: stop.index, note: convert::note("stop: note", stop.note)? }))
             }
-            Err(stop) => Err(SandboxError::new(Code::Malformed, format!("it stopped at operation {}, which it was not given", stop.index))),
+            Err(stop) => Err(SandboxError::new(
+                Code::Malformed,
+                format!("it stopped at operation {}, which it was not given", stop.index),
+            )),
         }
     }
 }
@@ -109,7 +139,11 @@ impl Desk {
     fn count(&mut self) -> Result<()> {
         self.calls = self.calls.saturating_add(1);
         if self.calls > limit::HOST_CALLS {
-            return Err(SandboxError::new(Code::HostCalls, format!("it called the host more than {} times", limit::HOST_CALLS)).into());
+            return Err(SandboxError::new(
+                Code::HostCalls,
+                format!("it called the host more than {} times", limit::HOST_CALLS),
+            )
+            .into());
         }
         Ok(())
     }
@@ -142,7 +176,15 @@ impl operations::HostOperation for Desk {
             }
             Performed::Done { undo } => {
                 self.done.insert(ticket.index);
-                let undo = if undo { Some(self.table.push(Ticket { index: ticket.index, after: Vec::new(), undo: true })?) } else { None };
+                let undo = if undo {
+                    Some(self.table.push(Ticket {
+                        index: ticket.index,
+                        after: Vec::new(),
+                        undo: true,
+                    })?)
+                } else {
+                    None
+                };
                 Ok(Outcome::Done(undo))
             }
         }
@@ -162,7 +204,11 @@ impl observation::Host for Desk {
             return Ok(None);
         }
         let full = |_| {
-            SandboxError::new(Code::Handles, "it holds more observations than there are operations; it must drop those it is done with")
+            SandboxError::new(
+                Code::Handles,
+                "it holds more observations than there are operations; it must drop those it is \
+                 done with",
+            )
         };
         Ok(Some(self.table.push(Sight(index)).map_err(full)?))
     }
@@ -190,9 +236,12 @@ impl observation::HostObservation for Desk {
     }
 }
 
-/// A note of the asking role's, held to the contract's words: an executor may pass it on as its own.
+/// A note of the asking role's, held to the contract's words: an executor may pass it on as its
+/// own.
 fn seen(note: String) -> std::result::Result<String, SandboxError> {
-    convert::note("note", note).map_err(|fault| SandboxError::new(Code::Engine, format!("the asking role's {}", fault.detail)))
+    convert::note("note", note).map_err(|fault| {
+        SandboxError::new(Code::Engine, format!("the asking role's {}", fault.detail))
+    })
 }
 
 impl progress::Host for Desk {
@@ -200,7 +249,11 @@ impl progress::Host for Desk {
         self.count()?;
         self.reports = self.reports.saturating_add(1);
         if self.reports > limit::REPORTS {
-            return Err(SandboxError::new(Code::HostCalls, format!("it reported more than {} times", limit::REPORTS)).into());
+            return Err(SandboxError::new(
+                Code::HostCalls,
+                format!("it reported more than {} times", limit::REPORTS),
+            )
+            .into());
         }
         let note = convert::note("report", note)?;
         Ok(self.effects.progress(note)?)
@@ -213,6 +266,9 @@ fn word(failure: &str) -> std::result::Result<Failure, SandboxError> {
         "conflict" => Ok(Failure::Conflict),
         "refused" => Ok(Failure::Refused),
         "stopped" => Ok(Failure::Stopped),
-        other => Err(SandboxError::new(Code::Engine, format!("the asking role answered {other:?}, which is no failure of the contract"))),
+        other => Err(SandboxError::new(
+            Code::Engine,
+            format!("the asking role answered {other:?}, which is no failure of the contract"),
+        )),
     }
 }

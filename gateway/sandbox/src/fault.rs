@@ -1,4 +1,5 @@
-//! What went wrong with a guest, as one stable code and a text for operators. Agents see only the code; nothing of it decides anything but "no".
+//! What went wrong with a guest, as one stable code and a text for operators. Agents see only the
+//! code; nothing of it decides anything but "no".
 
 use crate::store::Account;
 use cofferdam_core::journey::ports::GuestError;
@@ -80,7 +81,8 @@ impl fmt::Display for Code {
 }
 
 /// How the engine says that a guest has too many handles, or one that is not its own.
-const HANDLES: [&str; 3] = ["handle limit exceeded", "unknown handle index", "resource table has no free keys"];
+const HANDLES: [&str; 3] =
+    ["handle limit exceeded", "unknown handle index", "resource table has no free keys"];
 
 /// Why a guest gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,8 +100,9 @@ impl SandboxError {
         Self { code, detail: detail.into() }
     }
 
-    /// What the engine's error means, given the account of the guest it happened to. The guest's store must be dropped after it: an error of
-    /// the component's contract leaves an instance that still answers.
+    /// What the engine's error means, given the account of the guest it happened to. The guest's
+    /// store must be dropped after it: an error of the component's contract leaves an instance
+    /// that still answers.
     pub(crate) fn of(error: &wasmtime::Error, account: &Account) -> Self {
         if let Some(own) = error.downcast_ref::<Self>() {
             return own.clone();
@@ -107,13 +110,22 @@ impl SandboxError {
         let text = told(error);
         let code = match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => return Self::time(account),
-            Some(Trap::OutOfFuel) => return Self::new(Code::Time, "it used up the instructions that it had; it must answer with fewer"),
+            Some(Trap::OutOfFuel) => {
+                return Self::new(
+                    Code::Time,
+                    "it used up the instructions that it had; it must answer with fewer",
+                );
+            }
             Some(Trap::StackOverflow) => {
-                return Self::new(Code::Stack, "it called itself too deeply; it needs a loop, or a smaller stack frame");
+                return Self::new(
+                    Code::Stack,
+                    "it called itself too deeply; it needs a loop, or a smaller stack frame",
+                );
             }
             _ if account.refused => return account.memory(),
             Some(_) => Code::Trap,
-            // These have no type of their own in the engine; hostile guests in the tests hold the texts.
+            // These have no type of their own in the engine; hostile guests in the tests hold the
+            // texts.
             None if text.contains("fuel allocated for hostcalls") => Code::Output,
             None if HANDLES.iter().any(|words| text.contains(words)) => Code::Handles,
             None => Code::Malformed,
@@ -123,15 +135,26 @@ impl SandboxError {
 
     pub(crate) fn time(account: &Account) -> Self {
         let spent = limit_ms(account.ticks);
-        Self::new(Code::Time, format!("it was stopped after {spent} ms of its own time; it must answer within that"))
+        Self::new(
+            Code::Time,
+            format!("it was stopped after {spent} ms of its own time; it must answer within that"),
+        )
     }
 }
 
-/// The engine's error in one line: its causes, and instead of a backtrace the innermost function that has a name.
+/// The engine's error in one line: its causes, and instead of a backtrace the innermost function
+/// that has a name.
 fn told(error: &wasmtime::Error) -> String {
-    let causes: Vec<String> = error.chain().map(ToString::to_string).filter(|cause| !cause.starts_with("error while executing")).collect();
+    let causes: Vec<String> = error
+        .chain()
+        .map(ToString::to_string)
+        .filter(|cause| !cause.starts_with("error while executing"))
+        .collect();
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-    let place = frames.iter().find_map(|frame| frame.func_name()).map_or(String::new(), |name| format!(", in `{}`", name.escape_debug()));
+    let place = frames
+        .iter()
+        .find_map(|frame| frame.func_name())
+        .map_or(String::new(), |name| format!(", in `{}`", name.escape_debug()));
     format!("{}{place}", causes.join(": "))
 }
 

@@ -12,7 +12,9 @@ use crate::load::{self, Artefact};
 use crate::plan::Tool;
 use crate::policy::{Policy, Purpose};
 use cofferdam_core::model::json::{JsonError, strict_into};
-use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Observed, Performed, Tried};
+use cofferdam_core::protocol::role_guest::{
+    Compute, Computed, GuestKind, Observed, Performed, Tried,
+};
 use cofferdam_process::confine::{self, NewSockets};
 use cofferdam_process::frame::{self, Frame};
 use std::io;
@@ -21,32 +23,43 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use wasmtime::Engine;
 
-/// Bytes of address space while compiling: Cranelift needs some hundred MiB for the largest Wasm that the size gate lets through; a policy is
-/// tried once, with four GiB reserved for its memory.
+/// Bytes of address space while compiling: Cranelift needs some hundred MiB for the largest Wasm
+/// that the size gate lets through; a policy is tried once, with four GiB reserved for its memory.
 const COMPILE_SPACE: u64 = 8 << 30;
 /// Seconds of processor time for compiling, on all threads together.
 const COMPILE_SECONDS: u64 = 120;
-/// Bytes of address space while running: memories reserve four GiB each to save bounds checks; only what the account grants is ever used.
+/// Bytes of address space while running: memories reserve four GiB each to save bounds checks; only
+/// what the account grants is ever used.
 const RUN_SPACE: u64 = 32 << 30;
 /// Seconds of processor time for loading and answering, over the guest's own time.
 const RUN_SECONDS: u64 = 10;
 /// Seconds of processor time for a policy's tests and trials, over that.
 const TRIAL_SECONDS: u64 = 110;
 
-/// Serves one request and returns. An error means that the asking role went away or does not speak the protocol; a guest's fault is an answer.
+/// Serves one request and returns. An error means that the asking role went away or does not speak
+/// the protocol; a guest's fault is an answer.
 ///
-/// Nothing is torn down: the caller exits at once, because a confined process may not even look at the descriptors it would close.
+/// Nothing is torn down: the caller exits at once, because a confined process may not even look at
+/// the descriptors it would close.
 pub fn serve(socket: &Arc<UnixStream>) -> io::Result<()> {
-    confine::baseline().and_then(|()| confine::new_sockets(NewSockets::None)).map_err(io::Error::other)?;
+    confine::baseline()
+        .and_then(|()| confine::new_sockets(NewSockets::None))
+        .map_err(io::Error::other)?;
     let Some(request) = frame::read(&mut &**socket)? else {
         return Ok(());
     };
-    let compute = strict_into::<Compute>(&request.header).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
-    let (computed, body) = answer(socket, compute, request.body).unwrap_or_else(|fault| (fault.into(), Vec::new()));
+    let compute = strict_into::<Compute>(&request.header)
+        .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault.to_string()))?;
+    let (computed, body) =
+        answer(socket, compute, request.body).unwrap_or_else(|fault| (fault.into(), Vec::new()));
     send(socket, &computed, body)
 }
 
-fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(Computed, Vec<u8>), SandboxError> {
+fn answer(
+    socket: &Arc<UnixStream>,
+    compute: Compute,
+    body: Vec<u8>,
+) -> Result<(Computed, Vec<u8>), SandboxError> {
     let computed = match compute {
         Compute::Compile { kind } => {
             compiles()?;
@@ -65,25 +78,33 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             return Ok((Computed::Examined { kind, imports, unused }, artefact.bytes().to_vec()));
         }
         Compute::Judge { data } => {
-            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let load = |engine: &Engine| {
+                Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?))
+            };
             let guest = confined(GuestKind::Policy, 0, load)?;
             let (engine, module) = &*guest;
             let policy = Policy::of(engine, module.clone(), &data, Purpose::Decide)?;
             Computed::Judging { entrypoints: policy.entrypoints().map(str::to_owned).collect() }
         }
         Compute::Define => {
-            let tool = confined(GuestKind::Tool, 0, |engine| Tool::load(engine, &Artefact::vouched(body)))?;
+            let tool = confined(GuestKind::Tool, 0, |engine| {
+                Tool::load(engine, &Artefact::vouched(body))
+            })?;
             Computed::Defined { definition: Box::new(tool.define()?) }
         }
         Compute::Plan { arguments } => {
-            let tool = confined(GuestKind::Tool, 0, |engine| Tool::load(engine, &Artefact::vouched(body)))?;
+            let tool = confined(GuestKind::Tool, 0, |engine| {
+                Tool::load(engine, &Artefact::vouched(body))
+            })?;
             match tool.plan(&arguments)? {
                 Ok(draft) => Computed::Planned { draft },
                 Err(refusal) => Computed::Declined { refusal },
             }
         }
         Compute::Decide { entrypoint, data, input } => {
-            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let load = |engine: &Engine| {
+                Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?))
+            };
             let guest = confined(GuestKind::Policy, 0, load)?;
             let (engine, module) = &*guest;
             // Loading a policy runs it, so it comes behind the confinement.
@@ -91,18 +112,24 @@ fn answer(socket: &Arc<UnixStream>, compute: Compute, body: Vec<u8>) -> Result<(
             Computed::Decided { output: policy.evaluate(&entrypoint, &input)? }
         }
         Compute::Try { data, trials } => {
-            let load = |engine: &Engine| Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?));
+            let load = |engine: &Engine| {
+                Ok((engine.clone(), load::module(engine, &Artefact::vouched(body))?))
+            };
             let guest = confined_in(engine::counting, TRIAL_SECONDS, load)?;
             let (engine, module) = &*guest;
             let policy = Policy::of(engine, module.clone(), &data, Purpose::Try)?;
             let tried: Vec<Tried> = trials.iter().map(|trial| policy.attempt(trial)).collect();
-            let body = serde_json::to_vec(&tried).map_err(|fault| SandboxError::new(Code::Engine, format!("what came of it: {fault}")))?;
+            let body = serde_json::to_vec(&tried).map_err(|fault| {
+                SandboxError::new(Code::Engine, format!("what came of it: {fault}"))
+            })?;
             return Ok((Computed::Tried, body));
         }
         Compute::Execute { handles, guest_ms } => {
             let load = |engine: &Engine| Executor::load(engine, &Artefact::vouched(body));
             let executor = confined(GuestKind::Executor, guest_ms.div_ceil(1_000), load)?;
-            Computed::Finished { stop: executor.run(&handles, guest_ms, Box::new(Wire(Arc::clone(socket))))? }
+            Computed::Finished {
+                stop: executor.run(&handles, guest_ms, Box::new(Wire(Arc::clone(socket))))?,
+            }
         }
         Compute::Run { name, input, guest_ms } => {
             let load = |engine: &Engine| Command::load(engine, &Artefact::vouched(body));
@@ -152,12 +179,15 @@ fn calls() -> Result<(), SandboxError> {
 }
 
 fn limits(space: u64, seconds: u64) -> Result<(), SandboxError> {
-    confine::guest_limits(space, seconds).map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+    confine::guest_limits(space, seconds)
+        .map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
 fn files() -> Result<(), SandboxError> {
     // What the kernel cannot do is told by `doctor`, not by every guest.
-    confine::files(confine::Files::default()).map(drop).map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
+    confine::files(confine::Files::default())
+        .map(drop)
+        .map_err(|fault| SandboxError::new(Code::Engine, fault.to_string()))
 }
 
 /// Effects over the socket: strictly one question, one answer.
@@ -182,7 +212,8 @@ impl Effects for Wire {
     }
 
     fn observe(&mut self, index: u32, wait_ms: u64) -> Result<Observed, SandboxError> {
-        strict_into(&self.ask(&Computed::Observe { index, wait_ms })?).map_err(|fault| unclear(&fault))
+        strict_into(&self.ask(&Computed::Observe { index, wait_ms })?)
+            .map_err(|fault| unclear(&fault))
     }
 
     fn progress(&mut self, note: String) -> Result<(), SandboxError> {

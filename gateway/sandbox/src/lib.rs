@@ -1,7 +1,8 @@
 //! # Cofferdam's sandbox: runs untrusted code
 //!
-//! The only crate that names wasmtime. It loads tools, executors and policies, runs each call in a fresh sandbox under named limits, and turns
-//! what comes out into the core's types. It decides nothing: ceilings, precedence and who may ask are the core's matter.
+//! The only crate that names wasmtime. It loads tools, executors and policies, runs each call in a
+//! fresh sandbox under named limits, and turns what comes out into the core's types. It decides
+//! nothing: ceilings, precedence and who may ask are the core's matter.
 //!
 //! | file | what it answers |
 //! |---|---|

@@ -1,4 +1,5 @@
-//! One tool, one call: a fresh sandbox each time, every limit set before the first instruction runs. Never keeps an instance.
+//! One tool, one call: a fresh sandbox each time, every limit set before the first instruction
+//! runs. Never keeps an instance.
 
 use crate::bindings::tool::{ToolWorld, ToolWorldPre};
 use crate::convert;
@@ -23,34 +24,52 @@ impl Tool {
     /// Loads a tool from its artefact. The engine must be one of a [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact) -> Result<Self, SandboxError> {
         let component = load::component(GuestKind::Tool, engine, artefact)?;
-        let linked =
-            Linker::new(engine).instantiate_pre(&component).map_err(|fault| SandboxError::new(Code::Import, format!("{fault:#}")))?;
-        let world = ToolWorldPre::new(linked)
-            .map_err(|fault| SandboxError::new(Code::Malformed, format!("it does not export what `wit/tool.wit` says: {fault:#}")))?;
+        let linked = Linker::new(engine)
+            .instantiate_pre(&component)
+            .map_err(|fault| SandboxError::new(Code::Import, format!("{fault:#}")))?;
+        let world = ToolWorldPre::new(linked).map_err(|fault| {
+            SandboxError::new(
+                Code::Malformed,
+                format!("it does not export what `wit/tool.wit` says: {fault:#}"),
+            )
+        })?;
         Ok(Self { engine: engine.clone(), world })
     }
 
     /// What the tool says it is.
     pub fn define(&self) -> Result<Definition, SandboxError> {
-        let said = self.run(limit::DEFINE_TICKS, |world, store| world.cofferdam_tool_tool().call_define(store))?;
+        let said = self.run(limit::DEFINE_TICKS, |world, store| {
+            world.cofferdam_tool_tool().call_define(store)
+        })?;
         convert::definition(said)
     }
 
     /// Canonical arguments to a draft, or to the tool's own refusal.
     pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, SandboxError> {
         if arguments.len() > core_limit::ARGUMENTS {
-            let detail = format!("the arguments have {} bytes, at most {} are taken", arguments.len(), core_limit::ARGUMENTS);
+            let detail = format!(
+                "the arguments have {} bytes, at most {} are taken",
+                arguments.len(),
+                core_limit::ARGUMENTS
+            );
             return Err(SandboxError::new(Code::Input, detail));
         }
-        match self.run(limit::TOOL_TICKS, |world, store| world.cofferdam_tool_tool().call_plan(store, arguments))? {
+        match self.run(limit::TOOL_TICKS, |world, store| {
+            world.cofferdam_tool_tool().call_plan(store, arguments)
+        })? {
             Ok(said) => convert::draft(said).map(Ok),
             Err(said) => convert::refusal(said).map(Err),
         }
     }
 
     /// A fresh sandbox, one call, and the sandbox is gone, whatever came of it.
-    fn run<R>(&self, ticks: u32, call: impl FnOnce(&ToolWorld, &mut Store<Account>) -> wasmtime::Result<R>) -> Result<R, SandboxError> {
-        let mut store = store(&self.engine, Account::new(limit::TOOL_MEMORY, ticks), limit::HANDLES);
+    fn run<R>(
+        &self,
+        ticks: u32,
+        call: impl FnOnce(&ToolWorld, &mut Store<Account>) -> wasmtime::Result<R>,
+    ) -> Result<R, SandboxError> {
+        let mut store =
+            store(&self.engine, Account::new(limit::TOOL_MEMORY, ticks), limit::HANDLES);
         let outcome = self.world.instantiate(&mut store).and_then(|world| call(&world, &mut store));
         outcome.map_err(|error| SandboxError::of(&error, store.data()))
     }

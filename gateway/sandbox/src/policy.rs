@@ -1,8 +1,10 @@
-//! One policy, one decision: OPA's Wasm ABI 1.x in a fresh instance each time, with no builtin function from the host. Never decides: it hands
-//! back the one result as JSON text, or a fault, which is a denial.
+//! One policy, one decision: OPA's Wasm ABI 1.x in a fresh instance each time, with no builtin
+//! function from the host. Never decides: it hands back the one result as JSON text, or a fault,
+//! which is a denial.
 //!
 //! Specification: <https://www.openpolicyagent.org/docs/latest/wasm/#wasm-module-abi>. The glue is our own, because the crate for it offers
-//! `opa.runtime`, which hands the process environment to the policy, and gives no way to refuse a builtin by name.
+//! `opa.runtime`, which hands the process environment to the policy, and gives no way to refuse a
+//! builtin by name.
 
 mod abi;
 mod place;
@@ -19,8 +21,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{Engine, Module};
 
-/// Builtin functions that the host gives to policies: none. What OPA compiles into the module needs none; the others either have effects
-/// (`http.send`, `opa.runtime`, `rand.intn`), break replay (`time.now_ns`; time comes with the input), or are not worth a way in.
+/// Builtin functions that the host gives to policies: none. What OPA compiles into the module needs
+/// none; the others either have effects (`http.send`, `opa.runtime`, `rand.intn`), break replay
+/// (`time.now_ns`; time comes with the input), or are not worth a way in.
 pub const BUILTINS: &[&str] = &[];
 
 /// What a loaded policy is for.
@@ -41,7 +44,8 @@ impl Purpose {
     }
 }
 
-/// The first part of the library's and the policy's package names: `data.cofferdam`. No data document may have it.
+/// The first part of the library's and the policy's package names: `data.cofferdam`. No data
+/// document may have it.
 pub const LIBRARY: &str = "cofferdam";
 
 /// A loaded policy with its data document.
@@ -54,27 +58,44 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Loads a policy: its imports, its ABI, its builtins and its data document are tried before it is ever asked. `data` is one JSON object.
-    /// The engine must be one of a [`crate::engine::Ticker`].
+    /// Loads a policy: its imports, its ABI, its builtins and its data document are tried before it
+    /// is ever asked. `data` is one JSON object. The engine must be one of a
+    /// [`crate::engine::Ticker`].
     pub fn load(engine: &Engine, artefact: &Artefact, data: &str) -> Result<Self, SandboxError> {
         Self::of(engine, load::module(engine, artefact)?, data, Purpose::Decide)
     }
 
-    /// Tries a module that is loaded already: runs it, so in a guest process it comes behind the confinement.
-    pub(crate) fn of(engine: &Engine, module: Module, data: &str, purpose: Purpose) -> Result<Self, SandboxError> {
-        let document =
-            strict(data.as_bytes()).map_err(|fault| SandboxError::new(Code::Malformed, format!("the data document: {fault}")))?;
+    /// Tries a module that is loaded already: runs it, so in a guest process it comes behind the
+    /// confinement.
+    pub(crate) fn of(
+        engine: &Engine,
+        module: Module,
+        data: &str,
+        purpose: Purpose,
+    ) -> Result<Self, SandboxError> {
+        let document = strict(data.as_bytes()).map_err(|fault| {
+            SandboxError::new(Code::Malformed, format!("the data document: {fault}"))
+        })?;
         let Some(document) = document.as_object() else {
-            return Err(SandboxError::new(Code::Malformed, "the data document is not a JSON object"));
+            return Err(SandboxError::new(
+                Code::Malformed,
+                "the data document is not a JSON object",
+            ));
         };
         if document.contains_key(LIBRARY) {
             let detail = format!(
-                "data.json: its key `{LIBRARY}` is the name of the policy library's packages, so rules could read data in \
-                 place of a rule; give these data another name"
+                "data.json: its key `{LIBRARY}` is the name of the policy library's packages, so \
+                 rules could read data in place of a rule; give these data another name"
             );
             return Err(SandboxError::new(Code::Malformed, detail));
         }
-        let mut policy = Self { engine: engine.clone(), module, entrypoints: BTreeMap::new(), data: data.to_owned(), purpose };
+        let mut policy = Self {
+            engine: engine.clone(),
+            module,
+            entrypoints: BTreeMap::new(),
+            data: data.to_owned(),
+            purpose,
+        };
         policy.entrypoints = policy.inspect()?;
         Ok(policy)
     }
@@ -98,12 +119,17 @@ impl Policy {
     fn entry(&self, entrypoint: &str) -> Result<i32, SandboxError> {
         self.entrypoints.get(entrypoint).copied().ok_or_else(|| {
             let known = self.entrypoints().collect::<Vec<_>>().join("`, `");
-            SandboxError::new(Code::Undefined, format!("the policy has no entry point `{entrypoint}`; it has `{known}`"))
+            SandboxError::new(
+                Code::Undefined,
+                format!("the policy has no entry point `{entrypoint}`; it has `{known}`"),
+            )
         })
     }
 
-    /// The named exception to "fresh for each decision": one instance that is asked again and again. Nothing in the gateway uses it; a
-    /// deployment that wants it says so in its configuration, and the ledger with it, because what one decision leaves in memory the next can read.
+    /// The named exception to "fresh for each decision": one instance that is asked again and
+    /// again. Nothing in the gateway uses it; a deployment that wants it says so in its
+    /// configuration, and the ledger with it, because what one decision leaves in memory the next
+    /// can read.
     pub fn warm(&self) -> Result<Warm<'_>, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         let ready = guest.parse(&self.data).and_then(|data| Ok((data, guest.heap()?)));
@@ -121,20 +147,27 @@ impl Policy {
             guest.parse(&self.data)?;
             Ok((guest.table("builtins")?, guest.table("entrypoints")?))
         })?;
-        let beyond: Vec<&str> = builtins.keys().map(String::as_str).filter(|name| !self.purpose.builtins().contains(name)).collect();
+        let beyond: Vec<&str> = builtins
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !self.purpose.builtins().contains(name))
+            .collect();
         if beyond.is_empty() {
             return Ok(entrypoints);
         }
         let detail = format!(
-            "it needs the builtin `{}`, which the gateway does not give to policies; compile it with the capabilities file in `policies/`, \
-             which names it with file and line",
+            "it needs the builtin `{}`, which the gateway does not give to policies; compile it \
+             with the capabilities file in `policies/`, which names it with file and line",
             beyond.join("`, `")
         );
         Err(SandboxError::new(Code::Builtin, detail))
     }
 
     /// A fresh instance, one use, and it is gone, whatever came of it.
-    fn run<R>(&self, work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>) -> Result<R, SandboxError> {
+    fn run<R>(
+        &self,
+        work: impl FnOnce(&mut Guest) -> wasmtime::Result<R>,
+    ) -> Result<R, SandboxError> {
         let mut guest = self.guest(limit::POLICY_MEMORY, limit::POLICY_TICKS)?;
         work(&mut guest).map_err(|error| guest.fault(&error))
     }
@@ -146,15 +179,16 @@ impl Policy {
     fn guest_of(&self, account: Account) -> Result<Guest, SandboxError> {
         let mut store = store(&self.engine, account, 0);
         if self.purpose == Purpose::Try {
-            store
-                .set_fuel(u64::MAX)
-                .map_err(|fault| SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}")))?;
+            store.set_fuel(u64::MAX).map_err(|fault| {
+                SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}"))
+            })?;
         }
         Guest::start(store, &self.module)
     }
 }
 
-/// A policy that keeps its instance between decisions. A fault ends it: asking takes it, and only an answer gives it back.
+/// A policy that keeps its instance between decisions. A fault ends it: asking takes it, and only
+/// an answer gives it back.
 pub struct Warm<'p> {
     policy: &'p Policy,
     guest: Guest,
@@ -164,11 +198,18 @@ pub struct Warm<'p> {
 
 impl Warm<'_> {
     /// Asks one entry point, like [`Policy::evaluate`].
-    pub fn evaluate(mut self, entrypoint: &str, input: &str) -> Result<(String, Self), SandboxError> {
+    pub fn evaluate(
+        mut self,
+        entrypoint: &str,
+        input: &str,
+    ) -> Result<(String, Self), SandboxError> {
         input_fits(input)?;
         let entry = self.policy.entry(entrypoint)?;
         self.guest.renew();
-        let asked = self.guest.forget(self.heap).and_then(|()| self.guest.evaluate(entry, self.data, Some(input)));
+        let asked = self
+            .guest
+            .forget(self.heap)
+            .and_then(|()| self.guest.evaluate(entry, self.data, Some(input)));
         let text = asked.map_err(|error| self.guest.fault(&error))?;
         Ok((single(entrypoint, &text)?, self))
     }
@@ -178,11 +219,16 @@ fn input_fits(input: &str) -> Result<(), SandboxError> {
     if input.len() <= core_limit::POLICY_INPUT {
         return Ok(());
     }
-    let detail = format!("the input has {} bytes, at most {} are given to a policy", input.len(), core_limit::POLICY_INPUT);
+    let detail = format!(
+        "the input has {} bytes, at most {} are given to a policy",
+        input.len(),
+        core_limit::POLICY_INPUT
+    );
     Err(SandboxError::new(Code::Input, detail))
 }
 
-/// Whether a module is a policy that could be loaded: for the process that compiles it. Its data document comes later.
+/// Whether a module is a policy that could be loaded: for the process that compiles it. Its data
+/// document comes later.
 pub(crate) fn accept(
     engine: &Engine,
     module: &Module,
@@ -199,11 +245,22 @@ pub(crate) fn accept(
 
 /// The one result of `[{"result": …}]`. An empty set is "undefined", more than one is no decision.
 fn single(entrypoint: &str, text: &[u8]) -> Result<String, SandboxError> {
-    let set = strict(text).map_err(|fault| SandboxError::new(Code::Malformed, format!("the policy's result: {fault}")))?;
+    let set = strict(text).map_err(|fault| {
+        SandboxError::new(Code::Malformed, format!("the policy's result: {fault}"))
+    })?;
     let results = set.as_array().map_or(&[][..], Vec::as_slice);
-    let (Some(result), 1) = (results.first().and_then(Value::as_object).and_then(|entry| entry.get("result")), results.len()) else {
-        let detail = format!("`{entrypoint}` gave {} results instead of one; a rule without a default value is undefined", results.len());
+    let (Some(result), 1) = (
+        results.first().and_then(Value::as_object).and_then(|entry| entry.get("result")),
+        results.len(),
+    ) else {
+        let detail = format!(
+            "`{entrypoint}` gave {} results instead of one; a rule without a default value is \
+             undefined",
+            results.len()
+        );
         return Err(SandboxError::new(Code::Undefined, detail));
     };
-    canonical(result).map_err(|fault| SandboxError::new(Code::Malformed, format!("the policy's result: {fault}")))
+    canonical(result).map_err(|fault| {
+        SandboxError::new(Code::Malformed, format!("the policy's result: {fault}"))
+    })
 }

@@ -1,11 +1,13 @@
-//! One guest's account: what it may use and what it used. A store is made for one call and dropped after it, whatever happened.
+//! One guest's account: what it may use and what it used. A store is made for one call and dropped
+//! after it, whatever happened.
 
 use crate::fault::{Code, SandboxError};
 use crate::limit;
 use crate::ticker::Alive;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
 
-/// What one guest may use, and what it has used. Totals, not per memory: twelve memories are no way around a limit of one.
+/// What one guest may use, and what it has used. Totals, not per memory: twelve memories are no way
+/// around a limit of one.
 #[derive(Debug)]
 pub(crate) struct Account {
     memory: usize,
@@ -24,7 +26,16 @@ pub(crate) struct Account {
 
 impl Account {
     pub(crate) fn new(memory_limit: usize, ticks: u32) -> Self {
-        Self { memory: 0, memory_limit, elements: 0, refused: false, ticks, spent: 0, printed: None, _alive: Alive::new() }
+        Self {
+            memory: 0,
+            memory_limit,
+            elements: 0,
+            refused: false,
+            ticks,
+            spent: 0,
+            printed: None,
+            _alive: Alive::new(),
+        }
     }
 
     /// The same; what it prints is kept where `keep` says so.
@@ -70,8 +81,14 @@ impl Account {
 }
 
 impl ResourceLimiter for Account {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // A growth beyond the memory's own maximum fails without us; counting it would let a guest spend its account on nothing.
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // A growth beyond the memory's own maximum fails without us; counting it would let a guest
+        // spend its account on nothing.
         if maximum.is_some_and(|maximum| desired > maximum) {
             self.refused |= maximum.is_some_and(|maximum| maximum >= self.memory_limit);
             return Ok(false);
@@ -81,7 +98,12 @@ impl ResourceLimiter for Account {
         Ok(granted)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             self.refused |= maximum.is_some_and(|maximum| maximum >= limit::TABLE_ELEMENTS);
             return Ok(false);
@@ -115,10 +137,12 @@ impl Accounted for Account {
     }
 }
 
-/// A fresh store with every limit set. The time runs from here, so that it covers instantiation and a module's start function.
+/// A fresh store with every limit set. The time runs from here, so that it covers instantiation and
+/// a module's start function.
 ///
-/// A guest runs on a thread of its own, so it need not yield at a tick; it is only asked whether its ticks are spent. What a thread did not
-/// notice it did not spend: time in the host, or waiting for the processor, counts one tick at most.
+/// A guest runs on a thread of its own, so it need not yield at a tick; it is only asked whether
+/// its ticks are spent. What a thread did not notice it did not spend: time in the host, or waiting
+/// for the processor, counts one tick at most.
 pub(crate) fn store<T: Accounted>(engine: &Engine, data: T, handles: usize) -> Store<T> {
     let mut store = Store::new(engine, data);
     store.limiter(|data| data.account());
@@ -128,7 +152,11 @@ pub(crate) fn store<T: Accounted>(engine: &Engine, data: T, handles: usize) -> S
     store.epoch_deadline_callback(|mut context| {
         let account = context.data_mut().account();
         account.spent = account.spent.saturating_add(1);
-        if account.spent > account.ticks { Err(Trap::Interrupt.into()) } else { Ok(UpdateDeadline::Continue(1)) }
+        if account.spent > account.ticks {
+            Err(Trap::Interrupt.into())
+        } else {
+            Ok(UpdateDeadline::Continue(1))
+        }
     });
     store
 }

@@ -1,4 +1,5 @@
-//! Tests over real guests: hostile ones from `tests/guests`, each with what must become of it, and the limits around them.
+//! Tests over real guests: hostile ones from `tests/guests`, each with what must become of it, and
+//! the limits around them.
 
 mod commands;
 mod encode;
@@ -68,10 +69,15 @@ impl Effects for Seen {
 
 /// Two handles, the second after the first.
 fn drive(name: &str) -> (Result<Option<Stop>, SandboxError>, Vec<String>) {
-    let seen = Seen { reversible: matches!(name, "executor-undoes.wat" | "executor-observes-early.wat"), ..Seen::default() };
+    let seen = Seen {
+        reversible: matches!(name, "executor-undoes.wat" | "executor-observes-early.wat"),
+        ..Seen::default()
+    };
     let (engine, _ticker) = counted(GuestKind::Executor);
     let handles = [Handle { index: 0, after: vec![] }, Handle { index: 1, after: vec![0] }];
-    let run = || Executor::load(&engine, &artefact(built(name))?)?.run(&handles, 100, Box::new(seen.clone()));
+    let run = || {
+        Executor::load(&engine, &artefact(built(name))?)?.run(&handles, 100, Box::new(seen.clone()))
+    };
     let ended = run();
     let did = seen.did.lock().unwrap().clone();
     (ended, did)

@@ -1,5 +1,5 @@
-//! The thread that counts guests' time. It sleeps while no guest is alive in this process, so that an idle role wakes no processor. Never stops a guest
-//! itself: each store's account decides.
+//! The thread that counts guests' time. It sleeps while no guest is alive in this process, so that
+//! an idle role wakes no processor. Never stops a guest itself: each store's account decides.
 
 use crate::fault::{Code, SandboxError};
 use crate::limit;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use wasmtime::Engine;
 
-/// Guests that are alive in this process. One count for all tickers: a tick too many in an engine without a guest counts for nothing, a guest that
-/// no ticker knew of would run for ever.
+/// Guests that are alive in this process. One count for all tickers: a tick too many in an engine
+/// without a guest counts for nothing, a guest that no ticker knew of would run for ever.
 static GUESTS: Guests = Guests { alive: Mutex::new(0), some: Condvar::new() };
 
 struct Guests {
@@ -47,7 +47,8 @@ impl Guests {
     }
 }
 
-/// Counts guest time: one thread that wakes every [`limit::TICK`] while a guest is alive, and raises the epoch of every engine it was given.
+/// Counts guest time: one thread that wakes every [`limit::TICK`] while a guest is alive, and
+/// raises the epoch of every engine it was given.
 pub struct Ticker {
     engines: Arc<Mutex<Vec<Engine>>>,
     over: Arc<AtomicBool>,
@@ -65,7 +66,8 @@ impl Ticker {
             .name("ticker".into())
             .spawn(move || {
                 let _starter = runs.send(());
-                // A late wake-up raises the epoch once, not once per missed tick: a busy machine must not kill innocent calls.
+                // A late wake-up raises the epoch once, not once per missed tick: a busy machine
+                // must not kill innocent calls.
                 while !stop.load(Ordering::Relaxed) {
                     GUESTS.wait(&stop);
                     std::thread::park_timeout(limit::TICK);
@@ -74,13 +76,19 @@ impl Ticker {
                     }
                 }
             })
-            .map_err(|fault| SandboxError::new(Code::Engine, format!("no thread for guest time: {fault}")))?;
-        // A thread that is only starting still needs system calls that a guest process is about to give up.
-        running.recv().map_err(|_| SandboxError::new(Code::Engine, "the thread for guest time ended at once"))?;
+            .map_err(|fault| {
+                SandboxError::new(Code::Engine, format!("no thread for guest time: {fault}"))
+            })?;
+        // A thread that is only starting still needs system calls that a guest process is about to
+        // give up.
+        running.recv().map_err(|_| {
+            SandboxError::new(Code::Engine, "the thread for guest time ended at once")
+        })?;
         Ok(Self { engines, over, thread: Some(thread) })
     }
 
-    /// Counts for this engine too. An engine that is not counted for would run a loop forever: none is made without adding it.
+    /// Counts for this engine too. An engine that is not counted for would run a loop forever: none
+    /// is made without adding it.
     pub fn add(&self, engine: &Engine) {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.clone());
     }

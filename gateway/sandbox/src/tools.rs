@@ -1,5 +1,5 @@
-//! The gateway's tools: loaded on every worker thread from artefacts whose MAC was checked, each call in a fresh sandbox. Implements the core's
-//! `Planner`; knows nothing of who may call what.
+//! The gateway's tools: loaded on every worker thread from artefacts whose MAC was checked, each
+//! call in a fresh sandbox. Implements the core's `Planner`; knows nothing of who may call what.
 
 use crate::engine::{Ticker, engine};
 use crate::fault::{Code, SandboxError};
@@ -22,9 +22,12 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Loads every tool on `threads` threads. One that does not load stops all, named by its digest: a gateway starts with what was accepted,
-    /// or not at all.
-    pub fn start(threads: usize, artefacts: Vec<(ComponentDigest, Artefact)>) -> Result<Self, SandboxError> {
+    /// Loads every tool on `threads` threads. One that does not load stops all, named by its
+    /// digest: a gateway starts with what was accepted, or not at all.
+    pub fn start(
+        threads: usize,
+        artefacts: Vec<(ComponentDigest, Artefact)>,
+    ) -> Result<Self, SandboxError> {
         // Each thread keeps the ticker until it ends, so that no guest runs uncounted.
         let ticker = Ticker::start()?;
         let workers = Workers::start("tools", threads, move || {
@@ -34,7 +37,10 @@ impl Tools {
                 .iter()
                 .map(|(digest, artefact)| match Tool::load(&engine, artefact) {
                     Ok(tool) => Ok((*digest, tool)),
-                    Err(fault) => Err(SandboxError::new(fault.code, format!("tool {digest}: {}", fault.detail))),
+                    Err(fault) => Err(SandboxError::new(
+                        fault.code,
+                        format!("tool {digest}: {}", fault.detail),
+                    )),
                 })
                 .collect()
         })?;
@@ -48,12 +54,21 @@ impl Tools {
 }
 
 impl Planner for Tools {
-    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+    async fn plan(
+        &self,
+        tool: ComponentDigest,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let arguments = arguments.to_owned();
         Ok(self.workers.run(move |loaded| known(loaded, tool)?.plan(&arguments)).await?)
     }
 }
 
 fn known(loaded: &Loaded, tool: ComponentDigest) -> Result<&Tool, SandboxError> {
-    loaded.get(&tool).ok_or_else(|| SandboxError::new(Code::Artefact, format!("tool {tool} is not loaded; accept it and start again")))
+    loaded.get(&tool).ok_or_else(|| {
+        SandboxError::new(
+            Code::Artefact,
+            format!("tool {tool} is not loaded; accept it and start again"),
+        )
+    })
 }

@@ -1,5 +1,5 @@
-//! Threads that run guests, each with engines and guests of its own: nothing is shared between two of them, not even a reference count.
-//! Guests never run on the threads that serve sockets.
+//! Threads that run guests, each with engines and guests of its own: nothing is shared between two
+//! of them, not even a reference count. Guests never run on the threads that serve sockets.
 
 use crate::fault::{Code, SandboxError};
 use crate::limit;
@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// Worker threads over a state `S` that each of them made for itself. They end when this is dropped.
+/// Worker threads over a state `S` that each of them made for itself. They end when this is
+/// dropped.
 pub(crate) struct Workers<S> {
     queue: SyncSender<Job<S>>,
 }
@@ -34,7 +35,8 @@ impl<S: 'static> Workers<S> {
                         let _waiting = ready.send(Ok(()));
                         drop(ready);
                         while let Some(job) = next(&jobs) {
-                            // A fault of ours ends one call, not the thread: its answer is dropped, which the caller is told.
+                            // A fault of ours ends one call, not the thread: its answer is dropped,
+                            // which the caller is told.
                             let _fault = catch_unwind(AssertUnwindSafe(|| job(&mut state)));
                         }
                     }
@@ -42,15 +44,20 @@ impl<S: 'static> Workers<S> {
                         let _waiting = ready.send(Err(fault));
                     }
                 })
-                .map_err(|fault| SandboxError::new(Code::Engine, format!("no thread for guests: {fault}")))?;
+                .map_err(|fault| {
+                    SandboxError::new(Code::Engine, format!("no thread for guests: {fault}"))
+                })?;
         }
         for _ in 0..count.max(1) {
-            states.recv().map_err(|_| SandboxError::new(Code::Engine, "a worker thread ended before it was ready"))??;
+            states.recv().map_err(|_| {
+                SandboxError::new(Code::Engine, "a worker thread ended before it was ready")
+            })??;
         }
         Ok(Self { queue })
     }
 
-    /// Runs one job on whichever thread is free. Full queues answer at once; a guest's own time is bounded on the thread, the caller's here.
+    /// Runs one job on whichever thread is free. Full queues answer at once; a guest's own time is
+    /// bounded on the thread, the caller's here.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut S) -> Result<R, SandboxError> + Send + 'static,
@@ -63,15 +70,24 @@ impl<S: 'static> Workers<S> {
             }
         });
         self.queue.try_send(job).map_err(|fault| match fault {
-            TrySendError::Full(_) => SandboxError::new(Code::Busy, "every worker is busy and its queue is full; ask again shortly"),
-            TrySendError::Disconnected(_) => SandboxError::new(Code::Engine, "the worker threads are gone; the role must be started again"),
+            TrySendError::Full(_) => SandboxError::new(
+                Code::Busy,
+                "every worker is busy and its queue is full; ask again shortly",
+            ),
+            TrySendError::Disconnected(_) => SandboxError::new(
+                Code::Engine,
+                "the worker threads are gone; the role must be started again",
+            ),
         })?;
         match tokio::time::timeout(limit::WALL, answered).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(SandboxError::new(Code::Engine, "the worker thread ended before it answered")),
-            Err(_) => {
-                Err(SandboxError::new(Code::Time, format!("no answer within {} s; the machine is overloaded", limit::WALL.as_secs())))
+            Ok(Err(_)) => {
+                Err(SandboxError::new(Code::Engine, "the worker thread ended before it answered"))
             }
+            Err(_) => Err(SandboxError::new(
+                Code::Time,
+                format!("no answer within {} s; the machine is overloaded", limit::WALL.as_secs()),
+            )),
         }
     }
 }

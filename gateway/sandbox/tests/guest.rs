@@ -12,7 +12,9 @@ mod mutate;
 mod process {
     use super::encode::{built, folder};
     use super::mutate::{Dice, mutated};
-    use cofferdam_core::protocol::role_guest::{Compute, Computed, GuestKind, Handle, Observed, Performed, Trial, Tried};
+    use cofferdam_core::protocol::role_guest::{
+        Compute, Computed, GuestKind, Handle, Observed, Performed, Trial, Tried,
+    };
     use cofferdam_process::frame::{self, Frame};
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixStream;
@@ -44,7 +46,9 @@ mod process {
         }
 
         fn receive(&self) -> (Computed, Vec<u8>) {
-            let frame = frame::read(&mut &self.socket).unwrap().expect("the guest process ended without an answer");
+            let frame = frame::read(&mut &self.socket)
+                .unwrap()
+                .expect("the guest process ended without an answer");
             (serde_json::from_slice(&frame.header).unwrap(), frame.body)
         }
 
@@ -77,7 +81,9 @@ mod process {
 
     fn artefact(name: &str, compile: &Compute, wasm: Vec<u8>) -> Vec<u8> {
         match ask(compile, wasm) {
-            (Computed::Artefact { engine }, artefact) if engine.starts_with("wasmtime 48.") => artefact,
+            (Computed::Artefact { engine }, artefact) if engine.starts_with("wasmtime 48.") => {
+                artefact
+            }
             (answer, _) => panic!("{name}: {answer:?}"),
         }
     }
@@ -105,7 +111,11 @@ mod process {
         assert_eq!(code(&ask(&plan(), compiled("tool-recursion.wat")).0), "stack");
         assert_eq!(code(&ask(&Compute::Define, compiled("tool-unreachable.wat")).0), "trap");
 
-        let decide = || Compute::Decide { entrypoint: "cofferdam/call/decision".into(), data: "{}".into(), input: "{}".into() };
+        let decide = || Compute::Decide {
+            entrypoint: "cofferdam/call/decision".into(),
+            data: "{}".into(),
+            input: "{}".into(),
+        };
         match ask(&decide(), compiled("policy-allows.wat")).0 {
             Computed::Decided { output } => assert_eq!(output, r#"{"effect":"allow"}"#),
             other => panic!("{other:?}"),
@@ -122,9 +132,16 @@ mod process {
 
     #[test]
     fn whatever_a_file_holds_the_process_answers_in_time_and_does_not_crash() {
-        let names = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = std::fs::read_dir(folder())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = names
-            .filter(|name| name.ends_with(".wat") && ["tool-", "executor-", "component-"].iter().any(|kind| name.starts_with(kind)))
+            .filter(|name| {
+                name.ends_with(".wat")
+                    && ["tool-", "executor-", "component-"]
+                        .iter()
+                        .any(|kind| name.starts_with(kind))
+            })
             .collect();
         names.sort();
         let seeds: Vec<Vec<u8>> = names.iter().map(|name| built(name).wasm).collect();
@@ -134,11 +151,13 @@ mod process {
             let began = Instant::now();
             let (answer, artefact) = ask(&Compute::Examine, mutated(&seeds, &mut dice));
             let word = match answer {
-                Computed::Examined { kind: GuestKind::Tool, .. } => match ask(&Compute::Define, artefact).0 {
-                    Computed::Defined { .. } => "defined".to_owned(),
-                    Computed::Failed { code, .. } => code,
-                    other => panic!("case {case}: {other:?}"),
-                },
+                Computed::Examined { kind: GuestKind::Tool, .. } => {
+                    match ask(&Compute::Define, artefact).0 {
+                        Computed::Defined { .. } => "defined".to_owned(),
+                        Computed::Failed { code, .. } => code,
+                        other => panic!("case {case}: {other:?}"),
+                    }
+                }
                 Computed::Examined { .. } => "examined".to_owned(),
                 Computed::Failed { code, .. } => code,
                 other => panic!("case {case}: {other:?}"),
@@ -147,16 +166,29 @@ mod process {
             *answers.entry(word).or_insert(0) += 1;
         }
         eprintln!("{answers:?}");
-        assert!(answers.len() > 2 && answers["malformed"] < CASES, "every case was refused alike: {answers:?}");
+        assert!(
+            answers.len() > 2 && answers["malformed"] < CASES,
+            "every case was refused alike: {answers:?}"
+        );
     }
 
     #[test]
     fn a_component_is_examined_for_what_it_is() {
         let examine = |name: &str| ask(&Compute::Examine, built(name).wasm).0;
-        assert_eq!(examine("tool-answer.wat"), Computed::Examined { kind: GuestKind::Tool, imports: vec![], unused: vec![] });
-        let Computed::Examined { kind: GuestKind::Executor, imports, .. } = examine("executor-backwards.wat") else { panic!() };
+        assert_eq!(
+            examine("tool-answer.wat"),
+            Computed::Examined { kind: GuestKind::Tool, imports: vec![], unused: vec![] }
+        );
+        let Computed::Examined { kind: GuestKind::Executor, imports, .. } =
+            examine("executor-backwards.wat")
+        else {
+            panic!()
+        };
         assert_eq!(imports.len(), 2);
-        assert!(matches!(examine("command-echo.wat"), Computed::Examined { kind: GuestKind::Command, .. }));
+        assert!(matches!(
+            examine("command-echo.wat"),
+            Computed::Examined { kind: GuestKind::Command, .. }
+        ));
         assert_eq!(code(&examine("component-imports-socket.wat")), "import");
         assert_eq!(code(&examine("component-exports-nothing.wat")), "malformed");
         assert_eq!(code(&examine("component-async.wat")), "unsupported");
@@ -165,25 +197,45 @@ mod process {
 
     #[test]
     fn trials_of_a_policy_are_answered_one_by_one() {
-        let trial = |entrypoint: &str, test| Trial { entrypoint: entrypoint.to_owned(), input: Some("{}".to_owned()), test };
-        let trials = vec![trial("cofferdam/call/decision", false), trial("team/test_more", true), trial("cofferdam/call/decision", true)];
+        let trial = |entrypoint: &str, test| Trial {
+            entrypoint: entrypoint.to_owned(),
+            input: Some("{}".to_owned()),
+            test,
+        };
+        let trials = vec![
+            trial("cofferdam/call/decision", false),
+            trial("team/test_more", true),
+            trial("cofferdam/call/decision", true),
+        ];
         let attempt = |name: &str| {
             let counted = artefact(name, &Compute::CompileTrial, built(name).wasm);
-            let (answer, body) = ask(&Compute::Try { data: "{}".to_owned(), trials: trials.clone() }, counted);
+            let (answer, body) =
+                ask(&Compute::Try { data: "{}".to_owned(), trials: trials.clone() }, counted);
             assert_eq!(answer, Computed::Tried);
             serde_json::from_slice::<Vec<Tried>>(&body).unwrap()
         };
         let tried = attempt("policy-allows.wat");
-        let codes: Vec<_> = tried.iter().map(|tried| tried.fault.as_ref().map_or("answered", |(code, _)| code.as_str())).collect();
+        let codes: Vec<_> = tried
+            .iter()
+            .map(|tried| tried.fault.as_ref().map_or("answered", |(code, _)| code.as_str()))
+            .collect();
         assert_eq!(codes, ["answered", "undefined", "answered"]);
-        assert!(tried.iter().all(|tried| tried.answer.is_some() != tried.fault.is_some()), "{tried:?}");
+        assert!(
+            tried.iter().all(|tried| tried.answer.is_some() != tried.fault.is_some()),
+            "{tried:?}"
+        );
     }
 
     #[test]
     fn a_policy_says_what_it_can_be_asked() {
-        let judge = |data: &str| ask(&Compute::Judge { data: data.to_owned() }, compiled("policy-allows.wat")).0;
+        let judge = |data: &str| {
+            ask(&Compute::Judge { data: data.to_owned() }, compiled("policy-allows.wat")).0
+        };
         let Computed::Judging { entrypoints } = judge("{}") else { panic!() };
-        assert!(entrypoints.iter().any(|name| name == "cofferdam/call/decision"), "{entrypoints:?}");
+        assert!(
+            entrypoints.iter().any(|name| name == "cofferdam/call/decision"),
+            "{entrypoints:?}"
+        );
         assert_eq!(code(&judge("[]")), "malformed");
     }
 
@@ -196,15 +248,30 @@ mod process {
         assert_eq!(code(&compile("component-imports-socket.wat")), "import");
         assert_eq!(code(&compile("policy-needs-http.wat")), "builtin");
         assert_eq!(code(&compile("policy-endless-start.wat")), "time");
-        assert_eq!(code(&ask(&Compute::Compile { kind: GuestKind::Tool }, b"garbage".to_vec()).0), "malformed");
-        assert_eq!(code(&ask(&Compute::Plan { arguments: "{}".into() }, b"garbage".to_vec()).0), "artefact");
+        assert_eq!(
+            code(&ask(&Compute::Compile { kind: GuestKind::Tool }, b"garbage".to_vec()).0),
+            "malformed"
+        );
+        assert_eq!(
+            code(&ask(&Compute::Plan { arguments: "{}".into() }, b"garbage".to_vec()).0),
+            "artefact"
+        );
     }
 
     #[test]
     fn a_command_runs_with_all_rights_given_up() {
-        let run =
-            |name: &str, input: &str| ask(&Compute::Run { name: "lint".into(), input: input.into(), guest_ms: 200 }, compiled(name)).0;
-        let ran = |output: &str, note: &str, code| Computed::Ran { output: output.into(), note: note.into(), code };
+        let run = |name: &str, input: &str| {
+            ask(
+                &Compute::Run { name: "lint".into(), input: input.into(), guest_ms: 200 },
+                compiled(name),
+            )
+            .0
+        };
+        let ran = |output: &str, note: &str, code| Computed::Ran {
+            output: output.into(),
+            note: note.into(),
+            code,
+        };
         // Longer than one write of its library's buffer.
         let long = "line\n".repeat(10_000);
         assert_eq!(run("command-echo.wat", &long), ran(&long, "", 0));
@@ -215,7 +282,16 @@ mod process {
         assert_eq!(code(&run("command-sleeps.wat", "")), "denied");
         assert_eq!(code(&run("command-memory-bomb.wat", "")), "memory");
         assert_eq!(code(&run("command-panics.wat", "")), "trap");
-        assert_eq!(code(&ask(&Compute::Compile { kind: GuestKind::Command }, built("command-connects.wat").wasm).0), "import");
+        assert_eq!(
+            code(
+                &ask(
+                    &Compute::Compile { kind: GuestKind::Command },
+                    built("command-connects.wat").wasm
+                )
+                .0
+            ),
+            "import"
+        );
     }
 
     fn execute(name: &str) -> (Guest, Vec<Handle>) {
@@ -287,22 +363,34 @@ mod process {
 
     fn links(folder: &std::path::Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap().flatten();
-        entries.filter_map(|entry| std::fs::read_link(entry.path()).ok()).map(|to| to.to_string_lossy().into_owned()).collect()
+        entries
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .map(|to| to.to_string_lossy().into_owned())
+            .collect()
     }
 
     #[test]
     fn while_foreign_code_runs_the_process_holds_nothing() {
         let (guest, _) = execute("executor-undoes.wat");
         assert_eq!(guest.receive().0, Computed::Perform { index: 0, undo: false });
-        let about = |file: &str| std::path::Path::new("/proc").join(guest.child.id().to_string()).join(file);
+        let about = |file: &str| {
+            std::path::Path::new("/proc").join(guest.child.id().to_string()).join(file)
+        };
         let status = std::fs::read_to_string(about("status")).unwrap();
-        assert!(status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n"), "{status}");
+        assert!(
+            status.contains("\nSeccomp:\t2\n") && status.contains("\nNoNewPrivs:\t1\n"),
+            "{status}"
+        );
         // Of a process that cannot be dumped root alone may read it.
         assert_eq!(std::fs::read(about("environ")).unwrap_or_default(), b"");
-        // Descriptors that the test runner left open are inherited here: a role is started with nothing but its socket.
+        // Descriptors that the test runner left open are inherited here: a role is started with
+        // nothing but its socket.
         let inherited = links(std::path::Path::new("/proc/self/fd"));
         for to in links(&about("fd")).into_iter().filter(|to| !inherited.contains(to)) {
-            assert!(to.starts_with("socket:") || to == "/dev/null" || to.starts_with("/memfd:"), "{to}");
+            assert!(
+                to.starts_with("socket:") || to == "/dev/null" || to.starts_with("/memfd:"),
+                "{to}"
+            );
         }
         guest.send(&Performed::Failed { failure: "stopped".into() }, Vec::new());
         // It goes on with what its code says; the socket is all it has to say it with.

@@ -1,5 +1,5 @@
-//! W3C trace context (Trace Context Level 1): ids and the `traceparent` text. What a client sends is untrusted: it is parsed strictly, used to
-//! join a trace, and never to decide.
+//! W3C trace context (Trace Context Level 1): ids and the `traceparent` text. What a client sends
+//! is untrusted: it is parsed strictly, used to join a trace, and never to decide.
 
 use cofferdam_core::model::caller::TraceParent;
 use cofferdam_core::model::id::{hex, unhex};
@@ -19,11 +19,12 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Parses `00-<32 hex>-<16 hex>-<2 hex>`; none for anything else, upper case and zero ids included. A later version is read by its
-    /// first four parts, as the specification asks.
+    /// Parses `00-<32 hex>-<16 hex>-<2 hex>`; none for anything else, upper case and zero ids
+    /// included. A later version is read by its first four parts, as the specification asks.
     pub fn parse(text: &TraceParent) -> Option<Self> {
         let mut parts = text.0.split('-');
-        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let later = version != "00";
         if version == "ff" || unhex(version)?.len() != 1 || (!later && parts.next().is_some()) {
             return None;
@@ -31,7 +32,11 @@ impl TraceContext {
         let trace: [u8; 16] = unhex(trace)?.try_into().ok()?;
         let span: [u8; 8] = unhex(span)?.try_into().ok()?;
         let [flags]: [u8; 1] = unhex(flags)?.try_into().ok()?;
-        (trace != [0; 16] && span != [0; 8]).then_some(Self { trace, span, sampled: flags & 1 == 1 })
+        (trace != [0; 16] && span != [0; 8]).then_some(Self {
+            trace,
+            span,
+            sampled: flags & 1 == 1,
+        })
     }
 
     /// The `traceparent` text.

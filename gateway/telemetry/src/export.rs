@@ -1,5 +1,6 @@
-//! The gateway's way out: takes what every role collected, checks it again, keeps the metrics and sends the spans to an OTLP collector, each
-//! role as its own service. A collector that is away costs spans, never a call.
+//! The gateway's way out: takes what every role collected, checks it again, keeps the metrics and
+//! sends the spans to an OTLP collector, each role as its own service. A collector that is away
+//! costs spans, never a call.
 
 use crate::metrics::Registry;
 use crate::post::Post;
@@ -25,7 +26,10 @@ const BATCH: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// Not an address of a collector.
-    #[error("the collector's address `{given}` cannot be used; give `http://host:port`, where an OTLP receiver listens for HTTP")]
+    #[error(
+        "the collector's address `{given}` cannot be used; give `http://host:port`, where an OTLP \
+         receiver listens for HTTP"
+    )]
     Endpoint {
         /// What was given.
         given: String,
@@ -64,7 +68,8 @@ impl Exporter {
         })
     }
 
-    /// Takes a batch from the socket of this role, or the gateway's own. What is not valid is dropped and counted.
+    /// Takes a batch from the socket of this role, or the gateway's own. What is not valid is
+    /// dropped and counted.
     pub fn take(&self, role: Role, batch: Batch) {
         let mut dropped = batch.dropped;
         for signal in batch.signals {
@@ -75,7 +80,11 @@ impl Exporter {
             dropped += u64::from(!taken);
         }
         // Counts below 2^53 are exact.
-        self.count("cofferdam_telemetry_dropped_total", role, u32::try_from(dropped).unwrap_or(u32::MAX));
+        self.count(
+            "cofferdam_telemetry_dropped_total",
+            role,
+            u32::try_from(dropped).unwrap_or(u32::MAX),
+        );
         self.news.notify_one();
     }
 
@@ -113,7 +122,9 @@ impl Exporter {
             let Some(endpoint) = &self.endpoint else { continue };
             let service = match services.entry(role) {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => new.insert(self.service(endpoint, role)?),
+                std::collections::btree_map::Entry::Vacant(new) => {
+                    new.insert(self.service(endpoint, role)?)
+                }
             };
             if service.export(spans).await.is_err() {
                 self.count("cofferdam_telemetry_export_failures_total", role, 1);
@@ -159,7 +170,8 @@ impl Exporter {
     }
 
     fn count(&self, name: &str, role: Role, by: u32) {
-        // A count of none is told too: a series that appears with its first fault is seen by no alert.
+        // A count of none is told too: a series that appears with its first fault is seen by no
+        // alert.
         let labels = BTreeMap::from([("role".to_owned(), role.word().to_owned())]);
         self.registry.take(&MetricRecord { name: name.to_owned(), labels, value: f64::from(by) });
     }
@@ -218,6 +230,7 @@ fn at(nanoseconds: u64) -> SystemTime {
 }
 
 fn record(name: &str, labels: &[(&str, &str)], value: f64) -> MetricRecord {
-    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let labels =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     MetricRecord { name: name.to_owned(), labels, value }
 }

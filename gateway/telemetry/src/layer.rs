@@ -1,5 +1,6 @@
-//! `tracing` spans become [`SpanRecord`]s with W3C ids. Three fields steer it and are never exported: `traceparent` (the parent in another
-//! process), `otel.kind` and `otel.name`. Of the others only those on the list are kept. Never blocks.
+//! `tracing` spans become [`SpanRecord`]s with W3C ids. Three fields steer it and are never
+//! exported: `traceparent` (the parent in another process), `otel.kind` and `otel.name`. Of the
+//! others only those on the list are kept. Never blocks.
 
 use crate::context::TraceContext;
 use crate::name;
@@ -57,14 +58,20 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
         let Some(span) = context.span(id) else { return };
         let mut seen = Seen::default();
         attributes.record(&mut seen);
-        let local = span.parent().and_then(|above| above.extensions().get::<TraceContext>().copied());
+        let local =
+            span.parent().and_then(|above| above.extensions().get::<TraceContext>().copied());
         let remote = seen.parent.is_some();
         let parent = seen.parent.or(local);
         let random = &*self.sources.random;
         let place = parent.map_or_else(|| TraceContext::start(random), |above| above.child(random));
         let mut extensions = span.extensions_mut();
         extensions.insert(place);
-        extensions.insert(Open { parent: parent.map(|above| above.span), remote, start_ns: self.now(), seen });
+        extensions.insert(Open {
+            parent: parent.map(|above| above.span),
+            remote,
+            start_ns: self.now(),
+            seen,
+        });
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -81,7 +88,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanLayer {
             return;
         }
         let mut extensions = span.extensions_mut();
-        let (Some(open), Some(place)) = (extensions.remove::<Open>(), extensions.get_mut::<TraceContext>().copied()) else { return };
+        let (Some(open), Some(place)) =
+            (extensions.remove::<Open>(), extensions.get_mut::<TraceContext>().copied())
+        else {
+            return;
+        };
         let mut record = SpanRecord {
             place: place.to_parent().0,
             parent: open.parent.map(|above| hex(&above)),
@@ -121,7 +132,9 @@ impl Visit for Seen {
 
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
         // Formatting costs, and a value that is not kept need not be read at all.
-        if name::exported(field.name()) || matches!(field.name(), "traceparent" | "otel.kind" | "otel.name") {
+        if name::exported(field.name())
+            || matches!(field.name(), "traceparent" | "otel.kind" | "otel.name")
+        {
             self.text(field.name(), &format!("{value:?}"));
         }
     }

@@ -1,8 +1,10 @@
 //! # What Cofferdam emits: one trace per call, metrics, and log lines for people
 //!
-//! Proof is the ledger's business; what is here may be lost, and never holds up a call. A role other than the gateway has no way out: it
-//! collects spans and metrics and hands them, as plain JSON frames over a write-only socket, to the gateway, which checks and exports them.
-//! No secret leaves: only attributes and labels on the lists in [`name`] are kept, in the role and again in the gateway.
+//! Proof is the ledger's business; what is here may be lost, and never holds up a call. A role
+//! other than the gateway has no way out: it collects spans and metrics and hands them, as plain
+//! JSON frames over a write-only socket, to the gateway, which checks and exports them.
+//! No secret leaves: only attributes and labels on the lists in [`name`] are kept, in the role and
+//! again in the gateway.
 //!
 //! | file | what |
 //! |---|---|

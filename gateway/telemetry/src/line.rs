@@ -1,5 +1,6 @@
-//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on the list shows that it was withheld (a
-//! library's is left out), never its value; control characters never reach a terminal.
+//! Log lines on standard error: one line an event, for people or as JSON. A field that is not on
+//! the list shows that it was withheld (a library's is left out), never its value; control
+//! characters never reach a terminal.
 
 use crate::name;
 use crate::setup::Sources;
@@ -17,7 +18,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LineFormat {
-    /// `2026-11-29T03:12:45Z gateway  WARN  the recorder is away; calls are refused until it answers`, then fields.
+    /// `2026-11-29T03:12:45Z gateway  WARN  the recorder is away; calls are refused until it
+    /// answers`, then fields.
     #[default]
     People,
     /// One JSON object a line.
@@ -36,9 +38,17 @@ pub(crate) struct Lines {
     pub(crate) sources: Sources,
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Lines {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        // What a library says of itself is not written by this list: its other fields are left out without a word.
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static>
+    FormatEvent<S, N> for Lines
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        // What a library says of itself is not written by this list: its other fields are left out
+        // without a word.
         let own = event.metadata().target().starts_with(OWN);
         let mut said = Said { own, ..Said::default() };
         event.record(&mut said);
@@ -46,7 +56,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
         let level = *event.metadata().level();
         match self.format {
             LineFormat::People => {
-                write!(writer, "{} {:8} {:5} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.role.word(), word(level), said.message)?;
+                write!(
+                    writer,
+                    "{} {:8} {:5} {}",
+                    time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    self.role.word(),
+                    word(level),
+                    said.message
+                )?;
                 for (field, value) in &said.fields {
                     write!(writer, " {field}={}", shown(value))?;
                 }
@@ -68,7 +85,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'stat
 /// A value as a line shows it: in quotes, as JSON quotes it, unless it can be told from what stands
 /// around it. A value's own quotes cannot end it, so that no value looks like another field.
 fn shown(value: &Value) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\' | b'`' | b'\'');
+    let plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\' | b'`' | b'\'');
     match value {
         Value::String(text) if !text.is_empty() && text.bytes().all(plain) => Cow::Borrowed(text),
         other => Cow::Owned(other.to_string()),
@@ -95,7 +113,11 @@ struct Said {
 impl Said {
     fn text(&mut self, field: &str, value: &dyn Fn() -> String) {
         if field == "message" {
-            self.message = value().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE).collect();
+            self.message = value()
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .take(MESSAGE)
+                .collect();
         } else {
             self.keep(field, &|| short(&value()).into());
         }

@@ -1,5 +1,6 @@
-//! Names of attributes, in one place because the conventions still move. Sources: OpenTelemetry semantic conventions for MCP, GenAI and HTTP
-//! (state of 2026-11), and our own under `cofferdam.`. Never a value: only names on [`ATTRIBUTES`] and [`LOGGED`] leave a process.
+//! Names of attributes, in one place because the conventions still move. Sources: OpenTelemetry
+//! semantic conventions for MCP, GenAI and HTTP (state of 2026-11), and our own under `cofferdam.`.
+//! Never a value: only names on [`ATTRIBUTES`] and [`LOGGED`] leave a process.
 
 /// `tools/call`.
 pub const MCP_METHOD_NAME: &str = "mcp.method.name";
@@ -13,7 +14,8 @@ pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
 pub const GEN_AI_TOOL_NAME: &str = "gen_ai.tool.name";
 /// `execute_tool`, for tool calls only.
 pub const GEN_AI_OPERATION_NAME: &str = "gen_ai.operation.name";
-/// Why it failed: a JSON-RPC code, `tool_error`, `timeout` or a reason code of ours. Marks the span as failed.
+/// Why it failed: a JSON-RPC code, `tool_error`, `timeout` or a reason code of ours. Marks the span
+/// as failed.
 pub const ERROR_TYPE: &str = "error.type";
 /// `POST`.
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -35,7 +37,8 @@ pub const JOB_FENCE: &str = "cofferdam.job.fence";
 /// Index of an operation in its plan.
 pub const OPERATION_INDEX: &str = "cofferdam.operation.index";
 
-/// Every attribute that a span may carry out. Arguments, results, tokens, purposes and values of fields are not on it, and never will be.
+/// Every attribute that a span may carry out. Arguments, results, tokens, purposes and values of
+/// fields are not on it, and never will be.
 pub const ATTRIBUTES: [&str; 16] = [
     MCP_METHOD_NAME,
     MCP_PROTOCOL_VERSION,
@@ -55,7 +58,8 @@ pub const ATTRIBUTES: [&str; 16] = [
     OPERATION_INDEX,
 ];
 
-/// What a log line may show besides: short words for people. Anything else is shown as withheld, so that the author of the line notices.
+/// What a log line may show besides: short words for people. Anything else is shown as withheld, so
+/// that the author of the line notices.
 pub const LOGGED: [&str; 29] = [
     "address",
     "agent",

@@ -1,4 +1,5 @@
-//! The way out of a role: bounded, and full means dropped and counted. Never blocks the code that is observed, and never grows.
+//! The way out of a role: bounded, and full means dropped and counted. Never blocks the code that
+//! is observed, and never grows.
 
 use crate::signal::{Batch, MetricRecord, Signal};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ const WAITING: usize = 4_096;
 /// Signals of one frame.
 const BATCH: usize = 256;
 
-/// How long a signal waits for company: a person watching a trace sees it at once, and a busy role sends full frames.
+/// How long a signal waits for company: a person watching a trace sees it at once, and a busy role
+/// sends full frames.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Where code puts its signals. Cheap to clone.
@@ -61,13 +63,15 @@ impl Outlet {
     }
 
     fn metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let labels =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         self.put(Signal::Metric(MetricRecord { name: name.to_owned(), labels, value }));
     }
 }
 
 impl Intake {
-    /// The next batch: as soon as it is full, or a while after its first signal. None when every [`Outlet`] is gone and all was taken.
+    /// The next batch: as soon as it is full, or a while after its first signal. None when every
+    /// [`Outlet`] is gone and all was taken.
     pub async fn batch(&mut self) -> Option<Batch> {
         let first = self.receiver.recv().await?;
         let mut signals = vec![first];

@@ -1,5 +1,6 @@
-//! One HTTP/1.1 POST over a fresh TCP connection: all that OTLP over HTTP asks of a client. Plain `http` to a collector beside us; no TLS, no
-//! redirects, no keeping alive. Never used for anything else.
+//! One HTTP/1.1 POST over a fresh TCP connection: all that OTLP over HTTP asks of a client. Plain
+//! `http` to a collector beside us; no TLS, no redirects, no keeping alive. Never used for anything
+//! else.
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -41,7 +42,8 @@ pub struct CollectorError(String);
 /// # Errors
 /// It is no `http` URL.
 pub fn collector(url: &str) -> Result<Collector, CollectorError> {
-    let request = Request::builder().uri(url).body(()).map_err(|_| CollectorError(url.to_owned()))?;
+    let request =
+        Request::builder().uri(url).body(()).map_err(|_| CollectorError(url.to_owned()))?;
     reached(&request).map(|(_, collector)| collector)
 }
 
@@ -74,9 +76,12 @@ impl HttpClient for Post {
 async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
     let uri = request.uri();
     let (host, Collector { port, .. }) = reached(&request)?;
-    let (path, authority) = (uri.path(), uri.authority().map_or("", |authority| authority.as_str()));
-    let mut head =
-        format!("POST {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {}\r\n", request.body().len());
+    let (path, authority) =
+        (uri.path(), uri.authority().map_or("", |authority| authority.as_str()));
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        request.body().len()
+    );
     for (name, value) in request.headers() {
         if name != "host" && name != "connection" && name != "content-length" {
             head.push_str(&format!("{name}: {}\r\n", value.to_str()?));

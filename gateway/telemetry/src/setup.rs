@@ -1,4 +1,5 @@
-//! Spans and lines put together for one role. Clock and randomness are passed in, nothing is read from the environment.
+//! Spans and lines put together for one role. Clock and randomness are passed in, nothing is read
+//! from the environment.
 
 use crate::layer::SpanLayer;
 use crate::line::{LineFormat, Lines};
@@ -35,7 +36,8 @@ pub struct Setup {
     pub role: Role,
     /// How log lines look.
     pub format: LineFormat,
-    /// Which lines are shown: `info`, or `warn,cofferdam_runner=debug`. Spans are collected whatever it says.
+    /// Which lines are shown: `info`, or `warn,cofferdam_runner=debug`. Spans are collected
+    /// whatever it says.
     pub filter: String,
     /// Where time and ids come from.
     pub sources: Sources,
@@ -45,7 +47,10 @@ pub struct Setup {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The filter is invalid.
-    #[error("the log filter `{given}` is not readable; write a level such as `info`, or `warn,cofferdam_runner=debug`")]
+    #[error(
+        "the log filter `{given}` is not readable; write a level such as `info`, or \
+         `warn,cofferdam_runner=debug`"
+    )]
     Filter {
         /// What was given.
         given: String,
@@ -57,7 +62,8 @@ pub enum SetupError {
     Twice,
 }
 
-/// Libraries whose failures come back as values, which roles tell with what was asked for. A filter that names one shows it.
+/// Libraries whose failures come back as values, which roles tell with what was asked for. A filter
+/// that names one shows it.
 const SILENT: [&str; 1] = ["kube_client"];
 
 /// The subscriber of a role: its spans go to `outlet`, its lines to `writer`.
@@ -66,12 +72,19 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let Setup { role, format, filter, sources } = setup;
-    let targets: Targets = filter.parse().map_err(|source| SetupError::Filter { given: filter.clone(), source })?;
+    let targets: Targets =
+        filter.parse().map_err(|source| SetupError::Filter { given: filter.clone(), source })?;
     let quiet = SILENT.into_iter().filter(|source| !filter.contains(source));
-    let targets = quiet.fold(targets, |targets, source| targets.with_target(source, LevelFilter::OFF));
+    let targets =
+        quiet.fold(targets, |targets, source| targets.with_target(source, LevelFilter::OFF));
     let lines = Lines { role, format, sources: sources.clone() };
-    // A terminal that was closed takes no line; telling that on the same terminal would end the process.
-    let people = tracing_subscriber::fmt::layer().log_internal_errors(false).event_format(lines).with_writer(writer).with_filter(targets);
+    // A terminal that was closed takes no line; telling that on the same terminal would end the
+    // process.
+    let people = tracing_subscriber::fmt::layer()
+        .log_internal_errors(false)
+        .event_format(lines)
+        .with_writer(writer)
+        .with_filter(targets);
     Ok(Dispatch::new(Registry::default().with(SpanLayer::new(outlet, sources)).with(people)))
 }
 

@@ -1,5 +1,6 @@
-//! What travels between roles: finished spans and changes of metrics, as JSON. Read by the gateway like any foreign input: it tells the
-//! sender by the socket, never by what the frame says, and checks names and sizes again.
+//! What travels between roles: finished spans and changes of metrics, as JSON. Read by the gateway
+//! like any foreign input: it tells the sender by the socket, never by what the frame says, and
+//! checks names and sizes again.
 
 use crate::context::TraceContext;
 use crate::name;
@@ -133,7 +134,8 @@ pub struct MetricRecord {
     pub name: String,
     /// Label → value.
     pub labels: BTreeMap<String, String>,
-    /// For a counter how many more; for a histogram the observed seconds; for a gauge the new value.
+    /// For a counter how many more; for a histogram the observed seconds; for a gauge the new
+    /// value.
     pub value: f64,
 }
 
@@ -155,7 +157,8 @@ impl SpanRecord {
     }
 }
 
-/// The first [`name::VALUE`] characters, without control characters: telemetry may be cut, unlike anything that is decided over.
+/// The first [`name::VALUE`] characters, without control characters: telemetry may be cut, unlike
+/// anything that is decided over.
 pub(crate) fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(name::VALUE).collect()
 }

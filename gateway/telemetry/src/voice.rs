@@ -1,5 +1,6 @@
-//! How a role speaks: log lines for people on standard error, spans and metrics over the write-only socket it is handed. Never waits for anybody who
-//! listens. The one place that reads the clock and the operating system's randomness for telemetry.
+//! How a role speaks: log lines for people on standard error, spans and metrics over the write-only
+//! socket it is handed. Never waits for anybody who listens. The one place that reads the clock and
+//! the operating system's randomness for telemetry.
 
 use crate::line::LineFormat;
 use crate::outlet::{Intake, Outlet};
@@ -13,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// How long a role that ends waits for its last spans to be taken: a batch is sent half a second after its first span.
+/// How long a role that ends waits for its last spans to be taken: a batch is sent half a second
+/// after its first span.
 pub const LINGER: Duration = Duration::from_millis(600);
 
 /// Starts lines and spans for the whole process.
@@ -26,7 +28,8 @@ pub fn start(role: Role, voice: &Voice) -> Result<(Outlet, Intake), SetupError> 
     Ok((outlet, intake))
 }
 
-/// 128 random bits, for names that need not be secret: without randomness they are merely not unique.
+/// 128 random bits, for names that need not be secret: without randomness they are merely not
+/// unique.
 pub fn random() -> u128 {
     let mut bytes = [0; 16];
     let _zeroes = getrandom::fill(&mut bytes);
@@ -44,18 +47,24 @@ impl Voicing {
         Self(sender)
     }
 
-    /// Takes a socket for what is collected from now on: the first, or the one to a gateway that was started again.
+    /// Takes a socket for what is collected from now on: the first, or the one to a gateway that
+    /// was started again.
     pub fn take(&mut self, stream: StdStream) {
         // The task ends only with the process.
         let _ended = self.0.send(stream);
     }
 }
 
-/// Hands spans and metrics to the gateway, over the newest socket. What was lost on the way is lost.
+/// Hands spans and metrics to the gateway, over the newest socket. What was lost on the way is
+/// lost.
 async fn send(mut sockets: mpsc::UnboundedReceiver<StdStream>, mut intake: Intake) {
     let mut unsent = None;
     while let Some(stream) = sockets.recv().await {
-        let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { continue };
+        let Ok(mut stream) =
+            stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream))
+        else {
+            continue;
+        };
         loop {
             let batch = match unsent.take() {
                 Some(batch) => batch,
@@ -96,7 +105,10 @@ async fn gone(stream: &UnixStream) {
 
 /// The other end: batches of one role, until it is gone.
 pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {
-    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)) else { return };
+    let Ok(mut stream) = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream))
+    else {
+        return;
+    };
     while let Ok(Some(frame)) = frame::read_async(&mut stream).await {
         // What is no batch is passed over: the role would not hear that its socket was closed for
         // it.

@@ -1,9 +1,15 @@
-//! One trace across two roles, as a real collector gets it over HTTP, and nothing in it that is a secret. The collector is a socket that
-//! keeps what was posted.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects by failing")]
+//! One trace across two roles, as a real collector gets it over HTTP, and nothing in it that is a
+//! secret. The collector is a socket that keeps what was posted.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
 
 use cofferdam_core::model::caller::TraceParent;
-use cofferdam_telemetry::{Batch, Exporter, LineFormat, Outlet, Role, Setup, Signal, Sources, current, dispatch};
+use cofferdam_telemetry::{
+    Batch, Exporter, LineFormat, Outlet, Role, Setup, Signal, Sources, current, dispatch,
+};
 use serde_json::Value;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,14 +35,19 @@ async fn collector(status: &'static str) -> (String, Arc<Mutex<Vec<(String, Valu
             while !head.ends_with("\r\n\r\n") {
                 let start = head.len();
                 stream.read_line(&mut head).await.unwrap();
-                if let Some(text) = head[start..].to_ascii_lowercase().strip_prefix("content-length:") {
+                if let Some(text) =
+                    head[start..].to_ascii_lowercase().strip_prefix("content-length:")
+                {
                     length = text.trim().parse().unwrap();
                 }
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).await.unwrap();
             keep.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}");
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: \
+                 2\r\n\r\n{{}}"
+            );
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
@@ -62,11 +73,20 @@ impl Written {
     }
 }
 
-/// Runs one role's code under its own subscriber, as another process would, and gives what it would send, through JSON.
-async fn role<T>(role: Role, format: LineFormat, seed: u64, lines: &Written, work: impl FnOnce() -> T) -> (T, Batch) {
+/// Runs one role's code under its own subscriber, as another process would, and gives what it would
+/// send, through JSON.
+async fn role<T>(
+    role: Role,
+    format: LineFormat,
+    seed: u64,
+    lines: &Written,
+    work: impl FnOnce() -> T,
+) -> (T, Batch) {
     let (clock, ids) = (AtomicU64::new(1_000), AtomicU64::new(seed));
     let sources = Sources {
-        now: Arc::new(move || UNIX_EPOCH + Duration::from_secs(clock.fetch_add(1, Ordering::Relaxed))),
+        now: Arc::new(move || {
+            UNIX_EPOCH + Duration::from_secs(clock.fetch_add(1, Ordering::Relaxed))
+        }),
         random: Arc::new(move || u128::from(ids.fetch_add(1, Ordering::Relaxed))),
     };
     let (outlet, mut intake) = Outlet::open();
@@ -101,7 +121,12 @@ fn gateway_work() -> TraceParent {
 }
 
 fn runner_work(parent: &TraceParent) {
-    let run = info_span!("run", traceparent = parent.0, otel.kind = "consumer", cofferdam.job.fence = 2_u64);
+    let run = info_span!(
+        "run",
+        traceparent = parent.0,
+        otel.kind = "consumer",
+        cofferdam.job.fence = 2_u64
+    );
     run.in_scope(|| drop(info_span!("teardown")));
 }
 
@@ -109,9 +134,20 @@ fn runner_work(parent: &TraceParent) {
 fn spans(body: &Value) -> Vec<(String, String, Value)> {
     let mut all = Vec::new();
     for resource in body["resourceSpans"].as_array().unwrap() {
-        let service = resource["resource"]["attributes"].as_array().unwrap().iter().find(|a| a["key"] == "service.name").unwrap();
-        for span in resource["scopeSpans"].as_array().unwrap().iter().flat_map(|scope| scope["spans"].as_array().unwrap()) {
-            let (service, name) = (service["value"]["stringValue"].as_str().unwrap(), span["name"].as_str().unwrap());
+        let service = resource["resource"]["attributes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|a| a["key"] == "service.name")
+            .unwrap();
+        for span in resource["scopeSpans"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|scope| scope["spans"].as_array().unwrap())
+        {
+            let (service, name) =
+                (service["value"]["stringValue"].as_str().unwrap(), span["name"].as_str().unwrap());
             all.push((service.to_owned(), name.to_owned(), span.clone()));
         }
     }
@@ -121,8 +157,10 @@ fn spans(body: &Value) -> Vec<(String, String, Value)> {
 #[tokio::test]
 async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     let lines = Written::default();
-    let (parent, from_gateway) = role(Role::Gateway, LineFormat::People, 100, &lines, gateway_work).await;
-    let ((), from_runner) = role(Role::Runner, LineFormat::Json, 200, &lines, || runner_work(&parent)).await;
+    let (parent, from_gateway) =
+        role(Role::Gateway, LineFormat::People, 100, &lines, gateway_work).await;
+    let ((), from_runner) =
+        role(Role::Runner, LineFormat::Json, 200, &lines, || runner_work(&parent)).await;
 
     let (address, kept) = collector("200 OK").await;
     let exporter = Exporter::new(Some(&address), "staging").unwrap();
@@ -131,13 +169,27 @@ async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     exporter.finish().await.unwrap();
 
     let kept = kept.lock().unwrap();
-    assert!(kept.iter().all(|(head, _)| head.starts_with("POST /v1/traces HTTP/1.1\r\n") && head.contains("application/json")), "{kept:?}");
+    assert!(
+        kept.iter().all(|(head, _)| head.starts_with("POST /v1/traces HTTP/1.1\r\n")
+            && head.contains("application/json")),
+        "{kept:?}"
+    );
     let spans: Vec<_> = kept.iter().flat_map(|(_, body)| spans(body)).collect();
-    let one = |name: &str| spans.iter().find(|span| span.1 == name).unwrap_or_else(|| panic!("no {name} in {spans:?}")).clone();
-    let (call, decide, run, teardown) = (one("tools/call deployment_scale"), one("decide"), one("run"), one("teardown"));
+    let one = |name: &str| {
+        spans
+            .iter()
+            .find(|span| span.1 == name)
+            .unwrap_or_else(|| panic!("no {name} in {spans:?}"))
+            .clone()
+    };
+    let (call, decide, run, teardown) =
+        (one("tools/call deployment_scale"), one("decide"), one("run"), one("teardown"));
 
     assert_eq!(spans.len(), 4);
-    assert!(spans.iter().all(|(_, _, span)| span["traceId"] == "0af7651916cd43dd8448eb211c80319c"), "{spans:?}");
+    assert!(
+        spans.iter().all(|(_, _, span)| span["traceId"] == "0af7651916cd43dd8448eb211c80319c"),
+        "{spans:?}"
+    );
     assert_eq!((call.0.as_str(), run.0.as_str()), ("cofferdam-gateway", "cofferdam-runner"));
     assert_eq!(call.2["parentSpanId"], "b7ad6b7169203331");
     assert_eq!(decide.2["parentSpanId"], call.2["spanId"]);
@@ -148,7 +200,11 @@ async fn one_trace_from_the_client_through_two_roles_and_no_secret() {
     let everything = format!("{kept:?}{}{}", lines.text(), exporter.metrics());
     assert!(!everything.contains(CANARY), "{everything}");
     assert!(everything.contains("cofferdam_jobs_total{outcome=\"succeeded\"} 2"), "{everything}");
-    assert!(lines.text().contains(" gateway  INFO  decided code=allowed token=[withheld]\n"), "{}", lines.text());
+    assert!(
+        lines.text().contains(" gateway  INFO  decided code=allowed token=[withheld]\n"),
+        "{}",
+        lines.text()
+    );
 }
 
 #[tokio::test]
@@ -167,7 +223,11 @@ async fn a_hostile_role_cannot_add_attributes_or_pass_for_another() {
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].0, "cofferdam-runner");
     assert!(!format!("{kept:?}").contains(CANARY));
-    assert!(exporter.metrics().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 5\n"), "{}", exporter.metrics());
+    assert!(
+        exporter.metrics().contains("cofferdam_telemetry_dropped_total{role=\"runner\"} 5\n"),
+        "{}",
+        exporter.metrics()
+    );
     assert!(serde_json::from_str::<Batch>(&foreign.replace("dropped", "role")).is_err());
 }
 
@@ -180,12 +240,24 @@ async fn a_collector_that_refuses_or_is_away_costs_spans_and_is_counted() {
         let exporter = Exporter::new(Some(endpoint), "staging").unwrap();
         exporter.take(Role::Gateway, batch.clone());
         exporter.finish().await.unwrap();
-        assert!(exporter.metrics().contains("cofferdam_telemetry_export_failures_total{role=\"gateway\"} 1\n"), "{}", exporter.metrics());
+        assert!(
+            exporter
+                .metrics()
+                .contains("cofferdam_telemetry_export_failures_total{role=\"gateway\"} 1\n"),
+            "{}",
+            exporter.metrics()
+        );
     }
     let none = Exporter::new(None, "staging").unwrap();
     none.take(Role::Gateway, batch);
     none.finish().await.unwrap();
-    for wrong in ["https://collector:4318", "collector:4318", "http://", "http://user@collector", "http://collector/v1"] {
+    for wrong in [
+        "https://collector:4318",
+        "collector:4318",
+        "http://",
+        "http://user@collector",
+        "http://collector/v1",
+    ] {
         assert!(Exporter::new(Some(wrong), "staging").is_err(), "{wrong}");
     }
 }
@@ -203,5 +275,8 @@ async fn a_span_without_a_parent_starts_a_trace_and_lines_stay_lines() {
     assert_eq!(span.place, "00-00000000000000000000000000000007-0000000000000008-01");
     assert_eq!((span.parent.as_deref(), span.remote), (None, false));
     let line: Value = serde_json::from_str(lines.text().trim_end()).unwrap();
-    assert_eq!((line["message"].as_str(), line["fields"]["path"].as_str()), (Some("two lines"), Some("/a[31m")));
+    assert_eq!(
+        (line["message"].as_str(), line["fields"]["path"].as_str()),
+        (Some("two lines"), Some("/a[31m"))
+    );
 }

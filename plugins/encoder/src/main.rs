@@ -1,7 +1,8 @@
-//! `cofferdam-encoder CORE.wasm COMPONENT.wasm`: makes a component of a built guest and refuses one that asks for more than its world
-//! gives.
+//! `cofferdam-encoder CORE.wasm COMPONENT.wasm`: makes a component of a built guest and refuses one
+//! that asks for more than its world gives.
 //!
-//! `cofferdam build` does the same with the same file; this small program exists so that `scripts/build-guests` needs no gateway.
+//! `cofferdam build` does the same with the same file; this small program exists so that
+//! `scripts/build-guests` needs no gateway.
 
 #[path = "../../../gateway/cofferdam/src/encode.rs"]
 mod encode;
@@ -40,5 +41,9 @@ fn convert(module: &Path, component: &Path) -> Result<String, Box<dyn std::error
         encode::Role::Executor => "executor",
         encode::Role::Command => "command",
     };
-    Ok(format!("{role:<9} {name:<28} {imports} imports  core {:>6} B  component {:>6} B", core.len(), bytes.len()))
+    Ok(format!(
+        "{role:<9} {name:<28} {imports} imports  core {:>6} B  component {:>6} B",
+        core.len(),
+        bytes.len()
+    ))
 }

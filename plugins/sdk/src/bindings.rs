@@ -1,4 +1,5 @@
-//! The code generated from the WIT, and nothing else. Curated re-exports are in `tool` and `executor`; use those.
+//! The code generated from the WIT, and nothing else. Curated re-exports are in `tool` and
+//! `executor`; use those.
 
 /// The world a tool is built for.
 #[expect(missing_docs, reason = "generated: lifts and lowers values over linear memory")]
@@ -15,7 +16,10 @@ pub mod tool_world {
 }
 
 /// The world an executor is built for.
-#[expect(missing_docs, reason = "generated: lifts and lowers values over linear memory, calls the imports")]
+#[expect(
+    missing_docs,
+    reason = "generated: lifts and lowers values over linear memory, calls the imports"
+)]
 pub mod executor_world {
     wit_bindgen::generate!({
         path: "wit/executor.wit",

@@ -1,5 +1,6 @@
-//! What the tests made by [`tool!`](crate::tool!) run, on the author's machine. It is no part of a guest, and no replacement for the host,
-//! which checks all of this again when it loads a component: here a fault costs a second instead of a build.
+//! What the tests made by [`tool!`](crate::tool!) run, on the author's machine. It is no part of a
+//! guest, and no replacement for the host, which checks all of this again when it loads a
+//! component: here a fault costs a second instead of a build.
 
 mod ceiling;
 mod json;
@@ -23,9 +24,14 @@ const SCHEMA: usize = 32 * 1_024;
 /// Characters of a summary, as in `tool.wit`.
 const SUMMARY: usize = 200;
 
-/// What the test made by `tool!` runs: [`faults`]; with `updates`, which `UPDATE_EXAMPLES=1` asks for, after it wrote the
-/// drafts that `plan` gives into the examples of this crate.
-pub fn test(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusal>, folder: &str, updates: bool) -> Vec<String> {
+/// What the test made by `tool!` runs: [`faults`]; with `updates`, which `UPDATE_EXAMPLES=1` asks
+/// for, after it wrote the drafts that `plan` gives into the examples of this crate.
+pub fn test(
+    definition: &Definition,
+    plan: impl Fn(&str) -> Result<Draft, Refusal>,
+    folder: &str,
+    updates: bool,
+) -> Vec<String> {
     if !updates {
         return faults(definition, plan);
     }
@@ -39,7 +45,11 @@ pub fn test(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusa
         }
         match update::update(Path::new(folder), &example.title, &example.draft, &draft) {
             Ok(path) => {
-                println!("example `{}`: its draft was written into {}; read it", example.title, path.display());
+                println!(
+                    "example `{}`: its draft was written into {}; read it",
+                    example.title,
+                    path.display()
+                );
                 example.draft = draft_json(&draft).to_string();
             }
             Err(fault) => found.push(format!("example `{}`: {fault}", example.title)),
@@ -49,24 +59,35 @@ pub fn test(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusa
     found
 }
 
-/// Everything wrong with a definition, and with what `plan` makes of its examples; empty when all holds. `plan` takes arguments as JSON
-/// text.
-pub fn faults(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusal>) -> Vec<String> {
+/// Everything wrong with a definition, and with what `plan` makes of its examples; empty when all
+/// holds. `plan` takes arguments as JSON text.
+pub fn faults(
+    definition: &Definition,
+    plan: impl Fn(&str) -> Result<Draft, Refusal>,
+) -> Vec<String> {
     let mut faults = texts(definition);
-    let input = schema(&definition.input_schema).map_err(|fault| faults.push(format!("input schema: {fault}"))).ok();
-    faults.extend(root::combinator(&definition.input_schema).map(|fault| format!("input schema: {fault}")));
+    let input = schema(&definition.input_schema)
+        .map_err(|fault| faults.push(format!("input schema: {fault}")))
+        .ok();
+    faults.extend(
+        root::combinator(&definition.input_schema).map(|fault| format!("input schema: {fault}")),
+    );
     if let Err(fault) = schema(&definition.output_schema) {
         faults.push(format!("output schema: {fault}"));
     }
     if definition.examples.is_empty() {
-        faults.push("no example: give one to `Definition::example`, it is what reviewers read first".into());
+        faults.push(
+            "no example: give one to `Definition::example`, it is what reviewers read first".into(),
+        );
     }
     for example in &definition.examples {
         let title = &example.title;
         match arguments(input.as_ref(), &example.arguments) {
             Err(fault) => faults.push(format!("example `{title}`: {fault}")),
             Ok(text) => match plan(&text) {
-                Err(refusal) => faults.push(format!("example `{title}`: refused: {}", refusal.reason)),
+                Err(refusal) => {
+                    faults.push(format!("example `{title}`: refused: {}", refusal.reason))
+                }
                 Ok(draft) => {
                     faults.extend(
                         compare(&example.draft, &draft)
@@ -81,8 +102,13 @@ pub fn faults(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refu
     faults
 }
 
-/// What becomes of arguments: `schema: …`, `refused: …` with the tool's reason, or `planned: …` with the summary. For tests of refusals.
-pub fn verdict(definition: &Definition, plan: impl Fn(&str) -> Result<Draft, Refusal>, arguments_text: &str) -> String {
+/// What becomes of arguments: `schema: …`, `refused: …` with the tool's reason, or `planned: …`
+/// with the summary. For tests of refusals.
+pub fn verdict(
+    definition: &Definition,
+    plan: impl Fn(&str) -> Result<Draft, Refusal>,
+    arguments_text: &str,
+) -> String {
     let input = match schema(&definition.input_schema) {
         Ok(input) => input,
         Err(fault) => return format!("input schema: {fault}"),
@@ -102,28 +128,36 @@ fn texts(definition: &Definition) -> Vec<String> {
     let Definition { name, title, description, .. } = definition;
     let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if name.len() > 64 || !plain || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        faults.push(format!("name `{name}`: 1 to 64 of `a-z`, `0-9` and `_`, beginning with a letter; change it in Cargo.toml"));
+        faults.push(format!(
+            "name `{name}`: 1 to 64 of `a-z`, `0-9` and `_`, beginning with a letter; change it \
+             in Cargo.toml"
+        ));
     }
-    for (what, text, limit) in [("title", title, TITLE), ("description", description, DESCRIPTION)] {
+    for (what, text, limit) in [("title", title, TITLE), ("description", description, DESCRIPTION)]
+    {
         if text.is_empty() || text.chars().count() > limit {
             faults.push(format!("{what}: 1 to {limit} characters, not {}", text.chars().count()));
         }
         if let Some(odd) = text.chars().find(|c| unseen(*c)) {
-            faults.push(format!("{what}: the character U+{:04X} cannot be seen; remove it", u32::from(odd)));
+            faults.push(format!(
+                "{what}: the character U+{:04X} cannot be seen; remove it",
+                u32::from(odd)
+            ));
         }
     }
     faults
 }
 
-/// Control, bidirectional and invisible characters: a reader and a model would not see the same text.
+/// Control, bidirectional and invisible characters: a reader and a model would not see the same
+/// text.
 fn unseen(c: char) -> bool {
-    let invisible =
-        matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    let invisible = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
     let turning = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
     c.is_control() || invisible || turning
 }
 
-/// Compiles a schema as the host does: 2020-12, a linear regular expression engine, no reference outside itself.
+/// Compiles a schema as the host does: 2020-12, a linear regular expression engine, no reference
+/// outside itself.
 fn schema(text: &str) -> Result<Validator, String> {
     if text.len() > SCHEMA {
         return Err(format!("{} bytes; at most {SCHEMA}", text.len()));
@@ -132,12 +166,17 @@ fn schema(text: &str) -> Result<Validator, String> {
     if value.get("type").and_then(Value::as_str) != Some("object") {
         return Err("its root needs `\"type\": \"object\"`".into());
     }
-    jsonschema::draft202012::options().with_pattern_options(PatternOptions::regex()).build(&value).map_err(|fault| fault.to_string())
+    jsonschema::draft202012::options()
+        .with_pattern_options(PatternOptions::regex())
+        .build(&value)
+        .map_err(|fault| fault.to_string())
 }
 
-/// Holds arguments against the schema; gives them as the host hands them over: keys sorted, no blanks.
+/// Holds arguments against the schema; gives them as the host hands them over: keys sorted, no
+/// blanks.
 fn arguments(input: Option<&Validator>, text: &str) -> Result<String, String> {
-    let value: Value = serde_json::from_str(text).map_err(|fault| format!("the arguments are not JSON: {fault}"))?;
+    let value: Value = serde_json::from_str(text)
+        .map_err(|fault| format!("the arguments are not JSON: {fault}"))?;
     match input.map(|input| input.validate(&value)) {
         Some(Err(fault)) => Err(format!("`{}`: {fault}", fault.instance_path())),
         _ => Ok(value.to_string()),
@@ -151,30 +190,46 @@ fn compare(expected: &str, draft: &Draft) -> Option<String> {
         Err(fault) => Some(format!("its draft is not JSON: {fault}")),
         Ok(expected) if expected == found => None,
         Ok(expected) => Some(format!(
-            "another draft; if the one found is what you meant, paste it, or let `UPDATE_EXAMPLES=1 cargo test` write it\n\
-                 expected {expected:#}\nfound {found:#}"
+            "another draft; if the one found is what you meant, paste it, or let \
+             `UPDATE_EXAMPLES=1 cargo test` write it\nexpected {expected:#}\nfound {found:#}"
         )),
     }
 }
 
 /// Holds a draft against the ceiling and against the limits of drafts.
 fn inside(definition: &Definition, draft: &Draft) -> Vec<String> {
-    let mut faults: Vec<String> =
-        draft.operations.iter().filter_map(|step| ceiling::beyond(&definition.ceiling, &step.operation)).collect();
+    let mut faults: Vec<String> = draft
+        .operations
+        .iter()
+        .filter_map(|step| ceiling::beyond(&definition.ceiling, &step.operation))
+        .collect();
     if draft.summary.is_empty() || draft.summary.chars().count() > SUMMARY {
-        faults.push(format!("summary: 1 to {SUMMARY} characters, not {}", draft.summary.chars().count()));
+        faults.push(format!(
+            "summary: 1 to {SUMMARY} characters, not {}",
+            draft.summary.chars().count()
+        ));
     }
-    let looks = |step: &crate::tool::Step| matches!(ceiling::action(&step.operation), Action::Read | Action::List | Action::Logs);
+    let looks = |step: &crate::tool::Step| {
+        matches!(ceiling::action(&step.operation), Action::Read | Action::List | Action::Logs)
+    };
     match &draft.executor {
         Some(executor) if !definition.ceiling.executors.contains(executor) => {
-            faults.push(format!("executor `{executor}` is not in the ceiling; add `.executor(\"{executor}\")` to the definition"));
+            faults.push(format!(
+                "executor `{executor}` is not in the ceiling; add `.executor(\"{executor}\")` to \
+                 the definition"
+            ));
         }
-        Some(_) if draft.operations.iter().any(looks) => faults.push("a look in a draft with an executor; use `Draft::look`".into()),
-        None if !draft.operations.iter().all(looks) => faults.push("a change without an executor; use `Draft::change`".into()),
+        Some(_) if draft.operations.iter().any(looks) => {
+            faults.push("a look in a draft with an executor; use `Draft::look`".into())
+        }
+        None if !draft.operations.iter().all(looks) => {
+            faults.push("a change without an executor; use `Draft::change`".into())
+        }
         _ => {}
     }
     for (index, step) in draft.operations.iter().enumerate() {
-        if step.after.iter().any(|after| usize::try_from(*after).is_ok_and(|after| after >= index)) {
+        if step.after.iter().any(|after| usize::try_from(*after).is_ok_and(|after| after >= index))
+        {
             faults.push(format!("operation {index} waits for itself or a later one"));
         }
     }

@@ -1,8 +1,13 @@
-//! What an executor is written with: handles of approved operations, a look at whether what they did is ready, and a word to callers that wait.
-//! Nothing here can name an object. An executor that never calls [`observe`] does not import it.
+//! What an executor is written with: handles of approved operations, a look at whether what they
+//! did is ready, and a word to callers that wait. Nothing here can name an object. An executor that
+//! never calls [`observe`] does not import it.
 
-pub use crate::bindings::executor_world::cofferdam::executor::observation::{Observation, Readiness, observe};
-pub use crate::bindings::executor_world::cofferdam::executor::operations::{Failure, Operation, Outcome};
+pub use crate::bindings::executor_world::cofferdam::executor::observation::{
+    Observation, Readiness, observe,
+};
+pub use crate::bindings::executor_world::cofferdam::executor::operations::{
+    Failure, Operation, Outcome,
+};
 pub use crate::bindings::executor_world::cofferdam::executor::progress::report;
 pub use crate::bindings::executor_world::exports::cofferdam::executor::executor::Stop;
 

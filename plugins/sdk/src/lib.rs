@@ -1,11 +1,13 @@
-//! What a Cofferdam tool or executor is written with. It reaches nothing: a tool built with it has no import at all, an executor its
-//! handles, a word to people, and where it waits a look at what is ready.
+//! What a Cofferdam tool or executor is written with. It reaches nothing: a tool built with it has
+//! no import at all, an executor its handles, a word to people, and where it waits a look at what
+//! is ready.
 //!
-//! A **tool** is a manifest and two functions. `define` says what the tool is and the widest plan it may ever return; `plan` turns
-//! arguments into a draft. [`tool!`] exports both, and makes every example in the definition a test. `plugins/tools/hello` is the worked
-//! example.
+//! A **tool** is a manifest and two functions. `define` says what the tool is and the widest plan
+//! it may ever return; `plan` turns arguments into a draft. [`tool!`] exports both, and makes every
+//! example in the definition a test. `plugins/tools/hello` is the worked example.
 //!
-//! An **executor** is one function that performs approved operations in some order. [`executor!`] exports it.
+//! An **executor** is one function that performs approved operations in some order. [`executor!`]
+//! exports it.
 //!
 //! | module | what is in it |
 //! |---|---|
@@ -14,7 +16,8 @@
 //! | `check` | what the tests that [`tool!`] makes are written with; not in guests |
 //! | `memory` | the allocator of guests: a fixed memory that never grows |
 //!
-//! The contract is `wit/tool.wit` and `wit/executor.wit`, carried in this crate so that it also builds outside its repository.
+//! The contract is `wit/tool.wit` and `wit/executor.wit`, carried in this crate so that it also
+//! builds outside its repository.
 
 extern crate self as cofferdam_sdk;
 

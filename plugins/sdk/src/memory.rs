@@ -1,11 +1,14 @@
-//! The memory of guests: a bump allocator over what the linker left of a fixed memory. It never grows the memory and hands nothing back but
-//! the last piece; a sandbox lives for one call, and is thrown away whole.
+//! The memory of guests: a bump allocator over what the linker left of a fixed memory. It never
+//! grows the memory and hands nothing back but the last piece; a sandbox lives for one call, and is
+//! thrown away whole.
 //!
-//! Growing is what made a fresh sandbox slow: each growth and each reset after it changes page protections, for every thread of the host.
-//! When the memory is used up the allocation fails, which traps the guest: the host records it and denies the call.
+//! Growing is what made a fresh sandbox slow: each growth and each reset after it changes page
+//! protections, for every thread of the host. When the memory is used up the allocation fails,
+//! which traps the guest: the host records it and denies the call.
 
-/// Where a piece of `size` bytes goes when `next` is the first free address and `end` the first that is not ours.
-/// Gives the piece's address and the next free one; none when it does not fit. `align` is a power of two, as every `Layout` promises.
+/// Where a piece of `size` bytes goes when `next` is the first free address and `end` the first
+/// that is not ours. Gives the piece's address and the next free one; none when it does not fit.
+/// `align` is a power of two, as every `Layout` promises.
 fn place(next: usize, end: usize, size: usize, align: usize) -> Option<(usize, usize)> {
     let start = next.checked_add(align - 1)? & !(align - 1);
     let after = start.checked_add(size)?;
@@ -13,7 +16,11 @@ fn place(next: usize, end: usize, size: usize, align: usize) -> Option<(usize, u
 }
 
 #[cfg(target_arch = "wasm32")]
-#[expect(unsafe_code, reason = "a global allocator is an unsafe trait over raw addresses; guests have one thread and one memory")]
+#[expect(
+    unsafe_code,
+    reason = "a global allocator is an unsafe trait over raw addresses; guests have one thread \
+              and one memory"
+)]
 mod guest {
     use super::place;
     use std::alloc::{GlobalAlloc, Layout};
@@ -54,8 +61,9 @@ mod guest {
         }
     }
 
-    // SAFETY: pieces lie between `__heap_base` and the end of the memory and never overlap, since `next` only falls back to the start of
-    // the piece that was handed out last, when that one is given back or moved in place; `place` keeps alignment and bounds.
+    // SAFETY: pieces lie between `__heap_base` and the end of the memory and never overlap, since
+    // `next` only falls back to the start of the piece that was handed out last, when that one
+    // is given back or moved in place; `place` keeps alignment and bounds.
     unsafe impl GlobalAlloc for Bump {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             self.take(self.next(), layout.size(), layout.align())
@@ -69,7 +77,8 @@ mod guest {
 
         unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
             if piece as usize + layout.size() == self.next() {
-                // The last piece grows and shrinks where it is: strings and lists that are being built cost no copies.
+                // The last piece grows and shrinks where it is: strings and lists that are being
+                // built cost no copies.
                 return self.take(piece as usize, size, layout.align());
             }
             if size <= layout.size() {
@@ -77,7 +86,8 @@ mod guest {
             }
             let moved = self.take(self.next(), size, layout.align());
             if !moved.is_null() {
-                // SAFETY: the old piece holds `layout.size()` bytes, the new one more, and they do not overlap.
+                // SAFETY: the old piece holds `layout.size()` bytes, the new one more, and they do
+                // not overlap.
                 unsafe { copy_nonoverlapping(piece, moved, layout.size()) };
             }
             moved
@@ -93,7 +103,11 @@ mod tests {
     use super::place;
 
     fn check(next: usize, size: usize, align: usize, expect: Option<(usize, usize)>) {
-        assert_eq!(place(next, 1_024, size, align), expect, "{size} bytes aligned to {align} at {next}");
+        assert_eq!(
+            place(next, 1_024, size, align),
+            expect,
+            "{size} bytes aligned to {align} at {next}"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! What a tool is written with: its definition, its ceiling and the drafts it returns. Nothing here can do anything: a draft is a wish.
+//! What a tool is written with: its definition, its ceiling and the drafts it returns. Nothing here
+//! can do anything: a draft is a wish.
 //!
-//! Start with [`tool!`](crate::tool!), [`Definition::new`] and [`Draft::change`] or [`Draft::look`].
+//! Start with [`tool!`](crate::tool!), [`Definition::new`] and [`Draft::change`] or
+//! [`Draft::look`].
 
 mod definition;
 mod draft;
@@ -14,14 +16,17 @@ mod task;
 mod workload;
 
 pub use crate::bindings::tool_world::exports::cofferdam::tool::tool::{
-    Action, Addresses, Apply, Ceiling, Change, Definition, Draft, Egress, Example, Grant, Image, Listing, Logs, Operation, Patch, Place,
-    Program, Protocol, Read, Refusal, Step, Target, Task,
+    Action, Addresses, Apply, Ceiling, Change, Definition, Draft, Egress, Example, Grant, Image,
+    Listing, Logs, Operation, Patch, Place, Program, Protocol, Read, Refusal, Step, Target, Task,
 };
 pub use definition::{EPHEMERAL, EVERYWHERE};
 pub use draft::{ROLLOUT, SEQUENTIAL};
 #[doc(hidden)]
 pub use entry::{call, fits};
-pub use kind::{CONFIG_MAP, DAEMON_SET, DEPLOYMENT, EVENT, JOB, Kind, NETWORK_POLICY, POD, SERVICE, STATEFUL_SET};
+pub use kind::{
+    CONFIG_MAP, DAEMON_SET, DEPLOYMENT, EVENT, JOB, Kind, NETWORK_POLICY, POD, SERVICE,
+    STATEFUL_SET,
+};
 pub use manifest::{Manifest, in_order};
 pub use patch::{HostValue, key, member};
 pub use schema::CHANGE_OUTPUT;

@@ -61,26 +61,45 @@ const INPUT: &str = r#"{
 fn a_plan_that_reads_more_than_an_answer_holds_is_refused_by_name_and_the_next_call_works() {
     let mut stage = Stage::bare("example");
     let value = "x".repeat(LARGE);
-    let manifest = format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\n  namespace: storefront\ndata:\n  value: {value}\n");
+    let manifest = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: large\n  namespace: \
+         storefront\ndata:\n  value: {value}\n"
+    );
     fs::write(stage.tree().join("storefront/large.yaml"), manifest).unwrap();
     let place = tempfile::tempdir().unwrap();
-    good(&bare(place.path(), &["new", "read_much", "--sdk", text(&repository().join("plugins/sdk"))]));
+    good(&bare(
+        place.path(),
+        &["new", "read_much", "--sdk", text(&repository().join("plugins/sdk"))],
+    ));
     let (folder, wasm) = (place.path().join("read_much"), place.path().join("read_much.wasm"));
     fs::write(folder.join("src/lib.rs"), SOURCE).unwrap();
     fs::write(folder.join("input.schema.json"), INPUT).unwrap();
     let shared = repository().join("plugins/target");
     let cofferdam = binaries().join("cofferdam");
-    good(&built(&folder, &shared, text(&cofferdam), &["--home", "no-home", "build", ".", "--out", text(&wasm)]));
+    good(&built(
+        &folder,
+        &shared,
+        text(&cofferdam),
+        &["--home", "no-home", "build", ".", "--out", text(&wasm)],
+    ));
     stage.run(&["accept", text(&wasm)]);
     stage.serve(&[]);
     let token = stage.agent("release", "operator");
     for round in 0..3 {
         let refused = stage.call(&token, "read_much", &json!({"times": 64}));
         let told = refused.body.to_string();
-        assert!(refused.status == 422 && told.contains("unsupported"), "{round}: {refused:?}\n{}", stage.log());
+        assert!(
+            refused.status == 422 && told.contains("unsupported"),
+            "{round}: {refused:?}\n{}",
+            stage.log()
+        );
         assert!(told.contains("these looks show together exceeds"), "{round}: {told}");
         let next = stage.call(&token, "config_show", &json!({"namespace": "storefront"}));
-        assert!(next.status == 200 && next.body.to_string().contains("large"), "{round}: {next:?}\n{}", stage.log());
+        assert!(
+            next.status == 200 && next.body.to_string().contains("large"),
+            "{round}: {next:?}\n{}",
+            stage.log()
+        );
     }
     assert!(!stage.log().contains("restarting"), "{}", stage.log());
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Cargo or `cofferdam build` over a new tool. What is built for this machine is shared with the shipped tools; nothing is
-/// fetched.
+/// Cargo or `cofferdam build` over a new tool. What is built for this machine is shared with the
+/// shipped tools; nothing is fetched.
 pub(super) fn built(folder: &Path, target: &Path, program: &str, words: &[&str]) -> Output {
     Command::new(program)
         .args(words)
@@ -22,7 +22,8 @@ pub(super) fn built(folder: &Path, target: &Path, program: &str, words: &[&str])
 }
 
 pub(super) fn good(done: &Output) -> String {
-    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    let said =
+        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{said}");
     said
 }
@@ -65,23 +66,32 @@ fn a_tool_of_ones_own_is_tested_built_reproducibly_tried_and_accepted() {
         let made: Value = serde_json::from_str(&good(&done)).unwrap();
         assert_eq!(made["name"], json!("label_set"));
         let (folder, out) = (place.join("label_set"), place.join("label_set.wasm"));
-        good(&built(&folder, &shared, text(&cofferdam), &["--home", "no-home", "build", ".", "--out", text(&out)]));
+        good(&built(
+            &folder,
+            &shared,
+            text(&cofferdam),
+            &["--home", "no-home", "build", ".", "--out", text(&out)],
+        ));
         digests.push(stage.json(&["inspect", text(&out)])["digest"].clone());
     }
     assert_eq!(digests[0], digests[1], "the same source gives other bytes in another folder");
-    let (folder, wasm) = (places.path().join("one/label_set"), places.path().join("one/label_set.wasm"));
+    let (folder, wasm) =
+        (places.path().join("one/label_set"), places.path().join("one/label_set.wasm"));
 
     good(&built(&folder, &shared, "cargo", &["test", "--quiet"]));
     // Another summary: the tests name the difference, and write it where they are asked to.
     let lib = folder.join("src/lib.rs");
     let source = fs::read_to_string(&lib).unwrap();
-    fs::write(&lib, source.replace("format!(\"Greet Deployment", "format!(\"Welcome Deployment")).unwrap();
+    fs::write(&lib, source.replace("format!(\"Greet Deployment", "format!(\"Welcome Deployment"))
+        .unwrap();
     let done = built(&folder, &shared, "cargo", &["test", "--quiet"]);
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(!done.status.success() && said.contains("UPDATE_EXAMPLES=1"), "{said}");
     let mut update = Command::new("cargo");
     update.args(["test", "--quiet"]).current_dir(&folder).env("UPDATE_EXAMPLES", "1");
-    good(&update.env("CARGO_TARGET_DIR", &shared).env("CARGO_NET_OFFLINE", "true").output().unwrap());
+    good(
+        &update.env("CARGO_TARGET_DIR", &shared).env("CARGO_NET_OFFLINE", "true").output().unwrap(),
+    );
     assert_eq!(fs::read_to_string(&lib).unwrap().matches("Welcome Deployment team-").count(), 2);
     good(&built(&folder, &shared, "cargo", &["test", "--quiet"]));
 
@@ -91,20 +101,35 @@ fn a_tool_of_ones_own_is_tested_built_reproducibly_tried_and_accepted() {
     assert_eq!(told["answer"]["decision"], json!("allow"), "{told:#}");
     stage.run(&["accept", text(&wasm), "--because", "the first of our own"]);
     let missing = Stage::bare("example").fail(&["build", text(places.path())]);
-    assert!(missing.contains("no crate in") && missing.contains("`cofferdam new NAME`"), "{missing}");
+    assert!(
+        missing.contains("no crate in") && missing.contains("`cofferdam new NAME`"),
+        "{missing}"
+    );
 }
 
 #[test]
 fn a_copied_crate_that_kept_its_name_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = [\"a\", \"b\"]\nresolver = \"3\"\n").unwrap();
+    fs::write(
+        folder.path().join("Cargo.toml"),
+        "[workspace]\nmembers = [\"a\", \"b\"]\nresolver = \"3\"\n",
+    )
+    .unwrap();
     for copy in ["a", "b"] {
         let crate_folder = folder.path().join(copy);
         fs::create_dir_all(crate_folder.join("src")).unwrap();
-        fs::write(crate_folder.join("Cargo.toml"), "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n").unwrap();
+        fs::write(
+            crate_folder.join("Cargo.toml"),
+            "[package]\nname = \"hello\"\nversion = \"0.1.0\"\nedition = \"2024\"\n",
+        )
+        .unwrap();
         fs::write(crate_folder.join("src/lib.rs"), "").unwrap();
     }
     let done = bare(folder.path(), &["build", "a"]);
     let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.code() == Some(1) && said.contains("give this one its own `name` in `a/Cargo.toml`"), "{said}");
+    assert!(
+        done.status.code() == Some(1)
+            && said.contains("give this one its own `name` in `a/Cargo.toml`"),
+        "{said}"
+    );
 }

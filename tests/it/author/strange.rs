@@ -1,5 +1,5 @@
-//! Files that strangers wrote: `inspect` and `accept` refuse in words with a code, or tell all that there is; never a
-//! crash, never a trust file that changed for nothing.
+//! Files that strangers wrote: `inspect` and `accept` refuse in words with a code, or tell all that
+//! there is; never a crash, never a trust file that changed for nothing.
 
 #[path = "../../guests/mutate.rs"]
 mod mutate;
@@ -21,7 +21,10 @@ fn what_cannot_be_used_is_refused_in_words_with_a_code() {
         let done = bare(folder.path(), &["--json", "inspect", "x.wasm"]);
         let (exit, said) = refusal(&done);
         let error = said["error"].as_str().unwrap();
-        assert!(exit == Some(1) && said["code"] == code && error.contains(words), "{exit:?} {said}");
+        assert!(
+            exit == Some(1) && said["code"] == code && error.contains(words),
+            "{exit:?} {said}"
+        );
         let plain = bare(folder.path(), &["inspect", "x.wasm"]);
         assert_eq!(String::from_utf8_lossy(&plain.stderr).trim(), format!("error: {error}"));
     };
@@ -29,12 +32,28 @@ fn what_cannot_be_used_is_refused_in_words_with_a_code() {
     check(b"", "malformed", "it is not Wasm; build it with `cofferdam build`");
     check(b"#!/bin/sh\n", "malformed", "it is not Wasm");
     check(b"\0asm\x01\0\0\0", "malformed", "it is a core module, not a component");
-    check(b"\0asm\x0d\0\x01\0", "malformed", "it exports nothing; a tool exports `cofferdam:tool/tool@0.1.0`");
+    check(
+        b"\0asm\x0d\0\x01\0",
+        "malformed",
+        "it exports nothing; a tool exports `cofferdam:tool/tool@0.1.0`",
+    );
     check(&hello()[..hello().len() / 2], "malformed", "malformed: ");
     check(&js[..js.len() / 2], "malformed", "malformed: ");
-    check(ASYNC, "unsupported", "unsupported: `task.cancel` requires the component model async feature");
-    check(&vec![0; 12_095_069], "too-large", "too large: 12 MB; the limit is 8 MiB (12095069 of 8388608 bytes)");
-    for (words, expect) in [("nowhere.wasm", "cannot read it"), (".", "it is not a file"), ("/dev/zero", "it is not a file")] {
+    check(
+        ASYNC,
+        "unsupported",
+        "unsupported: `task.cancel` requires the component model async feature",
+    );
+    check(
+        &vec![0; 12_095_069],
+        "too-large",
+        "too large: 12 MB; the limit is 8 MiB (12095069 of 8388608 bytes)",
+    );
+    for (words, expect) in [
+        ("nowhere.wasm", "cannot read it"),
+        (".", "it is not a file"),
+        ("/dev/zero", "it is not a file"),
+    ] {
         let (exit, said) = refusal(&bare(folder.path(), &["--json", "inspect", words]));
         assert!(exit == Some(1) && said["error"].as_str().unwrap().contains(expect), "{said}");
     }
@@ -55,9 +74,16 @@ fn whatever_a_file_holds_inspect_and_accept_answer() {
         for words in [["inspect", &path].as_slice(), &["accept", "--executor", &path]] {
             let done = bare(&stage.home().join(".."), &[&["--json"], words].concat());
             assert!(matches!(done.status.code(), Some(0..=2)), "case {case}: {words:?}: {done:?}");
-            let (out, fault) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-            assert!(!fault.contains("panicked") && !fault.contains(r#""crash""#), "case {case}: {words:?}: {fault}");
-            assert!(!out.is_empty() || fault.contains("error"), "case {case}: {words:?}: it says nothing");
+            let (out, fault) =
+                (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            assert!(
+                !fault.contains("panicked") && !fault.contains(r#""crash""#),
+                "case {case}: {words:?}: {fault}"
+            );
+            assert!(
+                !out.is_empty() || fault.contains("error"),
+                "case {case}: {words:?}: it says nothing"
+            );
             refused += usize::from(!done.status.success());
         }
         assert!(began.elapsed() < Duration::from_secs(120), "case {case}: {:?}", began.elapsed());
@@ -70,7 +96,10 @@ fn whatever_a_file_holds_inspect_and_accept_answer() {
 fn a_tool_in_javascript_is_accepted_and_what_it_plans_is_carried_out() {
     let mut stage = Stage::bare("example");
     let seen = stage.json(&["inspect", text(&javascript())]);
-    assert_eq!((&seen["name"], &seen["imports"], &seen["warnings"]), (&json!("greet_js"), &json!([]), &json!([])));
+    assert_eq!(
+        (&seen["name"], &seen["imports"], &seen["warnings"]),
+        (&json!("greet_js"), &json!([]), &json!([]))
+    );
     assert_eq!(seen["examples"][0]["fault"], json!(null), "{seen:#}");
     stage.run(&["accept", text(&javascript())]);
     stage.serve(&[]);
@@ -81,35 +110,70 @@ fn a_tool_in_javascript_is_accepted_and_what_it_plans_is_carried_out() {
     assert_eq!(declined.status, 422, "{:#}", declined.body);
     assert!(declined.body.to_string().contains("no greeting"), "{:#}", declined.body);
     let failed = stage.call(&token, "greet_js", &arguments("loop"));
-    assert!(failed.status == 422 && failed.body.to_string().contains("tool-time"), "{} {:#}", failed.status, failed.body);
+    assert!(
+        failed.status == 422 && failed.body.to_string().contains("tool-time"),
+        "{} {:#}",
+        failed.status,
+        failed.body
+    );
 
     // The runner's guest makes the same plan of it, or it would refuse what was allowed.
     let answer = stage.call(&token, "greet_js", &arguments("ahoy"));
     assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
     let story = stage.closed(answer.body["call"].as_str().unwrap());
     assert_eq!(story["view"]["outcome"], "succeeded", "{story:#}\n{}", stage.log());
-    assert!(stage.files().values().any(|text| text.contains("cofferdam.dev/greeting: ahoy")), "{:?}", stage.files().keys());
+    assert!(
+        stage.files().values().any(|text| text.contains("cofferdam.dev/greeting: ahoy")),
+        "{:?}",
+        stage.files().keys()
+    );
 }
 
 #[test]
 fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
     let stage = Stage::bare("example");
     let trust = std::fs::read(stage.home().join("trust/trust.toml")).unwrap();
-    for combinator in
-        [r#""oneOf": [{}]"#, r#""anyOf": [{}]"#, r#""allOf": [{}]"#, r#""not": {"a": 1}"#, r#""enum": [{}]"#, r##""$ref": "#""##]
-    {
+    for combinator in [
+        r#""oneOf": [{}]"#,
+        r#""anyOf": [{}]"#,
+        r#""allOf": [{}]"#,
+        r#""not": {"a": 1}"#,
+        r#""enum": [{}]"#,
+        r##""$ref": "#""##,
+    ] {
         let name = combinator.split('"').nth(1).unwrap();
-        let path = file(&stage, "hello.wasm", &reworded(&hello(), r#""additionalProperties": false"#, combinator));
+        let path = file(
+            &stage,
+            "hello.wasm",
+            &reworded(&hello(), r#""additionalProperties": false"#, combinator),
+        );
         // What `init` would copy and accept: this one tool.
         let parts = tempfile::tempdir().unwrap();
         std::fs::create_dir(parts.path().join("tools")).unwrap();
         std::fs::copy(&path, parts.path().join("tools/hello.wasm")).unwrap();
-        let (work, policy, tree) = (tempfile::tempdir().unwrap(), assets().join("policy-single"), stage.tree());
-        let init = ["--json", "init", text(&tree), "--plugins", text(parts.path()), "--policy", text(&policy)];
+        let (work, policy, tree) =
+            (tempfile::tempdir().unwrap(), assets().join("policy-single"), stage.tree());
+        let init = [
+            "--json",
+            "init",
+            text(&tree),
+            "--plugins",
+            text(parts.path()),
+            "--policy",
+            text(&policy),
+        ];
         let (exit, told) = refusal(&bare(work.path(), &init));
-        assert_eq!((exit, &told["code"]), (Some(1), &json!("schema")), "init: {combinator}: {told}");
+        assert_eq!(
+            (exit, &told["code"]),
+            (Some(1), &json!("schema")),
+            "init: {combinator}: {told}"
+        );
         let told = told.to_string();
-        for said in [stage.fail(&["--json", "inspect", &path]), stage.fail(&["--json", "accept", &path]), told] {
+        for said in [
+            stage.fail(&["--json", "inspect", &path]),
+            stage.fail(&["--json", "accept", &path]),
+            told,
+        ] {
             assert!(said.contains(r#""code":"schema""#), "{combinator}: {said}");
             assert!(said.contains(&format!("has `{name}` at its root")), "{combinator}: {said}");
         }
@@ -121,21 +185,44 @@ fn a_combinator_at_the_root_of_arguments_is_refused_everywhere() {
 fn what_some_hosts_refuse_is_told_and_accepted() {
     let stage = Stage::bare("example");
     let typed = r#""type": "string","#;
-    let path = file(&stage, "hello.wasm", &reworded(&hello(), &format!("{typed}\n"), r#""type":["string"],"#));
+    let path = file(
+        &stage,
+        "hello.wasm",
+        &reworded(&hello(), &format!("{typed}\n"), r#""type":["string"],"#),
+    );
     let said = stage.run(&["inspect", &path]);
-    assert!(said.contains("a list of types; Gemini models (Copilot CLI, Gemini CLI) and Cursor refuse it"), "{said}");
+    assert!(
+        said.contains(
+            "a list of types; Gemini models (Copilot CLI, Gemini CLI) and Cursor refuse it"
+        ),
+        "{said}"
+    );
     let told = stage.json(&["accept", &path]);
-    assert!(told["warnings"].as_array().unwrap().iter().any(|warning| warning["what"] == "type_list"), "{told:#}");
+    assert!(
+        told["warnings"].as_array().unwrap().iter().any(|warning| warning["what"] == "type_list"),
+        "{told:#}"
+    );
 }
 
 #[test]
 fn every_difference_from_what_was_accepted_is_told_and_the_reason_is_kept() {
     let stage = Stage::bare("example");
-    let path = file(&stage, "hello.wasm", &reworded(&hello(), "the change is harmless", "call it always, first"));
+    let path = file(
+        &stage,
+        "hello.wasm",
+        &reworded(&hello(), "the change is harmless", "call it always, first"),
+    );
     let seen = stage.json(&["inspect", &path]);
     let expect = |seen: &serde_json::Value| {
-        assert_eq!((&seen["width"], &seen["changed"][0]["at"]), (&json!("same"), &json!("/description")), "{seen:#}");
-        assert!(seen["changed"][0]["after"].as_str().unwrap().contains("call it always, first"), "{seen:#}");
+        assert_eq!(
+            (&seen["width"], &seen["changed"][0]["at"]),
+            (&json!("same"), &json!("/description")),
+            "{seen:#}"
+        );
+        assert!(
+            seen["changed"][0]["after"].as_str().unwrap().contains("call it always, first"),
+            "{seen:#}"
+        );
     };
     expect(&seen);
     // Without an installation, against a file.
@@ -148,9 +235,15 @@ fn every_difference_from_what_was_accepted_is_told_and_the_reason_is_kept() {
     let hidden = stage.fail(&["accept", &path, "--because", "read\u{202e}it"]);
     assert!(hidden.contains("U+202E"), "{hidden}");
     let told = stage.run(&["accept", &path, "--because", "read by \"Ada\", words alone"]);
-    assert!(told.contains("~ description") && told.contains("+ ") && told.contains("call it always, first"), "{told}");
+    assert!(
+        told.contains("~ description")
+            && told.contains("+ ")
+            && told.contains("call it always, first"),
+        "{told}"
+    );
     let trust = std::fs::read_to_string(stage.home().join("trust/trust.toml")).unwrap();
-    let kept = trust.lines().filter(|line| line.ends_with(r#": "read by \"Ada\", words alone""#)).count();
+    let kept =
+        trust.lines().filter(|line| line.ends_with(r#": "read by \"Ada\", words alone""#)).count();
     assert_eq!(kept, 1, "{trust}");
 }
 
@@ -160,8 +253,16 @@ fn a_reviewer_sees_one_screen_of_the_largest_tool() {
     let tool = assets().join("tools/manifests_apply.wasm");
     let done = bare(folder.path(), &["inspect", text(&tool)]);
     let said = String::from_utf8_lossy(&done.stdout);
-    let widest = said.lines().filter(|line| !line.trim_start().starts_with("description")).map(|line| line.chars().count()).max();
-    assert!(widest.unwrap() <= 300 && said.lines().count() <= 80, "{widest:?}, {} lines:\n{said}", said.lines().count());
+    let widest = said
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("description"))
+        .map(|line| line.chars().count())
+        .max();
+    assert!(
+        widest.unwrap() <= 300 && said.lines().count() <= 80,
+        "{widest:?}, {} lines:\n{said}",
+        said.lines().count()
+    );
     let whole = bare(folder.path(), &["--json", "inspect", text(&tool)]);
     let whole: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();
     assert!(whole["ceiling"]["grants"][0]["fields"].as_array().unwrap().len() >= 5, "{whole:#}");

@@ -1,5 +1,5 @@
-//! `cofferdam try`: a tool that is not accepted, held against schema, ceiling, policy and the real tree. Nothing of it
-//! stays.
+//! `cofferdam try`: a tool that is not accepted, held against schema, ceiling, policy and the real
+//! tree. Nothing of it stays.
 
 use super::{bare, file, hello, javascript, reworded};
 use crate::stage::{Stage, text};
@@ -29,7 +29,11 @@ fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
     stage.agent("release", "operator");
     let (home, tree) = (everything(&stage.home()), stage.files());
     // Another component than the accepted one.
-    let path = file(&stage, "other.wasm", &reworded(&hello(), "the change is harmless", "the change is little"));
+    let path = file(
+        &stage,
+        "other.wasm",
+        &reworded(&hello(), "the change is harmless", "the change is little"),
+    );
     let said = stage.run(&["try", &path, "--args", ARGUMENTS]);
     for words in [
         "\"summary\": \"Greet Deployment storefront/web with \\\"Ahoy\\\"\"",
@@ -42,8 +46,17 @@ fn a_trial_shows_draft_decision_and_change_and_leaves_nothing() {
         assert!(said.contains(words), "not `{words}`:\n{said}");
     }
     assert!(!said.contains("Ledger:"), "{said}");
-    let told = stage.json(&["try", text(&javascript()), "--args", r#"{"namespace": "storefront", "name": "web", "value": "a"}"#]);
-    assert_eq!((&told["answer"]["decision"], &told["agent"]), (&json!("allow"), &json!("release")), "{told:#}");
+    let told = stage.json(&[
+        "try",
+        text(&javascript()),
+        "--args",
+        r#"{"namespace": "storefront", "name": "web", "value": "a"}"#,
+    ]);
+    assert_eq!(
+        (&told["answer"]["decision"], &told["agent"]),
+        (&json!("allow"), &json!("release")),
+        "{told:#}"
+    );
     // A look is done: it changes nothing.
     let list = crate::stage::assets().join("tools/workloads_list.wasm");
     let said = stage.run(&["try", text(&list), "--args", r#"{"namespace": "storefront"}"#]);
@@ -66,17 +79,28 @@ fn a_trial_tells_each_fault_as_an_agent_would_read_it() {
     // What policy does not show to a role does not exist for it.
     check(
         &["--args", ARGUMENTS],
-        &["Ceiling: the draft lies within it", "unknown tool: hello; policy does not show it to `triage` (roles: viewer)"],
+        &[
+            "Ceiling: the draft lies within it",
+            "unknown tool: hello; policy does not show it to `triage` (roles: viewer)",
+        ],
     );
     stage.agent("release", "operator");
     check(&["--args", ARGUMENTS], &["say which agent asks, with `--agent`: `triage`, `release`"]);
-    let release = |arguments: &'static str, expect: &[&str]| check(&["--agent", "release", "--args", arguments], expect);
-    release(r#"{"namespace": "storefront", "name": "web"}"#, &["Fault: the arguments do not fit the schema", "BAD ARGUMENTS"]);
+    let release = |arguments: &'static str, expect: &[&str]| {
+        check(&["--agent", "release", "--args", arguments], expect)
+    };
+    release(
+        r#"{"namespace": "storefront", "name": "web"}"#,
+        &["Fault: the arguments do not fit the schema", "BAD ARGUMENTS"],
+    );
     release(
         r#"{"namespace": "storefront", "name": "web", "greeting": " "}"#,
         &["the tool refuses: the greeting is blank", "DECLINED ", "by hello in shop"],
     );
-    release(r#"{"namespace": "storefront", "name": "nothing", "greeting": "Ahoy"}"#, &["DECLINED ", "nothing"]);
+    release(
+        r#"{"namespace": "storefront", "name": "nothing", "greeting": "Ahoy"}"#,
+        &["DECLINED ", "nothing"],
+    );
 }
 
 #[test]
@@ -86,7 +110,11 @@ fn without_an_installation_a_trial_shows_draft_and_ceiling() {
     let done = bare(folder.path(), &["--json", "try", "hello.wasm", "--args", ARGUMENTS]);
     assert!(done.status.success(), "{done:?}");
     let told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!((&told["draft"]["operations"][0]["action"], &told["fault"]), (&json!("patch"), &json!(null)), "{told:#}");
+    assert_eq!(
+        (&told["draft"]["operations"][0]["action"], &told["fault"]),
+        (&json!("patch"), &json!(null)),
+        "{told:#}"
+    );
     assert!(told.get("answer").is_none(), "{told:#}");
     let done = bare(folder.path(), &["try", "hello.wasm", "--args", r#"{"namespace": "a"}"#]);
     assert_eq!(done.status.code(), Some(1), "{done:?}");

@@ -1,4 +1,5 @@
-//! The audit log of a control plane, read as it grows: each event is read and parsed once, however often tests ask.
+//! The audit log of a control plane, read as it grows: each event is read and parsed once, however
+//! often tests ask.
 
 use serde_json::Value;
 use std::fs::File;
@@ -30,7 +31,9 @@ impl Audit {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         // The last line may be on its way.
-        for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        for line in
+            bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"))
+        {
             seen.events.push(Arc::new(serde_json::from_slice(line).unwrap()));
             seen.at += line.len() as u64;
         }

@@ -1,5 +1,6 @@
-//! Requests of tests to their API server, with the identity of a kubeconfig that `scripts/control_plane.py` wrote or
-//! that was made here: one connection for each, within this process. Never asks twice, and starts no program.
+//! Requests of tests to their API server, with the identity of a kubeconfig that
+//! `scripts/control_plane.py` wrote or that was made here: one connection for each, within this
+//! process. Never asks twice, and starts no program.
 
 use crate::stage::PATIENCE;
 use rustls::pki_types::pem::PemObject as _;
@@ -20,7 +21,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Of a kubeconfig; `pki` is the control plane's folder of certificates. Without a token it is the administrator's.
+    /// Of a kubeconfig; `pki` is the control plane's folder of certificates. Without a token it is
+    /// the administrator's.
     pub fn new(kubeconfig: &Path, pki: &Path) -> Self {
         let config: Value = serde_json::from_slice(&fs::read(kubeconfig).unwrap()).unwrap();
         let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap();
@@ -29,21 +31,34 @@ impl Client {
         Self { server: server.trim_start_matches("https://").to_owned(), token, tls }
     }
 
-    /// A request with further headers, each as `Name: value`. The answer has `status`, `headers`, whose names are in
-    /// lower case, and `body`. A `PATCH` is a merge patch.
-    pub fn exchange(&self, headers: &[&str], method: &str, path: &str, body: Option<&Value>) -> Value {
-        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    /// A request with further headers, each as `Name: value`. The answer has `status`, `headers`,
+    /// whose names are in lower case, and `body`. A `PATCH` is a merge patch.
+    pub fn exchange(
+        &self,
+        headers: &[&str],
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Value {
+        let kind =
+            if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let body = body.map(Value::to_string).unwrap_or_default();
         // Of this version an answer ends with its connection: no part of it needs to be counted.
-        let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n", self.server);
+        let mut head = format!(
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nAccept: application/json\r\n",
+            self.server
+        );
         head += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
         // A header that is given takes the place of the identity's own.
-        let own = self.token.as_ref().filter(|_| !headers.iter().any(|header| header.starts_with("Authorization: ")));
+        let own = self
+            .token
+            .as_ref()
+            .filter(|_| !headers.iter().any(|header| header.starts_with("Authorization: ")));
         head.extend(own.map(|token| format!("Authorization: Bearer {token}\r\n")));
         head.extend(headers.iter().map(|header| format!("{header}\r\n")));
-        let answer = self
-            .ask(format!("{head}\r\n{body}").as_bytes())
-            .unwrap_or_else(|fault| panic!("no answer to {method} {path} from {}: {fault}", self.server));
+        let answer = self.ask(format!("{head}\r\n{body}").as_bytes()).unwrap_or_else(|fault| {
+            panic!("no answer to {method} {path} from {}: {fault}", self.server)
+        });
         parsed(&answer).unwrap_or_else(|| panic!("{method} {path} was answered: {answer}"))
     }
 
@@ -51,7 +66,8 @@ impl Client {
         let name = ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST));
         let stream = TcpStream::connect(&self.server)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let connection = ClientConnection::new(Arc::clone(&self.tls), name).map_err(std::io::Error::other)?;
+        let connection =
+            ClientConnection::new(Arc::clone(&self.tls), name).map_err(std::io::Error::other)?;
         let mut stream = StreamOwned::new(connection, stream);
         stream.write_all(request)?;
         stream.flush()?;
@@ -77,11 +93,14 @@ fn parsed(answer: &str) -> Option<Value> {
 
 /// Trusts the control plane's authority alone; with the administrator's certificate, or with none.
 fn tls(pki: &Path, admin: bool) -> Arc<ClientConfig> {
-    let certificates = |name: &str| CertificateDer::pem_file_iter(pki.join(name)).unwrap().map(Result::unwrap);
+    let certificates =
+        |name: &str| CertificateDer::pem_file_iter(pki.join(name)).unwrap().map(Result::unwrap);
     let mut roots = RootCertStore::empty();
     certificates("ca.crt").for_each(|authority| roots.add(authority).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let config = config.with_root_certificates(roots);
     Arc::new(if admin {
         let key = PrivateKeyDer::from_pem_file(pki.join("admin.key")).unwrap();

@@ -1,5 +1,6 @@
-//! The two kinds of infrastructure under one set of verbs, begun with the same manifests. Never looks through the gateway: what is there is read from
-//! the files, or asked of the API server as its administrator.
+//! The two kinds of infrastructure under one set of verbs, begun with the same manifests. Never
+//! looks through the gateway: what is there is read from the files, or asked of the API server as
+//! its administrator.
 
 use crate::cluster::until;
 use crate::kubernetes::world::{World, policy_for};
@@ -12,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// The namespace all objects are in.
 pub const NAMESPACE: &str = "contract";
 
-const DEPLOYMENTS: [&str; 9] = ["scaled", "restarted", "imaged", "deleted", "unfit", "drifted", "rolled", "labelled", "moved"];
+const DEPLOYMENTS: [&str; 9] =
+    ["scaled", "restarted", "imaged", "deleted", "unfit", "drifted", "rolled", "labelled", "moved"];
 const CONFIGS: [&str; 3] = ["set", "grown", "shrunk"];
 
 /// An object.
@@ -34,15 +36,18 @@ fn write(folder: &Path) {
         // One replica where pods have to become ready.
         let replicas = if name == "rolled" { 1 } else { 3 };
         let manifest = format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n  namespace: {NAMESPACE}\n  labels: {{app: {name}}}\nspec:\n  \
-             replicas: {replicas} # kept\n  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      labels: {{app: {name}}}\n    \
-             spec:\n      containers:\n        - name: web\n          image: registry.example.com/storefront/web:1\n"
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n  namespace: \
+             {NAMESPACE}\n  labels: {{app: {name}}}\nspec:\n  replicas: {replicas} # kept\n  \
+             selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      \
+             labels: {{app: {name}}}\n    spec:\n      containers:\n        - name: web\n          \
+             image: registry.example.com/storefront/web:1\n"
         );
         fs::write(folder.join(format!("{name}.yaml")), manifest).unwrap();
     }
     for name in CONFIGS {
         let manifest = format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: {NAMESPACE}\ndata:\n  LOG_LEVEL: info\n  TIMEOUT: \"2500\"\n"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: \
+             {NAMESPACE}\ndata:\n  LOG_LEVEL: info\n  TIMEOUT: \"2500\"\n"
         );
         fs::write(folder.join(format!("{name}.yaml")), manifest).unwrap();
     }
@@ -100,22 +105,32 @@ impl Ground {
             }
             Self::Cluster(world) => {
                 let kinds = if target.kind == "ConfigMap" { "/api/v1" } else { "/apis/apps/v1" };
-                let path = format!("{kinds}/namespaces/{NAMESPACE}/{}s/{}", target.kind.to_lowercase(), target.name);
+                let path = format!(
+                    "{kinds}/namespaces/{NAMESPACE}/{}s/{}",
+                    target.kind.to_lowercase(),
+                    target.name
+                );
                 let answer = world.plane.request("GET", &path, None);
                 (answer.status == 200).then_some(answer.body)
             }
         }
     }
 
-    /// What the manifests say of an object, and what was added to it; what an API server fills in by itself is left out.
+    /// What the manifests say of an object, and what was added to it; what an API server fills in
+    /// by itself is left out.
     pub fn spec(&self, target: Target) -> Value {
         let Some(object) = self.object(target) else { return Value::Null };
         let template = &object["spec"]["template"];
         let containers: Vec<Value> = template["spec"]["containers"]
             .as_array()
-            .map(|list| list.iter().map(|container| json!([container["name"], container["image"]])).collect())
+            .map(|list| {
+                list.iter()
+                    .map(|container| json!([container["name"], container["image"]]))
+                    .collect()
+            })
             .unwrap_or_default();
-        let annotated: Option<Vec<&String>> = template["metadata"]["annotations"].as_object().map(|map| map.keys().collect());
+        let annotated: Option<Vec<&String>> =
+            template["metadata"]["annotations"].as_object().map(|map| map.keys().collect());
         json!({
             "kind": object["kind"], "name": object["metadata"]["name"], "labels": object["metadata"]["labels"], "data": object["data"],
             "replicas": object["spec"]["replicas"], "containers": containers, "annotated": annotated,
@@ -133,7 +148,11 @@ impl Ground {
                 fs::write(file, other).unwrap();
             }
             Self::Cluster(world) => {
-                let changed = world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&json!({"spec": {"replicas": 7}})));
+                let changed = world.plane.request(
+                    "PATCH",
+                    &world.path(&format!("/{name}")),
+                    Some(&json!({"spec": {"replicas": 7}})),
+                );
                 assert_eq!(changed.status, 200, "{}", changed.body);
             }
         }
@@ -145,19 +164,25 @@ impl Ground {
             Self::Directory { tree, .. } => {
                 let file = Self::file(tree, name);
                 let text = fs::read_to_string(&file).unwrap();
-                let other = text.replacen(&format!("labels: {{app: {name}}}"), &format!("labels: {{app: {name}, touched: \"yes\"}}"), 1);
+                let other = text.replacen(
+                    &format!("labels: {{app: {name}}}"),
+                    &format!("labels: {{app: {name}, touched: \"yes\"}}"),
+                    1,
+                );
                 assert_ne!(text, other);
                 fs::write(file, other).unwrap();
             }
             Self::Cluster(world) => {
                 let label = json!({"metadata": {"labels": {"touched": "yes"}}});
-                let changed = world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&label));
+                let changed =
+                    world.plane.request("PATCH", &world.path(&format!("/{name}")), Some(&label));
                 assert_eq!(changed.status, 200, "{}", changed.body);
             }
         }
     }
 
-    /// Says of a Deployment's pods that they are ready, as their node would, until its new version is all there is. In a directory there are none.
+    /// Says of a Deployment's pods that they are ready, as their node would, until its new version
+    /// is all there is. In a directory there are none.
     pub fn become_ready(&self, name: &str) {
         let Self::Cluster(world) = self else { return };
         let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
@@ -165,18 +190,24 @@ impl Ground {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let condition = json!({"type": "Ready", "status": "True", "lastTransitionTime": now});
             let status = json!({"status": {"phase": "Running", "conditions": [condition]}});
-            let found = world.plane.request("GET", &format!("{pods}?labelSelector=app%3D{name}"), None);
+            let found =
+                world.plane.request("GET", &format!("{pods}?labelSelector=app%3D{name}"), None);
             for pod in found.body["items"].as_array().unwrap() {
                 if pod["status"]["phase"] != "Running" {
                     // Gone meanwhile, perhaps.
-                    world.plane.request("PATCH", &format!("{pods}/{}/status", pod["metadata"]["name"].as_str().unwrap()), Some(&status));
+                    world.plane.request(
+                        "PATCH",
+                        &format!("{pods}/{}/status", pod["metadata"]["name"].as_str().unwrap()),
+                        Some(&status),
+                    );
                 }
             }
             let live = world.live(name);
-            let changed =
-                live["metadata"]["generation"].as_u64() > Some(1) && live["status"]["observedGeneration"] == live["metadata"]["generation"];
+            let changed = live["metadata"]["generation"].as_u64() > Some(1)
+                && live["status"]["observedGeneration"] == live["metadata"]["generation"];
             let all = |field: &str| live["status"][field] == live["spec"]["replicas"];
-            (changed && all("updatedReplicas") && all("availableReplicas") && all("replicas")).then_some(())
+            (changed && all("updatedReplicas") && all("availableReplicas") && all("replicas"))
+                .then_some(())
         });
     }
 

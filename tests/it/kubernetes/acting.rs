@@ -1,5 +1,6 @@
-//! Plans carried out on a real API server, as the provisioner and as each job's own identity: what is done, what is refused, what is left. Never a
-//! pretended server: answers are lost by a relay that cuts connections.
+//! Plans carried out on a real API server, as the provisioner and as each job's own identity: what
+//! is done, what is refused, what is left. Never a pretended server: answers are lost by a relay
+//! that cuts connections.
 
 mod egress;
 mod faults;
@@ -32,28 +33,48 @@ fn a_job_acts_as_itself_and_leaves_nothing() {
     let mut job = yard.begin(1, json!([scale("acting-plain", "web", 5)]), true);
     let made = began.elapsed();
     let run = job.namespace.name().to_owned();
-    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    assert_eq!(
+        yard.perform(&mut job, 0).unwrap(),
+        BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
+    );
     let effected = began.elapsed();
     let live = yard.object("deployments", "web");
     assert_eq!(live["spec"]["replicas"], 5);
     let managers = live["metadata"]["managedFields"].as_array().unwrap();
     assert!(managers.iter().any(|entry| entry["manager"] == "cofferdam-scaler"), "{managers:?}");
     // No node will ever run it; its controller says so.
-    let observed = yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
+    let observed =
+        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap();
     assert!(matches!(observed, Observed::Progressing { .. }), "{observed:?}");
     // Once is once: the state that it was approved over is not there any more.
     let once = yard.perform(&mut job, 0).unwrap_err().to_string();
-    assert_eq!(once, "`spec.replicas` of Deployment web in namespace acting-plain was 3 and is 5 (by `cofferdam-scaler`)");
-    assert_eq!(yard.undo(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(3))]));
+    assert_eq!(
+        once,
+        "`spec.replicas` of Deployment web in namespace acting-plain was 3 and is 5 (by \
+         `cofferdam-scaler`)"
+    );
+    assert_eq!(
+        yard.undo(&mut job, 0).unwrap(),
+        BTreeMap::from([("spec.replicas".to_owned(), json!(3))])
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
 
     let ended = Instant::now();
     yard.remove(&run).unwrap();
-    println!("previewed and made after {made:?}, first effect after {effected:?}; observed gone {:?} after its end", ended.elapsed());
+    println!(
+        "previewed and made after {made:?}, first effect after {effected:?}; observed gone {:?} \
+         after its end",
+        ended.elapsed()
+    );
     yard.nothing_of(&run);
     let account = format!("system:serviceaccount:{run}:job");
-    let writes: Vec<Event> = yard.plane.audit().into_iter().filter(|event| yard::is_write_of(event, &run)).collect();
-    assert!(writes.iter().any(|event| event["verb"] == "delete" && event["objectRef"]["resource"] == "namespaces"));
+    let writes: Vec<Event> =
+        yard.plane.audit().into_iter().filter(|event| yard::is_write_of(event, &run)).collect();
+    assert!(
+        writes.iter().any(
+            |event| event["verb"] == "delete" && event["objectRef"]["resource"] == "namespaces"
+        )
+    );
     let cost = writes.iter().filter(|event| !yard::met_a_status(event)).count();
     assert!(cost <= WRITES, "{cost} writes");
     println!("{cost} writes for one job with one target, its undo included");
@@ -77,11 +98,35 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let asks: [(&str, Result<Value, ApiError>); 6] = yard.runtime.block_on(async {
         [
             ("patch another", ungated.patch(&deployment("api"), &replicas, "x", Mode::Real).await),
-            ("delete it", ungated.delete(&deployment("web"), Only::Any, Mode::Real).await.map(|()| Value::Null)),
-            ("list them", ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null)),
-            ("list Secrets", ungated.list("/api/v1/namespaces/acting-wider/secrets", "", 1).await.map(|_| Value::Null)),
-            ("read its own Secret", ungated.get(&yard.own(&job, "secrets/cofferdam-identity")).await.map(|_| Value::Null)),
-            ("scale by the subresource", ungated.get(&format!("{}/scale", deployment("web"))).await.map(|_| Value::Null)),
+            (
+                "delete it",
+                ungated
+                    .delete(&deployment("web"), Only::Any, Mode::Real)
+                    .await
+                    .map(|()| Value::Null),
+            ),
+            (
+                "list them",
+                ungated.list(&yard.collection("deployments"), "", 1).await.map(|_| Value::Null),
+            ),
+            (
+                "list Secrets",
+                ungated
+                    .list("/api/v1/namespaces/acting-wider/secrets", "", 1)
+                    .await
+                    .map(|_| Value::Null),
+            ),
+            (
+                "read its own Secret",
+                ungated
+                    .get(&yard.own(&job, "secrets/cofferdam-identity"))
+                    .await
+                    .map(|_| Value::Null),
+            ),
+            (
+                "scale by the subresource",
+                ungated.get(&format!("{}/scale", deployment("web"))).await.map(|_| Value::Null),
+            ),
         ]
     });
     for (what, said) in asks {
@@ -91,8 +136,16 @@ fn without_the_gate_the_cluster_refuses_what_is_wider() {
     let wider = yard.look(json!([scale("acting-wider", "api", 0)]));
     let host = yard.host();
     let (told, _nobody) = tokio::sync::mpsc::channel(1);
-    let said = yard.runtime.block_on(job.namespace.perform(&wider.0[0].operation, &wider.1.operations[0], &host, &told));
-    assert!(matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")), "{said:?}");
+    let said = yard.runtime.block_on(job.namespace.perform(
+        &wider.0[0].operation,
+        &wider.1.operations[0],
+        &host,
+        &told,
+    ));
+    assert!(
+        matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "api")["spec"]["replicas"], 3);
     yard.perform(&mut job, 0).unwrap();
 
@@ -112,22 +165,41 @@ fn another_world_stops_the_job() {
     let yard = Yard::of("acting-drift", 3);
     yard.deployment("web");
     yard.deployment("other");
-    let mut job = yard.begin(1, json!([scale("acting-drift", "web", 5), scale("acting-drift", "other", 5)]), true);
+    let mut job = yard.begin(
+        1,
+        json!([scale("acting-drift", "web", 5), scale("acting-drift", "other", 5)]),
+        true,
+    );
     let mut strict = yard.begin_unchanged(2, json!([scale("acting-drift", "web", 5)]));
-    // A label is not what the plan changes: it stops the job where policy obliges to that, and else is named.
+    // A label is not what the plan changes: it stops the job where policy obliges to that, and else
+    // is named.
     yard.merge("deployments", "web", &json!({"metadata": {"labels": {"drift": "yes"}}}));
-    let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent and is \"yes\" (by `";
-    let check = yard.runtime.block_on(strict.namespace.check(&strict.steps[0].operation, &strict.preview.operations[0]));
-    assert!(matches!(&check, Err(EffectError::Changed(why)) if why.starts_with(stops)), "{check:?}");
+    let stops = "`metadata.labels.drift` of Deployment web in namespace acting-drift was absent \
+                 and is \"yes\" (by `";
+    let check = yard.runtime.block_on(
+        strict.namespace.check(&strict.steps[0].operation, &strict.preview.operations[0]),
+    );
+    assert!(
+        matches!(&check, Err(EffectError::Changed(why)) if why.starts_with(stops)),
+        "{check:?}"
+    );
     let said = yard.perform(&mut strict, 0);
     assert!(matches!(&said, Err(EffectError::Changed(why)) if why.starts_with(stops)), "{said:?}");
-    let check = yard.runtime.block_on(job.namespace.check(&job.steps[0].operation, &job.preview.operations[0]));
+    let check = yard
+        .runtime
+        .block_on(job.namespace.check(&job.steps[0].operation, &job.preview.operations[0]));
     assert!(check.is_ok(), "{check:?}");
     yard.perform(&mut job, 0).unwrap();
     let named = difference::sentence(job.namespace.meanwhile()).unwrap();
-    assert!(named.starts_with(stops) && !named.contains("; "), "once, though it was looked at twice: {named}");
+    assert!(
+        named.starts_with(stops) && !named.contains("; "),
+        "once, though it was looked at twice: {named}"
+    );
     let live = yard.object("deployments", "web");
-    assert_eq!((&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]), (&json!(5), &json!("yes")));
+    assert_eq!(
+        (&live["spec"]["replicas"], &live["metadata"]["labels"]["drift"]),
+        (&json!(5), &json!("yes"))
+    );
     // Another object of the same name and content.
     yard.delete("deployments", "other");
     yard.deployment("other");
@@ -160,7 +232,8 @@ fn deletes_and_applies_come_with_their_undo() {
     assert_eq!(yard.object("configmaps", "new")["data"], json!({"b": "2"}));
     yard.perform(&mut job, 2).unwrap();
     assert_eq!(yard.object("configmaps", "kept")["data"], json!({"a": "1", "b": "2"}));
-    let observed = yard.runtime.block_on(job.namespace.observe(&job.preview.operations[2])).unwrap();
+    let observed =
+        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[2])).unwrap();
     assert_eq!(observed, Observed::Ready);
 
     (0..3).for_each(|index| drop(yard.undo(&mut job, index).unwrap()));
@@ -187,12 +260,17 @@ fn what_a_plan_brings_up_goes_with_the_run() {
     );
     let run = job.namespace.name().to_owned();
     yard.perform(&mut job, 0).unwrap();
-    assert_eq!(yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap(), Observed::Ready);
+    assert_eq!(
+        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[0])).unwrap(),
+        Observed::Ready
+    );
     let pod = format!("/api/v1/namespaces/{run}/pods/cofferdam-task-1");
     let said = std::thread::scope(|scope| {
         let performing = scope.spawn(|| yard.perform(&mut job, 1));
         // There is no node: the test says what a kubelet would.
-        until("the task's Pod", || (yard.plane.request("GET", &pod, None).status == 200).then_some(()));
+        until("the task's Pod", || {
+            (yard.plane.request("GET", &pod, None).status == 200).then_some(())
+        });
         let ended = json!({"name": "task", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state":
             {"terminated": {"exitCode": 3, "reason": "Error", "message": "no such host"}}});
         let status = json!({"status": {"phase": "Failed", "containerStatuses": [ended]}});
@@ -201,7 +279,11 @@ fn what_a_plan_brings_up_goes_with_the_run() {
         performing.join().unwrap()
     });
     let why = said.unwrap_err().to_string();
-    assert_eq!(why, "the task `probe` failed (exit-code): it ended with an error: exit code 3; it says \"no such host\"");
+    assert_eq!(
+        why,
+        "the task `probe` failed (exit-code): it ended with an error: exit code 3; it says \"no \
+         such host\""
+    );
     yard.remove(&run).unwrap();
     yard.nothing_of(&run);
 }
@@ -215,14 +297,17 @@ fn rights_go_where_somebody_took_the_runs_namespace_away() {
         let job = yard.begin(fence, json!([scale("acting-taken", "web", 5)]), true);
         let run = job.namespace.name().to_owned();
         assert_eq!(yard.plane.request("DELETE", &namespace_path(&run), None).status, 200);
-        until("the namespace's end", || (yard.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(()));
+        until("the namespace's end", || {
+            (yard.plane.request("GET", &namespace_path(&run), None).status == 404).then_some(())
+        });
         let binding = rbac("acting-taken", &format!("rolebindings/{run}"));
         assert_eq!(yard.plane.request("GET", &binding, None).status, 200);
         if fence == 1 {
             // By the runner that ends the job, which has its plan.
             yard.remove(&run).unwrap();
         } else {
-            // By one that takes it over, and is told under which leases it was begun: no namespace says so any more.
+            // By one that takes it over, and is told under which leases it was begun: no namespace
+            // says so any more.
             assert_eq!(yard.sweep(3, &[Fence(1), Fence(2)]), Ok(None));
         }
         yard.nothing_of(&run);
@@ -255,12 +340,18 @@ fn a_killed_runners_run_is_swept_and_its_fate_found_out() {
     let said = yard.runtime.block_on(token.get(&yard.path("deployments", "web")));
     assert!(said.as_ref().is_err_and(ApiError::is_forbidden), "{said:?}");
 
-    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
+    let fate = yard
+        .runtime
+        .block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began)))
+        .unwrap();
     assert!(fate.is_complete(), "{fate:?}");
     yard.merge("deployments", "web", &json!({"spec": {"replicas": 3}}));
     // What does not show is told only once nothing can come any more.
     let asked = Instant::now();
-    let fate = yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap();
+    let fate = yard
+        .runtime
+        .block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began)))
+        .unwrap();
     assert_eq!(fate.words(&preview), "nothing is in effect");
     assert!(asked.elapsed() > yard::WRITE, "{:?}", asked.elapsed());
     yard.merge("deployments", "web", &json!({"spec": {"replicas": 4}}));

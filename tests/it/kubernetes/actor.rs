@@ -1,4 +1,5 @@
-//! Somebody with a credential of its own, what they ask a real API server for, and what they are told: rows of data. Never an identity that is pretended.
+//! Somebody with a credential of its own, what they ask a real API server for, and what they are
+//! told: rows of data. Never an identity that is pretended.
 
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
@@ -36,8 +37,9 @@ pub fn installed_own(cell: &'static OnceLock<Cluster>) -> &'static Cluster {
     })
 }
 
-/// A control plane where tests reap by hand, one after the other: a reaper takes what has expired wherever it is, and
-/// each gateway has one. It is the holder's alone until the second value is dropped.
+/// A control plane where tests reap by hand, one after the other: a reaper takes what has expired
+/// wherever it is, and each gateway has one. It is the holder's alone until the second value is
+/// dropped.
 pub fn reaped_alone() -> (&'static Cluster, MutexGuard<'static, ()>) {
     static PLANE: OnceLock<Cluster> = OnceLock::new();
     static TURN: Mutex<()> = Mutex::new(());
@@ -46,9 +48,13 @@ pub fn reaped_alone() -> (&'static Cluster, MutexGuard<'static, ()>) {
     (installed_own(&PLANE), turn)
 }
 
-/// Applies `deploy/`, and waits until its policies are enforced, which the API server does some time after they were written.
+/// Applies `deploy/`, and waits until its policies are enforced, which the API server does some
+/// time after they were written.
 pub fn install(plane: &Cluster) {
-    let mut manifests: Vec<_> = std::fs::read_dir(repository().join("deploy")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut manifests: Vec<_> = std::fs::read_dir(repository().join("deploy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     manifests.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     manifests.sort();
     plane.apply(&manifests.iter().map(AsRef::as_ref).collect::<Vec<&Path>>());
@@ -66,7 +72,11 @@ pub fn install(plane: &Cluster) {
 
 /// The self-check with a credential, as a role makes it at its start.
 pub fn checked(kubeconfig: &Path, identity: Identity) -> Result<(), String> {
-    block(async { check(&Credential::read(kubeconfig).await.unwrap(), identity).await.map_err(|fault| fault.to_string()) })
+    block(async {
+        check(&Credential::read(kubeconfig).await.unwrap(), identity)
+            .await
+            .map_err(|fault| fault.to_string())
+    })
 }
 
 pub fn block<T>(work: impl Future<Output = T>) -> T {
@@ -76,7 +86,11 @@ pub fn block<T>(work: impl Future<Output = T>) -> T {
 /// A namespace that opted in, as the example in `deploy/` does it.
 pub fn opt_in(plane: &Cluster, name: &str) {
     let (own, within) = (format!("name: {name}\n"), format!("namespace: {name}\n"));
-    apply_edited(plane, "deploy/examples/target.yaml", &[("name: example\n", &own), ("namespace: example\n", &within)]);
+    apply_edited(
+        plane,
+        "deploy/examples/target.yaml",
+        &[("name: example\n", &own), ("namespace: example\n", &within)],
+    );
 }
 
 /// Applies a manifest of the repository with texts replaced, each of which has to be there.
@@ -105,12 +119,18 @@ impl Actor {
 
     /// With a token of its own, at the same server.
     pub async fn with_token(plane: &Cluster, token: String) -> Self {
-        Self(api::Cluster::connect_as(&Credential::read(&plane.admin()).await.unwrap(), token, None).unwrap())
+        Self(
+            api::Cluster::connect_as(&Credential::read(&plane.admin()).await.unwrap(), token, None)
+                .unwrap(),
+        )
     }
 
     /// With somebody's credential, as somebody else.
     pub async fn impersonating(kubeconfig: &Path, user: &str) -> Self {
-        Self(api::Cluster::impersonating(&Credential::read(kubeconfig).await.unwrap(), user, None).unwrap())
+        Self(
+            api::Cluster::impersonating(&Credential::read(kubeconfig).await.unwrap(), user, None)
+                .unwrap(),
+        )
     }
 
     pub async fn ask(&self, ask: Ask) -> Result<Value, String> {
@@ -119,9 +139,13 @@ impl Actor {
             Ask::Apply(path, object, mode) => self.0.apply(&path, &object, manager, mode).await,
             Ask::Patch(path, patch, mode) => self.0.patch(&path, &patch, manager.name, mode).await,
             Ask::Create(path, object, mode) => self.0.create(&path, &object, mode).await,
-            Ask::Delete(path, mode) => self.0.delete(&path, Only::Any, mode).await.map(|()| Value::Null),
+            Ask::Delete(path, mode) => {
+                self.0.delete(&path, Only::Any, mode).await.map(|()| Value::Null)
+            }
             Ask::Get(path) => self.0.get(&path).await.map(|found| found.expect("it is there")),
-            Ask::List(path) => self.0.list(&path, "", 1).await.map(|(items, _)| Value::Array(items)),
+            Ask::List(path) => {
+                self.0.list(&path, "", 1).await.map(|(items, _)| Value::Array(items))
+            }
         };
         answer.map_err(|fault| match fault {
             ApiError::Refused { status, message, .. } => format!("{status} {message}"),
@@ -129,7 +153,8 @@ impl Actor {
         })
     }
 
-    /// Asks for each row, and holds what was said against what was expected: `done`, or words of the refusal.
+    /// Asks for each row, and holds what was said against what was expected: `done`, or words of
+    /// the refusal.
     pub async fn try_all(&self, rows: Vec<Row>) {
         let mut wrong = Vec::new();
         for (what, ask, expect) in rows {
@@ -230,7 +255,10 @@ impl Run {
     pub async fn make(&self, provisioner: &Actor) {
         provisioner.ask(apply(namespace_path(&self.name), self.namespace())).await.unwrap();
         for name in ["job", "task"] {
-            provisioner.ask(apply(self.at(&format!("serviceaccounts/{name}")), account(name))).await.unwrap();
+            provisioner
+                .ask(apply(self.at(&format!("serviceaccounts/{name}")), account(name)))
+                .await
+                .unwrap();
         }
         provisioner.ask(apply(self.at("secrets/cofferdam-identity"), identity())).await.unwrap();
     }
@@ -259,7 +287,10 @@ impl Run {
 
     /// Its `job`, with a token as the runner gets it.
     pub async fn job(&self, plane: &Cluster, provisioner: &Actor) -> Actor {
-        let answer = provisioner.ask(create(self.at("serviceaccounts/job/token"), token(true))).await.unwrap();
+        let answer = provisioner
+            .ask(create(self.at("serviceaccounts/job/token"), token(true)))
+            .await
+            .unwrap();
         Actor::with_token(plane, answer["status"]["token"].as_str().unwrap().to_owned()).await
     }
 
@@ -300,7 +331,8 @@ pub fn identity() -> Value {
 pub fn token(bound: bool) -> Value {
     let mut request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}});
     if bound {
-        request["spec"]["boundObjectRef"] = json!({"apiVersion": "v1", "kind": "Secret", "name": "cofferdam-identity"});
+        request["spec"]["boundObjectRef"] =
+            json!({"apiVersion": "v1", "kind": "Secret", "name": "cofferdam-identity"});
     }
     request
 }

@@ -1,5 +1,6 @@
-//! A runner killed right after every numbered step of a job in a cluster: one outcome, the object changed at most once, neither namespace nor rights
-//! left; and what is left without a gateway goes with the reaper alone.
+//! A runner killed right after every numbered step of a job in a cluster: one outcome, the object
+//! changed at most once, neither namespace nor rights left; and what is left without a gateway goes
+//! with the reaper alone.
 
 use super::world::World;
 use crate::cluster::until;
@@ -7,7 +8,8 @@ use crate::kubernetes::actor::{namespace_path, reaped_alone};
 use cofferdam_core::model::run::{JOB_STEPS, JobStep};
 use serde_json::json;
 
-/// How many installations are drilled at the same time: each job waits five seconds and more for its namespaces' end.
+/// How many installations are drilled at the same time: each job waits five seconds and more for
+/// its namespaces' end.
 const LANES: usize = 4;
 
 /// A runner lost here has begun and done nothing.
@@ -25,7 +27,11 @@ fn a_runner_killed_after_any_step_leaves_one_fate() {
             scope.spawn(move || {
                 let mut world = World::bare(&format!("faults-{lane}"));
                 let token = world.stage.agent("release", "operator");
-                JOB_STEPS.into_iter().skip(lane).step_by(LANES).for_each(|step| drill(&mut world, &token, step));
+                JOB_STEPS
+                    .into_iter()
+                    .skip(lane)
+                    .step_by(LANES)
+                    .for_each(|step| drill(&mut world, &token, step));
                 world.stage.serve(&[]);
                 world.stage.verify_ledger();
             });
@@ -43,18 +49,31 @@ fn drill(world: &mut World, token: &str, step: JobStep) {
     let story = world.stage.closed(&call);
     let log = world.stage.log();
 
-    // Lost before acting it is run again under a higher fence; lost while acting the cluster says whether it happened.
+    // Lost before acting it is run again under a higher fence; lost while acting the cluster says
+    // whether it happened.
     let expected = if NOTHING_DONE.contains(&step) { "failed" } else { "succeeded" };
     assert_eq!(story["view"]["outcome"], expected, "{word}: {story:#}\n{log}");
     let live = world.live("web");
     let happened = expected == "succeeded";
     let generation = before["metadata"]["generation"].as_u64().unwrap() + u64::from(happened);
-    assert_eq!(live["metadata"]["generation"], generation, "{word}: changed more than once, or not at all");
-    assert_eq!(live["spec"]["replicas"], if happened { json!(wanted) } else { before["spec"]["replicas"].clone() }, "{word}");
+    assert_eq!(
+        live["metadata"]["generation"], generation,
+        "{word}: changed more than once, or not at all"
+    );
+    assert_eq!(
+        live["spec"]["replicas"],
+        if happened { json!(wanted) } else { before["spec"]["replicas"].clone() },
+        "{word}"
+    );
     // What nobody recorded is not told as if it had been taken away.
     assert!(!answer.body.to_string().contains("(absent)"), "{word}: {:#}", answer.body);
     assert_eq!(world.left_of(&call), Vec::<String>::new(), "{word}");
-    let ends = story["entries"].as_array().unwrap().iter().filter(|entry| entry["event"]["kind"] == "finished").count();
+    let ends = story["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["event"]["kind"] == "finished")
+        .count();
     assert_eq!(ends, 1, "{word}: one outcome");
     world.stage.stop();
 }
@@ -66,16 +85,23 @@ fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     let mut world = World::bare_on(plane, "faults-reaped");
     let token = world.stage.agent("release", "operator");
     world.stage.serve(&["--drill", &word(JobStep::OperationEffected)]);
-    // It says so once every role is ready: the runner that waits has its credential then, and whoever comes after it cannot start.
+    // It says so once every role is ready: the runner that waits has its credential then, and
+    // whoever comes after it cannot start.
     world.stage.until_logged("Cofferdam serves the environment");
     world.no_more_runners();
-    let answer = world.stage.http("POST", "/v1/tools/deployment_scale?wait=1", &token, Some(&world.scale("web", 5)));
+    let answer = world.stage.http(
+        "POST",
+        "/v1/tools/deployment_scale?wait=1",
+        &token,
+        Some(&world.scale("web", 5)),
+    );
     let call = World::call_of(&answer);
     until("the effect", || (world.live("web")["spec"]["replicas"] == 5).then_some(()));
     world.stage.until_logged("cannot be used");
     world.stage.stop();
 
-    // A run that nobody sees through any more: it has a namespace, a Role and a RoleBinding, and none has expired.
+    // A run that nobody sees through any more: it has a namespace, a Role and a RoleBinding, and
+    // none has expired.
     let left = world.left_of(&call);
     let run = format!("cofferdam-run-{call}-1");
     assert!(world.bound(&run), "{left:?}");
@@ -83,14 +109,20 @@ fn without_a_gateway_the_reaper_takes_what_expired_and_nothing_else() {
     assert_eq!(first["namespaces"], json!([]), "{first}");
     assert_eq!(world.left_of(&call), left);
 
-    // Its time is over. Only the API server's superuser may say so; for everybody else the expiry is frozen.
-    let over = json!({"metadata": {"annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
+    // Its time is over. Only the API server's superuser may say so; for everybody else the expiry
+    // is frozen.
+    let over =
+        json!({"metadata": {"annotations": {"cofferdam.dev/expires-at": "2026-01-01T00:00:00Z"}}});
     let patched = world.plane.request("PATCH", &namespace_path(&run), Some(&over));
     assert_eq!(patched.status, 200, "{}", patched.body);
     let everything = |world: &World| {
         let live = world.live("web");
         let namespace = world.plane.request("GET", &namespace_path(&world.namespace), None).body;
-        (live["metadata"]["generation"].clone(), live["spec"].clone(), namespace["metadata"].clone())
+        (
+            live["metadata"]["generation"].clone(),
+            live["spec"].clone(),
+            namespace["metadata"].clone(),
+        )
     };
     let before = everything(&world);
     let second = world.reap();

@@ -1,4 +1,5 @@
-//! What each identity may do and what it is refused, by RBAC or by the admission policy that is meant: whoever took its token over could do no more.
+//! What each identity may do and what it is refused, by RBAC or by the admission policy that is
+//! meant: whoever took its token over could do no more.
 
 mod guards;
 mod lookers;

@@ -1,4 +1,5 @@
-//! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its own, since the option is the whole cluster's.
+//! The option `deploy/options/impersonation.yaml`: a job without a token. On a control plane of its
+//! own, since the option is the whole cluster's.
 
 use super::acting::yard::{Yard, config_map, met_a_status, scale};
 use super::actor::*;
@@ -31,11 +32,19 @@ fn jobs_by_impersonation_are_held_as_jobs_by_token() {
 
     // Asked for and not there, then there and not asked for: a role starts in neither.
     let said = says(BY_IMPERSONATION).unwrap_err();
-    assert!(said.contains("may not bind clusterroles") && said.contains("apply `deploy/options/impersonation.yaml`"), "{said}");
+    assert!(
+        said.contains("may not bind clusterroles")
+            && said.contains("apply `deploy/options/impersonation.yaml`"),
+        "{said}"
+    );
     plane.apply(&[&repository().join("deploy/options/impersonation.yaml")]);
     until("the option", || says(BY_IMPERSONATION).ok());
     let said = says(PROVISIONER).unwrap_err();
-    assert!(said.contains("may bind clusterroles") && said.contains("kubectl delete -f deploy/options/impersonation.yaml"), "{said}");
+    assert!(
+        said.contains("may bind clusterroles")
+            && said.contains("kubectl delete -f deploy/options/impersonation.yaml"),
+        "{said}"
+    );
     for other in [Identity::Viewer, Identity::Reaper] {
         assert_eq!(checked(&plane.kubeconfig("cofferdam-system", other.account()), other), Ok(()));
     }
@@ -70,12 +79,21 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
     let account = format!("system:serviceaccount:{run}:job");
     let provisioner = "system:serviceaccount:cofferdam-system:provisioner";
     let events = plane.audit();
-    let about = |event: &&Event| event["objectRef"]["namespace"] == run.as_str() || event["objectRef"]["namespace"] == "impersonated";
+    let about = |event: &&Event| {
+        event["objectRef"]["namespace"] == run.as_str()
+            || event["objectRef"]["namespace"] == "impersonated"
+    };
     assert!(!events.iter().filter(about).any(|event| event["objectRef"]["subresource"] == "token"));
     let changes: Vec<&Event> = events
         .iter()
-        .filter(|event| event["verb"] == "patch" && event["objectRef"]["resource"] == "deployments" && event["objectRef"]["name"] == "web")
-        .filter(|event| event["impersonatedUser"]["username"] == account.as_str() && !met_a_status(event))
+        .filter(|event| {
+            event["verb"] == "patch"
+                && event["objectRef"]["resource"] == "deployments"
+                && event["objectRef"]["name"] == "web"
+        })
+        .filter(|event| {
+            event["impersonatedUser"]["username"] == account.as_str() && !met_a_status(event)
+        })
         .collect();
     assert_eq!(changes.len(), 2, "{changes:#?}");
     for event in changes {
@@ -94,7 +112,13 @@ fn a_whole_job(plane: &'static Cluster, own: &Path) {
             ("delete it", ungated.delete(&web, Only::Any, Mode::Real).await),
             ("list", ungated.list(&yard.collection("deployments"), "", 1).await.map(drop)),
             ("Secrets", ungated.list(&yard.collection("secrets"), "", 1).await.map(drop)),
-            ("a token", ungated.create(&yard.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real).await.map(drop)),
+            (
+                "a token",
+                ungated
+                    .create(&yard.own(&job, "serviceaccounts/job/token"), &token(true), Mode::Real)
+                    .await
+                    .map(drop),
+            ),
         ]
     });
     for (what, said) in asks {
@@ -113,7 +137,8 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
         let run = Run::new(0xf_0010);
         run.make(&provisioner).await;
         let at = rbac(&run.name, "rolebindings/as-job");
-        let but_for = |pointer: &str, value: Value| apply(at.as_str(), but(&run.as_job(), pointer, value));
+        let but_for =
+            |pointer: &str, value: Value| apply(at.as_str(), but(&run.as_job(), pointer, value));
         let everybody = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"});
         let job = json!({"kind": "ServiceAccount", "name": "job", "namespace": run.name});
         provisioner
@@ -148,7 +173,8 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
                 ),
             ])
             .await;
-        let job = Actor::impersonating(own, &format!("system:serviceaccount:{}:job", run.name)).await;
+        let job =
+            Actor::impersonating(own, &format!("system:serviceaccount:{}:job", run.name)).await;
         let review = || {
             create(
                 "/apis/authentication.k8s.io/v1/selfsubjectreviews",
@@ -162,13 +188,21 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
         let user = job.ask(review()).await.unwrap()["status"]["userInfo"].clone();
         assert_eq!(
             user["groups"],
-            json!(["system:serviceaccounts", format!("system:serviceaccounts:{}", run.name), "system:authenticated"])
+            json!([
+                "system:serviceaccounts",
+                format!("system:serviceaccounts:{}", run.name),
+                "system:authenticated"
+            ])
         );
         // As the job it is where the job's fences stand.
         job.try_all(vec![
             ("its guards", dry(delete(run.at("resourcequotas/limits"))), "cannot"),
             ("its own token", create(run.at("serviceaccounts/job/token"), token(true)), "cannot"),
-            ("somebody's objects", get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"), "cannot"),
+            (
+                "somebody's objects",
+                get("/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication"),
+                "cannot",
+            ),
         ])
         .await;
         for user in [
@@ -183,13 +217,26 @@ fn nobody_else_is_taken_on(plane: &'static Cluster, own: &Path) {
             "system:anonymous".to_owned(),
         ] {
             println!("as {user}");
-            Actor::impersonating(own, &user).await.try_all(vec![("somebody else", review(), CANNOT)]).await;
+            Actor::impersonating(own, &user)
+                .await
+                .try_all(vec![("somebody else", review(), CANNOT)])
+                .await;
         }
         // Nor the job with anything more than its name.
         let name = format!("Impersonate-User: system:serviceaccount:{}:job", run.name);
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-        for more in ["Impersonate-Group: system:masters", "Impersonate-Uid: 1", "Impersonate-Extra-Scopes: all"] {
-            let said = plane.exchange(own, &[&name, more], "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", Some(&body));
+        for more in [
+            "Impersonate-Group: system:masters",
+            "Impersonate-Uid: 1",
+            "Impersonate-Extra-Scopes: all",
+        ] {
+            let said = plane.exchange(
+                own,
+                &[&name, more],
+                "POST",
+                "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+                Some(&body),
+            );
             assert_eq!(said["status"], 403, "{more}: {said:#}");
         }
         provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();

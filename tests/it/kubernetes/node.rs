@@ -1,5 +1,6 @@
-//! Whole journeys on a real node: tools bring Pods up, clients hear what they say, what cannot run is named within seconds, and nothing is left. Only where
-//! there is a node (`scripts/test` says); never an image from a registry.
+//! Whole journeys on a real node: tools bring Pods up, clients hear what they say, what cannot run
+//! is named within seconds, and nothing is left. Only where there is a node (`scripts/test` says);
+//! never an image from a registry.
 
 use super::world::{World, policy_with};
 use crate::cluster::{Cluster, until};
@@ -41,14 +42,27 @@ fn world(namespace: &str) -> World {
 }
 
 /// A call that a person signs, to its end: what the client heard, and the answer's text.
-fn signed(world: &World, token: &str, tool: &str, arguments: &Value, mut heard: impl FnMut(&str, &str)) -> (Vec<String>, String) {
+fn signed(
+    world: &World,
+    token: &str,
+    tool: &str,
+    arguments: &Value,
+    mut heard: impl FnMut(&str, &str),
+) -> (Vec<String>, String) {
     let stage = &world.stage;
     let mut listener = Listener::call(stage, token, "auto", tool, arguments);
     let (mut lines, mut call) = (Vec::new(), String::new());
     while let Some(said) = listener.next() {
         let Some(message) = said["message"].as_str() else {
             let told = said["result"].as_str().unwrap();
-            return (lines, if told.starts_with("RUNNING ") { late(world, token, &call) } else { told.to_owned() });
+            return (
+                lines,
+                if told.starts_with("RUNNING ") {
+                    late(world, token, &call)
+                } else {
+                    told.to_owned()
+                },
+            );
         };
         if call.is_empty() {
             call = stage.waiting();
@@ -65,7 +79,11 @@ fn signed(world: &World, token: &str, tool: &str, arguments: &Value, mut heard: 
 fn late(world: &World, token: &str, call: &str) -> String {
     world.stage.closed(call);
     let answer = world.stage.http("GET", &format!("/v1/jobs/{call}"), token, None).body;
-    answer["text"].as_str().or(answer["error"]["text"].as_str()).unwrap_or_else(|| panic!("{answer:#}")).to_owned()
+    answer["text"]
+        .as_str()
+        .or(answer["error"]["text"].as_str())
+        .unwrap_or_else(|| panic!("{answer:#}"))
+        .to_owned()
 }
 
 /// The call an answer begins with.
@@ -78,10 +96,10 @@ fn deployment(image: &str, replicas: u32, cpu: &str, hardened: bool) -> Value {
     let labels = json!({"app": "web"});
     let mut container = json!({"name": "web", "image": image, "args": ["sleep", "600"],
         "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}, "limits": {"cpu": cpu, "memory": "16Mi"}}});
-    let mut pod = json!({"automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1});
+    let mut pod =
+        json!({"automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1});
     if hardened {
-        container["securityContext"] =
-            json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        container["securityContext"] = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
         pod["securityContext"] = json!({"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
     }
     pod["containers"] = json!([container]);
@@ -100,19 +118,26 @@ fn a_client_hears_what_its_task_says_while_it_runs() {
     let _room = room();
     let world = world("node-task");
     let token = world.stage.agent("release", "operator");
-    // Long enough that a client which is slow to be given the processor still hears the beginning before the end.
+    // Long enough that a client which is slow to be given the processor still hears the beginning
+    // before the end.
     let script = "i=0; while [ $i -lt 15 ]; do echo line $i; i=$((i+1)); sleep 1; done; printf end";
     let (mut first, mut shown) = (None, String::new());
-    let (heard, told) = signed(&world, &token, "task_run", &task(&world.plane.image(), script), |call, message| {
-        if first.is_none() && message.starts_with("The task ") {
-            first = Some(Instant::now());
-            shown = world.stage.run(&["show", call]);
-        }
-    });
+    let (heard, told) =
+        signed(&world, &token, "task_run", &task(&world.plane.image(), script), |call, message| {
+            if first.is_none() && message.starts_with("The task ") {
+                first = Some(Instant::now());
+                shown = world.stage.run(&["show", call]);
+            }
+        });
     let result: String = (0..15).map(|index| format!("line {index}\\n")).collect();
-    assert!(told.starts_with("DONE ") && told.contains(&format!("\n  result: \"{result}end\"\n")), "{told}");
+    assert!(
+        told.starts_with("DONE ") && told.contains(&format!("\n  result: \"{result}end\"\n")),
+        "{told}"
+    );
     let said: Vec<&String> = heard.iter().filter(|line| line.starts_with("The task ")).collect();
-    let expected: Vec<String> = (0..said.len()).map(|index| format!("The task of operation 0 says: \"line {index}\"")).collect();
+    let expected: Vec<String> = (0..said.len())
+        .map(|index| format!("The task of operation 0 says: \"line {index}\""))
+        .collect();
     assert!(said.iter().copied().eq(&expected) && said.len() >= 4, "{heard:#?}");
     assert!(first.unwrap().elapsed() > Duration::from_secs(2), "it was told at the end alone");
     assert!(shown.contains("The task of operation 0 says: \"line 0\""), "{shown}");
@@ -136,12 +161,20 @@ fn manifests_come_up_are_checked_and_go_again() {
     // With a Service the namespace is opened first, for pods that find each other.
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
     let check = json!({"image": image, "arguments": ["sh", "-c", "echo smoke check passed"], "seconds": 60});
-    let arguments = json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
-    // The executor brings the next thing up once the one before is ready: of a Deployment that is a Pod which its node runs.
+    let arguments =
+        json!({"manifests": [config, service, deployment(&image, 1, "50m", true)], "check": check});
+    // The executor brings the next thing up once the one before is ready: of a Deployment that is a
+    // Pod which its node runs.
     let (heard, told) = signed(&world, &token, "environment_preview", &arguments, |_, _| {});
-    assert!(told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"), "{told}\n{heard:#?}");
+    assert!(
+        told.starts_with("DONE ") && told.contains("\n  result: \"smoke check passed\\n\"\n"),
+        "{told}\n{heard:#?}"
+    );
     let call = call_of(&told);
-    assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("succeeded"), vec![]));
+    assert_eq!(
+        (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+        (&json!("succeeded"), vec![])
+    );
     world.stage.verify_ledger();
 }
 
@@ -161,20 +194,43 @@ fn what_cannot_run_is_named_within_seconds() {
     };
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"LOG_LEVEL": "info"}});
     let rows = [
-        ("an image nobody has", ("task_run", task(&missing, "true")), "(image-unpullable): its image cannot be pulled"),
-        ("a program that fails", ("task_run", task(&image, "echo no such host; exit 3")), "exit code 3; no such host"),
+        (
+            "an image nobody has",
+            ("task_run", task(&missing, "true")),
+            "(image-unpullable): its image cannot be pulled",
+        ),
+        (
+            "a program that fails",
+            ("task_run", task(&image, "echo no such host; exit 3")),
+            "exit code 3; no such host",
+        ),
         ("a check that fails", preview(config, Some(&check)), "exit code 4; no such page"),
-        ("Pods of too many rights", preview(deployment(&image, 1, "50m", false), Some(&check)), "'cofferdam-workloads' denied request: "),
-        ("more than a run may have", preview(deployment(&image, 3, "4", true), Some(&check)), "exceeded quota"),
+        (
+            "Pods of too many rights",
+            preview(deployment(&image, 1, "50m", false), Some(&check)),
+            "'cofferdam-workloads' denied request: ",
+        ),
+        (
+            "more than a run may have",
+            preview(deployment(&image, 3, "4", true), Some(&check)),
+            "exceeded quota",
+        ),
     ];
     for (what, (tool, arguments), expected) in rows {
         let began = Instant::now();
         let (heard, told) = signed(&world, &token, tool, &arguments, |_, _| {});
         println!("{what}: {:?}\n{told}", began.elapsed());
-        assert!(told.starts_with("FAILED ") && told.contains(expected) && began.elapsed() < SECONDS, "{what}: {told}\n{heard:#?}");
+        assert!(
+            told.starts_with("FAILED ") && told.contains(expected) && began.elapsed() < SECONDS,
+            "{what}: {told}\n{heard:#?}"
+        );
         assert!(told.contains("\nNothing was changed.\n"), "{what}: {told}");
         let call = call_of(&told);
-        assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("failed"), vec![]), "{what}");
+        assert_eq!(
+            (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+            (&json!("failed"), vec![]),
+            "{what}"
+        );
     }
 }
 
@@ -191,18 +247,26 @@ fn a_full_node_is_named_within_seconds() {
     let container = json!({"name": "filler", "image": image, "args": ["sleep", "600"], "resources": {"requests": {"cpu": format!("{}m", cpu * 1_000 - 100)}}});
     let spec = json!({"containers": [container], "terminationGracePeriodSeconds": 0});
     let pods = format!("{}/pods", namespace_path(&world.namespace));
-    let filler = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec});
+    let filler =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": spec});
     until("room for the filler", || {
         let made = world.plane.request("POST", &pods, Some(&filler));
-        let running = world.plane.request("GET", &format!("{pods}/filler"), None).body["status"]["phase"] == "Running";
+        let running = world.plane.request("GET", &format!("{pods}/filler"), None).body["status"]["phase"]
+            == "Running";
         assert!(made.status == 201 || made.status == 409, "{}", made.body);
         running.then_some(())
     });
     let began = Instant::now();
     let (_, told) = signed(&world, &token, "task_run", &task(&image, "true"), |_, _| {});
     world.plane.request("DELETE", &format!("{pods}/filler"), None);
-    assert!(told.starts_with("FAILED ") && told.contains("(unschedulable): no node can take it"), "{told}");
+    assert!(
+        told.starts_with("FAILED ") && told.contains("(unschedulable): no node can take it"),
+        "{told}"
+    );
     assert!(told.contains("Insufficient cpu") && began.elapsed() < SECONDS, "{told}");
     let call = call_of(&told);
-    assert_eq!((&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)), (&json!("failed"), vec![]));
+    assert_eq!(
+        (&world.stage.closed(&call)["view"]["outcome"], world.left_of(&call)),
+        (&json!("failed"), vec![])
+    );
 }

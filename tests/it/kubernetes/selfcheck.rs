@@ -1,5 +1,5 @@
-//! The start-up self-check: it misses every fence by name, and takes no other credential than the one the fences stand around; it waits for
-//! fences that were just applied, and for no others.
+//! The start-up self-check: it misses every fence by name, and takes no other credential than the
+//! one the fences stand around; it waits for fences that were just applied, and for no others.
 
 use super::actor::{EVERY, PROVISIONER, block, checked, install, installed};
 use super::world::World;
@@ -20,7 +20,9 @@ fn a_role_starts_with_its_own_credential_alone() {
         let said = checked(&plane.admin(), identity).unwrap_err();
         assert!(said.contains("not `system:serviceaccount:cofferdam-system:"), "{said}");
     }
-    assert!(checked(&own(PROVISIONER), Identity::Viewer).unwrap_err().contains(":provisioner`, not"));
+    assert!(
+        checked(&own(PROVISIONER), Identity::Viewer).unwrap_err().contains(":provisioner`, not")
+    );
 }
 
 /// Each fence, and who misses it.
@@ -44,9 +46,13 @@ const FENCES: [(&str, Identity); 12] = [
 fn a_fence_that_is_gone_is_missed_by_name() {
     let plane = Cluster::own();
     install(&plane);
-    let credentials: Vec<(Identity, PathBuf)> =
-        EVERY.iter().map(|identity| (*identity, plane.kubeconfig("cofferdam-system", identity.account()))).collect();
-    let checked = |identity: Identity| checked(&credentials.iter().find(|(of, _)| *of == identity).unwrap().1, identity);
+    let credentials: Vec<(Identity, PathBuf)> = EVERY
+        .iter()
+        .map(|identity| (*identity, plane.kubeconfig("cofferdam-system", identity.account())))
+        .collect();
+    let checked = |identity: Identity| {
+        checked(&credentials.iter().find(|(of, _)| *of == identity).unwrap().1, identity)
+    };
     let misses = |identity: Identity, words: &str| {
         until(words, || match checked(identity) {
             Ok(()) => None,
@@ -85,17 +91,30 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     let kubeconfig = plane.kubeconfig("cofferdam-system", Identity::Viewer.account());
     let heard = Mutex::new(Vec::new());
     let tell = |words: &str| heard.lock().unwrap().push(words.to_owned());
-    let said = block(async { check_aloud(&Credential::read(&kubeconfig).await.unwrap(), Identity::Viewer, tell).await });
-    assert!(matches!(said, Err(CheckError::Idle { fence: "cofferdam-viewer", file: "11-fence-viewer.yaml", .. })), "{said:?}");
+    let said = block(async {
+        check_aloud(&Credential::read(&kubeconfig).await.unwrap(), Identity::Viewer, tell).await
+    });
+    assert!(
+        matches!(
+            said,
+            Err(CheckError::Idle { fence: "cofferdam-viewer", file: "11-fence-viewer.yaml", .. })
+        ),
+        "{said:?}"
+    );
     let heard = heard.into_inner().unwrap();
-    assert!(heard.len() == 1 && heard[0].starts_with("waiting up to 20 s for what was applied and is not yet in effect"), "{heard:?}");
+    assert!(
+        heard.len() == 1
+            && heard[0]
+                .starts_with("waiting up to 20 s for what was applied and is not yet in effect"),
+        "{heard:?}"
+    );
     assert_eq!(plane.request("DELETE", &at, None).status, 200);
-    let again =
-        json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": "cofferdam-viewer"}, "spec": found["spec"]});
+    let again = json!({"apiVersion": found["apiVersion"], "kind": found["kind"], "metadata": {"name": "cofferdam-viewer"}, "spec": found["spec"]});
     assert_eq!(plane.request("POST", bindings, Some(&again)).status, 201);
     stands(Identity::Viewer);
 
-    // Admission of others that puts a finalizer on each namespace: no job could run, and the check says so.
+    // Admission of others that puts a finalizer on each namespace: no job could run, and the check
+    // says so.
     let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "finalizer-for-all"},
@@ -116,7 +135,10 @@ fn a_fence_that_is_gone_is_missed_by_name() {
     misses(PROVISIONER, "puts a finalizer on new namespaces");
     let said = checked(PROVISIONER).unwrap_err();
     assert!(said.contains("this one would have controller.example.com/namespace-auth"), "{said}");
-    assert_eq!(plane.request("DELETE", &format!("{bindings_of_it}/finalizer-for-all"), None).status, 200);
+    assert_eq!(
+        plane.request("DELETE", &format!("{bindings_of_it}/finalizer-for-all"), None).status,
+        200
+    );
     until("the finalizer's end", || checked(PROVISIONER).ok());
 
     // Rights that no fence bounds.
@@ -144,7 +166,8 @@ fn the_fences_are_looked_at_once_for_many_jobs_and_again_after_a_runner_failed()
     assert_eq!(world.checks(), 1);
     world.stage.stop();
 
-    // The first is lost in the middle of a job: the next one looks for itself, and those after it go by that.
+    // The first is lost in the middle of a job: the next one looks for itself, and those after it
+    // go by that.
     world.stage.serve(&["--drill", "acting-recorded"]);
     assert_eq!(world.checks(), 2);
     for replicas in [4, 3] {

@@ -1,5 +1,5 @@
-//! The viewer with its own credential over a real API server: previews are dry runs, and say what would happen; looks show named fields. Never more
-//! than the ceiling, and nothing is changed.
+//! The viewer with its own credential over a real API server: previews are dry runs, and say what
+//! would happen; looks show named fields. Never more than the ceiling, and nothing is changed.
 
 #[path = "../../../gateway/runner/src/directory/fixture.rs"]
 mod fixture;
@@ -36,14 +36,18 @@ impl View {
         let plane = installed();
         opt_in(plane, namespace);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let connect =
-            |kubeconfig: &Path| runtime.block_on(async { api::Cluster::connect(&Credential::read(kubeconfig).await.unwrap()).unwrap() });
+        let connect = |kubeconfig: &Path| {
+            runtime.block_on(async {
+                api::Cluster::connect(&Credential::read(kubeconfig).await.unwrap()).unwrap()
+            })
+        };
         let looker = Looker::new(connect(&plane.kubeconfig("cofferdam-system", "viewer")));
         let admin = connect(&plane.admin());
         let view = Self { plane, namespace: namespace.to_owned(), runtime, looker, admin };
         // A binding counts some time after it was written.
         until("the viewer's rights", || {
-            match view.look(json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap",
+            match view
+                .look(json!({"action": "list", "group": "", "version": "v1", "kind": "ConfigMap",
             "namespace": namespace, "fields": ["metadata.name"], "limit": 1}))
             {
                 Looked::Results { .. } => Some(()),
@@ -89,22 +93,34 @@ impl View {
     }
 
     fn create(&self, resource: &str, object: &Value) {
-        self.runtime.block_on(self.admin.create(&self.collection(resource), object, Mode::Real)).unwrap();
+        self.runtime
+            .block_on(self.admin.create(&self.collection(resource), object, Mode::Real))
+            .unwrap();
     }
 
     fn get(&self, resource: &str, name: &str) -> Option<Value> {
-        self.runtime.block_on(self.admin.get(&format!("{}/{name}", self.collection(resource)))).unwrap()
+        self.runtime
+            .block_on(self.admin.get(&format!("{}/{name}", self.collection(resource))))
+            .unwrap()
     }
 
     /// Applies as somebody, who owns what they wrote from then on.
     fn apply_as(&self, manager: &str, resource: &str, object: &Value) {
-        let path = format!("{}/{}", self.collection(resource), object["metadata"]["name"].as_str().unwrap());
+        let path = format!(
+            "{}/{}",
+            self.collection(resource),
+            object["metadata"]["name"].as_str().unwrap()
+        );
         let manager = Manager { name: manager, force: true };
         self.runtime.block_on(self.admin.apply(&path, object, manager, Mode::Real)).unwrap();
     }
 
     fn change(&self, resource: &str, name: &str, subresource: &str, patch: &Value) {
-        let answer = self.plane.request("PATCH", &format!("{}/{name}{subresource}", self.collection(resource)), Some(patch));
+        let answer = self.plane.request(
+            "PATCH",
+            &format!("{}/{name}{subresource}", self.collection(resource)),
+            Some(patch),
+        );
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
 
@@ -152,10 +168,20 @@ fn trust() -> Trust {
     };
     let image = "spec.template.spec.containers[*].image";
     let grants = vec![
-        grant(Action::Read, "apps", "Deployment", &["spec.replicas", image, "status.readyReplicas"]),
+        grant(
+            Action::Read,
+            "apps",
+            "Deployment",
+            &["spec.replicas", image, "status.readyReplicas"],
+        ),
         grant(Action::List, "", "ConfigMap", &["metadata.name", "data.a"]),
         grant(Action::Logs, "", "Pod", &[]),
-        grant(Action::Patch, "apps", "Deployment", &["spec.replicas", image, "metadata.annotations.*"]),
+        grant(
+            Action::Patch,
+            "apps",
+            "Deployment",
+            &["spec.replicas", image, "metadata.annotations.*"],
+        ),
         grant(Action::Patch, "apps", "DaemonSet", &[image]),
         grant(Action::Patch, "", "ConfigMap", &["data.*"]),
         grant(Action::Apply, "", "ConfigMap", &["data.*"]),
@@ -194,7 +220,8 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     // The controller has seen it: from here on nobody writes but this test.
     until("the deployment's status", || {
         let object = view.get("deployments", "web").unwrap();
-        (object["status"]["observedGeneration"] == 1 && object["status"]["conditions"].is_array()).then_some(())
+        (object["status"]["observedGeneration"] == 1 && object["status"]["conditions"].is_array())
+            .then_some(())
     });
     let changes = json!([
         {"path": "spec.replicas", "value": 5},
@@ -225,12 +252,18 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     assert_eq!(stored("annotations")["example.com/at"], Value::Null);
 
     // A heartbeat is no drift; a change is, and is named.
-    view.change("deployments", "web", "/status", &json!({"status": {"observedGeneration": 1, "collisionCount": 7}}));
+    view.change(
+        "deployments",
+        "web",
+        "/status",
+        &json!({"status": {"observedGeneration": 1, "collisionCount": 7}}),
+    );
     assert_eq!(view.preview(patch()), shown);
     view.change("deployments", "web", "", &json!({"spec": {"replicas": 4}}));
     let now = view.preview(patch());
     assert_ne!(now.expect, shown.expect);
-    let previews = [&shown, &now].map(|one| cofferdam_core::model::preview::Preview { operations: vec![one.clone()] });
+    let previews = [&shown, &now]
+        .map(|one| cofferdam_core::model::preview::Preview { operations: vec![one.clone()] });
     let (approved, digest) = previews[0].seal().unwrap();
     assert_eq!(
         drift::agree(&approved, digest, &previews[1]).unwrap_err(),
@@ -240,27 +273,47 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
     // The runner derives it again as the provisioner, whom admission leaves dry runs alone there.
     let provisioner = view.plane.kubeconfig("cofferdam-system", "provisioner");
     let again = view.runtime.block_on(async {
-        let cluster = api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap();
+        let cluster =
+            api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap();
         preview(&cluster, "t", &[step(patch())]).await.unwrap()
     });
     assert_eq!(again.operations, [now]);
 
     // Not there; a field that is none; a value that the server would not take.
-    let (code, reason) = view.refused(view.patch("Deployment", "api", json!([{"path": "spec.replicas", "value": 1}])));
-    assert_eq!((code.as_str(), reason.as_str()), ("not-found", "there is no Deployment api in namespace view-patch"));
+    let (code, reason) = view.refused(view.patch(
+        "Deployment",
+        "api",
+        json!([{"path": "spec.replicas", "value": 1}]),
+    ));
+    assert_eq!(
+        (code.as_str(), reason.as_str()),
+        ("not-found", "there is no Deployment api in namespace view-patch")
+    );
     let other = json!([{"path": "spec.template.spec.containers[name=log].image", "value": "x"}]);
     assert_eq!(view.refused(view.patch("Deployment", "web", other)).0, "conflict");
-    let (code, reason) = view.refused(view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": -1}])));
+    let (code, reason) = view.refused(view.patch(
+        "Deployment",
+        "web",
+        json!([{"path": "spec.replicas", "value": -1}]),
+    ));
     assert!(code == "invalid" && reason.contains("spec.replicas"), "{code}: {reason}");
 
     // The server quotes the whole object then; the agent reads nothing of it.
-    let (code, reason) = view.refused(view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": "many"}])));
+    let (code, reason) = view.refused(view.patch(
+        "Deployment",
+        "web",
+        json!([{"path": "spec.replicas", "value": "many"}]),
+    ));
     assert!(code == "invalid" && !reason.contains("registry.example"), "{code}: {reason}");
 
     // The API server counts a DaemonSet's templates itself, in an annotation: nobody's change.
     view.create("daemonsets", &workload("DaemonSet", "agent"));
     let image = "spec.template.spec.containers[name=web].image";
-    let shown = view.preview(view.patch("DaemonSet", "agent", json!([{"path": image, "value": "registry.example/web:2"}])));
+    let shown = view.preview(view.patch(
+        "DaemonSet",
+        "agent",
+        json!([{"path": image, "value": "registry.example/web:2"}]),
+    ));
     assert_eq!(shown.after[image], "registry.example/web:2");
     view.only_dry_runs();
 }
@@ -270,21 +323,31 @@ fn a_preview_of_a_patch_changes_nothing_and_says_what_would() {
 fn a_preview_of_a_delete_shows_what_goes_and_leaves_it() {
     let view = View::of("view-delete");
     view.create("deployments", &workload("Deployment", "web"));
-    let shown = view.preview(json!({"action": "delete", "target": view.target("apps", "Deployment", "web")}));
+    let shown = view
+        .preview(json!({"action": "delete", "target": view.target("apps", "Deployment", "web")}));
     assert_eq!(shown.before["spec.replicas"], 3);
-    assert_eq!(shown.before["spec.template.spec.containers[*].image"], json!(["registry.example/web:1"]));
+    assert_eq!(
+        shown.before["spec.template.spec.containers[*].image"],
+        json!(["registry.example/web:1"])
+    );
     assert!(shown.after.is_empty());
-    let (code, _) = view.refused(json!({"action": "delete", "target": view.target("apps", "Deployment", "api")}));
+    let (code, _) = view
+        .refused(json!({"action": "delete", "target": view.target("apps", "Deployment", "api")}));
     assert_eq!(code, "not-found");
-    // The audit log has no bodies, and of a delete the dry run stands there: the object itself is the witness.
-    assert_eq!(view.get("deployments", "web").unwrap()["metadata"]["deletionTimestamp"], Value::Null);
+    // The audit log has no bodies, and of a delete the dry run stands there: the object itself is
+    // the witness.
+    assert_eq!(
+        view.get("deployments", "web").unwrap()["metadata"]["deletionTimestamp"],
+        Value::Null
+    );
 }
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn an_apply_takes_nothing_over_and_removes_nothing_unnamed() {
     let view = View::of("view-apply");
-    let shown = view.preview(view.apply(config("fresh", json!({"a": "1", "call": {"$host": "call_id"}}))));
+    let shown =
+        view.preview(view.apply(config("fresh", json!({"a": "1", "call": {"$host": "call_id"}}))));
     assert_eq!(shown.expect, Expect::Absent);
     assert_eq!(json!(shown.before), json!({"data.a": null, "data.call": null}));
     assert_eq!(json!(shown.after), json!({"data.a": "1", "data.call": {"$host": "call_id"}}));
@@ -293,15 +356,25 @@ fn an_apply_takes_nothing_over_and_removes_nothing_unnamed() {
     // Somebody else's field.
     view.apply_as("pipeline", "configmaps", &config("shared", json!({"a": "theirs", "b": "1"})));
     let (code, reason) = view.refused(view.apply(config("shared", json!({"a": "ours"}))));
-    assert!(code == "conflict" && reason.contains("pipeline") && reason.contains(".data.a"), "{code}: {reason}");
+    assert!(
+        code == "conflict" && reason.contains("pipeline") && reason.contains(".data.a"),
+        "{code}: {reason}"
+    );
     let shown = view.preview(view.apply(config("shared", json!({"c": "ours"}))));
-    assert_eq!((shown.before["data.c"].clone(), shown.after["data.c"].clone()), (Value::Null, json!("ours")));
+    assert_eq!(
+        (shown.before["data.c"].clone(), shown.after["data.c"].clone()),
+        (Value::Null, json!("ours"))
+    );
 
     // The tool's own field, left out: an apply would take it away.
     view.apply_as("cofferdam-t", "configmaps", &config("own", json!({"a": "1", "b": "1"})));
     let (code, reason) = view.refused(view.apply(config("own", json!({"a": "2"}))));
     assert_eq!(code, "removes-field");
-    assert_eq!(reason, "applying it would remove `data.b` from ConfigMap own in namespace view-apply, which the plan does not name");
+    assert_eq!(
+        reason,
+        "applying it would remove `data.b` from ConfigMap own in namespace view-apply, which the \
+         plan does not name"
+    );
     assert_eq!(view.get("configmaps", "own").unwrap()["data"], json!({"a": "1", "b": "1"}));
 
     // What the server does not know.
@@ -336,7 +409,9 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "view-webhook"},
         "spec": {"policyName": "view-webhook"},
     });
-    for (resource, object) in [("mutatingadmissionpolicies", &policy), ("mutatingadmissionpolicybindings", &binding)] {
+    for (resource, object) in
+        [("mutatingadmissionpolicies", &policy), ("mutatingadmissionpolicybindings", &binding)]
+    {
         let answer = view.plane.request("POST", &format!("{admission}/{resource}"), Some(object));
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
@@ -347,9 +422,13 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
     assert_eq!(code, "conflict");
     assert_eq!(
         reason,
-        "the cluster's own admission would also change `metadata.labels.injected` of Deployment web in namespace view-webhook from absent to \"yes\", which the plan does not name"
+        "the cluster's own admission would also change `metadata.labels.injected` of Deployment \
+         web in namespace view-webhook from absent to \"yes\", which the plan does not name"
     );
-    assert!(remedy.contains("first a change that names that field and gives it that value"), "{remedy}");
+    assert!(
+        remedy.contains("first a change that names that field and gives it that value"),
+        "{remedy}"
+    );
     view.only_dry_runs();
 }
 
@@ -358,24 +437,44 @@ fn what_admission_adds_to_a_patch_is_named_and_refused() {
 fn a_preview_names_the_autoscaler_of_its_field_and_the_finalizer_of_what_shall_go() {
     let view = View::of("view-remarks");
     view.create("deployments", &workload("Deployment", "web"));
-    let scale = |replicas: u32| view.preview(view.patch("Deployment", "web", json!([{"path": "spec.replicas", "value": replicas}])));
+    let scale = |replicas: u32| {
+        view.preview(view.patch(
+            "Deployment",
+            "web",
+            json!([{"path": "spec.replicas", "value": replicas}]),
+        ))
+    };
     assert_eq!(scale(5).remarks, vec![]);
     let at = "/apis/autoscaling/v2/namespaces/view-remarks/horizontalpodautoscalers";
-    for (name, kind, of) in [("web-hpa", "Deployment", "web"), ("other", "Deployment", "api"), ("stateful", "StatefulSet", "web")] {
+    for (name, kind, of) in [
+        ("web-hpa", "Deployment", "web"),
+        ("other", "Deployment", "api"),
+        ("stateful", "StatefulSet", "web"),
+    ] {
         let spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": kind, "name": of}, "minReplicas": 2, "maxReplicas": 10});
         let object = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": spec});
         assert_eq!(view.plane.request("POST", at, Some(&object)).status, 201);
     }
-    let own = Remark::new(RemarkKind::Scaled, "spec.replicas").by("HorizontalPodAutoscaler web-hpa", "").with(json!("2 to 10"));
+    let own = Remark::new(RemarkKind::Scaled, "spec.replicas")
+        .by("HorizontalPodAutoscaler web-hpa", "")
+        .with(json!("2 to 10"));
     assert_eq!(scale(12).remarks, [own]);
     let image = json!([{"path": "spec.template.spec.containers[name=web].image", "value": "registry.example/web:2"}]);
-    assert_eq!(view.preview(view.patch("Deployment", "web", image)).remarks, vec![], "no autoscaler sets that");
+    assert_eq!(
+        view.preview(view.patch("Deployment", "web", image)).remarks,
+        vec![],
+        "no autoscaler sets that"
+    );
 
     let mut kept = config("kept", json!({"a": "1"}));
     kept["metadata"]["finalizers"] = json!(["example.com/keep"]);
     view.create("configmaps", &kept);
-    let shown = view.preview(json!({"action": "delete", "target": view.target("", "ConfigMap", "kept")}));
-    assert_eq!(shown.remarks, [Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"))]);
+    let shown =
+        view.preview(json!({"action": "delete", "target": view.target("", "ConfigMap", "kept")}));
+    assert_eq!(
+        shown.remarks,
+        [Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"))]
+    );
     view.only_dry_runs();
 }
 
@@ -395,7 +494,8 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
     });
     let mut other = webhook.clone();
     other["name"] = json!("other.example.com");
-    other["namespaceSelector"] = json!({"matchLabels": {"kubernetes.io/metadata.name": "view-unasked-other"}});
+    other["namespaceSelector"] =
+        json!({"matchLabels": {"kubernetes.io/metadata.name": "view-unasked-other"}});
     let object = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": "view-unasked-policies"}, "webhooks": [other, webhook]});
     assert_eq!(view.plane.request("POST", collection, Some(&object)).status, 201);
@@ -404,21 +504,44 @@ fn a_webhook_that_cannot_be_asked_is_named_with_its_configuration_in_the_servers
         _ => None,
     });
     assert_eq!(code, "admission-webhook");
-    assert!(reason.contains("its admission webhook `images.example.com` gives no answer: the API server says \"500"), "{reason}");
+    assert!(
+        reason.contains(
+            "its admission webhook `images.example.com` gives no answer: the API server says \"500"
+        ),
+        "{reason}"
+    );
     assert!(reason.contains("failed calling webhook 'images.example.com'"), "{reason}");
-    assert!(reason.ends_with("; it stands in ValidatingWebhookConfiguration `view-unasked-policies`"), "{reason}");
-    assert!(remedy.contains("`kubectl get validatingwebhookconfiguration view-unasked-policies -o yaml`"), "{remedy}");
-    // An account that may not list configurations is told how an operator finds it: the provisioner is one.
+    assert!(
+        reason.ends_with("; it stands in ValidatingWebhookConfiguration `view-unasked-policies`"),
+        "{reason}"
+    );
+    assert!(
+        remedy
+            .contains("`kubectl get validatingwebhookconfiguration view-unasked-policies -o yaml`"),
+        "{remedy}"
+    );
+    // An account that may not list configurations is told how an operator finds it: the provisioner
+    // is one.
     let provisioner = view.plane.kubeconfig("cofferdam-system", "provisioner");
-    let blind = view.runtime.block_on(async { api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap() });
+    let blind = view.runtime.block_on(async {
+        api::Cluster::connect(&Credential::read(&provisioner).await.unwrap()).unwrap()
+    });
     let found = view.runtime.block_on(webhook::configurations(&blind, "images.example.com"));
     let (stands, look) = webhook::told(&found);
     assert_eq!((found, stands), (Vec::new(), String::new()));
-    assert!(look.starts_with("`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "), "{look}");
+    assert!(
+        look.starts_with(
+            "`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "
+        ),
+        "{look}"
+    );
     // Looks go on meanwhile.
     let read = json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.replicas"]});
     assert!(matches!(view.look(read), Looked::Results { .. }));
-    assert_eq!(view.plane.request("DELETE", &format!("{collection}/view-unasked-policies"), None).status, 200);
+    assert_eq!(
+        view.plane.request("DELETE", &format!("{collection}/view-unasked-policies"), None).status,
+        200
+    );
     view.only_dry_runs();
 }
 
@@ -451,12 +574,17 @@ fn looks_show_named_fields_in_bounds() {
     assert_eq!(items[102], json!({"metadata.name": "c102", "data.a": "102"}));
     let (items, truncated) = list(500);
     // The API server gives every namespace a ConfigMap of its own, some time after it was made.
-    let own = items.iter().filter(|item| item["metadata.name"].as_str().unwrap().starts_with('c')).count();
+    let own = items
+        .iter()
+        .filter(|item| item["metadata.name"].as_str().unwrap().starts_with('c'))
+        .count();
     assert_eq!((own, &truncated), (105, &json!(false)));
 
     // No node here, so its log is empty.
     until("the namespace's account", || {
-        view.runtime.block_on(view.admin.get(&format!("{}/default", view.collection("serviceaccounts")))).unwrap()
+        view.runtime
+            .block_on(view.admin.get(&format!("{}/default", view.collection("serviceaccounts"))))
+            .unwrap()
     });
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lonely"},
         "spec": {"containers": [{"name": "web", "image": "registry.example/web:1"}]}});
@@ -474,17 +602,26 @@ fn the_viewer_looks_no_further_than_ceiling_and_rights() {
     // Its own trust file: nothing is asked of the cluster.
     let (code, _) = view.refused(json!({"action": "read", "target": view.target("apps", "Deployment", "web"), "fields": ["spec.paused"]}));
     assert_eq!(code, "beyond-ceiling");
-    let secret = json!({"action": "read", "target": view.target("", "Secret", "s"), "fields": ["data.a"]});
+    let secret =
+        json!({"action": "read", "target": view.target("", "Secret", "s"), "fields": ["data.a"]});
     let (code, reason) = view.refused(secret);
     assert!(code == "beyond-ceiling" && reason.contains("Secrets are never"), "{code}: {reason}");
 
-    // A namespace that did not opt in, within the ceiling: the agent learns what to do, and nothing about identities.
-    let made = view.plane.request("POST", "/api/v1/namespaces", Some(&json!({"metadata": {"name": "view-closed"}})));
+    // A namespace that did not opt in, within the ceiling: the agent learns what to do, and nothing
+    // about identities.
+    let made = view.plane.request(
+        "POST",
+        "/api/v1/namespaces",
+        Some(&json!({"metadata": {"name": "view-closed"}})),
+    );
     assert_eq!(made.status, 201, "{}", made.body);
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "view-closed", "name": "web"});
     let patch = json!({"action": "patch", "target": target, "changes": [{"path": "spec.replicas", "value": 5}]});
     let Looked::Refused { code, reason, remedy } = view.look(patch) else { panic!("not refused") };
-    assert_eq!((code.as_str(), reason.as_str()), ("forbidden", "Cofferdam has no rights to read Deployment web in namespace view-closed"));
+    assert_eq!(
+        (code.as_str(), reason.as_str()),
+        ("forbidden", "Cofferdam has no rights to read Deployment web in namespace view-closed")
+    );
     assert!(remedy.contains("deploy/README.md"), "{remedy}");
 
     // A server that is not there is the operator's business.

@@ -1,5 +1,6 @@
-//! The whole gateway over a real API server: an installation made by `init --kubernetes` with each identity's own kubeconfig, and a namespace that opted
-//! in. Tests share one control plane, which is nobody else's: the reaper that `serve` starts takes whatever has expired there.
+//! The whole gateway over a real API server: an installation made by `init --kubernetes` with each
+//! identity's own kubeconfig, and a namespace that opted in. Tests share one control plane, which
+//! is nobody else's: the reaper that `serve` starts takes whatever has expired there.
 
 use super::actor::{installed_own, namespace_path, opt_in, rbac};
 use crate::cluster::{Cluster, Event, is_dry, until};
@@ -20,7 +21,8 @@ fn plane() -> &'static Cluster {
     installed_own(&PLANE)
 }
 
-/// One installation and its namespace, with a Deployment `web` of three replicas and a ConfigMap `web`.
+/// One installation and its namespace, with a Deployment `web` of three replicas and a ConfigMap
+/// `web`.
 pub struct World {
     pub stage: Stage,
     pub plane: &'static Cluster,
@@ -52,9 +54,19 @@ impl World {
     /// Not started, with nothing in its namespace, where `deploy/` is installed.
     pub fn on(plane: &'static Cluster, namespace: &str, policy: tempfile::TempDir) -> Self {
         opt_in(plane, namespace);
-        let [viewer, provisioner, reaper] = ["viewer", "provisioner", "reaper"].map(|who| plane.kubeconfig("cofferdam-system", who));
-        let words =
-            ["--kubernetes", "--name", "lab", "--viewer", text(&viewer), "--provisioner", text(&provisioner), "--reaper", text(&reaper)];
+        let [viewer, provisioner, reaper] = ["viewer", "provisioner", "reaper"]
+            .map(|who| plane.kubeconfig("cofferdam-system", who));
+        let words = [
+            "--kubernetes",
+            "--name",
+            "lab",
+            "--viewer",
+            text(&viewer),
+            "--provisioner",
+            text(&provisioner),
+            "--reaper",
+            text(&reaper),
+        ];
         let stage = Stage::over(&words, policy.path());
         // So that a job whose runner was lost is not watched for a minute.
         stage.configure("request_timeout_seconds", "10");
@@ -85,14 +97,16 @@ impl World {
         self.seen_by_its_controller(name);
     }
 
-    /// Waits until a new Deployment's controller has seen it, after which nobody writes it by himself.
+    /// Waits until a new Deployment's controller has seen it, after which nobody writes it by
+    /// himself.
     pub fn seen_by_its_controller(&self, name: &str) {
         until("the Deployment's controller", || {
             let live = self.live(name);
             let revision = &live["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
             // Its pods are made, and none will ever be ready: the last that there is to be written.
             let settled = live["status"]["unavailableReplicas"] == live["spec"]["replicas"];
-            (live["status"]["observedGeneration"] == 1 && revision.is_string() && settled).then_some(())
+            (live["status"]["observedGeneration"] == 1 && revision.is_string() && settled)
+                .then_some(())
         });
     }
 
@@ -123,39 +137,55 @@ impl World {
         json!({"namespace": self.namespace, "name": name, "replicas": replicas})
     }
 
-    /// What is left of a call, whoever made it: namespaces, Roles and RoleBindings that bear its label.
+    /// What is left of a call, whoever made it: namespaces, Roles and RoleBindings that bear its
+    /// label.
     pub fn left_of(&self, call: &str) -> Vec<String> {
-        let selector = format!("?labelSelector=cofferdam.dev/managed%3Dtrue,cofferdam.dev/call%3D{call}");
+        let selector =
+            format!("?labelSelector=cofferdam.dev/managed%3Dtrue,cofferdam.dev/call%3D{call}");
         let everywhere = "/apis/rbac.authorization.k8s.io/v1";
-        let lists = ["/api/v1/namespaces".to_owned(), format!("{everywhere}/roles"), format!("{everywhere}/rolebindings")];
+        let lists = [
+            "/api/v1/namespaces".to_owned(),
+            format!("{everywhere}/roles"),
+            format!("{everywhere}/rolebindings"),
+        ];
         let names = lists.iter().flat_map(|list| {
             let found = self.plane.request("GET", &format!("{list}{selector}"), None);
             assert_eq!(found.status, 200, "{}", found.body);
             let items = found.body["items"].as_array().unwrap().clone();
-            items.into_iter().map(move |item| format!("{list}: {} {}", item["metadata"]["namespace"], item["metadata"]["name"]))
+            items.into_iter().map(move |item| {
+                format!("{list}: {} {}", item["metadata"]["namespace"], item["metadata"]["name"])
+            })
         });
         names.collect()
     }
 
     /// Whether a derived RoleBinding of this run is in the namespace.
     pub fn bound(&self, run: &str) -> bool {
-        self.plane.request("GET", &rbac(&self.namespace, &format!("rolebindings/{run}")), None).status == 200
+        self.plane
+            .request("GET", &rbac(&self.namespace, &format!("rolebindings/{run}")), None)
+            .status
+            == 200
     }
 
-    /// Every write so far, dry runs left out, that one of this software's identities asked for and that concerns a call: its run, or this namespace.
+    /// Every write so far, dry runs left out, that one of this software's identities asked for and
+    /// that concerns a call: its run, or this namespace.
     pub fn writes(&self, call: &str) -> Vec<Event> {
         let run = run_prefix(call);
         let concerns = |event: &Value| {
             let object = &event["objectRef"];
             let any = [&event["user"]["username"], &object["namespace"], &object["name"]];
-            object["namespace"] == self.namespace.as_str() || any.iter().any(|text| text.as_str().is_some_and(|text| text.contains(&run)))
+            object["namespace"] == self.namespace.as_str()
+                || any.iter().any(|text| text.as_str().is_some_and(|text| text.contains(&run)))
         };
         self.events().into_iter().filter(|event| is_write(event) && concerns(event)).collect()
     }
 
     /// Every request so far that one of this software's identities made in this namespace.
     pub fn requests(&self) -> Vec<Event> {
-        self.events().into_iter().filter(|event| event["objectRef"]["namespace"] == self.namespace.as_str()).collect()
+        self.events()
+            .into_iter()
+            .filter(|event| event["objectRef"]["namespace"] == self.namespace.as_str())
+            .collect()
     }
 
     /// This software's events.
@@ -164,22 +194,36 @@ impl World {
         events.filter(|event| event["stage"] == "ResponseComplete" && is_ours(event)).collect()
     }
 
-    /// How often a runner of this installation has held its credential against the fences: it first asks who it is.
+    /// How often a runner of this installation has held its credential against the fences: it first
+    /// asks who it is.
     pub fn checks(&self) -> usize {
         // Tests share the cluster, and with it the account; a token is an installation's own.
         let mark = format!("{}-own-token", self.namespace);
         self.plane.request_as(&self.provisioner, "GET", &namespace_path(&mark), None);
         let events = self.plane.audit();
-        let token = |event: &Value| event["user"]["extra"]["authentication.kubernetes.io/credential-id"].clone();
-        let own = token(events.iter().find(|event| event["objectRef"]["name"] == mark.as_str()).unwrap());
+        let token = |event: &Value| {
+            event["user"]["extra"]["authentication.kubernetes.io/credential-id"].clone()
+        };
+        let own =
+            token(events.iter().find(|event| event["objectRef"]["name"] == mark.as_str()).unwrap());
         assert!(own[0].is_string(), "{own}");
-        events.iter().filter(|event| token(event) == own && event["objectRef"]["resource"] == "selfsubjectreviews").count()
+        events
+            .iter()
+            .filter(|event| {
+                token(event) == own && event["objectRef"]["resource"] == "selfsubjectreviews"
+            })
+            .count()
     }
 
     /// `cofferdam-runner reap --once`, by hand.
     pub fn reap(&self) -> Value {
         let program = binaries().join("cofferdam-runner");
-        let done = Command::new(program).args(["reap", "--once", "--json", "--kubeconfig"]).arg(&self.reaper).env_clear().output().unwrap();
+        let done = Command::new(program)
+            .args(["reap", "--once", "--json", "--kubeconfig"])
+            .arg(&self.reaper)
+            .env_clear()
+            .output()
+            .unwrap();
         assert!(!done.stdout.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
         serde_json::from_slice(&done.stdout).unwrap()
     }
@@ -192,13 +236,19 @@ impl World {
     /// A change, which has to be told with a call's id whichever way it goes.
     pub fn call_of(answer: &Answer) -> String {
         let body = &answer.body;
-        body["call"].as_str().or(body["error"]["call"].as_str()).unwrap_or_else(|| panic!("no call: {body:#}")).to_owned()
+        body["call"]
+            .as_str()
+            .or(body["error"]["call"].as_str())
+            .unwrap_or_else(|| panic!("no call: {body:#}"))
+            .to_owned()
     }
 }
 
 /// The example's policy with one more namespace for Alice's team.
 pub fn policy_for(namespace: &str) -> tempfile::TempDir {
-    policy_with(|data| data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace)))
+    policy_with(|data| {
+        data["teams"]["storefront"]["namespaces"].as_array_mut().unwrap().push(json!(namespace))
+    })
 }
 
 /// The example's policy with other data.
@@ -206,16 +256,21 @@ pub fn policy_with(change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let example = assets().join("policy-example");
     fs::copy(example.join("policy.wasm"), folder.path().join("policy.wasm")).unwrap();
-    let mut data: Value = serde_json::from_slice(&fs::read(example.join("data.json")).unwrap()).unwrap();
+    let mut data: Value =
+        serde_json::from_slice(&fs::read(example.join("data.json")).unwrap()).unwrap();
     change(&mut data);
     fs::write(folder.path().join("data.json"), data.to_string()).unwrap();
     folder
 }
 
 fn is_ours(event: &Value) -> bool {
-    event["user"]["username"].as_str().is_some_and(|name| name.starts_with("system:serviceaccount:cofferdam-"))
+    event["user"]["username"]
+        .as_str()
+        .is_some_and(|name| name.starts_with("system:serviceaccount:cofferdam-"))
 }
 
 fn is_write(event: &Value) -> bool {
-    !is_dry(event) && ["create", "update", "patch", "delete", "deletecollection"].contains(&event["verb"].as_str().unwrap_or_default())
+    !is_dry(event)
+        && ["create", "update", "patch", "delete", "deletecollection"]
+            .contains(&event["verb"].as_str().unwrap_or_default())
 }

@@ -1,5 +1,6 @@
-//! Machine code that each installation would compile for itself, which is most of what its start costs: compiled once in
-//! this process, by a real gateway and a real runner, and given to each with the keys that seal it. Gives nothing else.
+//! Machine code that each installation would compile for itself, which is most of what its start
+//! costs: compiled once in this process, by a real gateway and a real runner, and given to each
+//! with the keys that seal it. Gives nothing else.
 
 use super::Stage;
 use serde_json::json;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// What is given, beneath an installation.
-const PARTS: [&str; 4] = ["artefacts/gateway", "artefacts/runner", "keys/gateway-artefacts", "keys/runner-artefacts"];
+const PARTS: [&str; 4] =
+    ["artefacts/gateway", "artefacts/runner", "keys/gateway-artefacts", "keys/runner-artefacts"];
 
 /// A file, beneath an installation.
 struct Part {
@@ -32,7 +34,11 @@ fn make() -> Vec<Part> {
     let mut stage = Stage::cold("example");
     let token = stage.agent("release", "operator");
     stage.serve(&[]);
-    let answer = stage.call(&token, "deployment_scale", &json!({"namespace": "storefront", "name": "web", "replicas": 5}));
+    let answer = stage.call(
+        &token,
+        "deployment_scale",
+        &json!({"namespace": "storefront", "name": "web", "replicas": 5}),
+    );
     assert_eq!(answer.status, 200, "{:#}\n{}", answer.body, stage.log());
     stage.stop();
     let mut parts = Vec::new();
@@ -46,6 +52,10 @@ fn collect(home: &Path, path: &Path, parts: &mut Vec<Part>) {
         fs::read_dir(path).unwrap().for_each(|entry| collect(home, &entry.unwrap().path(), parts));
     } else {
         let mode = fs::metadata(path).unwrap().permissions().mode();
-        parts.push(Part { path: path.strip_prefix(home).unwrap().to_owned(), mode, bytes: fs::read(path).unwrap() });
+        parts.push(Part {
+            path: path.strip_prefix(home).unwrap().to_owned(),
+            mode,
+            bytes: fs::read(path).unwrap(),
+        });
     }
 }

@@ -1,5 +1,5 @@
-//! A service manager as far as a service can tell: it listens on `NOTIFY_SOCKET` and sends the signals that systemd sends. And what systemd itself says of
-//! the unit that is shipped.
+//! A service manager as far as a service can tell: it listens on `NOTIFY_SOCKET` and sends the
+//! signals that systemd sends. And what systemd itself says of the unit that is shipped.
 
 #![expect(clippy::disallowed_types, reason = "systemd's protocol is datagrams")]
 
@@ -30,7 +30,9 @@ fn listen(socket: UnixDatagram) -> Receiver<String> {
 fn told(lines: &Receiver<String>, line: &str) -> Vec<String> {
     let mut before = Vec::new();
     loop {
-        let next = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never told `{line}`: {before:?}"));
+        let next = lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("it never told `{line}`: {before:?}"));
         before.push(next);
         if before.last().is_some_and(|told| told == line) {
             return before;
@@ -38,7 +40,8 @@ fn told(lines: &Receiver<String>, line: &str) -> Vec<String> {
     }
 }
 
-/// A service that was started and stopped, with TERM to all of its processes or to the first alone. Then the rest is killed, as systemd does.
+/// A service that was started and stopped, with TERM to all of its processes or to the first alone.
+/// Then the rest is killed, as systemd does.
 fn served(all: bool) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
@@ -77,14 +80,19 @@ fn unit() -> String {
 
 fn value(key: &str) -> String {
     let unit = unit();
-    let found = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned));
+    let found =
+        unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=').map(str::to_owned));
     found.unwrap_or_else(|| panic!("the unit has no `{key}`"))
 }
 
 #[test]
 fn the_unit_gives_a_stop_the_time_it_may_take() {
-    assert_eq!([value("Type"), value("NotifyAccess"), value("KillMode"), value("Restart")], ["notify", "main", "mixed", "on-failure"]);
-    // The drain, then ten seconds each for the roles, twenty for the store, and what the kernel needs to kill them.
+    assert_eq!(
+        [value("Type"), value("NotifyAccess"), value("KillMode"), value("Restart")],
+        ["notify", "main", "mixed", "on-failure"]
+    );
+    // The drain, then ten seconds each for the roles, twenty for the store, and what the kernel
+    // needs to kill them.
     assert!(value("TimeoutStopSec").parse::<u64>().unwrap() >= 30 + 10 + 20 + 3 * 2);
     assert!(value("WatchdogSec").parse::<u64>().unwrap() >= 30);
 }
@@ -100,7 +108,9 @@ fn systemd_takes_the_unit() {
     let unit = unit().replace(installed, &format!("{} ", text(&program)));
     fs::write(&path, unit).unwrap();
     let done = Command::new("systemd-analyze").args(["verify", "--man=no", text(&path)]).output();
-    let done = done.unwrap_or_else(|why| panic!("`systemd-analyze` cannot be run ({why}); install systemd (Debian: systemd)"));
+    let done = done.unwrap_or_else(|why| {
+        panic!("`systemd-analyze` cannot be run ({why}); install systemd (Debian: systemd)")
+    });
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && !said.contains("cofferdam.service:"), "{said}");
 }

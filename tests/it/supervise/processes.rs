@@ -1,5 +1,5 @@
-//! Processes as the kernel shows them: who descends from whom, what they are called, and how often they were woken. Sends signals to ids it is given,
-//! and to no others.
+//! Processes as the kernel shows them: who descends from whom, what they are called, and how often
+//! they were woken. Sends signals to ids it is given, and to no others.
 
 use std::fs;
 use std::process::Command;
@@ -22,25 +22,37 @@ impl Process {
     /// A line of its status.
     pub fn status(&self, name: &str) -> Option<String> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?;
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(|value| value.trim().to_owned())
     }
 
     pub fn is_stopped(&self) -> bool {
         self.status("State").is_some_and(|state| state.starts_with('T'))
     }
 
-    /// How often its threads gave the processor up to wait for something: each time, something woke them.
+    /// How often its threads gave the processor up to wait for something: each time, something woke
+    /// them.
     pub fn switches(&self) -> u64 {
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.id)) else { return 0 };
-        let count =
-            |status: String| status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok());
-        threads.filter_map(|thread| count(fs::read_to_string(thread.ok()?.path().join("status")).ok()?)).sum()
+        let count = |status: String| {
+            status.lines().find_map(|line| {
+                line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok()
+            })
+        };
+        threads
+            .filter_map(|thread| {
+                count(fs::read_to_string(thread.ok()?.path().join("status")).ok()?)
+            })
+            .sum()
     }
 }
 
 /// Whether it is there, and more than a dead child that its parent has not looked at.
 pub fn alive(id: u32) -> bool {
-    Process { id, words: String::new() }.status("State").is_some_and(|state| !state.starts_with('Z'))
+    Process { id, words: String::new() }
+        .status("State")
+        .is_some_and(|state| !state.starts_with('Z'))
 }
 
 /// Every process beneath this one, oldest first within a parent.

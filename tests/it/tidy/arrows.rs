@@ -1,5 +1,6 @@
-//! Who may name what: each heavy dependency has one home, and each binary carries only the heavy packages on its list. Held against cargo's own
-//! resolution, offline. Says nothing about features, and counts an optional package as carried where any feature could bring it.
+//! Who may name what: each heavy dependency has one home, and each binary carries only the heavy
+//! packages on its list. Held against cargo's own resolution, offline. Says nothing about features,
+//! and counts an optional package as carried where any feature could bring it.
 
 use super::root;
 use serde_json::Value;
@@ -26,7 +27,8 @@ const HOMES: [(&str, &str); 16] = [
     ("seccompiler", "cofferdam-process"),
 ];
 
-/// Packages that make a process able to do something: run foreign code, serve or call the network, open a store, change manifests.
+/// Packages that make a process able to do something: run foreign code, serve or call the network,
+/// open a store, change manifests.
 const HEAVY: [&str; 21] = [
     "wasmtime",
     "cranelift-codegen",
@@ -51,34 +53,75 @@ const HEAVY: [&str; 21] = [
     "wit-component", // faces people; builds components
 ];
 
-/// Package of each binary and the heavy packages it may carry; whatever stands here and is not carried any more is a fault too.
+/// Package of each binary and the heavy packages it may carry; whatever stands here and is not
+/// carried any more is a fault too.
 const CARRIES: [(&str, &[&str]); 3] = [
     (
-        // gateway, recorder, supervisor and commands; no kube, no manifests: it cannot change infrastructure.
+        // gateway, recorder, supervisor and commands; no kube, no manifests: it cannot change
+        // infrastructure.
         "cofferdam",
-        &["clap", "cranelift-codegen", "http", "hyper", "hyper-util", "libsqlite3-sys", "sqlx", "sqlx-sqlite", "wasmtime", "wit-component"],
+        &[
+            "clap",
+            "cranelift-codegen",
+            "http",
+            "hyper",
+            "hyper-util",
+            "libsqlite3-sys",
+            "sqlx",
+            "sqlx-sqlite",
+            "wasmtime",
+            "wit-component",
+        ],
     ),
-    // viewer, runner and reaper; no Wasm engine, no store; HTTP only as a client of the one API server.
-    ("cofferdam-runner", &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls", "saphyr-parser"]),
+    // viewer, runner and reaper; no Wasm engine, no store; HTTP only as a client of the one API
+    // server.
+    (
+        "cofferdam-runner",
+        &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls", "saphyr-parser"],
+    ),
     // binary `cofferdam-guest`; no HTTP, no store, no manifests.
     ("cofferdam-sandbox", &["cranelift-codegen", "wasmtime"]),
 ];
 
-/// What any of them may carry besides: spans and counters pass through the telemetry crate in every role.
+/// What any of them may carry besides: spans and counters pass through the telemetry crate in every
+/// role.
 const MAY: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "http"];
 
 /// What no list may ever name for a package, whoever edits it.
 const NEVER: [(&str, &[&str]); 3] = [
     ("cofferdam", &["kube", "saphyr-parser"]),
-    ("cofferdam-runner", &["wasmtime", "wasmtime-wasi", "cranelift-codegen", "sqlx", "libsqlite3-sys", "axum"]),
-    ("cofferdam-sandbox", &["hyper", "hyper-util", "sqlx", "libsqlite3-sys", "saphyr-parser", "kube", "rustls", "native-tls"]),
+    (
+        "cofferdam-runner",
+        &["wasmtime", "wasmtime-wasi", "cranelift-codegen", "sqlx", "libsqlite3-sys", "axum"],
+    ),
+    (
+        "cofferdam-sandbox",
+        &[
+            "hyper",
+            "hyper-util",
+            "sqlx",
+            "libsqlite3-sys",
+            "saphyr-parser",
+            "kube",
+            "rustls",
+            "native-tls",
+        ],
+    ),
 ];
 
 /// Cargo's metadata of the workspace for this machine, without the network.
 fn metadata() -> Value {
     let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let done = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &platform])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--offline",
+            "--filter-platform",
+            &platform,
+        ])
         .current_dir(root())
         .output()
         .unwrap();
@@ -103,18 +146,31 @@ fn ours(metadata: &Value) -> BTreeMap<&str, &Value> {
         .collect()
 }
 
-/// Names of all packages that end up in a binary of ours: what only tests, build scripts and macros use is left out.
+/// Names of all packages that end up in a binary of ours: what only tests, build scripts and macros
+/// use is left out.
 fn carried(metadata: &Value, name: &str) -> BTreeSet<String> {
-    let nodes: BTreeMap<&str, &Value> = list(&metadata["resolve"], "nodes").iter().map(|node| (text(node, "id"), node)).collect();
-    let names: BTreeMap<&str, &str> =
-        list(metadata, "packages").iter().map(|package| (text(package, "id"), text(package, "name"))).collect();
-    let is_macro = |package: &&Value| list(package, "targets").iter().any(|target| target["kind"][0] == "proc-macro");
-    let macros: BTreeSet<&str> = list(metadata, "packages").iter().filter(is_macro).map(|package| text(package, "id")).collect();
+    let nodes: BTreeMap<&str, &Value> =
+        list(&metadata["resolve"], "nodes").iter().map(|node| (text(node, "id"), node)).collect();
+    let names: BTreeMap<&str, &str> = list(metadata, "packages")
+        .iter()
+        .map(|package| (text(package, "id"), text(package, "name")))
+        .collect();
+    let is_macro = |package: &&Value| {
+        list(package, "targets").iter().any(|target| target["kind"][0] == "proc-macro")
+    };
+    let macros: BTreeSet<&str> = list(metadata, "packages")
+        .iter()
+        .filter(is_macro)
+        .map(|package| text(package, "id"))
+        .collect();
     let (mut seen, mut next) = (BTreeSet::new(), vec![text(ours(metadata)[name], "id")]);
     while let Some(id) = next.pop() {
         if !macros.contains(id) && seen.insert(id) {
-            let built_with = |edge: &&Value| list(edge, "dep_kinds").iter().any(|kind| kind["kind"].is_null());
-            next.extend(list(nodes[id], "deps").iter().filter(built_with).map(|edge| text(edge, "pkg")));
+            let built_with =
+                |edge: &&Value| list(edge, "dep_kinds").iter().any(|kind| kind["kind"].is_null());
+            next.extend(
+                list(nodes[id], "deps").iter().filter(built_with).map(|edge| text(edge, "pkg")),
+            );
         }
     }
     seen.into_iter().map(|id| names[id].to_owned()).collect()
@@ -126,10 +182,16 @@ fn each_heavy_dependency_has_one_home() {
     for (dependency, home) in HOMES {
         let named_by: BTreeSet<_> = ours(&metadata)
             .into_iter()
-            .filter(|(_, package)| list(package, "dependencies").iter().any(|named| text(named, "name") == dependency))
+            .filter(|(_, package)| {
+                list(package, "dependencies").iter().any(|named| text(named, "name") == dependency)
+            })
             .map(|(name, _)| name)
             .collect();
-        assert_eq!(named_by, BTreeSet::from([home]), "`{dependency}` is named by {named_by:?}; its home is `{home}` alone");
+        assert_eq!(
+            named_by,
+            BTreeSet::from([home]),
+            "`{dependency}` is named by {named_by:?}; its home is `{home}` alone"
+        );
     }
 }
 
@@ -138,12 +200,14 @@ fn each_binary_carries_only_what_its_list_says() {
     let metadata = metadata();
     for (name, list) in CARRIES {
         let carried = carried(&metadata, name);
-        let heavy: BTreeSet<_> = HEAVY.into_iter().filter(|package| carried.contains(*package)).collect();
+        let heavy: BTreeSet<_> =
+            HEAVY.into_iter().filter(|package| carried.contains(*package)).collect();
         let may: BTreeSet<_> = list.iter().copied().chain(MAY).collect();
         let more: Vec<_> = heavy.difference(&may).collect();
         assert!(
             more.is_empty(),
-            "`{name}` carries {more:?}, which is not on its list; find who brings it with `cargo tree -p {name} -i NAME`"
+            "`{name}` carries {more:?}, which is not on its list; find who brings it with `cargo \
+             tree -p {name} -i NAME`"
         );
         let stale: Vec<_> = list.iter().filter(|package| !heavy.contains(**package)).collect();
         assert!(stale.is_empty(), "`{name}` no longer carries {stale:?}; take it off its list");
@@ -164,7 +228,11 @@ fn no_binary_carries_what_its_role_must_not_have() {
 fn the_core_names_no_runtime() {
     let metadata = metadata();
     let carried = carried(&metadata, "cofferdam-core");
-    let found: Vec<_> = HEAVY.into_iter().chain(["tokio", "tracing", "rustix"]).filter(|package| carried.contains(*package)).collect();
+    let found: Vec<_> = HEAVY
+        .into_iter()
+        .chain(["tokio", "tracing", "rustix"])
+        .filter(|package| carried.contains(*package))
+        .collect();
     assert!(found.is_empty(), "the core carries {found:?}");
 }
 
@@ -183,7 +251,12 @@ fn crates_take_their_versions_from_the_workspace() {
                 inside = line.contains("dependencies");
             } else if inside && line.contains('=') && !line.starts_with('#') {
                 let taken = line.contains(".workspace = true") || line.contains("workspace = true");
-                assert!(taken, "{}:{number}: `{line}`; versions and features stand in the workspace's Cargo.toml alone", page.path);
+                assert!(
+                    taken,
+                    "{}:{number}: `{line}`; versions and features stand in the workspace's \
+                     Cargo.toml alone",
+                    page.path
+                );
             }
         }
     }

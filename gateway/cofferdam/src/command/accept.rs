@@ -1,4 +1,5 @@
-//! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust file; what is wider than before needs a word of its own.
+//! `cofferdam accept`: from now on this tool, executor, command or policy is used. Writes the trust
+//! file; what is wider than before needs a word of its own.
 
 mod policy;
 
@@ -22,11 +23,11 @@ use std::path::PathBuf;
 
 /// Accepts a tool, an executor, a command or a policy. `serve` uses it from its next start on.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cofferdam inspect hello.wasm && cofferdam accept hello.wasm\n  cofferdam accept --executor sequential.wasm\n  \
-    cofferdam accept --command manifest_lint.wasm\n  \
-    cofferdam accept config_set.wasm --namespace team-a --namespace 'lab-*'\n  cofferdam accept --policy build/policy"
-)]
+#[command(after_help = "Examples:\n  cofferdam inspect hello.wasm && cofferdam accept \
+                        hello.wasm\n  cofferdam accept --executor sequential.wasm\n  cofferdam \
+                        accept --command manifest_lint.wasm\n  cofferdam accept config_set.wasm \
+                        --namespace team-a --namespace 'lab-*'\n  cofferdam accept --policy \
+                        build/policy")]
 pub struct Accept {
     /// The component
     #[arg(value_hint = ValueHint::FilePath, required_unless_present = "policy")]
@@ -43,7 +44,8 @@ pub struct Accept {
     /// Accept it though its ceiling is wider than the accepted one
     #[arg(long)]
     wider: bool,
-    /// Accept the new component, but keep the ceiling that was accepted: what it declares beyond stays refused
+    /// Accept the new component, but keep the ceiling that was accepted: what it declares beyond
+    /// stays refused
     #[arg(long, conflicts_with = "wider")]
     keep_ceiling: bool,
     /// Narrow its ceiling to these namespaces (repeatable): whatever it plans elsewhere is refused
@@ -61,7 +63,9 @@ const BECAUSE: usize = 300;
 fn reason(text: &str) -> Result<String, String> {
     match (text.chars().count(), unseen(text)) {
         (1..=BECAUSE, None) => Ok(text.to_owned()),
-        (1..=BECAUSE, Some(odd)) => Err(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd))),
+        (1..=BECAUSE, Some(odd)) => {
+            Err(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd)))
+        }
         (count, _) => Err(format!("it has {count} characters; 1 to {BECAUSE} are kept")),
     }
 }
@@ -79,18 +83,33 @@ impl Accept {
         let noted = noted(self.because.as_deref(), Timestamp::now());
         let mut trust = TrustFile::open(home)?;
         let file = match (&self.policy, &self.file) {
-            (Some(folder), _) => return policy::accept(home, folder, &bench, trust, noted.as_deref()),
+            (Some(folder), _) => {
+                return policy::accept(home, folder, &bench, trust, noted.as_deref());
+            }
             (None, Some(file)) => file,
-            (None, None) => return Err(Usage("name a component, or a policy with `--policy DIR`".to_owned()).into()),
+            (None, None) => {
+                return Err(
+                    Usage("name a component, or a policy with `--policy DIR`".to_owned()).into()
+                );
+            }
         };
         let plugin = bench.read(file)?;
         match (&plugin.kind, self.executor, self.command) {
-            (Kind::Executor(_), false, _) => {
-                Err(Usage("this is an executor, which carries plans out; say so with `--executor`".to_owned()).into())
+            (Kind::Executor(_), false, _) => Err(Usage(
+                "this is an executor, which carries plans out; say so with `--executor`".to_owned(),
+            )
+            .into()),
+            (Kind::Command(_), _, false) => {
+                Err(Usage("this is a command, which tasks run; say so with `--command`".to_owned())
+                    .into())
             }
-            (Kind::Command(_), _, false) => Err(Usage("this is a command, which tasks run; say so with `--command`".to_owned()).into()),
-            (Kind::Tool(_), true, _) => Err(Usage("this is a tool, not an executor; leave `--executor` out".to_owned()).into()),
-            (Kind::Tool(_), _, true) => Err(Usage("this is a tool, not a command; leave `--command` out".to_owned()).into()),
+            (Kind::Tool(_), true, _) => {
+                Err(Usage("this is a tool, not an executor; leave `--executor` out".to_owned())
+                    .into())
+            }
+            (Kind::Tool(_), _, true) => {
+                Err(Usage("this is a tool, not a command; leave `--command` out".to_owned()).into())
+            }
             (Kind::Executor(name), true, _) => {
                 let digest = plugin.digest;
                 named(name, "executor")?;
@@ -111,7 +130,9 @@ impl Accept {
                 trust.save()?;
                 Ok(taken("command", name, digest))
             }
-            (Kind::Tool(definition), false, false) => self.tool(home, &bench, &plugin, definition, (trust, noted.as_deref())),
+            (Kind::Tool(definition), false, false) => {
+                self.tool(home, &bench, &plugin, definition, (trust, noted.as_deref()))
+            }
         }
     }
 
@@ -125,22 +146,37 @@ impl Accept {
     ) -> Result<Report> {
         let warnings = plugin.warnings()?;
         let known = trust.trust()?;
-        if let Some(bad) = plugin.examples(&known.executors).into_iter().find_map(|run| Some((&run.example.title, run.fault?))) {
+        if let Some(bad) = plugin
+            .examples(&known.executors)
+            .into_iter()
+            .find_map(|run| Some((&run.example.title, run.fault?)))
+        {
             bail!("its example \"{}\" does not hold: {}", bad.0, bad.1);
         }
-        if let Some(missing) = definition.ceiling.executors.iter().find(|name| known.executor(name).is_none()) {
+        if let Some(missing) =
+            definition.ceiling.executors.iter().find(|name| known.executor(name).is_none())
+        {
             bail!(
-                "its plans name the executor `{missing}`, which is not accepted; accept it first with `cofferdam accept --executor {missing}.wasm`"
+                "its plans name the executor `{missing}`, which is not accepted; accept it first \
+                 with `cofferdam accept --executor {missing}.wasm`"
             );
         }
-        let wanted = if self.namespace.is_empty() { definition.ceiling.clone() } else { narrowed(&definition.ceiling, &self.namespace)? };
+        let wanted = if self.namespace.is_empty() {
+            definition.ceiling.clone()
+        } else {
+            narrowed(&definition.ceiling, &self.namespace)?
+        };
         let accepted = known.tool(&definition.name);
         let before = Before::accepted(bench, home, &known, plugin, definition);
-        let compared = before.map(|before| before.compare(plugin, definition, &wanted)).transpose()?;
+        let compared =
+            before.map(|before| before.compare(plugin, definition, &wanted)).transpose()?;
         let ceiling = match (&compared, accepted) {
-            (Some(compared), Some(_)) if compared.ceiling.width == Width::Wider && !self.wider && !self.keep_ceiling => {
+            (Some(compared), Some(_))
+                if compared.ceiling.width == Width::Wider && !self.wider && !self.keep_ceiling =>
+            {
                 bail!(
-                    "it is wider than what was accepted:\n  {}\naccept that with `--wider`, or only the new component with `--keep-ceiling`",
+                    "it is wider than what was accepted:\n  {}\naccept that with `--wider`, or \
+                     only the new component with `--keep-ceiling`",
                     few("+", &compared.ceiling.added).join("\n  ")
                 );
             }
@@ -198,7 +234,10 @@ fn named(name: &str, kind: &str) -> Result<()> {
 }
 
 fn taken(kind: &str, name: &str, digest: ComponentDigest) -> Report {
-    Report::new(format!("Accepted the {kind} {name}, {digest}.{AFTER}"), json!({"kind": kind, "name": name, "digest": digest}))
+    Report::new(
+        format!("Accepted the {kind} {name}, {digest}.{AFTER}"),
+        json!({"kind": kind, "name": name, "digest": digest}),
+    )
 }
 
 /// The ceiling in these namespaces alone. Never more than was declared.
@@ -235,7 +274,11 @@ mod tests {
                 fields: vec![],
             };
             let ceiling = Ceiling { grants: vec![grant], executors: vec![] };
-            assert_eq!(narrowed(&ceiling, &[wanted.to_owned()]).is_ok(), expect, "{declared} to {wanted}");
+            assert_eq!(
+                narrowed(&ceiling, &[wanted.to_owned()]).is_ok(),
+                expect,
+                "{declared} to {wanted}"
+            );
         };
         check("*", "team-a", true);
         check("team-*", "team-a", true);

@@ -1,4 +1,5 @@
-//! `cofferdam agents`: adds, lists, removes agents and gives them new tokens. A token is shown once; only its digest is kept.
+//! `cofferdam agents`: adds, lists, removes agents and gives them new tokens. A token is shown
+//! once; only its digest is kept.
 
 use super::report::Report;
 use super::trustfile::{table_of, unreadable};
@@ -12,11 +13,13 @@ use cofferdam_core::model::id::TokenDigest;
 use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-/// Who may connect, with what roles, for whom. Changes count at once: the gateway reads the file again.
+/// Who may connect, with what roles, for whom. Changes count at once: the gateway reads the file
+/// again.
 #[derive(Debug, Subcommand)]
 pub enum Agents {
     /// Add an agent; prints its token, this once
-    #[command(after_help = "Example:\n  cofferdam agents add release-bot --role deployer --for ada@example.com")]
+    #[command(after_help = "Example:\n  cofferdam agents add release-bot --role deployer --for \
+                            ada@example.com")]
     Add {
         /// Its name: letters a-z, digits, `-`, `_` and `.` (at most 64)
         name: String,
@@ -62,31 +65,46 @@ fn add(home: &Home, name: String, roles: Vec<String>, person: String) -> Result<
     }
     let mut file = AgentsFile::open(home)?;
     if file.known()?.list().iter().any(|agent| agent.name == name) {
-        bail!("`{name}` is there already; give it a new token with `cofferdam agents rotate {name}`, or remove it first");
+        bail!(
+            "`{name}` is there already; give it a new token with `cofferdam agents rotate \
+             {name}`, or remove it first"
+        );
     }
     let (token, digest) = token()?;
-    file.push(&Agent { name: name.clone(), roles: roles.clone(), person: Some(person.clone()), token: digest })?;
+    file.push(&Agent {
+        name: name.clone(),
+        roles: roles.clone(),
+        person: Some(person.clone()),
+        token: digest,
+    })?;
     // Before the agent, so that no gateway sees it come and go and still serves callers without a
     // token.
     write_private(&home.agents_mark(), b"")?;
     file.save(home)?;
     let unknown = unknown(home, &roles);
     let mut text = format!(
-        "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this once:\n\n  {token}\n\n\
-         Give it to the agent's MCP client as `Authorization: Bearer <token>`. Lost it? `cofferdam agents rotate {name}`",
+        "Added `{name}` ({}) for {person}. It may connect at once.\n\nIts token, shown this \
+         once:\n\n  {token}\n\nGive it to the agent's MCP client as `Authorization: Bearer \
+         <token>`. Lost it? `cofferdam agents rotate {name}`",
         roles.join(", ")
     );
     for role in &unknown {
         text.push_str(&format!(
-            "\n\nNote: policy/data.json names no role `{role}`; unless the policy itself does, it allows the agent nothing by it."
+            "\n\nNote: policy/data.json names no role `{role}`; unless the policy itself does, it \
+             allows the agent nothing by it."
         ));
     }
-    Ok(Report::new(text, json!({"name": name, "roles": roles, "for": person, "token": token, "unknown_roles": unknown})))
+    Ok(Report::new(
+        text,
+        json!({"name": name, "roles": roles, "for": person, "token": token, "unknown_roles": unknown}),
+    ))
 }
 
 /// Roles that the policy's data names nowhere, as a key or as a text. Without data nothing is said.
 fn unknown(home: &Home, roles: &[String]) -> Vec<String> {
-    let data = std::fs::read(home.policy_data()).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let data = std::fs::read(home.policy_data())
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
     let Some(data) = data else { return Vec::new() };
     roles.iter().filter(|role| !names(&data, role)).cloned().collect()
 }
@@ -95,7 +113,9 @@ fn names(data: &Value, word: &str) -> bool {
     match data {
         Value::String(text) => text == word,
         Value::Array(list) => list.iter().any(|inner| names(inner, word)),
-        Value::Object(object) => object.iter().any(|(key, inner)| key == word || names(inner, word)),
+        Value::Object(object) => {
+            object.iter().any(|(key, inner)| key == word || names(inner, word))
+        }
         _ => false,
     }
 }
@@ -106,15 +126,22 @@ fn list(home: &Home) -> Result<Report> {
     let rows: Vec<Vec<String>> = known
         .list()
         .iter()
-        .map(|agent| vec![agent.name.clone(), agent.roles.join(", "), agent.person.clone().unwrap_or_default(), agent.token.short()])
+        .map(|agent| {
+            vec![
+                agent.name.clone(),
+                agent.roles.join(", "),
+                agent.person.clone().unwrap_or_default(),
+                agent.token.short(),
+            ]
+        })
         .collect();
     let text = if rows.is_empty() && home.agents_mark().exists() {
-        "No agent is configured any more: callers without a token are refused until `cofferdam serve` is started again.\n\
-         Add one: cofferdam agents add NAME --role ROLE --for PERSON"
+        "No agent is configured any more: callers without a token are refused until `cofferdam \
+         serve` is started again.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()
     } else if rows.is_empty() {
-        "No agent is configured: callers on this machine may look and preview; every change needs a person.\n\
-         Add one: cofferdam agents add NAME --role ROLE --for PERSON"
+        "No agent is configured: callers on this machine may look and preview; every change needs \
+         a person.\nAdd one: cofferdam agents add NAME --role ROLE --for PERSON"
             .to_owned()
     } else {
         table(&["NAME", "ROLES", "FOR", "TOKEN DIGEST"], &rows)
@@ -133,7 +160,9 @@ fn remove(home: &Home, name: &str) -> Result<Report> {
     file.list()?.retain(|entry| !named(entry, name));
     file.save(home)?;
     Ok(Report::new(
-        format!("Removed `{name}`. Its jobs that were decided already still run; see `cofferdam jobs`."),
+        format!(
+            "Removed `{name}`. Its jobs that were decided already still run; see `cofferdam jobs`."
+        ),
         json!({"removed": name}),
     ))
 }
@@ -144,7 +173,10 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
     file.find(name)?.insert("token", value(digest.to_string()));
     file.save(home)?;
     Ok(Report::new(
-        format!("`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old one is worth nothing any more."),
+        format!(
+            "`{name}` has a new token, shown this once:\n\n  {token}\n\nThe old one is worth \
+             nothing any more."
+        ),
         json!({"name": name, "token": token}),
     ))
 }
@@ -152,8 +184,10 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
 /// 256 random bits, and the digest that is kept of them.
 fn token() -> Result<(String, TokenDigest)> {
     let mut bits = [0_u8; 32];
-    getrandom::fill(&mut bits).map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
-    let token = format!("{TOKEN_PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
+    getrandom::fill(&mut bits)
+        .map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
+    let token =
+        format!("{TOKEN_PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
     let digest = TokenDigest::of(token.as_bytes());
     Ok((token, digest))
 }
@@ -170,7 +204,9 @@ impl AgentsFile {
         let path = home.agents();
         let text = std::fs::read_to_string(&path).map_err(|fault| unreadable(&path, &fault))?;
         Known::parse(&text).map_err(|fault| anyhow!("{fault}"))?;
-        Ok(Self(text.parse().with_context(|| format!("`{}` is not TOML; restore it from a backup", path.display()))?))
+        Ok(Self(text.parse().with_context(|| {
+            format!("`{}` is not TOML; restore it from a backup", path.display())
+        })?))
     }
 
     fn known(&self) -> Result<Known> {
@@ -180,15 +216,17 @@ impl AgentsFile {
     fn list(&mut self) -> Result<&mut ArrayOfTables> {
         match self.0.entry("agent").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new())) {
             Item::ArrayOfTables(list) => Ok(list),
-            _ => bail!("`agent` in agents.toml is not a list of `[[agent]]`; restore the file from a backup"),
+            _ => bail!(
+                "`agent` in agents.toml is not a list of `[[agent]]`; restore the file from a \
+                 backup"
+            ),
         }
     }
 
     fn find(&mut self, name: &str) -> Result<&mut Table> {
-        self.list()?
-            .iter_mut()
-            .find(|entry| named(entry, name))
-            .with_context(|| format!("there is no agent `{name}`; `cofferdam agents list` names them"))
+        self.list()?.iter_mut().find(|entry| named(entry, name)).with_context(|| {
+            format!("there is no agent `{name}`; `cofferdam agents list` names them")
+        })
     }
 
     fn push(&mut self, agent: &Agent) -> Result<()> {
@@ -219,18 +257,30 @@ mod tests {
         let home = Home::at(folder.path().to_owned());
         home.make_folders().unwrap();
         write_private(&home.agents(), b"# ours\n").unwrap();
-        let token_of = |report: Result<Report>| report.unwrap().value()["token"].as_str().unwrap().to_owned();
+        let token_of =
+            |report: Result<Report>| report.unwrap().value()["token"].as_str().unwrap().to_owned();
         let roles = || vec!["deployer".to_owned()];
         let first = token_of(add(&home, "bot".into(), roles(), "ada".into()));
-        assert!(add(&home, "bot".into(), roles(), "ada".into()).unwrap_err().to_string().contains("agents rotate bot"));
+        assert!(
+            add(&home, "bot".into(), roles(), "ada".into())
+                .unwrap_err()
+                .to_string()
+                .contains("agents rotate bot")
+        );
         assert!(add(&home, "Bot".into(), roles(), "ada".into()).is_err());
         add(&home, "other".into(), roles(), "ada".into()).unwrap();
-        write_private(&home.policy_data(), br#"{"roles": {"deployer": {"includes": ["viewer"]}}}"#).unwrap();
-        let said = add(&home, "typo".into(), vec!["deployr".into(), "viewer".into()], "ada".into()).unwrap().value();
+        write_private(&home.policy_data(), br#"{"roles": {"deployer": {"includes": ["viewer"]}}}"#)
+            .unwrap();
+        let said = add(&home, "typo".into(), vec!["deployr".into(), "viewer".into()], "ada".into())
+            .unwrap()
+            .value();
         assert_eq!(said["unknown_roles"], json!(["deployr"]));
         let second = token_of(rotate(&home, "bot"));
         let text = std::fs::read_to_string(home.agents()).unwrap();
-        assert!(text.starts_with("# ours\n") && !text.contains(&second) && !text.contains(&first), "{text}");
+        assert!(
+            text.starts_with("# ours\n") && !text.contains(&second) && !text.contains(&first),
+            "{text}"
+        );
         let known = Known::parse(&text).unwrap();
         assert_eq!(known.find(&first), None);
         assert_eq!(known.find(&second).map(|agent| agent.name.as_str()), Some("bot"));

@@ -1,5 +1,6 @@
-//! `cofferdam approve` and `cofferdam deny`: shows what waits for a person and has them sign exactly that. Renders plan and preview itself from the
-//! stored bytes and signs digests that it computed itself: a gateway or recorder that lies can at most be refused.
+//! `cofferdam approve` and `cofferdam deny`: shows what waits for a person and has them sign
+//! exactly that. Renders plan and preview itself from the stored bytes and signs digests that it
+//! computed itself: a gateway or recorder that lies can at most be refused.
 
 mod choose;
 mod files;
@@ -27,11 +28,13 @@ use waiting::Waiting;
 
 /// Shows what waits, asks, and signs it with the SSH key you have.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cofferdam approve              lists what waits, and asks which\n  cofferdam approve 4kq2\n  cofferdam approve 4kq2 --key ~/.ssh/id_ed25519 --export ~/approvals\n\n\
-    Sign on another machine:\n  cofferdam approve 4kq2 --statement 4kq2.json\n  ssh-keygen -Y sign -n approval@cofferdam.dev -f ~/.ssh/id_ed25519 4kq2.json\n  cofferdam approve 4kq2 --signature 4kq2.json.sig\n\n\
-    An encrypted key's passphrase is asked for, or read from the file COFFERDAM_PASSPHRASE_FILE names."
-)]
+#[command(after_help = "Examples:\n  cofferdam approve              lists what waits, and asks \
+                        which\n  cofferdam approve 4kq2\n  cofferdam approve 4kq2 --key \
+                        ~/.ssh/id_ed25519 --export ~/approvals\n\nSign on another machine:\n  \
+                        cofferdam approve 4kq2 --statement 4kq2.json\n  ssh-keygen -Y sign -n \
+                        approval@cofferdam.dev -f ~/.ssh/id_ed25519 4kq2.json\n  cofferdam \
+                        approve 4kq2 --signature 4kq2.json.sig\n\nAn encrypted key's passphrase \
+                        is asked for, or read from the file COFFERDAM_PASSPHRASE_FILE names.")]
 pub struct Approve {
     /// The call's id, or the beginning of one; without it, what waits is listed
     id: Option<String>,
@@ -43,16 +46,16 @@ pub struct Approve {
     /// After signing, wait at most this long to say what became of it
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=600))]
     wait: u64,
-    /// Sign without asking, after you read all of it with `cofferdam show ID --shown`; for scripts and tests
+    /// Sign without asking, after you read all of it with `cofferdam show ID --shown`; for scripts
+    /// and tests
     #[arg(long)]
     yes: bool,
 }
 
 /// Shows what waits and signs that it must not run. The agent is told your reason.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cofferdam deny 4kq2 --reason \"not before the release\"\n  cofferdam deny              lists what waits, and asks which"
-)]
+#[command(after_help = "Examples:\n  cofferdam deny 4kq2 --reason \"not before the release\"\n  \
+                        cofferdam deny              lists what waits, and asks which")]
 pub struct Deny {
     /// The call's id, or the beginning of one; without it, what waits is listed
     id: Option<String>,
@@ -69,7 +72,8 @@ pub struct Deny {
 /// How to sign.
 #[derive(Debug, Args)]
 struct Signing {
-    /// Your SSH key: a private key file, or the .pub of one that your SSH agent holds [default: the agent's enrolled key]
+    /// Your SSH key: a private key file, or the .pub of one that your SSH agent holds [default:
+    /// the agent's enrolled key]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key: Option<PathBuf>,
     /// Also write statement and signature here, for `ssh-keygen -Y verify`
@@ -90,25 +94,38 @@ impl Approve {
     /// Runs it.
     pub fn run(self, home: &Home, json: bool) -> Result<Report> {
         if self.yes && self.id.is_none() {
-            return Err(Usage("`--yes` signs the call that you name: give its id".to_owned()).into());
+            return Err(
+                Usage("`--yes` signs the call that you name: give its id".to_owned()).into()
+            );
         }
         let id = match choose::call(home, self.id, json, "approve")? {
             Choice::Call(id) => id,
             Choice::List(report) => return Ok(report),
         };
         let waiting = Waiting::find(home, &id)?;
-        let answer = Answer { verdict: Verdict::Approve, reason: String::new(), wait: Duration::from_secs(self.wait) };
+        let answer = Answer {
+            verdict: Verdict::Approve,
+            reason: String::new(),
+            wait: Duration::from_secs(self.wait),
+        };
         let way = self.signing.way(home, &waiting)?;
         if !self.yes && matches!(way, Way::Sign(_)) && !std::io::stdin().is_terminal() {
-            return Err(
-                Usage("there is no terminal to ask on; read it with `cofferdam show ID --shown`, then give `--yes`".to_owned()).into()
-            );
+            return Err(Usage(
+                "there is no terminal to ask on; read it with `cofferdam show ID --shown`, then \
+                 give `--yes`"
+                    .to_owned(),
+            )
+            .into());
         }
         waiting.show(home, self.full)?;
         if let (false, Way::Sign(signer)) = (self.yes, &way)
             && ask(&format!("Sign this with {}? Type yes: ", waiting.name_of(signer)))? != "yes"
         {
-            bail!("not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it", waiting.ends(), waiting.job.call);
+            bail!(
+                "not signed; it still waits until {}, and `cofferdam deny {} --reason …` ends it",
+                waiting.ends(),
+                waiting.job.call
+            );
         }
         sign::answer(home, &waiting, &way, answer, self.signing.export.as_deref())
     }
@@ -145,8 +162,14 @@ impl Deny {
 /// A reason that the agent can be told.
 fn checked(reason: &str) -> Result<String> {
     let reason = reason.trim();
-    if reason.is_empty() || reason.chars().count() > REASON || cofferdam_core::model::escape::unseen(reason).is_some() {
-        return Err(Usage(format!("give a `--reason` of 1 to {REASON} visible characters: the agent is told it")).into());
+    if reason.is_empty()
+        || reason.chars().count() > REASON
+        || cofferdam_core::model::escape::unseen(reason).is_some()
+    {
+        return Err(Usage(format!(
+            "give a `--reason` of 1 to {REASON} visible characters: the agent is told it"
+        ))
+        .into());
     }
     Ok(reason.to_owned())
 }
@@ -170,11 +193,18 @@ impl Signing {
         if let Some(path) = &self.signature {
             return Ok(Way::Read(path.clone()));
         }
-        let found = Signer::find(self.key.as_deref(), &trust.approvers, |name| std::env::var_os(name).map(PathBuf::from))?;
+        let found = Signer::find(self.key.as_deref(), &trust.approvers, |name| {
+            std::env::var_os(name).map(PathBuf::from)
+        })?;
         let enrolled = |trust: &Trust| ssh::owner(&found.public(), &trust.approvers).is_some();
-        let later = || TrustFile::open(home).and_then(|file| file.trust()).is_ok_and(|newer| enrolled(&newer));
+        let later = || {
+            TrustFile::open(home).and_then(|file| file.trust()).is_ok_and(|newer| enrolled(&newer))
+        };
         if !enrolled(trust) && later() {
-            bail!("your key was enrolled after `cofferdam serve` was started; it is used after the next start");
+            bail!(
+                "your key was enrolled after `cofferdam serve` was started; it is used after the \
+                 next start"
+            );
         }
         waiting.check_signer(&found)?;
         Ok(Way::Sign(found))

@@ -1,4 +1,5 @@
-//! `cofferdam approver`: who may approve, by the SSH key they have. Writes the trust file; holds no private key.
+//! `cofferdam approver`: who may approve, by the SSH key they have. Writes the trust file; holds no
+//! private key.
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
@@ -15,14 +16,19 @@ use ssh_key::{HashAlg, PublicKey};
 use std::path::{Path, PathBuf};
 
 /// What an enrolled security key does, and what it does not.
-const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and one without is refused. Whether the key also asks for a PIN was decided when \
-     it was made (`ssh-keygen -O verify-required`); that is between person and key, and not checked here.";
+const TOUCH: &str = "\nIt is a security key: each signature needs a touch, and one without is \
+                     refused. Whether the key also asks for a PIN was decided when it was made \
+                     (`ssh-keygen -O verify-required`); that is between person and key, and not \
+                     checked here.";
 
-/// Who may approve. A person who is added counts from the next start of `cofferdam serve` on; a removal holds at once.
+/// Who may approve. A person who is added counts from the next start of `cofferdam serve` on; a
+/// removal holds at once.
 #[derive(Debug, Subcommand)]
 pub enum ApproverCommand {
-    /// Enrol a person with the SSH key they have; another key of theirs, such as a security key, under exactly the same name
-    #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key ~/.ssh/id_ed25519.pub")]
+    /// Enrol a person with the SSH key they have; another key of theirs, such as a security key,
+    /// under exactly the same name
+    #[command(after_help = "Example:\n  cofferdam approver add bob@example.com --key \
+                            ~/.ssh/id_ed25519.pub")]
     Add {
         /// Who: the name policies and agents' `--for` use
         name: String,
@@ -32,7 +38,8 @@ pub enum ApproverCommand {
     },
     /// List approvers
     List,
-    /// Remove a person with every key, at once: also what they signed counts no more, unless it ran already
+    /// Remove a person with every key, at once: also what they signed counts no more, unless it ran
+    /// already
     Remove {
         /// Who
         name: String,
@@ -53,11 +60,13 @@ impl ApproverCommand {
                 }
                 file.save()?;
                 if let Some(copies) = served::current(home) {
-                    served::remove_approvers(home, &copies).context("the removal holds from the next start of `cofferdam serve` on")?;
+                    served::remove_approvers(home, &copies)
+                        .context("the removal holds from the next start of `cofferdam serve` on")?;
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
                 let json = json!({"removed": name, "keys": keys, "restart_needed": false});
-                let at_once = "From now on no signature of theirs counts, also none that they gave for a call that has not run yet.";
+                let at_once = "From now on no signature of theirs counts, also none that they \
+                               gave for a call that has not run yet.";
                 Ok(Report::new(format!("Removed `{name}` ({removed}). {at_once}"), json))
             }
         }
@@ -67,23 +76,30 @@ impl ApproverCommand {
 fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     if name.is_empty()
         || name.len() > 128
-        || !name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!'))
+        || !name.bytes().all(|byte| {
+            byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'*' | b'#' | b'?' | b'!')
+        })
     {
-        bail!("`{name}` is no name for an approver; use visible ASCII without blanks, commas and wildcards, such as bob@example.com");
+        bail!(
+            "`{name}` is no name for an approver; use visible ASCII without blanks, commas and \
+             wildcards, such as bob@example.com"
+        );
     }
     let key = public_key(path)?;
     let mut file = TrustFile::open(home)?;
     let text = key.to_openssh().context("the key has no text form")?;
     let known = file.trust()?;
-    if let Some(same) =
-        known.approvers.iter().find(|known| PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data()))
-    {
+    if let Some(same) = known.approvers.iter().find(|known| {
+        PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data())
+    }) {
         bail!("this key is enrolled already, for `{}`; one key is one person", same.name);
     }
-    if let Some(other) = known.approvers.iter().find(|known| known.name != name && same_person(&known.name, &name)) {
+    if let Some(other) =
+        known.approvers.iter().find(|known| known.name != name && same_person(&known.name, &name))
+    {
         bail!(
-            "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count once; enrol another key of theirs under \
-             exactly the name `{0}`",
+            "`{name}` and `{0}`, who is enrolled, count as one person, whose signatures count \
+             once; enrol another key of theirs under exactly the name `{0}`",
             other.name
         );
     }
@@ -93,11 +109,15 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     let touched = if touch { TOUCH } else { "" };
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let restart = served::running(home);
-    let later = if restart { "\nThe key is used after the next start of `cofferdam serve`: restart it." } else { "" };
+    let later = if restart {
+        "\nThe key is used after the next start of `cofferdam serve`: restart it."
+    } else {
+        ""
+    };
     Ok(Report::new(
         format!(
-            "Enrolled `{name}` with {fingerprint}.{later}{touched}\n\
-             They see what waits with `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
+            "Enrolled `{name}` with {fingerprint}.{later}{touched}\nThey see what waits with \
+             `cofferdam jobs --waiting` and sign it with `cofferdam approve ID`."
         ),
         json!({"name": name, "fingerprint": fingerprint, "touch": touch, "restart_needed": restart}),
     ))
@@ -107,17 +127,32 @@ fn list(home: &Home) -> Result<Report> {
     let trust = TrustFile::open(home)?.trust()?;
     let entry = |approver: &Approver| {
         let key = PublicKey::from_openssh(&approver.key).ok();
-        let print = key.as_ref().map_or_else(|| "unreadable".to_owned(), |key| key.fingerprint(HashAlg::Sha256).to_string());
-        (approver.name.clone(), key.map(|key| key.algorithm().to_string()).unwrap_or_default(), print)
+        let print = key.as_ref().map_or_else(
+            || "unreadable".to_owned(),
+            |key| key.fingerprint(HashAlg::Sha256).to_string(),
+        );
+        (
+            approver.name.clone(),
+            key.map(|key| key.algorithm().to_string()).unwrap_or_default(),
+            print,
+        )
     };
     let entries: Vec<_> = trust.approvers.iter().map(entry).collect();
-    let rows: Vec<Vec<String>> = entries.iter().map(|(name, kind, print)| vec![name.clone(), kind.clone(), print.clone()]).collect();
+    let rows: Vec<Vec<String>> = entries
+        .iter()
+        .map(|(name, kind, print)| vec![name.clone(), kind.clone(), print.clone()])
+        .collect();
     let text = if rows.is_empty() {
-        "No person is enrolled, so no call can be approved. Enrol one: `cofferdam approver add NAME --key FILE.pub`".to_owned()
+        "No person is enrolled, so no call can be approved. Enrol one: `cofferdam approver add \
+         NAME --key FILE.pub`"
+            .to_owned()
     } else {
         table(&["NAME", "KEY", "FINGERPRINT"], &rows)
     };
-    let entries: Vec<_> = entries.iter().map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print})).collect();
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(name, kind, print)| json!({"name": name, "key": kind, "fingerprint": print}))
+        .collect();
     Ok(Report::new(text, json!({"approvers": entries})))
 }
 
@@ -126,16 +161,20 @@ mod tests {
     use super::*;
     use crate::home::write_private;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
+    const KEY: &str = "ssh-ed25519 \
+                       AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti \
+                       user@example.com";
 
-    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmcbTaSysbelaWfDNxfKavRQWUIGvE00dtZGUe9QjXz other";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJmcbTaSysbelaWfDNxfKavRQWUIGvE00dtZGUe9QjXz other";
 
     /// A trust file without approvers.
     fn trust() -> String {
         let digest = format!("sha256:{}", "0".repeat(64));
         format!(
-            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"1\"\n[keys]\ngateway = \"\"\nrecorder = \"\"\n\
-             [floor]\nactions = []\nnamespaces = []\n"
+            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \
+             \"1\"\n[keys]\ngateway = \"\"\nrecorder = \"\"\n[floor]\nactions = []\nnamespaces = \
+             []\n"
         )
     }
 
@@ -148,16 +187,25 @@ mod tests {
         let key = folder.path().join("id.pub");
         std::fs::write(&key, KEY).unwrap();
         add(&home, "bob@example.com".into(), &key).unwrap();
-        assert!(add(&home, "eve@example.com".into(), &key).unwrap_err().to_string().contains("for `bob@example.com`"));
+        assert!(
+            add(&home, "eve@example.com".into(), &key)
+                .unwrap_err()
+                .to_string()
+                .contains("for `bob@example.com`")
+        );
         assert!(add(&home, "a, b".into(), &key).is_err());
         std::fs::write(&key, "-----BEGIN OPENSSH PRIVATE KEY-----").unwrap();
         assert!(add(&home, "eve".into(), &key).unwrap_err().to_string().contains("private key"));
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "bob@example.com");
-        // Another key of the same person: under exactly the same name, and under no other spelling of it.
+        // Another key of the same person: under exactly the same name, and under no other spelling
+        // of it.
         std::fs::write(&key, OTHER).unwrap();
         for spelling in ["bob", "Bob", "BOB@example.com"] {
             let refused = add(&home, spelling.into(), &key).unwrap_err().to_string();
-            assert!(refused.contains("exactly the name `bob@example.com`"), "{spelling}: {refused}");
+            assert!(
+                refused.contains("exactly the name `bob@example.com`"),
+                "{spelling}: {refused}"
+            );
         }
         add(&home, "bob@example.com".into(), &key).unwrap();
         assert_eq!(list(&home).unwrap().value()["approvers"].as_array().unwrap().len(), 2);
@@ -168,11 +216,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path().to_owned());
         home.make_folders().unwrap();
-        let entry = |name: &str, key: &str| format!("[[approver]]\nname = \"{name}\"\nkey = \"{key}\"\n");
+        let entry =
+            |name: &str, key: &str| format!("[[approver]]\nname = \"{name}\"\nkey = \"{key}\"\n");
         let text = format!("{}{}{}", trust(), entry("bob", KEY), entry("Bob@example.com", OTHER));
         write_private(&home.trust(), text.as_bytes()).unwrap();
         let fault = format!("{:#}", list(&home).unwrap_err());
-        assert!(fault.contains("enrols `bob` and `Bob@example.com`, which count as one person; remove one"), "{fault}");
+        assert!(
+            fault.contains(
+                "enrols `bob` and `Bob@example.com`, which count as one person; remove one"
+            ),
+            "{fault}"
+        );
         ApproverCommand::Remove { name: "bob".into() }.run(&home).unwrap();
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "Bob@example.com");
     }

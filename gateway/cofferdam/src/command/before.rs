@@ -39,7 +39,13 @@ pub struct Compared {
 
 impl Before {
     /// The tool of this name that is accepted; none where none is.
-    pub fn accepted(bench: &Bench, home: &Home, trust: &Trust, plugin: &Plugin, now: &Definition) -> Option<Self> {
+    pub fn accepted(
+        bench: &Bench,
+        home: &Home,
+        trust: &Trust,
+        plugin: &Plugin,
+        now: &Definition,
+    ) -> Option<Self> {
         let trusted = trust.tool(&now.name)?;
         // The very component needs no second look.
         let definition = if trusted.digest == plugin.digest {
@@ -61,7 +67,8 @@ impl Before {
         Self { named, digest: plugin.digest, ceiling, definition }
     }
 
-    /// Compares. `ceiling` is the one that is declared now, or the narrower one that an operator wants.
+    /// Compares. `ceiling` is the one that is declared now, or the narrower one that an operator
+    /// wants.
     pub fn compare(self, plugin: &Plugin, now: &Definition, ceiling: &Ceiling) -> Result<Compared> {
         let ceiling = compare::compare(&self.ceiling, ceiling)?;
         let changed = self.definition.as_ref().map(|before| difference::between(before, now));
@@ -76,7 +83,10 @@ impl Compared {
         lines.extend(few("-", &self.ceiling.removed));
         match &self.changed {
             Some(changed) => lines.extend(difference::lines(changed)),
-            None => lines.push("the accepted component is not in the home; only its ceiling was compared".to_owned()),
+            None => lines.push(
+                "the accepted component is not in the home; only its ceiling was compared"
+                    .to_owned(),
+            ),
         }
         lines
     }
@@ -92,9 +102,13 @@ impl Compared {
 
 /// Lines with a mark, and how many more there are where they are many.
 pub fn few(mark: &str, lines: &[String]) -> Vec<String> {
-    let mut told: Vec<String> = lines.iter().take(LINES).map(|line| format!("{mark} {line}")).collect();
+    let mut told: Vec<String> =
+        lines.iter().take(LINES).map(|line| format!("{mark} {line}")).collect();
     if lines.len() > LINES {
-        told.push(format!("{mark} … and {} more; `cofferdam inspect --json` has all", lines.len() - LINES));
+        told.push(format!(
+            "{mark} … and {} more; `cofferdam inspect --json` has all",
+            lines.len() - LINES
+        ));
     }
     told
 }

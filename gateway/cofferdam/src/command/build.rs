@@ -1,4 +1,5 @@
-//! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo; encodes, checks and inspects by itself.
+//! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo;
+//! encodes, checks and inspects by itself.
 
 use super::inspect::inspect;
 use super::plugin::{Bench, NO_CLOCK, has_clock};
@@ -18,7 +19,8 @@ const PLUGIN: &str = "wasm32-unknown-unknown";
 /// What commands are compiled for: programs, with an input and an output.
 const COMMAND: &str = "wasm32-wasip2";
 
-/// Compiles the crate of a tool, an executor or a command, makes a component of it, checks what it asks for and says what it could ever do.
+/// Compiles the crate of a tool, an executor or a command, makes a component of it, checks what it
+/// asks for and says what it could ever do.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  cofferdam new label_set\n  cofferdam build label_set")]
 pub struct Build {
@@ -43,16 +45,28 @@ impl Build {
         package.compile(&self.folder, machine)?;
         let core = package.target.join(machine).join("release").join(format!("{file}.wasm"));
         let bytes = std::fs::read(&core).with_context(|| {
-            format!("cargo built no `{}`; the crate of a tool or executor needs `[lib] crate-type = [\"cdylib\"]`", core.display())
+            format!(
+                "cargo built no `{}`; the crate of a tool or executor needs `[lib] crate-type = \
+                 [\"cdylib\"]`",
+                core.display()
+            )
         })?;
         let component = encode::encode(&bytes)?;
         encode::surface(&component)?.role()?;
-        eprintln!("a component of {} bytes with {} import(s)", component.len(), encode::imports(&component)?.len());
-        let out = self.out.unwrap_or_else(|| package.target.join("components").join(format!("{}.wasm", package.name)));
+        eprintln!(
+            "a component of {} bytes with {} import(s)",
+            component.len(),
+            encode::imports(&component)?.len()
+        );
+        let out = self.out.unwrap_or_else(|| {
+            package.target.join("components").join(format!("{}.wasm", package.name))
+        });
         if let Some(folder) = out.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make `{}`", folder.display()))?;
         }
-        std::fs::write(&out, &component).with_context(|| format!("cannot write `{}`", out.display()))?;
+        std::fs::write(&out, &component)
+            .with_context(|| format!("cannot write `{}`", out.display()))?;
         if has_clock(&component) {
             eprintln!("warning: {NO_CLOCK}");
         }
@@ -68,8 +82,14 @@ fn refused(manifest: &Path, said: &str) -> String {
     let words = line(words.trim_start_matches("error: "));
     let manifest = manifest.display();
     // What cargo says where a folder was copied and kept its name.
-    if words.contains("two packages named") || words.contains("package collision") || words.contains("ambiguous") {
-        return format!("another crate of this workspace has the same name; give this one its own `name` in `{manifest}` ({words})");
+    if words.contains("two packages named")
+        || words.contains("package collision")
+        || words.contains("ambiguous")
+    {
+        return format!(
+            "another crate of this workspace has the same name; give this one its own `name` in \
+             `{manifest}` ({words})"
+        );
     }
     format!("cargo cannot read `{manifest}`: {words}")
 }
@@ -84,11 +104,20 @@ struct Package {
 impl Package {
     fn of(folder: &Path) -> Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest)
-            .with_context(|| format!("no crate in `{}`; `cofferdam new NAME` makes one to begin with", folder.display()))?;
-        let document: toml::Table = toml::from_str(&text).with_context(|| format!("`{}` is not readable", manifest.display()))?;
-        let name = document.get("package").and_then(|package| package.get("name")).and_then(toml::Value::as_str);
-        let name = name.with_context(|| format!("`{}` names no package", manifest.display()))?.to_owned();
+        let text = std::fs::read_to_string(&manifest).with_context(|| {
+            format!(
+                "no crate in `{}`; `cofferdam new NAME` makes one to begin with",
+                folder.display()
+            )
+        })?;
+        let document: toml::Table = toml::from_str(&text)
+            .with_context(|| format!("`{}` is not readable", manifest.display()))?;
+        let name = document
+            .get("package")
+            .and_then(|package| package.get("name"))
+            .and_then(toml::Value::as_str);
+        let name =
+            name.with_context(|| format!("`{}` names no package", manifest.display()))?.to_owned();
         let output = Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .current_dir(folder)
@@ -97,21 +126,37 @@ impl Package {
         if !output.status.success() {
             bail!("{}", refused(&manifest, &String::from_utf8_lossy(&output.stderr)));
         }
-        let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo's metadata is not readable")?;
-        let place = |key: &str| metadata.get(key).and_then(Value::as_str).map(PathBuf::from).context("cargo's metadata lacks a folder");
+        let metadata: Value =
+            serde_json::from_slice(&output.stdout).context("cargo's metadata is not readable")?;
+        let place = |key: &str| {
+            metadata
+                .get(key)
+                .and_then(Value::as_str)
+                .map(PathBuf::from)
+                .context("cargo's metadata lacks a folder")
+        };
         Ok(Self { name, workspace: place("workspace_root")?, target: place("target_directory")? })
     }
 
-    /// Builds it as `scripts/build-guests` does: paths of this machine must not decide the digest of a component.
+    /// Builds it as `scripts/build-guests` does: paths of this machine must not decide the digest
+    /// of a component.
     fn compile(&self, folder: &Path, machine: &str) -> Result<()> {
-        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(folder).output().context("cannot start `rustc`")?;
+        let sysroot = Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(folder)
+            .output()
+            .context("cannot start `rustc`")?;
         let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
         let cargo = std::env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))
             .unwrap_or_default();
-        let flags = [(self.workspace.as_path(), "/plugins"), (cargo.as_path(), "/cargo"), (Path::new(&sysroot), "/rust")]
-            .map(|(from, to)| format!("'--remap-path-prefix={}={to}'", from.display()));
+        let flags = [
+            (self.workspace.as_path(), "/plugins"),
+            (cargo.as_path(), "/cargo"),
+            (Path::new(&sysroot), "/rust"),
+        ]
+        .map(|(from, to)| format!("'--remap-path-prefix={}={to}'", from.display()));
         // Run where `.cargo/config.toml` lies, which fixes a guest's memory.
         let status = Command::new("cargo")
             .args(["build", "--release", "--target", machine, "-p", &self.name, "--config"])
@@ -122,7 +167,10 @@ impl Package {
         if status.success() {
             Ok(())
         } else {
-            bail!("cargo failed; see above (a missing target is added with `rustup target add {machine}`)")
+            bail!(
+                "cargo failed; see above (a missing target is added with `rustup target add \
+                 {machine}`)"
+            )
         }
     }
 }

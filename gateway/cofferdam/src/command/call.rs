@@ -1,4 +1,5 @@
-//! `cofferdam tools` and `cofferdam call`: what an agent sees and does, from a terminal. The same edge, the same token, the same refusals.
+//! `cofferdam tools` and `cofferdam call`: what an agent sees and does, from a terminal. The same
+//! edge, the same token, the same refusals.
 
 use super::http::{Answer, Request, send};
 use super::report::{Report, Usage};
@@ -19,7 +20,8 @@ const TOKEN: &str = "COFFERDAM_TOKEN";
 /// Whose token to use.
 #[derive(Debug, Args)]
 struct Token {
-    /// A file with the agent's token [default: the variable COFFERDAM_TOKEN, which holds the token itself, not a path; no token is needed while no agent is configured]
+    /// A file with the agent's token [default: the variable COFFERDAM_TOKEN, which holds the token
+    /// itself, not a path; no token is needed while no agent is configured]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     token_file: Option<PathBuf>,
 }
@@ -28,7 +30,8 @@ impl Token {
     fn read(&self) -> Result<Option<String>> {
         match &self.token_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the token file `{}`", path.display()))?;
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read the token file `{}`", path.display()))?;
                 Ok(Some(text.trim().to_owned()))
             }
             None => Ok(std::env::var(TOKEN).ok().filter(|token| !token.is_empty())),
@@ -36,9 +39,12 @@ impl Token {
     }
 }
 
-/// Lists the tools that an agent may see; with `--accepted`, those that the trust file accepts, with their ceilings.
+/// Lists the tools that an agent may see; with `--accepted`, those that the trust file accepts,
+/// with their ceilings.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  COFFERDAM_TOKEN=cfd_… cofferdam tools\n  cofferdam tools --accepted")]
+#[command(
+    after_help = "Examples:\n  COFFERDAM_TOKEN=cfd_… cofferdam tools\n  cofferdam tools --accepted"
+)]
 pub struct Tools {
     #[command(flatten)]
     token: Token,
@@ -55,17 +61,32 @@ impl Tools {
         }
         let token = self.token.read()?;
         let edge = Config::read(home)?.edge.listen;
-        let answer = send(edge, &Request { method: "GET", path: "/v1/tools", token: token.as_deref(), key: None, body: None })?;
+        let answer = send(
+            edge,
+            &Request {
+                method: "GET",
+                path: "/v1/tools",
+                token: token.as_deref(),
+                key: None,
+                body: None,
+            },
+        )?;
         if answer.status != 200 {
             return Ok(refused(&answer));
         }
-        let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |tool: &Value, key: &str| {
+            tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let tools = answer.body.get("tools").and_then(Value::as_array).cloned().unwrap_or_default();
         let rows: Vec<Vec<String>> = tools
             .iter()
             .map(|tool| {
-                let hint =
-                    |name: &str| tool.get("annotations").and_then(|hints| hints.get(name)).and_then(Value::as_bool).unwrap_or_default();
+                let hint = |name: &str| {
+                    tool.get("annotations")
+                        .and_then(|hints| hints.get(name))
+                        .and_then(Value::as_bool)
+                        .unwrap_or_default()
+                };
                 let kind = if hint("readOnlyHint") {
                     "looks"
                 } else if hint("destructiveHint") {
@@ -79,7 +100,10 @@ impl Tools {
         let listed = if rows.is_empty() {
             "No tool is visible to this caller; the policy decides that by its roles.".to_owned()
         } else {
-            format!("{}\n\nOne of them: cofferdam call NAME --arg key=value --preview", table(&["NAME", "KIND", "TITLE"], &rows))
+            format!(
+                "{}\n\nOne of them: cofferdam call NAME --arg key=value --preview",
+                table(&["NAME", "KIND", "TITLE"], &rows)
+            )
         };
         Ok(Report::new(listed, answer.body))
     }
@@ -95,15 +119,20 @@ fn accepted(home: &Home) -> Result<Report> {
     if lines.is_empty() {
         lines.push("No tool is accepted; `cofferdam accept FILE` accepts one.".to_owned());
     }
-    Ok(Report::new(lines.join("\n"), json!({"tools": trust.tools, "executors": trust.executors, "commands": trust.commands})))
+    Ok(Report::new(
+        lines.join("\n"),
+        json!({"tools": trust.tools, "executors": trust.executors, "commands": trust.commands}),
+    ))
 }
 
 /// Calls a tool as an agent does.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  cofferdam call deployment_scale --arg namespace=team-a --arg name=web --arg replicas=3 --preview\n  \
-    cofferdam call deployment_scale --json-args '{\"namespace\": \"team-a\", \"name\": \"web\", \"replicas\": 3}' --purpose \"more load\"\n\n\
-    A value that is JSON is taken as such: `--arg replicas=3` is a number, `--arg 'version=\"3\"'` a text.\n\
-    Exit code 1: refused, failed, or not done yet.")]
+#[command(after_help = "Examples:\n  cofferdam call deployment_scale --arg namespace=team-a \
+                        --arg name=web --arg replicas=3 --preview\n  cofferdam call \
+                        deployment_scale --json-args '{\"namespace\": \"team-a\", \"name\": \
+                        \"web\", \"replicas\": 3}' --purpose \"more load\"\n\nA value that is \
+                        JSON is taken as such: `--arg replicas=3` is a number, `--arg \
+                        'version=\"3\"'` a text.\nExit code 1: refused, failed, or not done yet.")]
 pub struct Call {
     /// The tool
     tool: String,
@@ -133,15 +162,25 @@ impl Call {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let token = self.token.read()?;
-        let named =
-            !self.tool.is_empty() && self.tool.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let named = !self.tool.is_empty()
+            && self
+                .tool
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if !named {
-            return Err(Usage(format!("`{}` is no name of a tool; `cofferdam tools` lists them", self.tool)).into());
+            return Err(Usage(format!(
+                "`{}` is no name of a tool; `cofferdam tools` lists them",
+                self.tool
+            ))
+            .into());
         }
         let mut arguments = match &self.json_args {
             Some(text) if text == "-" => {
                 let mut bytes = Vec::new();
-                std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+                std::io::stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .context("cannot read standard input")?;
                 object(&bytes)?
             }
             Some(text) => object(text.as_bytes())?,
@@ -166,7 +205,11 @@ impl Call {
         if !done || answer.body.get("error").is_some() {
             return Ok(refused(&answer));
         }
-        let text = answer.body.get("text").and_then(Value::as_str).map_or_else(|| answer.body.to_string(), str::to_owned);
+        let text = answer
+            .body
+            .get("text")
+            .and_then(Value::as_str)
+            .map_or_else(|| answer.body.to_string(), str::to_owned);
         Ok(Report::new(text, answer.body))
     }
 }
@@ -174,9 +217,15 @@ impl Call {
 /// What was answered instead: its text, exit code 1.
 fn refused(answer: &Answer) -> Report {
     let said = answer.body.get("error").unwrap_or(&answer.body).get("text").and_then(Value::as_str);
-    let mut text = said.map_or_else(|| format!("the edge answered {}: {}", answer.status, answer.body), str::to_owned);
+    let mut text = said.map_or_else(
+        || format!("the edge answered {}: {}", answer.status, answer.body),
+        str::to_owned,
+    );
     if answer.status == 401 {
-        text.push_str(&format!("\nGive an agent's token with `--token-file FILE` or in {TOKEN}; `cofferdam agents add` makes one"));
+        text.push_str(&format!(
+            "\nGive an agent's token with `--token-file FILE` or in {TOKEN}; `cofferdam agents \
+             add` makes one"
+        ));
     }
     Report::new(text, answer.body.clone()).good(false)
 }
@@ -195,7 +244,8 @@ fn pairs(pairs: &[String]) -> Result<Map<String, Value>> {
         let Some((key, text)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Usage(format!("`{pair}` is no argument; write `--arg key=value`")).into());
         };
-        let value = strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
+        let value =
+            strict::strict(text.as_bytes()).unwrap_or_else(|_| Value::String(text.to_owned()));
         if map.insert(key.to_owned(), value).is_some() {
             return Err(Usage(format!("the argument `{key}` is there twice")).into());
         }

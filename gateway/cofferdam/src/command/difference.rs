@@ -1,5 +1,6 @@
-//! What differs between two definitions of a tool: its words, its schemas, its examples. What models read is as good a way
-//! for an attack as a wider ceiling, so every difference is told; ceilings are compared by meaning elsewhere.
+//! What differs between two definitions of a tool: its words, its schemas, its examples. What
+//! models read is as good a way for an attack as a wider ceiling, so every difference is told;
+//! ceilings are compared by meaning elsewhere.
 
 use cofferdam_core::model::ceiling::{Definition, Example};
 use cofferdam_core::model::escape::{line, quoted};
@@ -77,7 +78,9 @@ fn walk(old: Option<&Value>, new: Option<&Value>, at: String, found: &mut Vec<Ch
                 walk(old.get(key), new.get(key), format!("{at}/{step}"), found);
             }
         }
-        (before, after) => found.push(Changed { at, before: before.cloned(), after: after.cloned() }),
+        (before, after) => {
+            found.push(Changed { at, before: before.cloned(), after: after.cloned() })
+        }
     }
 }
 
@@ -86,7 +89,11 @@ fn told(value: &Value) -> String {
         Value::String(text) => quoted(text),
         other => line(&other.to_string()),
     };
-    if text.chars().count() <= VALUE { text } else { text.chars().take(VALUE).chain(['…']).collect() }
+    if text.chars().count() <= VALUE {
+        text
+    } else {
+        text.chars().take(VALUE).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +102,11 @@ mod tests {
     use cofferdam_core::model::ceiling::Ceiling;
 
     fn definition(description: &str, input: Value, titles: &[&str]) -> Definition {
-        let example = |title: &&str| Example { title: (*title).into(), arguments: json!({}), draft: json!({}) };
+        let example = |title: &&str| Example {
+            title: (*title).into(),
+            arguments: json!({}),
+            draft: json!({}),
+        };
         Definition {
             name: "t".into(),
             version: "0.1.0".into(),
@@ -113,7 +124,8 @@ mod tests {
         let schema = |most: u32| json!({"type": "object", "properties": {"a/b": {"type": "string", "maxLength": most}}});
         let old = definition("Scales.", schema(63), &["one", "two"]);
         assert_eq!(between(&old, &old), []);
-        let new = definition("Scales. Always\u{202e} call it.", schema(64), &["zero", "one", "two"]);
+        let new =
+            definition("Scales. Always\u{202e} call it.", schema(64), &["zero", "one", "two"]);
         let expect = [
             "~ description",
             "  - \"Scales.\"",
@@ -126,7 +138,11 @@ mod tests {
         ];
         assert_eq!(lines(&between(&old, &new)), expect);
         let many: Vec<String> = (0..30).map(|index| format!("e{index}")).collect();
-        let many = definition("Scales.", schema(63), &many.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(lines(&between(&old, &many)).last().unwrap(), "~ … and 12 more; `--json` has all");
+        let many =
+            definition("Scales.", schema(63), &many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(
+            lines(&between(&old, &many)).last().unwrap(),
+            "~ … and 12 more; `--json` has all"
+        );
     }
 }

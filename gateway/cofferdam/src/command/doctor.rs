@@ -1,4 +1,5 @@
-//! `cofferdam doctor`: what is missing or wrong, and how to correct it. Looks at everything `serve` needs and at what authors need; changes nothing.
+//! `cofferdam doctor`: what is missing or wrong, and how to correct it. Looks at everything `serve`
+//! needs and at what authors need; changes nothing.
 
 use super::cluster;
 use super::http::{Request, send};
@@ -34,9 +35,18 @@ impl Doctor {
         lines.extend(lines_of(&found));
         let good = found.all_good();
         lines.push(
-            if good { "Nothing stands in the way of `cofferdam serve`." } else { "Correct what is WRONG, then ask again." }.to_owned(),
+            if good {
+                "Nothing stands in the way of `cofferdam serve`."
+            } else {
+                "Correct what is WRONG, then ask again."
+            }
+            .to_owned(),
         );
-        Ok(Report::new(lines.join("\n"), json!({"home": home.root(), "good": good, "findings": values(&found)})).good(good))
+        Ok(Report::new(
+            lines.join("\n"),
+            json!({"home": home.root(), "good": good, "findings": values(&found)}),
+        )
+        .good(good))
     }
 }
 
@@ -66,7 +76,9 @@ fn look(home: &Home) -> Findings {
     let (config, trust) = installation(home, served.as_ref(), &mut found);
     binaries(&mut found);
     match config.map(|config| config.infrastructure) {
-        Some(Infrastructure::Kubernetes(cluster)) => identities(&cluster, trust.as_ref(), &mut found),
+        Some(Infrastructure::Kubernetes(cluster)) => {
+            identities(&cluster, trust.as_ref(), &mut found)
+        }
         Some(Infrastructure::Directory { tree }) => manifests(&tree, &mut found),
         None => {}
     }
@@ -86,8 +98,13 @@ fn manifests(tree: &Path, found: &mut Findings) {
     match cluster::survey(tree) {
         Ok(left_out) if left_out.is_empty() => found.good("manifests", "all of them are read"),
         Ok(left_out) => {
-            let named: Vec<_> = left_out.places.iter().take(PLACES).map(|place| line(&place.words())).collect();
-            let detail = format!("places that are not read or not relied on: {}; {}", left_out.count, named.join("; "));
+            let named: Vec<_> =
+                left_out.places.iter().take(PLACES).map(|place| line(&place.words())).collect();
+            let detail = format!(
+                "places that are not read or not relied on: {}; {}",
+                left_out.count,
+                named.join("; ")
+            );
             found.good("manifests", detail);
         }
         Err(fault) => found.less("manifests", format!("cannot be looked through: {fault:#}"), ""),
@@ -95,12 +112,20 @@ fn manifests(tree: &Path, found: &mut Findings) {
 }
 
 /// Looks at what `serve` needs of the home and of what it serves.
-pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) -> (Option<Config>, Option<Trust>) {
+pub fn installation(
+    home: &Home,
+    served: Option<&Home>,
+    found: &mut Findings,
+) -> (Option<Config>, Option<Trust>) {
     let serving = served::running(home);
     if !config::is_made(home) {
         // Whatever else is asked about would be missing with it.
         let detail = format!("there is no installation at `{}`", home.root().display());
-        found.bad("home", detail, "make one with `cofferdam init TREE`, or name another folder with `--home DIR`");
+        found.bad(
+            "home",
+            detail,
+            "make one with `cofferdam init TREE`, or name another folder with `--home DIR`",
+        );
         return (None, None);
     }
     health::places(home, serving, found);
@@ -112,12 +137,18 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
         health::parts(home, trust, found);
         // The folder of commands may be missing: its files are named one by one.
         let folders = [home.keys(), home.plugins(), home.tools(), home.executors(), home.policy()];
-        found.leave_out_beneath(&folders.into_iter().filter(|folder| !folder.is_dir()).collect::<Vec<_>>());
+        found.leave_out_beneath(
+            &folders.into_iter().filter(|folder| !folder.is_dir()).collect::<Vec<_>>(),
+        );
         policy_loads(home, found);
         health::store(home, trust, serving, found);
         if trust.approvers.is_empty() {
             let remedy = "cofferdam approver add NAME --key FILE.pub";
-            found.less("approvers", "no person is enrolled who could sign what needs approval", remedy);
+            found.less(
+                "approvers",
+                "no person is enrolled who could sign what needs approval",
+                remedy,
+            );
         }
     }
     health::disk("disk", &home.store(), found);
@@ -142,7 +173,10 @@ pub fn installation(home: &Home, served: Option<&Home>, found: &mut Findings) ->
 
 /// What the running one says of itself.
 fn running(listen: SocketAddr, found: &mut Findings) {
-    match send(listen, &Request { method: "GET", path: "/readyz", token: None, key: None, body: None }) {
+    match send(
+        listen,
+        &Request { method: "GET", path: "/readyz", token: None, key: None, body: None },
+    ) {
         Ok(answer) => {
             let listed = |key: &str| -> Vec<&str> {
                 let list = answer.body.get(key).and_then(Value::as_array);
@@ -151,7 +185,11 @@ fn running(listen: SocketAddr, found: &mut Findings) {
             let missing = listed("missing");
             let restart = listed("restart_needed");
             if !restart.is_empty() {
-                found.less("restart", format!("needed: {}", restart.join("; ")), "start `cofferdam serve` again to use it");
+                found.less(
+                    "restart",
+                    format!("needed: {}", restart.join("; ")),
+                    "start `cofferdam serve` again to use it",
+                );
             }
             for warning in listed("warnings") {
                 if !is_known(warning, found) {
@@ -162,25 +200,43 @@ fn running(listen: SocketAddr, found: &mut Findings) {
                 found.less("stuck", line(stuck), "it goes on by itself once the cause is gone");
             }
             match missing.as_slice() {
-                [] if answer.status == 200 => found.good("serve", "is running, and calls can be carried out"),
-                [] => found.bad("serve", format!("is running, and answers {} to `/readyz`", answer.status), "read its log"),
+                [] if answer.status == 200 => {
+                    found.good("serve", "is running, and calls can be carried out")
+                }
+                [] => found.bad(
+                    "serve",
+                    format!("is running, and answers {} to `/readyz`", answer.status),
+                    "read its log",
+                ),
                 causes => {
-                    let new: Vec<_> = causes.iter().filter(|cause| !is_known(cause, found)).collect();
+                    let new: Vec<_> =
+                        causes.iter().filter(|cause| !is_known(cause, found)).collect();
                     if new.is_empty() {
-                        found.less("serve", "is running, and calls fail by what is WRONG above", "");
+                        found.less(
+                            "serve",
+                            "is running, and calls fail by what is WRONG above",
+                            "",
+                        );
                     }
                     new.iter().for_each(|cause| found.bad("serve", line(cause), ""));
                 }
             }
         }
-        Err(fault) => found.bad("serve", format!("runs, and does not answer: {fault:#}"), "read its log; it may still be starting"),
+        Err(fault) => found.bad(
+            "serve",
+            format!("runs, and does not answer: {fault:#}"),
+            "read its log; it may still be starting",
+        ),
     }
 }
 
 /// Whether `doctor` found by itself what the running one says. One fault is listed once, with one
-/// remedy. What the running one knows besides, that it stays as it is until the next start, joins the finding.
+/// remedy. What the running one knows besides, that it stays as it is until the next start, joins
+/// the finding.
 fn is_known(told: &str, found: &mut Findings) -> bool {
-    let Some(finding) = found.0.iter_mut().find(|finding| finding.is_told_by(told)) else { return false };
+    let Some(finding) = found.0.iter_mut().find(|finding| finding.is_told_by(told)) else {
+        return false;
+    };
     let effect = health::NEXT.trim_end_matches(": ");
     if told.starts_with(health::NEXT) && !finding.detail.contains(effect) {
         finding.detail = format!("{}: {effect}", finding.detail);
@@ -192,13 +248,24 @@ fn is_known(told: &str, found: &mut Findings) -> bool {
 fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Option<Trust> {
     match read_trust(home) {
         Ok(trust) => {
-            let mismatch: Vec<_> = config.into_iter().flat_map(|config| config::disagreements(config, &trust)).collect();
+            let mismatch: Vec<_> = config
+                .into_iter()
+                .flat_map(|config| config::disagreements(config, &trust))
+                .collect();
             for fault in &mismatch {
-                found.bad("trust file", format!("{} in {}: {}", fault.key, fault.file, fault.problem), &fault.remedy);
+                found.bad(
+                    "trust file",
+                    format!("{} in {}: {}", fault.key, fault.file, fault.problem),
+                    &fault.remedy,
+                );
             }
             if mismatch.is_empty() {
-                let (tools, executors, approvers) = (trust.tools.len(), trust.executors.len(), trust.approvers.len());
-                found.good("trust file", format!("{tools} tools, {executors} executors, {approvers} approvers"));
+                let (tools, executors, approvers) =
+                    (trust.tools.len(), trust.executors.len(), trust.approvers.len());
+                found.good(
+                    "trust file",
+                    format!("{tools} tools, {executors} executors, {approvers} approvers"),
+                );
             }
             left_out(&trust, found);
             Some(trust)
@@ -212,19 +279,35 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
 
 /// Tools that agents do not see, because the environment can carry out none of their plans.
 fn left_out(trust: &Trust, found: &mut Findings) {
-    let left: Vec<_> = trust.tools.iter().filter(|tool| !able(&tool.ceiling, trust)).map(|tool| line(&tool.name)).collect();
+    let left: Vec<_> = trust
+        .tools
+        .iter()
+        .filter(|tool| !able(&tool.ceiling, trust))
+        .map(|tool| line(&tool.name))
+        .collect();
     if !left.is_empty() {
-        let detail =
-            format!("{}: a {} can carry out none of their plans, so no agent sees them", left.join(", "), trust.environment.kind());
+        let detail = format!(
+            "{}: a {} can carry out none of their plans, so no agent sees them",
+            left.join(", "),
+            trust.environment.kind()
+        );
         found.good("left out", detail);
     }
 }
 
 /// The policy loads in a sandbox, as the gateway's does.
 fn policy_loads(home: &Home, found: &mut Findings) {
-    let (Ok(module), Ok(data)) = (std::fs::read(home.policy_module()), std::fs::read_to_string(home.policy_data())) else { return };
+    let (Ok(module), Ok(data)) =
+        (std::fs::read(home.policy_module()), std::fs::read_to_string(home.policy_data()))
+    else {
+        return;
+    };
     if let Err(fault) = Bench::start().and_then(|bench| bench.policy(&module, &data).map(drop)) {
-        found.bad("policy", format!("does not load: {fault:#}"), "accept another with `cofferdam accept --policy DIR`");
+        found.bad(
+            "policy",
+            format!("does not load: {fault:#}"),
+            "accept another with `cofferdam accept --policy DIR`",
+        );
     }
 }
 
@@ -233,7 +316,12 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
         Ok(config) => {
             found.good(
                 "configuration",
-                format!("environment `{}`, {}, http://{}", config.environment, config.infrastructure.words(), config.edge.listen),
+                format!(
+                    "environment `{}`, {}, http://{}",
+                    config.environment,
+                    config.infrastructure.words(),
+                    config.edge.listen
+                ),
             );
             Some(config)
         }
@@ -252,26 +340,44 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
                 "cofferdam agents add NAME --role ROLE --for PERSON",
             );
         }
-        Ok(agents) => found.good("agents", agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join(", ")),
+        Ok(agents) => found.good(
+            "agents",
+            agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join(", "),
+        ),
         Err(fault) => found.bad("agents", fault.problem, &fault.remedy),
     }
     config
 }
 
-/// Each identity leads to the trusted cluster, may do what its role needs, and no more: said by the binary that uses it.
+/// Each identity leads to the trusted cluster, may do what its role needs, and no more: said by the
+/// binary that uses it.
 fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
     for (identity, kubeconfig) in cluster.identities() {
         let path = kubeconfig.display();
         let met = match cluster::identify(kubeconfig) {
             Ok(met) => met,
             Err(fault) => {
-                found.bad(identity, format!("{fault:#}"), "see that the API server is reached, and that the kubeconfig is still good");
+                found.bad(
+                    identity,
+                    format!("{fault:#}"),
+                    "see that the API server is reached, and that the kubeconfig is still good",
+                );
                 continue;
             }
         };
-        if let Some(trusted) = trust.map(|trust| &trust.environment.id).filter(|trusted| **trusted != met.environment_id) {
-            let detail = format!("`{path}` leads to {} ({}), not to the trusted cluster {trusted}", met.server, met.environment_id);
-            found.bad(identity, detail, "use a kubeconfig of that cluster; another cluster needs a home of its own");
+        if let Some(trusted) = trust
+            .map(|trust| &trust.environment.id)
+            .filter(|trusted| **trusted != met.environment_id)
+        {
+            let detail = format!(
+                "`{path}` leads to {} ({}), not to the trusted cluster {trusted}",
+                met.server, met.environment_id
+            );
+            found.bad(
+                identity,
+                detail,
+                "use a kubeconfig of that cluster; another cluster needs a home of its own",
+            );
             continue;
         }
         match cluster::check(identity, cluster.job_identity, kubeconfig) {
@@ -283,26 +389,42 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
                 }
                 if checked.ok {
                     let held = checked.findings.len();
-                    found.good(identity, format!("Kubernetes {} at {}, {held} checks hold", line(&met.version), line(&met.server)));
+                    found.good(
+                        identity,
+                        format!(
+                            "Kubernetes {} at {}, {held} checks hold",
+                            line(&met.version),
+                            line(&met.server)
+                        ),
+                    );
                 }
             }
-            Err(fault) => found.bad(identity, format!("{fault:#}"), "see that `cofferdam-runner` is of this version"),
+            Err(fault) => found.bad(
+                identity,
+                format!("{fault:#}"),
+                "see that `cofferdam-runner` is of this version",
+            ),
         }
     }
 }
 
 fn binaries(found: &mut Findings) {
-    let beside = std::env::current_exe().ok().and_then(|binary| binary.parent().map(Path::to_owned)).unwrap_or_default();
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|binary| binary.parent().map(Path::to_owned))
+        .unwrap_or_default();
     for name in ["cofferdam-runner", "cofferdam-guest"] {
         let path = beside.join(name);
-        let runs = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+        let runs = std::fs::metadata(&path)
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
         if runs {
             found.good("binaries", path.display().to_string());
         } else {
             found.bad(
                 "binaries",
                 format!("`{}` is missing", path.display()),
-                "build it with `scripts/setup`, or say where it is with `cofferdam serve --binaries DIR`",
+                "build it with `scripts/setup`, or say where it is with `cofferdam serve \
+                 --binaries DIR`",
             );
         }
     }
@@ -326,7 +448,8 @@ fn landlock(home: &Home, found: &mut Findings) {
         Ok(Ok(Confined::Not)) => {
             found.less(
                 "landlock",
-                "this kernel has no Landlock: a role that is taken over can read what this user can",
+                "this kernel has no Landlock: a role that is taken over can read what this user \
+                 can",
                 "boot with `lsm=landlock,…`, Linux 5.13 or newer",
             );
         }
@@ -338,24 +461,39 @@ fn landlock(home: &Home, found: &mut Findings) {
 /// What authors and approvers use.
 fn tools(found: &mut Findings) {
     let on_path = |name: &str| -> Option<PathBuf> {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|folder| folder.join(name)).find(|path| path.is_file())
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .map(|folder| folder.join(name))
+            .find(|path| path.is_file())
     };
     match on_path("ssh-keygen") {
         Some(path) => found.good("ssh-keygen", path.display().to_string()),
-        None => {
-            found.less("ssh-keygen", "missing: approvals cannot be checked by it", "install the OpenSSH client (Debian: openssh-client)")
-        }
+        None => found.less(
+            "ssh-keygen",
+            "missing: approvals cannot be checked by it",
+            "install the OpenSSH client (Debian: openssh-client)",
+        ),
     }
     match opa() {
         Some(path) => found.good("opa", path.display().to_string()),
-        None => found.less("opa", "missing: policies cannot be built or tested", "scripts/setup tools"),
+        None => {
+            found.less("opa", "missing: policies cannot be built or tested", "scripts/setup tools")
+        }
     }
-    let target =
-        Command::new("rustc").args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]).stderr(Stdio::null()).output();
-    let there = target.is_ok_and(|output| output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir());
+    let target = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"])
+        .stderr(Stdio::null())
+        .output();
+    let there = target.is_ok_and(|output| {
+        output.status.success()
+            && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+    });
     if there {
         found.good("wasm target", "wasm32-unknown-unknown");
     } else {
-        found.less("wasm target", "missing: tools cannot be built", "rustup target add wasm32-unknown-unknown");
+        found.less(
+            "wasm target",
+            "missing: tools cannot be built",
+            "rustup target add wasm32-unknown-unknown",
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A small HTTP/1.1 client for this machine's edge: one request, one connection, one bounded answer. Not for the wide world: no TLS, no redirects.
+//! A small HTTP/1.1 client for this machine's edge: one request, one connection, one bounded
+//! answer. Not for the wide world: no TLS, no redirects.
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -39,14 +40,19 @@ pub struct Answer {
 
 /// Sends it and reads the whole answer.
 pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
-    let lost = || format!("nothing answers at http://{edge}; start `cofferdam serve`, with the same `--home`");
+    let lost = || {
+        format!("nothing answers at http://{edge}; start `cofferdam serve`, with the same `--home`")
+    };
     let mut stream = TcpStream::connect_timeout(&edge, CONNECT).with_context(lost)?;
     stream.set_read_timeout(Some(PATIENCE)).with_context(lost)?;
-    let mut head =
-        format!("{} {} HTTP/1.1\r\nHost: {edge}\r\nConnection: close\r\nAccept: application/json\r\n", request.method, request.path);
-    for (name, value) in
-        [("Authorization", request.token.map(|token| format!("Bearer {token}"))), ("Idempotency-Key", request.key.map(str::to_owned))]
-    {
+    let mut head = format!(
+        "{} {} HTTP/1.1\r\nHost: {edge}\r\nConnection: close\r\nAccept: application/json\r\n",
+        request.method, request.path
+    );
+    for (name, value) in [
+        ("Authorization", request.token.map(|token| format!("Bearer {token}"))),
+        ("Idempotency-Key", request.key.map(str::to_owned)),
+    ] {
         if let Some(value) = value {
             if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
                 bail!("the value for `{name}` has characters that HTTP does not carry");
@@ -55,10 +61,16 @@ pub fn send(edge: SocketAddr, request: &Request<'_>) -> Result<Answer> {
         }
     }
     if let Some(body) = request.body {
-        head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        head.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n",
+            body.len()
+        ));
     }
     head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(request.body.unwrap_or_default().as_bytes())).with_context(lost)?;
+    stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(request.body.unwrap_or_default().as_bytes()))
+        .with_context(lost)?;
     let mut bytes = Vec::new();
     stream
         .take(LONGEST + 1)
@@ -89,7 +101,9 @@ fn parse(bytes: &[u8]) -> Result<Answer> {
             .find(|(known, _)| known.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
     };
-    let body = if header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+    let body = if header("transfer-encoding")
+        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+    {
         unchunk(rest).context(broken)?
     } else {
         match header("content-length").map(str::parse::<usize>).transpose().context(broken)? {
@@ -97,7 +111,11 @@ fn parse(bytes: &[u8]) -> Result<Answer> {
             None => rest.to_vec(),
         }
     };
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).context(broken)? };
+    let body = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body).context(broken)?
+    };
     Ok(Answer { status, body })
 }
 
@@ -124,14 +142,22 @@ mod tests {
     use serde_json::json;
 
     fn check(bytes: &str, expect: Option<(u16, Value)>) {
-        assert_eq!(parse(bytes.as_bytes()).ok().map(|answer| (answer.status, answer.body)), expect, "{bytes}");
+        assert_eq!(
+            parse(bytes.as_bytes()).ok().map(|answer| (answer.status, answer.body)),
+            expect,
+            "{bytes}"
+        );
     }
 
     #[test]
     fn whole_answers_are_read_and_others_are_not() {
-        check("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}", Some((200, json!({"a": 1}))));
         check(
-            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\":1}\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}",
+            Some((200, json!({"a": 1}))),
+        );
+        check(
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: \
+             chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\":1}\r\n0\r\n\r\n",
             Some((403, json!({"a": 1}))),
         );
         check("HTTP/1.1 204 No Content\r\n\r\n", Some((204, Value::Null)));

@@ -1,5 +1,5 @@
-//! `cofferdam init`: makes a home for a tree or a cluster: configuration, keys, trust file, plugins and policy. Never overwrites: what is there is
-//! named and kept.
+//! `cofferdam init`: makes a home for a tree or a cluster: configuration, keys, trust file, plugins
+//! and policy. Never overwrites: what is there is named and kept.
 
 mod parts;
 mod served;
@@ -33,9 +33,11 @@ const ASSETS: &str = "COFFERDAM_ASSETS";
 const EXAMPLES: &str = "Examples:
   cofferdam init ~/manifests
   cofferdam --home /srv/cofferdam init /srv/manifests --name staging
-  cofferdam init --kubernetes --name staging --viewer viewer.kubeconfig --provisioner provisioner.kubeconfig --reaper reaper.kubeconfig";
+  cofferdam init --kubernetes --name staging --viewer viewer.kubeconfig --provisioner \
+                        provisioner.kubeconfig --reaper reaper.kubeconfig";
 
-/// Makes an installation for a tree of Kubernetes manifests, or for a cluster. Run again it adds what is missing and overwrites nothing.
+/// Makes an installation for a tree of Kubernetes manifests, or for a cluster. Run again it adds
+/// what is missing and overwrites nothing.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Init {
@@ -60,7 +62,8 @@ pub struct Init {
     /// Where agents connect, an address of this machine with a port [default: 127.0.0.1:8620]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Folder with tools/, executors/, commands/ and policy/ to copy from [default: $COFFERDAM_ASSETS, else `share/cofferdam` or `assets` beside this binary's folder]
+    /// Folder with tools/, executors/, commands/ and policy/ to copy from [default:
+    /// $COFFERDAM_ASSETS, else `share/cofferdam` or `assets` beside this binary's folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     assets: Option<PathBuf>,
     /// Copy tools/, executors/ and commands/ from this folder instead
@@ -108,8 +111,11 @@ impl Init {
             // The command line was refused before.
             (None, ..) => bail!("name a tree, or a cluster with `--kubernetes`"),
         };
-        // Read here and not by the parser, whose usage lines would name `--assets` as required while the variable is set.
-        let assets = self.assets.or_else(|| std::env::var_os(ASSETS).filter(|text| !text.is_empty()).map(PathBuf::from));
+        // Read here and not by the parser, whose usage lines would name `--assets` as required
+        // while the variable is set.
+        let assets = self.assets.or_else(|| {
+            std::env::var_os(ASSETS).filter(|text| !text.is_empty()).map(PathBuf::from)
+        });
         let assets = Assets::find(assets, self.plugins, self.policy)?;
         let mut log = Log::default();
         let fresh = !home.trust().exists();
@@ -121,7 +127,10 @@ impl Init {
                 home.read_secret(secret)?;
                 log.kept(format_args!("keys/{}", secret.file()));
             } else {
-                write_private(&home.secret(secret), format!("{}\n", hex(&random::<32>()?)).as_bytes())?;
+                write_private(
+                    &home.secret(secret),
+                    format!("{}\n", hex(&random::<32>()?)).as_bytes(),
+                )?;
                 log.made(format_args!("keys/{}", secret.file()));
             }
         }
@@ -144,7 +153,10 @@ impl Init {
             let trust = TrustFile::open(home)?;
             let known = trust.trust()?.environment.id;
             if environment.is_cluster() && known != environment.id {
-                bail!("`{}` serves another cluster already, {known}; use another home: `--home DIR`", home.root().display());
+                bail!(
+                    "`{}` serves another cluster already, {known}; use another home: `--home DIR`",
+                    home.root().display()
+                );
             }
             trust
         };
@@ -155,7 +167,11 @@ impl Init {
         parts::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
         // In a home that is completed, the policy was tried on the tools that it had.
         let tools = trust.trust()?.tools;
-        let new: Vec<_> = tools.iter().filter(|tool| !before.contains(tool)).map(|tool| tool.name.as_str()).collect();
+        let new: Vec<_> = tools
+            .iter()
+            .filter(|tool| !before.contains(tool))
+            .map(|tool| tool.name.as_str())
+            .collect();
         let context = question::context(&environment, digest, None, None, Timestamp::now());
         rehearse_new(&bench, (&module, &data), &tools, &new, &context).with_context(named)?;
         let trust = trust.save()?;
@@ -164,16 +180,22 @@ impl Init {
         }
         let at = at(home);
         let (tree, kubeconfigs, doctor) = match &served.infrastructure {
-            Infrastructure::Directory { tree } => (Some(tree), None, "   # checks the installation"),
-            Infrastructure::Kubernetes(cluster) => (None, Some(BTreeMap::from(cluster.identities())), "   # checks each identity's rights"),
+            Infrastructure::Directory { tree } => {
+                (Some(tree), None, "   # checks the installation")
+            }
+            Infrastructure::Kubernetes(cluster) => (
+                None,
+                Some(BTreeMap::from(cluster.identities())),
+                "   # checks each identity's rights",
+            ),
         };
         let text = format!(
-            "{}\n{}\n\nNext:\n  \
-             cofferdam{at} approver add me@example.com --key ~/.ssh/id_ed25519.pub   # who may sign\n  \
-             cofferdam{at} agents add my-agent --role deployer --for colleague@example.com   # prints a token, once\n  \
-             cofferdam{at} doctor{doctor}\n  \
-             cofferdam{at} serve\n\n\
-             The person an agent acts for cannot approve what it asks (`self_approval` in trust.toml). Read the policy before you connect anything that matters.",
+            "{}\n{}\n\nNext:\n  cofferdam{at} approver add me@example.com --key \
+             ~/.ssh/id_ed25519.pub   # who may sign\n  cofferdam{at} agents add my-agent --role \
+             deployer --for colleague@example.com   # prints a token, once\n  cofferdam{at} \
+             doctor{doctor}\n  cofferdam{at} serve\n\nThe person an agent acts for cannot approve \
+             what it asks (`self_approval` in trust.toml). Read the policy before you connect \
+             anything that matters.",
             home.root().display(),
             log.lines.join("\n"),
         );
@@ -191,16 +213,27 @@ impl Init {
 }
 
 /// The configuration. A home that has one keeps its name and what it serves.
-fn configure(home: &Home, served: &Served, listen: Option<SocketAddr>, log: &mut Log) -> Result<Environment> {
+fn configure(
+    home: &Home,
+    served: &Served,
+    listen: Option<SocketAddr>,
+    log: &mut Log,
+) -> Result<Environment> {
     let Served { infrastructure, environment, words } = served;
     if home.config().exists() {
         let config = Config::read(home)?;
         if listen.is_some_and(|listen| listen != config.edge.listen) {
-            bail!("cofferdam.toml is there already, with `edge.listen` as `{}`; change it there", config.edge.listen);
+            bail!(
+                "cofferdam.toml is there already, with `edge.listen` as `{}`; change it there",
+                config.edge.listen
+            );
         }
         if config.infrastructure != *infrastructure {
             let root = home.root().display();
-            bail!("`{root}` serves {} already; use another home for {words}: `--home DIR`", config.infrastructure.words());
+            bail!(
+                "`{root}` serves {} already; use another home for {words}: `--home DIR`",
+                config.infrastructure.words()
+            );
         }
         log.kept("cofferdam.toml");
         return Ok(Environment { name: config.environment, id: environment.id.clone() });
@@ -211,7 +244,10 @@ fn configure(home: &Home, served: &Served, listen: Option<SocketAddr>, log: &mut
         environment.name = TrustFile::open(home)?.trust()?.environment.name;
     }
     let listen = listen.unwrap_or(config::LISTEN);
-    write_private(&home.config(), config::template(&environment.name, infrastructure, listen).as_bytes())?;
+    write_private(
+        &home.config(),
+        config::template(&environment.name, infrastructure, listen).as_bytes(),
+    )?;
     if let Err(faults) = Config::read(home) {
         std::fs::remove_file(home.config()).context("cannot take back the faulty configuration")?;
         return Err(faults.into());
@@ -223,5 +259,9 @@ fn configure(home: &Home, served: &Served, listen: Option<SocketAddr>, log: &mut
 /// How the home has to be named in further commands.
 fn at(home: &Home) -> String {
     let usual = Home::find(None, |name| std::env::var_os(name), Path::new("/"));
-    if usual.is_ok_and(|usual| usual == *home) { String::new() } else { format!(" --home {}", home.root().display()) }
+    if usual.is_ok_and(|usual| usual == *home) {
+        String::new()
+    } else {
+        format!(" --home {}", home.root().display())
+    }
 }

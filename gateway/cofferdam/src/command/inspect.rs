@@ -1,5 +1,5 @@
-//! `cofferdam inspect`: what a component could ever do, said by the host from its bytes and its ceiling. Runs a tool's examples in the sandbox, and
-//! nothing else.
+//! `cofferdam inspect`: what a component could ever do, said by the host from its bytes and its
+//! ceiling. Runs a tool's examples in the sandbox, and nothing else.
 
 use super::before::{Before, Compared, few, width};
 use super::plugin::{Bench, Kind, Plugin};
@@ -20,10 +20,11 @@ use std::path::PathBuf;
 /// Characters of an example's arguments: two lines of a terminal; `--json` has all.
 const EXAMPLE: usize = 200;
 
-/// Says what a component imports, what it could ever ask for, what models read of it, and how that stands to what was accepted.
+/// Says what a component imports, what it could ever ask for, what models read of it, and how that
+/// stands to what was accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cofferdam inspect plugins/target/components/hello.wasm\n  \
-    cofferdam inspect new/hello.wasm --against old/hello.wasm")]
+                        cofferdam inspect new/hello.wasm --against old/hello.wasm")]
 pub struct Inspect {
     /// The component
     #[arg(value_hint = ValueHint::FilePath)]
@@ -56,15 +57,23 @@ pub fn inspect(bench: &Bench, plugin: &Plugin, home: &Home) -> Result<Report> {
         Kind::Executor(name) => Ok(executor(plugin, name, trust.as_ref())),
         Kind::Command(name) => Ok(command(plugin, name, trust.as_ref())),
         Kind::Tool(definition) => {
-            let before = trust.as_ref().and_then(|trust| Before::accepted(bench, home, trust, plugin, definition));
-            let compared = before.map(|before| before.compare(plugin, definition, &definition.ceiling)).transpose()?;
+            let before = trust
+                .as_ref()
+                .and_then(|trust| Before::accepted(bench, home, trust, plugin, definition));
+            let compared = before
+                .map(|before| before.compare(plugin, definition, &definition.ceiling))
+                .transpose()?;
             tool_report(plugin, definition, trust.as_ref(), compared)
         }
     }
 }
 
 fn head(plugin: &Plugin, title: String) -> Vec<String> {
-    let imports = if plugin.imports.is_empty() { "none: it can reach nothing".to_owned() } else { plugin.imports.join(", ") };
+    let imports = if plugin.imports.is_empty() {
+        "none: it can reach nothing".to_owned()
+    } else {
+        plugin.imports.join(", ")
+    };
     let mut lines = vec![
         title,
         format!("  file     {} ({} bytes)", plugin.path.display(), plugin.bytes.len()),
@@ -86,7 +95,11 @@ fn executor(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     };
     let mut lines = head(plugin, format!("executor {}", line(name)));
     lines.push(format!("  trust    {standing}"));
-    lines.push("It gets one handle per approved operation and may order, wait, stop and undo; it has no other way to anything.".to_owned());
+    lines.push(
+        "It gets one handle per approved operation and may order, wait, stop and undo; it has no \
+         other way to anything."
+            .to_owned(),
+    );
     Report::new(
         lines.join("\n"),
         json!({"kind": "executor", "name": name, "digest": plugin.digest, "imports": plugin.imports, "trust": standing}),
@@ -103,11 +116,13 @@ fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     let mut lines = head(plugin, format!("command {}", line(name)));
     lines.push(format!("  trust    {standing}"));
     lines.push(format!(
-        "It reads its input and writes its result, {} KiB at most, in a fresh sandbox of {} MiB. It has no files, no network and no environment;",
+        "It reads its input and writes its result, {} KiB at most, in a fresh sandbox of {} MiB. \
+         It has no files, no network and no environment;",
         cofferdam_core::model::limit::TASK_OUTPUT >> 10,
         limit::COMMAND_MEMORY >> 20
     ));
-    let same = "asking for the time or for randomness ends it, so the same input gives the same result. Plans name its digest.";
+    let same = "asking for the time or for randomness ends it, so the same input gives the same \
+                result. Plans name its digest.";
     lines.push(same.to_owned());
     Report::new(
         lines.join("\n"),
@@ -115,7 +130,12 @@ fn command(plugin: &Plugin, name: &str, trust: Option<&Trust>) -> Report {
     )
 }
 
-fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, compared: Option<Compared>) -> Result<Report> {
+fn tool_report(
+    plugin: &Plugin,
+    definition: &Definition,
+    trust: Option<&Trust>,
+    compared: Option<Compared>,
+) -> Result<Report> {
     let warnings = plugin.warnings()?;
     let mut lines = head(plugin, format!("tool {} {}", definition.name, line(&definition.version)));
     let executors = trust.map(|trust| trust.executors.clone()).unwrap_or_default();
@@ -125,9 +145,13 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, 
     for run in &runs {
         let mark = if run.fault.is_none() { "ok  " } else { "BAD " };
         lines.push(format!("  {mark}{}", quoted(&run.example.title)));
-        lines.push(format!("      {}", show::short(&show::scalar(&run.example.arguments), EXAMPLE)));
+        lines
+            .push(format!("      {}", show::short(&show::scalar(&run.example.arguments), EXAMPLE)));
         match &run.fault {
-            None => lines.push(format!("      {}", show::scalar(run.example.draft.get("summary").unwrap_or(&Value::Null)))),
+            None => lines.push(format!(
+                "      {}",
+                show::scalar(run.example.draft.get("summary").unwrap_or(&Value::Null))
+            )),
             Some(fault) => lines.push(format!("      {}", line(fault))),
         }
     }
@@ -137,7 +161,9 @@ fn tool_report(plugin: &Plugin, definition: &Definition, trust: Option<&Trust>, 
     let facts = match (read_only(&definition.ceiling), destructive(&definition.ceiling)) {
         (true, _) => "it only ever looks",
         (false, true) => "it could destroy something: by default a person signs each delete",
-        (false, false) => "it changes; it deletes no object, and may remove fields that its lines name",
+        (false, false) => {
+            "it changes; it deletes no object, and may remove fields that its lines name"
+        }
     };
     lines.push(format!("  {facts}"));
     lines.push(String::new());
@@ -192,7 +218,11 @@ fn indented(lines: impl IntoIterator<Item = String>) -> impl Iterator<Item = Str
 
 fn standing(compared: Option<&Compared>) -> Vec<String> {
     let Some(compared) = compared else {
-        return vec!["Against what was accepted: nothing of this name is accepted yet; `cofferdam accept FILE` accepts it".to_owned()];
+        return vec![
+            "Against what was accepted: nothing of this name is accepted yet; `cofferdam accept \
+             FILE` accepts it"
+                .to_owned(),
+        ];
     };
     let same = match (compared.same, compared.changed.as_ref().is_some_and(Vec::is_empty)) {
         (true, _) => "this very component",

@@ -28,7 +28,9 @@ const SUMMARY: usize = 60;
 
 /// Lists jobs, newest first.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  cofferdam jobs --waiting\n  cofferdam jobs --limit 20 --before 4kq2")]
+#[command(
+    after_help = "Example:\n  cofferdam jobs --waiting\n  cofferdam jobs --limit 20 --before 4kq2"
+)]
 pub struct Jobs {
     /// Only those that wait for a person
     #[arg(long)]
@@ -36,7 +38,8 @@ pub struct Jobs {
     /// At most this many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Only those older than this call: its id, or the beginning of one; the last line of a page gives the next page
+    /// Only those older than this call: its id, or the beginning of one; the last line of a page
+    /// gives the next page
     #[arg(long, value_name = "ID")]
     before: Option<String>,
 }
@@ -46,15 +49,28 @@ impl Jobs {
     pub fn run(self, home: &Home) -> Result<Report> {
         let jobs = self.jobs(home)?;
         let text = if jobs.is_empty() {
-            if self.waiting { "Nothing waits for a person.".to_owned() } else { "There are no jobs yet.".to_owned() }
+            if self.waiting {
+                "Nothing waits for a person.".to_owned()
+            } else {
+                "There are no jobs yet.".to_owned()
+            }
         } else {
             let rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
-            let mut text = table(&["ID", "SINCE", "STATE", "AGENT", "FOR", "TOOL", "SUMMARY"], &rows);
-            if let (true, Some(last)) = (usize::try_from(self.limit).is_ok_and(|limit| jobs.len() >= limit), jobs.last()) {
-                text.push_str(&format!("\n\nOlder ones: cofferdam jobs --before {}", last.job.call));
+            let mut text =
+                table(&["ID", "SINCE", "STATE", "AGENT", "FOR", "TOOL", "SUMMARY"], &rows);
+            if let (true, Some(last)) =
+                (usize::try_from(self.limit).is_ok_and(|limit| jobs.len() >= limit), jobs.last())
+            {
+                text.push_str(&format!(
+                    "\n\nOlder ones: cofferdam jobs --before {}",
+                    last.job.call
+                ));
             }
             if self.waiting {
-                text.push_str("\n\nLook and sign: cofferdam approve ID    refuse: cofferdam deny ID --reason TEXT");
+                text.push_str(
+                    "\n\nLook and sign: cofferdam approve ID    refuse: cofferdam deny ID \
+                     --reason TEXT",
+                );
             }
             text
         };
@@ -68,9 +84,12 @@ impl Jobs {
         let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut jobs: Vec<OwnedJob> = Vec::new();
         loop {
-            let before = jobs.last().map(|last| last.job.call.to_string()).or_else(|| self.before.clone());
+            let before =
+                jobs.last().map(|last| last.job.call.to_string()).or_else(|| self.before.clone());
             let limit = u32::try_from(most.saturating_sub(jobs.len())).unwrap_or(u32::MAX);
-            let Operated::Jobs { jobs: page } = operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit, before })? else {
+            let Operated::Jobs { jobs: page } =
+                operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit, before })?
+            else {
                 return Err(operator::unexpected());
             };
             let last = page.is_empty();
@@ -88,10 +107,14 @@ fn row(owned: &OwnedJob) -> Vec<String> {
         Some(outcome) if job.resolution.is_some() => {
             format!(
                 "{outcome}, resolved as {}",
-                job.resolution.as_ref().map_or_else(String::new, |resolution| resolution.found.to_string())
+                job.resolution
+                    .as_ref()
+                    .map_or_else(String::new, |resolution| resolution.found.to_string())
             )
         }
-        Some(outcome) if job.phase == cofferdam_core::model::run::Phase::Closed => outcome.to_string(),
+        Some(outcome) if job.phase == cofferdam_core::model::run::Phase::Closed => {
+            outcome.to_string()
+        }
         Some(outcome) => format!("{outcome}, {}", job.phase.word().replace('_', " ")),
         None if job.stuck.is_some() => format!("{}, stuck", job.phase.word().replace('_', " ")),
         None => job.phase.word().replace('_', " "),
@@ -110,7 +133,9 @@ fn row(owned: &OwnedJob) -> Vec<String> {
 /// Tells one call as a story.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --full                 every value in full\n  cofferdam show 4kq2 --export ~/approvals   its signed statements, for ssh-keygen -Y verify"
+    after_help = "Examples:\n  cofferdam show 4kq2\n  cofferdam show 4kq2 --full                 \
+                  every value in full\n  cofferdam show 4kq2 --export ~/approvals   its signed \
+                  statements, for ssh-keygen -Y verify"
 )]
 pub struct Show {
     /// The call's id, or the beginning of one, at least 4 characters
@@ -121,7 +146,8 @@ pub struct Show {
     /// Print the text that approvers are shown, word for word; its digest is in what they sign
     #[arg(long, conflicts_with = "export")]
     shown: bool,
-    /// Print each operation with every value in full, and the arguments; long ones are shortened elsewhere
+    /// Print each operation with every value in full, and the arguments; long ones are shortened
+    /// elsewhere
     #[arg(long, conflicts_with_all = ["export", "shown"])]
     full: bool,
 }
@@ -134,13 +160,21 @@ impl Show {
             return Err(operator::unexpected());
         };
         if self.shown {
-            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: no approver was asked"))?;
+            let job = job.as_ref().with_context(|| {
+                format!("the call {call} ended without a job: no approver was asked")
+            })?;
             let (text, digest) = question(job)?;
-            return Ok(Report::new(text.trim_end().to_owned(), json!({"call": call, "shown": text, "digest": digest})));
+            return Ok(Report::new(
+                text.trim_end().to_owned(),
+                json!({"call": call, "shown": text, "digest": digest}),
+            ));
         }
         if self.full {
-            let job = job.as_ref().with_context(|| format!("the call {call} ended without a job: there is nothing to show in full"))?;
-            let lines = in_full(job).with_context(|| format!("the plan or the preview of {call} was erased"))?;
+            let job = job.as_ref().with_context(|| {
+                format!("the call {call} ended without a job: there is nothing to show in full")
+            })?;
+            let lines = in_full(job)
+                .with_context(|| format!("the plan or the preview of {call} was erased"))?;
             return Ok(Report::new(lines.join("\n"), json!({"call": call, "full": lines})));
         }
         let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
@@ -148,15 +182,20 @@ impl Show {
         if let Some(folder) = &self.export {
             let approvers = TrustFile::open(&served::in_use(home))?.trust()?.approvers;
             for signed in job.iter().flat_map(|job| &job.statements) {
-                let approver = signer_of(signed, &approvers).context("a statement is signed with a key that is not enrolled any more")?;
-                let written = write_out(folder, &call.to_string(), &approver.name, &approver.key, signed)?;
+                let approver = signer_of(signed, &approvers)
+                    .context("a statement is signed with a key that is not enrolled any more")?;
+                let written =
+                    write_out(folder, &call.to_string(), &approver.name, &approver.key, signed)?;
                 text.push_str(&format!("\n             {}", written.command));
                 exported.push(json!({"approver": approver.name, "statement": written.statement, "signature": written.signature, "command": written.command}));
             }
         }
         let mut value = serde_json::to_value(&answer).context("the story has no JSON form")?;
         if let Some(object) = value.as_object_mut() {
-            let facts = job.as_ref().and_then(|job| Document::read(&job.plan).ok()).and_then(|(plan, _)| facts_of(&plan.operations).ok());
+            let facts = job
+                .as_ref()
+                .and_then(|job| Document::read(&job.plan).ok())
+                .and_then(|(plan, _)| facts_of(&plan.operations).ok());
             if let Some(facts) = facts {
                 object.insert("rights".to_owned(), json!(of_plan(&facts)));
             }
@@ -170,7 +209,11 @@ impl Show {
 
 /// The room on the disk under the store.
 fn room(disk: Disk) -> String {
-    format!("{} free, of which {} stay for running jobs", bytes(disk.free_bytes), bytes(disk.reserve_bytes))
+    format!(
+        "{} free, of which {} stay for running jobs",
+        bytes(disk.free_bytes),
+        bytes(disk.reserve_bytes)
+    )
 }
 
 /// The page while nothing is served: what stands in the way of a start, and how to start.
@@ -182,7 +225,10 @@ fn not_serving(home: &Home) -> Report {
     for finding in found.bad_ones() {
         lines.push(format!("WRONG        {}", finding.line()));
     }
-    lines.push(format!("next         {}", if found.all_good() { "cofferdam serve" } else { "cofferdam doctor" }));
+    lines.push(format!(
+        "next         {}",
+        if found.all_good() { "cofferdam serve" } else { "cofferdam doctor" }
+    ));
     let json = json!({"serving": false, "environment_name": environment, "good": found.all_good(), "findings": doctor::values(&found)});
     Report::new(lines.join("\n"), json).good(false)
 }
@@ -193,8 +239,10 @@ fn unanswered(home: &Home, fault: &anyhow::Error) -> Report {
     if let Ok(config) = Config::read(home) {
         found = health::while_serving(home, &config);
     }
-    let mut lines =
-        vec!["serving      yes".to_owned(), format!("WRONG        the recorder cannot be asked: {}", line(&format!("{fault:#}")))];
+    let mut lines = vec![
+        "serving      yes".to_owned(),
+        format!("WRONG        the recorder cannot be asked: {}", line(&format!("{fault:#}"))),
+    ];
     lines.extend(found.bad_ones().map(|finding| format!("WRONG        {}", finding.line())));
     lines.push("next         cofferdam doctor".to_owned());
     let json = json!({"serving": true, "good": false, "fault": format!("{fault:#}"), "findings": doctor::values(&found)});
@@ -218,42 +266,87 @@ impl Status {
             Err(fault) => return Ok(unanswered(home, &fault)),
             Ok(answer) => answer,
         };
-        let Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, supervisor, roles, stuck } = &answer else {
+        let Operated::Status {
+            phases,
+            entries,
+            checkpoint,
+            disk,
+            refuses,
+            warns,
+            repaired,
+            supervisor,
+            roles,
+            stuck,
+        } = &answer
+        else {
             return Err(operator::unexpected());
         };
         let environment = TrustFile::open(&served::in_use(home))?.trust()?.environment;
-        // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust file, how it is only its roles see.
+        // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust
+        // file, how it is only its roles see.
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
-        let mut lines = vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
-        let roles: Vec<String> = roles.iter().map(|(name, count)| format!("{} {count}", line(name))).collect();
+        let mut lines =
+            vec![format!("environment  {}, {backend} ({})", environment.name, environment.id)];
+        let roles: Vec<String> =
+            roles.iter().map(|(name, count)| format!("{} {count}", line(name))).collect();
         lines.push(format!(
             "connected    {}",
-            if roles.is_empty() { "no role: is `cofferdam serve` still starting?".to_owned() } else { roles.join(", ") }
+            if roles.is_empty() {
+                "no role: is `cofferdam serve` still starting?".to_owned()
+            } else {
+                roles.join(", ")
+            }
         ));
         let jobs: Vec<String> = PHASES
             .iter()
-            .filter_map(|phase| Some(format!("{} {}", phases.get(phase).filter(|count| **count > 0)?, phase.word().replace('_', " "))))
+            .filter_map(|phase| {
+                Some(format!(
+                    "{} {}",
+                    phases.get(phase).filter(|count| **count > 0)?,
+                    phase.word().replace('_', " ")
+                ))
+            })
             .collect();
-        lines.push(format!("jobs         {}", if jobs.is_empty() { "none yet".to_owned() } else { jobs.join(", ") }));
-        lines.extend(
-            stuck
-                .iter()
-                .map(|job| format!("stuck        {} cannot be finished at present: {}", job.call, line(&job.stuck.obstacle.to_string()))),
-        );
+        lines.push(format!(
+            "jobs         {}",
+            if jobs.is_empty() { "none yet".to_owned() } else { jobs.join(", ") }
+        ));
+        lines.extend(stuck.iter().map(|job| {
+            format!(
+                "stuck        {} cannot be finished at present: {}",
+                job.call,
+                line(&job.stuck.obstacle.to_string())
+            )
+        }));
         let signed = checkpoint.lines().nth(1).unwrap_or("no");
-        lines.push(format!("ledger       {entries} entries, {} under the newest checkpoint", line(signed)));
+        lines.push(format!(
+            "ledger       {entries} entries, {} under the newest checkpoint",
+            line(signed)
+        ));
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         // The recorder's word on its disk, and once.
-        let faults = supervisor.faults.iter().filter(|fault| refuses.is_none() || !fault.starts_with("disk:"));
+        let faults = supervisor
+            .faults
+            .iter()
+            .filter(|fault| refuses.is_none() || !fault.starts_with("disk:"));
         lines.extend(faults.map(|why| format!("WRONG        calls fail: {}", line(why))));
-        lines.extend(supervisor.warnings.iter().chain(warns).map(|why| format!("warning      {}", line(why))));
+        lines.extend(
+            supervisor
+                .warnings
+                .iter()
+                .chain(warns)
+                .map(|why| format!("warning      {}", line(why))),
+        );
         lines.extend(repaired.iter().map(|what| format!("repaired     {}", line(what))));
         let restart = &supervisor.restart;
         if !restart.is_empty() {
             lines.push(format!("restart      needed: {}", line(&restart.join("; "))));
         }
-        if phases.get(&cofferdam_core::model::run::Phase::AwaitingApproval).is_some_and(|count| *count > 0) {
+        if phases
+            .get(&cofferdam_core::model::run::Phase::AwaitingApproval)
+            .is_some_and(|count| *count > 0)
+        {
             lines.push("next         cofferdam jobs --waiting".to_owned());
         }
         let mut value = serde_json::to_value(&answer).context("the status has no JSON form")?;
@@ -261,7 +354,10 @@ impl Status {
             object.insert("serving".to_owned(), json!(true));
             object.insert("restart_needed".to_owned(), json!(restart));
             object.insert("environment".to_owned(), json!(environment));
-            object.insert("backend".to_owned(), json!(if environment.is_cluster() { "kubernetes" } else { "directory" }));
+            object.insert(
+                "backend".to_owned(),
+                json!(if environment.is_cluster() { "kubernetes" } else { "directory" }),
+            );
         }
         Ok(Report::new(lines.join("\n"), value))
     }

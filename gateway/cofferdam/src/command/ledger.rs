@@ -1,4 +1,5 @@
-//! `cofferdam ledger`: checks and proves what was recorded, from files and a key alone. Asks the recorder only which entries belong to a call.
+//! `cofferdam ledger`: checks and proves what was recorded, from files and a key alone. Asks the
+//! recorder only which entries belong to a call.
 
 use super::operator;
 use super::report::{Report, Usage};
@@ -21,12 +22,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Subcommand)]
 pub enum Ledger {
     /// Check every entry, every tile and the checkpoint; names the first bad entry
-    #[command(
-        after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify /backup/ledger --key ed25519:… --older checkpoint-of-monday"
-    )]
+    #[command(after_help = "Examples:\n  cofferdam ledger verify\n  cofferdam ledger verify \
+                            /backup/ledger --key ed25519:… --older checkpoint-of-monday")]
     Verify(Verify),
     /// Prove one call's entry, as a C2SP tlog-proof that anyone can check
-    #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  cofferdam ledger prove 4kq2 --all proofs/")]
+    #[command(after_help = "Examples:\n  cofferdam ledger prove 4kq2 > call.tlog-proof\n  \
+                            cofferdam ledger prove 4kq2 --all proofs/")]
     Prove(Prove),
     /// Check a proof that you were given
     #[command(after_help = "Example:\n  cofferdam ledger check call.tlog-proof --key ed25519:…")]
@@ -38,7 +39,8 @@ pub enum Ledger {
         key: Key,
     },
     /// Prove that the ledger continues an older checkpoint: nothing before it was changed
-    #[command(after_help = "Example:\n  cofferdam ledger checkpoint > monday; …; cofferdam ledger diff monday")]
+    #[command(after_help = "Example:\n  cofferdam ledger checkpoint > monday; …; cofferdam \
+                            ledger diff monday")]
     Diff {
         /// The checkpoint that was kept
         #[arg(value_hint = ValueHint::FilePath)]
@@ -63,7 +65,8 @@ pub struct Verify {
     folder: Option<PathBuf>,
     #[command(flatten)]
     key: Key,
-    /// A checkpoint that you kept: without one, the holder of the key could have rewritten all entries
+    /// A checkpoint that you kept: without one, the holder of the key could have rewritten all
+    /// entries
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     older: Option<PathBuf>,
 }
@@ -87,7 +90,8 @@ pub struct Prove {
 /// Whose signature counts.
 #[derive(Debug, Args)]
 pub struct Key {
-    /// The recorder's public key: `ed25519:` and 64 hexadecimal digits, or a file with it [default: this installation's trust file's]
+    /// The recorder's public key: `ed25519:` and 64 hexadecimal digits, or a file with it
+    /// [default: this installation's trust file's]
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
@@ -96,13 +100,22 @@ impl Key {
     fn read(&self, home: &Home) -> Result<VerifyingKey> {
         let text = match &self.key {
             Some(text) if text.starts_with("ed25519:") => text.clone(),
-            Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read the key file `{path}`"))?,
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the key file `{path}`"))?,
             None => {
                 let trust = TrustFile::open(home).and_then(|file| file.trust());
-                trust.context("no trust file tells whose signature counts; give the recorder's public key with `--key`")?.keys.recorder
+                trust
+                    .context(
+                        "no trust file tells whose signature counts; give the recorder's public \
+                         key with `--key`",
+                    )?
+                    .keys
+                    .recorder
             }
         };
-        verifying_key(text.trim()).context("the key is not `ed25519:` and 64 hexadecimal digits; `cofferdam ledger key` prints it")
+        verifying_key(text.trim()).context(
+            "the key is not `ed25519:` and 64 hexadecimal digits; `cofferdam ledger key` prints it",
+        )
     }
 }
 
@@ -114,12 +127,15 @@ impl Ledger {
             Self::Prove(command) => command.run(home),
             Self::Check { file, key } => check(&file, &key.read(home)?),
             Self::Diff { older, folder, key } => {
-                let note = std::fs::read_to_string(&older).with_context(|| format!("cannot read `{}`", older.display()))?;
+                let note = std::fs::read_to_string(&older)
+                    .with_context(|| format!("cannot read `{}`", older.display()))?;
                 let folder = folder.unwrap_or_else(|| home.ledger());
-                let found = diff(&note, &folder, &key.read(home)?).context("the ledger is no continuation of that checkpoint")?;
+                let found = diff(&note, &folder, &key.read(home)?)
+                    .context("the ledger is no continuation of that checkpoint")?;
                 Ok(Report::new(
                     format!(
-                        "The ledger continues it: its first {} of {} entries are unchanged, proven with {} hashes.",
+                        "The ledger continues it: its first {} of {} entries are unchanged, \
+                         proven with {} hashes.",
                         found.old.size,
                         found.new.size,
                         found.proof.len()
@@ -130,10 +146,15 @@ impl Ledger {
             Self::Checkpoint => checkpoint(home),
             Self::Key => {
                 let trust = TrustFile::open(home)?.trust()?;
-                let key = verifying_key(&trust.keys.recorder)
-                    .context("the recorder's key in trust.toml is not readable; restore the file from a copy")?;
+                let key = verifying_key(&trust.keys.recorder).context(
+                    "the recorder's key in trust.toml is not readable; restore the file from a \
+                     copy",
+                )?;
                 let vkey = vkey(&origin(&trust.environment.id), &key);
-                Ok(Report::new(trust.keys.recorder.clone(), json!({"key": trust.keys.recorder, "vkey": vkey})))
+                Ok(Report::new(
+                    trust.keys.recorder.clone(),
+                    json!({"key": trust.keys.recorder, "vkey": vkey}),
+                ))
             }
         }
     }
@@ -144,13 +165,18 @@ impl Verify {
         let folder = self.folder.unwrap_or_else(|| home.ledger());
         let older = self
             .older
-            .map(|path| std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display())))
+            .map(|path| {
+                std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read `{}`", path.display()))
+            })
             .transpose()?;
         let report = verify(&folder, &self.key.read(home)?, older.as_deref())?;
         let mut lines = if report.is_sound() {
             vec![format!("Sound: {} entries of {}, as signed.", report.size, report.origin)]
         } else {
-            let first = report.first_bad().map_or_else(|| "no single entry".to_owned(), |entry| format!("entry {entry}"));
+            let first = report
+                .first_bad()
+                .map_or_else(|| "no single entry".to_owned(), |entry| format!("entry {entry}"));
             vec![format!("BROKEN: {} fault(s); the first is about {first}.", report.faults.len())]
         };
         lines.extend(report.faults.iter().map(|fault| {
@@ -158,8 +184,11 @@ impl Verify {
             format!("  {entry}{}: {}", fault.file, fault.what)
         }));
         lines.extend(report.unproven.iter().map(|what| format!("Not proven: {what}.")));
-        let faults: Vec<Value> =
-            report.faults.iter().map(|fault| json!({"entry": fault.entry, "file": fault.file, "what": fault.what})).collect();
+        let faults: Vec<Value> = report
+            .faults
+            .iter()
+            .map(|fault| json!({"entry": fault.entry, "file": fault.file, "what": fault.what}))
+            .collect();
         let value = json!({
             "sound": report.is_sound(), "origin": report.origin, "size": report.size, "root": report.root, "first_bad": report.first_bad(),
             "faults": faults, "unproven": report.unproven,
@@ -174,18 +203,26 @@ impl Prove {
         let indexes = match (self.index, &self.id) {
             (Some(index), _) => vec![index],
             (None, Some(id)) => entries(home, id)?,
-            (None, None) => return Err(Usage("name a call, or an entry with `--index`".to_owned()).into()),
+            (None, None) => {
+                return Err(Usage("name a call, or an entry with `--index`".to_owned()).into());
+            }
         };
-        let prove = |index: u64| prove::prove(&home.ledger(), &key, index).with_context(|| format!("cannot prove entry {index}"));
+        let prove = |index: u64| {
+            prove::prove(&home.ledger(), &key, index)
+                .with_context(|| format!("cannot prove entry {index}"))
+        };
         if let Some(folder) = self.all {
-            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+            std::fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot make `{}`", folder.display()))?;
             let mut files = Vec::new();
             for index in indexes {
                 let path = folder.join(format!("{index}.tlog-proof"));
-                std::fs::write(&path, prove(index)?).with_context(|| format!("cannot write `{}`", path.display()))?;
+                std::fs::write(&path, prove(index)?)
+                    .with_context(|| format!("cannot write `{}`", path.display()))?;
                 files.push(path);
             }
-            let text = files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n");
+            let text =
+                files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n");
             return Ok(Report::new(text, json!({"proofs": files})));
         }
         let index = indexes.last().copied().ok_or_else(|| anyhow!("the call has no entry"))?;
@@ -196,33 +233,41 @@ impl Prove {
 
 /// The entries of a call, oldest first.
 fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
-    let Operated::Story { entries, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
+    let Operated::Story { entries, .. } =
+        operator::ask(home, &Operate::Show { call: id.to_owned() })?
+    else {
         return Err(operator::unexpected());
     };
     Ok(entries.into_iter().map(|entry| entry.index).collect())
 }
 
 fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read `{}`", file.display()))?;
     let proven = verify_proof(&text, key).or_else(|fault| match text.ends_with('\n') {
         // What was printed on a terminal and saved may have lost its last line break.
         true => Err(fault),
         false => verify_proof(&format!("{text}\n"), key),
     })?;
-    let entry: Value = serde_json::from_str(&proven.entry).context("the proven entry is not JSON")?;
+    let entry: Value =
+        serde_json::from_str(&proven.entry).context("the proven entry is not JSON")?;
     let said = serde_json::from_value(entry.get("event").cloned().unwrap_or_default())
         .map(|said| format!(": {}", event(&said)))
         .unwrap_or_default();
     Ok(Report::new(
-        format!("Proven: entry {} of {} ({} entries){said}", proven.index, proven.checkpoint.origin, proven.checkpoint.size),
+        format!(
+            "Proven: entry {} of {} ({} entries){said}",
+            proven.index, proven.checkpoint.origin, proven.checkpoint.size
+        ),
         json!({"index": proven.index, "origin": proven.checkpoint.origin, "size": proven.checkpoint.size, "entry": entry}),
     ))
 }
 
 fn checkpoint(home: &Home) -> Result<Report> {
     let path = home.ledger().join("checkpoint");
-    let note = std::fs::read_to_string(&path)
-        .with_context(|| format!("no checkpoint at `{}`; `cofferdam serve` writes the first", path.display()))?;
+    let note = std::fs::read_to_string(&path).with_context(|| {
+        format!("no checkpoint at `{}`; `cofferdam serve` writes the first", path.display())
+    })?;
     let key = Key { key: None }.read(home)?;
     let checkpoint = Checkpoint::open(&note, &key)?;
     if !note.ends_with('\n') {

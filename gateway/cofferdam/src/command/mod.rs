@@ -1,4 +1,5 @@
-//! The commands: what they are called, what they take, and what their exit codes mean. Each lives in a file of its own.
+//! The commands: what they are called, what they take, and what their exit codes mean. Each lives
+//! in a file of its own.
 
 mod accept;
 mod agents;
@@ -38,13 +39,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Stands between AI agents and infrastructure: agents ask, policy and people decide, one-off runners act, and a ledger proves it.
+/// Stands between AI agents and infrastructure: agents ask, policy and people decide, one-off
+/// runners act, and a ledger proves it.
 ///
-/// Start: `cofferdam init TREE`, `cofferdam serve`, `cofferdam agents add NAME --role ROLE --for PERSON`.
+/// Start: `cofferdam init TREE`, `cofferdam serve`, `cofferdam agents add NAME --role ROLE --for
+/// PERSON`.
 #[derive(Debug, Parser)]
 #[command(name = "cofferdam", version, max_term_width = 120, after_help = EXIT_CODES)]
 struct Cli {
-    /// The folder of this installation [default: $COFFERDAM_HOME, else $XDG_DATA_HOME/cofferdam, else ~/.local/share/cofferdam]
+    /// The folder of this installation [default: $COFFERDAM_HOME, else $XDG_DATA_HOME/cofferdam,
+    /// else ~/.local/share/cofferdam]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     home: Option<PathBuf>,
     /// Answer in JSON, for programs
@@ -54,7 +58,8 @@ struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 64 faulty configuration.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 64 faulty configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -103,7 +108,8 @@ enum Command {
     /// Find what is missing or wrong, with the remedy
     Doctor(doctor::Doctor),
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  cofferdam completions bash > ~/.local/share/bash-completion/completions/cofferdam")]
+    #[command(after_help = "Example:\n  cofferdam completions bash > \
+                            ~/.local/share/bash-completion/completions/cofferdam")]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
@@ -134,7 +140,8 @@ enum Role {
     Recorder,
 }
 
-/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish; a second signal ends at once.
+/// Serves agents until SIGINT or SIGTERM, then lets running jobs finish; a second signal ends at
+/// once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cofferdam serve\n  cofferdam --home /srv/cofferdam serve")]
 struct Serve {
@@ -177,7 +184,8 @@ fn run(cli: Cli) -> Result<Report> {
         Command::Serve(command) => {
             let installation = Installation::read(home)?;
             let heartbeat = command.heartbeat_ms.map(Duration::from_millis);
-            let options = serve::Options { drill: command.drill, heartbeat, binaries: command.binaries };
+            let options =
+                serve::Options { drill: command.drill, heartbeat, binaries: command.binaries };
             Ok(Report::silent().good(serve::run(installation, &options)?))
         }
         Command::Agents(command) => command.run(&home),
@@ -203,7 +211,10 @@ fn run(cli: Cli) -> Result<Report> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cofferdam", &mut script);
             let script = String::from_utf8_lossy(&script).trim_end().to_owned();
-            Ok(Report::new(script.clone(), serde_json::json!({"shell": shell.to_string(), "script": script})))
+            Ok(Report::new(
+                script.clone(),
+                serde_json::json!({"shell": shell.to_string(), "script": script}),
+            ))
         }
     }
 }
@@ -211,8 +222,12 @@ fn run(cli: Cli) -> Result<Report> {
 /// Reads a job step by its name.
 fn drill(text: &str) -> Result<JobStep, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-        let names =
-            JOB_STEPS.map(|step| serde_json::to_value(step).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default());
+        let names = JOB_STEPS.map(|step| {
+            serde_json::to_value(step)
+                .ok()
+                .and_then(|name| name.as_str().map(str::to_owned))
+                .unwrap_or_default()
+        });
         format!("no such step; the steps are {}", names.join(", "))
     })
 }
@@ -228,18 +243,26 @@ mod tests {
 
     #[test]
     fn help_names_only_options_that_the_command_uses() {
-        for (command, named) in [("completions", false), ("new", false), ("jobs", true), ("init", true)] {
-            let told = Cli::try_parse_from(["cofferdam", command, "--help"]).unwrap_err().to_string();
+        for (command, named) in
+            [("completions", false), ("new", false), ("jobs", true), ("init", true)]
+        {
+            let told =
+                Cli::try_parse_from(["cofferdam", command, "--help"]).unwrap_err().to_string();
             assert_eq!(told.contains("--home"), named, "{told}");
         }
-        for words in [&["cofferdam", "--home", "h", "completions", "bash"][..], &["cofferdam", "completions", "bash", "--home", "h"]] {
+        for words in [
+            &["cofferdam", "--home", "h", "completions", "bash"][..],
+            &["cofferdam", "completions", "bash", "--home", "h"],
+        ] {
             assert!(Cli::try_parse_from(words).is_ok(), "{words:?}");
         }
     }
 
     #[test]
     fn a_usage_line_names_no_option_as_required_that_has_a_default() {
-        let told = Cli::try_parse_from(["cofferdam", "init", "tree", "--nothing"]).unwrap_err().to_string();
+        let told = Cli::try_parse_from(["cofferdam", "init", "tree", "--nothing"])
+            .unwrap_err()
+            .to_string();
         assert!(!told.contains("--assets") && !told.contains("--home"), "{told}");
     }
 

@@ -1,5 +1,6 @@
-//! `cofferdam new`: a tool of one's own, in a folder of its own: the worked example under another name, with everything
-//! that a build outside this repository needs. Writes into a folder that it makes, and nowhere else.
+//! `cofferdam new`: a tool of one's own, in a folder of its own: the worked example under another
+//! name, with everything that a build outside this repository needs. Writes into a folder that it
+//! makes, and nowhere else.
 
 use super::report::{Report, Usage};
 use anyhow::{Context as _, Result, bail};
@@ -25,7 +26,8 @@ const HEAD: &str = "//! A tool does nothing.";
 /// Characters of a tool's name, as `tool.wit` says.
 const NAME: usize = 64;
 
-/// Words that are names of tools, but not of crates: Rust's own, and the crates that a tool is written with.
+/// Words that are names of tools, but not of crates: Rust's own, and the crates that a tool is
+/// written with.
 const TAKEN: [&str; 55] = [
     "abstract",
     "alloc",
@@ -84,7 +86,8 @@ const TAKEN: [&str; 55] = [
     "yield",
 ];
 
-/// Makes a folder NAME with a working tool: a commented example with its schema, its tests and its build files.
+/// Makes a folder NAME with a working tool: a commented example with its schema, its tests and its
+/// build files.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cofferdam new label_set\n  cofferdam new label_set --sdk https://git.example.com/cofferdam.git --tag v0.1.0\n  \
@@ -96,7 +99,8 @@ pub struct New {
     /// The parent folder of the new one [default: the working folder]
     #[arg(long = "in", value_name = "DIR", value_hint = ValueHint::DirPath)]
     within: Option<PathBuf>,
-    /// Where the SDK is: a folder, or the URL of a git repository [default: the checkout that this binary was built in]
+    /// Where the SDK is: a folder, or the URL of a git repository [default: the checkout that this
+    /// binary was built in]
     #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
     sdk: Option<String>,
     /// The tag of that repository
@@ -114,27 +118,35 @@ impl New {
         let sdk = self.sdk(working)?;
         let folder = working.join(self.within.as_deref().unwrap_or(Path::new(""))).join(&self.name);
         if fs::symlink_metadata(&folder).is_ok() {
-            bail!("`{}` is there already; choose another name, or another place with `--in DIR`", folder.display());
+            bail!(
+                "`{}` is there already; choose another name, or another place with `--in DIR`",
+                folder.display()
+            );
         }
         let files = files(&self.name, &sdk)?;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make `{}`", folder.display()))?;
         if let Err(fault) = write(&folder, &files) {
             let _half = fs::remove_dir_all(&folder);
             return Err(fault);
         }
         let (name, place) = (&self.name, folder.display());
-        let listed: Vec<String> = files.iter().map(|(path, _, what)| format!("  {path:<20} {what}")).collect();
+        let listed: Vec<String> =
+            files.iter().map(|(path, _, what)| format!("  {path:<20} {what}")).collect();
         let text = format!(
-            "Made {place}:\n{}\n\nNext:\n  cd {place}\n  \
-             cargo test                     # runs the examples; the first time it compiles for three minutes\n  \
-             UPDATE_EXAMPLES=1 cargo test   # after a change: writes the drafts into the examples; read them\n  \
-             cofferdam build .              # makes target/components/{name}.wasm, the same bytes on every machine\n  \
-             cofferdam try target/components/{name}.wasm --args '{EXAMPLE}'\n  \
+            "Made {place}:\n{}\n\nNext:\n  cd {place}\n  cargo test                     # runs \
+             the examples; the first time it compiles for three minutes\n  UPDATE_EXAMPLES=1 \
+             cargo test   # after a change: writes the drafts into the examples; read them\n  \
+             cofferdam build .              # makes target/components/{name}.wasm, the same bytes \
+             on every machine\n  cofferdam try target/components/{name}.wasm --args '{EXAMPLE}'\n  \
              cofferdam accept target/components/{name}.wasm",
             listed.join("\n")
         );
         let written: Vec<&str> = files.iter().map(|(path, ..)| *path).collect();
-        Ok(Report::new(text, json!({"name": name, "folder": folder, "sdk": sdk.line(), "files": written})))
+        Ok(Report::new(
+            text,
+            json!({"name": name, "folder": folder, "sdk": sdk.line(), "files": written}),
+        ))
     }
 
     fn sdk(&self, working: &Path) -> Result<Sdk> {
@@ -143,13 +155,16 @@ impl New {
                 let tag = tag.clone().unwrap_or_else(|| format!("v{}", env!("CARGO_PKG_VERSION")));
                 Ok(Sdk::Git { url: url.clone(), tag })
             }
-            (Some(_), Some(_)) => Err(Usage("`--tag` is of a git repository; a folder is taken as it is".to_owned()).into()),
+            (Some(_), Some(_)) => {
+                Err(Usage("`--tag` is of a git repository; a folder is taken as it is".to_owned())
+                    .into())
+            }
             (Some(folder), None) => Sdk::folder(&working.join(folder)),
             (None, _) => match beside() {
                 Some(folder) => Sdk::folder(&folder),
                 None => Err(Usage(
-                    "say where the SDK is: `--sdk URL --tag TAG` of Cofferdam's repository, or `--sdk DIR`, its folder \
-                     `plugins/sdk`"
+                    "say where the SDK is: `--sdk URL --tag TAG` of Cofferdam's repository, or \
+                     `--sdk DIR`, its folder `plugins/sdk`"
                         .to_owned(),
                 )
                 .into()),
@@ -161,7 +176,8 @@ impl New {
 /// Arguments that the example takes.
 const EXAMPLE: &str = r#"{"namespace": "team-a", "name": "web", "greeting": "Ahoy"}"#;
 
-/// The SDK of the checkout that this binary was built in: `target/PROFILE/cofferdam` lies two folders below it.
+/// The SDK of the checkout that this binary was built in: `target/PROFILE/cofferdam` lies two
+/// folders below it.
 fn beside() -> Option<PathBuf> {
     let binary = std::env::current_exe().ok()?;
     let sdk = binary.parent()?.parent()?.parent()?.join("plugins/sdk");
@@ -170,13 +186,20 @@ fn beside() -> Option<PathBuf> {
 
 /// A name for agents that is one for a crate too.
 fn named(name: &str) -> Result<()> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let plain =
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if !plain || name.len() > NAME || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        let said = format!("`{name}` is no name for a tool; use 1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter");
+        let said = format!(
+            "`{name}` is no name for a tool; use 1 to {NAME} of `a-z`, `0-9` and `_`, beginning \
+             with a letter"
+        );
         return Err(Usage(said).into());
     }
     if TAKEN.contains(&name) {
-        return Err(Usage(format!("`{name}` cannot be the name of a crate; choose another, such as `{name}_set`")).into());
+        return Err(Usage(format!(
+            "`{name}` cannot be the name of a crate; choose another, such as `{name}_set`"
+        ))
+        .into());
     }
     Ok(())
 }
@@ -190,10 +213,15 @@ enum Sdk {
 impl Sdk {
     fn folder(folder: &Path) -> Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let found = fs::canonicalize(folder).with_context(|| format!("no SDK at `{}`", folder.display()))?;
-        let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read `{}`", manifest.display()))?;
+        let found = fs::canonicalize(folder)
+            .with_context(|| format!("no SDK at `{}`", folder.display()))?;
+        let text = fs::read_to_string(&manifest)
+            .with_context(|| format!("cannot read `{}`", manifest.display()))?;
         if !text.contains("name = \"cofferdam-sdk\"") {
-            bail!("`{}` is not the SDK; it lies in `plugins/sdk` of Cofferdam's repository", folder.display());
+            bail!(
+                "`{}` is not the SDK; it lies in `plugins/sdk` of Cofferdam's repository",
+                folder.display()
+            );
         }
         match found.to_str() {
             Some(path) => Ok(Self::Folder(path.to_owned())),
@@ -206,7 +234,9 @@ impl Sdk {
         let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
         match self {
             Self::Folder(path) => format!("cofferdam-sdk = {{ path = {} }}", text(path)),
-            Self::Git { url, tag } => format!("cofferdam-sdk = {{ git = {}, tag = {} }}", text(url), text(tag)),
+            Self::Git { url, tag } => {
+                format!("cofferdam-sdk = {{ git = {}, tag = {} }}", text(url), text(tag))
+            }
         }
     }
 }
@@ -217,18 +247,29 @@ type File = (&'static str, String, &'static str);
 fn files(name: &str, sdk: &Sdk) -> Result<Vec<File>> {
     // Both halves are held by tests: the shipped files have these words.
     let example = LIB.find(HEAD).and_then(|at| LIB.get(at..)).context("the example has no head")?;
-    let linked = LINKED.find("[target.").and_then(|at| LINKED.get(at..)).context("the cargo configuration has no target")?;
+    let linked = LINKED
+        .find("[target.")
+        .and_then(|at| LINKED.get(at..))
+        .context("the cargo configuration has no target")?;
     let lib = format!(
-        "//! `{name}` begins as the worked example: it writes a greeting on a Deployment. Change it step by step, from the\n\
-         //! top to the bottom; `cargo test` says what does not fit together.\n//!\n{}",
-        example.replace("`README.md` says how to run each step.", "`cargo test` runs it.").replace("-p hello", "")
+        "//! `{name}` begins as the worked example: it writes a greeting on a Deployment. Change \
+         it step by step, from the\n//! top to the bottom; `cargo test` says what does not fit \
+         together.\n//!\n{}",
+        example
+            .replace("`README.md` says how to run each step.", "`cargo test` runs it.")
+            .replace("-p hello", "")
     );
-    let manifest = include_str!("new/Cargo.toml.txt").replace("{name}", name).replace("{sdk}", &sdk.line());
+    let manifest =
+        include_str!("new/Cargo.toml.txt").replace("{name}", name).replace("{sdk}", &sdk.line());
     let config = format!("{}{linked}", include_str!("new/config.toml.txt"));
     Ok(vec![
         ("Cargo.toml", manifest, "name, version, and the SDK"),
         ("Cargo.lock", LOCK.to_owned(), "the versions that the shipped tools are built of"),
-        ("rust-toolchain.toml", TOOLCHAIN.to_owned(), "the compiler: another one gives another digest"),
+        (
+            "rust-toolchain.toml",
+            TOOLCHAIN.to_owned(),
+            "the compiler: another one gives another digest",
+        ),
         (".cargo/config.toml", config, "256 KiB of memory, the stack first"),
         (".gitignore", "/target\n".to_owned(), ""),
         ("input.schema.json", INPUT.to_owned(), "the arguments, as agents read them"),
@@ -260,7 +301,8 @@ mod tests {
     fn a_name_is_one_for_agents_and_for_crates() {
         check("label_set", "good");
         check("a1", "good");
-        for name in ["", "Label", "1a", "_a", "label-set", "läbel", "a b", "../a", &"a".repeat(65)] {
+        for name in ["", "Label", "1a", "_a", "label-set", "läbel", "a b", "../a", &"a".repeat(65)]
+        {
             check(name, "is no name for a tool");
         }
         for name in ["fn", "test", "serde", "cofferdam_sdk", "std"] {
@@ -271,16 +313,31 @@ mod tests {
 
     #[test]
     fn a_new_tool_names_itself_and_its_sdk() {
-        let git = Sdk::Git { url: "https://git.example.com/\"c\".git".to_owned(), tag: "v0.1.0".to_owned() };
+        let git = Sdk::Git {
+            url: "https://git.example.com/\"c\".git".to_owned(),
+            tag: "v0.1.0".to_owned(),
+        };
         let files = files("label_set", &git).unwrap();
-        let file = |name: &str| files.iter().find(|(path, ..)| *path == name).map(|(_, text, _)| text.as_str()).unwrap();
+        let file = |name: &str| {
+            files.iter().find(|(path, ..)| *path == name).map(|(_, text, _)| text.as_str()).unwrap()
+        };
         let manifest: toml::Table = toml::from_str(file("Cargo.toml")).unwrap();
         assert_eq!(manifest["package"]["name"].as_str(), Some("label_set"));
         assert_eq!(manifest["dependencies"]["cofferdam-sdk"]["tag"].as_str(), Some("v0.1.0"));
-        assert_eq!(manifest["dependencies"]["cofferdam-sdk"]["git"].as_str(), Some("https://git.example.com/\"c\".git"));
+        assert_eq!(
+            manifest["dependencies"]["cofferdam-sdk"]["git"].as_str(),
+            Some("https://git.example.com/\"c\".git")
+        );
         let config: toml::Table = toml::from_str(file(".cargo/config.toml")).unwrap();
-        assert!(config["target"]["wasm32-unknown-unknown"]["rustflags"].as_array().unwrap().len() == 4);
+        assert!(
+            config["target"]["wasm32-unknown-unknown"]["rustflags"].as_array().unwrap().len() == 4
+        );
         let lib = file("src/lib.rs");
-        assert!(lib.starts_with("//! `label_set` begins") && !lib.contains("hello") && !lib.contains("README"), "{lib}");
+        assert!(
+            lib.starts_with("//! `label_set` begins")
+                && !lib.contains("hello")
+                && !lib.contains("README"),
+            "{lib}"
+        );
     }
 }

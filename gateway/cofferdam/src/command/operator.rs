@@ -1,5 +1,5 @@
-//! The operator's socket to the recorder. A request that changes something or reads payloads is a ledger entry with this
-//! user's id.
+//! The operator's socket to the recorder. A request that changes something or reads payloads is a
+//! ledger entry with this user's id.
 
 use crate::home::Home;
 use anyhow::{Context as _, Result, anyhow};
@@ -14,11 +14,17 @@ use std::path::Path;
 pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
     let path = home.operator_socket();
     let stream = UnixStream::connect(&path).map_err(|fault| unreached(&path, &fault))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")?;
     runtime.block_on(async {
         let client = Client::<Operate, Operated>::new();
         client.connect(stream).context("cannot use the operator socket")?;
-        client.call(ask).await.map_err(|fault| anyhow!("the recorder says: {}", line(&fault.to_string())))
+        client
+            .call(ask)
+            .await
+            .map_err(|fault| anyhow!("the recorder says: {}", line(&fault.to_string())))
     })
 }
 
@@ -30,12 +36,18 @@ fn unreached(path: &Path, fault: &std::io::Error) -> anyhow::Error {
         let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();
         return anyhow!("you may not use `{shown}`{owner}");
     }
-    anyhow!("nothing answers at `{shown}`: `cofferdam serve` does not run for this home; start it, or name the home with `--home`")
+    anyhow!(
+        "nothing answers at `{shown}`: `cofferdam serve` does not run for this home; start it, or \
+         name the home with `--home`"
+    )
 }
 
 /// An answer to something else.
 pub fn unexpected() -> anyhow::Error {
-    anyhow!("the recorder answered something else; is `cofferdam serve` of the same version as this command?")
+    anyhow!(
+        "the recorder answered something else; is `cofferdam serve` of the same version as this \
+         command?"
+    )
 }
 
 #[cfg(test)]
@@ -53,7 +65,9 @@ mod tests {
         let socket = UnixListener::bind(home.operator_socket()).unwrap();
         let liar = std::thread::spawn(move || {
             let (stream, _) = socket.accept().unwrap();
-            let asked: serde_json::Value = serde_json::from_slice(&frame::read(&mut &stream).unwrap().unwrap().header).unwrap();
+            let asked: serde_json::Value =
+                serde_json::from_slice(&frame::read(&mut &stream).unwrap().unwrap().header)
+                    .unwrap();
             let fault = RoleError::Refused("no\u{1b}[2J\nApproved as bob.".to_owned());
             let answer = serde_json::json!({"id": asked["id"], "fault": fault});
             frame::write(&mut &stream, &Frame::of(answer.to_string().into_bytes())).unwrap();

@@ -1,5 +1,6 @@
-//! A component or policy file as commands see it: what it is for, what it asks for, what it says it is. All of it is a
-//! stranger's: it is compiled, and a tool is run, in guest processes alone; executors and a task's commands are never run.
+//! A component or policy file as commands see it: what it is for, what it asks for, what it says it
+//! is. All of it is a stranger's: it is compiled, and a tool is run, in guest processes alone;
+//! executors and a task's commands are never run.
 
 use crate::guest;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -75,31 +76,48 @@ impl Bench {
 
     /// Reads a component, refuses one that would not be loaded, and asks a tool what it is.
     pub fn read(&self, path: &Path) -> Result<Plugin> {
-        wasm(path).and_then(|bytes| self.open(path, bytes)).with_context(|| format!("`{}`", path.display()))
+        wasm(path)
+            .and_then(|bytes| self.open(path, bytes))
+            .with_context(|| format!("`{}`", path.display()))
     }
 
     fn open(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin> {
         let asked = guest::ask(&self.0, &Compute::Examine, bytes.clone(), guest::COMPILE)?;
         let (kind, imports, unused, artefact) = match asked {
-            (Computed::Examined { kind, imports, unused }, artefact) => (kind, imports, unused, artefact),
+            (Computed::Examined { kind, imports, unused }, artefact) => {
+                (kind, imports, unused, artefact)
+            }
             (other, _) => return Err(unexpected(&other)),
         };
         let kind = match kind {
             GuestKind::Executor => Kind::Executor(stem(path)),
             GuestKind::Command => Kind::Command(stem(path)),
-            GuestKind::Tool => match guest::ask(&self.0, &Compute::Define, artefact.clone(), guest::COMPUTE)?.0 {
-                Computed::Defined { definition } => Kind::Tool(definition),
-                other => return Err(unexpected(&other)),
-            },
+            GuestKind::Tool => {
+                match guest::ask(&self.0, &Compute::Define, artefact.clone(), guest::COMPUTE)?.0 {
+                    Computed::Defined { definition } => Kind::Tool(definition),
+                    other => return Err(unexpected(&other)),
+                }
+            }
             GuestKind::Policy => bail!("it is a policy; a component is wanted"),
         };
-        let lint = if let Kind::Tool(definition) = &kind { lint(definition) } else { Ok(Vec::new()) };
+        let lint =
+            if let Kind::Tool(definition) = &kind { lint(definition) } else { Ok(Vec::new()) };
         // A combinator that is refused says more than an example that it does not permit.
         if let (Kind::Tool(definition), Ok(_)) = (&kind, &lint) {
             check_definition(definition)?;
         }
         let digest = ComponentDigest::of(&bytes);
-        Ok(Plugin { path: path.to_owned(), bytes, digest, imports, unused, kind, lint, bench: self.clone(), artefact })
+        Ok(Plugin {
+            path: path.to_owned(),
+            bytes,
+            digest,
+            imports,
+            unused,
+            kind,
+            lint,
+            bench: self.clone(),
+            artefact,
+        })
     }
 
     /// Loads a policy as the gateway does.
@@ -113,13 +131,17 @@ impl Bench {
         };
         for needed in [CALL_ENTRYPOINT, LIST_ENTRYPOINT] {
             if !known.iter().any(|known| known == needed) {
-                bail!("the policy has no entry point `{needed}`; build it with `scripts/build-policy`, which names both");
+                bail!(
+                    "the policy has no entry point `{needed}`; build it with \
+                     `scripts/build-policy`, which names both"
+                );
             }
         }
         Ok(policy)
     }
 
-    /// Loads a policy's module for trials, with or without its tests: for [`Policy::attempt`] alone.
+    /// Loads a policy's module for trials, with or without its tests: for [`Policy::attempt`]
+    /// alone.
     pub fn trial(&self, module: &[u8], data: &str) -> Result<Policy> {
         self.compiled(&Compute::CompileTrial, module, data)
     }
@@ -129,8 +151,8 @@ impl Bench {
         if data.len() > DATA {
             let (kib, most) = (data.len() >> 10, DATA >> 10);
             let detail = format!(
-                "data.json has {kib} KiB, at most {most} KiB are loaded: each decision reads all of it; keep there only what \
-                 the rules need"
+                "data.json has {kib} KiB, at most {most} KiB are loaded: each decision reads all \
+                 of it; keep there only what the rules need"
             );
             return Err(GuestError { code: "too-large".to_owned(), detail }.into());
         }
@@ -139,7 +161,8 @@ impl Bench {
     }
 }
 
-/// Bytes of a data document: each decision reads all of it, and parsed it needs some eight times as much.
+/// Bytes of a data document: each decision reads all of it, and parsed it needs some eight times as
+/// much.
 const DATA: usize = 2 << 20;
 
 /// Bytes of questions that one guest process is asked, before they are written as JSON.
@@ -161,11 +184,13 @@ impl Policy {
             });
             let (now, later) = rest.split_at(fitting.count().max(1).min(rest.len()));
             let ask = Compute::Try { data: self.data.clone(), trials: now.to_vec() };
-            let (answer, body) = guest::ask(&self.bench.0, &ask, self.artefact.clone(), guest::COMPILE)?;
+            let (answer, body) =
+                guest::ask(&self.bench.0, &ask, self.artefact.clone(), guest::COMPILE)?;
             if answer != Computed::Tried {
                 return Err(unexpected(&answer));
             }
-            let some: Vec<Tried> = serde_json::from_slice(&body).context("the guest process's answer is not readable")?;
+            let some: Vec<Tried> = serde_json::from_slice(&body)
+                .context("the guest process's answer is not readable")?;
             if some.len() != now.len() {
                 bail!("the guest process answered {} of {} questions", some.len(), now.len());
             }
@@ -181,7 +206,10 @@ impl Policy {
         let decide = Compute::Decide { entrypoint, data, input: input.to_owned() };
         match guest::ask(&self.bench.0, &decide, self.artefact.clone(), guest::COMPUTE)?.0 {
             Computed::Decided { output } => Ok(output),
-            other => Err(GuestError { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+            other => Err(GuestError {
+                code: "output".to_owned(),
+                detail: unexpected(&other).to_string(),
+            }),
         }
     }
 }
@@ -197,20 +225,26 @@ pub fn wasm(path: &Path) -> Result<Vec<u8>> {
     }
     let mut bytes = Vec::new();
     let most = u64::try_from(limit::WASM).unwrap_or(u64::MAX);
-    File::open(path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes)).context("cannot read it")?;
+    File::open(path)
+        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
+        .context("cannot read it")?;
     if bytes.len() > limit::WASM {
         let size = usize::try_from(told.len()).unwrap_or(usize::MAX).max(bytes.len());
-        return Err(GuestError { code: "too-large".to_owned(), detail: load::too_large(size) }.into());
+        return Err(
+            GuestError { code: "too-large".to_owned(), detail: load::too_large(size) }.into()
+        );
     }
     Ok(bytes)
 }
 
-/// What Rust's own clock panics with where there is none; the text is in every module that could come to it.
+/// What Rust's own clock panics with where there is none; the text is in every module that could
+/// come to it.
 const CLOCK: &[u8] = b"time not implemented on this platform";
 
 /// What an author has to know of it.
-pub const NO_CLOCK: &str = "it uses `std::time`, which does not exist in a tool: it stops the call; leave it out, and where \
-    a value is the time write `{\"$host\": \"started_at\"}`, which the runner fills in";
+pub const NO_CLOCK: &str = "it uses `std::time`, which does not exist in a tool: it stops the \
+                            call; leave it out, and where a value is the time write `{\"$host\": \
+                            \"started_at\"}`, which the runner fills in";
 
 /// Whether Wasm was linked with Rust's clock.
 pub fn has_clock(wasm: &[u8]) -> bool {
@@ -237,7 +271,12 @@ impl Plugin {
 
     /// As a trust file names it, with this ceiling.
     pub fn trusted(&self, definition: &Definition, ceiling: Ceiling) -> TrustedTool {
-        TrustedTool { name: definition.name.clone(), version: definition.version.clone(), digest: self.digest, ceiling }
+        TrustedTool {
+            name: definition.name.clone(),
+            version: definition.version.clone(),
+            digest: self.digest,
+            ceiling,
+        }
     }
 
     /// What some hosts of models refuse in a tool's schemas.
@@ -261,7 +300,10 @@ impl Plugin {
         match asked.map_err(|fault| self.explained(fault))?.0 {
             Computed::Planned { draft } => Ok(Ok(draft)),
             Computed::Declined { refusal } => Ok(Err(refusal)),
-            other => Err(GuestError { code: "output".to_owned(), detail: unexpected(&other).to_string() }),
+            other => Err(GuestError {
+                code: "output".to_owned(),
+                detail: unexpected(&other).to_string(),
+            }),
         }
     }
 
@@ -278,18 +320,32 @@ impl Plugin {
     pub fn examples(&self, executors: &[TrustedExecutor]) -> Vec<ExampleRun<'_>> {
         let Kind::Tool(definition) = &self.kind else { return Vec::new() };
         let trusted = self.trusted(definition, definition.ceiling.clone());
-        let run = |example| run(example, self, &trusted, executors).err().map(|fault| format!("{fault:#}"));
-        definition.examples.iter().map(|example| ExampleRun { example, fault: run(example) }).collect()
+        let run = |example| {
+            run(example, self, &trusted, executors).err().map(|fault| format!("{fault:#}"))
+        };
+        definition
+            .examples
+            .iter()
+            .map(|example| ExampleRun { example, fault: run(example) })
+            .collect()
     }
 }
 
-fn run(example: &Example, tool: &Plugin, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
+fn run(
+    example: &Example,
+    tool: &Plugin,
+    trusted: &TrustedTool,
+    executors: &[TrustedExecutor],
+) -> Result<()> {
     let arguments = json::canonical(&example.arguments)?;
     let draft = match tool.plan(&arguments)? {
         Ok(draft) => draft,
-        Err(refusal) => return Err(anyhow!("the tool refuses its own example: {}", refusal.reason)),
+        Err(refusal) => {
+            return Err(anyhow!("the tool refuses its own example: {}", refusal.reason));
+        }
     };
-    let promised: Draft = serde_json::from_value(example.draft.clone()).context("its draft is not readable")?;
+    let promised: Draft =
+        serde_json::from_value(example.draft.clone()).context("its draft is not readable")?;
     if draft != promised {
         return Err(anyhow!("it gives another draft: {}", json::canonical(&draft)?));
     }
@@ -303,11 +359,18 @@ fn run(example: &Example, tool: &Plugin, trusted: &TrustedTool, executors: &[Tru
 pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]) -> Result<()> {
     // An executor that was not accepted yet is no fault of the draft.
     let mut known = executors.to_vec();
-    for name in trusted.ceiling.executors.iter().filter(|name| !executors.iter().any(|known| known.name == **name)) {
+    for name in trusted
+        .ceiling
+        .executors
+        .iter()
+        .filter(|name| !executors.iter().any(|known| known.name == **name))
+    {
         known.push(TrustedExecutor { name: name.clone(), digest: ComponentDigest::of(b"") });
     }
-    // A command comes with the arguments: its digest is given by the one who calls, who names one that was accepted.
-    let commands: Vec<TrustedCommand> = draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
+    // A command comes with the arguments: its digest is given by the one who calls, who names one
+    // that was accepted.
+    let commands: Vec<TrustedCommand> =
+        draft.operations.iter().filter_map(|step| named(&step.operation)).collect();
     let accepted = Accepted { executors: &known, commands: &commands };
     let _never_sealed = cofferdam_core::stage::plan::plan(draft, trusted, accepted)?;
     Ok(())
@@ -315,9 +378,10 @@ pub fn within(draft: Draft, trusted: &TrustedTool, executors: &[TrustedExecutor]
 
 fn named(operation: &Operation) -> Option<TrustedCommand> {
     match operation {
-        Operation::Task { name, program: Program::Command(digest), .. } => {
-            Some(TrustedCommand { name: name.clone(), digest: ComponentDigest::parse(digest).ok()? })
-        }
+        Operation::Task { name, program: Program::Command(digest), .. } => Some(TrustedCommand {
+            name: name.clone(),
+            digest: ComponentDigest::parse(digest).ok()?,
+        }),
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
-//! `cofferdam policy`: tests and builds a policy's sources, and asks a compiled one a question exactly
-//! as the gateway would. Accepts nothing.
+//! `cofferdam policy`: tests and builds a policy's sources, and asks a compiled one a question
+//! exactly as the gateway would. Accepts nothing.
 
 mod cases;
 mod check;
@@ -37,16 +37,19 @@ const COVERAGE: &str = "90";
 /// Tests and asks policies.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; at least 90 % of it must be covered
+    /// Check a policy and run its tests, on OPA's interpreter and in the compiled module; at least
+    /// 90 % of it must be covered
     #[command(after_help = "Example:\n  cofferdam policy test policies/example")]
     Test(Test),
-    /// Test a policy, compile it and try it on the largest plans; `cofferdam accept --policy` takes what it writes
-    #[command(after_help = "Example:\n  cofferdam policy build policies/example --out build/policy")]
+    /// Test a policy, compile it and try it on the largest plans; `cofferdam accept --policy` takes
+    /// what it writes
+    #[command(
+        after_help = "Example:\n  cofferdam policy build policies/example --out build/policy"
+    )]
     Build(Build),
     /// Ask a compiled policy one question, in the sandbox and under the limits of a real one
-    #[command(
-        after_help = "Examples:\n  cofferdam policy eval --input question.json\n  cofferdam policy eval --policy build/policy --list --input list.json"
-    )]
+    #[command(after_help = "Examples:\n  cofferdam policy eval --input question.json\n  \
+                            cofferdam policy eval --policy build/policy --list --input list.json")]
     Eval(Eval),
 }
 
@@ -56,7 +59,8 @@ pub struct Test {
     /// The folder with the policy's .rego files and data.json
     #[arg(value_hint = ValueHint::DirPath)]
     folder: PathBuf,
-    /// The folder with the library, `schema/` and `capabilities.json` [default: above the policy's]
+    /// The folder with the library, `schema/` and `capabilities.json` [default: above the
+    /// policy's]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     policies: Option<PathBuf>,
 }
@@ -74,7 +78,8 @@ pub struct Build {
 /// Asks a policy.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// The question: a JSON document as `policies/schema/input.json` describes it; `-` reads standard input
+    /// The question: a JSON document as `policies/schema/input.json` describes it; `-` reads
+    /// standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     input: PathBuf,
     /// The folder with policy.wasm and data.json [default: this installation's]
@@ -120,32 +125,53 @@ impl Test {
         let bench = Bench::start()?;
         let run = |options: &[&str]| {
             let fixed = ["test", "--timeout", "60s", "--ignore", "testdata"];
-            opa.run(&fixed.into_iter().chain(options.iter().copied()).chain(["lib", &sources.name]).collect::<Vec<_>>(), "")
+            opa.run(
+                &fixed
+                    .into_iter()
+                    .chain(options.iter().copied())
+                    .chain(["lib", &sources.name])
+                    .collect::<Vec<_>>(),
+                "",
+            )
         };
         let output = run(&[])?;
         // A rule that decides in one of the two alone fails a test as well: say both.
         let both = cases::compare(&sources, &opa, &bench, &capabilities);
         if !output.status.success() {
             let differs = both.err().map_or(String::new(), |fault| format!("\n{fault:#}"));
-            return Err(refusal("test", format!("a test of the policy fails:\n{}{differs}", sources.shown_lines(&said(&output)))));
+            return Err(refusal(
+                "test",
+                format!(
+                    "a test of the policy fails:\n{}{differs}",
+                    sources.shown_lines(&said(&output))
+                ),
+            ));
         }
         let both = both?;
         let tests = said(&output).lines().last().unwrap_or_default().to_owned();
         let output = run(&["--coverage", "--threshold", COVERAGE, "--format", "json"])?;
         if !output.status.success() {
-            let detail = format!("the tests reach less than {COVERAGE} % of the policy:\n{}", sources.shown_lines(&said(&output)));
+            let detail = format!(
+                "the tests reach less than {COVERAGE} % of the policy:\n{}",
+                sources.shown_lines(&said(&output))
+            );
             return Err(refusal("coverage", detail));
         }
-        let coverage = serde_json::from_slice::<Value>(&output.stdout).ok().and_then(|told| told.get("coverage")?.as_f64());
+        let coverage = serde_json::from_slice::<Value>(&output.stdout)
+            .ok()
+            .and_then(|told| told.get("coverage")?.as_f64());
         Ok(Tested { opa, bench, tests, both, coverage, sources })
     }
 }
 
 impl Tested {
     fn report(&self, done: &str) -> Report {
-        let reached = self.coverage.map(|share| format!(", {share:.0} % reached")).unwrap_or_default();
+        let reached =
+            self.coverage.map(|share| format!(", {share:.0} % reached")).unwrap_or_default();
         let (tests, both) = (&self.tests, self.both);
-        let text = format!("{done}; {tests}{reached}; {both} tests answer the same in the compiled module");
+        let text = format!(
+            "{done}; {tests}{reached}; {both} tests answer the same in the compiled module"
+        );
         Report::new(text, json!({"tests": tests, "coverage": self.coverage, "compared": both}))
     }
 }
@@ -155,50 +181,89 @@ impl Build {
         let tested = self.sources.tested()?;
         let compiled = Compiled::build(&tested.sources, &tested.opa)?;
         tested.bench.policy(&compiled.module, &compiled.data)?;
-        let digest = policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
+        let digest =
+            policy_digest(&compiled.module, &compiled.data).context("data.json is not readable")?;
         // The ceilings of this installation; without one, those of the widest tool there could be.
-        let trust = if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
+        let trust =
+            if home.trust().exists() { Some(TrustFile::open(home)?.trust()?) } else { None };
         let (environment, tools) = match trust {
             Some(trust) if !trust.tools.is_empty() => (trust.environment, trust.tools),
-            _ => (Environment { name: "none".to_owned(), id: String::new() }, vec![rehearse::widest()]),
+            _ => (
+                Environment { name: "none".to_owned(), id: String::new() },
+                vec![rehearse::widest()],
+            ),
         };
         let context = question::context(&environment, digest, None, None, Timestamp::now());
-        let (needs, most) = (rehearse(&tested.bench, (&compiled.module, &compiled.data), &tools, &context)?, Needs::most());
+        let (needs, most) = (
+            rehearse(&tested.bench, (&compiled.module, &compiled.data), &tools, &context)?,
+            Needs::most(),
+        );
         compiled.write(&self.out)?;
-        let (used, accepted) = (needs.instructions / rehearse::MILLION, most.instructions / rehearse::MILLION);
-        let budget = format!("{used} of {accepted} million instructions, {} of {} MiB", needs.memory >> 20, most.memory >> 20);
-        Ok(tested.report(&format!("built {digest} in {}; over the largest plans {budget}", self.out.display())))
+        let (used, accepted) =
+            (needs.instructions / rehearse::MILLION, most.instructions / rehearse::MILLION);
+        let budget = format!(
+            "{used} of {accepted} million instructions, {} of {} MiB",
+            needs.memory >> 20,
+            most.memory >> 20
+        );
+        Ok(tested.report(&format!(
+            "built {digest} in {}; over the largest plans {budget}",
+            self.out.display()
+        )))
     }
 }
 
 impl Eval {
     fn run(self, home: &Home) -> Result<Report> {
         let folder = self.policy.unwrap_or_else(|| home.policy());
-        let read = |name: &str| std::fs::read(folder.join(name)).with_context(|| format!("no `{name}` in `{}`", folder.display()));
+        let read = |name: &str| {
+            std::fs::read(folder.join(name))
+                .with_context(|| format!("no `{name}` in `{}`", folder.display()))
+        };
         let module = read("policy.wasm")?;
         let data = String::from_utf8(read("data.json")?).context("data.json is not UTF-8")?;
         let bytes = if self.input == Path::new("-") {
             let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).context("cannot read standard input")?;
+            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
+                .context("cannot read standard input")?;
             bytes
         } else {
-            std::fs::read(&self.input).with_context(|| format!("cannot read `{}`", self.input.display()))?
+            std::fs::read(&self.input)
+                .with_context(|| format!("cannot read `{}`", self.input.display()))?
         };
         // The same types the gateway fills in: a question it could never ask is refused.
-        let shape = |fault: strict::JsonError| Usage(format!("`{}` is no question the gateway would ask: {fault}", self.input.display()));
+        let shape = |fault: strict::JsonError| {
+            Usage(format!(
+                "`{}` is no question the gateway would ask: {fault}",
+                self.input.display()
+            ))
+        };
         let (entrypoint, input) = if self.list {
-            (LIST_ENTRYPOINT, strict::canonical(&strict::strict_into::<ListInput>(&bytes).map_err(shape)?)?)
+            (
+                LIST_ENTRYPOINT,
+                strict::canonical(&strict::strict_into::<ListInput>(&bytes).map_err(shape)?)?,
+            )
         } else {
-            (CALL_ENTRYPOINT, strict::canonical(&strict::strict_into::<Input>(&bytes).map_err(shape)?)?)
+            (
+                CALL_ENTRYPOINT,
+                strict::canonical(&strict::strict_into::<Input>(&bytes).map_err(shape)?)?,
+            )
         };
         let policy = Bench::start()?.policy(&module, &data)?;
-        let answer = policy.evaluate(entrypoint, &input).map_err(|fault| anyhow!("{fault}; the gateway takes that as a denial"))?;
+        let answer = policy
+            .evaluate(entrypoint, &input)
+            .map_err(|fault| anyhow!("{fault}; the gateway takes that as a denial"))?;
         let value = strict::strict(answer.as_bytes())?;
         if !self.list {
-            serde_json::from_value::<Output>(value.clone())
-                .context("the policy answered something else than a decision; the gateway takes that as a denial")?;
+            serde_json::from_value::<Output>(value.clone()).context(
+                "the policy answered something else than a decision; the gateway takes that as a \
+                 denial",
+            )?;
         }
         let digest = policy_digest(&module, &data).context("data.json is not readable")?;
-        Ok(Report::new(format!("{value:#}"), json!({"policy": digest, "entrypoint": entrypoint, "answer": value})))
+        Ok(Report::new(
+            format!("{value:#}"),
+            json!({"policy": digest, "entrypoint": entrypoint, "answer": value}),
+        ))
     }
 }

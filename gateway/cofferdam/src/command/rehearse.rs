@@ -1,5 +1,6 @@
-//! Tries a policy on the largest questions that the accepted ceilings permit, before it is accepted.
-//! What is too slow or too large is refused here, not at the first real call. Decides nothing else.
+//! Tries a policy on the largest questions that the accepted ceilings permit, before it is
+//! accepted. What is too slow or too large is refused here, not at the first real call. Decides
+//! nothing else.
 
 use super::plugin::Bench;
 use anyhow::{Context as _, Result};
@@ -44,7 +45,12 @@ impl Needs {
 ///
 /// # Errors
 /// `time` or `memory`: names the measure, the limit, the question and the tool.
-pub fn rehearse(bench: &Bench, policy: (&[u8], &str), tools: &[TrustedTool], context: &Context) -> Result<Needs> {
+pub fn rehearse(
+    bench: &Bench,
+    policy: (&[u8], &str),
+    tools: &[TrustedTool],
+    context: &Context,
+) -> Result<Needs> {
     attempt(bench, policy, tools, context, |_| true)
 }
 
@@ -53,7 +59,13 @@ pub fn rehearse(bench: &Bench, policy: (&[u8], &str), tools: &[TrustedTool], con
 ///
 /// # Errors
 /// As [`rehearse`].
-pub fn rehearse_new(bench: &Bench, policy: (&[u8], &str), tools: &[TrustedTool], new: &[&str], context: &Context) -> Result<Needs> {
+pub fn rehearse_new(
+    bench: &Bench,
+    policy: (&[u8], &str),
+    tools: &[TrustedTool],
+    new: &[&str],
+    context: &Context,
+) -> Result<Needs> {
     attempt(bench, policy, tools, context, |asked| new.contains(&asked.tool.as_str()))
 }
 
@@ -66,7 +78,8 @@ fn attempt(
 ) -> Result<Needs> {
     let document: Value = serde_json::from_str(data).context("data.json is not readable")?;
     let namespaces = named(&document, "namespaces");
-    let ask = |subject: &Subject| largest(tools, Asker { subject, context, namespaces: &namespaces });
+    let ask =
+        |subject: &Subject| largest(tools, Asker { subject, context, namespaces: &namespaces });
     let mut asked = ask(&caller(&document));
     // A caller without a name is often a case of its own.
     asked.extend(ask(&anonymous()).into_iter().max_by_key(|asked| asked.question.len()));
@@ -81,7 +94,10 @@ fn attempt(
         if let Some(excess) = exceeded(&tried) {
             return Err(refusal(asked, &excess, data.len()));
         }
-        needs = Needs { instructions: needs.instructions.max(tried.instructions), memory: needs.memory.max(tried.memory) };
+        needs = Needs {
+            instructions: needs.instructions.max(tried.instructions),
+            memory: needs.memory.max(tried.memory),
+        };
     }
     Ok(needs)
 }
@@ -110,7 +126,12 @@ pub fn widest() -> TrustedTool {
         grant(Action::Patch, "apps", "Deployment", &pod),
         grant(Action::Delete, "apps", "Deployment", &[]),
         grant(Action::Task, "", "Pod", &[]),
-        grant(Action::Egress, "networking.k8s.io", "NetworkPolicy", &["egress.siblings", "egress.addresses.*"]),
+        grant(
+            Action::Egress,
+            "networking.k8s.io",
+            "NetworkPolicy",
+            &["egress.siblings", "egress.addresses.*"],
+        ),
         grant(Action::Read, "apps", "Deployment", &pod),
         grant(Action::List, "apps", "Deployment", &pod),
         grant(Action::Logs, "", "Pod", &[]),
@@ -124,7 +145,11 @@ pub fn widest() -> TrustedTool {
 }
 
 fn trial(asked: &Largest) -> Trial {
-    Trial { entrypoint: asked.entrypoint.to_owned(), input: Some(asked.question.clone()), test: false }
+    Trial {
+        entrypoint: asked.entrypoint.to_owned(),
+        input: Some(asked.question.clone()),
+        test: false,
+    }
 }
 
 /// What a question used too much of.
@@ -134,8 +159,8 @@ struct Excess {
     most: String,
 }
 
-/// Any other fault is the policy's own answer to a question that no caller may ever ask: a real call
-/// is denied then.
+/// Any other fault is the policy's own answer to a question that no caller may ever ask: a real
+/// call is denied then.
 fn exceeded(tried: &Tried) -> Option<Excess> {
     let code = tried.fault.as_ref().map_or("", |(code, _)| code.as_str());
     let most = Needs::most();
@@ -146,8 +171,13 @@ fn exceeded(tried: &Tried) -> Option<Excess> {
     }
     if code == "time" || tried.instructions > most.instructions {
         let used = format!("{}{} million instructions", more("time"), tried.instructions / MILLION);
-        let ms = limit::TICK.as_millis().saturating_mul(limit::POLICY_TICKS.into()) / u128::from(SHARE);
-        return Some(Excess { code: "time", used, most: format!("{} million, some {ms} ms,", most.instructions / MILLION) });
+        let ms =
+            limit::TICK.as_millis().saturating_mul(limit::POLICY_TICKS.into()) / u128::from(SHARE);
+        return Some(Excess {
+            code: "time",
+            used,
+            most: format!("{} million, some {ms} ms,", most.instructions / MILLION),
+        });
     }
     None
 }
@@ -157,15 +187,20 @@ pub const MILLION: u64 = 1_000_000;
 
 fn refusal(asked: &Largest, excess: &Excess, data: usize) -> anyhow::Error {
     let remedy = match excess.code {
-        "memory" => format!("keep only what the rules need in data.json, which has {} KiB, and make no list of lists", data >> 10),
-        _ => "look at each change once, not at each pair of two; keep long lists of data.json as objects, and look a name up by its key"
+        "memory" => format!(
+            "keep only what the rules need in data.json, which has {} KiB, and make no list of \
+             lists",
+            data >> 10
+        ),
+        _ => "look at each change once, not at each pair of two; keep long lists of data.json as \
+              objects, and look a name up by its key"
             .to_owned(),
     };
     let Excess { code, used, most } = excess;
     let (words, tool) = (&asked.words, &asked.tool);
     let detail = format!(
-        "over the largest question that the ceiling of the tool `{tool}` permits, {words}, the policy needs {used}; at most \
-         {most} are accepted, half of what a decision has; {remedy}"
+        "over the largest question that the ceiling of the tool `{tool}` permits, {words}, the \
+         policy needs {used}; at most {most} are accepted, half of what a decision has; {remedy}"
     );
     GuestError { code: (*code).to_owned(), detail }.into()
 }
@@ -193,7 +228,12 @@ fn named(document: &Value, key: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     visit(document, &mut |name, value| {
         if let Some(list) = value.as_array().filter(|_| name == key) {
-            found.extend(list.iter().filter_map(Value::as_str).filter(|text| !text.contains('*')).map(str::to_owned));
+            found.extend(
+                list.iter()
+                    .filter_map(Value::as_str)
+                    .filter(|text| !text.contains('*'))
+                    .map(str::to_owned),
+            );
         }
     });
     found.into_iter().take(NAMES).collect()

@@ -1,4 +1,5 @@
-//! What a command answers: text for people, JSON for programs, and an exit code. The one place that prints a result.
+//! What a command answers: text for people, JSON for programs, and an exit code. The one place that
+//! prints a result.
 
 use crate::config::ConfigFaults;
 use anyhow::Result;
@@ -70,7 +71,9 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             let shown = on_terminal(&said);
             if json {
                 match fault.chain().find_map(|cause| cause.downcast_ref::<GuestError>()) {
-                    Some(refused) => eprintln!("{}", marked(json!({"error": said, "code": refused.code}))),
+                    Some(refused) => {
+                        eprintln!("{}", marked(json!({"error": said, "code": refused.code})))
+                    }
                     None => eprintln!("{}", marked(json!({"error": said}))),
                 }
             } else {
@@ -93,7 +96,8 @@ fn on_terminal(said: &str) -> String {
     said.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The form of every answer in JSON: keys are added under the same mark, and change only with another.
+/// The form of every answer in JSON: keys are added under the same mark, and change only with
+/// another.
 const FORM: &str = "cofferdam.cli.v1";
 
 /// An answer with the mark of its form.
@@ -118,6 +122,10 @@ mod tests {
     #[test]
     fn a_fault_gives_a_terminal_no_commands() {
         let told = on_terminal("it failed\nthe tool says: \u{1b}]0;x\u{7}\r\u{9b}2J\u{202e}");
-        assert_eq!(told, r"it failed\nthe tool says: \u{1b}]0;x\u{7}\u{d}\u{9b}2J\u{202e}".replacen(r"\n", "\n", 1));
+        assert_eq!(
+            told,
+            r"it failed\nthe tool says: \u{1b}]0;x\u{7}\u{d}\u{9b}2J\u{202e}"
+                .replacen(r"\n", "\n", 1)
+        );
     }
 }

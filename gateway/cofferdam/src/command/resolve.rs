@@ -1,5 +1,5 @@
-//! `cofferdam resolve`: a person looked at what a runner could not tell, and says what became of it. Changes nothing but the record: the outcome stays, the
-//! finding is an entry of its own.
+//! `cofferdam resolve`: a person looked at what a runner could not tell, and says what became of
+//! it. Changes nothing but the record: the outcome stays, the finding is an entry of its own.
 
 use super::operator;
 use super::report::{Report, Usage};
@@ -13,19 +13,22 @@ use cofferdam_core::model::run::{Outcome, Phase};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use serde_json::json;
 
-/// Records what became of a call whose outcome is `indeterminate`: its runner, or an answer, was lost during an effect.
+/// Records what became of a call whose outcome is `indeterminate`: its runner, or an answer, was
+/// lost during an effect.
 ///
-/// Or gives up a call that is stuck (`cofferdam status` names it): it was committed, and a file cannot be written. A runner tries it once more; if that fails
-/// too it ends the call and says which files were written and which were not.
+/// Or gives up a call that is stuck (`cofferdam status` names it): it was committed, and a file
+/// cannot be written. A runner tries it once more; if that fails too it ends the call and says
+/// which files were written and which were not.
 ///
-/// Look at the infrastructure first: `cofferdam show ID` names the operations whose end is not known, and each value before. The call's outcome stays
-/// `indeterminate`; what you found is recorded beside it with your user id, once, and its agent is told.
+/// Look at the infrastructure first: `cofferdam show ID` names the operations whose end is not
+/// known, and each value before. The call's outcome stays `indeterminate`; what you found is
+/// recorded beside it with your user id, once, and its agent is told.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cofferdam jobs                     those whose STATE is `indeterminate` wait for you\n  cofferdam show 4kq2\n  \
-    cofferdam resolve 4kq2 --as succeeded --because \"web has 5 replicas since 14:02, as approved\"\n  \
-    cofferdam resolve 4kq2 --as failed --because \"web still has 3 replicas\""
-)]
+#[command(after_help = "Examples:\n  cofferdam jobs                     those whose STATE is \
+                        `indeterminate` wait for you\n  cofferdam show 4kq2\n  cofferdam resolve \
+                        4kq2 --as succeeded --because \"web has 5 replicas since 14:02, as \
+                        approved\"\n  cofferdam resolve 4kq2 --as failed --because \"web still \
+                        has 3 replicas\"")]
 pub struct Resolve {
     /// The call's id, or the beginning of one, at least 4 characters
     id: String,
@@ -48,36 +51,74 @@ impl Resolve {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
         let because = self.because.trim().to_owned();
-        if because.is_empty() || because.chars().count() > PURPOSE || cofferdam_core::model::escape::unseen(&because).is_some() {
-            return Err(Usage(format!("say how you know, in 1 to {PURPOSE} visible characters: the agent is told it")).into());
+        if because.is_empty()
+            || because.chars().count() > PURPOSE
+            || cofferdam_core::model::escape::unseen(&because).is_some()
+        {
+            return Err(Usage(format!(
+                "say how you know, in 1 to {PURPOSE} visible characters: the agent is told it"
+            ))
+            .into());
         }
-        let Operated::Story { call, view, .. } = operator::ask(home, &Operate::Show { call: self.id })? else {
+        let Operated::Story { call, view, .. } =
+            operator::ask(home, &Operate::Show { call: self.id })?
+        else {
             return Err(operator::unexpected());
         };
         match view.as_deref() {
-            None => bail!("the call {call} ended without a job: there is nothing to resolve; `cofferdam show {call}` tells it"),
-            Some(JobView { outcome: None, phase: Phase::Acting, stuck: Some(_), environment, .. }) if !environment.is_cluster() => {
+            None => bail!(
+                "the call {call} ended without a job: there is nothing to resolve; `cofferdam \
+                 show {call}` tells it"
+            ),
+            Some(JobView {
+                outcome: None,
+                phase: Phase::Acting,
+                stuck: Some(_),
+                environment,
+                ..
+            }) if !environment.is_cluster() => {
                 return give_up(home, call, self.found, because);
             }
             Some(JobView { outcome: None, phase, .. }) => {
-                bail!("the call {call} has no outcome yet: it is {phase}; `cofferdam show {call}` follows it")
+                bail!(
+                    "the call {call} has no outcome yet: it is {phase}; `cofferdam show {call}` \
+                     follows it"
+                )
             }
-            Some(JobView { outcome: Some(Outcome::Indeterminate), resolution: Some(resolution), .. }) => {
-                bail!("the call {call} is resolved already, as {} by user {}; a call is resolved once", resolution.found, resolution.by)
+            Some(JobView {
+                outcome: Some(Outcome::Indeterminate),
+                resolution: Some(resolution),
+                ..
+            }) => {
+                bail!(
+                    "the call {call} is resolved already, as {} by user {}; a call is resolved \
+                     once",
+                    resolution.found,
+                    resolution.by
+                )
             }
             Some(JobView { outcome: Some(Outcome::Indeterminate), .. }) => {}
             Some(JobView { outcome: Some(outcome), .. }) => {
-                bail!("the outcome of the call {call} is known, {outcome}; only an `indeterminate` call can be resolved")
+                bail!(
+                    "the outcome of the call {call} is known, {outcome}; only an `indeterminate` \
+                     call can be resolved"
+                )
             }
         }
         let found = match self.found {
             Finding::Succeeded => Found::Succeeded,
             Finding::Failed => Found::Failed,
         };
-        let Operated::Done = operator::ask(home, &Operate::Resolve { call: call.clone(), found, because: because.clone() })? else {
+        let Operated::Done = operator::ask(
+            home,
+            &Operate::Resolve { call: call.clone(), found, because: because.clone() },
+        )?
+        else {
             return Err(operator::unexpected());
         };
-        let text = format!("Resolved {call} as {found}; its agent is told.\n  its story: cofferdam show {call}");
+        let text = format!(
+            "Resolved {call} as {found}; its agent is told.\n  its story: cofferdam show {call}"
+        );
         Ok(Report::new(text, json!({"call": call, "as": found, "because": because})))
     }
 }
@@ -87,14 +128,20 @@ fn give_up(home: &Home, call: CallId, found: Finding, because: String) -> Result
     let found = match found {
         Finding::Failed => Found::Failed,
         Finding::Succeeded => bail!(
-            "the call {call} is not finished: it continues once the obstacle that `cofferdam show {call}` names is removed; `--as failed` gives it up"
+            "the call {call} is not finished: it continues once the obstacle that `cofferdam show \
+             {call}` names is removed; `--as failed` gives it up"
         ),
     };
-    let Operated::Done = operator::ask(home, &Operate::Resolve { call: call.clone(), found, because: because.clone() })? else {
+    let Operated::Done = operator::ask(
+        home,
+        &Operate::Resolve { call: call.clone(), found, because: because.clone() },
+    )?
+    else {
         return Err(operator::unexpected());
     };
     let text = format!(
-        "Gave up {call}: a runner tries it once more. If that fails, it ends the call and names the written files.\n  its story: cofferdam show {call}"
+        "Gave up {call}: a runner tries it once more. If that fails, it ends the call and names \
+         the written files.\n  its story: cofferdam show {call}"
     );
     Ok(Report::new(text, json!({"call": call, "given_up": true, "because": because})))
 }

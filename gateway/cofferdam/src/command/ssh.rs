@@ -1,17 +1,21 @@
-//! Signing with the SSH key a person has: a key file, or the agent at SSH_AUTH_SOCK, which also speaks to security keys. Never stores or sends a
-//! private key, and never signs outside the namespace it is asked for.
+//! Signing with the SSH key a person has: a key file, or the agent at SSH_AUTH_SOCK, which also
+//! speaks to security keys. Never stores or sends a private key, and never signs outside the
+//! namespace it is asked for.
 
 use super::public_key::{MAKE_ONE, public_key};
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
 use cofferdam_core::model::trust::Approver;
-use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig};
+use ssh_key::{
+    Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig,
+};
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Messages of the agent protocol (draft-ietf-sshm-ssh-agent, section 3): the two that are needed, and their answers.
+/// Messages of the agent protocol (draft-ietf-sshm-ssh-agent, section 3): the two that are needed,
+/// and their answers.
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;
 const SIGN_REQUEST: u8 = 13;
@@ -33,11 +37,18 @@ pub enum Signer {
 }
 
 impl Signer {
-    /// The key to sign with: this private key file, the agent's key for this public key file, or the one key of the agent that is enrolled.
-    pub fn find(key: Option<&Path>, approvers: &[Approver], variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self> {
+    /// The key to sign with: this private key file, the agent's key for this public key file, or
+    /// the one key of the agent that is enrolled.
+    pub fn find(
+        key: Option<&Path>,
+        approvers: &[Approver],
+        variable: impl Fn(&str) -> Option<PathBuf>,
+    ) -> Result<Self> {
         let agent = || {
-            variable("SSH_AUTH_SOCK")
-                .context("no SSH agent is running (SSH_AUTH_SOCK is not set); give your key with `--key ~/.ssh/id_ed25519`")
+            variable("SSH_AUTH_SOCK").context(
+                "no SSH agent is running (SSH_AUTH_SOCK is not set); give your key with `--key \
+                 ~/.ssh/id_ed25519`",
+            )
         };
         let Some(path) = key else {
             let socket = agent()?;
@@ -46,42 +57,65 @@ impl Signer {
             let mut enrolled = keys.into_iter().filter(|key| enrolled(key, approvers));
             return match (enrolled.next(), enrolled.next()) {
                 (Some(one), None) => Ok(Self::Agent(socket, one)),
-                (Some(_), Some(_)) => bail!("the SSH agent holds several enrolled keys; choose one with `--key FILE.pub`"),
+                (Some(_), Some(_)) => bail!(
+                    "the SSH agent holds several enrolled keys; choose one with `--key FILE.pub`"
+                ),
                 (None, _) if empty => bail!(
-                    "the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked, add yours with `ssh-add`, or give it with `--key FILE`"
+                    "the SSH agent shows no key; unlock it with `ssh-add -X` if it is locked, add \
+                     yours with `ssh-add`, or give it with `--key FILE`"
                 ),
                 (None, _) if certificates > 0 => bail!(
-                    "the SSH agent holds no enrolled key, and certificates cannot sign; add the key itself with `ssh-add`, or give it with `--key FILE`"
+                    "the SSH agent holds no enrolled key, and certificates cannot sign; add the \
+                     key itself with `ssh-add`, or give it with `--key FILE`"
                 ),
                 (None, _) => bail!(
-                    "the SSH agent holds no enrolled key; add yours with `ssh-add`, give it with `--key FILE`, or have it enrolled with \
-                     `cofferdam approver add NAME --key FILE.pub`"
+                    "the SSH agent holds no enrolled key; add yours with `ssh-add`, give it with \
+                     `--key FILE`, or have it enrolled with `cofferdam approver add NAME --key \
+                     FILE.pub`"
                 ),
             };
         };
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         if !bytes.windows(11).any(|window| window == b"PRIVATE KEY") {
             let wanted = public_key(path)?;
             let socket = agent()?;
-            let held = identities(&socket)?.keys.iter().any(|held| held.key_data() == wanted.key_data());
+            let held =
+                identities(&socket)?.keys.iter().any(|held| held.key_data() == wanted.key_data());
             return if held {
                 Ok(Self::Agent(socket, wanted))
             } else {
-                bail!("the SSH agent does not hold `{}`; add it with `ssh-add`, or unlock the agent with `ssh-add -X`", path.display())
+                bail!(
+                    "the SSH agent does not hold `{}`; add it with `ssh-add`, or unlock the agent \
+                     with `ssh-add -X`",
+                    path.display()
+                )
             };
         }
-        let private = PrivateKey::from_openssh(&bytes)
-            .with_context(|| format!("`{}` is no OpenSSH private key; convert it with `ssh-keygen -p -f {0}`", path.display()))?;
+        let private = PrivateKey::from_openssh(&bytes).with_context(|| {
+            format!(
+                "`{}` is no OpenSSH private key; convert it with `ssh-keygen -p -f {0}`",
+                path.display()
+            )
+        })?;
         if matches!(private.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256) {
-            bail!("`{}` is a security key's; sign through the agent: `ssh-add {0}`, then `--key {0}.pub`", path.display());
+            bail!(
+                "`{}` is a security key's; sign through the agent: `ssh-add {0}`, then `--key \
+                 {0}.pub`",
+                path.display()
+            );
         }
-        if !matches!(private.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }) {
+        if !matches!(
+            private.algorithm(),
+            Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }
+        ) {
             bail!("keys of the kind `{}` are not taken; {MAKE_ONE}", private.algorithm());
         }
         if private.is_encrypted() {
             let passphrase = passphrase(path, &variable)?;
-            let open =
-                private.decrypt(passphrase.as_bytes()).with_context(|| format!("the passphrase does not open `{}`", path.display()))?;
+            let open = private
+                .decrypt(passphrase.as_bytes())
+                .with_context(|| format!("the passphrase does not open `{}`", path.display()))?;
             return Ok(Self::File(Box::new(open)));
         }
         Ok(Self::File(Box::new(private)))
@@ -98,9 +132,12 @@ impl Signer {
     /// Signs in this namespace; gives the armoured SSHSIG.
     pub fn sign(&self, namespace: &str, message: &[u8]) -> Result<String> {
         let signature = match self {
-            Self::File(key) => key.sign(namespace, HashAlg::Sha512, message).context("the key cannot sign")?,
+            Self::File(key) => {
+                key.sign(namespace, HashAlg::Sha512, message).context("the key cannot sign")?
+            }
             Self::Agent(socket, key) => {
-                let signed = SshSig::signed_data(namespace, HashAlg::Sha512, message).context("the message cannot be signed")?;
+                let signed = SshSig::signed_data(namespace, HashAlg::Sha512, message)
+                    .context("the message cannot be signed")?;
                 let signature = agent_sign(socket, key, &signed)?;
                 SshSig::new(key.key_data().clone(), namespace, HashAlg::Sha512, signature)
                     .context("the agent's signature is of another kind")?
@@ -112,7 +149,9 @@ impl Signer {
 
 /// Whose key this is.
 pub fn owner<'a>(key: &PublicKey, approvers: &'a [Approver]) -> Option<&'a str> {
-    let same = |known: &&Approver| PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data());
+    let same = |known: &&Approver| {
+        PublicKey::from_openssh(&known.key).is_ok_and(|known| known.key_data() == key.key_data())
+    };
     approvers.iter().find(same).map(|approver| approver.name.as_str())
 }
 
@@ -120,7 +159,8 @@ pub fn owner<'a>(key: &PublicKey, approvers: &'a [Approver]) -> Option<&'a str> 
 pub fn signer_of<'a>(signed: &SignedStatement, approvers: &'a [Approver]) -> Option<&'a Approver> {
     let signature = SshSig::from_pem(signed.signature.as_bytes()).ok()?;
     approvers.iter().find(|approver| {
-        PublicKey::from_openssh(&approver.key).is_ok_and(|key| key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).is_ok())
+        PublicKey::from_openssh(&approver.key)
+            .is_ok_and(|key| key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).is_ok())
     })
 }
 
@@ -165,7 +205,10 @@ fn agent_sign(socket: &Path, key: &PublicKey, message: &[u8]) -> Result<Signatur
     let answer = exchange(socket, &request)?;
     let mut rest = match answer.split_first() {
         Some((&SIGN_RESPONSE, rest)) => rest,
-        _ => bail!("the SSH agent refused to sign; was the question declined, or the security key not touched?"),
+        _ => bail!(
+            "the SSH agent refused to sign; was the question declined, or the security key not \
+             touched?"
+        ),
     };
     let signature = take(&mut rest).context("the SSH agent's answer is cut short")?;
     Signature::try_from(signature).context("the SSH agent's signature is not readable")
@@ -190,7 +233,11 @@ fn exchange(socket: &Path, request: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
-    out.extend(u32::try_from(bytes.len()).context("the message is too long for an SSH agent")?.to_be_bytes());
+    out.extend(
+        u32::try_from(bytes.len())
+            .context("the message is too long for an SSH agent")?
+            .to_be_bytes(),
+    );
     out.extend(bytes);
     Ok(())
 }
@@ -208,21 +255,32 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-/// The passphrase: from the file that the environment names, else asked for on the terminal, unseen.
+/// The passphrase: from the file that the environment names, else asked for on the terminal,
+/// unseen.
 fn passphrase(key: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<String> {
     if let Some(path) = variable(PASSPHRASE_FILE) {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
     }
     let terminal = || {
         format!(
-            "no terminal to ask for the passphrase of `{}`; name a file with it in {PASSPHRASE_FILE}, or use an SSH agent",
+            "no terminal to ask for the passphrase of `{}`; name a file with it in \
+             {PASSPHRASE_FILE}, or use an SSH agent",
             key.display()
         )
     };
-    let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").with_context(terminal)?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .with_context(terminal)?;
     let echo = |mode: &str| -> Result<()> {
-        let status = Command::new("stty").arg(mode).stdin(Stdio::from(file.try_clone()?)).status().with_context(terminal)?;
+        let status = Command::new("stty")
+            .arg(mode)
+            .stdin(Stdio::from(file.try_clone()?))
+            .status()
+            .with_context(terminal)?;
         if status.success() { Ok(()) } else { bail!(terminal()) }
     };
     write!(&file, "Passphrase of {}: ", key.display())?;
@@ -243,7 +301,10 @@ mod tests {
     /// A key without a passphrase, made by `ssh-keygen`.
     fn keygen(folder: &Path, passphrase: &str) -> PathBuf {
         let path = folder.join(format!("id{}", passphrase.len()));
-        let status = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", passphrase, "-C", "bob", "-f"]).arg(&path).status();
+        let status = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", passphrase, "-C", "bob", "-f"])
+            .arg(&path)
+            .status();
         assert!(status.unwrap().success());
         path
     }
@@ -258,21 +319,41 @@ mod tests {
         let sealed = keygen(folder.path(), "secret");
         let secret = folder.path().join("passphrase");
         std::fs::write(&secret, "secret\n").unwrap();
-        assert!(Signer::find(Some(&sealed), &[], |name| (name == PASSPHRASE_FILE).then(|| secret.clone())).is_ok());
+        assert!(
+            Signer::find(Some(&sealed), &[], |name| (name == PASSPHRASE_FILE)
+                .then(|| secret.clone()))
+            .is_ok()
+        );
         std::fs::write(&secret, "wrong").unwrap();
-        let wrong = Signer::find(Some(&sealed), &[], |name| (name == PASSPHRASE_FILE).then(|| secret.clone())).unwrap_err();
+        let wrong = Signer::find(Some(&sealed), &[], |name| {
+            (name == PASSPHRASE_FILE).then(|| secret.clone())
+        })
+        .unwrap_err();
         assert!(wrong.to_string().contains("does not open"));
 
         let socket = folder.path().join("agent");
-        let mut agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let mut agent = Command::new("ssh-agent")
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         while UnixStream::connect(&socket).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        let added = Command::new("ssh-add").arg("-q").arg(&plain).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+        let added = Command::new("ssh-add")
+            .arg("-q")
+            .arg(&plain)
+            .env("SSH_AUTH_SOCK", &socket)
+            .status()
+            .unwrap();
         assert!(added.success());
         let variable = |name: &str| (name == "SSH_AUTH_SOCK").then(|| socket.clone());
         let bob = Approver { name: "bob".into(), key: signer.public().to_openssh().unwrap() };
-        assert!(Signer::find(None, &[], variable).unwrap_err().to_string().contains("no enrolled key"));
+        assert!(
+            Signer::find(None, &[], variable).unwrap_err().to_string().contains("no enrolled key")
+        );
         let from_agent = Signer::find(None, std::slice::from_ref(&bob), variable).unwrap();
         assert_eq!(from_agent.sign("approval@cofferdam.dev", b"statement").unwrap(), by_file);
         let named = Signer::find(Some(&plain.with_extension("pub")), &[], variable).unwrap();

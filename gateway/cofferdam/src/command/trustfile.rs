@@ -1,4 +1,5 @@
-//! Editing `trust.toml`: one entry at a time, comments and order kept, checked as a whole before it replaces the old file at once.
+//! Editing `trust.toml`: one entry at a time, comments and order kept, checked as a whole before it
+//! replaces the old file at once.
 
 use crate::home::{Home, write_private};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -26,13 +27,16 @@ impl TrustFile {
 
     /// A trust file of this text, at this place.
     pub fn of(path: PathBuf, text: &str) -> Result<Self> {
-        let document = text.parse().with_context(|| format!("`{}` is not TOML; restore it from a backup", path.display()))?;
+        let document = text.parse().with_context(|| {
+            format!("`{}` is not TOML; restore it from a backup", path.display())
+        })?;
         Ok(Self { path, document })
     }
 
     /// What it says as it stands.
     pub fn trust(&self) -> Result<Trust> {
-        Trust::parse(&self.document.to_string()).with_context(|| format!("`{}`", self.path.display()))
+        Trust::parse(&self.document.to_string())
+            .with_context(|| format!("`{}`", self.path.display()))
     }
 
     /// Its text as it stands.
@@ -74,8 +78,13 @@ impl TrustFile {
     pub fn retain_approvers(&mut self, kept: &[Approver]) -> Result<usize> {
         let list = self.list("approver")?;
         let before = list.len();
-        let text = |entry: &Table, key| entry.get(key).and_then(Item::as_str).unwrap_or_default().to_owned();
-        list.retain(|entry| kept.iter().any(|kept| kept.name == text(entry, "name") && kept.key == text(entry, "key")));
+        let text = |entry: &Table, key| {
+            entry.get(key).and_then(Item::as_str).unwrap_or_default().to_owned()
+        };
+        list.retain(|entry| {
+            kept.iter()
+                .any(|kept| kept.name == text(entry, "name") && kept.key == text(entry, "key"))
+        });
         Ok(before - list.len())
     }
 
@@ -100,7 +109,8 @@ impl TrustFile {
     /// Writes a comment above the entry of this name, below those that are there.
     pub fn note(&mut self, list: &str, name: &str, comment: Option<&str>) -> Result<()> {
         let entries = self.list(list)?;
-        let entry = entries.iter_mut().find(|entry| entry.get("name").and_then(Item::as_str) == Some(name));
+        let entry =
+            entries.iter_mut().find(|entry| entry.get("name").and_then(Item::as_str) == Some(name));
         if let (Some(entry), Some(comment)) = (entry, comment) {
             let above = entry.decor().prefix().and_then(RawString::as_str).unwrap_or("\n");
             let above = format!("{above}# {comment}\n");
@@ -121,7 +131,8 @@ impl TrustFile {
     /// Writes it, if it is one that roles can read.
     pub fn save(&self) -> Result<Trust> {
         let text = self.document.to_string();
-        let trust = Trust::parse(&text).context("the trust file would not be readable; nothing was written")?;
+        let trust = Trust::parse(&text)
+            .context("the trust file would not be readable; nothing was written")?;
         write_private(&self.path, text.as_bytes())?;
         Ok(trust)
     }
@@ -129,7 +140,8 @@ impl TrustFile {
     fn put(&mut self, list: &str, name: &str, entry: &impl Serialize) -> Result<()> {
         let table = table_of(entry)?;
         let list = self.list(list)?;
-        let place = list.iter().position(|old| old.get("name").and_then(Item::as_str) == Some(name));
+        let place =
+            list.iter().position(|old| old.get("name").and_then(Item::as_str) == Some(name));
         match place.and_then(|place| list.get_mut(place)) {
             Some(old) => {
                 let decor = old.decor().clone();
@@ -144,23 +156,32 @@ impl TrustFile {
     }
 
     fn list(&mut self, name: &str) -> Result<&mut ArrayOfTables> {
-        let item = self.document.entry(name).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        let item =
+            self.document.entry(name).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         match item {
             Item::ArrayOfTables(list) => Ok(list),
-            _ => bail!("`{name}` in `{}` is not a list of `[[{name}]]`; restore the file from a backup", self.path.display()),
+            _ => bail!(
+                "`{name}` in `{}` is not a list of `[[{name}]]`; restore the file from a backup",
+                self.path.display()
+            ),
         }
     }
 }
 
-/// Why it cannot be read, and what to do. Never `init`: in a home that was used it would make another environment.
+/// Why it cannot be read, and what to do. Never `init`: in a home that was used it would make
+/// another environment.
 pub fn unreadable(path: &Path, fault: &std::io::Error) -> anyhow::Error {
     let shown = path.display();
     match fault.kind() {
         std::io::ErrorKind::NotFound => {
-            anyhow!("there is no `{shown}`; restore it from a backup, or name the home with `--home DIR`")
+            anyhow!(
+                "there is no `{shown}`; restore it from a backup, or name the home with `--home \
+                 DIR`"
+            )
         }
         std::io::ErrorKind::PermissionDenied => {
-            let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
+            let owner =
+                path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
             let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();
             anyhow!("you may not read `{shown}`{owner}")
         }
@@ -246,13 +267,27 @@ key = "ssh-ed25519 AAAA"
         let ceiling = Ceiling { grants: vec![grant], executors: vec!["sequential".into()] };
         for name in ["scale", "greet"] {
             let digest = ComponentDigest::of(name.as_bytes());
-            file.put_tool(&TrustedTool { name: name.into(), version: "0.2.0".into(), digest, ceiling: ceiling.clone() }).unwrap();
+            file.put_tool(&TrustedTool {
+                name: name.into(),
+                version: "0.2.0".into(),
+                digest,
+                ceiling: ceiling.clone(),
+            })
+            .unwrap();
         }
-        file.put_executor(&TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"s") }).unwrap();
+        file.put_executor(&TrustedExecutor {
+            name: "sequential".into(),
+            digest: ComponentDigest::of(b"s"),
+        })
+        .unwrap();
         file.note("tool", "scale", Some("accepted: \"a word\"")).unwrap();
         file.note("tool", "greet", None).unwrap();
         file.note("executor", "sequential", Some("accepted: \"another\"")).unwrap();
-        file.add_approver(&Approver { name: "bob@example.com".into(), key: "ssh-ed25519 BBBB".into() }).unwrap();
+        file.add_approver(&Approver {
+            name: "bob@example.com".into(),
+            key: "ssh-ed25519 BBBB".into(),
+        })
+        .unwrap();
         assert_eq!(file.remove_approver("ada@example.com").unwrap(), 1);
         file.set_policy(PolicyDigest::of(b"new"));
         file.note_policy(Some("accepted: \"a third\""));

@@ -1,5 +1,6 @@
-//! `cofferdam try`: what a component that is not accepted yet makes of arguments: its draft, its ceiling, and with a home
-//! the decision and the preview, as an agent would be told. Records nothing, queues nothing, accepts nothing.
+//! `cofferdam try`: what a component that is not accepted yet makes of arguments: its draft, its
+//! ceiling, and with a home the decision and the preview, as an agent would be told. Records
+//! nothing, queues nothing, accepts nothing.
 
 mod sight;
 mod trial;
@@ -22,14 +23,15 @@ use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::PathBuf;
 
-/// Shows what a tool would do before it is accepted: its draft, checked against its own ceiling. With an installation also
-/// the decision of its policy and the change that its infrastructure would see. Nothing is recorded or changed.
+/// Shows what a tool would do before it is accepted: its draft, checked against its own ceiling.
+/// With an installation also the decision of its policy and the change that its infrastructure
+/// would see. Nothing is recorded or changed.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  cofferdam try target/components/label_set.wasm --args '{\"namespace\": \"team-a\", \"name\": \"web\"}'\n  \
-    cofferdam try label_set.wasm --agent release-bot --args - < arguments.json\n\n\
-    Exit code 1: the tool or the policy refuses, or the draft is outside the ceiling."
-)]
+#[command(after_help = "Examples:\n  cofferdam try target/components/label_set.wasm --args \
+                        '{\"namespace\": \"team-a\", \"name\": \"web\"}'\n  cofferdam try \
+                        label_set.wasm --agent release-bot --args - < arguments.json\n\nExit \
+                        code 1: the tool or the policy refuses, or the draft is outside the \
+                        ceiling.")]
 pub struct Try {
     /// The component's file
     #[arg(value_hint = ValueHint::FilePath)]
@@ -37,7 +39,8 @@ pub struct Try {
     /// The arguments as one JSON object; `-` reads it from standard input
     #[arg(long, value_name = "JSON")]
     args: String,
-    /// The agent that asks, one of `cofferdam agents list` [default: the only one, or a caller without a token]
+    /// The agent that asks, one of `cofferdam agents list` [default: the only one, or a caller
+    /// without a token]
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 }
@@ -49,10 +52,19 @@ impl Try {
         let bench = Bench::start()?;
         let plugin = bench.read(&self.file)?;
         let Kind::Tool(definition) = &plugin.kind else {
-            bail!("`{}` is not a tool, and only tools can be tried; `cofferdam inspect` shows executors and commands", self.file.display());
+            bail!(
+                "`{}` is not a tool, and only tools can be tried; `cofferdam inspect` shows \
+                 executors and commands",
+                self.file.display()
+            );
         };
         let drafted = Drafted::of(&plugin, definition, &arguments)?;
-        let mut lines = vec![format!("tool {} {}, {}", definition.name, line(&definition.version), plugin.digest)];
+        let mut lines = vec![format!(
+            "tool {} {}, {}",
+            definition.name,
+            line(&definition.version),
+            plugin.digest
+        )];
         lines.extend(drafted.lines());
         let mut value = json!({
             "name": definition.name, "version": definition.version, "digest": plugin.digest,
@@ -61,15 +73,22 @@ impl Try {
         let mut good = drafted.fault.is_none();
         if !home.trust().exists() {
             if self.agent.is_some() {
-                return Err(Usage("`--agent` needs an installation: give `--home DIR`".to_owned()).into());
+                return Err(
+                    Usage("`--agent` needs an installation: give `--home DIR`".to_owned()).into()
+                );
             }
             lines.push(String::new());
-            lines.push("There is no installation here, so no policy decides; `cofferdam init TREE` makes one.".to_owned());
+            lines.push(
+                "There is no installation here, so no policy decides; `cofferdam init TREE` makes \
+                 one."
+                    .to_owned(),
+            );
             return Ok(Report::new(lines.join("\n"), value).good(good));
         }
         let installation = Installation::read(home.clone())?;
         let principal = principal(&installation.agents, self.agent.as_deref())?;
-        let asked = trial::ask(&bench, &plugin, definition, &installation, principal.clone(), arguments)?;
+        let asked =
+            trial::ask(&bench, &plugin, definition, &installation, principal.clone(), arguments)?;
         let (told, answer, well) = told(asked, &definition.name, &principal);
         good &= well;
         lines.push(String::new());
@@ -88,7 +107,11 @@ fn arguments(given: &str) -> Result<Value> {
     let text = if given == "-" {
         let mut text = String::new();
         let most = u64::try_from(cofferdam_core::model::limit::BODY).unwrap_or(u64::MAX);
-        std::io::stdin().lock().take(most).read_to_string(&mut text).context("cannot read standard input")?;
+        std::io::stdin()
+            .lock()
+            .take(most)
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
         text
     } else {
         given.to_owned()
@@ -122,11 +145,22 @@ impl Drafted {
         }
         let draft = match plugin.plan(&json::canonical(&arguments)?) {
             Ok(Ok(draft)) => draft,
-            Ok(Err(refusal)) => return none(format!("the tool refuses: {} {}", line(&refusal.reason), line(&refusal.remedy))),
+            Ok(Err(refusal)) => {
+                return none(format!(
+                    "the tool refuses: {} {}",
+                    line(&refusal.reason),
+                    line(&refusal.remedy)
+                ));
+            }
             Err(fault) => return none(format!("the tool gives no draft: {fault}")),
         };
-        let fault = within(draft.clone(), &plugin.trusted(definition, definition.ceiling.clone()), &[]).err();
-        Ok(Self { draft: Some(draft), fault: fault.map(|fault| format!("the draft is refused: {fault:#}")) })
+        let fault =
+            within(draft.clone(), &plugin.trusted(definition, definition.ceiling.clone()), &[])
+                .err();
+        Ok(Self {
+            draft: Some(draft),
+            fault: fault.map(|fault| format!("the draft is refused: {fault:#}")),
+        })
     }
 
     fn lines(&self) -> Vec<String> {
@@ -146,23 +180,38 @@ impl Drafted {
 
 /// Who asks.
 fn principal(agents: &Agents, wanted: Option<&str>) -> Result<Principal> {
-    let names = || agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join("`, `");
+    let names =
+        || agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join("`, `");
     match (wanted, agents.list()) {
         (Some(name), list) => match list.iter().find(|agent| agent.name == name) {
             Some(agent) => Ok(agent.principal()),
-            None if list.is_empty() => Err(Usage(format!("there is no agent `{name}`; `cofferdam agents add` makes one")).into()),
-            None => Err(Usage(format!("there is no agent `{name}`; there are `{}`", names())).into()),
+            None if list.is_empty() => {
+                Err(Usage(format!("there is no agent `{name}`; `cofferdam agents add` makes one"))
+                    .into())
+            }
+            None => {
+                Err(Usage(format!("there is no agent `{name}`; there are `{}`", names())).into())
+            }
         },
         (None, []) => {
             let name = "anonymous".to_owned();
-            Ok(Principal { name, anonymous: true, roles: Vec::new(), person: None, act: Vec::new() })
+            Ok(Principal {
+                name,
+                anonymous: true,
+                roles: Vec::new(),
+                person: None,
+                act: Vec::new(),
+            })
         }
         (None, [only]) => Ok(only.principal()),
-        (None, _) => Err(Usage(format!("say which agent asks, with `--agent`: `{}`", names())).into()),
+        (None, _) => {
+            Err(Usage(format!("say which agent asks, with `--agent`: `{}`", names())).into())
+        }
     }
 }
 
-/// The answer as an agent reads it, for programs, and whether it is none of the refusals. A trial has no place in the ledger.
+/// The answer as an agent reads it, for programs, and whether it is none of the refusals. A trial
+/// has no place in the ledger.
 fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool) {
     let (text, value, good) = match reply {
         Reply::Success(success) => (success.text, success.structured, true),
@@ -171,19 +220,23 @@ fn told(reply: Reply, name: &str, principal: &Principal) -> (String, Value, bool
             let value = json!({"rule": refusal.rule, "why": refusal.why, "allowed": refusal.allowed, "next": refusal.next});
             (refusal.text(), value, false)
         }
-        Reply::BadArguments { path, reason } => {
-            (cofferdam_edge::bad_arguments(&path, &reason), json!({"path": path, "reason": reason}), false)
-        }
+        Reply::BadArguments { path, reason } => (
+            cofferdam_edge::bad_arguments(&path, &reason),
+            json!({"path": path, "reason": reason}),
+            false,
+        ),
         Reply::UnknownTool { .. } => {
             let roles = principal.roles.join(", ");
             let text = format!(
-                "unknown tool: {name}; policy does not show it to `{}` (roles: {roles}), or this environment cannot carry it out",
+                "unknown tool: {name}; policy does not show it to `{}` (roles: {roles}), or this \
+                 environment cannot carry it out",
                 principal.name
             );
             (text, Value::Null, false)
         }
         Reply::Unavailable { reason } => (reason, Value::Null, false),
     };
-    let kept = text.lines().filter(|line| !line.starts_with("Ledger: ")).collect::<Vec<_>>().join("\n");
+    let kept =
+        text.lines().filter(|line| !line.starts_with("Ledger: ")).collect::<Vec<_>>().join("\n");
     (kept, value, good)
 }

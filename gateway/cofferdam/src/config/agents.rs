@@ -1,4 +1,5 @@
-//! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a token. Read again whenever it changes.
+//! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a
+//! token. Read again whenever it changes.
 
 use super::fault::ConfigError;
 use cofferdam_core::model::caller::Principal;
@@ -34,38 +35,52 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Reads the file. Only one that is there and empty names no agent: a lost one must not open the door to callers
-    /// without a token.
+    /// Reads the file. Only one that is there and empty names no agent: a lost one must not open
+    /// the door to callers without a token.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text),
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
                 let remedy = format!(
-                    "restore it from a backup; or, to serve callers of this machine without a token, make an empty one: \
-                     `install -m 600 /dev/null {shown}`"
+                    "restore it from a backup; or, to serve callers of this machine without a \
+                     token, make an empty one: `install -m 600 /dev/null {shown}`"
                 );
                 Err(ConfigError::new("agents.toml", "", format!("`{shown}` is not there"), &remedy))
             }
             Err(fault) => {
                 let problem = format!("`{shown}` cannot be read ({fault})");
-                Err(ConfigError::new("agents.toml", "", problem, "make it a file that its owner can read"))
+                Err(ConfigError::new(
+                    "agents.toml",
+                    "",
+                    problem,
+                    "make it a file that its owner can read",
+                ))
             }
         }
     }
 
     /// Reads the file's text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let fault = |problem: String, remedy: &str| ConfigError::new("agents.toml", "agent", problem, remedy);
-        let read: Self =
-            toml::from_str(text).map_err(|wrong| fault(wrong.to_string().trim().to_owned(), "correct it, or restore it from a backup"))?;
+        let fault = |problem: String, remedy: &str| {
+            ConfigError::new("agents.toml", "agent", problem, remedy)
+        };
+        let read: Self = toml::from_str(text).map_err(|wrong| {
+            fault(wrong.to_string().trim().to_owned(), "correct it, or restore it from a backup")
+        })?;
         let mut names = BTreeSet::new();
         for agent in &read.agents {
             if !valid_name(&agent.name) {
-                return Err(fault(format!("`{}` is no name for an agent", agent.name), "use 1 to 64 of a-z, 0-9, -, _ and ."));
+                return Err(fault(
+                    format!("`{}` is no name for an agent", agent.name),
+                    "use 1 to 64 of a-z, 0-9, -, _ and .",
+                ));
             }
             if !names.insert(&agent.name) {
-                return Err(fault(format!("`{}` is there twice", agent.name), "remove one with `cofferdam agents remove`"));
+                return Err(fault(
+                    format!("`{}` is there twice", agent.name),
+                    "remove one with `cofferdam agents remove`",
+                ));
             }
         }
         Ok(read)
@@ -90,13 +105,22 @@ impl Agents {
 impl Agent {
     /// As the journey knows it.
     pub fn principal(&self) -> Principal {
-        Principal { name: self.name.clone(), anonymous: false, roles: self.roles.clone(), person: self.person.clone(), act: Vec::new() }
+        Principal {
+            name: self.name.clone(),
+            anonymous: false,
+            roles: self.roles.clone(),
+            person: self.person.clone(),
+            act: Vec::new(),
+        }
     }
 }
 
-/// Whether this may be an agent's name. A caller without a token is `anonymous`: an agent of that name would share its jobs.
+/// Whether this may be an agent's name. A caller without a token is `anonymous`: an agent of that
+/// name would share its jobs.
 pub fn valid_name(name: &str) -> bool {
     name != "anonymous"
         && (1..=64).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'))
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+        })
 }

@@ -18,7 +18,12 @@ pub struct ConfigError {
 impl ConfigError {
     /// A fault.
     pub fn new(file: &str, key: &str, problem: impl Into<String>, remedy: &str) -> Self {
-        Self { file: file.to_owned(), key: key.to_owned(), problem: problem.into(), remedy: remedy.to_owned() }
+        Self {
+            file: file.to_owned(),
+            key: key.to_owned(),
+            problem: problem.into(),
+            remedy: remedy.to_owned(),
+        }
     }
 
     /// File, key and problem, without the remedy.

@@ -1,5 +1,5 @@
-//! `cofferdam.toml` as written: read key by key, so that a misspelt key, a wrong type and an impossible value are all reported together, each
-//! with its line.
+//! `cofferdam.toml` as written: read key by key, so that a misspelt key, a wrong type and an
+//! impossible value are all reported together, each with its line.
 
 use super::fault::ConfigError;
 use super::infrastructure;
@@ -28,16 +28,33 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigError>) -> Option<C
         Err(fault) => {
             let line = fault.span().map(|span| line(text, span.start));
             let file = line.map_or(FILE.to_owned(), |line| format!("{FILE}:{line}"));
-            faults.push(ConfigError::new(&file, "", format!("not TOML: {}", fault.message()), "correct this line"));
+            faults.push(ConfigError::new(
+                &file,
+                "",
+                format!("not TOML: {}", fault.message()),
+                "correct this line",
+            ));
             return None;
         }
     };
     let mut root = Section::root(text, document.as_table(), faults);
     let environment = root.section("environment", |section| {
-        let name = section.string("name", "the name that people know this infrastructure by: name = \"staging\"")?;
+        let name = section.string(
+            "name",
+            "the name that people know this infrastructure by: name = \"staging\"",
+        )?;
         let valid = (1..=ENVIRONMENT_NAME).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        section.hold("name", valid, &format!("`{name}` is no name for an environment"), "use 1 to 40 of a-z, 0-9 and -").then_some(name)
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        section
+            .hold(
+                "name",
+                valid,
+                &format!("`{name}` is no name for an environment"),
+                "use 1 to 40 of a-z, 0-9 and -",
+            )
+            .then_some(name)
     });
     let infrastructure = infrastructure::check(&mut root, home);
     let edge = root.optional("edge", check_edge);
@@ -65,10 +82,17 @@ pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigError>) -> Option<C
 fn check_edge(section: &mut Section<'_>) -> Option<Edge> {
     let listen = section.optional_string("listen").unwrap_or_else(|| "127.0.0.1:8620".to_owned());
     let address: Option<SocketAddr> = listen.parse().ok();
-    section.hold("listen", address.is_some(), &format!("`{listen}` is no address with a port"), "write it as \"127.0.0.1:8620\"");
+    section.hold(
+        "listen",
+        address.is_some(),
+        &format!("`{listen}` is no address with a port"),
+        "write it as \"127.0.0.1:8620\"",
+    );
     let origins = section.strings("origins");
     for origin in &origins {
-        let scheme = origin.split_once("://").filter(|(scheme, rest)| ["http", "https"].contains(scheme) && !rest.is_empty());
+        let scheme = origin
+            .split_once("://")
+            .filter(|(scheme, rest)| ["http", "https"].contains(scheme) && !rest.is_empty());
         let bare = scheme.is_some_and(|(_, rest)| !rest.contains(['/', '?', '#']));
         section.hold(
             "origins",
@@ -80,7 +104,12 @@ fn check_edge(section: &mut Section<'_>) -> Option<Edge> {
     let hosts = section.strings("hosts");
     for host in &hosts {
         let bare = !host.is_empty() && !host.contains(['/', ' ', '@']);
-        section.hold("hosts", bare, &format!("`{host}` is no host"), "write host and port alone: \"cofferdam.example.com:443\"");
+        section.hold(
+            "hosts",
+            bare,
+            &format!("`{host}` is no host"),
+            "write host and port alone: \"cofferdam.example.com:443\"",
+        );
     }
     let wait = section.integer("wait_seconds", 45, (1, LONGEST_WAIT));
     Some(Edge { listen: address?, origins, hosts, wait: seconds(wait) })
@@ -103,7 +132,12 @@ fn check_telemetry(section: &mut Section<'_>) -> Option<Telemetry> {
         "json" => Some(LogFormat::Json),
         _ => None,
     };
-    section.hold("log_format", known.is_some(), &format!("`{format}` is no format"), "write \"text\" or \"json\"");
+    section.hold(
+        "log_format",
+        known.is_some(),
+        &format!("`{format}` is no format"),
+        "write \"text\" or \"json\"",
+    );
     let level = section.optional_string("log_level").unwrap_or_else(|| "info".to_owned());
     Some(Telemetry { otlp, format: known?, level })
 }

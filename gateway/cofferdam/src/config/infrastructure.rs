@@ -1,5 +1,6 @@
-//! What is looked at and changed, as written: a directory of manifests, or a cluster by one kubeconfig for each identity. Reads no kubeconfig:
-//! each role opens its own, and this process never does.
+//! What is looked at and changed, as written: a directory of manifests, or a cluster by one
+//! kubeconfig for each identity. Reads no kubeconfig: each role opens its own, and this process
+//! never does.
 
 use super::paths;
 use super::section::Section;
@@ -11,10 +12,12 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long the API server may work on one write where nothing else is written, in seconds: what it gives each request by itself.
+/// How long the API server may work on one write where nothing else is written, in seconds: what it
+/// gives each request by itself.
 pub const REQUEST_TIMEOUT: u32 = 60;
 
-/// With less, a busy server would give up writes that are well on their way; with more, a caller waits too long for the outcome of a job.
+/// With less, a busy server would give up writes that are well on their way; with more, a caller
+/// waits too long for the outcome of a job.
 const REQUEST_TIMEOUTS: (i64, i64) = (5, 300);
 
 /// The keys of `[kubernetes]` that name a file, each a role that holds a credential.
@@ -24,7 +27,9 @@ const IDENTITIES: [&str; 3] = ["viewer", "provisioner", "reaper"];
 pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructure> {
     match (root.has("directory"), root.has("kubernetes")) {
         (true, false) => root.section("directory", |section| check_directory(section, home))?,
-        (false, true) => root.section("kubernetes", |section| check_cluster(section, home))?.map(Infrastructure::Kubernetes),
+        (false, true) => root
+            .section("kubernetes", |section| check_cluster(section, home))?
+            .map(Infrastructure::Kubernetes),
         (true, true) => {
             root.fault(
                 "kubernetes",
@@ -48,19 +53,31 @@ fn check_directory(section: &mut Section<'_>, home: &Home) -> Option<Infrastruct
 
 fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<PathBuf> {
     let shown = tree.display();
-    if !section.hold("tree", tree.is_absolute(), &format!("`{shown}` is a relative path"), "write the whole path, beginning with /") {
+    if !section.hold(
+        "tree",
+        tree.is_absolute(),
+        &format!("`{shown}` is a relative path"),
+        "write the whole path, beginning with /",
+    ) {
         return None;
     }
     let real = std::fs::canonicalize(tree).ok().filter(|real| real.is_dir());
     let Some(real) = real else {
-        section.fault("tree", &format!("`{shown}` is not a folder"), "name the folder that holds the manifests");
+        section.fault(
+            "tree",
+            &format!("`{shown}` is not a folder"),
+            "name the folder that holds the manifests",
+        );
         return None;
     };
     let reached = paths::overlaps(&real, home);
     if !reached.is_empty() {
         section.fault(
             "tree",
-            &format!("the tree overlaps with {}: a change could reach what decides about changes", reached.join(", ")),
+            &format!(
+                "the tree overlaps with {}: a change could reach what decides about changes",
+                reached.join(", ")
+            ),
             "keep the home outside the tree (`--home DIR`), without links between them",
         );
     }
@@ -71,17 +88,26 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
 /// The home's own places lie apart.
 fn check_home(section: &mut Section<'_>, key: &str, home: &Home) {
     for (one, other) in paths::tangled(home) {
-        section.fault(key, &format!("{one} and {other} lie in one place"), "remove the link between them in the home folder");
+        section.fault(
+            key,
+            &format!("{one} and {other} lie in one place"),
+            "remove the link between them in the home folder",
+        );
     }
 }
 
 fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
     let files = IDENTITIES.map(|identity| {
-        let path =
-            section.string(identity, &format!("the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""))?;
+        let path = section.string(
+            identity,
+            &format!(
+                "the kubeconfig of this identity: {identity} = \"/home/me/{identity}.kubeconfig\""
+            ),
+        )?;
         check_kubeconfig(section, identity, Path::new(&path), home)
     });
-    let request_timeout = section.integer("request_timeout_seconds", REQUEST_TIMEOUT.into(), REQUEST_TIMEOUTS);
+    let request_timeout =
+        section.integer("request_timeout_seconds", REQUEST_TIMEOUT.into(), REQUEST_TIMEOUTS);
     let request_timeout = Duration::from_secs(request_timeout.unsigned_abs());
     check_home(section, "viewer", home);
     // By what the file is, not by what it is called: a hard link is the same credential.
@@ -89,17 +115,30 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
         let earlier = IDENTITIES.iter().zip(&files).take(index);
         let same = |other: &Kubeconfig| file.as_ref().is_some_and(|file| file.file == other.file);
         for (other, _) in earlier.filter(|(_, known)| known.as_ref().is_some_and(same)) {
-            let problem = format!("the same file as `{other}`: one role would hold the rights of another");
+            let problem =
+                format!("the same file as `{other}`: one role would hold the rights of another");
             section.fault(identity, &problem, "give each identity a kubeconfig of its own");
         }
     }
     let word = section.optional_string("job_identity").unwrap_or_else(|| "token".to_owned());
     let job_identity = JobIdentity::parse(&word);
-    let remedy = "write \"token\", or \"impersonation\" once deploy/options/impersonation.yaml is applied";
-    section.hold("job_identity", job_identity.is_some(), &format!("`{word}` is no way for jobs to act"), remedy);
+    let remedy =
+        "write \"token\", or \"impersonation\" once deploy/options/impersonation.yaml is applied";
+    section.hold(
+        "job_identity",
+        job_identity.is_some(),
+        &format!("`{word}` is no way for jobs to act"),
+        remedy,
+    );
     let [viewer, provisioner, reaper] = files;
     let job_identity = job_identity?;
-    Some(Cluster { viewer: viewer?.path, provisioner: provisioner?.path, reaper: reaper?.path, request_timeout, job_identity })
+    Some(Cluster {
+        viewer: viewer?.path,
+        provisioner: provisioner?.path,
+        reaper: reaper?.path,
+        request_timeout,
+        job_identity,
+    })
 }
 
 /// A kubeconfig that could be looked at.
@@ -110,9 +149,19 @@ struct Kubeconfig {
 }
 
 /// A file that only its owner reads, in no folder that a role may read.
-fn check_kubeconfig(section: &mut Section<'_>, key: &str, path: &Path, home: &Home) -> Option<Kubeconfig> {
+fn check_kubeconfig(
+    section: &mut Section<'_>,
+    key: &str,
+    path: &Path,
+    home: &Home,
+) -> Option<Kubeconfig> {
     let shown = path.display();
-    if !section.hold(key, path.is_absolute(), &format!("`{shown}` is a relative path"), "write the whole path, beginning with /") {
+    if !section.hold(
+        key,
+        path.is_absolute(),
+        &format!("`{shown}` is a relative path"),
+        "write the whole path, beginning with /",
+    ) {
         return None;
     }
     let found: Option<(PathBuf, Metadata)> = std::fs::canonicalize(path)
@@ -128,9 +177,17 @@ fn check_kubeconfig(section: &mut Section<'_>, key: &str, path: &Path, home: &Ho
         return None;
     };
     let open = meta.permissions().mode() & 0o077 != 0;
-    section.hold(key, !open, &format!("`{shown}` can be read by others"), &format!("chmod 600 {}", real.display()));
+    section.hold(
+        key,
+        !open,
+        &format!("`{shown}` can be read by others"),
+        &format!("chmod 600 {}", real.display()),
+    );
     if let Some(place) = paths::readable(&real, home) {
-        let problem = format!("`{shown}` lies in the folder of the {place}, which roles without this credential may read");
+        let problem = format!(
+            "`{shown}` lies in the folder of the {place}, which roles without this credential may \
+             read"
+        );
         section.fault(key, &problem, "move it to a folder of its own");
     }
     Some(Kubeconfig { path: real, file: (meta.dev(), meta.ino()) })

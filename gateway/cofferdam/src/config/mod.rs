@@ -1,5 +1,6 @@
-//! The configuration: what `serve` needs to know, checked before anything starts. Every fault is reported at once, each with its key and its
-//! remedy. Never a default for anything that decides who may do what.
+//! The configuration: what `serve` needs to know, checked before anything starts. Every fault is
+//! reported at once, each with its key and its remedy. Never a default for anything that decides
+//! who may do what.
 
 mod agents;
 mod fault;
@@ -56,7 +57,8 @@ pub enum Infrastructure {
     Kubernetes(Cluster),
 }
 
-/// A cluster, by the kubeconfig of each identity: absolute, without symbolic links, existing files that only their owner reads, no two the same.
+/// A cluster, by the kubeconfig of each identity: absolute, without symbolic links, existing files
+/// that only their owner reads, no two the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cluster {
     /// The viewer's: reads, and dry-runs.
@@ -84,7 +86,11 @@ impl Infrastructure {
 impl Cluster {
     /// Each identity's name and kubeconfig.
     pub fn identities(&self) -> [(&'static str, &Path); 3] {
-        [("viewer", self.viewer.as_path()), ("provisioner", &self.provisioner), ("reaper", &self.reaper)]
+        [
+            ("viewer", self.viewer.as_path()),
+            ("provisioner", &self.provisioner),
+            ("reaper", &self.reaper),
+        ]
     }
 }
 
@@ -105,9 +111,13 @@ impl Edge {
     /// What stands against the address, and the remedy, where other machines reach it: the edge
     /// speaks plain HTTP.
     pub fn exposure(&self) -> Option<(String, &'static str)> {
-        let problem =
-            format!("`{}` is reached by other machines in plain HTTP: agents' tokens and all answers can be read on the way", self.listen);
-        let remedy = "listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `edge.hosts`";
+        let problem = format!(
+            "`{}` is reached by other machines in plain HTTP: agents' tokens and all answers can \
+             be read on the way",
+            self.listen
+        );
+        let remedy =
+            "listen on 127.0.0.1 behind a proxy that speaks TLS, and name its host in `edge.hosts`";
         (!self.listen.ip().is_loopback()).then_some((problem, remedy))
     }
 }
@@ -153,7 +163,8 @@ pub enum LogFormat {
 pub struct Installation {
     /// Where everything lies.
     pub home: Home,
-    /// Where the trust file, the policy and the plugins lie that roles use: the copies of this start, once it has them.
+    /// Where the trust file, the policy and the plugins lie that roles use: the copies of this
+    /// start, once it has them.
     pub served: Home,
     /// `cofferdam.toml`.
     pub config: Config,
@@ -171,9 +182,12 @@ impl Installation {
             return Err(ConfigFaults(vec![ConfigError::new("home", "", problem, MAKE)]));
         }
         let mut faults = Vec::new();
-        let agents = Agents::read(&home.agents()).map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let agents =
+            Agents::read(&home.agents()).map_err(|fault| faults.push(fault)).unwrap_or_default();
         let trust = read_trust(&home).map_err(|fault| faults.push(fault)).ok();
-        faults.extend(SECRETS.into_iter().filter_map(|secret| paths::open_to_others(&home.secret(secret))));
+        faults.extend(
+            SECRETS.into_iter().filter_map(|secret| paths::open_to_others(&home.secret(secret))),
+        );
         let config = match paths::text(&home.config(), &restore(&home, "cofferdam.toml")) {
             Ok(text) => file::check(&text, &home, &mut faults),
             Err(fault) => {
@@ -182,10 +196,17 @@ impl Installation {
             }
         };
         if let Some(config) = &config {
-            check_together(config, &agents, trust.as_ref().map(|trust| &trust.environment), &mut faults);
+            check_together(
+                config,
+                &agents,
+                trust.as_ref().map(|trust| &trust.environment),
+                &mut faults,
+            );
         }
         match (config, trust) {
-            (Some(config), Some(trust)) if faults.is_empty() => Ok(Self { served: home.clone(), home, config, agents, trust }),
+            (Some(config), Some(trust)) if faults.is_empty() => {
+                Ok(Self { served: home.clone(), home, config, agents, trust })
+            }
             _ => Err(ConfigFaults(faults)),
         }
     }
@@ -195,7 +216,8 @@ impl Config {
     /// Reads and checks `cofferdam.toml` alone.
     pub fn read(home: &Home) -> Result<Self, ConfigFaults> {
         let mut faults = Vec::new();
-        let text = paths::text(&home.config(), &restore(home, "cofferdam.toml")).map_err(|fault| ConfigFaults(vec![fault]))?;
+        let text = paths::text(&home.config(), &restore(home, "cofferdam.toml"))
+            .map_err(|fault| ConfigFaults(vec![fault]))?;
         match file::check(&text, home, &mut faults) {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigFaults(faults)),
@@ -211,13 +233,22 @@ pub fn disagreements(config: &Config, trust: &Trust) -> Vec<ConfigError> {
 }
 
 /// What the files must agree on.
-fn check_together(config: &Config, agents: &Agents, trusted: Option<&Environment>, faults: &mut Vec<ConfigError>) {
+fn check_together(
+    config: &Config,
+    agents: &Agents,
+    trusted: Option<&Environment>,
+    faults: &mut Vec<ConfigError>,
+) {
     if !config.edge.listen.ip().is_loopback() && agents.list().is_empty() {
         faults.push(ConfigError::new(
             "cofferdam.toml",
             "edge.listen",
-            format!("`{}` can be reached from other machines, and no agent is configured", config.edge.listen),
-            "listen on 127.0.0.1, or add an agent first: `cofferdam agents add NAME --role R --for PERSON`",
+            format!(
+                "`{}` can be reached from other machines, and no agent is configured",
+                config.edge.listen
+            ),
+            "listen on 127.0.0.1, or add an agent first: `cofferdam agents add NAME --role R \
+             --for PERSON`",
         ));
     }
     if let Some(trusted) = trusted {
@@ -230,11 +261,15 @@ fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<Co
         faults.push(ConfigError::new(
             "cofferdam.toml",
             "environment.name",
-            format!("`{}` is not the environment of trust.toml, which is `{}`", config.environment, trusted.name),
+            format!(
+                "`{}` is not the environment of trust.toml, which is `{}`",
+                config.environment, trusted.name
+            ),
             "give both the same name; a new environment needs a home of its own",
         ));
     }
-    // The id in the trust file is what plans and approvals are good for: a cluster's must never be used for a directory, nor the reverse.
+    // The id in the trust file is what plans and approvals are good for: a cluster's must never be
+    // used for a directory, nor the reverse.
     let cluster = matches!(config.infrastructure, Infrastructure::Kubernetes(_));
     if trusted.is_cluster() != cluster {
         let (key, problem) = if cluster {
@@ -242,7 +277,12 @@ fn check_environment(config: &Config, trusted: &Environment, faults: &mut Vec<Co
         } else {
             ("directory", "trust.toml is for a cluster, not for a directory")
         };
-        faults.push(ConfigError::new("cofferdam.toml", key, problem, "make another home with `cofferdam --home DIR init`"));
+        faults.push(ConfigError::new(
+            "cofferdam.toml",
+            key,
+            problem,
+            "make another home with `cofferdam --home DIR init`",
+        ));
     }
 }
 
@@ -253,10 +293,14 @@ pub fn is_made(home: &Home) -> bool {
     made.iter().any(|path| !matches!(path.symlink_metadata(), Err(fault) if fault.kind() == std::io::ErrorKind::NotFound))
 }
 
-/// What to do about a file that is lost. Never `init` where a home was made: it would make another environment, whose
-/// ledger the stored one is not.
+/// What to do about a file that is lost. Never `init` where a home was made: it would make another
+/// environment, whose ledger the stored one is not.
 fn restore(home: &Home, file: &str) -> String {
-    if is_made(home) { format!("restore `{file}` from a backup of this home") } else { MAKE.to_owned() }
+    if is_made(home) {
+        format!("restore `{file}` from a backup of this home")
+    } else {
+        MAKE.to_owned()
+    }
 }
 
 /// What to do where no installation is.
@@ -268,8 +312,15 @@ pub fn read_trust(home: &Home) -> Result<Trust, ConfigError> {
     match Trust::parse(&text) {
         Ok(trust) => Ok(trust),
         Err(fault) => {
-            let cause = std::error::Error::source(&fault).map(|cause| format!(": {}", cause.to_string().trim())).unwrap_or_default();
-            Err(ConfigError::new("trust.toml", "", format!("{fault}{cause}"), &restore(home, "trust/trust.toml")))
+            let cause = std::error::Error::source(&fault)
+                .map(|cause| format!(": {}", cause.to_string().trim()))
+                .unwrap_or_default();
+            Err(ConfigError::new(
+                "trust.toml",
+                "",
+                format!("{fault}{cause}"),
+                &restore(home, "trust/trust.toml"),
+            ))
         }
     }
 }

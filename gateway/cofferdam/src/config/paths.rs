@@ -1,4 +1,5 @@
-//! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it (everything else).
+//! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it
+//! (everything else).
 
 use super::fault::ConfigError;
 use crate::home::Home;
@@ -10,8 +11,11 @@ use std::path::{Path, PathBuf};
 pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     fs::read_to_string(path).map_err(|fault| {
-        let why =
-            if fault.kind() == std::io::ErrorKind::NotFound { "is not there".to_owned() } else { format!("cannot be read ({fault})") };
+        let why = if fault.kind() == std::io::ErrorKind::NotFound {
+            "is not there".to_owned()
+        } else {
+            format!("cannot be read ({fault})")
+        };
         ConfigError::new(&name, "", format!("`{}` {why}", path.display()), remedy)
     })
 }
@@ -26,7 +30,8 @@ pub fn open_to_others(key: &Path) -> Option<ConfigError> {
     })
 }
 
-/// What the tree must not touch and touches: it is the same, lies within it, or contains it. Symbolic links are followed first.
+/// What the tree must not touch and touches: it is the same, lies within it, or contains it.
+/// Symbolic links are followed first.
 pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
     let tree = resolve(tree);
     apart(home)
@@ -39,21 +44,29 @@ pub fn overlaps(tree: &Path, home: &Home) -> Vec<&'static str> {
         .collect()
 }
 
-/// The place of the home whose folder holds this file, of those that one role or another may read while it serves.
+/// The place of the home whose folder holds this file, of those that one role or another may read
+/// while it serves.
 pub fn readable(file: &Path, home: &Home) -> Option<&'static str> {
     let folder = |(name, path): (&'static str, PathBuf)| match name {
         // Given by folder, because such a file is replaced by renaming.
         "agents" | "trust file" => (name, path.parent().map(Path::to_owned).unwrap_or(path)),
         _ => (name, path),
     };
-    let served = apart(home).into_iter().filter(|(name, _)| !["configuration", "keys"].contains(name)).map(folder);
+    let served = apart(home)
+        .into_iter()
+        .filter(|(name, _)| !["configuration", "keys"].contains(name))
+        .map(folder);
     served.into_iter().find(|(_, path)| file.starts_with(resolve(path))).map(|(name, _)| name)
 }
 
 /// Pairs among the home's own places that a link made one.
 pub fn tangled(home: &Home) -> Vec<(&'static str, &'static str)> {
-    let places: Vec<_> = apart(home).into_iter().map(|(name, path)| (name, resolve(&path))).collect();
-    let pairs = places.iter().enumerate().flat_map(|(index, one)| places.iter().skip(index + 1).map(move |other| (one, other)));
+    let places: Vec<_> =
+        apart(home).into_iter().map(|(name, path)| (name, resolve(&path))).collect();
+    let pairs = places
+        .iter()
+        .enumerate()
+        .flat_map(|(index, one)| places.iter().skip(index + 1).map(move |other| (one, other)));
     pairs
         .filter(|((_, one), (_, other))| one.starts_with(other) || other.starts_with(one))
         .map(|((one, _), (other, _))| (*one, *other))
@@ -83,10 +96,9 @@ fn resolve(path: &Path) -> PathBuf {
     path.ancestors()
         .find_map(|existing| {
             let real = fs::canonicalize(existing).ok()?;
-            Some(
-                path.strip_prefix(existing)
-                    .map_or(real.clone(), |rest| if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) }),
-            )
+            Some(path.strip_prefix(existing).map_or(real.clone(), |rest| {
+                if rest.as_os_str().is_empty() { real.clone() } else { real.join(rest) }
+            }))
         })
         .unwrap_or_else(|| path.to_owned())
 }

@@ -1,4 +1,5 @@
-//! One table of `cofferdam.toml` being read: which keys were asked for, of what type they are, and what was wrong with them. Knows no key by name.
+//! One table of `cofferdam.toml` being read: which keys were asked for, of what type they are, and
+//! what was wrong with them. Knows no key by name.
 
 use super::fault::ConfigError;
 use toml_edit::{Item, Table, TableLike};
@@ -22,7 +23,11 @@ pub(super) struct Section<'a> {
 
 impl Section<'_> {
     /// The whole document.
-    pub(super) fn root<'a>(text: &'a str, table: &'a dyn TableLike, faults: &'a mut Vec<ConfigError>) -> Section<'a> {
+    pub(super) fn root<'a>(
+        text: &'a str,
+        table: &'a dyn TableLike,
+        faults: &'a mut Vec<ConfigError>,
+    ) -> Section<'a> {
         Section { text, table, path: String::new(), known: Vec::new(), faults }
     }
 
@@ -39,33 +44,61 @@ impl Section<'_> {
     }
 
     /// A table that has to be there.
-    pub(super) fn section<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
         if self.table.get(name).is_none() {
             self.know(name);
-            self.fault(name, "the section is missing", &format!("add `[{name}]`; `cofferdam init` writes an example"));
+            self.fault(
+                name,
+                "the section is missing",
+                &format!("add `[{name}]`; `cofferdam init` writes an example"),
+            );
             return None;
         }
         self.table_of(name, read)
     }
 
     /// A table whose keys all have defaults.
-    pub(super) fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Option<T> {
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Option<T> {
         if self.table.get(name).is_some() {
             return self.table_of(name, read).flatten();
         }
         self.know(name);
         let empty = Table::new();
-        let mut section = Section { text: self.text, table: &empty, path: name.to_owned(), known: Vec::new(), faults: self.faults };
+        let mut section = Section {
+            text: self.text,
+            table: &empty,
+            path: name.to_owned(),
+            known: Vec::new(),
+            faults: self.faults,
+        };
         read(&mut section)
     }
 
-    fn table_of<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> Option<T> {
+    fn table_of<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
         self.know(name);
         let Some(table) = self.table.get(name).and_then(Item::as_table_like) else {
             self.fault(name, "not a section", &format!("write `[{name}]` on a line of its own"));
             return None;
         };
-        let mut section = Section { text: self.text, table, path: self.key(name), known: Vec::new(), faults: self.faults };
+        let mut section = Section {
+            text: self.text,
+            table,
+            path: self.key(name),
+            known: Vec::new(),
+            faults: self.faults,
+        };
         let read = read(&mut section);
         section.unknown();
         Some(read)
@@ -86,7 +119,12 @@ impl Section<'_> {
         self.know(name);
         let item = self.table.get(name)?;
         let text = item.as_str().map(str::to_owned);
-        self.hold(name, text.is_some(), &format!("{} where text belongs", item.type_name()), "put it between quotation marks");
+        self.hold(
+            name,
+            text.is_some(),
+            &format!("{} where text belongs", item.type_name()),
+            "put it between quotation marks",
+        );
         text
     }
 
@@ -94,31 +132,56 @@ impl Section<'_> {
     pub(super) fn strings(&mut self, name: &'static str) -> Vec<String> {
         self.know(name);
         let Some(item) = self.table.get(name) else { return Vec::new() };
-        let list: Option<Vec<String>> =
-            item.as_array().and_then(|array| array.iter().map(|value| value.as_str().map(str::to_owned)).collect());
-        self.hold(name, list.is_some(), &format!("{} where a list of texts belongs", item.type_name()), "write [\"one\", \"two\"]");
+        let list: Option<Vec<String>> = item.as_array().and_then(|array| {
+            array.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+        });
+        self.hold(
+            name,
+            list.is_some(),
+            &format!("{} where a list of texts belongs", item.type_name()),
+            "write [\"one\", \"two\"]",
+        );
         list.unwrap_or_default()
     }
 
     /// A whole number within bounds.
-    pub(super) fn integer(&mut self, name: &'static str, default: i64, (least, most): (i64, i64)) -> i64 {
+    pub(super) fn integer(
+        &mut self,
+        name: &'static str,
+        default: i64,
+        (least, most): (i64, i64),
+    ) -> i64 {
         self.know(name);
         let Some(item) = self.table.get(name) else { return default };
         match item.as_integer() {
             Some(number) if (least..=most).contains(&number) => number,
             Some(number) => {
-                self.fault(name, &format!("{number} is out of range"), &format!("give {least} to {most}; the default is {default}"));
+                self.fault(
+                    name,
+                    &format!("{number} is out of range"),
+                    &format!("give {least} to {most}; the default is {default}"),
+                );
                 default
             }
             None => {
-                self.fault(name, &format!("{} where a whole number belongs", item.type_name()), &format!("give {least} to {most}"));
+                self.fault(
+                    name,
+                    &format!("{} where a whole number belongs", item.type_name()),
+                    &format!("give {least} to {most}"),
+                );
                 default
             }
         }
     }
 
     /// Notes a fault unless the condition holds; gives the condition.
-    pub(super) fn hold(&mut self, name: &str, condition: bool, problem: &str, remedy: &str) -> bool {
+    pub(super) fn hold(
+        &mut self,
+        name: &str,
+        condition: bool,
+        problem: &str,
+        remedy: &str,
+    ) -> bool {
         if !condition {
             self.fault(name, problem, remedy);
         }
@@ -127,20 +190,33 @@ impl Section<'_> {
 
     /// Notes a fault of a key.
     pub(super) fn fault(&mut self, name: &str, problem: &str, remedy: &str) {
-        let at = self.table.get(name).and_then(Item::span).or_else(|| self.table.key(name)?.span()).map(|span| line(self.text, span.start));
+        let at = self
+            .table
+            .get(name)
+            .and_then(Item::span)
+            .or_else(|| self.table.key(name)?.span())
+            .map(|span| line(self.text, span.start));
         let file = at.map_or(FILE.to_owned(), |at| format!("{FILE}:{at}"));
         self.faults.push(ConfigError::new(&file, &self.key(name), problem, remedy));
     }
 
     /// Every key that was not read: it is unknown.
     pub(super) fn unknown(&mut self) {
-        let strangers: Vec<String> =
-            self.table.iter().map(|(key, _)| key.to_owned()).filter(|key| !self.known.contains(&key.as_str())).collect();
+        let strangers: Vec<String> = self
+            .table
+            .iter()
+            .map(|(key, _)| key.to_owned())
+            .filter(|key| !self.known.contains(&key.as_str()))
+            .collect();
         for stranger in strangers {
             let mut known = self.known.clone();
             known.sort_by_key(|known| (!known.starts_with(&stranger), distance(known, &stranger)));
             let remedy = match known.first() {
-                Some(nearest) if nearest.starts_with(&stranger) || distance(nearest, &stranger) <= 3 => format!("did you mean `{nearest}`"),
+                Some(nearest)
+                    if nearest.starts_with(&stranger) || distance(nearest, &stranger) <= 3 =>
+                {
+                    format!("did you mean `{nearest}`")
+                }
                 _ => format!("known here: `{}`", self.known.join("`, `")),
             };
             self.fault(&stranger, "unknown key", &remedy);

@@ -1,4 +1,5 @@
-//! The configuration that `init` writes: every key, with what it is for and its default. Held against the reader by a test.
+//! The configuration that `init` writes: every key, with what it is for and its default. Held
+//! against the reader by a test.
 
 use super::{Cluster, Infrastructure};
 use std::net::SocketAddr;
@@ -66,7 +67,9 @@ tree = {}
     )
 }
 
-fn kubernetes(Cluster { viewer, provisioner, reaper, request_timeout, job_identity }: &Cluster) -> String {
+fn kubernetes(
+    Cluster { viewer, provisioner, reaper, request_timeout, job_identity }: &Cluster,
+) -> String {
     let by = job_identity.word();
     format!(
         r#"[kubernetes]

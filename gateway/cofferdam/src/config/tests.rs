@@ -13,8 +13,16 @@ fn check(text: &str, expect: Expect) {
     home.make_folders().unwrap();
     let mut faults = Vec::new();
     let config = file::check(&text.replace("TREE", tree.to_str().unwrap()), &home, &mut faults);
-    let told = if faults.is_empty() { format!("{:#?}", config.unwrap()) } else { ConfigFaults(faults).to_string() };
-    expect.assert_eq(&told.replace(tree.to_str().unwrap(), "TREE").replace(home.root().to_str().unwrap(), "HOME"));
+    let told = if faults.is_empty() {
+        format!("{:#?}", config.unwrap())
+    } else {
+        ConfigFaults(faults).to_string()
+    };
+    expect.assert_eq(
+        &told
+            .replace(tree.to_str().unwrap(), "TREE")
+            .replace(home.root().to_str().unwrap(), "HOME"),
+    );
 }
 
 #[test]
@@ -91,7 +99,10 @@ log_format = "xml"
           cofferdam.toml: environment: the section is missing; add `[environment]`; `cofferdam init` writes an example
           cofferdam.toml: directory: neither `[directory]` nor `[kubernetes]` is there; add one of them; `cofferdam init` writes an example"#]],
     );
-    check("environment = 3\ndirectory = [", expect!["cofferdam.toml:2: not TOML: unclosed array, expected `]`; correct this line"]);
+    check(
+        "environment = 3\ndirectory = [",
+        expect!["cofferdam.toml:2: not TOML: unclosed array, expected `]`; correct this line"],
+    );
     check(
         "environment = 3\n[directory]\ntree = \"TREE/none\"",
         expect![[r#"
@@ -102,19 +113,25 @@ log_format = "xml"
     check(
         "[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE/../home/store\"",
         expect![
-            "cofferdam.toml:4: directory.tree: the tree overlaps with store: a change could reach what decides about changes; keep the home outside the tree (`--home DIR`), without links between them"
+            "cofferdam.toml:4: directory.tree: the tree overlaps with store: a change could reach \
+             what decides about changes; keep the home outside the tree (`--home DIR`), without \
+             links between them"
         ],
     );
     check(
         "[environment]\nname = \"lab\"\n[directory]\ntree = \"TREE/..\"",
         expect![
-            "cofferdam.toml:4: directory.tree: the tree overlaps with configuration, agents, trust file, keys, plugins, policy, store, ledger, runs, journal, artefacts, served copies: a change could reach what decides about changes; keep the home outside the tree (`--home DIR`), without links between them"
+            "cofferdam.toml:4: directory.tree: the tree overlaps with configuration, agents, \
+             trust file, keys, plugins, policy, store, ledger, runs, journal, artefacts, served \
+             copies: a change could reach what decides about changes; keep the home outside the \
+             tree (`--home DIR`), without links between them"
         ],
     );
 }
 
-/// Checks a `[kubernetes]` section whose paths lie in a folder K with the private files `viewer`, `provisioner`, `reaper`, the link `same` to the
-/// viewer's, `open` for all to read, and in the home, H, a kubeconfig among the policy.
+/// Checks a `[kubernetes]` section whose paths lie in a folder K with the private files `viewer`,
+/// `provisioner`, `reaper`, the link `same` to the viewer's, `open` for all to read, and in the
+/// home, H, a kubeconfig among the policy.
 fn check_cluster(section: &str, expect: Expect) {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
@@ -132,12 +149,26 @@ fn check_cluster(section: &str, expect: Expect) {
     write(root.join("open"), 0o644);
     write(home.policy().join("kubeconfig"), 0o600);
     write(home.trust().with_file_name("kubeconfig"), 0o600);
-    let places = [(home.root().to_str().unwrap().to_owned(), "/H"), (root.to_str().unwrap().to_owned(), "/K")];
-    let real =
-        |text: &str| places.iter().fold(text.to_owned(), |text, (path, name)| text.replace(&format!("{name}/"), &format!("{path}/")));
+    let places = [
+        (home.root().to_str().unwrap().to_owned(), "/H"),
+        (root.to_str().unwrap().to_owned(), "/K"),
+    ];
+    let real = |text: &str| {
+        places.iter().fold(text.to_owned(), |text, (path, name)| {
+            text.replace(&format!("{name}/"), &format!("{path}/"))
+        })
+    };
     let mut faults = Vec::new();
-    let config = file::check(&real(&format!("[environment]\nname = \"lab\"\n[kubernetes]\n{section}")), &home, &mut faults);
-    let told = if faults.is_empty() { format!("{:#?}", config.unwrap().infrastructure) } else { ConfigFaults(faults).to_string() };
+    let config = file::check(
+        &real(&format!("[environment]\nname = \"lab\"\n[kubernetes]\n{section}")),
+        &home,
+        &mut faults,
+    );
+    let told = if faults.is_empty() {
+        format!("{:#?}", config.unwrap().infrastructure)
+    } else {
+        ConfigFaults(faults).to_string()
+    };
     expect.assert_eq(&places.iter().fold(told, |told, (path, name)| told.replace(path, name)));
 }
 
@@ -157,8 +188,12 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
             )"#]],
     );
     check_cluster(
-        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \"/K/reaper\"\nrequest_timeout_seconds = 4",
-        expect!["cofferdam.toml:7: kubernetes.request_timeout_seconds: 4 is out of range; give 5 to 300; the default is 60"],
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \
+         \"/K/reaper\"\nrequest_timeout_seconds = 4",
+        expect![
+            "cofferdam.toml:7: kubernetes.request_timeout_seconds: 4 is out of range; give 5 to \
+             300; the default is 60"
+        ],
     );
     check_cluster(
         "viewer = \"viewer\"\nprovisioner = \"/K/none\"\nreapr = \"/K/reaper\"",
@@ -177,7 +212,8 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
               cofferdam.toml:5: kubernetes.provisioner: the same file as `viewer`: one role would hold the rights of another; give each identity a kubeconfig of its own"#]],
     );
     check_cluster(
-        "viewer = \"/H/policy/kubeconfig\"\nprovisioner = \"/H/trust/kubeconfig\"\nreaper = \"/K/home\"",
+        "viewer = \"/H/policy/kubeconfig\"\nprovisioner = \"/H/trust/kubeconfig\"\nreaper = \
+         \"/K/home\"",
         expect![[r#"
             3 faults in the configuration:
               cofferdam.toml:4: kubernetes.viewer: `/H/policy/kubeconfig` lies in the folder of the policy, which roles without this credential may read; move it to a folder of its own
@@ -185,14 +221,16 @@ fn a_cluster_has_a_private_kubeconfig_for_each_identity() {
               cofferdam.toml:6: kubernetes.reaper: `/H` is not a file; name the kubeconfig of this identity; deploy/README.md says how to make one"#]],
     );
     check_cluster(
-        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \"/K/reaper\"\njob_identity = \"root\"",
+        "viewer = \"/K/viewer\"\nprovisioner = \"/K/provisioner\"\nreaper = \
+         \"/K/reaper\"\njob_identity = \"root\"",
         expect![[r#"
             cofferdam.toml:7: kubernetes.job_identity: `root` is no way for jobs to act; write "token", or "impersonation" once deploy/options/impersonation.yaml is applied"#]],
     );
     check_cluster(
         "viewer = \"/K/viewer\"\n[directory]\ntree = \"/K\"",
         expect![
-            "cofferdam.toml:3: kubernetes: both `[directory]` and `[kubernetes]` are there; remove one: each environment has a home of its own"
+            "cofferdam.toml:3: kubernetes: both `[directory]` and `[kubernetes]` are there; \
+             remove one: each environment has a home of its own"
         ],
     );
 }
@@ -202,7 +240,12 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
     let config = |infrastructure| Config {
         environment: "lab".to_owned(),
         infrastructure,
-        edge: Edge { listen: "127.0.0.1:1".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(1) },
+        edge: Edge {
+            listen: "127.0.0.1:1".parse().unwrap(),
+            origins: Vec::new(),
+            hosts: Vec::new(),
+            wait: Duration::from_secs(1),
+        },
         serve: Serve { drain: Duration::from_secs(1) },
         runner: Runner { seats: 1, lease: Duration::from_secs(3) },
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
@@ -211,7 +254,11 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         let mut faults = Vec::new();
         let trusted = Environment { name: "lab".to_owned(), id: id.to_owned() };
         check_together(&config(infrastructure), &Agents::default(), Some(&trusted), &mut faults);
-        faults.iter().map(|fault| format!("{} {}", fault.key, fault.problem)).collect::<Vec<_>>().join("; ")
+        faults
+            .iter()
+            .map(|fault| format!("{} {}", fault.key, fault.problem))
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let directory = || Infrastructure::Directory { tree: PathBuf::from("/t") };
     let cluster = || {
@@ -223,11 +270,18 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
             job_identity: JobIdentity::Token,
         })
     };
-    let (uid, random) = ("0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d", "0f0c1ad89ad24e2b8f866a2f3c6e6b5d");
+    let (uid, random) =
+        ("0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d", "0f0c1ad89ad24e2b8f866a2f3c6e6b5d");
     assert_eq!(told(cluster(), uid), "");
     assert_eq!(told(directory(), random), "");
-    assert_eq!(told(cluster(), random), "kubernetes trust.toml is for a directory, not for a cluster");
-    assert_eq!(told(directory(), uid), "directory trust.toml is for a cluster, not for a directory");
+    assert_eq!(
+        told(cluster(), random),
+        "kubernetes trust.toml is for a directory, not for a cluster"
+    );
+    assert_eq!(
+        told(directory(), uid),
+        "directory trust.toml is for a cluster, not for a directory"
+    );
 }
 
 #[test]
@@ -238,9 +292,17 @@ fn the_template_is_what_the_reader_reads() {
     std::fs::create_dir(&tree).unwrap();
     let mut faults = Vec::new();
     let home = Home::at(root.join("home"));
-    let written = file::check(&template("lab", &Infrastructure::Directory { tree: tree.clone() }, LISTEN), &home, &mut faults);
+    let written = file::check(
+        &template("lab", &Infrastructure::Directory { tree: tree.clone() }, LISTEN),
+        &home,
+        &mut faults,
+    );
     let plain = toml_edit::Value::from(tree.to_str().unwrap());
-    let shortest = file::check(&format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"), &home, &mut faults);
+    let shortest = file::check(
+        &format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"),
+        &home,
+        &mut faults,
+    );
     assert_eq!(faults, []);
     assert_eq!(written, shortest);
     let path = |name: &str| root.join(format!("a \"{name}\""));
@@ -263,12 +325,19 @@ fn the_template_is_what_the_reader_reads() {
 #[test]
 fn agents_are_found_by_their_token_alone() {
     let digest = cofferdam_core::model::id::TokenDigest::of(b"cfd_secret");
-    let text = format!("[[agent]]\nname = \"bot\"\nroles = [\"viewer\"]\nfor = \"alice\"\ntoken = \"{digest}\"\n");
+    let text = format!(
+        "[[agent]]\nname = \"bot\"\nroles = [\"viewer\"]\nfor = \"alice\"\ntoken = \"{digest}\"\n"
+    );
     let agents = Agents::parse(&text).unwrap();
-    assert_eq!(agents.find("cfd_secret").map(|agent| agent.principal().name), Some("bot".to_owned()));
+    assert_eq!(
+        agents.find("cfd_secret").map(|agent| agent.principal().name),
+        Some("bot".to_owned())
+    );
     assert_eq!(agents.find(&digest.to_string()), None);
     assert_eq!(agents.find("cfd_secre"), None);
-    assert!(Agents::parse(&format!("{text}{text}")).unwrap_err().to_string().contains("is there twice"));
+    assert!(
+        Agents::parse(&format!("{text}{text}")).unwrap_err().to_string().contains("is there twice")
+    );
     assert!(Agents::parse("agent = 3").is_err());
     assert!(Agents::parse("[[agent]]\nname = \"bot\"\nroles = []\nadmin = true").is_err());
 }
@@ -283,15 +352,24 @@ fn plain_http_that_other_machines_reach_is_warned_of() {
         ("[::]:8620", true),
         ("192.0.2.7:8620", true),
         ("[2001:db8::7]:8620", true),
-        // The form of an IPv4 address within IPv6: the operating system takes it for loopback, and this is the careful side.
+        // The form of an IPv4 address within IPv6: the operating system takes it for loopback, and
+        // this is the careful side.
         ("[::ffff:127.0.0.1]:8620", true),
     ] {
-        let edge =
-            Edge { listen: listen.parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: std::time::Duration::from_secs(45) };
+        let edge = Edge {
+            listen: listen.parse().unwrap(),
+            origins: Vec::new(),
+            hosts: Vec::new(),
+            wait: std::time::Duration::from_secs(45),
+        };
         let told = edge.exposure();
         assert_eq!(told.is_some(), reached, "{listen}");
         if let Some((problem, remedy)) = told {
-            assert!(problem.starts_with(&format!("`{listen}` is reached by other machines in plain HTTP")), "{problem}");
+            assert!(
+                problem
+                    .starts_with(&format!("`{listen}` is reached by other machines in plain HTTP")),
+                "{problem}"
+            );
             assert!(remedy.contains("127.0.0.1 behind a proxy that speaks TLS"), "{remedy}");
         }
     }

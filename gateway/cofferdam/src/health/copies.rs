@@ -17,10 +17,17 @@ pub fn copies(home: &Home, copies: &Copies, found: &mut Findings) {
     let damaged = copies.damaged();
     if damaged.len() > NAMED {
         let (lost, all) = (damaged.len(), copies.files().len());
-        let detail = format!("`{folder}` holds what is served, and {lost} of its {all} files are gone or were changed");
+        let detail = format!(
+            "`{folder}` holds what is served, and {lost} of its {all} files are gone or were \
+             changed"
+        );
         return found.bad("served", detail, REMEDY);
     }
     for (name, happened) in damaged {
-        found.bad("served", format!("in `{folder}` the copy of `{}` {happened}", name.display()), REMEDY);
+        found.bad(
+            "served",
+            format!("in `{folder}` the copy of `{}` {happened}", name.display()),
+            REMEDY,
+        );
     }
 }

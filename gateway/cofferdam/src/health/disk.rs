@@ -1,4 +1,5 @@
-//! Room on a disk: bytes that are free, and the bytes that must stay free for outcomes and teardown of what runs.
+//! Room on a disk: bytes that are free, and the bytes that must stay free for outcomes and teardown
+//! of what runs.
 
 use super::Findings;
 use cofferdam_process::access::space;
@@ -10,8 +11,11 @@ pub fn disk(what: &'static str, path: &Path, found: &mut Findings) {
     let shown = nearest.display();
     match space(nearest) {
         Ok(space) if space.free < space.reserve => {
-            let detail =
-                format!("{} free under `{shown}`, below the reserve of {}: new work is refused", bytes(space.free), bytes(space.reserve));
+            let detail = format!(
+                "{} free under `{shown}`, below the reserve of {}: new work is refused",
+                bytes(space.free),
+                bytes(space.reserve)
+            );
             found.bad(what, detail, "free some space; nothing has to be restarted");
         }
         Ok(space) if space.files == Some(0) => {

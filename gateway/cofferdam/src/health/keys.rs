@@ -1,4 +1,5 @@
-//! The private keys: there, readable by their owner alone, and those that the trust file names. Says nothing of them.
+//! The private keys: there, readable by their owner alone, and those that the trust file names.
+//! Says nothing of them.
 
 use super::{Findings, instead};
 use crate::home::{Home, Secret};
@@ -9,13 +10,21 @@ use ed25519_dalek::SigningKey;
 /// Looks at every key. `serving`: runners that start from now on read theirs now.
 pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
     let before = found.0.len();
-    for (secret, expected) in [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)] {
+    for (secret, expected) in
+        [(Secret::Permits, &trust.keys.gateway), (Secret::Checkpoints, &trust.keys.recorder)]
+    {
         let path = home.secret(secret);
-        let restore = format!("restore `{}` from a backup: no other key fits this home's trust file and ledger", path.display());
+        let restore = format!(
+            "restore `{}` from a backup: no other key fits this home's trust file and ledger",
+            path.display()
+        );
         match home.read_secret(secret) {
-            Ok(seed) if verifying_key_text(&SigningKey::from_bytes(&seed).verifying_key()) == *expected => {}
+            Ok(seed)
+                if verifying_key_text(&SigningKey::from_bytes(&seed).verifying_key())
+                    == *expected => {}
             Ok(_) => {
-                let detail = format!("`{}` is not the key that the trust file names", path.display());
+                let detail =
+                    format!("`{}` is not the key that the trust file names", path.display());
                 found.bad("keys", detail, &restore);
             }
             Err(fault) => {
@@ -31,11 +40,13 @@ pub fn keys(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
             Err(_) if serving && secret == Secret::RunnerArtefacts && missed(home, found) => {}
             Err(_) if path.symlink_metadata().is_err() && home.keys().is_dir() => {
                 let detail = format!("`{}` is missing", path.display());
-                let remedy = "nothing to do: `cofferdam serve` makes a new one at its start and compiles again";
+                let remedy = "nothing to do: `cofferdam serve` makes a new one at its start and \
+                              compiles again";
                 found.less("keys", detail, remedy);
             }
             Err(fault) => {
-                let remedy = "make it readable, or move it away: `cofferdam serve` then makes a new one";
+                let remedy =
+                    "make it readable, or move it away: `cofferdam serve` then makes a new one";
                 found.bad("keys", cause(&fault), remedy);
             }
         }
@@ -50,8 +61,15 @@ pub fn missed(home: &Home, found: &mut Findings) -> bool {
     let path = home.secret(Secret::RunnerArtefacts);
     let missed = home.keys().is_dir() && !path.exists();
     if missed {
-        let detail = format!("`{}` is missing: runners that start from now on fail, and with them calls", path.display());
-        found.warn("keys", detail, "start `cofferdam serve` again, which makes a new one and compiles again");
+        let detail = format!(
+            "`{}` is missing: runners that start from now on fail, and with them calls",
+            path.display()
+        );
+        found.warn(
+            "keys",
+            detail,
+            "start `cofferdam serve` again, which makes a new one and compiles again",
+        );
     }
     missed
 }
@@ -73,17 +91,29 @@ mod tests {
         home.make_folders().unwrap();
         let digest = cofferdam_core::model::id::PolicyDigest::of(b"policy");
         let trust = Trust::parse(&format!(
-            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"0\"\n[keys]\ngateway = \"g\"\n\
-             recorder = \"r\"\n[floor]\nactions = []\nnamespaces = []\n"
+            "policy = \"{digest}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \
+             \"0\"\n[keys]\ngateway = \"g\"\nrecorder = \"r\"\n[floor]\nactions = []\nnamespaces \
+             = []\n"
         ))
         .unwrap();
         let told = |serving: bool| {
             let mut found = Findings::default();
             keys(&home, &trust, serving, &mut found);
-            found.0.into_iter().filter(|one| one.detail.contains("runner-artefacts")).map(|one| one.remedy).collect::<Vec<_>>()
+            found
+                .0
+                .into_iter()
+                .filter(|one| one.detail.contains("runner-artefacts"))
+                .map(|one| one.remedy)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(told(true), ["start `cofferdam serve` again, which makes a new one and compiles again"]);
-        assert_eq!(told(false), ["nothing to do: `cofferdam serve` makes a new one at its start and compiles again"]);
+        assert_eq!(
+            told(true),
+            ["start `cofferdam serve` again, which makes a new one and compiles again"]
+        );
+        assert_eq!(
+            told(false),
+            ["nothing to do: `cofferdam serve` makes a new one at its start and compiles again"]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What can be wrong with an installation, looked at from outside: for `doctor`, for `status`, and for the supervisor
-//! while it serves. Changes nothing, and advises nothing that destroys something.
+//! What can be wrong with an installation, looked at from outside: for `doctor`, for `status`, and
+//! for the supervisor while it serves. Changes nothing, and advises nothing that destroys
+//! something.
 
 mod copies;
 mod disk;
@@ -71,13 +72,17 @@ impl Finding {
         let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let (line, detail) = (plain(line), plain(&self.detail));
         let same_path = || path(&line).is_some_and(|own| path(&detail) == Some(own));
-        let named = |line: &str| line.strip_prefix(self.what).is_some_and(|rest| rest.starts_with(": "));
-        self.grade != Grade::Good && (line.contains(&detail) || named(line.strip_prefix(start::NEXT).unwrap_or(&line)) && same_path())
+        let named =
+            |line: &str| line.strip_prefix(self.what).is_some_and(|rest| rest.starts_with(": "));
+        self.grade != Grade::Good
+            && (line.contains(&detail)
+                || named(line.strip_prefix(start::NEXT).unwrap_or(&line)) && same_path())
     }
 
     /// On one line.
     pub fn line(&self) -> String {
-        let remedy = if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
+        let remedy =
+            if self.remedy.is_empty() { String::new() } else { format!(" ({})", self.remedy) };
         format!("{}: {}{remedy}", self.what, self.detail)
     }
 }
@@ -112,14 +117,30 @@ impl Findings {
         self.add(Grade::Bad, false, what, detail, remedy);
     }
 
-    fn add(&mut self, grade: Grade, calls: bool, what: &'static str, detail: impl Into<String>, remedy: &str) {
-        self.0.push(Finding { grade, calls, what, detail: detail.into(), remedy: remedy.to_owned() });
+    fn add(
+        &mut self,
+        grade: Grade,
+        calls: bool,
+        what: &'static str,
+        detail: impl Into<String>,
+        remedy: &str,
+    ) {
+        self.0.push(Finding {
+            grade,
+            calls,
+            what,
+            detail: detail.into(),
+            remedy: remedy.to_owned(),
+        });
     }
 
     /// Leaves out what was found of files beneath a folder that is lost: the folder was named.
     pub fn leave_out_beneath(&mut self, lost: &[PathBuf]) {
-        let beneath =
-            |finding: &Finding| path(&finding.detail).is_some_and(|own| lost.iter().any(|folder| own != folder && own.starts_with(folder)));
+        let beneath = |finding: &Finding| {
+            path(&finding.detail).is_some_and(|own| {
+                lost.iter().any(|folder| own != folder && own.starts_with(folder))
+            })
+        };
         self.0.retain(|finding| finding.grade == Grade::Good || !beneath(finding));
     }
 
@@ -134,8 +155,8 @@ impl Findings {
     }
 }
 
-/// What is wrong while it serves, as far as a look each second may cost. The store's own files are the
-/// recorder's to tell: it knows which it has open.
+/// What is wrong while it serves, as far as a look each second may cost. The store's own files are
+/// the recorder's to tell: it knows which it has open.
 pub fn while_serving(home: &Home, config: &Config) -> Findings {
     let mut found = Findings::default();
     places(home, true, &mut found);

@@ -1,4 +1,5 @@
-//! The folders of a home: there, folders, and open to the user who serves and to no other. Makes none.
+//! The folders of a home: there, folders, and open to the user who serves and to no other. Makes
+//! none.
 
 use super::{Findings, instead};
 use crate::home::{Home, SECRETS};
@@ -28,8 +29,8 @@ enum Use {
 /// What happens while it serves, once a folder cannot be used.
 type Effect = &'static str;
 
-/// A folder, with its use while serving, what its loss means, and the effect of that on what is served
-/// now; none where calls fail.
+/// A folder, with its use while serving, what its loss means, and the effect of that on what is
+/// served now; none where calls fail.
 struct Place(PathBuf, Use, Lost, Option<Effect>);
 
 const NEXT: Effect = "what is served stays in use, and the next start will fail";
@@ -100,17 +101,28 @@ pub fn places(home: &Home, serving: bool, found: &mut Findings) {
 }
 
 /// Whether a place is a folder; says why not.
-fn there(home: &Home, Place(folder, _, lost, effect): &Place, serving: bool, found: &mut Findings) -> bool {
+fn there(
+    home: &Home,
+    Place(folder, _, lost, effect): &Place,
+    serving: bool,
+    found: &mut Findings,
+) -> bool {
     let shown = folder.display();
     let effect = serving.then_some(*effect).flatten();
     match folder.metadata() {
         Ok(facts) if facts.is_dir() => return true,
         Ok(_) => {
-            let remedy = "move the file away, and restore the folder from a backup if it held something";
+            let remedy =
+                "move the file away, and restore the folder from a backup if it held something";
             tell(found, effect, format!("`{shown}` is a file where a folder belongs"), remedy);
         }
         Err(_) if let Some(instead) = instead(folder) => {
-            tell(found, effect, format!("`{shown}` {instead}"), "put the folder back, or remove the link");
+            tell(
+                found,
+                effect,
+                format!("`{shown}` {instead}"),
+                "put the folder back, or remove the link",
+            );
         }
         Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
             let obstacle = writable::unreadable(folder, &fault);
@@ -119,11 +131,20 @@ fn there(home: &Home, Place(folder, _, lost, effect): &Place, serving: bool, fou
         Err(_) => match lost {
             Lost::Fine => {}
             Lost::Backup => {
-                tell(found, effect, format!("the folder `{shown}` is missing"), "restore it from a backup of this home");
+                tell(
+                    found,
+                    effect,
+                    format!("the folder `{shown}` is missing"),
+                    "restore it from a backup of this home",
+                );
             }
             Lost::Made if !serving => {
                 let detail = format!("the folder `{shown}` is missing");
-                found.less("home", detail, "nothing to do: `cofferdam serve` makes it at its start");
+                found.less(
+                    "home",
+                    detail,
+                    "nothing to do: `cofferdam serve` makes it at its start",
+                );
             }
             // Its loss is told by the look at each copy.
             Lost::Made if *folder == home.served() => {}

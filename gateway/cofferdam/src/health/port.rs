@@ -14,11 +14,16 @@ pub fn port(listen: SocketAddr, ours: bool, found: &mut Findings) {
         Ok(_) => found.good("port", format!("`{listen}` is free")),
         Err(fault) if fault.kind() == ErrorKind::AddrInUse => {
             let detail = format!("`{listen}` is taken by another program: {fault}");
-            found.bad("port", detail, "end what listens there, or set `edge.listen` in cofferdam.toml");
+            found.bad(
+                "port",
+                detail,
+                "end what listens there, or set `edge.listen` in cofferdam.toml",
+            );
         }
         Err(fault) => {
             let detail = format!("cannot listen on `{listen}`: {fault}");
-            let remedy = "set `edge.listen` in cofferdam.toml to an address of this machine and a port above 1023";
+            let remedy = "set `edge.listen` in cofferdam.toml to an address of this machine and a \
+                          port above 1023";
             found.bad("port", detail, remedy);
         }
     }

@@ -16,11 +16,14 @@ pub struct NextStart {
 }
 
 impl NextStart {
-    /// What the next start would be refused for, a sentence with its remedy each. Reads the files only
-    /// when one of them changed: a look each second must cost little.
+    /// What the next start would be refused for, a sentence with its remedy each. Reads the files
+    /// only when one of them changed: a look each second must cost little.
     pub fn refused(&mut self, home: &Home) -> &[String] {
         let files = served::originals(home).into_iter().chain([home.agents()]);
-        let seen: Vec<_> = files.chain(SECRETS.map(|secret| home.secret(secret))).map(|path| Facts::of(&path)).collect();
+        let seen: Vec<_> = files
+            .chain(SECRETS.map(|secret| home.secret(secret)))
+            .map(|path| Facts::of(&path))
+            .collect();
         if self.seen != seen {
             self.refused = refusals(home);
             self.seen = seen;
@@ -35,9 +38,16 @@ fn refusals(home: &Home) -> Vec<String> {
             let mut found = Findings::default();
             keys(home, &installation.trust, false, &mut found);
             parts(home, &installation.trust, &mut found);
-            found.bad_ones().map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy)).collect()
+            found
+                .bad_ones()
+                .map(|finding| format!("{}: {}; {}", finding.what, finding.detail, finding.remedy))
+                .collect()
         }
         // A parser's message has lines of its own; a view shows one.
-        Err(faults) => faults.0.iter().map(|fault| fault.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect(),
+        Err(faults) => faults
+            .0
+            .iter()
+            .map(|fault| fault.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect(),
     }
 }

@@ -54,7 +54,10 @@ fn a_port_is_free_ours_or_taken() {
     let address = held.local_addr().unwrap();
     assert_eq!(bad(|found| port(address, true, found)), "");
     assert!(bad(|found| port(address, false, found)).contains("is taken by another program"));
-    assert!(bad(|found| port("203.0.113.1:80".parse().unwrap(), false, found)).contains("cannot listen on"));
+    assert!(
+        bad(|found| port("203.0.113.1:80".parse().unwrap(), false, found))
+            .contains("cannot listen on")
+    );
     drop(held);
     assert_eq!(bad(|found| port(address, false, found)), "");
 }
@@ -69,13 +72,21 @@ fn a_tree_is_looked_at_in_every_part() {
     std::os::unix::fs::symlink("nowhere", root.join("web/link.yaml")).unwrap();
     assert_eq!(bad(|found| tree(&root, Depth::Whole, found)), "");
     let none = folder.path().join("none");
-    assert!(bad(|found| tree(&none, Depth::Root, found)).contains("none` cannot be reached: No such file"));
-    assert!(bad(|found| tree(&root.join("web/a.yaml"), Depth::Root, found)).contains("is a file, not a folder"));
+    assert!(
+        bad(|found| tree(&none, Depth::Root, found))
+            .contains("none` cannot be reached: No such file")
+    );
+    assert!(
+        bad(|found| tree(&root.join("web/a.yaml"), Depth::Root, found))
+            .contains("is a file, not a folder")
+    );
 }
 
 #[test]
 fn bytes_read_as_people_say_them() {
-    for (count, expect) in [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2 << 30, "2.0 GiB")] {
+    for (count, expect) in
+        [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (2 << 30, "2.0 GiB")]
+    {
         assert_eq!(disk::bytes(count), expect);
     }
 }
@@ -89,17 +100,49 @@ fn two_looks_at_one_fault_are_known_as_one() {
         detail: detail.to_owned(),
         remedy: "restore it".to_owned(),
     };
-    let check = |what, detail: &str, line: &str, expect| assert_eq!(finding(what, detail).is_told_by(line), expect, "{detail} | {line}");
+    let check = |what, detail: &str, line: &str, expect| {
+        assert_eq!(finding(what, detail).is_told_by(line), expect, "{detail} | {line}")
+    };
     let gone = "the folder `/h/journal` is gone";
-    check("home", gone, "home: the folder `/h/journal` is gone (start `cofferdam serve` again)", true);
-    check("home", gone, "home: the folder `/h/runs` is gone (start `cofferdam serve` again)", false);
+    check(
+        "home",
+        gone,
+        "home: the folder `/h/journal` is gone (start `cofferdam serve` again)",
+        true,
+    );
+    check(
+        "home",
+        gone,
+        "home: the folder `/h/runs` is gone (start `cofferdam serve` again)",
+        false,
+    );
     check("home", gone, "home: the folder `/h/journal/old` is gone", false);
     // What differs in its numbers alone is one fault.
-    check("disk", "1.0 GiB free under `/h`, below the reserve", "disk: 1.1 GiB free under `/h`, below the reserve (free some)", true);
-    check("disk", "1.0 GiB free under `/h`, below the reserve", "tree's disk: 1.1 GiB free under `/h`, below", false);
+    check(
+        "disk",
+        "1.0 GiB free under `/h`, below the reserve",
+        "disk: 1.1 GiB free under `/h`, below the reserve (free some)",
+        true,
+    );
+    check(
+        "disk",
+        "1.0 GiB free under `/h`, below the reserve",
+        "tree's disk: 1.1 GiB free under `/h`, below",
+        false,
+    );
     // As the next start would say it, on one line.
-    check("agents", "not TOML:\n  line 3", &format!("{NEXT}agents.toml: not TOML: line 3; correct it"), true);
-    check("keys", "cannot read the key `/h/keys/gateway`", &format!("{NEXT}keys: cannot read the key `/h/keys/gateway`; restore it"), true);
+    check(
+        "agents",
+        "not TOML:\n  line 3",
+        &format!("{NEXT}agents.toml: not TOML: line 3; correct it"),
+        true,
+    );
+    check(
+        "keys",
+        "cannot read the key `/h/keys/gateway`",
+        &format!("{NEXT}keys: cannot read the key `/h/keys/gateway`; restore it"),
+        true,
+    );
     check(
         "keys",
         "cannot read the key `/h/keys/gateway`",
@@ -107,18 +150,28 @@ fn two_looks_at_one_fault_are_known_as_one() {
         false,
     );
     // What is as it should be is no fault.
-    let good = Finding { grade: Grade::Good, ..finding("tree", "`/t` can be changed by this user") };
-    assert!(!good.is_told_by("tree: in `/t`: cannot be changed") && !good.is_told_by("`/t` can be changed by this user"));
+    let good =
+        Finding { grade: Grade::Good, ..finding("tree", "`/t` can be changed by this user") };
+    assert!(
+        !good.is_told_by("tree: in `/t`: cannot be changed")
+            && !good.is_told_by("`/t` can be changed by this user")
+    );
 }
 
 #[test]
 fn a_lost_folder_is_named_and_not_each_of_its_files() {
     let mut found = Findings::default();
-    for detail in ["the folder `/h/plugins` is missing", "the accepted tool `a` cannot be read from `/h/plugins/tools/a.wasm`: gone"] {
+    for detail in [
+        "the folder `/h/plugins` is missing",
+        "the accepted tool `a` cannot be read from `/h/plugins/tools/a.wasm`: gone",
+    ] {
         found.bad("plugins", detail, "restore it");
     }
     found.bad("keys", "cannot read the key `/h/keys/gateway`: gone", "restore it");
     found.leave_out_beneath(&["/h/plugins".into(), "/h/plugins/tools".into()]);
     let kept: Vec<_> = found.0.iter().map(|one| one.detail.as_str()).collect();
-    assert_eq!(kept, ["the folder `/h/plugins` is missing", "cannot read the key `/h/keys/gateway`: gone"]);
+    assert_eq!(
+        kept,
+        ["the folder `/h/plugins` is missing", "cannot read the key `/h/keys/gateway`: gone"]
+    );
 }

@@ -1,4 +1,5 @@
-//! The tree of manifests: a folder that the serving user can change, in every part. Follows no link, changes nothing.
+//! The tree of manifests: a folder that the serving user can change, in every part. Follows no
+//! link, changes nothing.
 
 use super::Findings;
 use cofferdam_process::access::can_list;
@@ -24,10 +25,16 @@ pub fn tree(root: &Path, depth: Depth, found: &mut Findings) {
     match root.metadata() {
         Ok(facts) if facts.is_dir() => {}
         Ok(_) => return found.bad("tree", format!("`{shown}` is a file, not a folder"), remedy),
-        Err(fault) => return found.bad("tree", format!("`{shown}` cannot be reached: {fault}"), remedy),
+        Err(fault) => {
+            return found.bad("tree", format!("`{shown}` cannot be reached: {fault}"), remedy);
+        }
     }
     if let Err(fault) = can_list(root) {
-        return found.bad("tree", format!("this user cannot read `{shown}`: {fault}"), &writable::remedy(&fault));
+        return found.bad(
+            "tree",
+            format!("this user cannot read `{shown}`: {fault}"),
+            &writable::remedy(&fault),
+        );
     }
     let barred = match depth {
         Depth::Root => writable::folder(root).err().into_iter().collect(),

@@ -1,10 +1,12 @@
-//! What each role is told: an installation cut into pieces, each with only what that role needs. Never a key itself, only where a role finds its own.
+//! What each role is told: an installation cut into pieces, each with only what that role needs.
+//! Never a key itself, only where a role finds its own.
 
 use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
 use crate::home::Secret;
 use cofferdam_core::model::run::JobStep;
 use cofferdam_core::protocol::role_settings::{
-    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings, RunnerSettings, ViewerSettings, Voice,
+    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings,
+    RunnerSettings, ViewerSettings, Voice,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,12 +22,16 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 /// The infrastructure as one role reaches it: of a cluster, its own kubeconfig and no other.
-fn infrastructure(installation: &Installation, own: impl FnOnce(&Cluster) -> &PathBuf) -> Infrastructure {
+fn infrastructure(
+    installation: &Installation,
+    own: impl FnOnce(&Cluster) -> &PathBuf,
+) -> Infrastructure {
     match &installation.config.infrastructure {
         Configured::Directory { tree } => Infrastructure::Directory { tree: tree.clone() },
-        Configured::Kubernetes(cluster) => {
-            Infrastructure::Kubernetes { kubeconfig: own(cluster).clone(), write_ms: milliseconds(cluster.request_timeout) }
-        }
+        Configured::Kubernetes(cluster) => Infrastructure::Kubernetes {
+            kubeconfig: own(cluster).clone(),
+            write_ms: milliseconds(cluster.request_timeout),
+        },
     }
 }
 
@@ -81,7 +87,12 @@ pub fn viewer(installation: &Installation) -> ActorSettings {
 }
 
 /// A runner's. `checked` is how long ago another one saw the cluster's fences stand.
-pub fn runner(installation: &Installation, guest: &Path, checked: Option<Duration>, drill: Option<JobStep>) -> ActorSettings {
+pub fn runner(
+    installation: &Installation,
+    guest: &Path,
+    checked: Option<Duration>,
+    drill: Option<JobStep>,
+) -> ActorSettings {
     let Installation { home, served, .. } = installation;
     let job_identity = match &installation.config.infrastructure {
         Configured::Directory { .. } => JobIdentity::Token,
@@ -128,7 +139,12 @@ mod tests {
         let installation = testing::cluster();
         let Configured::Kubernetes(cluster) = &installation.config.infrastructure else { panic!() };
         let told = |text: String| {
-            cluster.identities().iter().filter(|(_, path)| text.contains(path.to_str().unwrap())).map(|(name, _)| *name).collect::<Vec<_>>()
+            cluster
+                .identities()
+                .iter()
+                .filter(|(_, path)| text.contains(path.to_str().unwrap()))
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
         };
         fn text(settings: impl Serialize) -> String {
             serde_json::to_string(&settings).unwrap()

@@ -1,5 +1,6 @@
-//! The role `gateway`: faces agents. Loads accepted tools and the policy, confines itself, then serves calls by the journey. Holds the permit key;
-//! never an infrastructure credential, the store or the checkpoint key.
+//! The role `gateway`: faces agents. Loads accepted tools and the policy, confines itself, then
+//! serves calls by the journey. Holds the permit key; never an infrastructure credential, the store
+//! or the checkpoint key.
 
 mod agents;
 mod counts;
@@ -32,7 +33,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use world::Roles;
 
-/// How long connections may go on after the stop. Calls were finished or answered before: what is left is a client that reads slowly.
+/// How long connections may go on after the stop. Calls were finished or answered before: what is
+/// left is a client that reads slowly.
 const LAST: Duration = Duration::from_secs(5);
 
 /// Descriptors: the edge's 1,056 connections, the sockets of roles and guests, and artefacts.
@@ -55,11 +57,16 @@ struct Prepared {
 fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     confine::descriptors(DESCRIPTORS)?;
     let key = SigningKey::from_bytes(&secret::read(&settings.permit_key)?);
-    let text = std::fs::read_to_string(&settings.trust_file)
-        .with_context(|| format!("cannot read the trust file `{}`", settings.trust_file.display()))?;
+    let text = std::fs::read_to_string(&settings.trust_file).with_context(|| {
+        format!("cannot read the trust file `{}`", settings.trust_file.display())
+    })?;
     let trust = Trust::parse(&text)?;
     if trust.keys.gateway != verifying_key_text(&key.verifying_key()) {
-        bail!("the permit key `{}` is not the one the trust file names; restore the key, or the trust file", settings.permit_key.display());
+        bail!(
+            "the permit key `{}` is not the one the trust file names; restore the key, or the \
+             trust file",
+            settings.permit_key.display()
+        );
     }
     let collector = settings.otlp.as_deref().map(cofferdam_telemetry::collector).transpose()?;
     // Before a stranger's component is read, let alone compiled.
@@ -70,35 +77,65 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
     })?;
     let parts = load::parts(&settings, &trust)?;
     let trust_folder = settings.trust_file.parent().context("the trust file lies in no folder")?;
-    let agents_folder = settings.agents_file.parent().context("the agents file lies in no folder")?;
+    let agents_folder =
+        settings.agents_file.parent().context("the agents file lies in no folder")?;
     let ports: Vec<u16> = collector.iter().map(|collector| collector.port).collect();
     let read: &[&Path] = &[trust_folder, agents_folder];
     let confined = confine::files(Files { read, connect: &ports, ..Files::default() })?;
     if !ports.is_empty() && !confine::knows_ports() {
         tracing::warn!(
             what = "TCP ports",
-            "this kernel does not confine TCP ports: a gateway that is taken over could connect to any; Linux 6.7 or newer does"
+            "this kernel does not confine TCP ports: a gateway that is taken over could connect \
+             to any; Linux 6.7 or newer does"
         );
     }
     confine::calls(confine::Calls::Gateway(!ports.is_empty()))?;
     Ok((Prepared { settings, trust, key, parts }, confined))
 }
 
-async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receiver<Handed>) -> Result<()> {
+async fn serve(
+    prepared: Prepared,
+    ready: role::Ready,
+    mut handed: mpsc::Receiver<Handed>,
+) -> Result<()> {
     let Prepared { settings, trust, key, parts } = prepared;
-    let edge = EdgeSettings { hosts: settings.hosts.clone(), origins: settings.origins.clone(), drain_time: LAST, ..EdgeSettings::local() };
+    let edge = EdgeSettings {
+        hosts: settings.hosts.clone(),
+        origins: settings.origins.clone(),
+        drain_time: LAST,
+        ..EdgeSettings::local()
+    };
     let calls = Calls::new(edge.calls);
-    let roles = Arc::new(Roles { recorder: Client::new(), viewer: Client::new(), draining: calls.draining() });
-    let loopback = settings.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    let roles = Arc::new(Roles {
+        recorder: Client::new(),
+        viewer: Client::new(),
+        draining: calls.draining(),
+    });
+    let loopback =
+        settings.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
     let control = ready.control();
     let told = Arc::clone(&control);
-    let agents = AgentsFile::open(settings.agents_file.clone(), loopback && settings.anonymous, move || {
-        // Without a supervisor there is no next gateway that would have to know it.
-        let _gone = told.report(&Report::Closed);
-    })?;
+    let agents = AgentsFile::open(
+        settings.agents_file.clone(),
+        loopback && settings.anonymous,
+        move || {
+            // Without a supervisor there is no next gateway that would have to know it.
+            let _gone = told.report(&Report::Closed);
+        },
+    )?;
     let exporter = Arc::new(Exporter::new(settings.otlp.as_deref(), &settings.environment.name)?);
-    let gateway =
-        Arc::new(Gateway::new(&settings, trust, key, parts, Arc::clone(&roles), agents, (Arc::clone(&exporter), ready.outlet())).await?);
+    let gateway = Arc::new(
+        Gateway::new(
+            &settings,
+            trust,
+            key,
+            parts,
+            Arc::clone(&roles),
+            agents,
+            (Arc::clone(&exporter), ready.outlet()),
+        )
+        .await?,
+    );
     let mut intake = ready.say()?;
     let own = Arc::clone(&exporter);
     let collecting = tokio::spawn(async move {
@@ -149,17 +186,26 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
                     let listener = StdListener::from(given.descriptor);
                     listener.set_nonblocking(true)?;
                     let listener = TcpListener::from_std(listener)?;
-                    let (gateway, edge, calls) = (Arc::clone(&gateway), edge.clone(), calls.clone());
-                    serving = Some(tokio::spawn(cofferdam_edge::serve(listener, gateway, edge, calls, async {
-                        let _supervisor_gone = stopped.await;
-                    })));
+                    let (gateway, edge, calls) =
+                        (Arc::clone(&gateway), edge.clone(), calls.clone());
+                    serving = Some(tokio::spawn(cofferdam_edge::serve(
+                        listener,
+                        gateway,
+                        edge,
+                        calls,
+                        async {
+                            let _supervisor_gone = stopped.await;
+                        },
+                    )));
                 }
             }
             other => match telemetry(other) {
                 // Which role it is follows from the socket, never from what is said on it.
                 Some(role) => {
                     let exporter = Arc::clone(&exporter);
-                    tokio::spawn(voice::receive(given.into_stream(), move |batch| exporter.take(role, batch)));
+                    tokio::spawn(voice::receive(given.into_stream(), move |batch| {
+                        exporter.take(role, batch)
+                    }));
                 }
                 None => tracing::warn!(name = other, "an unknown socket is closed"),
             },

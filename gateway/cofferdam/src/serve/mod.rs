@@ -1,5 +1,6 @@
-//! `cofferdam serve`: starts the roles, hands each the sockets it may use, and starts again what dies. Has no listener's data, no key, no store: it
-//! binds the address and passes the listening socket on, so that a restart of the gateway loses no connection.
+//! `cofferdam serve`: starts the roles, hands each the sockets it may use, and starts again what
+//! dies. Has no listener's data, no key, no store: it binds the address and passes the listening
+//! socket on, so that a restart of the gateway loses no connection.
 
 pub mod brief;
 pub mod gateway;
@@ -34,14 +35,19 @@ pub struct Options {
     pub binaries: Option<PathBuf>,
 }
 
-/// Serves until a signal; returns once every role has ended. False: another signal ended it at once.
+/// Serves until a signal; returns once every role has ended. False: another signal ended it at
+/// once.
 pub fn run(installation: Installation, options: &Options) -> Result<bool> {
     // It holds every socket between roles for a moment.
     cofferdam_process::confine::baseline()?;
     // Its own spans go nowhere: it has no socket to the gateway, and what it does is told in lines.
-    let _unsent =
-        voice::start(Role::Serve, &brief::voice(&installation)).context("cannot start the log; see `telemetry` in cofferdam.toml")?;
-    let manager = Manager::named(|name| std::env::var_os(name), std::process::id()).context("cannot tell the service manager")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let _unsent = voice::start(Role::Serve, &brief::voice(&installation))
+        .context("cannot start the log; see `telemetry` in cofferdam.toml")?;
+    let manager = Manager::named(|name| std::env::var_os(name), std::process::id())
+        .context("cannot tell the service manager")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")?;
     runtime.block_on(supervise::serve(installation, options, manager))
 }

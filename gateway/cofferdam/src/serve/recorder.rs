@@ -1,5 +1,6 @@
-//! The role `recorder`: connects the recorder to the sockets it is handed and to the operators' own. Reads its key and confines itself first; has no
-//! agent-facing port, no Wasm and no infrastructure.
+//! The role `recorder`: connects the recorder to the sockets it is handed and to the operators'
+//! own. Reads its key and confines itself first; has no agent-facing port, no Wasm and no
+//! infrastructure.
 
 use super::notice::Notices;
 use super::role;
@@ -27,7 +28,8 @@ use tokio::sync::{Semaphore, mpsc};
 /// Operator commands at once: people and their scripts, not a crowd.
 const OPERATORS: usize = 32;
 
-/// Jobs that are named when they are left at the end: more than runners there can be, and a line that can be read.
+/// Jobs that are named when they are left at the end: more than runners there can be, and a line
+/// that can be read.
 const LEFT: usize = 32;
 
 /// After a failed accept (most often: no descriptor is free) trying at once would only spin.
@@ -55,17 +57,26 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
         }
         _ => {}
     }
-    let operators = StdListener::bind(path).with_context(|| format!("cannot make the operator socket `{}`", path.display()))?;
+    let operators = StdListener::bind(path)
+        .with_context(|| format!("cannot make the operator socket `{}`", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     operators.set_nonblocking(true)?;
     let trust = settings.trust_file.parent().context("the trust file lies in no folder")?;
-    let confined = confine::files(Files { read: &[trust], write: &[&settings.store, &settings.ledger, folder], ..Files::default() })?;
+    let confined = confine::files(Files {
+        read: &[trust],
+        write: &[&settings.store, &settings.ledger, folder],
+        ..Files::default()
+    })?;
     confine::new_sockets(NewSockets::None)?;
     confine::calls(Calls::Recorder)?;
     Ok((Prepared { settings, key, operators }, confined))
 }
 
-async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receiver<Handed>) -> Result<()> {
+async fn serve(
+    prepared: Prepared,
+    ready: role::Ready,
+    mut handed: mpsc::Receiver<Handed>,
+) -> Result<()> {
     let Prepared { settings, key, operators } = prepared;
     let (store, trust_file) = (settings.store.clone(), settings.trust_file.clone());
     let recorder = Recorder::open(cofferdam_recorder::RecorderContext {
@@ -115,10 +126,13 @@ async fn serve(prepared: Prepared, ready: role::Ready, mut handed: mpsc::Receive
     answering.abort();
     match recorder.unfinished(LEFT).await {
         Ok((calls, more)) => {
-            // Told by another's death there is no supervisor, and the next start finds them by itself.
+            // Told by another's death there is no supervisor, and the next start finds them by
+            // itself.
             let _gone = control.report(&Report::Left { calls, more });
         }
-        Err(fault) => tracing::warn!(what = "jobs that are left", %fault, "which jobs are left cannot be read"),
+        Err(fault) => {
+            tracing::warn!(what = "jobs that are left", %fault, "which jobs are left cannot be read")
+        }
     }
     recorder.close().await;
     Ok(())
@@ -168,7 +182,11 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
     let places = Arc::new(Semaphore::new(OPERATORS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await.and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer))) {
+        let (stream, peer) = match listener
+            .accept()
+            .await
+            .and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer)))
+        {
             Ok(accepted) => accepted,
             Err(fault) => {
                 tracing::warn!(what = "operator socket", %fault, "an operator's command could not be accepted");
@@ -185,7 +203,9 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
                     if uid == own || uid == 0 {
                         recorder.operate(uid, ask).await
                     } else {
-                        Err(RoleError::Refused(format!("this socket is for the user who runs the recorder; you are user {uid}")))
+                        Err(RoleError::Refused(format!(
+                            "this socket is for the user who runs the recorder; you are user {uid}"
+                        )))
                     }
                 }
             })

@@ -1,5 +1,6 @@
-//! Before anything starts: what is missing in the home and can be made again is made, and the log names it. Never makes
-//! what only a backup has: a signing key, the trust file, the agents, the policy.
+//! Before anything starts: what is missing in the home and can be made again is made, and the log
+//! names it. Never makes what only a backup has: a signing key, the trust file, the agents, the
+//! policy.
 
 use crate::health::{self, Findings};
 use crate::home::{Home, Secret, write_private};
@@ -35,11 +36,9 @@ fn folders(home: &Home) -> Result<Vec<String>> {
             continue;
         }
         let shown = folder.display();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(PRIVATE)
-            .create(&folder)
-            .map_err(|fault| anyhow!("{}", writable::obstacle(&folder, "is missing and cannot be made", &fault)))?;
+        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(&folder).map_err(|fault| {
+            anyhow!("{}", writable::obstacle(&folder, "is missing and cannot be made", &fault))
+        })?;
         made.push(format!("the folder `{shown}` was missing; it was made again, empty"));
     }
     Ok(made)
@@ -54,10 +53,13 @@ fn keys(home: &Home) -> Result<Vec<String>> {
             continue;
         }
         let mut bits = [0; 32];
-        getrandom::fill(&mut bits).map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
+        getrandom::fill(&mut bits)
+            .map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
         write_private(&path, format!("{}\n", hex(&bits)).as_bytes())?;
         let shown = path.display();
-        made.push(format!("the key `{shown}` was missing; a new one was made, and everything is compiled again"));
+        made.push(format!(
+            "the key `{shown}` was missing; a new one was made, and everything is compiled again"
+        ));
     }
     Ok(made)
 }
@@ -76,7 +78,11 @@ mod tests {
         repair(&home).unwrap();
         assert!(home.ledger().is_dir() && home.journal().is_dir());
         assert!(home.read_secret(Secret::RunnerArtefacts).is_ok());
-        assert!(!home.secret(Secret::Permits).exists() && !home.trust().exists() && !home.agents().exists());
+        assert!(
+            !home.secret(Secret::Permits).exists()
+                && !home.trust().exists()
+                && !home.agents().exists()
+        );
         let kept = fs::read(home.secret(Secret::RunnerArtefacts)).unwrap();
         repair(&home).unwrap();
         assert_eq!(fs::read(home.secret(Secret::RunnerArtefacts)).unwrap(), kept);

@@ -1,5 +1,6 @@
-//! What every role of this binary does first: take its settings, read its keys, confine itself while it has one thread, then serve until its supervisor is
-//! gone. Says once that it is ready, or why it cannot be.
+//! What every role of this binary does first: take its settings, read its keys, confine itself
+//! while it has one thread, then serve until its supervisor is gone. Says once that it is ready, or
+//! why it cannot be.
 
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::model::escape;
@@ -31,14 +32,18 @@ impl Ready {
         Arc::clone(&self.control)
     }
 
-    /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on being collected.
+    /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on
+    /// being collected.
     pub fn say(self) -> Result<Intake> {
-        self.control.report(&Report::Ready { confined: self.confined, checked: false }).context("the supervisor is gone")?;
+        self.control
+            .report(&Report::Ready { confined: self.confined, checked: false })
+            .context("the supervisor is gone")?;
         Ok(self.intake)
     }
 }
 
-/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined. Gives whether it ended well; why not is said.
+/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined. Gives
+/// whether it ended well; why not is said.
 pub fn run<S, P, F>(
     role: Role,
     told: impl Fn(&S) -> Voice,
@@ -53,18 +58,25 @@ where
     let control = Arc::new(Inherited::from_stdin().context("no control socket")?);
     let settings: S = control.settings().context("this role is started by `cofferdam serve`")?;
     let (outlet, intake) = voice::start(role, &told(&settings))?;
-    let done = confine::baseline().map_err(anyhow::Error::from).and_then(|()| prepare(settings)).and_then(|(prepared, confined)| {
-        if confined != Confined::Fully {
-            tracing::warn!(
-                what = "kernel",
-                ?confined,
-                "this kernel confines the process less than it could; `cofferdam doctor` says what is missing"
-            );
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
-        runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).handed()).await })
-    });
+    let done = confine::baseline()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| prepare(settings))
+        .and_then(|(prepared, confined)| {
+            if confined != Confined::Fully {
+                tracing::warn!(
+                    what = "kernel",
+                    ?confined,
+                    "this kernel confines the process less than it could; `cofferdam doctor` says \
+                     what is missing"
+                );
+            }
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
+            let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
+            runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).handed()).await })
+        });
     if let Err(fault) = &done {
         // The supervisor says it once, with the role's name.
         let said = escape::chain(fault.as_ref());
@@ -78,7 +90,8 @@ where
 /// 32 random bytes from the operating system.
 pub fn random() -> Result<[u8; 32]> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
     Ok(bytes)
 }
 

@@ -1,5 +1,5 @@
-//! One role as the supervisor sees it: a process, its control socket, and how it is started again. Never reads what the role says to others, and never
-//! waits for it.
+//! One role as the supervisor sees it: a process, its control socket, and how it is started again.
+//! Never reads what the role says to others, and never waits for it.
 
 use anyhow::{Context as _, Result};
 use cofferdam_process::control::{self, Order, Report};
@@ -124,16 +124,31 @@ pub fn start(
     command.arg0(format!("cofferdam: {name}"));
     let mut command = tokio::process::Command::from(command);
     let child = command.kill_on_drop(true).spawn().with_context(|| {
-        format!("cannot start the {name}: `{}` is missing or not executable; `cofferdam doctor` says where it should be", program.display())
+        format!(
+            "cannot start the {name}: `{}` is missing or not executable; `cofferdam doctor` says \
+             where it should be",
+            program.display()
+        )
     })?;
-    // The parent's copy of the role's end closes here: from now on the role's death is the socket's end.
+    // The parent's copy of the role's end closes here: from now on the role's death is the socket's
+    // end.
     drop(command);
-    ours.settings(settings).with_context(|| format!("the {name} ended before it read its settings"))?;
+    ours.settings(settings)
+        .with_context(|| format!("the {name} ended before it read its settings"))?;
     let tether = Tether::new(ours).context("cannot watch a control socket")?;
     let (words, heard) = mpsc::unbounded_channel();
     let pid = child.id().unwrap_or_default();
     tokio::spawn(attend(serial, child, tether, heard, events));
-    Ok(Sibling { serial, pid, begun: Instant::now(), state: State::Starting, fault: None, killed: None, missed: 0, words })
+    Ok(Sibling {
+        serial,
+        pid,
+        begun: Instant::now(),
+        state: State::Starting,
+        fault: None,
+        killed: None,
+        missed: 0,
+        words,
+    })
 }
 
 impl Sibling {
@@ -173,7 +188,13 @@ impl Sibling {
 }
 
 /// Owns the process and its socket, until the process has ended.
-async fn attend(serial: u64, mut child: Child, mut tether: Tether, mut words: UnboundedReceiver<Word>, events: UnboundedSender<Told>) {
+async fn attend(
+    serial: u64,
+    mut child: Child,
+    mut tether: Tether,
+    mut words: UnboundedReceiver<Word>,
+    events: UnboundedSender<Told>,
+) {
     let tell = |event| {
         // Without a supervisor nothing is to be done about it.
         let _over = events.send((serial, event));

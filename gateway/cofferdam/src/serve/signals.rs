@@ -1,4 +1,5 @@
-//! The signals that the supervisor obeys. Roles ignore them: how a role ends is the supervisor's matter alone.
+//! The signals that the supervisor obeys. Roles ignore them: how a role ends is the supervisor's
+//! matter alone.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,8 +17,8 @@ pub enum Sign {
     Other(&'static str),
 }
 
-/// Signals without a meaning here whose default is to end the program, with their numbers on Linux. QUIT is not
-/// among them: it ends the supervisor at once, and its roles with it.
+/// Signals without a meaning here whose default is to end the program, with their numbers on Linux.
+/// QUIT is not among them: it ends the supervisor at once, and its roles with it.
 const OTHERS: [(&str, SignalKind); 7] = [
     ("SIGUSR1", SignalKind::user_defined1()),
     ("SIGUSR2", SignalKind::user_defined2()),
@@ -39,8 +40,12 @@ pub struct Signals {
 impl Signals {
     /// Listens. Must be called within the runtime.
     pub fn listen() -> io::Result<Self> {
-        let [terminate, interrupt, hangup] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        let others = OTHERS.into_iter().map(|(name, kind)| Ok((name, signal(kind)?))).collect::<io::Result<_>>()?;
+        let [terminate, interrupt, hangup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        let others = OTHERS
+            .into_iter()
+            .map(|(name, kind)| Ok((name, signal(kind)?)))
+            .collect::<io::Result<_>>()?;
         Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: hangup?, others })
     }
 
@@ -48,7 +53,9 @@ impl Signals {
     pub async fn next(&mut self) -> Sign {
         let others = &mut self.others;
         let other = poll_fn(|cx| {
-            let came = others.iter_mut().find_map(|(name, signal)| signal.poll_recv(cx).is_ready().then_some(*name));
+            let came = others
+                .iter_mut()
+                .find_map(|(name, signal)| signal.poll_recv(cx).is_ready().then_some(*name));
             came.map_or(Poll::Pending, Poll::Ready)
         });
         tokio::select! {

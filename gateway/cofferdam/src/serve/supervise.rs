@@ -1,5 +1,6 @@
-//! The supervisor: who is started, who is connected to whom, and what happens when one dies or hangs. Connections are the authority table of
-//! `SECURITY.md`; there are no others. Roles start side by side, and it never waits for one of them: what happens to a role is an event.
+//! The supervisor: who is started, who is connected to whom, and what happens when one dies or
+//! hangs. Connections are the authority table of `SECURITY.md`; there are no others. Roles start
+//! side by side, and it never waits for one of them: what happens to a role is an event.
 
 mod copies;
 mod door;
@@ -40,11 +41,12 @@ use tokio::time::{Instant, Interval};
 /// How often each role is asked for a sign of life: seldom enough to cost nothing.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long the other runners of a cluster wait at the first start for the first one's look at the fences, some fifty requests, which then does for all.
+/// How long the other runners of a cluster wait at the first start for the first one's look at the
+/// fences, some fifty requests, which then does for all.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 
-/// Runners that may be cleaning up at once with another one already in their place: at six seconds each more than a hundred jobs a minute, and
-/// beyond that the infrastructure is what is slow.
+/// Runners that may be cleaning up at once with another one already in their place: at six seconds
+/// each more than a hundred jobs a minute, and beyond that the infrastructure is what is slow.
 const LEAVING: usize = 16;
 
 struct Supervisor<'a> {
@@ -84,19 +86,29 @@ struct Supervisor<'a> {
     ending: Option<Ending>,
 }
 
-/// Starts everything, keeps it running, and ends it at a signal. Gives false when it was told to end at once.
-pub async fn serve(mut installation: Installation, options: &Options, manager: Option<Manager>) -> Result<bool> {
+/// Starts everything, keeps it running, and ends it at a signal. Gives false when it was told to
+/// end at once.
+pub async fn serve(
+    mut installation: Installation,
+    options: &Options,
+    manager: Option<Manager>,
+) -> Result<bool> {
     let mut signals = Signals::listen()?;
     let listen = installation.config.edge.listen;
-    let listener = TcpListener::bind(listen)
-        .with_context(|| format!("cannot listen on `{listen}`; end what listens there, or set `edge.listen` in cofferdam.toml"))?;
+    let listener = TcpListener::bind(listen).with_context(|| {
+        format!(
+            "cannot listen on `{listen}`; end what listens there, or set `edge.listen` in \
+             cofferdam.toml"
+        )
+    })?;
     if let Some((problem, remedy)) = installation.config.edge.exposure() {
         tracing::warn!(address = %listen, "edge.listen {problem}; {remedy}");
     }
     open_again(&installation);
     // Held until the end: with it the copies go.
     let served = copies(&mut installation)?;
-    let mut supervisor = Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
+    let mut supervisor =
+        Supervisor::new(installation, served.copies().clone(), options, listener, manager)?;
     loop {
         tokio::select! {
             sign = signals.next() => match sign {
@@ -160,7 +172,13 @@ impl<'a> Supervisor<'a> {
         let now = Instant::now();
         supervisor.first = supervisor.names().collect();
         let cluster = supervisor.has_cluster();
-        let begins = |name: &Name| if cluster && name.is_runner() && *name != Name::Runner(0) { now + FIRST_LOOK } else { now };
+        let begins = |name: &Name| {
+            if cluster && name.is_runner() && *name != Name::Runner(0) {
+                now + FIRST_LOOK
+            } else {
+                now
+            }
+        };
         supervisor.due = supervisor.first.iter().map(|name| (*name, begins(name))).collect();
         Ok(supervisor)
     }
@@ -171,15 +189,21 @@ impl<'a> Supervisor<'a> {
 
     fn names(&self) -> impl Iterator<Item = Name> + use<> {
         // A drill needs to know which runner claims the job.
-        let seats = if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
+        let seats =
+            if self.options.drill.is_some() { 1 } else { self.installation.config.runner.seats };
         let reaper = self.has_cluster().then_some(Name::Reaper);
-        [Name::Recorder, Name::Viewer, Name::Gateway].into_iter().chain((0..seats).map(Name::Runner)).chain(reaper)
+        [Name::Recorder, Name::Viewer, Name::Gateway]
+            .into_iter()
+            .chain((0..seats).map(Name::Runner))
+            .chain(reaper)
     }
 
-    /// Waits for the next thing that happens, and sees to it. Dropping this while it waits loses nothing.
+    /// Waits for the next thing that happens, and sees to it. Dropping this while it waits loses
+    /// nothing.
     ///
     /// # Errors
-    /// A role could not start when it was started for the first time: what it needs is missing or wrong.
+    /// A role could not start when it was started for the first time: what it needs is missing or
+    /// wrong.
     async fn turn(&mut self) -> Result<()> {
         let due = self.due.values().min().copied();
         tokio::select! {
@@ -209,7 +233,8 @@ impl<'a> Supervisor<'a> {
     /// Starts what has waited long enough.
     fn begin_due(&mut self) -> Result<()> {
         let now = Instant::now();
-        let due: Vec<Name> = self.due.iter().filter(|(_, due)| **due <= now).map(|(name, _)| *name).collect();
+        let due: Vec<Name> =
+            self.due.iter().filter(|(_, due)| **due <= now).map(|(name, _)| *name).collect();
         for name in due {
             self.due.remove(&name);
             if let Err(fault) = self.begin(name) {
@@ -225,14 +250,27 @@ impl<'a> Supervisor<'a> {
 
     fn begin(&mut self, name: Name) -> Result<()> {
         self.started += 1;
-        let (one, events, installation) = ((name, self.started), self.teller.clone(), &self.installation);
+        let (one, events, installation) =
+            ((name, self.started), self.teller.clone(), &self.installation);
         let sibling = match name {
-            Name::Recorder => sibling::start(one, &self.this, &["role", "recorder"], &brief::recorder(installation), events)?,
+            Name::Recorder => sibling::start(
+                one,
+                &self.this,
+                &["role", "recorder"],
+                &brief::recorder(installation),
+                events,
+            )?,
             Name::Gateway => {
-                let brief = brief::gateway(installation, &self.guest, self.anonymous && no_agent(installation));
+                let brief = brief::gateway(
+                    installation,
+                    &self.guest,
+                    self.anonymous && no_agent(installation),
+                );
                 sibling::start(one, &self.this, &["role", "gateway"], &brief, events)?
             }
-            Name::Viewer => sibling::start(one, &self.runner, &[], &brief::viewer(installation), events)?,
+            Name::Viewer => {
+                sibling::start(one, &self.runner, &[], &brief::viewer(installation), events)?
+            }
             Name::Runner(_) => {
                 // Only the first run is drilled: what follows is the recovery that is rehearsed.
                 let seen = self.fences.map(|seen| seen.elapsed());
@@ -240,10 +278,17 @@ impl<'a> Supervisor<'a> {
                 sibling::start(one, &self.runner, &[], &brief, events)?
             }
             Name::Reaper => {
-                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure else {
+                let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure
+                else {
                     bail!("a directory has no reaper");
                 };
-                sibling::start(one, &self.runner, &[], &brief::reaper(installation, cluster), events)?
+                sibling::start(
+                    one,
+                    &self.runner,
+                    &[],
+                    &brief::reaper(installation, cluster),
+                    events,
+                )?
             }
         };
         self.roles.insert(name, sibling);
@@ -266,7 +311,8 @@ impl<'a> Supervisor<'a> {
                 (Event::Said(_), _) => {}
                 (Event::Ended(status), _) => {
                     self.leaving.remove(at);
-                    // How one of them ended is nothing to its place: a job that it did not close goes to another runner. That it failed is a reason to look again.
+                    // How one of them ended is nothing to its place: a job that it did not close
+                    // goes to another runner. That it failed is a reason to look again.
                     if !status.is_some_and(|status| status.success()) {
                         self.fences = None;
                     }
@@ -275,7 +321,11 @@ impl<'a> Supervisor<'a> {
             }
             return Ok(());
         }
-        let Some(name) = self.roles.iter().find(|(_, sibling)| sibling.serial == serial).map(|(name, _)| *name) else { return Ok(()) };
+        let Some(name) =
+            self.roles.iter().find(|(_, sibling)| sibling.serial == serial).map(|(name, _)| *name)
+        else {
+            return Ok(());
+        };
         match event {
             Event::Said(report) => self.said(name, report),
             Event::Ended(status) => return self.ended(name, status),
@@ -287,7 +337,9 @@ impl<'a> Supervisor<'a> {
         let Some(sibling) = self.roles.get_mut(&name) else { return };
         match report {
             Report::Pong => sibling.lives(),
-            Report::Failed(why) => sibling.fault = Some(own(&self.installation, &self.copies, &why)),
+            Report::Failed(why) => {
+                sibling.fault = Some(own(&self.installation, &self.copies, &why))
+            }
             Report::Ready { checked, .. } if sibling.state == State::Starting => {
                 sibling.state = State::Ready;
                 if name.is_runner() && checked {
@@ -309,7 +361,8 @@ impl<'a> Supervisor<'a> {
     /// A role serves from now on.
     fn ready(&mut self, name: Name) {
         if name == Name::Gateway
-            && let (Some(gateway), Some(Ok(listener))) = (self.roles.get(&name), self.listener.as_ref().map(TcpListener::try_clone))
+            && let (Some(gateway), Some(Ok(listener))) =
+                (self.roles.get(&name), self.listener.as_ref().map(TcpListener::try_clone))
         {
             gateway.put(Parcel::Socket("listener", listener.into()));
         }
@@ -320,12 +373,18 @@ impl<'a> Supervisor<'a> {
         if name == Name::Runner(0) {
             // The others go by what it saw.
             let now = Instant::now();
-            self.due.iter_mut().filter(|(name, _)| name.is_runner() && self.first.contains(name)).for_each(|(_, due)| *due = now);
+            self.due
+                .iter_mut()
+                .filter(|(name, _)| name.is_runner() && self.first.contains(name))
+                .for_each(|(_, due)| *due = now);
         }
         if self.first.remove(&name) && self.first.is_empty() {
             self.watch();
             welcome::say(&self.installation);
-            self.notify(&format!("READY=1\nSTATUS=serving the environment {}", self.installation.config.environment));
+            self.notify(&format!(
+                "READY=1\nSTATUS=serving the environment {}",
+                self.installation.config.environment
+            ));
         }
     }
 
@@ -333,7 +392,9 @@ impl<'a> Supervisor<'a> {
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
         let Some(sibling) = self.roles.remove(&name) else { return Ok(()) };
         let Sibling { pid, begun, state, fault, killed, .. } = sibling;
-        let clean = name.is_runner() && state != State::Starting && status.is_some_and(|status| status.success());
+        let clean = name.is_runner()
+            && state != State::Starting
+            && status.is_some_and(|status| status.success());
         if name.is_runner() && !clean {
             // One that does not come up, or failed, leaves nothing to go by.
             self.fences = None;
@@ -358,7 +419,12 @@ impl<'a> Supervisor<'a> {
 
     /// Runners that only clean up leave their places to others, as long as not too many do.
     fn make_room(&mut self) {
-        let leaving: Vec<Name> = self.roles.iter().filter(|(_, sibling)| sibling.state == State::Leaving).map(|(name, _)| *name).collect();
+        let leaving: Vec<Name> = self
+            .roles
+            .iter()
+            .filter(|(_, sibling)| sibling.state == State::Leaving)
+            .map(|(name, _)| *name)
+            .collect();
         for name in leaving.into_iter().take(LEAVING.saturating_sub(self.leaving.len())) {
             if let Some(sibling) = self.roles.remove(&name) {
                 self.leaving.push(sibling);

@@ -1,6 +1,9 @@
 //! Installations for this folder's tests; nothing of them exists on a disk.
 
-use crate::config::{Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Serve, Telemetry};
+use crate::config::{
+    Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Serve,
+    Telemetry,
+};
 use crate::home::Home;
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::trust::Trust;
@@ -10,8 +13,9 @@ use std::time::Duration;
 /// One that serves this.
 pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
     let trust = format!(
-        "policy = \"{}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"{id}\"\n[keys]\ngateway = \"g\"\nrecorder = \"r\"\n\
-         [floor]\nactions = []\nnamespaces = []\n",
+        "policy = \"{}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \
+         \"{id}\"\n[keys]\ngateway = \"g\"\nrecorder = \"r\"\n[floor]\nactions = []\nnamespaces = \
+         []\n",
         PolicyDigest::of(b"policy")
     );
     Installation {
@@ -20,7 +24,12 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
         config: Config {
             environment: "lab".to_owned(),
             infrastructure,
-            edge: Edge { listen: "127.0.0.1:8620".parse().unwrap(), origins: Vec::new(), hosts: Vec::new(), wait: Duration::from_secs(45) },
+            edge: Edge {
+                listen: "127.0.0.1:8620".parse().unwrap(),
+                origins: Vec::new(),
+                hosts: Vec::new(),
+                wait: Duration::from_secs(45),
+            },
             serve: Serve { drain: Duration::from_secs(30) },
             runner: Runner { seats: 1, lease: Duration::from_secs(15) },
             telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: "info".to_owned() },
@@ -32,7 +41,10 @@ pub fn installation(infrastructure: Infrastructure, id: &str) -> Installation {
 
 /// A directory of manifests.
 pub fn directory() -> Installation {
-    installation(Infrastructure::Directory { tree: "/srv/manifests".into() }, "0f0c1ad89ad24e2b8f866a2f3c6e6b5d")
+    installation(
+        Infrastructure::Directory { tree: "/srv/manifests".into() },
+        "0f0c1ad89ad24e2b8f866a2f3c6e6b5d",
+    )
 }
 
 /// A cluster.

@@ -1,6 +1,6 @@
-//! Looks, while it serves, at what no confined role sees: whether the home differs from what is served,
-//! whether the next start would succeed, and whether home, tree and disk can be used. Says each change
-//! once in the log, and hands the whole to the supervisor.
+//! Looks, while it serves, at what no confined role sees: whether the home differs from what is
+//! served, whether the next start would succeed, and whether home, tree and disk can be used. Says
+//! each change once in the log, and hands the whole to the supervisor.
 
 use crate::config::Config;
 use crate::health::{self, Finding, NextStart};
@@ -30,10 +30,12 @@ pub struct Watched {
     pub trust: Trust,
 }
 
-/// Looks until it is `over`, or this process ends. A thread of its own: a slow disk must not hold up the supervisor.
+/// Looks until it is `over`, or this process ends. A thread of its own: a slow disk must not hold
+/// up the supervisor.
 pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<Notice>) {
     thread::spawn(move || {
-        let (mut watched, mut told, mut log, mut next) = (watched, Notice::default(), Log::default(), NextStart::default());
+        let (mut watched, mut told, mut log, mut next) =
+            (watched, Notice::default(), Log::default(), NextStart::default());
         loop {
             watched.follow_removals();
             let now = look(&watched, &mut next);
@@ -53,11 +55,15 @@ pub fn start(watched: Watched, over: Arc<AtomicBool>, notices: UnboundedSender<N
 }
 
 impl Watched {
-    /// A removed approver counts no more, whether a command removed them or a person edited the file.
+    /// A removed approver counts no more, whether a command removed them or a person edited the
+    /// file.
     fn follow_removals(&mut self) {
         if let Some(trust) = self.copies.follow_removals(&self.home, &self.trust) {
-            let gone = self.trust.approvers.iter().filter(|approver| !trust.approvers.contains(approver));
-            gone.for_each(|approver| tracing::info!("a removed key of the approver `{}` counts no more", approver.name));
+            let gone =
+                self.trust.approvers.iter().filter(|approver| !trust.approvers.contains(approver));
+            gone.for_each(|approver| {
+                tracing::info!("a removed key of the approver `{}` counts no more", approver.name)
+            });
             self.trust = trust;
         }
     }
@@ -72,7 +78,8 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     let faults = of_calls(true).map(Finding::line).collect();
     let mut warnings: Vec<String> = of_calls(false).map(Finding::line).collect();
     // A folder that is lost was named, and takes all of its files with it.
-    let refused: Vec<String> = if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
+    let refused: Vec<String> =
+        if warnings.is_empty() { next.refused(home).to_vec() } else { Vec::new() };
     let can_start = warnings.is_empty() && refused.is_empty();
     warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
     // A restart that would fail is no remedy.
@@ -89,7 +96,9 @@ struct Log {
 
 impl Log {
     fn say(&mut self, before: &Notice, now: &Notice) {
-        let key = |line: &String| line.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>();
+        let key = |line: &String| {
+            line.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>()
+        };
         let mut standing = BTreeMap::new();
         for fault in &now.faults {
             if !self.standing.contains_key(&key(fault)) {

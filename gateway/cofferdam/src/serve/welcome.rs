@@ -1,4 +1,5 @@
-//! What a person who just started it wants to know: what is served, where, and whom it trusts. Reads nothing.
+//! What a person who just started it wants to know: what is served, where, and whom it trusts.
+//! Reads nothing.
 
 use crate::config::{Infrastructure, Installation, LogFormat};
 use std::io::Write as _;
@@ -21,25 +22,40 @@ fn text(installation: &Installation) -> String {
     let listen = config.edge.listen;
     let mut lines = match &config.infrastructure {
         Infrastructure::Directory { tree } => {
-            vec![format!("Cofferdam serves the environment `{}` ({}).", config.environment, tree.display())]
+            vec![format!(
+                "Cofferdam serves the environment `{}` ({}).",
+                config.environment,
+                tree.display()
+            )]
         }
         Infrastructure::Kubernetes(cluster) => {
             let mut lines = vec![format!(
-                "Cofferdam serves the environment `{}`, the Kubernetes cluster whose kube-system is {}.",
+                "Cofferdam serves the environment `{}`, the Kubernetes cluster whose kube-system \
+                 is {}.",
                 config.environment, trust.environment.id
             )];
-            lines.extend(cluster.identities().map(|(identity, path)| format!("  {identity:<12} {}", path.display())));
+            lines.extend(
+                cluster
+                    .identities()
+                    .map(|(identity, path)| format!("  {identity:<12} {}", path.display())),
+            );
             lines
         }
     };
     lines.push(format!("  MCP    http://{listen}/mcp"));
     lines.push(format!("  HTTP   http://{listen}/v1/tools"));
     let tools: Vec<&str> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
-    let tools = if tools.is_empty() { "none: `cofferdam accept FILE` accepts one".to_owned() } else { tools.join(", ") };
+    let tools = if tools.is_empty() {
+        "none: `cofferdam accept FILE` accepts one".to_owned()
+    } else {
+        tools.join(", ")
+    };
     lines.push(format!("  tools  {tools}"));
     if agents.list().is_empty() {
         lines.push(
-            "No agent is configured: callers on this machine may look and preview; every change needs a person's signature.".to_owned(),
+            "No agent is configured: callers on this machine may look and preview; every change \
+             needs a person's signature."
+                .to_owned(),
         );
         lines.push("  add one: cofferdam agents add NAME --role ROLE --for PERSON".to_owned());
     }
@@ -47,18 +63,23 @@ fn text(installation: &Installation) -> String {
     match &config.infrastructure {
         Infrastructure::Directory { .. } => {
             lines.push(
-                "Everything that runs as this operating-system user is trusted: an agent with a shell here could reach the tree, the keys and the"
-                    .to_owned(),
-            );
-            lines.push(format!("operator socket beneath {root}. Give agents another user, or another machine."));
-        }
-        Infrastructure::Kubernetes(_) => {
-            lines.push(
-                "Everything that runs as this operating-system user is trusted: an agent with a shell here could read the kubeconfigs and use the"
+                "Everything that runs as this operating-system user is trusted: an agent with a \
+                 shell here could reach the tree, the keys and the"
                     .to_owned(),
             );
             lines.push(format!(
-                "cluster itself, and reach the keys and the operator socket beneath {root}. Give agents another user, or another machine."
+                "operator socket beneath {root}. Give agents another user, or another machine."
+            ));
+        }
+        Infrastructure::Kubernetes(_) => {
+            lines.push(
+                "Everything that runs as this operating-system user is trusted: an agent with a \
+                 shell here could read the kubeconfigs and use the"
+                    .to_owned(),
+            );
+            lines.push(format!(
+                "cluster itself, and reach the keys and the operator socket beneath {root}. Give \
+                 agents another user, or another machine."
             ));
         }
     }

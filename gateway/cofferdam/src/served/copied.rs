@@ -57,8 +57,11 @@ impl Copies {
     pub fn note(home: Home, names: Vec<PathBuf>) -> Result<Self> {
         let note = |name: PathBuf| -> Result<Copied> {
             let path = home.root().join(&name);
-            let read = || -> std::io::Result<(Vec<u8>, Metadata)> { Ok((fs::read(&path)?, path.symlink_metadata()?)) };
-            let (bytes, facts) = read().with_context(|| format!("cannot read the copy of `{}`", name.display()))?;
+            let read = || -> std::io::Result<(Vec<u8>, Metadata)> {
+                Ok((fs::read(&path)?, path.symlink_metadata()?))
+            };
+            let (bytes, facts) =
+                read().with_context(|| format!("cannot read the copy of `{}`", name.display()))?;
             Ok(Copied { digest: ComponentDigest::of(&bytes), facts: Facts::from(&facts), name })
         };
         let files = names.into_iter().map(note).collect::<Result<_>>()?;
@@ -67,8 +70,13 @@ impl Copies {
 
     /// Takes note of one copy as it is now; says whether there is one of this path.
     pub(super) fn note_again(&mut self, path: &Path) -> bool {
-        let Ok(name) = path.strip_prefix(self.home.root()).map(Path::to_owned) else { return false };
-        let Ok(Self { files: mut fresh, .. }) = Self::note(self.home.clone(), vec![name.clone()]) else { return false };
+        let Ok(name) = path.strip_prefix(self.home.root()).map(Path::to_owned) else {
+            return false;
+        };
+        let Ok(Self { files: mut fresh, .. }) = Self::note(self.home.clone(), vec![name.clone()])
+        else {
+            return false;
+        };
         match (self.files.iter_mut().find(|copied| copied.name == name), fresh.pop()) {
             (Some(old), Some(new)) => {
                 *old = new;
@@ -98,11 +106,16 @@ impl Copies {
             match fs::read(&path) {
                 Ok(bytes) if ComponentDigest::of(&bytes) == copied.digest => None,
                 Ok(_) => Some("was changed".to_owned()),
-                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Some("is gone".to_owned()),
+                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+                    Some("is gone".to_owned())
+                }
                 Err(fault) => Some(format!("cannot be read ({fault})")),
             }
         };
-        self.files.iter().filter_map(|copied| Some((copied.name.as_path(), happened(copied)?))).collect()
+        self.files
+            .iter()
+            .filter_map(|copied| Some((copied.name.as_path(), happened(copied)?)))
+            .collect()
     }
 }
 
@@ -112,7 +125,8 @@ impl Copied {
     pub fn differs(&self, original: &Path) -> bool {
         let Ok(now) = fs::metadata(original) else { return true };
         let touched = (now.ctime(), now.ctime_nsec()) >= self.facts.modified;
-        let other = || !fs::read(original).is_ok_and(|bytes| ComponentDigest::of(&bytes) == self.digest);
+        let other =
+            || !fs::read(original).is_ok_and(|bytes| ComponentDigest::of(&bytes) == self.digest);
         now.len() != self.facts.bytes || (touched && other())
     }
 }

@@ -1,4 +1,5 @@
-//! How the home differs from what is served: what a restart would bring into use. Reads both; changes neither.
+//! How the home differs from what is served: what a restart would bring into use. Reads both;
+//! changes neither.
 
 use super::{Copies, originals};
 use crate::config::read_trust;
@@ -16,16 +17,22 @@ const TRUST: &str = "trust/trust.toml";
 /// Differences by name; beyond this their number says enough.
 const NAMED: usize = 8;
 
-/// What of the home is not in use yet, one short sentence each. Empty when a restart would change nothing.
-/// Compares with what was copied, so that a copy that is lost is no difference of the home.
+/// What of the home is not in use yet, one short sentence each. Empty when a restart would change
+/// nothing. Compares with what was copied, so that a copy that is lost is no difference of the
+/// home.
 pub fn differences(home: &Home, copies: &Copies, served: &Trust) -> Vec<String> {
     let mut found = Vec::new();
     let trust = Path::new(TRUST);
-    let (first, rest): (Vec<_>, Vec<_>) = copies.files().iter().partition(|copied| copied.name == trust);
+    let (first, rest): (Vec<_>, Vec<_>) =
+        copies.files().iter().partition(|copied| copied.name == trust);
     for copied in first.into_iter().chain(rest) {
         let original = home.root().join(&copied.name);
         if copied.differs(&original) {
-            found.push(format!("`{}` {}", copied.name.display(), what_happened(&original, "changed")));
+            found.push(format!(
+                "`{}` {}",
+                copied.name.display(),
+                what_happened(&original, "changed")
+            ));
             if copied.name == trust
                 && let Ok(now) = read_trust(home)
             {
@@ -64,21 +71,35 @@ fn in_trust(served: &Trust, now: &Trust) -> Vec<String> {
             let ceiling = serde_json::to_string(&tool.ceiling).unwrap_or_default();
             (format!("tool `{}`", tool.name), format!("{}{ceiling}", tool.digest))
         });
-        let executors = trust.executors.iter().map(|part| (format!("executor `{}`", part.name), part.digest.to_string()));
-        let commands = trust.commands.iter().map(|part| (format!("command `{}`", part.name), part.digest.to_string()));
+        let executors = trust
+            .executors
+            .iter()
+            .map(|part| (format!("executor `{}`", part.name), part.digest.to_string()));
+        let commands = trust
+            .commands
+            .iter()
+            .map(|part| (format!("command `{}`", part.name), part.digest.to_string()));
         tools.chain(executors).chain(commands).collect()
     };
     let (old, new) = (tools(served), tools(now));
     let before = |name: &String| old.iter().any(|(other, _)| other == name);
-    found.extend(new.iter().filter(|part| !old.contains(part)).map(|(name, _)| match before(name) {
-        true => format!("{name} is still served as it was accepted before"),
-        false => format!("{name} is not served yet"),
+    found.extend(new.iter().filter(|part| !old.contains(part)).map(|(name, _)| {
+        match before(name) {
+            true => format!("{name} is still served as it was accepted before"),
+            false => format!("{name} is not served yet"),
+        }
     }));
     let gone = old.iter().filter(|(name, _)| !new.iter().any(|(other, _)| other == name));
     found.extend(gone.map(|(name, _)| format!("{name} is still served")));
     let added = now.approvers.iter().filter(|person| !served.approvers.contains(person));
-    found.extend(added.map(|person| format!("a key of the approver `{}` is not known yet", person.name)));
+    found.extend(
+        added.map(|person| format!("a key of the approver `{}` is not known yet", person.name)),
+    );
     let removed = served.approvers.iter().filter(|person| !now.approvers.contains(person));
-    found.extend(removed.map(|person| format!("a removed key of the approver `{}` can still sign", person.name)));
+    found.extend(
+        removed.map(|person| {
+            format!("a removed key of the approver `{}` can still sign", person.name)
+        }),
+    );
     found
 }

@@ -7,8 +7,9 @@ const POLICY: [&str; 2] = ["0", "1"];
 
 fn trust(policy: &str, rest: &str) -> String {
     format!(
-        "policy = \"sha256:{}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \"1\"\n[keys]\n\
-         gateway = \"g\"\nrecorder = \"r\"\n[floor]\nactions = []\nnamespaces = []\n{rest}",
+        "policy = \"sha256:{}\"\nself_approval = false\n[environment]\nname = \"lab\"\nid = \
+         \"1\"\n[keys]\ngateway = \"g\"\nrecorder = \"r\"\n[floor]\nactions = []\nnamespaces = \
+         []\n{rest}",
         policy.repeat(64)
     )
 }
@@ -35,7 +36,10 @@ fn a_start_has_copies_of_its_own_and_removes_older_ones() {
     assert_eq!(served.copies().home().root(), home.served().join("8"));
     assert_eq!(current(&home).unwrap().root(), served.copies().home().root());
     assert_eq!(fs::read(served.copies().home().tools().join("hello.wasm")).unwrap(), b"hello");
-    assert_eq!(fs::metadata(served.copies().home().root()).unwrap().permissions().mode() & 0o777, PRIVATE);
+    assert_eq!(
+        fs::metadata(served.copies().home().root()).unwrap().permissions().mode() & 0o777,
+        PRIVATE
+    );
     assert_eq!(numbers(&home.served()), [8]);
     let second = Served::take(&home).unwrap_err().to_string();
     assert!(second.contains("another `cofferdam serve`"), "{second}");
@@ -84,7 +88,10 @@ fn a_copy_that_is_lost_or_changed_is_named_and_is_no_difference_of_the_home() {
             },
             "the copy of `policy/policy.wasm` cannot be read (Is a directory",
         ),
-        (|path| fs::remove_dir_all(path.ancestors().nth(3).unwrap()).unwrap(), "5 of its 5 files are gone"),
+        (
+            |path| fs::remove_dir_all(path.ancestors().nth(3).unwrap()).unwrap(),
+            "5 of its 5 files are gone",
+        ),
     ];
     for (break_it, words) in table {
         let (_folder, home) = home();
@@ -101,7 +108,11 @@ fn a_copy_that_is_lost_or_changed_is_named_and_is_no_difference_of_the_home() {
         assert_eq!(said(), "");
         break_it(&path);
         assert!(said().contains(words), "not `{words}`: {}", said());
-        assert!(said().contains("start `cofferdam serve` again") && !said().contains("served/1"), "{}", said());
+        assert!(
+            said().contains("start `cofferdam serve` again") && !said().contains("served/1"),
+            "{}",
+            said()
+        );
         assert_eq!(differences(&home, served.copies(), &trusted), [""; 0]);
         // Whether it serves does not depend on that folder.
         assert!(running(&home));

@@ -1,4 +1,5 @@
-//! A ceiling as people read it: a line or two per grant, however long it is, and the widest rights it could ever need, written as Kubernetes RBAC.
+//! A ceiling as people read it: a line or two per grant, however long it is, and the widest rights
+//! it could ever need, written as Kubernetes RBAC.
 
 use super::short;
 use cofferdam_core::model::ceiling::{Ceiling, EPHEMERAL, Grant};
@@ -6,26 +7,41 @@ use cofferdam_core::model::kind;
 use cofferdam_core::model::rights;
 use std::collections::BTreeMap;
 
-/// Characters of a line's field paths that are told one by one; longer lists are summed up by what they begin with.
+/// Characters of a line's field paths that are told one by one; longer lists are summed up by what
+/// they begin with.
 const FIELDS: usize = 100;
 
 /// Characters of a summed-up list: two lines of a terminal.
 const SUMMED: usize = 160;
 
-/// A line for grants that differ in nothing but their kind. Long lists of fields are summed up; the whole is in `--json`.
+/// A line for grants that differ in nothing but their kind. Long lists of fields are summed up; the
+/// whole is in `--json`.
 pub fn ceiling(ceiling: &Ceiling) -> Vec<String> {
     let mut groups: Vec<(&Grant, Vec<String>)> = Vec::new();
     for grant in &ceiling.grants {
         let kind = format!("{} ({})", grant.kind, kind::api_version(&grant.group, &grant.version));
-        let alike = |other: &Grant| other.action == grant.action && other.namespaces == grant.namespaces && other.fields == grant.fields;
+        let alike = |other: &Grant| {
+            other.action == grant.action
+                && other.namespaces == grant.namespaces
+                && other.fields == grant.fields
+        };
         match groups.iter_mut().find(|(first, _)| alike(first)) {
             Some((_, kinds)) => kinds.push(kind),
             None => groups.push((grant, vec![kind])),
         }
     }
     let told = |(grant, kinds): &(&Grant, Vec<String>)| {
-        let fields = if grant.fields.is_empty() { String::new() } else { format!(": {}", fields(&grant.fields)) };
-        format!("{} {} in {}{fields}", grant.action, kinds.join(", "), namespaces(&grant.namespaces))
+        let fields = if grant.fields.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", fields(&grant.fields))
+        };
+        format!(
+            "{} {} in {}{fields}",
+            grant.action,
+            kinds.join(", "),
+            namespaces(&grant.namespaces)
+        )
     };
     let mut lines: Vec<String> = groups.iter().map(told).collect();
     if lines.is_empty() {
@@ -44,8 +60,13 @@ fn fields(paths: &[String]) -> String {
         return whole;
     }
     // The deepest summary that fits; the shallowest where none does.
-    let summed = (1..=4).rev().map(|depth| summed(paths, depth)).find(|text| text.chars().count() <= SUMMED);
-    format!("{} fields: {}", paths.len(), summed.unwrap_or_else(|| short(&self::summed(paths, 1), SUMMED)))
+    let summed =
+        (1..=4).rev().map(|depth| summed(paths, depth)).find(|text| text.chars().count() <= SUMMED);
+    format!(
+        "{} fields: {}",
+        paths.len(),
+        summed.unwrap_or_else(|| short(&self::summed(paths, 1), SUMMED))
+    )
 }
 
 fn summed(paths: &[String], depth: usize) -> String {
@@ -83,20 +104,27 @@ fn namespaces(patterns: &[String]) -> String {
     };
     // What `*` already says is not said again.
     let wide = patterns.iter().any(|pattern| pattern == "*");
-    let told = patterns.iter().filter(|pattern| !wide || matches!(pattern.as_str(), "*" | EPHEMERAL));
+    let told =
+        patterns.iter().filter(|pattern| !wide || matches!(pattern.as_str(), "*" | EPHEMERAL));
     told.map(named).collect::<Vec<_>>().join(", ")
 }
 
-/// The widest rights it could ever need, as RBAC rules per namespace. A job gets far less: its plan's objects by name, for its own time.
+/// The widest rights it could ever need, as RBAC rules per namespace. A job gets far less: its
+/// plan's objects by name, for its own time.
 pub fn rbac(ceiling: &Ceiling) -> String {
-    let quoted = |words: &[String]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+    let quoted = |words: &[String]| {
+        words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+    };
     let mut lines = Vec::new();
     for place in rights::of_ceiling(ceiling) {
         lines.push(format!("# in {}", namespaces(std::slice::from_ref(&place.namespace))));
         lines.push("rules:".to_owned());
         for rule in place.rules {
             let (groups, resources) = (quoted(&rule.api_groups), quoted(&rule.resources));
-            lines.push(format!("- {{apiGroups: [{groups}], resources: [{resources}], verbs: [{}]}}", quoted(&rule.verbs)));
+            lines.push(format!(
+                "- {{apiGroups: [{groups}], resources: [{resources}], verbs: [{}]}}",
+                quoted(&rule.verbs)
+            ));
         }
     }
     if lines.is_empty() { "rules: []".to_owned() } else { lines.join("\n") }
@@ -147,7 +175,8 @@ mod tests {
     #[test]
     fn a_long_ceiling_fits_on_a_screen() {
         let pod = |field: &str| format!("spec.template.spec.containers[*].{field}");
-        let mut fields: Vec<String> = (0..60).map(|index| pod(&format!("field{index}.of.some.depth"))).collect();
+        let mut fields: Vec<String> =
+            (0..60).map(|index| pod(&format!("field{index}.of.some.depth"))).collect();
         fields.extend([r#"metadata.annotations["a.b/c"]"#.to_owned(), "spec.replicas".to_owned()]);
         let grant = |kind: &str, fields: &[String]| Grant {
             action: Action::Apply,
@@ -160,10 +189,13 @@ mod tests {
         let alike = grant("StatefulSet", &fields);
         let long = Ceiling { grants: vec![grant("Deployment", &fields), alike], executors: vec![] };
         let expect = "apply Deployment (apps/v1), StatefulSet (apps/v1) in team-*: 62 fields: \
-            metadata.annotations[\"a.b/c\"], spec.replicas, spec.template.spec.containers[*]… (60)";
+                      metadata.annotations[\"a.b/c\"], spec.replicas, \
+                      spec.template.spec.containers[*]… (60)";
         assert_eq!(ceiling(&long), [expect]);
-        let scattered: Vec<String> = (0..64).map(|index| format!("{}{index}.b.c", "a".repeat(30))).collect();
-        let lines = ceiling(&Ceiling { grants: vec![grant("Deployment", &scattered)], executors: vec![] });
+        let scattered: Vec<String> =
+            (0..64).map(|index| format!("{}{index}.b.c", "a".repeat(30))).collect();
+        let lines =
+            ceiling(&Ceiling { grants: vec![grant("Deployment", &scattered)], executors: vec![] });
         assert!(lines.iter().all(|line| line.chars().count() < 250), "{lines:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Before and after as lines: what is added, removed and changed, path by path. Values are JSON on one line, so that nothing in them can pose as a
-//! line of ours.
+//! Before and after as lines: what is added, removed and changed, path by path. Values are JSON on
+//! one line, so that nothing in them can pose as a line of ours.
 
 use cofferdam_core::model::escape;
 use cofferdam_core::model::json;
@@ -12,9 +12,14 @@ pub fn scalar(value: &Value) -> String {
 }
 
 /// One line per path that differs: `~` changed, `+` added, `-` removed.
-pub fn change_lines(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+pub fn change_lines(
+    before: &BTreeMap<String, Value>,
+    after: &BTreeMap<String, Value>,
+) -> Vec<String> {
     let paths: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let there = |map: &BTreeMap<String, Value>, path: &String| map.get(path).filter(|value| !value.is_null()).map(scalar);
+    let there = |map: &BTreeMap<String, Value>, path: &String| {
+        map.get(path).filter(|value| !value.is_null()).map(scalar)
+    };
     paths
         .into_iter()
         .filter_map(|path| {
@@ -36,9 +41,24 @@ mod tests {
 
     #[test]
     fn differences_alone_are_told_on_one_line_each() {
-        let map = |pairs: &[(&str, Value)]| pairs.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
-        let before = map(&[("a", json!(1)), ("b", json!("x\n+ c: 1")), ("same", json!(true)), ("none", Value::Null)]);
-        let after = map(&[("a", json!(2)), ("d", json!({"k": []})), ("same", json!(true)), ("none", Value::Null)]);
-        assert_eq!(change_lines(&before, &after), ["~ a: 1 → 2", r#"- b: "x\n+ c: 1""#, r#"+ d: {"k":[]}"#]);
+        let map = |pairs: &[(&str, Value)]| {
+            pairs.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect()
+        };
+        let before = map(&[
+            ("a", json!(1)),
+            ("b", json!("x\n+ c: 1")),
+            ("same", json!(true)),
+            ("none", Value::Null),
+        ]);
+        let after = map(&[
+            ("a", json!(2)),
+            ("d", json!({"k": []})),
+            ("same", json!(true)),
+            ("none", Value::Null),
+        ]);
+        assert_eq!(
+            change_lines(&before, &after),
+            ["~ a: 1 → 2", r#"- b: "x\n+ c: 1""#, r#"+ d: {"k":[]}"#]
+        );
     }
 }

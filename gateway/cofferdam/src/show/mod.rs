@@ -1,4 +1,5 @@
-//! Texts for people. Every word of an agent or a tool in them is quoted; nothing here asks, signs or changes anything.
+//! Texts for people. Every word of an agent or a tool in them is quoted; nothing here asks, signs
+//! or changes anything.
 
 mod ceiling;
 mod change;
@@ -22,7 +23,8 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         }
     }
     let line = |cells: Vec<&str>| {
-        let padded: String = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        let padded: String =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
         padded.trim_end().to_owned()
     };
     std::iter::once(line(head.to_vec()))

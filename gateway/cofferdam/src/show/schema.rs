@@ -1,4 +1,5 @@
-//! A JSON Schema as people read it: a line for each member, and no more than a screen. The whole is in `--json`.
+//! A JSON Schema as people read it: a line for each member, and no more than a screen. The whole is
+//! in `--json`.
 
 use super::short;
 use cofferdam_core::model::escape::{line, quoted};
@@ -7,18 +8,28 @@ use serde_json::Value;
 /// Members that are told; a tool with more arguments is rare.
 const MEMBERS: usize = 20;
 
-/// Characters of a member's description: what models read of it, as far as a line of a terminal goes.
+/// Characters of a member's description: what models read of it, as far as a line of a terminal
+/// goes.
 const WORDS: usize = 120;
 
 /// A line for each member of an object's schema: name, type, whether it is required, and its words.
 pub fn members(schema: &Value) -> Vec<String> {
-    let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return vec!["any members".to_owned()];
     };
     let told = |(name, member): (&String, &Value)| {
         let needed = if required.contains(&name.as_str()) { ", required" } else { "" };
-        let words = member.get("description").and_then(Value::as_str).map(|words| format!("  {}", quoted(&cut(words))));
+        let words = member
+            .get("description")
+            .and_then(Value::as_str)
+            .map(|words| format!("  {}", quoted(&cut(words))));
         format!("{}: {}{needed}{}", line(name), kind(member), words.unwrap_or_default())
     };
     let mut lines: Vec<String> = properties.iter().take(MEMBERS).map(told).collect();
@@ -29,7 +40,11 @@ pub fn members(schema: &Value) -> Vec<String> {
 }
 
 fn cut(words: &str) -> String {
-    if words.chars().count() <= WORDS { words.to_owned() } else { words.chars().take(WORDS).chain(['…']).collect() }
+    if words.chars().count() <= WORDS {
+        words.to_owned()
+    } else {
+        words.chars().take(WORDS).chain(['…']).collect()
+    }
 }
 
 fn kind(member: &Value) -> String {

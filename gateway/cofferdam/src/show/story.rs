@@ -1,4 +1,5 @@
-//! One call as a story: asked, allowed, approved, done, cleaned up, proven. Told from the recorder's answer alone; what others said is quoted.
+//! One call as a story: asked, allowed, approved, done, cleaned up, proven. Told from the
+//! recorder's answer alone; what others said is quoted.
 
 use super::change::{change_lines, scalar};
 use super::short;
@@ -62,15 +63,25 @@ pub fn story(story: &Story<'_>) -> String {
         Some(JobView { outcome: Some(outcome), .. }) => format!("{outcome}"),
         Some(view) if view.stuck.is_some() => format!("{}, stuck", view.phase).replace('_', " "),
         Some(view) => format!("{}", view.phase).replace('_', " "),
-        None => story.entries.iter().rev().find_map(|entry| ending(&entry.event)).unwrap_or_else(|| "recorded".to_owned()),
+        None => story
+            .entries
+            .iter()
+            .rev()
+            .find_map(|entry| ending(&entry.event))
+            .unwrap_or_else(|| "recorded".to_owned()),
     };
-    let place = story.view.map(|view| format!(" in {}", line(&view.environment.name))).unwrap_or_default();
+    let place =
+        story.view.map(|view| format!(" in {}", line(&view.environment.name))).unwrap_or_default();
     teller.0.push(format!("Call {}{place}: {state}", story.call));
     match story.job {
         Some(job) => {
             teller.tell("asked", asked(job));
             if story.view.is_some_and(|view| view.phase == Phase::AwaitingApproval) {
-                teller.tell("would do", would_do(job).unwrap_or_else(|| vec!["its plan or preview was erased".to_owned()]));
+                teller.tell(
+                    "would do",
+                    would_do(job)
+                        .unwrap_or_else(|| vec!["its plan or preview was erased".to_owned()]),
+                );
             }
             // Before a permit is signed the policy has allowed nothing yet.
             let permitted = story.entries.iter().any(|entry| entry.event == Event::Intended);
@@ -90,17 +101,24 @@ pub fn story(story: &Story<'_>) -> String {
 
 fn asked(job: &StoredJob) -> Vec<String> {
     let who = &job.principal;
-    let agent = if who.anonymous { "a caller without a name".to_owned() } else { quoted(&who.name) };
-    let roles = if who.roles.is_empty() { String::new() } else { format!(" ({})", line(&who.roles.join(", "))) };
-    let person = who.person.as_ref().map(|person| format!(" for {}", quoted(person))).unwrap_or_default();
+    let agent =
+        if who.anonymous { "a caller without a name".to_owned() } else { quoted(&who.name) };
+    let roles = if who.roles.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", line(&who.roles.join(", ")))
+    };
+    let person =
+        who.person.as_ref().map(|person| format!(" for {}", quoted(person))).unwrap_or_default();
     let mut lines = vec![format!("{} by {agent}{roles}{person}", seconds(job.created))];
-    lines.push(
-        job.purpose
-            .as_ref()
-            .map_or_else(|| "it gave no purpose".to_owned(), |purpose| format!("its purpose, it says: {}", legible_quoted(purpose))),
+    lines.push(job.purpose.as_ref().map_or_else(
+        || "it gave no purpose".to_owned(),
+        |purpose| format!("its purpose, it says: {}", legible_quoted(purpose)),
+    ));
+    let arguments = json::strict(job.arguments.as_bytes()).map_or_else(
+        |_| line(&job.arguments),
+        |arguments| short(&legible_json(&arguments), ARGUMENTS),
     );
-    let arguments = json::strict(job.arguments.as_bytes())
-        .map_or_else(|_| line(&job.arguments), |arguments| short(&legible_json(&arguments), ARGUMENTS));
     lines.push(format!("{} {arguments}", line(&job.tool)));
     if let Ok((plan, _)) = Document::read(&job.plan) {
         lines.push(format!("the tool calls it {}", legible_quoted(&plan.summary)));
@@ -120,17 +138,31 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     let mut lines = match &job.approval {
         Some(rule) if !permitted => {
             let plural = if rule.quorum == 1 { "" } else { "s" };
-            vec![format!("asks for {} approval{plural}", rule.quorum), format!("it is {}", job.policy)]
+            vec![
+                format!("asks for {} approval{plural}", rule.quorum),
+                format!("it is {}", job.policy),
+            ]
         }
         _ => vec![format!("by the policy {}", job.policy)],
     };
-    lines.extend(job.reasons.iter().map(|reason| format!("rule {}: {}", line(&reason.id), line(&reason.message))));
+    lines.extend(
+        job.reasons
+            .iter()
+            .map(|reason| format!("rule {}: {}", line(&reason.id), line(&reason.message))),
+    );
     if let Some(rule) = &job.approval {
         lines.push(format!("needed: {}", needed(rule)));
     }
-    lines.extend(facts(job).into_iter().flat_map(|facts| rights(&facts)).map(|right| format!("rights {right}")));
+    lines.extend(
+        facts(job)
+            .into_iter()
+            .flat_map(|facts| rights(&facts))
+            .map(|right| format!("rights {right}")),
+    );
     lines.push(match entries.iter().find(|entry| entry.event == Event::Intended) {
-        Some(entry) => format!("permit signed {}, good until {}", seconds(entry.time), seconds(job.expires)),
+        Some(entry) => {
+            format!("permit signed {}, good until {}", seconds(entry.time), seconds(job.expires))
+        }
         None => "no permit was signed".to_owned(),
     });
     lines
@@ -138,15 +170,18 @@ fn allowed(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
 
 fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
     let mut signed = entries.iter().filter_map(|entry| match &entry.event {
-        Event::Signed { statement, approver, verdict } => Some((entry.time, *statement, approver, verdict)),
+        Event::Signed { statement, approver, verdict } => {
+            Some((entry.time, *statement, approver, verdict))
+        }
         _ => None,
     });
     let mut lines = Vec::new();
     for (when, digest, approver, verdict) in signed.by_ref() {
         let word = if verdict == "reject" { "rejected" } else { "signed" };
         lines.push(format!("{} {word} by {}", seconds(when), line(approver)));
-        let statement =
-            job.statements.iter().find_map(|kept| read(kept).filter(|read| read.canonical().is_ok_and(|(_, own)| own == digest)));
+        let statement = job.statements.iter().find_map(|kept| {
+            read(kept).filter(|read| read.canonical().is_ok_and(|(_, own)| own == digest))
+        });
         if let Some(statement) = statement {
             if statement.verdict == Verdict::Reject || !statement.reason.is_empty() {
                 lines.push(format!("they say: {}", quoted(&statement.reason)));
@@ -156,7 +191,11 @@ fn approved(job: &StoredJob, entries: &[StoryEntry]) -> Vec<String> {
         lines.push(format!("statement {digest}"));
     }
     if lines.is_empty() {
-        lines.push(if job.approval.is_some() { "not yet".to_owned() } else { "no approval was needed".to_owned() });
+        lines.push(if job.approval.is_some() {
+            "not yet".to_owned()
+        } else {
+            "no approval was needed".to_owned()
+        });
     }
     lines
 }
@@ -187,13 +226,24 @@ fn done(story: &Story<'_>) -> Vec<String> {
         lines.extend(spoken(view));
     }
     if let Some(outcome) = view.outcome {
-        let detail = if view.detail.is_empty() { String::new() } else { format!(": {}", line(&view.detail)) };
+        let detail = if view.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", line(&view.detail))
+        };
         lines.push(format!("{outcome}{detail}"));
-        lines.extend(difference::sentence(&view.meanwhile).map(|changed| format!("meanwhile: {}", line(&changed))));
+        lines.extend(
+            difference::sentence(&view.meanwhile)
+                .map(|changed| format!("meanwhile: {}", line(&changed))),
+        );
         if !view.files.is_empty() {
-            lines.push(format!("edited {}; not committed to a repository", line(&view.files.join(", "))));
+            lines.push(format!(
+                "edited {}; not committed to a repository",
+                line(&view.files.join(", "))
+            ));
         }
-        // What was recorded as done may not stand: of a directory nothing does before all of it does.
+        // What was recorded as done may not stand: of a directory nothing does before all of it
+        // does.
         if outcome != Outcome::Succeeded && !view.operations.is_empty() {
             lines.push(changed(view, outcome).text());
         }
@@ -202,22 +252,40 @@ fn done(story: &Story<'_>) -> Vec<String> {
         lines.push(format!("it cannot be finished at present: {}", line(&obstacle.cause)));
         lines.push(format!("what to do: {}; it then goes on by itself", line(&obstacle.remedy)));
         lines.push(format!("since {}, tried {tries} times", seconds(*since)));
-        if view.resolution.is_none() && view.phase == Phase::Acting && !view.environment.is_cluster() {
-            lines.push(format!("or give it up: cofferdam resolve {} --as failed --because TEXT", story.call));
+        if view.resolution.is_none()
+            && view.phase == Phase::Acting
+            && !view.environment.is_cluster()
+        {
+            lines.push(format!(
+                "or give it up: cofferdam resolve {} --as failed --because TEXT",
+                story.call
+            ));
         }
     }
     if let (Some(Resolution { because, by, at, .. }), None) = (&view.resolution, view.outcome) {
-        lines.push(format!("{} user {} gave it up; they say: {}", seconds(*at), line(by), quoted(because)));
+        lines.push(format!(
+            "{} user {} gave it up; they say: {}",
+            seconds(*at),
+            line(by),
+            quoted(because)
+        ));
     } else if let Some(resolution) = &view.resolution {
         let Resolution { found, because, by, at } = resolution;
-        lines.push(format!("{} user {} looked: it {found}; they say: {}", seconds(*at), line(by), quoted(because)));
+        lines.push(format!(
+            "{} user {} looked: it {found}; they say: {}",
+            seconds(*at),
+            line(by),
+            quoted(because)
+        ));
     }
     lines
 }
 
 fn operation(record: &OperationRecord, name: &str, entries: &[StoryEntry]) -> Vec<String> {
     let at = entries.iter().find_map(|entry| match entry.event {
-        Event::Done { operation, undo, .. } if operation == record.index && undo == record.undo => Some(entry.time),
+        Event::Done { operation, undo, .. } if operation == record.index && undo == record.undo => {
+            Some(entry.time)
+        }
         _ => None,
     });
     let undo = if record.undo { "undone: " } else { "" };
@@ -226,7 +294,9 @@ fn operation(record: &OperationRecord, name: &str, entries: &[StoryEntry]) -> Ve
     };
     let when = at.map(|at| format!("{} ", seconds(at))).unwrap_or_default();
     let mut lines = vec![format!("{when}{undo}{name}")];
-    lines.extend(change_lines(&record.before, after).into_iter().map(|change| format!("  {change}")));
+    lines.extend(
+        change_lines(&record.before, after).into_iter().map(|change| format!("  {change}")),
+    );
     lines
 }
 
@@ -235,18 +305,31 @@ fn cleaned(entries: &[StoryEntry], job: Option<&JobView>) -> Vec<String> {
         Event::Closed { namespace } => Some((entry.time, namespace)),
         _ => None,
     });
-    let made = payload(entries, "namespace").and_then(|made| made.get("name")).and_then(Value::as_str);
+    let made =
+        payload(entries, "namespace").and_then(|made| made.get("name")).and_then(Value::as_str);
     let leases = entries.iter().filter(|entry| matches!(entry.event, Event::Leased { .. })).count();
     vec![match (closed, job) {
         // A runner that took the job over saw nothing of it any more.
-        (Some((when, namespace)), Some(view)) if namespace.is_empty() && made.is_some() && view.environment.is_cluster() => {
-            format!("{} the namespace {} was observed gone", seconds(when), line(made.unwrap_or_default()))
+        (Some((when, namespace)), Some(view))
+            if namespace.is_empty() && made.is_some() && view.environment.is_cluster() =>
+        {
+            format!(
+                "{} the namespace {} was observed gone",
+                seconds(when),
+                line(made.unwrap_or_default())
+            )
         }
-        (Some((when, namespace)), _) if namespace.is_empty() && leases > 1 => format!("{} nothing of it was there any more", seconds(when)),
+        (Some((when, namespace)), _) if namespace.is_empty() && leases > 1 => {
+            format!("{} nothing of it was there any more", seconds(when))
+        }
         (Some((_, namespace)), _) if namespace.is_empty() => "no namespace was made".to_owned(),
         // In a tree the namespace of a run is a folder with a copy.
-        (Some((when, _)), Some(view)) if !view.environment.is_cluster() => format!("{} its private copy was removed", seconds(when)),
-        (Some((when, namespace)), _) => format!("{} the namespace {} was observed gone", seconds(when), line(namespace)),
+        (Some((when, _)), Some(view)) if !view.environment.is_cluster() => {
+            format!("{} its private copy was removed", seconds(when))
+        }
+        (Some((when, namespace)), _) => {
+            format!("{} the namespace {} was observed gone", seconds(when), line(namespace))
+        }
         (None, Some(_)) => "not yet: the job is not closed".to_owned(),
         (None, None) => "no namespace was made".to_owned(),
     }]
@@ -256,8 +339,13 @@ fn proven(story: &Story<'_>) -> Vec<String> {
     if story.entries.is_empty() {
         return vec!["nothing is recorded".to_owned()];
     }
-    let mut lines: Vec<String> =
-        story.entries.iter().map(|entry| format!("leaf {:<6} {} {}", entry.index, seconds(entry.time), event(&entry.event))).collect();
+    let mut lines: Vec<String> = story
+        .entries
+        .iter()
+        .map(|entry| {
+            format!("leaf {:<6} {} {}", entry.index, seconds(entry.time), event(&entry.event))
+        })
+        .collect();
     lines.push(format!("check it: cofferdam ledger prove {}", story.call));
     lines
 }
@@ -272,23 +360,37 @@ fn remembered(entries: &[StoryEntry]) -> Vec<String> {
     /// Characters of a payload that is shown as it is.
     const MOST: usize = 160;
     let when = entries.first().map(|entry| seconds(entry.time)).unwrap_or_default();
-    let subject: Option<Subject> = payload(entries, "subject").and_then(|subject| serde_json::from_value(subject.clone()).ok());
+    let subject: Option<Subject> = payload(entries, "subject")
+        .and_then(|subject| serde_json::from_value(subject.clone()).ok());
     let mut lines = vec![match subject {
         None => when,
         Some(Subject { id, properties, .. }) => {
-            let roles = if properties.roles.is_empty() { String::new() } else { format!(" ({})", line(&properties.roles.join(", "))) };
-            let person = properties.person.map(|person| format!(" for {}", quoted(&person))).unwrap_or_default();
+            let roles = if properties.roles.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", line(&properties.roles.join(", ")))
+            };
+            let person = properties
+                .person
+                .map(|person| format!(" for {}", quoted(&person)))
+                .unwrap_or_default();
             format!("{when} by {}{roles}{person}", quoted(&id))
         }
     }];
-    lines.extend(payload(entries, "purpose").and_then(Value::as_str).map(|purpose| format!("its purpose, it says: {}", quoted(purpose))));
-    let plan: Option<Document> = payload(entries, "plan").and_then(|plan| serde_json::from_value(plan.clone()).ok());
+    lines.extend(
+        payload(entries, "purpose")
+            .and_then(Value::as_str)
+            .map(|purpose| format!("its purpose, it says: {}", quoted(purpose))),
+    );
+    let plan: Option<Document> =
+        payload(entries, "plan").and_then(|plan| serde_json::from_value(plan.clone()).ok());
     match plan {
         Some(plan) => {
             lines.push(format!("{} {}", line(&plan.tool.name), scalar(&plan.arguments)));
             lines.push(format!("the tool calls it {}", quoted(&plan.summary)));
         }
-        None => lines.extend(payload(entries, "arguments").map(|arguments| short(&scalar(arguments), MOST))),
+        None => lines
+            .extend(payload(entries, "arguments").map(|arguments| short(&scalar(arguments), MOST))),
     }
     lines
 }
@@ -299,16 +401,22 @@ fn decided(entries: &[StoryEntry]) -> Vec<String> {
         Event::Ended { ending, code } => Some(format!("{} by {}", line(ending), line(code))),
         _ => None,
     });
-    let reasons: Vec<Reason> =
-        payload(entries, "reasons").and_then(|reasons| serde_json::from_value(reasons.clone()).ok()).unwrap_or_default();
+    let reasons: Vec<Reason> = payload(entries, "reasons")
+        .and_then(|reasons| serde_json::from_value(reasons.clone()).ok())
+        .unwrap_or_default();
     // Of what was only read the rule is the whole answer: nothing is to be done about it.
     let read = entries
         .iter()
         .any(|entry| matches!(&entry.event, Event::Ended { ending, .. } if ["looked", "answered"].contains(&ending.as_str())));
     if read && !reasons.is_empty() {
-        return reasons.iter().map(|reason| format!("by rule {}: {}", line(&reason.id), line(&reason.message))).collect();
+        return reasons
+            .iter()
+            .map(|reason| format!("by rule {}: {}", line(&reason.id), line(&reason.message)))
+            .collect();
     }
-    let rules = reasons.iter().map(|reason| format!("rule {}: {} ({})", line(&reason.id), line(&reason.message), line(&reason.remedy)));
+    let rules = reasons.iter().map(|reason| {
+        format!("rule {}: {} ({})", line(&reason.id), line(&reason.message), line(&reason.remedy))
+    });
     ended.into_iter().chain(rules).collect()
 }
 
@@ -326,16 +434,26 @@ pub fn event(event: &Event) -> String {
         Event::Ended { ending, code } => format!("ended: {}, {}", line(ending), line(code)),
         Event::Asked => "a person is asked".to_owned(),
         Event::Intended => "intended: decided, before anybody may claim it".to_owned(),
-        Event::Signed { approver, verdict, .. } => format!("{} by {}", line(verdict), line(approver)),
+        Event::Signed { approver, verdict, .. } => {
+            format!("{} by {}", line(verdict), line(approver))
+        }
         Event::Leased { fence } => format!("leased under fence {fence}"),
         Event::Moved { phase, fence } => format!("{phase} under fence {fence}"),
-        Event::Started { operation, undo: is, fence } => format!("operation {operation}{} started under fence {fence}", undo(is)),
-        Event::Done { operation, undo: is, fence } => format!("operation {operation}{} done under fence {fence}", undo(is)),
+        Event::Started { operation, undo: is, fence } => {
+            format!("operation {operation}{} started under fence {fence}", undo(is))
+        }
+        Event::Done { operation, undo: is, fence } => {
+            format!("operation {operation}{} done under fence {fence}", undo(is))
+        }
         Event::Finished { outcome } => format!("finished: {outcome}"),
         Event::Resolved { found, by } => format!("resolved as {found}, by user {}", line(by)),
         Event::Closed { .. } => "closed".to_owned(),
         Event::Administered { what, by } if what.starts_with(OPERATOR) => {
-            format!("an operator's command `{}`, by user {}", line(what.trim_start_matches(OPERATOR)), line(by))
+            format!(
+                "an operator's command `{}`, by user {}",
+                line(what.trim_start_matches(OPERATOR)),
+                line(by)
+            )
         }
         Event::Administered { what, by } => format!("{} by {}", line(what), line(by)),
     }

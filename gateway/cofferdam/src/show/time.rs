@@ -1,4 +1,5 @@
-//! Times as a person counts them: how long ago, how long still. Never a clock: the time now is passed in.
+//! Times as a person counts them: how long ago, how long still. Never a clock: the time now is
+//! passed in.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -33,9 +34,15 @@ mod tests {
     #[test]
     fn spans_are_told_in_one_unit() {
         let start = Timestamp::UNIX_EPOCH;
-        for (seconds, told) in
-            [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (3600, "1 h"), (172_799, "47 h"), (172_800, "2 days")]
-        {
+        for (seconds, told) in [
+            (-5, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min"),
+            (3600, "1 h"),
+            (172_799, "47 h"),
+            (172_800, "2 days"),
+        ] {
             let then = start + SignedDuration::from_secs(seconds);
             assert_eq!(ago(start, then), format!("{told} ago"));
             let expect = if seconds <= 0 { "over".to_owned() } else { format!("in {told}") };

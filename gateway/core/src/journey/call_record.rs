@@ -1,4 +1,5 @@
-//! What is known of a call so far, and its endings: recorded first, told after. Never tells what the recorder did not acknowledge.
+//! What is known of a call so far, and its endings: recorded first, told after. Never tells what
+//! the recorder did not acknowledge.
 
 use super::{World, unrecorded};
 use crate::journey::ports::{Host, Recorder};
@@ -28,7 +29,12 @@ impl<'a, H: Host> Scene<'a, H> {
     pub(super) fn new(host: &'a H, world: &'a World, caller: Caller) -> Self {
         let event = Event::Ended { ending: String::new(), code: String::new() };
         let mut entry = Entry::of(event, Some(caller.call.clone()), &caller.principal.name);
-        entry.trace = caller.trace.as_ref().and_then(|trace| trace.0.get(3..35)).unwrap_or_default().to_owned();
+        entry.trace = caller
+            .trace
+            .as_ref()
+            .and_then(|trace| trace.0.get(3..35))
+            .unwrap_or_default()
+            .to_owned();
         let entry = entry.with("subject", json!(caller.principal.subject()).to_string());
         Self { host, world, caller, entry }
     }
@@ -99,17 +105,28 @@ impl<'a, H: Host> Scene<'a, H> {
         let event = Event::Ended { ending: ending.to_owned(), code: code.to_owned() };
         let entry = Entry { event, ..self.entry.clone() };
         match self.host.recorder().propose(Propose::End { entry }).await {
-            Ok(Proposed::Recorded(recorded)) => {
-                Ok(Proof { call: self.call().clone(), plan: self.entry.plan, ledger: Some(recorded.index) })
-            }
+            Ok(Proposed::Recorded(recorded)) => Ok(Proof {
+                call: self.call().clone(),
+                plan: self.entry.plan,
+                ledger: Some(recorded.index),
+            }),
             _ => Err(unrecorded()),
         }
     }
 
     /// A refusal before there was a job.
-    pub(super) async fn refuse(&self, kind: RefusalKind, verb: &'static str, ending: &str, rule: &str, words: (&str, &str, &str)) -> Reply {
+    pub(super) async fn refuse(
+        &self,
+        kind: RefusalKind,
+        verb: &'static str,
+        ending: &str,
+        rule: &str,
+        words: (&str, &str, &str),
+    ) -> Reply {
         match self.with("why", &json!(words.0)).end(ending, rule).await {
-            Ok(proof) => text::refused(kind, verb, proof, &self.world.trust.environment, rule, words),
+            Ok(proof) => {
+                text::refused(kind, verb, proof, &self.world.trust.environment, rule, words)
+            }
             Err(reply) => reply,
         }
     }
@@ -122,13 +139,18 @@ impl<'a, H: Host> Scene<'a, H> {
         }
     }
 
-    /// It cannot be decided. Recorded where that is possible; the agent learns the short words, the ledger the detail.
+    /// It cannot be decided. Recorded where that is possible; the agent learns the short words, the
+    /// ledger the detail.
     pub(super) async fn unavailable(&self, code: &str, detail: &str, reason: &str) -> Reply {
         match self.with("fault", &json!(detail)).end("failed", code).await {
-            // An agent is told no more than that: what the fault says may be about Cofferdam's own identities. The ledger has it under this id.
-            Ok(proof) => {
-                Reply::Unavailable { reason: format!("{reason}; try again later, or tell your user the call's id, {}", proof.call) }
-            }
+            // An agent is told no more than that: what the fault says may be about Cofferdam's own
+            // identities. The ledger has it under this id.
+            Ok(proof) => Reply::Unavailable {
+                reason: format!(
+                    "{reason}; try again later, or tell your user the call's id, {}",
+                    proof.call
+                ),
+            },
             Err(reply) => reply,
         }
     }

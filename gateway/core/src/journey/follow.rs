@@ -1,4 +1,5 @@
-//! Following a job: holding an answer until effects are finished, never until teardown; and the caller's own look at, and withdrawal of, a job.
+//! Following a job: holding an answer until effects are finished, never until teardown; and the
+//! caller's own look at, and withdrawal of, a job.
 
 use super::World;
 use crate::journey::ports::{Hear, Host, Recorder};
@@ -24,7 +25,13 @@ pub struct Wait<'a> {
 }
 
 /// One of the caller's own jobs; held for it to finish, and told about meanwhile.
-pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+pub async fn job<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    call: &CallId,
+    wait: Wait<'_>,
+) -> Reply {
     match watch(host, principal, call, wait).await {
         Ok(view) => told(world, &view, text::state_reply(&view)),
         Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
@@ -36,42 +43,77 @@ pub async fn job<H: Host>(host: &H, world: &World, principal: &Principal, call: 
 async fn ended<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
     let ask = Propose::Ended { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(ask).await {
-        Ok(Proposed::Ended { ended: Some(ended) }) => Reply::Success(text::ended(call, &ended, &world.trust.environment)),
+        Ok(Proposed::Ended { ended: Some(ended) }) => {
+            Reply::Success(text::ended(call, &ended, &world.trust.environment))
+        }
         Ok(_) => absent(world, call, &RoleError::NotFound(String::new())),
         Err(fault) => absent(world, call, &fault),
     }
 }
 
-/// Withdraws one of the caller's own jobs: at once while no runner has claimed it, else the runner is asked to stop.
-pub async fn cancel<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId) -> Reply {
+/// Withdraws one of the caller's own jobs: at once while no runner has claimed it, else the runner
+/// is asked to stop.
+pub async fn cancel<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    call: &CallId,
+) -> Reply {
     let propose = Propose::Cancel { principal: principal.name.clone(), call: call.clone() };
     match host.recorder().propose(propose).await {
         Ok(Proposed::Job { job, .. }) => text::withdrawal(&job),
         Err(RoleError::NotFound(_)) => ended(host, world, principal, call).await,
-        Ok(_) => absent(world, call, &RoleError::Unavailable("another answer than was asked for".to_owned())),
+        Ok(_) => absent(
+            world,
+            call,
+            &RoleError::Unavailable("another answer than was asked for".to_owned()),
+        ),
         Err(fault) => absent(world, call, &fault),
     }
 }
 
 /// The caller's own calls, newest first; `open`: only those without an outcome.
-pub async fn calls<H: Host>(host: &H, world: &World, principal: &Principal, open: bool, limit: u32) -> Reply {
-    let propose = Propose::Calls { principal: principal.name.clone(), open, limit: limit.min(limit::CALLS) };
+pub async fn calls<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    open: bool,
+    limit: u32,
+) -> Reply {
+    let propose =
+        Propose::Calls { principal: principal.name.clone(), open, limit: limit.min(limit::CALLS) };
     match host.recorder().propose(propose).await {
-        Ok(Proposed::Calls { calls, more }) => Reply::Listed(text::calls(&calls, more, open, &world.trust.environment)),
+        Ok(Proposed::Calls { calls, more }) => {
+            Reply::Listed(text::calls(&calls, more, open, &world.trust.environment))
+        }
         _ => unreadable(),
     }
 }
 
-/// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the job still runs, and the reply says so.
-pub(super) async fn outcome<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+/// The outcome of a job that was just stored or joined. When the recorder goes away meanwhile, the
+/// job still runs, and the reply says so.
+pub(super) async fn outcome<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    call: &CallId,
+    wait: Wait<'_>,
+) -> Reply {
     match watch(host, principal, call, wait).await {
         Ok(view) => told(world, &view, text::job_reply(&view)),
         Err(_) => Reply::Success(text::accepted(call, &world.trust.environment)),
     }
 }
 
-/// What an idempotency key led to: the outcome that the earlier call had already, else the job, which is joined.
-pub(super) async fn replay<H: Host>(host: &H, world: &World, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Reply {
+/// What an idempotency key led to: the outcome that the earlier call had already, else the job,
+/// which is joined.
+pub(super) async fn replay<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    call: &CallId,
+    wait: Wait<'_>,
+) -> Reply {
     let at_once = Wait { ms: 0, person_ms: 0, hear: wait.hear };
     match watch(host, principal, call, at_once).await {
         Ok(view) if view.outcome.is_some() => told(world, &view, text::replayed(&view)),
@@ -80,21 +122,30 @@ pub(super) async fn replay<H: Host>(host: &H, world: &World, principal: &Princip
 }
 
 /// Waits for an outcome; for a person no longer than is said for people.
-async fn watch<H: Host>(host: &H, principal: &Principal, call: &CallId, wait: Wait<'_>) -> Result<JobView, RoleError> {
+async fn watch<H: Host>(
+    host: &H,
+    principal: &Principal,
+    call: &CallId,
+    wait: Wait<'_>,
+) -> Result<JobView, RoleError> {
     let Wait { ms, person_ms, hear } = wait;
     let start = host.now();
     let (mut beyond, mut wait_ms) = (0, 0);
     let mut heard = Heard::default();
     loop {
-        let propose = Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms };
+        let propose =
+            Propose::Job { principal: principal.name.clone(), call: call.clone(), beyond, wait_ms };
         let view = match host.recorder().propose(propose).await? {
             Proposed::Job { job, .. } => *job,
-            _ => return Err(RoleError::Unavailable("another answer than was asked for".to_owned())),
+            _ => {
+                return Err(RoleError::Unavailable("another answer than was asked for".to_owned()));
+            }
         };
         if ms > 0 {
             heard.tell(&view, hear);
         }
-        let passed = u64::try_from(host.now().duration_since(start).as_millis()).unwrap_or_default();
+        let passed =
+            u64::try_from(host.now().duration_since(start).as_millis()).unwrap_or_default();
         let most = if view.phase == Phase::AwaitingApproval { person_ms.min(ms) } else { ms };
         let left = most.min(limit::WAIT_MS).saturating_sub(passed);
         // The same version again means that the recorder waited as long as it was asked to.
@@ -132,7 +183,8 @@ impl Heard {
 fn told(world: &World, view: &JobView, mut reply: Reply) -> Reply {
     if let (Reply::Success(success), Some(tool)) = (&mut reply, world.catalog.get(&view.tool)) {
         // A result that is not what the tool promises is still told, but not as the tool's own.
-        let promised = view.outcome != Some(Outcome::Succeeded) || tool.output().check(&success.structured).is_ok();
+        let promised = view.outcome != Some(Outcome::Succeeded)
+            || tool.output().check(&success.structured).is_ok();
         success.complete = success.complete && promised;
     }
     reply
@@ -143,11 +195,24 @@ fn absent(world: &World, call: &CallId, fault: &RoleError) -> Reply {
         RoleError::NotFound(_) | RoleError::Refused(_) => {
             let proof = Proof { call: call.clone(), plan: None, ledger: None };
             let (why, allowed) = match fault {
-                RoleError::Refused(detail) => (crate::model::escape::line(detail), "Jobs of your own that are not finished."),
+                RoleError::Refused(detail) => {
+                    (crate::model::escape::line(detail), "Jobs of your own that are not finished.")
+                }
                 _ => ("you have no job of this id".to_owned(), "Jobs of your own."),
             };
-            let words = (why.as_str(), allowed, "`calls_list` lists your jobs. Reads, previews and refusals are no jobs.");
-            text::refused(RefusalKind::Absent, "REFUSED", proof, &world.trust.environment, "job", words)
+            let words = (
+                why.as_str(),
+                allowed,
+                "`calls_list` lists your jobs. Reads, previews and refusals are no jobs.",
+            );
+            text::refused(
+                RefusalKind::Absent,
+                "REFUSED",
+                proof,
+                &world.trust.environment,
+                "job",
+                words,
+            )
         }
         RoleError::Fenced | RoleError::TooLarge(_) | RoleError::Unavailable(_) => unreadable(),
     }
@@ -171,8 +236,14 @@ mod tests {
         let ear = Arc::clone(&heard);
         let hear = move |line: String| ear.lock().unwrap().push_str(&(line + "\n"));
         let view = |phase, notes: std::ops::Range<u64>, outcome| {
-            let said = |number| Said { operation: None, text: format!("note {number}"), skipped: 0 };
-            JobView { phase, progress: notes.map(|number| Note { number, said: said(number) }).collect(), outcome, ..some_view() }
+            let said =
+                |number| Said { operation: None, text: format!("note {number}"), skipped: 0 };
+            JobView {
+                phase,
+                progress: notes.map(|number| Note { number, said: said(number) }).collect(),
+                outcome,
+                ..some_view()
+            }
         };
         let mut so_far = Heard::default();
         for view in [

@@ -1,5 +1,5 @@
-//! Before a person signs: a fresh look at what the waiting call would change. Looks only at what the
-//! tool plans of the stored arguments, never at what the recorder says that it planned. Decides
+//! Before a person signs: a fresh look at what the waiting call would change. Looks only at what
+//! the tool plans of the stored arguments, never at what the recorder says that it planned. Decides
 //! nothing, records nothing.
 
 use super::World;
@@ -21,7 +21,11 @@ pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<boo
     let job = match host.recorder().propose(Propose::NextLook { wait_ms }).await? {
         Proposed::ToLook { job: Some(job) } => job,
         Proposed::ToLook { job: None } => return Ok(false),
-        _ => return Err(RoleError::Unavailable("the recorder gave another answer than was asked for".to_owned())),
+        _ => {
+            return Err(RoleError::Unavailable(
+                "the recorder gave another answer than was asked for".to_owned(),
+            ));
+        }
     };
     let seen = look(host, world, &job).await.unwrap_or_else(|why| Seen::Not { why });
     host.recorder().propose(Propose::Seen { call: job.call, seen }).await?;
@@ -32,22 +36,34 @@ pub async fn fresh<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<boo
 async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen, String> {
     let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
     let tool = tool.ok_or("its tool is not served any more")?;
-    let arguments = json::strict(job.arguments.as_bytes()).map_err(|fault| format!("its arguments are not readable: {fault}"))?;
-    let draft = host.planner().plan(tool.digest(), &job.arguments).await.map_err(|fault| format!("its tool gave no plan: {fault}"))?;
+    let arguments = json::strict(job.arguments.as_bytes())
+        .map_err(|fault| format!("its arguments are not readable: {fault}"))?;
+    let draft = host
+        .planner()
+        .plan(tool.digest(), &job.arguments)
+        .await
+        .map_err(|fault| format!("its tool gave no plan: {fault}"))?;
     let draft = draft.map_err(|refusal| crate::model::escape::line(&refusal.reason))?;
     let sealed =
-        seal::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment).map_err(|fault| fault.to_string())?;
+        seal::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment)
+            .map_err(|fault| fault.to_string())?;
     if sealed.text() != job.plan {
         return Err("its tool gives another plan now".to_owned());
     }
-    let look = Look::Preview { tool: job.tool.clone(), digest: job.tool_digest, operations: sealed.operations().to_vec() };
+    let look = Look::Preview {
+        tool: job.tool.clone(),
+        digest: job.tool_digest,
+        operations: sealed.operations().to_vec(),
+    };
     match host.viewer().look(look).await {
         Ok(Looked::Preview { preview }) => {
             let plan = preview::preview(sealed, preview).map_err(|fault| fault.to_string())?;
             Ok(Seen::Now { preview: plan.preview().clone() })
         }
         Ok(Looked::Refused { reason, .. }) => Err(reason),
-        Ok(Looked::Results { .. }) => Err("the viewer gave another answer than was asked for".to_owned()),
+        Ok(Looked::Results { .. }) => {
+            Err("the viewer gave another answer than was asked for".to_owned())
+        }
         Err(fault) => Err(format!("the infrastructure cannot be looked at: {fault}")),
     }
 }
@@ -62,11 +78,21 @@ mod tests {
     /// A call that waits, and what a look sees after this change.
     fn seen(change: impl Fn(&Bench)) -> (StoredJob, Seen) {
         let host = Bench::new();
-        let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+        let _waiting = now_or_never(ask(
+            &host,
+            &world(),
+            raw(&host, scale("asks-b", 5)),
+            Mode::Call,
+            &unheard,
+        ));
         let entries = host.entries.lock().unwrap().len();
         change(&host);
         assert_eq!(now_or_never(fresh(&host, &world(), 0)), Ok(true));
-        assert_eq!(host.entries.lock().unwrap().len(), entries, "a look decides and records nothing");
+        assert_eq!(
+            host.entries.lock().unwrap().len(),
+            entries,
+            "a look decides and records nothing"
+        );
         let job = host.jobs.lock().unwrap()[0].0.clone();
         let (call, seen) = host.seen.lock().unwrap().pop().unwrap();
         assert_eq!(call, job.call);
@@ -76,8 +102,10 @@ mod tests {
     #[test]
     fn an_approver_is_told_what_changed_since() {
         let since = |(job, seen): (StoredJob, Seen)| match seen {
-            Seen::Now { preview } => crate::stage::drift::agree(&job.preview, job.preview_digest, &preview)
-                .map(|outside| crate::text::difference::sentence(&outside)),
+            Seen::Now { preview } => {
+                crate::stage::drift::agree(&job.preview, job.preview_digest, &preview)
+                    .map(|outside| crate::text::difference::sentence(&outside))
+            }
             Seen::Not { why } => panic!("{why}"),
         };
         assert_eq!(since(seen(|_| {})), Ok(None));
@@ -93,24 +121,44 @@ mod tests {
         });
         // As it comes over the recorder's socket.
         let sent = serde_json::to_vec(&seen).unwrap();
-        let Seen::Now { preview } = serde_json::from_slice(&sent).unwrap() else { panic!("{seen:?}") };
-        let told = crate::stage::drift::agree(&job.preview, job.preview_digest, &preview).unwrap_err();
-        assert_eq!(told, "`spec.replicas` of Deployment web in namespace asks-b was 3 and is 4 (by `night-shift`)");
+        let Seen::Now { preview } = serde_json::from_slice(&sent).unwrap() else {
+            panic!("{seen:?}")
+        };
+        let told =
+            crate::stage::drift::agree(&job.preview, job.preview_digest, &preview).unwrap_err();
+        assert_eq!(
+            told,
+            "`spec.replicas` of Deployment web in namespace asks-b was 3 and is 4 (by \
+             `night-shift`)"
+        );
     }
 
     #[test]
     fn only_what_the_tool_plans_of_the_stored_arguments_is_looked_at() {
-        let not = |change: &dyn Fn(&mut StoredJob)| match seen(|host| change(&mut host.jobs.lock().unwrap()[0].0)).1 {
+        let not = |change: &dyn Fn(&mut StoredJob)| match seen(|host| {
+            change(&mut host.jobs.lock().unwrap()[0].0)
+        })
+        .1
+        {
             Seen::Not { why } => why,
             Seen::Now { preview } => panic!("{preview:?}"),
         };
-        assert_eq!(not(&|job| job.arguments = scale("prod", 5).to_string()), "its tool gives another plan now");
+        assert_eq!(
+            not(&|job| job.arguments = scale("prod", 5).to_string()),
+            "its tool gives another plan now"
+        );
         assert_eq!(not(&|job| job.plan = "{}".to_owned()), "its tool gives another plan now");
-        assert_eq!(not(&|job| job.tool_digest = crate::model::id::ComponentDigest::of(b"other")), "its tool is not served any more");
+        assert_eq!(
+            not(&|job| job.tool_digest = crate::model::id::ComponentDigest::of(b"other")),
+            "its tool is not served any more"
+        );
         let (_, gone) = seen(|host| {
             host.objects.lock().unwrap().remove("asks-b");
         });
-        assert_eq!(gone, Seen::Not { why: "there is no Deployment web in namespace asks-b".to_owned() });
+        assert_eq!(
+            gone,
+            Seen::Not { why: "there is no Deployment web in namespace asks-b".to_owned() }
+        );
     }
 
     #[test]

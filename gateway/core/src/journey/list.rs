@@ -1,5 +1,5 @@
-//! Listing: one evaluation a tool, so that a long catalog needs no longer budget; never more than the catalog has, and nothing at all when policy does
-//! not answer as it should.
+//! Listing: one evaluation a tool, so that a long catalog needs no longer budget; never more than
+//! the catalog has, and nothing at all when policy does not answer as it should.
 
 use super::World;
 use crate::journey::ports::{GuestError, Host, Judge};
@@ -11,13 +11,19 @@ use crate::protocol::RoleError;
 use crate::stage::discover::Visible;
 use crate::stage::question::list_question;
 
-/// The tools this caller may see, sorted by name. A fault is an operator's matter: the caller sees nothing then.
-pub async fn list<H: Host>(host: &H, world: &World, principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
+/// The tools this caller may see, sorted by name. A fault is an operator's matter: the caller sees
+/// nothing then.
+pub async fn list<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+) -> Result<Vec<ToolListing>, RoleError> {
     let environment = &world.trust.environment;
     let mut listings = Vec::new();
     for tool in world.catalog.tools() {
         let visible = visible(host, world, principal, vec![tool.resource()]).await;
-        if visible.map_err(|fault| RoleError::Unavailable(fault.to_string()))?.contains(tool.name()) {
+        if visible.map_err(|fault| RoleError::Unavailable(fault.to_string()))?.contains(tool.name())
+        {
             listings.push(tool.listing(environment));
         }
     }
@@ -25,9 +31,21 @@ pub async fn list<H: Host>(host: &H, world: &World, principal: &Principal) -> Re
 }
 
 /// Asks which of these tools a caller may see.
-pub(super) async fn visible<H: Host>(host: &H, world: &World, principal: &Principal, tools: Vec<Resource>) -> Result<Visible, GuestError> {
-    let question = list_question(principal.subject(), tools, &world.trust.environment, world.policy, host.now())
-        .map_err(|denial| GuestError { code: denial.rule, detail: denial.why })?;
+pub(super) async fn visible<H: Host>(
+    host: &H,
+    world: &World,
+    principal: &Principal,
+    tools: Vec<Resource>,
+) -> Result<Visible, GuestError> {
+    let question = list_question(
+        principal.subject(),
+        tools,
+        &world.trust.environment,
+        world.policy,
+        host.now(),
+    )
+    .map_err(|denial| GuestError { code: denial.rule, detail: denial.why })?;
     let output = host.judge().evaluate(LIST_ENTRYPOINT, &question).await?;
-    Visible::read(&output).map_err(|fault| GuestError { code: "output".to_owned(), detail: fault.to_string() })
+    Visible::read(&output)
+        .map_err(|fault| GuestError { code: "output".to_owned(), detail: fault.to_string() })
 }

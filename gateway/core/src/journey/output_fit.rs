@@ -9,16 +9,26 @@ use serde_json::{Value, json};
 const PASSES: usize = 4;
 
 /// Results that the schema takes, with what had to be left out of them; or the first fault.
-pub(super) fn fitted(schema: &Schema, results: Vec<Value>, left_out: &mut LeftOut) -> Result<Vec<Value>, ArgumentsError> {
+pub(super) fn fitted(
+    schema: &Schema,
+    results: Vec<Value>,
+    left_out: &mut LeftOut,
+) -> Result<Vec<Value>, ArgumentsError> {
     let mut own = json!({ "results": results });
     for _ in 0..PASSES {
         let Err(first) = schema.check(&own) else { return Ok(taken(own)) };
-        let mut odd: Vec<_> = schema.faults(&own).into_iter().filter_map(|fault| Some((Odd::of(&fault.path)?, fault.reason))).collect();
+        let mut odd: Vec<_> = schema
+            .faults(&own)
+            .into_iter()
+            .filter_map(|fault| Some((Odd::of(&fault.path)?, fault.reason)))
+            .collect();
         if odd.is_empty() {
             return Err(first);
         }
         // From behind, so that an item that goes moves no other that is named.
-        odd.sort_by(|(a, _), (b, _)| (b.result, b.item, &b.field).cmp(&(a.result, a.item, &a.field)));
+        odd.sort_by(|(a, _), (b, _)| {
+            (b.result, b.item, &b.field).cmp(&(a.result, a.item, &a.field))
+        });
         odd.dedup_by(|(a, _), (b, _)| a == b);
         for (odd, reason) in odd {
             odd.leave_out(&mut own, &reason, left_out);
@@ -44,19 +54,28 @@ impl Odd {
     /// From a path such as `/results/0/items/3/spec.replicas`.
     fn of(path: &str) -> Option<Self> {
         let mut parts = path.split('/').skip(1);
-        let (results, result, items, item) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (results, result, items, item) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let field = parts.next().map(|field| field.replace("~1", "/").replace("~0", "~"));
         (results == "results" && items == "items").then_some(())?;
         Some(Self { result: result.parse().ok()?, item: item.parse().ok()?, field })
     }
 
     fn leave_out(&self, own: &mut Value, reason: &str, left_out: &mut LeftOut) {
-        let items = own.pointer_mut(&format!("/results/{}/items", self.result)).and_then(Value::as_array_mut);
+        let items = own
+            .pointer_mut(&format!("/results/{}/items", self.result))
+            .and_then(Value::as_array_mut);
         let Some(items) = items.filter(|items| self.item < items.len()) else { return };
-        let name = items.get(self.item).and_then(|item| item.get("metadata.name")).and_then(Value::as_str).unwrap_or("an object");
+        let name = items
+            .get(self.item)
+            .and_then(|item| item.get("metadata.name"))
+            .and_then(Value::as_str)
+            .unwrap_or("an object");
         let field = self.field.as_ref().filter(|field| *field != "metadata.name");
-        let what = field.map_or_else(|| format!("{name} is"), |field| format!("`{field}` of {name} is"));
-        let place = Place::new("", 0, format!("{what} not of the form that the tool promises: {reason}"));
+        let what =
+            field.map_or_else(|| format!("{name} is"), |field| format!("`{field}` of {name} is"));
+        let place =
+            Place::new("", 0, format!("{what} not of the form that the tool promises: {reason}"));
         let slot = field.and_then(|field| items.get_mut(self.item)?.get_mut(field));
         match (slot, field) {
             (Some(slot), Some(_)) if !slot.is_null() => {
@@ -80,8 +99,10 @@ mod tests {
     use super::*;
 
     fn schema(field: &Value, required: &[&str]) -> Schema {
-        let item = json!({"type": "object", "properties": {"spec.replicas": field}, "required": required});
-        let result = json!({"type": "object", "properties": {"items": {"type": "array", "items": item}}});
+        let item =
+            json!({"type": "object", "properties": {"spec.replicas": field}, "required": required});
+        let result =
+            json!({"type": "object", "properties": {"items": {"type": "array", "items": item}}});
         Schema::of_output(&json!({"type": "object", "properties": {"results": {"type": "array", "items": result}}})).unwrap()
     }
 
@@ -95,7 +116,11 @@ mod tests {
         };
         let nullable = json!({"anyOf": [{"type": "integer"}, {"type": "null"}]});
         for (field, required, first) in [
-            (&nullable, vec!["spec.replicas"], Some(json!({"metadata.name": "web", "spec.replicas": null}))),
+            (
+                &nullable,
+                vec!["spec.replicas"],
+                Some(json!({"metadata.name": "web", "spec.replicas": null})),
+            ),
             (&json!({"type": "integer"}), vec![], Some(json!({"metadata.name": "web"}))),
             (&json!({"type": "integer"}), vec!["spec.replicas"], None),
         ] {
@@ -104,7 +129,10 @@ mod tests {
             let items = fitted[0]["items"].as_array().unwrap();
             let api = json!({"metadata.name": "api", "spec.replicas": 3});
             assert_eq!(*items, first.into_iter().chain([api]).collect::<Vec<_>>());
-            assert!(left_out.places[0].reason.starts_with("`spec.replicas` of web is not of the form"), "{left_out:?}");
+            assert!(
+                left_out.places[0].reason.starts_with("`spec.replicas` of web is not of the form"),
+                "{left_out:?}"
+            );
         }
     }
 
@@ -113,6 +141,9 @@ mod tests {
         let closed = json!({"type": "object", "properties": {"results": {"items": {"required": ["fields"]}}}});
         let schema = Schema::of_output(&closed).unwrap();
         let mut left_out = LeftOut::default();
-        assert!(fitted(&schema, vec![json!({"items": []})], &mut left_out).is_err() && left_out.is_empty());
+        assert!(
+            fitted(&schema, vec![json!({"items": []})], &mut left_out).is_err()
+                && left_out.is_empty()
+        );
     }
 }

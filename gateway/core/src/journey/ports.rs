@@ -1,4 +1,5 @@
-//! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by type, never by configuration at run time.
+//! The joints: the few traits behind which effects live. Generic, wired in the binaries; chosen by
+//! type, never by configuration at run time.
 
 use crate::model::answer::{Reply, ToolListing};
 use crate::model::caller::{Principal, Standing, TraceParent};
@@ -38,21 +39,31 @@ pub trait Host: Send + Sync {
     fn random(&self) -> u128;
     /// How this caller stands now: it may have been removed since it asked.
     fn standing(&self, principal: &Principal) -> impl Future<Output = Standing> + Send;
-    /// The approvers by the trust file as it is now: one may have been removed since the start. An error
-    /// when it cannot be read, which decides nothing.
+    /// The approvers by the trust file as it is now: one may have been removed since the start. An
+    /// error when it cannot be read, which decides nothing.
     fn approvers(&self) -> Result<Vec<Approver>, RoleError>;
 }
 
 /// Runs an accepted tool in a fresh sandbox.
 pub trait Planner: Send + Sync {
-    /// Arguments, as canonical JSON, to a draft. The fault is an operator's matter: a trap, a limit.
-    fn plan(&self, tool: ComponentDigest, arguments: &str) -> impl Future<Output = Result<Result<Draft, ToolRefusal>, GuestError>> + Send;
+    /// Arguments, as canonical JSON, to a draft. The fault is an operator's matter: a trap, a
+    /// limit.
+    fn plan(
+        &self,
+        tool: ComponentDigest,
+        arguments: &str,
+    ) -> impl Future<Output = Result<Result<Draft, ToolRefusal>, GuestError>> + Send;
 }
 
 /// Asks the loaded policy in a fresh sandbox.
 pub trait Judge: Send + Sync {
-    /// One entry point over one input, both as JSON text; answers the result set's one result as JSON text.
-    fn evaluate(&self, entrypoint: &str, input: &str) -> impl Future<Output = Result<String, GuestError>> + Send;
+    /// One entry point over one input, both as JSON text; answers the result set's one result as
+    /// JSON text.
+    fn evaluate(
+        &self,
+        entrypoint: &str,
+        input: &str,
+    ) -> impl Future<Output = Result<String, GuestError>> + Send;
 }
 
 /// Asks the viewer.
@@ -64,7 +75,8 @@ pub trait Viewer: Send + Sync {
 /// Asks the recorder.
 pub trait Recorder: Send + Sync {
     /// One request.
-    fn propose(&self, propose: Propose) -> impl Future<Output = Result<Proposed, RoleError>> + Send;
+    fn propose(&self, propose: Propose)
+    -> impl Future<Output = Result<Proposed, RoleError>> + Send;
 }
 
 /// Why a guest gave nothing: for operators and the ledger; an agent learns only the code.
@@ -96,7 +108,8 @@ pub struct FrontCall {
     pub person_ms: u64,
 }
 
-/// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not wait; what it cannot take is lost.
+/// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not
+/// wait; what it cannot take is lost.
 pub type Hear = dyn Fn(String) + Send + Sync;
 
 /// Discards the line.
@@ -141,30 +154,53 @@ pub struct Readiness {
     pub stuck: Vec<String>,
 }
 
-/// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small real one in the edge's own tests.
+/// What the edge serves: the whole of what it may ask, implemented by the gateway role, by a small
+/// real one in the edge's own tests.
 pub trait Front: Send + Sync + 'static {
-    /// Who a bearer token is. Without configured agents and from loopback, none is needed: anonymous.
-    fn authenticate(&self, token: Option<&str>) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
+    /// Who a bearer token is. Without configured agents and from loopback, none is needed:
+    /// anonymous.
+    fn authenticate(
+        &self,
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<Principal, Unauthenticated>> + Send;
     /// The tools this caller may see, sorted by name; never more than it could call.
-    fn list(&self, principal: &Principal) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
+    fn list(
+        &self,
+        principal: &Principal,
+    ) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
     /// A tool call. While it is held, `hear` is told how it goes on.
     fn call(&self, call: FrontCall, hear: &Hear) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
-    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told meanwhile how it goes on.
-    fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> impl Future<Output = Reply> + Send;
-    /// The caller's own calls, newest first, at most `limit`; `open`: only those without an outcome.
-    fn calls(&self, principal: &Principal, open: bool, limit: u32) -> impl Future<Output = Reply> + Send;
+    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told
+    /// meanwhile how it goes on.
+    fn job(
+        &self,
+        principal: &Principal,
+        call: &CallId,
+        wait_ms: u64,
+        hear: &Hear,
+    ) -> impl Future<Output = Reply> + Send;
+    /// The caller's own calls, newest first, at most `limit`; `open`: only those without an
+    /// outcome.
+    fn calls(
+        &self,
+        principal: &Principal,
+        open: bool,
+        limit: u32,
+    ) -> impl Future<Output = Reply> + Send;
     /// Withdraws one of the caller's own jobs.
     fn cancel(&self, principal: &Principal, call: &CallId) -> impl Future<Output = Reply> + Send;
     /// One sentence for `server/discover` and `initialize`: what this environment is.
     fn instructions(&self) -> String;
     /// The environment's name.
     fn environment(&self) -> String;
-    /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else what is missing.
+    /// Whether calls can be carried out: recorder, viewer and at least one runner are there; else
+    /// what is missing.
     fn ready(&self) -> impl Future<Output = Readiness> + Send;
     /// Prometheus text. `active`: HTTP requests that are being answered now.
     fn metrics(&self, active: u32) -> impl Future<Output = String> + Send;
-    /// A request was answered: for metrics, and for the log where it was refused for want of a token.
+    /// A request was answered: for metrics, and for the log where it was refused for want of a
+    /// token.
     fn answered(&self, answered: &Answered);
 }

@@ -1,4 +1,5 @@
-//! The part of the journey that looks: a plan's preview, and the result of a plan that only looks. Never looks itself: the viewer does.
+//! The part of the journey that looks: a plan's preview, and the result of a plan that only looks.
+//! Never looks itself: the viewer does.
 
 use super::call_record::Scene;
 use super::output_fit::fitted;
@@ -22,20 +23,29 @@ use serde_json::json;
 const AROUND: usize = 1_024;
 
 /// What the plan would change, from the viewer.
-pub(super) async fn previewed<H: Host>(scene: &mut Scene<'_, H>, sealed: SealedPlan) -> Result<PreviewedPlan, Reply> {
+pub(super) async fn previewed<H: Host>(
+    scene: &mut Scene<'_, H>,
+    sealed: SealedPlan,
+) -> Result<PreviewedPlan, Reply> {
     let shown = look_at(scene, &sealed).await?;
     match preview::preview(sealed, shown) {
         Ok(plan) => {
             scene.seen(&plan);
             Ok(plan)
         }
-        Err(fault) => Err(scene.unavailable("preview", &fault.to_string(), "the preview is not of this plan").await),
+        Err(fault) => Err(scene
+            .unavailable("preview", &fault.to_string(), "the preview is not of this plan")
+            .await),
     }
 }
 
 async fn look_at<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<Preview, Reply> {
     let tool = sealed.plan().tool();
-    let look = Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations: sealed.operations().to_vec() };
+    let look = Look::Preview {
+        tool: tool.name.clone(),
+        digest: tool.digest,
+        operations: sealed.operations().to_vec(),
+    };
     match scene.host().viewer().look(look).await {
         Ok(Looked::Preview { preview }) => Ok(preview),
         other => Err(unseen(scene, other).await),
@@ -43,28 +53,59 @@ async fn look_at<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<P
 }
 
 /// A look that did not give what was asked for.
-pub(super) async fn unseen<H: Host>(scene: &Scene<'_, H>, looked: Result<Looked, crate::protocol::RoleError>) -> Reply {
+pub(super) async fn unseen<H: Host>(
+    scene: &Scene<'_, H>,
+    looked: Result<Looked, crate::protocol::RoleError>,
+) -> Reply {
     match looked {
         Ok(Looked::Refused { code, reason, remedy }) => {
             scene
-                .refuse(RefusalKind::Declined, "DECLINED", "refused", &code, (&reason, &remedy, "Look around first, then ask again."))
+                .refuse(
+                    RefusalKind::Declined,
+                    "DECLINED",
+                    "refused",
+                    &code,
+                    (&reason, &remedy, "Look around first, then ask again."),
+                )
                 .await
         }
-        Ok(_) => scene.unavailable("viewer", "another answer than was asked for", "the infrastructure cannot be looked at").await,
-        Err(fault) => scene.unavailable("viewer", &fault.to_string(), "the infrastructure cannot be looked at").await,
+        Ok(_) => {
+            scene
+                .unavailable(
+                    "viewer",
+                    "another answer than was asked for",
+                    "the infrastructure cannot be looked at",
+                )
+                .await
+        }
+        Err(fault) => {
+            scene
+                .unavailable("viewer", &fault.to_string(), "the infrastructure cannot be looked at")
+                .await
+        }
     }
 }
 
 /// A plan that looks, done and answered at once: no job, no executor, no namespace.
-pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, sealed: &SealedPlan) -> Result<Reply, Reply> {
+pub(super) async fn looked<H: Host>(
+    scene: &Scene<'_, H>,
+    call: &ValidCall,
+    sealed: &SealedPlan,
+) -> Result<Reply, Reply> {
     let tool = sealed.plan().tool();
     let (results, mut left_out, given) = if sealed.operations().is_empty() {
         (Vec::new(), LeftOut::default(), Vec::new())
     } else {
-        let look = Look::Read { tool: tool.name.clone(), digest: tool.digest, operations: sealed.operations().to_vec() };
+        let look = Look::Read {
+            tool: tool.name.clone(),
+            digest: tool.digest,
+            operations: sealed.operations().to_vec(),
+        };
         match scene.host().viewer().look(look).await {
             Ok(Looked::Results { results, left_out, given })
-                if results.len() == sealed.operations().len() && left_out.is_bounded() && are_bounded(&given) =>
+                if results.len() == sealed.operations().len()
+                    && left_out.is_bounded()
+                    && are_bounded(&given) =>
             {
                 (results, left_out, given)
             }
@@ -77,16 +118,24 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     };
     let presented = text::presented(&results, sealed.facts());
     // Clients hold answers against the listed schema; a tool that promises another form keeps it.
-    let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() { presented } else { results };
+    let results = if call.tool().listed().check(&json!({ "results": presented })).is_ok() {
+        presented
+    } else {
+        results
+    };
     let body = json!({ "results": results }).to_string();
     let given: Vec<String> = given.iter().map(text::remark_words).collect();
     let around = AROUND + given.iter().map(|words| words.len() + AROUND / 32).sum::<usize>();
-    let around = around + left_out.places.iter().map(|place| place.words().len() + AROUND / 32).sum::<usize>();
+    let around = around
+        + left_out.places.iter().map(|place| place.words().len() + AROUND / 32).sum::<usize>();
     let unfit = match form {
         _ if body.len() > limit::RESULT.min(limit::TEXT.saturating_sub(around)) => {
             Some(("result-size", "the result is too large to be shown whole".to_owned()))
         }
-        Err(fault) => Some(("output-schema", format!("the result is not of the form the tool promises: {fault}"))),
+        Err(fault) => Some((
+            "output-schema",
+            format!("the result is not of the form the tool promises: {fault}"),
+        )),
         Ok(()) => None,
     };
     if let Some((code, why)) = unfit {
@@ -95,32 +144,66 @@ pub(super) async fn looked<H: Host>(scene: &Scene<'_, H>, call: &ValidCall, seal
     }
     let ending = if sealed.operations().is_empty() { "answered" } else { "looked" };
     // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
-    let proof =
-        scene.with("result_digest", &json!(crate::model::id::ShownDigest::of(body.as_bytes()).to_string())).end(ending, "allowed").await?;
+    let proof = scene
+        .with(
+            "result_digest",
+            &json!(crate::model::id::ShownDigest::of(body.as_bytes()).to_string()),
+        )
+        .end(ending, "allowed")
+        .await?;
     let summary = sealed.operations().is_empty().then(|| sealed.plan().summary());
-    Ok(Reply::Success(text::looked(results, (&left_out, given), summary, proof, &scene.world().trust.environment)))
+    Ok(Reply::Success(text::looked(
+        results,
+        (&left_out, given),
+        summary,
+        proof,
+        &scene.world().trust.environment,
+    )))
 }
 
 /// What a verdict says, for a preview: the plan, and the decision.
 fn decided(verdict: &Verdict) -> (&PreviewedPlan, Decided<'_>) {
-    let rules = |reasons: &[Reason]| reasons.iter().map(|reason| reason.id.clone()).collect::<Vec<_>>().join(", ");
+    let rules = |reasons: &[Reason]| {
+        reasons.iter().map(|reason| reason.id.clone()).collect::<Vec<_>>().join(", ")
+    };
     match verdict {
         Verdict::Approved(approved) => {
             let rule = rules(approved.reasons());
             let words = format!("allowed by {rule}");
-            (approved.plan(), Decided { decision: "allow", rule, words, reason: None, approval: None })
+            (
+                approved.plan(),
+                Decided { decision: "allow", rule, words, reason: None, approval: None },
+            )
         }
         Verdict::Needed(needed) => {
             let rule = rules(needed.reasons());
             let words = format!("needs a person, by {rule}");
             let said = needed.reasons().iter().find(|reason| reason.audience == Audience::User);
             let reason = said.map(|reason| (reason.message.as_str(), reason.remedy.as_str()));
-            (needed.plan(), Decided { decision: "require_approval", rule, words, reason, approval: Some(needed.rule()) })
+            (
+                needed.plan(),
+                Decided {
+                    decision: "require_approval",
+                    rule,
+                    words,
+                    reason,
+                    approval: Some(needed.rule()),
+                },
+            )
         }
         Verdict::Denied(plan, denial) => {
             let words = format!("denied by {}", denial.rule);
             let reason = Some((denial.why.as_str(), denial.allowed.as_str()));
-            (plan, Decided { decision: "deny", rule: denial.rule.clone(), words, reason, approval: None })
+            (
+                plan,
+                Decided {
+                    decision: "deny",
+                    rule: denial.rule.clone(),
+                    words,
+                    reason,
+                    approval: None,
+                },
+            )
         }
     }
 }
@@ -135,13 +218,33 @@ impl<H: Host> Scene<'_, H> {
     /// A preview of a plan that looks: there is nothing to change.
     pub(super) async fn previewed_look(&self, sealed: &SealedPlan) -> Reply {
         let words = "allowed; it only looks".to_owned();
-        self.told(sealed, None, Decided { decision: "allow", rule: String::new(), words, reason: None, approval: None }).await
+        self.told(
+            sealed,
+            None,
+            Decided { decision: "allow", rule: String::new(), words, reason: None, approval: None },
+        )
+        .await
     }
 
-    async fn told(&self, sealed: &SealedPlan, preview: Option<&Preview>, decided: Decided<'_>) -> Reply {
-        let plan = ShownPlan { summary: sealed.plan().summary(), changes: sealed.plan().changes(), facts: sealed.facts() };
+    async fn told(
+        &self,
+        sealed: &SealedPlan,
+        preview: Option<&Preview>,
+        decided: Decided<'_>,
+    ) -> Reply {
+        let plan = ShownPlan {
+            summary: sealed.plan().summary(),
+            changes: sealed.plan().changes(),
+            facts: sealed.facts(),
+        };
         match self.end("previewed", decided.decision).await {
-            Ok(proof) => Reply::Success(text::shown_only(plan, preview, decided, proof, &self.world().trust.environment)),
+            Ok(proof) => Reply::Success(text::shown_only(
+                plan,
+                preview,
+                decided,
+                proof,
+                &self.world().trust.environment,
+            )),
             Err(reply) => reply,
         }
     }

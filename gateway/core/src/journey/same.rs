@@ -1,5 +1,6 @@
-//! A call without a key that was made before. It joins its unfinished job. Shortly after a success it is answered ALREADY DONE,
-//! if a fresh look finds the objects as that job left them. Never joins another principal's job.
+//! A call without a key that was made before. It joins its unfinished job. Shortly after a success
+//! it is answered ALREADY DONE, if a fresh look finds the objects as that job left them. Never
+//! joins another principal's job.
 
 use super::call_record::Scene;
 use super::read::unseen;
@@ -18,9 +19,14 @@ use crate::text;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Looks for the job that the same call led to; where that is its answer, the answer ends the call. Otherwise tells the job
-/// that was done a moment ago and left the objects otherwise than they are now.
-pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wait: Wait<'_>) -> Result<Option<CallId>, Reply> {
+/// Looks for the job that the same call led to; where that is its answer, the answer ends the call.
+/// Otherwise tells the job that was done a moment ago and left the objects otherwise than they are
+/// now.
+pub(super) async fn same<H: Host>(
+    scene: &Scene<'_, H>,
+    sealed: &SealedPlan,
+    wait: Wait<'_>,
+) -> Result<Option<CallId>, Reply> {
     let principal = scene.principal().name.clone();
     let ask = Propose::Same { principal, plan: sealed.digest(), policy: scene.world().policy };
     let (job, ended_ms) = match scene.host().recorder().propose(ask).await {
@@ -29,7 +35,14 @@ pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wai
         _ => return Err(unrecorded()),
     };
     if job.outcome.is_none() {
-        return Err(follow::outcome(scene.host(), scene.world(), scene.principal(), &job.call, wait).await);
+        return Err(follow::outcome(
+            scene.host(),
+            scene.world(),
+            scene.principal(),
+            &job.call,
+            wait,
+        )
+        .await);
     }
     if as_left(scene, sealed, &job).await? {
         return Err(Reply::Success(text::already_done(&job, ended_ms)));
@@ -37,25 +50,38 @@ pub(super) async fn same<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, wai
     Ok(Some(job.call))
 }
 
-/// Whether every field that the job set is as the job left it, and whether every object that it deleted is absent, by a
-/// fresh look. Other fields do not count, as for an approval (DECISIONS.md 47 and 59): controllers write to an object right
-/// after each change, so the whole object is another one within a second, and a restart would be carried out twice.
-async fn as_left<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, job: &JobView) -> Result<bool, Reply> {
+/// Whether every field that the job set is as the job left it, and whether every object that it
+/// deleted is absent, by a fresh look. Other fields do not count, as for an approval (DECISIONS.md
+/// 47 and 59): controllers write to an object right after each change, so the whole object is
+/// another one within a second, and a restart would be carried out twice.
+async fn as_left<H: Host>(
+    scene: &Scene<'_, H>,
+    sealed: &SealedPlan,
+    job: &JobView,
+) -> Result<bool, Reply> {
     let lasting = sealed.operations().iter().zip(sealed.facts());
-    let lasting = lasting.filter(|(step, fact)| !fact.action.looks() && ephemeral(&step.operation, fact.index).is_none());
-    let (gone, there): (Vec<_>, Vec<_>) = lasting.partition(|(_, fact)| fact.action == Action::Delete);
+    let lasting = lasting.filter(|(step, fact)| {
+        !fact.action.looks() && ephemeral(&step.operation, fact.index).is_none()
+    });
+    let (gone, there): (Vec<_>, Vec<_>) =
+        lasting.partition(|(_, fact)| fact.action == Action::Delete);
     for (step, _) in gone {
         match look(scene, sealed, vec![step.clone()]).await? {
             // A patch of it may be left.
-            Looked::Refused { code, .. } if matches!(code.as_str(), "not-found" | "not-an-object") => {}
+            Looked::Refused { code, .. }
+                if matches!(code.as_str(), "not-found" | "not-an-object") => {}
             _ => return Ok(false),
         }
     }
     if there.is_empty() {
         return Ok(true);
     }
-    let left: Option<Vec<&OperationRecord>> = there.iter().map(|(_, fact)| done(job, fact.index)).collect();
-    let (Some(left), steps) = (left, there.into_iter().map(|(step, _)| step.clone()).collect()) else { return Ok(false) };
+    let left: Option<Vec<&OperationRecord>> =
+        there.iter().map(|(_, fact)| done(job, fact.index)).collect();
+    let (Some(left), steps) = (left, there.into_iter().map(|(step, _)| step.clone()).collect())
+    else {
+        return Ok(false);
+    };
     match look(scene, sealed, steps).await? {
         Looked::Preview { preview } => Ok(holds(&left, &preview)),
         _ => Ok(false),
@@ -63,10 +89,13 @@ async fn as_left<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, job: &JobVi
 }
 
 fn done(job: &JobView, index: u32) -> Option<&OperationRecord> {
-    job.operations.iter().find(|record| record.index == index && !record.undo && record.after.is_some())
+    job.operations
+        .iter()
+        .find(|record| record.index == index && !record.undo && record.after.is_some())
 }
 
-/// Whether the fields that were left are what is there before the same change. Of two operations on one field the later one counts.
+/// Whether the fields that were left are what is there before the same change. Of two operations on
+/// one field the later one counts.
 fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
     if left.len() != now.operations.len() {
         return false;
@@ -81,7 +110,11 @@ fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
     last.into_values().all(|same| same)
 }
 
-async fn look<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan, operations: Vec<Step>) -> Result<Looked, Reply> {
+async fn look<H: Host>(
+    scene: &Scene<'_, H>,
+    sealed: &SealedPlan,
+    operations: Vec<Step>,
+) -> Result<Looked, Reply> {
     let tool = sealed.plan().tool();
     let ask = Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations };
     match scene.host().viewer().look(ask).await {

@@ -137,7 +137,9 @@ fn refusals_are_five_lines() {
     );
     check(
         json!({"namespace": "team-a", "name": "web", "replicas": 1001}),
-        expect![[r#"BadArguments { path: "/replicas", reason: "1001 is greater than the maximum of 1000" }"#]],
+        expect![[
+            r#"BadArguments { path: "/replicas", reason: "1001 is greater than the maximum of 1000" }"#
+        ]],
     );
 }
 
@@ -156,7 +158,8 @@ fn looking_answers_at_once() {
 #[test]
 fn a_preview_changes_nothing_and_is_recorded() {
     let host = Bench::new();
-    let reply = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview, &unheard));
+    let reply =
+        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview, &unheard));
     expect![[r#"
         PREVIEW baaaaaaaaaaaaaaaaaaaaaaaaa in staging
         Nothing was changed.
@@ -252,9 +255,15 @@ fn signatures_that_do_not_count_withdraw_the_call() {
     let keep: &dyn Fn(&Bench, &mut crate::model::job::StoredJob) = &|_, _| {};
     use statement::Verdict::{Approve, Reject};
     assert_eq!(with("bob", Reject, keep), "rejected");
-    assert_eq!(with("bob", Approve, &|_, job| job.arguments = scale("asks-b", 6).to_string()), "plan-differs");
+    assert_eq!(
+        with("bob", Approve, &|_, job| job.arguments = scale("asks-b", 6).to_string()),
+        "plan-differs"
+    );
     assert_eq!(with("bob", Approve, &|host, _| host.meddle("asks-b", 4)), "world-differs");
-    assert_eq!(with("bob", Approve, &|_, job| job.policy = crate::model::id::PolicyDigest::of(b"other")), "policy-differs");
+    assert_eq!(
+        with("bob", Approve, &|_, job| job.policy = crate::model::id::PolicyDigest::of(b"other")),
+        "policy-differs"
+    );
 }
 
 #[test]
@@ -271,15 +280,21 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
         Ok(Resumed::Withdrawn { code, .. }) => code,
         other => format!("{other:?}"),
     };
-    for (standing, expect) in [(Standing::Removed, "agent-removed"), (Standing::Changed, "agent-changed")] {
+    for (standing, expect) in
+        [(Standing::Removed, "agent-removed"), (Standing::Changed, "agent-changed")]
+    {
         let host = signed();
         *host.standing.lock().unwrap() = standing;
         assert_eq!(code(&host), expect);
         assert_eq!(host.objects.lock().unwrap()["asks-b"], 3);
     }
-    // A key of bob's that was removed; another of his that came after the start counts from the next one on.
+    // A key of bob's that was removed; another of his that came after the start counts from the
+    // next one on.
     let host = signed();
-    let other = crate::model::trust::Approver { name: "bob".into(), key: person("bob's other key").public_key().to_openssh().unwrap() };
+    let other = crate::model::trust::Approver {
+        name: "bob".into(),
+        key: person("bob's other key").public_key().to_openssh().unwrap(),
+    };
     *host.approvers.lock().unwrap() = Ok(vec![other]);
     assert_eq!(code(&host), "approval-missing");
     let host = signed();
@@ -287,8 +302,12 @@ fn what_was_removed_while_a_call_waited_counts_no_more() {
     assert!(code(&host).contains("Permitted"), "the removal of another person changes nothing");
     // A trust file that cannot be read decides nothing.
     let host = signed();
-    *host.approvers.lock().unwrap() = Err(crate::protocol::RoleError::Unavailable("the trust file".into()));
-    assert!(matches!(now_or_never(resume(&host, &world(), 0)), Err(crate::protocol::RoleError::Unavailable(_))));
+    *host.approvers.lock().unwrap() =
+        Err(crate::protocol::RoleError::Unavailable("the trust file".into()));
+    assert!(matches!(
+        now_or_never(resume(&host, &world(), 0)),
+        Err(crate::protocol::RoleError::Unavailable(_))
+    ));
     *host.approvers.lock().unwrap() = Ok(trust().approvers);
     assert!(matches!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(_))));
 }
@@ -305,7 +324,10 @@ fn a_passing_fault_of_a_guest_leaves_the_signature_standing() {
         let entries = host.entries.lock().unwrap().len();
         let first = now_or_never(resume(&host, &world(), 0));
         if kept {
-            assert!(matches!(first, Err(crate::protocol::RoleError::Unavailable(_))), "{guest} {code}: {first:?}");
+            assert!(
+                matches!(first, Err(crate::protocol::RoleError::Unavailable(_))),
+                "{guest} {code}: {first:?}"
+            );
             assert_eq!(host.entries.lock().unwrap().len(), entries, "nothing was decided");
             assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(job.call)));
         } else {
@@ -313,7 +335,9 @@ fn a_passing_fault_of_a_guest_leaves_the_signature_standing() {
         }
     };
     for guest in ["plan", "call", "list"] {
-        for (code, kept) in [("busy", true), ("time", true), ("engine", true), ("trap", false), ("memory", false)] {
+        for (code, kept) in
+            [("busy", true), ("time", true), ("engine", true), ("trap", false), ("memory", false)]
+        {
             check(guest, code, kept);
         }
     }
@@ -384,13 +408,20 @@ fn what_cannot_be_recorded_is_not_done() {
 #[test]
 fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     let host = Bench::new();
-    let listed: Vec<_> = now_or_never(list(&host, &world(), &agent())).unwrap().into_iter().map(|tool| tool.name).collect();
+    let listed: Vec<_> = now_or_never(list(&host, &world(), &agent()))
+        .unwrap()
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(listed, ["deployment_scale"]);
     let stranger = crate::model::caller::Principal { roles: Vec::new(), ..agent() };
     assert_eq!(now_or_never(list(&host, &world(), &stranger)), Ok(Vec::new()));
     let mut hidden = raw(&host, scale("team-a", 5));
     hidden.caller.principal = stranger;
-    assert!(matches!(now_or_never(ask(&host, &world(), hidden, Mode::Call, &unheard)), Reply::UnknownTool { .. }));
+    assert!(matches!(
+        now_or_never(ask(&host, &world(), hidden, Mode::Call, &unheard)),
+        Reply::UnknownTool { .. }
+    ));
 }
 
 #[test]
@@ -420,7 +451,11 @@ fn purpose_is_shown_and_outside_the_digest() {
     let host = Bench::new();
     let mut with = scale("team-a", 5);
     with["purpose"] = json!("load test");
-    let (Reply::Success(a), Reply::Success(b)) = (called(&host, with), called(&Bench::new(), scale("team-a", 5))) else { panic!() };
+    let (Reply::Success(a), Reply::Success(b)) =
+        (called(&host, with), called(&Bench::new(), scale("team-a", 5)))
+    else {
+        panic!()
+    };
     assert_eq!(a.proof.plan, b.proof.plan);
     assert_eq!(host.jobs.lock().unwrap()[0].0.purpose.as_deref(), Some("load test"));
 }
@@ -431,7 +466,11 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
     let _done = called(&host, scale("team-a", 5));
     let view = host.jobs.lock().unwrap()[0].1.clone();
     let lines = |outcome, detail: &str| {
-        let view = crate::model::job::JobView { outcome: Some(outcome), detail: detail.to_owned(), ..view.clone() };
+        let view = crate::model::job::JobView {
+            outcome: Some(outcome),
+            detail: detail.to_owned(),
+            ..view.clone()
+        };
         text(&crate::text::job_reply(&view)).lines().take(3).collect::<Vec<_>>().join("\n")
     };
     use crate::model::run::Outcome;
@@ -439,7 +478,10 @@ fn a_job_that_did_not_succeed_says_what_is_known_of_it() {
         FAILED baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
         Nothing was changed.
         Why: Operation 0 was not done: conflict; the tree is untouched."#]]
-    .assert_eq(&lines(Outcome::Failed, "operation 0 was not done: conflict; the tree is untouched"));
+    .assert_eq(&lines(
+        Outcome::Failed,
+        "operation 0 was not done: conflict; the tree is untouched",
+    ));
     expect![[r#"
         UNKNOWN baaaaaaaaaaaaaaaaaaaaaaaaa by the runner in staging
         It is not known whether anything was changed.

@@ -1,19 +1,21 @@
-//! What an agent is told. Made by the journey, turned into MCP or plain HTTP by the edge, and the same text in both. Never holds what only
-//! operators may read.
+//! What an agent is told. Made by the journey, turned into MCP or plain HTTP by the edge, and the
+//! same text in both. Never holds what only operators may read.
 
 use crate::model::id::{CallId, PlanDigest};
 use crate::model::job::Found;
 use crate::model::trust::Environment;
 use serde_json::Value;
 
-/// The end of a call as the agent sees it. All that a model needs is in the text: clients drop the rest.
+/// The end of a call as the agent sees it. All that a model needs is in the text: clients drop the
+/// rest.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// It was done, looked up, answered, or is on its way; `structured` is final when `complete`.
     Success(Success),
     /// The caller's own calls.
     Listed(Listed),
-    /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP clients.
+    /// It was refused, declined or failed: `isError` on MCP; the HTTP status is for plain HTTP
+    /// clients.
     Refused(Refusal),
     /// The arguments do not satisfy the schema: `isError` on MCP, 422 on plain HTTP.
     BadArguments {
@@ -39,11 +41,13 @@ pub enum Reply {
 pub struct Success {
     /// All a model needs, at most [`crate::model::limit::TEXT`] bytes.
     pub text: String,
-    /// The same for programs, and for models whose host shows them nothing else: every fact of the text is in it.
+    /// The same for programs, and for models whose host shows them nothing else: every fact of the
+    /// text is in it.
     pub structured: Value,
     /// Id, digest, index: what every result carries.
     pub proof: Proof,
-    /// Whether nothing is outstanding: the result, which satisfies the output schema, or a preview. Not so for a call that still waits.
+    /// Whether nothing is outstanding: the result, which satisfies the output schema, or a
+    /// preview. Not so for a call that still waits.
     pub complete: bool,
 }
 
@@ -72,7 +76,8 @@ pub struct Proof {
 pub enum RefusalKind {
     /// Policy, floor or a person said no: 403.
     Denied,
-    /// The infrastructure is not as the plan needs it, the tool declined, or a draft was beyond its ceiling: 422.
+    /// The infrastructure is not as the plan needs it, the tool declined, or a draft was beyond its
+    /// ceiling: 422.
     Declined,
     /// The key was used for other arguments, or the state changed: 409.
     Conflict,
@@ -122,7 +127,8 @@ pub enum Changed {
     Resolved(Found),
 }
 
-/// What stands of a job that ended early: at least one of either, and no other operation is in effect.
+/// What stands of a job that ended early: at least one of either, and no other operation is in
+/// effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// They were done and not undone.
@@ -149,20 +155,31 @@ impl Changed {
             Self::Undone => "What was changed was undone.".to_owned(),
             Self::Unknown => "It is not known whether anything was changed.".to_owned(),
             Self::Partly(standing) => standing.text(),
-            Self::Resolved(Found::Succeeded) => "A person looked since: all of it was done.".to_owned(),
-            Self::Resolved(Found::Failed) => "A person looked since: not all of it was done.".to_owned(),
+            Self::Resolved(Found::Succeeded) => {
+                "A person looked since: all of it was done.".to_owned()
+            }
+            Self::Resolved(Found::Failed) => {
+                "A person looked since: not all of it was done.".to_owned()
+            }
         }
     }
 }
 
 impl Standing {
     fn text(&self) -> String {
-        let told = |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
-        let known = (!self.in_effect.is_empty()).then(|| format!("In effect, not undone: {}.", told(&self.in_effect)));
-        let open = (!self.unknown.is_empty()).then(|| format!("Not known whether in effect: {}.", told(&self.unknown)));
+        let told =
+            |effects: &[Effect]| effects.iter().map(Effect::text).collect::<Vec<_>>().join(", ");
+        let known = (!self.in_effect.is_empty())
+            .then(|| format!("In effect, not undone: {}.", told(&self.in_effect)));
+        let open = (!self.unknown.is_empty())
+            .then(|| format!("Not known whether in effect: {}.", told(&self.unknown)));
         // Without the plan, one that went into the ephemeral namespace cannot be told apart.
         let named = self.in_effect.iter().chain(&self.unknown).all(|effect| effect.words.is_some());
-        let rest = if named { "Nothing else is." } else { "Nothing else is, nor anything in the job's own namespace." };
+        let rest = if named {
+            "Nothing else is."
+        } else {
+            "Nothing else is, nor anything in the job's own namespace."
+        };
         [known, open].into_iter().flatten().chain([rest.to_owned()]).collect::<Vec<_>>().join(" ")
     }
 }

@@ -1,5 +1,6 @@
-//! Compiled artefacts carry a MAC of the role that asked for them: the engine accepts machine code as it is, so only the role's own may enter.
-//! Never shared between roles: each has a key of its own.
+//! Compiled artefacts carry a MAC of the role that asked for them: the engine accepts machine code
+//! as it is, so only the role's own may enter. Never shared between roles: each has a key of its
+//! own.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -21,7 +22,8 @@ impl ArtefactKey {
         Self(random)
     }
 
-    /// Puts the MAC before the artefact. `about` names component digest, engine version and configuration.
+    /// Puts the MAC before the artefact. `about` names component digest, engine version and
+    /// configuration.
     pub fn seal(&self, about: &str, artefact: &[u8]) -> Result<Vec<u8>, ForeignArtefact> {
         let tag = self.mac(about, artefact)?.finalize().into_bytes();
         Ok([tag.as_slice(), artefact].concat())
@@ -53,7 +55,10 @@ mod tests {
         let mut sealed = key.seal("sha256:a 48.0.8", b"code").unwrap();
         assert_eq!(key.open("sha256:a 48.0.8", &sealed), Ok(b"code".as_slice()));
         assert_eq!(key.open("sha256:b 48.0.8", &sealed), Err(ForeignArtefact));
-        assert_eq!(ArtefactKey::new([8; 32]).open("sha256:a 48.0.8", &sealed), Err(ForeignArtefact));
+        assert_eq!(
+            ArtefactKey::new([8; 32]).open("sha256:a 48.0.8", &sealed),
+            Err(ForeignArtefact)
+        );
         *sealed.last_mut().unwrap() ^= 1;
         assert_eq!(key.open("sha256:a 48.0.8", &sealed), Err(ForeignArtefact));
     }

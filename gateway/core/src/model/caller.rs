@@ -1,4 +1,5 @@
-//! Who calls, when, and in which trace: established by the edge, carried by every stage and every ending so that refusals can be recorded.
+//! Who calls, when, and in which trace: established by the edge, carried by every stage and every
+//! ending so that refusals can be recorded.
 
 use crate::model::id::CallId;
 use crate::model::subject::{Subject, SubjectProperties};
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Principal {
     /// The agent's name, unique.
     pub name: String,
-    /// Whether it was authenticated; without configured agents a caller is anonymous, may look and preview, and every change needs a person.
+    /// Whether it was authenticated; without configured agents a caller is anonymous, may look and
+    /// preview, and every change needs a person.
     pub anonymous: bool,
     /// Its roles.
     pub roles: Vec<String>,
@@ -27,7 +29,11 @@ impl Principal {
         Subject {
             kind: if self.anonymous { "anonymous" } else { "agent" }.to_owned(),
             id: self.name.clone(),
-            properties: SubjectProperties { roles: self.roles.clone(), person: self.person.clone(), act: self.act.clone() },
+            properties: SubjectProperties {
+                roles: self.roles.clone(),
+                person: self.person.clone(),
+                act: self.act.clone(),
+            },
         }
     }
 }
@@ -43,7 +49,8 @@ pub enum Standing {
     Removed,
 }
 
-/// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry crate, untrusted, never used to decide.
+/// W3C trace context as text: `00-<trace id>-<span id>-<flags>`; parsed and made by the telemetry
+/// crate, untrusted, never used to decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TraceParent(pub String);

@@ -1,4 +1,5 @@
-//! What a tool's plans may ever contain, as its author declares and an operator accepts (and may narrow). Never widened at run time.
+//! What a tool's plans may ever contain, as its author declares and an operator accepts (and may
+//! narrow). Never widened at run time.
 
 use crate::model::operation::Action;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Blocks of addresses, as plans name them and network policies bound them. Compares; never says which may be reached.
+//! Blocks of addresses, as plans name them and network policies bound them. Compares; never says
+//! which may be reached.
 
 use std::net::IpAddr;
 
@@ -18,7 +19,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Reads CIDR notation (RFC 4632, RFC 4291): in its one spelling, without bits beyond the prefix. None for any other text.
+    /// Reads CIDR notation (RFC 4632, RFC 4291): in its one spelling, without bits beyond the
+    /// prefix. None for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;

@@ -59,7 +59,8 @@ pub enum Drifted {
         /// As it would come out now.
         now: Value,
     },
-    /// Another part of the object than the plan names, in an object with too many fields to keep each.
+    /// Another part of the object than the plan names, in an object with too many fields to keep
+    /// each.
     Elsewhere,
     /// Another file of the tree says of the change what it did not say.
     Remarked(Remark),

@@ -33,7 +33,8 @@ pub struct ExecutorName {
     pub digest: ComponentDigest,
 }
 
-/// A sealed plan's document: what the digest is of. Reading one back proves nothing; only deriving it again does.
+/// A sealed plan's document: what the digest is of. Reading one back proves nothing; only deriving
+/// it again does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {

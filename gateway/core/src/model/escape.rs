@@ -1,4 +1,5 @@
-//! Characters that a reader and a model would not see alike. Never repairs a text: it is taken as it is or refused.
+//! Characters that a reader and a model would not see alike. Never repairs a text: it is taken as
+//! it is or refused.
 
 mod legible;
 
@@ -9,7 +10,8 @@ pub fn unseen(text: &str) -> Option<char> {
     text.chars().find(|c| is_unseen(*c))
 }
 
-/// Unicode 16: general categories Cc and Cf, line and paragraph separators, variation selectors, fillers, and private use.
+/// Unicode 16: general categories Cc and Cf, line and paragraph separators, variation selectors,
+/// fillers, and private use.
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -20,7 +22,8 @@ fn is_unseen(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
-/// A text as a reader may safely see it: quoted, control and invisible characters escaped, cut nowhere.
+/// A text as a reader may safely see it: quoted, control and invisible characters escaped, cut
+/// nowhere.
 pub fn quoted(text: &str) -> String {
     let mut shown = String::with_capacity(text.len() + 2);
     shown.push('"');
@@ -38,12 +41,18 @@ pub fn quoted(text: &str) -> String {
 
 /// A text on one line: control and invisible characters escaped.
 pub fn line(text: &str) -> String {
-    text.chars().flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if is_unseen(c) { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 /// In at most so many characters: a longer text ends in `…`.
 pub fn short(text: String, most: usize) -> String {
-    if text.chars().count() <= most { text } else { text.chars().take(most.saturating_sub(1)).chain(['…']).collect() }
+    if text.chars().count() <= most {
+        text
+    } else {
+        text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    }
 }
 
 /// Text on one line and cut where it is long: at an end that shows, with the closing quote of a
@@ -57,8 +66,9 @@ pub fn shown(text: &str, most: usize) -> String {
     format!("{}…{quote}", text.chars().take(most).collect::<String>())
 }
 
-/// A fault with its causes, each said once: `cannot read the trust file: permission denied`. A cause that the text before it has is left out, as
-/// many libraries put their cause into their own text and give it as the cause again.
+/// A fault with its causes, each said once: `cannot read the trust file: permission denied`. A
+/// cause that the text before it has is left out, as many libraries put their cause into their own
+/// text and give it as the cause again.
 pub fn chain(fault: &(dyn std::error::Error + 'static)) -> String {
     let mut told = fault.to_string();
     let mut cause = fault.source();
@@ -92,14 +102,28 @@ mod tests {
         let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         let check = |fault: Nested, expect: &str| assert_eq!(chain(&fault), expect);
         check(Nested::Once("a", denied()), "cannot open `a`: permission denied");
-        check(Nested::Twice(Box::new(Nested::Once("a", denied()))), "the store failed: cannot open `a`: permission denied");
-        check(Nested::Twice(Box::new(Nested::Through(denied()))), "the store failed: permission denied");
+        check(
+            Nested::Twice(Box::new(Nested::Once("a", denied()))),
+            "the store failed: cannot open `a`: permission denied",
+        );
+        check(
+            Nested::Twice(Box::new(Nested::Through(denied()))),
+            "the store failed: permission denied",
+        );
     }
 
     #[test]
     fn what_cannot_be_seen_is_found_and_escaped() {
         assert_eq!(unseen("Scale web to 5 – now, in Zürich"), None);
-        for bad in ["a\u{202e}b", "a\u{200b}b", "a\nb", "a\u{e0041}b", "\u{feff}a", "a\u{e000}b", "\u{2800}"] {
+        for bad in [
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "a\nb",
+            "a\u{e0041}b",
+            "\u{feff}a",
+            "a\u{e000}b",
+            "\u{2800}",
+        ] {
             assert!(unseen(bad).is_some(), "{bad:?}");
         }
         assert_eq!(quoted("a\"b\u{202e}\n"), r#""a\"b\u{202e}\n""#);

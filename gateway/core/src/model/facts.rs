@@ -1,5 +1,5 @@
-//! The facts of an operation: what the host finds it to be, from the operation and the table of kinds
-//! alone. Refuses what no ceiling could permit; never claimed by a tool.
+//! The facts of an operation: what the host finds it to be, from the operation and the table of
+//! kinds alone. Refuses what no ceiling could permit; never claimed by a tool.
 
 mod derive;
 mod egress;
@@ -32,7 +32,8 @@ pub struct Resource {
     pub properties: ToolFacts,
 }
 
-/// What the gateway knows about a tool, computed from its accepted ceiling, never claimed by the tool.
+/// What the gateway knows about a tool, computed from its accepted ceiling, never claimed by the
+/// tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -41,7 +42,8 @@ pub struct ToolFacts {
     pub version: String,
     /// Digest of its component.
     pub digest: ComponentDigest,
-    /// Its ceiling, line by line: listing asks policy over plans made of these, so that nothing is shown that could never be called.
+    /// Its ceiling, line by line: listing asks policy over plans made of these, so that nothing is
+    /// shown that could never be called.
     pub grants: Vec<Grant>,
     /// Actions its ceiling permits.
     pub actions: Vec<Action>,
@@ -78,9 +80,11 @@ pub struct OperationFacts {
     pub name: String,
     /// Fields read or listed.
     pub fields: Vec<String>,
-    /// Fields changed, as the tool asked. For `apply` every leaf of the object, list members by `name` where each has one of its own; for `task`
-    /// what runs: `task.image` and `task.arguments`, or `task.command`; `task.input` and `task.seconds`. For `egress` the destination:
-    /// `egress.siblings`, `egress.name-service`, or `egress.addresses["203.0.113.0/24 tcp 443"]` with `{block, protocol, port}` as its value.
+    /// Fields changed, as the tool asked. For `apply` every leaf of the object, list members by
+    /// `name` where each has one of its own; for `task` what runs: `task.image` and
+    /// `task.arguments`, or `task.command`; `task.input` and `task.seconds`. For `egress` the
+    /// destination: `egress.siblings`, `egress.name-service`, or
+    /// `egress.addresses["203.0.113.0/24 tcp 443"]` with `{block, protocol, port}` as its value.
     pub changes: Vec<Change>,
     /// Removes something that cannot be brought back by undoing this operation alone.
     pub destructive: bool,
@@ -100,7 +104,8 @@ pub(crate) const TASK: &str = "task.";
 /// What the paths of ways out begin with.
 pub(crate) const EGRESS: &str = "egress.";
 
-/// What the paths of ways out to addresses begin with: those that lead out of the cluster's own view.
+/// What the paths of ways out to addresses begin with: those that lead out of the cluster's own
+/// view.
 pub(crate) const LET_OUT: &str = "egress.addresses";
 
 /// An operation that no plan may have.
@@ -113,7 +118,8 @@ pub struct OperationError {
     pub reason: String,
 }
 
-/// What operations are, without a ceiling to hold them against: for showing a plan that was sealed elsewhere.
+/// What operations are, without a ceiling to hold them against: for showing a plan that was sealed
+/// elsewhere.
 pub fn facts_of(operations: &[Step]) -> Result<Vec<OperationFacts>, OperationError> {
     let each = operations.iter().enumerate().map(|(index, step)| {
         let number = u32::try_from(index).unwrap_or(u32::MAX);
@@ -129,15 +135,25 @@ pub(crate) fn examine(number: u32, step: &Step) -> Result<Found, OperationError>
     if step.after.iter().any(|after| *after >= number || !seen.insert(*after)) {
         return Err(bad("it waits for itself, for a later one, or twice for the same".to_owned()));
     }
-    if step.reversible && !matches!(step.operation.action(), Action::Apply | Action::Patch | Action::Delete) {
+    if step.reversible
+        && !matches!(step.operation.action(), Action::Apply | Action::Patch | Action::Delete)
+    {
         return Err(bad("it cannot be reversible: it changes no object".to_owned()));
     }
     match &step.operation {
-        Operation::Read { target, fields } => named(target).and_then(|base| read::fields(fields).map(|paths| base.with(paths))),
-        Operation::List { group, version, kind, namespace, fields, limit } => read::list((group, version, kind), namespace, fields, *limit),
-        Operation::Logs { target, container, lines } => named(target).and_then(|base| read::logs(base, container.as_deref(), *lines)),
+        Operation::Read { target, fields } => {
+            named(target).and_then(|base| read::fields(fields).map(|paths| base.with(paths)))
+        }
+        Operation::List { group, version, kind, namespace, fields, limit } => {
+            read::list((group, version, kind), namespace, fields, *limit)
+        }
+        Operation::Logs { target, container, lines } => {
+            named(target).and_then(|base| read::logs(base, container.as_deref(), *lines))
+        }
         Operation::Apply { place, object } => object::apply(place, object).and_then(not_ours),
-        Operation::Patch { target, changes } => named(target).and_then(|base| object::patch(changes).map(|paths| base.with(paths))),
+        Operation::Patch { target, changes } => {
+            named(target).and_then(|base| object::patch(changes).map(|paths| base.with(paths)))
+        }
         Operation::Delete { target } => named(target),
         Operation::Task { name, program, input, seconds } => task(name, program, input, *seconds),
         Operation::Egress { to } => egress::check(to),
@@ -145,7 +161,8 @@ pub(crate) fn examine(number: u32, step: &Step) -> Result<Found, OperationError>
     .map_err(bad)
 }
 
-/// What a check found out about an operation: its object (empty name for a list, empty namespace for the ephemeral one) and the fields it reaches.
+/// What a check found out about an operation: its object (empty name for a list, empty namespace
+/// for the ephemeral one) and the fields it reaches.
 pub(crate) struct Found {
     target: Target,
     paths: Vec<FieldPath>,
@@ -173,12 +190,16 @@ impl Found {
     }
 }
 
-/// What names of the host's own objects in the ephemeral namespace begin with: a task's Pod and its input are among them.
+/// What names of the host's own objects in the ephemeral namespace begin with: a task's Pod and its
+/// input are among them.
 const OURS: &str = "cofferdam-";
 
 fn not_ours(found: Found) -> Result<Found, String> {
     if found.target.namespace == EPHEMERAL && found.target.name.starts_with(OURS) {
-        return Err(format!("its object's name begins with `{OURS}`, as the host's own do in the ephemeral namespace"));
+        return Err(format!(
+            "its object's name begins with `{OURS}`, as the host's own do in the ephemeral \
+             namespace"
+        ));
     }
     Ok(found)
 }
@@ -201,12 +222,21 @@ fn task(name: &str, program: &Program, input: &str, seconds: u32) -> Result<Foun
         return Err(format!("its time limit of {seconds} s is not within 1 to 3600"));
     }
     if input.len() > limit::TASK_INPUT {
-        return Err(format!("its input has {} bytes, at most {} are given", input.len(), limit::TASK_INPUT));
+        return Err(format!(
+            "its input has {} bytes, at most {} are given",
+            input.len(),
+            limit::TASK_INPUT
+        ));
     }
     let digest = match program {
         Program::Image { reference, arguments } => {
-            if arguments.len() > TASK_ARGUMENTS || arguments.iter().any(|argument| argument.contains('\0')) {
-                return Err(format!("its image has more than {TASK_ARGUMENTS} arguments, or one that no process can be given"));
+            if arguments.len() > TASK_ARGUMENTS
+                || arguments.iter().any(|argument| argument.contains('\0'))
+            {
+                return Err(format!(
+                    "its image has more than {TASK_ARGUMENTS} arguments, or one that no process \
+                     can be given"
+                ));
             }
             reference.split_once('@').filter(|(image, _)| is_image(image)).map(|(_, digest)| digest)
         }
@@ -218,20 +248,25 @@ fn task(name: &str, program: &Program, input: &str, seconds: u32) -> Result<Foun
     Ok(Found { target: pod(name), paths: Vec::new() })
 }
 
-/// What stands before the digest of an image: registry, path and perhaps a tag, of the characters these may have.
+/// What stands before the digest of an image: registry, path and perhaps a tag, of the characters
+/// these may have.
 fn is_image(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':');
     (1..=255).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// What an operation puts into the ephemeral namespace, field by field. None for one that reaches an object elsewhere.
+/// What an operation puts into the ephemeral namespace, field by field. None for one that reaches
+/// an object elsewhere.
 pub(crate) fn brought(operation: &Operation) -> Option<(Target, Vec<Change>)> {
     match operation {
         Operation::Apply { place: place @ Place::Ephemeral, object } => {
             let Found { target, paths } = object::apply(place, object).ok()?;
             Some((target, object::leaves(object, &paths)))
         }
-        Operation::Task { name, program, input, seconds } => Some((pod(name), derive::runs(program, input, *seconds))),
+        Operation::Task { name, program, input, seconds } => {
+            Some((pod(name), derive::runs(program, input, *seconds)))
+        }
         Operation::Egress { to } => Some((egress::target(to), vec![egress::opens(to)])),
         _ => None,
     }
@@ -239,7 +274,13 @@ pub(crate) fn brought(operation: &Operation) -> Option<(Target, Vec<Change>)> {
 
 /// A task is a Pod of its name, also where it is a command that no cluster sees.
 fn pod(name: &str) -> Target {
-    Target { group: String::new(), version: "v1".into(), kind: "Pod".into(), namespace: EPHEMERAL.into(), name: name.to_owned() }
+    Target {
+        group: String::new(),
+        version: "v1".into(),
+        kind: "Pod".into(),
+        namespace: EPHEMERAL.into(),
+        name: name.to_owned(),
+    }
 }
 
 /// Where an applied object goes, as a namespace.

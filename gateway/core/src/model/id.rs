@@ -1,4 +1,5 @@
-//! The names of things: one newtype per role, so that two of them cannot be swapped by mistake. Never generates randomness itself.
+//! The names of things: one newtype per role, so that two of them cannot be swapped by mistake.
+//! Never generates randomness itself.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,12 +17,14 @@ pub struct BadName {
     pub form: &'static str,
 }
 
-/// One id per call: it names the call's decision, approval, job, task and proof. 26 lower-case base-32 characters, 128 random bits.
+/// One id per call: it names the call's decision, approval, job, task and proof. 26 lower-case
+/// base-32 characters, 128 random bits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CallId(String);
 
-/// RFC 4648 base 32 in lower case: valid in DNS labels, and no character is taken for another when read aloud in full.
+/// RFC 4648 base 32 in lower case: valid in DNS labels, and no character is taken for another when
+/// read aloud in full.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 impl CallId {
@@ -47,7 +50,11 @@ impl CallId {
         if valid {
             Ok(Self(text.to_owned()))
         } else {
-            Err(BadName { given: text.chars().take(64).collect(), kind: "a call id", form: "26 characters of a-z and 2-7" })
+            Err(BadName {
+                given: text.chars().take(64).collect(),
+                kind: "a call id",
+                form: "26 characters of a-z and 2-7",
+            })
         }
     }
 
@@ -180,12 +187,18 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let lower = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
     (lower && text.len().is_multiple_of(2)).then_some(())?;
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 fn parse_digest(text: &str) -> Result<[u8; 32], BadName> {
-    let bad =
-        || BadName { given: text.chars().take(80).collect(), kind: "a digest", form: "`sha256:` and 64 lower-case hexadecimal digits" };
+    let bad = || BadName {
+        given: text.chars().take(80).collect(),
+        kind: "a digest",
+        form: "`sha256:` and 64 lower-case hexadecimal digits",
+    };
     let digits = text.strip_prefix("sha256:").ok_or_else(bad)?;
     unhex(digits).and_then(|bytes| bytes.try_into().ok()).ok_or_else(bad)
 }

@@ -1,8 +1,11 @@
-//! A job as it is stored and handed on: plain data that no role trusts. A runner makes a `LeasedPlan` of it only through `decide::readmit`.
+//! A job as it is stored and handed on: plain data that no role trusts. A runner makes a
+//! `LeasedPlan` of it only through `decide::readmit`.
 
 use crate::model::caller::{Principal, TraceParent};
 use crate::model::difference::Difference;
-use crate::model::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest};
+use crate::model::id::{
+    ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest,
+};
 use crate::model::permit::SignedPermit;
 use crate::model::reason::{ApprovalRule, Reason};
 use crate::model::run::{Outcome, Phase};
@@ -74,7 +77,8 @@ pub struct OperationRecord {
     pub after: Option<BTreeMap<String, Value>>,
 }
 
-/// One line of an executor or a task on its way: others' words, quoted wherever they are shown, never interpreted, never in the ledger.
+/// One line of an executor or a task on its way: others' words, quoted wherever they are shown,
+/// never interpreted, never in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
@@ -96,7 +100,8 @@ pub struct Said {
     pub skipped: u64,
 }
 
-/// What a person found out about a job whose runner could not say what became of it. The outcome itself stays what was recorded.
+/// What a person found out about a job whose runner could not say what became of it. The outcome
+/// itself stays what was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {
@@ -173,7 +178,8 @@ pub struct StuckJob {
     pub stuck: Stuck,
 }
 
-/// One operation of a job's plan, as it is named to people. Made of the stored plan for showing, and proves nothing.
+/// One operation of a job's plan, as it is named to people. Made of the stored plan for showing,
+/// and proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Planned {
@@ -214,9 +220,11 @@ pub struct JobView {
     pub resolution: Option<Resolution>,
     /// Why it cannot be finished at present.
     pub stuck: Option<Stuck>,
-    /// Files of a directory that it edited: relative to the tree, sorted. Empty until it succeeded.
+    /// Files of a directory that it edited: relative to the tree, sorted. Empty until it
+    /// succeeded.
     pub files: Vec<String>,
-    /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or by time.
+    /// Whether a runner ever held it: what ended before was ended by the gateway, by a person or
+    /// by time.
     pub claimed: bool,
     /// What was approved, or waits for approval; none where the plan was erased.
     pub planned: Vec<Planned>,
@@ -230,8 +238,8 @@ pub struct JobView {
     pub reasons: Vec<Reason>,
     /// Where.
     pub environment: Environment,
-    /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a person found out; while it
-    /// has no outcome, its newest.
+    /// Index of the ledger entry that proves its state: of its outcome or, since then, of what a
+    /// person found out; while it has no outcome, its newest.
     pub ledger: u64,
     /// When the question or the permit runs out.
     pub expires: Timestamp,
@@ -247,13 +255,15 @@ pub struct LeasedJob {
     pub job: StoredJob,
     /// The lease's fencing token.
     pub fence: Fence,
-    /// The phase it was in when it was leased: `leased` for a first run, `acting` or `tearing_down` to recover.
+    /// The phase it was in when it was leased: `leased` for a first run, `acting` or
+    /// `tearing_down` to recover.
     pub phase: Phase,
     /// The outcome, if it was recorded before the last runner was lost.
     pub outcome: Option<Outcome>,
     /// What earlier runners recorded.
     pub operations: Vec<OperationRecord>,
-    /// Earlier leases before it acted, oldest first: under each of them something may have been made.
+    /// Earlier leases before it acted, oldest first: under each of them something may have been
+    /// made.
     pub earlier: Vec<Fence>,
     /// A person gave it up because it is stuck: the runner tries once more, and else says what is
     /// half done.

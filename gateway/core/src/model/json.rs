@@ -1,15 +1,18 @@
-//! JSON at the border: read strictly, written canonically (RFC 8785). Everybody downstream receives only the canonical bytes.
+//! JSON at the border: read strictly, written canonically (RFC 8785). Everybody downstream receives
+//! only the canonical bytes.
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Nesting beyond this is refused: RFC 8259 lets a receiver limit it, and no schema of ours needs a tenth of it.
+/// Nesting beyond this is refused: RFC 8259 lets a receiver limit it, and no schema of ours needs a
+/// tenth of it.
 pub const DEPTH: usize = 64;
 
-/// Whole numbers of 2^53 and more lose digits in a receiver that reads doubles (RFC 7493 §2.2), so two readers would see different plans. 2^53 itself
-/// is out: `9007199254740993.0` is read as it, and two texts would be one plan.
+/// Whole numbers of 2^53 and more lose digits in a receiver that reads doubles (RFC 7493 §2.2), so
+/// two readers would see different plans. 2^53 itself is out: `9007199254740993.0` is read as it,
+/// and two texts would be one plan.
 pub const LARGEST_INTEGER: u64 = (1 << 53) - 1;
 
 /// Why bytes are not JSON that two readers would read alike.
@@ -26,11 +29,15 @@ pub enum JsonError {
     Canonical(String),
 }
 
-/// Reads one JSON text: no duplicate keys, at most [`DEPTH`] deep, no number beyond 2^53 - 1, UTF-8, nothing after it.
+/// Reads one JSON text: no duplicate keys, at most [`DEPTH`] deep, no number beyond 2^53 - 1,
+/// UTF-8, nothing after it.
 pub fn strict(bytes: &[u8]) -> Result<Value, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|fault| JsonError::Strict(format!("not UTF-8 at byte {}", fault.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes)
+        .map_err(|fault| JsonError::Strict(format!("not UTF-8 at byte {}", fault.valid_up_to())))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(|fault| JsonError::Strict(fault.to_string()))?;
+    let value = Strict { depth: 0 }
+        .deserialize(&mut reader)
+        .map_err(|fault| JsonError::Strict(fault.to_string()))?;
     reader.end().map_err(|fault| JsonError::Strict(fault.to_string()))?;
     Ok(value)
 }
@@ -42,7 +49,8 @@ pub fn strict_into<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
 
 /// Canonical JSON text of a value (RFC 8785): same meaning, same bytes.
 pub fn canonical<T: Serialize>(value: &T) -> Result<String, JsonError> {
-    serde_json_canonicalizer::to_string(value).map_err(|fault| JsonError::Canonical(fault.to_string()))
+    serde_json_canonicalizer::to_string(value)
+        .map_err(|fault| JsonError::Canonical(fault.to_string()))
 }
 
 struct Strict {
@@ -72,14 +80,18 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
         if value > LARGEST_INTEGER {
-            return Err(E::custom(format_args!("the number {value} is beyond 2^53 - 1; send it as a string")));
+            return Err(E::custom(format_args!(
+                "the number {value} is beyond 2^53 - 1; send it as a string"
+            )));
         }
         Ok(Value::Number(value.into()))
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
         if value.unsigned_abs() > LARGEST_INTEGER {
-            return Err(E::custom(format_args!("the number {value} is beyond 2^53 - 1; send it as a string")));
+            return Err(E::custom(format_args!(
+                "the number {value} is beyond 2^53 - 1; send it as a string"
+            )));
         }
         Ok(Value::Number(value.into()))
     }
@@ -90,7 +102,9 @@ impl<'de> Visitor<'de> for Strict {
         let largest = LARGEST_INTEGER as f64;
         match Number::from_f64(value) {
             Some(number) if value.abs() <= largest => Ok(Value::Number(number)),
-            _ => Err(E::custom(format_args!("the number {value} is beyond 2^53 - 1; send it as a string"))),
+            _ => Err(E::custom(format_args!(
+                "the number {value} is beyond 2^53 - 1; send it as a string"
+            ))),
         }
     }
 
@@ -146,7 +160,13 @@ mod tests {
         check(br#"{"a":{"b":1,"b":1}}"#, Err("is there twice"));
         check(b"9007199254740991", Ok("9007199254740991"));
         check(b"-9007199254740991.0", Ok("-9007199254740991"));
-        for one_number in ["9007199254740992", "9007199254740992.0", "9007199254740993.0", "-9007199254740993.0", "-9007199254740992"] {
+        for one_number in [
+            "9007199254740992",
+            "9007199254740992.0",
+            "9007199254740993.0",
+            "-9007199254740993.0",
+            "-9007199254740992",
+        ] {
             check(one_number.as_bytes(), Err("beyond 2^53 - 1"));
         }
         check(b"9007199254740993", Err("beyond 2^53"));

@@ -1,5 +1,6 @@
-//! The pinned table of kinds: which kinds plans may name, and what the host knows about each. Everything else is refused before policy, whatever a
-//! ceiling says. Never asks a cluster's discovery, which anyone who can add an API server could bend.
+//! The pinned table of kinds: which kinds plans may name, and what the host knows about each.
+//! Everything else is refused before policy, whatever a ceiling says. Never asks a cluster's
+//! discovery, which anyone who can add an API server could bend.
 
 use crate::model::operation::Target;
 
@@ -20,15 +21,26 @@ pub struct Kind {
 
 const TEMPLATE: &[&str] = &["spec", "template", "spec"];
 
-const fn plain(group: &'static str, version: &'static str, kind: &'static str, resource: &'static str) -> Kind {
+const fn plain(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    resource: &'static str,
+) -> Kind {
     Kind { group, version, kind, resource, pod_spec: &[] }
 }
 
-const fn runs(group: &'static str, kind: &'static str, resource: &'static str, pod_spec: &'static [&'static str]) -> Kind {
+const fn runs(
+    group: &'static str,
+    kind: &'static str,
+    resource: &'static str,
+    pod_spec: &'static [&'static str],
+) -> Kind {
     Kind { group, version: "v1", kind, resource, pod_spec }
 }
 
-/// Every kind (Kubernetes 1.34 API reference, workload, service, configuration and policy resources that are namespaced).
+/// Every kind (Kubernetes 1.34 API reference, workload, service, configuration and policy resources
+/// that are namespaced).
 pub const KINDS: [Kind; 19] = [
     plain("", "v1", "ConfigMap", "configmaps"),
     plain("", "v1", "Event", "events"),
@@ -52,8 +64,13 @@ pub const KINDS: [Kind; 19] = [
 ];
 
 /// Groups whose objects decide what others may do: no plan touches them.
-const REFUSED_GROUPS: [&str; 5] =
-    ["rbac.authorization.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "certificates.k8s.io"];
+const REFUSED_GROUPS: [&str; 5] = [
+    "rbac.authorization.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "certificates.k8s.io",
+];
 
 /// Kinds that belong to the whole cluster, for a better answer than `unknown`.
 const CLUSTER_SCOPED: [&str; 11] = [
@@ -77,7 +94,10 @@ const PROTECTED_PREFIXES: [&str; 2] = ["kube-", "cofferdam-"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KindError {
     /// Not in the table.
-    #[error("the kind `{kind}` of `{api}` is not one Cofferdam knows; plans name built-in namespaced workload and configuration kinds")]
+    #[error(
+        "the kind `{kind}` of `{api}` is not one Cofferdam knows; plans name built-in namespaced \
+         workload and configuration kinds"
+    )]
     Unknown {
         /// Kind.
         kind: String,
@@ -142,7 +162,10 @@ pub fn find(group: &str, version: &str, kind: &str) -> Result<&'static Kind, Kin
     KINDS
         .iter()
         .find(|known| known.group == group && known.version == version && known.kind == kind)
-        .ok_or_else(|| KindError::Unknown { kind: kind.to_owned(), api: api_version(group, version) })
+        .ok_or_else(|| KindError::Unknown {
+            kind: kind.to_owned(),
+            api: api_version(group, version),
+        })
 }
 
 /// `apps/v1`, or `v1` for the core group: as a manifest spells it.
@@ -168,7 +191,8 @@ pub fn check_namespace(namespace: &str) -> Result<(), KindError> {
     if is_protected(namespace) { Err(KindError::Protected(namespace.to_owned())) } else { Ok(()) }
 }
 
-/// A target that a plan may name: its kind is known, its namespace not protected, its names are names.
+/// A target that a plan may name: its kind is known, its namespace not protected, its names are
+/// names.
 pub fn check(target: &Target) -> Result<&'static Kind, KindError> {
     let kind = find(&target.group, &target.version, &target.kind)?;
     check_namespace(&target.namespace)?;
@@ -179,14 +203,21 @@ pub fn check(target: &Target) -> Result<&'static Kind, KindError> {
 /// An object's name: a DNS subdomain (RFC 1123), which all kinds of the table have.
 pub fn check_name(name: &str) -> Result<(), KindError> {
     let valid = name.len() <= 253 && name.split('.').all(is_label);
-    if valid { Ok(()) } else { Err(KindError::Name { given: short(name), what: "an object's name" }) }
+    if valid {
+        Ok(())
+    } else {
+        Err(KindError::Name { given: short(name), what: "an object's name" })
+    }
 }
 
 /// RFC 1123 label.
 fn is_label(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = |byte: Option<u8>| byte.is_some_and(plain);
-    text.len() <= 63 && ends(text.bytes().next()) && ends(text.bytes().last()) && text.bytes().all(|byte| plain(byte) || byte == b'-')
+    text.len() <= 63
+        && ends(text.bytes().next())
+        && ends(text.bytes().last())
+        && text.bytes().all(|byte| plain(byte) || byte == b'-')
 }
 
 fn short(text: &str) -> String {
@@ -198,7 +229,8 @@ mod tests {
     use super::*;
 
     fn check_kind(group: &str, kind: &str, expect: &str) {
-        let got = find(group, "v1", kind).map_or_else(|fault| fault.to_string(), |kind| kind.resource.to_owned());
+        let got = find(group, "v1", kind)
+            .map_or_else(|fault| fault.to_string(), |kind| kind.resource.to_owned());
         assert!(got.contains(expect), "{got}");
     }
 
@@ -214,7 +246,11 @@ mod tests {
         check_kind("", "pods/exec", "subresource");
         check_kind("rbac.authorization.k8s.io", "Role", "decides what others");
         check_kind("rbac.authorization.k8s.io", "ClusterRole", "decides what others");
-        check_kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration", "decides what others");
+        check_kind(
+            "admissionregistration.k8s.io",
+            "MutatingWebhookConfiguration",
+            "decides what others",
+        );
         check_kind("example.com", "Database", "not one Cofferdam knows");
         check_kind("", "Deployment", "not one Cofferdam knows");
         check_kind("Apps", "Deployment", "not one Cofferdam knows");
@@ -222,7 +258,9 @@ mod tests {
 
     #[test]
     fn protected_namespaces_and_odd_names_are_refused() {
-        for bad in ["kube-system", "kube-", "cofferdam-run-x", "", "a/b", "A", "-a", "a.b", "a\u{200b}"] {
+        for bad in
+            ["kube-system", "kube-", "cofferdam-run-x", "", "a/b", "A", "-a", "a.b", "a\u{200b}"]
+        {
             assert!(check_namespace(bad).is_err(), "{bad}");
         }
         assert_eq!(check_namespace("kubernetes-team"), Ok(()));

@@ -68,7 +68,8 @@ impl LeftOut {
     /// Whether it keeps to its bounds.
     pub fn is_bounded(&self) -> bool {
         let short = |text: &str| text.chars().count() <= TEXT;
-        self.places.len() <= PLACES.min(self.count) && self.places.iter().all(|place| short(&place.file) && short(&place.reason))
+        self.places.len() <= PLACES.min(self.count)
+            && self.places.iter().all(|place| short(&place.file) && short(&place.reason))
     }
 }
 
@@ -88,13 +89,19 @@ mod tests {
     fn places_are_bounded_in_number_and_length_and_the_rest_is_counted() {
         let place = |at: usize| Place::new(format!("{at}.yaml"), at, "x".repeat(9000));
         let left_out: LeftOut = (0..50).chain(0..10).map(place).collect();
-        assert_eq!((left_out.count, left_out.places.len(), left_out.is_bounded()), (50, PLACES, true));
+        assert_eq!(
+            (left_out.count, left_out.places.len(), left_out.is_bounded()),
+            (50, PLACES, true)
+        );
         assert!(!LeftOut { count: 0, ..left_out.clone() }.is_bounded());
     }
 
     #[test]
     fn a_place_is_told_with_what_it_has() {
         let words = |file: &str, line| Place::new(file, line, "is a link").words();
-        assert_eq!([words("a", 3), words("a", 0), words("", 0)], ["`a:3` is a link", "`a` is a link", "is a link"]);
+        assert_eq!(
+            [words("a", 3), words("a", 0), words("", 0)],
+            ["`a:3` is a link", "`a` is a link", "is a link"]
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Limits that several stages share, each with its reason. Zero never means unlimited; nothing is ever truncated to fit.
+//! Limits that several stages share, each with its reason. Zero never means unlimited; nothing is
+//! ever truncated to fit.
 
-/// Bytes of a request body: a plan's arguments are small; four pages of JSON is generous and 1,000 concurrent bodies fit in memory.
+/// Bytes of a request body: a plan's arguments are small; four pages of JSON is generous and 1,000
+/// concurrent bodies fit in memory.
 pub const BODY: usize = 256 * 1024;
 
 /// Bytes of canonical arguments handed to a tool: they are parsed inside a memory of fixed size.
@@ -21,7 +23,8 @@ pub const SUMMARY: usize = 200;
 /// Characters of a purpose: two sentences.
 pub const PURPOSE: usize = 300;
 
-/// Bytes of policy input: copied into the policy's memory and parsed there; beyond it the call is denied, never cut.
+/// Bytes of policy input: copied into the policy's memory and parsed there; beyond it the call is
+/// denied, never cut.
 pub const POLICY_INPUT: usize = 512 * 1024;
 
 /// Bytes of policy output.
@@ -33,11 +36,12 @@ pub const TEXT: usize = 64 * 1024;
 /// Bytes of one result of a look.
 pub const RESULT: usize = 256 * 1024;
 
-/// Bytes of a task's input: a ConfigMap holds it, and an approver can be shown its digest and size; a plan's other operations share
-/// [`DRAFT`] with it.
+/// Bytes of a task's input: a ConfigMap holds it, and an approver can be shown its digest and size;
+/// a plan's other operations share [`DRAFT`] with it.
 pub const TASK_INPUT: usize = DRAFT;
 
-/// Bytes of what a plan's tasks give back together, as an answer shows it, escapes included: with the lines around it, it is one text.
+/// Bytes of what a plan's tasks give back together, as an answer shows it, escapes included: with
+/// the lines around it, it is one text.
 pub const TASK_OUTPUT: usize = TEXT - 4 * 1024;
 
 /// Bytes of what a task says besides its result, for people who look for a fault.
@@ -49,18 +53,20 @@ pub const NOTE: usize = 200;
 /// Notes handed on at once: what a person reads in a second is fewer.
 pub const NOTES_AT_ONCE: usize = 20;
 
-/// Notes of a job that are kept for later questions: the newest; a longer text is no progress but a log.
+/// Notes of a job that are kept for later questions: the newest; a longer text is no progress but a
+/// log.
 pub const NOTES_KEPT: usize = 20;
 
-/// Characters of a cause, and of a remedy, of a job that cannot go on: two paths of the longest kind
-/// that people read, and a sentence.
+/// Characters of a cause, and of a remedy, of a job that cannot go on: two paths of the longest
+/// kind that people read, and a sentence.
 pub const OBSTACLE: usize = 1_000;
 
 /// How long a call is held, in milliseconds: clients give up at 60 s.
 pub const WAIT_MS: u64 = 45_000;
 
-/// How long a call is held while a person decides, in milliseconds, where its client did not ask for more (by a progress token, or over `/v1` by
-/// `wait`). Clients give up after 5 to 60 s and then have not even the id; a person takes longer than either.
+/// How long a call is held while a person decides, in milliseconds, where its client did not ask
+/// for more (by a progress token, or over `/v1` by `wait`). Clients give up after 5 to 60 s and
+/// then have not even the id; a person takes longer than either.
 pub const PERSON_MS: u64 = 3_000;
 
 /// Calls in one list of an agent's own: what a model reads without losing the thread.
@@ -69,21 +75,25 @@ pub const CALLS: u32 = 50;
 /// The same, where the caller does not say how many.
 pub const CALLS_USUAL: u32 = 20;
 
-/// How long a permit is good for, in seconds: long enough for a queue, short enough that the world is still the one decided over.
+/// How long a permit is good for, in seconds: long enough for a queue, short enough that the world
+/// is still the one decided over.
 pub const PERMIT_SECONDS: i64 = 600;
 
 /// How long a rejection stands against the same plan of the same agent, in seconds.
 pub const REJECTION_SECONDS: i64 = 3_600;
 
-/// How long a question that only the floor asks stands, in seconds: a working hour, so that a colleague can be found.
+/// How long a question that only the floor asks stands, in seconds: a working hour, so that a
+/// colleague can be found.
 pub const APPROVAL_SECONDS: u64 = 3_600;
 
-/// How far two machines' clocks may be apart, in seconds: what unattended NTP keeps, with room to spare.
+/// How far two machines' clocks may be apart, in seconds: what unattended NTP keeps, with room to
+/// spare.
 pub const CLOCK_SECONDS: i64 = 30;
 
 /// The longest a question may wait, in seconds: a week, after which its reason is forgotten.
 pub const APPROVAL_SECONDS_MOST: u64 = 7 * 24 * 3_600;
 
-/// How long after a job's success the same call without a key is told of it instead of being carried out again, in
-/// milliseconds: a client or a model that repeats a call whose answer it lost does so within a minute.
+/// How long after a job's success the same call without a key is told of it instead of being
+/// carried out again, in milliseconds: a client or a model that repeats a call whose answer it lost
+/// does so within a minute.
 pub const ALREADY_MS: u64 = 60_000;

@@ -1,13 +1,15 @@
-//! Near misses: which of the names that are there was meant by one that is not. Only ever given names that its reader may see; never guesses what to
-//! do, only says what there is.
+//! Near misses: which of the names that are there was meant by one that is not. Only ever given
+//! names that its reader may see; never guesses what to do, only says what there is.
 
-/// Edits by which a name that was meant may differ: a letter twice, one left out, two swapped (which are two), a hyphen.
+/// Edits by which a name that was meant may differ: a letter twice, one left out, two swapped
+/// (which are two), a hyphen.
 const EDITS: usize = 3;
 
 /// Names of one list: what a model reads at a glance.
 const LISTED: usize = 12;
 
-/// Characters of a name that are compared: names in Kubernetes have at most 253, and comparing takes the product of both.
+/// Characters of a name that are compared: names in Kubernetes have at most 253, and comparing
+/// takes the product of both.
 const LONGEST: usize = 253;
 
 /// Kinds that run pods and are taken for each other.
@@ -21,7 +23,8 @@ pub fn is_workload(kind: &str) -> bool {
 /// The name that was most likely meant: the fewest edits away, and at most a third of its letters.
 pub fn nearest<'a>(given: &str, there: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = EDITS.min((given.chars().count() / 3).max(1));
-    let near = there.into_iter().filter_map(|name| edits(given, name, most).map(|edits| (edits, name)));
+    let near =
+        there.into_iter().filter_map(|name| edits(given, name, most).map(|edits| (edits, name)));
     near.min().map(|(_, name)| name)
 }
 
@@ -52,7 +55,8 @@ fn edits(one: &str, other: &str, most: usize) -> Option<usize> {
     if one.len().max(other.len()) > LONGEST || one.len().abs_diff(other.len()) > most {
         return None;
     }
-    // Levenshtein, a row at a time: `row[j]` is the distance from what was read of `one` to the first `j` of `other`.
+    // Levenshtein, a row at a time: `row[j]` is the distance from what was read of `one` to the
+    // first `j` of `other`.
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (at, left) in one.iter().enumerate() {
         let mut next = Vec::with_capacity(row.len());
@@ -92,6 +96,9 @@ mod tests {
         assert_eq!(listed(["web", "web", "metrics"]), "`web` and `metrics`");
         let many: Vec<String> = (0..40).map(|number| format!("n{number:02}")).collect();
         let told = listed(many.iter().map(String::as_str));
-        assert!(told.starts_with("`n00`, `n01`, ") && told.ends_with("`n11` and 28 more"), "{told}");
+        assert!(
+            told.starts_with("`n00`, `n01`, ") && told.ends_with("`n11` and 28 more"),
+            "{told}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a tool proposes: a draft of operations on named objects, as foreign input. Never trusted here, never carried out here.
+//! What a tool proposes: a draft of operations on named objects, as foreign input. Never trusted
+//! here, never carried out here.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,12 +88,17 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// A namespace as every text names it: `namespace team-a`, or `the ephemeral namespace` where its name is empty.
+/// A namespace as every text names it: `namespace team-a`, or `the ephemeral namespace` where its
+/// name is empty.
 pub(crate) struct Within<'a>(pub &'a str);
 
 impl fmt::Display for Within<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("the ephemeral namespace") } else { write!(f, "namespace {}", self.0) }
+        if self.0.is_empty() {
+            f.write_str("the ephemeral namespace")
+        } else {
+            write!(f, "namespace {}", self.0)
+        }
     }
 }
 
@@ -150,7 +156,9 @@ impl fmt::Display for Egress {
         match self {
             Self::Siblings => f.write_str("siblings"),
             Self::NameService => f.write_str("name-service"),
-            Self::Addresses(Addresses { block, protocol, port }) => write!(f, "{block} {} {port}", protocol.word()),
+            Self::Addresses(Addresses { block, protocol, port }) => {
+                write!(f, "{block} {} {port}", protocol.word())
+            }
         }
     }
 }
@@ -274,11 +282,17 @@ impl Operation {
         }
     }
 
-    /// The one named object, for those that have one as written. An applied object's target is derived by `plan`.
+    /// The one named object, for those that have one as written. An applied object's target is
+    /// derived by `plan`.
     pub fn target(&self) -> Option<&Target> {
         match self {
-            Self::Read { target, .. } | Self::Logs { target, .. } | Self::Patch { target, .. } | Self::Delete { target } => Some(target),
-            Self::List { .. } | Self::Apply { .. } | Self::Task { .. } | Self::Egress { .. } => None,
+            Self::Read { target, .. }
+            | Self::Logs { target, .. }
+            | Self::Patch { target, .. }
+            | Self::Delete { target } => Some(target),
+            Self::List { .. } | Self::Apply { .. } | Self::Task { .. } | Self::Egress { .. } => {
+                None
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Field paths: how tools, ceilings, previews and rights name one field of an object. Parsed once, spelled one way only, so that two paths are
-//! the same exactly when their texts are. Never touches a document's text; the runner edits files, this edits values.
+//! Field paths: how tools, ceilings, previews and rights name one field of an object. Parsed once,
+//! spelled one way only, so that two paths are the same exactly when their texts are. Never touches
+//! a document's text; the runner edits files, this edits values.
 
 mod parse;
 #[cfg(test)]
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// Bytes of a path's text: the longest annotation key has 317 characters, and the deepest useful path stands well below the rest.
+/// Bytes of a path's text: the longest annotation key has 317 characters, and the deepest useful
+/// path stands well below the rest.
 pub const PATH: usize = 512;
 
 /// Segments of a path.
@@ -44,11 +46,15 @@ pub struct FieldPath(Vec<Segment>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// Empty, too long, or too deep.
-    #[error("the path `{0}` is empty or too long; a path has 1 to {SEGMENTS} segments and at most {PATH} bytes")]
+    #[error(
+        "the path `{0}` is empty or too long; a path has 1 to {SEGMENTS} segments and at most \
+         {PATH} bytes"
+    )]
     Size(String),
     /// Not of the form.
     #[error(
-        "the path `{path}` is not readable at byte {at}; write keys as `spec.replicas`, `data[\"a.b\"]` and list members as `[name=web]`"
+        "the path `{path}` is not readable at byte {at}; write keys as `spec.replicas`, \
+         `data[\"a.b\"]` and list members as `[name=web]`"
     )]
     Form {
         /// The text.
@@ -65,10 +71,16 @@ pub enum PathError {
         canonical: String,
     },
     /// A step that has no spelling.
-    #[error("the path `{0}` has no spelling; a list member that a path names has letters, digits and `-_./:` in its name")]
+    #[error(
+        "the path `{0}` has no spelling; a list member that a path names has letters, digits and \
+         `-_./:` in its name"
+    )]
     Unspelled(String),
     /// A wildcard where one field is needed.
-    #[error("the path `{0}` names more than one field; `*` and `[*]` are for ceilings, and `[*]` for the fields a look shows")]
+    #[error(
+        "the path `{0}` names more than one field; `*` and `[*]` are for ceilings, and `[*]` for \
+         the fields a look shows"
+    )]
     Wildcard(String),
     /// The object has something else there.
     #[error("the path `{path}` does not fit the object: `{segment}` is not {wanted}")]
@@ -119,7 +131,8 @@ fn those(names: &[String]) -> String {
 }
 
 impl PathError {
-    /// The same said of an object by its name: `` web has no container `app`; it has `web` and `metrics` ``.
+    /// The same said of an object by its name: `` web has no container `app`; it has `web` and
+    /// `metrics` ``.
     pub fn about(&self, object: &str) -> String {
         let Self::NoMember(absent) = self else { return self.to_string() };
         let NoMember { list, wanted, there, .. } = &**absent;
@@ -133,11 +146,15 @@ impl FieldPath {
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let path = Self(parse::segments(text)?);
         let canonical = path.to_string();
-        if canonical == text { Ok(path) } else { Err(PathError::Spelling { given: text.to_owned(), canonical }) }
+        if canonical == text {
+            Ok(path)
+        } else {
+            Err(PathError::Spelling { given: text.to_owned(), canonical })
+        }
     }
 
-    /// The path of these steps. Refuses steps that have no spelling, such as a member whose value is no
-    /// name: spelled out, it would be read as other steps.
+    /// The path of these steps. Refuses steps that have no spelling, such as a member whose value
+    /// is no name: spelled out, it would be read as other steps.
     pub fn of(segments: Vec<Segment>) -> Result<Self, PathError> {
         let path = Self(segments);
         let text = path.to_string();
@@ -163,25 +180,34 @@ impl FieldPath {
         self.0.contains(&Segment::AnyKey)
     }
 
-    /// Whether this ceiling path permits `path`: as many segments, each the same or covered by its wildcard. A path never covers what lies
-    /// beneath it, so a ceiling says exactly how deep a plan may reach.
+    /// Whether this ceiling path permits `path`: as many segments, each the same or covered by its
+    /// wildcard. A path never covers what lies beneath it, so a ceiling says exactly how deep a
+    /// plan may reach.
     pub fn covers(&self, path: &Self) -> bool {
         self.0.len() == path.0.len()
             && self.0.iter().zip(&path.0).all(|(pattern, segment)| match pattern {
                 Segment::AnyKey => matches!(segment, Segment::Key(_) | Segment::AnyKey),
-                Segment::AnyMember => matches!(segment, Segment::Member { .. } | Segment::AnyMember),
+                Segment::AnyMember => {
+                    matches!(segment, Segment::Member { .. } | Segment::AnyMember)
+                }
                 same => same == segment,
             })
     }
 
-    /// Whether one of the two lies at or beneath the other, so that changing both would be in doubt.
+    /// Whether one of the two lies at or beneath the other, so that changing both would be in
+    /// doubt.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)
     }
 
     /// Whether it begins with these keys.
     pub fn starts_with(&self, keys: &[&str]) -> bool {
-        self.0.len() >= keys.len() && self.0.iter().zip(keys).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key))
+        self.0.len() >= keys.len()
+            && self
+                .0
+                .iter()
+                .zip(keys)
+                .all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key))
     }
 }
 

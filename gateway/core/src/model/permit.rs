@@ -1,5 +1,6 @@
-//! The permit: the gateway's signed word that this plan over this state was allowed, why, and until when. Signed with Ed25519 over canonical
-//! JSON. Alone it makes nothing happen: the runner checks it, and everything else, again. Carries the reason; logs and metrics are made from it.
+//! The permit: the gateway's signed word that this plan over this state was allowed, why, and until
+//! when. Signed with Ed25519 over canonical JSON. Alone it makes nothing happen: the runner checks
+//! it, and everything else, again. Carries the reason; logs and metrics are made from it.
 
 use crate::model::id::{CallId, PlanDigest, PolicyDigest, PreviewDigest, hex, unhex};
 use crate::model::json;
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 /// The schema name of [`Permit`].
 pub const PERMIT_SCHEMA: &str = "cofferdam.permit.v1";
 
-/// Domain separation: the signature is over this prefix and the permit, so that it can be nothing else's signature.
+/// Domain separation: the signature is over this prefix and the permit, so that it can be nothing
+/// else's signature.
 const CONTEXT: &[u8] = b"cofferdam permit v1\0";
 
 /// What the gateway says.
@@ -84,8 +86,11 @@ impl SignedPermit {
     /// Checks the signature with a key of one's own trust file and reads the permit.
     pub fn open(&self, gateway: &str) -> Result<Permit, PermitError> {
         let key = verifying_key(gateway).ok_or(PermitError::Key)?;
-        let signature = unhex(&self.signature).and_then(|bytes| Signature::from_slice(&bytes).ok()).ok_or(PermitError::Signature)?;
-        key.verify_strict(&[CONTEXT, self.permit.as_bytes()].concat(), &signature).map_err(|_| PermitError::Signature)?;
+        let signature = unhex(&self.signature)
+            .and_then(|bytes| Signature::from_slice(&bytes).ok())
+            .ok_or(PermitError::Signature)?;
+        key.verify_strict(&[CONTEXT, self.permit.as_bytes()].concat(), &signature)
+            .map_err(|_| PermitError::Signature)?;
         Ok(json::strict_into(self.permit.as_bytes())?)
     }
 }

@@ -1,15 +1,18 @@
-//! Who is one person: one rule for names, used wherever a name is compared with another person's. Names come from identity providers, the
-//! trust file and policies. Two spellings of one name are never two people.
+//! Who is one person: one rule for names, used wherever a name is compared with another person's.
+//! Names come from identity providers, the trust file and policies. Two spellings of one name are
+//! never two people.
 
-/// Whether two names may be one person's: in any case of the letters, and with or without the domain. A person
-/// who cannot approve is a smaller harm than a person who approves their own request, or counts as two.
+/// Whether two names may be one person's: in any case of the letters, and with or without the
+/// domain. A person who cannot approve is a smaller harm than a person who approves their own
+/// request, or counts as two.
 pub fn same_person(a: &str, b: &str) -> bool {
     let local = |name: &str| name.split_once('@').map_or(name, |(local, _)| local).to_owned();
-    a.eq_ignore_ascii_case(b) || (a.contains('@') != b.contains('@') && local(a).eq_ignore_ascii_case(&local(b)))
+    a.eq_ignore_ascii_case(b)
+        || (a.contains('@') != b.contains('@') && local(a).eq_ignore_ascii_case(&local(b)))
 }
 
-/// One name for each person among these, in the order given; names with a domain come first, because they
-/// tell people apart that a bare name does not.
+/// One name for each person among these, in the order given; names with a domain come first,
+/// because they tell people apart that a bare name does not.
 pub fn people<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<&str> = names.into_iter().collect();
     names.sort_by_key(|name| !name.contains('@'));
@@ -26,7 +29,9 @@ pub fn people<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
 pub fn two_spellings<'a>(names: &[&'a str]) -> Option<(&'a str, &'a str)> {
     let other = |(at, first): (usize, &&'a str)| {
         let rest = names.iter().skip(at + 1);
-        rest.copied().find(|second| second != first && same_person(first, second)).map(|second| (*first, second))
+        rest.copied()
+            .find(|second| second != first && same_person(first, second))
+            .map(|second| (*first, second))
     };
     names.iter().enumerate().find_map(other)
 }
@@ -54,7 +59,9 @@ mod tests {
 
     #[test]
     fn each_person_is_counted_once() {
-        let check = |names: &[&str], expect: usize| assert_eq!(people(names.iter().copied()).len(), expect, "{names:?}");
+        let check = |names: &[&str], expect: usize| {
+            assert_eq!(people(names.iter().copied()).len(), expect, "{names:?}")
+        };
         check(&[], 0);
         check(&["bob", "Bob", "bob@example.com", "BOB@EXAMPLE.COM"], 1);
         check(&["bob", "carl"], 2);
@@ -66,6 +73,9 @@ mod tests {
     fn two_keys_under_one_name_are_no_second_spelling() {
         assert_eq!(two_spellings(&["bob", "carl", "bob"]), None);
         assert_eq!(two_spellings(&["bob", "carl", "Bob"]), Some(("bob", "Bob")));
-        assert_eq!(two_spellings(&["carl@example.com", "bob", "Carl"]), Some(("carl@example.com", "Carl")));
+        assert_eq!(
+            two_spellings(&["carl@example.com", "bob", "Carl"]),
+            Some(("carl@example.com", "Carl"))
+        );
     }
 }

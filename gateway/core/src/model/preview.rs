@@ -40,7 +40,8 @@ pub struct PreviewedOperation {
     pub target: Target,
     /// What the effect is approved over.
     pub expect: Expect,
-    /// Field path → value before; `null` where the field is absent. For a delete: the fields that describe the object.
+    /// Field path → value before; `null` where the field is absent. For a delete: the fields that
+    /// describe the object.
     pub before: BTreeMap<String, Value>,
     /// Field path → value after; `null` where it will be absent. Empty for a delete.
     pub after: BTreeMap<String, Value>,
@@ -76,7 +77,8 @@ impl Preview {
         self.operations.iter().find(|shown| shown.index == index)
     }
 
-    /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of what is approved.
+    /// Canonical JSON (RFC 8785) and its digest. Who wrote a field is left out: it is no part of
+    /// what is approved.
     pub fn seal(&self) -> Result<(String, PreviewDigest), crate::model::json::JsonError> {
         let mut sealed = self.clone();
         sealed.operations.iter_mut().for_each(|operation| operation.rest.origins.clear());

@@ -46,7 +46,11 @@ pub struct ApprovalRule {
 impl ApprovalRule {
     /// When a question that came at this time runs out; none beyond the last time there is.
     pub fn ends(&self, asked: Timestamp) -> Option<Timestamp> {
-        asked.checked_add(SignedDuration::from_secs(i64::try_from(self.expires_seconds).unwrap_or(0))).ok()
+        asked
+            .checked_add(SignedDuration::from_secs(
+                i64::try_from(self.expires_seconds).unwrap_or(0),
+            ))
+            .ok()
     }
 }
 
@@ -71,13 +75,27 @@ impl Denial {
     /// The host's own denial.
     pub fn of(rule: &str, why: String) -> Self {
         let allowed = "Ask an operator: `cofferdam show` with this id says more.".to_owned();
-        let reason = Reason { id: rule.to_owned(), message: why.clone(), remedy: allowed.clone(), audience: Audience::User };
-        Self { rule: rule.to_owned(), why, allowed, next: None, reasons: vec![reason], rejected: false }
+        let reason = Reason {
+            id: rule.to_owned(),
+            message: why.clone(),
+            remedy: allowed.clone(),
+            audience: Audience::User,
+        };
+        Self {
+            rule: rule.to_owned(),
+            why,
+            allowed,
+            next: None,
+            reasons: vec![reason],
+            rejected: false,
+        }
     }
 
-    /// The host's own denial whose detail is for operators: an agent learns only that policy cannot decide.
+    /// The host's own denial whose detail is for operators: an agent learns only that policy cannot
+    /// decide.
     pub fn of_policy(rule: &str, detail: &str) -> Self {
-        let mut denial = Self::of(rule, "policy could not decide, and what is not decided is denied".to_owned());
+        let mut denial =
+            Self::of(rule, "policy could not decide, and what is not decided is denied".to_owned());
         denial.reasons.push(Reason {
             id: rule.to_owned(),
             message: detail.to_owned(),

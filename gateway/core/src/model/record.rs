@@ -1,7 +1,11 @@
-//! The ledger's entries: one leaf per thing that must be provable later. A leaf is canonical JSON with keyed commitments, so that payloads can be
-//! erased without breaking a proof. Never holds a secret, an argument or an object's content in clear.
+//! The ledger's entries: one leaf per thing that must be provable later. A leaf is canonical JSON
+//! with keyed commitments, so that payloads can be erased without breaking a proof. Never holds a
+//! secret, an argument or an object's content in clear.
 
-use crate::model::id::{CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest, StatementDigest, TrustDigest};
+use crate::model::id::{
+    CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, PreviewDigest, StatementDigest,
+    TrustDigest,
+};
 use crate::model::job::Found;
 use crate::model::run::{Outcome, Phase};
 use serde::{Deserialize, Serialize};
@@ -86,7 +90,8 @@ pub enum Event {
     },
     /// The gateway, an operator command, or a role's start.
     Administered {
-        /// What: `start`, `operator show` (or another command of the operators' socket), `trust`, `policy`, `tool`, `erase`, `heartbeat`.
+        /// What: `start`, `operator show` (or another command of the operators' socket), `trust`,
+        /// `policy`, `tool`, `erase`, `heartbeat`.
         what: String,
         /// By whom: an operating-system user id, or a role.
         by: String,

@@ -1,5 +1,6 @@
-//! The exact Kubernetes rights that follow from a plan, and the widest that could follow from a ceiling. Derived from operations alone, never
-//! asked for; rendered for people in previews, approvals and `inspect`.
+//! The exact Kubernetes rights that follow from a plan, and the widest that could follow from a
+//! ceiling. Derived from operations alone, never asked for; rendered for people in previews,
+//! approvals and `inspect`.
 
 use crate::model::ceiling::{Ceiling, EPHEMERAL};
 use crate::model::facts::OperationFacts;
@@ -35,11 +36,16 @@ pub struct NamespaceRights {
 /// Namespace, group, resource and name (empty for any) → verbs.
 type Gathered = BTreeMap<(String, String, String, String), BTreeSet<&'static str>>;
 
-/// The rights a plan needs, undo included. What goes into the ephemeral namespace needs none here: that namespace is the host's.
+/// The rights a plan needs, undo included. What goes into the ephemeral namespace needs none here:
+/// that namespace is the host's.
 pub fn of_plan(operations: &[OperationFacts]) -> Vec<NamespaceRights> {
     let mut gathered = Gathered::new();
     for fact in operations.iter().filter(|fact| fact.namespace != EPHEMERAL) {
-        let resource = if fact.action == Action::Logs { format!("{}/log", fact.resource) } else { fact.resource.clone() };
+        let resource = if fact.action == Action::Logs {
+            format!("{}/log", fact.resource)
+        } else {
+            fact.resource.clone()
+        };
         let key = (fact.namespace.clone(), fact.group.clone(), resource, fact.name.clone());
         gathered.entry(key).or_default().extend(verbs(fact.action, fact.reversible));
     }
@@ -51,7 +57,11 @@ pub fn of_ceiling(ceiling: &Ceiling) -> Vec<NamespaceRights> {
     let mut gathered = Gathered::new();
     for grant in &ceiling.grants {
         let Ok(known) = kind::find(&grant.group, &grant.version, &grant.kind) else { continue };
-        let resource = if grant.action == Action::Logs { format!("{}/log", known.resource) } else { known.resource.to_owned() };
+        let resource = if grant.action == Action::Logs {
+            format!("{}/log", known.resource)
+        } else {
+            known.resource.to_owned()
+        };
         for namespace in grant.namespaces.iter().filter(|namespace| *namespace != EPHEMERAL) {
             let key = (namespace.clone(), grant.group.clone(), resource.clone(), String::new());
             gathered.entry(key).or_default().extend(verbs(grant.action, true));
@@ -60,7 +70,8 @@ pub fn of_ceiling(ceiling: &Ceiling) -> Vec<NamespaceRights> {
     rights(gathered)
 }
 
-/// The verbs an action needs. Undoing a patch is a patch, undoing a delete is a create by apply, undoing what an apply created is a delete.
+/// The verbs an action needs. Undoing a patch is a patch, undoing a delete is a create by apply,
+/// undoing what an apply created is a delete.
 fn verbs(action: Action, reversible: bool) -> Vec<&'static str> {
     match (action, reversible) {
         (Action::Read | Action::Logs, _) => vec!["get"],
@@ -91,18 +102,33 @@ fn rights(gathered: Gathered) -> Vec<NamespaceRights> {
             verbs: verbs.into_iter().map(str::to_owned).collect(),
         });
     }
-    namespaces.into_iter().filter(|(_, rules)| !rules.is_empty()).map(|(namespace, rules)| NamespaceRights { namespace, rules }).collect()
+    namespaces
+        .into_iter()
+        .filter(|(_, rules)| !rules.is_empty())
+        .map(|(namespace, rules)| NamespaceRights { namespace, rules })
+        .collect()
 }
 
 /// One line per rule: `in team-a: get, patch deployments.apps web`.
 pub fn render(rights: &[NamespaceRights]) -> Vec<String> {
     let line = |namespace: &str, rule: &Rule| {
         let group = rule.api_groups.join(",");
-        let resource = if group.is_empty() { rule.resources.join(",") } else { format!("{}.{group}", rule.resources.join(",")) };
-        let names = if rule.resource_names.is_empty() { "(any)".to_owned() } else { rule.resource_names.join(",") };
+        let resource = if group.is_empty() {
+            rule.resources.join(",")
+        } else {
+            format!("{}.{group}", rule.resources.join(","))
+        };
+        let names = if rule.resource_names.is_empty() {
+            "(any)".to_owned()
+        } else {
+            rule.resource_names.join(",")
+        };
         format!("in {namespace}: {} {resource} {names}", rule.verbs.join(", "))
     };
-    rights.iter().flat_map(|entry| entry.rules.iter().map(|rule| line(&entry.namespace, rule))).collect()
+    rights
+        .iter()
+        .flat_map(|entry| entry.rules.iter().map(|rule| line(&entry.namespace, rule)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,7 +139,9 @@ mod tests {
 
     #[test]
     fn a_plan_gets_just_its_verbs_on_just_its_objects() {
-        let check = |operation, expect: &[&str]| assert_eq!(render(&of_plan(sealed(vec![operation]).unwrap().facts())), expect);
+        let check = |operation, expect: &[&str]| {
+            assert_eq!(render(&of_plan(sealed(vec![operation]).unwrap().facts())), expect)
+        };
         check(scale("team-a", 5), &["in team-a: get, patch deployments.apps web"]);
         let mut delete = step(json!({"action": "delete", "target": deployment("team-a", "web")}));
         check(delete.clone(), &["in team-a: delete, get deployments.apps web"]);
@@ -124,7 +152,12 @@ mod tests {
     #[test]
     fn a_ceiling_shows_the_widest() {
         let lines = render(&of_ceiling(&tool().ceiling));
-        assert!(lines.contains(&"in team-*: create, delete, get, patch deployments.apps (any)".to_owned()), "{lines:?}");
+        assert!(
+            lines.contains(
+                &"in team-*: create, delete, get, patch deployments.apps (any)".to_owned()
+            ),
+            "{lines:?}"
+        );
         assert!(lines.contains(&"in *: list deployments.apps (any)".to_owned()), "{lines:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! A job's life as one pure table: `(phase, event) → phase`, used when recording and when recovering. Knows nothing of stores or clocks.
+//! A job's life as one pure table: `(phase, event) → phase`, used when recording and when
+//! recovering. Knows nothing of stores or clocks.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -43,7 +44,8 @@ pub enum Outcome {
     Dead,
     /// An effect may or may not have happened; a person has to look.
     Indeterminate,
-    /// Every operation was asked for as approved, and an object that has to go is still held by others.
+    /// Every operation was asked for as approved, and an object that has to go is still held by
+    /// others.
     Held,
 }
 
@@ -70,12 +72,27 @@ pub enum Event {
 }
 
 /// Every phase, for tables and tests.
-pub const PHASES: [Phase; 7] =
-    [Phase::AwaitingApproval, Phase::Queued, Phase::Leased, Phase::Prepared, Phase::Acting, Phase::TearingDown, Phase::Closed];
+pub const PHASES: [Phase; 7] = [
+    Phase::AwaitingApproval,
+    Phase::Queued,
+    Phase::Leased,
+    Phase::Prepared,
+    Phase::Acting,
+    Phase::TearingDown,
+    Phase::Closed,
+];
 
 /// Every event, for tables and tests.
-pub const EVENTS: [Event; 8] =
-    [Event::Approve, Event::Lease, Event::Prepare, Event::Act, Event::Finish, Event::Lose, Event::Withdraw, Event::Gone];
+pub const EVENTS: [Event; 8] = [
+    Event::Approve,
+    Event::Lease,
+    Event::Prepare,
+    Event::Act,
+    Event::Finish,
+    Event::Lose,
+    Event::Withdraw,
+    Event::Gone,
+];
 
 /// A job that loses its runner this often before acting is dead: something about it kills runners.
 pub const ATTEMPTS: u32 = 5;
@@ -91,8 +108,9 @@ pub struct IllegalEvent {
 }
 
 impl Phase {
-    /// The next phase. `Lose` before acting tears down and requeues, since a namespace may exist that was never recorded: the runner of the
-    /// next lease removes it first. `Lose` while acting or tearing down keeps the phase: a fresh runner under a higher fence recovers.
+    /// The next phase. `Lose` before acting tears down and requeues, since a namespace may exist
+    /// that was never recorded: the runner of the next lease removes it first. `Lose` while
+    /// acting or tearing down keeps the phase: a fresh runner under a higher fence recovers.
     pub fn next(self, event: Event) -> Result<Self, IllegalEvent> {
         match (self, event) {
             (Self::AwaitingApproval, Event::Approve) => Ok(Self::Queued),
@@ -175,8 +193,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A job's steps, numbered: what a runner does, in order. Fault drills and tests iterate over them: a runner killed right *after* any of them
-/// must leave no namespace behind after the next start, run nothing twice, and its fate must be told.
+/// A job's steps, numbered: what a runner does, in order. Fault drills and tests iterate over them:
+/// a runner killed right *after* any of them must leave no namespace behind after the next start,
+/// run nothing twice, and its fate must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobStep {
@@ -198,7 +217,8 @@ pub enum JobStep {
     OperationRecorded,
     /// 9: the executor returned.
     ExecutorFinished,
-    /// 10: the effects are committed (for a directory: the journal is durable, nothing renamed yet).
+    /// 10: the effects are committed (for a directory: the journal is durable, nothing renamed
+    /// yet).
     EffectCommitted,
     /// 11: the effects are visible in full.
     EffectApplied,
@@ -237,7 +257,8 @@ mod tests {
         for phase in PHASES {
             for event in EVENTS {
                 if phase.next(event) == Ok(Phase::Closed) {
-                    let never_claimed = matches!(phase, Phase::AwaitingApproval | Phase::Queued) && event == Event::Withdraw;
+                    let never_claimed = matches!(phase, Phase::AwaitingApproval | Phase::Queued)
+                        && event == Event::Withdraw;
                     assert!(never_claimed || phase == Phase::TearingDown, "{phase} {event:?}");
                 }
             }

@@ -33,7 +33,8 @@ pub struct Statement {
     pub call: CallId,
     /// Approve or reject.
     pub verdict: Verdict,
-    /// The person's reason; empty when approving without one. Shown to the agent after a rejection.
+    /// The person's reason; empty when approving without one. Shown to the agent after a
+    /// rejection.
     pub reason: String,
     /// Digest of the plan they were shown.
     pub plan: PlanDigest,
@@ -49,8 +50,8 @@ pub struct Statement {
     pub policy: PolicyDigest,
     /// 128 random bits in hexadecimal, chosen by the recorder for this question.
     pub nonce: String,
-    /// When it was asked, as the person was shown. Absent in statements of versions that did not bound
-    /// an approval's time; those do not count any more.
+    /// When it was asked, as the person was shown. Absent in statements of versions that did not
+    /// bound an approval's time; those do not count any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<Timestamp>,
     /// After this the signature is worth nothing. At most [`limit::APPROVAL_SECONDS_MOST`] after

@@ -1,5 +1,6 @@
-//! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam accept`, `approver add` and `init`; read,
-//! never written, by gateway, viewer, recorder and runner, each its own copy. What one role's copy says never widens another's.
+//! The trust file, `trust.toml`: what a role believes without asking anybody. Written by `cofferdam
+//! accept`, `approver add` and `init`; read, never written, by gateway, viewer, recorder and
+//! runner, each its own copy. What one role's copy says never widens another's.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::escape::line;
@@ -25,12 +26,15 @@ impl Environment {
         if self.is_cluster() { "cluster" } else { "folder of manifests" }
     }
 
-    /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init` gives no directory.
+    /// Whether it is a cluster: its id has the form of a UID, as API servers give them and `init`
+    /// gives no directory.
     pub fn is_cluster(&self) -> bool {
         const GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
         let groups: Vec<&str> = self.id.split('-').collect();
         groups.iter().map(|group| group.len()).eq(GROUPS)
-            && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
+            && groups.iter().all(|group| {
+                group.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+            })
     }
 }
 
@@ -89,7 +93,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// The floor a new trust file starts with: deletes, tasks, and what looks like production or the cluster's own.
+    /// The floor a new trust file starts with: deletes, tasks, and what looks like production or
+    /// the cluster's own.
     pub fn conservative() -> Self {
         let namespaces = ["default", "production", "prod", "prod-*"].map(str::to_owned).to_vec();
         Self { actions: vec![Action::Delete, Action::Task], namespaces }
@@ -118,7 +123,8 @@ pub struct Trust {
     pub policy: PolicyDigest,
     /// What always needs a person.
     pub floor: Floor,
-    /// Whether the person an agent acts for may approve its calls. False unless one person alone uses the machine.
+    /// Whether the person an agent acts for may approve its calls. False unless one person alone
+    /// uses the machine.
     pub self_approval: bool,
     /// Accepted tools.
     #[serde(default, rename = "tool")]
@@ -145,8 +151,9 @@ pub enum TrustError {
     Twice(String),
     /// One approver in two spellings.
     #[error(
-        "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with `cofferdam approver remove NAME`, and enrol \
-         each key of one person under exactly the same name"
+        "the trust file enrols `{0}` and `{1}`, which count as one person; remove one with \
+         `cofferdam approver remove NAME`, and enrol each key of one person under exactly the \
+         same name"
     )]
     Spelling(String, String),
 }
@@ -157,11 +164,15 @@ impl Trust {
         let trust: Self = toml::from_str(text)?;
         let mut names: Vec<_> = trust.tools.iter().map(|tool| tool.name.as_str()).collect();
         names.sort_unstable();
-        let twice = names.windows(2).find_map(|pair| (pair.first() == pair.last()).then(|| pair.first())).flatten();
+        let twice = names
+            .windows(2)
+            .find_map(|pair| (pair.first() == pair.last()).then(|| pair.first()))
+            .flatten();
         if let Some(twice) = twice {
             return Err(TrustError::Twice((*twice).to_owned()));
         }
-        let approvers: Vec<_> = trust.approvers.iter().map(|approver| approver.name.as_str()).collect();
+        let approvers: Vec<_> =
+            trust.approvers.iter().map(|approver| approver.name.as_str()).collect();
         match two_spellings(&approvers) {
             Some((first, second)) => Err(TrustError::Spelling(line(first), line(second))),
             None => Ok(trust),

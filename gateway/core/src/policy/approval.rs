@@ -1,5 +1,6 @@
-//! A person's approval: a statement that the approver's own machine made from what it showed, signed with the key they have (SSHSIG).
-//! Never trusts a digest that another role computed, and no answer of an agent's client is an approval.
+//! A person's approval: a statement that the approver's own machine made from what it showed,
+//! signed with the key they have (SSHSIG). Never trusts a digest that another role computed, and no
+//! answer of an agent's client is an approval.
 
 mod signer;
 
@@ -28,10 +29,16 @@ pub enum ApprovalError {
     #[error("the signature is not an SSH signature in the namespace `{NAMESPACE}`")]
     Signature,
     /// A key that the trust file does not know.
-    #[error("the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME --key FILE`")]
+    #[error(
+        "the signing key is not enrolled; an operator enrols it with `cofferdam approver add NAME \
+         --key FILE`"
+    )]
     Unknown,
     /// A signature that gives itself another kind than the enrolled key has.
-    #[error("the signature calls itself `{signature}`, and the enrolled key is of the kind `{key}`; sign again with the enrolled key")]
+    #[error(
+        "the signature calls itself `{signature}`, and the enrolled key is of the kind `{key}`; \
+         sign again with the enrolled key"
+    )]
     Kind {
         /// The kind that the signature gives itself.
         signature: String,
@@ -39,7 +46,10 @@ pub enum ApprovalError {
         key: String,
     },
     /// A security key that was not touched.
-    #[error("the security key was not touched; sign again and touch it (a key that was made with `-O no-touch-required` cannot approve)")]
+    #[error(
+        "the security key was not touched; sign again and touch it (a key that was made with `-O \
+         no-touch-required` cannot approve)"
+    )]
     Untouched,
     /// Signed over something else.
     #[error("the approval is for another {0}; a new approval is needed")]
@@ -48,10 +58,16 @@ pub enum ApprovalError {
     #[error("the approval expired at {0}; ask again")]
     Expired(Timestamp),
     /// From before statements named the time of the question.
-    #[error("the approval does not say when it was asked for: an older version of Cofferdam signed it; ask again")]
+    #[error(
+        "the approval does not say when it was asked for: an older version of Cofferdam signed \
+         it; ask again"
+    )]
     Undated,
     /// Asked at a time that is still to come.
-    #[error("the approval is for a question of {0}, which is still to come; compare the clocks of the machines")]
+    #[error(
+        "the approval is for a question of {0}, which is still to come; compare the clocks of the \
+         machines"
+    )]
     Early(Timestamp),
     /// For longer than any approval is.
     #[error("the approval is for {0} seconds, and at most {most} are allowed; ask again", most = limit::APPROVAL_SECONDS_MOST)]
@@ -63,7 +79,10 @@ pub enum ApprovalError {
     #[error("policy does not name `{0}` as an approver of this")]
     NotNamed(String),
     /// One whom policy names in another spelling.
-    #[error("policy names `{named}`, and this key is enrolled for `{name}`; an operator enrols it under exactly the name that policy uses")]
+    #[error(
+        "policy names `{named}`, and this key is enrolled for `{name}`; an operator enrols it \
+         under exactly the name that policy uses"
+    )]
     NamedOtherwise {
         /// The enrolled name.
         name: String,
@@ -123,7 +142,11 @@ impl VerifiedStatement {
 }
 
 /// Checks one signature against one's own trust file and one's own idea of what was asked.
-pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) -> Result<VerifiedStatement, ApprovalError> {
+pub fn verify(
+    signed: &SignedStatement,
+    question: &Question<'_>,
+    trust: &Trust,
+) -> Result<VerifiedStatement, ApprovalError> {
     let statement: Statement = json::strict_into(signed.statement.as_bytes())?;
     if json::canonical(&statement)? != signed.statement {
         return Err(ApprovalError::Other("spelling of the statement"));
@@ -147,9 +170,13 @@ pub fn verify(signed: &SignedStatement, question: &Question<'_>, trust: &Trust) 
     Ok(VerifiedStatement { approver, issued, seconds, statement })
 }
 
-/// Whether an approval of a question of this time, up to that time, could count now. Gives the seconds
-/// between the two, rounded up: a rule is not exceeded by a part of a second.
-pub fn check_times(issued: Timestamp, expires: Timestamp, now: Timestamp) -> Result<u64, ApprovalError> {
+/// Whether an approval of a question of this time, up to that time, could count now. Gives the
+/// seconds between the two, rounded up: a rule is not exceeded by a part of a second.
+pub fn check_times(
+    issued: Timestamp,
+    expires: Timestamp,
+    now: Timestamp,
+) -> Result<u64, ApprovalError> {
     if expires <= now {
         return Err(ApprovalError::Expired(expires));
     }
@@ -160,12 +187,21 @@ pub fn check_times(issued: Timestamp, expires: Timestamp, now: Timestamp) -> Res
     let part = i64::from(length.subsec_nanos() > 0);
     // One that ends before it begins is for no time at all, and was found expired or early above.
     let seconds = u64::try_from(length.as_secs().saturating_add(part)).unwrap_or(0);
-    if seconds > limit::APPROVAL_SECONDS_MOST { Err(ApprovalError::Long(seconds)) } else { Ok(seconds) }
+    if seconds > limit::APPROVAL_SECONDS_MOST {
+        Err(ApprovalError::Long(seconds))
+    } else {
+        Ok(seconds)
+    }
 }
 
 /// Whether a signature of this enrolled person could count for a question: refused for those who
 /// asked, and for those whom policy does not name.
-pub fn check_signer(name: &str, named: &[String], subject: &Subject, trust: &Trust) -> Result<(), ApprovalError> {
+pub fn check_signer(
+    name: &str,
+    named: &[String],
+    subject: &Subject,
+    trust: &Trust,
+) -> Result<(), ApprovalError> {
     check_party(name, subject, trust)?;
     check_named(name, named)
 }
@@ -175,13 +211,17 @@ fn check_party(name: &str, subject: &Subject, trust: &Trust) -> Result<(), Appro
     if asked { Err(ApprovalError::Party(name.to_owned())) } else { Ok(()) }
 }
 
-/// Policy names people exactly: what is wide where it excludes a person would be loose where it admits one.
+/// Policy names people exactly: what is wide where it excludes a person would be loose where it
+/// admits one.
 fn check_named(name: &str, named: &[String]) -> Result<(), ApprovalError> {
     if is_named(named, name) {
         return Ok(());
     }
     Err(match named.iter().find(|named| same_person(named, name)) {
-        Some(named) => ApprovalError::NamedOtherwise { name: name.to_owned(), named: crate::model::escape::line(named) },
+        Some(named) => ApprovalError::NamedOtherwise {
+            name: name.to_owned(),
+            named: crate::model::escape::line(named),
+        },
         None => ApprovalError::NotNamed(name.to_owned()),
     })
 }
@@ -191,16 +231,23 @@ pub(crate) fn is_named(named: &[String], name: &str) -> bool {
     named.iter().any(|named| named == "*" || named == name)
 }
 
-/// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust file lets that person approve.
+/// Everybody who asked: the agent, its `act` chain, and the person it acts for unless the trust
+/// file lets that person approve.
 fn parties(subject: &Subject, self_approval: bool) -> Vec<&str> {
     let person = if self_approval { None } else { subject.properties.person.as_deref() };
-    std::iter::once(subject.id.as_str()).chain(subject.properties.act.iter().map(String::as_str)).chain(person).collect()
+    std::iter::once(subject.id.as_str())
+        .chain(subject.properties.act.iter().map(String::as_str))
+        .chain(person)
+        .collect()
 }
 
-/// The enrolled people who may sign a question of this subject, each once, whatever number of keys or spellings they have.
+/// The enrolled people who may sign a question of this subject, each once, whatever number of keys
+/// or spellings they have.
 pub fn eligible<'a>(named: &[String], subject: &Subject, trust: &'a Trust) -> BTreeSet<&'a str> {
     let may = |name: &&str| check_signer(name, named, subject, trust).is_ok();
-    people(trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may)).into_iter().collect()
+    people(trust.approvers.iter().map(|approver| approver.name.as_str()).filter(may))
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]

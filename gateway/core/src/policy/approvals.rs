@@ -1,4 +1,5 @@
-//! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of what was shown. Never counts a person twice.
+//! Approvals of one call: which signatures count, by one's own trust file, clock and rendering of
+//! what was shown. Never counts a person twice.
 
 use super::approval;
 use super::input::{ApprovalFacts, SignatureFacts};
@@ -45,10 +46,16 @@ pub struct Rejected {
 }
 
 impl Approvals {
-    /// Counts the signatures of a job that are good by one's own trust file. What does not count is remembered with its reason, not an error: one
-    /// approver's expired key must not void another's word. A rejection ends it.
-    /// `shown` is the digest of the text that one would show oneself.
-    pub fn count(job: &StoredJob, shown: Option<ShownDigest>, trust: &Trust, now: Timestamp) -> Result<Self, Rejected> {
+    /// Counts the signatures of a job that are good by one's own trust file. What does not count is
+    /// remembered with its reason, not an error: one approver's expired key must not void
+    /// another's word. A rejection ends it. `shown` is the digest of the text that one would
+    /// show oneself.
+    pub fn count(
+        job: &StoredJob,
+        shown: Option<ShownDigest>,
+        trust: &Trust,
+        now: Timestamp,
+    ) -> Result<Self, Rejected> {
         let subject = job.principal.subject();
         let question = Question {
             call: &job.call,
@@ -62,9 +69,14 @@ impl Approvals {
         let (plan, preview) = (job.plan_digest, job.preview_digest);
         let mut found = Self { approvers: BTreeMap::new(), plan, preview, now, faults: Vec::new() };
         for signed in &job.statements {
-            match approval::verify(signed, &question, trust).and_then(|verified| same(verified, job, shown)) {
+            match approval::verify(signed, &question, trust)
+                .and_then(|verified| same(verified, job, shown))
+            {
                 Ok(verified) if verified.statement().verdict == Verdict::Reject => {
-                    return Err(Rejected { approver: verified.approver().to_owned(), reason: verified.statement().reason.clone() });
+                    return Err(Rejected {
+                        approver: verified.approver().to_owned(),
+                        reason: verified.statement().reason.clone(),
+                    });
                 }
                 Ok(verified) => {
                     let (issued, expires) = (verified.issued(), verified.statement().expires);
@@ -77,7 +89,8 @@ impl Approvals {
         Ok(found)
     }
 
-    /// As policy sees them; none when no signature counts, so that a policy which only asks whether there is an approval is not fooled.
+    /// As policy sees them; none when no signature counts, so that a policy which only asks whether
+    /// there is an approval is not fooled.
     pub fn facts(&self) -> Option<ApprovalFacts> {
         let facts = || {
             let approvers = self.approvers();
@@ -89,7 +102,8 @@ impl Approvals {
 
     fn signature(&self, name: &str) -> Option<SignatureFacts> {
         let Times { issued, expires, seconds } = *self.approvers.get(name)?;
-        // A question of a clock that is ahead by less than what clocks may differ is of this second.
+        // A question of a clock that is ahead by less than what clocks may differ is of this
+        // second.
         let age_seconds = u64::try_from(self.now.duration_since(issued).as_secs()).unwrap_or(0);
         Some(SignatureFacts {
             approver: name.to_owned(),
@@ -113,7 +127,9 @@ impl Approvals {
 
     /// Whether enough of those whom a rule names have signed, for no longer than it says.
     pub fn satisfy(&self, rule: &ApprovalRule) -> bool {
-        let counts = |(name, times): &(&String, &Times)| is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds;
+        let counts = |(name, times): &(&String, &Times)| {
+            is_named(&rule.approvers, name) && times.seconds <= rule.expires_seconds
+        };
         let named = self.approvers.iter().filter(counts).map(|(name, _)| name.as_str());
         u32::try_from(people(named).len()).is_ok_and(|count| count >= rule.quorum && count > 0)
     }
@@ -127,13 +143,17 @@ impl Approvals {
     pub fn shortcoming(&self, rule: &ApprovalRule) -> Option<String> {
         let long = || self.approvers.iter().find(|(_, times)| times.seconds > rule.expires_seconds);
         let told = |(name, times): (&String, &Times)| {
-            format!("the approval of `{name}` is for {} seconds, and policy allows {}; ask again", times.seconds, rule.expires_seconds)
+            format!(
+                "the approval of `{name}` is for {} seconds, and policy allows {}; ask again",
+                times.seconds, rule.expires_seconds
+            )
         };
         self.faults.first().cloned().or_else(|| long().map(told))
     }
 }
 
-/// What `approval::verify` leaves: the nonce of this question, and the text that we ourselves would have shown.
+/// What `approval::verify` leaves: the nonce of this question, and the text that we ourselves would
+/// have shown.
 fn same(
     verified: approval::VerifiedStatement,
     job: &StoredJob,

@@ -1,4 +1,5 @@
-//! A policy's one name: a digest over its module, its data and its entry points, so that nothing that decides can change unseen.
+//! A policy's one name: a digest over its module, its data and its entry points, so that nothing
+//! that decides can change unseen.
 
 use crate::model::id::{PolicyDigest, hex};
 use crate::model::json;
@@ -12,7 +13,8 @@ pub const CALL_ENTRYPOINT: &str = "cofferdam/call/decision";
 /// The entry point that says which tools a caller may see.
 pub const LIST_ENTRYPOINT: &str = "cofferdam/list/visible";
 
-/// Digest of a policy: canonical JSON over the module's SHA-256, the data document's canonical SHA-256, and both entry points.
+/// Digest of a policy: canonical JSON over the module's SHA-256, the data document's canonical
+/// SHA-256, and both entry points.
 pub fn policy_digest(module: &[u8], data: &str) -> Result<PolicyDigest, JsonError> {
     let data = json::canonical(&json::strict(data.as_bytes())?)?;
     let document = json::canonical(&json!({

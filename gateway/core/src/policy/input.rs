@@ -1,4 +1,5 @@
-//! What policy is asked: facts that the gateway established, and nothing else. `arguments` and `purpose` are the only words of the agent.
+//! What policy is asked: facts that the gateway established, and nothing else. `arguments` and
+//! `purpose` are the only words of the agent.
 
 use crate::model::facts::OperationFacts;
 use crate::model::facts::Resource;
@@ -119,8 +120,8 @@ pub struct ApprovalFacts {
     pub plan: PlanDigest,
     /// The preview they signed.
     pub preview: PreviewDigest,
-    /// How long each approval is, and how old: one member for each of `approvers`, in the same order.
-    /// The host always gives it. A question of an earlier version has none.
+    /// How long each approval is, and how old: one member for each of `approvers`, in the same
+    /// order. The host always gives it. A question of an earlier version has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureFacts>,
 }

@@ -30,7 +30,8 @@ pub struct Output {
     pub schema: String,
     /// The answer.
     pub effect: Effect,
-    /// Indexes of the operations that an `allow` (or a `require_approval`) covers; an operation not covered denies the plan.
+    /// Indexes of the operations that an `allow` (or a `require_approval`) covers; an operation
+    /// not covered denies the plan.
     pub covers: Vec<u32>,
     /// Why.
     pub reasons: Vec<Reason>,

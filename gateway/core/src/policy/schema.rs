@@ -1,5 +1,6 @@
-//! `policies/schema/`: JSON Schemas of what policy is asked and may answer, made from the types so that an author's typo fails in
-//! `opa check --schema`. Never written by hand: `UPDATE_EXPECT=1 cargo test -p cofferdam-core policy::schema` writes them.
+//! `policies/schema/`: JSON Schemas of what policy is asked and may answer, made from the types so
+//! that an author's typo fails in `opa check --schema`. Never written by hand: `UPDATE_EXPECT=1
+//! cargo test -p cofferdam-core policy::schema` writes them.
 
 use super::input::{Input, ListInput};
 use super::output::Output;
@@ -8,11 +9,13 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-const GENERATED: &str = "Generated from the Rust types in gateway/core/src/policy by `UPDATE_EXPECT=1 cargo test -p cofferdam-core policy::schema`; \
-                         do not edit.";
+const GENERATED: &str = "Generated from the Rust types in gateway/core/src/policy by \
+                         `UPDATE_EXPECT=1 cargo test -p cofferdam-core policy::schema`; do not \
+                         edit.";
 
-/// Draft 7 without references, in the form of the types as they are written: every key required, no other allowed. `opa` reads no `oneOf`,
-/// so each becomes `anyOf`, or an `enum` where it lists words.
+/// Draft 7 without references, in the form of the types as they are written: every key required, no
+/// other allowed. `opa` reads no `oneOf`, so each becomes `anyOf`, or an `enum` where it lists
+/// words.
 fn document<T: JsonSchema>() -> String {
     let mut settings = SchemaSettings::draft07().for_serialize();
     settings.inline_subschemas = true;

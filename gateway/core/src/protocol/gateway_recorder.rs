@@ -1,4 +1,5 @@
-//! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims, never sees another principal's job.
+//! Gateway → recorder: propose jobs, record endings, read what is the caller's own. Never claims,
+//! never sees another principal's job.
 
 use super::operator_recorder::Seen;
 use crate::model::call::EndedCall;
@@ -24,8 +25,9 @@ pub enum Propose {
         /// The entry.
         entry: Entry,
     },
-    /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with its entry (`intended` or `asked`).
-    /// Answered by [`Proposed::Recorded`], or by [`Proposed::Joined`]: with a key when the key stands for a job; without one
+    /// Store a job: queued when it has a permit, awaiting approval otherwise. One transaction with
+    /// its entry (`intended` or `asked`). Answered by [`Proposed::Recorded`], or by
+    /// [`Proposed::Joined`]: with a key when the key stands for a job; without one
     /// when [`Propose::Same`] would tell of a job other than `seen`.
     Enqueue {
         /// The job.
@@ -34,11 +36,12 @@ pub enum Propose {
         entry: Entry,
         /// The client's idempotency key.
         key: Option<IdempotencyKey>,
-        /// A job that did the same a moment ago, where the objects were looked at since and are not as it left them.
+        /// A job that did the same a moment ago, where the objects were looked at since and are
+        /// not as it left them.
         seen: Option<CallId>,
     },
-    /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at most [`ALREADY_MS`] ago.
-    /// Answered by [`Proposed::Same`].
+    /// The newest job of this principal, plan and policy that has no outcome yet, or succeeded at
+    /// most [`ALREADY_MS`] ago. Answered by [`Proposed::Same`].
     Same {
         /// Whose.
         principal: String,
@@ -54,14 +57,16 @@ pub enum Propose {
         /// The key.
         key: String,
     },
-    /// Whether a person denied this principal's same plan a short time ago. Answered by [`Proposed::Rejection`].
+    /// Whether a person denied this principal's same plan a short time ago. Answered by
+    /// [`Proposed::Rejection`].
     Rejection {
         /// Whose.
         principal: String,
         /// The plan.
         plan: PlanDigest,
     },
-    /// One of the principal's own jobs. Answered by [`Proposed::Job`]; waits up to `wait_ms` for a version beyond `beyond`.
+    /// One of the principal's own jobs. Answered by [`Proposed::Job`]; waits up to `wait_ms` for a
+    /// version beyond `beyond`.
     Job {
         /// Whose.
         principal: String,
@@ -81,21 +86,24 @@ pub enum Propose {
         /// At most this many; more than [`crate::model::limit::CALLS`] are never given.
         limit: u32,
     },
-    /// How one of the principal's own calls ended that left no job. Answered by [`Proposed::Ended`].
+    /// How one of the principal's own calls ended that left no job. Answered by
+    /// [`Proposed::Ended`].
     Ended {
         /// Whose.
         principal: String,
         /// Which.
         call: CallId,
     },
-    /// Withdraw one of the principal's own jobs: at once while no runner has claimed it, else the runner is asked to stop. Answered by [`Proposed::Job`].
+    /// Withdraw one of the principal's own jobs: at once while no runner has claimed it, else the
+    /// runner is asked to stop. Answered by [`Proposed::Job`].
     Cancel {
         /// Whose.
         principal: String,
         /// Which.
         call: CallId,
     },
-    /// A call whose approvals are complete as far as signatures go. Answered by [`Proposed::Approved`]; waits up to `wait_ms`.
+    /// A call whose approvals are complete as far as signatures go. Answered by
+    /// [`Proposed::Approved`]; waits up to `wait_ms`.
     NextApproved {
         /// Wait at most this long.
         wait_ms: u64,
@@ -113,7 +121,8 @@ pub enum Propose {
         /// What it would change at present.
         seen: Seen,
     },
-    /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered by [`Proposed::Recorded`].
+    /// The journey was run again and allowed: the permit, for the fenced way to the queue. Answered
+    /// by [`Proposed::Recorded`].
     Permit {
         /// Which.
         call: CallId,
@@ -124,7 +133,8 @@ pub enum Propose {
         /// When the permit runs out.
         expires: Timestamp,
     },
-    /// The journey was run again and said no, or its plan or state is another by now. Answered by [`Proposed::Recorded`].
+    /// The journey was run again and said no, or its plan or state is another by now. Answered by
+    /// [`Proposed::Recorded`].
     Withdraw {
         /// Which.
         call: CallId,
@@ -136,12 +146,14 @@ pub enum Propose {
     /// What this gateway serves. Questions that could not be carried out with it are closed, by
     /// [`crate::stage::outdated::outdated`]. Answered by [`Proposed::Done`].
     Serving {
-        /// The gateway's trust file: policy, tools with their ceilings, executors, commands and approvers.
+        /// The gateway's trust file: policy, tools with their ceilings, executors, commands and
+        /// approvers.
         trust: Box<Trust>,
     },
     /// Whether a runner would carry a job out. Answered by [`Proposed::Runners`].
     Runners,
-    /// Whether new work is taken at present, and what was repaired at the start. Answered by [`Proposed::Health`].
+    /// Whether new work is taken at present, and what was repaired at the start. Answered by
+    /// [`Proposed::Health`].
     Health,
     /// The ledger's newest checkpoint. Answered by [`Proposed::Head`].
     Head,
@@ -227,11 +239,13 @@ pub enum Proposed {
     },
     /// How the store and the ledger are.
     Health {
-        /// Why new work is refused at present: path, cause (errno where there is one) and remedy, in one sentence. None while it is taken.
+        /// Why new work is refused at present: path, cause (errno where there is one) and remedy,
+        /// in one sentence. None while it is taken.
         refuses: Option<String>,
         /// What is not as it should be and refuses nothing yet, a sentence each.
         warns: Vec<String>,
-        /// Damage that was found and repaired at the start, a sentence each: the file, and where the evidence was put.
+        /// Damage that was found and repaired at the start, a sentence each: the file, and where
+        /// the evidence was put.
         repaired: Vec<String>,
     },
     /// The newest checkpoint, as a signed note.

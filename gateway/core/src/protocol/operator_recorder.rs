@@ -1,5 +1,5 @@
-//! Operator command → recorder, over a socket that checks who is at the other end. A use that changes something or reads
-//! payloads is a ledger entry. Never carries a key.
+//! Operator command → recorder, over a socket that checks who is at the other end. A use that
+//! changes something or reads payloads is a ledger entry. Never carries a key.
 
 use crate::model::difference::Difference;
 use crate::model::id::CallId;
@@ -23,7 +23,8 @@ pub enum Operate {
         waiting: bool,
         /// At most this many.
         limit: u32,
-        /// Only those older than this one: its id or a unique beginning of it, at least 4 characters.
+        /// Only those older than this one: its id or a unique beginning of it, at least 4
+        /// characters.
         before: Option<String>,
     },
     /// One call by id or unique beginning of one. Answered by [`Operated::Story`].
@@ -43,7 +44,8 @@ pub enum Operate {
         /// Which call.
         call: CallId,
     },
-    /// Where a call's job is. Answered by [`Operated::Followed`], as soon as it has an outcome or the wait is over.
+    /// Where a call's job is. Answered by [`Operated::Followed`], as soon as it has an outcome or
+    /// the wait is over.
     Follow {
         /// Which call.
         call: CallId,
@@ -52,7 +54,8 @@ pub enum Operate {
     },
     /// How things are. Answered by [`Operated::Status`].
     Status,
-    /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once. Answered by [`Operated::Done`].
+    /// Say what became of a job whose outcome is indeterminate, or give up one that is stuck; once.
+    /// Answered by [`Operated::Done`].
     Resolve {
         /// Which.
         call: CallId,
@@ -99,8 +102,8 @@ pub struct StoryEntry {
     pub payloads: BTreeMap<String, Value>,
 }
 
-/// What the supervisor sees of the installation and a confined role cannot. For operators: names and
-/// causes, never a value of a key or a token.
+/// What the supervisor sees of the installation and a confined role cannot. For operators: names
+/// and causes, never a value of a key or a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notice {

@@ -1,5 +1,6 @@
-//! A role → its own `cofferdam-guest` process: compile, plan, decide, or drive. One process, one request, one socket; bytes travel in the frame's
-//! body. The process that computes holds no credential, no file and no network.
+//! A role → its own `cofferdam-guest` process: compile, plan, decide, or drive. One process, one
+//! request, one socket; bytes travel in the frame's body. The process that computes holds no
+//! credential, no file and no network.
 
 use crate::model::ceiling::Definition;
 use crate::model::escape;
@@ -16,7 +17,8 @@ pub enum GuestKind {
     Executor,
     /// A policy: OPA's Wasm ABI 1.x.
     Policy,
-    /// A command of `task` operations: exports `wasi:cli/run`; imports nothing beyond the `wasi:cli/command` world without sockets.
+    /// A command of `task` operations: exports `wasi:cli/run`; imports nothing beyond the
+    /// `wasi:cli/command` world without sockets.
     Command,
 }
 
@@ -24,18 +26,21 @@ pub enum GuestKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "ask", deny_unknown_fields)]
 pub enum Compute {
-    /// Check and compile. Body: the Wasm. Answered by [`Computed::Artefact`], its body the artefact.
+    /// Check and compile. Body: the Wasm. Answered by [`Computed::Artefact`], its body the
+    /// artefact.
     Compile {
         /// What it is.
         kind: GuestKind,
     },
-    /// Check and compile a policy for trials: its instructions are counted, and its tests may print. Body: the
-    /// Wasm. Answered as [`Compute::Compile`]; only [`Compute::Try`] takes the artefact.
-    CompileTrial,
-    /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm. Answered by [`Computed::Examined`], its body the
+    /// Check and compile a policy for trials: its instructions are counted, and its tests may
+    /// print. Body: the Wasm. Answered as [`Compute::Compile`]; only [`Compute::Try`] takes the
     /// artefact.
+    CompileTrial,
+    /// Say what a component is for, by what it exports; check and compile it. Body: the Wasm.
+    /// Answered by [`Computed::Examined`], its body the artefact.
     Examine,
-    /// Load a policy with its data document, as a gateway does. Body: the artefact. Answered by [`Computed::Judging`].
+    /// Load a policy with its data document, as a gateway does. Body: the artefact. Answered by
+    /// [`Computed::Judging`].
     Judge {
         /// The policy's data document, as JSON text.
         data: String,
@@ -64,8 +69,10 @@ pub enum Compute {
         /// What it is asked.
         trials: Vec<Trial>,
     },
-    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`], [`Computed::Observe`] and [`Computed::Progress`], each
-    /// `Perform` answered by the asking role with a [`Performed`], each `Observe` with an [`Observed`]; at last [`Computed::Finished`].
+    /// Run an executor. Body: the artefact. Then any number of [`Computed::Perform`],
+    /// [`Computed::Observe`] and [`Computed::Progress`], each `Perform` answered by the asking
+    /// role with a [`Performed`], each `Observe` with an [`Observed`]; at last
+    /// [`Computed::Finished`].
     Execute {
         /// The handles, in plan order.
         handles: Vec<Handle>,
@@ -87,7 +94,8 @@ pub enum Compute {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
-    /// An entry point: one of a decision, or a test rule of a module that was built with its tests.
+    /// An entry point: one of a decision, or a test rule of a module that was built with its
+    /// tests.
     pub entrypoint: String,
     /// The question, as JSON text; `None` leaves `input` undefined.
     pub input: Option<String>,
@@ -137,14 +145,16 @@ pub enum Performed {
     },
 }
 
-/// Milliseconds that one [`Computed::Observe`] may wait at most, as `executor.wit` says: short, so that a cancelled job is noticed soon.
+/// Milliseconds that one [`Computed::Observe`] may wait at most, as `executor.wit` says: short, so
+/// that a cancelled job is noticed soon.
 pub const OBSERVE_MS: u64 = 60_000;
 
 /// Characters of an [`Observed`] note, as `executor.wit` says.
 pub const OBSERVED_NOTE: usize = 200;
 
-/// The asking role's answer to [`Computed::Observe`]: as soon as the object is ready or has failed, otherwise when the time is over. Notes are
-/// one line of at most [`OBSERVED_NOTE`] characters that can all be seen; [`Observed::progressing`] and [`Observed::failed`] make them so.
+/// The asking role's answer to [`Computed::Observe`]: as soon as the object is ready or has failed,
+/// otherwise when the time is over. Notes are one line of at most [`OBSERVED_NOTE`] characters that
+/// can all be seen; [`Observed::progressing`] and [`Observed::failed`] make them so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "observed", deny_unknown_fields)]
 pub enum Observed {
@@ -174,7 +184,8 @@ impl Observed {
     }
 }
 
-/// Conditions are written by controllers and quote what workloads say: of any length, with any character.
+/// Conditions are written by controllers and quote what workloads say: of any length, with any
+/// character.
 fn note(condition: &str) -> String {
     escape::short(escape::line(condition), OBSERVED_NOTE)
 }
@@ -252,15 +263,18 @@ pub enum Computed {
     Ran {
         /// Its standard output, at most [`crate::model::limit::TASK_OUTPUT`] bytes.
         output: String,
-        /// The beginning of its standard error, at most [`crate::model::limit::TASK_NOTE`] bytes before what cannot be seen was escaped.
+        /// The beginning of its standard error, at most [`crate::model::limit::TASK_NOTE`] bytes
+        /// before what cannot be seen was escaped.
         note: String,
         /// Its exit code; any other than 0 is a task that failed.
         code: i32,
     },
     /// It could not be done: a trap, a limit, an import, a bad module.
     Failed {
-        /// Stable code: `import`, `malformed`, `too-large`, `unsupported` (this host cannot run such a one), `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`, `builtin`, `undefined`,
-        /// `denied` (a command asked for a clock or for randomness), `input` (more than a guest is given), `artefact` (not of this engine:
+        /// Stable code: `import`, `malformed`, `too-large`, `unsupported` (this host cannot run
+        /// such a one), `time`, `memory`, `stack`, `output`, `handles`, `host-calls`, `trap`,
+        /// `builtin`, `undefined`, `denied` (a command asked for a clock or for
+        /// randomness), `input` (more than a guest is given), `artefact` (not of this engine:
         /// compile again), `busy` (ask again shortly), `engine` (this
         /// machine).
         code: String,
@@ -287,8 +301,16 @@ mod tests {
     fn notes_are_short_and_visible_and_read_back() {
         let long = Observed::failed(&format!("a\u{202e}b\n{}", "x".repeat(500)));
         let Observed::Failed { note } = &long else { panic!("{long:?}") };
-        assert!(note.starts_with(r"a\u{202e}b\u{a}xx") && note.ends_with("x…") && note.chars().count() == OBSERVED_NOTE, "{note}");
-        assert_eq!(Observed::progressing("1 of 3 is ready"), Observed::Progressing { note: "1 of 3 is ready".into() });
+        assert!(
+            note.starts_with(r"a\u{202e}b\u{a}xx")
+                && note.ends_with("x…")
+                && note.chars().count() == OBSERVED_NOTE,
+            "{note}"
+        );
+        assert_eq!(
+            Observed::progressing("1 of 3 is ready"),
+            Observed::Progressing { note: "1 of 3 is ready".into() }
+        );
         for observed in [long, Observed::Ready, Observed::progressing("")] {
             let text = serde_json::to_string(&observed).unwrap();
             assert_eq!(serde_json::from_str::<Observed>(&text).unwrap(), observed, "{text}");

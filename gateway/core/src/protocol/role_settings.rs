@@ -1,5 +1,6 @@
-//! What each role is told when it starts: the first packet on its control socket. Paths and numbers, never a secret; a role reads its own keys from
-//! the files named here before it confines itself. Times are in milliseconds.
+//! What each role is told when it starts: the first packet on its control socket. Paths and
+//! numbers, never a secret; a role reads its own keys from the files named here before it confines
+//! itself. Times are in milliseconds.
 
 use crate::model::run::JobStep;
 use crate::model::trust::Environment;
@@ -96,18 +97,21 @@ pub enum Infrastructure {
     Kubernetes {
         /// The kubeconfig of this role's own identity.
         kubeconfig: PathBuf,
-        /// How long the API server may work on one write of a runner, in milliseconds: a whole number of seconds.
+        /// How long the API server may work on one write of a runner, in milliseconds: a whole
+        /// number of seconds.
         write_ms: u64,
     },
 }
 
-/// How a job acts at a cluster's API server: as its own ServiceAccount in either way, so that RBAC and the fences hold it.
+/// How a job acts at a cluster's API server: as its own ServiceAccount in either way, so that RBAC
+/// and the fences hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobIdentity {
     /// By a token that is asked for, and that ends with the run.
     Token,
-    /// By the provisioner's connection, which says at each request whom it acts as. Needs `deploy/options/impersonation.yaml`.
+    /// By the provisioner's connection, which says at each request whom it acts as. Needs
+    /// `deploy/options/impersonation.yaml`.
     Impersonation,
 }
 
@@ -126,7 +130,8 @@ impl JobIdentity {
     }
 }
 
-/// For how long a successful check of the fences counts: no job begins over fences that were not checked since.
+/// For how long a successful check of the fences counts: no job begins over fences that were not
+/// checked since.
 pub const FENCES: Duration = Duration::from_secs(600);
 
 /// What the viewer is told.
@@ -177,8 +182,9 @@ pub struct RunnerSettings {
     pub guest: PathBuf,
     /// How a job acts at a cluster's API server; without meaning for a directory.
     pub job_identity: JobIdentity,
-    /// How long ago a runner of this installation, with the same credential, saw its fences hold. `None` if none has: it looks for itself, as it does when
-    /// that is longer ago than [`FENCES`].
+    /// How long ago a runner of this installation, with the same credential, saw its fences hold.
+    /// `None` if none has: it looks for itself, as it does when that is longer ago than
+    /// [`FENCES`].
     pub checked_ms: Option<u64>,
     /// A drill: the runner kills itself right after this step of a job's first run.
     pub drill: Option<JobStep>,

@@ -1,4 +1,5 @@
-//! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another job, never writes the ledger directly.
+//! Runner → recorder: claim one job, keep the lease, move it by fenced events. Never reads another
+//! job, never writes the ledger directly.
 
 use crate::model::difference::Difference;
 use crate::model::id::{CallId, Fence};
@@ -44,13 +45,15 @@ pub enum Claim {
         /// What is in its way.
         obstacle: Obstacle,
     },
-    /// Words of the executor or of tasks to callers that wait; not a ledger entry. Answered by [`Claimed::Lease`].
+    /// Words of the executor or of tasks to callers that wait; not a ledger entry. Answered by
+    /// [`Claimed::Lease`].
     Progress {
         /// Which job.
         call: CallId,
         /// Under which fence.
         fence: Fence,
-        /// At most [`crate::model::limit::NOTES_AT_ONCE`], each of at most [`crate::model::limit::NOTE`] characters.
+        /// At most [`crate::model::limit::NOTES_AT_ONCE`], each of at most
+        /// [`crate::model::limit::NOTE`] characters.
         said: Vec<Said>,
     },
 }
@@ -86,11 +89,13 @@ pub enum RunnerEvent {
         /// After, redacted.
         after: BTreeMap<String, Value>,
     },
-    /// Effects are over; also when the runner's own checks refused the job, or recovery found out what became of it.
+    /// Effects are over; also when the runner's own checks refused the job, or recovery found out
+    /// what became of it.
     Finished {
         /// What became of it.
         outcome: Outcome,
-        /// Stable code: `done`, `operation-failed`, `permit-signature`, `permit-expired`, `plan-differs`, `approval-missing`, …
+        /// Stable code: `done`, `operation-failed`, `permit-signature`, `permit-expired`,
+        /// `plan-differs`, `approval-missing`, …
         code: String,
         /// One sentence.
         detail: String,

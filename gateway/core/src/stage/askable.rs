@@ -1,5 +1,5 @@
-//! Whether a question can be answered at all: enough enrolled people may sign it. A question that cannot is a denial at once,
-//! with the remedy. Never weighs what policy said.
+//! Whether a question can be answered at all: enough enrolled people may sign it. A question that
+//! cannot is a denial at once, with the remedy. Never weighs what policy said.
 
 use super::judge::Verdict;
 use crate::model::escape::line;
@@ -11,7 +11,8 @@ use crate::policy::approval::eligible;
 const RULE: &str = "approval-impossible";
 
 /// The remedy.
-const NEXT: &str = "An operator enrols an approver: `cofferdam approver add`, then starts `cofferdam serve` again.";
+const NEXT: &str = "An operator enrols an approver: `cofferdam approver add`, then starts \
+                    `cofferdam serve` again.";
 
 /// Names that are told.
 const TOLD: usize = 5;
@@ -24,17 +25,34 @@ pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
     if u32::try_from(may.len()).is_ok_and(|count| count >= rule.quorum) {
         return Verdict::Needed(needed);
     }
-    let people = if rule.quorum == 1 { "a person has".to_owned() } else { format!("{} people have", rule.quorum) };
+    let people = if rule.quorum == 1 {
+        "a person has".to_owned()
+    } else {
+        format!("{} people have", rule.quorum)
+    };
     let names: Vec<String> = may.iter().take(TOLD).map(|name| line(name)).collect();
     let found = match (trust.approvers.is_empty(), names.as_slice()) {
         (true, _) => "no approver is enrolled".to_owned(),
-        (false, []) => "no enrolled approver may sign: policy names other people, or the call is made for them".to_owned(),
+        (false, []) => "no enrolled approver may sign: policy names other people, or the call is \
+                        made for them"
+            .to_owned(),
         (false, names) => format!("only {} may sign", names.join(", ")),
     };
-    let named = rule.approvers.iter().map(|name| line(name)).filter(|name| name != "*").collect::<Vec<_>>().join(", ");
-    let whom = if named.is_empty() { "another person".to_owned() } else { format!("whom policy names ({named})") };
+    let named = rule
+        .approvers
+        .iter()
+        .map(|name| line(name))
+        .filter(|name| name != "*")
+        .collect::<Vec<_>>()
+        .join(", ");
+    let whom = if named.is_empty() {
+        "another person".to_owned()
+    } else {
+        format!("whom policy names ({named})")
+    };
     let mut denial = Denial::of(RULE, format!("{people} to sign this, and {found}"));
-    denial.allowed = format!("the same call, once enough approvers are enrolled who may sign it: {whom}");
+    denial.allowed =
+        format!("the same call, once enough approvers are enrolled who may sign it: {whom}");
     denial.next = Some(NEXT);
     Verdict::Denied(needed.into_plan(), denial)
 }
@@ -50,7 +68,10 @@ mod tests {
     use expect_test::expect;
 
     fn enrolled(names: &[&str]) -> Trust {
-        let approver = |(at, name): (usize, &&str)| Approver { name: (*name).to_owned(), key: format!("key {at}") };
+        let approver = |(at, name): (usize, &&str)| Approver {
+            name: (*name).to_owned(),
+            key: format!("key {at}"),
+        };
         Trust { approvers: names.iter().enumerate().map(approver).collect(), ..trust() }
     }
 
@@ -59,7 +80,9 @@ mod tests {
         let check = |names: &[&str], named: &[&str], expect: &[&str]| {
             let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
             let trust = enrolled(names);
-            let subject = crate::model::caller::Principal { act: vec!["planner".into()], ..agent() }.subject();
+            let subject =
+                crate::model::caller::Principal { act: vec!["planner".into()], ..agent() }
+                    .subject();
             let found: Vec<_> = eligible(&named, &subject, &trust).into_iter().collect();
             assert_eq!(found, expect, "{names:?} {named:?}");
         };
@@ -75,14 +98,17 @@ mod tests {
     fn asked(names: &[&str], namespace: &str, mode: Mode) -> (Reply, usize) {
         let host = Bench::new();
         let world = crate::journey::World { trust: enrolled(names), ..world() };
-        let reply = now_or_never(ask(&host, &world, raw(&host, scale(namespace, 5)), mode, &unheard));
+        let reply =
+            now_or_never(ask(&host, &world, raw(&host, scale(namespace, 5)), mode, &unheard));
         let jobs = host.jobs.lock().unwrap().len();
         (reply, jobs)
     }
 
     #[test]
     fn a_question_that_too_few_may_answer_is_refused_at_once() {
-        let (Reply::Refused(refusal), 0) = asked(&["alice", "bob"], "asks-two", Mode::Call) else { panic!() };
+        let (Reply::Refused(refusal), 0) = asked(&["alice", "bob"], "asks-two", Mode::Call) else {
+            panic!()
+        };
         expect![[r#"
             DENIED baaaaaaaaaaaaaaaaaaaaaaaaa by approval-impossible in staging
             Nothing was changed.
@@ -101,10 +127,19 @@ mod tests {
             (&["alice"], "prod", true),
         ] {
             let (reply, jobs) = asked(names, namespace, Mode::Call);
-            let rule = if let Reply::Refused(refusal) = &reply { refusal.rule.as_str() } else { "" };
-            assert_eq!((rule == "approval-impossible", jobs == 0), (refused, refused), "{names:?} {namespace}: {reply:?}");
+            let rule =
+                if let Reply::Refused(refusal) = &reply { refusal.rule.as_str() } else { "" };
+            assert_eq!(
+                (rule == "approval-impossible", jobs == 0),
+                (refused, refused),
+                "{names:?} {namespace}: {reply:?}"
+            );
         }
         let (Reply::Success(preview), _) = asked(&[], "asks-b", Mode::Preview) else { panic!() };
-        assert!(preview.text.contains("Decision: denied by approval-impossible\nWhy: "), "{}", preview.text);
+        assert!(
+            preview.text.contains("Decision: denied by approval-impossible\nWhy: "),
+            "{}",
+            preview.text
+        );
     }
 }

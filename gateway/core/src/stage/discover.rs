@@ -1,5 +1,6 @@
-//! Discover: the tool is known, pinned, and visible to this caller; else it does not exist for it. A tool hidden from a caller is never
-//! instantiated for it. Never asks policy itself: it reads what the list decision said.
+//! Discover: the tool is known, pinned, and visible to this caller; else it does not exist for it.
+//! A tool hidden from a caller is never instantiated for it. Never asks policy itself: it reads
+//! what the list decision said.
 
 use crate::tool::catalog::Catalog;
 use crate::tool::load::LoadedTool;

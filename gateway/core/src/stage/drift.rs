@@ -1,5 +1,5 @@
-//! What changed between the state that was approved and the state now, in words for people. Decides nothing: two previews are the same when their
-//! digests are.
+//! What changed between the state that was approved and the state now, in words for people. Decides
+//! nothing: two previews are the same when their digests are.
 
 use crate::model::difference::Difference;
 use crate::model::difference::Drifted;
@@ -17,14 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 const KEPT: usize = 64;
 
 impl Difference {
-    /// Whether it is outside what an approval of this plan is over: the object's UID, the plan's own fields and, for a delete,
-    /// the whole object.
+    /// Whether it is outside what an approval of this plan is over: the object's UID, the plan's
+    /// own fields and, for a delete, the whole object.
     fn is_outside(&self, now: &PreviewedOperation) -> bool {
-        // Of a delete nothing is there afterwards. A file that is not read stops no call about another.
+        // Of a delete nothing is there afterwards. A file that is not read stops no call about
+        // another.
         if self.is_of_another_file() {
             return true;
         }
-        matches!(self.what, Drifted::Elsewhere | Drifted::Other { .. } | Drifted::Remarked(_)) && !now.after.is_empty()
+        matches!(self.what, Drifted::Elsewhere | Drifted::Other { .. } | Drifted::Remarked(_))
+            && !now.after.is_empty()
     }
 
     /// Whether it says of the object only that a file beside it is not read.
@@ -50,11 +52,16 @@ pub struct Compared {
     pub outside: Vec<Difference>,
 }
 
-/// Compares a fresh look with what was approved. What an approval is over has to be the same; answers what of the same objects
-/// was changed elsewhere. The error is a sentence.
-pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Vec<Difference>, String> {
+/// Compares a fresh look with what was approved. What an approval is over has to be the same;
+/// answers what of the same objects was changed elsewhere. The error is a sentence.
+pub fn agree(
+    approved: &str,
+    digest: PreviewDigest,
+    now: &Preview,
+) -> Result<Vec<Difference>, String> {
     let unknown = || "the infrastructure changed since it was approved".to_owned();
-    let read = (PreviewDigest::of(approved.as_bytes()) == digest).then(|| json::strict_into::<Preview>(approved.as_bytes()));
+    let read = (PreviewDigest::of(approved.as_bytes()) == digest)
+        .then(|| json::strict_into::<Preview>(approved.as_bytes()));
     let approved = read.and_then(Result::ok).ok_or_else(unknown)?;
     if approved.operations.len() != now.operations.len() {
         return Err(unknown());
@@ -66,23 +73,34 @@ pub fn agree(approved: &str, digest: PreviewDigest, now: &Preview) -> Result<Vec
         all.outside.extend(outside);
     }
     all.outside.truncate(KEPT);
-    if all.inside.is_empty() { Ok(all.outside) } else { Err(sentence(&all.inside).unwrap_or_else(unknown)) }
+    if all.inside.is_empty() {
+        Ok(all.outside)
+    } else {
+        Err(sentence(&all.inside).unwrap_or_else(unknown))
+    }
 }
 
-/// Compares one operation with how it was approved. Where a file's lines moved, or its comments changed, nothing differs.
+/// Compares one operation with how it was approved. Where a file's lines moved, or its comments
+/// changed, nothing differs.
 pub fn compare(approved: &PreviewedOperation, now: &PreviewedOperation) -> Compared {
-    let (outside, inside) = of_operation(approved, now).into_iter().partition(|difference| difference.is_outside(now));
+    let (outside, inside) =
+        of_operation(approved, now).into_iter().partition(|difference| difference.is_outside(now));
     Compared { inside, outside }
 }
 
-/// Adds what was found later: of a field that changed twice, the value that was approved and the newest one are told.
+/// Adds what was found later: of a field that changed twice, the value that was approved and the
+/// newest one are told.
 pub fn add(known: &mut Vec<Difference>, later: Vec<Difference>) {
     for mut new in later {
-        let same =
-            |old: &Difference| old.target == new.target && (old.what == new.what || (old.path().is_some() && old.path() == new.path()));
+        let same = |old: &Difference| {
+            old.target == new.target
+                && (old.what == new.what || (old.path().is_some() && old.path() == new.path()))
+        };
         if let Some(at) = known.iter().position(same) {
             let old = known.remove(at);
-            if let (Drifted::Other { approved: first, .. }, Drifted::Other { approved, .. }) = (old.what, &mut new.what) {
+            if let (Drifted::Other { approved: first, .. }, Drifted::Other { approved, .. }) =
+                (old.what, &mut new.what)
+            {
                 *approved = first;
             }
         }
@@ -99,7 +117,9 @@ fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<
     match (&approved.expect, &now.expect) {
         (Expect::Absent, Expect::Present { .. }) => return vec![difference(Drifted::Appeared)],
         (Expect::Present { .. }, Expect::Absent) => return vec![difference(Drifted::Gone)],
-        (Expect::Present { uid: then, .. }, Expect::Present { uid, .. }) if then != uid => return vec![difference(Drifted::Replaced)],
+        (Expect::Present { uid: then, .. }, Expect::Present { uid, .. }) if then != uid => {
+            return vec![difference(Drifted::Replaced)];
+        }
         _ => {}
     }
     let value = |fields: &Fields, path: &str| fields.get(path).cloned().unwrap_or_default();
@@ -110,25 +130,35 @@ fn of_operation(approved: &PreviewedOperation, now: &PreviewedOperation) -> Vec<
     };
     let mut found: Vec<_> = differing(&approved.before, &now.before)
         .into_iter()
-        .map(|(path, approved, now)| difference(Drifted::Field { origin: origin(&path), path, approved, now }))
+        .map(|(path, approved, now)| {
+            difference(Drifted::Field { origin: origin(&path), path, approved, now })
+        })
         .collect();
     if approved.expect != now.expect {
         let kept = approved.rest.fields.as_ref().zip(now.rest.fields.as_ref());
         let rest = kept.map(|(approved, now)| differing(approved, now)).unwrap_or_default();
         if now.after.is_empty() && !rest.is_empty() {
-            // Of a delete every field is in the rest, by its own path; what describes the object says the same once more.
+            // Of a delete every field is in the rest, by its own path; what describes the object
+            // says the same once more.
             found.clear();
         }
         if found.is_empty() && rest.is_empty() {
             found.push(difference(Drifted::Elsewhere));
         }
-        found.extend(
-            rest.into_iter().map(|(path, approved, now)| difference(Drifted::Other { origin: origin(&path), path, approved, now })),
-        );
+        found.extend(rest.into_iter().map(|(path, approved, now)| {
+            difference(Drifted::Other { origin: origin(&path), path, approved, now })
+        }));
     }
     let results = differing(&approved.after, &now.after);
-    found.extend(results.into_iter().map(|(path, approved, now)| difference(Drifted::Result { path, approved, now })));
-    let new = now.remarks.iter().filter(|remark| !approved.remarks.iter().any(|known| known.is_same(remark)));
+    found.extend(
+        results
+            .into_iter()
+            .map(|(path, approved, now)| difference(Drifted::Result { path, approved, now })),
+    );
+    let new = now
+        .remarks
+        .iter()
+        .filter(|remark| !approved.remarks.iter().any(|known| known.is_same(remark)));
     found.extend(new.map(|remark| difference(Drifted::Remarked(remark.clone()))));
     found
 }

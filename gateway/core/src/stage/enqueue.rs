@@ -1,5 +1,6 @@
-//! Enqueue: an approved plan becomes a durable job, and a question to people a durable question. Intent before effect: what leaves here goes to the
-//! recorder with its ledger entry, in one transaction. Never makes a permit without an [`ApprovedPlan`].
+//! Enqueue: an approved plan becomes a durable job, and a question to people a durable question.
+//! Intent before effect: what leaves here goes to the recorder with its ledger entry, in one
+//! transaction. Never makes a permit without an [`ApprovedPlan`].
 
 use crate::model::caller::Caller;
 use crate::model::id::CallId;
@@ -35,37 +36,74 @@ pub struct AskedPlan {
 }
 
 /// Signs the permit and makes the job. `base` is an entry that names the call.
-pub fn enqueue(approved: ApprovedPlan, call: &ValidCall, key: &SigningKey, base: Entry) -> Result<QueuedPlan, JsonError> {
+pub fn enqueue(
+    approved: ApprovedPlan,
+    call: &ValidCall,
+    key: &SigningKey,
+    base: Entry,
+) -> Result<QueuedPlan, JsonError> {
     let permit = approved.permit().sign(key)?;
     let reasons = approved.reasons().to_vec();
     let expires = approved.expires();
-    let mut job = stored(approved.plan(), approved.asking(), call.caller(), call.canonical(), reasons, expires);
+    let mut job = stored(
+        approved.plan(),
+        approved.asking(),
+        call.caller(),
+        call.canonical(),
+        reasons,
+        expires,
+    );
     let entry = with_payloads(base, &job, Some(&permit))?;
     job.permit = Some(permit);
-    Ok(QueuedPlan { job, entry: Entry { event: Event::Intended, ..entry }, plan: approved.into_plan() })
+    Ok(QueuedPlan {
+        job,
+        entry: Entry { event: Event::Intended, ..entry },
+        plan: approved.into_plan(),
+    })
 }
 
 /// Makes the job that waits for people. `nonce` is 128 random bits.
-pub fn ask_people(needed: ApprovalNeeded, call: &ValidCall, nonce: u128, base: Entry) -> Result<AskedPlan, JsonError> {
+pub fn ask_people(
+    needed: ApprovalNeeded,
+    call: &ValidCall,
+    nonce: u128,
+    base: Entry,
+) -> Result<AskedPlan, JsonError> {
     let reasons = needed.reasons().to_vec();
     // Counted from the call on, as the text that is signed tells it.
     let expires = needed.expires(call.caller().time);
-    let mut job = stored(needed.plan(), needed.asking(), call.caller(), call.canonical(), reasons, expires);
+    let mut job =
+        stored(needed.plan(), needed.asking(), call.caller(), call.canonical(), reasons, expires);
     job.approval = Some(needed.rule().clone());
     job.nonce = crate::model::id::hex(&nonce.to_be_bytes());
     let entry = with_payloads(base, &job, None)?;
     Ok(AskedPlan { job, entry: Entry { event: Event::Asked, ..entry }, plan: needed.into_plan() })
 }
 
-/// The permit of a job that was approved by people: what the recorder needs to move it to the queue.
+/// The permit of a job that was approved by people: what the recorder needs to move it to the
+/// queue.
 pub fn permit(approved: ApprovedPlan, key: &SigningKey, base: Entry) -> Result<Propose, JsonError> {
     let permit = approved.permit().sign(key)?;
-    let entry = base.with("permit", permit.permit.clone()).with("reasons", crate::model::json::canonical(&approved.reasons())?);
+    let entry = base
+        .with("permit", permit.permit.clone())
+        .with("reasons", crate::model::json::canonical(&approved.reasons())?);
     let entry = Entry { event: Event::Intended, preview: Some(approved.plan().digest()), ..entry };
-    Ok(Propose::Permit { call: approved.call().clone(), permit, entry, expires: approved.expires() })
+    Ok(Propose::Permit {
+        call: approved.call().clone(),
+        permit,
+        entry,
+        expires: approved.expires(),
+    })
 }
 
-fn stored(plan: &PreviewedPlan, asking: &Asking, caller: &Caller, arguments: &str, reasons: Vec<Reason>, expires: Timestamp) -> StoredJob {
+fn stored(
+    plan: &PreviewedPlan,
+    asking: &Asking,
+    caller: &Caller,
+    arguments: &str,
+    reasons: Vec<Reason>,
+    expires: Timestamp,
+) -> StoredJob {
     let sealed = plan.sealed();
     let tool = sealed.plan().tool();
     StoredJob {
@@ -92,7 +130,11 @@ fn stored(plan: &PreviewedPlan, asking: &Asking, caller: &Caller, arguments: &st
     }
 }
 
-fn with_payloads(base: Entry, job: &StoredJob, permit: Option<&SignedPermit>) -> Result<Entry, JsonError> {
+fn with_payloads(
+    base: Entry,
+    job: &StoredJob,
+    permit: Option<&SignedPermit>,
+) -> Result<Entry, JsonError> {
     let mut entry = base
         .with("plan", job.plan.clone())
         .with("preview", job.preview.clone())
@@ -106,14 +148,22 @@ fn with_payloads(base: Entry, job: &StoredJob, permit: Option<&SignedPermit>) ->
 
 impl QueuedPlan {
     /// For the recorder, and what remains to tell the caller.
-    pub fn into_propose(self, key: Option<IdempotencyKey>, seen: Option<CallId>) -> (Propose, PreviewedPlan) {
+    pub fn into_propose(
+        self,
+        key: Option<IdempotencyKey>,
+        seen: Option<CallId>,
+    ) -> (Propose, PreviewedPlan) {
         (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key, seen }, self.plan)
     }
 }
 
 impl AskedPlan {
     /// For the recorder, and what remains to tell the caller.
-    pub fn into_propose(self, key: Option<IdempotencyKey>, seen: Option<CallId>) -> (Propose, PreviewedPlan) {
+    pub fn into_propose(
+        self,
+        key: Option<IdempotencyKey>,
+        seen: Option<CallId>,
+    ) -> (Propose, PreviewedPlan) {
         (Propose::Enqueue { job: Box::new(self.job), entry: self.entry, key, seen }, self.plan)
     }
 }

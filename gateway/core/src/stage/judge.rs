@@ -1,5 +1,6 @@
-//! The rule of the decision: what policy's answer means to the host, failing closed, and the floor that no policy lowers. The only place where
-//! an [`ApprovedPlan`] is made. Never evaluates Rego itself.
+//! The rule of the decision: what policy's answer means to the host, failing closed, and the floor
+//! that no policy lowers. The only place where an [`ApprovedPlan`] is made. Never evaluates Rego
+//! itself.
 
 use crate::model::difference::Difference;
 use crate::model::facts::OperationFacts;
@@ -27,7 +28,8 @@ use std::collections::BTreeSet;
 /// The end of a sentence about the change that stops a job.
 const UNCHANGED: &str = "policy obliges to stop over any change of the object; ask again";
 
-/// A plan that may run: policy allowed every operation, and where a person was needed, enough have signed. Proof: cannot be copied or made up.
+/// A plan that may run: policy allowed every operation, and where a person was needed, enough have
+/// signed. Proof: cannot be copied or made up.
 #[derive(Debug)]
 #[must_use]
 pub struct ApprovedPlan {
@@ -68,27 +70,46 @@ pub enum Verdict {
     Denied(PreviewedPlan, Denial),
 }
 
-/// Judges a plan on sight: denied here, it never reaches the infrastructure. For a plan that looks or answers, this is the decision.
+/// Judges a plan on sight: denied here, it never reaches the infrastructure. For a plan that looks
+/// or answers, this is the decision.
 pub fn judge_on_sight(output: &str, sealed: &SealedPlan) -> Result<Sight, Denial> {
     let read = read(output, sealed.facts())?;
     if !sealed.plan().changes() && read.effect == Effect::RequireApproval {
         return Err(Denial::of(
             "approval-unsupported",
-            "policy asks for approval of a call that only reads; only changes can be approved".to_owned(),
+            "policy asks for approval of a call that only reads; only changes can be approved"
+                .to_owned(),
         ));
     }
     Ok(Sight { reasons: read.reasons })
 }
 
 /// Judges a plan over what it would change.
-pub fn judge(output: &str, plan: PreviewedPlan, asking: Asking, floor: &Floor, approvals: Option<&Approvals>, now: Timestamp) -> Verdict {
+pub fn judge(
+    output: &str,
+    plan: PreviewedPlan,
+    asking: Asking,
+    floor: &Floor,
+    approvals: Option<&Approvals>,
+    now: Timestamp,
+) -> Verdict {
     match weigh(output, &plan, &asking, floor, approvals) {
         Err(denial) => Verdict::Denied(plan, denial),
         Ok(Weighed::Allow { reasons, seconds, unchanged }) => {
             let approvers = approvals.map(Approvals::approvers).unwrap_or_default();
-            Verdict::Approved(ApprovedPlan { plan, asking, reasons, approvers, unchanged, issued: now, expires: later(now, seconds) })
+            Verdict::Approved(ApprovedPlan {
+                plan,
+                asking,
+                reasons,
+                approvers,
+                unchanged,
+                issued: now,
+                expires: later(now, seconds),
+            })
         }
-        Ok(Weighed::Ask { reasons, rule }) => Verdict::Needed(ApprovalNeeded { plan, asking, reasons, rule }),
+        Ok(Weighed::Ask { reasons, rule }) => {
+            Verdict::Needed(ApprovalNeeded { plan, asking, reasons, rule })
+        }
     }
 }
 
@@ -97,19 +118,32 @@ enum Weighed {
     Ask { reasons: Vec<Reason>, rule: ApprovalRule },
 }
 
-fn weigh(output: &str, plan: &PreviewedPlan, asking: &Asking, floor: &Floor, approvals: Option<&Approvals>) -> Result<Weighed, Denial> {
+fn weigh(
+    output: &str,
+    plan: &PreviewedPlan,
+    asking: &Asking,
+    floor: &Floor,
+    approvals: Option<&Approvals>,
+) -> Result<Weighed, Denial> {
     let facts = plan.sealed().facts();
     let mut read = read(output, facts)?;
     if let Some(approvals) = approvals
         && !approvals.are_of(plan.sealed().digest(), plan.digest())
     {
-        return Err(Denial::of("approval-other", "the approvals are of another plan or another state; ask again".to_owned()));
+        return Err(Denial::of(
+            "approval-other",
+            "the approvals are of another plan or another state; ask again".to_owned(),
+        ));
     }
     let wanted = read.approval.take();
     let floor = reached(facts, floor, &asking.subject.kind);
-    // INVARIANT: whichever asks, policy or the floor, has to be satisfied by signatures; policy's `allow` never lowers the floor.
-    let floor_rule =
-        floor.as_ref().map(|_| ApprovalRule { quorum: 1, approvers: vec!["*".to_owned()], expires_seconds: limit::APPROVAL_SECONDS });
+    // INVARIANT: whichever asks, policy or the floor, has to be satisfied by signatures; policy's
+    // `allow` never lowers the floor.
+    let floor_rule = floor.as_ref().map(|_| ApprovalRule {
+        quorum: 1,
+        approvers: vec!["*".to_owned()],
+        expires_seconds: limit::APPROVAL_SECONDS,
+    });
     if wanted.is_none() {
         read.reasons.extend(floor);
     }
@@ -117,12 +151,19 @@ fn weigh(output: &str, plan: &PreviewedPlan, asking: &Asking, floor: &Floor, app
     match (wanted.or(floor_rule), approvals) {
         (None, _) => Ok(Weighed::Allow { reasons, seconds, unchanged }),
         (Some(rule), None) => Ok(Weighed::Ask { reasons, rule }),
-        (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => Ok(Weighed::Allow { reasons, seconds, unchanged }),
-        // A second question about what was already signed is a denial: people are not asked in circles.
+        (Some(rule), Some(approvals)) if approvals.satisfy(&rule) => {
+            Ok(Weighed::Allow { reasons, seconds, unchanged })
+        }
+        // A second question about what was already signed is a denial: people are not asked in
+        // circles.
         (Some(rule), Some(approvals)) => {
             let why = match approvals.shortcoming(&rule) {
                 Some(fault) => fault,
-                None => format!("{} of {} signatures are there of people whom policy names", approvals.approvers().len(), rule.quorum),
+                None => format!(
+                    "{} of {} signatures are there of people whom policy names",
+                    approvals.approvers().len(),
+                    rule.quorum
+                ),
             };
             Err(Denial::of("approval-missing", why))
         }
@@ -145,7 +186,8 @@ fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
     if output.len() > limit::POLICY_OUTPUT {
         return Err(malformed("the answer is too long"));
     }
-    let output: Output = json::strict_into(output.as_bytes()).map_err(|fault| malformed(&fault.to_string()))?;
+    let output: Output =
+        json::strict_into(output.as_bytes()).map_err(|fault| malformed(&fault.to_string()))?;
     if output.schema != OUTPUT_SCHEMA {
         return Err(malformed("the answer is of another schema"));
     }
@@ -157,10 +199,14 @@ fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
         (Effect::RequireApproval, Some(rule)) => {
             let stands = (1..=limit::APPROVAL_SECONDS_MOST).contains(&rule.expires_seconds);
             if rule.quorum == 0 || rule.approvers.is_empty() || !stands {
-                return Err(malformed("the approval rule names no quorum, no approvers, or no time within a week"));
+                return Err(malformed(
+                    "the approval rule names no quorum, no approvers, or no time within a week",
+                ));
             }
         }
-        (Effect::RequireApproval, None) => return Err(malformed("the answer asks for people without a rule")),
+        (Effect::RequireApproval, None) => {
+            return Err(malformed("the answer asks for people without a rule"));
+        }
         (_, Some(_)) => return Err(malformed("the answer allows and has an approval rule")),
         (_, None) => {}
     }
@@ -168,36 +214,55 @@ fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
     for obligation in &output.obligations {
         let members = obligation.properties.as_object().filter(|members| members.len() == 1);
         let given = |name: &str| members.and_then(|members| members.get(name));
-        let (ttl, scope) = (given("seconds").and_then(Value::as_i64), given("scope").and_then(Value::as_str));
+        let (ttl, scope) =
+            (given("seconds").and_then(Value::as_i64), given("scope").and_then(Value::as_str));
         match (obligation.kind.as_str(), ttl, scope) {
             // The tighter wins; no obligation widens.
             ("ttl", Some(ttl), _) if ttl >= 1 => seconds = seconds.min(ttl),
             ("unchanged", _, Some("object")) => unchanged = true,
             _ => {
-                let why = format!("policy obliges to `{}`, which this host cannot carry out", crate::model::escape::line(&obligation.kind));
+                let why = format!(
+                    "policy obliges to `{}`, which this host cannot carry out",
+                    crate::model::escape::line(&obligation.kind)
+                );
                 return Err(Denial::of("obligation-unsupported", why));
             }
         }
     }
-    Ok(Read { effect: output.effect, reasons: output.reasons, approval: output.approval, seconds, unchanged })
+    Ok(Read {
+        effect: output.effect,
+        reasons: output.reasons,
+        approval: output.approval,
+        seconds,
+        unchanged,
+    })
 }
 
 /// Every operation has to be covered, and nothing that is not there.
 fn covered(covers: &[u32], facts: &[OperationFacts]) -> Result<(), Denial> {
     let covers: BTreeSet<_> = covers.iter().copied().collect();
     if let Some(odd) = covers.iter().find(|index| !facts.iter().any(|fact| fact.index == **index)) {
-        return Err(Denial::of_policy("policy-output", &format!("the answer covers operation {odd}, which there is not")));
+        return Err(Denial::of_policy(
+            "policy-output",
+            &format!("the answer covers operation {odd}, which there is not"),
+        ));
     }
     match facts.iter().find(|fact| !covers.contains(&fact.index)) {
         None => Ok(()),
-        Some(fact) => Err(Denial::of("not-covered", format!("no rule covers operation {}: {}", fact.index, crate::text::named(fact)))),
+        Some(fact) => Err(Denial::of(
+            "not-covered",
+            format!("no rule covers operation {}: {}", fact.index, crate::text::named(fact)),
+        )),
     }
 }
 
-/// A denial in the words that an agent may read; where there are none for it, it learns no more than that.
+/// A denial in the words that an agent may read; where there are none for it, it learns no more
+/// than that.
 fn denied(reasons: Vec<Reason>) -> Denial {
     let said = reasons.iter().find(|reason| reason.audience == Audience::User);
-    let words = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { crate::model::escape::line(text) };
+    let words = |text: &str, otherwise: &str| {
+        if text.is_empty() { otherwise.to_owned() } else { crate::model::escape::line(text) }
+    };
     let (rule, why, allowed) = match said {
         Some(reason) => (reason.id.clone(), reason.message.clone(), reason.remedy.clone()),
         None => ("policy".to_owned(), String::new(), String::new()),
@@ -234,7 +299,12 @@ fn reached(facts: &[OperationFacts], floor: &Floor, subject_kind: &str) -> Optio
         if floor.actions.contains(&fact.action) {
             Some(reason(format!("the trust file wants a person for every {}", fact.action)))
         } else {
-            place.then(|| reason(format!("the trust file wants a person for every change in {}", fact.namespace)))
+            place.then(|| {
+                reason(format!(
+                    "the trust file wants a person for every change in {}",
+                    fact.namespace
+                ))
+            })
         }
     })
 }
@@ -267,8 +337,14 @@ impl ApprovedPlan {
 
     /// Why this change of an object stops the job; none where policy lets it pass.
     pub(crate) fn stopped_by(&self, meanwhile: &[Difference]) -> Option<String> {
-        let of_object: Vec<_> = meanwhile.iter().filter(|difference| !difference.is_of_another_file()).cloned().collect();
-        sentence(&of_object).filter(|_| self.unchanged).map(|changed| format!("{changed}; {UNCHANGED}"))
+        let of_object: Vec<_> = meanwhile
+            .iter()
+            .filter(|difference| !difference.is_of_another_file())
+            .cloned()
+            .collect();
+        sentence(&of_object)
+            .filter(|_| self.unchanged)
+            .map(|changed| format!("{changed}; {UNCHANGED}"))
     }
 
     /// Whether policy obliges to stop over any change elsewhere in an object.
@@ -346,8 +422,14 @@ mod tests {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
         for (operation, place) in [
             (scale("team-a", 5), "patch Deployment web in namespace team-a"),
-            (step(json!({"action": "apply", "place": "ephemeral", "object": object})), "apply ConfigMap c in the ephemeral namespace"),
-            (step(json!({"action": "egress", "to": "siblings"})), "egress to siblings from the ephemeral namespace"),
+            (
+                step(json!({"action": "apply", "place": "ephemeral", "object": object})),
+                "apply ConfigMap c in the ephemeral namespace",
+            ),
+            (
+                step(json!({"action": "egress", "to": "siblings"})),
+                "egress to siblings from the ephemeral namespace",
+            ),
         ] {
             let plan = sealed(vec![operation]).unwrap();
             let denial = covered(&[], plan.facts()).unwrap_err();

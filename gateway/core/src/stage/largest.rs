@@ -62,8 +62,16 @@ enum Shape {
 }
 
 /// Each action has a plan of its own: rules are often for one of them alone.
-const ACTIONS: [Action; 8] =
-    [Action::Apply, Action::Patch, Action::Delete, Action::Task, Action::Egress, Action::Read, Action::List, Action::Logs];
+const ACTIONS: [Action; 8] = [
+    Action::Apply,
+    Action::Patch,
+    Action::Delete,
+    Action::Task,
+    Action::Egress,
+    Action::Read,
+    Action::List,
+    Action::Logs,
+];
 
 /// The largest questions about these tools, for one caller: for each action the plan with the most
 /// changes or fields; of all plans that change something the largest preview, the longest texts and
@@ -74,7 +82,9 @@ pub fn largest(tools: &[TrustedTool], asker: Asker<'_>) -> Vec<Largest> {
     let all = [(Shape::Many, true), (Shape::Texts, true), (Shape::Lists, false)];
     let all = all.into_iter().map(|(shape, previewed)| (changing.as_slice(), shape, previewed));
     let calls = alone.chain(all).filter_map(|(actions, shape, previewed)| {
-        let plans = tools.iter().filter_map(|tool| Some((tool, operations(tool, actions, asker, (shape, previewed))?)));
+        let plans = tools
+            .iter()
+            .filter_map(|tool| Some((tool, operations(tool, actions, asker, (shape, previewed))?)));
         let (tool, operations) = plans.max_by_key(|(_, operations)| size(operations))?;
         call(tool, asker, &operations, previewed)
     });
@@ -97,14 +107,22 @@ const PREVIEWED_FRAME: usize = 640;
 
 /// As many operations of these actions as a plan may have, each with as many changes as fit; none
 /// where the ceiling has none.
-fn operations(tool: &TrustedTool, actions: &[Action], asker: Asker<'_>, (shape, previewed): (Shape, bool)) -> Option<Vec<OperationFacts>> {
-    let grants: Vec<&Grant> = tool.ceiling.grants.iter().filter(|grant| actions.contains(&grant.action)).collect();
+fn operations(
+    tool: &TrustedTool,
+    actions: &[Action],
+    asker: Asker<'_>,
+    (shape, previewed): (Shape, bool),
+) -> Option<Vec<OperationFacts>> {
+    let grants: Vec<&Grant> =
+        tool.ceiling.grants.iter().filter(|grant| actions.contains(&grant.action)).collect();
     if grants.is_empty() {
         return None;
     }
     let count = u32::try_from(limit::OPERATIONS).unwrap_or(u32::MAX);
-    let mut found: Vec<OperationFacts> =
-        (0..count).zip(grants.iter().cycle()).map(|(index, grant)| operation(index, grant, asker.namespaces)).collect();
+    let mut found: Vec<OperationFacts> = (0..count)
+        .zip(grants.iter().cycle())
+        .map(|(index, grant)| operation(index, grant, asker.namespaces))
+        .collect();
     let frame = OPERATION_FRAME + if previewed { PREVIEWED_FRAME } else { 0 };
     let copies = if previewed { 3 } else { 1 };
     let mut left = PLAN_BYTES.saturating_sub(frame.saturating_mul(found.len()));
@@ -114,7 +132,10 @@ fn operations(tool: &TrustedTool, actions: &[Action], asker: Asker<'_>, (shape, 
         let mut more = false;
         for (facts, grant) in found.iter_mut().zip(grants.iter().cycle()) {
             let Some(change) = change(grant, round, &mut value) else { continue };
-            let bytes = copies * (change.path.len() + change.value.as_ref().map_or(4, |value| value.to_string().len()) + CHANGE_FRAME);
+            let bytes = copies
+                * (change.path.len()
+                    + change.value.as_ref().map_or(4, |value| value.to_string().len())
+                    + CHANGE_FRAME);
             if bytes > left {
                 return Some(found);
             }
@@ -133,7 +154,11 @@ fn operations(tool: &TrustedTool, actions: &[Action], asker: Asker<'_>, (shape, 
 fn operation(index: u32, grant: &Grant, known: &[String]) -> OperationFacts {
     let pattern = grant.namespaces.first().map_or(EPHEMERAL, String::as_str);
     let namespace = match pattern.strip_suffix('*') {
-        Some(prefix) => known.iter().find(|name| name.starts_with(prefix)).cloned().unwrap_or_else(|| format!("{prefix}x")),
+        Some(prefix) => known
+            .iter()
+            .find(|name| name.starts_with(prefix))
+            .cloned()
+            .unwrap_or_else(|| format!("{prefix}x")),
         None => pattern.to_owned(),
     };
     let found = kind::find(&grant.group, &grant.version, &grant.kind).ok();
@@ -158,7 +183,8 @@ fn operation(index: u32, grant: &Grant, known: &[String]) -> OperationFacts {
 }
 
 fn runs_code(grant: &Grant, path: &str) -> bool {
-    let pod = kind::find(&grant.group, &grant.version, &grant.kind).map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
+    let pod = kind::find(&grant.group, &grant.version, &grant.kind)
+        .map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
     executes_code(grant.action, pod, FieldPath::parse(path).ok().as_slice())
 }
 
@@ -202,14 +228,25 @@ fn values(shape: Shape) -> impl FnMut() -> Value {
             Shape::Many if number.is_multiple_of(2) => json!(number),
             Shape::Many => json!(format!("v{number}")),
             Shape::Texts => json!(format!("{number}{}", "a".repeat(4_000))),
-            Shape::Lists => (0..100_u32).map(|at| json!({"name": format!("n{number}-{at}"), "value": at})).collect(),
+            Shape::Lists => (0..100_u32)
+                .map(|at| json!({"name": format!("n{number}-{at}"), "value": at}))
+                .collect(),
         }
     }
 }
 
-fn call(tool: &TrustedTool, asker: Asker<'_>, operations: &[OperationFacts], previewed: bool) -> Option<Largest> {
-    let namespaces: BTreeSet<String> = operations.iter().map(|operation| operation.namespace.clone()).collect();
-    let preview = PreviewFacts { digest: PreviewDigest::of(b""), operations: operations.iter().map(shown).collect() };
+fn call(
+    tool: &TrustedTool,
+    asker: Asker<'_>,
+    operations: &[OperationFacts],
+    previewed: bool,
+) -> Option<Largest> {
+    let namespaces: BTreeSet<String> =
+        operations.iter().map(|operation| operation.namespace.clone()).collect();
+    let preview = PreviewFacts {
+        digest: PreviewDigest::of(b""),
+        operations: operations.iter().map(shown).collect(),
+    };
     let input = Input {
         schema: INPUT_SCHEMA.to_owned(),
         phase: if previewed { AskPhase::Preview } else { AskPhase::Plan },
@@ -227,7 +264,8 @@ fn call(tool: &TrustedTool, asker: Asker<'_>, operations: &[OperationFacts], pre
         context: asker.context.clone(),
     };
     let sum = |of: fn(&OperationFacts) -> usize| operations.iter().map(of).sum::<usize>();
-    let (changes, fields) = (sum(|operation| operation.changes.len()), sum(|operation| operation.fields.len()));
+    let (changes, fields) =
+        (sum(|operation| operation.changes.len()), sum(|operation| operation.fields.len()));
     let what = if changes > 0 { format!("{changes} changes") } else { format!("{fields} fields") };
     question(&input).map(|question| Largest {
         tool: tool.name.clone(),
@@ -238,8 +276,11 @@ fn call(tool: &TrustedTool, asker: Asker<'_>, operations: &[OperationFacts], pre
 }
 
 fn shown(operation: &OperationFacts) -> PreviewedOperation {
-    let fields: BTreeMap<String, Value> =
-        operation.changes.iter().map(|change| (change.path.clone(), change.value.clone().unwrap_or_default())).collect();
+    let fields: BTreeMap<String, Value> = operation
+        .changes
+        .iter()
+        .map(|change| (change.path.clone(), change.value.clone().unwrap_or_default()))
+        .collect();
     let target = Target {
         group: operation.group.clone(),
         version: operation.version.clone(),
@@ -263,7 +304,13 @@ fn shown(operation: &OperationFacts) -> PreviewedOperation {
 fn list(tool: &TrustedTool, asker: Asker<'_>) -> Option<Largest> {
     let tools = vec![facts::resource(tool)];
     let (subject, context) = (asker.subject.clone(), asker.context.clone());
-    let input = ListInput { schema: INPUT_SCHEMA.to_owned(), phase: AskPhase::List, subject, tools, context };
+    let input = ListInput {
+        schema: INPUT_SCHEMA.to_owned(),
+        phase: AskPhase::List,
+        subject,
+        tools,
+        context,
+    };
     let lines = tool.ceiling.grants.len();
     question(&input).map(|question| Largest {
         tool: tool.name.clone(),
@@ -297,23 +344,53 @@ mod tests {
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         };
         let ceiling = Ceiling { grants: grants.iter().map(grant).collect(), executors: Vec::new() };
-        TrustedTool { name: name.to_owned(), version: "0.1.0".to_owned(), digest: ComponentDigest::of(b""), ceiling }
+        TrustedTool {
+            name: name.to_owned(),
+            version: "0.1.0".to_owned(),
+            digest: ComponentDigest::of(b""),
+            ceiling,
+        }
     }
 
     fn asked(tools: &[TrustedTool]) -> Vec<Largest> {
-        let properties = SubjectProperties { roles: vec!["deployer".to_owned()], person: None, act: Vec::new() };
+        let properties =
+            SubjectProperties { roles: vec!["deployer".to_owned()], person: None, act: Vec::new() };
         let subject = Subject { kind: "agent".to_owned(), id: "ada".to_owned(), properties };
         let context = context(&environment(), PolicyDigest::of(b""), None, None, noon());
-        largest(tools, Asker { subject: &subject, context: &context, namespaces: &["team-a".to_owned(), "other".to_owned()] })
+        largest(
+            tools,
+            Asker {
+                subject: &subject,
+                context: &context,
+                namespaces: &["team-a".to_owned(), "other".to_owned()],
+            },
+        )
     }
 
     #[test]
     fn the_largest_plans_are_within_their_ceiling_and_at_their_bounds() {
         let tools = [
             tool("small", &[(Action::Patch, "apps", "Deployment", &["spec.replicas"])]),
-            tool("wide", &[(Action::Patch, "", "ConfigMap", &["data.*"]), (Action::Delete, "", "ConfigMap", &[])]),
-            tool("applies", &[(Action::Apply, "apps", "Deployment", &["spec.template.spec.containers[*].image", "spec.replicas"])]),
-            tool("looks", &[(Action::List, "apps", "Deployment", &["metadata.name", "spec.replicas"])]),
+            tool(
+                "wide",
+                &[
+                    (Action::Patch, "", "ConfigMap", &["data.*"]),
+                    (Action::Delete, "", "ConfigMap", &[]),
+                ],
+            ),
+            tool(
+                "applies",
+                &[(
+                    Action::Apply,
+                    "apps",
+                    "Deployment",
+                    &["spec.template.spec.containers[*].image", "spec.replicas"],
+                )],
+            ),
+            tool(
+                "looks",
+                &[(Action::List, "apps", "Deployment", &["metadata.name", "spec.replicas"])],
+            ),
         ];
         let asked = asked(&tools);
         let mut seen = Vec::new();
@@ -326,10 +403,15 @@ mod tests {
             assert_eq!(operations.len(), limit::OPERATIONS);
             for operation in &operations {
                 assert_eq!(operation.namespace, "team-a");
-                assert!(operation.action != Action::Patch || operation.changes.len() <= limit::CHANGES);
-                let paths = operation.changes.iter().map(|change| &change.path).chain(&operation.fields);
-                let paths: Vec<FieldPath> = paths.map(|path| FieldPath::parse(path).unwrap()).collect();
-                let api = (operation.group.as_str(), operation.version.as_str(), operation.kind.as_str());
+                assert!(
+                    operation.action != Action::Patch || operation.changes.len() <= limit::CHANGES
+                );
+                let paths =
+                    operation.changes.iter().map(|change| &change.path).chain(&operation.fields);
+                let paths: Vec<FieldPath> =
+                    paths.map(|path| FieldPath::parse(path).unwrap()).collect();
+                let api =
+                    (operation.group.as_str(), operation.version.as_str(), operation.kind.as_str());
                 assert_eq!(bound.missing(operation.action, api, "team-a", &paths), None);
             }
             seen.push((
@@ -340,12 +422,19 @@ mod tests {
         }
         assert!(seen.contains(&("wide", Action::Patch, 2_048)), "{seen:?}");
         assert!(seen.contains(&("wide", Action::Delete, 0)), "{seen:?}");
-        assert!(seen.iter().any(|(tool, _, changes)| *tool == "applies" && *changes > 4_000), "{seen:?}");
+        assert!(
+            seen.iter().any(|(tool, _, changes)| *tool == "applies" && *changes > 4_000),
+            "{seen:?}"
+        );
         assert!(seen.contains(&("looks", Action::List, 0)), "{seen:?}");
         assert!(asked.iter().any(|largest| largest.entrypoint == LIST_ENTRYPOINT));
         // Only what the ceilings permit: one field, one change.
         let small = super::tests::asked(&tools[..1]);
-        assert!(small.iter().all(|largest| largest.entrypoint == LIST_ENTRYPOINT || largest.words.contains("changes")), "{small:?}");
+        assert!(
+            small.iter().all(|largest| largest.entrypoint == LIST_ENTRYPOINT
+                || largest.words.contains("changes")),
+            "{small:?}"
+        );
         assert_eq!(small.first().unwrap().words, "a plan of 64 operations with 64 changes");
     }
 }

@@ -16,41 +16,82 @@ use crate::stage::seal::SealedPlan;
 pub fn outdated(job: &StoredJob, trust: &Trust) -> Option<String> {
     const AFTER: &str = "after a person was asked";
     if job.environment != trust.environment {
-        return Some(format!("the environment was renamed {AFTER}: it is `{}` now", line(&trust.environment.name)));
+        return Some(format!(
+            "the environment was renamed {AFTER}: it is `{}` now",
+            line(&trust.environment.name)
+        ));
     }
     if job.policy != trust.policy {
         return Some(format!("the policy was replaced {AFTER}"));
     }
     let tool = match trust.tool(&job.tool) {
         Some(tool) if tool.digest == job.tool_digest => tool,
-        Some(_) => return Some(format!("the tool was replaced {AFTER}: `{}` is another component now", line(&job.tool))),
-        None => return Some(format!("the tool was removed {AFTER}: `{}` is not served any more", line(&job.tool))),
+        Some(_) => {
+            return Some(format!(
+                "the tool was replaced {AFTER}: `{}` is another component now",
+                line(&job.tool)
+            ));
+        }
+        None => {
+            return Some(format!(
+                "the tool was removed {AFTER}: `{}` is not served any more",
+                line(&job.tool)
+            ));
+        }
     };
     // A plan that cannot be read is for an operator who looks at the store.
     let (document, _) = Document::read(&job.plan).ok()?;
     if let Some(asked) = &document.executor {
         match trust.executor(&asked.name) {
             Some(executor) if executor.digest == asked.digest => {}
-            Some(_) => return Some(format!("the executor was replaced {AFTER}: `{}` is another component now", line(&asked.name))),
-            None => return Some(format!("the executor was removed {AFTER}: `{}` is not served any more", line(&asked.name))),
+            Some(_) => {
+                return Some(format!(
+                    "the executor was replaced {AFTER}: `{}` is another component now",
+                    line(&asked.name)
+                ));
+            }
+            None => {
+                return Some(format!(
+                    "the executor was removed {AFTER}: `{}` is not served any more",
+                    line(&asked.name)
+                ));
+            }
         }
     }
     match sealed(document, tool, trust) {
         Ok(sealed) if sealed.digest() == job.plan_digest => {}
         Ok(_) => return Some(format!("the plan was sealed in another form {AFTER}")),
         Err(fault @ (PlanError::Beyond { .. } | PlanError::ExecutorBeyond(_))) => {
-            return Some(format!("the ceiling of the tool was narrowed {AFTER}: {}", line(&fault.to_string())));
+            return Some(format!(
+                "the ceiling of the tool was narrowed {AFTER}: {}",
+                line(&fault.to_string())
+            ));
         }
         Err(fault @ PlanError::CommandUnknown { .. }) => {
-            return Some(format!("the command was replaced or removed {AFTER}: {}", line(&fault.to_string())));
+            return Some(format!(
+                "the command was replaced or removed {AFTER}: {}",
+                line(&fault.to_string())
+            ));
         }
-        Err(fault) => return Some(format!("the plan is refused by what is served now: {}", line(&fault.to_string()))),
+        Err(fault) => {
+            return Some(format!(
+                "the plan is refused by what is served now: {}",
+                line(&fault.to_string())
+            ));
+        }
     }
     let rule = job.approval.as_ref()?;
     let may = eligible(&rule.approvers, &job.principal.subject(), trust).len();
     if u32::try_from(may).is_ok_and(|may| may < rule.quorum) {
-        let needed = if rule.quorum == 1 { "a signature is".to_owned() } else { format!("{} signatures are", rule.quorum) };
-        return Some(format!("the approvers were changed {AFTER}: {needed} needed, and {may} enrolled people may sign"));
+        let needed = if rule.quorum == 1 {
+            "a signature is".to_owned()
+        } else {
+            format!("{} signatures are", rule.quorum)
+        };
+        return Some(format!(
+            "the approvers were changed {AFTER}: {needed} needed, and {may} enrolled people may \
+             sign"
+        ));
     }
     None
 }
@@ -72,7 +113,13 @@ mod tests {
 
     fn question() -> StoredJob {
         let host = Bench::new();
-        let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+        let _waiting = now_or_never(ask(
+            &host,
+            &world(),
+            raw(&host, scale("asks-b", 5)),
+            Mode::Call,
+            &unheard,
+        ));
         let mut jobs = host.jobs.lock().unwrap();
         jobs.remove(0).0
     }
@@ -86,7 +133,10 @@ mod tests {
         for grant in &mut other.tools[0].ceiling.grants {
             grant.namespaces = vec!["asks-*".to_owned()];
         }
-        other.executors.push(crate::model::trust::TrustedExecutor { name: "rollout".into(), digest: ComponentDigest::of(b"other") });
+        other.executors.push(crate::model::trust::TrustedExecutor {
+            name: "rollout".into(),
+            digest: ComponentDigest::of(b"other"),
+        });
         other.floor.actions.clear();
         assert_eq!(outdated(&job, &other), None);
     }
@@ -96,29 +146,52 @@ mod tests {
     #[test]
     fn each_part_that_a_question_needs_is_named_when_it_goes() {
         let changes: [(&str, Change); 9] = [
-            ("the environment was renamed after a person was asked: it is `lab` now", |trust| trust.environment.name = "lab".into()),
-            ("the policy was replaced after a person was asked", |trust| trust.policy = PolicyDigest::of(b"other")),
-            ("the tool was replaced after a person was asked: `deployment_scale` is another component now", |trust| {
-                trust.tools[0].digest = ComponentDigest::of(b"other");
+            ("the environment was renamed after a person was asked: it is `lab` now", |trust| {
+                trust.environment.name = "lab".into()
             }),
-            ("the tool was removed after a person was asked: `deployment_scale` is not served any more", |trust| trust.tools.clear()),
-            ("the executor was replaced after a person was asked: `sequential` is another component now", |trust| {
-                trust.executors[0].digest = ComponentDigest::of(b"other");
+            ("the policy was replaced after a person was asked", |trust| {
+                trust.policy = PolicyDigest::of(b"other")
             }),
-            ("the executor was removed after a person was asked: `sequential` is not served any more", |trust| trust.executors.clear()),
             (
-                "the ceiling of the tool was narrowed after a person was asked: operation 0 is beyond the tool's ceiling, which lacks \
-                 the line: patch apps/v1 Deployment in namespace asks-b",
+                "the tool was replaced after a person was asked: `deployment_scale` is another \
+                 component now",
+                |trust| {
+                    trust.tools[0].digest = ComponentDigest::of(b"other");
+                },
+            ),
+            (
+                "the tool was removed after a person was asked: `deployment_scale` is not served \
+                 any more",
+                |trust| trust.tools.clear(),
+            ),
+            (
+                "the executor was replaced after a person was asked: `sequential` is another \
+                 component now",
+                |trust| {
+                    trust.executors[0].digest = ComponentDigest::of(b"other");
+                },
+            ),
+            (
+                "the executor was removed after a person was asked: `sequential` is not served \
+                 any more",
+                |trust| trust.executors.clear(),
+            ),
+            (
+                "the ceiling of the tool was narrowed after a person was asked: operation 0 is \
+                 beyond the tool's ceiling, which lacks the line: patch apps/v1 Deployment in \
+                 namespace asks-b",
                 |trust| trust.tools[0].ceiling.grants[0].namespaces = vec!["team-a".into()],
             ),
             (
-                "the ceiling of the tool was narrowed after a person was asked: the draft names the executor `sequential`, which is not \
-                 in the tool's ceiling",
+                "the ceiling of the tool was narrowed after a person was asked: the draft names \
+                 the executor `sequential`, which is not in the tool's ceiling",
                 |trust| trust.tools[0].ceiling.executors.clear(),
             ),
-            ("the approvers were changed after a person was asked: a signature is needed, and 0 enrolled people may sign", |trust| {
-                trust.approvers.retain(|approver| approver.name != "bob")
-            }),
+            (
+                "the approvers were changed after a person was asked: a signature is needed, and \
+                 0 enrolled people may sign",
+                |trust| trust.approvers.retain(|approver| approver.name != "bob"),
+            ),
         ];
         let job = question();
         for (expect, change) in changes {

@@ -1,5 +1,6 @@
-//! Plan: the tool's draft, parsed like any foreign input and held against the ceiling its operator accepted. Refuses before policy is asked;
-//! never repairs a draft, and never decides whether it may run.
+//! Plan: the tool's draft, parsed like any foreign input and held against the ceiling its operator
+//! accepted. Refuses before policy is asked; never repairs a draft, and never decides whether it
+//! may run.
 
 mod error;
 
@@ -26,7 +27,8 @@ pub struct Plan {
     facts: Vec<OperationFacts>,
 }
 
-/// What plans may name besides objects. From one's own trust file: the gateway's at the front, the runner's in the runner.
+/// What plans may name besides objects. From one's own trust file: the gateway's at the front, the
+/// runner's in the runner.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted<'a> {
     /// What carries plans out.
@@ -49,21 +51,29 @@ impl<'a> From<&'a Vec<TrustedExecutor>> for Accepted<'a> {
 }
 
 /// Checks a draft. `tool` and what is accepted are from one's own trust file.
-pub fn plan<'a>(draft: Draft, tool: &TrustedTool, accepted: impl Into<Accepted<'a>>) -> Result<Plan, PlanError> {
+pub fn plan<'a>(
+    draft: Draft,
+    tool: &TrustedTool,
+    accepted: impl Into<Accepted<'a>>,
+) -> Result<Plan, PlanError> {
     let Accepted { executors, commands } = accepted.into();
     let Draft { summary, executor, operations } = draft;
-    let size = json::canonical(&operations).map_err(|fault| PlanError::Canonical(fault.to_string()))?.len();
+    let size = json::canonical(&operations)
+        .map_err(|fault| PlanError::Canonical(fault.to_string()))?
+        .len();
     if size > limit::DRAFT || operations.len() > limit::OPERATIONS {
         return Err(PlanError::Size { operations: operations.len(), bytes: size });
     }
     check_summary(&summary)?;
-    let bound = Bound::parse(&tool.ceiling).map_err(|fault| PlanError::Ceiling(fault.to_string()))?;
+    let bound =
+        Bound::parse(&tool.ceiling).map_err(|fault| PlanError::Ceiling(fault.to_string()))?;
     let changes = operations.iter().any(|step| !step.operation.action().looks());
     if changes && operations.iter().any(|step| step.operation.action().looks()) {
         return Err(PlanError::Mixed);
     }
     let executor = choose(executor, changes, &bound, executors)?;
-    let facts: Result<Vec<_>, _> = operations.iter().enumerate().map(|(index, step)| check(index, step, &bound)).collect();
+    let facts: Result<Vec<_>, _> =
+        operations.iter().enumerate().map(|(index, step)| check(index, step, &bound)).collect();
     let facts = facts?;
     once(&facts)?;
     known(&operations, commands)?;
@@ -105,20 +115,33 @@ impl Plan {
 fn check_summary(summary: &str) -> Result<(), PlanError> {
     let count = summary.chars().count();
     if count == 0 || count > limit::SUMMARY {
-        return Err(PlanError::Summary(format!("has {count} characters instead of 1 to {}", limit::SUMMARY)));
+        return Err(PlanError::Summary(format!(
+            "has {count} characters instead of 1 to {}",
+            limit::SUMMARY
+        )));
     }
     match escape::unseen(summary) {
-        Some(odd) => Err(PlanError::Summary(format!("has the character U+{:04X}, which cannot be seen", u32::from(odd)))),
+        Some(odd) => Err(PlanError::Summary(format!(
+            "has the character U+{:04X}, which cannot be seen",
+            u32::from(odd)
+        ))),
         None => Ok(()),
     }
 }
 
-fn choose(name: Option<String>, changes: bool, bound: &Bound, executors: &[TrustedExecutor]) -> Result<Option<TrustedExecutor>, PlanError> {
+fn choose(
+    name: Option<String>,
+    changes: bool,
+    bound: &Bound,
+    executors: &[TrustedExecutor],
+) -> Result<Option<TrustedExecutor>, PlanError> {
     match (name, changes) {
         (None, false) => Ok(None),
         (Some(_), false) => Err(PlanError::NeedlessExecutor),
         (None, true) => Err(PlanError::NoExecutor),
-        (Some(name), true) if !bound.permits_executor(&name) => Err(PlanError::ExecutorBeyond(escape::line(&name))),
+        (Some(name), true) if !bound.permits_executor(&name) => {
+            Err(PlanError::ExecutorBeyond(escape::line(&name)))
+        }
         (Some(name), true) => match executors.iter().find(|executor| executor.name == name) {
             Some(executor) => Ok(Some(executor.clone())),
             None => Err(PlanError::ExecutorUnknown(name)),
@@ -132,13 +155,16 @@ fn check(index: usize, step: &Step, bound: &Bound) -> Result<OperationFacts, Pla
     let found = examine(number, step)?;
     let target = found.target();
     let api = (target.group.as_str(), target.version.as_str(), target.kind.as_str());
-    if let Some(line) = bound.missing(step.operation.action(), api, &target.namespace, found.paths()) {
+    if let Some(line) =
+        bound.missing(step.operation.action(), api, &target.namespace, found.paths())
+    {
         return Err(PlanError::Beyond { index: number, line });
     }
     Ok(found.facts(number, step))
 }
 
-/// No two operations change the same object: what the second does would depend on the first, and that was not approved.
+/// No two operations change the same object: what the second does would depend on the first, and
+/// that was not approved.
 fn once(facts: &[OperationFacts]) -> Result<(), PlanError> {
     let mut targets = BTreeSet::new();
     for fact in facts.iter().filter(|fact| !fact.action.looks()) {

@@ -1,5 +1,6 @@
-//! What a plan would change, shown without touching anything. Of what exists nothing is computed here: the viewer looks, this says what it may
-//! answer; what goes into the ephemeral namespace follows from the plan.
+//! What a plan would change, shown without touching anything. Of what exists nothing is computed
+//! here: the viewer looks, this says what it may answer; what goes into the ephemeral namespace
+//! follows from the plan.
 
 mod ephemeral;
 
@@ -29,31 +30,50 @@ pub struct PreviewedPlan {
 #[error("the preview is not of this plan: {0}")]
 pub struct ForeignPreview(String);
 
-/// Joins a plan and its preview: one entry per operation, in order, about the same object and, for a patch, the same fields; for what goes into
-/// the ephemeral namespace, just what the plan says.
+/// Joins a plan and its preview: one entry per operation, in order, about the same object and, for
+/// a patch, the same fields; for what goes into the ephemeral namespace, just what the plan says.
 pub fn preview(sealed: SealedPlan, preview: Preview) -> Result<PreviewedPlan, ForeignPreview> {
     let facts = sealed.facts();
     if preview.operations.len() != facts.len() {
-        return Err(ForeignPreview(format!("it shows {} operations instead of {}", preview.operations.len(), facts.len())));
+        return Err(ForeignPreview(format!(
+            "it shows {} operations instead of {}",
+            preview.operations.len(),
+            facts.len()
+        )));
     }
     for ((shown, fact), step) in preview.operations.iter().zip(facts).zip(sealed.operations()) {
         let target = &shown.target;
         let same = shown.index == fact.index
-            && (&target.group, &target.version, &target.kind) == (&fact.group, &fact.version, &fact.kind)
+            && (&target.group, &target.version, &target.kind)
+                == (&fact.group, &fact.version, &fact.kind)
             && (&target.namespace, &target.name) == (&fact.namespace, &fact.name);
         if !same {
-            return Err(ForeignPreview(format!("operation {} is about another object", fact.index)));
+            return Err(ForeignPreview(format!(
+                "operation {} is about another object",
+                fact.index
+            )));
         }
         if ephemeral(&step.operation, fact.index).is_some_and(|own| own != *shown) {
-            return Err(ForeignPreview(format!("operation {} shows another than the plan puts into the ephemeral namespace", fact.index)));
+            return Err(ForeignPreview(format!(
+                "operation {} shows another than the plan puts into the ephemeral namespace",
+                fact.index
+            )));
         }
         if !are_bounded(&shown.remarks) {
-            return Err(ForeignPreview(format!("operation {} has too many remarks, or too long ones", fact.index)));
+            return Err(ForeignPreview(format!(
+                "operation {} has too many remarks, or too long ones",
+                fact.index
+            )));
         }
         if fact.action == Action::Patch {
             let changed: BTreeSet<_> = fact.changes.iter().map(|change| &change.path).collect();
-            if !changed.iter().copied().eq(shown.before.keys()) || !changed.iter().copied().eq(shown.after.keys()) {
-                return Err(ForeignPreview(format!("operation {} shows other fields than it changes", fact.index)));
+            if !changed.iter().copied().eq(shown.before.keys())
+                || !changed.iter().copied().eq(shown.after.keys())
+            {
+                return Err(ForeignPreview(format!(
+                    "operation {} shows other fields than it changes",
+                    fact.index
+                )));
             }
         }
     }
@@ -67,10 +87,15 @@ impl PreviewedPlan {
         &self.sealed
     }
 
-    /// The same, over a fresh look, in place of what was approved: it keeps the approved text and digest, and each effect is
-    /// held against the state that was seen now. Refused with a sentence where what an approval is over differs; answers what else
-    /// of the same objects changed.
-    pub(crate) fn agreed(self, approved: &str, digest: PreviewDigest) -> Result<(Self, Vec<Difference>), String> {
+    /// The same, over a fresh look, in place of what was approved: it keeps the approved text and
+    /// digest, and each effect is held against the state that was seen now. Refused with a
+    /// sentence where what an approval is over differs; answers what else of the same objects
+    /// changed.
+    pub(crate) fn agreed(
+        self,
+        approved: &str,
+        digest: PreviewDigest,
+    ) -> Result<(Self, Vec<Difference>), String> {
         let meanwhile = drift::agree(approved, digest, &self.preview)?;
         Ok((Self { text: approved.to_owned(), digest, ..self }, meanwhile))
     }

@@ -1,5 +1,6 @@
-//! The questions that policy is asked, as JSON text: every key present, facts the host established, never cut to fit. The gateway and the runner
-//! build them with the same functions, each from what it knows itself.
+//! The questions that policy is asked, as JSON text: every key present, facts the host established,
+//! never cut to fit. The gateway and the runner build them with the same functions, each from what
+//! it knows itself.
 
 use crate::model::facts::Resource;
 use crate::model::id::{CallId, PolicyDigest};
@@ -47,15 +48,32 @@ pub struct Asking {
 }
 
 /// The question over the plan alone.
-pub fn on_sight_question(asking: &Asking, sealed: &SealedPlan, now: Timestamp) -> Result<String, Denial> {
+pub fn on_sight_question(
+    asking: &Asking,
+    sealed: &SealedPlan,
+    now: Timestamp,
+) -> Result<String, Denial> {
     text(&input(asking, AskPhase::Plan, sealed, None, None, now))
 }
 
 /// The question over the plan and what it would change, with approvals where there are some.
-pub fn question(asking: &Asking, plan: &PreviewedPlan, approvals: Option<&Approvals>, now: Timestamp) -> Result<String, Denial> {
-    let operations = plan.preview().operations.iter().map(PreviewedOperation::without_rest).collect();
+pub fn question(
+    asking: &Asking,
+    plan: &PreviewedPlan,
+    approvals: Option<&Approvals>,
+    now: Timestamp,
+) -> Result<String, Denial> {
+    let operations =
+        plan.preview().operations.iter().map(PreviewedOperation::without_rest).collect();
     let preview = PreviewFacts { digest: plan.digest(), operations };
-    text(&input(asking, AskPhase::Preview, plan.sealed(), Some(preview), approvals.and_then(Approvals::facts), now))
+    text(&input(
+        asking,
+        AskPhase::Preview,
+        plan.sealed(),
+        Some(preview),
+        approvals.and_then(Approvals::facts),
+        now,
+    ))
 }
 
 /// The question over a listing.
@@ -67,7 +85,13 @@ pub fn list_question(
     now: Timestamp,
 ) -> Result<String, Denial> {
     let context = context(environment, policy, None, None, now);
-    text(&ListInput { schema: INPUT_SCHEMA.to_owned(), phase: AskPhase::List, subject, tools, context })
+    text(&ListInput {
+        schema: INPUT_SCHEMA.to_owned(),
+        phase: AskPhase::List,
+        subject,
+        tools,
+        context,
+    })
 }
 
 fn input(
@@ -98,7 +122,8 @@ fn input(
     }
 }
 
-/// When and where a question is asked; `purpose` is the agent's claim, `approval` what people signed.
+/// When and where a question is asked; `purpose` is the agent's claim, `approval` what people
+/// signed.
 pub fn context(
     environment: &Environment,
     policy: PolicyDigest,
@@ -107,7 +132,8 @@ pub fn context(
     now: Timestamp,
 ) -> Context {
     let utc = now.to_zoned(TimeZone::UTC);
-    let minute = u32::try_from(i32::from(utc.hour()) * 60 + i32::from(utc.minute())).unwrap_or_default();
+    let minute =
+        u32::try_from(i32::from(utc.hour()) * 60 + i32::from(utc.minute())).unwrap_or_default();
     Context {
         environment: environment.clone(),
         time: whole_seconds(now),
@@ -121,9 +147,14 @@ pub fn context(
 }
 
 fn text<T: Serialize>(question: &T) -> Result<String, Denial> {
-    let text = json::canonical(&json!(question)).map_err(|fault| Denial::of("policy-input", fault.to_string()))?;
+    let text = json::canonical(&json!(question))
+        .map_err(|fault| Denial::of("policy-input", fault.to_string()))?;
     if text.len() > limit::POLICY_INPUT {
-        let why = format!("the question to policy has {} bytes; at most {} are asked", text.len(), limit::POLICY_INPUT);
+        let why = format!(
+            "the question to policy has {} bytes; at most {} are asked",
+            text.len(),
+            limit::POLICY_INPUT
+        );
         return Err(Denial::of("policy-input", why));
     }
     Ok(text)

@@ -1,8 +1,10 @@
-//! The runner's own admission: everything the gateway decided, checked again by a role that trusts no other. Pure: the runner derives the draft,
-//! the preview and the policy's answer with its own means and hands them in, in this order:
+//! The runner's own admission: everything the gateway decided, checked again by a role that trusts
+//! no other. Pure: the runner derives the draft, the preview and the policy's answer with its own
+//! means and hands them in, in this order:
 //!
-//! [`open`] (permit, trust, environment, time) → [`Opened::derive`] (the same plan from one's own copy of the tool) → [`Derived::question`] (the same
-//! state, the approvals, the question to one's own policy) → [`Question::admit`] → [`LeasedPlan`].
+//! [`open`] (permit, trust, environment, time) → [`Opened::derive`] (the same plan from one's own
+//! copy of the tool) → [`Derived::question`] (the same state, the approvals, the question to one's
+//! own policy) → [`Question::admit`] → [`LeasedPlan`].
 //!
 //! Never accepts a digest, a fact or a decision that came with the job.
 
@@ -30,9 +32,10 @@ use jiff::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Inadmissible {
-    /// Stable code: `permit-missing`, `permit-signature`, `permit-expired`, `permit-differs`, `environment-differs`, `policy-differs`, `tool-unknown`,
-    /// `tool-differs`, `executor-unknown`, `command-unknown`, `arguments-malformed`, `plan-refused`, `plan-differs`, `world-differs`,
-    /// `approval-missing`, `rejected`, `policy-denies`.
+    /// Stable code: `permit-missing`, `permit-signature`, `permit-expired`, `permit-differs`,
+    /// `environment-differs`, `policy-differs`, `tool-unknown`, `tool-differs`,
+    /// `executor-unknown`, `command-unknown`, `arguments-malformed`, `plan-refused`,
+    /// `plan-differs`, `world-differs`, `approval-missing`, `rejected`, `policy-denies`.
     pub code: &'static str,
     /// One sentence.
     pub detail: String,
@@ -75,7 +78,8 @@ pub struct Question<'a> {
     input: String,
 }
 
-/// A plan that this runner may carry out, once, under its lease. Proof: made by [`Question::admit`] alone.
+/// A plan that this runner may carry out, once, under its lease. Proof: made by [`Question::admit`]
+/// alone.
 #[derive(Debug)]
 #[must_use]
 pub struct LeasedPlan {
@@ -87,8 +91,11 @@ pub struct LeasedPlan {
 
 /// Checks the permit by one's own trust file and clock.
 pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>, Inadmissible> {
-    let signed = job.permit.as_ref().ok_or_else(|| no("permit-missing", "the job has no permit"))?;
-    let permit = signed.open(&trust.keys.gateway).map_err(|fault| no("permit-signature", fault.to_string()))?;
+    let signed =
+        job.permit.as_ref().ok_or_else(|| no("permit-missing", "the job has no permit"))?;
+    let permit = signed
+        .open(&trust.keys.gateway)
+        .map_err(|fault| no("permit-signature", fault.to_string()))?;
     if permit.schema != crate::model::permit::PERMIT_SCHEMA {
         return Err(no("permit-signature", "the permit is of another schema"));
     }
@@ -109,33 +116,56 @@ pub fn open(job: StoredJob, trust: &Trust, now: Timestamp) -> Result<Opened<'_>,
         let (theirs, own) = (&permit.environment, &trust.environment);
         return Err(no(
             "environment-differs",
-            format!("the permit is for {} ({}), this is {} ({})", theirs.name, theirs.id, own.name, own.id),
+            format!(
+                "the permit is for {} ({}), this is {} ({})",
+                theirs.name, theirs.id, own.name, own.id
+            ),
         ));
     }
     if permit.policy != trust.policy {
-        return Err(no("policy-differs", "the gateway decided by another policy than this runner accepts"));
+        return Err(no(
+            "policy-differs",
+            "the gateway decided by another policy than this runner accepts",
+        ));
     }
-    let tool = trust.tool(&job.tool).ok_or_else(|| no("tool-unknown", format!("this runner's trust file has no tool `{}`", job.tool)))?;
+    let tool = trust.tool(&job.tool).ok_or_else(|| {
+        no("tool-unknown", format!("this runner's trust file has no tool `{}`", job.tool))
+    })?;
     if tool.digest != job.tool_digest {
-        return Err(no("tool-differs", format!("the tool `{}` is another component than this runner accepts", job.tool)));
+        return Err(no(
+            "tool-differs",
+            format!("the tool `{}` is another component than this runner accepts", job.tool),
+        ));
     }
-    let arguments = json::strict(job.arguments.as_bytes()).map_err(|fault| no("arguments-malformed", fault.to_string()))?;
+    let arguments = json::strict(job.arguments.as_bytes())
+        .map_err(|fault| no("arguments-malformed", fault.to_string()))?;
     if json::canonical(&arguments).ok().as_deref() != Some(job.arguments.as_str()) {
-        return Err(no("arguments-malformed", "the stored arguments are not in their canonical form"));
+        return Err(no(
+            "arguments-malformed",
+            "the stored arguments are not in their canonical form",
+        ));
     }
     Ok(Opened { job, permit, trust, tool, arguments })
 }
 
 fn check_time(permit: &Permit, now: Timestamp) -> Result<(), Inadmissible> {
     if permit.expires <= now {
-        return Err(no("permit-expired", format!("the permit expired at {}", whole_seconds(permit.expires))));
+        return Err(no(
+            "permit-expired",
+            format!("the permit expired at {}", whole_seconds(permit.expires)),
+        ));
     }
     // Issued after our now, or for longer than any permit is: a clock or a gateway is wrong.
     let longest = permit.issued.as_second().saturating_add(crate::model::limit::PERMIT_SECONDS);
     if permit.expires.as_second() > longest
-        || permit.issued.as_second() > now.as_second().saturating_add(crate::model::limit::CLOCK_SECONDS)
+        || permit.issued.as_second()
+            > now.as_second().saturating_add(crate::model::limit::CLOCK_SECONDS)
     {
-        return Err(no("permit-expired", "the permit is from the future or for too long; compare the clocks of gateway and runner"));
+        return Err(no(
+            "permit-expired",
+            "the permit is from the future or for too long; compare the clocks of gateway and \
+             runner",
+        ));
     }
     Ok(())
 }
@@ -158,15 +188,24 @@ impl<'a> Opened<'a> {
 
     /// Seals one's own draft; the digest has to be the permitted one.
     pub fn derive(self, draft: Draft) -> Result<Derived<'a>, Inadmissible> {
-        let sealed = seal::seal(draft, self.tool, self.trust, &self.arguments, &self.trust.environment).map_err(|fault| {
-            let code = match fault.code() {
-                known @ ("executor-unknown" | "command-unknown") => known,
-                _ => "plan-refused",
-            };
-            no(code, fault.to_string())
-        })?;
+        let sealed =
+            seal::seal(draft, self.tool, self.trust, &self.arguments, &self.trust.environment)
+                .map_err(|fault| {
+                    let code = match fault.code() {
+                        known @ ("executor-unknown" | "command-unknown") => known,
+                        _ => "plan-refused",
+                    };
+                    no(code, fault.to_string())
+                })?;
         if sealed.digest() != self.permit.plan {
-            return Err(no("plan-differs", format!("the tool gives the plan {} here, permitted is {}", sealed.digest(), self.permit.plan)));
+            return Err(no(
+                "plan-differs",
+                format!(
+                    "the tool gives the plan {} here, permitted is {}",
+                    sealed.digest(),
+                    self.permit.plan
+                ),
+            ));
         }
         if !sealed.plan().changes() {
             return Err(no("plan-refused", "a plan that changes nothing is no job"));
@@ -181,14 +220,20 @@ impl<'a> Derived<'a> {
         &self.sealed
     }
 
-    /// Takes one's own preview, which has to be the permitted one, counts the approvals, and makes the question to one's own policy.
+    /// Takes one's own preview, which has to be the permitted one, counts the approvals, and makes
+    /// the question to one's own policy.
     pub fn question(self, preview: Preview, now: Timestamp) -> Result<Question<'a>, Inadmissible> {
         let Self { opened: Opened { job, permit, trust, arguments, .. }, sealed } = self;
         check_time(&permit, now)?;
-        let plan = preview::preview(sealed, preview).map_err(|fault| no("world-differs", fault.to_string()))?;
-        let (plan, meanwhile) =
-            plan.agreed(&job.preview, permit.preview).map_err(|what| no("world-differs", format!("{what}; ask again")))?;
-        let approvals = match (job.statements.is_empty(), Approvals::count(&job, text::shown_digest(&job), trust, now)) {
+        let plan = preview::preview(sealed, preview)
+            .map_err(|fault| no("world-differs", fault.to_string()))?;
+        let (plan, meanwhile) = plan
+            .agreed(&job.preview, permit.preview)
+            .map_err(|what| no("world-differs", format!("{what}; ask again")))?;
+        let approvals = match (
+            job.statements.is_empty(),
+            Approvals::count(&job, text::shown_digest(&job), trust, now),
+        ) {
             (_, Err(rejected)) => return Err(no("rejected", rejected.to_string())),
             (true, Ok(_)) => None,
             (false, Ok(approvals)) => Some(approvals),
@@ -198,7 +243,12 @@ impl<'a> Derived<'a> {
             && !approvals.satisfy(rule)
         {
             let fault = approvals.shortcoming(rule);
-            return Err(no("approval-missing", fault.unwrap_or_else(|| "the signatures are not those that were asked for".to_owned())));
+            return Err(no(
+                "approval-missing",
+                fault.unwrap_or_else(|| {
+                    "the signatures are not those that were asked for".to_owned()
+                }),
+            ));
         }
         let asking = Asking {
             call: job.call.clone(),
@@ -219,7 +269,8 @@ impl Question<'_> {
         &self.input
     }
 
-    /// Concludes: what one's own policy answered has to allow it, with the approvals that count here.
+    /// Concludes: what one's own policy answered has to allow it, with the approvals that count
+    /// here.
     pub fn admit(self, output: &str) -> Result<LeasedPlan, Inadmissible> {
         let Self { permit, trust, plan, meanwhile, asking, approvals, now, .. } = self;
         match judge(output, plan, asking, &trust.floor, approvals.as_ref(), now) {
@@ -231,8 +282,12 @@ impl Question<'_> {
                 Ok(LeasedPlan { plan: approved.into_plan(), permit, meanwhile, unchanged })
             }
             Verdict::Needed(needed) => {
-                let rules: Vec<_> = needed.reasons().iter().map(|reason| reason.id.as_str()).collect();
-                Err(no("approval-missing", format!("a person's signature is missing; {} requires it", rules.join(", "))))
+                let rules: Vec<_> =
+                    needed.reasons().iter().map(|reason| reason.id.as_str()).collect();
+                Err(no(
+                    "approval-missing",
+                    format!("a person's signature is missing; {} requires it", rules.join(", ")),
+                ))
             }
             Verdict::Denied(_, denial) => Err(denied(denial)),
         }
@@ -240,7 +295,8 @@ impl Question<'_> {
 }
 
 fn denied(denial: Denial) -> Inadmissible {
-    let code = if denial.rule.starts_with("approval-") { "approval-missing" } else { "policy-denies" };
+    let code =
+        if denial.rule.starts_with("approval-") { "approval-missing" } else { "policy-denies" };
     no(code, format!("{} by {}", denial.why, denial.rule))
 }
 
@@ -260,7 +316,8 @@ impl LeasedPlan {
         self.plan.preview()
     }
 
-    /// What of the same objects was changed since the decision, outside of what that is over: for the outcome.
+    /// What of the same objects was changed since the decision, outside of what that is over: for
+    /// the outcome.
     pub fn meanwhile(&self) -> &[Difference] {
         &self.meanwhile
     }

@@ -1,5 +1,6 @@
-//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same request gives the same digest, for every caller and
-//! whenever, so that anyone may derive it again to check.
+//! Hash: a plan becomes canonical bytes and a digest. No time and no identity in it: the same
+//! request gives the same digest, for every caller and whenever, so that anyone may derive it again
+//! to check.
 
 use crate::model::document::Document;
 use crate::model::document::ExecutorName;
@@ -24,23 +25,35 @@ pub struct SealedPlan {
 }
 
 /// Seals a plan.
-pub fn hash(plan: Plan, arguments: &Value, environment: &Environment) -> Result<SealedPlan, PlanError> {
+pub fn hash(
+    plan: Plan,
+    arguments: &Value,
+    environment: &Environment,
+) -> Result<SealedPlan, PlanError> {
     let tool = plan.tool();
     let document = Document {
         schema: PLAN_SCHEMA.to_owned(),
-        tool: ToolName { name: tool.name.clone(), version: tool.version.clone(), digest: tool.digest },
-        executor: plan.executor().map(|executor| ExecutorName { name: executor.name.clone(), digest: executor.digest }),
+        tool: ToolName {
+            name: tool.name.clone(),
+            version: tool.version.clone(),
+            digest: tool.digest,
+        },
+        executor: plan
+            .executor()
+            .map(|executor| ExecutorName { name: executor.name.clone(), digest: executor.digest }),
         arguments: arguments.clone(),
         summary: plan.summary().to_owned(),
         operations: plan.operations().to_vec(),
         environment: environment.clone(),
     };
-    let text = json::canonical(&document).map_err(|fault| PlanError::Canonical(fault.to_string()))?;
+    let text =
+        json::canonical(&document).map_err(|fault| PlanError::Canonical(fault.to_string()))?;
     let digest = PlanDigest::of(text.as_bytes());
     Ok(SealedPlan { plan, text, digest })
 }
 
-/// From a tool's draft to the sealed plan, with nothing but one's own trust file: what a runner does, and anyone who checks.
+/// From a tool's draft to the sealed plan, with nothing but one's own trust file: what a runner
+/// does, and anyone who checks.
 pub fn seal<'a>(
     draft: Draft,
     tool: &TrustedTool,

@@ -1,5 +1,6 @@
-//! Validate: arguments are held against the tool's schema and become canonical bytes. Everybody downstream sees only those. Never follows a
-//! reference out of a schema, and never runs a pattern that could take more than linear time.
+//! Validate: arguments are held against the tool's schema and become canonical bytes. Everybody
+//! downstream sees only those. Never follows a reference out of a schema, and never runs a pattern
+//! that could take more than linear time.
 
 use crate::model::escape;
 use crate::tool::schema::ArgumentsError;
@@ -28,25 +29,42 @@ pub struct ValidCall {
 /// Takes the purpose out, holds the rest against the schema, makes it canonical.
 pub fn validate(call: FoundCall) -> Result<ValidCall, ArgumentsError> {
     let (caller, tool, mut arguments) = call.into_parts();
-    let members = arguments.as_object_mut().ok_or_else(|| ArgumentsError::at("", "the arguments are not an object"))?;
+    let members = arguments
+        .as_object_mut()
+        .ok_or_else(|| ArgumentsError::at("", "the arguments are not an object"))?;
     let purpose = members.remove(PURPOSE).map(purpose).transpose()?.flatten();
     let (canonical, digest) = canonical(&tool, &arguments)?;
     Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
 }
 
 /// Arguments that were accepted once and were stored canonically, held against the schema again.
-pub(crate) fn again(caller: Caller, tool: Arc<LoadedTool>, stored: &str, purpose: Option<String>) -> Result<ValidCall, ArgumentsError> {
-    let arguments = json::strict(stored.as_bytes()).map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
+pub(crate) fn again(
+    caller: Caller,
+    tool: Arc<LoadedTool>,
+    stored: &str,
+    purpose: Option<String>,
+) -> Result<ValidCall, ArgumentsError> {
+    let arguments = json::strict(stored.as_bytes())
+        .map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
     let (canonical, digest) = canonical(&tool, &arguments)?;
     Ok(ValidCall { caller, tool, arguments, canonical, digest, purpose })
 }
 
-fn canonical(tool: &LoadedTool, arguments: &Value) -> Result<(String, ArgumentsDigest), ArgumentsError> {
-    let text = json::canonical(arguments).map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
+fn canonical(
+    tool: &LoadedTool,
+    arguments: &Value,
+) -> Result<(String, ArgumentsDigest), ArgumentsError> {
+    let text =
+        json::canonical(arguments).map_err(|fault| ArgumentsError::at("", fault.to_string()))?;
     if text.len() > limit::ARGUMENTS {
-        return Err(ArgumentsError::at("", format!("{} bytes; at most {} are taken", text.len(), limit::ARGUMENTS)));
+        return Err(ArgumentsError::at(
+            "",
+            format!("{} bytes; at most {} are taken", text.len(), limit::ARGUMENTS),
+        ));
     }
-    tool.input().check(arguments).map_err(|fault| fault.if_optional(tool.input().value(), arguments))?;
+    tool.input()
+        .check(arguments)
+        .map_err(|fault| fault.if_optional(tool.input().value(), arguments))?;
     let digest = ArgumentsDigest::of(text.as_bytes());
     Ok((text, digest))
 }
@@ -57,8 +75,13 @@ fn purpose(value: Value) -> Result<Option<String>, ArgumentsError> {
         Value::Null => Ok(None),
         Value::String(words) => match (words.chars().count(), escape::unseen(&words)) {
             (0, _) => Ok(None),
-            (count, _) if count > limit::PURPOSE => Err(at(format!("{count} characters; at most {} are taken", limit::PURPOSE))),
-            (_, Some(odd)) => Err(at(format!("the character U+{:04X} cannot be seen; leave it out", u32::from(odd)))),
+            (count, _) if count > limit::PURPOSE => {
+                Err(at(format!("{count} characters; at most {} are taken", limit::PURPOSE)))
+            }
+            (_, Some(odd)) => Err(at(format!(
+                "the character U+{:04X} cannot be seen; leave it out",
+                u32::from(odd)
+            ))),
             (_, None) => Ok(Some(words)),
         },
         _ => Err(at("not a string".to_owned())),
@@ -111,8 +134,13 @@ mod tests {
         });
         let schema = crate::tool::schema::Schema::of_input(&schema).unwrap();
         let check = |arguments: Value, remedy: &str| {
-            let fault = schema.check(&arguments).unwrap_err().if_optional(schema.value(), &arguments);
-            assert_eq!(fault.reason.split_once("; ").map_or("", |(_, remedy)| remedy), remedy, "{arguments}");
+            let fault =
+                schema.check(&arguments).unwrap_err().if_optional(schema.value(), &arguments);
+            assert_eq!(
+                fault.reason.split_once("; ").map_or("", |(_, remedy)| remedy),
+                remedy,
+                "{arguments}"
+            );
         };
         check(json!({"name": "web", "kind": null}), "`kind` is optional: leave it out");
         check(json!({"name": "web", "kind": ""}), "`kind` is optional: leave it out");

@@ -1,5 +1,5 @@
-//! Answers to repeated calls and questions: a change that was just made, a call without a job, a change that a person denied.
-//! Never tells of another principal's call.
+//! Answers to repeated calls and questions: a change that was just made, a call without a job, a
+//! change that a person denied. Never tells of another principal's call.
 
 use super::call::done;
 use super::told::{Fact, State, Told};
@@ -15,13 +15,18 @@ use crate::model::trust::Environment;
 use serde_json::json;
 
 /// What was compared before a call is answered as already done, and what was not.
-const COMPARED: &str = "The fields that it set are as it left them, and what it deleted is absent; other fields were not compared.";
+const COMPARED: &str = "The fields that it set are as it left them, and what it deleted is \
+                        absent; other fields were not compared.";
 
-/// The same call was carried out `ended_ms` milliseconds ago, and the fields that it set are as it left them.
+/// The same call was carried out `ended_ms` milliseconds ago, and the fields that it set are as it
+/// left them.
 pub fn already_done(job: &JobView, ended_ms: u64) -> Success {
     let seconds = ended_ms / 1_000;
     let unit = if seconds == 1 { "second" } else { "seconds" };
-    let next = format!("The same call is carried out again {} seconds after that one ended.", ALREADY_MS / 1_000);
+    let next = format!(
+        "The same call is carried out again {} seconds after that one ended.",
+        ALREADY_MS / 1_000
+    );
     done(job, State::AlreadyDone(format!("{seconds} {unit} ago")))
         .with(Fact::Also("already_done", json!({"seconds_ago": seconds, "next": next})))
         .words("compared", "Compared", COMPARED)
@@ -38,7 +43,8 @@ pub fn replayed(job: &JobView) -> Reply {
     match super::job_reply(job) {
         Reply::Refused(refusal) => Reply::Refused(Refusal {
             why: format!("An earlier call with this idempotency key ended so. {}", refusal.why),
-            allowed: "The same call with a new idempotency key: it is checked and decided again.".to_owned(),
+            allowed: "The same call with a new idempotency key: it is checked and decided again."
+                .to_owned(),
             ..refusal
         }),
         reply => reply,
@@ -47,7 +53,10 @@ pub fn replayed(job: &JobView) -> Reply {
 
 /// A call of the caller's own that left no job.
 pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Success {
-    let tool = ended.tool.as_deref().map_or_else(|| "an unknown tool".to_owned(), |tool| format!("`{}`", line(tool)));
+    let tool = ended
+        .tool
+        .as_deref()
+        .map_or_else(|| "an unknown tool".to_owned(), |tool| format!("`{}`", line(tool)));
     let code = line(&ended.code);
     let what = match ended.ending.as_str() {
         "looked" | "answered" => format!("A look by {tool}, answered at once."),
@@ -71,10 +80,22 @@ pub fn ended(call: &CallId, ended: &EndedCall, environment: &Environment) -> Suc
 
 /// Why the same call is not asked again: a person denied it.
 pub fn rejected(rejected: &Rejected) -> String {
-    let reason = if rejected.reason.is_empty() { String::new() } else { format!(" ({})", quoted(&rejected.reason)) };
-    let who = if rejected.approver.is_empty() { "an approver".to_owned() } else { format!("the approver {}", line(&rejected.approver)) };
+    let reason = if rejected.reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", quoted(&rejected.reason))
+    };
+    let who = if rejected.approver.is_empty() {
+        "an approver".to_owned()
+    } else {
+        format!("the approver {}", line(&rejected.approver))
+    };
     let clock = |time: jiff::Timestamp| time.strftime("%H:%M UTC").to_string();
-    format!("{who} denied this same change at {}{reason}; it can be asked again after {}", clock(rejected.at), clock(rejected.until))
+    format!(
+        "{who} denied this same change at {}{reason}; it can be asked again after {}",
+        clock(rejected.at),
+        clock(rejected.until)
+    )
 }
 
 #[cfg(test)]
@@ -100,7 +121,8 @@ mod tests {
     #[test]
     fn each_ending_says_what_the_call_was() {
         let told = |ending: &str, code: &str| {
-            let (ending, code, tool) = (ending.to_owned(), code.to_owned(), Some("deployment_scale".to_owned()));
+            let (ending, code, tool) =
+                (ending.to_owned(), code.to_owned(), Some("deployment_scale".to_owned()));
             let ended = EndedCall { ending, code, tool, plan: None, time: noon(), ledger: 7 };
             let view = some_view();
             super::ended(&view.call, &ended, &view.environment).text
@@ -113,7 +135,11 @@ mod tests {
             Next: Make the call again if you still need it.
             Ledger: 7"#]]
         .assert_eq(&told("denied", "replicas-limit"));
-        for (ending, words) in [("looked", "A look by `deployment_scale`"), ("previewed", "A preview of"), ("failed", "that failed: `c`")] {
+        for (ending, words) in [
+            ("looked", "A look by `deployment_scale`"),
+            ("previewed", "A preview of"),
+            ("failed", "that failed: `c`"),
+        ] {
             assert!(told(ending, "c").contains(words), "{}", told(ending, "c"));
         }
     }

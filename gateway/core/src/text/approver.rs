@@ -1,6 +1,6 @@
 //! What an approver reads, and whose digest they sign. Made from the stored job alone, by the
-//! approver's own command, the gateway and the runner alike. Nothing that changes after the question
-//! was asked (signatures, permit, the state now) is in it.
+//! approver's own command, the gateway and the runner alike. Nothing that changes after the
+//! question was asked (signatures, permit, the state now) is in it.
 
 mod lines;
 mod row;
@@ -42,35 +42,54 @@ pub enum ShownError {
     Digest(&'static str),
 }
 
-/// The text an approver is shown, and its digest. Refuses a job whose digests are not of its own contents.
+/// The text an approver is shown, and its digest. Refuses a job whose digests are not of its own
+/// contents.
 pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
     let unreadable = |what, detail: String| ShownError::Unreadable { what, detail };
-    let (document, plan_digest) = Document::read(&job.plan).map_err(|fault| unreadable("plan", fault.to_string()))?;
+    let (document, plan_digest) =
+        Document::read(&job.plan).map_err(|fault| unreadable("plan", fault.to_string()))?;
     if plan_digest != job.plan_digest {
         return Err(ShownError::Digest("plan digest"));
     }
-    let preview: Preview = json::strict_into(job.preview.as_bytes()).map_err(|fault| unreadable("preview", fault.to_string()))?;
-    let (canonical, preview_digest) = preview.seal().map_err(|fault| unreadable("preview", fault.to_string()))?;
+    let preview: Preview = json::strict_into(job.preview.as_bytes())
+        .map_err(|fault| unreadable("preview", fault.to_string()))?;
+    let (canonical, preview_digest) =
+        preview.seal().map_err(|fault| unreadable("preview", fault.to_string()))?;
     if preview_digest != job.preview_digest || canonical != job.preview {
         return Err(ShownError::Digest("preview digest"));
     }
-    if document.tool.name != job.tool || document.tool.digest != job.tool_digest || document.environment != job.environment {
+    if document.tool.name != job.tool
+        || document.tool.digest != job.tool_digest
+        || document.environment != job.environment
+    {
         return Err(ShownError::Digest("tool or environment"));
     }
-    let facts = facts::facts_of(&document.operations).map_err(|fault| unreadable("plan", fault.to_string()))?;
+    let facts = facts::facts_of(&document.operations)
+        .map_err(|fault| unreadable("plan", fault.to_string()))?;
 
     let mut lines = vec![
         "Cofferdam asks for a person's signature.".to_owned(),
         String::new(),
         format!("Call:         {}", job.call),
-        format!("Environment:  {} ({})", legible(&document.environment.name), legible(&document.environment.id)),
+        format!(
+            "Environment:  {} ({})",
+            legible(&document.environment.name),
+            legible(&document.environment.id)
+        ),
         format!("Asked by:     {}", asker(job)),
         format!("Asked at:     {}", seconds(job.created)),
     ];
     if let Some(rule) = &job.approval {
-        lines.extend(rule.ends(job.created).map(|until| format!("Runs out at:  {}", seconds(until))));
+        lines.extend(
+            rule.ends(job.created).map(|until| format!("Runs out at:  {}", seconds(until))),
+        );
     }
-    lines.push(format!("Tool:         {} {} {}", legible(&document.tool.name), legible(&document.tool.version), document.tool.digest));
+    lines.push(format!(
+        "Tool:         {} {} {}",
+        legible(&document.tool.name),
+        legible(&document.tool.version),
+        document.tool.digest
+    ));
     if let Some(executor) = &document.executor {
         lines.push(format!("Executor:     {} {}", legible(&executor.name), executor.digest));
     }
@@ -93,7 +112,10 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
         format!("Question:     {}", legible(&job.nonce)),
     ]);
     if lines.len() > SCREEN {
-        lines.extend([String::new(), format!("This text is long. Once more, {}:", steps::count(facts.len()))]);
+        lines.extend([
+            String::new(),
+            format!("This text is long. Once more, {}:", steps::count(facts.len())),
+        ]);
         lines.extend(indented(facts.iter().map(steps::name).collect()));
     }
     let mut text = lines.join("\n");
@@ -102,8 +124,8 @@ pub fn question(job: &StoredJob) -> Result<(String, ShownDigest), ShownError> {
     Ok((text, digest))
 }
 
-/// What a job would do: a line for each operation, its place and its changes beneath it, long values
-/// shortened. None of a job that cannot be read.
+/// What a job would do: a line for each operation, its place and its changes beneath it, long
+/// values shortened. None of a job that cannot be read.
 pub fn would_do(job: &StoredJob) -> Option<Vec<String>> {
     told(job, Extent::SIGNED)
 }
@@ -120,16 +142,25 @@ pub fn in_full(job: &StoredJob) -> Option<Vec<String>> {
 fn told(job: &StoredJob, extent: Extent) -> Option<Vec<String>> {
     let (document, _) = Document::read(&job.plan).ok()?;
     let preview: Preview = json::strict_into(job.preview.as_bytes()).ok()?;
-    Some(steps::steps(&document.operations, &facts::facts_of(&document.operations).ok()?, &preview, extent))
+    Some(steps::steps(
+        &document.operations,
+        &facts::facts_of(&document.operations).ok()?,
+        &preview,
+        extent,
+    ))
 }
 
-/// What the agent, the tool and the gateway say. Policy's reasons are among them: they come with the
-/// job, and this text is made without a policy. The rule that has to be satisfied is held against
-/// their own policy by gateway and runner.
+/// What the agent, the tool and the gateway say. Policy's reasons are among them: they come with
+/// the job, and this text is made without a policy. The rule that has to be satisfied is held
+/// against their own policy by gateway and runner.
 fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
     let purpose = job.purpose.as_deref().map_or_else(|| "(none given)".to_owned(), legible_quoted);
-    let mut lines = vec![format!("purpose:    {purpose}"), format!("summary:    {}", legible_quoted(&document.summary))];
-    let arguments = json::strict(job.arguments.as_bytes()).unwrap_or_else(|_| Value::String(job.arguments.clone()));
+    let mut lines = vec![
+        format!("purpose:    {purpose}"),
+        format!("summary:    {}", legible_quoted(&document.summary)),
+    ];
+    let arguments = json::strict(job.arguments.as_bytes())
+        .unwrap_or_else(|_| Value::String(job.arguments.clone()));
     let line = crate::model::escape::legible_json(&arguments);
     if line.chars().count() <= ARGUMENTS {
         lines.push(format!("arguments:  {line}"));
@@ -137,7 +168,9 @@ fn words_of_others(job: &StoredJob, document: &Document) -> Vec<String> {
         lines.push("arguments:".to_owned());
         lines.extend(indented(lines::value(&arguments, Extent::SIGNED)));
     }
-    lines.extend(job.reasons.iter().map(|reason| format!("why asked:  {}: {}", legible(&reason.id), legible(&reason.message))));
+    lines.extend(job.reasons.iter().map(|reason| {
+        format!("why asked:  {}: {}", legible(&reason.id), legible(&reason.message))
+    }));
     lines.extend(job.approval.as_ref().map(|rule| format!("needed:     {}", needed(rule))));
     lines
 }
@@ -168,7 +201,11 @@ pub fn seconds(time: Timestamp) -> String {
 
 fn asker(job: &StoredJob) -> String {
     let principal = &job.principal;
-    let mut text = if principal.anonymous { "an anonymous caller".to_owned() } else { legible(&principal.name) };
+    let mut text = if principal.anonymous {
+        "an anonymous caller".to_owned()
+    } else {
+        legible(&principal.name)
+    };
     if !principal.roles.is_empty() {
         text.push_str(&format!(" ({})", legible(&principal.roles.join(", "))));
     }

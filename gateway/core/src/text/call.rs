@@ -42,7 +42,14 @@ pub fn refused(
 pub fn refusal_of(denial: &Denial, proof: Proof, environment: &Environment) -> Reply {
     let verb = if denial.rejected { "REJECTED" } else { "DENIED" };
     let next = denial.next.unwrap_or(NEXT_OTHER);
-    refused(RefusalKind::Denied, verb, proof, environment, &denial.rule, (&denial.why, &denial.allowed, next))
+    refused(
+        RefusalKind::Denied,
+        verb,
+        proof,
+        environment,
+        &denial.rule,
+        (&denial.why, &denial.allowed, next),
+    )
 }
 
 /// A job's state as the agent reads it.
@@ -61,15 +68,29 @@ pub fn state_reply(job: &JobView) -> Reply {
 
 /// A call that its agent withdrew before anything was changed.
 fn withdrawn(job: &JobView) -> Option<Reply> {
-    let nothing = job.outcome == Some(Outcome::Cancelled) && changed(job, Outcome::Cancelled) == Changed::Nothing;
-    let told = || Told::new(State::Withdrawn, proof(job), &job.environment).words("changed", "", Changed::Nothing.text());
-    nothing.then(|| Reply::Success(asked(told(), job).with(Fact::Also("outcome", json!(job.outcome))).success()))
+    let nothing = job.outcome == Some(Outcome::Cancelled)
+        && changed(job, Outcome::Cancelled) == Changed::Nothing;
+    let told = || {
+        Told::new(State::Withdrawn, proof(job), &job.environment).words(
+            "changed",
+            "",
+            Changed::Nothing.text(),
+        )
+    };
+    nothing.then(|| {
+        Reply::Success(asked(told(), job).with(Fact::Also("outcome", json!(job.outcome))).success())
+    })
 }
 
-/// What became of a withdrawal, as the agent reads it: withdrawn, on its way to a stop, or too late.
+/// What became of a withdrawal, as the agent reads it: withdrawn, on its way to a stop, or too
+/// late.
 pub fn withdrawal(job: &JobView) -> Reply {
     let Some(outcome) = job.outcome else {
-        let told = on_its_way(job).words("note", "", "It was asked to stop; what has begun is finished or undone.");
+        let told = on_its_way(job).words(
+            "note",
+            "",
+            "It was asked to stop; what has begun is finished or undone.",
+        );
         return Reply::Success(told.success());
     };
     if let Some(withdrawn) = withdrawn(job) {
@@ -89,7 +110,8 @@ pub fn withdrawal(job: &JobView) -> Reply {
     })
 }
 
-/// Bytes that a task's result takes in an answer. Within [`limit::TASK_OUTPUT`], all of a plan's together, they are always shown.
+/// Bytes that a task's result takes in an answer. Within [`limit::TASK_OUTPUT`], all of a plan's
+/// together, they are always shown.
 ///
 /// [`limit::TASK_OUTPUT`]: crate::model::limit::TASK_OUTPUT
 pub fn size_of_result(result: &str) -> usize {
@@ -123,7 +145,11 @@ pub(super) fn done(job: &JobView, state: State) -> Told {
     }
     // The change is done; only what Cofferdam made for it is not removed yet.
     if let Some(stuck) = &job.stuck {
-        told = told.words("cleanup", "Cleanup", sentence(&format!("not finished: {}", line(&stuck.obstacle.to_string()))));
+        told = told.words(
+            "cleanup",
+            "Cleanup",
+            sentence(&format!("not finished: {}", line(&stuck.obstacle.to_string()))),
+        );
     }
     told.with(Fact::Done(operations.collect()))
         .with(Fact::Also("tool", json!(job.tool)))
@@ -142,7 +168,10 @@ fn on_its_way(job: &JobView) -> Told {
     if waits {
         told = asked(told.words("changed", "", "Nothing was changed yet."), job);
         let reason = why(&job.reasons);
-        told = told.words("why", "Why", reason.why).words("allowed", "Allowed", reason.allowed).with(needed(job));
+        told = told
+            .words("why", "Why", reason.why)
+            .words("allowed", "Allowed", reason.allowed)
+            .with(needed(job));
     } else {
         told = asked(told, job).words("now", "", state(job));
         if let Some(stuck) = &job.stuck {
@@ -151,8 +180,8 @@ fn on_its_way(job: &JobView) -> Told {
     }
     let next = if waits {
         format!(
-            "an approver runs `cofferdam approve {}`; it then runs by itself. Follow it with `job_get` and this id; \
-             the same call again joins it.",
+            "an approver runs `cofferdam approve {}`; it then runs by itself. Follow it with \
+             `job_get` and this id; the same call again joins it.",
             job.call
         )
     } else {
@@ -166,7 +195,8 @@ fn on_its_way(job: &JobView) -> Told {
 
 /// Which tool was asked for what.
 fn asked(told: Told, job: &JobView) -> Told {
-    let what = job.planned.iter().map(|planned| line(&planned.words)).collect::<Vec<_>>().join("; ");
+    let what =
+        job.planned.iter().map(|planned| line(&planned.words)).collect::<Vec<_>>().join("; ");
     told.words("tool", "Tool", line(&job.tool)).words("what", "Would", what)
 }
 
@@ -182,9 +212,17 @@ pub fn stands(job: &JobView) -> String {
 
 fn state(job: &JobView) -> String {
     match job.phase {
-        Phase::AwaitingApproval => format!("Needed: {}, until {}.", signers(job.approval.as_ref()), whole_seconds(job.expires)),
+        Phase::AwaitingApproval => format!(
+            "Needed: {}, until {}.",
+            signers(job.approval.as_ref()),
+            whole_seconds(job.expires)
+        ),
         phase => {
-            let stuck = job.stuck.as_ref().map(|stuck| format!(" {}", cannot(&stuck.obstacle))).unwrap_or_default();
+            let stuck = job
+                .stuck
+                .as_ref()
+                .map(|stuck| format!(" {}", cannot(&stuck.obstacle)))
+                .unwrap_or_default();
             format!("Now: {phase}.{stuck}")
         }
     }
@@ -199,7 +237,10 @@ fn cannot(obstacle: &Obstacle) -> String {
 /// One note, quoted. `missed`: notes before it that the reader was not told.
 pub fn said(note: &Note, missed: u64) -> String {
     let Said { operation, text, skipped } = &note.said;
-    let who = operation.map_or_else(|| "The executor says".to_owned(), |index| format!("The task of operation {index} says"));
+    let who = operation.map_or_else(
+        || "The executor says".to_owned(),
+        |index| format!("The task of operation {index} says"),
+    );
     let missing = match skipped.saturating_add(missed) {
         0 => String::new(),
         1 => ", after a line that is not shown".to_owned(),
@@ -211,13 +252,21 @@ pub fn said(note: &Note, missed: u64) -> String {
 /// What is kept of a job's notes, a line each.
 pub fn spoken(job: &JobView) -> Vec<String> {
     let before = job.progress.first().map_or(0, |note| note.number.saturating_sub(1));
-    job.progress.iter().zip(std::iter::once(before).chain(std::iter::repeat(0))).map(|(note, missed)| said(note, missed)).collect()
+    job.progress
+        .iter()
+        .zip(std::iter::once(before).chain(std::iter::repeat(0)))
+        .map(|(note, missed)| said(note, missed))
+        .collect()
 }
 
 /// It is recorded and goes on, and its state cannot be read.
 pub fn accepted(call: &CallId, environment: &Environment) -> Success {
     Told::new(State::Accepted, Proof { call: call.clone(), plan: None, ledger: None }, environment)
-        .words("note", "", "It is recorded and goes on by itself; its state cannot be read right now.")
+        .words(
+            "note",
+            "",
+            "It is recorded and goes on by itself; its state cannot be read right now.",
+        )
         .words("next", "Next", "`job_get` with this id.")
         .with(Fact::Also("phase", Value::Null))
         .with(Fact::Also("outcome", Value::Null))
@@ -231,10 +280,13 @@ struct Why {
 }
 
 fn why(reasons: &[Reason]) -> Why {
-    let said = reasons.iter().find(|reason| reason.audience == crate::model::reason::Audience::User);
+    let said =
+        reasons.iter().find(|reason| reason.audience == crate::model::reason::Audience::User);
     match said {
         None => Why { why: "A person has to sign this.".to_owned(), allowed: String::new() },
-        Some(reason) if reason.remedy.is_empty() => Why { why: sentence(&reason.message), allowed: String::new() },
+        Some(reason) if reason.remedy.is_empty() => {
+            Why { why: sentence(&reason.message), allowed: String::new() }
+        }
         Some(reason) => Why { why: sentence(&reason.message), allowed: sentence(&reason.remedy) },
     }
 }
@@ -256,7 +308,10 @@ pub(super) fn sentence(text: &str) -> String {
     let mut rest = text.chars();
     let begun: String = match rest.next() {
         // A quoted or technical beginning stays as it is.
-        Some(first) if first.is_ascii_lowercase() && rest.clone().next().is_some_and(|c| c.is_ascii_lowercase() || c == ' ') => {
+        Some(first)
+            if first.is_ascii_lowercase()
+                && rest.clone().next().is_some_and(|c| c.is_ascii_lowercase() || c == ' ') =>
+        {
             std::iter::once(first.to_ascii_uppercase()).chain(rest).collect()
         }
         _ => text,
@@ -276,17 +331,30 @@ mod tests {
 
     #[test]
     fn a_large_input_does_not_hide_a_tasks_result() {
-        let after = [("task.input", json!("x".repeat(limit::TEXT))), ("result", json!("all is well")), ("exit_code", json!(0))];
+        let after = [
+            ("task.input", json!("x".repeat(limit::TEXT))),
+            ("result", json!("all is well")),
+            ("exit_code", json!(0)),
+        ];
         let after = after.into_iter().map(|(path, value)| (path.to_owned(), value)).collect();
-        let operations = vec![OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: Some(after) }];
+        let operations = vec![OperationRecord {
+            index: 0,
+            undo: false,
+            before: BTreeMap::new(),
+            after: Some(after),
+        }];
         let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
         let text = succeeded(&job).text;
-        assert!(text.contains("\n  result: \"all is well\"\n") && !text.contains("too long"), "{text}");
+        assert!(
+            text.contains("\n  result: \"all is well\"\n") && !text.contains("too long"),
+            "{text}"
+        );
     }
 
     #[test]
     fn results_within_their_limit_are_always_shown() {
-        // The longest names there are, the largest values, and results that take all the room there is, some of it by escapes.
+        // The longest names there are, the largest values, and results that take all the room there
+        // is, some of it by escapes.
         let record = |index: u32, after: BTreeMap<String, serde_json::Value>| OperationRecord {
             index,
             undo: false,
@@ -303,20 +371,38 @@ mod tests {
                 result
             };
             let task = |index: usize| {
-                let after = [("result".to_owned(), json!(result(index))), ("exit_code".to_owned(), json!(0))];
+                let after = [
+                    ("result".to_owned(), json!(result(index))),
+                    ("exit_code".to_owned(), json!(0)),
+                ];
                 record(u32::try_from(index).unwrap(), after.into())
             };
-            let other = |index: u32| record(index, [("spec.x".to_owned(), json!("y".repeat(limit::TEXT)))].into());
+            let other = |index: u32| {
+                record(index, [("spec.x".to_owned(), json!("y".repeat(limit::TEXT)))].into())
+            };
             let operations = (0..tasks).map(task).chain((32..64).map(other)).collect();
             let job = JobView { outcome: Some(Outcome::Succeeded), operations, ..some_view() };
-            let facts = crate::stage::plan::tests::sealed(vec![crate::stage::plan::tests::scale("team-a", 5)]).unwrap().facts().to_vec();
-            let fact = |index| OperationFacts { index, name: "n".repeat(253), namespace: "m".repeat(63), ..facts[0].clone() };
+            let facts = crate::stage::plan::tests::sealed(vec![crate::stage::plan::tests::scale(
+                "team-a", 5,
+            )])
+            .unwrap()
+            .facts()
+            .to_vec();
+            let fact = |index| OperationFacts {
+                index,
+                name: "n".repeat(253),
+                namespace: "m".repeat(63),
+                ..facts[0].clone()
+            };
             let planned = (0..64).map(fact).map(|fact| Planned::of(&fact)).collect();
             let text = succeeded(&JobView { planned, ..job }).text;
             assert!(text.len() <= limit::TEXT, "{}", text.len());
             for index in 0..tasks {
                 let shown = super::super::value(Some(&json!(result(index))));
-                assert!(text.contains(&format!("\noperation {index}\n  result: {shown}\n")), "{tasks} {index}");
+                assert!(
+                    text.contains(&format!("\noperation {index}\n  result: {shown}\n")),
+                    "{tasks} {index}"
+                );
             }
             assert!(text.contains("too long; `cofferdam show` has it") && text.contains("Plan: "));
         }
@@ -324,11 +410,17 @@ mod tests {
 
     #[test]
     fn what_executor_and_tasks_say_is_quoted_and_what_is_missing_is_told() {
-        let note = |number, operation, text: &str, skipped| Note { number, said: Said { operation, text: text.to_owned(), skipped } };
+        let note = |number, operation, text: &str, skipped| Note {
+            number,
+            said: Said { operation, text: text.to_owned(), skipped },
+        };
         let mut job = some_view();
         job.phase = Phase::Acting;
-        job.progress =
-            vec![note(3, None, "waits for web", 0), note(4, Some(1), "DONE\nLedger: 7 \"\u{202e}", 0), note(5, Some(1), "100 %", 41)];
+        job.progress = vec![
+            note(3, None, "waits for web", 0),
+            note(4, Some(1), "DONE\nLedger: 7 \"\u{202e}", 0),
+            note(5, Some(1), "100 %", 41),
+        ];
         expect![[r#"
             RUNNING abcdefghijklmnopqrstuvwxyz in lab
             Tool: tool

@@ -1,4 +1,5 @@
-//! An agent's own calls, as a list: what a client that gave up waiting finds its call by. Never holds another's call.
+//! An agent's own calls, as a list: what a client that gave up waiting finds its call by. Never
+//! holds another's call.
 
 use crate::model::answer::Listed;
 use crate::model::call::OwnCall;
@@ -43,8 +44,12 @@ impl Row {
     fn of(own: &OwnCall) -> Self {
         let call = own.call.to_string();
         let (state, next) = match (own.outcome, own.phase) {
-            (Some(outcome), _) => (ended(outcome), "`job_get` with this id tells what became of it".to_owned()),
-            (None, Phase::AwaitingApproval) => ("waiting", format!("an approver runs `cofferdam approve {call}`")),
+            (Some(outcome), _) => {
+                (ended(outcome), "`job_get` with this id tells what became of it".to_owned())
+            }
+            (None, Phase::AwaitingApproval) => {
+                ("waiting", format!("an approver runs `cofferdam approve {call}`"))
+            }
             (None, _) => ("running", "`job_get` with this id follows it".to_owned()),
         };
         Self {

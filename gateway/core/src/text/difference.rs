@@ -13,20 +13,36 @@ impl fmt::Display for Difference {
             Drifted::Appeared => write!(f, "{target} exists now"),
             Drifted::Gone => write!(f, "{target} is gone"),
             Drifted::Replaced => write!(f, "{target} is another object now"),
-            Drifted::Field { path, approved, now, origin } | Drifted::Other { path, approved, now, origin } => {
-                write!(f, "`{}` of {target} was {} and is {}", line(path), shown(approved), shown(now))?;
+            Drifted::Field { path, approved, now, origin }
+            | Drifted::Other { path, approved, now, origin } => {
+                write!(
+                    f,
+                    "`{}` of {target} was {} and is {}",
+                    line(path),
+                    shown(approved),
+                    shown(now)
+                )?;
                 origin.as_ref().map_or(Ok(()), |origin| write!(f, " ({origin})"))
             }
             Drifted::Result { path, approved, now } => {
-                write!(f, "`{}` of {target} would become {} instead of {}", line(path), shown(now), shown(approved))
+                write!(
+                    f,
+                    "`{}` of {target} would become {} instead of {}",
+                    line(path),
+                    shown(now),
+                    shown(approved)
+                )
             }
-            Drifted::Elsewhere => write!(f, "{target} was changed in a field that the plan does not name"),
+            Drifted::Elsewhere => {
+                write!(f, "{target} was changed in a field that the plan does not name")
+            }
             Drifted::Remarked(remark) => write!(f, "of {target}, {}", remark_words(remark)),
         }
     }
 }
 
-/// A value on one line, cut where it is long: two long values that differ at their ends are still said to differ.
+/// A value on one line, cut where it is long: two long values that differ at their ends are still
+/// said to differ.
 fn shown(value: &Value) -> String {
     if value.is_null() {
         return "absent".to_owned();

@@ -9,23 +9,50 @@ use crate::model::run::Outcome;
 use std::collections::BTreeMap;
 
 /// What is allowed where nothing stands in the way. A key stands for its first call for ever.
-const AGAIN: &str = "The same call again, with another idempotency key or none: it is checked and decided again.";
+const AGAIN: &str =
+    "The same call again, with another idempotency key or none: it is checked and decided again.";
 
 /// What is allowed where the cause is told.
-const ONCE_GONE: &str =
-    "The same call again once that cause is gone, with another idempotency key or none: it is checked and decided again.";
+const ONCE_GONE: &str = "The same call again once that cause is gone, with another idempotency \
+                         key or none: it is checked and decided again.";
 
 /// The refusal that tells it.
 pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
     let (kind, verb, next) = match outcome {
-        Outcome::Succeeded | Outcome::Failed => (RefusalKind::Unsuccessful, "FAILED", "Look at the infrastructure, then ask again."),
-        Outcome::Refused => (RefusalKind::Unsuccessful, "REFUSED", "Look at the infrastructure, then ask again; it is decided again."),
-        Outcome::Rejected => (RefusalKind::Denied, "REJECTED", "Do not ask for the same again; tell your user what the approver said."),
-        Outcome::Expired => (RefusalKind::Unsuccessful, "EXPIRED", "Ask again if it is still wanted."),
-        Outcome::Cancelled => (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted."),
-        Outcome::Dead => (RefusalKind::Unsuccessful, "DEAD", "Tell your user; an operator has to look at the runners."),
-        Outcome::Indeterminate => (RefusalKind::Unsuccessful, "UNKNOWN", "Do not repeat it; tell your user that a person has to look."),
-        Outcome::Held => (RefusalKind::Unsuccessful, "HELD", "Do not repeat it; tell your user what holds it. It then goes by itself."),
+        Outcome::Succeeded | Outcome::Failed => {
+            (RefusalKind::Unsuccessful, "FAILED", "Look at the infrastructure, then ask again.")
+        }
+        Outcome::Refused => (
+            RefusalKind::Unsuccessful,
+            "REFUSED",
+            "Look at the infrastructure, then ask again; it is decided again.",
+        ),
+        Outcome::Rejected => (
+            RefusalKind::Denied,
+            "REJECTED",
+            "Do not ask for the same again; tell your user what the approver said.",
+        ),
+        Outcome::Expired => {
+            (RefusalKind::Unsuccessful, "EXPIRED", "Ask again if it is still wanted.")
+        }
+        Outcome::Cancelled => {
+            (RefusalKind::Unsuccessful, "CANCELLED", "Ask again if it is still wanted.")
+        }
+        Outcome::Dead => (
+            RefusalKind::Unsuccessful,
+            "DEAD",
+            "Tell your user; an operator has to look at the runners.",
+        ),
+        Outcome::Indeterminate => (
+            RefusalKind::Unsuccessful,
+            "UNKNOWN",
+            "Do not repeat it; tell your user that a person has to look.",
+        ),
+        Outcome::Held => (
+            RefusalKind::Unsuccessful,
+            "HELD",
+            "Do not repeat it; tell your user what holds it. It then goes by itself.",
+        ),
     };
     let allowed = match outcome {
         Outcome::Rejected => "What the approvers agree to.",
@@ -35,15 +62,22 @@ pub(super) fn unsuccessful(job: &JobView, outcome: Outcome) -> Refusal {
         Outcome::Succeeded | Outcome::Failed | Outcome::Refused | Outcome::Dead => ONCE_GONE,
     };
     let (by, otherwise) = match outcome {
-        // Decided again after the approval, it was found to be another call, or the infrastructure another: no runner came into it.
-        Outcome::Refused if !job.claimed => ("the gateway", "it could not be carried out as it was approved"),
+        // Decided again after the approval, it was found to be another call, or the infrastructure
+        // another: no runner came into it.
+        Outcome::Refused if !job.claimed => {
+            ("the gateway", "it could not be carried out as it was approved")
+        }
         Outcome::Rejected => ("an approver", "a person said no"),
-        Outcome::Expired => ("its deadline", "it was not approved in time, or no runner took it in time"),
+        Outcome::Expired => {
+            ("its deadline", "it was not approved in time, or no runner took it in time")
+        }
         Outcome::Cancelled => ("its agent", "it was withdrawn"),
         Outcome::Dead => ("the recorder", "runners were lost too often before they acted"),
         Outcome::Indeterminate => ("the runner", "an effect may or may not have happened"),
         Outcome::Held => ("the runner", "it was asked for, and something holds it"),
-        Outcome::Succeeded | Outcome::Failed | Outcome::Refused => ("the runner", "the runner gave no reason"),
+        Outcome::Succeeded | Outcome::Failed | Outcome::Refused => {
+            ("the runner", "the runner gave no reason")
+        }
     };
     if let Some(resolution) = &job.resolution {
         return resolved(job, resolution);
@@ -82,11 +116,16 @@ fn resolved(job: &JobView, resolution: &Resolution) -> Refusal {
 
 /// What of a job stands that ended otherwise than by success: the second line.
 pub fn changed(job: &JobView, outcome: Outcome) -> Changed {
-    if job.environment.is_cluster() { in_cluster(job, outcome) } else { in_directory(&job.operations, outcome) }
+    if job.environment.is_cluster() {
+        in_cluster(job, outcome)
+    } else {
+        in_directory(&job.operations, outcome)
+    }
 }
 
-/// Effects become visible all at once or not at all, and `done` records before that are of the job's private copy. A runner calls a job failed,
-/// refused or cancelled only when it knows that nothing of it is in effect; if it cannot know, it says indeterminate.
+/// Effects become visible all at once or not at all, and `done` records before that are of the
+/// job's private copy. A runner calls a job failed, refused or cancelled only when it knows that
+/// nothing of it is in effect; if it cannot know, it says indeterminate.
 fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
     let mut effects = records.iter().filter(|record| !record.undo).peekable();
     if outcome == Outcome::Indeterminate {
@@ -98,18 +137,24 @@ fn in_directory(records: &[OperationRecord], outcome: Outcome) -> Changed {
     }
 }
 
-/// Every effect is visible at once: what was done and not undone stands, however the job ended. What was begun and has no end is known not to have
-/// happened unless the runner says that it cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect; what ran there
-/// and was let out of it may have changed what it reached.
+/// Every effect is visible at once: what was done and not undone stands, however the job ended.
+/// What was begun and has no end is known not to have happened unless the runner says that it
+/// cannot know. What an operation did in the ephemeral namespace goes with it, and is no effect;
+/// what ran there and was let out of it may have changed what it reached.
 fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     let records = &job.operations;
     let planned = |index: u32| job.planned.iter().find(|planned| planned.index == index);
-    let lasting = |record: &&OperationRecord| planned(record.index).is_none_or(|planned| !planned.ephemeral);
+    let lasting =
+        |record: &&OperationRecord| planned(record.index).is_none_or(|planned| !planned.ephemeral);
     let words = |index| planned(index).map(|planned| line(&planned.words));
-    let effect = |record: &OperationRecord| Effect { index: record.index, words: words(record.index) };
+    let effect =
+        |record: &OperationRecord| Effect { index: record.index, words: words(record.index) };
     // An undo that was begun leaves its operation open.
     let open = |record: &OperationRecord| {
-        record.after.is_none() || records.iter().any(|other| other.undo && other.index == record.index && other.after.is_none())
+        record.after.is_none()
+            || records
+                .iter()
+                .any(|other| other.undo && other.index == record.index && other.after.is_none())
     };
     let effects: Vec<_> = records.iter().filter(|record| !record.undo).filter(lasting).collect();
     let standing = effects.iter().filter(|record| !undone(records, record.index));
@@ -119,7 +164,9 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
         (Vec::new(), standing.filter(|record| record.after.is_some()).collect())
     };
     if !in_effect.is_empty() || !unknown.is_empty() {
-        let told = |records: Vec<&&OperationRecord>| records.into_iter().map(|record| effect(record)).collect();
+        let told = |records: Vec<&&OperationRecord>| {
+            records.into_iter().map(|record| effect(record)).collect()
+        };
         Changed::Partly(Box::new(Standing { in_effect: told(in_effect), unknown: told(unknown) }))
     } else if outcome == Outcome::Indeterminate || was_let_out(records, planned) {
         Changed::Unknown
@@ -130,10 +177,18 @@ fn in_cluster(job: &JobView, outcome: Outcome) -> Changed {
     }
 }
 
-/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to addresses that Cofferdam cannot look at.
-fn was_let_out<'a>(records: &[OperationRecord], planned: impl Fn(u32) -> Option<&'a Planned>) -> bool {
-    let opened = |record: &OperationRecord| record.after.iter().flat_map(BTreeMap::keys).any(|path| path.starts_with(LET_OUT));
-    let ran = |record: &OperationRecord| planned(record.index).is_some_and(|planned| planned.executes_code && planned.ephemeral);
+/// Whether something ran in the ephemeral namespace after a way out of it had been opened, to
+/// addresses that Cofferdam cannot look at.
+fn was_let_out<'a>(
+    records: &[OperationRecord],
+    planned: impl Fn(u32) -> Option<&'a Planned>,
+) -> bool {
+    let opened = |record: &OperationRecord| {
+        record.after.iter().flat_map(BTreeMap::keys).any(|path| path.starts_with(LET_OUT))
+    };
+    let ran = |record: &OperationRecord| {
+        planned(record.index).is_some_and(|planned| planned.executes_code && planned.ephemeral)
+    };
     records.iter().any(opened) && records.iter().any(ran)
 }
 
@@ -167,7 +222,13 @@ mod tests {
         };
         let environment = Environment { name: "lab".to_owned(), id: id.to_owned() };
         let operations = rows.iter().map(record).collect();
-        let job = JobView { outcome: Some(outcome), operations, planned: planned(facts), environment, ..some_view() };
+        let job = JobView {
+            outcome: Some(outcome),
+            operations,
+            planned: planned(facts),
+            environment,
+            ..some_view()
+        };
         unsuccessful(&job, outcome).text().lines().nth(1).unwrap().to_owned()
     }
 
@@ -188,7 +249,12 @@ mod tests {
         use Outcome::{Failed, Indeterminate};
         check(DIRECTORY, Failed, &[DONE, BEGUN], expect!["Nothing was changed."]);
         check(DIRECTORY, Failed, &[DONE, UNDONE], expect!["What was changed was undone."]);
-        check(DIRECTORY, Indeterminate, &[DONE], expect!["It is not known whether anything was changed."]);
+        check(
+            DIRECTORY,
+            Indeterminate,
+            &[DONE],
+            expect!["It is not known whether anything was changed."],
+        );
     }
 
     #[test]
@@ -201,56 +267,90 @@ mod tests {
             CLUSTER,
             Failed,
             &[DONE, BEGUN],
-            expect!["In effect, not undone: operation 0. Nothing else is, nor anything in the job's own namespace."],
+            expect![
+                "In effect, not undone: operation 0. Nothing else is, nor anything in the job's \
+                 own namespace."
+            ],
         );
         check(
             CLUSTER,
             Cancelled,
             &[DONE],
-            expect!["In effect, not undone: operation 0. Nothing else is, nor anything in the job's own namespace."],
+            expect![
+                "In effect, not undone: operation 0. Nothing else is, nor anything in the job's \
+                 own namespace."
+            ],
         );
         check(CLUSTER, Failed, &[DONE, BEGUN, UNDONE], expect!["What was changed was undone."]);
         check(
             CLUSTER,
             Failed,
             &[DONE, (1, false, true), UNDONE],
-            expect!["In effect, not undone: operation 1. Nothing else is, nor anything in the job's own namespace."],
+            expect![
+                "In effect, not undone: operation 1. Nothing else is, nor anything in the job's \
+                 own namespace."
+            ],
         );
-        check(CLUSTER, Indeterminate, &[], expect!["It is not known whether anything was changed."]);
+        check(
+            CLUSTER,
+            Indeterminate,
+            &[],
+            expect!["It is not known whether anything was changed."],
+        );
         check(
             CLUSTER,
             Indeterminate,
             &[BEGUN],
-            expect!["Not known whether in effect: operation 1. Nothing else is, nor anything in the job's own namespace."],
+            expect![
+                "Not known whether in effect: operation 1. Nothing else is, nor anything in the \
+                 job's own namespace."
+            ],
         );
         check(
             CLUSTER,
             Indeterminate,
             &[DONE, BEGUN],
             expect![
-                "In effect, not undone: operation 0. Not known whether in effect: operation 1. Nothing else is, nor anything in the job's own namespace."
+                "In effect, not undone: operation 0. Not known whether in effect: operation 1. \
+                 Nothing else is, nor anything in the job's own namespace."
             ],
         );
         check(
             CLUSTER,
             Indeterminate,
             &[DONE, (0, true, false)],
-            expect!["Not known whether in effect: operation 0. Nothing else is, nor anything in the job's own namespace."],
+            expect![
+                "Not known whether in effect: operation 0. Nothing else is, nor anything in the \
+                 job's own namespace."
+            ],
         );
-        check(CLUSTER, Indeterminate, &[DONE, UNDONE], expect!["It is not known whether anything was changed."]);
+        check(
+            CLUSTER,
+            Indeterminate,
+            &[DONE, UNDONE],
+            expect!["It is not known whether anything was changed."],
+        );
     }
 
     #[test]
-    fn operations_are_named_where_the_plan_is_known_and_those_of_the_ephemeral_namespace_are_none() {
+    fn operations_are_named_where_the_plan_is_known_and_those_of_the_ephemeral_namespace_are_none()
+    {
         let delete = step(json!({"action": "delete", "target": deployment("team-a", "old-web")}));
         let sealed = sealed(vec![scale("team-a", 5), delete]).unwrap();
         let mut facts = sealed.facts().to_vec();
         let rows = [DONE, (1, false, true)];
         let told = |facts: &[OperationFacts]| second_line(CLUSTER, Outcome::Failed, &rows, facts);
-        expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a), operation 1 (delete Deployment old-web in namespace team-a). Nothing else is."]
-            .assert_eq(&told(&facts));
+        expect![
+            "In effect, not undone: operation 0 (patch Deployment web in namespace team-a), \
+             operation 1 (delete Deployment old-web in namespace team-a). Nothing else is."
+        ]
+        .assert_eq(&told(&facts));
         facts[1].namespace = EPHEMERAL.to_owned();
-        expect!["In effect, not undone: operation 0 (patch Deployment web in namespace team-a). Nothing else is."].assert_eq(&told(&facts));
+        expect![
+            "In effect, not undone: operation 0 (patch Deployment web in namespace team-a). \
+             Nothing else is."
+        ]
+        .assert_eq(&told(&facts));
         facts[0].namespace = EPHEMERAL.to_owned();
         expect!["Nothing was changed."].assert_eq(&told(&facts));
     }
@@ -260,12 +360,26 @@ mod tests {
         let block = json!({"block": "203.0.113.0/24", "protocol": "tcp", "port": 443});
         let image = format!("registry.example.com/t@sha256:{}", "0a".repeat(32));
         let program = json!({"image": {"reference": image, "arguments": []}});
-        let task = step(json!({"action": "task", "name": "t", "program": program, "input": "", "seconds": 5}));
+        let task = step(
+            json!({"action": "task", "name": "t", "program": program, "input": "", "seconds": 5}),
+        );
         let told = |to: serde_json::Value, rows: &[Row]| {
-            let facts = sealed(vec![step(json!({"action": "egress", "to": to})), task.clone()]).unwrap().facts().to_vec();
+            let facts = sealed(vec![step(json!({"action": "egress", "to": to})), task.clone()])
+                .unwrap()
+                .facts()
+                .to_vec();
             let record = |(index, undo, ended): &Row| {
-                let after = facts[*index as usize].changes.iter().map(|change| (change.path.clone(), json!(true))).collect();
-                OperationRecord { index: *index, undo: *undo, before: BTreeMap::new(), after: ended.then_some(after) }
+                let after = facts[*index as usize]
+                    .changes
+                    .iter()
+                    .map(|change| (change.path.clone(), json!(true)))
+                    .collect();
+                OperationRecord {
+                    index: *index,
+                    undo: *undo,
+                    before: BTreeMap::new(),
+                    after: ended.then_some(after),
+                }
             };
             let environment = Environment { name: "lab".to_owned(), id: CLUSTER.to_owned() };
             let operations = rows.iter().map(record).collect();
@@ -274,7 +388,8 @@ mod tests {
         };
         let addresses = json!({"addresses": block});
         expect!["Nothing was changed."].assert_eq(&told(addresses.clone(), &[DONE]));
-        expect!["It is not known whether anything was changed."].assert_eq(&told(addresses, &[DONE, BEGUN]));
+        expect!["It is not known whether anything was changed."]
+            .assert_eq(&told(addresses, &[DONE, BEGUN]));
         expect!["Nothing was changed."].assert_eq(&told(json!("siblings"), &[DONE, BEGUN]));
     }
 
@@ -283,17 +398,54 @@ mod tests {
         use Outcome::{Cancelled, Dead, Expired, Failed, Indeterminate, Refused, Rejected};
         let check = |outcome, claimed, expect: Expect| {
             let text = unsuccessful(&JobView { claimed, ..some_view() }, outcome).text();
-            let lines: Vec<_> = text.lines().enumerate().filter(|(index, _)| [0, 2].contains(index)).map(|(_, line)| line).collect();
+            let lines: Vec<_> = text
+                .lines()
+                .enumerate()
+                .filter(|(index, _)| [0, 2].contains(index))
+                .map(|(_, line)| line)
+                .collect();
             expect.assert_eq(&lines.join("\n").replace("abcdefghijklmnopqrstuvwxyz ", ""));
         };
-        check(Failed, true, expect!["FAILED by the runner in lab\nWhy: The runner gave no reason."]);
-        check(Refused, true, expect!["REFUSED by the runner in lab\nWhy: The runner gave no reason."]);
-        check(Refused, false, expect!["REFUSED by the gateway in lab\nWhy: It could not be carried out as it was approved."]);
+        check(
+            Failed,
+            true,
+            expect!["FAILED by the runner in lab\nWhy: The runner gave no reason."],
+        );
+        check(
+            Refused,
+            true,
+            expect!["REFUSED by the runner in lab\nWhy: The runner gave no reason."],
+        );
+        check(
+            Refused,
+            false,
+            expect![
+                "REFUSED by the gateway in lab\nWhy: It could not be carried out as it was \
+                 approved."
+            ],
+        );
         check(Rejected, false, expect!["REJECTED by an approver in lab\nWhy: A person said no."]);
-        check(Expired, false, expect!["EXPIRED by its deadline in lab\nWhy: It was not approved in time, or no runner took it in time."]);
+        check(
+            Expired,
+            false,
+            expect![
+                "EXPIRED by its deadline in lab\nWhy: It was not approved in time, or no runner \
+                 took it in time."
+            ],
+        );
         check(Cancelled, false, expect!["CANCELLED by its agent in lab\nWhy: It was withdrawn."]);
-        check(Dead, true, expect!["DEAD by the recorder in lab\nWhy: Runners were lost too often before they acted."]);
-        check(Indeterminate, true, expect!["UNKNOWN by the runner in lab\nWhy: An effect may or may not have happened."]);
+        check(
+            Dead,
+            true,
+            expect![
+                "DEAD by the recorder in lab\nWhy: Runners were lost too often before they acted."
+            ],
+        );
+        check(
+            Indeterminate,
+            true,
+            expect!["UNKNOWN by the runner in lab\nWhy: An effect may or may not have happened."],
+        );
     }
 
     #[test]

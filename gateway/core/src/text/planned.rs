@@ -22,7 +22,10 @@ impl Planned {
             let shown = preview.as_ref().and_then(|preview| preview.operation(index));
             shown.map(|shown| shown.remarks.iter().map(remark_words).collect()).unwrap_or_default()
         };
-        facts(job).iter().map(|fact| Self { remarks: remarks(fact.index), ..Self::of(fact) }).collect()
+        facts(job)
+            .iter()
+            .map(|fact| Self { remarks: remarks(fact.index), ..Self::of(fact) })
+            .collect()
     }
 
     /// The words of each alone, without its preview.

@@ -1,4 +1,5 @@
-//! What an agent reads of a call that changes nothing: the results of a look, or plan, difference, rights and decision of a preview.
+//! What an agent reads of a call that changes nothing: the results of a look, or plan, difference,
+//! rights and decision of a preview.
 
 use super::call::{sentence, signers};
 use super::told::{Fact, Operation, State, Told};
@@ -22,11 +23,17 @@ pub fn looked(
 ) -> Success {
     let told = Told::new(State::Looked, proof, environment);
     let told = match summary {
-        Some(summary) => told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results))),
+        Some(summary) => {
+            told.words("summary", "", line(summary)).with(Fact::Also("results", json!(results)))
+        }
         None => told.with(Fact::Results(results)),
     };
     let told = if given.is_empty() { told } else { told.with(Fact::Lines("given", None, given)) };
-    if left_out.is_empty() { told.success() } else { told.with(Fact::LeftOut(left_out.clone())).success() }
+    if left_out.is_empty() {
+        told.success()
+    } else {
+        told.with(Fact::LeftOut(left_out.clone())).success()
+    }
 }
 
 /// What policy says of a call that is only shown.
@@ -54,7 +61,8 @@ pub struct ShownPlan<'a> {
     pub facts: &'a [OperationFacts],
 }
 
-/// A preview as an agent reads it: plan, difference, rights, and what policy says so far. `preview` has what a change would do.
+/// A preview as an agent reads it: plan, difference, rights, and what policy says so far. `preview`
+/// has what a change would do.
 pub fn shown_only(
     plan: ShownPlan<'_>,
     preview: Option<&Preview>,
@@ -71,19 +79,26 @@ pub fn shown_only(
             place: shown.map(|shown| line(&shown.place)).unwrap_or_default(),
             before: shown.map(|shown| shown.before.clone()).unwrap_or_default(),
             after: Some(shown.map(|shown| shown.after.clone()).unwrap_or_default()),
-            remarks: shown.map(|shown| shown.remarks.iter().map(super::remark_words).collect()).unwrap_or_default(),
+            remarks: shown
+                .map(|shown| shown.remarks.iter().map(super::remark_words).collect())
+                .unwrap_or_default(),
         }
     });
     // A look runs as the viewer: no job and no Role is made for it.
     let title = if plan.changes { "Rights" } else { "Rights (the viewer's; no job gets any)" };
     let summary = crate::model::escape::quoted(plan.summary);
-    let (why, allowed) = decided.reason.map(|(why, allowed)| (sentence(why), sentence(allowed))).unwrap_or_default();
+    let (why, allowed) =
+        decided.reason.map(|(why, allowed)| (sentence(why), sentence(allowed))).unwrap_or_default();
     let told = Told::new(State::Preview, proof, environment)
         .words("changed", "", Changed::Nothing.text())
         .words("summary", "Summary (the tool's words)", summary)
         .with(Fact::Would(operations.collect()))
         .with(Fact::Lines("rights", Some(title), rights(plan.facts)))
-        .with(Fact::Decided { decision: decided.decision, rule: line(&decided.rule), words: line(&decided.words) })
+        .with(Fact::Decided {
+            decision: decided.decision,
+            rule: line(&decided.rule),
+            words: line(&decided.words),
+        })
         .words("why", "Why", why)
         .words("allowed", "Allowed", allowed);
     match decided.approval {

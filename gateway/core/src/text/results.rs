@@ -1,5 +1,6 @@
-//! What a look showed, as an agent reads it: each result says of what it is, and fields of the same list members stand together, member by member,
-//! rather than in arrays side by side. Never leaves a value out.
+//! What a look showed, as an agent reads it: each result says of what it is, and fields of the same
+//! list members stand together, member by member, rather than in arrays side by side. Never leaves
+//! a value out.
 
 use crate::model::facts::OperationFacts;
 use serde_json::{Map, Value, json};
@@ -14,15 +15,23 @@ fn one(result: &Value, fact: Option<&OperationFacts>) -> Value {
     let mut shown = Map::new();
     if let Some(fact) = fact {
         let own = [("kind", &fact.kind), ("namespace", &fact.namespace), ("name", &fact.name)];
-        shown.extend(own.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), json!(text))));
+        shown.extend(
+            own.into_iter()
+                .filter(|(_, text)| !text.is_empty())
+                .map(|(name, text)| (name.to_owned(), json!(text))),
+        );
     }
     let Value::Object(members) = result else { return result.clone() };
     for (name, value) in members {
         let value = match (name.as_str(), value) {
             ("fields", Value::Object(fields)) => Value::Object(by_member(fields)),
-            ("items", Value::Array(items)) => {
-                items.iter().map(|item| item.as_object().map_or_else(|| item.clone(), |item| Value::Object(by_member(item)))).collect()
-            }
+            ("items", Value::Array(items)) => items
+                .iter()
+                .map(|item| {
+                    item.as_object()
+                        .map_or_else(|| item.clone(), |item| Value::Object(by_member(item)))
+                })
+                .collect(),
             _ => value.clone(),
         };
         shown.insert(name.clone(), value);
@@ -30,10 +39,12 @@ fn one(result: &Value, fact: Option<&OperationFacts>) -> Value {
     Value::Object(shown)
 }
 
-/// `containers[*].name` and `containers[*].image` become `containers`: a list of members that each have both. A field that stands alone, or does not
-/// fit the others of its list, stays as it is.
+/// `containers[*].name` and `containers[*].image` become `containers`: a list of members that each
+/// have both. A field that stands alone, or does not fit the others of its list, stays as it is.
 fn by_member(fields: &Map<String, Value>) -> Map<String, Value> {
-    let split = |path: &str| path.split_once("[*].").map(|(list, field)| (list.to_owned(), field.to_owned()));
+    let split = |path: &str| {
+        path.split_once("[*].").map(|(list, field)| (list.to_owned(), field.to_owned()))
+    };
     let mut shown = Map::new();
     for (path, value) in fields {
         let Some((list, _)) = split(path) else {
@@ -42,29 +53,38 @@ fn by_member(fields: &Map<String, Value>) -> Map<String, Value> {
         };
         let together: Vec<(String, &Value)> = fields
             .iter()
-            .filter_map(|(path, value)| split(path).filter(|(other, _)| *other == list).map(|(_, field)| (field, value)))
+            .filter_map(|(path, value)| {
+                split(path).filter(|(other, _)| *other == list).map(|(_, field)| (field, value))
+            })
             .collect();
         match members(&together) {
-            Some(members) if together.len() > 1 && !fields.contains_key(&list) => drop(shown.insert(list, members)),
+            Some(members) if together.len() > 1 && !fields.contains_key(&list) => {
+                drop(shown.insert(list, members))
+            }
             _ => drop(shown.insert(path.clone(), value.clone())),
         }
     }
     shown
 }
 
-/// The members, or null where the object has no such list; none where the fields are not of one list.
+/// The members, or null where the object has no such list; none where the fields are not of one
+/// list.
 fn members(together: &[(String, &Value)]) -> Option<Value> {
     if together.iter().all(|(_, value)| value.is_null()) {
         return Some(Value::Null);
     }
-    let columns: Option<Vec<(&String, &Vec<Value>)>> = together.iter().map(|(field, value)| Some((field, value.as_array()?))).collect();
+    let columns: Option<Vec<(&String, &Vec<Value>)>> =
+        together.iter().map(|(field, value)| Some((field, value.as_array()?))).collect();
     let columns = columns?;
     let length = columns.first().map(|(_, values)| values.len())?;
     if columns.iter().any(|(_, values)| values.len() != length) {
         return None;
     }
     let member = |at: usize| {
-        columns.iter().map(|(field, values)| ((*field).clone(), values.get(at).cloned().unwrap_or_default())).collect::<Map<_, _>>()
+        columns
+            .iter()
+            .map(|(field, values)| ((*field).clone(), values.get(at).cloned().unwrap_or_default()))
+            .collect::<Map<_, _>>()
     };
     Some((0..length).map(|at| Value::Object(member(at))).collect())
 }

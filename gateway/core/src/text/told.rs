@@ -1,5 +1,6 @@
-//! What an agent is told of a call that was not refused: a list of facts. Text and structure are both made from it, because hosts hand a model
-//! only one of the two: Claude Code and Codex the structure, others the text. Never says in one what it does not say in the other.
+//! What an agent is told of a call that was not refused: a list of facts. Text and structure are
+//! both made from it, because hosts hand a model only one of the two: Claude Code and Codex the
+//! structure, others the text. Never says in one what it does not say in the other.
 
 use super::value;
 use crate::model::answer::{Proof, Success};
@@ -103,12 +104,14 @@ pub(crate) enum Fact {
 }
 
 /// Of an effect that its runner could not record any more, and that the next one found there.
-const UNRECORDED: &str = "found done, as it was approved; its runner was lost before it could say so";
+const UNRECORDED: &str =
+    "found done, as it was approved; its runner was lost before it could say so";
 
 /// Where a task's result is in the state after it.
 const RESULT: &str = "result";
 
-/// What a tree's change is not: the agent must not tell its user that anything runs otherwise by now.
+/// What a tree's change is not: the agent must not tell its user that anything runs otherwise by
+/// now.
 const NOT_YET: &str = "not committed, not rolled out";
 
 /// Of a call that was found done.
@@ -148,7 +151,12 @@ impl Told {
 
     /// As the journey answers.
     pub fn success(self) -> Success {
-        Success { text: self.text(), structured: self.structured(), complete: self.state.complete(), proof: self.proof }
+        Success {
+            text: self.text(),
+            structured: self.structured(),
+            complete: self.state.complete(),
+            proof: self.proof,
+        }
     }
 
     fn text(&self) -> String {
@@ -199,7 +207,9 @@ impl Fact {
             Self::Words(_, "", words) => vec![Line::needed(words.clone())],
             Self::Words(_, label, words) => vec![Line::needed(format!("{label}: {words}"))],
             Self::Needed { who, until: None } => vec![Line::needed(format!("Needed: {who}."))],
-            Self::Needed { who, until: Some(until) } => vec![Line::needed(format!("Needed: {who}, until {until}."))],
+            Self::Needed { who, until: Some(until) } => {
+                vec![Line::needed(format!("Needed: {who}, until {until}."))]
+            }
             Self::Done(operations) => operations.iter().flat_map(Operation::done).collect(),
             Self::Would(operations) => {
                 let title = Line::needed("Operations:".to_owned());
@@ -210,7 +220,10 @@ impl Fact {
             Self::Lines(_, title, lines) => {
                 let indent = if title.is_some() { "  " } else { "" };
                 let title = title.map(|title| Line::needed(format!("{title}:")));
-                title.into_iter().chain(lines.iter().map(|text| Line::needed(format!("{indent}{text}")))).collect()
+                title
+                    .into_iter()
+                    .chain(lines.iter().map(|text| Line::needed(format!("{indent}{text}"))))
+                    .collect()
             }
             Self::Results(results) => vec![Line::needed(json!({ "results": results }).to_string())],
             Self::LeftOut(left_out) => left_out_lines(left_out),
@@ -222,18 +235,32 @@ impl Fact {
         match self {
             Self::Words(name, _, words) => vec![(name, json!(words))],
             Self::Needed { who, until } => vec![("needed", json!(who)), ("until", json!(until))],
-            Self::Done(operations) => vec![("operations", operations.iter().map(Operation::value).collect())],
+            Self::Done(operations) => {
+                vec![("operations", operations.iter().map(Operation::value).collect())]
+            }
             Self::Would(operations) => {
-                vec![("preview", json!({"operations": operations.iter().map(Operation::value).collect::<Vec<_>>()}))]
+                vec![(
+                    "preview",
+                    json!({"operations": operations.iter().map(Operation::value).collect::<Vec<_>>()}),
+                )]
             }
             Self::Decided { decision, rule, words } => {
-                vec![("decision", json!(decision)), ("rule", json!(rule)), ("decided", json!(words))]
+                vec![
+                    ("decision", json!(decision)),
+                    ("rule", json!(rule)),
+                    ("decided", json!(words)),
+                ]
             }
-            Self::Edited(files) => vec![("changed", json!(edited(files))), ("edited", json!(files))],
+            Self::Edited(files) => {
+                vec![("changed", json!(edited(files))), ("edited", json!(files))]
+            }
             Self::Lines(name, _, lines) => vec![(name, json!(lines))],
             Self::Results(results) => vec![("results", json!(results))],
             Self::LeftOut(left_out) => {
-                vec![("left_out", json!(left_out.places)), ("left_out_count", json!(left_out.count))]
+                vec![
+                    ("left_out", json!(left_out.places)),
+                    ("left_out_count", json!(left_out.count)),
+                ]
             }
             Self::Also(name, value) => vec![(name, value.clone())],
         }
@@ -296,26 +323,46 @@ impl Operation {
         let mut lines = vec![Line { weight: Weight::Name, text: self.named(), instead }];
         match &self.after {
             Some(after) => {
-                // What a task was given is the agent's own; said again, a large input would take the place of the result.
-                let found = after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
+                // What a task was given is the agent's own; said again, a large input would take
+                // the place of the result.
+                let found =
+                    after.iter().filter(|(path, _)| !path.starts_with(TASK) && *path != RESULT);
                 let found = found.map(|(path, value)| (path.clone(), value.clone())).collect();
-                lines.extend(super::changes(&self.before, &found).into_iter().map(|text| Line::value(format!("  {text}"))));
+                lines.extend(
+                    super::changes(&self.before, &found)
+                        .into_iter()
+                        .map(|text| Line::value(format!("  {text}"))),
+                );
             }
             None => lines.push(Line::value(format!("  {UNRECORDED}"))),
         }
         lines.extend(self.noted("  "));
-        lines.extend(result.map(|result| Line::needed(format!("  {RESULT}: {}", value(Some(result))))));
+        lines.extend(
+            result.map(|result| Line::needed(format!("  {RESULT}: {}", value(Some(result))))),
+        );
         lines
     }
 
     fn would(&self) -> Vec<Line> {
-        let marks = if self.marks.is_empty() { String::new() } else { format!(" ({})", self.marks.join(", ")) };
-        let mut lines = vec![Line { weight: Weight::Name, text: format!("  {}. {}{marks}", self.index, self.named()), instead: None }];
+        let marks = if self.marks.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.marks.join(", "))
+        };
+        let mut lines = vec![Line {
+            weight: Weight::Name,
+            text: format!("  {}. {}{marks}", self.index, self.named()),
+            instead: None,
+        }];
         if !self.place.is_empty() {
             lines.push(Line::value(format!("     at {}", self.place)));
         }
         let after = self.after.clone().unwrap_or_default();
-        lines.extend(super::changes(&self.before, &after).into_iter().map(|text| Line::value(format!("     {text}"))));
+        lines.extend(
+            super::changes(&self.before, &after)
+                .into_iter()
+                .map(|text| Line::value(format!("     {text}"))),
+        );
         lines.extend(self.noted("     "));
         lines
     }
@@ -349,17 +396,26 @@ impl Line {
     }
 }
 
-/// A text within the limit: what does not fit is left out whole, the least needed first, and never cut in the middle.
+/// A text within the limit: what does not fit is left out whole, the least needed first, and never
+/// cut in the middle.
 fn whole(lines: &[Line]) -> String {
     const LEFT_OUT: &str = "What is not shown here is too long; `cofferdam show` has it.";
     let heaviest = |weight| {
-        let kept = lines.iter().filter_map(|line| if line.weight >= weight { Some(line.text.as_str()) } else { line.instead.as_deref() });
+        let kept = lines.iter().filter_map(|line| {
+            if line.weight >= weight { Some(line.text.as_str()) } else { line.instead.as_deref() }
+        });
         kept.chain((weight > Weight::Value).then_some(LEFT_OUT)).collect::<Vec<_>>().join("\n")
     };
     let texts = [Weight::Value, Weight::Name, Weight::Needed].into_iter().map(heaviest);
     texts.into_iter().find(|text| text.len() <= limit::TEXT).unwrap_or_else(|| {
         // A runner that keeps to its limits does not come here.
-        lines.iter().map(|line| line.text.as_str()).take(1).chain([LEFT_OUT]).collect::<Vec<_>>().join("\n")
+        lines
+            .iter()
+            .map(|line| line.text.as_str())
+            .take(1)
+            .chain([LEFT_OUT])
+            .collect::<Vec<_>>()
+            .join("\n")
     })
 }
 

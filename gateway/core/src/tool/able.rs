@@ -1,5 +1,6 @@
-//! Whether an environment can ever carry out what a ceiling permits. A folder of manifests has no API server and no node: it has objects that are read,
-//! listed, patched and deleted, and runs accepted Wasm commands. Never decides over a call: policy does, over the tools that are left.
+//! Whether an environment can ever carry out what a ceiling permits. A folder of manifests has no
+//! API server and no node: it has objects that are read, listed, patched and deleted, and runs
+//! accepted Wasm commands. Never decides over a call: policy does, over the tools that are left.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::ceiling::Grant;
@@ -15,7 +16,10 @@ pub fn able(ceiling: &Ceiling, trust: &Trust) -> bool {
         return true;
     }
     // What runs is beside the point where the same plans change or show objects.
-    let (runs, objects): (Vec<_>, Vec<_>) = ceiling.grants.iter().partition(|grant| matches!(grant.action, Action::Task | Action::Egress));
+    let (runs, objects): (Vec<_>, Vec<_>) = ceiling
+        .grants
+        .iter()
+        .partition(|grant| matches!(grant.action, Action::Task | Action::Egress));
     if objects.is_empty() {
         runs.iter().any(|grant| grant.action == Action::Task) && !trust.commands.is_empty()
     } else {
@@ -55,7 +59,9 @@ mod tests {
         use Action::{Apply, Delete, Egress, List, Logs, Patch, Read, Task};
         let folder = trust();
         let mut commands = folder.clone();
-        commands.commands.push(TrustedCommand { name: "lint".to_owned(), digest: ComponentDigest::of(b"lint") });
+        commands
+            .commands
+            .push(TrustedCommand { name: "lint".to_owned(), digest: ComponentDigest::of(b"lint") });
         let mut cluster = folder.clone();
         cluster.environment.id = "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d".to_owned();
         for (grants, here, with_commands) in [
@@ -73,7 +79,11 @@ mod tests {
             (&[], true, true),
         ] {
             let ceiling = ceiling(grants);
-            assert_eq!((able(&ceiling, &folder), able(&ceiling, &commands)), (here, with_commands), "{grants:?}");
+            assert_eq!(
+                (able(&ceiling, &folder), able(&ceiling, &commands)),
+                (here, with_commands),
+                "{grants:?}"
+            );
             assert!(able(&ceiling, &cluster), "{grants:?}");
         }
     }

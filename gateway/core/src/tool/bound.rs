@@ -1,4 +1,5 @@
-//! A ceiling, read: its namespace patterns and field paths parsed once, so that holding an operation against it is comparison alone.
+//! A ceiling, read: its namespace patterns and field paths parsed once, so that holding an
+//! operation against it is comparison alone.
 
 use crate::model::ceiling::Ceiling;
 use crate::model::ceiling::EPHEMERAL;
@@ -39,7 +40,10 @@ pub enum CeilingError {
         fault: PathError,
     },
     /// A namespace that is neither a name, nor a prefix with `*`, nor `*`.
-    #[error("line {line} of the ceiling: `{given}` is not a namespace, a prefix followed by `*`, or `*`; and none of them protected")]
+    #[error(
+        "line {line} of the ceiling: `{given}` is not a namespace, a prefix followed by `*`, or \
+         `*`; and none of them protected"
+    )]
     Namespace {
         /// Which line, from 0.
         line: usize,
@@ -73,10 +77,15 @@ impl Namespaces {
     fn parse(text: &str) -> Option<Self> {
         match text.strip_suffix('*') {
             Some("") => Some(Self::Any),
-            // A prefix of a protected prefix, such as `k*`, never reaches protected namespaces: those are refused by name before.
-            Some(prefix) if kind::check_namespace(&format!("{prefix}x")).is_ok() => Some(Self::Prefix(prefix.to_owned())),
+            // A prefix of a protected prefix, such as `k*`, never reaches protected namespaces:
+            // those are refused by name before.
+            Some(prefix) if kind::check_namespace(&format!("{prefix}x")).is_ok() => {
+                Some(Self::Prefix(prefix.to_owned()))
+            }
             Some(_) => None,
-            None if text == EPHEMERAL || kind::check_namespace(text).is_ok() => Some(Self::Exact(text.to_owned())),
+            None if text == EPHEMERAL || kind::check_namespace(text).is_ok() => {
+                Some(Self::Exact(text.to_owned()))
+            }
             None => None,
         }
     }
@@ -115,7 +124,10 @@ impl Line {
     }
 
     pub(super) fn is_for(&self, action: Action, group: &str, version: &str, kind: &str) -> bool {
-        self.grant.action == action && self.grant.group == group && self.grant.version == version && self.grant.kind == kind
+        self.grant.action == action
+            && self.grant.group == group
+            && self.grant.version == version
+            && self.grant.kind == kind
     }
 }
 
@@ -132,7 +144,8 @@ impl Bound {
         if ceiling.grants.len() > GRANTS || ceiling.executors.len() > ENTRIES {
             return Err(CeilingError::TooMany("lines"));
         }
-        let lines: Result<Vec<_>, _> = ceiling.grants.iter().enumerate().map(|(line, grant)| read(line, grant)).collect();
+        let lines: Result<Vec<_>, _> =
+            ceiling.grants.iter().enumerate().map(|(line, grant)| read(line, grant)).collect();
         Ok(Self { lines: lines?, executors: ceiling.executors.clone() })
     }
 
@@ -151,12 +164,19 @@ impl Bound {
         self.executors.iter().any(|executor| executor == name)
     }
 
-    /// What no line permits of an operation, as the line that is missing; none when all of it is permitted. `namespace` is [`EPHEMERAL`] for
-    /// the job's own.
-    pub fn missing(&self, action: Action, api: (&str, &str, &str), namespace: &str, fields: &[FieldPath]) -> Option<String> {
+    /// What no line permits of an operation, as the line that is missing; none when all of it is
+    /// permitted. `namespace` is [`EPHEMERAL`] for the job's own.
+    pub fn missing(
+        &self,
+        action: Action,
+        api: (&str, &str, &str),
+        namespace: &str,
+        fields: &[FieldPath],
+    ) -> Option<String> {
         let (group, version, kind) = api;
         let named = format!("{action} {} {kind}", kind::api_version(group, version));
-        let lines: Vec<_> = self.lines.iter().filter(|line| line.is_for(action, group, version, kind)).collect();
+        let lines: Vec<_> =
+            self.lines.iter().filter(|line| line.is_for(action, group, version, kind)).collect();
         if lines.is_empty() {
             return Some(named);
         }
@@ -164,7 +184,9 @@ impl Bound {
         if here.is_empty() {
             return Some(format!("{named} in {}", Within(namespace)));
         }
-        let uncovered = fields.iter().find(|field| !here.iter().any(|line| line.fields.iter().any(|pattern| pattern.covers(field))));
+        let uncovered = fields.iter().find(|field| {
+            !here.iter().any(|line| line.fields.iter().any(|pattern| pattern.covers(field)))
+        });
         uncovered.map(|field| format!("{named} field {field}"))
     }
 }
@@ -173,10 +195,15 @@ fn read(line: usize, grant: &Grant) -> Result<Line, CeilingError> {
     if grant.namespaces.len() > ENTRIES || grant.fields.len() > ENTRIES {
         return Err(CeilingError::TooMany("namespaces or fields in one line"));
     }
-    kind::find(&grant.group, &grant.version, &grant.kind).map_err(|fault| CeilingError::Kind { line, fault })?;
+    kind::find(&grant.group, &grant.version, &grant.kind)
+        .map_err(|fault| CeilingError::Kind { line, fault })?;
     let needs = match grant.action {
-        Action::Delete | Action::Task | Action::Logs if !grant.fields.is_empty() => Some("no fields"),
-        Action::Read | Action::List | Action::Patch | Action::Apply if grant.fields.is_empty() => Some("the fields it reaches"),
+        Action::Delete | Action::Task | Action::Logs if !grant.fields.is_empty() => {
+            Some("no fields")
+        }
+        Action::Read | Action::List | Action::Patch | Action::Apply if grant.fields.is_empty() => {
+            Some("the fields it reaches")
+        }
         Action::Egress if grant.fields.is_empty() => Some("the destinations it reaches"),
         Action::Logs | Action::Task if grant.kind != "Pod" => Some("the kind `Pod`"),
         Action::Egress if grant.kind != "NetworkPolicy" => Some("the kind `NetworkPolicy`"),
@@ -186,12 +213,18 @@ fn read(line: usize, grant: &Grant) -> Result<Line, CeilingError> {
     if let Some(needs) = needs {
         return Err(CeilingError::Fields { line, action: grant.action, needs });
     }
-    let fields: Result<Vec<_>, _> =
-        grant.fields.iter().map(|text| FieldPath::parse(text).map_err(|fault| CeilingError::Path { line, fault })).collect();
+    let fields: Result<Vec<_>, _> = grant
+        .fields
+        .iter()
+        .map(|text| FieldPath::parse(text).map_err(|fault| CeilingError::Path { line, fault }))
+        .collect();
     let namespaces: Result<Vec<_>, _> = grant
         .namespaces
         .iter()
-        .map(|text| Namespaces::parse(text).ok_or_else(|| CeilingError::Namespace { line, given: text.clone() }))
+        .map(|text| {
+            Namespaces::parse(text)
+                .ok_or_else(|| CeilingError::Namespace { line, given: text.clone() })
+        })
         .collect();
     Ok(Line { grant: grant.clone(), namespaces: namespaces?, fields: fields? })
 }

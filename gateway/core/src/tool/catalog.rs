@@ -11,7 +11,8 @@ use std::sync::Arc;
 pub struct Catalog(BTreeMap<String, Arc<LoadedTool>>);
 
 impl Catalog {
-    /// A catalog of those of these tools that the environment can carry out; the others are as if they were not there. Two of one name are refused.
+    /// A catalog of those of these tools that the environment can carry out; the others are as if
+    /// they were not there. Two of one name are refused.
     pub fn new(tools: Vec<LoadedTool>, trust: &Trust) -> Result<Self, LoadError> {
         let mut catalog = BTreeMap::new();
         for tool in tools.into_iter().filter(|tool| able::able(&tool.trusted().ceiling, trust)) {

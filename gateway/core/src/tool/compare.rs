@@ -1,4 +1,5 @@
-//! One ceiling against another: what an operator is asked to accept again. Never guesses: what is not provably covered counts as wider.
+//! One ceiling against another: what an operator is asked to accept again. Never guesses: what is
+//! not provably covered counts as wider.
 
 use super::bound::{Bound, CeilingError, Line, Namespaces};
 use crate::model::ceiling::Ceiling;
@@ -32,8 +33,19 @@ pub fn compare(accepted: &Ceiling, new: &Ceiling) -> Result<Comparison, CeilingE
     let (old_bound, new_bound) = (Bound::parse(accepted)?, Bound::parse(new)?);
     let mut added = beyond(&new_bound, &old_bound);
     let mut removed = beyond(&old_bound, &new_bound);
-    added.extend(new.executors.iter().filter(|name| !accepted.executors.contains(name)).map(|name| format!("executor {name}")));
-    removed.extend(accepted.executors.iter().filter(|name| !new.executors.contains(name)).map(|name| format!("executor {name}")));
+    added.extend(
+        new.executors
+            .iter()
+            .filter(|name| !accepted.executors.contains(name))
+            .map(|name| format!("executor {name}")),
+    );
+    removed.extend(
+        accepted
+            .executors
+            .iter()
+            .filter(|name| !new.executors.contains(name))
+            .map(|name| format!("executor {name}")),
+    );
     let width = match (added.is_empty(), removed.is_empty()) {
         (false, _) => Width::Wider,
         (true, false) => Width::Narrower,
@@ -42,13 +54,17 @@ pub fn compare(accepted: &Ceiling, new: &Ceiling) -> Result<Comparison, CeilingE
     Ok(Comparison { width, added, removed })
 }
 
-/// What `these` permit that no single line of `those` does. Namespace and field are taken together: a line that permits the field elsewhere does
-/// not permit it here.
+/// What `these` permit that no single line of `those` does. Namespace and field are taken together:
+/// a line that permits the field elsewhere does not permit it here.
 fn beyond(these: &Bound, those: &Bound) -> Vec<String> {
     let mut lines = Vec::new();
     for line in &these.lines {
         for namespaces in &line.namespaces {
-            let fields: Vec<Option<&FieldPath>> = if line.fields.is_empty() { vec![None] } else { line.fields.iter().map(Some).collect() };
+            let fields: Vec<Option<&FieldPath>> = if line.fields.is_empty() {
+                vec![None]
+            } else {
+                line.fields.iter().map(Some).collect()
+            };
             for field in fields {
                 if !those.lines.iter().any(|other| other.covers(line, namespaces, field)) {
                     lines.push(name(line, namespaces, field));
@@ -79,7 +95,12 @@ fn name(line: &Line, namespaces: &Namespaces, field: Option<&FieldPath>) -> Stri
     };
     let field = field.map(|field| format!(" {field}")).unwrap_or_default();
     let grant = &line.grant;
-    format!("{} {} {}{field} in {place}", grant.action, kind::api_version(&grant.group, &grant.version), grant.kind)
+    format!(
+        "{} {} {}{field} in {place}",
+        grant.action,
+        kind::api_version(&grant.group, &grant.version),
+        grant.kind
+    )
 }
 
 #[cfg(test)]
@@ -105,7 +126,10 @@ mod tests {
 
     fn check(accepted: &Ceiling, new: &Ceiling, width: Width, added: &[&str]) {
         let got = compare(accepted, new).unwrap();
-        assert_eq!((got.width, got.added.iter().map(String::as_str).collect::<Vec<_>>()), (width, added.to_vec()));
+        assert_eq!(
+            (got.width, got.added.iter().map(String::as_str).collect::<Vec<_>>()),
+            (width, added.to_vec())
+        );
     }
 
     #[test]
@@ -119,14 +143,28 @@ mod tests {
             Width::Wider,
             &["patch apps/v1 Deployment spec.paused in team-*"],
         );
-        check(&wide, &ceiling(&["*"], &["spec.replicas"]), Width::Wider, &["patch apps/v1 Deployment spec.replicas in any namespace"]);
-        check(&wide, &Ceiling { executors: vec!["rollout".into()], ..wide.clone() }, Width::Wider, &["executor rollout"]);
+        check(
+            &wide,
+            &ceiling(&["*"], &["spec.replicas"]),
+            Width::Wider,
+            &["patch apps/v1 Deployment spec.replicas in any namespace"],
+        );
+        check(
+            &wide,
+            &Ceiling { executors: vec!["rollout".into()], ..wide.clone() },
+            Width::Wider,
+            &["executor rollout"],
+        );
     }
 
     #[test]
     fn a_ceiling_reaches_nothing_protected() {
         for bad in ["kube-system", "kube-*", "cofferdam-x", "a*b", "A"] {
-            assert!(compare(&ceiling(&[bad], &["spec.replicas"]), &ceiling(&["a"], &["spec.replicas"])).is_err(), "{bad}");
+            assert!(
+                compare(&ceiling(&[bad], &["spec.replicas"]), &ceiling(&["a"], &["spec.replicas"]))
+                    .is_err(),
+                "{bad}"
+            );
         }
     }
 }

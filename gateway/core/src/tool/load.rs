@@ -1,5 +1,5 @@
-//! A tool as it is loaded: its definition checked, its schemas compiled, its ceiling held against what the operator accepted. Never loads one
-//! that the trust file does not name by digest.
+//! A tool as it is loaded: its definition checked, its schemas compiled, its ceiling held against
+//! what the operator accepted. Never loads one that the trust file does not name by digest.
 
 use crate::model::answer::ToolListing;
 use crate::model::ceiling::Definition;
@@ -26,11 +26,15 @@ const EXAMPLES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// Not accepted.
-    #[error("the tool `{0}` is not in the trust file; an operator accepts it with `cofferdam accept FILE`")]
+    #[error(
+        "the tool `{0}` is not in the trust file; an operator accepts it with `cofferdam accept \
+         FILE`"
+    )]
     Unaccepted(String),
     /// Another component, version or name than was accepted.
     #[error(
-        "the tool `{name}` is not the one that was accepted: its {what} differs; look with `cofferdam inspect FILE`, then accept it again"
+        "the tool `{name}` is not the one that was accepted: its {what} differs; look with \
+         `cofferdam inspect FILE`, then accept it again"
     )]
     Differs {
         /// Its name.
@@ -39,7 +43,10 @@ pub enum LoadError {
         what: &'static str,
     },
     /// The trust file gives it more than it declares.
-    #[error("the accepted ceiling of `{name}` is wider than it declares: {added}; narrow it in the trust file")]
+    #[error(
+        "the accepted ceiling of `{name}` is wider than it declares: {added}; narrow it in the \
+         trust file"
+    )]
     Wider {
         /// Its name.
         name: String,
@@ -101,7 +108,11 @@ pub struct LoadedTool {
 
 impl LoadedTool {
     /// Checks a definition against what the trust file accepted of this component.
-    pub fn load(definition: Definition, digest: ComponentDigest, trusted: &TrustedTool) -> Result<Self, LoadError> {
+    pub fn load(
+        definition: Definition,
+        digest: ComponentDigest,
+        trusted: &TrustedTool,
+    ) -> Result<Self, LoadError> {
         let name = definition.name.clone();
         for (same, what) in [
             (definition.name == trusted.name, "name"),
@@ -113,8 +124,8 @@ impl LoadedTool {
             }
         }
         let (input, output) = check_definition(&definition)?;
-        let compared =
-            compare::compare(&definition.ceiling, &trusted.ceiling).map_err(|fault| LoadError::Ceiling { name: name.clone(), fault })?;
+        let compared = compare::compare(&definition.ceiling, &trusted.ceiling)
+            .map_err(|fault| LoadError::Ceiling { name: name.clone(), fault })?;
         if compared.width == Width::Wider {
             return Err(LoadError::Wider { name, added: compared.added.join("; ") });
         }
@@ -169,7 +180,12 @@ impl LoadedTool {
         ToolListing {
             name: self.name().to_owned(),
             title: self.definition.title.clone(),
-            description: format!("{}\n\nEnvironment: {} ({}).", self.definition.description, environment.name, environment.kind()),
+            description: format!(
+                "{}\n\nEnvironment: {} ({}).",
+                self.definition.description,
+                environment.name,
+                environment.kind()
+            ),
             input_schema: self.input.with_purpose(),
             output_schema: self.listed.value().clone(),
             read_only: facts::read_only(accepted),
@@ -179,49 +195,77 @@ impl LoadedTool {
     }
 }
 
-/// Checks what a definition says by itself: `inspect` and `accept` ask before there is anything to compare with. Gives its compiled schemas.
+/// Checks what a definition says by itself: `inspect` and `accept` ask before there is anything to
+/// compare with. Gives its compiled schemas.
 pub fn check_definition(definition: &Definition) -> Result<(Schema, Schema), LoadError> {
     texts(definition)?;
     let name = || definition.name.clone();
-    Bound::parse(&definition.ceiling).map_err(|fault| LoadError::Ceiling { name: name(), fault })?;
-    let input = Schema::of_input(&definition.input_schema).map_err(|fault| LoadError::Schema { name: name(), which: "input", fault })?;
-    let output =
-        Schema::of_output(&definition.output_schema).map_err(|fault| LoadError::Schema { name: name(), which: "output", fault })?;
+    Bound::parse(&definition.ceiling)
+        .map_err(|fault| LoadError::Ceiling { name: name(), fault })?;
+    let input = Schema::of_input(&definition.input_schema).map_err(|fault| LoadError::Schema {
+        name: name(),
+        which: "input",
+        fault,
+    })?;
+    let output = Schema::of_output(&definition.output_schema)
+        .map_err(|fault| LoadError::Schema { name: name(), which: "output", fault })?;
     if definition.examples.is_empty() || definition.examples.len() > EXAMPLES {
         let wanted = format!("1 to {EXAMPLES}: they are what reviewers read first");
         return Err(LoadError::Text { what: "number of examples", wanted });
     }
     for example in &definition.examples {
-        let bad = |reason: String| LoadError::Example { name: name(), title: example.title.clone(), reason };
+        let bad = |reason: String| LoadError::Example {
+            name: name(),
+            title: example.title.clone(),
+            reason,
+        };
         if escape::unseen(&example.title).is_some() {
             return Err(bad("its title has characters that cannot be seen".to_owned()));
         }
         input.check(&example.arguments).map_err(|fault| bad(format!("arguments {fault}")))?;
-        serde_json::from_value::<Draft>(example.draft.clone()).map_err(|fault| bad(format!("its draft is not readable: {fault}")))?;
+        serde_json::from_value::<Draft>(example.draft.clone())
+            .map_err(|fault| bad(format!("its draft is not readable: {fault}")))?;
     }
     Ok((input, output))
 }
 
 fn texts(definition: &Definition) -> Result<(), LoadError> {
     let name = &definition.name;
-    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let plain =
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     if name.len() > NAME || !plain || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        return Err(LoadError::Text { what: "name", wanted: format!("1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter") });
+        return Err(LoadError::Text {
+            what: "name",
+            wanted: format!("1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter"),
+        });
     }
     let numbers: Vec<_> = definition.version.split('.').collect();
-    let number = |part: &&str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |part: &&str| {
+        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
     if numbers.len() != 3 || !numbers.iter().all(number) {
-        return Err(LoadError::Text { what: "version", wanted: "three numbers such as `1.2.0`".to_owned() });
+        return Err(LoadError::Text {
+            what: "version",
+            wanted: "three numbers such as `1.2.0`".to_owned(),
+        });
     }
-    for (what, words, most) in [("title", &definition.title, TITLE), ("description", &definition.description, DESCRIPTION)] {
+    for (what, words, most) in
+        [("title", &definition.title, TITLE), ("description", &definition.description, DESCRIPTION)]
+    {
         let count = words.chars().count();
         if count == 0 || count > most {
-            return Err(LoadError::Text { what, wanted: format!("1 to {most} characters, but {count}") });
+            return Err(LoadError::Text {
+                what,
+                wanted: format!("1 to {most} characters, but {count}"),
+            });
         }
         if let Some(odd) = escape::unseen(words) {
             return Err(LoadError::Text {
                 what,
-                wanted: format!("free of characters that cannot be seen; remove U+{:04X}", u32::from(odd)),
+                wanted: format!(
+                    "free of characters that cannot be seen; remove U+{:04X}",
+                    u32::from(odd)
+                ),
             });
         }
     }

@@ -1,4 +1,5 @@
-//! A tool's JSON Schema, compiled once at load. No references out of it, linear regular expressions, bounded size.
+//! A tool's JSON Schema, compiled once at load. No references out of it, linear regular
+//! expressions, bounded size.
 
 mod cycle;
 mod lint;
@@ -12,13 +13,15 @@ use crate::model::json;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::{Value, json};
 
-/// The member of the arguments that is the host's: the agent's words on why, outside schema and digest.
+/// The member of the arguments that is the host's: the agent's words on why, outside schema and
+/// digest.
 pub const PURPOSE: &str = "purpose";
 
 /// Bytes of a schema, as `tool.wit` says.
 pub const SCHEMA: usize = 32 * 1024;
 
-/// Bytes a compiled pattern may take: a pattern that needs more is no pattern of a name or a number.
+/// Bytes a compiled pattern may take: a pattern that needs more is no pattern of a name or a
+/// number.
 const PATTERN: usize = 1 << 20;
 
 /// The one dialect.
@@ -47,14 +50,21 @@ pub enum SchemaError {
     #[error("the schema refers to `{0}`; references stay within the schema and begin with `#`")]
     Reference(String),
     /// A reader would follow it for ever.
-    #[error("the schema applies itself to the same value; a reference to itself belongs below `properties` or `items`")]
+    #[error(
+        "the schema applies itself to the same value; a reference to itself belongs below \
+         `properties` or `items`"
+    )]
     Cycle,
     /// A reader would follow it for too long.
-    #[error("the schema holds one value against more schemas than any reader has time for; take combinators out")]
+    #[error(
+        "the schema holds one value against more schemas than any reader has time for; take \
+         combinators out"
+    )]
     Applied,
     /// A secret argument.
     #[error(
-        "the schema marks an argument `writeOnly`; secrets cannot be sealed to the runner yet, so leave it out and reference a Secret by name"
+        "the schema marks an argument `writeOnly`; secrets cannot be sealed to the runner yet, so \
+         leave it out and reference a Secret by name"
     )]
     WriteOnly,
     /// The host's own argument.
@@ -77,7 +87,8 @@ impl Schema {
     }
 
     fn compile(value: &Value) -> Result<Self, SchemaError> {
-        let size = json::canonical(value).map_err(|fault| SchemaError::Compile(fault.to_string()))?.len();
+        let size =
+            json::canonical(value).map_err(|fault| SchemaError::Compile(fault.to_string()))?.len();
         if size > SCHEMA {
             return Err(SchemaError::Size(size));
         }
@@ -102,7 +113,8 @@ impl Schema {
     /// The schema as agents see it: with the host's optional `purpose`.
     pub fn with_purpose(&self) -> Value {
         let mut value = self.value.clone();
-        // Hosts that compile schemas by an older draft refuse a named dialect; every revision of MCP takes this one by default.
+        // Hosts that compile schemas by an older draft refuse a named dialect; every revision of
+        // MCP takes this one by default.
         value.as_object_mut().map(|root| root.remove("$schema"));
         let purpose = json!({
             "type": "string",
@@ -129,7 +141,10 @@ impl Schema {
     }
 
     fn fault(&self, fault: &jsonschema::ValidationError<'_>) -> ArgumentsError {
-        ArgumentsError { path: fault.instance_path().to_string(), reason: words::reason(fault, &self.value) }
+        ArgumentsError {
+            path: fault.instance_path().to_string(),
+            reason: words::reason(fault, &self.value),
+        }
     }
 }
 
@@ -138,22 +153,34 @@ fn names_purpose(schema: &Value) -> bool {
     let property = ["properties", "dependentSchemas", "dependentRequired"]
         .iter()
         .any(|keyword| schema.get(keyword).and_then(|map| map.get(PURPOSE)).is_some());
-    let required =
-        schema.get("required").and_then(Value::as_array).is_some_and(|names| names.iter().any(|name| name.as_str() == Some(PURPOSE)));
-    let in_one = ["not", "if", "then", "else"].iter().filter_map(|keyword| schema.get(keyword)).any(names_purpose);
-    let lists = ["allOf", "anyOf", "oneOf"].iter().filter_map(|keyword| schema.get(keyword).and_then(Value::as_array));
+    let required = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .is_some_and(|names| names.iter().any(|name| name.as_str() == Some(PURPOSE)));
+    let in_one = ["not", "if", "then", "else"]
+        .iter()
+        .filter_map(|keyword| schema.get(keyword))
+        .any(names_purpose);
+    let lists = ["allOf", "anyOf", "oneOf"]
+        .iter()
+        .filter_map(|keyword| schema.get(keyword).and_then(Value::as_array));
     property || required || in_one || lists.flatten().any(names_purpose)
 }
 
-/// Walks every member: a keyword is looked for even where it is only a property's name, which does no harm.
+/// Walks every member: a keyword is looked for even where it is only a property's name, which does
+/// no harm.
 fn inspect(value: &Value) -> Result<(), SchemaError> {
     match value {
         Value::Object(members) => members.iter().try_for_each(|(key, member)| {
             match (key.as_str(), member) {
                 ("writeOnly", Value::Bool(true)) => return Err(SchemaError::WriteOnly),
-                ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => return Err(SchemaError::Reference(to.clone())),
+                ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => {
+                    return Err(SchemaError::Reference(to.clone()));
+                }
                 ("$id", Value::String(id)) => return Err(SchemaError::Reference(id.clone())),
-                ("$schema", Value::String(dialect)) if dialect != DIALECT => return Err(SchemaError::Dialect(dialect.clone())),
+                ("$schema", Value::String(dialect)) if dialect != DIALECT => {
+                    return Err(SchemaError::Dialect(dialect.clone()));
+                }
                 _ => {}
             }
             inspect(member)
@@ -168,7 +195,8 @@ mod tests {
     use super::*;
 
     fn check(schema: Value, expect: &str) {
-        let got = Schema::of_input(&schema).map_or_else(|fault| fault.to_string(), |_| "compiled".to_owned());
+        let got = Schema::of_input(&schema)
+            .map_or_else(|fault| fault.to_string(), |_| "compiled".to_owned());
         assert!(got.contains(expect), "{got}");
     }
 
@@ -176,15 +204,36 @@ mod tests {
     fn schemas_stay_small_closed_and_without_secrets() {
         check(json!({"type": "object"}), "compiled");
         check(json!({"type": "string"}), "root needs");
-        check(json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}), "compiled");
-        check(json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}), "refers to");
-        check(json!({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}), "refers to");
-        check(json!({"type": "object", "properties": {"a": {"items": {"properties": {"b": {"writeOnly": true}}}}}}), "writeOnly");
+        check(
+            json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}}),
+            "compiled",
+        );
+        check(
+            json!({"type": "object", "properties": {"a": {"$ref": "https://example.com/a.json"}}}),
+            "refers to",
+        );
+        check(
+            json!({"type": "object", "properties": {"a": {"$ref": "file:///etc/passwd"}}}),
+            "refers to",
+        );
+        check(
+            json!({"type": "object", "properties": {"a": {"items": {"properties": {"b": {"writeOnly": true}}}}}}),
+            "writeOnly",
+        );
         check(json!({"type": "object", "properties": {"purpose": {}}}), "`purpose`");
         check(json!({"type": "object", "allOf": [{"required": ["purpose"]}]}), "`purpose`");
-        check(json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)y"}}}), "does not compile");
-        check(json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(a{1000}){1000}"}}}), "does not compile");
-        check(json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}), "dialect");
+        check(
+            json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)y"}}}),
+            "does not compile",
+        );
+        check(
+            json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(a{1000}){1000}"}}}),
+            "does not compile",
+        );
+        check(
+            json!({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}),
+            "dialect",
+        );
         check(json!({"type": "object", "description": "x".repeat(SCHEMA)}), "bytes");
     }
 }
@@ -208,10 +257,13 @@ impl ArgumentsError {
     /// was sent for it.
     pub(crate) fn if_optional(mut self, schema: &Value, arguments: &Value) -> Self {
         let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
-        let Some(name) = self.path.strip_prefix('/').filter(|name| !name.contains('/')) else { return self };
+        let Some(name) = self.path.strip_prefix('/').filter(|name| !name.contains('/')) else {
+            return self;
+        };
         let name = name.replace("~1", "/").replace("~0", "~");
         let required = schema.get("required").and_then(Value::as_array);
-        let required = required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(&name)));
+        let required =
+            required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(&name)));
         if !required && arguments.get(&name).is_some_and(empty) {
             self.reason.push_str(&format!("; `{name}` is optional: leave it out"));
         }

@@ -1,4 +1,5 @@
-//! `tools/call`, as far as it can be understood without knowing the tool. Never looks into the arguments.
+//! `tools/call`, as far as it can be understood without knowing the tool. Never looks into the
+//! arguments.
 
 use crate::deny::Deny;
 use cofferdam_core::journey::ports::FrontCall;
@@ -25,7 +26,11 @@ pub struct Called {
 }
 
 /// Reads the parameters of `tools/call`.
-pub fn read(principal: Principal, mut params: Map<String, Value>, meta: &Map<String, Value>) -> Result<Called, Deny> {
+pub fn read(
+    principal: Principal,
+    mut params: Map<String, Value>,
+    meta: &Map<String, Value>,
+) -> Result<Called, Deny> {
     let tool = match params.remove("name") {
         Some(Value::String(name)) => name,
         Some(_) => return Err(Deny::Params("`name` must be a string".into())),
@@ -43,18 +48,28 @@ pub fn read(principal: Principal, mut params: Map<String, Value>, meta: &Map<Str
     };
     let trace = meta.get("traceparent").and_then(Value::as_str).and_then(trace);
     let name_is_valid = is_name(&tool);
-    let call = FrontCall { principal, tool, arguments, key, trace, wait_ms: WAIT_MS, person_ms: PERSON_MS };
+    let call = FrontCall {
+        principal,
+        tool,
+        arguments,
+        key,
+        trace,
+        wait_ms: WAIT_MS,
+        person_ms: PERSON_MS,
+    };
     Ok(Called { call, name_is_valid })
 }
 
 /// Names as MCP allows them; any other belongs to no tool, and is not handed on.
 pub fn is_name(name: &str) -> bool {
-    (1..=NAME_LONGEST).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte))
+    (1..=NAME_LONGEST).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte))
 }
 
 /// An idempotency key: visible ASCII.
 pub fn key(text: &str) -> Option<String> {
-    let valid = (1..=KEY_LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let valid =
+        (1..=KEY_LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     valid.then(|| text.to_owned())
 }
 
@@ -63,15 +78,24 @@ pub fn bad_key(place: &str) -> Deny {
     Deny::Params(format!("`{place}` must be 1 to {KEY_LONGEST} visible ASCII characters"))
 }
 
-/// W3C trace context, level 1. What is not of this form is as if it were not there, as that specification asks (§3.2.2.5).
+/// W3C trace context, level 1. What is not of this form is as if it were not there, as that
+/// specification asks (§3.2.2.5).
 pub fn trace(text: &str) -> Option<TraceParent> {
     let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex =
-        |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
     let named = |part: &str| part.bytes().any(|byte| byte != b'0');
-    let valid =
-        parts.next().is_none() && version == "00" && hex(trace, 32) && hex(span, 16) && hex(flags, 2) && named(trace) && named(span);
+    let valid = parts.next().is_none()
+        && version == "00"
+        && hex(trace, 32)
+        && hex(span, 16)
+        && hex(flags, 2)
+        && named(trace)
+        && named(span);
     valid.then(|| TraceParent(text.to_owned()))
 }
 
@@ -94,7 +118,12 @@ mod tests {
     #[test]
     fn keys_and_names() {
         assert!(key("a").is_some() && key(&"k".repeat(128)).is_some());
-        assert!(key("").is_none() && key("a b").is_none() && key("ä").is_none() && key(&"k".repeat(129)).is_none());
+        assert!(
+            key("").is_none()
+                && key("a b").is_none()
+                && key("ä").is_none()
+                && key(&"k".repeat(129)).is_none()
+        );
         assert!(is_name("deployment_scale") && is_name("a/b.c-d"));
         assert!(!is_name("") && !is_name("a b") && !is_name("ä") && !is_name(&"n".repeat(129)));
     }

@@ -63,7 +63,9 @@ pub fn agreed_on(offered: &str) -> &'static str {
 pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny> {
     let said = match message.meta.get(VERSION_META) {
         Some(Value::String(said)) => Some(said.as_str()),
-        Some(_) => return Err(Deny::Meta("`io.modelcontextprotocol/protocolVersion` must be a string")),
+        Some(_) => {
+            return Err(Deny::Meta("`io.modelcontextprotocol/protocolVersion` must be a string"));
+        }
         None => None,
     };
     let spoken = match (version(headers, message)?, said) {
@@ -77,7 +79,9 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny
             let spoken = Spoken::of(said)?;
             if spoken.era == Era::Modern && message.method != "initialize" {
                 let fault = "`MCP-Protocol-Version` is missing and `_meta` in the body says";
-                return Err(Deny::Header(format!("{fault} `{said}`; send `MCP-Protocol-Version: {said}`")));
+                return Err(Deny::Header(format!(
+                    "{fault} `{said}`; send `MCP-Protocol-Version: {said}`"
+                )));
             }
             spoken
         }
@@ -88,7 +92,9 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny
     }
     method_matches(headers, message, must)?;
     if must && !message.meta.get(CAPABILITIES_META).is_some_and(Value::is_object) {
-        return Err(Deny::Meta("`_meta` must hold the object `io.modelcontextprotocol/clientCapabilities`"));
+        return Err(Deny::Meta(
+            "`_meta` must hold the object `io.modelcontextprotocol/clientCapabilities`",
+        ));
     }
     Ok(spoken)
 }
@@ -110,7 +116,8 @@ fn version<'a>(headers: &'a HeaderMap, message: &Message) -> Result<Option<&'a s
     Ok(agreed(headers, VERSION_HEADER).map_err(mismatch)?.filter(|header| !header.is_empty()))
 }
 
-/// `Mcp-Method` mirrors `method`, so that what stands between can route by it; it must not be able to see another request than we do.
+/// `Mcp-Method` mirrors `method`, so that what stands between can route by it; it must not be able
+/// to see another request than we do.
 fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<(), Deny> {
     let method = excerpt(&message.method);
     match mirrored(headers, METHOD_HEADER)? {
@@ -125,7 +132,8 @@ fn method_matches(headers: &HeaderMap, message: &Message, must: bool) -> Result<
 pub fn name_matches(headers: &HeaderMap, name: &str, era: Era) -> Result<(), Deny> {
     match mirrored(headers, NAME_HEADER)? {
         Some(header) => {
-            let value = decoded(header).map_err(|fault| Deny::Header(format!("`Mcp-Name` {fault}")))?;
+            let value =
+                decoded(header).map_err(|fault| Deny::Header(format!("`Mcp-Name` {fault}")))?;
             if value == name { Ok(()) } else { Err(differs("Mcp-Name", &value, &excerpt(name))) }
         }
         None if era == Era::Modern => Err(missing("Mcp-Name", &excerpt(name))),
@@ -135,7 +143,9 @@ pub fn name_matches(headers: &HeaderMap, name: &str, era: Era) -> Result<(), Den
 
 fn differs(name: &str, header: &str, body: &str) -> Deny {
     let header = excerpt(header);
-    Deny::Header(format!("`{name}` is `{header}` and the body says `{body}`; send what the body says"))
+    Deny::Header(format!(
+        "`{name}` is `{header}` and the body says `{body}`; send what the body says"
+    ))
 }
 
 fn missing(name: &str, body: &str) -> Deny {

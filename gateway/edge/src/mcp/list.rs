@@ -1,5 +1,6 @@
-//! `tools/list`: the Front's tools and the companions, by name, a page at a time. A cursor is the last name of the page before, so no page is
-//! kept anywhere and a tool that goes away breaks nothing.
+//! `tools/list`: the Front's tools and the companions, by name, a page at a time. A cursor is the
+//! last name of the page before, so no page is kept anywhere and a tool that goes away breaks
+//! nothing.
 
 use crate::companions;
 use crate::deny::Deny;
@@ -30,7 +31,12 @@ impl<F: Front> Edge<F> {
     }
 
     /// The result of `tools/list`.
-    pub async fn list(&self, principal: &Principal, params: &Map<String, Value>, form: Form) -> Result<Map<String, Value>, Deny> {
+    pub async fn list(
+        &self,
+        principal: &Principal,
+        params: &Map<String, Value>,
+        form: Form,
+    ) -> Result<Map<String, Value>, Deny> {
         let after = match params.get("cursor") {
             None => None,
             Some(Value::String(cursor)) => Some(read(cursor)?),
@@ -39,7 +45,10 @@ impl<F: Front> Edge<F> {
         let mut tools = self.tools(principal).await?;
         tools.extend(companions::listings(&self.front.environment()));
         tools.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut rest = tools.iter().filter(|tool| after.as_ref().is_none_or(|after| tool.name > *after)).peekable();
+        let mut rest = tools
+            .iter()
+            .filter(|tool| after.as_ref().is_none_or(|after| tool.name > *after))
+            .peekable();
         let mut page = Vec::new();
         let mut last = None;
         while let Some(tool) = rest.next_if(|_| page.len() < PAGE) {
@@ -63,5 +72,7 @@ fn read(cursor: &str) -> Result<String, Deny> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     let after = text.as_deref().and_then(|text| text.strip_prefix(AFTER)).map(str::to_owned);
-    after.ok_or_else(|| Deny::Params("`cursor` is not one that this server gave; list from the beginning".into()))
+    after.ok_or_else(|| {
+        Deny::Params("`cursor` is not one that this server gave; list from the beginning".into())
+    })
 }

@@ -1,4 +1,5 @@
-//! One JSON-RPC message as MCP allows it: a request or a notification, never a batch, never a response. Says nothing about methods.
+//! One JSON-RPC message as MCP allows it: a request or a notification, never a batch, never a
+//! response. Says nothing about methods.
 //!
 //! The envelope is read liberally: clients write `null`, `[]` or `""` for a member that is absent.
 //! What a tool is called with is not looked into.
@@ -34,11 +35,20 @@ pub struct Malformed {
 /// Reads a body: strictly as JSON, then as JSON-RPC.
 pub fn read(body: &[u8]) -> Result<Message, Malformed> {
     let body = unmarked(body);
-    let value = json::strict(body).map_err(|fault| Malformed { id: id_of(body), deny: Deny::NotJson(bounded(&fault.to_string())) })?;
+    let value = json::strict(body).map_err(|fault| Malformed {
+        id: id_of(body),
+        deny: Deny::NotJson(bounded(&fault.to_string())),
+    })?;
     let refuse = |id: Option<Value>, why: &'static str| Malformed { id, deny: Deny::NotRpc(why) };
     let mut members = match value {
         Value::Object(members) => members,
-        Value::Array(_) => return Err(refuse(None, "JSON-RPC batches (revision 2025-03-26) are not served; send one message per request")),
+        Value::Array(_) => {
+            return Err(refuse(
+                None,
+                "JSON-RPC batches (revision 2025-03-26) are not served; send one message per \
+                 request",
+            ));
+        }
         _ => return Err(refuse(None, "it must be an object")),
     };
     let id = match members.remove("id") {
@@ -47,12 +57,18 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
         Some(id @ Value::Number(_)) if id.is_i64() || id.is_u64() => Some(id),
         // A notification has no answer, so its id cannot matter.
         Some(Value::Null) if is_notification(&members) => None,
-        Some(_) => return Err(refuse(None, "`id` must be a string or a whole number; only a notification has none")),
+        Some(_) => {
+            return Err(refuse(
+                None,
+                "`id` must be a string or a whole number; only a notification has none",
+            ));
+        }
     };
     if members.get("jsonrpc") != Some(&Value::String("2.0".into())) {
         return Err(refuse(id, "`jsonrpc` must be \"2.0\""));
     }
-    if ["result", "error"].iter().any(|key| members.get(*key).is_some_and(|value| !value.is_null())) {
+    if ["result", "error"].iter().any(|key| members.get(*key).is_some_and(|value| !value.is_null()))
+    {
         return Err(refuse(id, "responses are not taken"));
     }
     let method = match members.remove("method") {
@@ -79,7 +95,9 @@ pub fn read(body: &[u8]) -> Result<Message, Malformed> {
 /// Takes out what clients write for an absent member: `null` anywhere, and in these members also an
 /// empty list and an empty text.
 fn clear(members: &mut Map<String, Value>, empty: &[&str]) {
-    members.retain(|key, value| !(value.is_null() || empty.contains(&key.as_str()) && is_absent(Some(value))));
+    members.retain(|key, value| {
+        !(value.is_null() || empty.contains(&key.as_str()) && is_absent(Some(value)))
+    });
 }
 
 fn is_absent(value: Option<&Value>) -> bool {
@@ -92,7 +110,10 @@ fn is_absent(value: Option<&Value>) -> bool {
 }
 
 fn is_notification(members: &Map<String, Value>) -> bool {
-    members.get("method").and_then(Value::as_str).is_some_and(|method| method.starts_with("notifications/"))
+    members
+        .get("method")
+        .and_then(Value::as_str)
+        .is_some_and(|method| method.starts_with("notifications/"))
 }
 
 /// The id of a body that is refused before it is read as a message; none where there is no id, or

@@ -1,5 +1,7 @@
-//! Progress of a held call, for a client that asked for it: the answer becomes the POST's own event stream as soon as there is something to tell, and its
-//! last event is the result. A call that ends before is answered as any other. Remembers nothing of a stream: what a client missed, `job_get` tells.
+//! Progress of a held call, for a client that asked for it: the answer becomes the POST's own event
+//! stream as soon as there is something to tell, and its last event is the result. A call that ends
+//! before is answered as any other. Remembers nothing of a stream: what a client missed, `job_get`
+//! tells.
 
 use super::{Speech, accepts};
 use crate::ask::Held;
@@ -13,7 +15,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::Span;
 
-/// Characters of a progress token: a UUID and whatever a client puts before it. Each event repeats it.
+/// Characters of a progress token: a UUID and whatever a client puts before it. Each event repeats
+/// it.
 const TOKEN_LONGEST: usize = 256;
 
 /// Lines that wait for a client that reads slowly; further ones are lost.
@@ -22,7 +25,8 @@ pub const LINES: usize = 64;
 /// Events on their way that the connection has not taken.
 const EVENTS: usize = 4;
 
-/// After this long without an event a comment shows that the stream lives: well before what stands between gives it up.
+/// After this long without an event a comment shows that the stream lives: well before what stands
+/// between gives it up.
 const ALIVE: Duration = Duration::from_secs(15);
 
 /// Such a comment; no client reads it.
@@ -34,7 +38,11 @@ pub fn token(headers: &HeaderMap, meta: &Map<String, Value>) -> Result<Option<Va
         None => return Ok(None),
         Some(token @ Value::String(text)) if text.chars().count() <= TOKEN_LONGEST => token,
         Some(token @ Value::Number(number)) if number.is_i64() || number.is_u64() => token,
-        Some(_) => return Err(Deny::Meta("`progressToken` must be a whole number, or a string of at most 256 characters")),
+        Some(_) => {
+            return Err(Deny::Meta(
+                "`progressToken` must be a whole number, or a string of at most 256 characters",
+            ));
+        }
     };
     Ok(accepts(headers, "text/event-stream").then(|| token.clone()))
 }
@@ -50,7 +58,8 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// The event stream that begins with this line. Runs by itself from here on; whether anybody reads is nothing to the call.
+    /// The event stream that begins with this line. Runs by itself from here on; whether anybody
+    /// reads is nothing to the call.
     pub fn stream(self, first: String, lines: mpsc::Receiver<String>, held: Held) -> Answer {
         let (events, body) = mpsc::channel(EVENTS);
         tokio::spawn(self.tell(first, lines, held, events));
@@ -58,7 +67,13 @@ impl Telling {
     }
 
     /// Ends with the call, or with the client: nothing more is told to one that closed the stream.
-    async fn tell(self, first: String, mut lines: mpsc::Receiver<String>, mut held: Held, events: mpsc::Sender<Bytes>) {
+    async fn tell(
+        self,
+        first: String,
+        mut lines: mpsc::Receiver<String>,
+        mut held: Held,
+        events: mpsc::Sender<Bytes>,
+    ) {
         let mut told = 0_u64;
         let mut next = Some(first);
         while let Some(line) = next.take() {

@@ -23,7 +23,9 @@ async fn bodies_beyond_the_limit() {
     };
     let chunked = |request: Request| {
         let mut request = request.without("Content-Length").and("Transfer-Encoding", "chunked");
-        let chunks = request.body.chunks(10_000).flat_map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+        let chunks = request.body.chunks(10_000).flat_map(|chunk| {
+            [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat()
+        });
         request.body = chunks.chain(*b"0\r\n\r\n").collect();
         request
     };
@@ -43,7 +45,10 @@ async fn bodies_beyond_the_limit() {
             let length = request.body.len().to_string();
             request.and("Content-Length", &length)
         }),
-        ("a length beside chunks", Request::call("scale", json!({})).and("Transfer-Encoding", "chunked")),
+        (
+            "a length beside chunks",
+            Request::call("scale", json!({})).and("Transfer-Encoding", "chunked"),
+        ),
     ];
     expect![[r#"
         at the limit: 200 ok
@@ -62,7 +67,9 @@ async fn bodies_beyond_the_limit() {
 #[tokio::test]
 async fn heads_beyond_the_limit() {
     let server = Server::start(Small::default()).await;
-    let many = (0..80).fold(Request::call("scale", json!({})), |request, number| request.and(&format!("X-{number}"), "1"));
+    let many = (0..80).fold(Request::call("scale", json!({})), |request, number| {
+        request.and(&format!("X-{number}"), "1")
+    });
     let rows = vec![
         ("a long header", Request::call("scale", json!({})).and("X-Long", &"x".repeat(20_000))),
         ("many headers", many),
@@ -110,20 +117,26 @@ async fn heads_that_two_readers_could_read_differently() {
         plain HTTP, LF alone: 400 malformed request head: a line ends with LF alone; end each line with CR LF
     "#]].assert_eq(&told);
     assert_eq!(server.front.last.lock().unwrap().take(), None, "nothing was called");
-    // Behind a request that was right, on the same connection: the first is answered, the second refused.
+    // Behind a request that was right, on the same connection: the first is answered, the second
+    // refused.
     let kept = Request::call("scale", json!({})).without("Connection").bytes();
     let second = b"POST /mcp HTTP/1.1\nHost: localhost\n\n".to_vec();
     let mut stream = server.connect().await;
     stream.write_all(&[kept, second].concat()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    assert_eq!((text.matches("HTTP/1.1 200").count(), text.matches("HTTP/1.1 400").count()), (1, 1), "{text}");
+    assert_eq!(
+        (text.matches("HTTP/1.1 200").count(), text.matches("HTTP/1.1 400").count()),
+        (1, 1),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn an_answer_is_read_even_while_a_large_body_is_sent() {
     let server = Server::start(Small::default()).await;
-    let large = Request::call("scale", json!({})).body(vec![b' '; 400_000]).without("Connection").bytes();
+    let large =
+        Request::call("scale", json!({})).body(vec![b' '; 400_000]).without("Connection").bytes();
     let stream = server.connect().await;
     let (mut reading, mut writing) = stream.into_split();
     let sending = tokio::spawn(async move {
@@ -143,7 +156,10 @@ async fn an_answer_is_read_even_while_a_large_body_is_sent() {
 
 #[tokio::test]
 async fn connections_that_only_sit_there_shut_out_no_other() {
-    let server = Server::with(Small { closed: true, ..Small::default() }, |settings| settings.connections = 16).await;
+    let server = Server::with(Small { closed: true, ..Small::default() }, |settings| {
+        settings.connections = 16
+    })
+    .await;
     let mut proven = server.connect().await;
     let known = Request::call("scale", json!({})).with_token();
     proven.write_all(&known.clone().without("Connection").bytes()).await.unwrap();
@@ -172,14 +188,22 @@ async fn when_all_connections_work_probes_are_still_answered() {
     working.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
     server.until_called().await;
     let refused = server.send(&Request::call("scale", json!({}))).await;
-    expect!["503 -32603 id 7: busy: all connections are in use; nothing was executed; try again in a second"].assert_eq(&refused.line());
-    assert_eq!((refused.header("retry-after"), refused.header("connection")), (Some("1"), Some("close")));
+    expect![
+        "503 -32603 id 7: busy: all connections are in use; nothing was executed; try again in a \
+         second"
+    ]
+    .assert_eq(&refused.line());
+    assert_eq!(
+        (refused.header("retry-after"), refused.header("connection")),
+        (Some("1"), Some("close"))
+    );
     assert_eq!(server.send(&Request::new("GET", "/healthz")).await.status, 200);
     assert_eq!(server.send(&Request::new("GET", "/readyz")).await.status, 200);
     server.front.let_go.notify_one();
     assert_eq!(Answer::read(&mut working).await.status, 200);
     // Its place is free once its connection has ended, which is after its answer.
-    let served = async { while server.send(&Request::call("scale", json!({}))).await.status != 200 {} };
+    let served =
+        async { while server.send(&Request::call("scale", json!({}))).await.status != 200 {} };
     tokio::time::timeout(PATIENCE, served).await.expect("then others are served again");
 }
 
@@ -187,15 +211,26 @@ async fn when_all_connections_work_probes_are_still_answered() {
 async fn a_kept_connection_says_for_how_long() {
     let server = Server::start(Small::default()).await;
     let mut stream = server.connect().await;
-    stream.write_all(&Request::call("scale", json!({})).without("Connection").bytes()).await.unwrap();
+    stream
+        .write_all(&Request::call("scale", json!({})).without("Connection").bytes())
+        .await
+        .unwrap();
     let mut bytes = vec![0; 2_048];
     let count = stream.read(&mut bytes).await.unwrap();
     let text = String::from_utf8_lossy(&bytes[..count]).into_owned();
-    assert!(text.contains("keep-alive: timeout=110\r\n"), "less than the 120 s that are kept: {text}");
+    assert!(
+        text.contains("keep-alive: timeout=110\r\n"),
+        "less than the 120 s that are kept: {text}"
+    );
 
-    let short = Server::with(Small::default(), |settings| settings.idle_time = Duration::from_millis(300)).await;
+    let short =
+        Server::with(Small::default(), |settings| settings.idle_time = Duration::from_millis(300))
+            .await;
     let mut stream = short.connect().await;
-    stream.write_all(&Request::call("scale", json!({})).without("Connection").bytes()).await.unwrap();
+    stream
+        .write_all(&Request::call("scale", json!({})).without("Connection").bytes())
+        .await
+        .unwrap();
     let mut text = String::new();
     tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     assert!(text.starts_with("HTTP/1.1 200"), "closed once it was idle: {text}");
@@ -211,8 +246,11 @@ async fn one_caller_leaves_room_for_others() {
     });
     server.until_called().await;
     let more = server.send(&Request::call("scale", json!({}))).await;
-    expect!["429 -32603 id 7: busy: this agent has 1 calls in progress; nothing was executed; try again in a second"]
-        .assert_eq(&more.line());
+    expect![
+        "429 -32603 id 7: busy: this agent has 1 calls in progress; nothing was executed; try \
+         again in a second"
+    ]
+    .assert_eq(&more.line());
     assert_eq!(more.header("retry-after"), Some("1"));
     let other = Request::call("scale", json!({})).with_token();
     assert_eq!(server.send(&other).await.status, 200, "another caller");
@@ -276,7 +314,8 @@ async fn a_reader_who_takes_nothing_loses_the_connection() {
     let mut deaf = server.connect().await;
     deaf.write_all(&Request::call("big", json!({})).bytes()).await.unwrap();
     // It holds the one connection; the next client is served once it was given up.
-    let next = tokio::time::timeout(PATIENCE, server.send(&Request::call("scale", json!({})))).await;
+    let next =
+        tokio::time::timeout(PATIENCE, server.send(&Request::call("scale", json!({})))).await;
     assert_eq!(next.unwrap().status, 200);
     drop(deaf);
 }
@@ -291,9 +330,17 @@ async fn connections_and_calls_are_counted() {
     });
     server.until_called().await;
     let busy = server.send(&Request::call("scale", json!({}))).await;
-    expect!["503 -32603 id 7: busy: too many calls are in progress; nothing was executed; try again in a second"].assert_eq(&busy.line());
+    expect![
+        "503 -32603 id 7: busy: too many calls are in progress; nothing was executed; try again \
+         in a second"
+    ]
+    .assert_eq(&busy.line());
     assert_eq!(busy.header("retry-after"), Some("1"));
-    assert_eq!(server.send(&Request::modern("tools/list", json!({}))).await.status, 200, "lists go on");
+    assert_eq!(
+        server.send(&Request::modern("tools/list", json!({}))).await.status,
+        200,
+        "lists go on"
+    );
     server.front.let_go.notify_one();
     assert_eq!(first.await.unwrap().status, 200);
     assert_eq!(server.send(&Request::call("scale", json!({}))).await.status, 200);
@@ -328,7 +375,9 @@ async fn the_stop_lets_calls_finish() {
 
 #[tokio::test]
 async fn the_stop_does_not_wait_for_ever() {
-    let server = Server::with(Small::default(), |settings| settings.drain_time = Duration::from_millis(50)).await;
+    let server =
+        Server::with(Small::default(), |settings| settings.drain_time = Duration::from_millis(50))
+            .await;
     let mut busy = server.connect().await;
     busy.write_all(&Request::call("held", json!({})).bytes()).await.unwrap();
     server.until_called().await;
@@ -345,9 +394,14 @@ async fn a_server_that_drains_refuses_new_calls_and_cuts_nobody_off() {
     server.calls.drain();
     // As a client that keeps its connection: without `Connection: close` of its own.
     let new = server.send(&Request::call("scale", json!({})).without("Connection")).await;
-    expect!["503 -32603 id 7: stopping: no new call is taken; nothing was executed; try again in a few seconds"].assert_eq(&new.line());
+    expect![
+        "503 -32603 id 7: stopping: no new call is taken; nothing was executed; try again in a \
+         few seconds"
+    ]
+    .assert_eq(&new.line());
     assert_eq!((new.header("retry-after"), new.header("connection")), (Some("5"), Some("close")));
-    let told = server.send(&Request::call("job_get", json!({"id": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}))).await;
+    let told =
+        server.send(&Request::call("job_get", json!({"id": "aaaaaaaaaaaaaaaaaaaaaaaaaa"}))).await;
     assert_eq!(told.status, 200, "what became of earlier calls is still told");
     let get = |path: &str| Request::new("GET", path).without("Connection");
     let ready = server.send(&get("/readyz")).await;

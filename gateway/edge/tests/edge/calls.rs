@@ -13,7 +13,10 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 async fn a_call_reaches_the_front_as_it_was_sent() {
     let server = Server::start(Small { closed: true, ..Small::default() }).await;
     let meta = json!({"traceparent": TRACE, "cofferdam.dev/idempotency-key": "k-1"});
-    let request = Request::modern("tools/call", json!({"name": "scale", "arguments": {"replicas": 3}, "_meta": meta}));
+    let request = Request::modern(
+        "tools/call",
+        json!({"name": "scale", "arguments": {"replicas": 3}, "_meta": meta}),
+    );
     let answer = server.send(&request.with_token()).await;
     expect![[r#"
         200
@@ -49,21 +52,34 @@ async fn a_call_reaches_the_front_as_it_was_sent() {
     .assert_eq(&answer.pretty());
     let call = server.front.last.lock().unwrap().take().unwrap();
     assert_eq!((call.principal.name.as_str(), call.tool.as_str()), ("alice", "scale"));
-    assert_eq!((call.arguments, call.key.as_deref(), call.wait_ms), (json!({"replicas": 3}), Some("k-1"), 45_000));
+    assert_eq!(
+        (call.arguments, call.key.as_deref(), call.wait_ms),
+        (json!({"replicas": 3}), Some("k-1"), 45_000)
+    );
     assert_eq!(call.trace.unwrap().0, TRACE);
 }
 
 #[tokio::test]
 async fn keys_and_traces_of_another_form() {
     let server = Server::start(Small::default()).await;
-    let keyed = |key: Value| Request::modern("tools/call", json!({"name": "scale", "_meta": {"cofferdam.dev/idempotency-key": key}}));
-    let traced = |trace: Value| Request::modern("tools/call", json!({"name": "scale", "_meta": {"traceparent": trace}}));
+    let keyed = |key: Value| {
+        Request::modern(
+            "tools/call",
+            json!({"name": "scale", "_meta": {"cofferdam.dev/idempotency-key": key}}),
+        )
+    };
+    let traced = |trace: Value| {
+        Request::modern("tools/call", json!({"name": "scale", "_meta": {"traceparent": trace}}))
+    };
     let rows = vec![
         ("a number as key", keyed(json!(1))),
         ("an empty key", keyed(json!(""))),
         ("a key with spaces", keyed(json!("a b"))),
         ("a long key", keyed(json!("k".repeat(129)))),
-        ("a trace of nothing", traced(json!("00-00000000000000000000000000000000-0000000000000000-00"))),
+        (
+            "a trace of nothing",
+            traced(json!("00-00000000000000000000000000000000-0000000000000000-00")),
+        ),
         ("a trace of another type", traced(json!(5))),
     ];
     expect![[r#"
@@ -75,7 +91,11 @@ async fn keys_and_traces_of_another_form() {
         a trace of another type: 200 ok
     "#]]
     .assert_eq(&table(&server, rows).await);
-    assert_eq!(server.front.last.lock().unwrap().take().unwrap().trace, None, "an invalid trace is as if it were not there");
+    assert_eq!(
+        server.front.last.lock().unwrap().take().unwrap().trace,
+        None,
+        "an invalid trace is as if it were not there"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +103,10 @@ async fn companions() {
     let server = Server::start(Small::default()).await;
     let text = async |tool: &str, arguments: Value| {
         let body = server.send(&Request::call(tool, arguments)).await.json();
-        body["result"]["content"][0]["text"].as_str().map_or_else(|| body["error"].to_string(), str::to_owned) + "\n"
+        body["result"]["content"][0]["text"]
+            .as_str()
+            .map_or_else(|| body["error"].to_string(), str::to_owned)
+            + "\n"
     };
     let mut told = String::new();
     for (tool, arguments) in [

@@ -1,4 +1,5 @@
-//! The denial table as a contract: every row that exists, on MCP and on plain HTTP, and every way a request can be malformed.
+//! The denial table as a contract: every row that exists, on MCP and on plain HTTP, and every way a
+//! request can be malformed.
 
 use crate::front::{Small, TOKEN};
 use crate::wire::{Request, Server, table};
@@ -12,7 +13,10 @@ fn rpc(body: Value) -> Request {
 #[tokio::test]
 async fn rows_of_the_table_on_mcp() {
     let server = Server::start(Small::default()).await;
-    let rows = ["scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody", "down"];
+    let rows = [
+        "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
+        "down",
+    ];
     let rows = rows.into_iter().map(|tool| (tool, Request::call(tool, json!({})))).collect();
     expect![[r#"
         scale: 200 ok
@@ -124,7 +128,10 @@ async fn rows_of_the_table_on_mcp() {
 async fn rows_of_the_table_on_plain_http() {
     let server = Server::start(Small::default()).await;
     let post = |tool: &str| Request::new("POST", &format!("/v1/tools/{tool}")).json(&json!({}));
-    let rows = ["scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody", "preview", "down"];
+    let rows = [
+        "scale", "waiting", "denied", "declined", "conflict", "failed", "lost", "bad", "nobody",
+        "preview", "down",
+    ];
     let rows = rows.into_iter().map(|tool| (tool, post(tool))).collect();
     expect![[r#"
         scale: 200 ok
@@ -230,14 +237,23 @@ async fn without_a_valid_token() {
         ("another scheme", call().and("Authorization", "Basic YTpi")),
         ("an empty token", call().and("Authorization", "Bearer ")),
         ("a token without a scheme", call().and("Authorization", TOKEN)),
-        ("a variable that was not filled in", call().and("Authorization", "Bearer ${COFFERDAM_TOKEN}")),
+        (
+            "a variable that was not filled in",
+            call().and("Authorization", "Bearer ${COFFERDAM_TOKEN}"),
+        ),
         ("the scheme twice", call().and("Authorization", "Bearer Bearer x")),
         ("two tokens", call().and("Authorization", "Bearer a").with_token()),
         ("one token twice", call().with_token().with_token()),
-        ("a token in the query", Request { line: "POST /mcp?access_token=x HTTP/1.1".into(), ..call() }),
+        (
+            "a token in the query",
+            Request { line: "POST /mcp?access_token=x HTTP/1.1".into(), ..call() },
+        ),
         ("a token in the query, plain", Request::new("GET", &format!("/v1/tools?token={TOKEN}"))),
         ("a valid token", call().with_token()),
-        ("a valid token, scheme in lower case", call().and("Authorization", &format!("bearer {TOKEN}"))),
+        (
+            "a valid token, scheme in lower case",
+            call().and("Authorization", &format!("bearer {TOKEN}")),
+        ),
         ("plain, no token", list()),
         ("plain, a valid token", list().with_token()),
     ];
@@ -283,18 +299,27 @@ async fn without_a_valid_token() {
 #[tokio::test]
 async fn there_is_no_sign_in_by_oauth() {
     let server = Server::start(Small { closed: true, ..Small::default() }).await;
-    let documents = ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
+    let documents =
+        ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
     let documents = documents.iter().flat_map(|name| {
         ["/.well-known/NAME", "/.well-known/NAME/mcp", "/mcp/.well-known/NAME"]
             .map(|place| Request::new("GET", &place.replace("NAME", name)))
     });
     let ways = ["/register", "/mcp/register", "/authorize?client_id=x", "/token", "/token/"];
-    let ways = ways.iter().map(|path| Request::new("POST", path).json(&json!({"client_name": "probe"})));
+    let ways =
+        ways.iter().map(|path| Request::new("POST", path).json(&json!({"client_name": "probe"})));
     let mut bodies = std::collections::BTreeSet::new();
-    for request in documents.chain(ways).chain([Request::new("GET", "/authorize?response_type=code")]) {
+    for request in
+        documents.chain(ways).chain([Request::new("GET", "/authorize?response_type=code")])
+    {
         let answer = server.send(&request).await;
         let status = if request.line.contains(".well-known") { 404 } else { 400 };
-        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/json")), "{}", request.line);
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/json")),
+            "{}",
+            request.line
+        );
         bodies.insert(answer.text());
     }
     assert_eq!(bodies.len(), 1, "{bodies:?}");
@@ -323,7 +348,10 @@ async fn refusals_before_the_body_is_read_name_its_id() {
         ("a text as id", Request::legacy("ping", json!({}))),
         ("no id that can be read", call().body("{")),
         ("an id twice", call().body(r#"{"id":1,"id":2}"#)),
-        ("not strict, an id", known().body(r#"{"jsonrpc":"2.0","id":"x","method":"ping","params":{"a":1,"a":2}}"#)),
+        (
+            "not strict, an id",
+            known().body(r#"{"jsonrpc":"2.0","id":"x","method":"ping","params":{"a":1,"a":2}}"#),
+        ),
         ("too large", large(known())),
         ("not strict, too large to look", large(call())),
     ];
@@ -351,14 +379,19 @@ async fn messages_that_are_no_request() {
     let raw = |body: &[u8]| Request::call("scale", json!({})).body(body);
     let call = || Request::call("scale", json!({}));
     let meta = || json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
-    let params = |params: Value| rpc(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}));
+    let params = |params: Value| {
+        rpc(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}))
+    };
     let rows = vec![
         ("not JSON", raw(b"{")),
         ("empty", raw(b"")),
         ("a batch", rpc(json!([{"jsonrpc": "2.0", "id": 7, "method": "tools/list"}]))),
         ("a string", rpc(json!("tools/list"))),
         ("a response", rpc(json!({"jsonrpc": "2.0", "id": 7, "result": {}}))),
-        ("an error response", rpc(json!({"jsonrpc": "2.0", "id": 7, "error": {"code": 1, "message": "x"}}))),
+        (
+            "an error response",
+            rpc(json!({"jsonrpc": "2.0", "id": 7, "error": {"code": 1, "message": "x"}})),
+        ),
         ("version 1.0", rpc(json!({"jsonrpc": "1.0", "id": 7, "method": "tools/list"}))),
         ("no jsonrpc", rpc(json!({"id": 7, "method": "tools/list"}))),
         ("no method", rpc(json!({"jsonrpc": "2.0", "id": 7}))),
@@ -366,13 +399,34 @@ async fn messages_that_are_no_request() {
         ("id null", rpc(json!({"jsonrpc": "2.0", "id": null, "method": "tools/list"}))),
         ("id with a fraction", rpc(json!({"jsonrpc": "2.0", "id": 7.5, "method": "tools/list"}))),
         ("id an object", rpc(json!({"jsonrpc": "2.0", "id": {}, "method": "tools/list"}))),
-        ("no id", rpc(json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "scale"}}))),
-        ("params a list", rpc(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": []}))),
+        (
+            "no id",
+            rpc(json!({"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "scale"}})),
+        ),
+        (
+            "params a list",
+            rpc(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": []})),
+        ),
         ("_meta a list", params(json!({"name": "scale", "_meta": []}))),
         ("no _meta", params(json!({"name": "scale"}))),
-        ("no version in _meta", params(json!({"name": "scale", "_meta": {"io.modelcontextprotocol/clientCapabilities": {}}}))),
-        ("version a number", params(json!({"name": "scale", "_meta": {"io.modelcontextprotocol/protocolVersion": 1}}))),
-        ("no capabilities in _meta", params(json!({"name": "scale", "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}))),
+        (
+            "no version in _meta",
+            params(
+                json!({"name": "scale", "_meta": {"io.modelcontextprotocol/clientCapabilities": {}}}),
+            ),
+        ),
+        (
+            "version a number",
+            params(
+                json!({"name": "scale", "_meta": {"io.modelcontextprotocol/protocolVersion": 1}}),
+            ),
+        ),
+        (
+            "no capabilities in _meta",
+            params(
+                json!({"name": "scale", "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}),
+            ),
+        ),
         ("no name", params(json!({"arguments": {}, "_meta": meta()}))),
         ("name a number", params(json!({"name": 1, "_meta": meta()}))),
         ("arguments a list", params(json!({"name": "scale", "arguments": [], "_meta": meta()}))),
@@ -382,7 +436,10 @@ async fn messages_that_are_no_request() {
         ("a method of the legacy era", Request::modern("initialize", json!({}))),
         ("ping in the modern era", Request::modern("ping", json!({}))),
         ("a name no tool can have", Request::call("a b", json!({})).with("Mcp-Name", "a b")),
-        ("a name of control characters", Request::call("a\u{7}", json!({})).with("Mcp-Name", "=?base64?YQc=?=")),
+        (
+            "a name of control characters",
+            Request::call("a\u{7}", json!({})).with("Mcp-Name", "=?base64?YQc=?="),
+        ),
         ("an empty name", Request::call("", json!({}))),
         ("right", call()),
     ];
@@ -448,10 +505,22 @@ async fn headers_that_say_something_else() {
         ("broken base64", base64.clone().with("Mcp-Name", "=?base64?c2NhbGU?=")),
         ("base64 of no UTF-8", base64.with("Mcp-Name", "=?base64?/w==?=")),
         ("a name that is not ASCII", call().with("Mcp-Name", "scälé")),
-        ("whitespace around values", call().with("Mcp-Name", "  scale \t").with("Mcp-Method", " tools/call ")),
-        ("header names in upper case", call().without("Mcp-Method").and("MCP-METHOD", "tools/call")),
-        ("legacy, another method", Request::legacy("tools/list", json!({})).and("Mcp-Method", "tools/call")),
-        ("legacy, another name", Request::legacy("tools/call", json!({"name": "scale"})).and("Mcp-Name", "denied")),
+        (
+            "whitespace around values",
+            call().with("Mcp-Name", "  scale \t").with("Mcp-Method", " tools/call "),
+        ),
+        (
+            "header names in upper case",
+            call().without("Mcp-Method").and("MCP-METHOD", "tools/call"),
+        ),
+        (
+            "legacy, another method",
+            Request::legacy("tools/list", json!({})).and("Mcp-Method", "tools/call"),
+        ),
+        (
+            "legacy, another name",
+            Request::legacy("tools/call", json!({"name": "scale"})).and("Mcp-Name", "denied"),
+        ),
     ];
     expect![[r#"
         no version: 400 -32020 id 7: header mismatch: `MCP-Protocol-Version` is missing and `_meta` in the body says `2026-07-28`; send `MCP-Protocol-Version: 2026-07-28`
@@ -515,7 +584,10 @@ async fn versions_nobody_speaks() {
         ("2025-06-18", asked("2025-06-18")),
         ("2024-11-05", asked("2024-11-05")),
         ("none", asked("")),
-        ("legacy, unknown", Request::legacy("tools/list", json!({})).with("MCP-Protocol-Version", "2025-03-26")),
+        (
+            "legacy, unknown",
+            Request::legacy("tools/list", json!({})).with("MCP-Protocol-Version", "2025-03-26"),
+        ),
         ("legacy, none", Request::legacy("tools/list", json!({})).without("MCP-Protocol-Version")),
         ("the legacy one, said in _meta", asked("2025-11-25")),
     ];

@@ -23,8 +23,14 @@ async fn hosts_and_origins() {
         ("another host with a port", call().with("Host", "evil.example.com:7780")),
         ("a host that looks like ours", call().with("Host", "127.0.0.1.evil.example.com")),
         ("credentials in the host", call().with("Host", "localhost@evil.example.com")),
-        ("another host in the target", Request { line: "POST http://evil.example.com/mcp HTTP/1.1".into(), ..call() }),
-        ("our host in the target", Request { line: "POST http://localhost/mcp HTTP/1.1".into(), ..call() }),
+        (
+            "another host in the target",
+            Request { line: "POST http://evil.example.com/mcp HTTP/1.1".into(), ..call() },
+        ),
+        (
+            "our host in the target",
+            Request { line: "POST http://localhost/mcp HTTP/1.1".into(), ..call() },
+        ),
         ("localhost", call().with("Host", "localhost:1")),
         ("IPv6 loopback", call().with("Host", "[::1]:7780")),
         ("IPv6 loopback, long", call().with("Host", "[0:0:0:0:0:0:0:1]:7780")),
@@ -38,12 +44,24 @@ async fn hosts_and_origins() {
         ("a service's name", call().with("Host", "cofferdam.tools.svc.cluster.local.:8620")),
         ("a foreign origin", call().and("Origin", "https://evil.example.com")),
         ("origin null", call().and("Origin", "null")),
-        ("two origins", call().and("Origin", "http://localhost").and("Origin", "https://evil.example.com")),
+        (
+            "two origins",
+            call().and("Origin", "http://localhost").and("Origin", "https://evil.example.com"),
+        ),
         ("a loopback origin", call().and("Origin", "http://localhost:3000")),
-        ("a loopback origin, another spelling", call().and("Origin", "http://[::ffff:127.0.0.1]:3000")),
+        (
+            "a loopback origin, another spelling",
+            call().and("Origin", "http://[::ffff:127.0.0.1]:3000"),
+        ),
         ("a configured origin", call().and("Origin", "https://agents.example.com")),
-        ("a configured origin with its own port", call().and("Origin", "https://agents.example.com:443")),
-        ("a configured origin with another port", call().and("Origin", "https://agents.example.com:8443")),
+        (
+            "a configured origin with its own port",
+            call().and("Origin", "https://agents.example.com:443"),
+        ),
+        (
+            "a configured origin with another port",
+            call().and("Origin", "https://agents.example.com:8443"),
+        ),
         ("plain, another host", page("/v1/tools").with("Host", "evil.example.com")),
         ("plain, a foreign origin", page("/v1/tools").and("Origin", "https://evil.example.com")),
         ("the page, another host", page("/").with("Host", "evil.example.com")),
@@ -99,18 +117,27 @@ async fn media_types() {
         ("text", call().with("Content-Type", "text/plain")),
         ("a form", call().with("Content-Type", "application/x-www-form-urlencoded")),
         ("two equal types", call().and("Content-Type", "application/json")),
-        ("two equal types in one", call().with("Content-Type", "application/json, application/json")),
+        (
+            "two equal types in one",
+            call().with("Content-Type", "application/json, application/json"),
+        ),
         ("two types", call().and("Content-Type", "text/plain")),
         ("of another kind of JSON", call().with("Content-Type", "application/vnd.api+json")),
         ("ASCII", call().with("Content-Type", "application/json; charset=us-ascii")),
         ("UTF-8 without its hyphen", call().with("Content-Type", "application/json;charset=utf8")),
-        ("another parameter", call().with("Content-Type", "application/json; charset=UTF-8; profile=x")),
+        (
+            "another parameter",
+            call().with("Content-Type", "application/json; charset=UTF-8; profile=x"),
+        ),
         ("a parameter that is not there", call().with("Content-Type", "application/json;")),
         ("latin 1", call().with("Content-Type", "application/json; charset=iso-8859-1")),
         ("UTF-8", call().with("Content-Type", "application/json; charset=utf-8")),
         ("gzip", call().and("Content-Encoding", "gzip")),
         ("identity", call().and("Content-Encoding", "identity")),
-        ("identity twice", call().and("Content-Encoding", "identity").and("Content-Encoding", "Identity")),
+        (
+            "identity twice",
+            call().and("Content-Encoding", "identity").and("Content-Encoding", "Identity"),
+        ),
         ("a charset as encoding", call().and("Content-Encoding", "utf-8")),
         ("no encoding", call().and("Content-Encoding", "")),
         ("identity and gzip", call().and("Content-Encoding", "identity, gzip")),
@@ -118,11 +145,22 @@ async fn media_types() {
         ("accepts streams only", call().with("Accept", "text/event-stream")),
         ("refuses JSON", call().with("Accept", "application/json;q=0, text/event-stream")),
         ("accepts anything", call().with("Accept", "*/*")),
-        ("accepts what Java does", call().with("Accept", "text/html, image/gif, *; q=.2, */*; q=.2")),
+        (
+            "accepts what Java does",
+            call().with("Accept", "text/html, image/gif, *; q=.2, */*; q=.2"),
+        ),
         ("accepts JSON only", call().with("Accept", "application/json")),
         ("says nothing", call().without("Accept")),
-        ("plain, text", Request::new("POST", "/v1/tools/scale").body("{}").and("Content-Type", "text/plain")),
-        ("plain, gzip", Request::new("POST", "/v1/tools/scale").json(&json!({})).and("Content-Encoding", "gzip")),
+        (
+            "plain, text",
+            Request::new("POST", "/v1/tools/scale").body("{}").and("Content-Type", "text/plain"),
+        ),
+        (
+            "plain, gzip",
+            Request::new("POST", "/v1/tools/scale")
+                .json(&json!({}))
+                .and("Content-Encoding", "gzip"),
+        ),
     ];
     expect![[r#"
         no type: 415 -32600 id 7: the body must be JSON in UTF-8, and `Content-Type` is ``; send `Content-Type: application/json`
@@ -160,7 +198,10 @@ async fn media_types() {
 #[tokio::test]
 async fn methods_and_paths() {
     let server = Server::start(Small::default()).await;
-    let at = |path: &str| Request { line: format!("POST {path} HTTP/1.1"), ..Request::call("scale", json!({})) };
+    let at = |path: &str| Request {
+        line: format!("POST {path} HTTP/1.1"),
+        ..Request::call("scale", json!({}))
+    };
     let rows = vec![
         ("GET /mcp", Request::new("GET", "/mcp").and("Accept", "text/event-stream")),
         ("DELETE /mcp", Request::new("DELETE", "/mcp").and("Mcp-Session-Id", "1")),
@@ -182,7 +223,10 @@ async fn methods_and_paths() {
         ("/api/mcp", at("/api/mcp")),
         ("/mcp/x", at("/mcp/x")),
         ("the absolute form", at("http://127.0.0.1/mcp")),
-        ("the transport of 2024-11-05", Request::new("GET", "/sse").and("Accept", "text/event-stream")),
+        (
+            "the transport of 2024-11-05",
+            Request::new("GET", "/sse").and("Accept", "text/event-stream"),
+        ),
         ("its messages", at("/messages/?session_id=1")),
         ("/v1/tools/", Request::new("GET", "/v1/tools/")),
         ("HEAD /v1/tools", Request::new("HEAD", "/v1/tools")),
@@ -237,7 +281,10 @@ async fn probes_and_pages_for_monitors() {
         ("HEAD /readyz", probe("HEAD", "/readyz")),
         ("GET /healthz/", probe("GET", "/healthz/")),
         ("GET /readyz?verbose", probe("GET", "/readyz?verbose")),
-        ("HTTP/1.0 without a host", Request { line: "GET /healthz HTTP/1.0".into(), ..probe("GET", "/") }.without("Host")),
+        (
+            "HTTP/1.0 without a host",
+            Request { line: "GET /healthz HTTP/1.0".into(), ..probe("GET", "/") }.without("Host"),
+        ),
         ("HEAD / by address", probe("HEAD", "/")),
         ("HEAD /", Request::new("HEAD", "/")),
         ("GET /?x", Request::new("GET", "/?x")),
@@ -265,13 +312,19 @@ async fn probes_and_pages_for_monitors() {
         HEAD /metrics: 200
     "#]]
     .assert_eq(&table(&server, rows).await);
-    let (get, head) = (server.send(&Request::new("GET", "/")).await, server.send(&Request::new("HEAD", "/")).await);
+    let (get, head) = (
+        server.send(&Request::new("GET", "/")).await,
+        server.send(&Request::new("HEAD", "/")).await,
+    );
     assert_eq!(head.header("content-length"), get.header("content-length"));
     assert!(head.body.is_empty() && !get.body.is_empty());
     let down = Server::start(Small { down: true, ..Small::default() }).await;
     assert_eq!(down.send(&probe("HEAD", "/readyz?verbose")).await.status, 503);
     // A page whose name resolves to this machine is local too: it is told that, and not why.
-    assert_eq!(down.send(&Request::new("GET", "/readyz")).await.line(), "503 not ready: policy does not answer");
+    assert_eq!(
+        down.send(&Request::new("GET", "/readyz")).await.line(),
+        "503 not ready: policy does not answer"
+    );
     let rebound = Request::new("GET", "/readyz").with("Host", "evil.example.com");
     assert_eq!(down.send(&rebound).await.line(), "503 not ready");
 }
@@ -286,11 +339,16 @@ async fn pages_of_allowed_origins_may_call_and_read() {
         Request::new("OPTIONS", path)
             .and("Origin", origin)
             .and("Access-Control-Request-Method", "POST")
-            .and("Access-Control-Request-Headers", "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name")
+            .and(
+                "Access-Control-Request-Headers",
+                "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name",
+            )
     };
-    for (path, methods) in
-        [("/mcp", "POST, OPTIONS"), ("/v1/tools/scale/preview", "POST, OPTIONS"), ("/v1/jobs/x", "GET, HEAD, DELETE, OPTIONS")]
-    {
+    for (path, methods) in [
+        ("/mcp", "POST, OPTIONS"),
+        ("/v1/tools/scale/preview", "POST, OPTIONS"),
+        ("/v1/jobs/x", "GET, HEAD, DELETE, OPTIONS"),
+    ] {
         for origin in ["http://localhost:6274", "https://agents.example.com"] {
             let answer = server.send(&preflight(path, origin)).await;
             assert_eq!((answer.status, answer.body.len()), (204, 0), "{path} {origin}");
@@ -315,7 +373,10 @@ async fn pages_of_allowed_origins_may_call_and_read() {
         for origin in ["https://evil.example.com", "null"] {
             let answer = server.send(&preflight(path, origin)).await;
             assert_eq!(answer.status, 403, "{origin}");
-            assert!(!answer.headers.iter().any(|(name, _)| name.starts_with("access-control")), "{answer:?}");
+            assert!(
+                !answer.headers.iter().any(|(name, _)| name.starts_with("access-control")),
+                "{answer:?}"
+            );
         }
     }
     let call = Request::call("scale", json!({})).and("Origin", "http://localhost:6274");
@@ -324,10 +385,15 @@ async fn pages_of_allowed_origins_may_call_and_read() {
         let answer = server.send(&request).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("access-control-allow-origin"), Some("http://localhost:6274"));
-        assert!(answer.header("access-control-expose-headers").unwrap().contains("www-authenticate"));
+        assert!(
+            answer.header("access-control-expose-headers").unwrap().contains("www-authenticate")
+        );
     }
     let program = server.send(&Request::new("GET", "/healthz")).await;
-    assert!(!program.headers.iter().any(|(name, _)| name.starts_with("access-control")), "{program:?}");
+    assert!(
+        !program.headers.iter().any(|(name, _)| name.starts_with("access-control")),
+        "{program:?}"
+    );
 }
 
 #[tokio::test]

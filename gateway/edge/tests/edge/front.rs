@@ -1,7 +1,12 @@
-//! A Front small enough to read: what it answers depends on the tool's name alone, and it counts what was started and finished.
+//! A Front small enough to read: what it answers depends on the tool's name alone, and it counts
+//! what was started and finished.
 
-use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Readiness, Unauthenticated};
-use cofferdam_core::model::answer::{Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing};
+use cofferdam_core::journey::ports::{
+    Answered, Front, FrontCall, Hear, Readiness, Unauthenticated,
+};
+use cofferdam_core::model::answer::{
+    Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
+};
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::{CallId, PlanDigest};
 use cofferdam_core::model::trust::Environment;
@@ -73,7 +78,13 @@ fn tool(name: &str) -> ToolListing {
 
 impl Front for Small {
     async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let principal = |name: &str, anonymous| Principal { name: name.into(), anonymous, roles: vec![], person: None, act: vec![] };
+        let principal = |name: &str, anonymous| Principal {
+            name: name.into(),
+            anonymous,
+            roles: vec![],
+            person: None,
+            act: vec![],
+        };
         match token {
             Some(TOKEN) => Ok(principal("alice", false)),
             Some(_) => Err(Unauthenticated::Unknown),
@@ -84,7 +95,9 @@ impl Front for Small {
 
     async fn list(&self, _principal: &Principal) -> Result<Vec<ToolListing>, RoleError> {
         if self.down {
-            return Err(RoleError::Unavailable("the policy engine at its secret place is away".into()));
+            return Err(RoleError::Unavailable(
+                "the policy engine at its secret place is away".into(),
+            ));
         }
         let numbered = (0..self.extra).map(|number| tool(&format!("tool_{number:03}")));
         // `preview` is the edge's own name: a tool of that name must not be listed twice.
@@ -95,14 +108,19 @@ impl Front for Small {
         *self.last.lock().unwrap() = Some(call.clone());
         match call.tool.as_str() {
             "scale" => success("SCALED web to 3", json!({"replicas": 3}), true),
-            "waiting" => success("WAITING for a person", json!({"phase": "awaiting_approval"}), false),
+            "waiting" => {
+                success("WAITING for a person", json!({"phase": "awaiting_approval"}), false)
+            }
             "array" => success("three", json!([1, 2, 3]), true),
             "denied" => refusal(RefusalKind::Denied, "DENIED", Changed::Nothing),
             "declined" => refusal(RefusalKind::Declined, "DECLINED", Changed::Nothing),
             "conflict" => refusal(RefusalKind::Conflict, "CONFLICT", Changed::Nothing),
             "failed" => refusal(RefusalKind::Unsuccessful, "FAILED", Changed::Undone),
             "lost" => refusal(RefusalKind::Unsuccessful, "INDETERMINATE", Changed::Unknown),
-            "bad" => Reply::BadArguments { path: "/replicas".into(), reason: "it must be at most 10".into() },
+            "bad" => Reply::BadArguments {
+                path: "/replicas".into(),
+                reason: "it must be at most 10".into(),
+            },
             "down" => Reply::Unavailable { reason: "the recorder does not answer".into() },
             "slow" => {
                 self.started.fetch_add(1, Ordering::SeqCst);
@@ -119,7 +137,8 @@ impl Front for Small {
             }
             // Its last line and its end come together.
             "talks" | "talks_and_fails" => {
-                for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""] {
+                for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""]
+                {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     hear(line.to_owned());
                 }
@@ -137,7 +156,11 @@ impl Front for Small {
 
     async fn preview(&self, call: FrontCall) -> Reply {
         *self.last.lock().unwrap() = Some(call.clone());
-        success(&format!("PREVIEW of {} with {}", call.tool, call.arguments), json!({"decision": "allow"}), true)
+        success(
+            &format!("PREVIEW of {} with {}", call.tool, call.arguments),
+            json!({"decision": "allow"}),
+            true,
+        )
     }
 
     async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
@@ -148,7 +171,11 @@ impl Front for Small {
             hear("RUNNING".to_owned());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        success(&format!("job of {}, held {wait_ms} ms", principal.name), json!({"phase": "closed"}), true)
+        success(
+            &format!("job of {}, held {wait_ms} ms", principal.name),
+            json!({"phase": "closed"}),
+            true,
+        )
     }
 
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {

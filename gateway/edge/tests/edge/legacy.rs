@@ -13,7 +13,9 @@ fn notification(method: &str) -> Request {
 async fn a_legacy_conversation() {
     let server = Server::start(Small::default()).await;
     let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
-    let answer = server.send(&Request::legacy("initialize", hello.clone()).without("MCP-Protocol-Version")).await;
+    let answer = server
+        .send(&Request::legacy("initialize", hello.clone()).without("MCP-Protocol-Version"))
+        .await;
     assert_eq!(answer.header("mcp-session-id"), None, "no session is minted");
     expect![[r#"
         200
@@ -63,7 +65,9 @@ async fn a_legacy_conversation() {
           }
         }
     "#]]
-    .assert_eq(&server.send(&Request::legacy("tools/call", json!({"name": "scale"}))).await.pretty());
+    .assert_eq(
+        &server.send(&Request::legacy("tools/call", json!({"name": "scale"}))).await.pretty(),
+    );
     expect![[r#"
         200
         {
@@ -90,8 +94,14 @@ async fn a_legacy_conversation() {
     let rows = vec![
         ("initialized", notification("notifications/initialized")),
         ("cancelled", notification("notifications/cancelled")),
-        ("a notification of no known version", notification("notifications/initialized").with("MCP-Protocol-Version", "1")),
-        ("a notification without version", notification("notifications/initialized").without("MCP-Protocol-Version")),
+        (
+            "a notification of no known version",
+            notification("notifications/initialized").with("MCP-Protocol-Version", "1"),
+        ),
+        (
+            "a notification without version",
+            notification("notifications/initialized").without("MCP-Protocol-Version"),
+        ),
         ("ping", Request::legacy("ping", json!({}))),
         ("initialize again", Request::legacy("initialize", hello)),
         ("initialize without version", Request::legacy("initialize", json!({}))),
@@ -99,7 +109,12 @@ async fn a_legacy_conversation() {
         ("discover", Request::legacy("server/discover", json!({}))),
         ("no name", Request::legacy("tools/call", json!({}))),
         ("an unknown tool", Request::legacy("tools/call", json!({"name": "nobody"}))),
-        ("a session of somebody's", Request::legacy("ping", json!({})).and("Mcp-Session-Id", "abc").and("Last-Event-ID", "3")),
+        (
+            "a session of somebody's",
+            Request::legacy("ping", json!({}))
+                .and("Mcp-Session-Id", "abc")
+                .and("Last-Event-ID", "3"),
+        ),
     ];
     expect![[r#"
         initialized: 202
@@ -130,7 +145,9 @@ async fn structured_content_is_an_object_or_absent() {
 #[tokio::test]
 async fn older_revisions_are_answered_as_they_are_offered() {
     let server = Server::start(Small::default()).await;
-    let offer = |revision: &str| Request::legacy("initialize", json!({"protocolVersion": revision, "capabilities": {}}));
+    let offer = |revision: &str| {
+        Request::legacy("initialize", json!({"protocolVersion": revision, "capabilities": {}}))
+    };
     for (offered, spoken) in [
         ("2025-11-25", "2025-11-25"),
         ("2025-06-18", "2025-06-18"),
@@ -145,22 +162,39 @@ async fn older_revisions_are_answered_as_they_are_offered() {
             assert_eq!(answer.json()["result"]["protocolVersion"], spoken, "{offered} {header}");
         }
         let twice = offer(offered).and("MCP-Protocol-Version", "2025-03-26");
-        assert_eq!(server.send(&twice).await.json()["result"]["protocolVersion"], spoken, "{offered}");
+        assert_eq!(
+            server.send(&twice).await.json()["result"]["protocolVersion"],
+            spoken,
+            "{offered}"
+        );
     }
-    let list = |revision: &str| Request::legacy("tools/list", json!({})).with("MCP-Protocol-Version", revision);
+    let list = |revision: &str| {
+        Request::legacy("tools/list", json!({})).with("MCP-Protocol-Version", revision)
+    };
     let rows = vec![
         ("2025-11-25", list("2025-11-25")),
         ("2025-06-18", list("2025-06-18")),
         ("2025-03-26", list("2025-03-26")),
-        ("2025-03-26, a call", Request::legacy("tools/call", json!({"name": "scale"})).with("MCP-Protocol-Version", "2025-03-26")),
+        (
+            "2025-03-26, a call",
+            Request::legacy("tools/call", json!({"name": "scale"}))
+                .with("MCP-Protocol-Version", "2025-03-26"),
+        ),
         ("no header", Request::legacy("tools/list", json!({})).without("MCP-Protocol-Version")),
-        ("no header, a call", Request::legacy("tools/call", json!({"name": "scale"})).without("MCP-Protocol-Version")),
+        (
+            "no header, a call",
+            Request::legacy("tools/call", json!({"name": "scale"})).without("MCP-Protocol-Version"),
+        ),
         ("an empty header", list("")),
         ("the header twice", list("2025-06-18").and("MCP-Protocol-Version", "2025-06-18")),
         ("the header joined", list("2025-06-18, 2025-06-18")),
         ("two revisions in headers", list("2025-06-18").and("MCP-Protocol-Version", "2025-11-25")),
         ("2024-11-05", list("2024-11-05")),
-        ("a batch", Request::legacy("tools/list", json!({})).json(&json!([{"jsonrpc": "2.0", "id": 1, "method": "ping"}]))),
+        (
+            "a batch",
+            Request::legacy("tools/list", json!({}))
+                .json(&json!([{"jsonrpc": "2.0", "id": 1, "method": "ping"}])),
+        ),
     ];
     expect![[r#"
         2025-11-25: 200 ok
@@ -182,7 +216,9 @@ async fn older_revisions_are_answered_as_they_are_offered() {
 async fn the_envelope_is_read_liberally() {
     let server = Server::start(Small::default()).await;
     let send = |body: serde_json::Value| Request::legacy("ping", json!({})).json(&body);
-    let request = |method: &str, params: serde_json::Value| send(json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}));
+    let request = |method: &str, params: serde_json::Value| {
+        send(json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    };
     let marked = request("ping", json!({}));
     let marked = marked.clone().body([b"\xef\xbb\xbf".to_vec(), marked.body].concat());
     let mut rows = Vec::new();
@@ -190,14 +226,23 @@ async fn the_envelope_is_read_liberally() {
         rows.push((format!("params {name}"), request("tools/list", absent.clone())));
         rows.push((format!("_meta {name}"), request("tools/list", json!({"_meta": absent}))));
         rows.push((format!("cursor {name}"), request("tools/list", json!({"cursor": absent}))));
-        rows.push((format!("arguments {name}"), request("tools/call", json!({"name": "scale", "arguments": absent}))));
-        rows.push((format!("token {name}"), request("tools/call", json!({"name": "scale", "_meta": {"progressToken": absent}}))));
+        rows.push((
+            format!("arguments {name}"),
+            request("tools/call", json!({"name": "scale", "arguments": absent})),
+        ));
+        rows.push((
+            format!("token {name}"),
+            request("tools/call", json!({"name": "scale", "_meta": {"progressToken": absent}})),
+        ));
         rows.push((
             format!("initialized {name}"),
-            send(json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": absent})),
+            send(
+                json!({"jsonrpc": "2.0", "method": "notifications/initialized", "params": absent}),
+            ),
         ));
     }
-    let mut rows: Vec<(&str, Request)> = rows.iter().map(|(name, request)| (name.as_str(), request.clone())).collect();
+    let mut rows: Vec<(&str, Request)> =
+        rows.iter().map(|(name, request)| (name.as_str(), request.clone())).collect();
     rows.extend([
         ("a byte order mark", marked),
         ("null results", send(json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "result": null, "error": null}))),
@@ -238,9 +283,18 @@ async fn the_envelope_is_read_liberally() {
         name null: 200 -32602 id 1: invalid params: `name` is missing
         a key null: 200 ok
     "#]].assert_eq(&table(&server, rows).await);
-    server.send(&request("tools/call", json!({"name": "scale", "arguments": {"a": null, "b": "", "c": []}}))).await;
+    server
+        .send(&request(
+            "tools/call",
+            json!({"name": "scale", "arguments": {"a": null, "b": "", "c": []}}),
+        ))
+        .await;
     let call = server.front.last.lock().unwrap().take().unwrap();
-    assert_eq!(call.arguments, json!({"a": null, "b": "", "c": []}), "a tool's arguments are as they were sent");
+    assert_eq!(
+        call.arguments,
+        json!({"a": null, "b": "", "c": []}),
+        "a tool's arguments are as they were sent"
+    );
 }
 
 #[tokio::test]
@@ -259,9 +313,18 @@ async fn a_header_of_one_revision_and_a_body_of_another() {
         server.send(&mixed(&format!("client {number}"))).await;
     }
     let metrics = server.send(&Request::new("GET", "/metrics")).await.text();
-    let counted: Vec<&str> = metrics.lines().filter(|line| line.starts_with("cofferdam_edge_mixed_revisions_total{")).collect();
+    let counted: Vec<&str> = metrics
+        .lines()
+        .filter(|line| line.starts_with("cofferdam_edge_mixed_revisions_total{"))
+        .collect();
     assert_eq!(counted.len(), 33, "{metrics}");
-    assert!(counted.contains(&r#"cofferdam_edge_mixed_revisions_total{client="probe__"} 1"#), "{metrics}");
-    assert!(counted.contains(&r#"cofferdam_edge_mixed_revisions_total{client="other"} 9"#), "{metrics}");
+    assert!(
+        counted.contains(&r#"cofferdam_edge_mixed_revisions_total{client="probe__"} 1"#),
+        "{metrics}"
+    );
+    assert!(
+        counted.contains(&r#"cofferdam_edge_mixed_revisions_total{client="other"} 9"#),
+        "{metrics}"
+    );
     assert_eq!(server.front.last.lock().unwrap().take(), None, "nothing was called");
 }

@@ -1,5 +1,6 @@
-//! The edge over real HTTP: a real Front that behaves by a tool's name, real sockets on loopback, requests written byte by byte so that they
-//! can be as wrong as an attacker's. Snapshots are renewed with `UPDATE_EXPECT=1` and then read.
+//! The edge over real HTTP: a real Front that behaves by a tool's name, real sockets on loopback,
+//! requests written byte by byte so that they can be as wrong as an attacker's. Snapshots are
+//! renewed with `UPDATE_EXPECT=1` and then read.
 
 #[cfg(test)]
 mod bounds;

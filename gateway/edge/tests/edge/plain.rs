@@ -17,7 +17,10 @@ async fn a_plain_call_reaches_the_front_as_it_was_sent() {
     assert_eq!(server.send(&request).await.status, 200);
     let call = server.front.last.lock().unwrap().take().unwrap();
     assert_eq!((call.principal.name.as_str(), call.tool.as_str()), ("alice", "scale"));
-    assert_eq!((call.arguments, call.key.as_deref(), call.wait_ms), (json!({"replicas": 3}), Some("k-1"), 5_000));
+    assert_eq!(
+        (call.arguments, call.key.as_deref(), call.wait_ms),
+        (json!({"replicas": 3}), Some("k-1"), 5_000)
+    );
     assert_eq!(call.trace.unwrap().0, trace);
 }
 
@@ -36,7 +39,12 @@ async fn previews_jobs_and_lists() {
           "text": "PREVIEW of scale with {\"replicas\":3}"
         }
     "#]]
-    .assert_eq(&server.send(&Request::new("POST", "/v1/tools/scale/preview").json(&json!({"replicas": 3}))).await.pretty());
+    .assert_eq(
+        &server
+            .send(&Request::new("POST", "/v1/tools/scale/preview").json(&json!({"replicas": 3})))
+            .await
+            .pretty(),
+    );
     expect![[r#"
         200
         {
@@ -49,7 +57,9 @@ async fn previews_jobs_and_lists() {
           "text": "job of anonymous, held 9000 ms"
         }
     "#]]
-    .assert_eq(&server.send(&Request::new("GET", &format!("/v1/jobs/{}?wait=9", id()))).await.pretty());
+    .assert_eq(
+        &server.send(&Request::new("GET", &format!("/v1/jobs/{}?wait=9", id()))).await.pretty(),
+    );
     expect![[r#"
         200
         {
@@ -118,7 +128,10 @@ async fn requests_that_are_not_served() {
         ("wait twice", post("/v1/tools/scale?wait=1&wait=2")),
         ("another parameter", post("/v1/tools/scale?dry_run=1")),
         ("a key with spaces", post("/v1/tools/scale").and("Idempotency-Key", "a b")),
-        ("two keys", post("/v1/tools/scale").and("Idempotency-Key", "a").and("Idempotency-Key", "b")),
+        (
+            "two keys",
+            post("/v1/tools/scale").and("Idempotency-Key", "a").and("Idempotency-Key", "b"),
+        ),
         ("a job that is no id", Request::new("GET", "/v1/jobs/abc")),
         ("a job of nobody", Request::new("GET", "/v1/jobs/aaaaaaaaaaaaaaaaaaaaaaaaaa")),
         ("a wait for the withdrawal", Request::new("DELETE", &format!("/v1/jobs/{}?wait=1", id()))),

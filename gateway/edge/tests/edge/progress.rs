@@ -18,8 +18,16 @@ fn legacy(tool: &str, token: Value) -> Request {
 
 /// The messages of a stream, in order.
 fn messages(answer: &Answer) -> Vec<Value> {
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/event-stream")), "{}", answer.text());
-    assert_eq!((answer.header("cache-control"), answer.header("x-accel-buffering")), (Some("no-store"), Some("no")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/event-stream")),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(
+        (answer.header("cache-control"), answer.header("x-accel-buffering")),
+        (Some("no-store"), Some("no"))
+    );
     let text = answer.text();
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     data.map(|data| serde_json::from_str(data).unwrap()).collect()
@@ -30,10 +38,19 @@ fn told(answer: &Answer) -> String {
     let line = |message: &Value| match (&message["params"], &message["result"], &message["error"]) {
         (params @ Value::Object(_), _, _) => {
             assert_eq!(message["method"], "notifications/progress");
-            format!("{} {}: {}", params["progressToken"], params["progress"], params["message"].as_str().unwrap())
+            format!(
+                "{} {}: {}",
+                params["progressToken"],
+                params["progress"],
+                params["message"].as_str().unwrap()
+            )
         }
-        (_, Value::Null, error) => format!("{} {}: {}", message["id"], error["code"], error["message"].as_str().unwrap()),
-        (_, result, _) => format!("{}: {}", message["id"], result["content"][0]["text"].as_str().unwrap()),
+        (_, Value::Null, error) => {
+            format!("{} {}: {}", message["id"], error["code"], error["message"].as_str().unwrap())
+        }
+        (_, result, _) => {
+            format!("{}: {}", message["id"], result["content"][0]["text"].as_str().unwrap())
+        }
     };
     messages(answer).iter().map(|message| line(message) + "\n").collect()
 }
@@ -50,7 +67,10 @@ async fn a_held_call_tells_its_progress_on_its_own_stream() {
     "#]]
     .assert_eq(&told(&answer));
     let result = messages(&answer).pop().unwrap();
-    assert_eq!((&result["result"]["resultType"], &result["result"]["structuredContent"]["replicas"]), (&json!("complete"), &json!(3)));
+    assert_eq!(
+        (&result["result"]["resultType"], &result["result"]["structuredContent"]["replicas"]),
+        (&json!("complete"), &json!(3))
+    );
     expect![[r#"
         5 1: RUNNING
         5 2: The executor says: "one"

@@ -1,4 +1,5 @@
-//! What the edge emits: a span per request and one per call, with the conventions' attributes, and nothing of arguments or tokens.
+//! What the edge emits: a span per request and one per call, with the conventions' attributes, and
+//! nothing of arguments or tokens.
 
 use crate::front::{Small, TOKEN};
 use crate::wire::{Request, Server};
@@ -35,7 +36,8 @@ impl Layer<Registry> for Kept {
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, Registry>) {
         let mut spans = self.0.lock().unwrap();
-        if let Some((_, fields)) = spans.iter_mut().rev().find(|(known, _)| *known == id.into_u64()) {
+        if let Some((_, fields)) = spans.iter_mut().rev().find(|(known, _)| *known == id.into_u64())
+        {
             values.record(&mut Into(fields));
         }
     }
@@ -47,7 +49,10 @@ async fn spans_of_calls() {
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(kept.clone()));
     let server = Server::start(Small::default()).await;
     let meta = json!({"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"});
-    let call = Request::modern("tools/call", json!({"name": "denied", "arguments": {"password": "hunter2"}, "_meta": meta}));
+    let call = Request::modern(
+        "tools/call",
+        json!({"name": "denied", "arguments": {"password": "hunter2"}, "_meta": meta}),
+    );
     server.send(&call.with_token()).await;
     server.send(&Request::modern("tools/run", json!({}))).await;
     server.send(&Request::call("down", json!({}))).await;

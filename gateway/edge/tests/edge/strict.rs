@@ -14,7 +14,8 @@ fn arguments(text: &[u8]) -> Request {
 }
 
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
-    let nested = |depth: usize| [b"{\"a\":".repeat(depth), b"1".to_vec(), b"}".repeat(depth)].concat();
+    let nested =
+        |depth: usize| [b"{\"a\":".repeat(depth), b"1".to_vec(), b"}".repeat(depth)].concat();
     vec![
         ("a key twice", br#"{"a":1,"a":2}"#.to_vec()),
         ("a key twice, one escaped", br#"{"a":1,"\u0061":2}"#.to_vec()),
@@ -41,10 +42,14 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 #[tokio::test]
 async fn strict_json_on_mcp() {
     let server = Server::start(Small::default()).await;
-    let mut rows: Vec<_> = cases().into_iter().map(|(name, text)| (name, arguments(&text))).collect();
+    let mut rows: Vec<_> =
+        cases().into_iter().map(|(name, text)| (name, arguments(&text))).collect();
     rows.push((
         "a second value",
-        Request { body: [Request::call("scale", json!({})).body, b" {}".to_vec()].concat(), ..Request::call("scale", json!({})) },
+        Request {
+            body: [Request::call("scale", json!({})).body, b" {}".to_vec()].concat(),
+            ..Request::call("scale", json!({}))
+        },
     ));
     let last = rows.last_mut().unwrap();
     last.1 = last.1.clone().body(last.1.body.clone());
@@ -78,7 +83,9 @@ async fn strict_json_on_mcp() {
 #[tokio::test]
 async fn strict_json_on_plain_http() {
     let server = Server::start(Small::default()).await;
-    let post = |body: Vec<u8>| Request::new("POST", "/v1/tools/scale").body(body).and("Content-Type", "application/json");
+    let post = |body: Vec<u8>| {
+        Request::new("POST", "/v1/tools/scale").body(body).and("Content-Type", "application/json")
+    };
     let mut rows: Vec<_> = cases().into_iter().map(|(name, text)| (name, post(text))).collect();
     rows.push(("a list", post(b"[]".to_vec())));
     rows.push(("nothing", post(Vec::new())));

@@ -27,9 +27,12 @@ impl Server {
     }
 
     pub async fn with(front: Small, change: impl FnOnce(&mut EdgeSettings)) -> Self {
-        // Without any subscriber, the first test to reach a span would note for the whole process that it has no listener.
+        // Without any subscriber, the first test to reach a span would note for the whole process
+        // that it has no listener.
         static HEARD: std::sync::Once = std::sync::Once::new();
-        HEARD.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap());
+        HEARD.call_once(|| {
+            tracing::subscriber::set_global_default(tracing_subscriber::registry()).unwrap()
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let front = Arc::new(front);
@@ -40,7 +43,8 @@ impl Server {
             let _either = stopped.await;
         };
         let calls = Calls::new(settings.calls);
-        let served = tokio::spawn(serve(listener, Arc::clone(&front), settings, calls.clone(), stopped));
+        let served =
+            tokio::spawn(serve(listener, Arc::clone(&front), settings, calls.clone(), stopped));
         Self { address, front, calls, stop: Some(stop), served }
     }
 
@@ -103,7 +107,9 @@ impl Request {
             .and("Mcp-Method", method)
             .json(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}));
         match name {
-            Some(name) if name.bytes().all(|byte| byte.is_ascii_graphic()) => request.and("Mcp-Name", &name),
+            Some(name) if name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                request.and("Mcp-Name", &name)
+            }
             _ => request,
         }
     }
@@ -152,7 +158,11 @@ impl Request {
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<String>();
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect::<String>();
         let mut bytes = format!("{}\r\n{headers}\r\n", self.line).into_bytes();
         bytes.extend_from_slice(&self.body);
         bytes
@@ -186,7 +196,9 @@ impl Answer {
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()));
         Self { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
     }
 
@@ -199,12 +211,15 @@ impl Answer {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|fault| panic!("{fault}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|fault| panic!("{fault}: {}", self.text()))
     }
 
     /// The body with its keys in order, whatever features the build has.
     pub fn pretty(&self) -> String {
-        let sorted: Value = serde_json::from_str(&cofferdam_core::model::json::canonical(&self.json()).unwrap()).unwrap();
+        let sorted: Value =
+            serde_json::from_str(&cofferdam_core::model::json::canonical(&self.json()).unwrap())
+                .unwrap();
         format!("{}\n{:#}\n", self.status, sorted)
     }
 
@@ -213,11 +228,18 @@ impl Answer {
         if self.body.is_empty() {
             return self.status.to_string();
         }
-        let Ok(body) = serde_json::from_slice::<Value>(&self.body) else { return format!("{} {}", self.status, self.text().trim_end()) };
+        let Ok(body) = serde_json::from_slice::<Value>(&self.body) else {
+            return format!("{} {}", self.status, self.text().trim_end());
+        };
         match (body.get("error"), body.get("jsonrpc")) {
             (Some(error), Some(_)) => {
                 let id = body.get("id").map_or("no id".to_owned(), |id| format!("id {id}"));
-                format!("{} {} {id}: {}", self.status, error["code"], error["message"].as_str().unwrap())
+                format!(
+                    "{} {} {id}: {}",
+                    self.status,
+                    error["code"],
+                    error["message"].as_str().unwrap()
+                )
             }
             (Some(Value::String(error)), None) => format!("{} {error}", self.status),
             (Some(error), None) => format!("{} {}", self.status, error["text"].as_str().unwrap()),

@@ -1,8 +1,8 @@
 //! Which system calls each role keeps: the last of its filters. The lists were made from traces of
 //! whole journeys (`strace -f` over the tests of both backends), and widened by calls that do the
 //! same on another kernel or with another C library. Any other call kills the role by `SIGSYS`, and
-//! the supervisor says so: a call that only fails is told to the attacker alone. Calls that are newer
-//! than the lists are told as missing instead, so that a newer C library uses older ones.
+//! the supervisor says so: a call that only fails is told to the attacker alone. Calls that are
+//! newer than the lists are told as missing instead, so that a newer C library uses older ones.
 
 use super::ConfineError;
 use super::filter::{self, Rules, argument, pointer, rule};
@@ -281,10 +281,14 @@ pub(super) fn of(role: Calls) -> Result<BpfProgram, ConfineError> {
     lists.extend(connects.then_some(CONNECTS));
     lists.extend(writes.then_some([WRITES, WRITES_HERE]).into_iter().flatten());
     lists.extend(starts.then_some([STARTS, STARTS_HERE]).into_iter().flatten());
-    let mut rules: Rules = lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
+    let mut rules: Rules =
+        lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
     // Limits of its own, never of another process.
     rules.insert(libc::SYS_prlimit64, vec![rule([argument(0, Eq, 0)?])?]);
-    let mut harmless = PRCTL.iter().map(|option| rule([argument(0, Eq, *option)?])).collect::<Result<Vec<_>, _>>()?;
+    let mut harmless = PRCTL
+        .iter()
+        .map(|option| rule([argument(0, Eq, *option)?]))
+        .collect::<Result<Vec<_>, _>>()?;
     harmless.push(rule([argument(0, Eq, DUMPABLE)?, pointer(1, Eq, 0)?])?);
     rules.insert(libc::SYS_prctl, harmless);
     if starts {

@@ -2,7 +2,10 @@
 //! Names no role.
 
 use super::ConfineError;
-use seccompiler::{BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, sock_filter};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, sock_filter,
+};
 use std::collections::BTreeMap;
 
 /// Rules by the number of a call. No rule: the call fits always.
@@ -54,10 +57,15 @@ pub(super) fn only(rules: Rules) -> Result<BpfProgram, ConfineError> {
     Ok([beginning(Denied::Kills), newer(), clone3(), rest].concat())
 }
 
-fn compiled(rules: Rules, other: SeccompAction, fits: SeccompAction) -> Result<BpfProgram, ConfineError> {
+fn compiled(
+    rules: Rules,
+    other: SeccompAction,
+    fits: SeccompAction,
+) -> Result<BpfProgram, ConfineError> {
     let architecture = std::env::consts::ARCH.try_into().map_err(|error| fault(&error))?;
     // It begins with a check of the architecture: a call of another one kills.
-    let filter = SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
+    let filter =
+        SeccompFilter::new(rules, other, fits, architecture).map_err(|error| fault(&error))?;
     filter.try_into().map_err(|error| fault(&error))
 }
 
@@ -76,18 +84,30 @@ fn fault(fault: &dyn std::fmt::Display) -> ConfineError {
 }
 
 /// A rule that fits if all these conditions hold.
-pub(super) fn rule(conditions: impl IntoIterator<Item = SeccompCondition>) -> Result<SeccompRule, ConfineError> {
+pub(super) fn rule(
+    conditions: impl IntoIterator<Item = SeccompCondition>,
+) -> Result<SeccompRule, ConfineError> {
     SeccompRule::new(conditions.into_iter().collect()).map_err(|error| fault(&error))
 }
 
 /// A condition on the lower half of an argument.
-pub(super) fn argument(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineError> {
-    SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value).map_err(|error| fault(&error))
+pub(super) fn argument(
+    index: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, ConfineError> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
+        .map_err(|error| fault(&error))
 }
 
 /// A condition on a whole argument: pointers.
-pub(super) fn pointer(index: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompCondition, ConfineError> {
-    SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value).map_err(|error| fault(&error))
+pub(super) fn pointer(
+    index: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, ConfineError> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Qword, operator, value)
+        .map_err(|error| fault(&error))
 }
 
 // Instructions, as `linux/filter.h` and `linux/bpf_common.h` number them.

@@ -86,7 +86,8 @@ pub fn compile_calls() -> Result<(), ConfineError> {
 
 pub(super) fn compiling() -> Result<BpfProgram, ConfineError> {
     let lists = [EVERY, EVERY_HERE, COMPILES];
-    let mut rules: Rules = lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
+    let mut rules: Rules =
+        lists.into_iter().flatten().map(|number| (*number, Vec::new())).collect();
     rules.insert(libc::SYS_clone, vec![rule([argument(0, MaskedEq(THREAD), THREAD)?])?]);
     // A signal to itself is how a process aborts.
     rules.insert(libc::SYS_tgkill, vec![rule([argument(0, Eq, std::process::id().into())?])?]);
@@ -103,7 +104,8 @@ pub fn guest_calls() -> Result<(), ConfineError> {
 }
 
 pub(super) fn running() -> Result<BpfProgram, ConfineError> {
-    let mut rules: Rules = EVERY.iter().chain(EVERY_HERE).map(|number| (*number, Vec::new())).collect();
+    let mut rules: Rules =
+        EVERY.iter().chain(EVERY_HERE).map(|number| (*number, Vec::new())).collect();
     for number in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(number, vec![rule([argument(2, MaskedEq(PROT_EXEC), 0)?])?]);
     }

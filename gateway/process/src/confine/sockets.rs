@@ -44,7 +44,8 @@ const TERMINAL: [u64; 4] = [0x5412, 0x541d, 0x541c, 0x5423];
 
 /// `CLONE_NEWNS`, `…NEWCGROUP`, `…NEWUTS`, `…NEWIPC`, `…NEWUSER`, `…NEWPID`, `…NEWNET`
 /// (`linux/sched.h`).
-const NAMESPACES: [u64; 7] = [0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
+const NAMESPACES: [u64; 7] =
+    [0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
 
 /// Calls that reach other processes, make calls past a filter, change what the kernel is, or make
 /// other namespaces and mounts. No role needs one of them.
@@ -111,7 +112,8 @@ const NEVER: &[i64] = &[
 
 /// The same, of x86-64 alone.
 #[cfg(target_arch = "x86_64")]
-const NEVER_HERE: &[i64] = &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib, libc::SYS__sysctl];
+const NEVER_HERE: &[i64] =
+    &[libc::SYS_iopl, libc::SYS_ioperm, libc::SYS_modify_ldt, libc::SYS_uselib, libc::SYS__sysctl];
 
 /// The same, of this architecture alone.
 #[cfg(not(target_arch = "x86_64"))]
@@ -130,14 +132,17 @@ pub fn new_sockets(allowed: NewSockets) -> Result<(), ConfineError> {
 
 /// The first filter of a process.
 pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
-    let mut rules: Rules = NEVER.iter().chain(NEVER_HERE).map(|number| (*number, Vec::new())).collect();
+    let mut rules: Rules =
+        NEVER.iter().chain(NEVER_HERE).map(|number| (*number, Vec::new())).collect();
     match allowed {
         NewSockets::None => {
             let made = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind, libc::SYS_listen];
             rules.extend(made.map(|number| (number, Vec::new())));
         }
         NewSockets::Tcp => drop(rules.insert(libc::SYS_socket, internet(&[STREAM])?)),
-        NewSockets::Internet => drop(rules.insert(libc::SYS_socket, internet(&[STREAM, DATAGRAM])?)),
+        NewSockets::Internet => {
+            drop(rules.insert(libc::SYS_socket, internet(&[STREAM, DATAGRAM])?))
+        }
     }
     // A datagram socket takes an address with each message, so there must be none, however it was
     // made.
@@ -148,7 +153,10 @@ pub(super) fn first(allowed: NewSockets) -> Result<BpfProgram, ConfineError> {
     rules.insert(libc::SYS_sendmsg, vec![fast_open(2)?]);
     rules.insert(libc::SYS_sendmmsg, vec![fast_open(3)?]);
     rules.insert(libc::SYS_ioctl, each(TERMINAL, |request| rule([argument(1, Eq, request)?]))?);
-    rules.insert(libc::SYS_clone, each(NAMESPACES, |flag| rule([argument(0, MaskedEq(flag), flag)?]))?);
+    rules.insert(
+        libc::SYS_clone,
+        each(NAMESPACES, |flag| rule([argument(0, MaskedEq(flag), flag)?]))?,
+    );
     filter::all_but(rules)
 }
 
@@ -162,13 +170,18 @@ fn internet(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineError> {
 
 /// Every other type of socket, in the second argument.
 fn types_but(allowed: &[u64]) -> Result<Vec<SeccompRule>, ConfineError> {
-    each(TYPES.filter(|kind| !allowed.contains(kind)), |kind| rule([argument(1, MaskedEq(TYPE), kind)?]))
+    each(TYPES.filter(|kind| !allowed.contains(kind)), |kind| {
+        rule([argument(1, MaskedEq(TYPE), kind)?])
+    })
 }
 
 fn fast_open(flags: u8) -> Result<SeccompRule, ConfineError> {
     rule([argument(flags, MaskedEq(FAST_OPEN), FAST_OPEN)?])
 }
 
-fn each<T>(values: impl IntoIterator<Item = u64>, make: impl FnMut(u64) -> Result<T, ConfineError>) -> Result<Vec<T>, ConfineError> {
+fn each<T>(
+    values: impl IntoIterator<Item = u64>,
+    make: impl FnMut(u64) -> Result<T, ConfineError>,
+) -> Result<Vec<T>, ConfineError> {
     values.into_iter().map(make).collect()
 }

@@ -1,5 +1,5 @@
-//! What each filter says of a system call: the filters as they are given to the kernel, run here over
-//! calls as the kernel describes them. That the kernel does the same is shown by
+//! What each filter says of a system call: the filters as they are given to the kernel, run here
+//! over calls as the kernel describes them. That the kernel does the same is shown by
 //! `tests/calls.rs` and `tests/sockets.rs`.
 
 use super::sockets::{NewSockets, first};
@@ -72,7 +72,8 @@ fn check(role: &str, number: i64, arguments: &[i64], expect: u32) {
 }
 
 /// Every role, with and without a server.
-const ROLES: [&str; 8] = ["gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper"];
+const ROLES: [&str; 8] =
+    ["gateway", "gateway+", "recorder", "viewer", "viewer+", "runner", "runner+", "reaper"];
 
 /// What no role may do: other processes, other memory, namespaces, mounts, keys, the kernel, the
 /// machine.
@@ -136,7 +137,9 @@ fn the_first_filter_of_every_process_denies_what_no_role_may_do() {
 fn no_role_does_what_no_role_may_do_and_none_goes_on_after_it() {
     for (number, arguments) in NEVER {
         // Namespaces are the first filter's matter: a runner starts processes.
-        for role in ROLES.iter().filter(|role| *number != libc::SYS_clone || !role.starts_with("runner")) {
+        for role in
+            ROLES.iter().filter(|role| *number != libc::SYS_clone || !role.starts_with("runner"))
+        {
             check(role, *number, arguments, KILLED);
         }
     }
@@ -194,9 +197,14 @@ fn what_a_newer_c_library_tries_is_told_as_missing_and_what_it_uses_goes_on() {
             check(role, newer, &[], MISSING);
         }
     }
-    for harmless in
-        [libc::SYS_rseq, libc::SYS_statx, libc::SYS_getrandom, libc::SYS_faccessat2, libc::SYS_close_range, libc::SYS_futex_waitv]
-    {
+    for harmless in [
+        libc::SYS_rseq,
+        libc::SYS_statx,
+        libc::SYS_getrandom,
+        libc::SYS_faccessat2,
+        libc::SYS_close_range,
+        libc::SYS_futex_waitv,
+    ] {
         check("viewer", harmless, &[-1, -1, -1, -1, -1, -1], DONE);
     }
 }
@@ -216,12 +224,23 @@ fn a_guest_keeps_fewer_calls_when_it_has_compiled() {
     for (number, arguments) in NEVER {
         check("compiles", *number, arguments, KILLED);
     }
-    for number in [libc::SYS_socket, libc::SYS_socketpair, libc::SYS_connect, libc::SYS_execve, libc::SYS_kill, libc::SYS_unlinkat] {
+    for number in [
+        libc::SYS_socket,
+        libc::SYS_socketpair,
+        libc::SYS_connect,
+        libc::SYS_execve,
+        libc::SYS_kill,
+        libc::SYS_unlinkat,
+    ] {
         check("compiles", number, &[], KILLED);
         check("guest", number, &[], KILLED);
     }
     // Executable memory, and files.
-    for (number, arguments) in [(libc::SYS_mprotect, &[0, 0, 4][..]), (libc::SYS_openat, &[-1][..]), (libc::SYS_prctl, &[4, 0][..])] {
+    for (number, arguments) in [
+        (libc::SYS_mprotect, &[0, 0, 4][..]),
+        (libc::SYS_openat, &[-1][..]),
+        (libc::SYS_prctl, &[4, 0][..]),
+    ] {
         check("compiles", number, arguments, DONE);
         check("guest", number, arguments, KILLED);
     }

@@ -39,7 +39,10 @@ async fn an_answer_that_does_not_come_is_given_up_and_forgotten() {
     let client = Client::<u64, u64>::within(Duration::from_secs(2));
     client.connect(a).unwrap();
     assert!(matches!(client.call(&60_000).await, Err(RoleError::Unavailable(_))));
-    assert!(tokio::time::timeout(Duration::from_millis(10), client.call(&60_000)).await.is_err(), "its asker gave up first");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), client.call(&60_000)).await.is_err(),
+        "its asker gave up first"
+    );
     let connection = client.connection.borrow().clone().unwrap();
     assert_eq!(connection.waiting.lock().unwrap().len(), 0);
     assert_eq!(client.call(&0).await, Ok(0), "the socket is as good as before");
@@ -59,7 +62,9 @@ async fn an_answer_that_is_too_large_is_a_fault_of_its_own_request() {
 #[tokio::test]
 async fn a_fault_that_is_too_large_is_told_in_fewer_words() {
     let (a, b) = StdStream::pair().unwrap();
-    tokio::spawn(serve(b, |size: usize| async move { Err::<(), _>(RoleError::Refused("x".repeat(size))) }));
+    tokio::spawn(serve(b, |size: usize| async move {
+        Err::<(), _>(RoleError::Refused("x".repeat(size)))
+    }));
     let client = Client::<usize, ()>::new();
     client.connect(a).unwrap();
     assert!(matches!(client.call(&frame::HEADER).await, Err(RoleError::TooLarge(_))));
@@ -72,7 +77,10 @@ async fn a_request_that_is_too_large_is_a_fault_of_its_own() {
     tokio::spawn(serve(b, |text: String| async move { Ok::<_, RoleError>(text.len()) }));
     let client = Client::<String, usize>::new();
     client.connect(a).unwrap();
-    assert!(matches!(client.call(&"x".repeat(frame::HEADER + 1)).await, Err(RoleError::TooLarge(_))));
+    assert!(matches!(
+        client.call(&"x".repeat(frame::HEADER + 1)).await,
+        Err(RoleError::TooLarge(_))
+    ));
     assert_eq!(client.call(&"x".to_owned()).await, Ok(1), "and the next one is answered again");
 }
 
@@ -81,12 +89,22 @@ async fn a_request_or_an_answer_of_another_shape_fails_its_own_id() {
     let (a, b) = StdStream::pair().unwrap();
     tokio::spawn(serve(b, |ask: u32| async move {
         // Of two shapes: the client takes numbers alone.
-        Ok::<_, RoleError>(if ask == 0 { serde_json::json!("none") } else { serde_json::json!(ask) })
+        Ok::<_, RoleError>(if ask == 0 {
+            serde_json::json!("none")
+        } else {
+            serde_json::json!(ask)
+        })
     }));
     let client = Client::<i64, u32>::new();
     client.connect(a).unwrap();
-    assert!(matches!(client.call(&-1).await, Err(RoleError::Refused(_))), "no request that the server knows");
-    assert!(matches!(client.call(&0).await, Err(RoleError::Unavailable(_))), "no answer that the client knows");
+    assert!(
+        matches!(client.call(&-1).await, Err(RoleError::Refused(_))),
+        "no request that the server knows"
+    );
+    assert!(
+        matches!(client.call(&0).await, Err(RoleError::Unavailable(_))),
+        "no answer that the client knows"
+    );
     assert_eq!(client.call(&7).await, Ok(7), "the socket is as good as before");
 }
 
@@ -95,7 +113,8 @@ async fn a_socket_on_which_the_other_side_talks_nonsense_is_broken_and_one_that_
     use std::io::Write as _;
     let long = [&u32::try_from(frame::HEADER + 1).unwrap().to_be_bytes()[..], &[0; 4]].concat();
     let nameless = [&2_u32.to_be_bytes()[..], &[0; 4], b"{}"].concat();
-    for (said, breaks) in [(long, true), (nameless, true), (vec![0, 0], false), (Vec::new(), false)] {
+    for (said, breaks) in [(long, true), (nameless, true), (vec![0, 0], false), (Vec::new(), false)]
+    {
         let (mut liar, asks) = StdStream::pair().unwrap();
         let (mut other, serves) = StdStream::pair().unwrap();
         let client = Client::<u32, u32>::within(Duration::from_secs(2));
@@ -106,7 +125,11 @@ async fn a_socket_on_which_the_other_side_talks_nonsense_is_broken_and_one_that_
         }
         drop((liar, other));
         assert_eq!(server.await.unwrap().is_err(), breaks, "{said:?}");
-        let broken = tokio::time::timeout(Duration::from_millis(if breaks { 5_000 } else { 100 }), client.broken()).await;
+        let broken = tokio::time::timeout(
+            Duration::from_millis(if breaks { 5_000 } else { 100 }),
+            client.broken(),
+        )
+        .await;
         assert_eq!(broken.is_ok(), breaks, "{said:?}");
     }
 }

@@ -1,7 +1,10 @@
-//! A leaf: what the ledger says of one entry, as canonical JSON with keyed commitments instead of payloads. Never holds a payload.
+//! A leaf: what the ledger says of one entry, as canonical JSON with keyed commitments instead of
+//! payloads. Never holds a payload.
 
 use super::tree::{Hash, leaf_hash};
-use cofferdam_core::model::id::{CallId, ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest, hex};
+use cofferdam_core::model::id::{
+    CallId, ComponentDigest, PlanDigest, PolicyDigest, PreviewDigest, TrustDigest, hex,
+};
 use cofferdam_core::model::json;
 use cofferdam_core::model::json::JsonError;
 use cofferdam_core::model::record::{Entry, Event, LEAF_SCHEMA};
@@ -11,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
-/// The key of one record's commitments: erased with its payloads, so that they cannot be found again by trying.
+/// The key of one record's commitments: erased with its payloads, so that they cannot be found
+/// again by trying.
 pub type RecordKey = [u8; 32];
 
 /// What the ledger says of one entry.
@@ -46,14 +50,19 @@ pub struct Leaf {
     pub trace: String,
     /// Payload name → HMAC-SHA-256 of the payload under the record's key, in hexadecimal.
     pub commitments: BTreeMap<String, String>,
-    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for readers of a stream.
+    /// Leaf hash of the entry before, in hexadecimal; empty for the first. A cheap check for
+    /// readers of a stream.
     pub previous: String,
 }
 
 /// HMAC-SHA-256 of a payload under the record's key, in hexadecimal.
 pub fn commitment(key: &RecordKey, payload: &str) -> String {
-    // An HMAC takes a key of any length, so this cannot fail for 32 bytes; an empty commitment would match nothing.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(|_| String::new(), |mac| hex(&mac.chain_update(payload).finalize().into_bytes()))
+    // An HMAC takes a key of any length, so this cannot fail for 32 bytes; an empty commitment
+    // would match nothing.
+    Hmac::<Sha256>::new_from_slice(key).map_or_else(
+        |_| String::new(),
+        |mac| hex(&mac.chain_update(payload).finalize().into_bytes()),
+    )
 }
 
 /// RFC 3339 in milliseconds, UTC.
@@ -84,7 +93,11 @@ pub fn seal(
         policy: entry.policy,
         trust: entry.trust,
         trace: entry.trace.clone(),
-        commitments: entry.payloads.iter().map(|(name, payload)| (name.clone(), commitment(key, payload))).collect(),
+        commitments: entry
+            .payloads
+            .iter()
+            .map(|(name, payload)| (name.clone(), commitment(key, payload)))
+            .collect(),
         previous: previous.map(|hash| hex(&hash)).unwrap_or_default(),
     };
     let text = json::canonical(&leaf)?;
@@ -98,8 +111,11 @@ mod tests {
 
     #[test]
     fn a_leaf_is_canonical_and_says_nothing_of_its_payloads() {
-        let entry = Entry::of(Event::Asked, None, "a").with("arguments", "{\"token\":\"hunter2\"}".to_owned());
-        let (text, hash) = seal(&entry, "cofferdam.dev/x", 3, Timestamp::UNIX_EPOCH, &[1; 32], Some([2; 32])).unwrap();
+        let entry = Entry::of(Event::Asked, None, "a")
+            .with("arguments", "{\"token\":\"hunter2\"}".to_owned());
+        let (text, hash) =
+            seal(&entry, "cofferdam.dev/x", 3, Timestamp::UNIX_EPOCH, &[1; 32], Some([2; 32]))
+                .unwrap();
         expect_test::expect![[r#"{"call":null,"commitments":{"arguments":"REPLACE"},"event":{"kind":"asked"},"index":3,"origin":"cofferdam.dev/x","plan":null,"policy":null,"preview":null,"previous":"0202020202020202020202020202020202020202020202020202020202020202","principal":"a","schema":"cofferdam.leaf.v1","time":"1970-01-01T00:00:00.000Z","tool":null,"trace":"","trust":null}"#]]
         .assert_eq(&text.replace(&commitment(&[1; 32], "{\"token\":\"hunter2\"}"), "REPLACE"));
         assert_eq!(hash, leaf_hash(text.as_bytes()));

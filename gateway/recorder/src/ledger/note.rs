@@ -1,5 +1,5 @@
-//! Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint) with one Ed25519 key. Never ignores a malformed line; signatures of other
-//! keys are ignored, as the specification wants it.
+//! Signed notes and checkpoints (C2SP signed-note, tlog-checkpoint) with one Ed25519 key. Never
+//! ignores a malformed line; signatures of other keys are ignored, as the specification wants it.
 
 use super::tree::Hash;
 use base64::Engine as _;
@@ -48,7 +48,11 @@ pub fn origin(environment: &str) -> String {
 
 /// The four bytes that name a key in a signature: `SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]`.
 pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let digest = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize();
+    let digest = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', ED25519])
+        .chain_update(key.as_bytes())
+        .finalize();
     let mut id = [0; 4];
     id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     id
@@ -57,7 +61,11 @@ pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
 /// The key as other tools take it: `name+key id+base64`.
 pub fn vkey(name: &str, key: &VerifyingKey) -> String {
     let bytes = [&[ED25519], key.as_bytes().as_slice()].concat();
-    format!("{name}+{}+{}", cofferdam_core::model::id::hex(&key_id(name, key)), STANDARD.encode(bytes))
+    format!(
+        "{name}+{}+{}",
+        cofferdam_core::model::id::hex(&key_id(name, key)),
+        STANDARD.encode(bytes)
+    )
 }
 
 impl Checkpoint {
@@ -79,12 +87,24 @@ impl Checkpoint {
     pub fn read(note: &str) -> Result<Self, NoteError> {
         let (text, _) = note.split_once("\n\n").ok_or(NoteError::Shape)?;
         let mut lines = text.split('\n');
-        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return Err(NoteError::Shape) };
+        let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next())
+        else {
+            return Err(NoteError::Shape);
+        };
         let extended = lines.next().is_some();
         let number: u64 = size.parse().map_err(|_| NoteError::Shape)?;
-        let root: Hash = STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(NoteError::Shape)?;
-        // A ledger of ours has no extension lines; control characters would let two readers see two origins.
-        if extended || origin.is_empty() || number.to_string() != size || note.chars().any(|c| c.is_control() && c != '\n') {
+        let root: Hash = STANDARD
+            .decode(root)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(NoteError::Shape)?;
+        // A ledger of ours has no extension lines; control characters would let two readers see two
+        // origins.
+        if extended
+            || origin.is_empty()
+            || number.to_string() != size
+            || note.chars().any(|c| c.is_control() && c != '\n')
+        {
             return Err(NoteError::Shape);
         }
         Ok(Self { origin: origin.to_owned(), size: number, root })
@@ -98,12 +118,17 @@ impl Checkpoint {
         let id = key_id(&checkpoint.origin, key);
         let mut found = false;
         for line in signatures.strip_suffix('\n').ok_or(NoteError::Shape)?.split('\n') {
-            let (name, bytes) = line.strip_prefix("\u{2014} ").and_then(|rest| rest.split_once(' ')).ok_or(NoteError::Shape)?;
+            let (name, bytes) = line
+                .strip_prefix("\u{2014} ")
+                .and_then(|rest| rest.split_once(' '))
+                .ok_or(NoteError::Shape)?;
             let bytes = STANDARD.decode(bytes).map_err(|_| NoteError::Shape)?;
             let (by, signature) = bytes.split_first_chunk::<4>().ok_or(NoteError::Shape)?;
             if name == checkpoint.origin && *by == id {
-                let signature = Signature::from_slice(signature).map_err(|_| NoteError::Signature)?;
-                key.verify_strict(signed.as_bytes(), &signature).map_err(|_| NoteError::Signature)?;
+                let signature =
+                    Signature::from_slice(signature).map_err(|_| NoteError::Signature)?;
+                key.verify_strict(signed.as_bytes(), &signature)
+                    .map_err(|_| NoteError::Signature)?;
                 found = true;
             }
         }
@@ -121,20 +146,28 @@ mod tests {
         let checkpoint = Checkpoint { origin: origin("4f2a"), size: 12, root: [9; 32] };
         let note = checkpoint.sign(&key);
         assert_eq!(Checkpoint::open(&note, &key.verifying_key()), Ok(checkpoint));
-        assert_eq!(Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()), Err(NoteError::Signature));
+        assert_eq!(
+            Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()),
+            Err(NoteError::Signature)
+        );
         for at in 0..note.len() {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;
-            let opened = String::from_utf8(bytes).map(|note| Checkpoint::open(&note, &key.verifying_key()));
+            let opened =
+                String::from_utf8(bytes).map(|note| Checkpoint::open(&note, &key.verifying_key()));
             assert!(!matches!(opened, Ok(Ok(_))), "byte {at}");
         }
     }
 
     #[test]
     fn key_ids_are_those_of_other_implementations() {
-        // The example key of Go's sumdb/note documentation: PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW.
+        // The example key of Go's sumdb/note documentation:
+        // PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW.
         let bytes = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
         let key = VerifyingKey::from_bytes(bytes[1..].try_into().unwrap()).unwrap();
-        assert_eq!(vkey("PeterNeumann", &key), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+        assert_eq!(
+            vkey("PeterNeumann", &key),
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Inclusion and consistency proofs (RFC 6962 §2.1.1–2.1.2; checking as RFC 9162 §2.1.3.2 and §2.1.4.2). Never reads a file: hashes come from
-//! whatever is passed in, and a proof is worth something only after it was checked against a root.
+//! Inclusion and consistency proofs (RFC 6962 §2.1.1–2.1.2; checking as RFC 9162 §2.1.3.2 and
+//! §2.1.4.2). Never reads a file: hashes come from whatever is passed in, and a proof is worth
+//! something only after it was checked against a root.
 
 use super::tree::{Hash, node_hash};
 
@@ -30,7 +31,8 @@ fn split(count: u64) -> u64 {
     1 << (u64::BITS - 1 - (count - 1).leading_zeros())
 }
 
-/// Root over entries `from..to`; `from` must be a multiple of the largest power of two in the span, as all spans of RFC 6962 are.
+/// Root over entries `from..to`; `from` must be a multiple of the largest power of two in the span,
+/// as all spans of RFC 6962 are.
 pub fn span<N: Nodes>(nodes: &mut N, from: u64, to: u64) -> Result<Hash, N::Error> {
     let count = to - from;
     if count.is_power_of_two() {
@@ -42,7 +44,8 @@ pub fn span<N: Nodes>(nodes: &mut N, from: u64, to: u64) -> Result<Hash, N::Erro
     Ok(node_hash(&left, &span(nodes, middle, to)?))
 }
 
-/// Inclusion proof of entry `index` in a tree of `size` entries, from the leaf's sibling to the root's child.
+/// Inclusion proof of entry `index` in a tree of `size` entries, from the leaf's sibling to the
+/// root's child.
 pub fn inclusion<N: Nodes>(nodes: &mut N, index: u64, size: u64) -> Result<Vec<Hash>, N::Error> {
     let (mut from, mut to, mut path) = (0, size, Vec::new());
     while to - from > 1 {
@@ -60,7 +63,13 @@ pub fn inclusion<N: Nodes>(nodes: &mut N, index: u64, size: u64) -> Result<Vec<H
 }
 
 /// Checks an inclusion proof.
-pub fn check_inclusion(leaf: Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), BadProof> {
+pub fn check_inclusion(
+    leaf: Hash,
+    index: u64,
+    size: u64,
+    proof: &[Hash],
+    root: &Hash,
+) -> Result<(), BadProof> {
     if index >= size {
         return Err(BadProof::Range);
     }
@@ -114,7 +123,13 @@ pub fn consistency<N: Nodes>(nodes: &mut N, old: u64, new: u64) -> Result<Vec<Ha
 }
 
 /// Checks a consistency proof.
-pub fn check_consistency(old: u64, old_root: &Hash, new: u64, new_root: &Hash, proof: &[Hash]) -> Result<(), BadProof> {
+pub fn check_consistency(
+    old: u64,
+    old_root: &Hash,
+    new: u64,
+    new_root: &Hash,
+    proof: &[Hash],
+) -> Result<(), BadProof> {
     if old > new {
         return Err(BadProof::Range);
     }
@@ -128,7 +143,8 @@ pub fn check_consistency(old: u64, old_root: &Hash, new: u64, new_root: &Hash, p
             Err(BadProof::Root)
         };
     }
-    // A complete old tree is a node of the new one: its root is the first hash, left out of the proof.
+    // A complete old tree is a node of the new one: its root is the first hash, left out of the
+    // proof.
     let (first, rest) = if old.is_power_of_two() {
         (*old_root, proof)
     } else {
@@ -197,20 +213,37 @@ mod tests {
             for index in 0..size {
                 let leaf = leaves.0[usize::try_from(index).unwrap()];
                 let proof = inclusion(&mut leaves, index, size).unwrap();
-                assert_eq!(check_inclusion(leaf, index, size, &proof, &root), Ok(()), "{index} of {size}");
+                assert_eq!(
+                    check_inclusion(leaf, index, size, &proof, &root),
+                    Ok(()),
+                    "{index} of {size}"
+                );
                 assert!(check_inclusion(leaf_hash(b"x"), index, size, &proof, &root).is_err());
                 if size > 1 {
-                    assert!(check_inclusion(leaf, (index + 1) % size, size, &proof, &root).is_err(), "{index} of {size}");
+                    assert!(
+                        check_inclusion(leaf, (index + 1) % size, size, &proof, &root).is_err(),
+                        "{index} of {size}"
+                    );
                     assert!(check_inclusion(leaf, index, size, &proof[1..], &root).is_err());
                 }
             }
             for old in 0..=size {
                 let (_, old_root) = tree(old);
                 let proof = consistency(&mut leaves, old, size).unwrap();
-                assert_eq!(check_consistency(old, &old_root, size, &root, &proof), Ok(()), "{old} to {size}");
+                assert_eq!(
+                    check_consistency(old, &old_root, size, &root, &proof),
+                    Ok(()),
+                    "{old} to {size}"
+                );
                 if old > 0 {
-                    assert!(check_consistency(old, &leaf_hash(b"x"), size, &root, &proof).is_err(), "{old} to {size}");
-                    assert!(check_consistency(old, &old_root, size, &leaf_hash(b"x"), &proof).is_err(), "{old} to {size}");
+                    assert!(
+                        check_consistency(old, &leaf_hash(b"x"), size, &root, &proof).is_err(),
+                        "{old} to {size}"
+                    );
+                    assert!(
+                        check_consistency(old, &old_root, size, &leaf_hash(b"x"), &proof).is_err(),
+                        "{old} to {size}"
+                    );
                 }
             }
         }

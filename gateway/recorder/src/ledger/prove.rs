@@ -1,5 +1,6 @@
-//! Proofs for others: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the continuation of another. Every proof is checked
-//! against the signature before it is given out, so a changed tile never leaves as a proof.
+//! Proofs for others: one entry in a signed ledger (C2SP tlog-proof), and one ledger as the
+//! continuation of another. Every proof is checked against the signature before it is given out, so
+//! a changed tile never leaves as a proof.
 
 use super::note::{Checkpoint, NoteError};
 use super::proof::{self, BadProof, Nodes};
@@ -25,7 +26,10 @@ pub enum ProveError {
     #[error(transparent)]
     Note(#[from] NoteError),
     /// The entry is not there.
-    #[error("the newest checkpoint signs {size} entries, without entry {index}; the next checkpoint, within a second, signs newer ones")]
+    #[error(
+        "the newest checkpoint signs {size} entries, without entry {index}; the next checkpoint, \
+         within a second, signs newer ones"
+    )]
     Absent {
         /// What was asked for.
         index: u64,
@@ -64,8 +68,13 @@ impl Nodes for TileNodes<'_> {
             let hashes = self.read(level, tile)?;
             self.tiles.insert((level, tile), hashes);
         }
-        let hashes = self.tiles.get(&(level, tile)).and_then(|hashes| hashes.get(offset..offset + (1 << inside)));
-        hashes.map(fold).ok_or_else(|| ProveError::Tile(Place { kind: Kind::Hashes(level), index: tile, width: 256 }.path()))
+        let hashes = self
+            .tiles
+            .get(&(level, tile))
+            .and_then(|hashes| hashes.get(offset..offset + (1 << inside)));
+        hashes.map(fold).ok_or_else(|| {
+            ProveError::Tile(Place { kind: Kind::Hashes(level), index: tile, width: 256 }.path())
+        })
     }
 }
 
@@ -80,13 +89,19 @@ impl TileNodes<'_> {
 }
 
 /// The partial tile of this width, or the full one that took its place.
-fn either(folder: &Path, kind: Kind, index: u64, width: u64) -> Result<(String, Vec<u8>), ProveError> {
+fn either(
+    folder: &Path,
+    kind: Kind,
+    index: u64,
+    width: u64,
+) -> Result<(String, Vec<u8>), ProveError> {
     let path = Place { kind, index, width }.path();
     match fs::read(folder.join(&path)) {
         Ok(bytes) => Ok((path, bytes)),
         Err(_) if width < 256 => {
             let path = Place { kind, index, width: 256 }.path();
-            let bytes = fs::read(folder.join(&path)).map_err(|fault| ProveError::File(folder.join(&path), fault))?;
+            let bytes = fs::read(folder.join(&path))
+                .map_err(|fault| ProveError::File(folder.join(&path), fault))?;
             Ok((path, bytes))
         }
         Err(fault) => Err(ProveError::File(folder.join(&path), fault)),
@@ -99,7 +114,8 @@ fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), Prove
     Ok((Checkpoint::open(&note, key)?, note))
 }
 
-/// A proof of one entry, in the form of C2SP tlog-proof; the entry itself is the extra data, so that the file is all that a checker needs.
+/// A proof of one entry, in the form of C2SP tlog-proof; the entry itself is the extra data, so
+/// that the file is all that a checker needs.
 pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, ProveError> {
     let (checkpoint, note) = head(folder, key)?;
     if index >= checkpoint.size {
@@ -108,7 +124,10 @@ pub fn prove(folder: &Path, key: &VerifyingKey, index: u64) -> Result<String, Pr
     let width = (checkpoint.size - (index & !255)).min(256);
     let (path, bundle) = either(folder, Kind::Entries, index / 256, width)?;
     let (entries, _) = unbundle(&bundle);
-    let entry = usize::try_from(index % 256).ok().and_then(|at| entries.get(at).copied()).ok_or(ProveError::Tile(path))?;
+    let entry = usize::try_from(index % 256)
+        .ok()
+        .and_then(|at| entries.get(at).copied())
+        .ok_or(ProveError::Tile(path))?;
     let mut nodes = TileNodes { folder, size: checkpoint.size, tiles: HashMap::new() };
     let hashes = proof::inclusion(&mut nodes, index, checkpoint.size)?;
     proof::check_inclusion(leaf_hash(entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
@@ -131,7 +150,9 @@ pub struct ProvenEntry {
 pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, ProveError> {
     let (proof, note) = text.split_once("\n\n").ok_or(ProveError::Shape)?;
     let mut lines = proof.split('\n');
-    let mut next = |prefix: &str| lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(ProveError::Shape);
+    let mut next = |prefix: &str| {
+        lines.next().and_then(|line| line.strip_prefix(prefix)).ok_or(ProveError::Shape)
+    };
     if !next(HEADER)?.is_empty() {
         return Err(ProveError::Shape);
     }
@@ -141,11 +162,17 @@ pub fn verify_proof(text: &str, key: &VerifyingKey) -> Result<ProvenEntry, Prove
     if index.to_string() != number {
         return Err(ProveError::Shape);
     }
-    let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(ProveError::Shape);
+    let hash = |line: &str| {
+        STANDARD.decode(line).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(ProveError::Shape)
+    };
     let hashes: Vec<Hash> = lines.map(hash).collect::<Result<_, _>>()?;
     let checkpoint = Checkpoint::open(note, key)?;
     proof::check_inclusion(leaf_hash(&entry), index, checkpoint.size, &hashes, &checkpoint.root)?;
-    Ok(ProvenEntry { index, entry: String::from_utf8(entry).map_err(|_| ProveError::Shape)?, checkpoint })
+    Ok(ProvenEntry {
+        index,
+        entry: String::from_utf8(entry).map_err(|_| ProveError::Shape)?,
+        checkpoint,
+    })
 }
 
 /// One ledger as the continuation of another.
@@ -159,7 +186,8 @@ pub struct Continuation {
     pub proof: Vec<Hash>,
 }
 
-/// Proves that the ledger in a folder continues an older checkpoint: nothing before it was changed or removed.
+/// Proves that the ledger in a folder continues an older checkpoint: nothing before it was changed
+/// or removed.
 pub fn diff(older: &str, folder: &Path, key: &VerifyingKey) -> Result<Continuation, ProveError> {
     let old = Checkpoint::open(older, key)?;
     let (new, _) = head(folder, key)?;

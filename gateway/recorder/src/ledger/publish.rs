@@ -1,5 +1,5 @@
-//! Writing the ledger out as tiles, after the commit: what is on disk here is a copy anybody may read, made again from the store when it is
-//! missing or behind. Never ahead of the store.
+//! Writing the ledger out as tiles, after the commit: what is on disk here is a copy anybody may
+//! read, made again from the store when it is missing or behind. Never ahead of the store.
 
 use super::note::Checkpoint;
 use super::tile::{Kind, Place, bundle, hash_tile};
@@ -58,7 +58,13 @@ const COPIES: u32 = 8;
 impl Tiles {
     /// A ledger in this folder, from its first entry on.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), tree: Tree::default(), entries: Vec::new(), due: Vec::new(), repaired: Vec::new() }
+        Self {
+            folder: folder.to_owned(),
+            tree: Tree::default(),
+            entries: Vec::new(),
+            due: Vec::new(),
+            repaired: Vec::new(),
+        }
     }
 
     /// Its folder.
@@ -77,7 +83,10 @@ impl Tiles {
         for tile in self.tree.push(hash) {
             if tile.level == 0 {
                 let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
-                self.due.push(Due { place: Place { kind: Kind::Entries, index: tile.index, width: 256 }, bytes });
+                self.due.push(Due {
+                    place: Place { kind: Kind::Entries, index: tile.index, width: 256 },
+                    bytes,
+                });
                 self.entries.clear();
             }
             let place = Place { kind: Kind::Hashes(tile.level), index: tile.index, width: 256 };
@@ -85,16 +94,19 @@ impl Tiles {
         }
     }
 
-    /// Forgets full tiles that are on disk in full length already: for a start, when only what is missing is written.
+    /// Forgets full tiles that are on disk in full length already: for a start, when only what is
+    /// missing is written.
     pub fn keep_existing(&mut self) {
         let folder = &self.folder;
         self.due.retain(|due| {
-            let there = fs::metadata(folder.join(due.place.path())).is_ok_and(|file| file.len() == due.bytes.len() as u64);
+            let there = fs::metadata(folder.join(due.place.path()))
+                .is_ok_and(|file| file.len() == due.bytes.len() as u64);
             !there
         });
     }
 
-    /// Damage that was found and written again, a sentence each: the file, and where what was there is kept.
+    /// Damage that was found and written again, a sentence each: the file, and where what was there
+    /// is kept.
     pub fn repaired(&self) -> &[String] {
         &self.repaired
     }
@@ -112,7 +124,9 @@ impl Tiles {
             // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
             let partial = self.folder.join(format!("{path}.p"));
             match fs::remove_dir_all(&partial) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(PublishError { path: partial, fault }),
+                Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
+                    return Err(PublishError { path: partial, fault });
+                }
                 _ => {}
             }
             self.due.remove(0);
@@ -120,7 +134,8 @@ impl Tiles {
         Ok(())
     }
 
-    /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the next time.
+    /// Writes what is due, then partial tiles, then the checkpoint. What failed is tried again the
+    /// next time.
     pub fn flush(&mut self, note: &str) -> Result<(), PublishError> {
         self.flush_full()?;
         let partial = self.tree.partial_tiles().map(|(level, index, hashes)| {
@@ -131,15 +146,19 @@ impl Tiles {
             self.put(&path, &bytes, false)?;
         }
         if !self.entries.is_empty() {
-            let place = Place { kind: Kind::Entries, index: self.tree.size() >> 8, width: self.entries.len() as u64 };
+            let place = Place {
+                kind: Kind::Entries,
+                index: self.tree.size() >> 8,
+                width: self.entries.len() as u64,
+            };
             let bytes = bundle(self.entries.iter().map(String::as_bytes)).unwrap_or_default();
             self.put(&place.path(), &bytes, false)?;
         }
         self.put(CHECKPOINT, note.as_bytes(), true)
     }
 
-    /// Replaces a file whole: a reader sees the old bytes or the new ones. The bytes of a tile's place never change: others that
-    /// are there are damage, and are set aside as evidence.
+    /// Replaces a file whole: a reader sees the old bytes or the new ones. The bytes of a tile's
+    /// place never change: others that are there are damage, and are set aside as evidence.
     fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishError> {
         let path = self.folder.join(relative);
         let fault = |fault| PublishError { path: path.clone(), fault };
@@ -147,7 +166,11 @@ impl Tiles {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) if relative != CHECKPOINT => {
                 let kept = self.set_aside(relative).map_err(fault)?;
-                let told = format!("`{}` was damaged and is written again; what was there is kept as `{}`", path.display(), kept.display());
+                let told = format!(
+                    "`{}` was damaged and is written again; what was there is kept as `{}`",
+                    path.display(),
+                    kept.display()
+                );
                 tracing::warn!(path = %path.display(), "{told}");
                 self.repaired.push(told);
             }
@@ -173,7 +196,8 @@ impl Tiles {
         fs::create_dir_all(&folder)?;
         let name = relative.replace('/', "-");
         let place = |count: u32| folder.join(format!("{name}.{count}"));
-        let free = (0..COPIES).map(place).find(|place| !place.exists()).unwrap_or_else(|| place(COPIES));
+        let free =
+            (0..COPIES).map(place).find(|place| !place.exists()).unwrap_or_else(|| place(COPIES));
         fs::rename(self.folder.join(relative), &free)?;
         Ok(free)
     }

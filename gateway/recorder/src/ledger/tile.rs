@@ -45,9 +45,15 @@ impl Place {
     /// Reads a path back; none when it is not exactly what [`Place::path`] writes.
     pub fn parse(path: &str) -> Option<Self> {
         let (kind, rest) = path.strip_prefix("tile/")?.split_once('/')?;
-        let kind = if kind == "entries" { Kind::Entries } else { Kind::Hashes(kind.parse().ok().filter(|level| *level < 64)?) };
+        let kind = if kind == "entries" {
+            Kind::Entries
+        } else {
+            Kind::Hashes(kind.parse().ok().filter(|level| *level < 64)?)
+        };
         let (number, width) = match rest.split_once(".p/") {
-            Some((number, width)) => (number, width.parse().ok().filter(|width| (1..256).contains(width))?),
+            Some((number, width)) => {
+                (number, width.parse().ok().filter(|width| (1..256).contains(width))?)
+            }
             None => (rest, 256),
         };
         let index = number.split('/').try_fold(0u64, |sum, part| {
@@ -64,7 +70,10 @@ impl Place {
             Kind::Entries => 0,
             Kind::Hashes(level) => level,
         };
-        self.index.checked_mul(256).and_then(|start| start.checked_mul(span(level))).unwrap_or(u64::MAX)
+        self.index
+            .checked_mul(256)
+            .and_then(|start| start.checked_mul(span(level)))
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -92,7 +101,10 @@ pub fn bundle<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>
 pub fn unbundle(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut entries = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
-        let Some((entry, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { break };
+        let Some((entry, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+        else {
+            break;
+        };
         entries.push(entry);
         bytes = rest;
     }
@@ -112,7 +124,10 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_specification() {
-        check("tile/0/x001/x234/067", Some(Place { kind: Kind::Hashes(0), index: 1_234_067, width: 256 }));
+        check(
+            "tile/0/x001/x234/067",
+            Some(Place { kind: Kind::Hashes(0), index: 1_234_067, width: 256 }),
+        );
         check("tile/entries/000.p/7", Some(Place { kind: Kind::Entries, index: 0, width: 7 }));
         check("tile/1/255.p/255", Some(Place { kind: Kind::Hashes(1), index: 255, width: 255 }));
         check("tile/01/000", None);

@@ -1,4 +1,5 @@
-//! The Merkle tree of RFC 6962 §2.1, kept as its right edge: at most 255 hashes a level, whatever the log's size. Never reads or writes a file.
+//! The Merkle tree of RFC 6962 §2.1, kept as its right edge: at most 255 hashes a level, whatever
+//! the log's size. Never reads or writes a file.
 
 use sha2::{Digest as _, Sha256};
 
@@ -27,7 +28,12 @@ pub fn empty_root() -> Hash {
 pub fn fold(hashes: &[Hash]) -> Hash {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row.chunks(2).map(|pair| if let [left, right] = pair { node_hash(left, right) } else { empty_root() }).collect();
+        row = row
+            .chunks(2)
+            .map(
+                |pair| if let [left, right] = pair { node_hash(left, right) } else { empty_root() },
+            )
+            .collect();
     }
     row.first().copied().unwrap_or_else(empty_root)
 }
@@ -89,7 +95,8 @@ impl Tree {
 
     /// The root.
     pub fn root(&self) -> Hash {
-        // Perfect subtrees from the largest to the smallest, folded from the right (RFC 6962: the left subtree is the largest that fits).
+        // Perfect subtrees from the largest to the smallest, folded from the right (RFC 6962: the
+        // left subtree is the largest that fits).
         let mut subtrees = Vec::new();
         for edge in self.edges.iter().rev() {
             let mut rest = edge.as_slice();
@@ -102,7 +109,11 @@ impl Tree {
                 }
             }
         }
-        subtrees.into_iter().rev().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(empty_root)
+        subtrees
+            .into_iter()
+            .rev()
+            .reduce(|right, left| node_hash(&left, &right))
+            .unwrap_or_else(empty_root)
     }
 }
 
@@ -125,7 +136,8 @@ mod tests {
 
     #[test]
     fn roots_are_those_of_the_certificate_transparency_test_vectors() {
-        // Inputs and roots from certificate-transparency's reference tests (merkle_tree_test), sizes 0 to 8.
+        // Inputs and roots from certificate-transparency's reference tests (merkle_tree_test),
+        // sizes 0 to 8.
         let inputs: [&[u8]; 8] = [
             b"",
             b"\x00",
@@ -169,9 +181,13 @@ mod tests {
                 assert_eq!(tree.root(), naive(&leaves[..=n]), "size {}", n + 1);
             }
         }
-        // 67,000 = 261 full level-0 tiles and 184 hashes; one full level-1 tile and 5 hashes; one hash at level 2.
+        // 67,000 = 261 full level-0 tiles and 184 hashes; one full level-1 tile and 5 hashes; one
+        // hash at level 2.
         assert_eq!(tiles, 262);
-        let partial: Vec<_> = tree.partial_tiles().map(|(level, index, hashes)| (level, index, hashes.len())).collect();
+        let partial: Vec<_> = tree
+            .partial_tiles()
+            .map(|(level, index, hashes)| (level, index, hashes.len()))
+            .collect();
         assert_eq!(partial, [(0, 261, 184), (1, 1, 5), (2, 0, 1)]);
     }
 }

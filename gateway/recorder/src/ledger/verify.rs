@@ -1,5 +1,6 @@
-//! Checking a published ledger offline, with a key that the caller brings: every entry, every tile, the checkpoint. Names the first bad entry and
-//! says what it cannot prove. Never writes, never asks the recorder, and believes no file because another one agrees with it.
+//! Checking a published ledger offline, with a key that the caller brings: every entry, every tile,
+//! the checkpoint. Names the first bad entry and says what it cannot prove. Never writes, never
+//! asks the recorder, and believes no file because another one agrees with it.
 
 mod file;
 
@@ -61,7 +62,8 @@ impl Report {
 #[error("`{0}` cannot be read: {1}; give the folder that holds `checkpoint` and `tile`")]
 pub struct Unreadable(pub PathBuf, pub std::io::Error);
 
-/// Which faults are looked at first: what an entry's own bytes say, then each level of tiles, then content, then the whole.
+/// Which faults are looked at first: what an entry's own bytes say, then each level of tiles, then
+/// content, then the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
     Tile(u32),
@@ -76,9 +78,15 @@ struct Check<'a> {
 }
 
 /// Checks a published ledger. `older` is a checkpoint the caller kept from before.
-pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<Report, Unreadable> {
+pub fn verify(
+    folder: &Path,
+    key: &VerifyingKey,
+    older: Option<&str>,
+) -> Result<Report, Unreadable> {
     let note = read(&folder.join("checkpoint"))?;
-    let opened = String::from_utf8(note).map_err(|_| NoteError::Shape).and_then(|note| Checkpoint::open(&note, key));
+    let opened = String::from_utf8(note)
+        .map_err(|_| NoteError::Shape)
+        .and_then(|note| Checkpoint::open(&note, key));
     let checkpoint = match opened {
         Ok(checkpoint) => checkpoint,
         Err(fault) => return Ok(unsigned(&fault)),
@@ -90,13 +98,23 @@ pub fn verify(folder: &Path, key: &VerifyingKey, older: Option<&str>) -> Result<
     let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
     check.tiles(&leaves, &files)?;
     check.content(&checkpoint.origin, &entries, &leaves);
-    let mut unproven = check.whole(&checkpoint, &leaves, older.map(|older| Checkpoint::open(older, key)));
+    let mut unproven =
+        check.whole(&checkpoint, &leaves, older.map(|older| Checkpoint::open(older, key)));
     if check.beyond > 0 {
-        unproven.push(format!("{} files hold entries beyond the checkpoint; no signature covers those yet", check.beyond));
+        unproven.push(format!(
+            "{} files hold entries beyond the checkpoint; no signature covers those yet",
+            check.beyond
+        ));
     }
     check.faults.sort_by_key(|(layer, fault)| (*layer, fault.entry));
     let faults = check.faults.into_iter().map(|(_, fault)| fault).take(TOLD).collect();
-    Ok(Report { origin: checkpoint.origin, size: checkpoint.size, root: hex(&checkpoint.root), faults, unproven })
+    Ok(Report {
+        origin: checkpoint.origin,
+        size: checkpoint.size,
+        root: hex(&checkpoint.root),
+        faults,
+        unproven,
+    })
 }
 
 fn unsigned(fault: &NoteError) -> Report {
@@ -104,28 +122,49 @@ fn unsigned(fault: &NoteError) -> Report {
         origin: String::new(),
         size: 0,
         root: String::new(),
-        faults: vec![LedgerError { entry: None, file: "checkpoint".to_owned(), what: fault.to_string() }],
+        faults: vec![LedgerError {
+            entry: None,
+            file: "checkpoint".to_owned(),
+            what: fault.to_string(),
+        }],
         unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
     }
 }
 
 impl Check<'_> {
     fn fault(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
-        self.faults.push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
+        self.faults
+            .push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
     }
 
-    /// Every tile file against the entries: also partial ones of earlier sizes, which stay until the full one is there.
-    fn tiles(&mut self, leaves: &[Hash], files: &BTreeMap<Place, String>) -> Result<(), Unreadable> {
+    /// Every tile file against the entries: also partial ones of earlier sizes, which stay until
+    /// the full one is there.
+    fn tiles(
+        &mut self,
+        leaves: &[Hash],
+        files: &BTreeMap<Place, String>,
+    ) -> Result<(), Unreadable> {
         let mut levels = vec![leaves.to_vec()];
         while let Some(below) = levels.last().filter(|below| below.len() >= 256) {
             levels.push(below.chunks_exact(256).map(fold).collect());
         }
         for (hashes, level) in levels.iter().zip(0u32..) {
             for (tile, index) in hashes.chunks(256).zip(0u64..) {
-                let places = [tile.len() as u64, 256].map(|width| Place { kind: Kind::Hashes(level), index, width });
-                if !places.iter().any(|place| files.contains_key(place)) && self.there(&places)?.is_none() {
+                let places = [tile.len() as u64, 256].map(|width| Place {
+                    kind: Kind::Hashes(level),
+                    index,
+                    width,
+                });
+                if !places.iter().any(|place| files.contains_key(place))
+                    && self.there(&places)?.is_none()
+                {
                     let first = places.first().map_or(0, Place::first_entry);
-                    self.fault(Layer::Tile(level), Some(first), &places.map(|place| place.path()).join("` or `"), "the tile is missing");
+                    self.fault(
+                        Layer::Tile(level),
+                        Some(first),
+                        &places.map(|place| place.path()).join("` or `"),
+                        "the tile is missing",
+                    );
                 }
             }
         }
@@ -152,22 +191,31 @@ impl Check<'_> {
                     (0, found.into_iter().map(leaf_hash).collect(), whole)
                 }
             };
-            let known = usize::try_from(level).ok().and_then(|level| levels.get(level)).map(Vec::as_slice).unwrap_or_default();
+            let known = usize::try_from(level)
+                .ok()
+                .and_then(|level| levels.get(level))
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let start = usize::try_from(place.index.saturating_mul(256)).unwrap_or(usize::MAX);
             let known = known.get(start..).unwrap_or_default();
             if known.is_empty() {
                 self.beyond += 1;
                 continue;
             }
-            let at = |offset: usize| Some((place.index * 256 + offset as u64).saturating_mul(span(level)));
+            let at = |offset: usize| {
+                Some((place.index * 256 + offset as u64).saturating_mul(span(level)))
+            };
             if found.len() as u64 != place.width || !whole {
                 let what = "the file has another length than its name says";
                 self.fault(Layer::Tile(level), at(found.len().min(known.len() - 1)), file, what);
             }
-            if let Some(offset) = found.iter().zip(known).position(|(found, known)| found != known) {
+            if let Some(offset) = found.iter().zip(known).position(|(found, known)| found != known)
+            {
                 let what = match place.kind {
                     Kind::Entries => "the entry is not the one of the ledger's other files",
-                    Kind::Hashes(0) => "the entry and its hash in this tile do not fit: one of them was changed",
+                    Kind::Hashes(0) => {
+                        "the entry and its hash in this tile do not fit: one of them was changed"
+                    }
                     Kind::Hashes(_) => "the hash is not that of the entries beneath it",
                 };
                 self.fault(Layer::Tile(level), at(offset), file, what);
@@ -186,11 +234,26 @@ impl Check<'_> {
         for ((entry, hash), index) in entries.iter().zip(leaves).zip(0u64..) {
             let file = Place { kind: Kind::Entries, index: index / 256, width: 256 }.path();
             match json::strict_into::<Leaf>(entry) {
-                Err(fault) => self.fault(Layer::Content, Some(index), &file, &format!("the entry is not readable: {fault}")),
+                Err(fault) => self.fault(
+                    Layer::Content,
+                    Some(index),
+                    &file,
+                    &format!("the entry is not readable: {fault}"),
+                ),
                 Ok(leaf) => {
-                    let canonical = json::canonical(&leaf).is_ok_and(|text| text.as_bytes() == entry.as_slice());
-                    if !canonical || leaf.schema != LEAF_SCHEMA || leaf.origin != origin || leaf.index != index {
-                        self.fault(Layer::Content, Some(index), &file, "the entry says that it belongs elsewhere, or is not canonical");
+                    let canonical = json::canonical(&leaf)
+                        .is_ok_and(|text| text.as_bytes() == entry.as_slice());
+                    if !canonical
+                        || leaf.schema != LEAF_SCHEMA
+                        || leaf.origin != origin
+                        || leaf.index != index
+                    {
+                        self.fault(
+                            Layer::Content,
+                            Some(index),
+                            &file,
+                            "the entry says that it belongs elsewhere, or is not canonical",
+                        );
                     }
                     if leaf.previous != previous {
                         breaks.insert(index);
@@ -199,7 +262,8 @@ impl Check<'_> {
             }
             previous = hex(hash);
         }
-        // Entry n names the hash of n-1. One break: n-1 was changed. Two in a row: the entry between them was, in just that field.
+        // Entry n names the hash of n-1. One break: n-1 was changed. Two in a row: the entry
+        // between them was, in just that field.
         for index in &breaks {
             let after_another = index.checked_sub(1).is_some_and(|before| breaks.contains(&before));
             if after_another {
@@ -207,19 +271,30 @@ impl Check<'_> {
             }
             let bad = if breaks.contains(&(index + 1)) { *index } else { index.saturating_sub(1) };
             let file = Place { kind: Kind::Entries, index: bad / 256, width: 256 }.path();
-            self.fault(Layer::Content, Some(bad), &file, "the next entry names another hash for this one");
+            self.fault(
+                Layer::Content,
+                Some(bad),
+                &file,
+                "the next entry names another hash for this one",
+            );
         }
     }
 
     /// The tree against what was signed, now and before. Answers what stays unproven.
-    fn whole(&mut self, checkpoint: &Checkpoint, leaves: &[Hash], older: Option<Result<Checkpoint, NoteError>>) -> Vec<String> {
+    fn whole(
+        &mut self,
+        checkpoint: &Checkpoint,
+        leaves: &[Hash],
+        older: Option<Result<Checkpoint, NoteError>>,
+    ) -> Vec<String> {
         let mut tree = Tree::default();
         let mut known = 0;
         let mut before = None;
         if let Some(Ok(older)) = &older {
             before = Some((older.size, older.root));
         }
-        let mut continued = before.filter(|(size, _)| *size == 0).map(|(_, root)| root == tree.root());
+        let mut continued =
+            before.filter(|(size, _)| *size == 0).map(|(_, root)| root == tree.root());
         for leaf in leaves {
             tree.push(*leaf);
             if let Some((size, root)) = before.filter(|(size, _)| *size == tree.size()) {
@@ -228,30 +303,57 @@ impl Check<'_> {
             }
         }
         if tree.root() != checkpoint.root {
-            self.fault(Layer::Whole, None, "checkpoint", "the entries are not those that were signed");
+            self.fault(
+                Layer::Whole,
+                None,
+                "checkpoint",
+                "the entries are not those that were signed",
+            );
         }
         match (older, continued) {
             (None, _) => {}
-            (Some(Err(fault)), _) => self.fault(Layer::Whole, None, "the older checkpoint", &fault.to_string()),
+            (Some(Err(fault)), _) => {
+                self.fault(Layer::Whole, None, "the older checkpoint", &fault.to_string())
+            }
             (Some(Ok(older)), _) if older.origin != checkpoint.origin => {
-                self.fault(Layer::Whole, None, "the older checkpoint", &format!("it is of `{}`, another ledger", older.origin));
+                self.fault(
+                    Layer::Whole,
+                    None,
+                    "the older checkpoint",
+                    &format!("it is of `{}`, another ledger", older.origin),
+                );
             }
             (Some(Ok(older)), None) => {
-                let what = format!("it has {} entries, the ledger only {}: the end was cut off", older.size, checkpoint.size);
+                let what = format!(
+                    "it has {} entries, the ledger only {}: the end was cut off",
+                    older.size, checkpoint.size
+                );
                 self.fault(Layer::Whole, None, "the older checkpoint", &what);
             }
             (Some(Ok(_)), Some(true)) => {}
             (Some(Ok(older)), Some(false)) => {
-                let what = format!("the ledger's first {} entries are not those it signs: history was rewritten", older.size);
+                let what = format!(
+                    "the ledger's first {} entries are not those it signs: history was rewritten",
+                    older.size
+                );
                 self.fault(Layer::Whole, None, "the older checkpoint", &what);
             }
         }
         let history = match (known, checkpoint.size) {
             (known, size) if known == size && size > 0 => None,
-            (0, _) => Some("no outside witness: the holder of the recorder's key could have rewritten all entries; keep checkpoints elsewhere and give the oldest one to the next check".to_owned()),
-            (known, _) => Some(format!("entries from {known} on have no outside witness: the holder of the recorder's key could have rewritten them")),
+            (0, _) => Some(
+                "no outside witness: the holder of the recorder's key could have rewritten all \
+                 entries; keep checkpoints elsewhere and give the oldest one to the next check"
+                    .to_owned(),
+            ),
+            (known, _) => Some(format!(
+                "entries from {known} on have no outside witness: the holder of the recorder's \
+                 key could have rewritten them"
+            )),
         };
-        let payloads = "payloads are not part of these files; each entry has a keyed commitment to them".to_owned();
+        let payloads = "payloads are not part of these files; each entry has a keyed commitment \
+                        to them"
+            .to_owned();
         history.into_iter().chain([payloads]).collect()
     }
 }
@@ -304,6 +406,9 @@ mod tests {
         assert_eq!(std::fs::read(&bundle).unwrap(), good);
         let [told] = tiles.repaired() else { panic!("{:?}", tiles.repaired()) };
         assert!(told.contains("tile/entries/000.p/7") && told.contains("damaged"), "{told}");
-        assert_eq!(std::fs::read(folder.path().join("damaged/tile-entries-000.p-7.0")).unwrap(), b"changed");
+        assert_eq!(
+            std::fs::read(folder.path().join("damaged/tile-entries-000.p-7.0")).unwrap(),
+            b"changed"
+        );
     }
 }

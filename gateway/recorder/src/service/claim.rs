@@ -1,4 +1,5 @@
-//! What a runner may ask: one job at a time, moved under its fence. The seat is the socket: when it closes, the lease is lost at once.
+//! What a runner may ask: one job at a time, moved under its fence. The seat is the socket: when it
+//! closes, the lease is lost at once.
 
 use super::{Recorder, astray};
 use crate::settings::LONGEST_WAIT_MS;
@@ -28,7 +29,8 @@ impl RunnerSeat {
         locked(&self.held).clone()
     }
 
-    /// Answers one request. Dropping the returned future before it is done is safe: a claimed job goes to the next runner.
+    /// Answers one request. Dropping the returned future before it is done is safe: a claimed job
+    /// goes to the next runner.
     pub async fn claim(&self, claim: Claim) -> Result<Claimed, RoleError> {
         match claim {
             Claim::Next { wait_ms } => self.next(wait_ms).await,
@@ -42,20 +44,33 @@ impl RunnerSeat {
             }
             Claim::LetGo { call, fence, obstacle } => {
                 self.own(&call, fence)?;
-                if [&obstacle.cause, &obstacle.remedy].iter().any(|words| words.chars().count() > OBSTACLE) {
-                    let problem = format!("an obstacle is told in at most {OBSTACLE} characters each of cause and remedy");
+                if [&obstacle.cause, &obstacle.remedy]
+                    .iter()
+                    .any(|words| words.chars().count() > OBSTACLE)
+                {
+                    let problem = format!(
+                        "an obstacle is told in at most {OBSTACLE} characters each of cause and \
+                         remedy"
+                    );
                     return Err(RoleError::Refused(problem));
                 }
                 tracing::debug!(%call, "a job cannot go on at present and is tried again: {obstacle}");
-                self.recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) }).await?;
+                self.recorder
+                    .submit(Change::Lose { call: call.clone(), fence, obstacle: Some(obstacle) })
+                    .await?;
                 self.recorder.inner.shared.released(&call, fence);
                 *locked(&self.held) = None;
                 Ok(Claimed::Released)
             }
             Claim::Progress { call, fence, said } => {
                 self.own(&call, fence)?;
-                if said.len() > NOTES_AT_ONCE || said.iter().any(|said| said.text.chars().count() > NOTE) {
-                    let problem = format!("a runner passes on at most {NOTES_AT_ONCE} notes at once, each of at most {NOTE} characters");
+                if said.len() > NOTES_AT_ONCE
+                    || said.iter().any(|said| said.text.chars().count() > NOTE)
+                {
+                    let problem = format!(
+                        "a runner passes on at most {NOTES_AT_ONCE} notes at once, each of at \
+                         most {NOTE} characters"
+                    );
                     return Err(RoleError::Refused(problem));
                 }
                 self.recorder.submit(Change::Progress { call: call.clone(), fence, said }).await?;
@@ -67,12 +82,18 @@ impl RunnerSeat {
     /// A runner speaks of its own job alone; any other is under another's lease.
     fn own(&self, call: &CallId, fence: Fence) -> Result<(), RoleError> {
         let held = locked(&self.held);
-        if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) { Ok(()) } else { Err(RoleError::Fenced) }
+        if held.as_ref().is_some_and(|(own, under)| own == call && *under == fence) {
+            Ok(())
+        } else {
+            Err(RoleError::Fenced)
+        }
     }
 
     async fn next(&self, wait_ms: u64) -> Result<Claimed, RoleError> {
         if let Some((call, _)) = self.holds() {
-            return Err(RoleError::Refused(format!("this runner holds the job `{call}`; one runner, one job")));
+            return Err(RoleError::Refused(format!(
+                "this runner holds the job `{call}`; one runner, one job"
+            )));
         }
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut queue = self.recorder.inner.shared.queue.subscribe();
@@ -108,7 +129,12 @@ impl RunnerSeat {
         Ok(Claimed::Lease { cancelled })
     }
 
-    async fn move_job(&self, call: CallId, fence: Fence, event: RunnerEvent) -> Result<Claimed, RoleError> {
+    async fn move_job(
+        &self,
+        call: CallId,
+        fence: Fence,
+        event: RunnerEvent,
+    ) -> Result<Claimed, RoleError> {
         let gone = matches!(event, RunnerEvent::Gone { .. });
         let done = self.recorder.submit(Change::Move { call: call.clone(), fence, event }).await?;
         let Done::Recorded(recorded) = done else { return Err(astray()) };

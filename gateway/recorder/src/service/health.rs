@@ -1,5 +1,5 @@
-//! Whether new work is taken, and what is wrong where it is not: in words with path, cause and remedy. Never refuses
-//! what already runs.
+//! Whether new work is taken, and what is wrong where it is not: in words with path, cause and
+//! remedy. Never refuses what already runs.
 
 use super::Recorder;
 use crate::store::change::Change;
@@ -10,11 +10,13 @@ use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
 use cofferdam_core::protocol::operator_recorder::Disk;
 
-/// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds by itself.
+/// Bytes of the write-ahead log from which on it is folded back by request: twice what SQLite folds
+/// by itself.
 const FOLD: u64 = 8 << 20;
 
 impl Recorder {
-    /// New work is refused while the disk is nearly full: what is left is for outcomes and teardown. Not knowing is refusing.
+    /// New work is refused while the disk is nearly full: what is left is for outcomes and
+    /// teardown. Not knowing is refusing.
     pub(super) fn check_room(&self) -> Result<(), RoleError> {
         self.short_of_room().map_or(Ok(()), |why| Err(RoleError::Unavailable(why)))
     }
@@ -22,12 +24,15 @@ impl Recorder {
     /// How things are.
     pub(super) fn health(&self) -> Proposed {
         let shared = &self.inner.shared;
-        let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()].into_iter().flatten();
+        let warns = [locked(&shared.pinned).clone(), locked(&shared.unpublished).clone()]
+            .into_iter()
+            .flatten();
         let repaired = self.inner.shared.repaired.clone();
         Proposed::Health { refuses: self.refuses(), warns: warns.collect(), repaired }
     }
 
-    /// Jobs that cannot be finished at present. A store that cannot be read is told by its own cause, and hides no runner.
+    /// Jobs that cannot be finished at present. A store that cannot be read is told by its own
+    /// cause, and hides no runner.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
         let unread = |halt| tracing::warn!(what = "stuck jobs", fault = %RoleError::from(halt), "stuck jobs cannot be listed");
@@ -55,16 +60,25 @@ impl Recorder {
             Ok(disk) if disk.free_bytes > disk.reserve_bytes => None,
             Ok(disk) => {
                 let (free, reserve) = (bytes(disk.free_bytes), bytes(disk.reserve_bytes));
-                let pinned = locked(&self.inner.shared.pinned).as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+                let pinned = locked(&self.inner.shared.pinned)
+                    .as_ref()
+                    .map(|why| format!("; {why}"))
+                    .unwrap_or_default();
                 Some(format!(
-                    "the disk of `{store}` has {free} free, and {reserve} stay for outcomes and teardown of running jobs; free some space, and new work is taken again by itself{pinned}"
+                    "the disk of `{store}` has {free} free, and {reserve} stay for outcomes and \
+                     teardown of running jobs; free some space, and new work is taken again by \
+                     itself{pinned}"
                 ))
             }
-            Err(fault) => Some(format!("the free space under `{store}` is not known: {fault}; make the folder readable again")),
+            Err(fault) => Some(format!(
+                "the free space under `{store}` is not known: {fault}; make the folder readable \
+                 again"
+            )),
         }
     }
 
-    /// Looks after the store once a second: tries a failing one again, folds a long write-ahead log, and logs each change.
+    /// Looks after the store once a second: tries a failing one again, folds a long write-ahead
+    /// log, and logs each change.
     pub(super) async fn look_after(&self) {
         let shared = &self.inner.shared;
         if let Err(why) = self.inner.held.check() {
@@ -75,7 +89,8 @@ impl Recorder {
             // The writer logs how it goes; whether it failed again is in `failing`.
             let _still_failing = self.submit(Change::Probe).await;
         }
-        let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal")).is_ok_and(|file| file.len() > FOLD);
+        let long = std::fs::metadata(database(&self.inner.settings.store).with_extension("db-wal"))
+            .is_ok_and(|file| file.len() > FOLD);
         if long || locked(&shared.pinned).is_some() {
             // A writer that ended needs no folding.
             let _ended = self.inner.queue.send(Request::Fold).await;
@@ -110,7 +125,13 @@ mod tests {
 
     #[test]
     fn bytes_are_told_in_the_unit_that_fits() {
-        for (count, told) in [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (40 << 20, "40.0 MiB"), (2 << 30, "2.0 GiB")] {
+        for (count, told) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1536, "1.5 KiB"),
+            (40 << 20, "40.0 MiB"),
+            (2 << 30, "2.0 GiB"),
+        ] {
             assert_eq!(bytes(count), told);
         }
     }

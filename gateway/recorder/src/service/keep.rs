@@ -1,4 +1,5 @@
-//! Housekeeping: leases that ran out or whose runner is gone, jobs out of time. Never ends a lease that was renewed meanwhile: the fence decides.
+//! Housekeeping: leases that ran out or whose runner is gone, jobs out of time. Never ends a lease
+//! that was renewed meanwhile: the fence decides.
 
 use super::Recorder;
 use crate::settings::SWEEP_MS;
@@ -19,12 +20,19 @@ pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
     let mut entry = Entry::of(event, None, "");
     match (recorder.inner.settings.trust)() {
         Ok(now) => entry.trust = Some(now.digest),
-        Err(fault) => tracing::warn!(what = "trust file", %fault, "the trust file cannot be read; no approval counts until it can"),
+        Err(fault) => {
+            tracing::warn!(what = "trust file", %fault, "the trust file cannot be read; no approval counts until it can")
+        }
     }
-    recorder.submit(Change::End(Box::new(entry))).await.map(drop).map_err(|fault| unrecorded(recorder, &fault))
+    recorder
+        .submit(Change::End(Box::new(entry)))
+        .await
+        .map(drop)
+        .map_err(|fault| unrecorded(recorder, &fault))
 }
 
-/// Why the first entries were not taken: the store's own fault where it has one, with path and remedy.
+/// Why the first entries were not taken: the store's own fault where it has one, with path and
+/// remedy.
 fn unrecorded(recorder: &Recorder, fault: &RoleError) -> OpenError {
     OpenError::Start(recorder.refuses().unwrap_or_else(|| fault.to_string()))
 }
@@ -33,7 +41,10 @@ fn unrecorded(recorder: &Recorder, fault: &RoleError) -> OpenError {
 pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
     let leases = recorder.inner.reader.standing().await.map_err(|halt| unread(recorder, halt))?;
     for (call, fence) in leases {
-        recorder.submit(Change::Lose { call, fence, obstacle: None }).await.map_err(|fault| unrecorded(recorder, &fault))?;
+        recorder
+            .submit(Change::Lose { call, fence, obstacle: None })
+            .await
+            .map_err(|fault| unrecorded(recorder, &fault))?;
     }
     Ok(())
 }
@@ -41,8 +52,14 @@ pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
 /// Why the leases of the last run cannot be read.
 fn unread(recorder: &Recorder, halt: Halt) -> OpenError {
     match halt {
-        Halt::Store(fault) => OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &fault)),
-        other => OpenError::Store(format!("the store `{}`: {}", recorder.inner.settings.store.display(), RoleError::from(other))),
+        Halt::Store(fault) => {
+            OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &fault))
+        }
+        other => OpenError::Store(format!(
+            "the store `{}`: {}",
+            recorder.inner.settings.store.display(),
+            RoleError::from(other)
+        )),
     }
 }
 
@@ -72,7 +89,9 @@ async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
     match recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: None }).await {
         // Fenced: it was lost or closed before.
         Ok(_) | Err(RoleError::Fenced) => shared.released(&call, fence),
-        Err(fault) => tracing::error!(%call, %fault, "a lost lease could not be recorded; tried again"),
+        Err(fault) => {
+            tracing::error!(%call, %fault, "a lost lease could not be recorded; tried again")
+        }
     }
 }
 
@@ -94,7 +113,9 @@ impl Recorder {
             Ok(true) => {
                 self.inner.shared.queue.send_replace(());
             }
-            Err(halt) => tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read"),
+            Err(halt) => {
+                tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read")
+            }
         }
         match self.inner.reader.late(now.as_millisecond()).await {
             Ok(false) => {}
@@ -103,7 +124,9 @@ impl Recorder {
                     tracing::error!(what = "jobs out of time", %fault, "jobs out of time could not be ended; tried again");
                 }
             }
-            Err(halt) => tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read"),
+            Err(halt) => {
+                tracing::error!(what = "store", fault = %RoleError::from(halt), "the store cannot be read")
+            }
         }
     }
 }

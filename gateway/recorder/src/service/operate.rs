@@ -1,5 +1,5 @@
-//! What an operator command may ask; a use that changes something or reads payloads is a ledger entry. A person's signature
-//! is checked here, by the recorder's own trust file.
+//! What an operator command may ask; a use that changes something or reads payloads is a ledger
+//! entry. A person's signature is checked here, by the recorder's own trust file.
 
 use super::{Recorder, astray};
 use crate::settings::LONGEST_WAIT_MS;
@@ -28,11 +28,14 @@ const BEGINNING: usize = 4;
 
 /// A text that a call id may begin with.
 fn beginning(call: &str) -> Result<(), RoleError> {
-    let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len()) && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let valid = (BEGINNING..=CallId::LENGTH).contains(&call.len())
+        && call.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if valid {
         Ok(())
     } else {
-        Err(RoleError::Refused(format!("`{call}` names no call: give a call id, or at least its first {BEGINNING} characters")))
+        Err(RoleError::Refused(format!(
+            "`{call}` names no call: give a call id, or at least its first {BEGINNING} characters"
+        )))
     }
 }
 
@@ -40,7 +43,10 @@ fn beginning(call: &str) -> Result<(), RoleError> {
 fn not_waiting(call: &CallId, phase: Phase) -> String {
     match phase {
         Phase::Closed => format!("the call `{call}` is closed already; it can no longer be signed"),
-        phase => format!("the call `{call}` waits for no signature any more: it is {}", phase.word().replace('_', " ")),
+        phase => format!(
+            "the call `{call}` waits for no signature any more: it is {}",
+            phase.word().replace('_', " ")
+        ),
     }
 }
 
@@ -52,7 +58,13 @@ impl Recorder {
         match operate {
             Operate::Jobs { waiting, limit, before } => {
                 before.as_deref().map_or(Ok(()), beginning)?;
-                Ok(Operated::Jobs { jobs: self.inner.reader.jobs(waiting, limit.min(JOBS), before.as_deref()).await? })
+                Ok(Operated::Jobs {
+                    jobs: self
+                        .inner
+                        .reader
+                        .jobs(waiting, limit.min(JOBS), before.as_deref())
+                        .await?,
+                })
             }
             Operate::Show { call } => {
                 beginning(&call)?;
@@ -73,7 +85,12 @@ impl Recorder {
                 }
             }
             Operate::Look { call } => {
-                let (_, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
+                let (_, phase) = self
+                    .inner
+                    .reader
+                    .job(&call)
+                    .await?
+                    .ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
                 if phase != Phase::AwaitingApproval {
                     return Err(RoleError::Refused(not_waiting(&call, phase)));
                 }
@@ -84,7 +101,8 @@ impl Recorder {
             Operate::Resolve { call, found, because } => {
                 if !(1..=PURPOSE).contains(&because.chars().count()) || unseen(&because).is_some() {
                     return Err(RoleError::Refused(format!(
-                        "say how you know, in 1 to {PURPOSE} visible characters: the agent is told it"
+                        "say how you know, in 1 to {PURPOSE} visible characters: the agent is \
+                         told it"
                     )));
                 }
                 self.submit(Change::Resolve { call, found, because, by }).await?;
@@ -97,8 +115,9 @@ impl Recorder {
         }
     }
 
-    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at states (`jobs`, `status`,
-    /// and how a job goes on) is none: a look a minute would be most of a quiet ledger, and a look at a full disk must not write.
+    /// A use that changes something or reads payloads is an entry, whatever comes of it. A look at
+    /// states (`jobs`, `status`, and how a job goes on) is none: a look a minute would be most
+    /// of a quiet ledger, and a look at a full disk must not write.
     async fn note_use(&self, by: &str, operate: &Operate) -> Result<(), RoleError> {
         let (command, request, call) = match operate {
             Operate::Jobs { .. } | Operate::Follow { .. } | Operate::Status => return Ok(()),
@@ -118,7 +137,8 @@ impl Recorder {
         self.submit(Change::End(Box::new(entry))).await.map(drop)
     }
 
-    /// A signature is an approval only if it is for exactly this question, by a person whom policy names, by our own trust file.
+    /// A signature is an approval only if it is for exactly this question, by a person whom policy
+    /// names, by our own trust file.
     async fn checked(
         &self,
         call: CallId,
@@ -126,11 +146,17 @@ impl Recorder {
         by: String,
     ) -> Result<Signature, RoleError> {
         let refused = |fault: ApprovalError| RoleError::Refused(fault.to_string());
-        let (job, phase) = self.inner.reader.job(&call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
+        let (job, phase) = self
+            .inner
+            .reader
+            .job(&call)
+            .await?
+            .ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
         if phase != Phase::AwaitingApproval {
             return Err(RoleError::Refused(not_waiting(&call, phase)));
         }
-        let now = (self.inner.settings.trust)().map_err(|fault| RoleError::Unavailable(format!("the trust file: {fault}")))?;
+        let now = (self.inner.settings.trust)()
+            .map_err(|fault| RoleError::Unavailable(format!("the trust file: {fault}")))?;
         if job.environment != now.trust.environment {
             return Err(refused(ApprovalError::Other("environment")));
         }
@@ -146,7 +172,8 @@ impl Recorder {
         let verified = verify(&signed, &asked, &now.trust).map_err(refused)?;
         let approver = verified.approver().to_owned();
         let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
-        // The text that we ourselves would have shown: what was signed over another one is not an answer to this question.
+        // The text that we ourselves would have shown: what was signed over another one is not an
+        // answer to this question.
         let (_, ours) = question(&job).map_err(|fault| RoleError::Refused(fault.to_string()))?;
         if *shown != ours {
             return Err(refused(ApprovalError::Other("text than the one that is shown")));
@@ -168,11 +195,17 @@ impl Recorder {
     async fn follow(&self, call: &CallId, wait_ms: u64) -> Result<Operated, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
-        let (job, _) = self.inner.reader.job(call).await?.ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
+        let (job, _) = self
+            .inner
+            .reader
+            .job(call)
+            .await?
+            .ok_or_else(|| RoleError::NotFound(format!("no call `{call}`")))?;
         loop {
             let view = self.inner.reader.view(call, &job.principal.name).await?;
             if view.outcome.is_some() || timeout_at(until, changes.changed()).await.is_err() {
-                let (phase, outcome, detail, meanwhile) = (view.phase, view.outcome, view.detail, view.meanwhile);
+                let (phase, outcome, detail, meanwhile) =
+                    (view.phase, view.outcome, view.detail, view.meanwhile);
                 return Ok(Operated::Followed { phase, outcome, detail, meanwhile });
             }
         }
@@ -186,10 +219,23 @@ impl Recorder {
             Ok(phases) => (phases, None),
             Err(halt) => (BTreeMap::new(), Some(RoleError::from(halt).to_string())),
         };
-        let Proposed::Health { refuses, warns, repaired } = self.health() else { return Err(astray()) };
+        let Proposed::Health { refuses, warns, repaired } = self.health() else {
+            return Err(astray());
+        };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());
         let supervisor = Box::new(crate::wait::locked(&self.inner.shared.notice).clone());
         let stuck = self.stuck().await;
-        Ok(Operated::Status { phases, entries, checkpoint, disk, refuses, warns, repaired, supervisor, roles, stuck })
+        Ok(Operated::Status {
+            phases,
+            entries,
+            checkpoint,
+            disk,
+            refuses,
+            warns,
+            repaired,
+            supervisor,
+            roles,
+            stuck,
+        })
     }
 }

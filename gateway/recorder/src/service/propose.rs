@@ -1,4 +1,5 @@
-//! What the gateway may ask: propose jobs, record endings, read and end what is the named principal's own. Never moves a job that a runner holds.
+//! What the gateway may ask: propose jobs, record endings, read and end what is the named
+//! principal's own. Never moves a job that a runner holds.
 
 use super::{Recorder, astray};
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
@@ -25,34 +26,50 @@ impl Recorder {
             Propose::End { entry } => {
                 self.check_room()?;
                 if !matches!(entry.event, Event::Ended { .. }) {
-                    return Err(RoleError::Refused("the gateway may record the ending of a call, and no other event by itself".to_owned()));
+                    return Err(RoleError::Refused(
+                        "the gateway may record the ending of a call, and no other event by itself"
+                            .to_owned(),
+                    ));
                 }
                 self.recorded(Change::End(Box::new(entry))).await
             }
-            Propose::Enqueue { job, entry, key, seen } => self.enqueue(job, entry, (key, seen)).await,
+            Propose::Enqueue { job, entry, key, seen } => {
+                self.enqueue(job, entry, (key, seen)).await
+            }
             Propose::Same { principal, plan, policy } => {
                 let of = Sameness { principal, plan: plan.to_string(), policy: policy.to_string() };
                 let found = self.inner.reader.same(&of, self.now().as_millisecond()).await?;
-                let (job, ended_ms) = found.map_or((None, 0), |(job, ended_ms)| (Some(Box::new(job)), ended_ms));
+                let (job, ended_ms) =
+                    found.map_or((None, 0), |(job, ended_ms)| (Some(Box::new(job)), ended_ms));
                 Ok(Proposed::Same { job, ended_ms })
             }
-            Propose::Ended { principal, call } => Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? }),
+            Propose::Ended { principal, call } => {
+                Ok(Proposed::Ended { ended: self.inner.reader.ended(&call, &principal).await? })
+            }
             Propose::Serving { trust } => {
                 self.submit(Change::Retire(trust)).await?;
                 Ok(Proposed::Done)
             }
-            Propose::Key { principal, key } => Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? }),
+            Propose::Key { principal, key } => {
+                Ok(Proposed::Key { used: self.inner.reader.key(&principal, &key).await? })
+            }
             Propose::Rejection { principal, plan } => {
                 let now = self.now().as_millisecond();
-                Ok(Proposed::Rejection { rejected: self.inner.reader.rejection(&principal, &plan, now).await? })
+                Ok(Proposed::Rejection {
+                    rejected: self.inner.reader.rejection(&principal, &plan, now).await?,
+                })
             }
-            Propose::Job { principal, call, beyond, wait_ms } => self.job(&principal, &call, beyond, wait_ms).await,
+            Propose::Job { principal, call, beyond, wait_ms } => {
+                self.job(&principal, &call, beyond, wait_ms).await
+            }
             Propose::Calls { principal, open, limit } => {
-                let (calls, more) = self.inner.reader.calls(&principal, open, limit.min(CALLS)).await?;
+                let (calls, more) =
+                    self.inner.reader.calls(&principal, open, limit.min(CALLS)).await?;
                 Ok(Proposed::Calls { calls, more })
             }
             Propose::Cancel { principal, call } => {
-                self.submit(Change::Cancel { principal: principal.clone(), call: call.clone() }).await?;
+                self.submit(Change::Cancel { principal: principal.clone(), call: call.clone() })
+                    .await?;
                 self.job(&principal, &call, 0, 0).await
             }
             Propose::NextApproved { wait_ms } => self.next_approved(wait_ms).await,
@@ -64,17 +81,26 @@ impl Recorder {
             Propose::Permit { call, permit, entry, expires } => {
                 self.check_room()?;
                 about(&entry, &call, entry.event == Event::Intended)?;
-                self.recorded(Change::Permit { call, permit: Box::new(permit), entry: Box::new(entry), expires }).await
+                self.recorded(Change::Permit {
+                    call,
+                    permit: Box::new(permit),
+                    entry: Box::new(entry),
+                    expires,
+                })
+                .await
             }
             Propose::Withdraw { call, detail, entry } => {
                 about(&entry, &call, matches!(entry.event, Event::Ended { .. }))?;
                 self.recorded(Change::Withdraw { call, detail, entry: Box::new(entry) }).await
             }
-            Propose::Runners => Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await }),
+            Propose::Runners => {
+                Ok(Proposed::Runners { there: self.has_runners(), stuck: self.stuck().await })
+            }
             Propose::Health => Ok(self.health()),
             Propose::Counts => {
                 let reader = &self.inner.reader;
-                let (phases, outcomes, answers) = (reader.phases().await?, reader.outcomes().await?, reader.answers().await?);
+                let (phases, outcomes, answers) =
+                    (reader.phases().await?, reader.outcomes().await?, reader.answers().await?);
                 let entries = self.inner.shared.head.borrow().0;
                 Ok(Proposed::Counts(Counts { phases, outcomes, answers, entries }))
             }
@@ -113,8 +139,15 @@ impl Recorder {
         }
     }
 
-    /// One of the principal's own jobs, when its version is beyond the one the reader knows, or when the wait is over.
-    async fn job(&self, principal: &str, call: &CallId, beyond: u64, wait_ms: u64) -> Result<Proposed, RoleError> {
+    /// One of the principal's own jobs, when its version is beyond the one the reader knows, or
+    /// when the wait is over.
+    async fn job(
+        &self,
+        principal: &str,
+        call: &CallId,
+        beyond: u64,
+        wait_ms: u64,
+    ) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut changes = self.inner.shared.changes(call);
         loop {
@@ -125,7 +158,8 @@ impl Recorder {
         }
     }
 
-    /// An approved call that is not offered already; offered once until it is permitted or withdrawn, and again after a while without either.
+    /// An approved call that is not offered already; offered once until it is permitted or
+    /// withdrawn, and again after a while without either.
     async fn next_approved(&self, wait_ms: u64) -> Result<Proposed, RoleError> {
         let until = Instant::now() + Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
         let mut approved = self.inner.shared.approved.subscribe();
@@ -133,14 +167,19 @@ impl Recorder {
             let now = self.now().as_millisecond();
             for call in self.inner.reader.approved(now).await? {
                 if self.offer(&call, now)
-                    && let Some((job, Phase::AwaitingApproval)) = self.inner.reader.job(&call).await?
+                    && let Some((job, Phase::AwaitingApproval)) =
+                        self.inner.reader.job(&call).await?
                 {
                     let statements = job.statements.clone();
                     return Ok(Proposed::Approved { job: Some(Box::new(job)), statements });
                 }
             }
-            let again = locked(&self.inner.shared.offers).values().min().map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0));
-            let pause = again.map_or(until, |ms| until.min(Instant::now() + Duration::from_millis(ms.max(1))));
+            let again = locked(&self.inner.shared.offers)
+                .values()
+                .min()
+                .map(|at| u64::try_from(at.saturating_sub(now)).unwrap_or(0));
+            let pause = again
+                .map_or(until, |ms| until.min(Instant::now() + Duration::from_millis(ms.max(1))));
             if timeout_at(pause, approved.changed()).await.is_err() && Instant::now() >= until {
                 return Ok(Proposed::Approved { job: None, statements: Vec::new() });
             }
@@ -184,29 +223,52 @@ fn about(entry: &Entry, call: &CallId, fits: bool) -> Result<(), RoleError> {
     }
 }
 
-/// What the recorder checks of a job for itself: it is of one piece. Whether it may run is for the runner to check.
-fn check_job(job: &StoredJob, entry: &Entry, key: Option<&IdempotencyKey>) -> Result<(), RoleError> {
+/// What the recorder checks of a job for itself: it is of one piece. Whether it may run is for the
+/// runner to check.
+fn check_job(
+    job: &StoredJob,
+    entry: &Entry,
+    key: Option<&IdempotencyKey>,
+) -> Result<(), RoleError> {
     let event = if job.permit.is_some() { Event::Intended } else { Event::Asked };
-    about(entry, &job.call, entry.event == event && entry.principal == job.principal.name && entry.plan == Some(job.plan_digest))?;
+    about(
+        entry,
+        &job.call,
+        entry.event == event
+            && entry.principal == job.principal.name
+            && entry.plan == Some(job.plan_digest),
+    )?;
     let asked = job.approval.as_ref().is_some_and(|rule| rule.quorum > 0);
     let pieces = [
-        (PlanDigest::of(job.plan.as_bytes()) == job.plan_digest, "the plan is not that of its digest"),
-        (PreviewDigest::of(job.preview.as_bytes()) == job.preview_digest, "the preview is not that of its digest"),
+        (
+            PlanDigest::of(job.plan.as_bytes()) == job.plan_digest,
+            "the plan is not that of its digest",
+        ),
+        (
+            PreviewDigest::of(job.preview.as_bytes()) == job.preview_digest,
+            "the preview is not that of its digest",
+        ),
         (job.statements.is_empty(), "signatures come from people, not with the job"),
         (job.permit.is_some() || asked, "it has neither a permit nor a question to people"),
         (job.expires > job.created, "it expires before it was made"),
         (
             key.is_none_or(|key| fits(key, job)),
-            "the idempotency key is not 1 to 128 visible ASCII characters for this tool and these arguments",
+            "the idempotency key is not 1 to 128 visible ASCII characters for this tool and these \
+             arguments",
         ),
     ];
     match pieces.iter().find(|(holds, _)| !holds) {
-        Some((_, what)) => Err(RoleError::Refused(format!("the job `{}` is not of one piece: {what}", job.call))),
+        Some((_, what)) => {
+            Err(RoleError::Refused(format!("the job `{}` is not of one piece: {what}", job.call)))
+        }
         None => Ok(()),
     }
 }
 
 fn fits(key: &IdempotencyKey, job: &StoredJob) -> bool {
-    let visible = (1..=KEY).contains(&key.key.len()) && key.key.bytes().all(|byte| byte.is_ascii_graphic());
-    visible && key.tool == job.tool && key.arguments == cofferdam_core::model::id::ArgumentsDigest::of(job.arguments.as_bytes())
+    let visible =
+        (1..=KEY).contains(&key.key.len()) && key.key.bytes().all(|byte| byte.is_ascii_graphic());
+    visible
+        && key.tool == job.tool
+        && key.arguments == cofferdam_core::model::id::ArgumentsDigest::of(job.arguments.as_bytes())
 }

@@ -1,4 +1,5 @@
-//! Starting: the ledger is rebuilt from the store, held against what was signed and what was published, and published where it is missing.
+//! Starting: the ledger is rebuilt from the store, held against what was signed and what was
+//! published, and published where it is missing.
 
 use crate::ledger::note::{Checkpoint, ORIGIN, origin};
 use crate::ledger::publish::{PublishError, Published, Tiles, continues, published};
@@ -19,7 +20,8 @@ use tokio::task::JoinHandle;
 /// Leaves read at once.
 const READ: i64 = 4_096;
 
-/// Batches that may wait to be published; beyond this the writer waits, so that memory stays bounded.
+/// Batches that may wait to be published; beyond this the writer waits, so that memory stays
+/// bounded.
 const UNPUBLISHED: usize = 64;
 
 /// Until what could not be published is tried again.
@@ -43,39 +45,70 @@ pub(super) async fn start(settings: &RecorderContext) -> Result<Started, OpenErr
     let Opened { mut writer, options, readers, held, lock } = open(&settings.store).await?;
     let origin = origin(&settings.environment);
     let (tiles, head, note) = restore(settings, &origin, &mut writer).await?;
-    let (shared, losses) = Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
+    let (shared, losses) =
+        Shared::new((head.tree.size(), note), tiles.repaired().to_vec(), settings.lease_seconds);
     let shared = Arc::new(shared);
     let (sender, receiver) = mpsc::channel(UNPUBLISHED);
-    let source = Source { folder: settings.store.clone(), key: settings.key.verifying_key(), options, held: Arc::clone(&held) };
+    let source = Source {
+        folder: settings.store.clone(),
+        key: settings.key.verifying_key(),
+        options,
+        held: Arc::clone(&held),
+    };
     let (settings, connection) = (settings.clone(), Some(writer));
-    let writer = Writer { source, connection, behind: false, head, origin, settings, shared: Arc::clone(&shared), published: sender, lock };
+    let writer = Writer {
+        source,
+        connection,
+        behind: false,
+        head,
+        origin,
+        settings,
+        shared: Arc::clone(&shared),
+        published: sender,
+        lock,
+    };
     let publisher = tokio::spawn(publish(tiles, receiver, Arc::clone(&shared)));
     Ok(Started { writer, publisher, losses, readers, shared, held })
 }
 
-/// The signed checkpoint in the store must be of exactly this ledger and key; the published one of its beginning.
-async fn restore(settings: &RecorderContext, origin: &str, connection: &mut SqliteConnection) -> Result<(Tiles, Head, String), OpenError> {
+/// The signed checkpoint in the store must be of exactly this ledger and key; the published one of
+/// its beginning.
+async fn restore(
+    settings: &RecorderContext,
+    origin: &str,
+    connection: &mut SqliteConnection,
+) -> Result<(Tiles, Head, String), OpenError> {
     let ledger = |problem: String| OpenError::Ledger(problem);
-    let signed: Option<String> =
-        sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut *connection).await.map_err(failed(&settings.store))?;
+    let signed: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed(&settings.store))?;
     let signed = match signed {
         Some(note) => {
-            let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key()).map_err(|fault| ledger(fault.to_string()))?;
+            let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key())
+                .map_err(|fault| ledger(fault.to_string()))?;
             if checkpoint.origin != origin {
-                let stored = checkpoint.origin.strip_prefix(ORIGIN).unwrap_or(&checkpoint.origin).to_owned();
-                return Err(OpenError::Environment { trusted: settings.environment.clone(), stored });
+                let stored =
+                    checkpoint.origin.strip_prefix(ORIGIN).unwrap_or(&checkpoint.origin).to_owned();
+                return Err(OpenError::Environment {
+                    trusted: settings.environment.clone(),
+                    stored,
+                });
             }
             Some((checkpoint, note))
         }
         None => None,
     };
-    let before = match published(&settings.ledger)?.map(|note| Checkpoint::open(&note, &settings.key.verifying_key())) {
+    let before = match published(&settings.ledger)?
+        .map(|note| Checkpoint::open(&note, &settings.key.verifying_key()))
+    {
         Some(Ok(checkpoint)) if checkpoint.origin == origin => Some(checkpoint),
         Some(fault) => {
             tracing::warn!(
                 what = "checkpoint",
                 ?fault,
-                "the published checkpoint is not one of this ledger; it is written again from the store"
+                "the published checkpoint is not one of this ledger; it is written again from the \
+                 store"
             );
             None
         }
@@ -86,12 +119,14 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
     let mut same = before.as_ref().and_then(|before| continues(tiles.tree(), before));
     loop {
         let first = i64::try_from(tiles.tree().size()).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as("SELECT idx, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?")
-            .bind(first)
-            .bind(READ)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(failed(&settings.store))?;
+        let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(
+            "SELECT idx, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx LIMIT ?",
+        )
+        .bind(first)
+        .bind(READ)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed(&settings.store))?;
         if rows.is_empty() {
             break;
         }
@@ -102,7 +137,8 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
             }
             tiles.push(entry, hash);
             last = Some(hash);
-            if let Some(found) = before.as_ref().and_then(|before| continues(tiles.tree(), before)) {
+            if let Some(found) = before.as_ref().and_then(|before| continues(tiles.tree(), before))
+            {
                 same = Some(found);
             }
         }
@@ -115,7 +151,9 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
     let newest = Checkpoint { origin: origin.to_owned(), size, root };
     let note = match signed {
         Some((checkpoint, note)) if checkpoint == newest => note,
-        Some((checkpoint, _)) => return Err(ledger(format!("it signs {} entries of another history", checkpoint.size))),
+        Some((checkpoint, _)) => {
+            return Err(ledger(format!("it signs {} entries of another history", checkpoint.size)));
+        }
         None if size == 0 => {
             let note = newest.sign(&settings.key);
             put_checkpoint(connection, &newest, &note).await.map_err(failed(&settings.store))?;
@@ -124,8 +162,15 @@ async fn restore(settings: &RecorderContext, origin: &str, connection: &mut Sqli
         None => return Err(ledger("it has entries and no checkpoint".to_owned())),
     };
     match (&before, same) {
-        (Some(before), None) => return Err(OpenError::RolledBack { published: before.size, stored: size }),
-        (Some(before), Some(false)) => return Err(ledger(format!("what was published with {} entries is another history", before.size))),
+        (Some(before), None) => {
+            return Err(OpenError::RolledBack { published: before.size, stored: size });
+        }
+        (Some(before), Some(false)) => {
+            return Err(ledger(format!(
+                "what was published with {} entries is another history",
+                before.size
+            )));
+        }
         _ => {}
     }
     let text = note.clone();
@@ -140,11 +185,13 @@ async fn blocking(
     work: impl FnOnce(&mut Tiles) -> Result<(), PublishError> + Send + 'static,
 ) -> Result<Tiles, OpenError> {
     let done = tokio::task::spawn_blocking(move || work(&mut tiles).map(|()| tiles)).await;
-    Ok(done.map_err(|fault| OpenError::Defect(format!("the task that writes the ledger's files failed: {fault}")))??)
+    Ok(done.map_err(|fault| {
+        OpenError::Defect(format!("the task that writes the ledger's files failed: {fault}"))
+    })??)
 }
 
-/// Publishes what was committed, batches together when they come fast. What cannot be written is tried
-/// again each second, so that it is published as soon as it can be.
+/// Publishes what was committed, batches together when they come fast. What cannot be written is
+/// tried again each second, so that it is published as soon as it can be.
 async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: Arc<Shared>) {
     let mut tiles = Some(tiles);
     let mut batches = Vec::with_capacity(TOGETHER);
@@ -202,8 +249,8 @@ fn told(shared: &Shared, folder: &Path, fault: Option<PublishError>) {
 
 fn told_defect(shared: &Shared, fault: &tokio::task::JoinError) {
     let why = format!(
-        "new checkpoints are not published before the next start, and every entry is safe in the store: \
-         the task that writes them failed: {fault}; this is a defect, please report it"
+        "new checkpoints are not published before the next start, and every entry is safe in the \
+         store: the task that writes them failed: {fault}; this is a defect, please report it"
     );
     tracing::error!(what = "checkpoint", "{why}");
     *locked(&shared.unpublished) = Some(why);

@@ -1,4 +1,5 @@
-//! One transaction's worth of ledger entries: indexes given at once, rows written together at the end. Never touches a job.
+//! One transaction's worth of ledger entries: indexes given at once, rows written together at the
+//! end. Never touches a job.
 
 use crate::ledger::leaf::{self, RecordKey};
 use crate::ledger::note::Checkpoint;
@@ -53,7 +54,14 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub fn new(head: &Head, now: Timestamp) -> Self {
-        Self { now, first: head.tree.size(), entries: Vec::new(), touched: BTreeSet::new(), queue: false, approved: false }
+        Self {
+            now,
+            first: head.tree.size(),
+            entries: Vec::new(),
+            touched: BTreeSet::new(),
+            queue: false,
+            approved: false,
+        }
     }
 
     pub fn now_ms(&self) -> i64 {
@@ -81,21 +89,34 @@ impl Batch {
     }
 
     /// Writes leaves, payloads and the new checkpoint; answers what is published after the commit.
-    pub async fn write(self, mut head: Head, means: &Means<'_>, connection: &mut SqliteConnection) -> Result<Written, Halt> {
+    pub async fn write(
+        self,
+        mut head: Head,
+        means: &Means<'_>,
+        connection: &mut SqliteConnection,
+    ) -> Result<Written, Halt> {
         let (mut leaves, mut payloads) = (Vec::with_capacity(self.entries.len()), Vec::new());
         for entry in self.entries {
-            let key: RecordKey = (means.random)().map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
+            let key: RecordKey = (means.random)()
+                .map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
             let index = head.tree.size();
             let (text, hash) = leaf::seal(&entry, means.origin, index, self.now, &key, head.last)
-                .map_err(|fault| RoleError::Refused(format!("the entry has no canonical form: {fault}")))?;
+                .map_err(|fault| {
+                RoleError::Refused(format!("the entry has no canonical form: {fault}"))
+            })?;
             if text.len() > LONGEST_ENTRY {
-                let problem = format!("the entry has {} bytes, a ledger entry at most {LONGEST_ENTRY}", text.len());
+                let problem = format!(
+                    "the entry has {} bytes, a ledger entry at most {LONGEST_ENTRY}",
+                    text.len()
+                );
                 return Err(RoleError::Refused(problem).into());
             }
             head.tree.push(hash);
             head.last = Some(hash);
             leaves.push((to_i64(index), NewLeaf { call: entry.call, text, hash }));
-            payloads.extend(entry.payloads.into_iter().map(|(name, body)| (to_i64(index), name, key, body)));
+            payloads.extend(
+                entry.payloads.into_iter().map(|(name, body)| (to_i64(index), name, key, body)),
+            );
         }
         for rows in leaves.chunks(ROWS) {
             QueryBuilder::<Sqlite>::new("INSERT INTO leaves (idx, call, hash, entry) ")
@@ -112,27 +133,46 @@ impl Batch {
         for rows in payloads.chunks(ROWS) {
             QueryBuilder::<Sqlite>::new("INSERT INTO payloads (leaf, name, key, body) ")
                 .push_values(rows, |mut row, (leaf, name, key, body)| {
-                    row.push_bind(*leaf).push_bind(name.clone()).push_bind(key.to_vec()).push_bind(body.clone());
+                    row.push_bind(*leaf)
+                        .push_bind(name.clone())
+                        .push_bind(key.to_vec())
+                        .push_bind(body.clone());
                 })
                 .build()
                 .execute(&mut *connection)
                 .await?;
         }
-        let checkpoint = Checkpoint { origin: means.origin.to_owned(), size: head.tree.size(), root: head.tree.root() };
+        let checkpoint = Checkpoint {
+            origin: means.origin.to_owned(),
+            size: head.tree.size(),
+            root: head.tree.root(),
+        };
         let note = checkpoint.sign(means.key);
         if !leaves.is_empty() {
             put_checkpoint(connection, &checkpoint, &note).await?;
         }
         let leaves = leaves.into_iter().map(|(_, leaf)| leaf).collect();
-        Ok(Written { head, leaves, note, touched: self.touched, queue: self.queue, approved: self.approved })
+        Ok(Written {
+            head,
+            leaves,
+            note,
+            touched: self.touched,
+            queue: self.queue,
+            approved: self.approved,
+        })
     }
 }
 
 /// Replaces the newest checkpoint.
-pub(crate) async fn put_checkpoint(connection: &mut SqliteConnection, checkpoint: &Checkpoint, note: &str) -> sqlx::Result<()> {
+pub(crate) async fn put_checkpoint(
+    connection: &mut SqliteConnection,
+    checkpoint: &Checkpoint,
+    note: &str,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO checkpoint (id, size, root, note) VALUES (1, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, note = excluded.note",
+         ON CONFLICT (id) DO UPDATE SET size = excluded.size, root = excluded.root, note = \
+         excluded.note",
     )
     .bind(to_i64(checkpoint.size))
     .bind(checkpoint.root.to_vec())
@@ -159,12 +199,15 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
-    /// Whether the store itself failed (a full disk, an unreadable page), and not one change against its rules.
+    /// Whether the store itself failed (a full disk, an unreadable page), and not one change
+    /// against its rules.
     pub fn is_of_the_store(&self) -> bool {
         match self {
             Self::Error(_) => false,
             Self::Lost { .. } => true,
-            Self::Store(fault) => fault.as_database_error().is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
+            Self::Store(fault) => fault
+                .as_database_error()
+                .is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
         }
     }
 }

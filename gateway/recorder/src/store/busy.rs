@@ -1,5 +1,6 @@
-//! Which objects running jobs are about: of two jobs about one object the later waits for the earlier one's effects, since
-//! both would start from the same state and one of them could only fail. Never holds up a job that is to be recovered.
+//! Which objects running jobs are about: of two jobs about one object the later waits for the
+//! earlier one's effects, since both would start from the same state and one of them could only
+//! fail. Never holds up a job that is to be recovered.
 
 use super::batch::Halt;
 use super::row::{JobRow, plan_of};
@@ -11,25 +12,37 @@ use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
 /// The objects of a stored plan; none where it cannot be read, which is for its runner to refuse.
-async fn objects(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<BTreeSet<[String; 4]>> {
-    let document: Option<String> =
-        sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?").bind(call.to_owned()).fetch_one(connection).await?;
-    let facts = document.and_then(|document| plan_of(&document)).and_then(|plan| Document::read(&plan).ok());
+async fn objects(
+    call: &str,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<BTreeSet<[String; 4]>> {
+    let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
+        .bind(call.to_owned())
+        .fetch_one(connection)
+        .await?;
+    let facts = document
+        .and_then(|document| plan_of(&document))
+        .and_then(|plan| Document::read(&plan).ok());
     let facts = facts.and_then(|(plan, _)| facts_of(&plan.operations).ok());
     let lasting = facts.into_iter().flatten().filter(|fact| fact.namespace != EPHEMERAL);
     Ok(lasting.map(|fact| [fact.group, fact.kind, fact.namespace, fact.name]).collect())
 }
 
-/// Those of these jobs that may be claimed now: what is to be recovered, and of the queued ones those about no object of a
-/// running job or of an earlier queued one. A running job that is stuck holds up no other.
-pub(crate) async fn free(candidates: Vec<JobRow>, connection: &mut SqliteConnection) -> Result<Vec<JobRow>, Halt> {
+/// Those of these jobs that may be claimed now: what is to be recovered, and of the queued ones
+/// those about no object of a running job or of an earlier queued one. A running job that is stuck
+/// holds up no other.
+pub(crate) async fn free(
+    candidates: Vec<JobRow>,
+    connection: &mut SqliteConnection,
+) -> Result<Vec<JobRow>, Halt> {
     if candidates.is_empty() {
         return Ok(candidates);
     }
-    let running: Vec<String> =
-        sqlx::query_scalar("SELECT call FROM jobs WHERE phase IN ('leased', 'prepared', 'acting') AND stuck IS NULL")
-            .fetch_all(&mut *connection)
-            .await?;
+    let running: Vec<String> = sqlx::query_scalar(
+        "SELECT call FROM jobs WHERE phase IN ('leased', 'prepared', 'acting') AND stuck IS NULL",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let mut busy = BTreeSet::new();
     for call in running {
         busy.extend(objects(&call, connection).await?);

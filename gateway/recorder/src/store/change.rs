@@ -1,4 +1,5 @@
-//! A change as plain data: what the writer is asked, and what it answers after the commit. Never holds a connection.
+//! A change as plain data: what the writer is asked, and what it answers after the commit. Never
+//! holds a connection.
 
 use cofferdam_core::model::id::{CallId, Fence, StatementDigest, TrustDigest};
 use cofferdam_core::model::job::{Found, LeasedJob, Obstacle, Said, StoredJob};
@@ -24,7 +25,8 @@ pub enum Change {
         entry: Box<Entry>,
         /// The client's key.
         key: Option<IdempotencyKey>,
-        /// A job that did the same and does not count, because the objects are not as it left them.
+        /// A job that did the same and does not count, because the objects are not as it left
+        /// them.
         seen: Option<CallId>,
     },
     /// A runner wants the oldest claimable job.

@@ -1,4 +1,5 @@
-//! New jobs: all of a batch together. Joining and idempotency are decided inside the transaction, so two proposers cannot both be first.
+//! New jobs: all of a batch together. Joining and idempotency are decided inside the transaction,
+//! so two proposers cannot both be first.
 
 use super::batch::{Batch, Halt, to_i64};
 use super::change::{Answer, Done};
@@ -43,8 +44,15 @@ pub(crate) async fn enqueue(
     let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for mut new in news {
         let answer = known.place(&new);
-        if let (Some((key, false)), Ok(call)) = (known.keyed(&new), answer.as_ref().map(|found| found.as_ref().unwrap_or(&new.job.call))) {
-            let used = (call.to_string(), new.job.tool.clone(), ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string());
+        if let (Some((key, false)), Ok(call)) = (
+            known.keyed(&new),
+            answer.as_ref().map(|found| found.as_ref().unwrap_or(&new.job.call)),
+        ) {
+            let used = (
+                call.to_string(),
+                new.job.tool.clone(),
+                ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string(),
+            );
             keys.push((key.clone(), used.clone()));
             known.keys.insert(key, used);
         }
@@ -52,8 +60,10 @@ pub(crate) async fn enqueue(
             Err(fault) => Err(fault),
             Ok(Some(call)) => Ok(Done::Joined(call)),
             Ok(None) => {
-                // The question's nonce is the recorder's: a statement signed for anything else cannot fit it.
-                let bits = random().map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
+                // The question's nonce is the recorder's: a statement signed for anything else
+                // cannot fit it.
+                let bits = random()
+                    .map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
@@ -79,10 +89,17 @@ impl Known {
     /// The job that a new one is the same as; none when it is new indeed.
     fn place(&self, new: &New) -> Result<Option<CallId>, RoleError> {
         let read = |call: &String| CallId::parse(call).map_err(|_| super::row::damaged("call id"));
-        if let Some((call, tool, arguments)) = self.keyed(new).and_then(|(key, _)| self.keys.get(&key)) {
-            let same = *tool == new.job.tool && *arguments == ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string();
-            let other =
-                || RoleError::Refused(format!("the idempotency key was used for other arguments, by the call `{call}`; use a new key"));
+        if let Some((call, tool, arguments)) =
+            self.keyed(new).and_then(|(key, _)| self.keys.get(&key))
+        {
+            let same = *tool == new.job.tool
+                && *arguments == ArgumentsDigest::of(new.job.arguments.as_bytes()).to_string();
+            let other = || {
+                RoleError::Refused(format!(
+                    "the idempotency key was used for other arguments, by the call `{call}`; use \
+                     a new key"
+                ))
+            };
             return if same { read(call).map(Some) } else { Err(other()) };
         }
         // A call with a key joins by that key alone.
@@ -102,20 +119,39 @@ impl Known {
 /// What makes it the same call as another.
 fn sameness(new: &New) -> Sameness {
     let job = &new.job;
-    Sameness { principal: job.principal.name.clone(), plan: job.plan_digest.to_string(), policy: job.policy.to_string() }
+    Sameness {
+        principal: job.principal.name.clone(),
+        plan: job.plan_digest.to_string(),
+        policy: job.policy.to_string(),
+    }
 }
 
-async fn known(news: &[New], now_ms: i64, connection: &mut SqliteConnection) -> sqlx::Result<Known> {
+async fn known(
+    news: &[New],
+    now_ms: i64,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<Known> {
     let mut known = Known::default();
-    let keys: Vec<_> = news.iter().filter_map(|new| Some((&new.job.principal.name, &new.key.as_ref()?.key))).collect();
+    let keys: Vec<_> = news
+        .iter()
+        .filter_map(|new| Some((&new.job.principal.name, &new.key.as_ref()?.key)))
+        .collect();
     if !keys.is_empty() {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT principal, key, call, tool, arguments FROM idempotency WHERE (principal, key) IN (");
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT principal, key, call, tool, arguments FROM idempotency WHERE (principal, key) \
+             IN (",
+        );
         query.push_values(keys, |mut row, (principal, key)| {
             row.push_bind(principal.clone()).push_bind(key.clone());
         });
-        let rows: Vec<(String, String, String, String, String)> = query.push(")").build_query_as().fetch_all(&mut *connection).await?;
-        known.keys = rows.into_iter().map(|(principal, key, call, tool, arguments)| ((principal, key), (call, tool, arguments))).collect();
+        let rows: Vec<(String, String, String, String, String)> =
+            query.push(")").build_query_as().fetch_all(&mut *connection).await?;
+        known.keys = rows
+            .into_iter()
+            .map(|(principal, key, call, tool, arguments)| {
+                ((principal, key), (call, tool, arguments))
+            })
+            .collect();
     }
     for of in news.iter().filter(|new| new.key.is_none()).map(sameness).collect::<BTreeSet<_>>() {
         if let Some(row) = same(&of, now_ms, &mut *connection).await? {
@@ -128,29 +164,42 @@ async fn known(news: &[New], now_ms: i64, connection: &mut SqliteConnection) -> 
         calls.push_bind(new.job.call.to_string());
     }
     calls.push_unseparated(")");
-    known.calls = query.build_query_scalar::<String>().fetch_all(connection).await?.into_iter().collect();
+    known.calls =
+        query.build_query_scalar::<String>().fetch_all(connection).await?.into_iter().collect();
     Ok(known)
 }
 
 /// A job's document: without statements and permit, which have places of their own.
 fn document(job: &StoredJob) -> Result<String, RoleError> {
     let bare = StoredJob { statements: Vec::new(), permit: None, ..job.clone() };
-    serde_json::to_string(&bare).map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
+    serde_json::to_string(&bare)
+        .map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
-    serde_json::to_string(value).map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
+    serde_json::to_string(value)
+        .map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
 }
 
-async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>, connection: &mut SqliteConnection) -> Result<(), Halt> {
+async fn insert(
+    jobs: Vec<(StoredJob, u64)>,
+    keys: Vec<((String, String), Used)>,
+    connection: &mut SqliteConnection,
+) -> Result<(), Halt> {
     if !keys.is_empty() {
-        QueryBuilder::<Sqlite>::new("INSERT INTO idempotency (principal, key, call, tool, arguments) ")
-            .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
-                row.push_bind(principal).push_bind(key).push_bind(call).push_bind(tool).push_bind(arguments);
-            })
-            .build()
-            .execute(&mut *connection)
-            .await?;
+        QueryBuilder::<Sqlite>::new(
+            "INSERT INTO idempotency (principal, key, call, tool, arguments) ",
+        )
+        .push_values(keys, |mut row, ((principal, key), (call, tool, arguments))| {
+            row.push_bind(principal)
+                .push_bind(key)
+                .push_bind(call)
+                .push_bind(tool)
+                .push_bind(arguments);
+        })
+        .build()
+        .execute(&mut *connection)
+        .await?;
     }
     if jobs.is_empty() {
         return Ok(());
@@ -167,26 +216,30 @@ async fn insert(jobs: Vec<(StoredJob, u64)>, keys: Vec<((String, String), Used)>
         rows.push((job, index, texts));
     }
     QueryBuilder::<Sqlite>::new(
-        "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, reasons, environment, permit, created, expires, ledger, document) ",
+        "INSERT INTO jobs (call, principal, tool, plan, policy, arguments, phase, approval, \
+         reasons, environment, permit, created, expires, ledger, document) ",
     )
-    .push_values(rows, |mut row, (job, index, (document, approval, reasons, environment, permit))| {
-        let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
-        row.push_bind(job.call.to_string())
-            .push_bind(job.principal.name)
-            .push_bind(job.tool)
-            .push_bind(job.plan_digest.to_string())
-            .push_bind(job.policy.to_string())
-            .push_bind(ArgumentsDigest::of(job.arguments.as_bytes()).to_string())
-            .push_bind(phase.word())
-            .push_bind(approval)
-            .push_bind(reasons)
-            .push_bind(environment)
-            .push_bind(permit)
-            .push_bind(job.created.as_millisecond())
-            .push_bind(job.expires.as_millisecond())
-            .push_bind(to_i64(index))
-            .push_bind(document);
-    })
+    .push_values(
+        rows,
+        |mut row, (job, index, (document, approval, reasons, environment, permit))| {
+            let phase = if permit.is_some() { Phase::Queued } else { Phase::AwaitingApproval };
+            row.push_bind(job.call.to_string())
+                .push_bind(job.principal.name)
+                .push_bind(job.tool)
+                .push_bind(job.plan_digest.to_string())
+                .push_bind(job.policy.to_string())
+                .push_bind(ArgumentsDigest::of(job.arguments.as_bytes()).to_string())
+                .push_bind(phase.word())
+                .push_bind(approval)
+                .push_bind(reasons)
+                .push_bind(environment)
+                .push_bind(permit)
+                .push_bind(job.created.as_millisecond())
+                .push_bind(job.expires.as_millisecond())
+                .push_bind(to_i64(index))
+                .push_bind(document);
+        },
+    )
     .build()
     .execute(connection)
     .await?;

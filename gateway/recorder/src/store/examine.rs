@@ -1,5 +1,5 @@
-//! A store looked at from outside, while no recorder has it: whether it is whole, whose it is, how much is in it.
-//! Reads only.
+//! A store looked at from outside, while no recorder has it: whether it is whole, whose it is, how
+//! much is in it. Reads only.
 
 use super::database;
 use super::source::is_damage;
@@ -46,18 +46,28 @@ pub fn examine(folder: &Path) -> Result<Examined, ExamineError> {
 async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
     let options = SqliteConnectOptions::new().filename(database(folder)).read_only(true);
     let mut connection: SqliteConnection = options.connect().await?;
-    let check: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    let check: String =
+        sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
     if check != "ok" {
         return Err(sqlx::Error::Protocol(check));
     }
     // A store that no recorder has opened yet has no tables.
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoint'").fetch_one(&mut connection).await?;
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoint'")
+            .fetch_one(&mut connection)
+            .await?;
     let mut examined = Examined { environment: None, entries: 0 };
     if tables > 0 {
-        let entries: i64 = sqlx::query_scalar("SELECT count(*) FROM leaves").fetch_one(&mut connection).await?;
+        let entries: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM leaves").fetch_one(&mut connection).await?;
         examined.entries = u64::try_from(entries).unwrap_or(0);
-        let note: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_optional(&mut connection).await?;
-        let origin = note.as_deref().and_then(|note| note.lines().next()).and_then(|line| line.strip_prefix(ORIGIN));
+        let note: Option<String> = sqlx::query_scalar("SELECT note FROM checkpoint")
+            .fetch_optional(&mut connection)
+            .await?;
+        let origin = note
+            .as_deref()
+            .and_then(|note| note.lines().next())
+            .and_then(|line| line.strip_prefix(ORIGIN));
         examined.environment = origin.map(str::to_owned);
     }
     connection.close().await?;

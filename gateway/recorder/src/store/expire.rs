@@ -1,4 +1,5 @@
-//! The end of jobs that no runner holds: withdrawn, rejected, or out of time. Never touches a job under a lease.
+//! The end of jobs that no runner holds: withdrawn, rejected, or out of time. Never touches a job
+//! under a lease.
 
 use super::batch::{Batch, Halt};
 use super::change::Done;
@@ -12,8 +13,8 @@ use sqlx::SqliteConnection;
 /// Jobs ended in one sweep; the next sweep takes the rest.
 const SWEEP: i64 = 256;
 
-/// Ends a job that no runner holds. One that was never claimed is closed; of one that was, a namespace may be left, so it goes through teardown.
-/// Answers the index of its newest entry.
+/// Ends a job that no runner holds. One that was never claimed is closed; of one that was, a
+/// namespace may be left, so it goes through teardown. Answers the index of its newest entry.
 pub(crate) async fn end(
     old: &JobRow,
     outcome: Outcome,
@@ -40,9 +41,13 @@ pub(crate) async fn end(
 }
 
 /// Ends jobs that were not decided or not run in time.
-pub(crate) async fn expire(batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+pub(crate) async fn expire(
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
     let late: Vec<JobRow> = sqlx::query_as(columns!(
-        "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? ORDER BY seq LIMIT ?"
+        "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? \
+         ORDER BY seq LIMIT ?"
     ))
     .bind(batch.now_ms())
     .bind(SWEEP)
@@ -54,7 +59,8 @@ pub(crate) async fn expire(batch: &mut Batch, connection: &mut SqliteConnection)
         } else if row.approved {
             "it was approved, but not decided again before the question ran out".to_owned()
         } else {
-            let rule: ApprovalRule = parse(row.approval.as_deref().unwrap_or_default(), "approval rule")?;
+            let rule: ApprovalRule =
+                parse(row.approval.as_deref().unwrap_or_default(), "approval rule")?;
             let signed = approvals(&row.call, connection).await?;
             let unit = if rule.quorum == 1 { "signature" } else { "signatures" };
             format!("it was not approved in time ({signed} of {} {unit})", rule.quorum)

@@ -1,6 +1,6 @@
-//! The store's files as the recorder opened them, and whether their paths still lead to them. A file
-//! that is moved away, removed or replaced still takes writes; they are lost when it is closed.
-//! Never writes, and never opens what took their place.
+//! The store's files as the recorder opened them, and whether their paths still lead to them. A
+//! file that is moved away, removed or replaced still takes writes; they are lost when it is
+//! closed. Never writes, and never opens what took their place.
 
 use super::database;
 use std::fs::{File, Metadata};
@@ -19,7 +19,8 @@ const LOGS: [&str; 2] = ["db-wal", "db-shm"];
 pub(crate) struct Held {
     database: PathBuf,
     identity: Identity,
-    /// While it is open no other file gets its inode. Closed last: to close it ends SQLite's locks.
+    /// While it is open no other file gets its inode. Closed last: to close it ends SQLite's
+    /// locks.
     _open: File,
     /// Of [`LOGS`], as the newest connection of the writer has them.
     logs: Mutex<[Option<Identity>; 2]>,
@@ -57,8 +58,9 @@ impl Held {
             if let Some(happened) = log.and_then(|log| happened(&path, log)) {
                 let shown = path.display();
                 return Err(format!(
-                    "`{shown}` {happened} while it is open; end `cofferdam serve` without a second \
-                     signal, so that it writes the log back into the store, and start it again"
+                    "`{shown}` {happened} while it is open; end `cofferdam serve` without a \
+                     second signal, so that it writes the log back into the store, and start it \
+                     again"
                 ));
             }
         }

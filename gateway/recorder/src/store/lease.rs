@@ -1,4 +1,5 @@
-//! Leases: the oldest claimable job under a new fence, and what happens when its runner is lost. Fences grow over all jobs, strictly.
+//! Leases: the oldest claimable job under a new fence, and what happens when its runner is lost.
+//! Fences grow over all jobs, strictly.
 
 use super::batch::{Batch, Halt, to_u64};
 use super::busy;
@@ -12,24 +13,33 @@ use cofferdam_core::model::run::{ATTEMPTS, Event as RunEvent, Outcome, Phase};
 use cofferdam_core::protocol::RoleError;
 use sqlx::SqliteConnection;
 
-/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose row can be read. Callers
-/// take turns among them, so that one caller's many jobs about one object hide no other caller's job.
+/// Jobs looked at for one claim: the first is taken whose objects no running job is about and whose
+/// row can be read. Callers take turns among them, so that one caller's many jobs about one object
+/// hide no other caller's job.
 const CANDIDATES: i64 = 64;
 
 /// Milliseconds that a stuck job waits for its turn while other jobs come all the time.
 const TURN_MS: i64 = 60_000;
 
-/// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that wait, since something of theirs is out there. Of those
-/// that are stuck one runner at a time tries one, when its pause is over and no other job waits, so that they take no place from others; one that has
-/// waited for its turn for [`TURN_MS`] comes before those. One that cannot be read is set apart.
-pub(crate) async fn claim(lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+/// Claims the oldest: jobs whose runner was lost while acting or tearing down before those that
+/// wait, since something of theirs is out there. Of those that are stuck one runner at a time tries
+/// one, when its pause is over and no other job waits, so that they take no place from others; one
+/// that has waited for its turn for [`TURN_MS`] comes before those. One that cannot be read is set
+/// apart.
+pub(crate) async fn claim(
+    lease_seconds: u64,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
     let candidates: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
          AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
          AND (stuck IS NULL OR NOT EXISTS
-              (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND other.phase <> 'closed'))
+              (SELECT 1 FROM jobs AS other WHERE other.stuck IS NOT NULL AND other.leased = 1 AND \
+         other.phase <> 'closed'))
          ORDER BY stuck IS NOT NULL AND retry_at > ?3, phase = 'queued', stuck IS NOT NULL,
-                  row_number() OVER (PARTITION BY phase = 'queued', stuck IS NOT NULL, principal ORDER BY seq), seq
+                  row_number() OVER (PARTITION BY phase = 'queued', stuck IS NOT NULL, principal \
+         ORDER BY seq), seq
          LIMIT ?2"
     ))
     .bind(batch.now_ms())
@@ -48,11 +58,17 @@ pub(crate) async fn claim(lease_seconds: u64, batch: &mut Batch, connection: &mu
 }
 
 /// Leases one job under a new fence. Reads all of it before it writes anything.
-async fn lease(old: &JobRow, lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<LeasedJob, Halt> {
+async fn lease(
+    old: &JobRow,
+    lease_seconds: u64,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<LeasedJob, Halt> {
     let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
     let operations = operations(&mut *connection, &old.call).await?;
     let earlier = earlier(&mut *connection, &old.call).await?;
-    let fence: i64 = sqlx::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
+    let fence: i64 =
+        sqlx::query_scalar("SELECT newest + 1 FROM fences").fetch_one(&mut *connection).await?;
     let mut row = old.clone();
     let first = row.phase()? == Phase::Queued;
     let phase = row.advance(RunEvent::Lease)?;
@@ -72,20 +88,40 @@ async fn lease(old: &JobRow, lease_seconds: u64, batch: &mut Batch, connection: 
     sqlx::query("UPDATE fences SET newest = ?").bind(fence).execute(&mut *connection).await?;
     // A runner that takes over makes nothing.
     if first {
-        sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)").bind(&old.call).bind(fence).execute(&mut *connection).await?;
+        sqlx::query("INSERT INTO leases (call, fence) VALUES (?, ?)")
+            .bind(&old.call)
+            .bind(fence)
+            .execute(&mut *connection)
+            .await?;
     }
     // More may be waiting for the next runner.
     batch.queue = true;
-    let leased = LeasedJob { job, fence: row.fence(), phase, outcome, operations, earlier, given_up, lease_seconds };
+    let leased = LeasedJob {
+        job,
+        fence: row.fence(),
+        phase,
+        outcome,
+        operations,
+        earlier,
+        given_up,
+        lease_seconds,
+    };
     row.put(old, batch, connection).await?;
     Ok(leased)
 }
 
-/// A job whose row or document cannot be read is nothing that a runner could do anything about, and no obstacle to the others.
-async fn set_apart(old: JobRow, fault: &RoleError, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<(), Halt> {
+/// A job whose row or document cannot be read is nothing that a runner could do anything about, and
+/// no obstacle to the others.
+async fn set_apart(
+    old: JobRow,
+    fault: &RoleError,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<(), Halt> {
     let call = old.call.clone();
     tracing::error!(call, %fault, "a job cannot be handed to a runner; the others go on");
-    let remedy = "stop `cofferdam serve` and restore `store/` and `ledger/` together from a copy; the log of the recorder says more";
+    let remedy = "stop `cofferdam serve` and restore `store/` and `ledger/` together from a copy; \
+                  the log of the recorder says more";
     let mut row = old;
     row.meet(Some(&Obstacle::new(fault.to_string(), remedy)), batch.now)?;
     // Not by the guarded way: what it would read of the row may be what is damaged.
@@ -102,18 +138,30 @@ async fn set_apart(old: JobRow, fault: &RoleError, batch: &mut Batch, connection
 /// The leases that a job had before it acted, oldest first.
 async fn earlier(connection: &mut SqliteConnection, call: &str) -> sqlx::Result<Vec<Fence>> {
     let fences: Vec<i64> =
-        sqlx::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence").bind(call.to_owned()).fetch_all(connection).await?;
+        sqlx::query_scalar("SELECT fence FROM leases WHERE call = ? ORDER BY fence")
+            .bind(call.to_owned())
+            .fetch_all(connection)
+            .await?;
     Ok(fences.into_iter().map(|fence| Fence(to_u64(fence))).collect())
 }
 
 /// The job under exactly this lease.
-pub(crate) async fn held(call: &CallId, fence: Fence, connection: &mut SqliteConnection) -> Result<JobRow, Halt> {
-    JobRow::load(connection, call).await?.filter(|row| row.leased && row.fence() == fence).ok_or(Halt::Error(RoleError::Fenced))
+pub(crate) async fn held(
+    call: &CallId,
+    fence: Fence,
+    connection: &mut SqliteConnection,
+) -> Result<JobRow, Halt> {
+    JobRow::load(connection, call)
+        .await?
+        .filter(|row| row.leased && row.fence() == fence)
+        .ok_or(Halt::Error(RoleError::Fenced))
 }
 
-/// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job goes back to the queue, too often and it is dead, by
-/// way of teardown: a namespace may exist that was never recorded. While acting or tearing down it keeps its phase, for a fresh runner to recover. An
-/// obstacle is an entry when it is met first; what further tries find is kept beside the job alone.
+/// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job
+/// goes back to the queue, too often and it is dead, by way of teardown: a namespace may exist that
+/// was never recorded. While acting or tearing down it keeps its phase, for a fresh runner to
+/// recover. An obstacle is an entry when it is met first; what further tries find is kept beside
+/// the job alone.
 pub(crate) async fn lose(
     call: &CallId,
     fence: Fence,
@@ -131,8 +179,12 @@ pub(crate) async fn lose(
     }
     let before_acting = matches!(row.phase()?, Phase::Leased | Phase::Prepared);
     let ended = if before_acting && row.attempts >= i64::from(ATTEMPTS) {
-        let why = obstacle.map(|obstacle| format!("; the last one says: {obstacle}")).unwrap_or_default();
-        Some((Outcome::Dead, format!("its runner was lost {ATTEMPTS} times before it could act{why}")))
+        let why =
+            obstacle.map(|obstacle| format!("; the last one says: {obstacle}")).unwrap_or_default();
+        Some((
+            Outcome::Dead,
+            format!("its runner was lost {ATTEMPTS} times before it could act{why}"),
+        ))
     } else if before_acting && row.cancelled {
         Some((Outcome::Cancelled, "withdrawn by its agent".to_owned()))
     } else {
@@ -149,7 +201,9 @@ pub(crate) async fn lose(
     };
     let mut entry = row.entry(Event::Moved { phase, fence })?;
     if let Some(obstacle) = obstacle {
-        let problem = |fault: serde_json::Error| RoleError::Refused(format!("the obstacle cannot be stored: {fault}"));
+        let problem = |fault: serde_json::Error| {
+            RoleError::Refused(format!("the obstacle cannot be stored: {fault}"))
+        };
         entry = entry.with("obstacle", serde_json::to_string(obstacle).map_err(problem)?);
     }
     row.record(batch, entry);
@@ -171,7 +225,8 @@ pub(crate) async fn progress(
     let next = notes.last().map_or(1, |note| note.number.saturating_add(1));
     notes.extend((next..).zip(said).map(|(number, said)| Note { number, said: said.clone() }));
     notes.drain(..notes.len().saturating_sub(NOTES_KEPT));
-    let kept = serde_json::to_string(&notes).map_err(|fault| RoleError::Refused(format!("the notes cannot be stored: {fault}")))?;
+    let kept = serde_json::to_string(&notes)
+        .map_err(|fault| RoleError::Refused(format!("the notes cannot be stored: {fault}")))?;
     let row = JobRow { progress: Some(kept), ..old.clone() };
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)

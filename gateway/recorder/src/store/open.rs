@@ -1,9 +1,12 @@
-//! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it, and when its schema is from a newer version.
+//! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it,
+//! and when its schema is from a newer version.
 
 use super::held::Held;
 use super::source::described;
 use crate::remedy::remedy;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Connection as _, SqlitePool};
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -21,7 +24,8 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("schema_5.sql"),
 ];
 
-/// Connections that read beside the one that writes: waiting agents and operators, never the hot path.
+/// Connections that read beside the one that writes: waiting agents and operators, never the hot
+/// path.
 const READERS: u32 = 4;
 
 /// How long a statement waits for another connection of this process.
@@ -32,14 +36,18 @@ const BUSY: Duration = Duration::from_secs(5);
 pub enum OpenError {
     /// Another process has it.
     #[error(
-        "another process holds the store in `{0}`; one recorder opens a store: stop the other `cofferdam serve`, or give this one its own home"
+        "another process holds the store in `{0}`; one recorder opens a store: stop the other \
+         `cofferdam serve`, or give this one its own home"
     )]
     Held(PathBuf),
     /// A file or folder.
     #[error("`{path}` cannot be used: {fault}; {remedy}", fault = .1, path = .0.display(), remedy = remedy(.1))]
     File(PathBuf, std::io::Error),
     /// A newer version wrote it.
-    #[error("the store has schema {found}, this version knows {known}; start the version that wrote it, or a newer one")]
+    #[error(
+        "the store has schema {found}, this version knows {known}; start the version that wrote \
+         it, or a newer one"
+    )]
     Newer {
         /// The store's.
         found: u32,
@@ -57,11 +65,15 @@ pub enum OpenError {
     Defect(String),
     /// Its ledger is not what was signed.
     #[error(
-        "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, and compare with `cofferdam ledger verify`"
+        "the store's ledger is not what its checkpoint signs: {0}; keep the files as they are, \
+         and compare with `cofferdam ledger verify`"
     )]
     Ledger(String),
     /// It is another environment's.
-    #[error("this trust file belongs to another environment ({trusted}) than the stored ledger ({stored}); restore the right trust file")]
+    #[error(
+        "this trust file belongs to another environment ({trusted}) than the stored ledger \
+         ({stored}); restore the right trust file"
+    )]
     Environment {
         /// The trust file's.
         trusted: String,
@@ -70,7 +82,8 @@ pub enum OpenError {
     },
     /// The published ledger is ahead.
     #[error(
-        "the published ledger has {published} entries, the store {stored}: the store is older than what was published, as after restoring a backup; restore the newer one"
+        "the published ledger has {published} entries, the store {stored}: the store is older \
+         than what was published, as after restoring a backup; restore the newer one"
     )]
     RolledBack {
         /// In the tiles' folder.
@@ -107,15 +120,27 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         move |fault| OpenError::File(path, fault)
     };
     // What is in it is for this user alone.
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file_error(folder))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(file_error(folder))?;
     let lock_path = folder.join("lock");
-    let mut lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(file_error(&lock_path))?;
+    let mut lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(file_error(&lock_path))?;
     lock.try_lock().map_err(|fault| match fault {
         TryLockError::WouldBlock => OpenError::Held(folder.to_owned()),
         TryLockError::Error(fault) => OpenError::File(lock_path.clone(), fault),
     })?;
-    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks no process out.
-    lock.set_len(0).and_then(|()| lock.write_all(b"held by the recorder while it runs\n")).map_err(file_error(&lock_path))?;
+    // For people who wonder what the file is; the lock is the kernel's, so a stale file locks no
+    // process out.
+    lock.set_len(0)
+        .and_then(|()| lock.write_all(b"held by the recorder while it runs\n"))
+        .map_err(file_error(&lock_path))?;
     let options = SqliteConnectOptions::new()
         .filename(super::database(folder))
         .journal_mode(SqliteJournalMode::Wal)
@@ -126,8 +151,13 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .foreign_keys(true);
     // Erased payloads are overwritten, not only unlinked.
     let writing = options.clone().pragma("secure_delete", "ON");
-    let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true)).await.map_err(failed(folder))?;
-    let found: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut writer).await.map_err(failed(folder))?;
+    let mut writer = SqliteConnection::connect_with(&writing.clone().create_if_missing(true))
+        .await
+        .map_err(failed(folder))?;
+    let found: u32 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut writer)
+        .await
+        .map_err(failed(folder))?;
     let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     if found > known {
         return Err(OpenError::Newer { found, known });
@@ -154,11 +184,15 @@ pub(crate) fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
 }
 
 async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    for (migration, version) in MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+    for (migration, version) in
+        MIGRATIONS.iter().zip(1u32..).skip(usize::try_from(found).unwrap_or(usize::MAX))
+    {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
         // A pragma takes no bound values; the number is ours.
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"))).execute(&mut *transaction).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}")))
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
     }
     Ok(())

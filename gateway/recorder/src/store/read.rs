@@ -1,5 +1,6 @@
-//! Reading beside the writer: what agents, the gateway and operators ask. Never writes. An answer of several statements
-//! is one transaction, so that all of it is of one moment: the writer commits between any two.
+//! Reading beside the writer: what agents, the gateway and operators ask. Never writes. An answer
+//! of several statements is one transaction, so that all of it is of one moment: the writer commits
+//! between any two.
 
 use super::batch::{Halt, to_u64};
 use super::row::{JobRow, columns, document, operations, planned, stored};
@@ -63,12 +64,17 @@ impl Reader {
     /// How a call of this principal ended that left no job.
     pub async fn ended(&self, call: &CallId, principal: &str) -> Result<Option<EndedCall>, Halt> {
         let leaves: Vec<(i64, String)> =
-            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx").bind(call.to_string()).fetch_all(&self.0).await?;
+            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
+                .bind(call.to_string())
+                .fetch_all(&self.0)
+                .await?;
         for (index, text) in leaves {
             let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
-            if let (Event::Ended { ending, code }, true) = (leaf.event, leaf.principal == principal) {
+            if let (Event::Ended { ending, code }, true) = (leaf.event, leaf.principal == principal)
+            {
                 let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
-                let (tool, plan, ledger) = (leaf.tool.map(|(name, _)| name), leaf.plan, to_u64(index));
+                let (tool, plan, ledger) =
+                    (leaf.tool.map(|(name, _)| name), leaf.plan, to_u64(index));
                 return Ok(Some(EndedCall { ending, code, tool, plan, time, ledger }));
             }
         }
@@ -76,14 +82,21 @@ impl Reader {
     }
 
     /// This principal's jobs, newest first, and whether there are older ones.
-    pub async fn calls(&self, principal: &str, open: bool, limit: u32) -> Result<(Vec<OwnCall>, bool), Halt> {
+    pub async fn calls(
+        &self,
+        principal: &str,
+        open: bool,
+        limit: u32,
+    ) -> Result<(Vec<OwnCall>, bool), Halt> {
         let mut connection = self.0.begin().await?;
-        let found: Vec<JobRow> = sqlx::query_as(columns!("WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"))
-            .bind(principal.to_owned())
-            .bind(open)
-            .bind(i64::from(limit) + 1)
-            .fetch_all(&mut *connection)
-            .await?;
+        let found: Vec<JobRow> = sqlx::query_as(columns!(
+            "WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"
+        ))
+        .bind(principal.to_owned())
+        .bind(open)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(&mut *connection)
+        .await?;
         let most = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = found.len() > most;
         let mut calls = Vec::with_capacity(most.min(found.len()));
@@ -104,29 +117,42 @@ impl Reader {
 
     /// What a key stands for.
     pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, Halt> {
-        let row: Option<(String, String, String)> =
-            sqlx::query_as("SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?")
-                .bind(principal.to_owned())
-                .bind(key.to_owned())
-                .fetch_optional(&self.0)
-                .await?;
+        let row: Option<(String, String, String)> = sqlx::query_as(
+            "SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?",
+        )
+        .bind(principal.to_owned())
+        .bind(key.to_owned())
+        .fetch_optional(&self.0)
+        .await?;
         row.map(|(call, tool, arguments)| {
             let damaged = |_| super::row::damaged("idempotency key");
-            Ok(UsedKey { call: CallId::parse(&call).map_err(damaged)?, tool, arguments: arguments.try_into().map_err(damaged)? })
+            Ok(UsedKey {
+                call: CallId::parse(&call).map_err(damaged)?,
+                tool,
+                arguments: arguments.try_into().map_err(damaged)?,
+            })
         })
         .transpose()
     }
 
     /// A person's denial of this plan of this principal that still counts.
-    pub async fn rejection(&self, principal: &str, plan: &PlanDigest, now_ms: i64) -> Result<Option<Rejected>, Halt> {
-        let found: Option<(String, String, i64)> =
-            sqlx::query_as("SELECT approver, reason, until FROM rejections WHERE principal = ? AND plan = ? AND until > ?")
-                .bind(principal.to_owned())
-                .bind(plan.to_string())
-                .bind(now_ms)
-                .fetch_optional(&self.0)
-                .await?;
-        let time = |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| super::row::damaged("time"));
+    pub async fn rejection(
+        &self,
+        principal: &str,
+        plan: &PlanDigest,
+        now_ms: i64,
+    ) -> Result<Option<Rejected>, Halt> {
+        let found: Option<(String, String, i64)> = sqlx::query_as(
+            "SELECT approver, reason, until FROM rejections WHERE principal = ? AND plan = ? AND \
+             until > ?",
+        )
+        .bind(principal.to_owned())
+        .bind(plan.to_string())
+        .bind(now_ms)
+        .fetch_optional(&self.0)
+        .await?;
+        let time =
+            |ms: i64| Timestamp::from_millisecond(ms).map_err(|_| super::row::damaged("time"));
         let rejected = found.map(|(approver, reason, until)| {
             let at = until.saturating_sub(REJECTION_SECONDS.saturating_mul(1_000));
             Ok::<_, RoleError>(Rejected { approver, reason, at: time(at)?, until: time(until)? })
@@ -137,23 +163,32 @@ impl Reader {
     /// Approved calls that wait to be decided again, oldest first.
     pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, Halt> {
         let calls: Vec<String> = sqlx::query_scalar(
-            "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND approved = 1 AND expires > ? ORDER BY seq LIMIT ?",
+            "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
+             approved = 1 AND expires > ? ORDER BY seq LIMIT ?",
         )
         .bind(now_ms)
         .bind(APPROVED)
         .fetch_all(&self.0)
         .await?;
-        calls.iter().map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into())).collect()
+        calls
+            .iter()
+            .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()))
+            .collect()
     }
 
     /// Jobs that wait for a runner or have one, oldest first, and how many there are beyond these.
     pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Halt> {
-        let calls: Vec<String> =
-            sqlx::query_scalar("SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER BY seq")
-                .fetch_all(&self.0)
-                .await?;
+        let calls: Vec<String> = sqlx::query_scalar(
+            "SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER \
+             BY seq",
+        )
+        .fetch_all(&self.0)
+        .await?;
         let more = u64::try_from(calls.len().saturating_sub(most)).unwrap_or(u64::MAX);
-        let first = calls.iter().take(most).map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()));
+        let first = calls
+            .iter()
+            .take(most)
+            .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()));
         Ok((first.collect::<Result<_, Halt>>()?, more))
     }
 
@@ -168,13 +203,16 @@ impl Reader {
     /// Whether a lease stands, and whether its job was cancelled.
     pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, Halt> {
         let row = JobRow::load(&self.0, call).await?;
-        row.filter(|row| row.leased && row.fence() == fence).map(|row| row.cancelled).ok_or(Halt::Error(RoleError::Fenced))
+        row.filter(|row| row.leased && row.fence() == fence)
+            .map(|row| row.cancelled)
+            .ok_or(Halt::Error(RoleError::Fenced))
     }
 
     /// Whether a sweep has something to end.
     pub async fn late(&self, now_ms: i64) -> Result<bool, Halt> {
         Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ?)",
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND \
+             phase <> 'closed' AND expires <= ?)",
         )
         .bind(now_ms)
         .fetch_one(&self.0)
@@ -184,7 +222,8 @@ impl Reader {
     /// Whether a job that met an obstacle is to be tried again.
     pub async fn due(&self, now_ms: i64) -> Result<bool, Halt> {
         Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND leased = 0 AND retry_at <= ?)",
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND \
+             leased = 0 AND retry_at <= ?)",
         )
         .bind(now_ms)
         .fetch_one(&self.0)
@@ -193,41 +232,57 @@ impl Reader {
 
     /// Jobs that cannot be finished at present, oldest first.
     pub async fn stuck(&self) -> Result<Vec<StuckJob>, Halt> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"))
-            .bind(STUCK)
-            .fetch_all(&self.0)
-            .await?;
+        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+            "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
+        ))
+        .bind(STUCK)
+        .fetch_all(&self.0)
+        .await?;
         // One whose row cannot be read is told by the log each time it is passed over.
-        let told = |row: &JobRow| Some(StuckJob { call: row.id().ok()?, phase: row.phase().ok()?, stuck: row.stuck()? });
+        let told = |row: &JobRow| {
+            Some(StuckJob { call: row.id().ok()?, phase: row.phase().ok()?, stuck: row.stuck()? })
+        };
         Ok(rows.iter().filter_map(told).collect())
     }
 
     /// Jobs without their operations, newest first, no more than one answer carries; `before` is a
     /// call or the beginning of one.
-    pub async fn jobs(&self, waiting: bool, limit: u32, before: Option<&str>) -> Result<Vec<OwnedJob>, Halt> {
+    pub async fn jobs(
+        &self,
+        waiting: bool,
+        limit: u32,
+        before: Option<&str>,
+    ) -> Result<Vec<OwnedJob>, Halt> {
         let mut connection = self.0.begin().await?;
         let before = match before {
             None => i64::MAX,
             Some(beginning) => {
-                let found: Vec<i64> = sqlx::query_scalar("SELECT seq FROM jobs WHERE call >= ? AND call < ? LIMIT 2")
-                    .bind(beginning.to_owned())
-                    .bind(format!("{beginning}~"))
-                    .fetch_all(&mut *connection)
-                    .await?;
+                let found: Vec<i64> =
+                    sqlx::query_scalar("SELECT seq FROM jobs WHERE call >= ? AND call < ? LIMIT 2")
+                        .bind(beginning.to_owned())
+                        .bind(format!("{beginning}~"))
+                        .fetch_all(&mut *connection)
+                        .await?;
                 match found.as_slice() {
                     [seq] => *seq,
                     [] => return Err(RoleError::NotFound(format!("no job `{beginning}`")).into()),
-                    _ => return Err(RoleError::Refused(format!("`{beginning}` begins several jobs; give more of the id")).into()),
+                    _ => {
+                        return Err(RoleError::Refused(format!(
+                            "`{beginning}` begins several jobs; give more of the id"
+                        ))
+                        .into());
+                    }
                 }
             }
         };
-        let rows: Vec<JobRow> =
-            sqlx::query_as(columns!("WHERE (phase = 'awaiting_approval' OR NOT ?) AND seq < ? ORDER BY seq DESC LIMIT ?"))
-                .bind(waiting)
-                .bind(before)
-                .bind(i64::from(limit))
-                .fetch_all(&mut *connection)
-                .await?;
+        let rows: Vec<JobRow> = sqlx::query_as(columns!(
+            "WHERE (phase = 'awaiting_approval' OR NOT ?) AND seq < ? ORDER BY seq DESC LIMIT ?"
+        ))
+        .bind(waiting)
+        .bind(before)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
+        .await?;
         let mut jobs = Vec::with_capacity(rows.len());
         let mut size = 0;
         for row in rows {
@@ -255,27 +310,37 @@ impl Reader {
     pub async fn story(&self, beginning: &str) -> Result<Story, Halt> {
         let mut connection = self.0.begin().await?;
         // `~` sorts after every character an id has.
-        let calls: Vec<String> = sqlx::query_scalar("SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2")
-            .bind(beginning.to_owned())
-            .bind(format!("{beginning}~"))
-            .fetch_all(&mut *connection)
-            .await?;
+        let calls: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT call FROM leaves WHERE call >= ? AND call < ? LIMIT 2",
+        )
+        .bind(beginning.to_owned())
+        .bind(format!("{beginning}~"))
+        .fetch_all(&mut *connection)
+        .await?;
         let call = match calls.as_slice() {
             [call] => call.clone(),
             [] => return Err(RoleError::NotFound(format!("no call `{beginning}`")).into()),
-            _ => return Err(RoleError::Refused(format!("`{beginning}` begins several calls; give more of the id")).into()),
+            _ => {
+                return Err(RoleError::Refused(format!(
+                    "`{beginning}` begins several calls; give more of the id"
+                ))
+                .into());
+            }
         };
         let id = CallId::parse(&call).map_err(|_| super::row::damaged("call id"))?;
-        let leaves: Vec<(i64, String)> = sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
-            .bind(call.clone())
-            .fetch_all(&mut *connection)
-            .await?;
-        let mut payloads: BTreeMap<i64, BTreeMap<String, Value>> = BTreeMap::new();
-        let bodies: Vec<(i64, String, String)> =
-            sqlx::query_as("SELECT leaf, name, body FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
+        let leaves: Vec<(i64, String)> =
+            sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
                 .bind(call.clone())
                 .fetch_all(&mut *connection)
                 .await?;
+        let mut payloads: BTreeMap<i64, BTreeMap<String, Value>> = BTreeMap::new();
+        let bodies: Vec<(i64, String, String)> = sqlx::query_as(
+            "SELECT leaf, name, body FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE \
+             call = ?)",
+        )
+        .bind(call.clone())
+        .fetch_all(&mut *connection)
+        .await?;
         for (leaf, name, body) in bodies {
             let value = json::strict(body.as_bytes()).unwrap_or(Value::String(body));
             payloads.entry(leaf).or_default().insert(name, value);
@@ -285,7 +350,12 @@ impl Reader {
             .map(|(index, text)| {
                 let leaf: Leaf = super::row::parse(&text, "ledger entry")?;
                 let time = leaf.time.parse().map_err(|_| super::row::damaged("time"))?;
-                Ok(StoryEntry { index: to_u64(index), time, event: leaf.event, payloads: payloads.remove(&index).unwrap_or_default() })
+                Ok(StoryEntry {
+                    index: to_u64(index),
+                    time,
+                    event: leaf.event,
+                    payloads: payloads.remove(&index).unwrap_or_default(),
+                })
             })
             .collect::<Result<_, RoleError>>()?;
         let (job, view) = match JobRow::load(&mut *connection, &id).await? {
@@ -302,19 +372,33 @@ impl Reader {
 
     /// Jobs by phase.
     pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, Halt> {
-        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase").fetch_all(&self.0).await?;
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
+                .fetch_all(&self.0)
+                .await?;
         rows.into_iter()
-            .map(|(word, count)| Ok((Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?, to_u64(count))))
+            .map(|(word, count)| {
+                Ok((
+                    Phase::from_word(&word).ok_or_else(|| super::row::damaged("phase"))?,
+                    to_u64(count),
+                ))
+            })
             .collect::<Result<_, RoleError>>()
             .map_err(Halt::from)
     }
 
     /// Closed jobs by outcome.
     pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, Halt> {
-        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS NOT NULL GROUP BY outcome";
+        let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
+                      NOT NULL GROUP BY outcome";
         let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
         rows.into_iter()
-            .map(|(word, count)| Ok((Outcome::from_word(&word).ok_or_else(|| super::row::damaged("outcome"))?, to_u64(count))))
+            .map(|(word, count)| {
+                Ok((
+                    Outcome::from_word(&word).ok_or_else(|| super::row::damaged("outcome"))?,
+                    to_u64(count),
+                ))
+            })
             .collect::<Result<_, RoleError>>()
             .map_err(Halt::from)
     }
@@ -322,14 +406,21 @@ impl Reader {
     /// People's signed answers by verdict.
     pub async fn answers(&self) -> Result<BTreeMap<String, u64>, Halt> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict").fetch_all(&self.0).await?;
+            sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
+                .fetch_all(&self.0)
+                .await?;
         Ok(rows.into_iter().map(|(verdict, count)| (verdict, to_u64(count))).collect())
     }
 
     /// Every lease that stands; after a start none of them has a runner any more.
     pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, Halt> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(&self.0).await?;
-        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, RoleError>>().map_err(Halt::from)
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
+            .fetch_all(&self.0)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.id()?, row.fence())))
+            .collect::<Result<_, RoleError>>()
+            .map_err(Halt::from)
     }
 }
 

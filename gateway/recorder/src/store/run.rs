@@ -1,4 +1,5 @@
-//! A runner's reports: each moves the job by the one table, under its fence, with its ledger entry. Never believes an event its phase does not allow.
+//! A runner's reports: each moves the job by the one table, under its fence, with its ledger entry.
+//! Never believes an event its phase does not allow.
 
 use super::batch::{Batch, Halt};
 use super::change::Done;
@@ -24,7 +25,8 @@ pub(crate) async fn move_job(
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
     if row.stuck.is_some() {
-        // A try that came to something: only now does its lease get its entry, so that the tries before leave none.
+        // A try that came to something: only now does its lease get its entry, so that the tries
+        // before leave none.
         let entry = row.entry(Event::Leased { fence })?;
         row.record(batch, entry);
         row.freed();
@@ -32,11 +34,17 @@ pub(crate) async fn move_job(
     let entry = match event {
         RunnerEvent::Prepared { namespace, uid } => {
             let phase = row.advance(RunEvent::Prepare)?;
-            payload(row.entry(Event::Moved { phase, fence })?, "namespace", &json!({ "name": namespace, "uid": uid }))?
+            payload(
+                row.entry(Event::Moved { phase, fence })?,
+                "namespace",
+                &json!({ "name": namespace, "uid": uid }),
+            )?
         }
         RunnerEvent::Acting => {
             if row.cancelled {
-                return Err(RoleError::Refused("the job was cancelled by its agent".to_owned()).into());
+                return Err(
+                    RoleError::Refused("the job was cancelled by its agent".to_owned()).into()
+                );
             }
             let phase = row.advance(RunEvent::Act)?;
             row.entry(Event::Moved { phase, fence })?
@@ -44,14 +52,16 @@ pub(crate) async fn move_job(
         RunnerEvent::Started { operation, undo, before } => {
             acting(&row)?;
             let before_text = text(&before)?;
-            let entry = payload(row.entry(Event::Started { operation, undo, fence })?, "before", &before)?;
+            let entry =
+                payload(row.entry(Event::Started { operation, undo, fence })?, "before", &before)?;
             started(&row, operation, undo, before_text, connection).await?;
             entry
         }
         RunnerEvent::Done { operation, undo, after } => {
             acting(&row)?;
             let after_text = text(&after)?;
-            let entry = payload(row.entry(Event::Done { operation, undo, fence })?, "after", &after)?;
+            let entry =
+                payload(row.entry(Event::Done { operation, undo, fence })?, "after", &after)?;
             done(&row, operation, undo, after_text, connection).await?;
             entry
         }
@@ -65,7 +75,10 @@ pub(crate) async fn move_job(
                 // A person gave it up before its end was known; now it is.
                 row.resolution = None;
             }
-            let mut told = Map::from_iter([("code".to_owned(), json!(code)), ("detail".to_owned(), json!(detail))]);
+            let mut told = Map::from_iter([
+                ("code".to_owned(), json!(code)),
+                ("detail".to_owned(), json!(detail)),
+            ]);
             if !files.is_empty() {
                 row.files = Some(text(&files)?);
                 told.insert("files".to_owned(), json!(files));
@@ -87,26 +100,42 @@ pub(crate) async fn move_job(
     Ok(Done::Recorded(Recorded { index }))
 }
 
-/// Outcomes a runner may report: what people and the recorder decide is not among them, and before acting nothing can have succeeded.
+/// Outcomes a runner may report: what people and the recorder decide is not among them, and before
+/// acting nothing can have succeeded.
 fn runners_own(phase: Phase, outcome: Outcome) -> Result<(), RoleError> {
     let fits = match outcome {
         Outcome::Failed | Outcome::Refused | Outcome::Cancelled | Outcome::Expired => true,
         Outcome::Succeeded | Outcome::Indeterminate | Outcome::Held => phase == Phase::Acting,
         Outcome::Rejected | Outcome::Dead => false,
     };
-    if fits { Ok(()) } else { Err(RoleError::Refused(format!("a runner cannot report `{outcome}` of a job that is {phase}"))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(RoleError::Refused(format!(
+            "a runner cannot report `{outcome}` of a job that is {phase}"
+        )))
+    }
 }
 
 fn acting(row: &JobRow) -> Result<(), RoleError> {
     match row.phase()? {
         Phase::Acting => Ok(()),
-        phase => Err(RoleError::Refused(format!("an operation acts only while its job is acting; this job is {phase}"))),
+        phase => Err(RoleError::Refused(format!(
+            "an operation acts only while its job is acting; this job is {phase}"
+        ))),
     }
 }
 
-async fn started(row: &JobRow, operation: u32, undo: bool, before: String, connection: &mut SqliteConnection) -> Result<(), Halt> {
+async fn started(
+    row: &JobRow,
+    operation: u32,
+    undo: bool,
+    before: String,
+    connection: &mut SqliteConnection,
+) -> Result<(), Halt> {
     let fresh = sqlx::query_scalar::<_, i64>(
-        "INSERT INTO operations (call, operation, undo, before) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING operation",
+        "INSERT INTO operations (call, operation, undo, before) VALUES (?, ?, ?, ?) ON CONFLICT \
+         DO NOTHING RETURNING operation",
     )
     .bind(row.call.clone())
     .bind(i64::from(operation))
@@ -114,13 +143,23 @@ async fn started(row: &JobRow, operation: u32, undo: bool, before: String, conne
     .bind(before)
     .fetch_optional(connection)
     .await?;
-    // Nothing runs twice: what was started under an earlier lease is reconciled, never started again.
-    fresh.map(drop).ok_or_else(|| RoleError::Refused(format!("operation {operation} was started before")).into())
+    // Nothing runs twice: what was started under an earlier lease is reconciled, never started
+    // again.
+    fresh.map(drop).ok_or_else(|| {
+        RoleError::Refused(format!("operation {operation} was started before")).into()
+    })
 }
 
-async fn done(row: &JobRow, operation: u32, undo: bool, after: String, connection: &mut SqliteConnection) -> Result<(), Halt> {
+async fn done(
+    row: &JobRow,
+    operation: u32,
+    undo: bool,
+    after: String,
+    connection: &mut SqliteConnection,
+) -> Result<(), Halt> {
     let known = sqlx::query_scalar::<_, i64>(
-        "UPDATE operations SET after = ? WHERE call = ? AND operation = ? AND undo = ? AND after IS NULL RETURNING operation",
+        "UPDATE operations SET after = ? WHERE call = ? AND operation = ? AND undo = ? AND after \
+         IS NULL RETURNING operation",
     )
     .bind(after)
     .bind(row.call.clone())
@@ -128,11 +167,15 @@ async fn done(row: &JobRow, operation: u32, undo: bool, after: String, connectio
     .bind(undo)
     .fetch_optional(connection)
     .await?;
-    known.map(drop).ok_or_else(|| RoleError::Refused(format!("operation {operation} was not started, or is done already")).into())
+    known.map(drop).ok_or_else(|| {
+        RoleError::Refused(format!("operation {operation} was not started, or is done already"))
+            .into()
+    })
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String, RoleError> {
-    serde_json::to_string(value).map_err(|fault| RoleError::Refused(format!("the event cannot be stored: {fault}")))
+    serde_json::to_string(value)
+        .map_err(|fault| RoleError::Refused(format!("the event cannot be stored: {fault}")))
 }
 
 fn payload<T: Serialize>(entry: Entry, name: &str, value: &T) -> Result<Entry, RoleError> {

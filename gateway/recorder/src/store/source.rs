@@ -1,5 +1,5 @@
-//! The writer's connection: opened, dropped after a failure, opened again, and what the store then turns out to hold.
-//! Never believes that a failed commit did not happen: the store itself says so.
+//! The writer's connection: opened, dropped after a failure, opened again, and what the store then
+//! turns out to hold. Never believes that a failed commit did not happen: the store itself says so.
 
 use super::batch::{Halt, Head, NewLeaf, to_i64, to_u64};
 use super::held::Held;
@@ -47,10 +47,21 @@ impl Source {
     }
 
     /// Reads what was committed after `head`: the commit whose end is unknown, where it happened.
-    pub async fn beyond(&self, head: &Head, connection: &mut SqliteConnection) -> Result<Beyond, Halt> {
-        let damaged = |what: String| Halt::Error(RoleError::Unavailable(format!("the store in `{}` {what}", self.folder.display())));
-        let note: String = sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
-        let signed = Checkpoint::open(&note, &self.key).map_err(|fault| damaged(format!("has another checkpoint: {fault}")))?;
+    pub async fn beyond(
+        &self,
+        head: &Head,
+        connection: &mut SqliteConnection,
+    ) -> Result<Beyond, Halt> {
+        let damaged = |what: String| {
+            Halt::Error(RoleError::Unavailable(format!(
+                "the store in `{}` {what}",
+                self.folder.display()
+            )))
+        };
+        let note: String =
+            sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
+        let signed = Checkpoint::open(&note, &self.key)
+            .map_err(|fault| damaged(format!("has another checkpoint: {fault}")))?;
         let rows: Vec<(i64, Option<String>, Vec<u8>, String)> =
             sqlx::query_as("SELECT idx, call, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx")
                 .bind(to_i64(head.tree.size()))
@@ -61,55 +72,84 @@ impl Source {
         for (index, call, stored, text) in rows {
             let hash: Hash = leaf_hash(text.as_bytes());
             if to_u64(index) != head.tree.size() || stored != hash {
-                return Err(damaged(format!("lacks entry {}, or it was changed; restore a copy", head.tree.size())));
+                return Err(damaged(format!(
+                    "lacks entry {}, or it was changed; restore a copy",
+                    head.tree.size()
+                )));
             }
-            let call = call.map(|call| CallId::parse(&call)).transpose().map_err(|_| super::row::damaged("call id"))?;
+            let call = call
+                .map(|call| CallId::parse(&call))
+                .transpose()
+                .map_err(|_| super::row::damaged("call id"))?;
             head.tree.push(hash);
             head.last = Some(hash);
             leaves.push(NewLeaf { call, text, hash });
         }
         if (signed.size, signed.root) != (head.tree.size(), head.tree.root()) {
-            return Err(damaged(format!("signs {} entries of another history; restore a copy", signed.size)));
+            return Err(damaged(format!(
+                "signs {} entries of another history; restore a copy",
+                signed.size
+            )));
         }
         Ok(Beyond { head, leaves, note })
     }
 
     /// Leases in the store.
-    pub async fn leases(&self, connection: &mut SqliteConnection) -> Result<Vec<(CallId, Fence)>, Halt> {
-        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'")).fetch_all(connection).await?;
-        rows.iter().map(|row| Ok((row.id()?, row.fence()))).collect::<Result<_, RoleError>>().map_err(Halt::from)
+    pub async fn leases(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<(CallId, Fence)>, Halt> {
+        let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
+            .fetch_all(connection)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.id()?, row.fence())))
+            .collect::<Result<_, RoleError>>()
+            .map_err(Halt::from)
     }
 
     /// A failure of the writer in words.
     pub fn describe(&self, fault: &sqlx::Error) -> String {
-        let again = if is_damage(fault) { "" } else { "; it is tried again every second, without a restart" };
+        let again = if is_damage(fault) {
+            ""
+        } else {
+            "; it is tried again every second, without a restart"
+        };
         format!("{}{again}", described(&self.folder, "cannot be written", fault))
     }
 }
 
-/// A failure in words: the path, SQLite's code, the operating system's error where one shows, and the
-/// remedy. `what` goes on from the path (`cannot be opened`).
+/// A failure in words: the path, SQLite's code, the operating system's error where one shows, and
+/// the remedy. `what` goes on from the path (`cannot be opened`).
 pub(crate) fn described(folder: &Path, what: &str, fault: &sqlx::Error) -> String {
-    let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    let code =
+        fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     let file = database(folder);
     let cause = unusable(&file).or_else(|| tried(folder).err().map(|fault| fault.to_string()));
     let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
     let remedy = match primary(fault) {
         5 | 6 => "end the other process that holds it, which `fuser` names",
         13 => "free space on its disk",
-        3 | 8 | 23 => "make the folder and its file system writable for the user who runs Cofferdam",
+        3 | 8 | 23 => {
+            "make the folder and its file system writable for the user who runs Cofferdam"
+        }
         14 => "make the folder and the file readable and writable for the user who runs Cofferdam",
-        _ if is_damage(fault) => "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy",
+        _ if is_damage(fault) => {
+            "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy"
+        }
         _ => "look at its disk",
     };
-    let said = fault.as_database_error().map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
+    let said = fault
+        .as_database_error()
+        .map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
     let code = if code.is_empty() { String::new() } else { format!(", SQLite code {code}") };
     format!("the store `{}` {what}: {said}{code}{cause}; {remedy}", file.display())
 }
 
 /// SQLite's primary code; 0 where the failure has none.
 fn primary(fault: &sqlx::Error) -> u32 {
-    let code = fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+    let code =
+        fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     code.parse::<u32>().unwrap_or_default() & 0xff
 }
 
@@ -118,7 +158,8 @@ pub(crate) fn is_damage(fault: &sqlx::Error) -> bool {
     matches!(primary(fault), 11 | 26)
 }
 
-/// Why a path cannot be a store, where a look at it alone says so. Opening it would end SQLite's locks.
+/// Why a path cannot be a store, where a look at it alone says so. Opening it would end SQLite's
+/// locks.
 fn unusable(file: &Path) -> Option<String> {
     match file.metadata() {
         Ok(facts) if facts.is_file() => None,
@@ -130,7 +171,8 @@ fn unusable(file: &Path) -> Option<String> {
 /// Bytes that a batch may take: less room than that is none.
 const BATCH: usize = 256 * 1024;
 
-/// Writes as much as a batch beside the store and removes it, for the operating system's own words on why that fails.
+/// Writes as much as a batch beside the store and removes it, for the operating system's own words
+/// on why that fails.
 pub(crate) fn tried(folder: &Path) -> std::io::Result<()> {
     let path = folder.join("writable");
     let written = std::fs::File::create(&path).and_then(|mut file| {

@@ -1,4 +1,5 @@
-//! The one task that writes. Changes that wait together are committed together; no caller is answered before the commit. Never reads for others.
+//! The one task that writes. Changes that wait together are committed together; no caller is
+//! answered before the commit. Never reads for others.
 
 use super::batch::{Batch, Halt, Head, Means, Written};
 use super::change::{Answer, Change, Done};
@@ -16,7 +17,8 @@ use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Changes committed together: one `fsync` serves them all, and a batch still takes only some ten milliseconds.
+/// Changes committed together: one `fsync` serves them all, and a batch still takes only some ten
+/// milliseconds.
 pub(crate) const TOGETHER: usize = 256;
 
 /// Changes that may wait; beyond this a proposer waits to be taken in.
@@ -91,11 +93,15 @@ impl Writer {
         match self.transact(changes).await {
             Ok(answers) => answers,
             Err(halt) if changes.len() > 1 && !halt.is_of_the_store() => {
-                // One of them spoiled the transaction: each for itself, so that only that one fails.
+                // One of them spoiled the transaction: each for itself, so that only that one
+                // fails.
                 let mut answers = Vec::with_capacity(changes.len());
                 for change in changes {
                     let one = self.transact(std::slice::from_ref(change)).await;
-                    answers.push(one.map_err(RoleError::from).and_then(|mut all| all.pop().unwrap_or(Ok(Done::Noted))));
+                    answers.push(
+                        one.map_err(RoleError::from)
+                            .and_then(|mut all| all.pop().unwrap_or(Ok(Done::Noted))),
+                    );
                 }
                 answers
             }
@@ -120,11 +126,15 @@ impl Writer {
         match self.attempt(changes, &mut connection).await {
             Ok((answers, written)) => {
                 self.connection = Some(connection);
-                let wrote = !written.leaves.is_empty() || changes.iter().any(|change| matches!(change, Change::Probe));
+                let wrote = !written.leaves.is_empty()
+                    || changes.iter().any(|change| matches!(change, Change::Probe));
                 self.committed(&answers, written).await;
                 if wrote && locked(&self.shared.failing).take().is_some() {
                     let store = self.source.folder.display();
-                    tracing::info!("the store in `{store}` takes entries again; nothing that was acknowledged is lost");
+                    tracing::info!(
+                        "the store in `{store}` takes entries again; nothing that was \
+                         acknowledged is lost"
+                    );
                 }
                 if changes.iter().any(|change| matches!(change, Change::Erase { .. })) {
                     self.forget().await;
@@ -132,15 +142,17 @@ impl Writer {
                 Ok(answers)
             }
             Err(halt @ Halt::Lost { .. }) => {
-                // The connection stays: through it SQLite folds a log that was removed into the store when it is closed.
+                // The connection stays: through it SQLite folds a log that was removed into the
+                // store when it is closed.
                 self.connection = Some(connection);
                 self.behind |= matches!(halt, Halt::Lost { committed: true, .. });
                 self.failed(&halt);
                 Err(halt)
             }
             Err(Halt::Store(fault)) => {
-                // Whether SQLite still has the transaction open, and whether a commit happened, is not known on this side:
-                // the connection goes, and the next one reads what the store holds.
+                // Whether SQLite still has the transaction open, and whether a commit happened, is
+                // not known on this side: the connection goes, and the next one
+                // reads what the store holds.
                 if let Err(fault) = connection.close().await {
                     tracing::debug!(%fault, "the failed connection did not close cleanly");
                 }
@@ -156,14 +168,25 @@ impl Writer {
     }
 
     /// One transaction: all of the changes, or none.
-    async fn attempt(&self, changes: &[Change], connection: &mut SqliteConnection) -> Result<(Vec<Answer>, Written), Halt> {
+    async fn attempt(
+        &self,
+        changes: &[Change],
+        connection: &mut SqliteConnection,
+    ) -> Result<(Vec<Answer>, Written), Halt> {
         let now = (self.settings.clock)();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut batch = Batch::new(&self.head, now);
         let outcome = match apply_all(changes, &self.settings, &mut batch, &mut transaction).await {
             Ok(answers) => {
-                let means = Means { origin: &self.origin, random: &self.settings.random, key: &self.settings.key };
-                batch.write(self.head.clone(), &means, &mut transaction).await.map(|written| (answers, written))
+                let means = Means {
+                    origin: &self.origin,
+                    random: &self.settings.random,
+                    key: &self.settings.key,
+                };
+                batch
+                    .write(self.head.clone(), &means, &mut transaction)
+                    .await
+                    .map(|written| (answers, written))
             }
             Err(halt) => Err(halt),
         };
@@ -186,8 +209,9 @@ impl Writer {
         }
     }
 
-    /// The connection, made again after a failure. What the store then holds beyond what is known here was committed by a
-    /// transaction whose end was not learned: it is published and told; a lease that was given in it has no holder.
+    /// The connection, made again after a failure. What the store then holds beyond what is known
+    /// here was committed by a transaction whose end was not learned: it is published and told;
+    /// a lease that was given in it has no holder.
     async fn connected(&mut self) -> Result<SqliteConnection, Halt> {
         let mut connection = match self.connection.take() {
             Some(connection) if !self.behind => return Ok(connection),
@@ -199,14 +223,20 @@ impl Writer {
                 connection
             }
             None => {
-                self.source.held.check_database().map_err(|why| Halt::Lost { why, committed: false })?;
+                self.source
+                    .held
+                    .check_database()
+                    .map_err(|why| Halt::Lost { why, committed: false })?;
                 self.source.connect().await?
             }
         };
         let Beyond { head, leaves, note } = self.source.beyond(&self.head, &mut connection).await?;
         self.source.held.note_logs();
         self.behind = false;
-        let known: Vec<_> = locked(&self.shared.leases).iter().map(|(call, (fence, _))| (call.clone(), *fence)).collect();
+        let known: Vec<_> = locked(&self.shared.leases)
+            .iter()
+            .map(|(call, (fence, _))| (call.clone(), *fence))
+            .collect();
         for lease in self.source.leases(&mut connection).await? {
             if !known.contains(&lease) {
                 self.shared.lost(lease.0, lease.1);
@@ -214,7 +244,11 @@ impl Writer {
         }
         if !leaves.is_empty() {
             let touched = leaves.iter().filter_map(|leaf| leaf.call.clone()).collect();
-            self.committed(&[], Written { head, leaves, note, touched, queue: true, approved: true }).await;
+            self.committed(
+                &[],
+                Written { head, leaves, note, touched, queue: true, approved: true },
+            )
+            .await;
         }
         Ok(connection)
     }
@@ -234,10 +268,15 @@ impl Writer {
     async fn fold(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let file = database(&self.source.folder).with_extension("db-wal");
-        let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *connection).await {
+        let folded = match sqlx::query_as::<_, (i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)")
+            .fetch_one(&mut *connection)
+            .await
+        {
             Ok((_, frames, folded)) if frames == folded => {
-                // The log is not needed any more: it becomes short again. A reader that begins right now only puts that off.
-                let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = 5000";
+                // The log is not needed any more: it becomes short again. A reader that begins
+                // right now only puts that off.
+                let short = "PRAGMA busy_timeout = 100; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA \
+                             busy_timeout = 5000";
                 sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
             }
             Ok(_) => Ok(false),
@@ -245,20 +284,26 @@ impl Writer {
         };
         let mut pinned = locked(&self.shared.pinned);
         match folded {
-            Ok(true) if pinned.take().is_some() => tracing::info!("the write-ahead log is folded back again"),
+            Ok(true) if pinned.take().is_some() => {
+                tracing::info!("the write-ahead log is folded back again")
+            }
             Ok(true) => {}
             Ok(false) => {
-                let long = std::fs::metadata(&file).map(|file| file.len() >> 20).unwrap_or_default();
+                let long =
+                    std::fs::metadata(&file).map(|file| file.len() >> 20).unwrap_or_default();
                 let file = file.display();
                 let why = format!(
-                    "`{file}` has {long} MiB: a process that reads the store keeps it from becoming short; end that process (`fuser {file}` names it)"
+                    "`{file}` has {long} MiB: a process that reads the store keeps it from \
+                     becoming short; end that process (`fuser {file}` names it)"
                 );
                 if pinned.is_none() {
                     tracing::warn!(path = %file, "{why}");
                 }
                 *pinned = Some(why);
             }
-            Err(fault) => tracing::warn!(what = "write-ahead log", %fault, "the write-ahead log cannot be folded back; tried again"),
+            Err(fault) => {
+                tracing::warn!(what = "write-ahead log", %fault, "the write-ahead log cannot be folded back; tried again")
+            }
         }
     }
 
@@ -275,7 +320,8 @@ impl Writer {
         if !written.leaves.is_empty() {
             self.shared.head.send_replace((size, written.note.clone()));
             let entries = written.leaves.into_iter().map(|leaf| (leaf.text, leaf.hash)).collect();
-            // The publisher only ends after this task; should it have failed, the next start publishes what is missing.
+            // The publisher only ends after this task; should it have failed, the next start
+            // publishes what is missing.
             let _sent = self.published.send(Published { first, entries, note: written.note }).await;
         }
         self.shared.tell(&written.touched, written.queue, written.approved);
@@ -284,7 +330,8 @@ impl Writer {
     /// Erased payloads also leave the write-ahead log.
     async fn forget(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await {
+        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
+        {
             tracing::warn!(what = "write-ahead log", %fault, "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
@@ -300,14 +347,21 @@ async fn apply_all(
     let news: Vec<New> = changes
         .iter()
         .filter_map(|change| match change {
-            Change::Enqueue { job, entry, key, seen } => {
-                Some(New { job: job.as_ref().clone(), entry: entry.as_ref().clone(), key: key.clone(), seen: seen.clone() })
-            }
+            Change::Enqueue { job, entry, key, seen } => Some(New {
+                job: job.as_ref().clone(),
+                entry: entry.as_ref().clone(),
+                key: key.clone(),
+                seen: seen.clone(),
+            }),
             _ => None,
         })
         .collect();
-    let mut enqueued =
-        if news.is_empty() { Vec::new() } else { enqueue(news, || (settings.random)(), batch, connection).await? }.into_iter();
+    let mut enqueued = if news.is_empty() {
+        Vec::new()
+    } else {
+        enqueue(news, || (settings.random)(), batch, connection).await?
+    }
+    .into_iter();
     let mut answers = Vec::with_capacity(changes.len());
     for change in changes {
         if matches!(change, Change::Enqueue { .. }) {
@@ -327,23 +381,43 @@ async fn apply_all(
     Ok(answers)
 }
 
-/// INVARIANT: a change that answers a fault has written nothing; each checks everything before its first write.
-async fn apply(change: &Change, lease_seconds: u64, batch: &mut Batch, connection: &mut SqliteConnection) -> Result<Done, Halt> {
+/// INVARIANT: a change that answers a fault has written nothing; each checks everything before its
+/// first write.
+async fn apply(
+    change: &Change,
+    lease_seconds: u64,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, Halt> {
     match change {
-        Change::End(entry) => Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) })),
+        Change::End(entry) => {
+            Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) }))
+        }
         // Applied together before.
         Change::Enqueue { .. } => Ok(Done::Noted),
         Change::Claim => lease::claim(lease_seconds, batch, connection).await,
-        Change::Move { call, fence, event } => run::move_job(call, *fence, event.clone(), batch, connection).await,
-        Change::Progress { call, fence, said } => lease::progress(call, *fence, said, batch, connection).await,
-        Change::Lose { call, fence, obstacle } => lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await,
-        Change::Cancel { principal, call } => people::cancel(principal, call, batch, connection).await,
+        Change::Move { call, fence, event } => {
+            run::move_job(call, *fence, event.clone(), batch, connection).await
+        }
+        Change::Progress { call, fence, said } => {
+            lease::progress(call, *fence, said, batch, connection).await
+        }
+        Change::Lose { call, fence, obstacle } => {
+            lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await
+        }
+        Change::Cancel { principal, call } => {
+            people::cancel(principal, call, batch, connection).await
+        }
         Change::Permit { call, permit, entry, expires } => {
             people::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection).await
         }
-        Change::Withdraw { call, detail, entry } => people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await,
+        Change::Withdraw { call, detail, entry } => {
+            people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
+        }
         Change::Sign(signature) => people::sign(signature, batch, connection).await,
-        Change::Resolve { call, found, because, by } => people::resolve(call, *found, (because, by), batch, connection).await,
+        Change::Resolve { call, found, because, by } => {
+            people::resolve(call, *found, (because, by), batch, connection).await
+        }
         Change::Probe => {
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
             Ok(Done::Noted)

@@ -1,4 +1,5 @@
-//! Opening again: after an end without goodbye, beside another recorder, over a store or a published ledger that was changed.
+//! Opening again: after an end without goodbye, beside another recorder, over a store or a
+//! published ledger that was changed.
 
 use crate::world::*;
 use cofferdam_core::model::run::Phase;
@@ -45,9 +46,12 @@ fn what_was_acknowledged_is_there_after_a_crash_and_nothing_half_is() {
     crash(first);
     runtime().block_on(async {
         let recorder = world.open().await;
-        let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else { panic!() };
+        let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else {
+            panic!()
+        };
         assert!(size > acknowledged);
-        // The lease ended with its socket; the phase stayed, and the next runner recovers it under a higher fence.
+        // The lease ended with its socket; the phase stayed, and the next runner recovers it under
+        // a higher fence.
         let seat = recorder.runner();
         let again = next(&seat).await.unwrap();
         assert_eq!((again.phase, again.fence.0), (Phase::Acting, 2));
@@ -63,7 +67,11 @@ async fn a_second_recorder_is_kept_out_and_let_in_when_the_first_is_gone() {
     let world = World::new();
     let recorder = world.open().await;
     let Err(fault) = Recorder::open(world.settings()).await else { panic!() };
-    assert!(matches!(fault, OpenError::Held(_)) && fault.to_string().contains("one recorder opens a store"), "{fault}");
+    assert!(
+        matches!(fault, OpenError::Held(_))
+            && fault.to_string().contains("one recorder opens a store"),
+        "{fault}"
+    );
     recorder.close().await;
     world.open().await.close().await;
 }
@@ -95,14 +103,18 @@ async fn a_store_that_was_rolled_back_or_changed_does_not_open() {
     let recorder = world.open().await;
     end(&recorder, 1).await.unwrap();
     recorder.close().await;
-    let (store, backup) = (world.folder.path().join("store/cofferdam.db"), world.folder.path().join("backup"));
+    let (store, backup) =
+        (world.folder.path().join("store/cofferdam.db"), world.folder.path().join("backup"));
     fs::copy(&store, &backup).unwrap();
     let recorder = world.open().await;
     end(&recorder, 2).await.unwrap();
     recorder.close().await;
     let newest = fs::read(&store).unwrap();
     fs::copy(&backup, &store).unwrap();
-    assert!(matches!(Recorder::open(world.settings()).await, Err(OpenError::RolledBack { published: 4, stored: 2 })));
+    assert!(matches!(
+        Recorder::open(world.settings()).await,
+        Err(OpenError::RolledBack { published: 4, stored: 2 })
+    ));
     let text = String::from_utf8_lossy(&newest);
     assert!(text.contains("replicas-limit"));
     let mut changed = newest.clone();

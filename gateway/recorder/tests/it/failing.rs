@@ -1,5 +1,6 @@
-//! A store that cannot be written for a while: nothing is half recorded, every view names the cause, and it goes on by
-//! itself. The faults are the operating system's own: a limit on the size of files, a small file system, a pinned log.
+//! A store that cannot be written for a while: nothing is half recorded, every view names the
+//! cause, and it goes on by itself. The faults are the operating system's own: a limit on the size
+//! of files, a small file system, a pinned log.
 
 use crate::world::*;
 use cofferdam_core::model::record::{Entry, Event, Recorded};
@@ -30,10 +31,14 @@ fn run_to_end(program: &str, words: &[&str]) {
 
 /// Limits every file of this process to so many bytes.
 fn limit_files(most: &str) {
-    run_to_end("prlimit", &["--pid", &std::process::id().to_string(), &format!("--fsize={most}:unlimited")]);
+    run_to_end(
+        "prlimit",
+        &["--pid", &std::process::id().to_string(), &format!("--fsize={most}:unlimited")],
+    );
 }
 
-/// While `fail` stands nothing is recorded and the cause is named; after `heal` all goes on, without a gap and without a restart.
+/// While `fail` stands nothing is recorded and the cause is named; after `heal` all goes on,
+/// without a gap and without a restart.
 async fn fails_and_goes_on(world: &World, cause: &str, fail: impl FnOnce(), heal: impl FnOnce()) {
     let recorder = world.open().await;
     assert_eq!(end(&recorder, 1).await, Ok(Proposed::Recorded(Recorded { index: 1 })));
@@ -42,7 +47,11 @@ async fn fails_and_goes_on(world: &World, cause: &str, fail: impl FnOnce(), heal
     for number in 2..6 {
         assert!(matches!(end(&recorder, number).await, Err(RoleError::Unavailable(_))), "{number}");
         // A look must not make it worse.
-        let Operated::Status { refuses, entries, .. } = recorder.operate(0, Operate::Status).await.unwrap() else { panic!() };
+        let Operated::Status { refuses, entries, .. } =
+            recorder.operate(0, Operate::Status).await.unwrap()
+        else {
+            panic!()
+        };
         assert_eq!((refuses.is_some(), entries), (true, 2));
     }
     let (refuses, _) = health(&recorder).await;
@@ -69,11 +78,19 @@ async fn fails_and_goes_on(world: &World, cause: &str, fail: impl FnOnce(), heal
 #[tokio::test]
 async fn a_store_that_cannot_grow_names_the_cause_and_goes_on_by_itself() {
     if std::env::var_os(LIMITED).is_none() {
-        // The limit is of a whole process: one of its own, in which the signal that comes with it is ignored.
+        // The limit is of a whole process: one of its own, in which the signal that comes with it
+        // is ignored.
         let test = "failing::a_store_that_cannot_grow_names_the_cause_and_goes_on_by_itself";
         let script = "trap '' XFSZ; exec \"$0\" --exact \"$1\" --nocapture";
         let exe = std::env::current_exe().unwrap();
-        let status = Command::new("sh").arg("-c").arg(script).arg(exe).arg(test).env(LIMITED, "1").status().unwrap();
+        let status = Command::new("sh")
+            .arg("-c")
+            .arg(script)
+            .arg(exe)
+            .arg(test)
+            .env(LIMITED, "1")
+            .status()
+            .unwrap();
         assert!(status.success());
         return;
     }
@@ -145,7 +162,10 @@ async fn a_reader_that_pins_the_log_is_named_and_the_log_is_short_again_once_it_
         large(&recorder, number).await;
     }
     assert!(log(&store) > 8 << 20);
-    until(&recorder, "the log is named", |warns| warns.iter().any(|why| why.contains("cofferdam.db-wal") && why.contains("fuser"))).await;
+    until(&recorder, "the log is named", |warns| {
+        warns.iter().any(|why| why.contains("cofferdam.db-wal") && why.contains("fuser"))
+    })
+    .await;
     reader.close().await.unwrap();
     until(&recorder, "nothing is wrong any more", <[String]>::is_empty).await;
     assert_eq!(log(&store), 0);

@@ -14,7 +14,11 @@ use serde_json::{Value, json};
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Waits until the recorder noticed a closed socket.
-async fn noticed(recorder: &cofferdam_recorder::Recorder, job: &cofferdam_core::model::job::StoredJob, phase: Phase) {
+async fn noticed(
+    recorder: &cofferdam_recorder::Recorder,
+    job: &cofferdam_core::model::job::StoredJob,
+    phase: Phase,
+) {
     let began = std::time::Instant::now();
     while began.elapsed() < PATIENCE {
         if view(recorder, job).await.phase == phase {
@@ -39,7 +43,9 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
     let second = next(&fresh).await.unwrap();
     assert!(second.fence > first.fence);
     assert_eq!((&first.earlier[..], &second.earlier[..]), (&[][..], &[first.fence][..]));
-    for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()] {
+    for event in
+        [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()]
+    {
         assert_eq!(report(&slow, &first, event).await, Err(RoleError::Fenced));
     }
     let beat = Claim::Heartbeat { call: first.job.call.clone(), fence: first.fence };
@@ -47,7 +53,8 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
     // Nor can a runner speak of a job it never claimed, or under a fence it was never given.
     let stranger = recorder.runner();
     assert_eq!(report(&stranger, &second, prepared()).await, Err(RoleError::Fenced));
-    let guess = Claim::Move { call: second.job.call.clone(), fence: stale(&second), event: prepared() };
+    let guess =
+        Claim::Move { call: second.job.call.clone(), fence: stale(&second), event: prepared() };
     assert_eq!(fresh.claim(guess).await, Err(RoleError::Fenced));
     run(&fresh, &second).await;
 }
@@ -56,7 +63,8 @@ async fn a_runner_that_lost_its_lease_can_write_nothing() {
 async fn a_lease_lasts_as_long_as_the_configuration_says() {
     for seconds in [3, 300] {
         let world = World::new();
-        let context = cofferdam_recorder::RecorderContext { lease_seconds: seconds, ..world.settings() };
+        let context =
+            cofferdam_recorder::RecorderContext { lease_seconds: seconds, ..world.settings() };
         let recorder = cofferdam_recorder::Recorder::open(context).await.unwrap();
         let job = world.job(1, "agent", "scale", None);
         enqueue(&recorder, &job, None).await.unwrap();
@@ -101,7 +109,12 @@ async fn a_job_that_kills_runners_dies_by_way_of_teardown() {
         earlier.push(leased.fence);
         report(&seat, &leased, prepared()).await.unwrap();
         drop(seat);
-        noticed(&recorder, &job, if attempt < ATTEMPTS { Phase::Queued } else { Phase::TearingDown }).await;
+        noticed(
+            &recorder,
+            &job,
+            if attempt < ATTEMPTS { Phase::Queued } else { Phase::TearingDown },
+        )
+        .await;
     }
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
@@ -133,7 +146,10 @@ async fn what_was_lost_while_acting_is_recovered_before_anything_new_and_never_s
     assert!(matches!(report(&seat, &again, started(0)).await, Err(RoleError::Refused(_))));
     assert!(matches!(report(&seat, &again, prepared()).await, Err(RoleError::Refused(_))));
     report(&seat, &again, finished(Outcome::Indeterminate)).await.unwrap();
-    assert!(matches!(report(&seat, &again, finished(Outcome::Succeeded)).await, Err(RoleError::Refused(_))));
+    assert!(matches!(
+        report(&seat, &again, finished(Outcome::Succeeded)).await,
+        Err(RoleError::Refused(_))
+    ));
     assert_eq!(view(&recorder, &job).await.outcome, Some(Outcome::Indeterminate));
     report(&seat, &again, gone()).await.unwrap();
     assert_eq!(next(&seat).await.unwrap().job.call, older.call);
@@ -146,13 +162,22 @@ async fn a_cancelled_job_does_not_act() {
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     report(&seat, &leased, prepared()).await.unwrap();
-    recorder.propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() }).await.unwrap();
+    recorder
+        .propose(Propose::Cancel { principal: "agent".to_owned(), call: job.call.clone() })
+        .await
+        .unwrap();
     let beat = Claim::Heartbeat { call: job.call.clone(), fence: leased.fence };
     assert_eq!(seat.claim(beat).await, Ok(Claimed::Lease { cancelled: true }));
-    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(RoleError::Refused(_))));
+    assert!(matches!(
+        report(&seat, &leased, RunnerEvent::Acting).await,
+        Err(RoleError::Refused(_))
+    ));
     // Before acting nothing can have succeeded, and what people decide no runner reports.
     for outcome in [Outcome::Succeeded, Outcome::Indeterminate, Outcome::Rejected, Outcome::Dead] {
-        assert!(matches!(report(&seat, &leased, finished(outcome)).await, Err(RoleError::Refused(_))));
+        assert!(matches!(
+            report(&seat, &leased, finished(outcome)).await,
+            Err(RoleError::Refused(_))
+        ));
     }
     report(&seat, &leased, finished(Outcome::Cancelled)).await.unwrap();
     report(&seat, &leased, gone()).await.unwrap();
@@ -192,11 +217,15 @@ async fn a_waiting_runner_gets_the_job_as_soon_as_it_is_there_and_one_alone() {
             // Longer than any machine takes: each is to be woken.
             let answer = seat.claim(Claim::Next { wait_ms: 60_000 }).await.unwrap();
             let Claimed::Leased { job: Some(job) } = answer else { panic!("it waited in vain") };
-            assert!(matches!(seat.claim(Claim::Next { wait_ms: 0 }).await, Err(RoleError::Refused(_))));
+            assert!(matches!(
+                seat.claim(Claim::Next { wait_ms: 0 }).await,
+                Err(RoleError::Refused(_))
+            ));
             (job.job.call.clone(), seat)
         });
     }
-    // The next job is there only once the last was taken: a second runner that had it too would leave one over.
+    // The next job is there only once the last was taken: a second runner that had it too would
+    // leave one over.
     let mut taken = Vec::new();
     for number in 1..=4 {
         let job = world.job(number, "agent", &format!("plan {number}"), None);
@@ -211,7 +240,8 @@ fn about(world: &World, number: u128, agent: &str, name: &str) -> StoredJob {
     let mut job = world.job(number, agent, &format!("plan {number}"), None);
     let mut plan: Value = serde_json::from_str(&job.plan).unwrap();
     let target = json!({"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "name": name});
-    plan["operations"] = json!([{"action": "delete", "target": target, "after": [], "reversible": false}]);
+    plan["operations"] =
+        json!([{"action": "delete", "target": target, "after": [], "reversible": false}]);
     job.plan = cofferdam_core::model::json::canonical(&plan).unwrap();
     job.plan_digest = PlanDigest::of(job.plan.as_bytes());
     job
@@ -241,16 +271,26 @@ async fn notes_are_numbered_bounded_and_in_no_ledger() {
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
     let tell = async |texts: Vec<String>| {
-        let said = texts.into_iter().map(|text| Said { operation: Some(2), text, skipped: 0 }).collect();
+        let said =
+            texts.into_iter().map(|text| Said { operation: Some(2), text, skipped: 0 }).collect();
         seat.claim(Claim::Progress { call: job.call.clone(), fence: leased.fence, said }).await
     };
     let before = view(&recorder, &job).await;
-    let each = |from: usize, to: usize| (from..=to).map(|number| format!("line {number}")).collect::<Vec<_>>();
+    let each = |from: usize, to: usize| {
+        (from..=to).map(|number| format!("line {number}")).collect::<Vec<_>>()
+    };
     assert_eq!(tell(each(1, 3)).await, Ok(Claimed::Lease { cancelled: false }));
     let seen = view(&recorder, &job).await;
-    let told: Vec<_> = seen.progress.iter().map(|note| (note.number, note.said.operation, note.said.text.as_str())).collect();
+    let told: Vec<_> = seen
+        .progress
+        .iter()
+        .map(|note| (note.number, note.said.operation, note.said.text.as_str()))
+        .collect();
     assert_eq!(told, [(1, Some(2), "line 1"), (2, Some(2), "line 2"), (3, Some(2), "line 3")]);
-    assert!(seen.version > before.version && seen.ledger == before.ledger, "waiting callers are woken, and nothing is recorded");
+    assert!(
+        seen.version > before.version && seen.ledger == before.ledger,
+        "waiting callers are woken, and nothing is recorded"
+    );
     tell(each(4, 23)).await.unwrap();
     let kept = view(&recorder, &job).await.progress;
     assert_eq!((kept.len(), kept[0].number, kept.last().unwrap().number), (NOTES_KEPT, 4, 23));

@@ -1,4 +1,5 @@
-//! The published ledger: checked, proved, tampered with, erased from; and checked a second time by another program.
+//! The published ledger: checked, proved, tampered with, erased from; and checked a second time by
+//! another program.
 
 use crate::world::*;
 use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
@@ -30,7 +31,10 @@ async fn published(ledger: &Path, entries: u128) {
         if text.lines().nth(1) == Some(&entries.to_string()) {
             return;
         }
-        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{entries} entries were never published: {text}");
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(120),
+            "{entries} entries were never published: {text}"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
@@ -61,23 +65,31 @@ async fn a_ledger_is_sound_proves_its_entries_and_continues_its_past() {
     fill(&recorder, 300, 700).await;
     recorder.close().await;
     let report = verify(&world.ledger(), &World::key(), None).unwrap();
-    assert_eq!((report.faults.clone(), report.size, report.origin.as_str()), (vec![], 701, "cofferdam.dev/4f2a"));
+    assert_eq!(
+        (report.faults.clone(), report.size, report.origin.as_str()),
+        (vec![], 701, "cofferdam.dev/4f2a")
+    );
     assert!(report.unproven[0].contains("no outside witness"), "{:?}", report.unproven);
     let with_older = verify(&world.ledger(), &World::key(), Some(&older)).unwrap();
-    assert!(with_older.is_sound() && with_older.unproven[0].contains("from 301 on"), "{with_older:?}");
+    assert!(
+        with_older.is_sound() && with_older.unproven[0].contains("from 301 on"),
+        "{with_older:?}"
+    );
     let other = SigningKey::from_bytes(&[6; 32]).verifying_key();
     assert!(!verify(&world.ledger(), &other, None).unwrap().is_sound());
     for index in [0, 1, 255, 256, 511, 512, 700] {
         let proof = prove(&world.ledger(), &World::key(), index).unwrap();
         let proven = verify_proof(&proof, &World::key()).unwrap();
         assert!(proven.entry.contains(&format!("\"index\":{index},")));
-        let forged = proof.replacen(&format!("index {index}"), &format!("index {}", (index + 1) % 701), 1);
+        let forged =
+            proof.replacen(&format!("index {index}"), &format!("index {}", (index + 1) % 701), 1);
         assert!(verify_proof(&forged, &World::key()).is_err());
     }
     assert!(prove(&world.ledger(), &World::key(), 701).is_err());
     let continued = diff(&older, &world.ledger(), &World::key()).unwrap();
     assert_eq!((continued.old.size, continued.new.size), (301, 701));
-    let fork = Checkpoint { root: [1; 32], ..continued.old }.sign(&SigningKey::from_bytes(&[5; 32]));
+    let fork =
+        Checkpoint { root: [1; 32], ..continued.old }.sign(&SigningKey::from_bytes(&[5; 32]));
     assert!(diff(&fork, &world.ledger(), &World::key()).is_err());
     let report = verify(&world.ledger(), &World::key(), Some(&fork)).unwrap();
     assert!(report.faults[0].what.contains("history was rewritten"), "{report:?}");
@@ -108,7 +120,9 @@ async fn one_changed_byte_in_any_file_is_found_and_its_entry_named() {
             let report = verify(&folder, &World::key(), None).unwrap();
             let expect = match Place::parse(&name) {
                 None => None,
-                Some(Place { kind: Kind::Hashes(level), index, .. }) => Some((index * 256 + at as u64 / 32) * 256u64.pow(level)),
+                Some(Place { kind: Kind::Hashes(level), index, .. }) => {
+                    Some((index * 256 + at as u64 / 32) * 256u64.pow(level))
+                }
                 Some(place) => Some(place.index * 256 + bundle_entry(&sound, at)),
             };
             assert!(!report.is_sound(), "{name} byte {at}");
@@ -119,7 +133,8 @@ async fn one_changed_byte_in_any_file_is_found_and_its_entry_named() {
             // A partial tile of an earlier size may be gone; one that the checkpoint needs may not.
             fs::remove_file(&file).unwrap();
             let report = verify(&folder, &World::key(), None).unwrap();
-            let needed = !name.contains(".p/") || name.ends_with(".p/12") || name == "tile/1/000.p/2";
+            let needed =
+                !name.contains(".p/") || name.ends_with(".p/12") || name == "tile/1/000.p/2";
             assert_eq!(report.is_sound(), !needed, "{name}");
             fs::write(&file, &sound).unwrap();
         }
@@ -151,12 +166,16 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
     let text = String::from_utf8_lossy(&fs::read(&bundle).unwrap()).replace("\u{fffd}", "?");
     assert!(text.contains("replicas-limit"));
     let mut bytes = fs::read(&bundle).unwrap();
-    let place = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"replicas-limit")).nth(2).unwrap();
+    let place =
+        (0..bytes.len()).filter(|at| bytes[*at..].starts_with(b"replicas-limit")).nth(2).unwrap();
     bytes[place] = b'R';
     fs::write(&bundle, &bytes).unwrap();
     // A new tile that fits the forged entries, as a forger would write it.
     let (entries, _) = cofferdam_recorder::ledger::tile::unbundle(&bytes);
-    let tile: Vec<u8> = entries.iter().flat_map(|entry| cofferdam_recorder::ledger::tree::leaf_hash(entry)).collect();
+    let tile: Vec<u8> = entries
+        .iter()
+        .flat_map(|entry| cofferdam_recorder::ledger::tree::leaf_hash(entry))
+        .collect();
     fs::write(world.ledger().join("tile/0/000.p/6"), tile).unwrap();
     for width in 1..6 {
         for kind in ["0", "entries"] {
@@ -165,7 +184,10 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
     }
     let report = verify(&world.ledger(), &World::key(), None).unwrap();
     assert_eq!(report.first_bad(), Some(3), "{report:?}");
-    assert!(report.faults.iter().any(|fault| fault.what.contains("not those that were signed")), "{report:?}");
+    assert!(
+        report.faults.iter().any(|fault| fault.what.contains("not those that were signed")),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
@@ -177,7 +199,10 @@ async fn erasing_payloads_leaves_ledger_and_proofs_sound() {
     run(&seat, &leased).await;
     end(&recorder, 2).await.unwrap();
     for call in [job.call.clone(), call(2)] {
-        assert_eq!(recorder.operate(1000, Operate::Erase { call: call.clone() }).await, Ok(Operated::Done));
+        assert_eq!(
+            recorder.operate(1000, Operate::Erase { call: call.clone() }).await,
+            Ok(Operated::Done)
+        );
         let told = recorder.operate(1000, Operate::Show { call: call.to_string() }).await.unwrap();
         let Operated::Story { job, entries, .. } = told else { panic!() };
         assert!(job.is_none() && entries.iter().all(|entry| entry.payloads.is_empty()));
@@ -186,7 +211,10 @@ async fn erasing_payloads_leaves_ledger_and_proofs_sound() {
     recorder.close().await;
     for file in ["cofferdam.db", "cofferdam.db-wal"] {
         let bytes = fs::read(world.folder.path().join("store").join(file)).unwrap_or_default();
-        assert!(!String::from_utf8_lossy(&bytes).contains("spec.replicas"), "{file} still has a payload");
+        assert!(
+            !String::from_utf8_lossy(&bytes).contains("spec.replicas"),
+            "{file} still has a payload"
+        );
     }
     assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
     verify_proof(&prove(&world.ledger(), &World::key(), 0).unwrap(), &World::key()).unwrap();
@@ -201,8 +229,17 @@ async fn another_program_agrees() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify_ledger.py");
     let check = |folder: &Path| {
         let key = vkey("cofferdam.dev/4f2a", &World::key());
-        let run = Command::new("python3").arg(&script).arg(folder).arg(&key).output().expect("python3 is needed: `scripts/setup` says how");
-        (run.status.success(), String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr))
+        let run = Command::new("python3")
+            .arg(&script)
+            .arg(folder)
+            .arg(&key)
+            .output()
+            .expect("python3 is needed: `scripts/setup` says how");
+        (
+            run.status.success(),
+            String::from_utf8_lossy(&run.stdout).into_owned()
+                + &String::from_utf8_lossy(&run.stderr),
+        )
     };
     let (sound, told) = check(&world.ledger());
     assert!(sound && told.contains("601 entries"), "{told}");

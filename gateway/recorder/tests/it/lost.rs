@@ -1,5 +1,6 @@
-//! Files of the store and of the published ledger that are taken away, replaced or in the way, while the
-//! recorder has them and at its start. What would be lost is not acknowledged, and every view says why.
+//! Files of the store and of the published ledger that are taken away, replaced or in the way,
+//! while the recorder has them and at its start. What would be lost is not acknowledged, and every
+//! view says why.
 
 use crate::world::*;
 use cofferdam_core::protocol::RoleError;
@@ -12,17 +13,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What both views say: why new work is refused, and what warns. The state may change between the two
-/// reads, so a difference counts only if it stays.
+/// What both views say: why new work is refused, and what warns. The state may change between the
+/// two reads, so a difference counts only if it stays.
 async fn told(recorder: &Recorder) -> (Option<String>, Vec<String>) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let Proposed::Health { refuses, warns, .. } = recorder.propose(Propose::Health).await.unwrap() else { panic!() };
-        let Operated::Status { refuses: same, warns: too, .. } = recorder.operate(0, Operate::Status).await.unwrap() else { panic!() };
+        let Proposed::Health { refuses, warns, .. } =
+            recorder.propose(Propose::Health).await.unwrap()
+        else {
+            panic!()
+        };
+        let Operated::Status { refuses: same, warns: too, .. } =
+            recorder.operate(0, Operate::Status).await.unwrap()
+        else {
+            panic!()
+        };
         if (&refuses, &warns) == (&same, &too) {
             return (refuses, warns);
         }
-        assert!(Instant::now() < deadline, "health and status differ: {refuses:?} {warns:?}; {same:?} {too:?}");
+        assert!(
+            Instant::now() < deadline,
+            "health and status differ: {refuses:?} {warns:?}; {same:?} {too:?}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -54,9 +66,11 @@ const BREAKS: [Break; 5] = [
     ("", "is gone", moved),
 ];
 
-/// A log that is gone counts as replaced as soon as SQLite opens a connection: it makes an empty one.
+/// A log that is gone counts as replaced as soon as SQLite opens a connection: it makes an empty
+/// one.
 fn is_told(why: &str, happened: &str) -> bool {
-    why.contains(happened) || (happened == "is gone" && why.contains("was replaced by another file"))
+    why.contains(happened)
+        || (happened == "is gone" && why.contains("was replaced by another file"))
 }
 
 #[tokio::test]
@@ -69,19 +83,27 @@ async fn nothing_is_written_to_a_store_that_is_not_at_its_path_and_it_goes_on_wh
         let path = if file.is_empty() { world.folder.path().join("store") } else { path };
         let aside = take(&path);
         for number in 2..5 {
-            let Err(RoleError::Unavailable(why)) = end(&recorder, number).await else { panic!("{file} {happened}") };
+            let Err(RoleError::Unavailable(why)) = end(&recorder, number).await else {
+                panic!("{file} {happened}")
+            };
             assert!(is_told(&why, happened) && why.contains("cofferdam.db"), "{why}");
         }
         recorder.sweep().await;
         let why = told(&recorder).await.0.unwrap();
-        assert!(is_told(&why, happened) && (why.contains("from a backup") || why.contains("start it again")), "{why}");
+        assert!(
+            is_told(&why, happened)
+                && (why.contains("from a backup") || why.contains("start it again")),
+            "{why}"
+        );
         if path.is_dir() {
             fs::remove_dir_all(&path).unwrap();
         }
         fs::rename(&aside, &path).unwrap();
         recorder.sweep().await;
         assert_eq!(told(&recorder).await.0, None, "{file} {happened}");
-        let Ok(Proposed::Recorded(recorded)) = end(&recorder, 6).await else { panic!("{file} {happened}") };
+        let Ok(Proposed::Recorded(recorded)) = end(&recorder, 6).await else {
+            panic!("{file} {happened}")
+        };
         assert_eq!(recorded.index, 2, "nothing of what was refused is there");
         recorder.close().await;
         assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
@@ -112,7 +134,10 @@ async fn no_operation_begins_over_a_lost_store() {
     report(&seat, &leased, prepared()).await.unwrap();
     let path = database(&world.folder.path().join("store"));
     let aside = moved(&path);
-    assert!(matches!(report(&seat, &leased, RunnerEvent::Acting).await, Err(RoleError::Unavailable(_))));
+    assert!(matches!(
+        report(&seat, &leased, RunnerEvent::Acting).await,
+        Err(RoleError::Unavailable(_))
+    ));
     fs::rename(aside, path).unwrap();
     report(&seat, &leased, RunnerEvent::Acting).await.unwrap();
 }
@@ -128,7 +153,9 @@ async fn a_removed_log_is_written_back_by_a_clean_end() {
     assert!(matches!(end(&recorder, 4).await, Err(RoleError::Unavailable(_))));
     recorder.close().await;
     let recorder = world.open().await;
-    let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else { panic!() };
+    let Proposed::Head { size, .. } = recorder.propose(Propose::Head).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(size, 5, "two starts and three entries");
     recorder.close().await;
     assert!(verify(&world.ledger(), &World::key(), None).unwrap().is_sound());
@@ -152,7 +179,13 @@ async fn a_ledger_that_cannot_be_published_warns_refuses_nothing_and_is_publishe
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    for words in ["new checkpoints are not published", "ledger/checkpoint", "Is a directory", "move away the folder", "safe in the store"] {
+    for words in [
+        "new checkpoints are not published",
+        "ledger/checkpoint",
+        "Is a directory",
+        "move away the folder",
+        "safe in the store",
+    ] {
         assert!(warned.contains(words), "not `{words}`: {warned}");
     }
     fs::remove_dir(&checkpoint).unwrap();
@@ -188,9 +221,18 @@ type Refusal = (fn(&Path), &'static [&'static str]);
 #[tokio::test]
 async fn an_error_of_a_file_at_the_start_has_path_cause_and_remedy_and_accuses_nobody() {
     let table: [Refusal; 5] = [
-        (|home| folder_in_place(&home.join("store/cofferdam.db")), &["store/cofferdam.db`", "SQLite code 14", "folder"]),
-        (|home| folder_in_place(&home.join("store/lock")), &["store/lock`", "Is a directory", "move away the folder"]),
-        (|home| folder_in_place(&home.join("ledger/checkpoint")), &["ledger/checkpoint`", "Is a directory", "move away the folder"]),
+        (
+            |home| folder_in_place(&home.join("store/cofferdam.db")),
+            &["store/cofferdam.db`", "SQLite code 14", "folder"],
+        ),
+        (
+            |home| folder_in_place(&home.join("store/lock")),
+            &["store/lock`", "Is a directory", "move away the folder"],
+        ),
+        (
+            |home| folder_in_place(&home.join("ledger/checkpoint")),
+            &["ledger/checkpoint`", "Is a directory", "move away the folder"],
+        ),
         (
             |home| fs::write(home.join("store/cofferdam.db"), vec![7; 8192]).unwrap(),
             &["store/cofferdam.db`", "SQLite code 26", "from a copy"],

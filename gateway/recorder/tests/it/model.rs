@@ -1,4 +1,5 @@
-//! Random lives of jobs against a model in memory: whatever runners, agents and time do, the store says what the one table says.
+//! Random lives of jobs against a model in memory: whatever runners, agents and time do, the store
+//! says what the one table says.
 
 use crate::world::*;
 use cofferdam_core::model::job::LeasedJob;
@@ -37,7 +38,12 @@ type Seat = (RunnerSeat, Option<(usize, Box<LeasedJob>)>);
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let seat = || 0..SEATS;
-    let outcome = prop_oneof![Just(Outcome::Succeeded), Just(Outcome::Failed), Just(Outcome::Cancelled), Just(Outcome::Indeterminate)];
+    let outcome = prop_oneof![
+        Just(Outcome::Succeeded),
+        Just(Outcome::Failed),
+        Just(Outcome::Cancelled),
+        Just(Outcome::Indeterminate)
+    ];
     let step = prop_oneof![
         2 => Just(Step::Enqueue),
         4 => seat().prop_map(Step::Claim),
@@ -57,7 +63,8 @@ impl Model {
     }
 
     fn finish(&mut self, outcome: Outcome) -> bool {
-        let early = self.phase != Phase::Acting && matches!(outcome, Outcome::Succeeded | Outcome::Indeterminate);
+        let early = self.phase != Phase::Acting
+            && matches!(outcome, Outcome::Succeeded | Outcome::Indeterminate);
         let fits = !early && self.outcome.is_none() && self.fire(Event::Finish);
         if fits {
             self.outcome = Some(outcome);
@@ -125,19 +132,31 @@ async fn play(steps: Vec<Step>) {
                 job.expires = world.now() + jiff::SignedDuration::from_hours(24);
                 enqueue(&recorder, &job, None).await.unwrap();
                 jobs.push(job);
-                models.push(Model { phase: Phase::Queued, outcome: None, attempts: 0, cancelled: false, leased: false });
+                models.push(Model {
+                    phase: Phase::Queued,
+                    outcome: None,
+                    attempts: 0,
+                    cancelled: false,
+                    leased: false,
+                });
             }
             Step::Enqueue => {}
             Step::Claim(at) if seats[at].1.is_none() => {
                 let free = |model: &&mut Model| !model.leased;
-                let lost = |model: &Model| matches!(model.phase, Phase::Acting | Phase::TearingDown);
+                let lost =
+                    |model: &Model| matches!(model.phase, Phase::Acting | Phase::TearingDown);
                 let expect = models
                     .iter_mut()
                     .enumerate()
-                    .filter(|(_, model)| free(model) && (lost(model) || model.phase == Phase::Queued))
+                    .filter(|(_, model)| {
+                        free(model) && (lost(model) || model.phase == Phase::Queued)
+                    })
                     .min_by_key(|(number, model)| (!lost(model), *number));
                 let got = next(&seats[at].0).await;
-                assert_eq!(got.as_ref().map(|job| &job.job.call), expect.as_ref().map(|(number, _)| &jobs[*number].call));
+                assert_eq!(
+                    got.as_ref().map(|job| &job.job.call),
+                    expect.as_ref().map(|(number, _)| &jobs[*number].call)
+                );
                 if let (Some(got), Some((number, model))) = (got, expect) {
                     assert!(got.fence.0 > newest_fence);
                     newest_fence = got.fence.0;
@@ -151,13 +170,16 @@ async fn play(steps: Vec<Step>) {
             Step::Claim(_) => {}
             Step::Prepared(at) => tell(&mut seats[at], &mut models, prepared()).await,
             Step::Acting(at) => tell(&mut seats[at], &mut models, RunnerEvent::Acting).await,
-            Step::Finished(at, outcome) => tell(&mut seats[at], &mut models, finished(outcome)).await,
+            Step::Finished(at, outcome) => {
+                tell(&mut seats[at], &mut models, finished(outcome)).await
+            }
             Step::Gone(at) => tell(&mut seats[at], &mut models, gone()).await,
             Step::LoseAll => {
                 world.pass(31_000);
                 recorder.sweep().await;
                 models.iter_mut().for_each(Model::lose);
-                // The seats still believe that they hold their jobs; every word of theirs is fenced.
+                // The seats still believe that they hold their jobs; every word of theirs is
+                // fenced.
                 for (seat, held) in &mut seats {
                     if let Some((_, job)) = held.take() {
                         assert!(report(seat, &job, prepared()).await.is_err());
@@ -166,7 +188,10 @@ async fn play(steps: Vec<Step>) {
                 }
             }
             Step::Cancel(number) if number < jobs.len() => {
-                let ask = Propose::Cancel { principal: "agent".to_owned(), call: jobs[number].call.clone() };
+                let ask = Propose::Cancel {
+                    principal: "agent".to_owned(),
+                    call: jobs[number].call.clone(),
+                };
                 recorder.propose(ask).await.unwrap();
                 models[number].cancel();
             }

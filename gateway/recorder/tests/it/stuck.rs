@@ -1,5 +1,5 @@
-//! Jobs that cannot go on: kept apart with their cause, tried again with a growing pause by one runner at a time, no obstacle to others, and given up by a
-//! person alone.
+//! Jobs that cannot go on: kept apart with their cause, tried again with a growing pause by one
+//! runner at a time, no obstacle to others, and given up by a person alone.
 
 use crate::world::*;
 use cofferdam_core::model::difference::{Difference, Drifted};
@@ -18,7 +18,12 @@ fn obstacle(cause: &str) -> Obstacle {
 }
 
 async fn let_go(seat: &RunnerSeat, job: &LeasedJob, cause: &str) -> Result<Claimed, RoleError> {
-    seat.claim(Claim::LetGo { call: job.job.call.clone(), fence: job.fence, obstacle: obstacle(cause) }).await
+    seat.claim(Claim::LetGo {
+        call: job.job.call.clone(),
+        fence: job.fence,
+        obstacle: obstacle(cause),
+    })
+    .await
 }
 
 async fn acting(seat: &RunnerSeat) -> Box<LeasedJob> {
@@ -43,7 +48,11 @@ async fn listed(recorder: &Recorder) -> Vec<StuckJob> {
     }
 }
 
-async fn resolve(recorder: &Recorder, job: &StoredJob, found: Found) -> Result<Operated, RoleError> {
+async fn resolve(
+    recorder: &Recorder,
+    job: &StoredJob,
+    found: Found,
+) -> Result<Operated, RoleError> {
     let because = "the tree is thrown away".to_owned();
     recorder.operate(1000, Operate::Resolve { call: job.call.clone(), found, because }).await
 }
@@ -60,9 +69,13 @@ async fn a_stuck_job_keeps_its_cause_takes_no_place_and_fills_no_ledger() {
     assert_eq!(let_go(&seat, &first, "`web.yaml` cannot be replaced").await, Ok(Claimed::Released));
     assert_eq!(report(&seat, &first, done(0)).await, Err(RoleError::Fenced), "its lease is over");
     let seen = view(&recorder, &job).await;
-    let stuck = |tries| Stuck { obstacle: obstacle("`web.yaml` cannot be replaced"), since: began, tries };
+    let stuck =
+        |tries| Stuck { obstacle: obstacle("`web.yaml` cannot be replaced"), since: began, tries };
     assert_eq!((seen.phase, seen.outcome, seen.stuck), (Phase::Acting, None, Some(stuck(1))));
-    assert_eq!(listed(&recorder).await, [StuckJob { call: job.call.clone(), phase: Phase::Acting, stuck: stuck(1) }]);
+    assert_eq!(
+        listed(&recorder).await,
+        [StuckJob { call: job.call.clone(), phase: Phase::Acting, stuck: stuck(1) }]
+    );
     // During its pause no runner can claim it; a job behind it can be claimed.
     enqueue(&recorder, &other, None).await.unwrap();
     let free = recorder.runner();
@@ -86,7 +99,10 @@ async fn a_stuck_job_keeps_its_cause_takes_no_place_and_fills_no_ledger() {
         let_go(&seat, &again, "`web.yaml` cannot be replaced").await.unwrap();
         assert_eq!(view(&recorder, &job).await.stuck, Some(stuck(tries)));
     }
-    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000]);
+    assert_eq!(
+        pauses,
+        [1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000, 10_000, 10_000, 10_000]
+    );
     assert_eq!(entries(&recorder).await, before);
     // The cause is gone: it ends as it would have, under the lease that did it.
     world.pass(10_000);
@@ -95,7 +111,10 @@ async fn a_stuck_job_keeps_its_cause_takes_no_place_and_fills_no_ledger() {
     assert!(last.fence > first.fence);
     report(&seat, &last, finished(Outcome::Succeeded)).await.unwrap();
     let seen = view(&recorder, &job).await;
-    assert_eq!((seen.outcome, seen.stuck, listed(&recorder).await), (Some(Outcome::Succeeded), None, vec![]));
+    assert_eq!(
+        (seen.outcome, seen.stuck, listed(&recorder).await),
+        (Some(Outcome::Succeeded), None, vec![])
+    );
     report(&seat, &last, gone()).await.unwrap();
     assert_eq!(entries(&recorder).await, before + 3, "leased, finished, closed");
 }
@@ -128,7 +147,9 @@ async fn a_waiting_runner_is_woken_when_a_stuck_job_is_due() {
     let_go(&seat, &leased, "read-only").await.unwrap();
     let waiting = tokio::spawn(async move { seat.claim(Claim::Next { wait_ms: 60_000 }).await });
     world.pass(1_000);
-    let Ok(Ok(Claimed::Leased { job: Some(again) })) = waiting.await else { panic!("it was not woken") };
+    let Ok(Ok(Claimed::Leased { job: Some(again) })) = waiting.await else {
+        panic!("it was not woken")
+    };
     assert_eq!(again.job.call, job.call);
 }
 
@@ -144,10 +165,21 @@ async fn what_cannot_begin_goes_back_to_the_queue_with_its_cause_and_dies_of_it(
         let_go(&seat, &leased, "the API server is away").await.unwrap();
         let seen = view(&recorder, &job).await;
         if attempt < ATTEMPTS {
-            assert_eq!((seen.phase, seen.stuck.map(|stuck| stuck.tries)), (Phase::Queued, Some(attempt)));
+            assert_eq!(
+                (seen.phase, seen.stuck.map(|stuck| stuck.tries)),
+                (Phase::Queued, Some(attempt))
+            );
         } else {
-            assert_eq!((seen.phase, seen.outcome, seen.stuck), (Phase::TearingDown, Some(Outcome::Dead), None));
-            assert!(seen.detail.ends_with("; the last one says: the API server is away; make it writable"), "{}", seen.detail);
+            assert_eq!(
+                (seen.phase, seen.outcome, seen.stuck),
+                (Phase::TearingDown, Some(Outcome::Dead), None)
+            );
+            assert!(
+                seen.detail
+                    .ends_with("; the last one says: the API server is away; make it writable"),
+                "{}",
+                seen.detail
+            );
         }
     }
 }
@@ -159,19 +191,34 @@ async fn a_person_gives_up_what_is_stuck_once_and_learns_the_end() {
     let seat = recorder.runner();
     let leased = acting(&seat).await;
     let refused = resolve(&recorder, &job, Found::Failed).await;
-    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("no outcome yet: it is acting")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(RoleError::Refused(why)) if why.contains("no outcome yet: it is acting")),
+        "{refused:?}"
+    );
     let_go(&seat, &leased, "read-only").await.unwrap();
     let refused = resolve(&recorder, &job, Found::Succeeded).await;
-    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("`--as failed` gives it up")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(RoleError::Refused(why)) if why.contains("`--as failed` gives it up")),
+        "{refused:?}"
+    );
     resolve(&recorder, &job, Found::Failed).await.unwrap();
     let refused = resolve(&recorder, &job, Found::Failed).await;
-    assert!(matches!(&refused, Err(RoleError::Refused(why)) if why.contains("given up already")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(RoleError::Refused(why)) if why.contains("given up already")),
+        "{refused:?}"
+    );
     // At once, and the runner is told what the person said.
     let again = next(&seat).await.unwrap();
-    assert_eq!(again.given_up.as_ref().map(|given| given.because.as_str()), Some("the tree is thrown away"));
+    assert_eq!(
+        again.given_up.as_ref().map(|given| given.because.as_str()),
+        Some("the tree is thrown away")
+    );
     report(&seat, &again, finished(Outcome::Indeterminate)).await.unwrap();
     let seen = view(&recorder, &job).await;
-    assert_eq!((seen.outcome, seen.resolution.map(|given| given.found)), (Some(Outcome::Indeterminate), Some(Found::Failed)));
+    assert_eq!(
+        (seen.outcome, seen.resolution.map(|given| given.found)),
+        (Some(Outcome::Indeterminate), Some(Found::Failed))
+    );
 }
 
 #[tokio::test]
@@ -184,7 +231,8 @@ async fn an_end_that_is_known_takes_the_place_of_giving_up() {
     resolve(&recorder, &job, Found::Failed).await.unwrap();
     let again = next(&seat).await.unwrap();
     let files = vec!["shop/web.yaml".to_owned()];
-    let [group, version, kind, namespace, name] = ["apps", "v1", "Deployment", "shop", "web"].map(str::to_owned);
+    let [group, version, kind, namespace, name] =
+        ["apps", "v1", "Deployment", "shop", "web"].map(str::to_owned);
     let target = Target { group, version, kind, namespace, name };
     let meanwhile = vec![Difference { target, what: Drifted::Elsewhere }];
     let event = RunnerEvent::Finished {
@@ -196,8 +244,15 @@ async fn an_end_that_is_known_takes_the_place_of_giving_up() {
     };
     report(&seat, &again, event).await.unwrap();
     let seen = view(&recorder, &job).await;
-    assert_eq!((seen.outcome, seen.resolution, seen.files), (Some(Outcome::Succeeded), None, files));
-    assert_eq!((seen.detail.as_str(), seen.meanwhile), ("d", meanwhile), "apart from the words on the outcome");
+    assert_eq!(
+        (seen.outcome, seen.resolution, seen.files),
+        (Some(Outcome::Succeeded), None, files)
+    );
+    assert_eq!(
+        (seen.detail.as_str(), seen.meanwhile),
+        ("d", meanwhile),
+        "apart from the words on the outcome"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +263,10 @@ async fn a_job_that_cannot_be_read_is_set_apart_and_the_next_one_runs() {
     enqueue(&recorder, &job, None).await.unwrap();
     recorder.close().await;
     let path = world.folder.path().join("store/cofferdam.db");
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect(path.to_str().unwrap()).await.unwrap();
+    let mut database =
+        <sqlx::SqliteConnection as sqlx::Connection>::connect(path.to_str().unwrap())
+            .await
+            .unwrap();
     sqlx::query("UPDATE jobs SET document = '{'").execute(&mut database).await.unwrap();
     sqlx::Connection::close(database).await.unwrap();
     let recorder = world.open().await;
@@ -226,7 +284,10 @@ async fn an_obstacle_is_bounded() {
     let (recorder, _) = world.queued().await;
     let seat = recorder.runner();
     let leased = next(&seat).await.unwrap();
-    assert!(matches!(let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await, Err(RoleError::Refused(_))));
+    assert!(matches!(
+        let_go(&seat, &leased, &"x".repeat(OBSTACLE + 1)).await,
+        Err(RoleError::Refused(_))
+    ));
     let_go(&seat, &leased, &"x".repeat(OBSTACLE)).await.unwrap();
 }
 

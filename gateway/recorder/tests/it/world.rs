@@ -1,15 +1,20 @@
-//! A recorder in a temporary folder with a clock that stands until it is told to move, and the people and jobs of the tests.
+//! A recorder in a temporary folder with a clock that stands until it is told to move, and the
+//! people and jobs of the tests.
 
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::document::{Document, PLAN_SCHEMA, ToolName};
-use cofferdam_core::model::id::{ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, TrustDigest};
+use cofferdam_core::model::id::{
+    ArgumentsDigest, CallId, ComponentDigest, Fence, PlanDigest, PolicyDigest, TrustDigest,
+};
 use cofferdam_core::model::job::{JobView, LeasedJob, StoredJob};
 use cofferdam_core::model::permit::SignedPermit;
 use cofferdam_core::model::preview::Preview;
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::{Entry, Event};
 use cofferdam_core::model::run::Outcome;
-use cofferdam_core::model::statement::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use cofferdam_core::model::statement::{
+    NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict,
+};
 use cofferdam_core::model::trust::{Approver, Environment, Floor, RoleKeys, Trust};
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::{IdempotencyKey, Propose, Proposed};
@@ -47,7 +52,10 @@ pub fn ssh_key(name: &str) -> ssh_key::PrivateKey {
 impl World {
     pub fn new() -> Self {
         let approvers = ["ann", "bob", "carl"]
-            .map(|name| Approver { name: name.to_owned(), key: ssh_key(name).public_key().to_openssh().unwrap() })
+            .map(|name| Approver {
+                name: name.to_owned(),
+                key: ssh_key(name).public_key().to_openssh().unwrap(),
+            })
             .to_vec();
         let keys = RoleKeys { gateway: String::new(), recorder: String::new() };
         let trust = Trust {
@@ -79,16 +87,29 @@ impl World {
     }
 
     pub fn settings(&self) -> RecorderContext {
-        let (clock, free, trust, seed) = (self.clock.clone(), self.free.clone(), self.trust.clone(), self.seed.clone());
+        let (clock, free, trust, seed) =
+            (self.clock.clone(), self.free.clone(), self.trust.clone(), self.seed.clone());
         RecorderContext {
             store: self.folder.path().join("store"),
             ledger: self.ledger(),
             environment: environment().id,
             key: SigningKey::from_bytes(&[5; 32]),
-            clock: Arc::new(move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap()),
-            random: Arc::new(move || Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::SeqCst).to_be_bytes()).as_bytes())),
-            free: Arc::new(move || Ok(Disk { free_bytes: free.load(Ordering::SeqCst), reserve_bytes: 10 })),
-            trust: Arc::new(move || Ok(TrustNow { trust: trust.lock().unwrap().clone(), digest: TrustDigest::of(b"trust") })),
+            clock: Arc::new(move || {
+                Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap()
+            }),
+            random: Arc::new(move || {
+                Ok(*ArgumentsDigest::of(&seed.fetch_add(1, Ordering::SeqCst).to_be_bytes())
+                    .as_bytes())
+            }),
+            free: Arc::new(move || {
+                Ok(Disk { free_bytes: free.load(Ordering::SeqCst), reserve_bytes: 10 })
+            }),
+            trust: Arc::new(move || {
+                Ok(TrustNow {
+                    trust: trust.lock().unwrap().clone(),
+                    digest: TrustDigest::of(b"trust"),
+                })
+            }),
             lease_seconds: 30,
         }
     }
@@ -114,11 +135,21 @@ impl World {
     }
 
     /// A job of this agent with this plan, permitted unless people are asked.
-    pub fn job(&self, number: u128, agent: &str, plan: &str, approval: Option<ApprovalRule>) -> StoredJob {
+    pub fn job(
+        &self,
+        number: u128,
+        agent: &str,
+        plan: &str,
+        approval: Option<ApprovalRule>,
+    ) -> StoredJob {
         let permit = SignedPermit { permit: "{}".to_owned(), signature: String::new() };
         let document = Document {
             schema: PLAN_SCHEMA.to_owned(),
-            tool: ToolName { name: "deployment_scale".to_owned(), version: "1.0.0".to_owned(), digest: ComponentDigest::of(b"tool") },
+            tool: ToolName {
+                name: "deployment_scale".to_owned(),
+                version: "1.0.0".to_owned(),
+                digest: ComponentDigest::of(b"tool"),
+            },
             executor: None,
             arguments: serde_json::json!({ "name": "web" }),
             summary: plan.to_owned(),
@@ -129,7 +160,13 @@ impl World {
         let (preview, preview_digest) = Preview { operations: vec![] }.seal().unwrap();
         StoredJob {
             call: call(number),
-            principal: Principal { name: agent.to_owned(), anonymous: false, roles: vec![], person: Some("ann".to_owned()), act: vec![] },
+            principal: Principal {
+                name: agent.to_owned(),
+                anonymous: false,
+                roles: vec![],
+                person: Some("ann".to_owned()),
+                act: vec![],
+            },
             tool: "deployment_scale".to_owned(),
             tool_digest: ComponentDigest::of(b"tool"),
             arguments: "{\"name\":\"web\"}".to_owned(),
@@ -153,7 +190,11 @@ impl World {
 }
 
 pub fn rule(quorum: u32, approvers: &[&str]) -> ApprovalRule {
-    ApprovalRule { quorum, approvers: approvers.iter().map(|name| (*name).to_owned()).collect(), expires_seconds: 600 }
+    ApprovalRule {
+        quorum,
+        approvers: approvers.iter().map(|name| (*name).to_owned()).collect(),
+        expires_seconds: 600,
+    }
 }
 
 pub fn call(number: u128) -> CallId {
@@ -162,16 +203,25 @@ pub fn call(number: u128) -> CallId {
 
 pub fn entry(job: &StoredJob) -> Entry {
     let event = if job.permit.is_some() { Event::Intended } else { Event::Asked };
-    let mut entry = Entry::of(event, Some(job.call.clone()), &job.principal.name).with("arguments", job.arguments.clone());
+    let mut entry = Entry::of(event, Some(job.call.clone()), &job.principal.name)
+        .with("arguments", job.arguments.clone());
     entry.plan = Some(job.plan_digest);
     entry
 }
 
 pub fn key_for(job: &StoredJob, key: &str) -> IdempotencyKey {
-    IdempotencyKey { key: key.to_owned(), tool: job.tool.clone(), arguments: ArgumentsDigest::of(job.arguments.as_bytes()) }
+    IdempotencyKey {
+        key: key.to_owned(),
+        tool: job.tool.clone(),
+        arguments: ArgumentsDigest::of(job.arguments.as_bytes()),
+    }
 }
 
-pub async fn enqueue(recorder: &Recorder, job: &StoredJob, key: Option<IdempotencyKey>) -> Result<Proposed, RoleError> {
+pub async fn enqueue(
+    recorder: &Recorder,
+    job: &StoredJob,
+    key: Option<IdempotencyKey>,
+) -> Result<Proposed, RoleError> {
     enqueue_after(recorder, job, key, None).await
 }
 
@@ -182,17 +232,25 @@ pub async fn enqueue_after(
     key: Option<IdempotencyKey>,
     seen: Option<CallId>,
 ) -> Result<Proposed, RoleError> {
-    recorder.propose(Propose::Enqueue { job: Box::new(job.clone()), entry: entry(job), key, seen }).await
+    recorder
+        .propose(Propose::Enqueue { job: Box::new(job.clone()), entry: entry(job), key, seen })
+        .await
 }
 
 pub async fn end(recorder: &Recorder, number: u128) -> Result<Proposed, RoleError> {
     let event = Event::Ended { ending: "denied".to_owned(), code: "replicas-limit".to_owned() };
-    let entry = Entry::of(event, Some(call(number)), "agent").with("arguments", "{\"replicas\":40}".to_owned());
+    let entry = Entry::of(event, Some(call(number)), "agent")
+        .with("arguments", "{\"replicas\":40}".to_owned());
     recorder.propose(Propose::End { entry }).await
 }
 
 pub async fn view(recorder: &Recorder, job: &StoredJob) -> JobView {
-    let ask = Propose::Job { principal: job.principal.name.clone(), call: job.call.clone(), beyond: 0, wait_ms: 0 };
+    let ask = Propose::Job {
+        principal: job.principal.name.clone(),
+        call: job.call.clone(),
+        beyond: 0,
+        wait_ms: 0,
+    };
     match recorder.propose(ask).await.unwrap() {
         Proposed::Job { job } => *job,
         other => panic!("{other:?}"),
@@ -206,7 +264,11 @@ pub async fn next(seat: &RunnerSeat) -> Option<Box<LeasedJob>> {
     }
 }
 
-pub async fn report(seat: &RunnerSeat, job: &LeasedJob, event: RunnerEvent) -> Result<Claimed, RoleError> {
+pub async fn report(
+    seat: &RunnerSeat,
+    job: &LeasedJob,
+    event: RunnerEvent,
+) -> Result<Claimed, RoleError> {
     seat.claim(Claim::Move { call: job.job.call.clone(), fence: job.fence, event }).await
 }
 
@@ -215,15 +277,29 @@ pub fn prepared() -> RunnerEvent {
 }
 
 pub fn started(operation: u32) -> RunnerEvent {
-    RunnerEvent::Started { operation, undo: false, before: BTreeMap::from([("spec.replicas".to_owned(), 2.into())]) }
+    RunnerEvent::Started {
+        operation,
+        undo: false,
+        before: BTreeMap::from([("spec.replicas".to_owned(), 2.into())]),
+    }
 }
 
 pub fn done(operation: u32) -> RunnerEvent {
-    RunnerEvent::Done { operation, undo: false, after: BTreeMap::from([("spec.replicas".to_owned(), 3.into())]) }
+    RunnerEvent::Done {
+        operation,
+        undo: false,
+        after: BTreeMap::from([("spec.replicas".to_owned(), 3.into())]),
+    }
 }
 
 pub fn finished(outcome: Outcome) -> RunnerEvent {
-    RunnerEvent::Finished { outcome, code: "done".to_owned(), detail: "done".to_owned(), files: Vec::new(), meanwhile: Vec::new() }
+    RunnerEvent::Finished {
+        outcome,
+        code: "done".to_owned(),
+        detail: "done".to_owned(),
+        files: Vec::new(),
+        meanwhile: Vec::new(),
+    }
 }
 
 pub fn gone() -> RunnerEvent {
@@ -232,7 +308,9 @@ pub fn gone() -> RunnerEvent {
 
 /// Runs a claimed job to its end.
 pub async fn run(seat: &RunnerSeat, job: &LeasedJob) {
-    for event in [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()] {
+    for event in
+        [prepared(), RunnerEvent::Acting, started(0), done(0), finished(Outcome::Succeeded), gone()]
+    {
         report(seat, job, event).await.unwrap();
     }
 }
@@ -265,11 +343,19 @@ pub fn statement(job: &StoredJob, verdict: Verdict) -> Statement {
 
 pub fn sign(name: &str, statement: &Statement) -> SignedStatement {
     let (text, _) = statement.canonical().unwrap();
-    let signature = ssh_key(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
-    SignedStatement { statement: text, signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap() }
+    let signature =
+        ssh_key(name).sign(NAMESPACE, ssh_key::HashAlg::Sha512, text.as_bytes()).unwrap();
+    SignedStatement {
+        statement: text,
+        signature: signature.to_pem(ssh_key::LineEnding::LF).unwrap(),
+    }
 }
 
-pub async fn hand_in(recorder: &Recorder, call: &CallId, signed: SignedStatement) -> Result<(String, u32), RoleError> {
+pub async fn hand_in(
+    recorder: &Recorder,
+    call: &CallId,
+    signed: SignedStatement,
+) -> Result<(String, u32), RoleError> {
     match recorder.operate(1000, Operate::Sign { call: call.clone(), signed }).await? {
         Operated::Signed { approver, missing } => Ok((approver, missing)),
         other => panic!("{other:?}"),

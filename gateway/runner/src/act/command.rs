@@ -1,5 +1,6 @@
-//! A task that is a Wasm command: a guest process of its own, which reads its input, writes its result and reaches nothing, whatever the infrastructure.
-//! Its result comes back with the operation; a command that failed is an operation that was not done.
+//! A task that is a Wasm command: a guest process of its own, which reads its input, writes its
+//! result and reaches nothing, whatever the infrastructure. Its result comes back with the
+//! operation; a command that failed is an operation that was not done.
 
 use super::Runner;
 use crate::effect::EffectError;
@@ -15,11 +16,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a command may take on the clock beyond its own time: its process has to start, and the machine may be busy.
+/// What a command may take on the clock beyond its own time: its process has to start, and the
+/// machine may be busy.
 const START: Duration = Duration::from_secs(30);
 
 impl<R: Recorder, S: Start> Runner<R, S> {
-    /// Runs a command to its end. The state after holds `result`, its standard output, and `exit_code`.
+    /// Runs a command to its end. The state after holds `result`, its standard output, and
+    /// `exit_code`.
     pub(super) async fn command(
         &self,
         digest: &str,
@@ -30,9 +33,11 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         let Operation::Task { name, input, seconds, .. } = operation else {
             return Err(EffectError::Refused("it is no task".to_owned()));
         };
-        let refused = |why: String| EffectError::Refused(format!("the task {name} did not run: {why}"));
+        let refused =
+            |why: String| EffectError::Refused(format!("the task {name} did not run: {why}"));
         let digest = ComponentDigest::parse(digest).map_err(|fault| refused(fault.to_string()))?;
-        let wasm = self.components.command(digest, trusted).map_err(|fault| refused(fault.to_string()))?;
+        let wasm =
+            self.components.command(digest, trusted).map_err(|fault| refused(fault.to_string()))?;
         let guest_ms = u64::from(*seconds) * 1_000;
         let run = Compute::Run { name: name.clone(), input: input.clone(), guest_ms };
         let limit = Duration::from_millis(guest_ms) + START;
@@ -44,9 +49,10 @@ impl<R: Recorder, S: Start> Runner<R, S> {
                 after.insert("exit_code".to_owned(), json!(0));
                 Ok(after)
             }
-            Computed::Ran { note, code, .. } => {
-                Err(EffectError::Refused(format!("the task {name} ended with exit code {code}; it says {:?}", escape::line(&note))))
-            }
+            Computed::Ran { note, code, .. } => Err(EffectError::Refused(format!(
+                "the task {name} ended with exit code {code}; it says {:?}",
+                escape::line(&note)
+            ))),
             _ => Err(refused("its sandbox answered something else".to_owned())),
         }
     }

@@ -1,4 +1,5 @@
-//! The end of a job, whatever came of it: the outcome is recorded, the namespace removed and seen gone, the job closed. Never changes an outcome.
+//! The end of a job, whatever came of it: the outcome is recorded, the namespace removed and seen
+//! gone, the job closed. Never changes an outcome.
 
 use super::{ActError, Runner};
 use crate::backend::Left;
@@ -12,7 +13,8 @@ use std::collections::BTreeSet;
 use tracing::Instrument as _;
 
 impl<R: Recorder, S: Start> Runner<R, S> {
-    /// Records the outcome, then removes the namespace and what belongs to it at its targets, looks that it is gone, and closes the job.
+    /// Records the outcome, then removes the namespace and what belongs to it at its targets, looks
+    /// that it is gone, and closes the job.
     pub(super) async fn finish(
         &self,
         lease: &Lease<R>,
@@ -22,15 +24,23 @@ impl<R: Recorder, S: Start> Runner<R, S> {
         step: &(dyn Fn(JobStep) + Sync),
     ) -> Result<(), ActError> {
         self.record(lease, settled, step).await?;
-        self.close(lease, left, targets, step).instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown")).await
+        self.close(lease, left, targets, step)
+            .instrument(tracing::info_span!("tear down", cofferdam.stage = "teardown"))
+            .await
     }
 
     /// Records the outcome; only then the tree's lock goes.
-    pub(super) async fn record(&self, lease: &Lease<R>, settled: Settled, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
+    pub(super) async fn record(
+        &self,
+        lease: &Lease<R>,
+        settled: Settled,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActError> {
         let Settled { ending: Ending { outcome, code, detail, files, meanwhile }, lock } = settled;
         tracing::info!(call = %lease.call(), %outcome, code, detail, "a job ended");
         if code == UNWRITABLE {
-            // Of such an end the words are paths, errors and remedies alone: what an operator needs, whole.
+            // Of such an end the words are paths, errors and remedies alone: what an operator
+            // needs, whole.
             tracing::warn!(call = %lease.call(), "a job could not be written: {detail}");
         }
         lease.report(RunnerEvent::Finished { outcome, code, detail, files, meanwhile }).await?;

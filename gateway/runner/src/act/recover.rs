@@ -1,5 +1,5 @@
-//! Taking over a job whose runner was lost while it acted or cleaned up: find out what became of it, complete what was committed, clean up. Never
-//! starts an operation.
+//! Taking over a job whose runner was lost while it acted or cleaned up: find out what became of
+//! it, complete what was committed, clean up. Never starts an operation.
 
 use super::{ActError, Lost, Runner};
 use crate::backend::Left;
@@ -9,8 +9,14 @@ use cofferdam_core::model::job::LeasedJob;
 use cofferdam_core::model::run::{JobStep, Phase};
 
 impl<R: Recorder, S: Start> Runner<R, S> {
-    /// First nothing of the lost runner can act any more; then the infrastructure says what became of the job.
-    pub(super) async fn recover(&self, lease: &Lease<R>, leased: &LeasedJob, step: &(dyn Fn(JobStep) + Sync)) -> Result<(), ActError> {
+    /// First nothing of the lost runner can act any more; then the infrastructure says what became
+    /// of the job.
+    pub(super) async fn recover(
+        &self,
+        lease: &Lease<R>,
+        leased: &LeasedJob,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActError> {
         let lost = Lost::of(leased);
         if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
             let namespace = self.backend.sweep(&lost).await?;

@@ -1,4 +1,5 @@
-//! Jobs from claim to closed, on real trees, with the guest's protocol spoken by a thread and a recorder that keeps the phase table.
+//! Jobs from claim to closed, on real trees, with the guest's protocol spoken by a thread and a
+//! recorder that keeps the phase table.
 
 use super::*;
 use crate::directory::Directory;
@@ -27,7 +28,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 
-const WEB: &str = "# web\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: team-a\nspec:\n  replicas: 3 # why\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: team-a}\ndata:\n  a: b\n";
+const WEB: &str = "# web\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  \
+                   namespace: team-a\nspec:\n  replicas: 3 # why\n---\napiVersion: v1\nkind: \
+                   ConfigMap\nmetadata: {name: c, namespace: team-a}\ndata:\n  a: b\n";
 const NOW: &str = "2026-11-24T12:00:00Z";
 
 fn now() -> Timestamp {
@@ -41,7 +44,8 @@ struct Script {
     output: String,
     /// The executor undoes what it did.
     undoes: bool,
-    /// Said this often by the executor before anything else: a note, or a handle that does not exist.
+    /// Said this often by the executor before anything else: a note, or a handle that does not
+    /// exist.
     chatter: (usize, bool),
     /// Called before the first operation and after the last.
     during: Arc<dyn Fn(bool) + Send + Sync>,
@@ -60,7 +64,8 @@ impl Start for Script {
 impl Script {
     fn serve(&self, mut socket: UnixStream) -> Option<()> {
         let send = |socket: &mut UnixStream, computed: &Computed, body: Vec<u8>| {
-            frame::write(socket, &Frame { header: serde_json::to_vec(computed).unwrap(), body }).ok()
+            frame::write(socket, &Frame { header: serde_json::to_vec(computed).unwrap(), body })
+                .ok()
         };
         let request = frame::read(&mut socket).ok()??;
         let (computed, body) = match serde_json::from_slice(&request.header).unwrap() {
@@ -76,17 +81,24 @@ impl Script {
                     if self.chatter.1 {
                         send(&mut socket, &Computed::Progress { note: "so".into() }, Vec::new())?;
                     } else {
-                        send(&mut socket, &Computed::Perform { index: u32::MAX, undo: false }, Vec::new())?;
+                        send(
+                            &mut socket,
+                            &Computed::Perform { index: u32::MAX, undo: false },
+                            Vec::new(),
+                        )?;
                         frame::read(&mut socket).ok()??;
                     }
                 }
                 let mut stop = None;
                 let turns = handles.iter().map(|handle| (handle.index, false));
-                let back = handles.iter().rev().map(|handle| (handle.index, true)).filter(|_| self.undoes);
+                let back =
+                    handles.iter().rev().map(|handle| (handle.index, true)).filter(|_| self.undoes);
                 for (index, undo) in turns.chain(back) {
                     send(&mut socket, &Computed::Perform { index, undo }, Vec::new())?;
                     let answer = frame::read(&mut socket).ok()??;
-                    if let Performed::Failed { failure } = serde_json::from_slice(&answer.header).unwrap() {
+                    if let Performed::Failed { failure } =
+                        serde_json::from_slice(&answer.header).unwrap()
+                    {
                         stop = Some(Stop { index, note: failure });
                         break;
                     }
@@ -120,7 +132,9 @@ struct State {
 impl Recorder for Memory {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, RoleError> {
         let mut state = self.0.lock().unwrap();
-        let next = |state: &State, event| state.phase.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()));
+        let next = |state: &State, event| {
+            state.phase.next(event).map_err(|illegal| RoleError::Refused(illegal.to_string()))
+        };
         let recorded = Ok(Claimed::Recorded(Recorded { index: 0 }));
         match claim {
             Claim::Next { .. } => {
@@ -141,7 +155,10 @@ impl Recorder for Memory {
                     })),
                 })
             }
-            Claim::Heartbeat { fence, .. } | Claim::Progress { fence, .. } | Claim::Move { fence, .. } | Claim::LetGo { fence, .. }
+            Claim::Heartbeat { fence, .. }
+            | Claim::Progress { fence, .. }
+            | Claim::Move { fence, .. }
+            | Claim::LetGo { fence, .. }
                 if fence.0 != state.fence =>
             {
                 Err(RoleError::Fenced)
@@ -151,18 +168,27 @@ impl Recorder for Memory {
                 state.phase = next(&state, Event::Lose)?;
                 Ok(Claimed::Released)
             }
-            Claim::Heartbeat { .. } | Claim::Progress { .. } => Ok(Claimed::Lease { cancelled: state.cancelled }),
+            Claim::Heartbeat { .. } | Claim::Progress { .. } => {
+                Ok(Claimed::Lease { cancelled: state.cancelled })
+            }
             Claim::Move { event, .. } => {
                 let (event, word) = match event {
                     RunnerEvent::Prepared { .. } => (Some(Event::Prepare), "prepared".to_owned()),
-                    RunnerEvent::Acting if state.cancelled => return Err(RoleError::Refused("cancelled".into())),
+                    RunnerEvent::Acting if state.cancelled => {
+                        return Err(RoleError::Refused("cancelled".into()));
+                    }
                     RunnerEvent::Acting => (Some(Event::Act), "acting".to_owned()),
                     RunnerEvent::Started { operation, undo, .. } => {
                         (None, format!("started {operation}{}", if *undo { " undo" } else { "" }))
                     }
-                    RunnerEvent::Done { operation, undo, after } => {
-                        (None, format!("done {operation}{} {}", if *undo { " undo" } else { "" }, serde_json::to_string(after).unwrap()))
-                    }
+                    RunnerEvent::Done { operation, undo, after } => (
+                        None,
+                        format!(
+                            "done {operation}{} {}",
+                            if *undo { " undo" } else { "" },
+                            serde_json::to_string(after).unwrap()
+                        ),
+                    ),
                     RunnerEvent::Finished { outcome, code, detail, meanwhile, .. } => {
                         assert!(state.outcome.is_none(), "an outcome is written once");
                         state.outcome = Some((*outcome, code.clone()));
@@ -195,11 +221,20 @@ struct World {
 }
 
 fn target(kind: &str, group: &str, name: &str) -> Target {
-    Target { group: group.into(), version: "v1".into(), kind: kind.into(), namespace: "team-a".into(), name: name.into() }
+    Target {
+        group: group.into(),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespace: "team-a".into(),
+        name: name.into(),
+    }
 }
 
 fn draft() -> Draft {
-    let patch = |target, path: &str, value| Operation::Patch { target, changes: vec![Change { path: path.into(), value: Some(value) }] };
+    let patch = |target, path: &str, value| Operation::Patch {
+        target,
+        changes: vec![Change { path: path.into(), value: Some(value) }],
+    };
     let scale = patch(target("Deployment", "apps", "web"), "spec.replicas", json!(5));
     let set = patch(target("ConfigMap", "", "c"), "data.a", json!("c"));
     Draft {
@@ -214,7 +249,14 @@ fn draft() -> Draft {
 
 fn grant(group: &str, kind: &str, field: &str) -> Grant {
     let namespaces = vec!["team-*".to_owned()];
-    Grant { action: Action::Patch, group: group.into(), version: "v1".into(), kind: kind.into(), namespaces, fields: vec![field.into()] }
+    Grant {
+        action: Action::Patch,
+        group: group.into(),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespaces,
+        fields: vec![field.into()],
+    }
 }
 
 impl World {
@@ -238,7 +280,10 @@ impl World {
         let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
         let public = verifying_key_text(&key.verifying_key());
         let ceiling = Ceiling {
-            grants: vec![grant("apps", "Deployment", "spec.replicas"), grant("", "ConfigMap", "data.*")],
+            grants: vec![
+                grant("apps", "Deployment", "spec.replicas"),
+                grant("", "ConfigMap", "data.*"),
+            ],
             executors: vec!["sequential".into()],
         };
         let trust = Trust {
@@ -247,8 +292,16 @@ impl World {
             policy: policy_digest(b"policy", "{}").unwrap(),
             floor: Floor { actions: vec![], namespaces: vec![] },
             self_approval: false,
-            tools: vec![TrustedTool { name: "scale".into(), version: "1.0.0".into(), digest: ComponentDigest::of(b"tool"), ceiling }],
-            executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"executor") }],
+            tools: vec![TrustedTool {
+                name: "scale".into(),
+                version: "1.0.0".into(),
+                digest: ComponentDigest::of(b"tool"),
+                ceiling,
+            }],
+            executors: vec![TrustedExecutor {
+                name: "sequential".into(),
+                digest: ComponentDigest::of(b"executor"),
+            }],
             commands: vec![],
             approvers: vec![],
         };
@@ -256,7 +309,14 @@ impl World {
         let job = job(&trust, &Root::open(&at("tree")).unwrap(), &key);
         let output = json!({"schema": "cofferdam.decision.v1", "effect": "allow", "covers": [0, 1], "obligations": [], "approval": null,
             "reasons": [{"id": "ok", "message": "fine", "remedy": "", "audience": "user"}]});
-        let state = State { job, phase: Phase::Queued, fence: 0, outcome: None, events: vec![], cancelled: false };
+        let state = State {
+            job,
+            phase: Phase::Queued,
+            fence: 0,
+            outcome: None,
+            events: vec![],
+            cancelled: false,
+        };
         let script = Script {
             draft: draft(),
             output: output.to_string(),
@@ -282,7 +342,11 @@ impl World {
                 policy_data: at("data.json"),
             },
             trust_file: at("trust.toml"),
-            backend: Backend::Directory(Directory { root: root(), journal: Journal::new(at("journal"), root()), runs: at("runs") }),
+            backend: Backend::Directory(Directory {
+                root: root(),
+                journal: Journal::new(at("journal"), root()),
+                runs: at("runs"),
+            }),
             marks: at("runs"),
             now,
             random: || 7,
@@ -301,7 +365,9 @@ impl World {
     }
 
     fn left(&self, folder: &str) -> Vec<String> {
-        let names = fs::read_dir(self.place.path().join(folder)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = fs::read_dir(self.place.path().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
     }
 
@@ -312,19 +378,34 @@ impl World {
     /// What is left when a job is closed.
     fn check(&self, outcome: Outcome, code: &str, changed: bool) {
         let events = self.state(|state| state.events.clone());
-        assert_eq!(self.state(|state| state.outcome.clone()), Some((outcome, code.to_owned())), "{events:?}");
+        assert_eq!(
+            self.state(|state| state.outcome.clone()),
+            Some((outcome, code.to_owned())),
+            "{events:?}"
+        );
         assert_eq!(self.state(|state| state.phase), Phase::Closed);
         let meant = WEB.replace("replicas: 3 ", "replicas: 5 ").replace("a: b", "a: c");
         assert_eq!(self.web(), if changed { meant } else { WEB.to_owned() });
-        assert_eq!((self.left("runs"), self.left("journal"), self.left("tree/shop")), (vec![], vec![], vec!["web.yaml".to_owned()]));
+        assert_eq!(
+            (self.left("runs"), self.left("journal"), self.left("tree/shop")),
+            (vec![], vec![], vec!["web.yaml".to_owned()])
+        );
     }
 }
 
 fn job(trust: &Trust, root: &Root, key: &ed25519_dalek::SigningKey) -> StoredJob {
     let arguments = json!({"name": "web"});
-    let sealed = seal(draft(), &trust.tools[0], &trust.executors, &arguments, &trust.environment).unwrap();
-    let (text, digest) = preview(&Index::read(root, None).unwrap(), sealed.operations()).unwrap().seal().unwrap();
-    let principal = Principal { name: "agent".into(), anonymous: false, roles: vec![], person: None, act: vec![] };
+    let sealed =
+        seal(draft(), &trust.tools[0], &trust.executors, &arguments, &trust.environment).unwrap();
+    let (text, digest) =
+        preview(&Index::read(root, None).unwrap(), sealed.operations()).unwrap().seal().unwrap();
+    let principal = Principal {
+        name: "agent".into(),
+        anonymous: false,
+        roles: vec![],
+        person: None,
+        act: vec![],
+    };
     let call = CallId::from_random(9);
     let expires = now() + std::time::Duration::from_secs(300);
     let permit = Permit {
@@ -392,14 +473,20 @@ async fn a_runner_killed_after_any_step_leaves_nothing_behind_and_runs_nothing_t
         world.state(|state| state.phase = state.phase.next(Event::Lose).unwrap());
         world.runner(Some(step)).run().await.unwrap();
         match step {
-            JobStep::Claimed | JobStep::Admitted | JobStep::NamespaceMade | JobStep::NamespaceRecorded => {
-                world.check(Outcome::Succeeded, "done", true)
+            JobStep::Claimed
+            | JobStep::Admitted
+            | JobStep::NamespaceMade
+            | JobStep::NamespaceRecorded => world.check(Outcome::Succeeded, "done", true),
+            step if step <= JobStep::ExecutorFinished => {
+                world.check(Outcome::Failed, "runner-lost", false)
             }
-            step if step <= JobStep::ExecutorFinished => world.check(Outcome::Failed, "runner-lost", false),
-            JobStep::EffectCommitted | JobStep::EffectApplied => world.check(Outcome::Succeeded, "recovered", true),
+            JobStep::EffectCommitted | JobStep::EffectApplied => {
+                world.check(Outcome::Succeeded, "recovered", true)
+            }
             _ => world.check(Outcome::Succeeded, "done", true),
         }
-        let started = world.state(|state| state.events.iter().filter(|event| *event == "started 0").count());
+        let started =
+            world.state(|state| state.events.iter().filter(|event| *event == "started 0").count());
         assert!(started <= 1, "{step:?}");
     }
 }
@@ -409,16 +496,28 @@ async fn every_doubt_is_a_refusal_that_touches_nothing() {
     type Bend = fn(&mut World);
     let cases: [(&str, Bend); 9] = [
         ("world-differs", |world| {
-            fs::write(world.place.path().join("tree/shop/web.yaml"), WEB.replace("replicas: 3", "replicas: 4")).unwrap()
+            fs::write(
+                world.place.path().join("tree/shop/web.yaml"),
+                WEB.replace("replicas: 3", "replicas: 4"),
+            )
+            .unwrap()
         }),
         ("plan-differs", |world| world.script.draft.summary = "Scale it".into()),
         ("plan-refused", |world| world.script.draft.operations[0].after = vec![7]),
-        ("policy-denies", |world| world.script.output = world.script.output.replace("[0,1]", "[0]")),
+        ("policy-denies", |world| {
+            world.script.output = world.script.output.replace("[0,1]", "[0]")
+        }),
         ("policy-denies", |world| world.script.output = "{}".into()),
-        ("policy-differs", |world| fs::write(world.place.path().join("data.json"), "{\"a\":1}").unwrap()),
-        ("tool-differs", |world| fs::write(world.place.path().join("tools/scale.wasm"), "another").unwrap()),
+        ("policy-differs", |world| {
+            fs::write(world.place.path().join("data.json"), "{\"a\":1}").unwrap()
+        }),
+        ("tool-differs", |world| {
+            fs::write(world.place.path().join("tools/scale.wasm"), "another").unwrap()
+        }),
         ("permit-missing", |world| world.state(|state| state.job.permit = None)),
-        ("permit-signature", |world| world.state(|state| state.job.permit.as_mut().unwrap().permit.push(' '))),
+        ("permit-signature", |world| {
+            world.state(|state| state.job.permit.as_mut().unwrap().permit.push(' '))
+        }),
     ];
     for (code, bend) in cases {
         let mut world = World::new();
@@ -431,7 +530,10 @@ async fn every_doubt_is_a_refusal_that_touches_nothing() {
             "{:?}",
             world.state(|state| state.events.clone())
         );
-        assert_eq!((world.web(), world.left("runs"), world.state(|state| state.phase)), (before, vec![], Phase::Closed));
+        assert_eq!(
+            (world.web(), world.left("runs"), world.state(|state| state.phase)),
+            (before, vec![], Phase::Closed)
+        );
     }
 }
 
@@ -460,7 +562,10 @@ async fn a_tree_changed_meanwhile_is_a_conflict_and_a_lost_runner_commits_nothin
         }
     });
     world.run().await.unwrap();
-    assert_eq!(world.state(|state| state.outcome.clone()), Some((Outcome::Failed, "conflict".to_owned())));
+    assert_eq!(
+        world.state(|state| state.outcome.clone()),
+        Some((Outcome::Failed, "conflict".to_owned()))
+    );
     assert_eq!(world.web(), "b: 1\n");
 
     // Another runner took the job over while the executor ran: its namespace is gone.
@@ -490,7 +595,9 @@ async fn a_tree_changed_meanwhile_is_a_conflict_and_a_lost_runner_commits_nothin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_executor_that_says_too_much_is_ended() {
-    for (chatter, ended) in [((100, true), false), ((101, true), true), ((998, false), false), ((1_001, false), true)] {
+    for (chatter, ended) in
+        [((100, true), false), ((101, true), true), ((998, false), false), ((1_001, false), true)]
+    {
         let mut world = World::new();
         world.script.chatter = chatter;
         world.run().await.unwrap();
@@ -505,7 +612,9 @@ async fn an_executor_that_says_too_much_is_ended() {
 #[test]
 fn a_value_of_the_host_is_filled_in_where_it_stands() {
     let host = Host::new(CallId::from_random(0), now());
-    let filled = host.fill(&json!({"a": {"$host": "call_id"}, "b": [{"$host": "started_at"}], "c": {"$host": "x"}}));
+    let filled = host.fill(
+        &json!({"a": {"$host": "call_id"}, "b": [{"$host": "started_at"}], "c": {"$host": "x"}}),
+    );
     assert_eq!(filled, json!({"a": "a".repeat(26), "b": [NOW], "c": {"$host": "x"}}) as Value);
 }
 
@@ -520,7 +629,11 @@ async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
         // Another writer's value came between: the value that the job saw is not there any more.
         (as_asked().replace("replicas: 5", "replicas: 4"), Outcome::Failed, "conflict"),
         // What it does not name may change.
-        (as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"), Outcome::Succeeded, "done"),
+        (
+            as_asked().replace("  name: web\n", "  name: web\n  labels: {a: b}\n"),
+            Outcome::Succeeded,
+            "done",
+        ),
         ("b: 1\n".to_owned(), Outcome::Failed, "conflict"),
         // The objects are as they were approved, whatever else stands in the file.
         (format!("{}---\nb: 1\n", as_asked()), Outcome::Succeeded, "done"),
@@ -535,8 +648,15 @@ async fn a_job_that_changes_nothing_is_held_against_the_tree_at_its_commit() {
             }
         });
         world.run().await.unwrap();
-        assert_eq!(world.state(|state| state.outcome.clone()), Some((outcome, code.to_owned())), "{meanwhile}");
-        assert_eq!((world.web(), world.left("journal"), world.left("runs")), (meanwhile, vec![], vec![]));
+        assert_eq!(
+            world.state(|state| state.outcome.clone()),
+            Some((outcome, code.to_owned())),
+            "{meanwhile}"
+        );
+        assert_eq!(
+            (world.web(), world.left("journal"), world.left("runs")),
+            (meanwhile, vec![], vec![])
+        );
     }
 }
 
@@ -563,7 +683,8 @@ async fn meanwhile(text: String, when: When, unchanged: bool) -> (World, String)
     let mut world = World::new();
     if unchanged {
         let mut output: Value = serde_json::from_str(&world.script.output).unwrap();
-        output["obligations"] = json!([{"id": "still", "type": "unchanged", "properties": {"scope": "object"}}]);
+        output["obligations"] =
+            json!([{"id": "still", "type": "unchanged", "properties": {"scope": "object"}}]);
         world.script.output = output.to_string();
     }
     let file = world.place.path().join("tree/shop/web.yaml");
@@ -587,22 +708,37 @@ async fn meanwhile(text: String, when: When, unchanged: bool) -> (World, String)
         }
     }
     world.run().await.unwrap();
-    let end = world.state(|state| state.events.iter().find(|event| event.contains(": ")).cloned().unwrap_or_default());
+    let end = world.state(|state| {
+        state.events.iter().find(|event| event.contains(": ")).cloned().unwrap_or_default()
+    });
     (world, end)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_elsewhere_is_kept_and_named() {
-    let label = "`metadata.labels.a` of Deployment web in namespace team-a was absent and is \"b\" (at `shop/web.yaml:6`)";
+    let label = "`metadata.labels.a` of Deployment web in namespace team-a was absent and is \
+                 \"b\" (at `shop/web.yaml:6`)";
     for when in [When::Before, When::Decided, When::Working, When::Done] {
         let (world, end) = meanwhile(labelled(), when, false).await;
-        assert_eq!(end, format!("succeeded done: every operation was done; files written: 1; meanwhile: {label}"));
-        assert_eq!(world.web(), labelled().replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n"), "both changes are there");
+        assert_eq!(
+            end,
+            format!(
+                "succeeded done: every operation was done; files written: 1; meanwhile: {label}"
+            )
+        );
+        assert_eq!(
+            world.web(),
+            labelled().replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n"),
+            "both changes are there"
+        );
         // Comments, layout and other objects are no part of the object.
         let moved = format!("# new\n\n{WEB}---\nb: 1\n");
         let (world, end) = meanwhile(moved.clone(), when, true).await;
         assert_eq!(end, "succeeded done: every operation was done; files written: 1");
-        assert_eq!(world.web(), moved.replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n"));
+        assert_eq!(
+            world.web(),
+            moved.replace("replicas: 3 ", "replicas: 5 ").replace("a: b\n", "a: c\n")
+        );
         // The rule that policy obliges to.
         let (world, end) = meanwhile(labelled(), when, true).await;
         assert!(end.contains(label) && !end.starts_with("succeeded"), "{end}");
@@ -612,7 +748,8 @@ async fn what_changes_elsewhere_is_kept_and_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_voids_an_approval_is_named_with_file_and_line() {
-    let replicas = "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4 (at `shop/web.yaml:8`)";
+    let replicas = "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4 (at \
+                    `shop/web.yaml:8`)";
     for when in [When::Before, When::Decided, When::Working, When::Done] {
         let other = WEB.replace("replicas: 3 ", "replicas: 4 ");
         let (world, end) = meanwhile(other.clone(), when, false).await;
@@ -622,7 +759,10 @@ async fn what_voids_an_approval_is_named_with_file_and_line() {
     let gone = "b: 1\n".to_owned();
     for when in [When::Working, When::Done] {
         let (world, end) = meanwhile(gone.clone(), when, false).await;
-        assert!(end.starts_with("failed conflict: Deployment web in namespace team-a is gone"), "{end}");
+        assert!(
+            end.starts_with("failed conflict: Deployment web in namespace team-a is gone"),
+            "{end}"
+        );
         assert_eq!(world.web(), gone);
     }
 }
@@ -631,27 +771,42 @@ async fn what_voids_an_approval_is_named_with_file_and_line() {
 async fn what_this_machine_lacks_ends_the_job_in_words_before_anything_is_changed() {
     type Bend = fn(&mut World);
     let cases: [(&str, &str, Bend); 3] = [
-        ("cannot-begin", "trust.toml` cannot be read: No such file or directory (os error 2); ", |world| {
-            fs::remove_file(world.place.path().join("trust.toml")).unwrap()
+        (
+            "cannot-begin",
+            "trust.toml` cannot be read: No such file or directory (os error 2); ",
+            |world| fs::remove_file(world.place.path().join("trust.toml")).unwrap(),
+        ),
+        ("cannot-begin", "trust.toml` cannot be used: ", |world| {
+            fs::write(world.place.path().join("trust.toml"), "{").unwrap()
         }),
-        ("cannot-begin", "trust.toml` cannot be used: ", |world| fs::write(world.place.path().join("trust.toml"), "{").unwrap()),
-        ("unwritable", "journal` cannot be used: No such file or directory (os error 2); ", |world| {
-            let journal = world.place.path().join("journal");
-            world.script.during = Arc::new(move |first| {
-                if first {
-                    fs::remove_dir(&journal).unwrap();
-                }
-            });
-        }),
+        (
+            "unwritable",
+            "journal` cannot be used: No such file or directory (os error 2); ",
+            |world| {
+                let journal = world.place.path().join("journal");
+                world.script.during = Arc::new(move |first| {
+                    if first {
+                        fs::remove_dir(&journal).unwrap();
+                    }
+                });
+            },
+        ),
     ];
     for (code, words, bend) in cases {
         let mut world = World::new();
         bend(&mut world);
         world.run().await.unwrap();
-        let (outcome, events) = world.state(|state| (state.outcome.clone(), state.events.join(", ")));
+        let (outcome, events) =
+            world.state(|state| (state.outcome.clone(), state.events.join(", ")));
         assert_eq!(outcome, Some((Outcome::Failed, code.to_owned())), "{events}");
-        assert!(events.contains(words) && events.contains("; the tree is untouched"), "not `{words}`: {events}");
-        assert_eq!((world.web(), world.left("runs"), world.state(|state| state.phase)), (WEB.to_owned(), vec![], Phase::Closed));
+        assert!(
+            events.contains(words) && events.contains("; the tree is untouched"),
+            "not `{words}`: {events}"
+        );
+        assert_eq!(
+            (world.web(), world.left("runs"), world.state(|state| state.phase)),
+            (WEB.to_owned(), vec![], Phase::Closed)
+        );
     }
 }
 
@@ -660,9 +815,15 @@ async fn a_runner_whose_own_folders_are_gone_takes_no_job_and_lets_go_of_the_one
     let world = World::new();
     fs::remove_dir(world.place.path().join("runs")).unwrap();
     let runner = world.runner(None);
-    let Err(ActError::Backend(fault)) = runner.claim(|| false).await.map(drop) else { panic!("it claimed a job") };
+    let Err(ActError::Backend(fault)) = runner.claim(|| false).await.map(drop) else {
+        panic!("it claimed a job")
+    };
     assert!(fault.to_string().contains("runs` cannot be used: No such file"), "{fault}");
-    let Ok(Claimed::Leased { job: Some(job) }) = world.memory.claim(&Claim::Next { wait_ms: 0 }).await else { panic!() };
+    let Ok(Claimed::Leased { job: Some(job) }) =
+        world.memory.claim(&Claim::Next { wait_ms: 0 }).await
+    else {
+        panic!()
+    };
     runner.see_through(*job).await.unwrap();
     let events = world.state(|state| state.events.join(", "));
     assert!(events.starts_with("let go: ") && events.contains("runs` cannot be used"), "{events}");

@@ -70,7 +70,9 @@ impl Desk {
         let approved = preview(&index, &[step(operation.clone())])?.operations.remove(0);
         self.calls.set(self.calls.get() + 1);
         let call = CallId::from_random(self.calls.get());
-        let mut copy = Namespace::make(self.place.path(), &call, Fence(1), &index, &[&approved.target]).unwrap();
+        let mut copy =
+            Namespace::make(self.place.path(), &call, Fence(1), &index, &[&approved.target])
+                .unwrap();
         copy.perform(&operation, &approved, &Host::sample()).unwrap();
         for file in copy.changed().unwrap() {
             match file.content {
@@ -81,9 +83,18 @@ impl Desk {
         Ok(())
     }
 
-    fn set(&self, kind: &str, name: &str, path: &str, value: impl Into<Value>) -> Result<(), Refusal> {
+    fn set(
+        &self,
+        kind: &str,
+        name: &str,
+        path: &str,
+        value: impl Into<Value>,
+    ) -> Result<(), Refusal> {
         let value = Some(value.into()).filter(|value| !value.is_null());
-        self.done(Operation::Patch { target: target(kind, name), changes: vec![Change { path: path.into(), value }] })
+        self.done(Operation::Patch {
+            target: target(kind, name),
+            changes: vec![Change { path: path.into(), value }],
+        })
     }
 
     fn scale(&self, name: &str, replicas: i32) -> Result<(), Refusal> {
@@ -91,11 +102,21 @@ impl Desk {
     }
 
     fn restart(&self, name: &str) -> Result<(), Refusal> {
-        self.set("Deployment", name, r#"spec.template.metadata.annotations["example.com/at"]"#, "now")
+        self.set(
+            "Deployment",
+            name,
+            r#"spec.template.metadata.annotations["example.com/at"]"#,
+            "now",
+        )
     }
 
     fn image(&self, name: &str, container: &str, image: &str) -> Result<(), Refusal> {
-        self.set("Deployment", name, &format!("spec.template.spec.containers[name={container}].image"), image)
+        self.set(
+            "Deployment",
+            name,
+            &format!("spec.template.spec.containers[name={container}].image"),
+            image,
+        )
     }
 
     fn config(&self, name: &str, key: &str, value: impl Into<Value>) -> Result<(), Refusal> {
@@ -109,9 +130,14 @@ impl Desk {
 
     fn look(&self, operation: Operation) -> Looked {
         let looker = Looker::new(self.root());
-        let (tool, digest, operations) = ("t".to_owned(), ComponentDigest::of(b"t"), vec![step(operation)]);
+        let (tool, digest, operations) =
+            ("t".to_owned(), ComponentDigest::of(b"t"), vec![step(operation)]);
         let looks = operations[0].operation.action().looks();
-        let look = if looks { Look::Read { tool, digest, operations } } else { Look::Preview { tool, digest, operations } };
+        let look = if looks {
+            Look::Read { tool, digest, operations }
+        } else {
+            Look::Preview { tool, digest, operations }
+        };
         looker.look(&look, &trust()).unwrap()
     }
 
@@ -128,7 +154,12 @@ impl Desk {
         match self.look(operation) {
             Looked::Results { results, left_out, .. } => {
                 let items = results[0]["items"].as_array().unwrap().iter();
-                let items = items.map(|item| (item["metadata.name"].as_str().unwrap().to_owned(), item["spec.replicas"].clone()));
+                let items = items.map(|item| {
+                    (
+                        item["metadata.name"].as_str().unwrap().to_owned(),
+                        item["spec.replicas"].clone(),
+                    )
+                });
                 (items.collect(), left_out)
             }
             other => panic!("{other:?}"),
@@ -160,7 +191,10 @@ fn difference(before: &str, after: &str) -> Vec<String> {
         ChangeTag::Delete => Some('-'),
         ChangeTag::Insert => Some('+'),
     };
-    changes.iter_all_changes().filter_map(|change| Some(format!("{}{}", sign(change.tag())?, change.value()))).collect()
+    changes
+        .iter_all_changes()
+        .filter_map(|change| Some(format!("{}{}", sign(change.tag())?, change.value())))
+        .collect()
 }
 
 fn step(operation: Operation) -> Step {
@@ -169,11 +203,20 @@ fn step(operation: Operation) -> Step {
 
 fn target(kind: &str, name: &str) -> Target {
     let group = if kind == "Deployment" { "apps" } else { "" };
-    Target { group: group.into(), version: "v1".into(), kind: kind.into(), namespace: "storefront".into(), name: name.into() }
+    Target {
+        group: group.into(),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespace: "storefront".into(),
+        name: name.into(),
+    }
 }
 
 fn replicas(name: &str) -> Operation {
-    Operation::Patch { target: target("Deployment", name), changes: vec![Change { path: "spec.replicas".into(), value: Some(json!(5)) }] }
+    Operation::Patch {
+        target: target("Deployment", name),
+        changes: vec![Change { path: "spec.replicas".into(), value: Some(json!(5)) }],
+    }
 }
 
 fn trust() -> Trust {

@@ -44,7 +44,9 @@ pub enum EditError {
     #[error("{0}")]
     Path(#[from] PathError),
     /// A value that readers disagree about.
-    #[error("line {line}: readers disagree about `{text}`; put it in quotes or write it in decimal")]
+    #[error(
+        "line {line}: readers disagree about `{text}`; put it in quotes or write it in decimal"
+    )]
     Doubtful {
         /// Where.
         line: usize,
@@ -52,7 +54,10 @@ pub enum EditError {
         text: String,
     },
     /// The text cannot be changed there without changing something else.
-    #[error("`{0}` cannot be changed in this file without changing something else; rewrite that part by hand first")]
+    #[error(
+        "`{0}` cannot be changed in this file without changing something else; rewrite that part \
+         by hand first"
+    )]
     Entangled(String),
 }
 
@@ -68,7 +73,12 @@ impl Splice {
     }
 
     fn applied(&self, text: &str) -> Option<String> {
-        Some(format!("{}{}{}", text.get(..self.range.start)?, self.text, text.get(self.range.end..)?))
+        Some(format!(
+            "{}{}{}",
+            text.get(..self.range.start)?,
+            self.text,
+            text.get(self.range.end..)?
+        ))
     }
 }
 
@@ -81,11 +91,18 @@ struct Source<'a> {
 
 /// Changes fields of the object at a position. No value removes the field. The result is the file's
 /// whole text.
-pub fn patch(format: Format, text: &str, at: &Position, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditError> {
+pub fn patch(
+    format: Format,
+    text: &str,
+    at: &Position,
+    changes: &[(FieldPath, Option<Value>)],
+) -> Result<String, EditError> {
     let mut text = text.to_owned();
     let mut documents = format.read(&text)?;
     for (path, value) in changes {
-        if let Some(changed) = change(Source { format, text: &text }, &documents, at, path, value.as_ref())? {
+        if let Some(changed) =
+            change(Source { format, text: &text }, &documents, at, path, value.as_ref())?
+        {
             (text, documents) = changed;
         }
     }
@@ -100,7 +117,9 @@ pub fn delete(format: Format, text: &str, at: &Position) -> Result<Option<String
     }
     let entangled = || EditError::Entangled("the object".to_owned());
     let source = Source { format, text };
-    let after = object::removed(source, &before, at).and_then(|splice| splice.applied(text)).ok_or_else(entangled)?;
+    let after = object::removed(source, &before, at)
+        .and_then(|splice| splice.applied(text))
+        .ok_or_else(entangled)?;
     let read_back = format.read(&after).map_err(|_| entangled())?;
     if object::is_removed(&before, &read_back, at) { Ok(Some(after)) } else { Err(entangled()) }
 }
@@ -140,7 +159,11 @@ fn change(
     };
     let after = splice.and_then(|splice| splice.applied(source.text)).ok_or_else(entangled)?;
     let read_back = source.format.read(&after).map_err(|_| entangled())?;
-    if is_meant(&read_back, before, at, &meant) { Ok(Some((after, read_back))) } else { Err(entangled()) }
+    if is_meant(&read_back, before, at, &meant) {
+        Ok(Some((after, read_back)))
+    } else {
+        Err(entangled())
+    }
 }
 
 /// The first scalar in a value that readers disagree about.
@@ -155,17 +178,24 @@ fn doubtful(node: &Node) -> Option<&Node> {
 /// Whether the object is as it is meant, and all else of the file as it was.
 fn is_meant(after: &[Document], before: &[Document], at: &Position, meant: &Value) -> bool {
     let object = at.object(after);
-    let clear = object.zip(after.get(at.document)).is_some_and(|(object, document)| document.unclear_in(object).is_none());
+    let clear = object
+        .zip(after.get(at.document))
+        .is_some_and(|(object, document)| document.unclear_in(object).is_none());
     let others = after.len() == before.len()
         && after.iter().zip(before).enumerate().all(|(index, (new, old))| {
-            if index == at.document { is_same_beside(&new.root, &old.root, &at.items) } else { is_same(new, old) }
+            if index == at.document {
+                is_same_beside(&new.root, &old.root, &at.items)
+            } else {
+                is_same(new, old)
+            }
         });
     clear && others && object.is_some_and(|object| object.value() == *meant)
 }
 
 /// Whether two documents say the same.
 fn is_same(new: &Document, old: &Document) -> bool {
-    let reason = |document: &Document| document.unclear.as_ref().map(|unclear| unclear.reason.clone());
+    let reason =
+        |document: &Document| document.unclear.as_ref().map(|unclear| unclear.reason.clone());
     new.root.is_same(&old.root) && reason(new) == reason(old) && new.is_broken() == old.is_broken()
 }
 
@@ -173,14 +203,18 @@ fn is_same(new: &Document, old: &Document) -> bool {
 fn is_same_beside(new: &Node, old: &Node, items: &[usize]) -> bool {
     match items.split_first() {
         None => true,
-        Some((index, rest)) => is_same_but_items(new, old) && is_same_list(new, old, *index, |new, old| is_same_beside(new, old, rest)),
+        Some((index, rest)) => {
+            is_same_but_items(new, old)
+                && is_same_list(new, old, *index, |new, old| is_same_beside(new, old, rest))
+        }
     }
 }
 
 /// The same, where the list at this position may have other members.
 fn is_same_beside_list(new: &Node, old: &Node, items: &[usize]) -> bool {
-    let members =
-        items.split_first().is_none_or(|(index, rest)| is_same_list(new, old, *index, |new, old| is_same_beside_list(new, old, rest)));
+    let members = items.split_first().is_none_or(|(index, rest)| {
+        is_same_list(new, old, *index, |new, old| is_same_beside_list(new, old, rest))
+    });
     is_same_but_items(new, old) && members
 }
 
@@ -188,11 +222,18 @@ fn is_same_list(new: &Node, old: &Node, index: usize, at: impl Fn(&Node, &Node) 
     let (Some(new), Some(old)) = (new.get("items"), old.get("items")) else { return false };
     let pairs = || new.items().iter().zip(old.items()).enumerate();
     new.items().len() == old.items().len()
-        && pairs().all(|(place, (new, old))| if place == index { at(new, old) } else { new.is_same(old) })
+        && pairs()
+            .all(|(place, (new, old))| if place == index { at(new, old) } else { new.is_same(old) })
 }
 
 fn is_same_but_items(new: &Node, old: &Node) -> bool {
-    let (Shape::Map { entries: new, .. }, Shape::Map { entries: old, .. }) = (&new.shape, &old.shape) else { return false };
+    let (Shape::Map { entries: new, .. }, Shape::Map { entries: old, .. }) =
+        (&new.shape, &old.shape)
+    else {
+        return false;
+    };
     new.len() == old.len()
-        && new.iter().zip(old).all(|(new, old)| new.key == old.key && (new.key == "items" || new.node.is_same(&old.node)))
+        && new.iter().zip(old).all(|(new, old)| {
+            new.key == old.key && (new.key == "items" || new.node.is_same(&old.node))
+        })
 }

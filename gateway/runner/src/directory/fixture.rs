@@ -1,8 +1,11 @@
-//! The trust of tests about looks and previews: one tool `t`, which may use the executor `sequential`.
+//! The trust of tests about looks and previews: one tool `t`, which may use the executor
+//! `sequential`.
 
 use cofferdam_core::model::ceiling::{Ceiling, Grant};
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
-use cofferdam_core::model::trust::{Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool};
+use cofferdam_core::model::trust::{
+    Environment, Floor, RoleKeys, Trust, TrustedExecutor, TrustedTool,
+};
 
 /// It, with these lines as the tool's ceiling.
 pub fn trust(grants: Vec<Grant>) -> Trust {
@@ -18,7 +21,10 @@ pub fn trust(grants: Vec<Grant>) -> Trust {
             digest: ComponentDigest::of(b"t"),
             ceiling: Ceiling { grants, executors: vec!["sequential".into()] },
         }],
-        executors: vec![TrustedExecutor { name: "sequential".into(), digest: ComponentDigest::of(b"e") }],
+        executors: vec![TrustedExecutor {
+            name: "sequential".into(),
+            digest: ComponentDigest::of(b"e"),
+        }],
         commands: vec![],
         approvers: vec![],
     }

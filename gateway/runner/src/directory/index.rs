@@ -1,6 +1,6 @@
-//! Which object is where: every manifest of a tree, read once per look. An object is addressable when
-//! it names itself in full (apiVersion, kind, `metadata.namespace` and `metadata.name`), is in one
-//! place only, and that place is clear; otherwise it is named, never guessed at.
+//! Which object is where: every manifest of a tree, read once per look. An object is addressable
+//! when it names itself in full (apiVersion, kind, `metadata.namespace` and `metadata.name`), is in
+//! one place only, and that place is clear; otherwise it is named, never guessed at.
 
 mod builds;
 mod copy;
@@ -47,7 +47,8 @@ impl File {
         let documents = format.read(&text);
         let objects = documents.as_deref().map(objects::objects).unwrap_or_default();
         let named: BTreeSet<_> = objects.iter().map(|(position, _)| position.document).collect();
-        let nameless = (0..documents.as_ref().map_or(0, Vec::len)).filter(|at| !named.contains(at)).collect();
+        let nameless =
+            (0..documents.as_ref().map_or(0, Vec::len)).filter(|at| !named.contains(at)).collect();
         Self { text, format, documents, objects, nameless }
     }
 
@@ -58,7 +59,13 @@ impl File {
     }
 
     fn unread(unclear: Unclear) -> Self {
-        Self { text: String::new(), format: Format::Yaml, documents: Err(unclear), objects: Vec::new(), nameless: Vec::new() }
+        Self {
+            text: String::new(),
+            format: Format::Yaml,
+            documents: Err(unclear),
+            objects: Vec::new(),
+            nameless: Vec::new(),
+        }
     }
 }
 
@@ -157,7 +164,9 @@ impl Index {
         let mut index = Self { links, ..Self::default() };
         let mut left = OBJECTS;
         for Manifest { path, text } in manifests {
-            let known = before.and_then(|before| before.files.get(&path)).filter(|file| text.as_deref() == Ok(file.text.as_str()));
+            let known = before
+                .and_then(|before| before.files.get(&path))
+                .filter(|file| text.as_deref() == Ok(file.text.as_str()));
             let mut file = match (known, text) {
                 (Some(file), _) => Arc::clone(file),
                 (None, Ok(text)) => Arc::new(File::read(&path, text)),
@@ -166,7 +175,9 @@ impl Index {
             if let Some(fewer) = left.checked_sub(file.objects.len()) {
                 left = fewer;
             } else {
-                let reason = format!("is beyond the {OBJECTS} objects that are read; serve a part of the tree");
+                let reason = format!(
+                    "is beyond the {OBJECTS} objects that are read; serve a part of the tree"
+                );
                 file = Arc::new(File::unread(Unclear::at(1, reason)));
             }
             index.files.insert(path, file);
@@ -186,26 +197,41 @@ impl Index {
     /// The one object of this name.
     pub fn find(&self, target: &Target) -> Result<Found<'_>, FindError> {
         let name = Name::of(target);
-        let ambiguous = |reason: String| FindError::Ambiguous { target: Box::new(target.clone()), reason };
+        let ambiguous =
+            |reason: String| FindError::Ambiguous { target: Box::new(target.clone()), reason };
         let places = self.places(&name);
         let (found, version) = match places.as_slice() {
             [] if let Some(fault) = self.otherwise(target) => return Err(fault),
-            [] => return Err(self.hint(target).map_or_else(|| FindError::Absent(target.clone()), ambiguous)),
+            [] => {
+                return Err(self
+                    .hint(target)
+                    .map_or_else(|| FindError::Absent(target.clone()), ambiguous));
+            }
             [found] => *found,
             [(first, _), (second, _), ..] => {
-                return Err(ambiguous(format!("it is in `{}` and in `{}`", first.place(), second.place())));
+                return Err(ambiguous(format!(
+                    "it is in `{}` and in `{}`",
+                    first.place(),
+                    second.place()
+                )));
             }
         };
         if let Some(fault) = builds::several(target, &found) {
             return Err(fault);
         }
         if let Some(unclear) = found.unclear() {
-            return Err(ambiguous(format!("`{}:{}` {}", found.path.display(), unclear.line, phrase("has", &unclear.reason))));
+            return Err(ambiguous(format!(
+                "`{}:{}` {}",
+                found.path.display(),
+                unclear.line,
+                phrase("has", &unclear.reason)
+            )));
         }
         if version == target.version { Ok(found) } else { Err(FindError::Absent(target.clone())) }
     }
 
-    /// Every clear object of a kind in a namespace, by name; and the places of those that are left out.
+    /// Every clear object of a kind in a namespace, by name; and the places of those that are left
+    /// out.
     pub fn list(&self, group: &str, version: &str, kind: &str, namespace: &str) -> Listing<'_> {
         let owned = [group, kind, namespace, ""].map(str::to_owned);
         let [own_group, own_kind, own_namespace, name] = owned;
@@ -215,7 +241,9 @@ impl Index {
             match self.places(name).as_slice() {
                 [(one, own)] => match one.unclear() {
                     _ if *own != version => {}
-                    None if let Some(reason) = builds::as_several(one) => gaps.push(gap::several(one, name, &reason)),
+                    None if let Some(reason) = builds::as_several(one) => {
+                        gaps.push(gap::several(one, name, &reason))
+                    }
                     None => found.push(*one),
                     Some(unclear) => gaps.push(gap::unclear(one, name, unclear)),
                 },
@@ -227,14 +255,25 @@ impl Index {
     }
 
     /// Objects of the group, kind and namespace of a name.
-    fn named<'a>(&'a self, first: &'a Name) -> impl Iterator<Item = (&'a Name, &'a Vec<(PathBuf, usize)>)> {
-        let same = move |name: &Name| (&name.group, &name.kind, &name.namespace) == (&first.group, &first.kind, &first.namespace);
+    fn named<'a>(
+        &'a self,
+        first: &'a Name,
+    ) -> impl Iterator<Item = (&'a Name, &'a Vec<(PathBuf, usize)>)> {
+        let same = move |name: &Name| {
+            (&name.group, &name.kind, &name.namespace)
+                == (&first.group, &first.kind, &first.namespace)
+        };
         self.objects.range(first..).take_while(move |(name, _)| same(name))
     }
 
     /// Every object that names itself, whether or not it is clear.
     pub fn names(&self) -> impl Iterator<Item = ObjectName<'_>> {
-        self.objects.keys().map(|name| ObjectName { group: &name.group, kind: &name.kind, namespace: &name.namespace, name: &name.name })
+        self.objects.keys().map(|name| ObjectName {
+            group: &name.group,
+            kind: &name.kind,
+            namespace: &name.namespace,
+            name: &name.name,
+        })
     }
 
     /// Every file that was read, by path.
@@ -259,8 +298,14 @@ impl Index {
 
 /// The object's UID, made from its place: another file, another object.
 pub fn uid(path: &Path, target: &Target) -> String {
-    let place =
-        [&path.to_string_lossy(), target.group.as_str(), target.kind.as_str(), target.namespace.as_str(), target.name.as_str()].join("\0");
+    let place = [
+        &path.to_string_lossy(),
+        target.group.as_str(),
+        target.kind.as_str(),
+        target.namespace.as_str(),
+        target.name.as_str(),
+    ]
+    .join("\0");
     let digest = hex(ObjectDigest::of(place.as_bytes()).as_bytes());
     format!("file-{}", digest.get(..32).unwrap_or(&digest))
 }

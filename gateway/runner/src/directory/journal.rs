@@ -1,6 +1,8 @@
-//! Writing back: a durable journal first, then a rename per file, under a lock. The journal's own rename is the commit record and the effect: a runner
-//! killed before it leaves the tree untouched, after it the next one completes what is written there. New contents lie beside their places before the
-//! record is made, so that what cannot be written shows while nothing is committed. Knows files, never objects.
+//! Writing back: a durable journal first, then a rename per file, under a lock. The journal's own
+//! rename is the commit record and the effect: a runner killed before it leaves the tree untouched,
+//! after it the next one completes what is written there. New contents lie beside their places
+//! before the record is made, so that what cannot be written shows while nothing is committed.
+//! Knows files, never objects.
 
 mod apply;
 mod entry;
@@ -22,7 +24,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of a journal: dozens of files of the largest size. Checked before the commit record, so that none is made that could not be read back.
+/// Bytes of a journal: dozens of files of the largest size. Checked before the commit record, so
+/// that none is made that could not be read back.
 const JOURNAL: u64 = 64 * 1024 * 1024;
 
 /// A journal that is the commit record.
@@ -61,23 +64,37 @@ impl Journal {
         &self.folder
     }
 
-    /// One runner at a time decides over the tree. Held until the guard is dropped, or its process dies.
+    /// One runner at a time decides over the tree. Held until the guard is dropped, or its process
+    /// dies.
     pub fn lock(&self) -> Result<Lock, Obstacle> {
-        Root::open(&self.folder).and_then(|folder| folder.lock()).map_err(|fault| obstacle(&self.folder, "cannot be used", &fault))
+        Root::open(&self.folder)
+            .and_then(|folder| folder.lock())
+            .map_err(|fault| obstacle(&self.folder, "cannot be used", &fault))
     }
 
-    /// Commits a job's files: everything or nothing. Says when the commit is durable and when all of it is visible.
-    pub fn commit(&self, _lock: &Lock, commit: Commit<'_>, step: &dyn Fn(JobStep)) -> Result<(), CommitError> {
+    /// Commits a job's files: everything or nothing. Says when the commit is durable and when all
+    /// of it is visible.
+    pub fn commit(
+        &self,
+        _lock: &Lock,
+        commit: Commit<'_>,
+        step: &dyn Fn(JobStep),
+    ) -> Result<(), CommitError> {
         let Commit { call, fence, namespace, files, touches, moved } = commit;
         if !namespace.is_dir() {
             return Err(CommitError::Fenced);
         }
-        // Another job's runner may have been lost half-way: its effects are committed and come first.
+        // Another job's runner may have been lost half-way: its effects are committed and come
+        // first.
         for other in self.pending().map_err(CommitError::Unwritable)? {
             if let Some((entry, obstacle)) = self.complete(&other)
                 && let Some(line) = entry.files.iter().find(|line| touches.contains(&line.path))
             {
-                return Err(CommitError::Blocked { path: line.path.clone(), call: other, obstacle });
+                return Err(CommitError::Blocked {
+                    path: line.path.clone(),
+                    call: other,
+                    obstacle,
+                });
             }
         }
         for file in &files {
@@ -91,9 +108,13 @@ impl Journal {
         if let Some(path) = moved(&files) {
             return Err(CommitError::Conflict(path));
         }
-        let lines = files.into_iter().map(|file| Line { path: file.path, before: file.before, content: file.content }).collect();
+        let lines = files
+            .into_iter()
+            .map(|file| Line { path: file.path, before: file.before, content: file.content })
+            .collect();
         let entry = Entry { call: call.clone(), fence, files: lines };
-        let staged = self.write(&entry).and_then(|()| self.stage(&entry).map_err(CommitError::Unwritable));
+        let staged =
+            self.write(&entry).and_then(|()| self.stage(&entry).map_err(CommitError::Unwritable));
         let staged = staged.and_then(|staged| self.seal(call).map(|()| staged));
         let staged = staged.inspect_err(|_| self.discard(call))?;
         step(JobStep::EffectCommitted);
@@ -106,7 +127,9 @@ impl Journal {
                 step(JobStep::EffectApplied);
                 Ok(())
             }
-            Err(Hindered { obstacle, untouched: true }) if self.withdraw(call) => Err(CommitError::Unwritable(obstacle)),
+            Err(Hindered { obstacle, untouched: true }) if self.withdraw(call) => {
+                Err(CommitError::Unwritable(obstacle))
+            }
             Err(Hindered { obstacle, .. }) => Err(CommitError::Committed(obstacle)),
         }
     }
@@ -118,8 +141,10 @@ impl Journal {
         if text.len() as u64 > JOURNAL {
             return Err(CommitError::Large(path));
         }
-        let written = File::create(&path).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
-        written.map_err(|fault| CommitError::Unwritable(obstacle(&path, "cannot be written", &fault)))
+        let written = File::create(&path)
+            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+        written
+            .map_err(|fault| CommitError::Unwritable(obstacle(&path, "cannot be written", &fault)))
     }
 
     /// Makes it the commit record.
@@ -129,7 +154,11 @@ impl Journal {
         sealed.map_err(|fault| {
             let obstacle = obstacle(&record, "cannot be written", &fault);
             // Whether the record is there decides, not what the call said.
-            if self.withdraw(call) { CommitError::Unwritable(obstacle) } else { CommitError::Committed(obstacle) }
+            if self.withdraw(call) {
+                CommitError::Unwritable(obstacle)
+            } else {
+                CommitError::Committed(obstacle)
+            }
         })
     }
 
@@ -149,9 +178,15 @@ impl Journal {
         }
     }
 
-    /// Finds out what became of a job whose runner was lost, and completes what it had committed. What a person gave up is tried once more, and set aside
-    /// when it still cannot be completed.
-    pub fn recover(&self, call: &CallId, _lock: &Lock, given_up: bool) -> Result<Recovered, Obstacle> {
+    /// Finds out what became of a job whose runner was lost, and completes what it had committed.
+    /// What a person gave up is tried once more, and set aside when it still cannot be
+    /// completed.
+    pub fn recover(
+        &self,
+        call: &CallId,
+        _lock: &Lock,
+        given_up: bool,
+    ) -> Result<Recovered, Obstacle> {
         if self.applied(call).exists() {
             return Ok(Recovered::Complete);
         }
@@ -186,13 +221,17 @@ impl Journal {
     /// Files that a job edited, once all of them are in place: relative to the tree, sorted.
     pub fn edited(&self, call: &CallId) -> Vec<String> {
         let entry = self.load(call, APPLIED).ok().flatten();
-        let paths = entry.into_iter().flat_map(|entry| entry.files).map(|line| line.path.display().to_string());
+        let paths = entry
+            .into_iter()
+            .flat_map(|entry| entry.files)
+            .map(|line| line.path.display().to_string());
         let mut paths: Vec<String> = paths.collect();
         paths.sort();
         paths
     }
 
-    /// Forgets a job whose outcome is recorded. What was set aside stays: a person compares the files with it.
+    /// Forgets a job whose outcome is recorded. What was set aside stays: a person compares the
+    /// files with it.
     pub fn forget(&self, call: &CallId) -> Result<(), Obstacle> {
         if fs::symlink_metadata(self.record(call)).is_ok() {
             self.set_aside(call, CONFLICT)?;
@@ -213,7 +252,8 @@ impl Journal {
 
     /// A journal of this state, none where there is none, or why it cannot be read.
     fn load(&self, call: &CallId, state: &str) -> Result<Option<Entry>, String> {
-        let read = Root::open(&self.folder).and_then(|folder| folder.read(Path::new(&format!("{call}.{state}")), JOURNAL));
+        let read = Root::open(&self.folder)
+            .and_then(|folder| folder.read(Path::new(&format!("{call}.{state}")), JOURNAL));
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -241,7 +281,10 @@ impl Journal {
         for entry in fs::read_dir(&self.folder).map_err(unread)? {
             let path = entry.map_err(unread)?.path();
             if path.extension().is_some_and(|extension| extension == COMMITTED)
-                && let Some(call) = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| CallId::parse(stem).ok())
+                && let Some(call) = path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .and_then(|stem| CallId::parse(stem).ok())
             {
                 found.push(call);
             }
@@ -249,8 +292,8 @@ impl Journal {
         Ok(found)
     }
 
-    /// Completes another job's journal, or gives it back with what is in its way. What else came of it its own recovery says; one that is damaged is its
-    /// own matter and hinders no other.
+    /// Completes another job's journal, or gives it back with what is in its way. What else came of
+    /// it its own recovery says; one that is damaged is its own matter and hinders no other.
     fn complete(&self, call: &CallId) -> Option<(Entry, Obstacle)> {
         let entry = match self.load(call, COMMITTED) {
             Ok(entry) => entry?,

@@ -1,4 +1,5 @@
-//! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own trust file, and never a Secret. Changes nothing.
+//! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own
+//! trust file, and never a Secret. Changes nothing.
 
 use super::index::{Found, Index, Listing, phrase};
 use super::near;
@@ -46,17 +47,22 @@ impl Looker {
 
     /// One look.
     pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeError> {
-        let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) = look;
+        let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
+            look;
         if let Err(refusal) = within(trust, tool, *digest, operations) {
             return Ok(refusal.into());
         }
         let index = self.index()?;
         let bound = trust.tool(tool).and_then(|tool| Bound::parse(&tool.ceiling).ok());
-        if let Some(refusal) = bound.as_ref().and_then(|bound| near::unknown_namespace(&index, operations, bound)) {
+        if let Some(refusal) =
+            bound.as_ref().and_then(|bound| near::unknown_namespace(&index, operations, bound))
+        {
             return Ok(refusal.into());
         }
         let answer = match look {
-            Look::Preview { .. } => preview(&index, operations).map(|preview| Looked::Preview { preview }),
+            Look::Preview { .. } => {
+                preview(&index, operations).map(|preview| Looked::Preview { preview })
+            }
             Look::Read { .. } => results(&index, operations),
         };
         Ok(answer.unwrap_or_else(|refusal| match &bound {
@@ -79,7 +85,12 @@ fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
     Ok(Looked::Results { results, left_out, given: bounded(given) })
 }
 
-fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut, given: &mut Vec<Remark>) -> Result<Value, Refusal> {
+fn result(
+    index: &Index,
+    operation: &Operation,
+    left_out: &mut LeftOut,
+    given: &mut Vec<Remark>,
+) -> Result<Value, Refusal> {
     let result = match operation {
         Operation::Read { target, fields } => {
             let found = index.find(target)?;
@@ -87,7 +98,10 @@ fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut, given: &
             let fields = parsed(fields)?;
             let mut values = Map::new();
             for field in &fields {
-                values.insert(field.to_string(), shown(&found, field).map_err(|odd| odd.refusal(&found))?);
+                values.insert(
+                    field.to_string(),
+                    shown(&found, field).map_err(|odd| odd.refusal(&found))?,
+                );
             }
             json!({"fields": values})
         }
@@ -101,7 +115,8 @@ fn result(index: &Index, operation: &Operation, left_out: &mut LeftOut, given: &
             gaps.into_iter().for_each(|gap| left_out.push(gap));
             let most = usize::try_from(*limit).unwrap_or(usize::MAX);
             given.extend(found.iter().take(most).flat_map(Found::given).cloned());
-            let items: Vec<_> = found.iter().take(most).map(|found| item(found, &fields, left_out)).collect();
+            let items: Vec<_> =
+                found.iter().take(most).map(|found| item(found, &fields, left_out)).collect();
             json!({"items": items, "truncated": found.len() > most})
         }
         other => return Err(unsupported(other.action())),
@@ -142,8 +157,13 @@ impl Odd {
     fn refusal(self, found: &Found<'_>) -> Refusal {
         match self {
             Self::Doubt(Unclear { line, reason }) => {
-                let reason = format!("`{}:{line}` {}", found.path.display(), phrase("has", &reason));
-                Refusal::new("ambiguous", reason, "a person has to make that place of the tree clear first")
+                let reason =
+                    format!("`{}:{line}` {}", found.path.display(), phrase("has", &reason));
+                Refusal::new(
+                    "ambiguous",
+                    reason,
+                    "a person has to make that place of the tree clear first",
+                )
             }
             Self::Misfit(reason) => Refusal::new("conflict", reason, "name fields as they are"),
         }

@@ -1,5 +1,6 @@
-//! The ephemeral namespace of a job on a directory: a private copy of the files its operations name. Made before the executor starts, removed after
-//! it whatever happened, observed gone. Effects happen here; the tree itself is written by `journal.rs` alone.
+//! The ephemeral namespace of a job on a directory: a private copy of the files its operations
+//! name. Made before the executor starts, removed after it whatever happened, observed gone.
+//! Effects happen here; the tree itself is written by `journal.rs` alone.
 
 pub mod renew;
 #[cfg(test)]
@@ -46,7 +47,8 @@ pub struct Namespace {
     undo: BTreeMap<u32, Undo>,
     /// Operations that were done.
     done: Vec<Done>,
-    /// Operations over the state in the copy, where that is another one than the admission's; by index.
+    /// Operations over the state in the copy, where that is another one than the admission's; by
+    /// index.
     renewed: BTreeMap<u32, PreviewedOperation>,
     /// Policy obliges to stop over any change of an object.
     unchanged: bool,
@@ -106,7 +108,8 @@ pub fn name(call: &CallId, fence: Fence) -> String {
     format!("{PREFIX}{call}-{fence}")
 }
 
-/// Removes every namespace of this job made under an earlier lease, and names the newest there was. Without the folder of namespaces there is none.
+/// Removes every namespace of this job made under an earlier lease, and names the newest there was.
+/// Without the folder of namespaces there is none.
 pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>, Obstacle> {
     let unread = |fault: io::Error| obstacle(runs, "cannot be read", &fault);
     let own = format!("{PREFIX}{call}-");
@@ -118,7 +121,10 @@ pub fn sweep(runs: &Path, call: &CallId, fence: Fence) -> Result<Option<PathBuf>
     for entry in entries {
         let entry = entry.map_err(unread)?;
         let name = entry.file_name();
-        let earlier = name.to_str().and_then(|name| name.strip_prefix(&own)).and_then(|rest| rest.parse::<u64>().ok());
+        let earlier = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(&own))
+            .and_then(|rest| rest.parse::<u64>().ok());
         if let Some(earlier) = earlier.filter(|earlier| *earlier < fence.0) {
             remove(&entry.path())?;
             newest = newest.max(Some((earlier, entry.path())));
@@ -144,7 +150,13 @@ pub fn remove(folder: &Path) -> Result<(), Obstacle> {
 
 impl Namespace {
     /// Makes it: the folder, and a copy of every file that holds one of these objects.
-    pub fn make(runs: &Path, call: &CallId, fence: Fence, index: &Index, targets: &[&Target]) -> Result<Self, EffectError> {
+    pub fn make(
+        runs: &Path,
+        call: &CallId,
+        fence: Fence,
+        index: &Index,
+        targets: &[&Target],
+    ) -> Result<Self, EffectError> {
         let folder = runs.join(name(call, fence));
         // The same lease never makes it twice: something is wrong if it is there.
         DirBuilder::new().mode(0o700).create(&folder).map_err(unmade(&folder))?;
@@ -155,19 +167,40 @@ impl Namespace {
             let Found { path, file, .. } = found;
             let at = folder.join(path);
             if let Some(parent) = at.parent() {
-                DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(unmade(parent))?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(parent)
+                    .map_err(unmade(parent))?;
             }
             fs::write(&at, &file.text).map_err(unmade(&at))?;
-            files.insert(path.to_owned(), Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false });
+            files.insert(
+                path.to_owned(),
+                Copied { at, before: ObjectDigest::of(file.text.as_bytes()), gone: false },
+            );
         }
         let (undo, renewed) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { folder, files, written, undo, done: Vec::new(), renewed, unchanged: false, meanwhile: Vec::new() })
+        Ok(Self {
+            folder,
+            files,
+            written,
+            undo,
+            done: Vec::new(),
+            renewed,
+            unchanged: false,
+            meanwhile: Vec::new(),
+        })
     }
 
-    /// With the operations whose objects were changed between the admission and the copy, over their state in the copy; and with what policy obliges to.
+    /// With the operations whose objects were changed between the admission and the copy, over
+    /// their state in the copy; and with what policy obliges to.
     #[must_use]
     pub fn over(self, renewed: Vec<PreviewedOperation>, unchanged: bool) -> Self {
-        Self { renewed: renewed.into_iter().map(|now| (now.index, now)).collect(), unchanged, ..self }
+        Self {
+            renewed: renewed.into_iter().map(|now| (now.index, now)).collect(),
+            unchanged,
+            ..self
+        }
     }
 
     /// Where it is.
@@ -189,7 +222,8 @@ impl Namespace {
         &self.meanwhile
     }
 
-    /// Does one operation in the copy and compares what came out with what was approved. Returns the observed state after.
+    /// Does one operation in the copy and compares what came out with what was approved. Returns
+    /// the observed state after.
     pub fn perform(
         &mut self,
         operation: &Operation,
@@ -197,26 +231,48 @@ impl Namespace {
         host: &Host,
     ) -> Result<BTreeMap<String, Value>, EffectError> {
         let (place, approved) = self.held(approved)?;
-        let (after, observed) = edited(&place.path, &place.text, operation, &approved, (self.written(&approved.target), host))?;
+        let (after, observed) = edited(
+            &place.path,
+            &place.text,
+            operation,
+            &approved,
+            (self.written(&approved.target), host),
+        )?;
         let undo = match operation {
-            Operation::Patch { changes, .. } => Undo::Values(values(&place.object, &paths(changes)?)?),
-            _ => Undo::File { path: place.path.clone(), before: place.text.clone(), after: after.clone() },
+            Operation::Patch { changes, .. } => {
+                Undo::Values(values(&place.object, &paths(changes)?)?)
+            }
+            _ => Undo::File {
+                path: place.path.clone(),
+                before: place.text.clone(),
+                after: after.clone(),
+            },
         };
         self.write(&place.path, after.as_deref())?;
         self.undo.insert(approved.index, undo);
-        self.done.push(Done { path: place.path, operation: operation.clone(), approved, host: host.clone() });
+        self.done.push(Done {
+            path: place.path,
+            operation: operation.clone(),
+            approved,
+            host: host.clone(),
+        });
         Ok(observed)
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+    pub fn undo(
+        &mut self,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let conflict = || EffectError::Conflict(approved.target.clone());
         let Some(undo) = self.undo.remove(&approved.index) else { return Err(conflict()) };
         match undo {
             Undo::Values(before) => {
                 let place = self.place(&approved.target).ok_or_else(conflict)?;
-                let text = edit::patch(Format::of(&place.path), &place.text, &place.position, &before)?;
-                let (_, object) = find(&place.path, &text, self.written(&approved.target)).ok_or_else(conflict)?;
+                let text =
+                    edit::patch(Format::of(&place.path), &place.text, &place.position, &before)?;
+                let (_, object) = find(&place.path, &text, self.written(&approved.target))
+                    .ok_or_else(conflict)?;
                 let observed = fields(&object, &before)?;
                 self.write(&place.path, Some(&text))?;
                 if observed == approved.before { Ok(observed) } else { Err(conflict()) }
@@ -250,10 +306,12 @@ impl Namespace {
         self.files.keys().cloned().collect()
     }
 
-    /// The first file of the tree that this job does not write and in which one of its objects is no longer as it was seen: a change to what is there
-    /// already is a statement about what is there.
+    /// The first file of the tree that this job does not write and in which one of its objects is
+    /// no longer as it was seen: a change to what is there already is a statement about what is
+    /// there.
     pub fn moved(&self, root: &Root, written: &[ChangedFile]) -> Option<PathBuf> {
-        let kept = self.done.iter().filter(|done| written.iter().all(|file| file.path != done.path));
+        let kept =
+            self.done.iter().filter(|done| written.iter().all(|file| file.path != done.path));
         kept.filter(|Done { path, approved, .. }| {
             let text = root.read(path, FILE).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             let found = text.and_then(|text| find(path, &text, self.written(&approved.target)));
@@ -264,7 +322,8 @@ impl Namespace {
     }
 
     fn write(&mut self, path: &Path, text: Option<&str>) -> Result<(), EffectError> {
-        let copied = self.files.get_mut(path).ok_or_else(|| unmade(path)(io::ErrorKind::NotFound.into()))?;
+        let copied =
+            self.files.get_mut(path).ok_or_else(|| unmade(path)(io::ErrorKind::NotFound.into()))?;
         copied.gone = text.is_none();
         let written = match text {
             Some(text) => fs::write(&copied.at, text),
@@ -273,8 +332,12 @@ impl Namespace {
         written.map_err(unmade(&copied.at))
     }
 
-    /// The object in the copy, with the operation as it is approved over its state. What changed elsewhere is kept for the outcome.
-    fn held(&mut self, approved: &PreviewedOperation) -> Result<(Place, PreviewedOperation), EffectError> {
+    /// The object in the copy, with the operation as it is approved over its state. What changed
+    /// elsewhere is kept for the outcome.
+    fn held(
+        &mut self,
+        approved: &PreviewedOperation,
+    ) -> Result<(Place, PreviewedOperation), EffectError> {
         let conflict = || EffectError::Conflict(approved.target.clone());
         let place = self.place(&approved.target).ok_or_else(conflict)?;
         if expected(&place.path, approved, &place.object)? {
@@ -292,7 +355,10 @@ impl Namespace {
 
     /// An object as its own file names it.
     fn written<'a>(&'a self, target: &'a Target) -> &'a Target {
-        self.written.iter().find(|(built, _)| built == target).map_or(target, |(_, written)| written)
+        self.written
+            .iter()
+            .find(|(built, _)| built == target)
+            .map_or(target, |(_, written)| written)
     }
 
     fn place(&self, target: &Target) -> Option<Place> {
@@ -314,7 +380,11 @@ struct Place {
 }
 
 /// Whether an object at this place is in the state it was approved over.
-fn expected(path: &Path, approved: &PreviewedOperation, object: &Value) -> Result<bool, EffectError> {
+fn expected(
+    path: &Path,
+    approved: &PreviewedOperation,
+    object: &Value,
+) -> Result<bool, EffectError> {
     let seen = digest(object).map_err(|fault| EffectError::Refused(fault.to_string()))?;
     Ok(Expect::Present { uid: uid(path, &approved.target), digest: seen } == approved.expect)
 }
@@ -324,8 +394,8 @@ fn unmade(path: &Path) -> impl Fn(io::Error) -> EffectError {
     move |fault| EffectError::Unwritable(obstacle(path, "cannot be written", &fault))
 }
 
-/// A file's text after an operation, which has to be as approved, with the fields as they are then. `written` is the object as
-/// the file names it.
+/// A file's text after an operation, which has to be as approved, with the fields as they are then.
+/// `written` is the object as the file names it.
 fn edited(
     path: &Path,
     text: &str,
@@ -352,20 +422,30 @@ fn edited(
     if observed == host.fields(&approved.after) {
         Ok((after, observed))
     } else {
-        Err(EffectError::Refused(format!("{} would not be as approved afterwards", approved.target)))
+        Err(EffectError::Refused(format!(
+            "{} would not be as approved afterwards",
+            approved.target
+        )))
     }
 }
 
 /// The object in a file's text, where it is clear.
 fn find(path: &Path, text: &str, target: &Target) -> Option<(Position, Value)> {
     let documents = Format::of(path).read(text).ok()?;
-    let (position, _) = objects(&documents).into_iter().find(|(_, identity)| identity.is(target))?;
+    let (position, _) =
+        objects(&documents).into_iter().find(|(_, identity)| identity.is(target))?;
     let object = position.object(&documents)?;
     let is_clear = documents.get(position.document)?.unclear_in(object).is_none();
     is_clear.then(|| (position, object.value()))
 }
 
-fn values(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Vec<(FieldPath, Option<Value>)>, EffectError> {
-    let values: Result<_, _> = changes.iter().map(|(path, _)| path.get(object).map(|value| (path.clone(), value))).collect();
+fn values(
+    object: &Value,
+    changes: &[(FieldPath, Option<Value>)],
+) -> Result<Vec<(FieldPath, Option<Value>)>, EffectError> {
+    let values: Result<_, _> = changes
+        .iter()
+        .map(|(path, _)| path.get(object).map(|value| (path.clone(), value)))
+        .collect();
     values.map_err(|fault| EffectError::Refused(fault.to_string()))
 }

@@ -47,7 +47,8 @@ impl Identity {
 impl Name {
     /// Of a target.
     pub fn of(target: &Target) -> Self {
-        let [group, kind, namespace, name] = [&target.group, &target.kind, &target.namespace, &target.name].map(Clone::clone);
+        let [group, kind, namespace, name] =
+            [&target.group, &target.kind, &target.namespace, &target.name].map(Clone::clone);
         Self { group, kind, namespace, name }
     }
 }
@@ -61,7 +62,8 @@ impl fmt::Display for Name {
 /// Every object of a file that names itself.
 pub fn objects(documents: &[Document]) -> Vec<(Position, Identity)> {
     let mut found = Vec::new();
-    for (document, root) in documents.iter().enumerate().map(|(at, document)| (at, &document.root)) {
+    for (document, root) in documents.iter().enumerate().map(|(at, document)| (at, &document.root))
+    {
         collect(root, None, &mut Position { document, items: Vec::new() }, &mut found);
     }
     found
@@ -74,7 +76,12 @@ struct Given<'a> {
     kind: &'a str,
 }
 
-fn collect(node: &Node, given: Option<Given<'_>>, at: &mut Position, found: &mut Vec<(Position, Identity)>) {
+fn collect(
+    node: &Node,
+    given: Option<Given<'_>>,
+    at: &mut Position,
+    found: &mut Vec<(Position, Identity)>,
+) {
     if let Some(given) = list(node) {
         let items = node.get("items").map(Node::items).unwrap_or_default();
         for (index, item) in items.iter().enumerate() {
@@ -104,7 +111,10 @@ fn identity(node: &Node, given: Option<Given<'_>>) -> Option<Identity> {
     let metadata = node.get("metadata")?;
     let name = metadata.get("name")?.text()?.to_owned();
     let namespace = metadata.get("namespace").and_then(Node::text).unwrap_or_default().to_owned();
-    Some(Identity { version: version.to_owned(), name: Name { group: group.to_owned(), kind, namespace, name } })
+    Some(Identity {
+        version: version.to_owned(),
+        name: Name { group: group.to_owned(), kind, namespace, name },
+    })
 }
 
 impl Position {

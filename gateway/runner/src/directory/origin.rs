@@ -15,7 +15,9 @@ pub fn origin(file: &Path, root: &Node, path: &[Segment]) -> Option<Origin> {
 fn child<'a>(node: &'a Node, segment: &Segment) -> Option<&'a Node> {
     match segment {
         Segment::Key(key) => node.get(key),
-        Segment::Member { key, value } => node.items().iter().find(|item| is_member(item, key, value)),
+        Segment::Member { key, value } => {
+            node.items().iter().find(|item| is_member(item, key, value))
+        }
         Segment::AnyMember | Segment::AnyKey => None,
     }
 }
@@ -36,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_field_is_told_by_file_and_line() {
-        let text = "kind: Deployment\nspec:\n  replicas: 3\n  containers:\n  - name: web\n    image: a\n    ports: [{containerPort: 80}]\n";
+        let text = "kind: Deployment\nspec:\n  replicas: 3\n  containers:\n  - name: web\n    \
+                    image: a\n    ports: [{containerPort: 80}]\n";
         let documents = read(text).unwrap();
         for (path, line) in [
             ("spec.replicas", Some(3)),
@@ -45,8 +48,16 @@ mod tests {
             ("spec.containers[name=log].image", None),
             ("spec.paused", None),
         ] {
-            let found = origin(Path::new("shop/web.yaml"), &documents[0].root, FieldPath::parse(path).unwrap().segments());
-            assert_eq!(found, line.map(|line| Origin::Line(format!("shop/web.yaml:{line}"))), "{path}");
+            let found = origin(
+                Path::new("shop/web.yaml"),
+                &documents[0].root,
+                FieldPath::parse(path).unwrap().segments(),
+            );
+            assert_eq!(
+                found,
+                line.map(|line| Origin::Line(format!("shop/web.yaml:{line}"))),
+                "{path}"
+            );
         }
     }
 }

@@ -155,11 +155,18 @@ pub fn read(text: &str) -> Result<Vec<Document>, Unclear> {
 
 /// Whether a line separates documents. Such a line does so wherever it is (YAML 1.2.2, 9.1.2).
 pub fn is_separator(line: &str) -> bool {
-    line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
+    line.strip_prefix("---")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
 /// Reads what is between two separators: one document, or more where `...` ends one.
-fn chunk(text: &str, range: Range<usize>, line: usize, nodes: &mut usize, documents: &mut Vec<Document>) -> Result<(), Unclear> {
+fn chunk(
+    text: &str,
+    range: Range<usize>,
+    line: usize,
+    nodes: &mut usize,
+    documents: &mut Vec<Document>,
+) -> Result<(), Unclear> {
     let slice = text.get(range.clone()).unwrap_or_default();
     let mut builder = build::Builder::new(text, range.clone(), line);
     let mut parser = Parser::new_from_str(slice);
@@ -167,7 +174,9 @@ fn chunk(text: &str, range: Range<usize>, line: usize, nodes: &mut usize, docume
         match parser.next_event() {
             None => break None,
             Some(Ok((event, span))) => {
-                *nodes = nodes.checked_sub(1).ok_or_else(|| Unclear::at(line, too_many(NODES, "values")))?;
+                *nodes = nodes
+                    .checked_sub(1)
+                    .ok_or_else(|| Unclear::at(line, too_many(NODES, "values")))?;
                 if let Err(unclear) = builder.take(event, span) {
                     break Some(unclear);
                 }
@@ -180,7 +189,11 @@ fn chunk(text: &str, range: Range<usize>, line: usize, nodes: &mut usize, docume
     };
     documents.extend(builder.documents);
     documents.extend(ended.map(|unclear| Document::broken(range, unclear)));
-    if documents.len() > DOCUMENTS { Err(Unclear::at(line, too_many(DOCUMENTS, "documents"))) } else { Ok(()) }
+    if documents.len() > DOCUMENTS {
+        Err(Unclear::at(line, too_many(DOCUMENTS, "documents")))
+    } else {
+        Ok(())
+    }
 }
 
 fn too_many(most: usize, what: &str) -> String {

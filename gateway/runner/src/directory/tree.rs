@@ -1,6 +1,6 @@
-//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped. What
-//! is too large, no text or not readable is named, not read, and keeps no call about other files
-//! from its answer.
+//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped.
+//! What is too large, no text or not readable is named, not read, and keeps no call about other
+//! files from its answer.
 
 use super::read::Unclear;
 use cofferdam_core::model::job::Obstacle;
@@ -9,7 +9,8 @@ use cofferdam_process::writable::{remedy, remedy_of_reading};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is parsed.
+/// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is
+/// parsed.
 pub const FILE: u64 = 1024 * 1024;
 
 /// Manifests of a tree: read at every look, so beyond this a tree is better served in parts.
@@ -44,7 +45,9 @@ pub enum TreeError {
 impl From<TreeError> for Obstacle {
     fn from(fault: TreeError) -> Self {
         match &fault {
-            TreeError::Read { source, .. } => Self::new(format!("{fault}: {source}"), remedy(source)),
+            TreeError::Read { source, .. } => {
+                Self::new(format!("{fault}: {source}"), remedy(source))
+            }
             TreeError::Many => Self::new(fault.to_string(), "serve a part of it"),
         }
     }
@@ -62,8 +65,8 @@ pub struct Manifest {
 /// What is beneath a root.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Every `.yaml`, `.yml` and `.json` file and every `Kustomization`, sorted by path; and folders
-    /// that cannot be read.
+    /// Every `.yaml`, `.yml` and `.json` file and every `Kustomization`, sorted by path; and
+    /// folders that cannot be read.
     pub manifests: Vec<Manifest>,
     /// Links that lead out of the tree, or to another place of it through a link.
     pub links: Vec<PathBuf>,
@@ -76,15 +79,22 @@ impl Tree {
         reader.walk(Path::new(""), 0)?;
         let Reader { mut tree, links, .. } = reader;
         let all: Vec<_> = links.iter().map(|(path, _)| path.as_path()).collect();
-        tree.links = links.iter().filter(|(_, target)| leads_out(target.as_deref(), &all)).map(|(path, _)| path.clone()).collect();
+        tree.links = links
+            .iter()
+            .filter(|(_, target)| leads_out(target.as_deref(), &all))
+            .map(|(path, _)| path.clone())
+            .collect();
         Ok(tree)
     }
 }
 
 /// Whether what a link points to is read at no other place of the tree.
 fn leads_out(target: Option<&Path>, links: &[&Path]) -> bool {
-    let is_hidden = |path: &Path| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'));
-    target.is_none_or(|target| is_hidden(target) || links.iter().any(|link| target.starts_with(link)))
+    let is_hidden = |path: &Path| {
+        path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+    };
+    target
+        .is_none_or(|target| is_hidden(target) || links.iter().any(|link| target.starts_with(link)))
 }
 
 struct Reader<'a> {
@@ -103,12 +113,16 @@ impl Reader<'_> {
 
     fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), TreeError> {
         if depth > DEPTH {
-            self.name(folder.to_owned(), format!("is more than {DEPTH} folders deep; serve a part of the tree"));
+            self.name(
+                folder.to_owned(),
+                format!("is more than {DEPTH} folders deep; serve a part of the tree"),
+            );
             return Ok(());
         }
         let entries = match self.root.entries(folder) {
             Ok(entries) => entries,
-            // Below the root a folder is passed over, as one file is: calls about other objects go on.
+            // Below the root a folder is passed over, as one file is: calls about other objects go
+            // on.
             Err(fault) if depth > 0 && is_local(&fault) => {
                 self.name(folder.to_owned(), unreadable(&fault));
                 return Ok(());
@@ -118,7 +132,10 @@ impl Reader<'_> {
         for entry in entries {
             let Some(name) = entry.name.to_str() else {
                 if entry.kind == Kind::Directory || is_manifest(&entry.name.to_string_lossy()) {
-                    self.name(folder.join(entry.name.to_string_lossy().as_ref()), "has a name that is not UTF-8; give it another name");
+                    self.name(
+                        folder.join(entry.name.to_string_lossy().as_ref()),
+                        "has a name that is not UTF-8; give it another name",
+                    );
                 }
                 continue;
             };
@@ -130,7 +147,8 @@ impl Reader<'_> {
                 Kind::Directory => self.walk(&path, depth + 1)?,
                 Kind::File if is_manifest(name) => self.manifest(path)?,
                 Kind::Link => {
-                    let target = self.root.target(&path).ok().and_then(|target| beneath(folder, &target));
+                    let target =
+                        self.root.target(&path).ok().and_then(|target| beneath(folder, &target));
                     self.links.push((path, target));
                 }
                 Kind::File | Kind::Other => {}
@@ -146,7 +164,13 @@ impl Reader<'_> {
         match text(self.root, &path) {
             Ok(Ok(text)) if text.len() as u64 > self.left => {
                 self.left = 0;
-                self.name(path, format!("is beyond the {} MiB of manifests that are read; serve a part of the tree", TREE >> 20));
+                self.name(
+                    path,
+                    format!(
+                        "is beyond the {} MiB of manifests that are read; serve a part of the tree",
+                        TREE >> 20
+                    ),
+                );
             }
             Ok(text) => {
                 self.left -= text.as_ref().map_or(0, |text| text.len() as u64);
@@ -188,9 +212,10 @@ fn unreadable(fault: &io::Error) -> String {
 pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
     match root.read(path, FILE) {
         Ok(bytes) => Ok(decoded(bytes)),
-        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => {
-            Ok(Err(Unclear::at(1, format!("is larger than {} MiB, and is not read; split it", FILE >> 20))))
-        }
+        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => Ok(Err(Unclear::at(
+            1,
+            format!("is larger than {} MiB, and is not read; split it", FILE >> 20),
+        ))),
         Err(fault) => Err(fault),
     }
 }
@@ -198,13 +223,19 @@ pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
 /// Text of a file's bytes. Encodings other than UTF-8 are named.
 fn decoded(bytes: Vec<u8>) -> Result<String, Unclear> {
     let remedy = "save it as UTF-8";
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) || bytes.iter().take(4).any(|byte| *byte == 0) {
+    if bytes.starts_with(&[0xff, 0xfe])
+        || bytes.starts_with(&[0xfe, 0xff])
+        || bytes.iter().take(4).any(|byte| *byte == 0)
+    {
         return Err(Unclear::at(1, format!("is UTF-16 or UTF-32, and is not read; {remedy}")));
     }
     String::from_utf8(bytes).map_err(|fault| {
         let valid = fault.utf8_error().valid_up_to();
         let line = 1 + fault.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
-        Unclear::at(line, format!("is not UTF-8 (it may be Latin-1 or Windows-1252), and is not read; {remedy}"))
+        Unclear::at(
+            line,
+            format!("is not UTF-8 (it may be Latin-1 or Windows-1252), and is not read; {remedy}"),
+        )
     })
 }
 
@@ -214,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_manifest_that_cannot_be_read_has_the_cause_and_the_remedy_of_its_own_error() {
-        let table = [(13, "the right to read it"), (1, "the right to read it"), (EIO, "look at the disk")];
+        let table =
+            [(13, "the right to read it"), (1, "the right to read it"), (EIO, "look at the disk")];
         for (errno, words) in table {
             let fault = io::Error::from_raw_os_error(errno);
             assert!(is_local(&fault), "{errno}");
@@ -233,7 +265,12 @@ mod tests {
             (b"a: 1\nb: caf\xe9\n".to_vec(), 2, "Latin-1"),
         ] {
             let unclear = decoded(bytes).unwrap_err();
-            assert!(unclear.line == line && unclear.reason.contains(words) && unclear.reason.contains("save it as UTF-8"), "{unclear}");
+            assert!(
+                unclear.line == line
+                    && unclear.reason.contains(words)
+                    && unclear.reason.contains("save it as UTF-8"),
+                "{unclear}"
+            );
         }
         assert_eq!(decoded("\u{feff}a: ä\n".into()).unwrap(), "\u{feff}a: ä\n");
     }
@@ -245,7 +282,8 @@ mod tests {
         std::fs::create_dir_all(tree.join("base")).unwrap();
         std::fs::create_dir_all(tree.join("prod/.git")).unwrap();
         std::fs::create_dir_all(place.path().join("outside")).unwrap();
-        let link = |target: &str, at: &str| std::os::unix::fs::symlink(target, tree.join(at)).unwrap();
+        let link =
+            |target: &str, at: &str| std::os::unix::fs::symlink(target, tree.join(at)).unwrap();
         link("../base", "prod/apps");
         link("../../outside", "prod/shared");
         link("/etc", "prod/etc");

@@ -1,8 +1,10 @@
-//! The start-up self-check: requests that the cluster must refuse, made with a role's own credential before it does anything else. A role whose fences do
-//! not stand does not start. Changes nothing: trials are dry runs, against a namespace that `deploy/` makes for them alone.
+//! The start-up self-check: requests that the cluster must refuse, made with a role's own
+//! credential before it does anything else. A role whose fences do not stand does not start.
+//! Changes nothing: trials are dry runs, against a namespace that `deploy/` makes for them alone.
 //!
-//! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy. And a refusal counts only in the policy's own words,
-//! since another's refusal would hide that the policy is gone. What was applied and is not yet in effect is waited for.
+//! Asking what oneself may do is not enough: an access review sees RBAC, never an admission policy.
+//! And a refusal counts only in the policy's own words, since another's refusal would hide that the
+//! policy is gone. What was applied and is not yet in effect is waited for.
 
 mod settle;
 mod trial;
@@ -47,7 +49,8 @@ impl Identity {
 pub enum CheckError {
     /// It is another's: an administrator's, say, which no fence here holds.
     #[error(
-        "the credential is `{given}`, not `{expected}`: the fences stand around the latter alone; give this role a token of that ServiceAccount"
+        "the credential is `{given}`, not `{expected}`: the fences stand around the latter alone; \
+         give this role a token of that ServiceAccount"
     )]
     Stranger {
         /// Who the API server says it is.
@@ -57,7 +60,8 @@ pub enum CheckError {
     },
     /// RBAC gives it what nothing else would take away.
     #[error(
-        "the credential may {right}, which it must never; find what binds that with `kubectl get clusterrolebindings,rolebindings -A -o wide`, and remove it"
+        "the credential may {right}, which it must never; find what binds that with `kubectl get \
+         clusterrolebindings,rolebindings -A -o wide`, and remove it"
     )]
     Excess {
         /// The right, as `get secrets in every namespace`.
@@ -88,7 +92,8 @@ pub enum CheckError {
     },
     /// Something else refused, so that the fence cannot be seen.
     #[error(
-        "the fence `{fence}` cannot be seen: {trial} was refused by something else; apply all of `deploy/`. The API server said: {said}"
+        "the fence `{fence}` cannot be seen: {trial} was refused by something else; apply all of \
+         `deploy/`. The API server said: {said}"
     )]
     Hidden {
         /// The policy's name.
@@ -99,21 +104,28 @@ pub enum CheckError {
         said: String,
     },
     /// Jobs shall act by impersonation, and what that needs is not there.
-    #[error("`job_identity` is \"impersonation\", and the credential may not {right}: apply `deploy/{OPTION}`, or set it to \"token\"")]
+    #[error(
+        "`job_identity` is \"impersonation\", and the credential may not {right}: apply \
+         `deploy/{OPTION}`, or set it to \"token\""
+    )]
     NotInstalled {
         /// The right that is missing.
         right: String,
     },
     /// Jobs act by tokens, and the right to impersonate them is there all the same.
     #[error(
-        "`job_identity` is \"token\", and the credential may {right}: `kubectl delete -f deploy/{OPTION}`, or set it to \"impersonation\""
+        "`job_identity` is \"token\", and the credential may {right}: `kubectl delete -f \
+         deploy/{OPTION}`, or set it to \"impersonation\""
     )]
     Unasked {
         /// The right that no role needs.
         right: String,
     },
     /// Admission of others adds to a run's namespace what may not be there.
-    #[error("{trial} was refused, so that no job can run: {}. The API server said: {said}", words::FINALIZED)]
+    #[error(
+        "{trial} was refused, so that no job can run: {}. The API server said: {said}",
+        words::FINALIZED
+    )]
     Finalized {
         /// What was tried.
         trial: &'static str,
@@ -121,7 +133,10 @@ pub enum CheckError {
         said: String,
     },
     /// What the role needs is refused.
-    #[error("{trial} was refused, and this role needs it; apply all of `deploy/`. The API server said: {said}")]
+    #[error(
+        "{trial} was refused, and this role needs it; apply all of `deploy/`. The API server \
+         said: {said}"
+    )]
     Shut {
         /// What was tried.
         trial: &'static str,
@@ -133,14 +148,19 @@ pub enum CheckError {
     Unanswered(#[from] ApiError),
 }
 
-/// Holds a credential against what its identity must be refused, and must be able to do. Nothing has been changed
-/// afterwards. What was applied and is not yet in effect is waited for, 20 seconds at most; the log says so.
+/// Holds a credential against what its identity must be refused, and must be able to do. Nothing
+/// has been changed afterwards. What was applied and is not yet in effect is waited for, 20 seconds
+/// at most; the log says so.
 pub async fn check(credential: &Credential, identity: Identity) -> Result<(), CheckError> {
     check_aloud(credential, identity, |words| tracing::warn!(what = "rights", "{words}")).await
 }
 
 /// The same; `tell` hears, once, why it waits.
-pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl Fn(&str)) -> Result<(), CheckError> {
+pub async fn check_aloud(
+    credential: &Credential,
+    identity: Identity,
+    tell: impl Fn(&str),
+) -> Result<(), CheckError> {
     let cluster = Cluster::connect(credential)?;
     is(&cluster, identity).await?;
     for right in trial::never() {
@@ -156,13 +176,18 @@ pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl
         patience.settled(|| hold(&cluster, &trial)).await?;
     }
     if let Identity::Provisioner(jobs) = identity {
-        // Fences that do not stand around the provisioner itself are tried as a job, as one would meet them.
+        // Fences that do not stand around the provisioner itself are tried as a job, as one would
+        // meet them.
         let job = match jobs {
             JobIdentity::Token => {
                 let token = patience.settled(|| token(&cluster)).await?;
                 Cluster::connect_as(credential, token, None)?
             }
-            JobIdentity::Impersonation => Cluster::impersonating(credential, &format!("system:serviceaccount:{RUN}:job"), None)?,
+            JobIdentity::Impersonation => Cluster::impersonating(
+                credential,
+                &format!("system:serviceaccount:{RUN}:job"),
+                None,
+            )?,
         };
         for trial in trial::of_job() {
             patience.settled(|| hold(&job, &trial)).await?;
@@ -175,8 +200,12 @@ pub async fn check_aloud(credential: &Credential, identity: Identity, tell: impl
 async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckError> {
     for right in trial::to_impersonate() {
         match (jobs, may(cluster, &right).await?) {
-            (JobIdentity::Impersonation, false) => return Err(CheckError::NotInstalled { right: right.to_string() }),
-            (JobIdentity::Token, true) => return Err(CheckError::Unasked { right: right.to_string() }),
+            (JobIdentity::Impersonation, false) => {
+                return Err(CheckError::NotInstalled { right: right.to_string() });
+            }
+            (JobIdentity::Token, true) => {
+                return Err(CheckError::Unasked { right: right.to_string() });
+            }
             (JobIdentity::Impersonation, true) | (JobIdentity::Token, false) => {}
         }
     }
@@ -186,10 +215,17 @@ async fn installed(cluster: &Cluster, jobs: JobIdentity) -> Result<(), CheckErro
 /// It is who it should be.
 async fn is(cluster: &Cluster, identity: Identity) -> Result<(), CheckError> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    let answer = cluster.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real).await?;
-    let given = answer.pointer("/status/userInfo/username").and_then(Value::as_str).unwrap_or_default();
+    let answer = cluster
+        .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
+        .await?;
+    let given =
+        answer.pointer("/status/userInfo/username").and_then(Value::as_str).unwrap_or_default();
     let expected = format!("system:serviceaccount:cofferdam-system:{}", identity.account());
-    if given == expected { Ok(()) } else { Err(CheckError::Stranger { given: escape::line(given), expected }) }
+    if given == expected {
+        Ok(())
+    } else {
+        Err(CheckError::Stranger { given: escape::line(given), expected })
+    }
 }
 
 /// Whether RBAC gives it a right. Only a plain answer counts.
@@ -202,7 +238,9 @@ async fn may(cluster: &Cluster, right: &Right) -> Result<bool, CheckError> {
             "verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace, "name": name,
         }},
     });
-    let answer = cluster.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real).await?;
+    let answer = cluster
+        .create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review, Mode::Real)
+        .await?;
     let allowed = answer.pointer("/status/allowed").and_then(Value::as_bool);
     allowed.ok_or_else(|| ApiError::Unclear("an access review without an answer".to_owned()).into())
 }
@@ -215,8 +253,12 @@ async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckError> {
         (Answer::Done, Err(ApiError::Refused { message, .. })) if words::is_finalized(&message) => {
             Err(CheckError::Finalized { trial: trial.what, said: escape::line(&message) })
         }
-        (Answer::Done, Err(ApiError::Refused { message, .. })) => Err(CheckError::Shut { trial: trial.what, said: escape::line(&message) }),
-        (Answer::RefusedBy { fence, file, .. }, Ok(_)) => Err(CheckError::Open { fence, trial: trial.what, file }),
+        (Answer::Done, Err(ApiError::Refused { message, .. })) => {
+            Err(CheckError::Shut { trial: trial.what, said: escape::line(&message) })
+        }
+        (Answer::RefusedBy { fence, file, .. }, Ok(_)) => {
+            Err(CheckError::Open { fence, trial: trial.what, file })
+        }
         (Answer::RefusedBy { fence, file, says }, Err(ApiError::Refused { message, .. })) => {
             if by(&message, fence) && message.contains(says) {
                 Ok(())
@@ -231,13 +273,15 @@ async fn hold(cluster: &Cluster, trial: &Trial) -> Result<(), CheckError> {
     }
 }
 
-/// Whether a message is this policy's refusal, installed as an object or, from 1.37 on, as a file of the API server.
+/// Whether a message is this policy's refusal, installed as an object or, from 1.37 on, as a file
+/// of the API server.
 fn by(message: &str, fence: &str) -> bool {
     message.contains(&format!("ValidatingAdmissionPolicy '{fence}'"))
         || message.contains(&format!("ValidatingAdmissionPolicy '{fence}.static.k8s.io'"))
 }
 
-/// A token of the self-check's own `job`, which has rights in no other namespace but those that are tried here.
+/// A token of the self-check's own `job`, which has rights in no other namespace but those that are
+/// tried here.
 async fn token(cluster: &Cluster) -> Result<String, CheckError> {
     const WHAT: &str = "a token for `job` in the self-check's namespace";
     // The shortest that the API server issues.
@@ -247,12 +291,17 @@ async fn token(cluster: &Cluster) -> Result<String, CheckError> {
         "spec": {"expirationSeconds": 600, "boundObjectRef": {"apiVersion": "v1", "kind": "Secret", "name": IDENTITY}},
     });
     let path = format!("/api/v1/namespaces/{RUN}/serviceaccounts/job/token");
-    let answer = cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {
-        ApiError::Refused { message, .. } => CheckError::Shut { trial: WHAT, said: escape::line(&message) },
-        other => other.into(),
-    })?;
+    let answer =
+        cluster.create(&path, &request, Mode::Real).await.map_err(|fault| match fault {
+            ApiError::Refused { message, .. } => {
+                CheckError::Shut { trial: WHAT, said: escape::line(&message) }
+            }
+            other => other.into(),
+        })?;
     let token = answer.pointer("/status/token").and_then(Value::as_str);
-    token.map(str::to_owned).ok_or_else(|| ApiError::Unclear("a token request without a token".to_owned()).into())
+    token
+        .map(str::to_owned)
+        .ok_or_else(|| ApiError::Unclear("a token request without a token".to_owned()).into())
 }
 
 #[cfg(test)]
@@ -261,11 +310,18 @@ mod tests {
 
     #[test]
     fn a_refusal_counts_in_the_policys_own_name() {
-        let said =
-            |policy: &str| format!("pods \"x\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' denied request: no");
+        let said = |policy: &str| {
+            format!(
+                "pods \"x\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding 'b' \
+                 denied request: no"
+            )
+        };
         assert!(by(&said("cofferdam-viewer"), "cofferdam-viewer"));
         assert!(by(&said("cofferdam-viewer.static.k8s.io"), "cofferdam-viewer"));
         assert!(!by(&said("cofferdam-viewer-2"), "cofferdam-viewer"));
-        assert!(!by("pods \"cofferdam-viewer\" is forbidden: User \"x\" cannot create resource \"pods\"", "cofferdam-viewer"));
+        assert!(!by(
+            "pods \"cofferdam-viewer\" is forbidden: User \"x\" cannot create resource \"pods\"",
+            "cofferdam-viewer"
+        ));
     }
 }

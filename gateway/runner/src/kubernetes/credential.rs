@@ -1,5 +1,5 @@
-//! A kubeconfig as a credential: read once, without running a program it names and without asking the environment. Never a default: an operator
-//! names the file of each identity.
+//! A kubeconfig as a credential: read once, without running a program it names and without asking
+//! the environment. Never a default: an operator names the file of each identity.
 
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -25,7 +25,10 @@ pub enum CredentialError {
         fault: Box<KubeconfigError>,
     },
     /// It asks for something that is refused.
-    #[error("the kubeconfig `{path}` {what}; write one with a token, a token file or a client certificate")]
+    #[error(
+        "the kubeconfig `{path}` {what}; write one with a token, a token file or a client \
+         certificate"
+    )]
     Refused {
         /// Which.
         path: PathBuf,
@@ -46,10 +49,12 @@ pub struct Credential {
 impl Credential {
     /// Reads a kubeconfig's current context.
     pub async fn read(path: &Path) -> Result<Self, CredentialError> {
-        let unreadable = |fault| CredentialError::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
+        let unreadable =
+            |fault| CredentialError::Unreadable { path: path.to_owned(), fault: Box::new(fault) };
         let refused = |what| CredentialError::Refused { path: path.to_owned(), what };
         let kubeconfig = Kubeconfig::read_from(path).map_err(unreadable)?;
-        // What runs a program, or lets another than the named server answer, is refused before anything is loaded.
+        // What runs a program, or lets another than the named server answer, is refused before
+        // anything is loaded.
         for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
             if user.exec.is_some() || user.auth_provider.is_some() {
                 return Err(refused("runs a program to log in"));
@@ -66,23 +71,28 @@ impl Credential {
                 return Err(refused("goes through a proxy"));
             }
         }
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(unreadable)?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(unreadable)?;
         if config.cluster_url.scheme_str() != Some("https") {
             return Err(refused("does not use https"));
         }
         // The crate falls back to the environment's proxy where the kubeconfig names none.
         config.proxy_url = None;
         config.connect_timeout = Some(CONNECT);
-        // Each request has its own deadline (`api.rs`): a write is waited for until the server has given it up.
+        // Each request has its own deadline (`api.rs`): a write is waited for until the server has
+        // given it up.
         config.read_timeout = None;
         config.write_timeout = None;
-        // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may be asked again.
+        // Fifteen silent retries, of writes too: the requests of `api.rs` say themselves what may
+        // be asked again.
         config.default_retry = false;
         let files = config.auth_info.token_file.iter().map(PathBuf::from).collect();
         Ok(Self { config: Box::new(config), files })
     }
 
-    /// Files that are read again while the credential is used: what confinement has to leave readable.
+    /// Files that are read again while the credential is used: what confinement has to leave
+    /// readable.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -116,7 +126,8 @@ impl Credential {
         config
     }
 
-    /// The same identity, acting as another at each request: never from a kubeconfig, only as a job.
+    /// The same identity, acting as another at each request: never from a kubeconfig, only as a
+    /// job.
     pub(super) fn as_user(&self, user: &str) -> Config {
         let mut config = self.config();
         config.auth_info.impersonate = Some(user.to_owned());

@@ -1,5 +1,6 @@
-//! One operation on a cluster, as the job: looked at, done, compared with what was approved, and undone. Each effect is pinned to the object and to the
-//! state it was approved over, so that asking again after an unclear answer cannot do it twice. Never asks as the provisioner.
+//! One operation on a cluster, as the job: looked at, done, compared with what was approved, and
+//! undone. Each effect is pinned to the object and to the state it was approved over, so that
+//! asking again after an unclear answer cannot do it twice. Never asks as the provisioner.
 
 mod apply;
 mod change;
@@ -40,7 +41,8 @@ const READ_BACK: Duration = Duration::from_secs(60);
 /// What brings the state before an operation back.
 #[derive(Debug)]
 pub(super) enum Undo {
-    /// Fields as they were; and as the operation left them, to see that they were not changed since.
+    /// Fields as they were; and as the operation left them, to see that they were not changed
+    /// since.
     Values { uid: String, before: Vec<(FieldPath, Option<Value>)>, after: BTreeMap<String, Value> },
     /// A deleted object, as it could be written again.
     Object(Value),
@@ -80,37 +82,65 @@ fn unknown(target: &Target, why: &str, fault: &ApiError) -> EffectError {
     EffectError::Unknown(format!("{target}: {why}; {}", words::said(fault)))
 }
 
-/// An object as it is now. After an unclear answer an outage is waited out, since what became of it has to be known.
-async fn look(job: &Cluster, at: &str, target: &Target, unclear: Option<&ApiError>) -> Result<Option<Value>, EffectError> {
+/// An object as it is now. After an unclear answer an outage is waited out, since what became of it
+/// has to be known.
+async fn look(
+    job: &Cluster,
+    at: &str,
+    target: &Target,
+    unclear: Option<&ApiError>,
+) -> Result<Option<Value>, EffectError> {
     let mut pace = Pace::within(READ_BACK);
     loop {
         match (job.get(at).await, unclear) {
             (Ok(object), _) => return Ok(object),
-            (Err(fault), None) => return Err(EffectError::Refused(format!("{target} cannot be read: {}", words::said(&fault)))),
+            (Err(fault), None) => {
+                return Err(EffectError::Refused(format!(
+                    "{target} cannot be read: {}",
+                    words::said(&fault)
+                )));
+            }
             (Err(_), Some(_)) if pace.again().await => {}
-            (Err(_), Some(unclear)) => return Err(unknown(target, "it cannot be read back", unclear)),
+            (Err(_), Some(unclear)) => {
+                return Err(unknown(target, "it cannot be read back", unclear));
+            }
         }
     }
 }
 
 /// What came out, held against what was approved.
-fn compare(target: &Target, object: &Value, expected: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, EffectError> {
-    let observed = object::fields_as(object, expected).map_err(|fault| EffectError::Differs(format!("{target}: {}", fault.reason)))?;
+fn compare(
+    target: &Target,
+    object: &Value,
+    expected: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, EffectError> {
+    let observed = object::fields_as(object, expected)
+        .map_err(|fault| EffectError::Differs(format!("{target}: {}", fault.reason)))?;
     let differing: Vec<String> = expected
         .iter()
         .filter(|(path, value)| observed.get(*path) != Some(value))
-        .map(|(path, value)| format!("`{path}` is {} instead of {value}", observed.get(path).unwrap_or(&Value::Null)))
+        .map(|(path, value)| {
+            format!("`{path}` is {} instead of {value}", observed.get(path).unwrap_or(&Value::Null))
+        })
         .collect();
     if differing.is_empty() {
         Ok(observed)
     } else {
-        Err(EffectError::Differs(format!("{target}: {}", cofferdam_core::model::escape::line(&differing.join(", ")))))
+        Err(EffectError::Differs(format!(
+            "{target}: {}",
+            cofferdam_core::model::escape::line(&differing.join(", "))
+        )))
     }
 }
 
 impl Namespace {
-    /// Whether an operation can still happen: the object is there, as it was approved, or is not there, as approved.
-    pub async fn check(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<(), EffectError> {
+    /// Whether an operation can still happen: the object is there, as it was approved, or is not
+    /// there, as approved.
+    pub async fn check(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+    ) -> Result<(), EffectError> {
         let target = &approved.target;
         // The run's own namespace is new: nothing is there that could have changed.
         if target.namespace == EPHEMERAL {
@@ -130,7 +160,8 @@ impl Namespace {
         &self.meanwhile
     }
 
-    /// Does one operation and compares what came out with what was approved; a task's words are told meanwhile. Returns the observed state after.
+    /// Does one operation and compares what came out with what was approved; a task's words are
+    /// told meanwhile. Returns the observed state after.
     pub async fn perform(
         &mut self,
         operation: &Operation,
@@ -149,7 +180,11 @@ impl Namespace {
                 done => return done,
             }
         }
-        let why = format!("{} was not changed: it was changed by others between each of {RENEWALS} looks and the change", approved.target);
+        let why = format!(
+            "{} was not changed: it was changed by others between each of {RENEWALS} looks and \
+             the change",
+            approved.target
+        );
         Err(EffectError::Changed(why))
     }
 
@@ -167,29 +202,49 @@ impl Namespace {
                 self.patch(&changes, approved, host).await
             }
             Operation::Delete { .. } => self.delete(approved).await,
-            Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, approved, host).await,
-            Operation::Apply { place: Place::Ephemeral, object } => self.bring_up(object, approved, host).await,
+            Operation::Apply { place: Place::Namespace(_), object } => {
+                self.apply(object, approved, host).await
+            }
+            Operation::Apply { place: Place::Ephemeral, object } => {
+                self.bring_up(object, approved, host).await
+            }
             Operation::Task { .. } => self.run(operation, approved, told).await,
             Operation::Egress { to } => self.open(to, approved).await,
             Operation::Read { .. } | Operation::List { .. } | Operation::Logs { .. } => {
-                Err(EffectError::Refused(format!("`{}` changes nothing, and no job does it", operation.action())))
+                Err(EffectError::Refused(format!(
+                    "`{}` changes nothing, and no job does it",
+                    operation.action()
+                )))
             }
         }
     }
 
     /// Brings the state before an operation back. Returns the observed state.
-    pub async fn undo(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+    pub async fn undo(
+        &mut self,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
         match self.undo.remove(&approved.index) {
             None => Err(EffectError::Conflict(target.clone())),
             Some(Undo::Values { uid, before, after }) => {
                 let job = self.job().await?;
                 let meant = object::fields_as(&Value::Null, &after).map(|mut fields| {
-                    before.iter().for_each(|(path, value)| drop(fields.insert(path.to_string(), value.clone().unwrap_or_default())));
+                    before.iter().for_each(|(path, value)| {
+                        drop(fields.insert(path.to_string(), value.clone().unwrap_or_default()))
+                    });
                     fields
                 })?;
-                let change = Change { job: &job, at: &self.at(target)?, target, write: Write::Patch(&self.manager, &before) };
-                let object = change.make(is_with(&uid, &after), is_with(&uid, &meant)).await?.unwrap_or_default();
+                let change = Change {
+                    job: &job,
+                    at: &self.at(target)?,
+                    target,
+                    write: Write::Patch(&self.manager, &before),
+                };
+                let object = change
+                    .make(is_with(&uid, &after), is_with(&uid, &meant))
+                    .await?
+                    .unwrap_or_default();
                 compare(target, &object, &meant)
             }
             Some(Undo::Object(object)) => {
@@ -240,13 +295,17 @@ impl Namespace {
         host: &Host,
     ) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
-        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectError::Conflict(target.clone())) };
+        let Expect::Present { uid, .. } = &approved.expect else {
+            return Err(EffectError::Conflict(target.clone()));
+        };
         let job = self.job().await?;
         let at = self.at(target)?;
         let expected = host.fields(&approved.after);
         let filled = host.filled(changes);
-        let change = Change { job: &job, at: &at, target, write: Write::Patch(&self.manager, &filled) };
-        let is_before = |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
+        let change =
+            Change { job: &job, at: &at, target, write: Write::Patch(&self.manager, &filled) };
+        let is_before =
+            |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
         let object = change.make(is_before, is_with(uid, &expected)).await?.unwrap_or_default();
         let after = object::fields_as(&object, &expected).unwrap_or_default();
         // What it was approved over is what it was: nothing else is ever changed.
@@ -254,7 +313,10 @@ impl Namespace {
             let value = approved.before.get(&path.to_string()).cloned().unwrap_or_default();
             (path.clone(), (!value.is_null()).then_some(value))
         });
-        self.undo.insert(approved.index, Undo::Values { uid: uid.clone(), before: before.collect(), after });
+        self.undo.insert(
+            approved.index,
+            Undo::Values { uid: uid.clone(), before: before.collect(), after },
+        );
         compare(target, &object, &expected)
     }
 }

@@ -1,4 +1,5 @@
-//! Which cluster this is: the UID of `kube-system`, which lasts as long as the cluster does and which no plan can change. Asks, never decides.
+//! Which cluster this is: the UID of `kube-system`, which lasts as long as the cluster does and
+//! which no plan can change. Asks, never decides.
 
 use super::api::{ApiError, Cluster};
 use super::credential::Credential;
@@ -23,7 +24,11 @@ pub async fn environment(credential: &Credential) -> Result<Identified, ApiError
     let cluster = Cluster::connect(credential)?;
     let system = cluster.get(&path::namespace("kube-system")).await?;
     let id = system.as_ref().and_then(object::uid);
-    let id = id.ok_or_else(|| ApiError::Unclear("there is no namespace `kube-system` with a UID".to_owned()))?.to_owned();
+    let id = id
+        .ok_or_else(|| {
+            ApiError::Unclear("there is no namespace `kube-system` with a UID".to_owned())
+        })?
+        .to_owned();
     let version = cluster.get("/version").await?.unwrap_or_default();
     let version = version.get("gitVersion").and_then(Value::as_str).unwrap_or("unknown").to_owned();
     Ok(Identified { id, server: credential.server(), version })

@@ -1,5 +1,6 @@
-//! What stands around a run: its namespace, quota, limits, network policy, identities. Each is server-side applied by the provisioner, which alone owns
-//! every field. Pure; the same run gives the same objects.
+//! What stands around a run: its namespace, quota, limits, network policy, identities. Each is
+//! server-side applied by the provisioner, which alone owns every field. Pure; the same run gives
+//! the same objects.
 
 pub mod egress;
 
@@ -9,7 +10,8 @@ use super::rights::binding_path;
 use super::task;
 use serde_json::{Value, json};
 
-/// The Kubernetes version whose `restricted` is enforced: pinned, so that a server's upgrade changes nothing silently; the oldest that is supported.
+/// The Kubernetes version whose `restricted` is enforced: pinned, so that a server's upgrade
+/// changes nothing silently; the oldest that is supported.
 pub const POD_SECURITY: &str = "v1.33";
 
 /// The quota's name.
@@ -21,12 +23,14 @@ const IN_RUN: &str = "cofferdam-in-run";
 /// The ClusterRole to act as a run's `job` (`deploy/options/impersonation.yaml`).
 const AS_JOB: &str = "cofferdam-as-job";
 
-/// What one container may have at most. Admission holds the provisioner to it (`deploy/10-fence-provisioner.yaml`).
+/// What one container may have at most. Admission holds the provisioner to it
+/// (`deploy/10-fence-provisioner.yaml`).
 fn most_of_one() -> Value {
     json!({"cpu": "4", "memory": "4Gi", "ephemeral-storage": "2Gi"})
 }
 
-/// What a run may bring up at most; admission holds the provisioner to it too. Object counts bound what a hostile plan can leave in the store; what finalizers of others could keep (load
+/// What a run may bring up at most; admission holds the provisioner to it too. Object counts bound
+/// what a hostile plan can leave in the store; what finalizers of others could keep (load
 /// balancers, disks) is none.
 fn hard() -> Value {
     json!({
@@ -66,7 +70,8 @@ pub struct Guard {
     pub object: Value,
 }
 
-/// The namespace itself. It says in which namespaces rights were derived and what has to go first, so that a role that finds it can remove all of it.
+/// The namespace itself. It says in which namespaces rights were derived and what has to go first,
+/// so that a role that finds it can remove all of it.
 pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard {
     let name = marks.name.to_string();
     let mut metadata = marks.metadata("", &name);
@@ -77,19 +82,24 @@ pub fn namespace(marks: &Marks, targets: &[&str], workload: &[String]) -> Guard 
     if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
         for mode in ["enforce", "audit", "warn"] {
             labels.insert(format!("pod-security.kubernetes.io/{mode}"), json!("restricted"));
-            labels.insert(format!("pod-security.kubernetes.io/{mode}-version"), json!(POD_SECURITY));
+            labels
+                .insert(format!("pod-security.kubernetes.io/{mode}-version"), json!(POD_SECURITY));
         }
     }
-    Guard { path: namespace_path(&name), object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}) }
+    Guard {
+        path: namespace_path(&name),
+        object: json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+    }
 }
 
-/// What the provisioner takes on in the run's namespace before it gives the job a part of it: under RBAC an identity can give only what it holds. Made only for
-/// plans that bring something up there.
+/// What the provisioner takes on in the run's namespace before it gives the job a part of it: under
+/// RBAC an identity can give only what it holds. Made only for plans that bring something up there.
 pub fn in_run(marks: &Marks) -> Guard {
     taken_on(marks, PROVISIONER, IN_RUN)
 }
 
-/// What the provisioner takes on in the run's namespace so that it can act as its job, where jobs act by impersonation.
+/// What the provisioner takes on in the run's namespace so that it can act as its job, where jobs
+/// act by impersonation.
 pub fn as_job(marks: &Marks) -> Guard {
     taken_on(marks, "as-job", AS_JOB)
 }
@@ -120,24 +130,28 @@ pub fn token_path(run: &str) -> String {
     format!("{}/{JOB}/token", collection("", "v1", run, "serviceaccounts"))
 }
 
-/// Whether a quota is enforced: admission counts against its status, and lets everything through before that is filled in.
+/// Whether a quota is enforced: admission counts against its status, and lets everything through
+/// before that is filled in.
 pub fn is_enforced(quota: &Value) -> bool {
     let hard = quota.pointer("/spec/hard");
     hard.is_some() && quota.pointer("/status/hard") == hard
 }
 
-/// Everything in the namespace that the plan does not decide, in the order in which it is made. The last is what tokens are bound to.
+/// Everything in the namespace that the plan does not decide, in the order in which it is made. The
+/// last is what tokens are bound to.
 pub fn guards(marks: &Marks) -> Vec<Guard> {
     let run = marks.name.to_string();
     let guard = |group: &str, kind: &str, resource: &str, name: &str, rest: Value| {
         let api = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-        let mut object = json!({"apiVersion": api, "kind": kind, "metadata": marks.metadata(&run, name)});
+        let mut object =
+            json!({"apiVersion": api, "kind": kind, "metadata": marks.metadata(&run, name)});
         if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
             object.extend(rest);
         }
         Guard { path: format!("{}/{name}", collection(group, "v1", &run, resource)), object }
     };
-    let each = json!({"cpu": task::CPU, "memory": task::MEMORY, "ephemeral-storage": task::STORAGE});
+    let each =
+        json!({"cpu": task::CPU, "memory": task::MEMORY, "ephemeral-storage": task::STORAGE});
     let limits = json!({"limits": [{
         "type": "Container",
         "default": each,

@@ -13,16 +13,25 @@ const GOING: &str = "metadata.deletionTimestamp";
 /// Finalizers that are named: one is enough to find its owner.
 const NAMED: usize = 5;
 
-/// The object's own finalizers. A namespace also has the server's in `spec`, which is none of these.
+/// The object's own finalizers. A namespace also has the server's in `spec`, which is none of
+/// these.
 pub fn finalizers(object: &Value) -> Vec<String> {
     let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    all.into_iter().flatten().filter_map(Value::as_str).take(NAMED).map(|name| format!("`{}`", line(name))).collect()
+    all.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .take(NAMED)
+        .map(|name| format!("`{}`", line(name)))
+        .collect()
 }
 
-/// Whether a namespace is going, the server has removed all that was in it, and finalizers of others
-/// alone keep it.
+/// Whether a namespace is going, the server has removed all that was in it, and finalizers of
+/// others alone keep it.
 pub fn only_by_others(namespace: &Value) -> bool {
-    let own = namespace.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|own| !own.is_empty());
+    let own = namespace
+        .pointer("/spec/finalizers")
+        .and_then(Value::as_array)
+        .is_some_and(|own| !own.is_empty());
     object::is_terminating(namespace) && !own && !finalizers(namespace).is_empty()
 }
 
@@ -51,12 +60,18 @@ pub fn since(object: &Value) -> Option<&str> {
 /// The conditions of a namespace that hold and are about its removal, with what they say. Those of
 /// another object are about its work.
 pub fn conditions(namespace: &Value) -> Vec<String> {
-    let word = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let word = |condition: &Value, key: &str| {
+        condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let all = namespace.pointer("/status/conditions").and_then(Value::as_array);
     all.into_iter()
         .flatten()
-        .filter(|condition| word(condition, "status") == "True" && word(condition, "type").starts_with("Namespace"))
-        .map(|condition| format!("{}: {}", line(&word(condition, "type")), foreign(&word(condition, "message"))))
+        .filter(|condition| {
+            word(condition, "status") == "True" && word(condition, "type").starts_with("Namespace")
+        })
+        .map(|condition| {
+            format!("{}: {}", line(&word(condition, "type")), foreign(&word(condition, "message")))
+        })
         .collect()
 }
 
@@ -64,7 +79,9 @@ pub fn conditions(namespace: &Value) -> Vec<String> {
 /// that it is going.
 pub fn state(object: &Value, before: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut state = before.clone();
-    for (path, at) in [(GOING, "/metadata/deletionTimestamp"), ("metadata.finalizers", "/metadata/finalizers")] {
+    for (path, at) in
+        [(GOING, "/metadata/deletionTimestamp"), ("metadata.finalizers", "/metadata/finalizers")]
+    {
         state.extend(object.pointer(at).map(|value| (path.to_owned(), value.clone())));
     }
     state
@@ -88,7 +105,10 @@ mod tests {
     #[test]
     fn what_holds_an_object_is_named_with_its_time() {
         let check = |object: &Value, expect: &str| assert_eq!(words(object), expect);
-        check(&going(&json!(["a/b"]), &json!([]), &json!([])), "held by the finalizer `a/b`, going since 2026-11-29T17:00:00Z");
+        check(
+            &going(&json!(["a/b"]), &json!([]), &json!([])),
+            "held by the finalizer `a/b`, going since 2026-11-29T17:00:00Z",
+        );
         check(
             &going(&json!(["a/b", "c\n/d"]), &json!([]), &json!([])),
             "held by the finalizers `a/b`, `c\\u{a}/d`, going since 2026-11-29T17:00:00Z",
@@ -99,10 +119,15 @@ mod tests {
         ]);
         check(
             &going(&json!([]), &json!(["kubernetes"]), &remaining),
-            "NamespaceFinalizersRemaining: \"Some content has finalizers remaining: a/b in 1 resource instances\", going since 2026-11-29T17:00:00Z",
+            "NamespaceFinalizersRemaining: \"Some content has finalizers remaining: a/b in 1 \
+             resource instances\", going since 2026-11-29T17:00:00Z",
         );
-        let working = json!([{"type": "Progressing", "status": "True", "message": "web is progressing"}]);
-        check(&going(&json!(["a/b"]), &json!([]), &working), "held by the finalizer `a/b`, going since 2026-11-29T17:00:00Z");
+        let working =
+            json!([{"type": "Progressing", "status": "True", "message": "web is progressing"}]);
+        check(
+            &going(&json!(["a/b"]), &json!([]), &working),
+            "held by the finalizer `a/b`, going since 2026-11-29T17:00:00Z",
+        );
         check(&json!({"metadata": {"name": "x"}}), "named by no finalizer and no condition");
     }
 

@@ -1,5 +1,7 @@
-//! A job's identity: its run's ServiceAccount `job`, taken on by tokens or by impersonation. The API server sees the same name either way, so rights, fences
-//! and the gate in front of the connection are the same (DECISIONS.md 32). Never another's, and never before the API server agreed.
+//! A job's identity: its run's ServiceAccount `job`, taken on by tokens or by impersonation. The
+//! API server sees the same name either way, so rights, fences and the gate in front of the
+//! connection are the same (DECISIONS.md 32). Never another's, and never before the API server
+//! agreed.
 
 use super::api::{ApiError, Bearer, Cluster, Gate, Mode};
 use super::credential::Credential;
@@ -10,39 +12,65 @@ use super::pace::Pace;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use serde_json::{Value, json};
 
-/// The job's connection. `secret` is the UID of the Secret that its tokens are bound to; `gate` what its requests are held to on this side.
-pub(super) async fn connect(maker: Maker<'_>, run: &str, secret: &str, gate: Option<Gate>) -> Result<Cluster, ApiError> {
+/// The job's connection. `secret` is the UID of the Secret that its tokens are bound to; `gate`
+/// what its requests are held to on this side.
+pub(super) async fn connect(
+    maker: Maker<'_>,
+    run: &str,
+    secret: &str,
+    gate: Option<Gate>,
+) -> Result<Cluster, ApiError> {
     let Maker { provisioner, credential, jobs } = maker;
     let job = match jobs {
         JobIdentity::Token => {
             // Tokens end with the Secret that they are bound to: at the latest with the namespace.
-            let bound = json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": secret});
-            Cluster::connect_for(credential, Bearer::new(provisioner.clone(), guard::token_path(run), &bound), gate)?
+            let bound =
+                json!({"apiVersion": "v1", "kind": "Secret", "name": IDENTITY, "uid": secret});
+            Cluster::connect_for(
+                credential,
+                Bearer::new(provisioner.clone(), guard::token_path(run), &bound),
+                gate,
+            )?
         }
         JobIdentity::Impersonation => impersonate(credential, run, gate).await?,
     };
     Ok(job.within(provisioner.write_time()))
 }
 
-/// The provisioner's connection as the job, once the API server says that it is: the right was bound a moment ago, and its authorizer takes its time.
-async fn impersonate(credential: &Credential, run: &str, gate: Option<Gate>) -> Result<Cluster, ApiError> {
+/// The provisioner's connection as the job, once the API server says that it is: the right was
+/// bound a moment ago, and its authorizer takes its time.
+async fn impersonate(
+    credential: &Credential,
+    run: &str,
+    gate: Option<Gate>,
+) -> Result<Cluster, ApiError> {
     let user = format!("system:serviceaccount:{run}:{JOB}");
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     // Past the gate, which lets the plan's objects through and nothing else.
     let asking = Cluster::impersonating(credential, &user, None)?;
     let mut pace = Pace::within(RIGHTS_WAIT);
     loop {
-        match asking.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real).await {
+        match asking
+            .create("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review, Mode::Real)
+            .await
+        {
             Err(fault) if fault.is_forbidden() || fault.is_unclear() => {
                 if !pace.again().await {
                     return Err(fault);
                 }
             }
             Err(fault) => return Err(fault),
-            Ok(answer) if answer.pointer("/status/userInfo/username").and_then(Value::as_str) == Some(user.as_str()) => {
+            Ok(answer)
+                if answer.pointer("/status/userInfo/username").and_then(Value::as_str)
+                    == Some(user.as_str()) =>
+            {
                 return Cluster::impersonating(credential, &user, gate);
             }
-            Ok(_) => return Err(ApiError::Unclear("the API server names another identity than was asked for".to_owned())),
+            Ok(_) => {
+                return Err(ApiError::Unclear(
+                    "the API server names another identity than was asked for".to_owned(),
+                ));
+            }
         }
     }
 }

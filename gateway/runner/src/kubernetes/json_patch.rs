@@ -1,6 +1,7 @@
-//! Changes of fields as a JSON Patch (RFC 6902) for one object in one state: it begins with `test` entries for the object's UID, for the merge key of
-//! each list member on the way, and for every value it replaces. So the API server itself refuses it for any other object, and for a second time.
-//! Pure; never sends anything.
+//! Changes of fields as a JSON Patch (RFC 6902) for one object in one state: it begins with `test`
+//! entries for the object's UID, for the merge key of each list member on the way, and for every
+//! value it replaces. So the API server itself refuses it for any other object, and for a second
+//! time. Pure; never sends anything.
 
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 /// Where an object says its version.
 const VERSION: &str = "/metadata/resourceVersion";
 
-/// The patch that makes these changes, in order, to this object as it was read. Without any `replace`, `add` or `remove` entry when nothing would
-/// change: see [`is_idle`].
+/// The patch that makes these changes, in order, to this object as it was read. Without any
+/// `replace`, `add` or `remove` entry when nothing would change: see [`is_idle`].
 pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathError> {
     let mut tests = Vec::new();
     if let Some(uid) = object.pointer("/metadata/uid") {
@@ -32,8 +33,12 @@ pub fn render(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<
     Ok(tests.into_iter().chain(edits).collect())
 }
 
-/// The same for an effect: over this version of the object alone, whatever was written since, so that nothing goes unnoticed that no field names.
-pub fn render_over(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<Value, PathError> {
+/// The same for an effect: over this version of the object alone, whatever was written since, so
+/// that nothing goes unnoticed that no field names.
+pub fn render_over(
+    object: &Value,
+    changes: &[(FieldPath, Option<Value>)],
+) -> Result<Value, PathError> {
     let mut tests = Vec::new();
     if let Some(version) = object.pointer(VERSION) {
         test(&mut tests, VERSION.to_owned(), version);
@@ -49,7 +54,9 @@ pub fn render_over(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Re
 
 /// Whether a patch only tests.
 pub fn is_idle(patch: &Value) -> bool {
-    patch.as_array().is_none_or(|entries| entries.iter().all(|entry| entry.get("op") == Some(&json!("test"))))
+    patch
+        .as_array()
+        .is_none_or(|entries| entries.iter().all(|entry| entry.get("op") == Some(&json!("test"))))
 }
 
 fn test(tests: &mut Vec<Value>, pointer: String, value: &Value) {
@@ -65,8 +72,9 @@ fn pin(tests: &mut Vec<Value>, object: &Value, path: &FieldPath) {
     let mut at = object;
     for segment in path.segments() {
         let Some((token, child)) = child(at, segment) else {
-            // RFC 6902 cannot test that something is absent: what would hold it is tested whole. Metadata and the object itself hold what every
-            // write changes, so that the version says the same.
+            // RFC 6902 cannot test that something is absent: what would hold it is tested whole.
+            // Metadata and the object itself hold what every write changes, so that the
+            // version says the same.
             match (pointer.as_str(), object.pointer(VERSION)) {
                 ("" | "/metadata", Some(version)) => test(tests, VERSION.to_owned(), version),
                 _ => test(tests, pointer, at),
@@ -84,7 +92,8 @@ fn pin(tests: &mut Vec<Value>, object: &Value, path: &FieldPath) {
     test(tests, pointer, at);
 }
 
-/// The one entry that turns one object into the next, which differ at this path or at what had to be made above it.
+/// The one entry that turns one object into the next, which differ at this path or at what had to
+/// be made above it.
 fn edit(now: &Value, next: &Value, path: &FieldPath) -> Option<Value> {
     let mut pointer = String::new();
     let (mut now, mut next) = (now, next);
@@ -94,15 +103,26 @@ fn edit(now: &Value, next: &Value, path: &FieldPath) -> Option<Value> {
             (Some((token, old)), Some((_, new))) => {
                 pointer = format!("{pointer}/{}", escape(&token));
                 if rest.peek().is_none() || old.is_null() {
-                    return (old != new).then(|| json!({"op": "replace", "path": pointer, "value": new}));
+                    return (old != new)
+                        .then(|| json!({"op": "replace", "path": pointer, "value": new}));
                 }
                 (now, next) = (old, new);
             }
-            (Some((token, _)), None) => return Some(json!({"op": "remove", "path": format!("{pointer}/{}", escape(&token))})),
+            (Some((token, _)), None) => {
+                return Some(
+                    json!({"op": "remove", "path": format!("{pointer}/{}", escape(&token))}),
+                );
+            }
             (None, Some((token, new))) => {
                 // New members of a list are appended.
-                let token = if matches!(segment, Segment::Member { .. }) { "-".to_owned() } else { escape(&token) };
-                return Some(json!({"op": "add", "path": format!("{pointer}/{token}"), "value": new}));
+                let token = if matches!(segment, Segment::Member { .. }) {
+                    "-".to_owned()
+                } else {
+                    escape(&token)
+                };
+                return Some(
+                    json!({"op": "add", "path": format!("{pointer}/{token}"), "value": new}),
+                );
             }
             (None, None) => return None,
         }
@@ -120,7 +140,8 @@ fn child<'a>(at: &'a Value, segment: &Segment) -> Option<(String, &'a Value)> {
                 Some(Value::Number(number)) => number.to_string() == *value,
                 _ => false,
             };
-            let (index, member) = at.as_array()?.iter().enumerate().find(|(_, member)| is_it(member))?;
+            let (index, member) =
+                at.as_array()?.iter().enumerate().find(|(_, member)| is_it(member))?;
             Some((index.to_string(), member))
         }
         Segment::AnyMember | Segment::AnyKey => None,

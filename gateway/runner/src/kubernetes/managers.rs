@@ -1,5 +1,5 @@
-//! Who wrote a field of an object in the API: read from its `metadata.managedFields`. Pure; believes
-//! nothing of a manager but that the server recorded its name.
+//! Who wrote a field of an object in the API: read from its `metadata.managedFields`. Pure;
+//! believes nothing of a manager but that the server recorded its name.
 
 use cofferdam_core::model::path::Segment;
 use cofferdam_core::model::preview::Origin;
@@ -8,8 +8,11 @@ use serde_json::Value;
 /// The manager that wrote a field last; none where the server tells of none.
 pub fn manager(object: &Value, path: &[Segment]) -> Option<Origin> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
-    let owning = entries.iter().filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, path)));
-    let time = |entry: &&Value| entry.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let owning = entries
+        .iter()
+        .filter(|entry| entry.get("fieldsV1").is_some_and(|fields| owns(fields, path)));
+    let time =
+        |entry: &&Value| entry.get("time").and_then(Value::as_str).unwrap_or_default().to_owned();
     let name = owning.max_by_key(time)?.get("manager").and_then(Value::as_str)?;
     (!name.is_empty()).then(|| Origin::Manager(name.to_owned()))
 }
@@ -67,7 +70,10 @@ mod tests {
         check("spec.replicas", Some("hpa"));
         check("metadata.labels.app", Some("kubectl-create"));
         check("spec.template.spec.containers[name=web].image", Some("kubectl-create"));
-        check("spec.template.spec.containers[name=web].ports[containerPort=80].containerPort", Some("kubectl-create"));
+        check(
+            "spec.template.spec.containers[name=web].ports[containerPort=80].containerPort",
+            Some("kubectl-create"),
+        );
         check("spec.template.spec.containers[*].image", Some("kubectl-create"));
         check("spec.template.spec.containers[*].command", None);
         // Owned whole, as an atomic map is.

@@ -1,5 +1,6 @@
-//! What a run's objects are called and marked with. A name derives from call and fence, so that a lost runner's successor finds what it made;
-//! an object is a run's only when its name *and* its labels say so. Pure.
+//! What a run's objects are called and marked with. A name derives from call and fence, so that a
+//! lost runner's successor finds what it made; an object is a run's only when its name *and* its
+//! labels say so. Pure.
 
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use jiff::Timestamp;
@@ -16,16 +17,19 @@ pub const HOME: &str = "cofferdam-system";
 /// Who owns every field of a run's own objects.
 pub const MANAGER: &str = "cofferdam-runner";
 
-/// The ServiceAccount that target operations run as, and the name of its Role and RoleBinding in the run's namespace.
+/// The ServiceAccount that target operations run as, and the name of its Role and RoleBinding in
+/// the run's namespace.
 pub const JOB: &str = "job";
 
 /// The ServiceAccount that Pods run as: no binding.
 pub const TASK: &str = "task";
 
-/// The Secret that tokens are bound to: it holds nothing, and they end with it. No other Secret has that name, on which the provisioner has rights everywhere.
+/// The Secret that tokens are bound to: it holds nothing, and they end with it. No other Secret has
+/// that name, on which the provisioner has rights everywhere.
 pub const IDENTITY: &str = "cofferdam-identity";
 
-/// The provisioner's ServiceAccount, and the RoleBinding with which it takes on what it needs in a run.
+/// The provisioner's ServiceAccount, and the RoleBinding with which it takes on what it needs in a
+/// run.
 pub const PROVISIONER: &str = "provisioner";
 
 /// Label of everything that this software made: `true`.
@@ -41,7 +45,8 @@ pub const EXPIRES: &str = "cofferdam.dev/expires-at";
 pub const PLAN: &str = "cofferdam.dev/plan";
 /// Annotation: the namespaces with derived rights, sorted, with commas between.
 pub const TARGETS: &str = "cofferdam.dev/targets";
-/// Annotation: what has to go before the namespace does, as `batch/v1/jobs/NAME`, with commas between.
+/// Annotation: what has to go before the namespace does, as `batch/v1/jobs/NAME`, with commas
+/// between.
 pub const WORKLOAD: &str = "cofferdam.dev/workload";
 
 /// The name of one run: of its namespace, and of its derived rights at targets.
@@ -71,11 +76,10 @@ impl RunName {
     pub fn of(object: &Value) -> Option<Self> {
         let own = Self::parse(name(object)?)?;
         let labels = object.pointer("/metadata/labels")?;
-        let bears = own
-            .labels()
-            .iter()
-            .filter(|(key, _)| key.starts_with("cofferdam.dev/"))
-            .all(|(key, value)| labels.get(key).and_then(Value::as_str) == Some(value.as_str()));
+        let bears =
+            own.labels().iter().filter(|(key, _)| key.starts_with("cofferdam.dev/")).all(
+                |(key, value)| labels.get(key).and_then(Value::as_str) == Some(value.as_str()),
+            );
         bears.then_some(own)
     }
 
@@ -125,7 +129,9 @@ pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The members of an annotation that is a list.
 pub fn listed<'a>(object: &'a Value, key: &str) -> Vec<&'a str> {
-    annotation(object, key).map(|text| text.split(',').filter(|entry| !entry.is_empty()).collect()).unwrap_or_default()
+    annotation(object, key)
+        .map(|text| text.split(',').filter(|entry| !entry.is_empty()).collect())
+        .unwrap_or_default()
 }
 
 /// A moment as annotations spell it: RFC 3339, UTC, whole seconds.
@@ -133,9 +139,12 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Whether what an object says of its own end is over. One that says nothing readable is not: it is reported, never guessed at.
+/// Whether what an object says of its own end is over. One that says nothing readable is not: it is
+/// reported, never guessed at.
 pub fn is_expired(object: &Value, now: Timestamp) -> bool {
-    annotation(object, EXPIRES).and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|end| end <= now)
+    annotation(object, EXPIRES)
+        .and_then(|text| text.parse::<Timestamp>().ok())
+        .is_some_and(|end| end <= now)
 }
 
 /// What every object of one run bears.
@@ -152,7 +161,8 @@ pub struct Marks {
 impl Marks {
     /// The metadata of an object of this run; in a namespace, or of a namespace with an empty one.
     pub fn metadata(&self, namespace: &str, name: &str) -> Value {
-        let annotations = BTreeMap::from([(EXPIRES, moment(self.expires)), (PLAN, self.plan.to_string())]);
+        let annotations =
+            BTreeMap::from([(EXPIRES, moment(self.expires)), (PLAN, self.plan.to_string())]);
         let mut metadata = Map::from_iter([
             ("name".to_owned(), json!(name)),
             ("labels".to_owned(), json!(self.name.labels())),
@@ -188,7 +198,8 @@ mod tests {
 
     #[test]
     fn name_and_labels_have_to_agree() {
-        let marks = Marks { name: run(), expires: Timestamp::UNIX_EPOCH, plan: PlanDigest::of(b"plan") };
+        let marks =
+            Marks { name: run(), expires: Timestamp::UNIX_EPOCH, plan: PlanDigest::of(b"plan") };
         let mut object = json!({"metadata": marks.metadata("", &run().to_string())});
         assert_eq!(RunName::of(&object), Some(run()));
         assert!(is_expired(&object, Timestamp::UNIX_EPOCH));

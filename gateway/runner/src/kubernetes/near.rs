@@ -1,5 +1,6 @@
-//! What there is in a cluster instead of what is not: for a caller that missed a name. A few small requests with the viewer's own rights, about the one
-//! namespace that was named; what may not be asked is left out. Never a Secret.
+//! What there is in a cluster instead of what is not: for a caller that missed a name. A few small
+//! requests with the viewer's own rights, about the one namespace that was named; what may not be
+//! asked is left out. Never a Secret.
 
 use super::api::Cluster;
 use super::path;
@@ -13,9 +14,15 @@ use serde_json::Value;
 /// Objects of a kind that are compared by name: a page of them.
 const COMPARED: u32 = 100;
 
-/// Why an empty list is empty, where its namespace is not there: it would read as if nothing ran in it.
-pub(super) async fn unknown_namespace(cluster: &Cluster, steps: &[Step], results: &[Value]) -> Option<Refusal> {
-    let empty = |result: &Value| result.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
+/// Why an empty list is empty, where its namespace is not there: it would read as if nothing ran in
+/// it.
+pub(super) async fn unknown_namespace(
+    cluster: &Cluster,
+    steps: &[Step],
+    results: &[Value],
+) -> Option<Refusal> {
+    let empty =
+        |result: &Value| result.get("items").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let (step, _) = steps.iter().zip(results).find(|(_, result)| empty(result))?;
     match &step.operation {
         Operation::List { namespace, .. } => gone(cluster, namespace).await,
@@ -29,7 +36,11 @@ pub(super) async fn explained(cluster: &Cluster, refusal: Refusal, steps: &[Step
         return refusal;
     }
     let targets = steps.iter().filter_map(|step| step.operation.target());
-    let Some(target) = targets.into_iter().find(|target| refusal.reason.contains(&target.to_string())) else { return refusal };
+    let Some(target) =
+        targets.into_iter().find(|target| refusal.reason.contains(&target.to_string()))
+    else {
+        return refusal;
+    };
     if let Some(gone) = gone(cluster, &target.namespace).await {
         return gone;
     }
@@ -53,7 +64,11 @@ async fn gone(cluster: &Cluster, namespace: &str) -> Option<Refusal> {
     match cluster.get(&path::namespace(namespace)).await {
         Ok(None) => {
             let reason = format!("there is no namespace `{namespace}` here");
-            Some(Refusal::new("not-found", reason, "a namespace that is there; your user knows them"))
+            Some(Refusal::new(
+                "not-found",
+                reason,
+                "a namespace that is there; your user knows them",
+            ))
         }
         Ok(Some(_)) | Err(_) => None,
     }
@@ -74,9 +89,19 @@ async fn other_kind(cluster: &Cluster, target: &Target) -> Option<&'static str> 
 }
 
 async fn names(cluster: &Cluster, target: &Target) -> Vec<String> {
-    let Ok(known) = kind::find(&target.group, &target.version, &target.kind) else { return Vec::new() };
-    let collection = path::collection(&target.group, &target.version, &target.namespace, known.resource);
-    let page = cluster.ask(&Method::GET, &collection, &format!("limit={COMPARED}"), None).await.unwrap_or_default();
+    let Ok(known) = kind::find(&target.group, &target.version, &target.kind) else {
+        return Vec::new();
+    };
+    let collection =
+        path::collection(&target.group, &target.version, &target.namespace, known.resource);
+    let page = cluster
+        .ask(&Method::GET, &collection, &format!("limit={COMPARED}"), None)
+        .await
+        .unwrap_or_default();
     let items = page.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(|item| item.pointer("/metadata/name").and_then(Value::as_str)).map(str::to_owned).collect()
+    items
+        .iter()
+        .filter_map(|item| item.pointer("/metadata/name").and_then(Value::as_str))
+        .map(str::to_owned)
+        .collect()
 }

@@ -1,5 +1,6 @@
-//! What of an object in the API counts: its identity, its digest, the fields that a plan names, and what of it could be written again. Pure; preview
-//! and effect use the same functions, so that what was approved and what is found are compared alike.
+//! What of an object in the API counts: its identity, its digest, the fields that a plan names, and
+//! what of it could be written again. Pure; preview and effect use the same functions, so that what
+//! was approved and what is found are compared alike.
 
 use crate::refusal::Refusal;
 use cofferdam_core::model::id::ObjectDigest;
@@ -10,17 +11,32 @@ use cofferdam_core::model::preview::Expect;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// Beneath `metadata`: what every write of any field changes, or who wrote what. No drift by themselves.
+/// Beneath `metadata`: what every write of any field changes, or who wrote what. No drift by
+/// themselves.
 const BOOKKEEPING: [&str; 3] = ["generation", "managedFields", "resourceVersion"];
 
 /// Beneath `metadata`: what the server gives an object when it is created or deleted.
-const GIVEN: [&str; 6] = ["creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generateName", "selfLink", "uid"];
+const GIVEN: [&str; 6] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generateName",
+    "selfLink",
+    "uid",
+];
 
-/// Annotations in which controllers note what they have seen of an object: status, in all but its place.
-const NOTED: [&str; 2] = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+/// Annotations in which controllers note what they have seen of an object: status, in all but its
+/// place.
+const NOTED: [&str; 2] =
+    ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
 
 /// Labels that the Job controller gives to a Job's pods, made from the Job's UID.
-const JOB_LABELS: [&str; 4] = ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
+const JOB_LABELS: [&str; 4] = [
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+    "controller-uid",
+    "job-name",
+];
 
 /// The object's UID.
 pub fn uid(object: &Value) -> Option<&str> {
@@ -37,7 +53,8 @@ pub fn is_terminating(object: &Value) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|time| !time.is_null())
 }
 
-/// Digest of an object without status and the server's bookkeeping, so that a heartbeat is no drift.
+/// Digest of an object without status and the server's bookkeeping, so that a heartbeat is no
+/// drift.
 pub fn digest(object: &Value) -> Result<ObjectDigest, JsonError> {
     Ok(ObjectDigest::of(canonical(&bare(object))?.as_bytes()))
 }
@@ -51,25 +68,41 @@ pub fn expect(object: &Value) -> Result<Expect, Refusal> {
 
 /// Changes with their paths parsed.
 pub fn paths(changes: &[Change]) -> Result<Vec<(FieldPath, Option<Value>)>, Refusal> {
-    let parsed: Result<Vec<_>, _> =
-        changes.iter().map(|change| FieldPath::parse(&change.path).map(|path| (path, change.value.clone()))).collect();
+    let parsed: Result<Vec<_>, _> = changes
+        .iter()
+        .map(|change| FieldPath::parse(&change.path).map(|path| (path, change.value.clone())))
+        .collect();
     parsed.map_err(misfit)
 }
 
 /// The values at the changed paths; `null` where there is none.
-pub fn fields(object: &Value, changes: &[(FieldPath, Option<Value>)]) -> Result<BTreeMap<String, Value>, Refusal> {
-    let values: Result<_, _> =
-        changes.iter().map(|(path, _)| path.get(object).map(|value| (path.to_string(), value.unwrap_or_default()))).collect();
+pub fn fields(
+    object: &Value,
+    changes: &[(FieldPath, Option<Value>)],
+) -> Result<BTreeMap<String, Value>, Refusal> {
+    let values: Result<_, _> = changes
+        .iter()
+        .map(|(path, _)| {
+            path.get(object).map(|value| (path.to_string(), value.unwrap_or_default()))
+        })
+        .collect();
     values.map_err(misfit)
 }
 
-/// The values at the paths that these fields name; `null` where there is none. What was approved says where to look.
-pub fn fields_as(object: &Value, named: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Refusal> {
-    let value = |text: &String| FieldPath::parse(text)?.get(object).map(|value| (text.clone(), value.unwrap_or_default()));
+/// The values at the paths that these fields name; `null` where there is none. What was approved
+/// says where to look.
+pub fn fields_as(
+    object: &Value,
+    named: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, Refusal> {
+    let value = |text: &String| {
+        FieldPath::parse(text)?.get(object).map(|value| (text.clone(), value.unwrap_or_default()))
+    };
     named.keys().map(value).collect::<Result<_, _>>().map_err(misfit)
 }
 
-/// An object as a client could have written it: without what the server or its controllers gave it. For creating it again.
+/// An object as a client could have written it: without what the server or its controllers gave it.
+/// For creating it again.
 pub fn without_server_fields(object: &Value) -> Value {
     let mut object = bare(object);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -77,11 +110,14 @@ pub fn without_server_fields(object: &Value) -> Value {
     }
     let is_job = object.get("kind").and_then(Value::as_str) == Some("Job");
     if is_job && object.pointer("/spec/manualSelector") != Some(&Value::Bool(true)) {
-        // Generated from the UID of the one that is gone; the server makes new ones and refuses any that are given.
+        // Generated from the UID of the one that is gone; the server makes new ones and refuses any
+        // that are given.
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             spec.remove("selector");
         }
-        if let Some(labels) = object.pointer_mut("/spec/template/metadata/labels").and_then(Value::as_object_mut) {
+        if let Some(labels) =
+            object.pointer_mut("/spec/template/metadata/labels").and_then(Value::as_object_mut)
+        {
             JOB_LABELS.iter().for_each(|key| drop(labels.remove(*key)));
         }
     }
@@ -102,7 +138,9 @@ fn bare(object: &Value) -> Value {
 }
 
 fn without_notes(metadata: &mut Map<String, Value>) {
-    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else {
+        return;
+    };
     NOTED.iter().for_each(|key| drop(annotations.remove(*key)));
     if annotations.is_empty() {
         metadata.remove("annotations");
@@ -115,7 +153,11 @@ fn unusual(reason: impl Into<String>) -> Refusal {
 
 /// The same of an object that is named.
 pub fn misfit_of(fault: &PathError, target: &Target) -> Refusal {
-    Refusal::new("conflict", fault.about(&format!("{} {}", target.kind, target.name)), "name fields and list members as they are")
+    Refusal::new(
+        "conflict",
+        fault.about(&format!("{} {}", target.kind, target.name)),
+        "name fields and list members as they are",
+    )
 }
 
 /// What a path means that does not fit an object.
@@ -172,7 +214,10 @@ mod tests {
             "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
             "template": {"metadata": {"labels": {"controller-uid": "u", "job-name": "j", "app": "x"}}},
         }});
-        assert_eq!(without_server_fields(&job), json!({"kind": "Job", "spec": {"template": {"metadata": {"labels": {"app": "x"}}}}}));
+        assert_eq!(
+            without_server_fields(&job),
+            json!({"kind": "Job", "spec": {"template": {"metadata": {"labels": {"app": "x"}}}}})
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Looking again: for how long, and how long to wait in between. Knows nothing of what is looked at.
+//! Looking again: for how long, and how long to wait in between. Knows nothing of what is looked
+//! at.
 
 use std::time::Duration;
 use tokio::time::Instant;

@@ -12,9 +12,14 @@ pub fn collection(group: &str, version: &str, namespace: &str, resource: &str) -
     }
 }
 
-/// The path of a collection across all namespaces: `/apis/rbac.authorization.k8s.io/v1/rolebindings`.
+/// The path of a collection across all namespaces:
+/// `/apis/rbac.authorization.k8s.io/v1/rolebindings`.
 pub fn everywhere(group: &str, version: &str, resource: &str) -> String {
-    if group.is_empty() { format!("/api/{version}/{resource}") } else { format!("/apis/{group}/{version}/{resource}") }
+    if group.is_empty() {
+        format!("/api/{version}/{resource}")
+    } else {
+        format!("/apis/{group}/{version}/{resource}")
+    }
 }
 
 /// The path of a namespace.
@@ -26,5 +31,9 @@ pub fn namespace(name: &str) -> String {
 pub fn object(target: &Target) -> Result<String, kind::KindError> {
     let known = kind::find(&target.group, &target.version, &target.kind)?;
     kind::check_name(&target.name)?;
-    Ok(format!("{}/{}", collection(&target.group, &target.version, &target.namespace, known.resource), target.name))
+    Ok(format!(
+        "{}/{}",
+        collection(&target.group, &target.version, &target.namespace, known.resource),
+        target.name
+    ))
 }

@@ -8,8 +8,8 @@ use super::{held, object};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Run namespaces that may be going at the same time: half a minute's work of a namespace controller
-/// at its default rate.
+/// Run namespaces that may be going at the same time: half a minute's work of a namespace
+/// controller at its default rate.
 const GOING: usize = 200;
 
 /// Run namespaces that others may hold at the same time: as many again.
@@ -38,14 +38,17 @@ pub async fn going(cluster: &Cluster, now: Timestamp) -> Result<Going, ApiError>
 
 fn of(namespaces: &[Value], now: Timestamp) -> Going {
     let mut going = Going::default();
-    let runs = namespaces.iter().filter(|object| object::is_terminating(object) && RunName::of(object).is_some());
+    let runs = namespaces
+        .iter()
+        .filter(|object| object::is_terminating(object) && RunName::of(object).is_some());
     for object in runs {
         let own = name(object).unwrap_or_default().to_owned();
         let since = held::since(object).and_then(|since| since.parse::<Timestamp>().ok());
         let seconds = since.map_or(0, |since| now.as_second().saturating_sub(since.as_second()));
         let seconds = u64::try_from(seconds).unwrap_or(0);
         // A condition holds for some seconds of every removal.
-        let is_held = !held::finalizers(object).is_empty() || (seconds > LONGEST && !held::conditions(object).is_empty());
+        let is_held = !held::finalizers(object).is_empty()
+            || (seconds > LONGEST && !held::conditions(object).is_empty());
         if is_held {
             going.held.push((own, held::words(object)));
             continue;
@@ -59,20 +62,28 @@ fn of(namespaces: &[Value], now: Timestamp) -> Going {
 }
 
 impl Going {
-    /// Why no further job should be claimed now, with what to look at; none when there is no reason.
+    /// Why no further job should be claimed now, with what to look at; none when there is no
+    /// reason.
     pub fn too_much(&self) -> Option<String> {
         if self.count > GOING {
-            return Some(format!("the cluster still has {} run namespaces to remove, and {GOING} are the most", self.count));
-        }
-        if let Some((oldest, seconds)) = self.oldest.as_ref().filter(|(_, seconds)| *seconds > LONGEST) {
             return Some(format!(
-                "the cluster removes no namespaces: `{oldest}` has been going for {seconds} s, and neither a finalizer nor a condition says why; \
-                 look whether kube-controller-manager runs, and at `kubectl get namespace {oldest} -o yaml`"
+                "the cluster still has {} run namespaces to remove, and {GOING} are the most",
+                self.count
+            ));
+        }
+        if let Some((oldest, seconds)) =
+            self.oldest.as_ref().filter(|(_, seconds)| *seconds > LONGEST)
+        {
+            return Some(format!(
+                "the cluster removes no namespaces: `{oldest}` has been going for {seconds} s, \
+                 and neither a finalizer nor a condition says why; look whether \
+                 kube-controller-manager runs, and at `kubectl get namespace {oldest} -o yaml`"
             ));
         }
         let (first, by) = self.held.first().filter(|_| self.held.len() > HELD)?;
         Some(format!(
-            "{} run namespaces are held by others, and {HELD} are the most; `{first}` is {by}; look at `kubectl get namespace {first} -o yaml`",
+            "{} run namespaces are held by others, and {HELD} are the most; `{first}` is {by}; \
+             look at `kubectl get namespace {first} -o yaml`",
             self.held.len()
         ))
     }
@@ -101,7 +112,9 @@ mod tests {
     fn check(namespaces: &[Value], expect: Option<&str>) {
         let said = of(namespaces, NOW.parse().unwrap()).too_much();
         match expect {
-            Some(words) => assert!(said.as_ref().is_some_and(|said| said.contains(words)), "{said:?}"),
+            Some(words) => {
+                assert!(said.as_ref().is_some_and(|said| said.contains(words)), "{said:?}")
+            }
             None => assert_eq!(said, None),
         }
     }
@@ -118,14 +131,20 @@ mod tests {
             &[namespace(1, 0, &foreign, &none), namespace(2, 1, &none, &none)],
             Some("`cofferdam-run-selfcheckselfcheckselfchec-2` has been going for 540 s"),
         );
-        let many = |of: &dyn Fn(usize) -> Value, count: usize| (1..=count).map(of).collect::<Vec<_>>();
+        let many =
+            |of: &dyn Fn(usize) -> Value, count: usize| (1..=count).map(of).collect::<Vec<_>>();
         check(&many(&|number| namespace(number, 9, &none, &none), 200), None);
-        check(&many(&|number| namespace(number, 9, &none, &none), 201), Some("201 run namespaces to remove"));
+        check(
+            &many(&|number| namespace(number, 9, &none, &none), 201),
+            Some("201 run namespaces to remove"),
+        );
         check(&many(&|number| namespace(number, 0, &foreign, &none), 200), None);
         check(
             &many(&|number| namespace(number, 0, &foreign, &none), 201),
             Some(
-                "201 run namespaces are held by others, and 200 are the most; `cofferdam-run-selfcheckselfcheckselfchec-1` is held by the finalizer `controller.example.com/namespace-auth`",
+                "201 run namespaces are held by others, and 200 are the most; \
+                 `cofferdam-run-selfcheckselfcheckselfchec-1` is held by the finalizer \
+                 `controller.example.com/namespace-auth`",
             ),
         );
     }

@@ -1,6 +1,7 @@
-//! What operations would change in a cluster, by server-side dry run: before and after of each named field, and the state that must still be there
-//! when they run. The viewer shows it, the runner derives it again. Writes nothing: every write it asks for is a dry run, and the viewer's identity is
-//! refused any other.
+//! What operations would change in a cluster, by server-side dry run: before and after of each
+//! named field, and the state that must still be there when they run. The viewer shows it, the
+//! runner derives it again. Writes nothing: every write it asks for is a dry run, and the viewer's
+//! identity is refused any other.
 
 pub mod compare;
 
@@ -34,7 +35,9 @@ const SHOWN: usize = 160;
 
 /// The preview of operations that change something, as this connection's identity.
 pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Preview, LookError> {
-    let facts = facts::facts_of(steps).map_err(|fault| Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan"))?;
+    let facts = facts::facts_of(steps).map_err(|fault| {
+        Refusal::new("beyond-ceiling", fault.to_string(), "ask for another plan")
+    })?;
     let mut operations = Vec::with_capacity(steps.len());
     let mut sum = Sum::default();
     for (step, fact) in steps.iter().zip(&facts) {
@@ -48,13 +51,21 @@ pub async fn preview(cluster: &Cluster, tool: &str, steps: &[Step]) -> Result<Pr
     Ok(Preview { operations })
 }
 
-async fn one(cluster: &Cluster, tool: &str, operation: &Operation, fact: &OperationFacts) -> Result<PreviewedOperation, LookError> {
+async fn one(
+    cluster: &Cluster,
+    tool: &str,
+    operation: &Operation,
+    fact: &OperationFacts,
+) -> Result<PreviewedOperation, LookError> {
     // An applied object's leaves, as the ceiling was held against them.
     let leaves: Vec<_> = fact.changes.iter().map(|change| change.path.clone()).collect();
-    Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }.one(operation, &leaves).await
+    Asked { cluster, manager: manager(tool), target: target(fact), index: fact.index }
+        .one(operation, &leaves)
+        .await
 }
 
-/// The same operation over the state that is there now, as the job's identity. Never for what goes into the ephemeral namespace.
+/// The same operation over the state that is there now, as the job's identity. Never for what goes
+/// into the ephemeral namespace.
 pub async fn again(
     cluster: &Cluster,
     manager: &str,
@@ -62,7 +73,14 @@ pub async fn again(
     approved: &PreviewedOperation,
 ) -> Result<PreviewedOperation, LookError> {
     let leaves: Vec<_> = approved.after.keys().cloned().collect();
-    Asked { cluster, manager: manager.to_owned(), target: approved.target.clone(), index: approved.index }.one(operation, &leaves).await
+    Asked {
+        cluster,
+        manager: manager.to_owned(),
+        target: approved.target.clone(),
+        index: approved.index,
+    }
+    .one(operation, &leaves)
+    .await
 }
 
 /// The field manager of a tool's writes: its own, so that no tool takes over what another wrote.
@@ -94,10 +112,16 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     /// `leaves` are an applied object's, as the ceiling was held against them.
-    async fn one(&self, operation: &Operation, leaves: &[String]) -> Result<PreviewedOperation, LookError> {
+    async fn one(
+        &self,
+        operation: &Operation,
+        leaves: &[String],
+    ) -> Result<PreviewedOperation, LookError> {
         match operation {
             Operation::Patch { changes, .. } => self.patch(changes).await,
-            Operation::Apply { place: Place::Namespace(_), object } => self.apply(object, leaves).await,
+            Operation::Apply { place: Place::Namespace(_), object } => {
+                self.apply(object, leaves).await
+            }
             Operation::Delete { .. } => self.delete().await,
             other => {
                 let reason = format!("`{}` has no preview", other.action());
@@ -110,9 +134,14 @@ impl Asked<'_> {
         format!("{verb} {}", self.target)
     }
 
-    /// The object as it is; none when it is not there. One that is on its way out is not changed any more.
+    /// The object as it is; none when it is not there. One that is on its way out is not changed
+    /// any more.
     async fn found(&self, path: &str) -> Result<Option<Value>, LookError> {
-        let object = self.cluster.get(path).await.map_err(|fault| LookError::of(fault, &self.what("read")))?;
+        let object = self
+            .cluster
+            .get(path)
+            .await
+            .map_err(|fault| LookError::of(fault, &self.what("read")))?;
         match &object {
             Some(object) if object::is_terminating(object) => {
                 let reason = format!("{} is being deleted", self.target);
@@ -127,11 +156,13 @@ impl Asked<'_> {
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let changes = object::paths(changes)?;
         let sent = Host::sample().filled(&changes);
-        let patch = json_patch::render(&before, &sent).map_err(|fault| misfit_of(&fault, &self.target))?;
+        let patch =
+            json_patch::render(&before, &sent).map_err(|fault| misfit_of(&fault, &self.target))?;
         let answer = self.cluster.patch(&path, &patch, &self.manager, Mode::DryRun).await;
         let answer = answer.map_err(|fault| LookError::of(fault, &self.what("patch")))?;
         let paths: Vec<_> = changes.iter().map(|(path, _)| path.clone()).collect();
-        let (old, new) = (object::without_server_fields(&before), object::without_server_fields(&answer));
+        let (old, new) =
+            (object::without_server_fields(&before), object::without_server_fields(&answer));
         if let Some(beyond) = compare::beyond(&old, &new, &paths).map_err(misfit)? {
             return Err(changed(&beyond, &self.target).into());
         }
@@ -148,7 +179,11 @@ impl Asked<'_> {
         Ok(self.shown(object::expect(&before)?, object::fields(&before, &changes)?, after, rest))
     }
 
-    async fn apply(&self, written: &Value, fields: &[String]) -> Result<PreviewedOperation, LookError> {
+    async fn apply(
+        &self,
+        written: &Value,
+        fields: &[String],
+    ) -> Result<PreviewedOperation, LookError> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?;
         let sent = filled(written, &self.target.namespace, &Host::sample());
@@ -166,13 +201,21 @@ impl Asked<'_> {
         let known = kind::find(&self.target.group, &self.target.version, &self.target.kind);
         let pod_spec = known.map_or::<&[&str], _>(&[], |kind| kind.pod_spec);
         if let Some(unnamed) = compare::unnamed(old.as_ref(), &new, &paths, pod_spec) {
-            let refusal = if unnamed.removes() { removed(&unnamed, &self.target) } else { changed(&unnamed, &self.target) };
+            let refusal = if unnamed.removes() {
+                removed(&unnamed, &self.target)
+            } else {
+                changed(&unnamed, &self.target)
+            };
             return Err(refusal.into());
         }
         let mut after = BTreeMap::new();
         for path in &paths {
-            let value = |object: &Value| path.get(object).map(Option::unwrap_or_default).map_err(misfit);
-            after.insert(path.to_string(), as_written(&value(written)?, &value(&sent)?, &value(&answer)?));
+            let value =
+                |object: &Value| path.get(object).map(Option::unwrap_or_default).map_err(misfit);
+            after.insert(
+                path.to_string(),
+                as_written(&value(written)?, &value(&sent)?, &value(&answer)?),
+            );
         }
         let expect = before.as_ref().map_or(Ok(Expect::Absent), object::expect)?;
         let rest = self.rest(before.as_ref(), &paths);
@@ -184,20 +227,33 @@ impl Asked<'_> {
         let path = place(&self.target)?;
         let before = self.found(&path).await?.ok_or_else(|| absent(&self.target))?;
         let expect = object::expect(&before)?;
-        let answer = self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
+        let answer =
+            self.cluster.delete(&path, Only::uid(object::uid(&before)), Mode::DryRun).await;
         answer.map_err(|fault| LookError::of(fault, &self.what("delete")))?;
         let remarks = preview::bounded(remarks::finalizers(&before));
         let described = describe(&before);
-        let rest = rest_of_whole(&object::without_server_fields(&before), &described, |path| manager_of(&before, path));
+        let rest = rest_of_whole(&object::without_server_fields(&before), &described, |path| {
+            manager_of(&before, path)
+        });
         Ok(PreviewedOperation { remarks, ..self.shown(expect, described, BTreeMap::new(), rest) })
     }
 
     /// What else an object has, and who wrote it.
     fn rest(&self, before: Option<&Value>, own: &[FieldPath]) -> Rest {
-        before.map(|before| rest(&object::without_server_fields(before), own, |path| manager_of(before, path))).unwrap_or_default()
+        before
+            .map(|before| {
+                rest(&object::without_server_fields(before), own, |path| manager_of(before, path))
+            })
+            .unwrap_or_default()
     }
 
-    fn shown(&self, expect: Expect, before: Fields, after: Fields, rest: Rest) -> PreviewedOperation {
+    fn shown(
+        &self,
+        expect: Expect,
+        before: Fields,
+        after: Fields,
+        rest: Rest,
+    ) -> PreviewedOperation {
         PreviewedOperation {
             index: self.index,
             target: self.target.clone(),
@@ -214,23 +270,38 @@ impl Asked<'_> {
 /// The cluster would do something else than the plan says.
 fn changed(unnamed: &Difference, target: &Target) -> Refusal {
     let place = escape::line(&unnamed.place());
-    let value = |value: &Value| if value.is_null() { "absent".to_owned() } else { escape::shown(&value.to_string(), SHOWN) };
+    let value = |value: &Value| {
+        if value.is_null() { "absent".to_owned() } else { escape::shown(&value.to_string(), SHOWN) }
+    };
     let (before, after) = (value(&unnamed.before), value(&unnamed.after));
     let reason = format!(
-        "the cluster's own admission would also change `{place}` of {target} from {before} to {after}, which the plan does not name"
+        "the cluster's own admission would also change `{place}` of {target} from {before} to \
+         {after}, which the plan does not name"
     );
-    let tool = if unnamed.place().ends_with(".image") { "`image_set` does for an image, and " } else { "" };
+    let tool = if unnamed.place().ends_with(".image") {
+        "`image_set` does for an image, and "
+    } else {
+        ""
+    };
     let remedy = format!(
-        "first a change that names that field and gives it that value ({tool}`manifests_apply` does with the whole object): the cluster then has nothing \
-         to add; or an operator exempts the object from the mutating admission policy or webhook that sets it"
+        "first a change that names that field and gives it that value ({tool}`manifests_apply` \
+         does with the whole object): the cluster then has nothing to add; or an operator exempts \
+         the object from the mutating admission policy or webhook that sets it"
     );
     Refusal::new("conflict", reason, &remedy)
 }
 
 /// Applying would take away what the plan does not name.
 fn removed(unnamed: &Difference, target: &Target) -> Refusal {
-    let reason = format!("applying it would remove `{}` from {target}, which the plan does not name", escape::line(&unnamed.place()));
-    Refusal::new("removes-field", reason, "keep that field in the object, or remove it with a `patch` that names it")
+    let reason = format!(
+        "applying it would remove `{}` from {target}, which the plan does not name",
+        escape::line(&unnamed.place())
+    );
+    Refusal::new(
+        "removes-field",
+        reason,
+        "keep that field in the object, or remove it with a `patch` that names it",
+    )
 }
 
 #[cfg(test)]

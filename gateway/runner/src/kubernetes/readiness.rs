@@ -1,4 +1,5 @@
-//! How far an object is: whether its controller has seen what was written, and has it running. Pure; reads what the controllers themselves say.
+//! How far an object is: whether its controller has seen what was written, and has it running.
+//! Pure; reads what the controllers themselves say.
 
 use super::object;
 use cofferdam_core::model::preview::{Expect, PreviewedOperation};
@@ -58,7 +59,9 @@ impl<'a> Seen<'a> {
     /// A condition's status, and its reason and message.
     fn condition(self, kind: &str) -> Option<(&'a str, String)> {
         let conditions = self.0.pointer("/status/conditions").and_then(Value::as_array)?;
-        let found = conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?;
+        let found = conditions
+            .iter()
+            .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?;
         let word = |key: &str| found.get(key).and_then(Value::as_str).unwrap_or_default();
         Some((word("status"), format!("{}: {}", word("reason"), word("message"))))
     }
@@ -83,7 +86,12 @@ impl<'a> Seen<'a> {
         if self.0.pointer("/spec/paused") == Some(&Value::Bool(true)) {
             return Observed::failed("it is paused: nothing is rolled out");
         }
-        self.counted(wanted, "/status/updatedReplicas", "/status/availableReplicas", Some("/status/replicas"))
+        self.counted(
+            wanted,
+            "/status/updatedReplicas",
+            "/status/availableReplicas",
+            Some("/status/replicas"),
+        )
     }
 
     fn stateful_set(self) -> Observed {
@@ -97,7 +105,9 @@ impl<'a> Seen<'a> {
         // Below the partition nothing is updated; that is what was asked for.
         let partition = self.count("/spec/updateStrategy/rollingUpdate/partition");
         let updated = self.count("/status/updatedReplicas");
-        if self.text("/status/updateRevision") != self.text("/status/currentRevision") && updated < (wanted - partition).max(0) {
+        if self.text("/status/updateRevision") != self.text("/status/currentRevision")
+            && updated < (wanted - partition).max(0)
+        {
             return Observed::progressing(&format!("{updated} of {wanted} are updated"));
         }
         self.counted(wanted, "/status/replicas", "/status/availableReplicas", None)
@@ -108,12 +118,16 @@ impl<'a> Seen<'a> {
             return Observed::progressing("its controller has not seen the change yet");
         }
         let wanted = self.count("/status/desiredNumberScheduled");
-        let updated =
-            if self.text("/spec/updateStrategy/type") == "OnDelete" { "/status/numberAvailable" } else { "/status/updatedNumberScheduled" };
+        let updated = if self.text("/spec/updateStrategy/type") == "OnDelete" {
+            "/status/numberAvailable"
+        } else {
+            "/status/updatedNumberScheduled"
+        };
         self.counted(wanted, updated, "/status/numberAvailable", None)
     }
 
-    /// So many are wanted, so many are updated, so many can be used; and none of the old ones is left.
+    /// So many are wanted, so many are updated, so many can be used; and none of the old ones is
+    /// left.
     fn counted(self, wanted: i64, updated: &str, available: &str, all: Option<&str>) -> Observed {
         let (updated, available) = (self.count(updated), self.count(available));
         if updated < wanted {
@@ -131,7 +145,11 @@ impl<'a> Seen<'a> {
     fn pod(self) -> Observed {
         match self.text("/status/phase") {
             "Succeeded" => Observed::Ready,
-            "Failed" => Observed::failed(&format!("it failed: {} {}", self.text("/status/reason"), self.text("/status/message"))),
+            "Failed" => Observed::failed(&format!(
+                "it failed: {} {}",
+                self.text("/status/reason"),
+                self.text("/status/message")
+            )),
             phase => match self.condition("Ready") {
                 Some(("True", _)) => Observed::Ready,
                 Some((_, why)) => Observed::progressing(&format!("{phase}: {why}")),
@@ -147,7 +165,11 @@ impl<'a> Seen<'a> {
         if let Some(("True", why)) = self.condition("Failed") {
             return Observed::failed(&why);
         }
-        Observed::progressing(&format!("{} are done, {} run", self.count("/status/succeeded"), self.count("/status/active")))
+        Observed::progressing(&format!(
+            "{} are done, {} run",
+            self.count("/status/succeeded"),
+            self.count("/status/active")
+        ))
     }
 }
 

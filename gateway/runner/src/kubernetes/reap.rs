@@ -1,8 +1,11 @@
-//! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway down or gone. Touches only what bears a run's name
-//! *and* its labels; never forces anything.
+//! The reaper: takes away what outlived its run, from what the cluster alone says, with the gateway
+//! down or gone. Touches only what bears a run's name *and* its labels; never forces anything.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
-use super::names::{CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name, namespace};
+use super::names::{
+    CALL, EXPIRES, FENCE, MANAGED, RunName, TARGETS, annotation, is_expired, listed, managed, name,
+    namespace,
+};
 use super::rights::everywhere;
 use super::teardown::{self, TeardownError};
 use super::{held, object, path};
@@ -12,7 +15,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes is tested with. More of them are a sign of a fault.
+/// Objects of one kind that are looked at in one round: twice the 10,000 namespaces that Kubernetes
+/// is tested with. More of them are a sign of a fault.
 pub(super) const ALL: Extent = Extent { page: 500, pages: 40 };
 
 /// What one round of reaping did, and could not do.
@@ -24,7 +28,8 @@ pub struct Reaped {
     pub rights: Vec<String>,
     /// What is on its way out, or could not be taken away, with what the cluster says about it.
     pub stuck: Vec<(String, String)>,
-    /// What bears the label and not the name, or not what belongs to it: nothing of it was touched.
+    /// What bears the label and not the name, or not what belongs to it: nothing of it was
+    /// touched.
     pub foreign: Vec<String>,
     /// Kinds with more objects than one round looks at: some of them are not seen.
     pub crowded: Vec<String>,
@@ -42,12 +47,16 @@ impl fmt::Display for Reaped {
         if self.is_empty() {
             return write!(f, "nothing was left");
         }
-        let mut lines: Vec<String> = self.namespaces.iter().map(|name| format!("told to go: namespace {name}")).collect();
+        let mut lines: Vec<String> =
+            self.namespaces.iter().map(|name| format!("told to go: namespace {name}")).collect();
         lines.extend(self.rights.iter().map(|what| format!("removed: {what}")));
         lines.extend(self.stuck.iter().map(|(what, why)| format!("stuck: {what}: {why}")));
         lines.extend(self.foreign.iter().map(|what| format!("not ours, left alone: {what}")));
         lines.extend(self.crowded.iter().map(|kind| {
-            format!("more {kind} bear the label than one round looks at, and some were not seen: a person has to look at who makes them")
+            format!(
+                "more {kind} bear the label than one round looks at, and some were not seen: a \
+                 person has to look at who makes them"
+            )
         }));
         write!(f, "{}", lines.join("; "))
     }
@@ -56,7 +65,8 @@ impl fmt::Display for Reaped {
 /// One round. Waits for nothing: what was told to go is looked at in the next round.
 pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError> {
     let mut reaped = Reaped::default();
-    // Rights before namespaces: a namespace is made before its rights are, so whose namespace is missing afterwards has lost it.
+    // Rights before namespaces: a namespace is made before its rights are, so whose namespace is
+    // missing afterwards has lost it.
     let mut rights = Vec::new();
     for resource in ["rolebindings", "roles"] {
         match cluster.list_all(&everywhere(resource), &managed(), ALL, lean).await {
@@ -72,8 +82,14 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
     reaped.crowded.extend(more.then(|| "namespaces".to_owned()));
     let there: BTreeSet<String> = namespaces.iter().filter_map(name).map(str::to_owned).collect();
     // Those in a run's own namespace go with it.
-    for (resource, object) in rights.iter().filter(|(_, object)| !namespace(object).is_some_and(|at| there.contains(at))) {
-        let what = format!("{resource}/{} in {}", name(object).unwrap_or_default(), namespace(object).unwrap_or_default());
+    for (resource, object) in
+        rights.iter().filter(|(_, object)| !namespace(object).is_some_and(|at| there.contains(at)))
+    {
+        let what = format!(
+            "{resource}/{} in {}",
+            name(object).unwrap_or_default(),
+            namespace(object).unwrap_or_default()
+        );
         let Some(run) = RunName::of(object) else {
             reaped.foreign.push(what);
             continue;
@@ -94,17 +110,29 @@ pub async fn reap(cluster: &Cluster, now: Timestamp) -> Result<Reaped, ApiError>
 /// What a round needs of an object: a client that writes many may also write large ones.
 pub(super) fn lean(object: Value) -> Value {
     let take = |from: &str, keys: &[&str]| {
-        let of = |key: &&str| object.pointer(from)?.get(*key).map(|value| ((*key).to_owned(), value.clone()));
+        let of = |key: &&str| {
+            object.pointer(from)?.get(*key).map(|value| ((*key).to_owned(), value.clone()))
+        };
         keys.iter().filter_map(of).collect::<serde_json::Map<_, _>>()
     };
-    let mut metadata = take("/metadata", &["name", "namespace", "uid", "deletionTimestamp", "finalizers"]);
+    let mut metadata =
+        take("/metadata", &["name", "namespace", "uid", "deletionTimestamp", "finalizers"]);
     metadata.insert("labels".to_owned(), take("/metadata/labels", &[MANAGED, CALL, FENCE]).into());
-    metadata.insert("annotations".to_owned(), take("/metadata/annotations", &[EXPIRES, TARGETS]).into());
+    metadata.insert(
+        "annotations".to_owned(),
+        take("/metadata/annotations", &[EXPIRES, TARGETS]).into(),
+    );
     json!({"metadata": metadata, "spec": take("/spec", &["finalizers"]), "status": take("/status", &["conditions"])})
 }
 
 /// Deletes a Role or a RoleBinding, of the UID that was listed.
-async fn right(cluster: &Cluster, resource: &str, object: &Value, what: String, reaped: &mut Reaped) {
+async fn right(
+    cluster: &Cluster,
+    resource: &str,
+    object: &Value,
+    what: String,
+    reaped: &mut Reaped,
+) {
     let (Some(at), Some(own)) = (namespace(object), name(object)) else { return };
     let at = format!("{}/{own}", path::collection("rbac.authorization.k8s.io", "v1", at, resource));
     match cluster.delete(&at, Only::uid(object::uid(object)), Mode::Real).await {
@@ -120,14 +148,20 @@ async fn one(cluster: &Cluster, object: &Value, now: Timestamp, reaped: &mut Rea
     } else if object::is_terminating(object) {
         reaped.stuck.push((own, held::words(object)));
     } else if is_expired(object, now) {
-        // The lists above may not have seen them: what this namespace itself names goes in any case.
-        let gone = match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect()).await {
-            Ok(()) => {
-                let deleted = cluster.delete(&path::namespace(&own), Only::uid(object::uid(object)), Mode::Real).await;
-                deleted.map_err(|fault| TeardownError::Api { what: own.clone(), fault })
-            }
-            Err(fault) => Err(fault),
-        };
+        // The lists above may not have seen them: what this namespace itself names goes in any
+        // case.
+        let gone =
+            match teardown::rights(cluster, &own, &listed(object, TARGETS).into_iter().collect())
+                .await
+            {
+                Ok(()) => {
+                    let deleted = cluster
+                        .delete(&path::namespace(&own), Only::uid(object::uid(object)), Mode::Real)
+                        .await;
+                    deleted.map_err(|fault| TeardownError::Api { what: own.clone(), fault })
+                }
+                Err(fault) => Err(fault),
+            };
         match gone {
             Ok(()) => reaped.namespaces.push(own),
             Err(fault) => reaped.stuck.push((own, fault.to_string())),

@@ -1,6 +1,7 @@
-//! What became of a job whose runner was lost while it acted: what it recorded, held against what is there now. Pure; asked only after its rights were
-//! observed gone, and until the API server has ended every request that it let in before. Never guesses: what is neither as before nor as after is for a
-//! person.
+//! What became of a job whose runner was lost while it acted: what it recorded, held against what
+//! is there now. Pure; asked only after its rights were observed gone, and until the API server has
+//! ended every request that it let in before. Never guesses: what is neither as before nor as after
+//! is for a person.
 
 use super::{held, object};
 use cofferdam_core::model::ceiling::EPHEMERAL;
@@ -23,7 +24,8 @@ pub struct Fate {
     pub held: BTreeMap<u32, String>,
     /// Those whose undo was begun: something had gone wrong by then.
     pub undoing: BTreeSet<u32>,
-    /// Those that do not show what was last asked for: a request that the API server let in before the rights went may still bring it about.
+    /// Those that do not show what was last asked for: a request that the API server let in before
+    /// the rights went may still bring it about.
     pub open: BTreeSet<u32>,
     /// How many there are.
     pub operations: usize,
@@ -32,14 +34,19 @@ pub struct Fate {
 impl Fate {
     /// Whether every operation was done, and none was being undone.
     pub fn is_complete(&self) -> bool {
-        self.unclear.is_empty() && self.undoing.is_empty() && self.in_effect.len() + self.passed.len() == self.operations
+        self.unclear.is_empty()
+            && self.undoing.is_empty()
+            && self.in_effect.len() + self.passed.len() == self.operations
     }
 
     /// What is in effect, in words for an outcome.
     pub fn words(&self, preview: &Preview) -> String {
         let named = |index: &u32| {
-            let target =
-                preview.operations.iter().find(|operation| operation.index == *index).map(|operation| operation.target.to_string());
+            let target = preview
+                .operations
+                .iter()
+                .find(|operation| operation.index == *index)
+                .map(|operation| operation.target.to_string());
             format!("operation {index} ({})", target.unwrap_or_default())
         };
         let list = |indexes: Vec<String>| indexes.join(", ");
@@ -47,12 +54,21 @@ impl Fate {
             0 => "nothing is in effect".to_owned(),
             _ => format!("in effect: {}", list(self.in_effect.iter().map(named).collect())),
         };
-        let held = self.held.iter().map(|(index, by)| format!("{} is {by}", named(index))).collect::<Vec<_>>();
-        let effect = if held.is_empty() { effect } else { format!("{effect}; asked to be deleted and still there: {}", list(held)) };
+        let held = self
+            .held
+            .iter()
+            .map(|(index, by)| format!("{} is {by}", named(index)))
+            .collect::<Vec<_>>();
+        let effect = if held.is_empty() {
+            effect
+        } else {
+            format!("{effect}; asked to be deleted and still there: {}", list(held))
+        };
         if self.unclear.is_empty() {
             return effect;
         }
-        let unclear = self.unclear.iter().map(|(index, why)| format!("{}: {why}", named(index))).collect();
+        let unclear =
+            self.unclear.iter().map(|(index, why)| format!("{}: {why}", named(index))).collect();
         format!("{effect}; not known: {}", list(unclear))
     }
 }
@@ -71,17 +87,27 @@ enum Left {
 /// Which operations have to be looked at: begun, and not recorded as done.
 pub fn open<'a>(preview: &'a Preview, recorded: &[OperationRecord]) -> Vec<&'a PreviewedOperation> {
     let is_open = |operation: &&PreviewedOperation| {
-        operation.target.namespace != EPHEMERAL && recorded.iter().any(|record| record.index == operation.index && record.after.is_none())
+        operation.target.namespace != EPHEMERAL
+            && recorded
+                .iter()
+                .any(|record| record.index == operation.index && record.after.is_none())
     };
     preview.operations.iter().filter(is_open).collect()
 }
 
-/// The fate of a job, from what it recorded and from the objects of its open operations as they are now, by index.
-pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32, Option<Value>>) -> Fate {
+/// The fate of a job, from what it recorded and from the objects of its open operations as they are
+/// now, by index.
+pub fn fate(
+    preview: &Preview,
+    recorded: &[OperationRecord],
+    live: &BTreeMap<u32, Option<Value>>,
+) -> Fate {
     let mut fate = Fate { operations: preview.operations.len(), ..Fate::default() };
     for operation in &preview.operations {
         let index = operation.index;
-        let of = |undo: bool| recorded.iter().find(|record| record.index == index && record.undo == undo);
+        let of = |undo: bool| {
+            recorded.iter().find(|record| record.index == index && record.undo == undo)
+        };
         let Some(done) = of(false) else { continue };
         if of(true).is_some() {
             fate.undoing.insert(index);
@@ -109,8 +135,16 @@ pub fn fate(preview: &Preview, recorded: &[OperationRecord], live: &BTreeMap<u32
             }
         };
         if left == Left::Effect && operation.after.is_empty() {
-            let going = live.get(&index).and_then(Option::as_ref).filter(|live| object::is_terminating(live)).map(held::words);
-            let recorded = done.after.as_ref().filter(|after| held::is_state(after)).map(|_| "going, as it was seen last".to_owned());
+            let going = live
+                .get(&index)
+                .and_then(Option::as_ref)
+                .filter(|live| object::is_terminating(live))
+                .map(held::words);
+            let recorded = done
+                .after
+                .as_ref()
+                .filter(|after| held::is_state(after))
+                .map(|_| "going, as it was seen last".to_owned());
             fate.held.extend(going.or(recorded).map(|by| (index, by)));
         }
         match left {
@@ -128,7 +162,8 @@ fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     match (&operation.expect, live) {
         (Expect::Present { .. }, None) if deletes => Left::Effect,
         (Expect::Present { uid, .. }, Some(live)) if deletes => {
-            // Another one of its name: it was deleted, and written again by its undo or by another client.
+            // Another one of its name: it was deleted, and written again by its undo or by another
+            // client.
             let is_it = object::uid(live) == Some(uid.as_str());
             match (is_it, object::is_terminating(live)) {
                 (true, false) => Left::Nothing,
@@ -142,12 +177,20 @@ fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
             Left::Unclear("another object has its name now".to_owned())
         }
         (expect, Some(live)) => {
-            let before = if matches!(expect, Expect::Absent) { None } else { object::fields_as(live, &operation.before).ok() };
+            let before = if matches!(expect, Expect::Absent) {
+                None
+            } else {
+                object::fields_as(live, &operation.before).ok()
+            };
             if before.as_ref() == Some(&operation.before) && operation.before != operation.after {
                 return Left::Nothing;
             }
             match object::fields_as(live, &operation.after) {
-                Ok(seen) if operation.after.iter().all(|(path, approved)| seen.get(path).is_some_and(|seen| fits(approved, seen))) => {
+                Ok(seen)
+                    if operation.after.iter().all(|(path, approved)| {
+                        seen.get(path).is_some_and(|seen| fits(approved, seen))
+                    }) =>
+                {
                     Left::Effect
                 }
                 _ => Left::Unclear("it is neither as before nor as approved".to_owned()),
@@ -156,7 +199,8 @@ fn left(operation: &PreviewedOperation, live: Option<&Value>) -> Left {
     }
 }
 
-/// Whether a value is an approved one, as far as anybody can say who does not know when the lost runner began.
+/// Whether a value is an approved one, as far as anybody can say who does not know when the lost
+/// runner began.
 fn fits(approved: &Value, seen: &Value) -> bool {
     match (approved, seen) {
         (Value::Object(members), seen) if members.len() == 1 && members.contains_key("$host") => {
@@ -164,15 +208,21 @@ fn fits(approved: &Value, seen: &Value) -> bool {
             let text = seen.as_str();
             match name {
                 Some("started_at") => text.is_some_and(|text| text.parse::<Timestamp>().is_ok()),
-                Some("call_id") => text.is_some_and(|text| cofferdam_core::model::id::CallId::parse(text).is_ok()),
+                Some("call_id") => {
+                    text.is_some_and(|text| cofferdam_core::model::id::CallId::parse(text).is_ok())
+                }
                 _ => approved == seen,
             }
         }
         (Value::Object(approved), Value::Object(seen)) => {
-            approved.len() == seen.len() && approved.iter().all(|(key, value)| seen.get(key).is_some_and(|seen| fits(value, seen)))
+            approved.len() == seen.len()
+                && approved
+                    .iter()
+                    .all(|(key, value)| seen.get(key).is_some_and(|seen| fits(value, seen)))
         }
         (Value::Array(approved), Value::Array(seen)) => {
-            approved.len() == seen.len() && approved.iter().zip(seen).all(|(approved, seen)| fits(approved, seen))
+            approved.len() == seen.len()
+                && approved.iter().zip(seen).all(|(approved, seen)| fits(approved, seen))
         }
         _ => approved == seen,
     }

@@ -1,6 +1,6 @@
 //! What a person has to know of a previewed operation in a cluster besides its values: an
-//! autoscaler that sets the same field, a finalizer that keeps what shall go. The viewer alone looks
-//! for autoscalers: no approval is lost over one that comes later. Never refuses anything.
+//! autoscaler that sets the same field, a finalizer that keeps what shall go. The viewer alone
+//! looks for autoscalers: no approval is lost over one that comes later. Never refuses anything.
 
 use super::api::{Cluster, Extent};
 use super::{names, path};
@@ -17,11 +17,21 @@ const AUTOSCALERS: Extent = Extent { page: 500, pages: 2 };
 /// Adds who else sets the replicas that a plan sets. Where the viewer may not look, nothing is
 /// remarked.
 pub(super) async fn of_autoscalers(cluster: &Cluster, preview: &mut Preview) {
-    for operation in preview.operations.iter_mut().filter(|operation| operation.after.contains_key(REPLICAS)) {
-        let collection = path::collection("autoscaling", "v2", &operation.target.namespace, "horizontalpodautoscalers");
+    for operation in
+        preview.operations.iter_mut().filter(|operation| operation.after.contains_key(REPLICAS))
+    {
+        let collection = path::collection(
+            "autoscaling",
+            "v2",
+            &operation.target.namespace,
+            "horizontalpodautoscalers",
+        );
         match cluster.list_all(&collection, "", AUTOSCALERS, |object| object).await {
             Ok((found, _)) => {
-                let remarks = found.iter().filter(|autoscaler| scales(autoscaler, &operation.target)).map(remark);
+                let remarks = found
+                    .iter()
+                    .filter(|autoscaler| scales(autoscaler, &operation.target))
+                    .map(remark);
                 operation.remarks = bounded(operation.remarks.drain(..).chain(remarks).collect());
             }
             Err(fault) => tracing::debug!(fault = %fault, "autoscalers cannot be looked for"),
@@ -31,23 +41,34 @@ pub(super) async fn of_autoscalers(cluster: &Cluster, preview: &mut Preview) {
 
 /// Whether an autoscaler is of this object.
 fn scales(autoscaler: &Value, target: &Target) -> bool {
-    let word = |key: &str| autoscaler.pointer(&format!("/spec/scaleTargetRef/{key}")).and_then(Value::as_str).unwrap_or_default();
+    let word = |key: &str| {
+        autoscaler
+            .pointer(&format!("/spec/scaleTargetRef/{key}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let group = word("apiVersion").split_once('/').map_or("", |(group, _)| group);
-    (group, word("kind"), word("name")) == (target.group.as_str(), target.kind.as_str(), target.name.as_str())
+    (group, word("kind"), word("name"))
+        == (target.group.as_str(), target.kind.as_str(), target.name.as_str())
 }
 
 fn remark(autoscaler: &Value) -> Remark {
-    let number = |at: &str, otherwise: u64| autoscaler.pointer(at).and_then(Value::as_u64).unwrap_or(otherwise);
+    let number = |at: &str, otherwise: u64| {
+        autoscaler.pointer(at).and_then(Value::as_u64).unwrap_or(otherwise)
+    };
     // Absent, the least is one.
     let range = format!("{} to {}", number("/spec/minReplicas", 1), number("/spec/maxReplicas", 1));
     let name = names::name(autoscaler).unwrap_or_default();
-    Remark::new(RemarkKind::Scaled, REPLICAS).by(format!("HorizontalPodAutoscaler {name}"), "").with(json!(range))
+    Remark::new(RemarkKind::Scaled, REPLICAS)
+        .by(format!("HorizontalPodAutoscaler {name}"), "")
+        .with(json!(range))
 }
 
 /// The finalizers that an object would be held by.
 pub(super) fn finalizers(object: &Value) -> Vec<Remark> {
     let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    let remark = |name: &Value| Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(name.clone());
+    let remark =
+        |name: &Value| Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(name.clone());
     all.into_iter().flatten().map(remark).collect()
 }
 
@@ -67,11 +88,20 @@ mod tests {
         let autoscaler = json!({"metadata": {"name": "web-hpa"}, "spec": {"maxReplicas": 10,
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
         assert!(scales(&autoscaler, &target("apps", "Deployment", "web")));
-        for other in [target("apps", "Deployment", "api"), target("apps", "StatefulSet", "web"), target("", "Deployment", "web")] {
+        for other in [
+            target("apps", "Deployment", "api"),
+            target("apps", "StatefulSet", "web"),
+            target("", "Deployment", "web"),
+        ] {
             assert!(!scales(&autoscaler, &other), "{other}");
         }
-        let expect = Remark::new(RemarkKind::Scaled, REPLICAS).by("HorizontalPodAutoscaler web-hpa", "").with(json!("1 to 10"));
+        let expect = Remark::new(RemarkKind::Scaled, REPLICAS)
+            .by("HorizontalPodAutoscaler web-hpa", "")
+            .with(json!("1 to 10"));
         assert_eq!(remark(&autoscaler), expect);
-        assert_eq!(finalizers(&json!({"metadata": {"finalizers": ["a/b"]}}))[0].value, json!("a/b"));
+        assert_eq!(
+            finalizers(&json!({"metadata": {"finalizers": ["a/b"]}}))[0].value,
+            json!("a/b")
+        );
     }
 }

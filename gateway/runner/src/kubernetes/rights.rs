@@ -1,6 +1,8 @@
-//! The rights of a job, derived from its plan: in each target namespace one Role with just those verbs on just those names, and a RoleBinding to the
-//! job's ServiceAccount; in the run's namespace the same for what the plan brings up there. And the same once more as a gate in front of the job's own
-//! requests. Pure: computed from operations alone, never asked for; never a rule without names, never a wildcard.
+//! The rights of a job, derived from its plan: in each target namespace one Role with just those
+//! verbs on just those names, and a RoleBinding to the job's ServiceAccount; in the run's namespace
+//! the same for what the plan brings up there. And the same once more as a gate in front of the
+//! job's own requests. Pure: computed from operations alone, never asked for; never a rule without
+//! names, never a wildcard.
 
 use super::api::Gate;
 use super::names::{JOB, Marks, RunName};
@@ -68,8 +70,13 @@ pub fn at_targets(marks: &Marks, facts: &[OperationFacts]) -> Result<Vec<Derived
 }
 
 /// What it gets in its own namespace; none where the plan brings nothing up there.
-pub fn in_run(marks: &Marks, steps: &[Step], facts: &[OperationFacts]) -> Result<Option<Derived>, TooWide> {
-    let rules: Vec<Rule> = steps.iter().zip(facts).flat_map(|(step, fact)| own_rules(step, fact)).collect();
+pub fn in_run(
+    marks: &Marks,
+    steps: &[Step],
+    facts: &[OperationFacts],
+) -> Result<Option<Derived>, TooWide> {
+    let rules: Vec<Rule> =
+        steps.iter().zip(facts).flat_map(|(step, fact)| own_rules(step, fact)).collect();
     if rules.is_empty() {
         return Ok(None);
     }
@@ -86,7 +93,8 @@ fn own_rules(step: &Step, fact: &OperationFacts) -> Vec<Rule> {
     };
     match &step.operation {
         Operation::Apply { .. } if fact.namespace == EPHEMERAL => {
-            let verbs: &[&str] = if fact.reversible { &["create", "delete", "patch"] } else { &["create", "patch"] };
+            let verbs: &[&str] =
+                if fact.reversible { &["create", "delete", "patch"] } else { &["create", "patch"] };
             vec![rule(&fact.group, &fact.resource, &fact.name, verbs)]
         }
         Operation::Task { .. } => match Task::of(&step.operation, fact.index) {
@@ -94,7 +102,8 @@ fn own_rules(step: &Step, fact: &OperationFacts) -> Vec<Rule> {
                 rule("", "configmaps", &task.object(), &["create", "patch"]),
                 rule("", "pods", &task.object(), &["create", "get", "patch"]),
             ],
-            // A command computes in a process of the runner's own, and asks the cluster for nothing.
+            // A command computes in a process of the runner's own, and asks the cluster for
+            // nothing.
             None => Vec::new(),
         },
         _ => Vec::new(),
@@ -104,13 +113,22 @@ fn own_rules(step: &Step, fact: &OperationFacts) -> Vec<Rule> {
 fn derived(marks: &Marks, rights: NamespaceRights, name: &str) -> Result<Derived, TooWide> {
     let NamespaceRights { namespace, rules } = rights;
     for rule in &rules {
-        let words = rule.api_groups.iter().chain(&rule.resources).chain(&rule.resource_names).chain(&rule.verbs);
+        let words = rule
+            .api_groups
+            .iter()
+            .chain(&rule.resources)
+            .chain(&rule.resource_names)
+            .chain(&rule.verbs);
         let bound = !rule.resource_names.is_empty()
             && !rule.resource_names.iter().any(String::is_empty)
             && rule.verbs.iter().all(|verb| VERBS.contains(&verb.as_str()))
             && !words.into_iter().any(|word| word.contains('*'));
         if !bound {
-            return Err(TooWide { namespace, resource: rule.resources.join(","), verbs: rule.verbs.join(", ") });
+            return Err(TooWide {
+                namespace,
+                resource: rule.resources.join(","),
+                verbs: rule.verbs.join(", "),
+            });
         }
     }
     let role = json!({
@@ -132,7 +150,11 @@ pub fn gate(run: &RunName, steps: &[Step], facts: &[OperationFacts]) -> Gate {
     let own = run.to_string();
     let mut gate = Gate::default();
     let mut allow = |group: &str, version: &str, namespace: &str, rule: &Rule| {
-        for (resource, name) in rule.resources.iter().flat_map(|resource| rule.resource_names.iter().map(move |name| (resource, name))) {
+        for (resource, name) in rule
+            .resources
+            .iter()
+            .flat_map(|resource| rule.resource_names.iter().map(move |name| (resource, name)))
+        {
             let at = format!("{}/{name}", path::collection(group, version, namespace, resource));
             for method in rule.verbs.iter().filter_map(|verb| method(verb)) {
                 gate = std::mem::take(&mut gate).allow(&method, at.clone());
@@ -142,15 +164,21 @@ pub fn gate(run: &RunName, steps: &[Step], facts: &[OperationFacts]) -> Gate {
     for (step, fact) in steps.iter().zip(facts) {
         // One operation at a time, since a rule does not say its version.
         for rights in of_plan(std::slice::from_ref(fact)) {
-            rights.rules.iter().for_each(|rule| allow(&fact.group, &fact.version, &fact.namespace, rule));
+            rights
+                .rules
+                .iter()
+                .for_each(|rule| allow(&fact.group, &fact.version, &fact.namespace, rule));
         }
         let version = if fact.action == Action::Task { "v1" } else { &fact.version };
-        own_rules(step, fact).iter().for_each(|rule| allow(rule.api_groups.first().map_or("", String::as_str), version, &own, rule));
+        own_rules(step, fact).iter().for_each(|rule| {
+            allow(rule.api_groups.first().map_or("", String::as_str), version, &own, rule)
+        });
     }
     gate
 }
 
-/// The method that a verb on one named object is asked with. Creating by name is a server-side apply, which is a patch.
+/// The method that a verb on one named object is asked with. Creating by name is a server-side
+/// apply, which is a patch.
 fn method(verb: &str) -> Option<Method> {
     match verb {
         "get" => Some(Method::GET),

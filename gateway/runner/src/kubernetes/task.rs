@@ -1,7 +1,9 @@
-//! Tasks as Pods: what one looks like, and what its state means. Pure: never talks to a cluster, and decides nothing about the job.
+//! Tasks as Pods: what one looks like, and what its state means. Pure: never talks to a cluster,
+//! and decides nothing about the job.
 //!
-//! A task is one bare Pod of a fixed name: the API server's uniqueness of names makes "at most once" a guarantee of its store, and nothing starts it
-//! again. It runs as an identity without rights or token, sees its input as a file, and says its result on standard output.
+//! A task is one bare Pod of a fixed name: the API server's uniqueness of names makes "at most
+//! once" a guarantee of its store, and nothing starts it again. It runs as an identity without
+//! rights or token, sees its input as a file, and says its result on standard output.
 
 mod log;
 mod state;
@@ -18,13 +20,15 @@ use std::collections::BTreeMap;
 /// What tasks run as: no binding, no token.
 pub const SERVICE_ACCOUNT: &str = "task";
 
-/// Where the input lies: a process's standard input can only be given by attaching to it, and a container of a run cannot be entered.
+/// Where the input lies: a process's standard input can only be given by attaching to it, and a
+/// container of a run cannot be entered.
 pub const INPUT: &str = "/cofferdam/input";
 
 /// The one container's name.
 pub const CONTAINER: &str = "task";
 
-/// Of each, requested and limited alike, so that a node that takes a task has it: what a probe, a migration or a renderer needs.
+/// Of each, requested and limited alike, so that a node that takes a task has it: what a probe, a
+/// migration or a renderer needs.
 pub const CPU: &str = "500m";
 /// Memory, the temporary folder's included.
 pub const MEMORY: &str = "512Mi";
@@ -40,7 +44,8 @@ const USER: u32 = 65_532;
 /// Seconds between being asked to end and being ended: they are on the way of every teardown.
 const GRACE_SECONDS: u32 = 5;
 
-/// Seconds a task stays bound to a node that does not answer; Kubernetes' own default is five minutes.
+/// Seconds a task stays bound to a node that does not answer; Kubernetes' own default is five
+/// minutes.
 const NODE_SECONDS: u32 = 30;
 
 /// Octal 0444, as JSON has it: the input is read by any user that the image runs as.
@@ -80,14 +85,18 @@ impl<'a> Task<'a> {
     /// The operation, if it runs an image.
     pub fn of(operation: &'a Operation, index: u32) -> Option<Self> {
         match operation {
-            Operation::Task { name, program: Program::Image { reference, arguments }, input, seconds } => {
-                Some(Self { index, name, image: reference, arguments, input, seconds: *seconds })
-            }
+            Operation::Task {
+                name,
+                program: Program::Image { reference, arguments },
+                input,
+                seconds,
+            } => Some(Self { index, name, image: reference, arguments, input, seconds: *seconds }),
             _ => None,
         }
     }
 
-    /// Name of its Pod and of what holds its input: from the operation's place in the plan, because the runner may read these names alone.
+    /// Name of its Pod and of what holds its input: from the operation's place in the plan, because
+    /// the runner may read these names alone.
     pub fn object(&self) -> String {
         format!("cofferdam-task-{}", self.index)
     }

@@ -1,6 +1,7 @@
-//! Taking a run away, from what the cluster alone says: first what runs, then the rights at targets, each observed gone, then the namespace, observed gone.
-//! Every delete names a UID. A namespace that does not go is reported with its finalizers and conditions, never forced: what its finalizers guard may still
-//! be there.
+//! Taking a run away, from what the cluster alone says: first what runs, then the rights at
+//! targets, each observed gone, then the namespace, observed gone. Every delete names a UID. A
+//! namespace that does not go is reported with its finalizers and conditions, never forced: what
+//! its finalizers guard may still be there.
 
 use super::api::{ApiError, Cluster, Extent, Mode, Only};
 use super::names::{CALL, MANAGED, RunName, TARGETS, WORKLOAD, listed, made_for};
@@ -12,28 +13,35 @@ use cofferdam_core::model::kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How long a namespace may take to go: five seconds are the least, a Pod on a busy node takes some more.
+/// How long a namespace may take to go: five seconds are the least, a Pod on a busy node takes some
+/// more.
 const GONE: Duration = Duration::from_secs(120);
 
-/// How long a namespace may take that was told to go before this look: its job waits elsewhere meanwhile, and is tried again.
+/// How long a namespace may take that was told to go before this look: its job waits elsewhere
+/// meanwhile, and is tried again.
 const GOING: Duration = Duration::from_secs(20);
 
-/// How long a namespace that the server is done with may be held by the finalizers of others before its runner gives its place up.
+/// How long a namespace that the server is done with may be held by the finalizers of others before
+/// its runner gives its place up.
 const HELD: Duration = Duration::from_secs(5);
 
-/// How long Pods may take to go before the namespace is deleted all the same: their grace, and a node's delay. The server then waits for the rest.
+/// How long Pods may take to go before the namespace is deleted all the same: their grace, and a
+/// node's delay. The server then waits for the rest.
 const WORKLOAD_GONE: Duration = Duration::from_secs(30);
 
 /// How long a Role or RoleBinding may take to go: they have no finalizers.
 const RIGHTS_GONE: Duration = Duration::from_secs(30);
 
-/// Namespaces of one call that are looked at: far beyond the five leases that it has before it acts. Cofferdam made no more of them.
+/// Namespaces of one call that are looked at: far beyond the five leases that it has before it
+/// acts. Cofferdam made no more of them.
 const RUNS: Extent = Extent { page: 100, pages: 10 };
 
-/// How long an API server may take to refuse a job whose rights are gone from the store: it remembers a token and an answer for some seconds.
+/// How long an API server may take to refuse a job whose rights are gone from the store: it
+/// remembers a token and an answer for some seconds.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// A job, and what it could read: each API server that it meets has to refuse it once its rights are gone.
+/// A job, and what it could read: each API server that it meets has to refuse it once its rights
+/// are gone.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Witness<'a> {
     /// The job's connection.
@@ -49,7 +57,8 @@ pub struct Traces<'a> {
     pub call: &'a CallId,
     /// The lease that looks for them.
     pub fence: Fence,
-    /// Leases under which something may have been made. What their namespaces say is looked at in any case; these also where a namespace is gone.
+    /// Leases under which something may have been made. What their namespaces say is looked at in
+    /// any case; these also where a namespace is gone.
     pub earlier: &'a [Fence],
     /// Namespaces where there may be rights.
     pub targets: &'a BTreeSet<String>,
@@ -94,16 +103,27 @@ pub enum TeardownError {
         at: String,
     },
     /// More of it than anybody can have made in good order.
-    #[error("there are more namespaces with the labels `{0}` than a call can have; a person has to look at who made them")]
+    #[error(
+        "there are more namespaces with the labels `{0}` than a call can have; a person has to \
+         look at who made them"
+    )]
     Crowded(String),
     /// It is not this software's.
-    #[error("`{0}` is not a run's: its name and its labels do not say the same; nothing of it was touched")]
+    #[error(
+        "`{0}` is not a run's: its name and its labels do not say the same; nothing of it was \
+         touched"
+    )]
     Foreign(String),
 }
 
-/// Removes a run's namespace, and its rights: where the namespace says there are some, and at these targets, whatever became of the namespace. Returns
-/// when all of it was observed gone; nothing there is gone already. Whether there was a namespace.
-pub async fn remove(cluster: &Cluster, run: &str, targets: &BTreeSet<String>) -> Result<bool, TeardownError> {
+/// Removes a run's namespace, and its rights: where the namespace says there are some, and at these
+/// targets, whatever became of the namespace. Returns when all of it was observed gone; nothing
+/// there is gone already. Whether there was a namespace.
+pub async fn remove(
+    cluster: &Cluster,
+    run: &str,
+    targets: &BTreeSet<String>,
+) -> Result<bool, TeardownError> {
     remove_before(cluster, run, targets, None).await
 }
 
@@ -117,14 +137,21 @@ pub(super) async fn remove_before(
     let at = path::namespace(run);
     let found = cluster.get(&at).await.map_err(api(run))?;
     let mut places: BTreeSet<&str> = targets.iter().map(String::as_str).collect();
-    let found = found.map(|found| if RunName::of(&found).is_some_and(|own| own.to_string() == run) { Ok(found) } else { Err(()) });
+    let found = found.map(|found| {
+        if RunName::of(&found).is_some_and(|own| own.to_string() == run) {
+            Ok(found)
+        } else {
+            Err(())
+        }
+    });
     if let Some(Ok(found)) = &found {
         places.extend(listed(found, TARGETS));
         if !object::is_terminating(found) {
             workload(cluster, run, &listed(found, WORKLOAD)).await?;
         }
     }
-    // Rights that do not go lose their subject with the namespace: it goes all the same, and then it is said.
+    // Rights that do not go lose their subject with the namespace: it goes all the same, and then
+    // it is said.
     let mut rights = rights(cluster, run, &places).await;
     if let (Ok(()), Some(witness)) = (&rights, witness) {
         rights = refused(run, witness).await;
@@ -137,8 +164,8 @@ pub(super) async fn remove_before(
     rights.map(|()| found.is_some())
 }
 
-/// Asks as the job until it is refused: that its rights are gone from the store is no word of the server that it asks. A server that cannot be asked lets
-/// nothing in either.
+/// Asks as the job until it is refused: that its rights are gone from the store is no word of the
+/// server that it asks. A server that cannot be asked lets nothing in either.
 async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<(), TeardownError> {
     let mut pace = Pace::within(REFUSED);
     for at in readable {
@@ -155,25 +182,40 @@ async fn refused(run: &str, Witness { job, readable }: Witness<'_>) -> Result<()
 pub async fn sweep(cluster: &Cluster, traces: Traces<'_>) -> Result<Option<String>, TeardownError> {
     let Traces { call, fence, earlier, targets } = traces;
     let what = format!("{MANAGED}, {CALL}={call}");
-    let (found, more) = cluster.list_all("/api/v1/namespaces", &made_for(call), RUNS, |object| object).await.map_err(api(&what))?;
+    let (found, more) = cluster
+        .list_all("/api/v1/namespaces", &made_for(call), RUNS, |object| object)
+        .await
+        .map_err(api(&what))?;
     if more {
         return Err(TeardownError::Crowded(what));
     }
-    let found: Vec<RunName> = found.iter().filter_map(RunName::of).filter(|own| own.call == *call && own.fence < fence).collect();
+    let found: Vec<RunName> = found
+        .iter()
+        .filter_map(RunName::of)
+        .filter(|own| own.call == *call && own.fence < fence)
+        .collect();
     let newest = found.iter().max_by_key(|own| own.fence).map(RunName::to_string);
     // A run whose namespace was removed by others may have rights all the same.
-    let earlier = earlier.iter().filter(|other| **other < fence).map(|other| RunName::new(call, *other));
-    let runs: BTreeMap<Fence, RunName> = found.into_iter().chain(earlier).map(|own| (own.fence, own)).collect();
+    let earlier =
+        earlier.iter().filter(|other| **other < fence).map(|other| RunName::new(call, *other));
+    let runs: BTreeMap<Fence, RunName> =
+        found.into_iter().chain(earlier).map(|own| (own.fence, own)).collect();
     for own in runs.values() {
         remove(cluster, &own.to_string(), targets).await?;
     }
     Ok(newest)
 }
 
-/// Removes the rights that a run has at its targets: the binding first, so that the Role alone gives nothing meanwhile.
-pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> Result<(), TeardownError> {
+/// Removes the rights that a run has at its targets: the binding first, so that the Role alone
+/// gives nothing meanwhile.
+pub async fn rights(
+    cluster: &Cluster,
+    run: &str,
+    targets: &BTreeSet<&str>,
+) -> Result<(), TeardownError> {
     for target in targets {
-        // Anyone can write an annotation, and a stored plan is not trusted either: only a namespace that a plan may name becomes part of a path.
+        // Anyone can write an annotation, and a stored plan is not trusted either: only a namespace
+        // that a plan may name becomes part of a path.
         if kind::check_namespace(target).is_err() {
             return Err(TeardownError::Foreign(cofferdam_core::model::escape::line(target)));
         }
@@ -192,14 +234,19 @@ pub async fn rights(cluster: &Cluster, run: &str, targets: &BTreeSet<&str>) -> R
 async fn workload(cluster: &Cluster, run: &str, entries: &[&str]) -> Result<(), TeardownError> {
     let mut pods = Vec::new();
     for entry in entries {
-        let Some((collection, name)) = entry.rsplit_once('/').and_then(|(kind, name)| Some((in_run(run, kind)?, name))) else { continue };
+        let Some((collection, name)) =
+            entry.rsplit_once('/').and_then(|(kind, name)| Some((in_run(run, kind)?, name)))
+        else {
+            continue;
+        };
         if kind::check_name(name).is_err() {
             return Err(TeardownError::Foreign(cofferdam_core::model::escape::line(entry)));
         }
         let at = format!("{collection}/{name}");
         // Whatever has that name there: the whole namespace goes.
         match cluster.delete(&at, Only::Any, Mode::Real).await {
-            // The runner was lost before it took on what it needs there, so nothing was brought up either.
+            // The runner was lost before it took on what it needs there, so nothing was brought up
+            // either.
             Err(fault) if fault.is_forbidden() => return Ok(()),
             answer => answer.or_else(tolerate).map_err(api(&at))?,
         }
@@ -230,7 +277,13 @@ fn in_run(run: &str, kind: &str) -> Option<String> {
 }
 
 /// Deletes one object of this UID and looks until it is gone. An outage in between is waited out.
-async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit: Duration) -> Result<(), TeardownError> {
+async fn gone(
+    cluster: &Cluster,
+    at: &str,
+    what: &str,
+    uid: Option<&str>,
+    limit: Duration,
+) -> Result<(), TeardownError> {
     let mut pace = Pace::within(limit);
     let mut asked = false;
     let mut held: Option<Pace> = None;
@@ -245,12 +298,22 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
                     pace = Pace::within(limit.min(GOING));
                     held = Some(Pace::within(Duration::ZERO));
                 }
-                if held::only_by_others(&present) && held.get_or_insert_with(|| Pace::within(HELD)).is_over() {
-                    return Err(TeardownError::Held { what: what.to_owned(), by: held::words(&present) });
+                if held::only_by_others(&present)
+                    && held.get_or_insert_with(|| Pace::within(HELD)).is_over()
+                {
+                    return Err(TeardownError::Held {
+                        what: what.to_owned(),
+                        by: held::words(&present),
+                    });
                 }
-                // A second delete of a namespace that is going is a conflict; of anything else nothing new.
+                // A second delete of a namespace that is going is a conflict; of anything else
+                // nothing new.
                 let told = asked || object::is_terminating(&present);
-                let fault = if told { None } else { cluster.delete(at, Only::uid(uid), Mode::Real).await.err() };
+                let fault = if told {
+                    None
+                } else {
+                    cluster.delete(at, Only::uid(uid), Mode::Real).await.err()
+                };
                 asked = asked || fault.is_none();
                 match fault {
                     // The object is another one, or on its way: the next look says which.
@@ -266,7 +329,11 @@ async fn gone(cluster: &Cluster, at: &str, what: &str, uid: Option<&str>, limit:
             continue;
         }
         return Err(match seen {
-            Ok(present) => TeardownError::Stuck { what: what.to_owned(), seconds: limit.as_secs(), conditions: held::words(&present) },
+            Ok(present) => TeardownError::Stuck {
+                what: what.to_owned(),
+                seconds: limit.as_secs(),
+                conditions: held::words(&present),
+            },
             Err(fault) => TeardownError::Api { what: what.to_owned(), fault },
         });
     }
@@ -288,7 +355,10 @@ mod tests {
     #[test]
     fn the_annotation_names_collections_of_the_run_alone() {
         assert_eq!(in_run("r", "v1/pods").as_deref(), Some("/api/v1/namespaces/r/pods"));
-        assert_eq!(in_run("r", "batch/v1/jobs").as_deref(), Some("/apis/batch/v1/namespaces/r/jobs"));
+        assert_eq!(
+            in_run("r", "batch/v1/jobs").as_deref(),
+            Some("/apis/batch/v1/namespaces/r/jobs")
+        );
         assert_eq!(in_run("r", "a/b/c/d"), None);
         assert_eq!(in_run("r", "v1%2Fnamespaces%2Fother/pods"), None);
     }

@@ -23,8 +23,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 const NAMED: usize = 3;
 
 /// How an operator finds the configuration of a webhook.
-pub const FIND: &str = "`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations \
-     -o 'custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name'`";
+pub const FIND: &str = "`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o \
+     'custom-columns=KIND:.kind,NAME:.metadata.name,WEBHOOKS:.webhooks[*].name'`";
 
 /// A configuration that has a webhook of the name that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,12 @@ pub async fn configurations(cluster: &Cluster, webhook: &str) -> Vec<Configurati
     found
 }
 
-async fn of(cluster: &Cluster, kind: &'static str, resource: &str, webhook: &str) -> Result<Vec<Configuration>, ApiError> {
+async fn of(
+    cluster: &Cluster,
+    kind: &'static str,
+    resource: &str,
+    webhook: &str,
+) -> Result<Vec<Configuration>, ApiError> {
     let collection = format!("/apis/admissionregistration.k8s.io/v1/{resource}");
     let (items, _) = cluster.list_all(&collection, "", EXTENT, |item| kept(&item, webhook)).await?;
     let names = items.iter().filter_map(Value::as_str);
@@ -73,7 +78,8 @@ async fn of(cluster: &Cluster, kind: &'static str, resource: &str, webhook: &str
 
 /// The name of a configuration that has the webhook; of another, nothing is kept.
 fn kept(item: &Value, webhook: &str) -> Value {
-    let webhooks = item.get("webhooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let webhooks =
+        item.get("webhooks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let has = webhooks.iter().any(|one| one.get("name").and_then(Value::as_str) == Some(webhook));
     if has { item.pointer("/metadata/name").cloned().unwrap_or_default() } else { json!(null) }
 }
@@ -85,7 +91,10 @@ pub fn told(found: &[Configuration]) -> (String, String) {
     }
     let names: Vec<_> = found.iter().map(Configuration::to_string).collect();
     let commands: Vec<_> = found.iter().map(Configuration::command).collect();
-    (format!("; it stands in {}", names.join(" and ")), format!("{} shows its service", commands.join(" or ")))
+    (
+        format!("; it stands in {}", names.join(" and ")),
+        format!("{} shows its service", commands.join(" or ")),
+    )
 }
 
 #[cfg(test)]
@@ -112,7 +121,16 @@ mod tests {
         assert_eq!((where_.as_str(), how), ("", format!("{FIND} shows its configuration")));
         let of = |kind, name: &str| Configuration { kind, name: name.to_owned() };
         let (where_, how) = told(&[of(KINDS[0].0, "a"), of(KINDS[1].0, "b\u{202e}")]);
-        assert_eq!(where_, "; it stands in MutatingWebhookConfiguration `a` and ValidatingWebhookConfiguration `b\\u{202e}`");
-        assert!(how.starts_with("`kubectl get mutatingwebhookconfiguration a -o yaml` or `kubectl get validating"), "{how}");
+        assert_eq!(
+            where_,
+            "; it stands in MutatingWebhookConfiguration `a` and ValidatingWebhookConfiguration \
+             `b\\u{202e}`"
+        );
+        assert!(
+            how.starts_with(
+                "`kubectl get mutatingwebhookconfiguration a -o yaml` or `kubectl get validating"
+            ),
+            "{how}"
+        );
     }
 }

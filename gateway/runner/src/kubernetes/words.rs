@@ -9,28 +9,38 @@ use cofferdam_core::model::escape;
 /// A fault in words for an outcome.
 pub fn said(fault: &ApiError) -> String {
     match fault {
-        ApiError::Refused { status, message, .. } if fault.is_forbidden() && is_about_rights(message) => {
+        ApiError::Refused { status, message, .. }
+            if fault.is_forbidden() && is_about_rights(message) =>
+        {
             tracing::warn!(
                 what = "rights",
                 status,
                 fault = escape::line(message),
-                "the cluster refused a request for lack of rights; `fault` names the identity and the object"
+                "the cluster refused a request for lack of rights; `fault` names the identity and \
+                 the object"
             );
             "the cluster gives Cofferdam no right to it".to_owned()
         }
         ApiError::Refused { message, .. } => quoted(message),
         // Its configuration is an operator's to see: no job and no provisioner may list them.
-        ApiError::Unclear(_) if fault.is_unasked_webhook() => format!("{} ({FIND} shows its configuration)", unasked(fault)),
+        ApiError::Unclear(_) if fault.is_unasked_webhook() => {
+            format!("{} ({FIND} shows its configuration)", unasked(fault))
+        }
         other => escape::line(&other.to_string()),
     }
 }
 
 /// The server's words about a webhook that it cannot ask.
 pub fn unasked(fault: &ApiError) -> String {
-    if let ApiError::Unclear(words) = fault { quoted(words) } else { escape::line(&fault.to_string()) }
+    if let ApiError::Unclear(words) = fault {
+        quoted(words)
+    } else {
+        escape::line(&fault.to_string())
+    }
 }
 
-/// How the server goes on after a field's path: with the whole value, which may be an object that no plan shows.
+/// How the server goes on after a field's path: with the whole value, which may be an object that
+/// no plan shows.
 const VALUE: &str = "Invalid value: ";
 
 /// How it goes on after the value: why it is invalid.
@@ -46,8 +56,8 @@ pub fn foreign(words: &str) -> String {
     format!("\"{}{more}\"", escape::line(short.trim()).replace('"', "'"))
 }
 
-/// Words that another wrote, each line's end a space: in quotes that they cannot end, at most so many
-/// characters between them once all can be seen.
+/// Words that another wrote, each line's end a space: in quotes that they cannot end, at most so
+/// many characters between them once all can be seen.
 pub fn brief(words: &str, most: usize) -> String {
     let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     format!("\"{}\"", escape::short(escape::line(&lines.join(" ")).replace('"', "'"), most))
@@ -64,9 +74,11 @@ pub fn quoted(message: &str) -> String {
     if !after.contains('{') && !after.starts_with('[') {
         return said_by_server(message);
     }
-    let why = REASON.iter().find_map(|reason| after.rfind(reason).and_then(|at| after.get(at + 2..)));
     let why =
-        why.filter(|why| !why.contains(['{', '['])).unwrap_or("it is not known to the kind, not of the field's type, or cannot be changed");
+        REASON.iter().find_map(|reason| after.rfind(reason).and_then(|at| after.get(at + 2..)));
+    let why = why
+        .filter(|why| !why.contains(['{', '[']))
+        .unwrap_or("it is not known to the kind, not of the field's type, or cannot be changed");
     said_by_server(&format!("{before}{VALUE}(not shown): {why}"))
 }
 
@@ -78,28 +90,38 @@ fn said_by_server(words: &str) -> String {
 fn one_line(message: &str) -> String {
     let mut lines = message.lines();
     let mut shown = lines.next().unwrap_or_default().trim_end().to_owned();
-    for line in lines.map(|line| line.trim().trim_start_matches("- ")).filter(|line| !line.is_empty()) {
+    for line in
+        lines.map(|line| line.trim().trim_start_matches("- ")).filter(|line| !line.is_empty())
+    {
         shown.push_str(if shown.ends_with([':', ';', ',']) { " " } else { "; " });
         shown.push_str(line);
     }
     shown
 }
 
-/// RBAC and its escalation check name the identity and its rights; admission says something else with the same status.
+/// RBAC and its escalation check name the identity and its rights; admission says something else
+/// with the same status.
 fn is_about_rights(message: &str) -> bool {
-    message.contains(" is forbidden: User ") || message.contains("attempting to grant RBAC permissions") || message == "Unauthorized"
+    message.contains(" is forbidden: User ")
+        || message.contains("attempting to grant RBAC permissions")
+        || message == "Unauthorized"
 }
 
 /// What to do about admission that puts a finalizer on a run's namespace.
-pub const FINALIZED: &str = "an admission policy or webhook of the cluster puts a finalizer on new namespaces, and nothing may hold a run's namespace; \
-     an operator exempts the namespaces that bear the label `cofferdam.dev/managed` from it";
+pub const FINALIZED: &str = "an admission policy or webhook of the cluster puts a finalizer on \
+                             new namespaces, and nothing may hold a run's namespace; an operator \
+                             exempts the namespaces that bear the label `cofferdam.dev/managed` \
+                             from it";
 
-/// Whether the fence of runs' namespaces refused one because admission of others had put a finalizer on it.
+/// Whether the fence of runs' namespaces refused one because admission of others had put a
+/// finalizer on it.
 pub fn is_finalized(message: &str) -> bool {
-    message.contains("'cofferdam-provisioner-namespaces") && message.contains("has no finalizers but the server's own")
+    message.contains("'cofferdam-provisioner-namespaces")
+        && message.contains("has no finalizers but the server's own")
 }
 
-/// Whether admission refuses a pod because it does not see a guard of the run yet, or not its status (`deploy/16-fence-guarded.yaml`).
+/// Whether admission refuses a pod because it does not see a guard of the run yet, or not its
+/// status (`deploy/16-fence-guarded.yaml`).
 pub fn is_unguarded(fault: &ApiError) -> bool {
     matches!(fault, ApiError::Refused { message, .. } if message.contains("ValidatingAdmissionPolicy 'cofferdam-guard-"))
 }
@@ -109,7 +131,8 @@ mod tests {
     use super::*;
 
     fn check(status: u16, message: &str, expect: &str) {
-        let fault = ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
+        let fault =
+            ApiError::Refused { status, reason: String::new(), message: message.to_owned() };
         assert_eq!(said(&fault), expect);
     }
 
@@ -132,8 +155,7 @@ mod tests {
         let job = r#"Job.batch "j" is invalid: spec.template: Invalid value: {"Env":[{"Name":"PASSWORD","Value":"hunter2"}]}: field is immutable"#;
         let said = r#"the API server says "Job.batch 'j' is invalid: spec.template: Invalid value: (not shown): field is immutable""#;
         check(422, job, said);
-        let patch =
-            r#" "" is invalid: patch: Invalid value: "{\"data\":{\"password\":\"hunter2\"}}": strict decoding error: unknown field "dta""#;
+        let patch = r#" "" is invalid: patch: Invalid value: "{\"data\":{\"password\":\"hunter2\"}}": strict decoding error: unknown field "dta""#;
         let said = r#"the API server says "'' is invalid: patch: Invalid value: (not shown): strict decoding error: unknown field 'dta'""#;
         check(422, patch, said);
         check(
@@ -142,22 +164,32 @@ mod tests {
             r#"the API server says "x is invalid: spec.replicas: Invalid value: -1: must be greater""#,
         );
         check(422, "bad\nvalue", r#"the API server says "bad; value""#);
-        let conflicts = "Apply failed with 2 conflicts: conflicts with \"a\" using apps/v1:\n- .spec.replicas\n- .spec.paused\nconflicts with \"b\":\n- .spec.x";
-        let said =
-            "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
+        let conflicts = "Apply failed with 2 conflicts: conflicts with \"a\" using apps/v1:\n- \
+                         .spec.replicas\n- .spec.paused\nconflicts with \"b\":\n- .spec.x";
+        let said = "Apply failed with 2 conflicts: conflicts with 'a' using apps/v1: \
+                    .spec.replicas; .spec.paused; conflicts with 'b': .spec.x";
         check(409, conflicts, &format!("the API server says \"{said}\""));
         check(422, "bad\u{202e}value", r#"the API server says "bad\u{202e}value""#);
     }
 
     #[test]
     fn a_webhook_that_cannot_be_asked_is_told_with_the_way_to_its_configuration() {
-        let words = "500: Internal error occurred: failed calling webhook \"images.example.com\": refused";
+        let words =
+            "500: Internal error occurred: failed calling webhook \"images.example.com\": refused";
         let told = said(&ApiError::Unclear(words.to_owned()));
         assert!(
-            told.starts_with("the API server says \"500: Internal error occurred: failed calling webhook 'images.example.com'"),
+            told.starts_with(
+                "the API server says \"500: Internal error occurred: failed calling webhook \
+                 'images.example.com'"
+            ),
             "{told}"
         );
-        assert!(told.contains("(`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "), "{told}");
+        assert!(
+            told.contains(
+                "(`kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations -o "
+            ),
+            "{told}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past their end, also those that others made. Touches nothing else,
-//! and never forces a namespace that is stuck.
+//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past
+//! their end, also those that others made. Touches nothing else, and never forces a namespace that
+//! is stuck.
 
 use super::{admit, confine, credential, network};
 use anyhow::Result;
@@ -37,7 +38,8 @@ pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
     let credential = credential(&settings.kubeconfig)?;
     let read = network(&credential);
     let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
-    let confined = confine(Files { read: &read, ..Files::default() }, Some(&credential), Calls::Reaper)?;
+    let confined =
+        confine(Files { read: &read, ..Files::default() }, Some(&credential), Calls::Reaper)?;
     Ok(Reaper { credential, settings, confined, intake })
 }
 
@@ -77,7 +79,8 @@ impl Reaper {
     }
 }
 
-/// Tells what a round did. What is on its way out is told when it still is a round later; those are given back.
+/// Tells what a round did. What is on its way out is told when it still is a round later; those are
+/// given back.
 fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for what in reaped.namespaces.iter().chain(&reaped.rights) {
         tracing::warn!(what, "removed what another runner had left");
@@ -88,7 +91,8 @@ fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
     for kind in &reaped.crowded {
         tracing::error!(
             kind,
-            "more of these bear this software's label than one round looks at, and some were not seen; a person has to look at who makes them"
+            "more of these bear this software's label than one round looks at, and some were not \
+             seen; a person has to look at who makes them"
         );
     }
     for what in &reaped.foreign {

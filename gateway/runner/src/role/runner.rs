@@ -30,10 +30,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not there is left out.
+/// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not
+/// there is left out.
 const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
 
-/// How long an idle runner that drains waits for the recorder to say that no job waits: it is asked already, and says so at once.
+/// How long an idle runner that drains waits for the recorder to say that no job waits: it is asked
+/// already, and says so at once.
 const LAST_CLAIM: Duration = Duration::from_secs(2);
 
 type Recorder = peer::Client<Claim, Claimed>;
@@ -58,7 +60,8 @@ enum Ground {
 pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     let (_, intake) = voice::start(Role::Runner, &settings.voice)?;
     trust(&settings.trust_file, "runner", &settings.environment)?;
-    let key = secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
+    let key =
+        secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
     for folder in [&settings.runs, &settings.artefacts] {
         made_again(folder)?;
     }
@@ -101,7 +104,8 @@ pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
     Ok(Actor { settings, key: ArtefactKey::new(key), ground, confined, intake })
 }
 
-/// A removed folder of the runner's own is made again: what was in it is lost either way, and without it no job runs.
+/// A removed folder of the runner's own is made again: what was in it is lost either way, and
+/// without it no job runs.
 fn made_again(folder: &Path) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -117,7 +121,8 @@ fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
 }
 
 impl Actor {
-    /// Claims one job and sees it through; ends early, without one, when the supervisor closes the control socket.
+    /// Claims one job and sees it through; ends early, without one, when the supervisor closes the
+    /// control socket.
     pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
         let Self { settings, key, ground, confined, intake } = self;
         let (runner, checked) = match runner(settings, key, ground, Arc::clone(&inherited)).await {
@@ -129,7 +134,12 @@ impl Actor {
         };
         inherited.report(&Report::Ready { confined, checked })?;
         let (told, stop) = watch::channel(Stop::NotYet);
-        tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), Voicing::new(intake), told));
+        tokio::spawn(listen(
+            inherited.handed(),
+            Arc::clone(&runner.recorder),
+            Voicing::new(intake),
+            told,
+        ));
         let draining = stop.clone();
         let leased = tokio::select! {
             leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
@@ -157,7 +167,12 @@ enum Stop {
 }
 
 /// Takes what the supervisor hands over.
-async fn listen(mut handed: mpsc::Receiver<Handed>, recorder: Arc<Recorder>, mut voice: Voicing, told: watch::Sender<Stop>) {
+async fn listen(
+    mut handed: mpsc::Receiver<Handed>,
+    recorder: Arc<Recorder>,
+    mut voice: Voicing,
+    told: watch::Sender<Stop>,
+) {
     while let Some(handed) = handed.recv().await {
         let given: Given = match handed {
             Handed::Socket(given) => given,
@@ -167,7 +182,8 @@ async fn listen(mut handed: mpsc::Receiver<Handed>, recorder: Arc<Recorder>, mut
             }
             Handed::Told(_) => continue,
         };
-        // After the recorder was restarted a fresh socket is another seat: a job under way is another's then, and the next word says so.
+        // After the recorder was restarted a fresh socket is another seat: a job under way is
+        // another's then, and the next word says so.
         match given.name.as_str() {
             "recorder" => {
                 if let Err(fault) = recorder.connect(given.into_stream()) {
@@ -198,9 +214,12 @@ async fn runner(
     let (backend, checked) = match ground {
         Ground::Tree(directory) => (Backend::Directory(directory), false),
         Ground::Cluster(credential, write) => {
-            // Some fifty requests: another runner's look a moment ago is as good. The supervisor told of it, and it also names the credential.
+            // Some fifty requests: another runner's look a moment ago is as good. The supervisor
+            // told of it, and it also names the credential.
             let ago = settings.checked_ms.map(Duration::from_millis);
-            let kubernetes = Kubernetes::connect(Credential::clone(&credential), write, settings.job_identity)?.stood(ago);
+            let kubernetes =
+                Kubernetes::connect(Credential::clone(&credential), write, settings.job_identity)?
+                    .stood(ago);
             let checked = kubernetes.stands().await?;
             same(&credential, &settings.environment).await?;
             (Backend::Kubernetes(kubernetes), checked)

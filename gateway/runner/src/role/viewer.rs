@@ -1,4 +1,5 @@
-//! The role `viewer`: answers the gateway's looks, no further than its own trust file permits. Changes nothing.
+//! The role `viewer`: answers the gateway's looks, no further than its own trust file permits.
+//! Changes nothing.
 
 use super::{admit, confine, credential, folder, network, open, read_trust, trust};
 use anyhow::Result;
@@ -49,7 +50,9 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
     let (_, intake) = voice::start(Role::Viewer, &settings.voice)?;
     trust(&settings.trust_file, "viewer", &settings.environment)?;
     let (sight, mut read) = match &settings.infrastructure {
-        Infrastructure::Directory { tree } => (Sight::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]),
+        Infrastructure::Directory { tree } => {
+            (Sight::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()])
+        }
         Infrastructure::Kubernetes { kubeconfig, .. } => {
             let credential = credential(kubeconfig)?;
             let read = network(&credential);
@@ -62,8 +65,18 @@ pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
         Sight::Tree(_) => None,
         Sight::Cluster(credential) => Some(credential),
     };
-    let confined = confine(Files { read: &read, ..Files::default() }, server, Calls::Viewer(server.is_some()))?;
-    Ok(Viewer { sight, environment: settings.environment, trust_file: settings.trust_file, confined, intake })
+    let confined = confine(
+        Files { read: &read, ..Files::default() },
+        server,
+        Calls::Viewer(server.is_some()),
+    )?;
+    Ok(Viewer {
+        sight,
+        environment: settings.environment,
+        trust_file: settings.trust_file,
+        confined,
+        intake,
+    })
 }
 
 impl Viewer {
@@ -103,14 +116,16 @@ impl Viewer {
                 }
                 _ => continue,
             }
-            let (looker, trust_file, breaks) = (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
+            let (looker, trust_file, breaks) =
+                (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
             tokio::spawn(async move {
                 let ended = peer::serve(given.into_stream(), move |look: Look| {
                     let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
                     async move { looker.look(look, trust_file).await }
                 });
                 if let Err(fault) = ended.await {
-                    let _ending = breaks.send(format!("the socket to the gateway is broken: {fault}")).await;
+                    let _ending =
+                        breaks.send(format!("the socket to the gateway is broken: {fault}")).await;
                 }
             });
         }
@@ -129,18 +144,26 @@ async fn look_at(sight: Sight, environment: &Environment) -> Result<Looker> {
 
 impl Looker {
     async fn look(&self, look: Look, trust_file: Arc<Path>) -> Result<Looked, RoleError> {
-        let unreadable = |fault: anyhow::Error| RoleError::Unavailable(escape::chain(fault.as_ref()));
+        let unreadable =
+            |fault: anyhow::Error| RoleError::Unavailable(escape::chain(fault.as_ref()));
         match self {
             Self::Tree(looker) => {
                 let looker = Arc::clone(looker);
-                // A look reads files and parses them; one that panics is an answer, not a lost request.
+                // A look reads files and parses them; one that panics is an answer, not a lost
+                // request.
                 let looked = tokio::task::spawn_blocking(move || {
                     let accepted = read_trust(&trust_file).map_err(unreadable)?;
-                    looker.look(&look, &accepted).map_err(|fault| RoleError::Unavailable(chain(&fault)))
+                    looker
+                        .look(&look, &accepted)
+                        .map_err(|fault| RoleError::Unavailable(chain(&fault)))
                 });
-                looked.await.unwrap_or_else(|_| Err(RoleError::Unavailable("the look failed".to_owned())))
+                looked
+                    .await
+                    .unwrap_or_else(|_| Err(RoleError::Unavailable("the look failed".to_owned())))
             }
-            Self::Cluster(looker) => looker.look(&look, &read_trust(&trust_file).map_err(unreadable)?).await,
+            Self::Cluster(looker) => {
+                looker.look(&look, &read_trust(&trust_file).map_err(unreadable)?).await
+            }
         }
     }
 }

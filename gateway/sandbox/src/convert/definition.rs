@@ -1,4 +1,5 @@
-//! A tool's definition, read once when it is loaded: what models and reviewers will be shown, so it is held to the letter of the WIT.
+//! A tool's definition, read once when it is loaded: what models and reviewers will be shown, so it
+//! is held to the letter of the WIT.
 
 use super::text::{group, json, name, paths, shown};
 use super::{bad, over};
@@ -29,9 +30,25 @@ pub(crate) fn definition(said: types::Definition) -> Result<Definition, SandboxE
     at_most("ceiling", said.ceiling.grants.len(), GRANTS, "grants")?;
     at_most("ceiling", said.ceiling.executors.len(), MEMBERS, "executors")?;
     at_most("examples", said.examples.len(), EXAMPLES, "examples")?;
-    let executors = said.ceiling.executors.into_iter().map(|executor| name("ceiling: executor", executor)).collect::<Result<_, _>>()?;
-    let grants = said.ceiling.grants.into_iter().enumerate().map(|(index, line)| grant(index, line)).collect::<Result<_, _>>()?;
-    let examples = said.examples.into_iter().enumerate().map(|(index, given)| example(index, given)).collect::<Result<_, _>>()?;
+    let executors = said
+        .ceiling
+        .executors
+        .into_iter()
+        .map(|executor| name("ceiling: executor", executor))
+        .collect::<Result<_, _>>()?;
+    let grants = said
+        .ceiling
+        .grants
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| grant(index, line))
+        .collect::<Result<_, _>>()?;
+    let examples = said
+        .examples
+        .into_iter()
+        .enumerate()
+        .map(|(index, given)| example(index, given))
+        .collect::<Result<_, _>>()?;
     Ok(Definition {
         name: tool_name(said.name)?,
         version: version(said.version)?,
@@ -45,28 +62,47 @@ pub(crate) fn definition(said: types::Definition) -> Result<Definition, SandboxE
 }
 
 fn at_most(place: &str, count: usize, most: usize, what: &str) -> Result<(), SandboxError> {
-    if count > most { Err(over(place, format_args!("{count} {what}, at most {most} are taken"))) } else { Ok(()) }
+    if count > most {
+        Err(over(place, format_args!("{count} {what}, at most {most} are taken")))
+    } else {
+        Ok(())
+    }
 }
 
 fn tool_name(text: String) -> Result<String, SandboxError> {
-    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let letters =
+        text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     let begins = text.starts_with(|first: char| first.is_ascii_lowercase());
     if letters && begins && text.len() <= NAME {
         return Ok(text);
     }
     let start: String = text.chars().take(NAME).collect();
-    Err(bad("name", format_args!("{start:?} is not 1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter")))
+    Err(bad(
+        "name",
+        format_args!(
+            "{start:?} is not 1 to {NAME} of `a-z`, `0-9` and `_`, beginning with a letter"
+        ),
+    ))
 }
 
-/// Semantic version 2.0.0: three numbers without leading zeros, then perhaps `-pre.release` and `+build`.
+/// Semantic version 2.0.0: three numbers without leading zeros, then perhaps `-pre.release` and
+/// `+build`.
 fn version(text: String) -> Result<String, SandboxError> {
     let number = |part: &str| part.parse::<u32>().is_ok_and(|number| number.to_string() == part);
-    let words =
-        |part: &str| part.split('.').all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
-    let (rest, build) = text.split_once('+').map_or((text.as_str(), None), |(rest, build)| (rest, Some(build)));
+    let words = |part: &str| {
+        part.split('.').all(|word| {
+            !word.is_empty()
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        })
+    };
+    let (rest, build) =
+        text.split_once('+').map_or((text.as_str(), None), |(rest, build)| (rest, Some(build)));
     let (core, pre) = rest.split_once('-').map_or((rest, None), |(core, pre)| (core, Some(pre)));
     let numbers: Vec<&str> = core.split('.').collect();
-    let valid = numbers.len() == 3 && numbers.iter().all(|part| number(part)) && pre.is_none_or(words) && build.is_none_or(words);
+    let valid = numbers.len() == 3
+        && numbers.iter().all(|part| number(part))
+        && pre.is_none_or(words)
+        && build.is_none_or(words);
     if valid && text.len() <= NAME {
         return Ok(text);
     }
@@ -74,7 +110,8 @@ fn version(text: String) -> Result<String, SandboxError> {
     Err(bad("version", format_args!("{start:?} is not a semantic version, such as `1.2.0`")))
 }
 
-/// An object schema that refers to nothing outside itself. Whether it is a valid schema is the core's question.
+/// An object schema that refers to nothing outside itself. Whether it is a valid schema is the
+/// core's question.
 fn schema(place: &str, text: &str) -> Result<Value, SandboxError> {
     let schema = json(place, text, SCHEMA)?;
     if schema.get("type").and_then(Value::as_str) != Some("object") {
@@ -86,15 +123,23 @@ fn schema(place: &str, text: &str) -> Result<Value, SandboxError> {
 
 fn inside(place: &str, schema: &Value) -> Result<(), SandboxError> {
     match schema {
-        Value::Object(members) => members.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
-            ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => {
-                Err(bad(place, format_args!("the reference {to:?} leads outside it; write the schema out, under `$defs`")))
-            }
-            ("writeOnly", Value::Bool(true)) => {
-                Err(bad(place, "it marks an argument `writeOnly`: secrets cannot be arguments yet; let the plan name a Secret instead"))
-            }
-            _ => inside(place, value),
-        }),
+        Value::Object(members) => {
+            members.iter().try_for_each(|(key, value)| match (key.as_str(), value) {
+                ("$ref" | "$dynamicRef", Value::String(to)) if !to.starts_with('#') => Err(bad(
+                    place,
+                    format_args!(
+                        "the reference {to:?} leads outside it; write the schema out, under \
+                         `$defs`"
+                    ),
+                )),
+                ("writeOnly", Value::Bool(true)) => Err(bad(
+                    place,
+                    "it marks an argument `writeOnly`: secrets cannot be arguments yet; let the \
+                     plan name a Secret instead",
+                )),
+                _ => inside(place, value),
+            })
+        }
         Value::Array(items) => items.iter().try_for_each(|item| inside(place, item)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
@@ -108,7 +153,11 @@ fn grant(index: usize, line: types::Grant) -> Result<Grant, SandboxError> {
     if action == Action::Delete && !line.fields.is_empty() {
         return Err(bad(&place, "`delete` takes the whole object; leave `fields` empty"));
     }
-    let namespaces = line.namespaces.into_iter().map(|text| namespace(&place, text)).collect::<Result<_, _>>()?;
+    let namespaces = line
+        .namespaces
+        .into_iter()
+        .map(|text| namespace(&place, text))
+        .collect::<Result<_, _>>()?;
     Ok(Grant {
         action,
         group: group(&place, line.group)?,
@@ -125,10 +174,15 @@ fn namespace(place: &str, text: String) -> Result<String, SandboxError> {
         return Ok(text);
     }
     let label = text.strip_suffix('*').unwrap_or(&text);
-    let plain = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let plain = label
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !plain || text.len() > 64 {
         let start: String = text.chars().take(64).collect();
-        return Err(bad(place, format_args!("the namespace {start:?} is neither a name nor a prefix followed by `*`")));
+        return Err(bad(
+            place,
+            format_args!("the namespace {start:?} is neither a name nor a prefix followed by `*`"),
+        ));
     }
     Ok(text)
 }

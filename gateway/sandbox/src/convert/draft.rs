@@ -1,4 +1,5 @@
-//! A tool's draft: sizes and forms as the WIT names them. Whether it lies under the ceiling, and what its targets are, is the core's question.
+//! A tool's draft: sizes and forms as the WIT names them. Whether it lies under the ceiling, and
+//! what its targets are, is the core's question.
 
 use super::text::{group, json, name, path, paths, shown};
 use super::{bad, over};
@@ -7,7 +8,10 @@ use crate::fault::SandboxError;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::json::canonical;
 use cofferdam_core::model::limit as core_limit;
-use cofferdam_core::model::operation::{Addresses, Change, Draft, Egress, Operation, Place, Program, Protocol, Step, Target, ToolRefusal};
+use cofferdam_core::model::operation::{
+    Addresses, Change, Draft, Egress, Operation, Place, Program, Protocol, Step, Target,
+    ToolRefusal,
+};
 use serde_json::Value;
 
 /// Objects a listing may give.
@@ -16,7 +20,8 @@ const LISTED: u32 = 500;
 const LINES: u32 = 1_000;
 /// Seconds of a task.
 const SECONDS: u32 = 3_600;
-/// Characters of a refusal's reason, and of its remedy: one sentence each, with room for a name or two.
+/// Characters of a refusal's reason, and of its remedy: one sentence each, with room for a name or
+/// two.
 const REFUSAL: usize = 500;
 /// Arguments of an image.
 const ARGUMENTS: usize = 64;
@@ -27,40 +32,65 @@ const INPUT: usize = 64 * 1024;
 pub(crate) fn draft(said: types::Draft) -> Result<Draft, SandboxError> {
     let count = said.operations.len();
     if count > core_limit::OPERATIONS {
-        return Err(over("draft", format_args!("{count} operations, at most {} are taken", core_limit::OPERATIONS)));
+        return Err(over(
+            "draft",
+            format_args!("{count} operations, at most {} are taken", core_limit::OPERATIONS),
+        ));
     }
     let draft = Draft {
         summary: shown("summary", said.summary, core_limit::SUMMARY)?,
         executor: said.executor.map(|executor| name("executor", executor)).transpose()?,
-        operations: said.operations.into_iter().enumerate().map(|(index, said)| step(index, said)).collect::<Result<_, _>>()?,
+        operations: said
+            .operations
+            .into_iter()
+            .enumerate()
+            .map(|(index, said)| step(index, said))
+            .collect::<Result<_, _>>()?,
     };
     let size = canonical(&draft).map_err(|fault| bad("draft", fault))?.len();
     if size > core_limit::DRAFT {
-        return Err(over("draft", format_args!("it has {size} bytes, at most {} are taken", core_limit::DRAFT)));
+        return Err(over(
+            "draft",
+            format_args!("it has {size} bytes, at most {} are taken", core_limit::DRAFT),
+        ));
     }
     Ok(draft)
 }
 
 /// The tool's own words for making no plan.
 pub(crate) fn refusal(said: types::Refusal) -> Result<ToolRefusal, SandboxError> {
-    Ok(ToolRefusal { reason: shown("refusal: reason", said.reason, REFUSAL)?, remedy: shown("refusal: remedy", said.remedy, REFUSAL)? })
+    Ok(ToolRefusal {
+        reason: shown("refusal: reason", said.reason, REFUSAL)?,
+        remedy: shown("refusal: remedy", said.remedy, REFUSAL)?,
+    })
 }
 
 fn step(index: usize, said: types::Step) -> Result<Step, SandboxError> {
     let place = format!("operation {index}");
-    let earlier = said.after.iter().all(|after| usize::try_from(*after).is_ok_and(|after| after < index));
+    let earlier =
+        said.after.iter().all(|after| usize::try_from(*after).is_ok_and(|after| after < index));
     if !earlier {
-        return Err(bad(&place, "it waits for itself or for a later one; `after` names earlier operations"));
+        return Err(bad(
+            &place,
+            "it waits for itself or for a later one; `after` names earlier operations",
+        ));
     }
     if said.after.len() > index {
         return Err(bad(&place, "`after` names an operation twice"));
     }
-    Ok(Step { operation: operation(&place, said.operation)?, after: said.after, reversible: said.reversible })
+    Ok(Step {
+        operation: operation(&place, said.operation)?,
+        after: said.after,
+        reversible: said.reversible,
+    })
 }
 
 fn operation(place: &str, said: types::Operation) -> Result<Operation, SandboxError> {
     Ok(match said {
-        types::Operation::Read(read) => Operation::Read { target: target(place, read.target)?, fields: paths(place, read.fields)? },
+        types::Operation::Read(read) => Operation::Read {
+            target: target(place, read.target)?,
+            fields: paths(place, read.fields)?,
+        },
         types::Operation::List(list) => Operation::List {
             group: group(place, list.group)?,
             version: name(place, list.version)?,
@@ -74,12 +104,14 @@ fn operation(place: &str, said: types::Operation) -> Result<Operation, SandboxEr
             container: logs.container.map(|container| name(place, container)).transpose()?,
             lines: between(place, "lines", logs.lines, LINES)?,
         },
-        types::Operation::Apply(apply) => {
-            Operation::Apply { place: apply_place(place, apply.place)?, object: object(place, &apply.object)? }
-        }
-        types::Operation::Patch(patch) => {
-            Operation::Patch { target: target(place, patch.target)?, changes: changes(place, patch.changes)? }
-        }
+        types::Operation::Apply(apply) => Operation::Apply {
+            place: apply_place(place, apply.place)?,
+            object: object(place, &apply.object)?,
+        },
+        types::Operation::Patch(patch) => Operation::Patch {
+            target: target(place, patch.target)?,
+            changes: changes(place, patch.changes)?,
+        },
         types::Operation::Delete(said) => Operation::Delete { target: target(place, said)? },
         types::Operation::Task(task) => Operation::Task {
             name: name(place, task.name)?,
@@ -110,7 +142,10 @@ fn target(place: &str, said: types::Target) -> Result<Target, SandboxError> {
         group: group(place, said.group)?,
         version: name(place, said.version)?,
         kind: name(place, said.kind)?,
-        namespace: name(&format!("{place}: namespace (cluster-scoped kinds are refused)"), said.namespace)?,
+        namespace: name(
+            &format!("{place}: namespace (cluster-scoped kinds are refused)"),
+            said.namespace,
+        )?,
         name: name(place, said.name)?,
     })
 }
@@ -118,23 +153,37 @@ fn target(place: &str, said: types::Target) -> Result<Target, SandboxError> {
 fn changes(place: &str, said: Vec<types::Change>) -> Result<Vec<Change>, SandboxError> {
     let count = said.len();
     if count > core_limit::CHANGES {
-        return Err(over(place, format_args!("{count} changes, at most {} are taken", core_limit::CHANGES)));
+        return Err(over(
+            place,
+            format_args!("{count} changes, at most {} are taken", core_limit::CHANGES),
+        ));
     }
     said.into_iter().map(|said| change(place, said)).collect()
 }
 
 fn change(place: &str, said: types::Change) -> Result<Change, SandboxError> {
     let value = said.value.map(|text| json(place, &text, core_limit::DRAFT)).transpose()?;
-    // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a removal that was not asked for.
+    // In the plan's JSON form an absent value is `null`: a JSON null here would be hashed as a
+    // removal that was not asked for.
     if value == Some(Value::Null) {
-        return Err(bad(place, format_args!("the value of {:?} is `null`; leave the value out to remove the field", said.path)));
+        return Err(bad(
+            place,
+            format_args!(
+                "the value of {:?} is `null`; leave the value out to remove the field",
+                said.path
+            ),
+        ));
     }
     Ok(Change { path: path(place, said.path)?, value })
 }
 
 fn object(place: &str, text: &str) -> Result<Value, SandboxError> {
     let object = json(place, text, core_limit::DRAFT)?;
-    if object.is_object() { Ok(object) } else { Err(bad(place, "the object to apply is not a JSON object")) }
+    if object.is_object() {
+        Ok(object)
+    } else {
+        Err(bad(place, "the object to apply is not a JSON object"))
+    }
 }
 
 fn apply_place(place: &str, said: types::Place) -> Result<Place, SandboxError> {
@@ -152,9 +201,19 @@ fn program(place: &str, said: types::Program) -> Result<Program, SandboxError> {
                 return Err(bad(place, "the image has no digest; write `registry/name@sha256:…`"));
             }
             if image.arguments.len() > ARGUMENTS {
-                return Err(over(place, format_args!("{} arguments, at most {ARGUMENTS} are taken", image.arguments.len())));
+                return Err(over(
+                    place,
+                    format_args!(
+                        "{} arguments, at most {ARGUMENTS} are taken",
+                        image.arguments.len()
+                    ),
+                ));
             }
-            let arguments = image.arguments.into_iter().map(|argument| sized(place, argument)).collect::<Result<_, _>>()?;
+            let arguments = image
+                .arguments
+                .into_iter()
+                .map(|argument| sized(place, argument))
+                .collect::<Result<_, _>>()?;
             Ok(Program::Image { reference: path(place, image.reference)?, arguments })
         }
         types::Program::Command(digest) => match ComponentDigest::parse(&digest) {
@@ -165,9 +224,17 @@ fn program(place: &str, said: types::Program) -> Result<Program, SandboxError> {
 }
 
 fn sized(place: &str, text: String) -> Result<String, SandboxError> {
-    if text.len() > INPUT { Err(over(place, format_args!("{} bytes, at most {INPUT} are taken", text.len()))) } else { Ok(text) }
+    if text.len() > INPUT {
+        Err(over(place, format_args!("{} bytes, at most {INPUT} are taken", text.len())))
+    } else {
+        Ok(text)
+    }
 }
 
 fn between(place: &str, what: &str, number: u32, most: u32) -> Result<u32, SandboxError> {
-    if (1..=most).contains(&number) { Ok(number) } else { Err(bad(place, format_args!("`{what}` is {number}; 1 to {most} are taken"))) }
+    if (1..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(bad(place, format_args!("`{what}` is {number}; 1 to {most} are taken")))
+    }
 }

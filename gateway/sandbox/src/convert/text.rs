@@ -1,4 +1,5 @@
-//! Texts and names from guests: sizes, forms, and characters that a reader would not see. Never changes a text.
+//! Texts and names from guests: sizes, forms, and characters that a reader would not see. Never
+//! changes a text.
 
 use super::{bad, over};
 use crate::fault::SandboxError;
@@ -7,23 +8,31 @@ use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::json::strict;
 use serde_json::Value;
 
-/// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this long.
+/// Characters of any name in a plan: Kubernetes allows a DNS subdomain (RFC 1123) at most this
+/// long.
 const NAME: usize = 253;
 
 /// Characters of a field path: deeper ones are no field of a manifest.
 const PATH: usize = 512;
 
-/// A text for people: at least one, at most `most` characters, and none that a reader could not see.
+/// A text for people: at least one, at most `most` characters, and none that a reader could not
+/// see.
 pub(super) fn shown(place: &str, text: String, most: usize) -> Result<String, SandboxError> {
     if text.trim().is_empty() {
         return Err(bad(place, "it is empty"));
     }
     let count = text.chars().count();
     if count > most {
-        return Err(over(place, format_args!("it has {count} characters, at most {most} are taken")));
+        return Err(over(
+            place,
+            format_args!("it has {count} characters, at most {most} are taken"),
+        ));
     }
     match unseen(&text) {
-        Some(character) => Err(bad(place, format_args!("the character U+{:04X} cannot be seen; remove it", u32::from(character)))),
+        Some(character) => Err(bad(
+            place,
+            format_args!("the character U+{:04X} cannot be seen; remove it", u32::from(character)),
+        )),
         None => Ok(text),
     }
 }
@@ -51,9 +60,13 @@ pub(super) fn path(place: &str, text: String) -> Result<String, SandboxError> {
 /// JSON text, read strictly.
 pub(super) fn json(place: &str, text: &str, most: usize) -> Result<Value, SandboxError> {
     if text.len() > most {
-        return Err(over(place, format_args!("it has {} bytes, at most {most} are taken", text.len())));
+        return Err(over(
+            place,
+            format_args!("it has {} bytes, at most {most} are taken", text.len()),
+        ));
     }
-    strict(text.as_bytes()).map_err(|fault| bad(place, format_args!("it is not strict JSON: {fault}")))
+    strict(text.as_bytes())
+        .map_err(|fault| bad(place, format_args!("it is not strict JSON: {fault}")))
 }
 
 /// An executor's words: bounded, and shown quoted.

@@ -1,5 +1,6 @@
-//! OPA's Wasm ABI, from the host's side: what a module may import, what it must export, and the few calls that an evaluation takes. Whatever a
-//! policy's memory says is foreign: every address is checked, every text is bounded.
+//! OPA's Wasm ABI, from the host's side: what a module may import, what it must export, and the few
+//! calls that an evaluation takes. Whatever a policy's memory says is foreign: every address is
+//! checked, every text is bounded.
 
 use super::place;
 use crate::fault::{Code, SandboxError};
@@ -10,7 +11,8 @@ use cofferdam_core::model::limit as core_limit;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wasmtime::{
-    AsContext, Caller, Error, Extern, Func, Instance, Memory, MemoryType, Module, Result, Store, TypedFunc, WasmParams, WasmResults,
+    AsContext, Caller, Error, Extern, Func, Instance, Memory, MemoryType, Module, Result, Store,
+    TypedFunc, WasmParams, WasmResults,
 };
 
 /// Bytes of a Wasm page.
@@ -20,8 +22,16 @@ const PAGE: usize = 64 << 10;
 const TABLE: usize = 64 << 10;
 
 /// What a module of the ABI may import, all from `env`.
-const IMPORTS: [&str; 8] =
-    ["memory", "opa_abort", "opa_println", "opa_builtin0", "opa_builtin1", "opa_builtin2", "opa_builtin3", "opa_builtin4"];
+const IMPORTS: [&str; 8] = [
+    "memory",
+    "opa_abort",
+    "opa_println",
+    "opa_builtin0",
+    "opa_builtin1",
+    "opa_builtin2",
+    "opa_builtin3",
+    "opa_builtin4",
+];
 
 /// What an evaluation uses.
 const EXPORTS: [&str; 9] = [
@@ -41,9 +51,13 @@ pub(super) struct Shape;
 
 impl Shape {
     pub(super) fn check(module: &Module) -> std::result::Result<(), SandboxError> {
-        if let Some(beyond) = module.imports().find(|import| import.module() != "env" || !IMPORTS.contains(&import.name())) {
+        if let Some(beyond) = module
+            .imports()
+            .find(|import| import.module() != "env" || !IMPORTS.contains(&import.name()))
+        {
             let detail = format!(
-                "it imports `{}.{}`, and a policy may import only OPA's own functions; build it with `opa build -t wasm`",
+                "it imports `{}.{}`, and a policy may import only OPA's own functions; build it \
+                 with `opa build -t wasm`",
                 beyond.module(),
                 beyond.name()
             );
@@ -52,7 +66,10 @@ impl Shape {
         match EXPORTS.iter().find(|name| module.get_export(name).is_none()) {
             Some(missing) => Err(SandboxError::new(
                 Code::Malformed,
-                format!("it does not export `{missing}`, so it is no policy of OPA's ABI 1.2 or newer; build it with `opa build -t wasm`"),
+                format!(
+                    "it does not export `{missing}`, so it is no policy of OPA's ABI 1.2 or \
+                     newer; build it with `opa build -t wasm`"
+                ),
             )),
             None => Ok(()),
         }
@@ -67,8 +84,12 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Instantiates it: the memory it imports is made here, under the account's limit, and its start function runs under the deadline.
-    pub(super) fn start(mut store: Store<Account>, module: &Module) -> std::result::Result<Self, SandboxError> {
+    /// Instantiates it: the memory it imports is made here, under the account's limit, and its
+    /// start function runs under the deadline.
+    pub(super) fn start(
+        mut store: Store<Account>,
+        module: &Module,
+    ) -> std::result::Result<Self, SandboxError> {
         match Self::instantiate(&mut store, module) {
             Ok((instance, memory)) => Ok(Self { store, instance, memory }),
             Err(error) => Err(SandboxError::of(&error, store.data())),
@@ -84,12 +105,16 @@ impl Guest {
                 "opa_abort" => Func::wrap(&mut *store, abort).into(),
                 "opa_println" => Func::wrap(&mut *store, |_: i32| {}).into(),
                 // Of a module of tests, whose one builtin it is.
-                "opa_builtin1" if store.data().printed.is_some() => Func::wrap(&mut *store, print).into(),
+                "opa_builtin1" if store.data().printed.is_some() => {
+                    Func::wrap(&mut *store, print).into()
+                }
                 _ => refusal(store, &import.ty()),
             });
         }
         let instance = Instance::new(&mut *store, module, &imports)?;
-        let memory = instance.get_memory(&mut *store, "memory").ok_or_else(|| malformed("its export `memory` is no memory"))?;
+        let memory = instance
+            .get_memory(&mut *store, "memory")
+            .ok_or_else(|| malformed("its export `memory` is no memory"))?;
         Ok((instance, memory))
     }
 
@@ -101,9 +126,9 @@ impl Guest {
 
     /// Instructions that it may use from now on; only where they are counted.
     pub(super) fn grant(&mut self, instructions: u64) -> std::result::Result<(), SandboxError> {
-        self.store
-            .set_fuel(instructions)
-            .map_err(|fault| SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}")))
+        self.store.set_fuel(instructions).map_err(|fault| {
+            SandboxError::new(Code::Engine, format!("instructions are not counted: {fault:#}"))
+        })
     }
 
     /// Instructions that are left of those.
@@ -138,7 +163,9 @@ impl Guest {
         let minor = self.global("opa_wasm_abi_minor_version");
         match (major, minor) {
             (Some(1), Some(2..)) => Ok(()),
-            _ => Err(malformed(format!("its ABI is {major:?}.{minor:?}; versions 1.2 and newer are supported"))),
+            _ => Err(malformed(format!(
+                "its ABI is {major:?}.{minor:?}; versions 1.2 and newer are supported"
+            ))),
         }
     }
 
@@ -165,18 +192,28 @@ impl Guest {
     }
 
     /// One evaluation: the JSON text of the result set. Without an input, `input` is undefined.
-    pub(super) fn evaluate(&mut self, entry: i32, data: i32, input: Option<&str>) -> Result<Vec<u8>> {
-        // Asked of the module's own allocator, so that it knows of the growth; `opa_eval` then takes the heap from behind the input.
+    pub(super) fn evaluate(
+        &mut self,
+        entry: i32,
+        data: i32,
+        input: Option<&str>,
+    ) -> Result<Vec<u8>> {
+        // Asked of the module's own allocator, so that it knows of the growth; `opa_eval` then
+        // takes the heap from behind the input.
         let (address, length) = input.map_or(Ok((0, 0)), |input| self.write(input))?;
         let heap = self.heap()?;
-        let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>("opa_eval", (0, entry, data, address, length, heap, 0))?;
+        let result = self.call::<(i32, i32, i32, i32, i32, i32, i32), i32>(
+            "opa_eval",
+            (0, entry, data, address, length, heap, 0),
+        )?;
         self.text(result, core_limit::POLICY_OUTPUT)
     }
 
     fn write(&mut self, text: &str) -> Result<(i32, i32)> {
         let length = i32::try_from(text.len()).map_err(|_| malformed("a text beyond 2 GiB"))?;
         let address = self.call::<i32, i32>("opa_malloc", length)?;
-        let start = usize::try_from(address).map_err(|_| malformed("`opa_malloc` gave an address beyond 2 GiB"))?;
+        let start = usize::try_from(address)
+            .map_err(|_| malformed("`opa_malloc` gave an address beyond 2 GiB"))?;
         self.memory
             .write(&mut self.store, start, text.as_bytes())
             .map_err(|_| malformed("`opa_malloc` gave an address outside its memory"))?;
@@ -184,7 +221,9 @@ impl Guest {
     }
 
     fn text(&mut self, address: i32, most: usize) -> Result<Vec<u8>> {
-        terminated(self.memory.data(&self.store), address, most).map(<[u8]>::to_vec).map_err(Error::from)
+        terminated(self.memory.data(&self.store), address, most)
+            .map(<[u8]>::to_vec)
+            .map_err(Error::from)
     }
 
     fn call<P: WasmParams, R: WasmResults>(&mut self, name: &str, params: P) -> Result<R> {
@@ -200,23 +239,39 @@ impl Guest {
 fn memory(store: &mut Store<Account>, wanted: Option<&MemoryType>) -> Result<Memory> {
     let most = store.data().memory_limit() / PAGE;
     let wanted = wanted.ok_or_else(|| malformed("its import `env.memory` is no memory"))?;
-    let fits = u32::try_from(wanted.minimum()).ok().filter(|pages| usize::try_from(*pages).is_ok_and(|pages| pages <= most));
+    let fits = u32::try_from(wanted.minimum())
+        .ok()
+        .filter(|pages| usize::try_from(*pages).is_ok_and(|pages| pages <= most));
     let Some(minimum) = fits.filter(|_| !wanted.is_64() && !wanted.is_shared()) else {
         return Err(store.data().memory().into());
     };
-    let most = wanted.maximum().map_or(most, |maximum| usize::try_from(maximum).map_or(most, |maximum| maximum.min(most)));
+    let most = wanted
+        .maximum()
+        .map_or(most, |maximum| usize::try_from(maximum).map_or(most, |maximum| maximum.min(most)));
     Memory::new(store, MemoryType::new(minimum, u32::try_from(most).ok()))
 }
 
-/// `internal.print`: one list with a set for each value, empty where it is undefined. What it gives back
-/// says that it was called.
-fn print(mut caller: Caller<'_, Account>, _builtin: i32, _context: i32, values: i32) -> Result<i32> {
-    let exported = |caller: &mut Caller<'_, Account>, name| caller.get_export(name).ok_or_else(|| malformed(format!("no `{name}`")));
-    let dump = exported(&mut caller, "opa_json_dump")?.into_func().ok_or_else(|| malformed("`opa_json_dump` is no function"))?;
+/// `internal.print`: one list with a set for each value, empty where it is undefined. What it gives
+/// back says that it was called.
+fn print(
+    mut caller: Caller<'_, Account>,
+    _builtin: i32,
+    _context: i32,
+    values: i32,
+) -> Result<i32> {
+    let exported = |caller: &mut Caller<'_, Account>, name| {
+        caller.get_export(name).ok_or_else(|| malformed(format!("no `{name}`")))
+    };
+    let dump = exported(&mut caller, "opa_json_dump")?
+        .into_func()
+        .ok_or_else(|| malformed("`opa_json_dump` is no function"))?;
     let address = dump.typed::<i32, i32>(&caller)?.call(&mut caller, values)?;
-    let memory = exported(&mut caller, "memory")?.into_memory().ok_or_else(|| malformed("its export `memory` is no memory"))?;
+    let memory = exported(&mut caller, "memory")?
+        .into_memory()
+        .ok_or_else(|| malformed("its export `memory` is no memory"))?;
     let text = terminated(memory.data(caller.as_context()), address, limit::POLICY_TEST_PRINTED)?;
-    let sets: Vec<Vec<Value>> = serde_json::from_slice(text).map_err(|fault| malformed(format!("what it prints: {fault}")))?;
+    let sets: Vec<Vec<Value>> = serde_json::from_slice(text)
+        .map_err(|fault| malformed(format!("what it prints: {fault}")))?;
     let word = |set: &Vec<Value>| match set.first() {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
@@ -226,7 +281,10 @@ fn print(mut caller: Caller<'_, Account>, _builtin: i32, _context: i32, values: 
     let printed = caller.data_mut().printed.get_or_insert_default();
     let sum = printed.iter().map(String::len).sum::<usize>().saturating_add(line.len());
     if sum > limit::POLICY_TEST_PRINTED {
-        let detail = format!("its test printed more than {} KiB; split the test", limit::POLICY_TEST_PRINTED >> 10);
+        let detail = format!(
+            "its test printed more than {} KiB; split the test",
+            limit::POLICY_TEST_PRINTED >> 10
+        );
         return Err(SandboxError::new(Code::Output, detail).into());
     }
     printed.push(line);
@@ -239,8 +297,13 @@ fn abort(mut caller: Caller<'_, Account>, address: i32) -> Result<()> {
         return Err(caller.data().memory().into());
     }
     let memory = caller.get_export("memory").and_then(Extern::into_memory);
-    let text = memory.and_then(|memory| terminated(memory.data(caller.as_context()), address, limit::ABORT).ok().map(<[u8]>::to_vec));
-    let text = text.map_or_else(|| "no text".into(), |text| place::shortened(&String::from_utf8_lossy(&text)).escape_debug().to_string());
+    let text = memory.and_then(|memory| {
+        terminated(memory.data(caller.as_context()), address, limit::ABORT).ok().map(<[u8]>::to_vec)
+    });
+    let text = text.map_or_else(
+        || "no text".into(),
+        |text| place::shortened(&String::from_utf8_lossy(&text)).escape_debug().to_string(),
+    );
     Err(SandboxError::new(Code::Trap, format!("the policy gave up: {text}")).into())
 }
 
@@ -251,20 +314,30 @@ fn refusal(store: &mut Store<Account>, wanted: &wasmtime::ExternType) -> Extern 
         return Func::wrap(store, || {}).into();
     };
     Func::new(store, ty, |_, _, _| {
-        Err(SandboxError::new(Code::Builtin, "it called a builtin of the host, and the gateway gives none to policies").into())
+        Err(SandboxError::new(
+            Code::Builtin,
+            "it called a builtin of the host, and the gateway gives none to policies",
+        )
+        .into())
     })
     .into()
 }
 
 /// A NUL-terminated text.
-fn terminated(memory: &[u8], address: i32, most: usize) -> std::result::Result<&[u8], SandboxError> {
+fn terminated(
+    memory: &[u8],
+    address: i32,
+    most: usize,
+) -> std::result::Result<&[u8], SandboxError> {
     let outside = || SandboxError::new(Code::Malformed, "it gave an address outside its memory");
     let start = usize::try_from(address).map_err(|_| outside())?;
     let rest = memory.get(start..).ok_or_else(outside)?;
     let window = rest.get(..most.saturating_add(1).min(rest.len())).ok_or_else(outside)?;
     match window.iter().position(|byte| *byte == 0) {
         Some(end) => window.get(..end).ok_or_else(outside),
-        None if rest.len() > most => Err(SandboxError::new(Code::Output, format!("its answer has more than {most} bytes"))),
+        None if rest.len() > most => {
+            Err(SandboxError::new(Code::Output, format!("its answer has more than {most} bytes")))
+        }
         None => Err(outside()),
     }
 }

@@ -20,7 +20,10 @@ mod tests {
     #[test]
     fn a_place_names_the_policys_own_file() {
         for (said, expect) in [
-            ("/tmp/tmp.xK3/single/extra.rego:7:1: complete rule conflict", "single/extra.rego:7:1: complete rule conflict"),
+            (
+                "/tmp/tmp.xK3/single/extra.rego:7:1: complete rule conflict",
+                "single/extra.rego:7:1: complete rule conflict",
+            ),
             ("../../tmp/w/team/a.rego:1:2: x: /y", "team/a.rego:1:2: x: /y"),
             ("/a.rego:1:2: x", "/a.rego:1:2: x"),
             ("single/extra.rego:7:1: x", "single/extra.rego:7:1: x"),

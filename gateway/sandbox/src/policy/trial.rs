@@ -24,20 +24,32 @@ impl Policy {
         let entry = self.entry(&trial.entrypoint)?;
         // Instructions are counted, so the clock only ends what has no end.
         let memory = if trial.test { limit::POLICY_TEST_MEMORY } else { limit::POLICY_MEMORY };
-        let mut guest = self.guest_of(Account::printing(memory, limit::POLICY_TEST_TICKS, trial.test))?;
+        let mut guest =
+            self.guest_of(Account::printing(memory, limit::POLICY_TEST_TICKS, trial.test))?;
         if !trial.test {
             guest.grant(limit::POLICY_INSTRUCTIONS)?;
         }
-        let asked = guest.parse(&self.data).and_then(|data| guest.evaluate(entry, data, trial.input.as_deref()));
-        let answer = asked.map_err(|error| guest.fault(&error)).and_then(|text| single(&trial.entrypoint, &text));
+        let asked = guest
+            .parse(&self.data)
+            .and_then(|data| guest.evaluate(entry, data, trial.input.as_deref()));
+        let answer = asked
+            .map_err(|error| guest.fault(&error))
+            .and_then(|text| single(&trial.entrypoint, &text));
         let (memory, printed) = guest.used();
         let left = guest.left();
         let (answer, fault) = match answer {
             Ok(answer) => (Some(answer), None),
             Err(fault) => (None, Some(told(fault))),
         };
-        let instructions = if trial.test { 0 } else { limit::POLICY_INSTRUCTIONS.saturating_sub(left) };
-        Ok(Tried { answer, fault, printed, instructions, memory: u64::try_from(memory).unwrap_or(u64::MAX) })
+        let instructions =
+            if trial.test { 0 } else { limit::POLICY_INSTRUCTIONS.saturating_sub(left) };
+        Ok(Tried {
+            answer,
+            fault,
+            printed,
+            instructions,
+            memory: u64::try_from(memory).unwrap_or(u64::MAX),
+        })
     }
 }
 

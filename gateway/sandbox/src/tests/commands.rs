@@ -7,7 +7,8 @@ use crate::fault::{Code, SandboxError};
 use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::protocol::role_guest::GuestKind;
 
-/// File, how it ends (its exit code), a piece of its output, its note or the text that an operator reads.
+/// File, how it ends (its exit code), a piece of its output, its note or the text that an operator
+/// reads.
 pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("command-echo.wat", Ok(0), "hello"),
     ("command-fails.wat", Ok(1), "line one\ntwo\\u{202e}!"),
@@ -15,7 +16,11 @@ pub(super) const COMMANDS: &[(&str, Result<i32, Code>, &str)] = &[
     ("command-mutters.wat", Ok(0), "xxxx"),
     ("command-looks-around.wat", Ok(0), ""),
     ("command-seeds.wat", Ok(0), ""),
-    ("command-panics.wat", Err(Code::Trap), "unreachable` instruction executed; it said: \"no field\""),
+    (
+        "command-panics.wat",
+        Err(Code::Trap),
+        "unreachable` instruction executed; it said: \"no field\"",
+    ),
     ("command-loop.wat", Err(Code::Time), "100 ms of its own time"),
     ("command-memory-bomb.wat", Err(Code::Memory), "65536 KiB"),
     ("command-recursion.wat", Err(Code::Stack), "too deeply"),
@@ -44,7 +49,9 @@ fn a_hostile_command_gives_a_fault_and_nothing_else() {
         .filter_map(|(name, expect, text)| {
             let got = run(name, "hello");
             let fits = match (&got, expect) {
-                (Ok(ran), Ok(code)) => ran.code == *code && (ran.output.contains(text) || ran.note.contains(text)),
+                (Ok(ran), Ok(code)) => {
+                    ran.code == *code && (ran.output.contains(text) || ran.note.contains(text))
+                }
                 (Err(fault), Err(code)) => fault.code == *code && fault.detail.contains(text),
                 _ => false,
             };
@@ -60,21 +67,34 @@ fn the_same_input_gives_the_same_result_and_all_of_it() {
     let expect = Ran { output: input.clone(), note: String::new(), code: 0 };
     assert_eq!(run("command-echo.wat", &input), Ok(expect.clone()));
     assert_eq!(run("command-echo.wat", &input), Ok(expect));
-    assert_eq!(run("command-echo.wat", ""), Ok(Ran { output: String::new(), note: String::new(), code: 0 }));
+    assert_eq!(
+        run("command-echo.wat", ""),
+        Ok(Ran { output: String::new(), note: String::new(), code: 0 })
+    );
     let most = "x".repeat(core_limit::TASK_OUTPUT);
     assert_eq!(run("command-echo.wat", &most).map(|ran| ran.output), Ok(most.clone()));
     assert_eq!(run("command-echo.wat", &format!("{most}x")).unwrap_err().code, Code::Output);
-    assert_eq!(run("command-echo.wat", &"x".repeat(core_limit::TASK_INPUT + 1)).unwrap_err().code, Code::Input);
+    assert_eq!(
+        run("command-echo.wat", &"x".repeat(core_limit::TASK_INPUT + 1)).unwrap_err().code,
+        Code::Input
+    );
     assert_eq!(run("command-mutters.wat", "").map(|ran| ran.note.len()), Ok(core_limit::TASK_NOTE));
 }
 
 #[test]
 fn a_command_is_no_tool_and_a_tool_no_command() {
-    let as_command = |name: &str| artefact(super::Built { kind: GuestKind::Command, wasm: built(name).wasm }).map(drop).unwrap_err();
+    let as_command = |name: &str| {
+        artefact(super::Built { kind: GuestKind::Command, wasm: built(name).wasm })
+            .map(drop)
+            .unwrap_err()
+    };
     assert_eq!(as_command("tool-answer.wat").code, Code::Malformed);
     assert_eq!(as_command("executor-skips.wat").code, Code::Import);
     assert_eq!(as_command("policy-allows.wat").code, Code::Malformed);
-    let as_tool = artefact(super::Built { kind: GuestKind::Tool, wasm: built("command-echo.wat").wasm }).map(drop).unwrap_err();
+    let as_tool =
+        artefact(super::Built { kind: GuestKind::Tool, wasm: built("command-echo.wat").wasm })
+            .map(drop)
+            .unwrap_err();
     assert!(as_tool.code == Code::Import && as_tool.detail.contains("wasi:"), "{as_tool}");
     let (engine, _ticker) = counted(GuestKind::Command);
     let tool = artefact(built("tool-answer.wat")).unwrap();

@@ -1,4 +1,5 @@
-//! Guests in text form to Wasm: core modules are encoded as `cofferdam build` does it, so that a test says what the guest does and no more.
+//! Guests in text form to Wasm: core modules are encoded as `cofferdam build` does it, so that a
+//! test says what the guest does and no more.
 
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests")
 }
 
-/// The file's name says what it is: `tool-`, `executor-` and `command-` are core modules of those worlds, `component-` is one as it stands
-/// (of an executor or a command where the name goes on so), `policy-` is a policy's module.
+/// The file's name says what it is: `tool-`, `executor-` and `command-` are core modules of those
+/// worlds, `component-` is one as it stands (of an executor or a command where the name goes on
+/// so), `policy-` is a policy's module.
 pub(super) fn built(name: &str) -> Built {
     let text = std::fs::read_to_string(folder().join(name)).unwrap();
     let core = wat::parse_str(&text).unwrap_or_else(|fault| panic!("{name}: {fault}"));
@@ -25,8 +27,12 @@ pub(super) fn built(name: &str) -> Built {
         _ if name.starts_with("component-executor-") => (GuestKind::Executor, None),
         _ if name.starts_with("component-command-") => (GuestKind::Command, None),
         _ if name.starts_with("component-") => (GuestKind::Tool, None),
-        _ if name.starts_with("executor-") => (GuestKind::Executor, Some(("executor.wit", "executor-world"))),
-        _ if name.starts_with("command-") => (GuestKind::Command, Some(("../tests/guests/wasi.wit", "command-world"))),
+        _ if name.starts_with("executor-") => {
+            (GuestKind::Executor, Some(("executor.wit", "executor-world")))
+        }
+        _ if name.starts_with("command-") => {
+            (GuestKind::Command, Some(("../tests/guests/wasi.wit", "command-world")))
+        }
         _ => (GuestKind::Tool, Some(("tool.wit", "tool-world"))),
     };
     let wasm = world.map_or(core.clone(), |(file, world)| component(core, file, world));
@@ -35,7 +41,9 @@ pub(super) fn built(name: &str) -> Built {
 
 fn component(mut core: Vec<u8>, file: &str, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
-    let package = resolve.push_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit").join(file)).unwrap();
+    let package = resolve
+        .push_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit").join(file))
+        .unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
     // Not validated here: what a hostile author ships is the host's to refuse.

@@ -53,16 +53,18 @@ fn an_artefact_of_another_kind_of_engine_does_not_load() {
 
 #[test]
 fn arguments_beyond_the_limit_never_reach_a_tool() {
-    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::model::limit::ARGUMENTS + 1)).unwrap_err();
+    let fault = plan("tool-answer.wat", &" ".repeat(cofferdam_core::model::limit::ARGUMENTS + 1))
+        .unwrap_err();
     assert_eq!(fault.code, Code::Input);
 }
 
 #[tokio::test]
 async fn workers_give_every_call_a_fresh_sandbox_and_survive_hostile_ones() {
-    let guests = ["tool-remembers.wat", "tool-loop-in-plan.wat", "tool-memory-bomb.wat"].map(|name| {
-        let guest = built(name);
-        (ComponentDigest::of(&guest.wasm), artefact(guest).unwrap())
-    });
+    let guests =
+        ["tool-remembers.wat", "tool-loop-in-plan.wat", "tool-memory-bomb.wat"].map(|name| {
+            let guest = built(name);
+            (ComponentDigest::of(&guest.wasm), artefact(guest).unwrap())
+        });
     let [remembers, endless, greedy] = [guests[0].0, guests[1].0, guests[2].0];
     let tools = Tools::start(2, guests.into()).unwrap();
     for round in 0..20 {
@@ -89,20 +91,31 @@ fn a_tool_that_does_not_load_stops_all_named_by_its_digest() {
 async fn a_policy_is_asked_by_entry_point_and_within_its_limits() {
     let policy = || artefact(built("policy-allows.wat")).unwrap();
     let judge = Policies::start(2, policy(), "{}".into()).unwrap();
-    assert_eq!(judge.evaluate("cofferdam/call/decision", "{}").await.unwrap(), r#"{"effect":"allow"}"#);
+    assert_eq!(
+        judge.evaluate("cofferdam/call/decision", "{}").await.unwrap(),
+        r#"{"effect":"allow"}"#
+    );
     assert_eq!(judge.evaluate("cofferdam/list/visible", "{}").await.unwrap_err().code, "undefined");
     let large = format!("\"{}\"", "x".repeat(cofferdam_core::model::limit::POLICY_INPUT));
     assert_eq!(judge.evaluate("cofferdam/call/decision", &large).await.unwrap_err().code, "input");
     for data in ["[]", "{", r#"{"a":1,"a":2}"#] {
-        assert_eq!(Policies::start(1, policy(), data.into()).map(drop).unwrap_err().code, Code::Malformed, "{data}");
+        assert_eq!(
+            Policies::start(1, policy(), data.into()).map(drop).unwrap_err().code,
+            Code::Malformed,
+            "{data}"
+        );
     }
     let large = format!("{{\"x\":\"{}\"}}", "x".repeat(limit::POLICY_MEMORY));
-    assert!(Policies::start(1, policy(), large).is_err(), "a data document that does not fit is refused at load");
+    assert!(
+        Policies::start(1, policy(), large).is_err(),
+        "a data document that does not fit is refused at load"
+    );
 }
 
 #[test]
 fn guests_of_the_project_load_where_they_are_built() {
-    // Set by the test script once the plugins are built; without it this proves nothing, and says so.
+    // Set by the test script once the plugins are built; without it this proves nothing, and says
+    // so.
     let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS") else {
         eprintln!("skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins");
         return;
@@ -114,18 +127,29 @@ fn guests_of_the_project_load_where_they_are_built() {
         match artefact(Built { kind: GuestKind::Tool, wasm: wasm.clone() }) {
             Ok(made) => {
                 let tool = Tool::load(&engine, &made).unwrap();
-                let definition = tool.define().unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+                let definition =
+                    tool.define().unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
                 for example in definition.examples {
-                    let arguments = cofferdam_core::model::json::canonical(&example.arguments).unwrap();
+                    let arguments =
+                        cofferdam_core::model::json::canonical(&example.arguments).unwrap();
                     let draft = tool.plan(&arguments).unwrap().unwrap();
-                    assert_eq!(serde_json::to_value(&draft).unwrap(), example.draft, "{}: {}", path.display(), example.title);
+                    assert_eq!(
+                        serde_json::to_value(&draft).unwrap(),
+                        example.draft,
+                        "{}: {}",
+                        path.display(),
+                        example.title
+                    );
                 }
             }
             Err(fault) => {
                 assert_eq!(fault.code, Code::Import, "{}: {fault}", path.display());
-                if let Err(fault) = artefact(Built { kind: GuestKind::Executor, wasm: wasm.clone() }) {
+                if let Err(fault) =
+                    artefact(Built { kind: GuestKind::Executor, wasm: wasm.clone() })
+                {
                     let command = artefact(Built { kind: GuestKind::Command, wasm });
-                    let command = command.unwrap_or_else(|other| panic!("{}: {fault}; {other}", path.display()));
+                    let command = command
+                        .unwrap_or_else(|other| panic!("{}: {fault}; {other}", path.display()));
                     assert!(runs(&command), "{}", path.display());
                 }
             }
@@ -135,8 +159,12 @@ fn guests_of_the_project_load_where_they_are_built() {
 
 #[test]
 fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
-    let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS").map(std::path::PathBuf::from) else {
-        eprintln!("skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins, beside that of the built policy");
+    let Some(folder) = std::env::var_os("COFFERDAM_COMPONENTS").map(std::path::PathBuf::from)
+    else {
+        eprintln!(
+            "skipped: set COFFERDAM_COMPONENTS to the folder of the built plugins, beside that of \
+             the built policy"
+        );
         return;
     };
     let (engine, _ticker) = counted(GuestKind::Tool);
@@ -144,7 +172,8 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
         let wasm = std::fs::read(entry.unwrap().path()).unwrap();
         let digest = ComponentDigest::of(&wasm);
         // Executors and commands lie there as well, if everything was built into one folder.
-        let tool = Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
+        let tool =
+            Tool::load(&engine, &artefact(Built { kind: GuestKind::Tool, wasm }).ok()?).unwrap();
         let Definition { name, version, ceiling, .. } = tool.define().unwrap();
         Some(facts::resource(&TrustedTool { name, version, digest, ceiling }))
     });
@@ -153,7 +182,9 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
     let wasm = std::fs::read(policy.join("policy.wasm")).unwrap();
     let data = std::fs::read_to_string(policy.join("data.json")).unwrap();
     let (engine, _ticker) = counted(GuestKind::Policy);
-    let policy = Policy::load(&engine, &artefact(Built { kind: GuestKind::Policy, wasm }).unwrap(), &data).unwrap();
+    let policy =
+        Policy::load(&engine, &artefact(Built { kind: GuestKind::Policy, wasm }).unwrap(), &data)
+            .unwrap();
     let seen = |role: &str| {
         let subject = json!({"type": "agent", "id": "ada", "properties": {"roles": [role], "for": "alice@example.com", "act": []}});
         let context = json!({
@@ -161,12 +192,16 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
             "purpose": null, "approval": null, "policy": ComponentDigest::of(b"policy"), "supported_obligations": ["ttl"],
         });
         let input = json!({"schema": "cofferdam.authz.v1", "phase": "list", "subject": subject, "tools": tools, "context": context});
-        let names = policy.evaluate("cofferdam/list/visible", &input.to_string()).unwrap_or_else(|fault| panic!("{role}: {fault}"));
+        let names = policy
+            .evaluate("cofferdam/list/visible", &input.to_string())
+            .unwrap_or_else(|fault| panic!("{role}: {fault}"));
         serde_json::from_str::<Vec<String>>(&names).unwrap()
     };
     let (viewer, deployer, operator) = (seen("viewer"), seen("deployer"), seen("operator"));
     assert_eq!(viewer, ["config_show", "events_list", "workload_status", "workloads_list"]);
-    let only = |role: &[String], without: &[String]| role.iter().filter(|name| !without.contains(name)).cloned().collect::<Vec<_>>();
+    let only = |role: &[String], without: &[String]| {
+        role.iter().filter(|name| !without.contains(name)).cloned().collect::<Vec<_>>()
+    };
     let changes = [
         "config_set",
         "deployment_restart",
@@ -186,6 +221,10 @@ fn the_example_policy_lists_every_tool_of_the_project_in_its_time() {
 fn runs(command: &Artefact) -> bool {
     let (engine, _ticker) = counted(GuestKind::Command);
     let command = Command::load(&engine, command).unwrap();
-    let (none, bad) = (command.run("lint", "[]", 5_000).unwrap(), command.run("lint", "{", 5_000).unwrap());
-    none.code == 0 && none.output.contains("\"checked\":0") && bad.code == 1 && bad.note.contains("not JSON")
+    let (none, bad) =
+        (command.run("lint", "[]", 5_000).unwrap(), command.run("lint", "{", 5_000).unwrap());
+    none.code == 0
+        && none.output.contains("\"checked\":0")
+        && bad.code == 1
+        && bad.note.contains("not JSON")
 }

@@ -1,5 +1,6 @@
-//! A tool that carries an interpreter: jco's component of JavaScript with QuickJS, which has three memories, twenty core
-//! instances, and adapters between two components. It runs under the same limits as every other tool.
+//! A tool that carries an interpreter: jco's component of JavaScript with QuickJS, which has three
+//! memories, twenty core instances, and adapters between two components. It runs under the same
+//! limits as every other tool.
 
 use super::counted;
 use super::encode::folder;
@@ -19,8 +20,15 @@ fn a_tool_in_javascript_plans_and_refuses_under_the_usual_limits() {
     let wasm = std::fs::read(folder().join("quickjs/tool.wasm")).unwrap();
     let began = Instant::now();
     let examined = examine(&wasm).unwrap();
-    assert_eq!((examined.kind, examined.imports.len(), examined.unused.as_slice()), (GuestKind::Tool, 0, ["init".to_owned()].as_slice()));
-    eprintln!("compiled in {:?}: {} bytes of machine code", began.elapsed(), examined.artefact.bytes().len());
+    assert_eq!(
+        (examined.kind, examined.imports.len(), examined.unused.as_slice()),
+        (GuestKind::Tool, 0, ["init".to_owned()].as_slice())
+    );
+    eprintln!(
+        "compiled in {:?}: {} bytes of machine code",
+        began.elapsed(),
+        examined.artefact.bytes().len()
+    );
 
     let (engine, _ticker) = counted(GuestKind::Tool);
     let began = Instant::now();
@@ -40,15 +48,20 @@ fn a_tool_in_javascript_plans_and_refuses_under_the_usual_limits() {
     times.sort();
     eprintln!("planned in {:?} to {:?}", times[0], times[19]);
 
-    let refusal = ToolRefusal { reason: "it is no greeting".into(), remedy: "Write another word.".into() };
+    let refusal =
+        ToolRefusal { reason: "it is no greeting".into(), remedy: "Write another word.".into() };
     assert_eq!(tool.plan(&arguments("nothing")), Ok(Err(refusal)));
     let fault = |value| tool.plan(&arguments(value)).map(drop).unwrap_err();
     assert_eq!(fault("loop").code, Code::Time);
-    // QuickJS throws where it gets no memory or has no stack, and the component traps on what is no refusal.
+    // QuickJS throws where it gets no memory or has no stack, and the component traps on what is no
+    // refusal.
     for value in ["hoard", "dig", "clock"] {
         let SandboxError { code, detail } = fault(value);
         eprintln!("{value}: {code}: {detail}");
-        assert!(matches!(code, Code::Trap | Code::Memory | Code::Stack | Code::Time), "{value}: {code}: {detail}");
+        assert!(
+            matches!(code, Code::Trap | Code::Memory | Code::Stack | Code::Time),
+            "{value}: {code}: {detail}"
+        );
     }
     // A sandbox that ended badly leaves nothing to the next.
     assert_eq!(tool.plan(&arguments("storefront")).unwrap().unwrap(), promised);

@@ -1,4 +1,5 @@
-//! The rules. Pure: from the text of manifests to findings, in the order of the manifests. Never repairs anything.
+//! The rules. Pure: from the text of manifests to findings, in the order of the manifests. Never
+//! repairs anything.
 
 #[cfg(test)]
 mod tests;
@@ -67,21 +68,34 @@ impl Finding {
 
 /// Checks manifests: one object, a list of them, or one with `items`.
 pub fn lint(text: &str) -> Result<Report, String> {
-    let document: Value = serde_json::from_str(text).map_err(|fault| format!("the input is not JSON: {fault}"))?;
+    let document: Value =
+        serde_json::from_str(text).map_err(|fault| format!("the input is not JSON: {fault}"))?;
     let objects = match &document {
         Value::Array(objects) => objects.as_slice(),
-        object => object.get("items").and_then(Value::as_array).map_or(std::slice::from_ref(object), Vec::as_slice),
+        object => object
+            .get("items")
+            .and_then(Value::as_array)
+            .map_or(std::slice::from_ref(object), Vec::as_slice),
     };
     let mut findings = Vec::new();
     let mut seen = BTreeSet::new();
     for object in objects {
-        let (Some(kind), Some(name)) = (text_of(object, "/kind"), text_of(object, "/metadata/name")) else {
-            return Err("the input holds something without `kind` and `metadata.name`; give Kubernetes manifests as JSON".to_owned());
+        let (Some(kind), Some(name)) =
+            (text_of(object, "/kind"), text_of(object, "/metadata/name"))
+        else {
+            return Err("the input holds something without `kind` and `metadata.name`; give \
+                        Kubernetes manifests as JSON"
+                .to_owned());
         };
         let mut desk = Desk { object: format!("{kind} {name}"), findings: &mut findings };
         let namespace = text_of(object, "/metadata/namespace").unwrap_or_default();
-        if !seen.insert((text_of(object, "/apiVersion").unwrap_or_default(), kind, namespace, name)) {
-            desk.error("metadata.name", "twice", "it is there twice; readers differ in which one counts; remove one");
+        if !seen.insert((text_of(object, "/apiVersion").unwrap_or_default(), kind, namespace, name))
+        {
+            desk.error(
+                "metadata.name",
+                "twice",
+                "it is there twice; readers differ in which one counts; remove one",
+            );
         }
         if let Some((place, spec)) = pod_spec(kind, object) {
             desk.pod(kind, &place, spec);
@@ -99,7 +113,12 @@ fn pod_spec<'a>(kind: &str, object: &'a Value) -> Option<(String, &'a Value)> {
     let keys: &[&str] = match kind {
         "Pod" => &["spec"],
         "CronJob" => &["spec", "jobTemplate", "spec", "template", "spec"],
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" | "Job" => &["spec", "template", "spec"],
+        "Deployment"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "ReplicaSet"
+        | "ReplicationController"
+        | "Job" => &["spec", "template", "spec"],
         _ => return None,
     };
     let spec = keys.iter().try_fold(object, |value, key| value.get(key))?;
@@ -132,9 +151,17 @@ impl Desk<'_> {
             }
         }
         for list in ["initContainers", "containers"] {
-            for container in spec.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default() {
+            for container in
+                spec.get(list).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+            {
                 let name = text_of(container, "/name").unwrap_or_default();
-                self.container(kind, list, &format!("{place}.{list}[name={name}]"), container, spec);
+                self.container(
+                    kind,
+                    list,
+                    &format!("{place}.{list}[name={name}]"),
+                    container,
+                    spec,
+                );
             }
         }
     }
@@ -144,30 +171,52 @@ impl Desk<'_> {
         let named = image.rsplit('/').next().unwrap_or_default();
         if !image.contains("@sha256:") {
             if named.contains(':') && !named.ends_with(":latest") {
-                self.warning(format!("{place}.image"), "image-digest", "it names its image by tag; what the tag means may change");
+                self.warning(
+                    format!("{place}.image"),
+                    "image-digest",
+                    "it names its image by tag; what the tag means may change",
+                );
             } else {
                 self.error(
                     format!("{place}.image"),
                     "image-latest",
-                    "its image is `latest`, which can change at any time; name a version or a digest",
+                    "its image is `latest`, which can change at any time; name a version or a \
+                     digest",
                 );
             }
         }
         if container.pointer("/securityContext/privileged") == Some(&Value::Bool(true)) {
-            self.error(format!("{place}.securityContext.privileged"), "privileged", "it may do on its node whatever it likes");
+            self.error(
+                format!("{place}.securityContext.privileged"),
+                "privileged",
+                "it may do on its node whatever it likes",
+            );
         }
-        let not_root = ["/securityContext/runAsNonRoot"]
-            .iter()
-            .any(|at| [container, spec].iter().any(|value| value.pointer(at) == Some(&Value::Bool(true))));
+        let not_root = ["/securityContext/runAsNonRoot"].iter().any(|at| {
+            [container, spec].iter().any(|value| value.pointer(at) == Some(&Value::Bool(true)))
+        });
         if !not_root {
-            self.warning(format!("{place}.securityContext.runAsNonRoot"), "root", "nothing keeps it from running as root");
+            self.warning(
+                format!("{place}.securityContext.runAsNonRoot"),
+                "root",
+                "nothing keeps it from running as root",
+            );
         }
         if container.pointer("/resources/limits/memory").is_none() {
-            self.error(format!("{place}.resources.limits.memory"), "memory-limit", "without a limit it takes its neighbours' memory first");
+            self.error(
+                format!("{place}.resources.limits.memory"),
+                "memory-limit",
+                "without a limit it takes its neighbours' memory first",
+            );
         }
-        let serves = list == "containers" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
+        let serves =
+            list == "containers" && matches!(kind, "Deployment" | "StatefulSet" | "DaemonSet");
         if serves && container.get("readinessProbe").is_none() {
-            self.warning(format!("{place}.readinessProbe"), "readiness", "without a probe it is called ready before it is");
+            self.warning(
+                format!("{place}.readinessProbe"),
+                "readiness",
+                "without a probe it is called ready before it is",
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `manifest_lint`: manifests on standard input, findings on standard output, as JSON. Reads and writes nothing else.
+//! `manifest_lint`: manifests on standard input, findings on standard output, as JSON. Reads and
+//! writes nothing else.
 
 mod lint;
 

@@ -1,4 +1,5 @@
-//! What this executor asks of its host, apart from what a handle is: so that the order can be tried without one.
+//! What this executor asks of its host, apart from what a handle is: so that the order can be tried
+//! without one.
 
 use cofferdam_sdk::executor::{self, Failure, Observation, Operation, Outcome, Readiness};
 

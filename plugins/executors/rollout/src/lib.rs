@@ -1,5 +1,6 @@
-//! The executor for work that must hold: performs operations in the order of the plan, waits after each until its object is ready, looks once
-//! more at all of them at the end, and undoes what it did, last first, when one fails or is not ready in time. It never retries an operation,
+//! The executor for work that must hold: performs operations in the order of the plan, waits after
+//! each until its object is ready, looks once more at all of them at the end, and undoes what it
+//! did, last first, when one fails or is not ready in time. It never retries an operation,
 //! and never calls work done that it could not see ready.
 
 mod host;
@@ -12,10 +13,12 @@ use host::{Host, Imports};
 
 cofferdam_sdk::executor!(run);
 
-/// Seconds of one question whether an object is ready: after each, a caller may be told what the job waits for.
+/// Seconds of one question whether an object is ready: after each, a caller may be told what the
+/// job waits for.
 const SECONDS: u32 = 10;
 
-/// Questions that are answered with "not yet", in all: ten minutes of the fifteen that a host gives a job, so that time is left to undo.
+/// Questions that are answered with "not yet", in all: ten minutes of the fifteen that a host gives
+/// a job, so that time is left to undo.
 const WAITS: u32 = 60;
 
 /// Reports that the host takes, as `executor.wit` says.
@@ -27,7 +30,8 @@ pub fn run(operations: Vec<Operation>) -> Result<(), Stop> {
 }
 
 fn drive<H: Host>(handles: Vec<H::Handle>, host: &mut H) -> Result<(), Stop> {
-    let mut rollout = Rollout { host, done: Vec::with_capacity(handles.len()), waits: WAITS, reports: REPORTS };
+    let mut rollout =
+        Rollout { host, done: Vec::with_capacity(handles.len()), waits: WAITS, reports: REPORTS };
     rollout.forward(handles).map_err(|trouble| rollout.back(trouble))
 }
 
@@ -68,7 +72,8 @@ impl<H: Host> Rollout<'_, H> {
             })?;
             let sight = self.host.observe(index);
             self.done.push(Done { index, after, undo, sight });
-            // One report for each operation that is to come, and one to undo each, come before those on waiting.
+            // One report for each operation that is to come, and one to undo each, come before
+            // those on waiting.
             self.wait(number, count - number - 1 + count)?;
         }
         // What came later may have broken what was ready before.
@@ -82,15 +87,22 @@ impl<H: Host> Rollout<'_, H> {
             let Some(done) = self.done.get(number) else { return Ok(()) };
             let index = done.index;
             let trouble = |why: String| Trouble { index, why, stopped: false };
-            let Some(sight) = &done.sight else { return Err(trouble("the host shows nothing of it".into())) };
+            let Some(sight) = &done.sight else {
+                return Err(trouble("the host shows nothing of it".into()));
+            };
             match self.host.ready(sight, SECONDS) {
                 Readiness::Ready => return Ok(()),
                 Readiness::Failed(why) => return Err(trouble(format!("it failed: {why}"))),
-                Readiness::Progressing(missing) if self.waits == 0 => return Err(trouble(format!("it was not ready in time: {missing}"))),
+                Readiness::Progressing(missing) if self.waits == 0 => {
+                    return Err(trouble(format!("it was not ready in time: {missing}")));
+                }
                 Readiness::Progressing(missing) => {
                     self.waits -= 1;
                     if missing != told && self.reports > reserved {
-                        self.say(&note::cut(&format!("operation {index}: waiting: {missing}"), note::MOST));
+                        self.say(&note::cut(
+                            &format!("operation {index}: waiting: {missing}"),
+                            note::MOST,
+                        ));
                         told = missing;
                     }
                 }
@@ -98,7 +110,8 @@ impl<H: Host> Rollout<'_, H> {
         }
     }
 
-    /// Undoes what was done, last first. What cannot be undone stays, and so does what it comes after: that may still need it.
+    /// Undoes what was done, last first. What cannot be undone stays, and so does what it comes
+    /// after: that may still need it.
     fn back(&mut self, trouble: Trouble) -> Stop {
         let (mut undone, mut kept, mut needed) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(Done { index, after, undo, .. }) = self.done.pop() {

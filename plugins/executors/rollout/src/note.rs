@@ -1,4 +1,5 @@
-//! The words this executor ends with. What happened to the work comes before why, for the reason may be long and is the part that is cut.
+//! The words this executor ends with. What happened to the work comes before why, for the reason
+//! may be long and is the part that is cut.
 
 use cofferdam_sdk::executor::Failure;
 
@@ -22,7 +23,9 @@ pub(crate) fn failure(failure: Failure) -> &'static str {
 pub(crate) fn stop(why: &str, undone: &[u32], kept: &[u32]) -> String {
     let part = |word: &str, indexes: &[u32]| match indexes {
         [] => String::new(),
-        few if few.len() <= NAMED => format!("{word}: {}; ", few.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+        few if few.len() <= NAMED => {
+            format!("{word}: {}; ", few.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))
+        }
         many => format!("{word}: {} operations; ", many.len()),
     };
     let fate = format!("{}{}", part("undone", undone), part("not undone", kept));

@@ -1,4 +1,5 @@
-//! The order of a rollout, over a host that writes down what it was asked and answers as it was told.
+//! The order of a rollout, over a host that writes down what it was asked and answers as it was
+//! told.
 
 use crate::host::Host;
 use crate::{REPORTS, WAITS, drive, note};
@@ -38,7 +39,9 @@ impl Host for Script {
         self.did.push(format!("{}{index}", if undo { "undo " } else { "" }));
         match self.fails.get(&(index, undo)) {
             Some(failure) => Err(*failure),
-            None => Ok((!undo && !self.lasting.contains(&index)).then(|| (index, Vec::new(), true))),
+            None => {
+                Ok((!undo && !self.lasting.contains(&index)).then(|| (index, Vec::new(), true)))
+            }
         }
     }
 
@@ -92,9 +95,18 @@ fn broken(text: &str) -> Readiness {
 
 #[test]
 fn each_is_ready_before_the_next_and_all_are_at_the_end() {
-    check(Script::default(), "0, ready 0, 1, ready 1, 2, ready 2, ready 0, ready 1, ready 2", Ok(()));
-    let slow = Script::default().answers(1, [missing("0 of 2"), missing("0 of 2"), missing("1 of 2")]);
-    check(slow, "0, ready 0, 1, ready 1, ready 1, ready 1, ready 1, 2, ready 2, ready 0, ready 1, ready 2", Ok(()));
+    check(
+        Script::default(),
+        "0, ready 0, 1, ready 1, 2, ready 2, ready 0, ready 1, ready 2",
+        Ok(()),
+    );
+    let slow =
+        Script::default().answers(1, [missing("0 of 2"), missing("0 of 2"), missing("1 of 2")]);
+    check(
+        slow,
+        "0, ready 0, 1, ready 1, ready 1, ready 1, ready 1, 2, ready 2, ready 0, ready 1, ready 2",
+        Ok(()),
+    );
 }
 
 #[test]
@@ -118,15 +130,33 @@ fn a_failure_undoes_what_was_done_last_first() {
         Err((0, "undone: 2, 1, 0; it failed: CrashLoopBackOff")),
     );
     // Where the host shows nothing, nothing is called ready.
-    check(Script { hidden: BTreeSet::from([0]), ..Script::default() }, "0, undo 0", Err((0, "undone: 0; the host shows nothing of it")));
+    check(
+        Script { hidden: BTreeSet::from([0]), ..Script::default() },
+        "0, undo 0",
+        Err((0, "undone: 0; the host shows nothing of it")),
+    );
 }
 
 #[test]
 fn what_is_never_ready_ends_in_time() {
-    let mut script = Script::default().answers(0, (0..1_000).map(|_| missing("0 of 2 pods are ready")));
-    assert_eq!(run(&mut script), Err((0, "undone: 0; it was not ready in time: 0 of 2 pods are ready".to_owned())));
-    assert_eq!(script.did.iter().filter(|did| *did == "ready 0").count(), usize::try_from(WAITS).unwrap() + 1);
-    assert_eq!(script.said, ["operation 0: 1 of 3", "operation 0: waiting: 0 of 2 pods are ready", "operation 0: undoing"]);
+    let mut script =
+        Script::default().answers(0, (0..1_000).map(|_| missing("0 of 2 pods are ready")));
+    assert_eq!(
+        run(&mut script),
+        Err((0, "undone: 0; it was not ready in time: 0 of 2 pods are ready".to_owned()))
+    );
+    assert_eq!(
+        script.did.iter().filter(|did| *did == "ready 0").count(),
+        usize::try_from(WAITS).unwrap() + 1
+    );
+    assert_eq!(
+        script.said,
+        [
+            "operation 0: 1 of 3",
+            "operation 0: waiting: 0 of 2 pods are ready",
+            "operation 0: undoing"
+        ]
+    );
 }
 
 #[test]
@@ -142,7 +172,11 @@ fn what_cannot_be_undone_stays_with_what_it_needs() {
         Err((2, "undone: 2, 1; not undone: 0; it failed: x")),
     );
     // A stopped job does nothing more, not even undo.
-    check(Script::default().fails(1, false, Failure::Stopped), "0, ready 0, 1", Err((1, "not undone: 0; the job was stopped")));
+    check(
+        Script::default().fails(1, false, Failure::Stopped),
+        "0, ready 0, 1",
+        Err((1, "not undone: 0; the job was stopped")),
+    );
 }
 
 #[test]
@@ -150,9 +184,15 @@ fn words_stay_within_what_the_host_takes() {
     let count: u32 = 64;
     let handles = (0..count).map(|index| (index, vec![], false)).collect();
     let long = "x".repeat(200);
-    let mut script = Script::default().answers(0, (0..40).map(|number| missing(&format!("{number} {long}")))).answers(63, [broken(&long)]);
+    let mut script = Script::default()
+        .answers(0, (0..40).map(|number| missing(&format!("{number} {long}"))))
+        .answers(63, [broken(&long)]);
     let stop = drive(handles, &mut script).unwrap_err();
-    assert!(stop.note.starts_with("undone: 64 operations; it failed: xxx") && stop.note.ends_with('…'), "{}", stop.note);
+    assert!(
+        stop.note.starts_with("undone: 64 operations; it failed: xxx") && stop.note.ends_with('…'),
+        "{}",
+        stop.note
+    );
     assert_eq!((stop.index, stop.note.chars().count()), (63, note::MOST));
     assert!(script.said.len() <= REPORTS, "{}", script.said.len());
 }

@@ -1,17 +1,24 @@
-//! The executor that comes with Cofferdam: performs operations in the order of the plan and stops at the first failure. It never retries
-//! and never undoes: what was done stays done, and the receipt says what that is. `rollout` is for work that must be undone.
+//! The executor that comes with Cofferdam: performs operations in the order of the plan and stops
+//! at the first failure. It never retries and never undoes: what was done stays done, and the
+//! receipt says what that is. `rollout` is for work that must be undone.
 
 use cofferdam_sdk::executor::{Failure, Operation, Outcome, Stop, report};
 
 cofferdam_sdk::executor!(run);
 
-/// Performs each handle once. Handles behind a failure are dropped unperformed, which the host records as skipped.
+/// Performs each handle once. Handles behind a failure are dropped unperformed, which the host
+/// records as skipped.
 pub fn run(operations: Vec<Operation>) -> Result<(), Stop> {
     drive(operations, Operation::index, Operation::perform, report)
 }
 
 /// The order itself, apart from what a handle is.
-fn drive<H>(handles: Vec<H>, index: fn(&H) -> u32, perform: impl Fn(H) -> Outcome, report: impl Fn(&str)) -> Result<(), Stop> {
+fn drive<H>(
+    handles: Vec<H>,
+    index: fn(&H) -> u32,
+    perform: impl Fn(H) -> Outcome,
+    report: impl Fn(&str),
+) -> Result<(), Stop> {
     let count = handles.len();
     for (done, handle) in handles.into_iter().enumerate() {
         let index = index(&handle);
@@ -20,7 +27,9 @@ fn drive<H>(handles: Vec<H>, index: fn(&H) -> u32, perform: impl Fn(H) -> Outcom
         match perform(handle) {
             // The undo handle, where there is one, is dropped: this executor keeps what it did.
             Outcome::Done(_undo) => {}
-            Outcome::Failed(failure) => return Err(Stop { index, note: note(failure, count - done - 1) }),
+            Outcome::Failed(failure) => {
+                return Err(Stop { index, note: note(failure, count - done - 1) });
+            }
         }
     }
     Ok(())
@@ -56,21 +65,37 @@ mod tests {
                 _ => Outcome::Done(None),
             }
         };
-        let ended = drive(vec![0, 1, 2], |handle| *handle, perform, |note| notes.borrow_mut().push(note.to_owned()));
+        let ended = drive(
+            vec![0, 1, 2],
+            |handle| *handle,
+            perform,
+            |note| notes.borrow_mut().push(note.to_owned()),
+        );
         assert_eq!(*seen.borrow(), performed);
         assert_eq!(notes.borrow().len(), performed.len());
         assert_eq!(notes.borrow().first().map(String::as_str), Some("operation 0: 1 of 3"));
-        assert_eq!(ended.map_err(|stop| (stop.index, stop.note)), end.map_err(|(index, note)| (index, note.to_owned())));
+        assert_eq!(
+            ended.map_err(|stop| (stop.index, stop.note)),
+            end.map_err(|(index, note)| (index, note.to_owned()))
+        );
     }
 
     #[test]
     fn stops_at_the_first_failure() {
         check(None, &[0, 1, 2], Ok(()));
-        check(Some((0, Failure::Refused)), &[0], Err((0, "the infrastructure refused it; the 2 operations after it were not begun")));
+        check(
+            Some((0, Failure::Refused)),
+            &[0],
+            Err((0, "the infrastructure refused it; the 2 operations after it were not begun")),
+        );
         check(
             Some((1, Failure::Conflict)),
             &[0, 1],
-            Err((1, "the object is no longer what was approved; the one operation after it was not begun")),
+            Err((
+                1,
+                "the object is no longer what was approved; the one operation after it was not \
+                 begun",
+            )),
         );
         check(Some((2, Failure::Stopped)), &[0, 1, 2], Err((2, "the job was stopped")));
     }

@@ -1,7 +1,10 @@
-//! Whether an operation lies under a ceiling: the author's early warning. The host decides, and knows more (namespaces, protected kinds).
+//! Whether an operation lies under a ceiling: the author's early warning. The host decides, and
+//! knows more (namespaces, protected kinds).
 
 use super::{json, object};
-use crate::tool::{Action, Addresses, Ceiling, EPHEMERAL, Egress, Grant, NETWORK_POLICY, Operation, POD, Place};
+use crate::tool::{
+    Action, Addresses, Ceiling, EPHEMERAL, Egress, Grant, NETWORK_POLICY, Operation, POD, Place,
+};
 
 /// What the operation does.
 pub(super) fn action(operation: &Operation) -> Action {
@@ -24,13 +27,23 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
             Ok(found) => found,
             Err(fault) => return Some(fault),
         };
-        let here = |grant: &&Grant| apply.place != Place::Ephemeral || grant.namespaces.iter().any(|name| name == EPHEMERAL);
+        let here = |grant: &&Grant| {
+            apply.place != Place::Ephemeral || grant.namespaces.iter().any(|name| name == EPHEMERAL)
+        };
         let fields = leaves.iter().map(String::as_str).collect();
-        return lacking(ceiling.grants.iter().filter(here), Action::Apply, (&group, &version, &kind), fields);
+        return lacking(
+            ceiling.grants.iter().filter(here),
+            Action::Apply,
+            (&group, &version, &kind),
+            fields,
+        );
     }
-    let destination = if let Operation::Egress(to) = operation { destination(to) } else { String::new() };
+    let destination =
+        if let Operation::Egress(to) = operation { destination(to) } else { String::new() };
     let (group, version, kind, fields): (&str, &str, &str, Vec<&str>) = match operation {
-        Operation::Read(read) => (&read.target.group, &read.target.version, &read.target.kind, borrowed(&read.fields)),
+        Operation::Read(read) => {
+            (&read.target.group, &read.target.version, &read.target.kind, borrowed(&read.fields))
+        }
         Operation::List(list) => (&list.group, &list.version, &list.kind, borrowed(&list.fields)),
         Operation::Patch(patch) => (
             &patch.target.group,
@@ -38,9 +51,13 @@ pub(super) fn beyond(ceiling: &Ceiling, operation: &Operation) -> Option<String>
             &patch.target.kind,
             patch.changes.iter().map(|change| change.path.as_str()).collect(),
         ),
-        Operation::Logs(logs) => (&logs.target.group, &logs.target.version, &logs.target.kind, Vec::new()),
+        Operation::Logs(logs) => {
+            (&logs.target.group, &logs.target.version, &logs.target.kind, Vec::new())
+        }
         Operation::Delete(target) => (&target.group, &target.version, &target.kind, Vec::new()),
-        Operation::Egress(_) => (NETWORK_POLICY.group, NETWORK_POLICY.version, NETWORK_POLICY.kind, vec![&destination]),
+        Operation::Egress(_) => {
+            (NETWORK_POLICY.group, NETWORK_POLICY.version, NETWORK_POLICY.kind, vec![&destination])
+        }
         Operation::Apply(_) | Operation::Task(_) => (POD.group, POD.version, POD.kind, Vec::new()),
     };
     lacking(ceiling.grants.iter(), action(operation), (group, version, kind), fields)
@@ -51,26 +68,47 @@ fn destination(to: &Egress) -> String {
     match to {
         Egress::Siblings => "egress.siblings".into(),
         Egress::NameService => "egress.name-service".into(),
-        Egress::Addresses(Addresses { block, protocol, port }) => format!("egress.addresses[\"{block} {} {port}\"]", json::word(*protocol)),
+        Egress::Addresses(Addresses { block, protocol, port }) => {
+            format!("egress.addresses[\"{block} {} {port}\"]", json::word(*protocol))
+        }
     }
 }
 
 /// What these lines do not permit.
-fn lacking<'a>(lines: impl Iterator<Item = &'a Grant>, action: Action, api: (&str, &str, &str), fields: Vec<&str>) -> Option<String> {
+fn lacking<'a>(
+    lines: impl Iterator<Item = &'a Grant>,
+    action: Action,
+    api: (&str, &str, &str),
+    fields: Vec<&str>,
+) -> Option<String> {
     let (group, version, kind) = api;
-    let fits = |grant: &&Grant| grant.action == action && grant.group == group && grant.version == version && grant.kind == kind;
+    let fits = |grant: &&Grant| {
+        grant.action == action
+            && grant.group == group
+            && grant.version == version
+            && grant.kind == kind
+    };
     let lines: Vec<&Grant> = lines.filter(fits).collect();
     if lines.is_empty() {
         let word = json::action(action);
-        return Some(format!("the ceiling has no line for `{word}` of {kind}; add one to the definition with `.may(…)`"));
+        return Some(format!(
+            "the ceiling has no line for `{word}` of {kind}; add one to the definition with \
+             `.may(…)`"
+        ));
     }
     let permitted = |field: &str| {
         let field = segments(field);
-        lines.iter().flat_map(|grant| &grant.fields).any(|pattern| covers(&segments(pattern), &field))
+        lines
+            .iter()
+            .flat_map(|grant| &grant.fields)
+            .any(|pattern| covers(&segments(pattern), &field))
     };
     fields.into_iter().find(|field| !permitted(field)).map(|field| {
         let word = json::action(action);
-        format!("the ceiling does not let it {word} `{field}` of {kind}; add the path to the line of {kind} in the definition")
+        format!(
+            "the ceiling does not let it {word} `{field}` of {kind}; add the path to the line of \
+             {kind} in the definition"
+        )
     })
 }
 
@@ -78,7 +116,8 @@ fn borrowed(fields: &[String]) -> Vec<&str> {
     fields.iter().map(String::as_str).collect()
 }
 
-/// A pattern covers a path of the same length: equal names, `*` any key, `[*]` any member of a list.
+/// A pattern covers a path of the same length: equal names, `*` any key, `[*]` any member of a
+/// list.
 fn covers(pattern: &[String], path: &[String]) -> bool {
     pattern.len() == path.len()
         && pattern.iter().zip(path).all(|(pattern, part)| match pattern.as_str() {
@@ -100,14 +139,22 @@ fn segments(path: &str) -> Vec<String> {
                 let mut inner = String::new();
                 let mut escaped = false;
                 for c in rest.by_ref() {
-                    let closes = if quoted { c == ']' && inner.len() > 1 && inner.ends_with('"') && !escaped } else { c == ']' };
+                    let closes = if quoted {
+                        c == ']' && inner.len() > 1 && inner.ends_with('"') && !escaped
+                    } else {
+                        c == ']'
+                    };
                     if closes {
                         break;
                     }
                     escaped = quoted && c == '"' && inner.ends_with('\\');
                     inner.push(c);
                 }
-                parts.push(if quoted { serde_json::from_str(&inner).unwrap_or(inner) } else { format!("[{inner}]") });
+                parts.push(if quoted {
+                    serde_json::from_str(&inner).unwrap_or(inner)
+                } else {
+                    format!("[{inner}]")
+                });
             }
             other => {
                 if let Some(last) = parts.last_mut() {
@@ -124,7 +171,12 @@ mod tests {
     use super::{covers, segments};
 
     fn check(pattern: &str, path: &str, expect: bool) {
-        assert_eq!(covers(&segments(pattern), &segments(path)), expect, "`{pattern}` over `{path}`: {:?}", segments(path));
+        assert_eq!(
+            covers(&segments(pattern), &segments(path)),
+            expect,
+            "`{pattern}` over `{path}`: {:?}",
+            segments(path)
+        );
     }
 
     #[test]

@@ -1,9 +1,13 @@
-//! The JSON form of a draft: what `cofferdam inspect` prints, examples hold and digests are made over.
+//! The JSON form of a draft: what `cofferdam inspect` prints, examples hold and digests are made
+//! over.
 
-use crate::tool::{Action, Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target};
+use crate::tool::{
+    Action, Addresses, Draft, Egress, Operation, Place, Program, Protocol, Step, Target,
+};
 use serde_json::{Value, json};
 
-/// A draft in its JSON form. Text that ought to be JSON and is not stays text, so that the difference shows.
+/// A draft in its JSON form. Text that ought to be JSON and is not stays text, so that the
+/// difference shows.
 pub fn draft(draft: &Draft) -> Value {
     json!({
         "summary": draft.summary,
@@ -23,7 +27,9 @@ fn step(step: &Step) -> Value {
 
 fn operation(operation: &Operation) -> Value {
     match operation {
-        Operation::Read(read) => json!({"action": "read", "target": target(&read.target), "fields": read.fields}),
+        Operation::Read(read) => {
+            json!({"action": "read", "target": target(&read.target), "fields": read.fields})
+        }
         Operation::List(list) => json!({
             "action": "list", "group": list.group, "version": list.version, "kind": list.kind, "namespace": list.namespace,
             "fields": list.fields, "limit": list.limit,
@@ -31,7 +37,9 @@ fn operation(operation: &Operation) -> Value {
         Operation::Logs(logs) => {
             json!({"action": "logs", "target": target(&logs.target), "container": logs.container, "lines": logs.lines})
         }
-        Operation::Apply(apply) => json!({"action": "apply", "place": place(&apply.place), "object": parsed(&apply.object)}),
+        Operation::Apply(apply) => {
+            json!({"action": "apply", "place": place(&apply.place), "object": parsed(&apply.object)})
+        }
         Operation::Patch(patch) => json!({
             "action": "patch", "target": target(&patch.target),
             "changes": patch.changes.iter()
@@ -91,7 +99,9 @@ fn place(place: &Place) -> Value {
 
 fn program(program: &Program) -> Value {
     match program {
-        Program::Image(image) => json!({"image": {"reference": image.reference, "arguments": image.arguments}}),
+        Program::Image(image) => {
+            json!({"image": {"reference": image.reference, "arguments": image.arguments}})
+        }
         Program::Command(digest) => json!({"command": digest}),
     }
 }

@@ -14,8 +14,11 @@ pub(super) struct Found {
 
 /// Reads an object; says what it lacks.
 pub(super) fn read(text: &str) -> Result<Found, String> {
-    let object: Value = serde_json::from_str(text).map_err(|fault| format!("its object is not JSON: {fault}"))?;
-    let word = |name: &str| object.get(name).and_then(Value::as_str).ok_or(format!("its object has no `{name}`"));
+    let object: Value =
+        serde_json::from_str(text).map_err(|fault| format!("its object is not JSON: {fault}"))?;
+    let word = |name: &str| {
+        object.get(name).and_then(Value::as_str).ok_or(format!("its object has no `{name}`"))
+    };
     let (api, kind) = (word("apiVersion")?, word("kind")?);
     let (group, version) = api.split_once('/').unwrap_or(("", api));
     let mut leaves = Vec::new();
@@ -34,7 +37,8 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
     Ok(Found { group: group.into(), version: version.into(), kind: kind.into(), leaves })
 }
 
-/// Members of a list are named by `name` where each has one of its own; any other list is one leaf, and so is an empty map.
+/// Members of a list are named by `name` where each has one of its own; any other list is one leaf,
+/// and so is an empty map.
 fn collect(at: &str, value: &Value, leaves: &mut Vec<String>) {
     match value {
         Value::Object(members) if !members.is_empty() && !members.contains_key("$host") => {
@@ -51,7 +55,8 @@ fn collect(at: &str, value: &Value, leaves: &mut Vec<String>) {
 }
 
 fn named(items: &[Value]) -> bool {
-    let names: Option<BTreeSet<&str>> = items.iter().map(|item| item.get("name").and_then(Value::as_str)).collect();
+    let names: Option<BTreeSet<&str>> =
+        items.iter().map(|item| item.get("name").and_then(Value::as_str)).collect();
     names.is_some_and(|names| !names.is_empty() && names.len() == items.len())
 }
 
@@ -64,7 +69,10 @@ mod tests {
         let text = r#"{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"a.b/c": "d"}}, "spec": {
             "replicas": 2, "selector": {}, "containers": [{"name": "web", "args": ["a"], "mounts": [{"name": "a"}, {"name": "a"}]}]}}"#;
         let found = read(text).map_err(|fault| panic!("{fault}")).unwrap();
-        assert_eq!((found.group.as_str(), found.version.as_str(), found.kind.as_str()), ("apps", "v1", "Deployment"));
+        assert_eq!(
+            (found.group.as_str(), found.version.as_str(), found.kind.as_str()),
+            ("apps", "v1", "Deployment")
+        );
         let container = "spec.containers[name=web]";
         let expect = [
             r#"metadata.labels["a.b/c"]"#.to_owned(),

@@ -1,18 +1,33 @@
-//! Refuses keywords at the root of the arguments' schema that the APIs of models refuse: with one such tool in the list, an
-//! agent loses all of them. `cofferdam build` and `accept` refuse the same. Never looks below the root.
+//! Refuses keywords at the root of the arguments' schema that the APIs of models refuse: with one
+//! such tool in the list, an agent loses all of them. `cofferdam build` and `accept` refuse the
+//! same. Never looks below the root.
 
 use serde_json::Value;
 
 /// Keywords that no schema of arguments may have at its root.
-const ROOT: [&str; 11] = ["oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref", "$dynamicRef", "enum", "const"];
+const ROOT: [&str; 11] = [
+    "oneOf",
+    "anyOf",
+    "allOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "$ref",
+    "$dynamicRef",
+    "enum",
+    "const",
+];
 
-/// The fault of a schema with such a keyword; none of a text that is not JSON, which has a fault of its own.
+/// The fault of a schema with such a keyword; none of a text that is not JSON, which has a fault of
+/// its own.
 pub(super) fn combinator(text: &str) -> Option<String> {
     let schema: Value = serde_json::from_str(text).ok()?;
     let keyword = ROOT.into_iter().find(|keyword| schema.get(keyword).is_some())?;
     Some(format!(
-        "it has `{keyword}` at its root, and the APIs of models then refuse every tool of the list; describe the choice in \
-         words, leave `{keyword}` out, and refuse in `plan` what does not go together"
+        "it has `{keyword}` at its root, and the APIs of models then refuse every tool of the \
+         list; describe the choice in words, leave `{keyword}` out, and refuse in `plan` what \
+         does not go together"
     ))
 }
 
@@ -30,10 +45,18 @@ mod tests {
             faults(&definition, refuse).into_iter().find(|fault| fault.contains("at its root, and"))
         };
         for keyword in ROOT {
-            let found = about(&format!(r#"{{"type": "object", "{keyword}": []}}"#)).unwrap_or_default();
-            assert!(found.starts_with(&format!("input schema: it has `{keyword}` at its root")), "{keyword}: {found}");
+            let found =
+                about(&format!(r#"{{"type": "object", "{keyword}": []}}"#)).unwrap_or_default();
+            assert!(
+                found.starts_with(&format!("input schema: it has `{keyword}` at its root")),
+                "{keyword}: {found}"
+            );
         }
-        for schema in [r#"{"type": "object"}"#, r#"{"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}]}}}"#, "{"] {
+        for schema in [
+            r#"{"type": "object"}"#,
+            r#"{"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}]}}}"#,
+            "{",
+        ] {
             assert_eq!((about(schema), combinator(schema)), (None, None), "{schema}");
         }
     }

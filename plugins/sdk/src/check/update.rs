@@ -1,6 +1,7 @@
-//! `UPDATE_EXAMPLES=1 cargo test`: writes the drafts that `plan` gives into the examples, where an author would paste
-//! them. It looks for the text of the old draft, in `examples/` as a whole file, or in `src/` as a literal behind the
-//! example's title; what it does not find it leaves alone, and says so.
+//! `UPDATE_EXAMPLES=1 cargo test`: writes the drafts that `plan` gives into the examples, where an
+//! author would paste them. It looks for the text of the old draft, in `examples/` as a whole file,
+//! or in `src/` as a literal behind the example's title; what it does not find it leaves alone, and
+//! says so.
 
 use super::draft_json;
 use crate::tool::Draft;
@@ -15,9 +16,15 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// The example's text is in no file, or the file cannot be read or written.
-pub fn update(crate_folder: &Path, title: &str, old: &str, draft: &Draft) -> Result<PathBuf, String> {
+pub fn update(
+    crate_folder: &Path,
+    title: &str,
+    old: &str,
+    draft: &Draft,
+) -> Result<PathBuf, String> {
     let text = pretty(&draft_json(draft));
-    let cannot = |path: &Path, fault: io::Error| format!("cannot use `{}`: {fault}", path.display());
+    let cannot =
+        |path: &Path, fault: io::Error| format!("cannot use `{}`: {fault}", path.display());
     for path in files(&crate_folder.join("examples"), "json") {
         if fs::read_to_string(&path).is_ok_and(|held| held == old) {
             fs::write(&path, format!("{text}\n")).map_err(|fault| cannot(&path, fault))?;
@@ -31,19 +38,24 @@ pub fn update(crate_folder: &Path, title: &str, old: &str, draft: &Draft) -> Res
             return Ok(path);
         }
     }
-    Err("its draft is no literal behind its title in `src/`, and no file in `examples/`; paste the one that was found".into())
+    Err("its draft is no literal behind its title in `src/`, and no file in `examples/`; paste \
+         the one that was found"
+        .into())
 }
 
-/// Every file below a folder with this ending, in the order of their names; none where there is no folder.
+/// Every file below a folder with this ending, in the order of their names; none where there is no
+/// folder.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.sort();
     let (folders, mut plain): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
     plain.retain(|path| path.extension().is_some_and(|found| found == ending));
     plain.into_iter().chain(folders.iter().flat_map(|folder| files(folder, ending))).collect()
 }
 
-/// The draft as a literal in the place of the old one: the nearest behind the title, which may stand in other places too.
+/// The draft as a literal in the place of the old one: the nearest behind the title, which may
+/// stand in other places too.
 fn replaced(source: &str, title: &str, old: &str, text: &str) -> Option<String> {
     let title = format!("\"{title}\"");
     let literals = [format!("r#\"{old}\"#"), format!("r\"{old}\""), format!("\"{old}\"")];
@@ -52,7 +64,9 @@ fn replaced(source: &str, title: &str, old: &str, text: &str) -> Option<String> 
         .flat_map(|(at, _)| {
             let behind = at + title.len();
             let rest = source.get(behind..).unwrap_or_default();
-            literals.iter().filter_map(move |literal| Some((rest.find(literal)?, behind, literal.len())))
+            literals
+                .iter()
+                .filter_map(move |literal| Some((rest.find(literal)?, behind, literal.len())))
         })
         // Of two literals that begin at one place the longer one is meant.
         .min_by_key(|(distance, behind, length)| (*distance, *behind, usize::MAX - length))?;
@@ -62,13 +76,16 @@ fn replaced(source: &str, title: &str, old: &str, text: &str) -> Option<String> 
     let line = before.rsplit('\n').next().unwrap_or_default();
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     let body = text.replace('\n', &format!("\n{indent}"));
-    let hashes = "#".repeat((1..).find(|count| !body.contains(&format!("\"{}", "#".repeat(*count)))).unwrap_or(1));
+    let hashes = "#".repeat(
+        (1..).find(|count| !body.contains(&format!("\"{}", "#".repeat(*count)))).unwrap_or(1),
+    );
     Some(format!("{before}r{hashes}\"{body}\"{hashes}{after}"))
 }
 
 fn pretty(value: &Value) -> String {
     let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
+    let mut serializer =
+        Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
     // A value that was made of one has a text.
     match value.serialize(&mut serializer) {
         Ok(()) => String::from_utf8(bytes).unwrap_or_else(|_| value.to_string()),
@@ -81,7 +98,10 @@ mod tests {
     use super::replaced;
 
     fn check(source: &str, old: &str, expect: Option<&str>) {
-        assert_eq!(replaced(source, "A greeting", old, "{\n    \"a\": \"b\"\n}").as_deref(), expect);
+        assert_eq!(
+            replaced(source, "A greeting", old, "{\n    \"a\": \"b\"\n}").as_deref(),
+            expect
+        );
     }
 
     #[test]
@@ -97,7 +117,10 @@ mod tests {
         check(
             ".title(\"A greeting\")\n.example(\"A greeting\", \"{1}\", \"{}\")",
             "{}",
-            Some(".title(\"A greeting\")\n.example(\"A greeting\", \"{1}\", r#\"{\n    \"a\": \"b\"\n}\"#)"),
+            Some(
+                ".title(\"A greeting\")\n.example(\"A greeting\", \"{1}\", r#\"{\n    \"a\": \
+                 \"b\"\n}\"#)",
+            ),
         );
         check(".example(\"A greeting\", ARGUMENTS, DRAFT)", "{}", None);
     }

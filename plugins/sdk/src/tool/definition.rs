@@ -1,4 +1,5 @@
-//! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever return. Checked by the host, not here.
+//! Writing a definition: what the tool is, what it takes and gives, and the widest plan it may ever
+//! return. Checked by the host, not here.
 
 use super::{Action, Ceiling, Definition, Example, Grant, Kind, NETWORK_POLICY, POD};
 
@@ -9,8 +10,8 @@ pub const EVERYWHERE: &str = "*";
 pub const EPHEMERAL: &str = "";
 
 impl Definition {
-    /// A definition that permits nothing yet. Pass `env!("CARGO_PKG_NAME")` and `env!("CARGO_PKG_VERSION")`, so that the manifest decides
-    /// both.
+    /// A definition that permits nothing yet. Pass `env!("CARGO_PKG_NAME")` and
+    /// `env!("CARGO_PKG_VERSION")`, so that the manifest decides both.
     pub fn new(name: &str, version: &str) -> Self {
         Self {
             name: name.into(),
@@ -30,19 +31,22 @@ impl Definition {
         self
     }
 
-    /// What a model reads before it chooses the tool, at most 2,000 characters: what it does, when to use it, what it cannot.
+    /// What a model reads before it chooses the tool, at most 2,000 characters: what it does, when
+    /// to use it, what it cannot.
     pub fn description(mut self, description: &str) -> Self {
         self.description = description.into();
         self
     }
 
-    /// JSON Schema of the arguments, as text. Forbid what you do not name (`"additionalProperties": false`) and bound every string.
+    /// JSON Schema of the arguments, as text. Forbid what you do not name (`"additionalProperties":
+    /// false`) and bound every string.
     pub fn input(mut self, schema: &str) -> Self {
         self.input_schema = schema.into();
         self
     }
 
-    /// JSON Schema of the result, as text. For a tool that changes things it is [`CHANGE_OUTPUT`](super::CHANGE_OUTPUT).
+    /// JSON Schema of the result, as text. For a tool that changes things it is
+    /// [`CHANGE_OUTPUT`](super::CHANGE_OUTPUT).
     pub fn output(mut self, schema: &str) -> Self {
         self.output_schema = schema.into();
         self
@@ -65,8 +69,9 @@ impl Definition {
         self.may(POD.grant(Action::Task, &[]).namespaces([EPHEMERAL]))
     }
 
-    /// Adds the line that permits opening ways out of the job's own namespace: `egress.siblings`, `egress.name-service`, `egress.addresses.*`, or one
-    /// destination, `egress.addresses["203.0.113.0/24 tcp 443"]`.
+    /// Adds the line that permits opening ways out of the job's own namespace: `egress.siblings`,
+    /// `egress.name-service`, `egress.addresses.*`, or one destination,
+    /// `egress.addresses["203.0.113.0/24 tcp 443"]`.
     pub fn may_open<const N: usize>(self, destinations: [&str; N]) -> Self {
         self.may(NETWORK_POLICY.grant(Action::Egress, &destinations).namespaces([EPHEMERAL]))
     }
@@ -77,9 +82,14 @@ impl Definition {
         self
     }
 
-    /// Adds arguments with the draft they give, both as JSON text. It is documentation, and it is a test.
+    /// Adds arguments with the draft they give, both as JSON text. It is documentation, and it is a
+    /// test.
     pub fn example(mut self, title: &str, arguments: &str, draft: &str) -> Self {
-        self.examples.push(Example { title: title.into(), arguments: arguments.into(), draft: draft.into() });
+        self.examples.push(Example {
+            title: title.into(),
+            arguments: arguments.into(),
+            draft: draft.into(),
+        });
         self
     }
 }
@@ -95,8 +105,8 @@ impl Kind {
         self.grant(Action::List, &fields)
     }
 
-    /// Permits changing these fields of one object. `*` stands for any one key and `[*]` for any member of a list:
-    /// `data.*`, `spec.template.spec.containers[*].image`.
+    /// Permits changing these fields of one object. `*` stands for any one key and `[*]` for any
+    /// member of a list: `data.*`, `spec.template.spec.containers[*].image`.
     pub fn may_patch<const N: usize>(self, fields: [&str; N]) -> Grant {
         self.grant(Action::Patch, &fields)
     }

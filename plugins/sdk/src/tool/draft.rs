@@ -1,4 +1,5 @@
-//! Writing a draft: a sentence, an executor, and steps. It is a wish; nothing of it happens before it was approved exactly as written.
+//! Writing a draft: a sentence, an executor, and steps. It is a wish; nothing of it happens before
+//! it was approved exactly as written.
 
 use super::{Draft, Listing, Operation, Patch, Read, Refusal, Step};
 
@@ -8,14 +9,20 @@ const SUMMARY: usize = 200;
 /// The executor that comes with Cofferdam: in the order given, stopping at the first failure.
 pub const SEQUENTIAL: &str = "sequential";
 
-/// The executor that comes with Cofferdam for work that must hold: waits until each operation is ready, and undoes all of it when one is not.
+/// The executor that comes with Cofferdam for work that must hold: waits until each operation is
+/// ready, and undoes all of it when one is not.
 pub const ROLLOUT: &str = "rollout";
 
 impl Draft {
-    /// A draft that changes something, carried out by [`SEQUENTIAL`]. The summary is one sentence for the approver; beyond 200 characters
-    /// it is cut and ends in `…`, since long names alone must not make a call impossible.
+    /// A draft that changes something, carried out by [`SEQUENTIAL`]. The summary is one sentence
+    /// for the approver; beyond 200 characters it is cut and ends in `…`, since long names
+    /// alone must not make a call impossible.
     pub fn change(summary: impl Into<String>) -> Self {
-        Self { summary: cut(summary.into()), executor: Some(SEQUENTIAL.into()), operations: Vec::new() }
+        Self {
+            summary: cut(summary.into()),
+            executor: Some(SEQUENTIAL.into()),
+            operations: Vec::new(),
+        }
     }
 
     /// A draft that only looks; without any step it is an answer.
@@ -52,7 +59,8 @@ impl Step {
         Self { operation, after: Vec::new(), reversible: false }
     }
 
-    /// Waits until the steps with these indexes (from 0, each smaller than this step's own) are finished.
+    /// Waits until the steps with these indexes (from 0, each smaller than this step's own) are
+    /// finished.
     pub fn after(mut self, steps: impl IntoIterator<Item = u32>) -> Self {
         self.after.extend(steps);
         self
@@ -64,7 +72,8 @@ impl Step {
         self
     }
 
-    /// Asks the host for a handle that restores the state before, for executors that undo. The approver sees that it may be used.
+    /// Asks the host for a handle that restores the state before, for executors that undo. The
+    /// approver sees that it may be used.
     pub fn reversible(mut self) -> Self {
         self.reversible = true;
         self
@@ -90,7 +99,8 @@ impl From<Listing> for Step {
 }
 
 impl Refusal {
-    /// Why there is no plan, and what the caller can do about it; one sentence each. For what a schema cannot say.
+    /// Why there is no plan, and what the caller can do about it; one sentence each. For what a
+    /// schema cannot say.
     pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { reason: reason.into(), remedy: remedy.into() }
     }

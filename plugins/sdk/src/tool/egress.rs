@@ -1,5 +1,5 @@
-//! Ways out of the job's own namespace: what runs there reaches nothing but what a step names. Which blocks are too wide, or closed to everybody, is the
-//! host's to say.
+//! Ways out of the job's own namespace: what runs there reaches nothing but what a step names.
+//! Which blocks are too wide, or closed to everybody, is the host's to say.
 
 use super::{Addresses, Egress, Operation, Protocol, Step};
 

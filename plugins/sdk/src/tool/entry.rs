@@ -1,4 +1,5 @@
-//! How the two functions of a tool become a component. The arguments were checked against the schema by the host; here they become a type.
+//! How the two functions of a tool become a component. The arguments were checked against the
+//! schema by the host; here they become a type.
 
 use super::{Definition, Draft, Refusal};
 use serde::de::DeserializeOwned;
@@ -46,16 +47,24 @@ macro_rules! tool {
 
 /// Says at once, on every machine, when one of the two functions has the wrong form.
 #[doc(hidden)]
-pub const fn fits<A: DeserializeOwned>(_define: fn() -> Definition, _plan: fn(A) -> Result<Draft, Refusal>) {}
+pub const fn fits<A: DeserializeOwned>(
+    _define: fn() -> Definition,
+    _plan: fn(A) -> Result<Draft, Refusal>,
+) {
+}
 
 /// Parses the arguments into the type that `plan` takes, and calls it.
 #[doc(hidden)]
-pub fn call<A: DeserializeOwned>(plan: fn(A) -> Result<Draft, Refusal>, arguments: &str) -> Result<Draft, Refusal> {
+pub fn call<A: DeserializeOwned>(
+    plan: fn(A) -> Result<Draft, Refusal>,
+    arguments: &str,
+) -> Result<Draft, Refusal> {
     match serde_json::from_str(arguments) {
         Ok(arguments) => plan(arguments),
         Err(fault) => Err(Refusal::new(
             format!("the arguments do not fit the tool: {fault}"),
-            "Compare the tool's input schema with its `Arguments` type; one of them promises what the other does not.",
+            "Compare the tool's input schema with its `Arguments` type; one of them promises what \
+             the other does not.",
         )),
     }
 }

@@ -1,4 +1,5 @@
-//! Kinds of objects, and the operations on one of them. A kind the host does not know is refused by the host; here it is three words.
+//! Kinds of objects, and the operations on one of them. A kind the host does not know is refused by
+//! the host; here it is three words.
 
 use super::{Listing, Logs, Operation, Patch, Read, Step, Target};
 
@@ -28,7 +29,8 @@ pub const SERVICE: Kind = Kind { group: "", version: "v1", kind: "Service" };
 /// `v1` Pod.
 pub const POD: Kind = Kind { group: "", version: "v1", kind: "Pod" };
 /// `networking.k8s.io/v1` NetworkPolicy: what a way out of the job's own namespace is.
-pub const NETWORK_POLICY: Kind = Kind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" };
+pub const NETWORK_POLICY: Kind =
+    Kind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" };
 /// `v1` Event.
 pub const EVENT: Kind = Kind { group: "", version: "v1", kind: "Event" };
 
@@ -45,11 +47,17 @@ impl Kind {
     }
 
     /// Reads these fields of one object.
-    pub fn read(self, namespace: impl Into<String>, name: impl Into<String>, fields: &[&str]) -> Read {
+    pub fn read(
+        self,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        fields: &[&str],
+    ) -> Read {
         Read { target: self.target(namespace, name), fields: owned(fields) }
     }
 
-    /// Lists the objects in one namespace with these fields of each, at most `limit` of them (1 to 500).
+    /// Lists the objects in one namespace with these fields of each, at most `limit` of them (1 to
+    /// 500).
     pub fn list(self, namespace: impl Into<String>, fields: &[&str], limit: u32) -> Listing {
         Listing {
             group: self.group.into(),
@@ -61,12 +69,20 @@ impl Kind {
         }
     }
 
-    /// Reads the end of the log of one container of a pod, at most `lines` lines (1 to 1,000); a pod with one container needs no name for it.
-    pub fn logs(self, namespace: impl Into<String>, name: impl Into<String>, container: Option<String>, lines: u32) -> Step {
+    /// Reads the end of the log of one container of a pod, at most `lines` lines (1 to 1,000); a
+    /// pod with one container needs no name for it.
+    pub fn logs(
+        self,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        container: Option<String>,
+        lines: u32,
+    ) -> Step {
         Step::new(Operation::Logs(Logs { target: self.target(namespace, name), container, lines }))
     }
 
-    /// Changes fields of one object; say which with [`Patch::set`], [`Patch::remove`] and [`Patch::fill`].
+    /// Changes fields of one object; say which with [`Patch::set`], [`Patch::remove`] and
+    /// [`Patch::fill`].
     pub fn patch(self, namespace: impl Into<String>, name: impl Into<String>) -> Patch {
         Patch { target: self.target(namespace, name), changes: Vec::new() }
     }

@@ -1,4 +1,5 @@
-//! Whole objects as an agent gave them: read no further than a tool needs, and passed on as they are. What they may hold is the ceiling's matter.
+//! Whole objects as an agent gave them: read no further than a tool needs, and passed on as they
+//! are. What they may hold is the ceiling's matter.
 
 use super::{Apply, CONFIG_MAP, Kind, Operation, Place, Refusal, SERVICE, Step};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -36,7 +37,8 @@ impl<'de> Deserialize<'de> for Manifest {
 impl Manifest {
     /// Whether it is of this kind.
     pub fn is(&self, kind: Kind) -> bool {
-        let (group, version) = self.head.api_version.split_once('/').unwrap_or(("", &self.head.api_version));
+        let (group, version) =
+            self.head.api_version.split_once('/').unwrap_or(("", &self.head.api_version));
         (group, version, self.head.kind.as_str()) == (kind.group, kind.version, kind.kind)
     }
 
@@ -57,13 +59,21 @@ impl Manifest {
 
     /// What others wait for: configuration first, then how to reach things, then what runs.
     fn rank(&self) -> u8 {
-        [CONFIG_MAP, SERVICE].iter().position(|kind| self.is(*kind)).map_or(2, |place| if place == 0 { 0 } else { 1 })
+        [CONFIG_MAP, SERVICE]
+            .iter()
+            .position(|kind| self.is(*kind))
+            .map_or(2, |place| if place == 0 { 0 } else { 1 })
     }
 }
 
-/// The steps that apply these objects, of these kinds alone, in an order in which each finds what it needs; what runs waits for all
-/// configuration. `place` says where; an object that names another namespace, or stands there twice, is refused.
-pub fn in_order(mut manifests: Vec<Manifest>, kinds: &[Kind], place: &Place) -> Result<Vec<Step>, Refusal> {
+/// The steps that apply these objects, of these kinds alone, in an order in which each finds what
+/// it needs; what runs waits for all configuration. `place` says where; an object that names
+/// another namespace, or stands there twice, is refused.
+pub fn in_order(
+    mut manifests: Vec<Manifest>,
+    kinds: &[Kind],
+    place: &Place,
+) -> Result<Vec<Step>, Refusal> {
     let here = match place {
         Place::Ephemeral => None,
         Place::Namespace(namespace) => Some(namespace.as_str()),
@@ -78,16 +88,24 @@ pub fn in_order(mut manifests: Vec<Manifest>, kinds: &[Kind], place: &Place) -> 
         }
         if manifest.namespace().is_some_and(|named| Some(named) != here) {
             return Err(Refusal::new(
-                format!("`{}` names another namespace than the one it would go to", manifest.title()),
+                format!(
+                    "`{}` names another namespace than the one it would go to",
+                    manifest.title()
+                ),
                 "Leave `metadata.namespace` out of every manifest.",
             ));
         }
         if manifests.iter().skip(index + 1).any(|other| other.title() == manifest.title()) {
-            return Err(Refusal::new(format!("`{}` is given twice", manifest.title()), "Give each object once."));
+            return Err(Refusal::new(
+                format!("`{}` is given twice", manifest.title()),
+                "Give each object once.",
+            ));
         }
     }
     manifests.sort_by_key(Manifest::rank);
-    let configuration = u32::try_from(manifests.iter().filter(|manifest| manifest.rank() == 0).count()).unwrap_or(u32::MAX);
+    let configuration =
+        u32::try_from(manifests.iter().filter(|manifest| manifest.rank() == 0).count())
+            .unwrap_or(u32::MAX);
     let step = |manifest: Manifest| {
         let runs = manifest.rank() == 2;
         let step = manifest.apply(place.clone());
@@ -106,7 +124,11 @@ mod tests {
     }
 
     fn check(text: &str, expect: Result<&[(&str, &[u32])], &str>) {
-        let steps = in_order(manifests(text), &[CONFIG_MAP, SERVICE, DEPLOYMENT], &Place::Namespace("team-a".into()));
+        let steps = in_order(
+            manifests(text),
+            &[CONFIG_MAP, SERVICE, DEPLOYMENT],
+            &Place::Namespace("team-a".into()),
+        );
         let found = steps.map_err(|refusal| refusal.reason).map(|steps| {
             let each = steps.into_iter().map(|step| match step.operation {
                 Operation::Apply(apply) => (apply.object, step.after),
@@ -114,24 +136,36 @@ mod tests {
             });
             each.collect::<Vec<_>>()
         });
-        let expect = expect.map(|steps| steps.iter().map(|(object, after)| ((*object).to_owned(), after.to_vec())).collect::<Vec<_>>());
+        let expect = expect.map(|steps| {
+            steps
+                .iter()
+                .map(|(object, after)| ((*object).to_owned(), after.to_vec()))
+                .collect::<Vec<_>>()
+        });
         assert_eq!(found, expect.map_err(str::to_owned));
     }
 
-    const CONFIG: &str = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"web"},"data":{"n":"1.0"}}"#;
-    const DEPLOY: &str =
-        r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"team-a"},"spec":{"replicas":2}}"#;
-    const REACH: &str = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{}}"#;
+    const CONFIG: &str =
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"web"},"data":{"n":"1.0"}}"#;
+    const DEPLOY: &str = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"team-a"},"spec":{"replicas":2}}"#;
+    const REACH: &str =
+        r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{}}"#;
 
     #[test]
     fn what_runs_comes_after_what_it_reads() {
-        check(&format!("[{DEPLOY},{REACH},{CONFIG}]"), Ok(&[(CONFIG, &[]), (REACH, &[]), (DEPLOY, &[0])]));
+        check(
+            &format!("[{DEPLOY},{REACH},{CONFIG}]"),
+            Ok(&[(CONFIG, &[]), (REACH, &[]), (DEPLOY, &[0])]),
+        );
         check(&format!("[{DEPLOY}]"), Ok(&[(DEPLOY, &[])]));
     }
 
     #[test]
     fn other_kinds_and_places_are_refused() {
-        check(r#"[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"}}]"#, Err("`Secret s` is of no kind that this tool applies"));
+        check(
+            r#"[{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"}}]"#,
+            Err("`Secret s` is of no kind that this tool applies"),
+        );
         check(
             r#"[{"apiVersion":"apps/v1beta1","kind":"Deployment","metadata":{"name":"d"}}]"#,
             Err("`Deployment d` is of no kind that this tool applies"),
@@ -141,6 +175,11 @@ mod tests {
             Err("`Service s` names another namespace than the one it would go to"),
         );
         check(&format!("[{CONFIG},{CONFIG}]"), Err("`ConfigMap web` is given twice"));
-        assert!(serde_json::from_str::<Vec<Manifest>>(r#"[{"kind":"Service","metadata":{"name":"s"}}]"#).is_err());
+        assert!(
+            serde_json::from_str::<Vec<Manifest>>(
+                r#"[{"kind":"Service","metadata":{"name":"s"}}]"#
+            )
+            .is_err()
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! Changes to fields, and the paths that name them. A path is text until the host parses it; what it names must lie under the ceiling.
+//! Changes to fields, and the paths that name them. A path is text until the host parses it; what
+//! it names must lie under the ceiling.
 
 use super::{Change, Patch, Step};
 use serde::Serialize;
 
-/// A value that only the runner knows. The plan holds its name, so the same request still gives the same plan.
+/// A value that only the runner knows. The plan holds its name, so the same request still gives the
+/// same plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostValue {
     /// The call's id.
@@ -15,7 +17,8 @@ pub enum HostValue {
 impl Patch {
     /// Gives a field a new value. `None` removes it, as [`Patch::remove`] does.
     pub fn set(self, path: impl Into<String>, value: impl Serialize) -> Self {
-        // A value without a JSON form becomes empty text, which the host refuses: nothing is ever removed by mistake.
+        // A value without a JSON form becomes empty text, which the host refuses: nothing is ever
+        // removed by mistake.
         match serde_json::to_string(&value).unwrap_or_default() {
             null if null == "null" => self.change(path, None),
             text => self.change(path, Some(text)),
@@ -47,17 +50,22 @@ impl Patch {
     }
 }
 
-/// The path of one key of a map, in quotes and brackets where it needs them: `data.COLOR`, `data["app.properties"]`. Every path has one
-/// spelling, and the host refuses others.
+/// The path of one key of a map, in quotes and brackets where it needs them: `data.COLOR`,
+/// `data["app.properties"]`. Every path has one spelling, and the host refuses others.
 pub fn key(map: &str, key: &str) -> String {
     let plain = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|other| other.is_ascii_alphanumeric() || other == '_' || other == '-');
     // Text always has a JSON form.
-    if plain { format!("{map}.{key}") } else { format!("{map}[{}]", serde_json::to_string(key).unwrap_or_default()) }
+    if plain {
+        format!("{map}.{key}")
+    } else {
+        format!("{map}[{}]", serde_json::to_string(key).unwrap_or_default())
+    }
 }
 
-/// The path of a field of one list member, found by its merge key: `spec.template.spec.containers[name=web].image`.
-/// Container and port names need no quotes; anything else belongs into a schema pattern that keeps `]` out.
+/// The path of a field of one list member, found by its merge key:
+/// `spec.template.spec.containers[name=web].image`. Container and port names need no quotes;
+/// anything else belongs into a schema pattern that keeps `]` out.
 pub fn member(list: &str, merge_key: &str, value: &str, field: &str) -> String {
     format!("{list}[{merge_key}={value}].{field}")
 }
@@ -81,7 +89,10 @@ mod tests {
         check("", r#"data[""]"#);
         check("*", r#"data["*"]"#);
         check(r#"a"b"#, r#"data["a\"b"]"#);
-        assert_eq!(member("spec.template.spec.containers", "name", "web", "image"), "spec.template.spec.containers[name=web].image");
+        assert_eq!(
+            member("spec.template.spec.containers", "name", "web", "image"),
+            "spec.template.spec.containers[name=web].image"
+        );
     }
 
     #[test]
@@ -92,7 +103,15 @@ mod tests {
             .set("data.n", None::<String>)
             .remove("data.c")
             .fill("data.d", HostValue::CallId);
-        let changes = [("data.a", Some(r#""b""#)), ("data.n", None), ("data.c", None), ("data.d", Some(r#"{"$host":"call_id"}"#))];
-        assert_eq!(patch.changes, changes.map(|(path, value)| Change { path: path.into(), value: value.map(Into::into) }));
+        let changes = [
+            ("data.a", Some(r#""b""#)),
+            ("data.n", None),
+            ("data.c", None),
+            ("data.d", Some(r#"{"$host":"call_id"}"#)),
+        ];
+        assert_eq!(
+            patch.changes,
+            changes.map(|(path, value)| Change { path: path.into(), value: value.map(Into::into) })
+        );
     }
 }

@@ -1,10 +1,15 @@
-//! Writing a task: something that runs once in the job's own namespace, without any right, and is gone with it. What it prints is the result.
+//! Writing a task: something that runs once in the job's own namespace, without any right, and is
+//! gone with it. What it prints is the result.
 
 use super::{Image, Operation, Program, Step, Task};
 
 impl Task {
     /// A container image by digest, with arguments to its entry point.
-    pub fn image(name: impl Into<String>, reference: impl Into<String>, arguments: Vec<String>) -> Self {
+    pub fn image(
+        name: impl Into<String>,
+        reference: impl Into<String>,
+        arguments: Vec<String>,
+    ) -> Self {
         Self::of(name, Program::Image(Image { reference: reference.into(), arguments }))
     }
 

@@ -1,5 +1,6 @@
-//! The lines of a ceiling for whole objects of usual kinds, field by field. What is not here no such plan can write: another ServiceAccount, the
-//! node's namespaces, paths, ports or devices, added capabilities, addresses outside the cluster.
+//! The lines of a ceiling for whole objects of usual kinds, field by field. What is not here no
+//! such plan can write: another ServiceAccount, the node's namespaces, paths, ports or devices,
+//! added capabilities, addresses outside the cluster.
 
 use super::{Action, CONFIG_MAP, DEPLOYMENT, Grant, JOB, Kind, SERVICE, STATEFUL_SET};
 
@@ -134,27 +135,42 @@ fn own(kind: Kind) -> &'static [&'static str] {
             "spec.minReadySeconds",
             "spec.revisionHistoryLimit",
         ],
-        JOB => &["spec.backoffLimit", "spec.activeDeadlineSeconds", "spec.completions", "spec.parallelism", "spec.ttlSecondsAfterFinished"],
+        JOB => &[
+            "spec.backoffLimit",
+            "spec.activeDeadlineSeconds",
+            "spec.completions",
+            "spec.parallelism",
+            "spec.ttlSecondsAfterFinished",
+        ],
         _ => &[],
     }
 }
 
-/// Permits applying whole objects of this kind in these namespaces, in the fields that such objects usually have: for ConfigMaps, Services,
-/// Deployments, StatefulSets and Jobs; for others it permits only labels and annotations.
+/// Permits applying whole objects of this kind in these namespaces, in the fields that such objects
+/// usually have: for ConfigMaps, Services, Deployments, StatefulSets and Jobs; for others it
+/// permits only labels and annotations.
 pub fn may_apply(kind: Kind, namespaces: &[&str]) -> Vec<Grant> {
     let line = |fields: Vec<String>| Grant {
         namespaces: namespaces.iter().map(|namespace| (*namespace).into()).collect(),
         fields,
         ..kind.grant(Action::Apply, &[])
     };
-    let beneath = |place: &str, fields: &[&str]| fields.iter().map(|field| format!("{place}.{field}")).collect::<Vec<_>>();
-    let mut lines = vec![line(own(kind).iter().chain(METADATA).map(|field| (*field).into()).collect())];
+    let beneath = |place: &str, fields: &[&str]| {
+        fields.iter().map(|field| format!("{place}.{field}")).collect::<Vec<_>>()
+    };
+    let mut lines =
+        vec![line(own(kind).iter().chain(METADATA).map(|field| (*field).into()).collect())];
     if [DEPLOYMENT, STATEFUL_SET, JOB].contains(&kind) {
         lines.push(line(beneath(TEMPLATE, POD)));
         for list in ["initContainers", "containers"] {
             lines.push(line(beneath(&format!("{TEMPLATE}.spec.{list}[*]"), CONTAINER)));
         }
-        lines.push(line(PROBES.iter().flat_map(|probe| beneath(&format!("{TEMPLATE}.spec.containers[*].{probe}"), PROBE)).collect()));
+        lines.push(line(
+            PROBES
+                .iter()
+                .flat_map(|probe| beneath(&format!("{TEMPLATE}.spec.containers[*].{probe}"), PROBE))
+                .collect(),
+        ));
     }
     lines
 }

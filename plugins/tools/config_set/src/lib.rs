@@ -1,4 +1,5 @@
-//! `config_set` sets or removes one key of a ConfigMap's `data`. It never touches `binaryData`, and Secrets are out of reach altogether.
+//! `config_set` sets or removes one key of a ConfigMap's `data`. It never touches `binaryData`, and
+//! Secrets are out of reach altogether.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, CONFIG_MAP, Definition, Draft, Refusal, SEQUENTIAL, key};
 use serde::Deserialize;
@@ -11,7 +12,8 @@ struct Arguments {
     namespace: String,
     name: String,
     key: String,
-    /// None removes the key. The schema requires that it is given, so that nothing is removed by leaving something out.
+    /// None removes the key. The schema requires that it is given, so that nothing is removed by
+    /// leaving something out.
     value: Option<String>,
 }
 
@@ -78,7 +80,8 @@ fn define() -> Definition {
 
 fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
     let Arguments { namespace, name, key: of, value } = arguments;
-    // Kubernetes keeps these for itself (ConfigMap validation): they would be `.`, `..` and hidden links in a mounted folder.
+    // Kubernetes keeps these for itself (ConfigMap validation): they would be `.`, `..` and hidden
+    // links in a mounted folder.
     if of == "." || of.starts_with("..") {
         return Err(Refusal::new(
             format!("`{of}` cannot be a key of a ConfigMap"),
@@ -89,7 +92,8 @@ fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
         Some(_) => format!("Set {of} in ConfigMap {namespace}/{name}"),
         None => format!("Remove {of} from ConfigMap {namespace}/{name}"),
     };
-    Ok(Draft::change(summary).step(CONFIG_MAP.patch(namespace, name).set(key("data", &of), value).reversible()))
+    Ok(Draft::change(summary)
+        .step(CONFIG_MAP.patch(namespace, name).set(key("data", &of), value).reversible()))
 }
 
 #[cfg(test)]
@@ -109,7 +113,16 @@ mod tests {
         check("..data", r#", "value": "x""#, "refused: `..data` cannot be a key of a ConfigMap");
         check(".", r#", "value": "x""#, "refused: `.` cannot be a key of a ConfigMap");
         check("a", "", "schema: ``: \"value\" is a required property");
-        check("a", r#", "value": 5"#, "schema: `/value`: 5 is not valid under any of the schemas listed in the 'anyOf' keyword");
-        check("a/b", r#", "value": "x""#, "schema: `/key`: \"a/b\" does not match \"^[-._a-zA-Z0-9]+$\"");
+        check(
+            "a",
+            r#", "value": 5"#,
+            "schema: `/value`: 5 is not valid under any of the schemas listed in the 'anyOf' \
+             keyword",
+        );
+        check(
+            "a/b",
+            r#", "value": "x""#,
+            "schema: `/key`: \"a/b\" does not match \"^[-._a-zA-Z0-9]+$\"",
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! `config_show` lists the ConfigMaps of one namespace, or shows the keys and values of one. It never reads `binaryData`, and Secrets are out of reach
-//! altogether.
+//! `config_show` lists the ConfigMaps of one namespace, or shows the keys and values of one. It
+//! never reads `binaryData`, and Secrets are out of reach altogether.
 
 use cofferdam_sdk::tool::{CONFIG_MAP, Definition, Draft, Refusal};
 use serde::Deserialize;
@@ -9,7 +9,8 @@ cofferdam_sdk::tool!(define, plan);
 const NAME: &str = "metadata.name";
 const DATA: &str = "data";
 
-/// ConfigMaps of one list at most. Enough for a team's namespace, and a result a model can still read.
+/// ConfigMaps of one list at most. Enough for a team's namespace, and a result a model can still
+/// read.
 const LIMIT: u32 = 200;
 
 #[derive(Deserialize)]
@@ -59,8 +60,13 @@ fn define() -> Definition {
 
 fn plan(Arguments { namespace, name }: Arguments) -> Result<Draft, Refusal> {
     Ok(match name {
-        None => Draft::look(format!("List the ConfigMaps in {namespace}")).step(CONFIG_MAP.list(namespace, &[NAME], LIMIT)),
-        Some(name) => Draft::look(format!("Show ConfigMap {namespace}/{name}")).step(CONFIG_MAP.read(namespace, name, &[DATA])),
+        None => Draft::look(format!("List the ConfigMaps in {namespace}")).step(CONFIG_MAP.list(
+            namespace,
+            &[NAME],
+            LIMIT,
+        )),
+        Some(name) => Draft::look(format!("Show ConfigMap {namespace}/{name}"))
+            .step(CONFIG_MAP.read(namespace, name, &[DATA])),
     })
 }
 

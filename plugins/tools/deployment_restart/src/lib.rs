@@ -1,12 +1,16 @@
-//! `deployment_restart` has a Deployment replace its pods. It writes one annotation of the pod template, as `kubectl rollout restart` does;
-//! the time in it comes from the runner, so that the same request still gives the same plan.
+//! `deployment_restart` has a Deployment replace its pods. It writes one annotation of the pod
+//! template, as `kubectl rollout restart` does; the time in it comes from the runner, so that the
+//! same request still gives the same plan.
 
-use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, HostValue, Refusal, SEQUENTIAL};
+use cofferdam_sdk::tool::{
+    CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, HostValue, Refusal, SEQUENTIAL,
+};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
 
-const RESTARTED_AT: &str = r#"spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"]"#;
+const RESTARTED_AT: &str =
+    r#"spec.template.metadata.annotations["kubectl.kubernetes.io/restartedAt"]"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +72,8 @@ fn define() -> Definition {
 fn plan(Arguments { namespace, name }: Arguments) -> Result<Draft, Refusal> {
     let summary = format!("Restart Deployment {namespace}/{name}");
     // Not reversible: writing the old time back would restart it once more.
-    Ok(Draft::change(summary).step(DEPLOYMENT.patch(namespace, name).fill(RESTARTED_AT, HostValue::StartedAt)))
+    Ok(Draft::change(summary)
+        .step(DEPLOYMENT.patch(namespace, name).fill(RESTARTED_AT, HostValue::StartedAt)))
 }
 
 #[cfg(test)]
@@ -82,12 +87,18 @@ mod tests {
 
     #[test]
     fn takes_one_name() {
-        check(r#"{"namespace": "team-a", "name": ["web"]}"#, "schema: `/name`: [\"web\"] is not of type \"string\"");
+        check(
+            r#"{"namespace": "team-a", "name": ["web"]}"#,
+            "schema: `/name`: [\"web\"] is not of type \"string\"",
+        );
         check(
             r#"{"namespace": "team-a", "name": "web", "at": "2026-01-01T00:00:00Z"}"#,
             "schema: ``: Additional properties are not allowed ('at' was unexpected)",
         );
-        check(&format!(r#"{{"namespace": "{}", "name": "{}"}}"#, "n".repeat(63), "m".repeat(253)), &long());
+        check(
+            &format!(r#"{{"namespace": "{}", "name": "{}"}}"#, "n".repeat(63), "m".repeat(253)),
+            &long(),
+        );
     }
 
     /// A summary is cut at 200 characters; the change itself is not.

@@ -1,5 +1,6 @@
-//! `deployment_rollout` sets the image of one container of a Deployment, and its replicas where asked, and waits until the new pods are ready.
-//! When they are not in time, what was there before is restored. It never guesses a tag.
+//! `deployment_rollout` sets the image of one container of a Deployment, and its replicas where
+//! asked, and waits until the new pods are ready. When they are not in time, what was there before
+//! is restored. It never guesses a tag.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, ROLLOUT, Refusal, member};
 use serde::Deserialize;
@@ -70,7 +71,9 @@ fn define() -> Definition {
         )
 }
 
-fn plan(Arguments { namespace, name, container, image, replicas }: Arguments) -> Result<Draft, Refusal> {
+fn plan(
+    Arguments { namespace, name, container, image, replicas }: Arguments,
+) -> Result<Draft, Refusal> {
     if !pinned(&image) {
         return Err(Refusal::new(
             format!("`{image}` does not say which version it is"),
@@ -78,8 +81,11 @@ fn plan(Arguments { namespace, name, container, image, replicas }: Arguments) ->
         ));
     }
     let on = replicas.map(|replicas| format!(", on {replicas} replicas")).unwrap_or_default();
-    let summary = format!("Roll out Deployment {namespace}/{name}: container {container} to {image}{on}");
-    let patch = DEPLOYMENT.patch(namespace, name).set(member(CONTAINERS, "name", &container, "image"), image);
+    let summary =
+        format!("Roll out Deployment {namespace}/{name}: container {container} to {image}{on}");
+    let patch = DEPLOYMENT
+        .patch(namespace, name)
+        .set(member(CONTAINERS, "name", &container, "image"), image);
     let patch = match replicas {
         Some(replicas) => patch.set(REPLICAS, replicas),
         None => patch,
@@ -87,7 +93,8 @@ fn plan(Arguments { namespace, name, container, image, replicas }: Arguments) ->
     Ok(Draft::change(summary).executor(ROLLOUT).step(patch.reversible()))
 }
 
-/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash belongs to a port.
+/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash
+/// belongs to a port.
 fn pinned(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);
     last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest")
@@ -107,8 +114,14 @@ mod tests {
     fn an_image_says_its_version_and_a_rollout_needs_pods() {
         check(r#""image": "web:1""#, "planned: Roll out Deployment a/web: container c to web:1");
         check(r#""image": "web""#, "refused: `web` does not say which version it is");
-        check(r#""image": "localhost:5000/web:latest""#, "refused: `localhost:5000/web:latest` does not say which version it is");
-        check(r#""image": "web:1", "replicas": 0"#, "schema: `/replicas`: 0 is less than the minimum of 1");
+        check(
+            r#""image": "localhost:5000/web:latest""#,
+            "refused: `localhost:5000/web:latest` does not say which version it is",
+        );
+        check(
+            r#""image": "web:1", "replicas": 0"#,
+            "schema: `/replicas`: 0 is less than the minimum of 1",
+        );
         check(r#""replicas": 1"#, "schema: ``: \"image\" is a required property");
     }
 }

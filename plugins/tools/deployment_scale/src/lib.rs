@@ -1,5 +1,5 @@
-//! `deployment_scale` sets how many replicas a Deployment has. It writes that one field and judges no number: limits are the policy's
-//! business.
+//! `deployment_scale` sets how many replicas a Deployment has. It writes that one field and judges
+//! no number: limits are the policy's business.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL};
 use serde::Deserialize;
@@ -67,7 +67,8 @@ fn plan(Arguments { namespace, name, replicas }: Arguments) -> Result<Draft, Ref
         _ => format!("{replicas} replicas"),
     };
     let summary = format!("Scale Deployment {namespace}/{name} to {count}");
-    Ok(Draft::change(summary).step(DEPLOYMENT.patch(namespace, name).set(REPLICAS, replicas).reversible()))
+    Ok(Draft::change(summary)
+        .step(DEPLOYMENT.patch(namespace, name).set(REPLICAS, replicas).reversible()))
 }
 
 #[cfg(test)]
@@ -76,7 +77,8 @@ mod tests {
     use cofferdam_sdk::{check::verdict, tool::call};
 
     fn check(replicas: &str, expect: &str) {
-        let arguments = format!(r#"{{"namespace": "team-a", "name": "web", "replicas": {replicas}}}"#);
+        let arguments =
+            format!(r#"{{"namespace": "team-a", "name": "web", "replicas": {replicas}}}"#);
         assert_eq!(verdict(&define(), |arguments| call(plan, arguments), &arguments), expect);
     }
 

@@ -1,9 +1,10 @@
-//! `environment_preview` brings manifests up in the job's own namespace, waits until they are ready, runs a check against them if there is one,
-//! and reports. The host removes the namespace whatever happens: nothing of it stays, and nothing outside is touched.
+//! `environment_preview` brings manifests up in the job's own namespace, waits until they are
+//! ready, runs a check against them if there is one, and reports. The host removes the namespace
+//! whatever happens: nothing of it stays, and nothing outside is touched.
 
 use cofferdam_sdk::tool::{
-    CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EPHEMERAL, Egress, JOB, Kind, Manifest, Place, ROLLOUT, Refusal, SERVICE,
-    STATEFUL_SET, Step, Task, in_order, may_apply,
+    CHANGE_OUTPUT, CONFIG_MAP, DEPLOYMENT, Definition, Draft, EPHEMERAL, Egress, JOB, Kind,
+    Manifest, Place, ROLLOUT, Refusal, SERVICE, STATEFUL_SET, Step, Task, in_order, may_apply,
 };
 use serde::Deserialize;
 
@@ -35,11 +36,11 @@ fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .title("Try manifests out")
         .description(
-            "Brings up to 16 objects up in an empty namespace of their own, waits until they \
-             are ready, runs a check against them if you give one, says what came out, and \
-             removes everything. Use it before `manifests_apply`. A check is an image that \
-             finds the Services by name; it needs a person's approval. No Secrets, no \
-             storage, pods of the `restricted` standard only.",
+            "Brings up to 16 objects up in an empty namespace of their own, waits until they are \
+             ready, runs a check against them if you give one, says what came out, and removes \
+             everything. Use it before `manifests_apply`. A check is an image that finds the \
+             Services by name; it needs a person's approval. No Secrets, no storage, pods of the \
+             `restricted` standard only.",
         )
         .input(include_str!("../input.schema.json"))
         .output(CHANGE_OUTPUT)
@@ -47,8 +48,16 @@ fn define() -> Definition {
         .may_run_tasks()
         .may_open(["egress.siblings", "egress.name-service"])
         .executor(ROLLOUT)
-        .example("Configuration alone", include_str!("../examples/config.json"), include_str!("../examples/config.draft.json"))
-        .example("A workload and a check", include_str!("../examples/checked.json"), include_str!("../examples/checked.draft.json"))
+        .example(
+            "Configuration alone",
+            include_str!("../examples/config.json"),
+            include_str!("../examples/config.draft.json"),
+        )
+        .example(
+            "A workload and a check",
+            include_str!("../examples/checked.json"),
+            include_str!("../examples/checked.draft.json"),
+        )
 }
 
 fn plan(Arguments { manifests, check }: Arguments) -> Result<Draft, Refusal> {
@@ -56,10 +65,16 @@ fn plan(Arguments { manifests, check }: Arguments) -> Result<Draft, Refusal> {
     let checked = if check.is_some() { "Try out and check" } else { "Try out" };
     let summary = format!("{checked}: {}", titles.join(", "));
     // Who has a Service wants to be found by its name.
-    let ways = if manifests.iter().any(|manifest| manifest.is(SERVICE)) { vec![Egress::Siblings, Egress::NameService] } else { Vec::new() };
+    let ways = if manifests.iter().any(|manifest| manifest.is(SERVICE)) {
+        vec![Egress::Siblings, Egress::NameService]
+    } else {
+        Vec::new()
+    };
     let before = number(ways.len());
     let mut steps: Vec<Step> = ways.into_iter().map(Step::from).collect();
-    steps.extend(in_order(manifests, &KINDS, &Place::Ephemeral)?.into_iter().map(|step| step.behind(before)));
+    steps.extend(
+        in_order(manifests, &KINDS, &Place::Ephemeral)?.into_iter().map(|step| step.behind(before)),
+    );
     if let Some(Check { image, arguments, seconds }) = check {
         let task = Task::image("check", image, arguments).seconds(seconds.unwrap_or(SECONDS));
         let all = number(steps.len());
@@ -78,7 +93,9 @@ mod tests {
     use cofferdam_sdk::{check::verdict, tool::call};
 
     fn check(rest: &str, expect: &str) {
-        let arguments = format!(r#"{{"manifests": [{{"apiVersion": "batch/v1", "kind": "Job", "metadata": {{"name": "j"}}}}]{rest}}}"#);
+        let arguments = format!(
+            r#"{{"manifests": [{{"apiVersion": "batch/v1", "kind": "Job", "metadata": {{"name": "j"}}}}]{rest}}}"#
+        );
         let found = verdict(&define(), |arguments| call(plan, arguments), &arguments);
         assert!(found.starts_with(expect), "{found}");
     }
@@ -86,7 +103,10 @@ mod tests {
     #[test]
     fn a_check_is_named_by_digest() {
         check("", "planned: Try out: Job j");
-        check(&format!(r#", "check": {{"image": "r.example.com/c@sha256:{}"}}"#, "0a".repeat(32)), "planned: Try out and check: Job j");
+        check(
+            &format!(r#", "check": {{"image": "r.example.com/c@sha256:{}"}}"#, "0a".repeat(32)),
+            "planned: Try out and check: Job j",
+        );
         check(r#", "check": {"image": "r.example.com/c:1"}"#, "schema: `/check/image`");
         check(r#", "namespace": "team-a""#, "schema: ``: Additional properties");
     }

@@ -1,4 +1,5 @@
-//! `events_list` shows what the cluster reported about the objects of one namespace. It reads named fields only, and changes nothing.
+//! `events_list` shows what the cluster reported about the objects of one namespace. It reads named
+//! fields only, and changes nothing.
 
 use cofferdam_sdk::tool::{Definition, Draft, EVENT, Refusal};
 use serde::Deserialize;
@@ -6,8 +7,17 @@ use serde::Deserialize;
 cofferdam_sdk::tool!(define, plan);
 
 /// Of each event. The name is there in any case.
-const FIELDS: [&str; 9] =
-    ["metadata.name", "type", "reason", "message", "involvedObject.kind", "involvedObject.name", "count", "lastTimestamp", "eventTime"];
+const FIELDS: [&str; 9] = [
+    "metadata.name",
+    "type",
+    "reason",
+    "message",
+    "involvedObject.kind",
+    "involvedObject.name",
+    "count",
+    "lastTimestamp",
+    "eventTime",
+];
 
 /// Events when no number is asked for.
 const LIMIT: u32 = 100;
@@ -66,7 +76,10 @@ mod tests {
     #[test]
     fn takes_one_namespace_and_a_limit() {
         check(r#"{"namespace": "a", "limit": 500}"#, "planned: List the events in a");
-        check(r#"{"namespace": "a", "limit": 501}"#, "schema: `/limit`: 501 is greater than the maximum of 500");
+        check(
+            r#"{"namespace": "a", "limit": 501}"#,
+            "schema: `/limit`: 501 is greater than the maximum of 500",
+        );
         check(r#"{"limit": 5}"#, "schema: ``: \"namespace\" is a required property");
     }
 }

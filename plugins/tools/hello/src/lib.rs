@@ -1,10 +1,13 @@
-//! `hello` writes a greeting on a Deployment. It is the worked example: copy this folder, follow the six steps, and you have a tool.
+//! `hello` writes a greeting on a Deployment. It is the worked example: copy this folder, follow
+//! the six steps, and you have a tool.
 //!
-//! A tool does nothing. It is a pure function from arguments to a *draft* of what ought to be done: no clock, no randomness, no network, no
-//! files. Cofferdam checks the draft, asks a policy, asks a person where the policy says so, and only then has it carried out by others.
-//! So the same arguments always give the same plan, and anybody may run the tool again to check.
+//! A tool does nothing. It is a pure function from arguments to a *draft* of what ought to be done:
+//! no clock, no randomness, no network, no files. Cofferdam checks the draft, asks a policy, asks a
+//! person where the policy says so, and only then has it carried out by others. So the same
+//! arguments always give the same plan, and anybody may run the tool again to check.
 //!
-//! Step 1 is `Cargo.toml`: `name` (small letters, digits, `_`) is what agents call the tool by. `README.md` says how to run each step.
+//! Step 1 is `Cargo.toml`: `name` (small letters, digits, `_`) is what agents call the tool by.
+//! `README.md` says how to run each step.
 
 use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL};
 use serde::Deserialize;
@@ -12,12 +15,13 @@ use serde::Deserialize;
 // Exports the two functions below, and makes a test of every example in the definition.
 cofferdam_sdk::tool!(define, plan);
 
-/// The one field this tool writes. A key with dots or slashes stands in quotes and brackets. Where the path depends on arguments, write it
-/// with `tool::key` (see `config_set`) or `tool::member` for a member of a list (see `image_set`).
+/// The one field this tool writes. A key with dots or slashes stands in quotes and brackets. Where
+/// the path depends on arguments, write it with `tool::key` (see `config_set`) or `tool::member`
+/// for a member of a list (see `image_set`).
 const GREETING: &str = r#"metadata.annotations["cofferdam.dev/greeting"]"#;
 
-/// Step 2: the arguments, as a type. `input.schema.json` says the same to agents; the host has checked it before `plan` is called, so every
-/// pattern and limit in there holds here.
+/// Step 2: the arguments, as a type. `input.schema.json` says the same to agents; the host has
+/// checked it before `plan` is called, so every pattern and limit in there holds here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
@@ -26,7 +30,8 @@ struct Arguments {
     greeting: String,
 }
 
-/// Step 3: what the tool is. Read once, when the component is loaded, and pinned with the component's digest.
+/// Step 3: what the tool is. Read once, when the component is loaded, and pinned with the
+/// component's digest.
 fn define() -> Definition {
     Definition::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         // For people, in lists.
@@ -77,17 +82,21 @@ fn define() -> Definition {
         )
 }
 
-/// Step 6: from arguments to a draft. Refuse what a schema cannot say, with the reason and what the caller can do about it.
+/// Step 6: from arguments to a draft. Refuse what a schema cannot say, with the reason and what the
+/// caller can do about it.
 fn plan(Arguments { namespace, name, greeting }: Arguments) -> Result<Draft, Refusal> {
     let greeting = greeting.trim();
     if greeting.is_empty() {
         return Err(Refusal::new("the greeting is blank", "Give at least one visible character."));
     }
-    // One sentence for the approver, who sees it as the tool's claim, beside the change itself in the host's words.
+    // One sentence for the approver, who sees it as the tool's claim, beside the change itself in
+    // the host's words.
     let summary = format!("Greet Deployment {namespace}/{name} with \"{greeting}\"");
     // A kind that is not among the constants of `tool` is `Kind { group, version, kind }`.
-    // `.reversible()` lets an executor undo the step; `.after([0])` on a later step makes it wait for the first.
-    Ok(Draft::change(summary).step(DEPLOYMENT.patch(namespace, name).set(GREETING, greeting).reversible()))
+    // `.reversible()` lets an executor undo the step; `.after([0])` on a later step makes it wait
+    // for the first.
+    Ok(Draft::change(summary)
+        .step(DEPLOYMENT.patch(namespace, name).set(GREETING, greeting).reversible()))
 }
 
 #[cfg(test)]
@@ -102,9 +111,18 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_greeting() {
-        check(r#"{"namespace": "team-a", "name": "web", "greeting": "  "}"#, "refused: the greeting is blank");
-        check(r#"{"namespace": "team-a", "name": "web", "greeting": ""}"#, "schema: `/greeting`: \"\" is shorter than 1 character");
-        check(r#"{"namespace": "team-a", "name": "web"}"#, "schema: ``: \"greeting\" is a required property");
+        check(
+            r#"{"namespace": "team-a", "name": "web", "greeting": "  "}"#,
+            "refused: the greeting is blank",
+        );
+        check(
+            r#"{"namespace": "team-a", "name": "web", "greeting": ""}"#,
+            "schema: `/greeting`: \"\" is shorter than 1 character",
+        );
+        check(
+            r#"{"namespace": "team-a", "name": "web"}"#,
+            "schema: ``: \"greeting\" is a required property",
+        );
         check(
             r#"{"namespace": "Team A", "name": "web", "greeting": "Ahoy"}"#,
             "schema: `/namespace`: \"Team A\" does not match \"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$\"",

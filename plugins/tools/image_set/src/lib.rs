@@ -1,7 +1,9 @@
-//! `image_set` sets the image of one container of a Deployment. It never guesses a tag: what cannot be told apart tomorrow is refused
-//! today.
+//! `image_set` sets the image of one container of a Deployment. It never guesses a tag: what cannot
+//! be told apart tomorrow is refused today.
 
-use cofferdam_sdk::tool::{CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL, member};
+use cofferdam_sdk::tool::{
+    CHANGE_OUTPUT, DEPLOYMENT, Definition, Draft, Refusal, SEQUENTIAL, member,
+};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
@@ -75,12 +77,14 @@ fn plan(Arguments { namespace, name, container, image }: Arguments) -> Result<Dr
             "Give a tag other than `latest`, or a digest (`@sha256:…`).",
         ));
     }
-    let summary = format!("Set image of container {container} in Deployment {namespace}/{name} to {image}");
+    let summary =
+        format!("Set image of container {container} in Deployment {namespace}/{name} to {image}");
     let path = member(CONTAINERS, "name", &container, "image");
     Ok(Draft::change(summary).step(DEPLOYMENT.patch(namespace, name).set(path, image).reversible()))
 }
 
-/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash belongs to a port.
+/// Whether the reference has a digest, or a tag that is not `latest`. A colon before the last slash
+/// belongs to a port.
 fn pinned(image: &str) -> bool {
     let last = image.rsplit('/').next().unwrap_or(image);
     last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest")
@@ -92,22 +96,46 @@ mod tests {
     use cofferdam_sdk::{check::verdict, tool::call};
 
     fn check(image: &str, expect: &str) {
-        let arguments = format!(r#"{{"namespace": "a", "name": "web", "container": "c", "image": "{image}"}}"#);
+        let arguments =
+            format!(r#"{{"namespace": "a", "name": "web", "container": "c", "image": "{image}"}}"#);
         let found = verdict(&define(), |arguments| call(plan, arguments), &arguments);
-        assert_eq!(found.split(['`', '"']).next().unwrap_or_default().trim_end(), expect, "{image}: {found}");
+        assert_eq!(
+            found.split(['`', '"']).next().unwrap_or_default().trim_end(),
+            expect,
+            "{image}: {found}"
+        );
     }
 
     #[test]
     fn an_image_says_its_version() {
-        let planned = |image: &str| format!("planned: Set image of container c in Deployment a/web to {image}");
-        for image in ["web:1", "nginx:1.27-alpine", "localhost:5000/web:2", "r.example.com/a/b_c/d:v1@sha256:"] {
-            let image = if image.ends_with(':') { format!("{image}{}", "0a".repeat(32)) } else { image.into() };
+        let planned = |image: &str| {
+            format!("planned: Set image of container c in Deployment a/web to {image}")
+        };
+        for image in [
+            "web:1",
+            "nginx:1.27-alpine",
+            "localhost:5000/web:2",
+            "r.example.com/a/b_c/d:v1@sha256:",
+        ] {
+            let image = if image.ends_with(':') {
+                format!("{image}{}", "0a".repeat(32))
+            } else {
+                image.into()
+            };
             check(&image, &planned(&image));
         }
         for image in ["web", "web:latest", "localhost:5000/web", "r.example.com/web:latest"] {
             check(image, "refused:");
         }
-        for image in ["", "web:", "Web Server:1", "r.example.com/web@sha256:12", "r.example.com//web:1", "web:1 --privileged", "-web:1"] {
+        for image in [
+            "",
+            "web:",
+            "Web Server:1",
+            "r.example.com/web@sha256:12",
+            "r.example.com//web:1",
+            "web:1 --privileged",
+            "-web:1",
+        ] {
             check(image, "schema:");
         }
     }

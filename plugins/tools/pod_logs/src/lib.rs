@@ -1,4 +1,5 @@
-//! `pod_logs` shows the last lines that a container wrote. It reads one log, bounded, and changes nothing.
+//! `pod_logs` shows the last lines that a container wrote. It reads one log, bounded, and changes
+//! nothing.
 
 use cofferdam_sdk::tool::{Definition, Draft, POD, Refusal};
 use serde::Deserialize;
@@ -64,8 +65,12 @@ fn define() -> Definition {
 
 fn plan(Arguments { namespace, name, container, lines }: Arguments) -> Result<Draft, Refusal> {
     let lines = lines.unwrap_or(LINES);
-    let of = container.as_ref().map(|container| format!("container {container} of ")).unwrap_or_default();
-    Ok(Draft::look(format!("Show the last {lines} lines of {of}Pod {namespace}/{name}")).step(POD.logs(namespace, name, container, lines)))
+    let of = container
+        .as_ref()
+        .map(|container| format!("container {container} of "))
+        .unwrap_or_default();
+    Ok(Draft::look(format!("Show the last {lines} lines of {of}Pod {namespace}/{name}"))
+        .step(POD.logs(namespace, name, container, lines)))
 }
 
 #[cfg(test)]

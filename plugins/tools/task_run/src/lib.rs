@@ -1,7 +1,9 @@
-//! `task_run` runs one container image or one accepted Wasm command, apart from everything: in the job's own namespace, without any right, and
-//! gone with it. What it prints is the result.
+//! `task_run` runs one container image or one accepted Wasm command, apart from everything: in the
+//! job's own namespace, without any right, and gone with it. What it prints is the result.
 
-use cofferdam_sdk::tool::{CHANGE_OUTPUT, Definition, Draft, Egress, Protocol, Refusal, SEQUENTIAL, Step, Task};
+use cofferdam_sdk::tool::{
+    CHANGE_OUTPUT, Definition, Draft, Egress, Protocol, Refusal, SEQUENTIAL, Step, Task,
+};
 use serde::Deserialize;
 
 cofferdam_sdk::tool!(define, plan);
@@ -118,21 +120,34 @@ fn define() -> Definition {
 }
 
 fn plan(arguments: Arguments) -> Result<Draft, Refusal> {
-    let Arguments { name, image, command, arguments, input, seconds, reaches, finds_names } = arguments;
+    let Arguments { name, image, command, arguments, input, seconds, reaches, finds_names } =
+        arguments;
     let names = finds_names.then_some(Egress::NameService);
-    let open = |Destination { addresses, port, udp }| Egress::addresses(addresses, if udp { Protocol::Udp } else { Protocol::Tcp }, port);
+    let open = |Destination { addresses, port, udp }| {
+        Egress::addresses(addresses, if udp { Protocol::Udp } else { Protocol::Tcp }, port)
+    };
     let ways: Vec<Egress> = names.into_iter().chain(reaches.into_iter().map(open)).collect();
     let (summary, task) = match (image, command) {
-        (Some(image), None) => (format!("Run {name}: the image {image}"), Task::image(name, image, arguments)),
+        (Some(image), None) => {
+            (format!("Run {name}: the image {image}"), Task::image(name, image, arguments))
+        }
         (None, Some(command)) if arguments.is_empty() && ways.is_empty() => {
             (format!("Run {name}: the command {command}"), Task::command(name, command))
         }
         (None, Some(_)) => {
-            let reason = "a command takes no `arguments`, and reaches nothing by `reaches` or `finds_names`";
+            let reason =
+                "a command takes no `arguments`, and reaches nothing by `reaches` or `finds_names`";
             return Err(Refusal::new(reason, "Give it what it needs as `input`."));
         }
-        (Some(_), Some(_)) => return Err(Refusal::new("it names two programs", "Give `image` or `command`, not both.")),
-        (None, None) => return Err(Refusal::new("it names no program", "Give `image` or `command`.")),
+        (Some(_), Some(_)) => {
+            return Err(Refusal::new(
+                "it names two programs",
+                "Give `image` or `command`, not both.",
+            ));
+        }
+        (None, None) => {
+            return Err(Refusal::new("it names no program", "Give `image` or `command`."));
+        }
     };
     let after = 0..u32::try_from(ways.len()).unwrap_or(u32::MAX);
     let task = Step::from(task.input(input).seconds(seconds.unwrap_or(SECONDS))).after(after);
@@ -145,18 +160,31 @@ mod tests {
     use cofferdam_sdk::{check::verdict, tool::call};
 
     fn check(rest: &str, expect: &str) {
-        let found = verdict(&define(), |arguments| call(plan, arguments), &format!(r#"{{"name": "t", {rest}}}"#));
+        let found = verdict(
+            &define(),
+            |arguments| call(plan, arguments),
+            &format!(r#"{{"name": "t", {rest}}}"#),
+        );
         assert!(found.starts_with(expect), "{rest}: {found}");
     }
 
     #[test]
     fn one_program_is_named_by_digest() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
+        let (image, command) = (
+            format!(r#""image": "r.example.com/t@{digest}""#),
+            format!(r#""command": "{digest}""#),
+        );
         check(&image, "planned: Run t: the image r.example.com/t@sha256:0a0a");
         check(&command, "planned: Run t: the command sha256:0a0a");
-        check(&format!("{command}, \"arguments\": [\"-v\"]"), "refused: a command takes no `arguments`");
-        check(&format!("{command}, \"finds_names\": true"), "refused: a command takes no `arguments`");
+        check(
+            &format!("{command}, \"arguments\": [\"-v\"]"),
+            "refused: a command takes no `arguments`",
+        );
+        check(
+            &format!("{command}, \"finds_names\": true"),
+            "refused: a command takes no `arguments`",
+        );
         check(&format!("{image}, {command}"), "refused: it names two programs");
         check(r#""input": "x""#, "refused: it names no program");
         check(r#""image": "r.example.com/t:1""#, "schema: `/image`");
@@ -166,11 +194,20 @@ mod tests {
     #[test]
     fn an_image_reaches_what_is_named() {
         let digest = format!("sha256:{}", "0a".repeat(32));
-        let (image, command) = (format!(r#""image": "r.example.com/t@{digest}""#), format!(r#""command": "{digest}""#));
+        let (image, command) = (
+            format!(r#""image": "r.example.com/t@{digest}""#),
+            format!(r#""command": "{digest}""#),
+        );
         let reaches = r#""finds_names": true, "reaches": [{"addresses": "203.0.113.0/24", "port": 443}, {"addresses": "203.0.113.9/32", "port": 53, "udp": true}]"#;
         check(&format!("{image}, {reaches}"), "planned: Run t: the image");
         check(&format!("{command}, {reaches}"), "refused: a command takes no `arguments`");
-        check(&format!(r#"{image}, "reaches": [{{"addresses": "everywhere", "port": 443}}]"#), "schema: `/reaches/0/addresses`");
-        check(&format!(r#"{image}, "reaches": [{{"addresses": "203.0.113.0/24", "port": 0}}]"#), "schema: `/reaches/0/port`");
+        check(
+            &format!(r#"{image}, "reaches": [{{"addresses": "everywhere", "port": 443}}]"#),
+            "schema: `/reaches/0/addresses`",
+        );
+        check(
+            &format!(r#"{image}, "reaches": [{{"addresses": "203.0.113.0/24", "port": 0}}]"#),
+            "schema: `/reaches/0/port`",
+        );
     }
 }

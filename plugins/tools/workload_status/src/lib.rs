@@ -1,5 +1,5 @@
-//! `workload_status` says how one workload is doing: what is wanted, what runs, what is ready. It reads named fields only, and changes
-//! nothing.
+//! `workload_status` says how one workload is doing: what is wanted, what runs, what is ready. It
+//! reads named fields only, and changes nothing.
 
 use cofferdam_sdk::tool::{DAEMON_SET, DEPLOYMENT, Definition, Draft, Kind, Refusal, STATEFUL_SET};
 use serde::Deserialize;
@@ -103,7 +103,8 @@ fn define() -> Definition {
 
 fn plan(Arguments { namespace, name, kind }: Arguments) -> Result<Draft, Refusal> {
     let (kind, fields) = kind.look();
-    Ok(Draft::look(format!("Show {} {namespace}/{name}", kind.kind)).step(kind.read(namespace, name, fields)))
+    Ok(Draft::look(format!("Show {} {namespace}/{name}", kind.kind))
+        .step(kind.read(namespace, name, fields)))
 }
 
 #[cfg(test)]
@@ -117,10 +118,14 @@ mod tests {
 
     #[test]
     fn knows_three_kinds() {
-        check(r#"{"namespace": "a", "name": "db", "kind": "StatefulSet"}"#, "planned: Show StatefulSet a/db");
+        check(
+            r#"{"namespace": "a", "name": "db", "kind": "StatefulSet"}"#,
+            "planned: Show StatefulSet a/db",
+        );
         check(
             r#"{"namespace": "a", "name": "db", "kind": "Secret"}"#,
-            "schema: `/kind`: \"Secret\" is not one of \"Deployment\", \"StatefulSet\" or \"DaemonSet\"",
+            "schema: `/kind`: \"Secret\" is not one of \"Deployment\", \"StatefulSet\" or \
+             \"DaemonSet\"",
         );
         check(r#"{"namespace": "a"}"#, "schema: ``: \"name\" is a required property");
     }

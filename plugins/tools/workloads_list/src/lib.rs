@@ -1,4 +1,5 @@
-//! `workloads_list` shows the workloads of one namespace: names, replicas, containers and images. It reads named fields only, and changes nothing.
+//! `workloads_list` shows the workloads of one namespace: names, replicas, containers and images.
+//! It reads named fields only, and changes nothing.
 
 use cofferdam_sdk::tool::{DAEMON_SET, DEPLOYMENT, Definition, Draft, Refusal, STATEFUL_SET};
 use serde::Deserialize;
@@ -10,7 +11,8 @@ const REPLICAS: &str = "spec.replicas";
 const CONTAINERS: &str = "spec.template.spec.containers[*].name";
 const IMAGES: &str = "spec.template.spec.containers[*].image";
 
-/// Objects of each kind at most. Enough for a team's namespace, and a result a model can still read.
+/// Objects of each kind at most. Enough for a team's namespace, and a result a model can still
+/// read.
 const LIMIT: u32 = 200;
 
 #[derive(Deserialize)]
@@ -24,16 +26,24 @@ fn define() -> Definition {
         .title("List workloads")
         .description(
             "Lists the Deployments, StatefulSets and DaemonSets of one namespace with wanted \
-             replicas and containers, at most 200 of each kind. Use it first, to learn what \
-             there is and what it is called.",
+             replicas and containers, at most 200 of each kind. Use it first, to learn what there \
+             is and what it is called.",
         )
         .input(include_str!("../input.schema.json"))
         .output(include_str!("../output.schema.json"))
         .may(DEPLOYMENT.may_list([NAME, REPLICAS, CONTAINERS, IMAGES]))
         .may(STATEFUL_SET.may_list([NAME, REPLICAS, CONTAINERS, IMAGES]))
         .may(DAEMON_SET.may_list([NAME, CONTAINERS, IMAGES]))
-        .example("A team's namespace", r#"{"namespace": "team-a"}"#, include_str!("../examples/team-a.json"))
-        .example("Another one", r#"{"namespace": "payments-prod"}"#, include_str!("../examples/payments-prod.json"))
+        .example(
+            "A team's namespace",
+            r#"{"namespace": "team-a"}"#,
+            include_str!("../examples/team-a.json"),
+        )
+        .example(
+            "Another one",
+            r#"{"namespace": "payments-prod"}"#,
+            include_str!("../examples/payments-prod.json"),
+        )
 }
 
 fn plan(Arguments { namespace }: Arguments) -> Result<Draft, Refusal> {
@@ -55,7 +65,10 @@ mod tests {
     #[test]
     fn takes_one_namespace() {
         check(r#"{}"#, "schema: ``: \"namespace\" is a required property");
-        check(r#"{"namespace": "*"}"#, "schema: `/namespace`: \"*\" does not match \"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$\"");
+        check(
+            r#"{"namespace": "*"}"#,
+            "schema: `/namespace`: \"*\" does not match \"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$\"",
+        );
         check(
             r#"{"namespace": "team-a", "selector": "app=web"}"#,
             "schema: ``: Additional properties are not allowed ('selector' was unexpected)",

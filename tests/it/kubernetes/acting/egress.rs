@@ -1,4 +1,5 @@
-//! Ways out of a run: closed until their operation is done, opened by the provisioner alone, as the API server keeps them.
+//! Ways out of a run: closed until their operation is done, opened by the provisioner alone, as the
+//! API server keeps them.
 
 use super::yard::{Job, Yard};
 use cofferdam_core::protocol::role_guest::Observed;
@@ -8,9 +9,12 @@ use std::collections::BTreeMap;
 
 /// The run's network policies and what each lets through.
 fn policies(yard: &Yard, job: &Job) -> BTreeMap<String, Value> {
-    let at = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", job.namespace.name());
+    let at =
+        format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies", job.namespace.name());
     let answer = yard.plane.request("GET", &at, None);
-    let each = |policy: &Value| (policy["metadata"]["name"].as_str().unwrap().to_owned(), policy["spec"]["egress"].clone());
+    let each = |policy: &Value| {
+        (policy["metadata"]["name"].as_str().unwrap().to_owned(), policy["spec"]["egress"].clone())
+    };
     answer.body["items"].as_array().unwrap().iter().map(each).collect()
 }
 
@@ -32,8 +36,14 @@ fn a_way_out_is_open_from_its_operation_on() {
     let path = r#"egress.addresses["203.0.113.0/24 tcp 443"]"#;
     assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::from([(path.to_owned(), block)]));
     let outside = json!({"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}], "ports": [{"protocol": "TCP", "port": 443}]});
-    assert_eq!(shown(policies(&yard, &job)), [("allow-egress".to_owned(), json!([outside])), closed.clone()]);
-    assert_eq!(yard.runtime.block_on(job.namespace.observe(&job.preview.operations[1])).unwrap(), Observed::Ready);
+    assert_eq!(
+        shown(policies(&yard, &job)),
+        [("allow-egress".to_owned(), json!([outside])), closed.clone()]
+    );
+    assert_eq!(
+        yard.runtime.block_on(job.namespace.observe(&job.preview.operations[1])).unwrap(),
+        Observed::Ready
+    );
 
     yard.perform(&mut job, 0).unwrap();
     yard.perform(&mut job, 2).unwrap();
@@ -45,12 +55,19 @@ fn a_way_out_is_open_from_its_operation_on() {
         "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
     });
     let each_other = json!([{"to": [{"podSelector": {}}]}]);
-    let open = [("allow-egress".to_owned(), json!([names, outside])), ("allow-siblings".to_owned(), each_other), closed];
+    let open = [
+        ("allow-egress".to_owned(), json!([names, outside])),
+        ("allow-siblings".to_owned(), each_other),
+        closed,
+    ];
     assert_eq!(shown(policies(&yard, &job)), open);
 
     // The job itself opens nothing, with its own gate taken away too.
     let object = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "allow-egress"}, "spec": {"podSelector": {}}});
-    let at = format!("/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/allow-egress", job.namespace.name());
+    let at = format!(
+        "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies/allow-egress",
+        job.namespace.name()
+    );
     let said = yard.runtime.block_on(async {
         let itself = job.namespace.job().await.unwrap();
         itself.apply(&at, &object, Manager { name: "x", force: true }, Mode::Real).await

@@ -1,5 +1,6 @@
-//! What goes wrong between a runner and an API server, for real: answers that are lost, requests that are, rights that are taken away, and somebody
-//! else's admission in between. Each ends in one outcome that is true.
+//! What goes wrong between a runner and an API server, for real: answers that are lost, requests
+//! that are, rights that are taken away, and somebody else's admission in between. Each ends in one
+//! outcome that is true.
 
 mod gate;
 mod held;
@@ -30,11 +31,18 @@ enum Fault {
     Ask { answered: bool },
 }
 
-/// The provisioner's kubeconfig with another way to the API server, in a folder that lasts as long as it is kept; and where the server is.
+/// The provisioner's kubeconfig with another way to the API server, in a folder that lasts as long
+/// as it is kept; and where the server is.
 fn rerouted(plane: &Cluster, by: SocketAddr) -> (tempfile::TempDir, PathBuf, String) {
-    let mut config: Value =
-        serde_json::from_str(&std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap()).unwrap();
-    let server = config["clusters"][0]["cluster"]["server"].as_str().unwrap().trim_start_matches("https://").to_owned();
+    let mut config: Value = serde_json::from_str(
+        &std::fs::read_to_string(plane.kubeconfig("cofferdam-system", "provisioner")).unwrap(),
+    )
+    .unwrap();
+    let server = config["clusters"][0]["cluster"]["server"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("https://")
+        .to_owned();
     config["clusters"][0]["cluster"]["server"] = json!(format!("https://{by}"));
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
@@ -61,7 +69,14 @@ impl Relay {
                 let Ok(far) = TcpStream::connect(&server) else { return };
                 let (near_too, far_too) = (near.try_clone().unwrap(), far.try_clone().unwrap());
                 let (asks, answers) = (Arc::clone(&shared), Arc::clone(&shared));
-                std::thread::spawn(move || pump(near, far, |_| !matches!(*asks.lock().unwrap(), Fault::Ask { answered: true }), &asks));
+                std::thread::spawn(move || {
+                    pump(
+                        near,
+                        far,
+                        |_| !matches!(*asks.lock().unwrap(), Fault::Ask { answered: true }),
+                        &asks,
+                    )
+                });
                 std::thread::spawn(move || pump(far_too, near_too, passes, &answers));
             }
         });
@@ -90,7 +105,12 @@ fn passes(fault: &Mutex<Fault>) -> bool {
 }
 
 /// Passes bytes on until one side ends, or a fault cuts both.
-fn pump(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&Mutex<Fault>) -> bool, fault: &Mutex<Fault>) {
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    passes: impl Fn(&Mutex<Fault>) -> bool,
+    fault: &Mutex<Fault>,
+) {
     let mut buffer = [0; 65_536];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if !passes(fault) {
@@ -130,8 +150,13 @@ fn an_answer_that_is_lost_is_read_back() {
     let mut job = yard.begin(1, json!([scale("acting-answer", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     let path = yard.path("deployments", "web");
-    relay.arm(Fault::Answer(Box::new(move || plane.request("GET", &path, None).body["spec"]["replicas"] == 5)));
-    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    relay.arm(Fault::Answer(Box::new(move || {
+        plane.request("GET", &path, None).body["spec"]["replicas"] == 5
+    })));
+    assert_eq!(
+        yard.perform(&mut job, 0).unwrap(),
+        BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
+    );
     assert!(relay.fired(), "no answer was lost");
     assert_eq!(patched(&yard, &run), 1);
     yard.remove(&run).unwrap();
@@ -147,7 +172,10 @@ fn a_request_that_is_lost_is_asked_again_over_the_same_state() {
     let mut job = yard.begin(1, json!([scale("acting-ask", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     relay.arm(Fault::Ask { answered: false });
-    assert_eq!(yard.perform(&mut job, 0).unwrap(), BTreeMap::from([("spec.replicas".to_owned(), json!(5))]));
+    assert_eq!(
+        yard.perform(&mut job, 0).unwrap(),
+        BTreeMap::from([("spec.replicas".to_owned(), json!(5))])
+    );
     assert!(relay.fired(), "no request was lost");
     assert_eq!(patched(&yard, &run), 1);
     yard.remove(&run).unwrap();
@@ -166,12 +194,18 @@ fn somebody_who_changes_it_after_a_lost_answer_makes_it_unknown() {
     relay.arm(Fault::Answer(Box::new(move || {
         let happened = plane.request("GET", &path, None).body["spec"]["replicas"] == 5;
         if happened {
-            assert_eq!(plane.request("PATCH", &path, Some(&json!({"spec": {"replicas": 4}}))).status, 200);
+            assert_eq!(
+                plane.request("PATCH", &path, Some(&json!({"spec": {"replicas": 4}}))).status,
+                200
+            );
         }
         happened
     })));
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectError::Unknown(why)) if why.contains("changed outside Cofferdam")), "{said:?}");
+    assert!(
+        matches!(&said, Err(EffectError::Unknown(why)) if why.contains("changed outside Cofferdam")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 4);
     yard.remove(&run).unwrap();
 }
@@ -187,9 +221,14 @@ fn a_right_that_is_taken_away_stops_the_job() {
     assert_eq!(yard.plane.request("DELETE", &binding, None).status, 200);
     let cluster = yard.runtime.block_on(job.namespace.job()).unwrap();
     // The authorizer hears of it a moment later.
-    until("the end of the right", || yard.runtime.block_on(cluster.get(&yard.path("deployments", "web"))).err());
+    until("the end of the right", || {
+        yard.runtime.block_on(cluster.get(&yard.path("deployments", "web"))).err()
+    });
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")), "{said:?}");
+    assert!(
+        matches!(&said, Err(EffectError::Refused(why)) if why.contains("no right")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
     yard.remove(&run).unwrap();
     yard.nothing_of(&run);
@@ -203,16 +242,26 @@ fn what_no_administrator_opted_in_is_not_touched() {
     // Looked at while it was opted in; then its administrator changed their mind.
     let operations = json!([scale("acting-beyond", "web", 5)]);
     let (steps, _, facts) = yard.look(operations);
-    assert_eq!(yard.plane.request("DELETE", &rbac("acting-beyond", "rolebindings/cofferdam-ceiling"), None).status, 200);
-    until("the end of the ceiling", || yard.runtime.block_on(yard.kubernetes.cluster().get(&yard.path("deployments", "web"))).err());
+    assert_eq!(
+        yard.plane
+            .request("DELETE", &rbac("acting-beyond", "rolebindings/cofferdam-ceiling"), None)
+            .status,
+        200
+    );
+    until("the end of the ceiling", || {
+        yard.runtime.block_on(yard.kubernetes.cluster().get(&yard.path("deployments", "web"))).err()
+    });
     let said = yard.make(2, &steps, &facts).unwrap_err().to_string();
     assert!(said.starts_with("the plan's rights in `acting-beyond` cannot be given"), "{said}");
     // A Deployment is in the run's own reach; a NetworkPolicy there would be a hole in its guards.
-    let policy =
-        json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
-    let (steps, _, facts) = yard.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "open"}, "spec": {"podSelector": {}}});
+    let (steps, _, facts) =
+        yard.look(json!([{"action": "apply", "place": "ephemeral", "object": policy}]));
     let said = yard.make(3, &steps, &facts).unwrap_err().to_string();
-    assert!(said.starts_with("a run's namespace cannot hold what the plan brings up there"), "{said}");
+    assert!(
+        said.starts_with("a run's namespace cannot hold what the plan brings up there"),
+        "{said}"
+    );
     // What was begun of both goes.
     assert!(yard.sweep(4, &[]).unwrap().is_some());
     for fence in [2, 3] {
@@ -242,7 +291,9 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
         }),
     );
     let binding = kind("MutatingAdmissionPolicyBinding", json!({"policyName": "acting-mutated"}));
-    for (resource, object) in [("mutatingadmissionpolicies", policy), ("mutatingadmissionpolicybindings", binding)] {
+    for (resource, object) in
+        [("mutatingadmissionpolicies", policy), ("mutatingadmissionpolicybindings", binding)]
+    {
         let answer = yard.plane.request("POST", &format!("{api}/{resource}"), Some(&object));
         assert_eq!(answer.status, 201, "{}", answer.body);
     }
@@ -252,7 +303,10 @@ fn what_somebody_elses_admission_makes_of_it_is_told_apart_from_what_was_approve
         (answer.body["spec"]["replicas"] == 2).then_some(())
     });
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert!(
+        matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
     for resource in ["mutatingadmissionpolicybindings", "mutatingadmissionpolicies"] {
         yard.plane.request("DELETE", &format!("{api}/{resource}/acting-mutated"), None);

@@ -1,5 +1,5 @@
-//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only where there is
-//! one (`scripts/test` says); never an image from a registry.
+//! Tasks on a real node: scheduler, kubelet, containerd, and a container that says what it is. Only
+//! where there is one (`scripts/test` says); never an image from a registry.
 
 use super::yard::{Effect, Job, Yard};
 use crate::cluster::until;
@@ -19,7 +19,12 @@ const SECONDS: Duration = Duration::from_secs(90);
 /// A namespace on the cluster that has a node.
 fn yard(namespace: &str, number: u128) -> Yard {
     let plane = plane();
-    Yard::on(plane, namespace, 0x0de_0000 + number, &plane.kubeconfig("cofferdam-system", "provisioner"))
+    Yard::on(
+        plane,
+        namespace,
+        0x0de_0000 + number,
+        &plane.kubeconfig("cofferdam-system", "provisioner"),
+    )
 }
 
 fn operation(image: &str, script: &str, seconds: u32) -> Value {
@@ -38,15 +43,19 @@ fn perform(yard: &Yard, job: &mut Job, index: usize) -> (Effect, Duration) {
 fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
     let _room = room();
     let yard = yard("node-result", 1);
-    let script = "cat /cofferdam/input; echo; busybox grep -E '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; \
-        touch /x 2>&1; touch /cofferdam/input 2>&1; touch /tmp/x && echo has a temporary folder; ls /var/run/secrets 2>&1; exit 0";
+    let script = "cat /cofferdam/input; echo; busybox grep -E \
+                  '^(Uid|Gid|Cap.*|NoNewPrivs|Seccomp):' /proc/self/status; touch /x 2>&1; touch \
+                  /cofferdam/input 2>&1; touch /tmp/x && echo has a temporary folder; ls \
+                  /var/run/secrets 2>&1; exit 0";
     let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
     let (ended, took) = perform(&yard, &mut job, 0);
     let after = ended.unwrap();
     assert_eq!(after["exit_code"], 0);
     let said: Vec<&str> = after["result"].as_str().unwrap().lines().collect();
-    let mut expected = vec!["{\"ask\":1}", "Uid:\t65532\t65532\t65532\t65532", "Gid:\t65532\t65532\t65532\t65532"];
-    let capabilities = ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000"));
+    let mut expected =
+        vec!["{\"ask\":1}", "Uid:\t65532\t65532\t65532\t65532", "Gid:\t65532\t65532\t65532\t65532"];
+    let capabilities =
+        ["Inh", "Prm", "Eff", "Bnd", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000"));
     expected.extend(capabilities.iter().map(String::as_str));
     expected.extend(["NoNewPrivs:\t1", "Seccomp:\t2", "touch: /x: Read-only file system"]);
     expected.extend(["touch: /cofferdam/input: Read-only file system", "has a temporary folder"]);
@@ -55,7 +64,10 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
 
     let run = job.namespace.name().to_owned();
     let pod = yard.plane.request("GET", &yard.own(&job, "pods/cofferdam-task-0"), None).body;
-    println!("from the plan's step to its result {took:?}; the Pod: {} then {}", pod["metadata"]["creationTimestamp"], pod["status"]);
+    println!(
+        "from the plan's step to its result {took:?}; the Pod: {} then {}",
+        pod["metadata"]["creationTimestamp"], pod["status"]
+    );
     let removing = Instant::now();
     yard.remove(&run).unwrap();
     println!("observed gone after {:?}", removing.elapsed());
@@ -67,9 +79,11 @@ fn a_tasks_log_is_its_result_and_its_container_holds_nothing() {
 fn what_a_task_says_is_passed_on_while_it_runs() {
     let _room = room();
     let yard = yard("node-says", 4);
-    // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in order.
-    let script = "echo first; printf 'in '; sleep 2; echo pieces; i=0; while [ $i -lt 50 ]; do echo many $i; i=$((i+1)); done; sleep 2; \
-        i=0; while [ $i -lt 30 ]; do printf 'long line '; i=$((i+1)); done; echo; sleep 2; printf 'no line'";
+    // Lines in pieces, many at once, long ones, and what is no line: each whole line once and in
+    // order.
+    let script = "echo first; printf 'in '; sleep 2; echo pieces; i=0; while [ $i -lt 50 ]; do \
+                  echo many $i; i=$((i+1)); done; sleep 2; i=0; while [ $i -lt 30 ]; do printf \
+                  'long line '; i=$((i+1)); done; echo; sleep 2; printf 'no line'";
     let mut job = yard.begin(1, json!([operation(&yard.plane.image(), script, 60)]), true);
     let (ended, heard) = yard.perform_heard(&mut job, 0);
     let ended_at = Instant::now();
@@ -81,11 +95,17 @@ fn what_a_task_says_is_passed_on_while_it_runs() {
     for (_, said) in &heard {
         at += usize::try_from(said.skipped).unwrap();
         let whole: String = lines[at].chars().take(199).collect();
-        assert!(said.operation == Some(0) && said.text.trim_end_matches('…') == whole, "{said:?} {at}");
+        assert!(
+            said.operation == Some(0) && said.text.trim_end_matches('…') == whole,
+            "{said:?} {at}"
+        );
         at += 1;
     }
     assert!(at >= 53 && heard.len() >= 20, "{heard:#?}");
-    assert!(heard[0].1.text == "first" && ended_at - heard[0].0 > Duration::from_secs(3), "it was told at the end alone");
+    assert!(
+        heard[0].1.text == "first" && ended_at - heard[0].0 > Duration::from_secs(3),
+        "it was told at the end alone"
+    );
     yard.remove(job.namespace.name()).unwrap();
 }
 
@@ -97,11 +117,15 @@ fn how_a_task_ends_is_named() {
     let image = yard.plane.image();
     let missing = format!("cofferdam.test/missing@sha256:{}", "0".repeat(64));
     let rows = [
-        (operation(&image, "echo no such host; exit 3", 60), "(exit-code): it ended with an error: exit code 3; no such host"),
+        (
+            operation(&image, "echo no such host; exit 3", 60),
+            "(exit-code): it ended with an error: exit code 3; no such host",
+        ),
         (operation(&image, "sleep 600", 3), "(deadline): its time was over"),
         (operation(&missing, "true", 60), "(image-unpullable): its image cannot be pulled"),
     ];
-    let mut job = yard.begin(1, rows.iter().map(|(operation, _)| operation.clone()).collect(), true);
+    let mut job =
+        yard.begin(1, rows.iter().map(|(operation, _)| operation.clone()).collect(), true);
     for (index, (_, expected)) in rows.iter().enumerate() {
         let (ended, took) = perform(&yard, &mut job, index);
         let why = ended.unwrap_err().to_string();
@@ -123,17 +147,29 @@ fn a_full_namespace_is_named() {
     let image = yard.plane.image();
     let full = (1..=20).any(|index| {
         let (labels, name) = (BTreeMap::new(), "other");
-        let place = Place { namespace: &run, labels: &labels, user_namespace: false, runtime_class: None };
-        let mut pod = task::pod(&Task { index, name, image: &image, arguments: &[], input: "", seconds: 60 }, &place);
+        let place =
+            Place { namespace: &run, labels: &labels, user_namespace: false, runtime_class: None };
+        let mut pod = task::pod(
+            &Task { index, name, image: &image, arguments: &[], input: "", seconds: 60 },
+            &place,
+        );
         pod["spec"]["schedulingGates"] = json!([{"name": "cofferdam.test/held"}]);
         let answer = yard.plane.request("POST", &yard.own(&job, "pods"), Some(&pod));
-        assert!(answer.status == 201 || answer.body["message"].as_str().unwrap().contains("exceeded quota"), "{}", answer.body);
+        assert!(
+            answer.status == 201
+                || answer.body["message"].as_str().unwrap().contains("exceeded quota"),
+            "{}",
+            answer.body
+        );
         answer.status != 201
     });
     assert!(full, "twenty Pods of 500m each are within a quota of 8 processors");
     let (ended, took) = perform(&yard, &mut job, 0);
     let why = ended.unwrap_err().to_string();
-    assert!(why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS, "{why} after {took:?}");
+    assert!(
+        why.contains("(quota-exceeded): the run's namespace has no room for it") && took < SECONDS,
+        "{why} after {took:?}"
+    );
     yard.remove(job.namespace.name()).unwrap();
 }
 
@@ -146,26 +182,34 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
     let found = |fence| {
         let name = RunName::new(&yard.call, Fence(fence));
         let run = name.to_string();
-        let found = yard.runtime.block_on(probe(yard.kubernetes.cluster(), name, &image, Timestamp::now()));
+        let found =
+            yard.runtime.block_on(probe(yard.kubernetes.cluster(), name, &image, Timestamp::now()));
         yard.nothing_of(&run);
         found.unwrap()
     };
     // This node's plug-in, a bridge, knows nothing of policies.
     assert_eq!(found(1), Enforcement::NotEnforced);
 
-    // One that does is played by the test: no Pod reaches another until the policy is there that lets it.
+    // One that does is played by the test: no Pod reaches another until the policy is there that
+    // lets it.
     let run = RunName::new(&yard.call, Fence(2));
-    let siblings = format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/allow-siblings");
+    let siblings =
+        format!("/apis/networking.k8s.io/v1/namespaces/{run}/networkpolicies/allow-siblings");
     let pods = format!("/api/v1/namespaces/{run}/pods");
     std::thread::scope(|scope| {
         let probing = scope.spawn(|| found(2));
         until("both Pods", || {
             let pods = yard.plane.request("GET", &pods, None).body;
-            let addressed = pods["items"].as_array()?.iter().filter(|pod| pod["status"]["podIP"].is_string()).count();
+            let addressed = pods["items"]
+                .as_array()?
+                .iter()
+                .filter(|pod| pod["status"]["podIP"].is_string())
+                .count();
             (addressed == 2).then_some(())
         });
         let links = yard.plane.in_node_network(&["ip", "-o", "link", "show", "type", "veth"]);
-        let links: Vec<&str> = links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).collect();
+        let links: Vec<&str> =
+            links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).collect();
         assert!(links.len() >= 2, "{links:?}");
         let all = |state: &str| {
             for link in &links {
@@ -173,7 +217,9 @@ fn whether_the_network_plug_in_enforces_policies_is_found_out() {
             }
         };
         all("down");
-        until("the policy", || (yard.plane.request("GET", &siblings, None).status == 200).then_some(()));
+        until("the policy", || {
+            (yard.plane.request("GET", &siblings, None).status == 200).then_some(())
+        });
         all("up");
         assert_eq!(probing.join().unwrap(), Enforcement::Enforced);
     });

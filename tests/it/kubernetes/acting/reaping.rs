@@ -1,5 +1,5 @@
-//! The reaper, with its own credential: what outlived its run goes, and nothing else does. On a control plane where no other
-//! test's runs are meanwhile.
+//! The reaper, with its own credential: what outlived its run goes, and nothing else does. On a
+//! control plane where no other test's runs are meanwhile.
 
 use super::yard::{self, Yard, scale};
 use crate::cluster::until;
@@ -25,7 +25,9 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     let yard = Yard::on(plane, "reaped", 21, &plane.kubeconfig("cofferdam-system", "provisioner"));
     yard.deployment("web");
     let reaper = plane.kubeconfig("cofferdam-system", "reaper");
-    let reaper = yard.runtime.block_on(async { api::Cluster::connect(&Credential::read(&reaper).await.unwrap()).unwrap() });
+    let reaper = yard.runtime.block_on(async {
+        api::Cluster::connect(&Credential::read(&reaper).await.unwrap()).unwrap()
+    });
     let round = |now: Timestamp| -> Reaped { yard.runtime.block_on(reap(&reaper, now)).unwrap() };
     let now = Timestamp::now();
 
@@ -34,8 +36,15 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert_eq!(facts, facts_of(&steps).unwrap());
     let run = |fence: u64, began: Timestamp| {
         let name = RunName::new(&yard.call, Fence(fence));
-        let wanted =
-            Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps: &steps, facts: &facts, now: began, unchanged: false };
+        let wanted = Wanted {
+            name,
+            plan: PlanDigest::of(b"plan"),
+            tool: "scaler",
+            steps: &steps,
+            facts: &facts,
+            now: began,
+            unchanged: false,
+        };
         yard.runtime.block_on(yard.kubernetes.make_for(&wanted, true)).unwrap()
     };
     let over = run(1, now - SignedDuration::from_hours(5));
@@ -46,8 +55,7 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         plan: PlanDigest::of(b""),
     };
     let lost_name = lost.name.to_string();
-    let role =
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": lost.metadata("reaped", &lost_name), "rules": []});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": lost.metadata("reaped", &lost_name), "rules": []});
     assert_eq!(plane.request("POST", &rbac("reaped", "roles"), Some(&role)).status, 201);
     // What bears the label and not the name: an administrator's mistake.
     let odd = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "production", "labels": {"cofferdam.dev/managed": "true"},
@@ -62,33 +70,49 @@ fn what_outlived_its_run_goes_and_nothing_else() {
     assert!(first.rights.contains(&format!("rolebindings/{} in reaped", over.name())), "{first:?}");
     assert_eq!(first.rights.len(), 3, "{first:?}");
     assert!(first.stuck.is_empty(), "{first:?}");
-    until("the namespace's end", || (plane.request("GET", &namespace_path(over.name()), None).status == 404).then_some(()));
+    until("the namespace's end", || {
+        (plane.request("GET", &namespace_path(over.name()), None).status == 404).then_some(())
+    });
     yard.nothing_of(over.name());
 
     // The live one is as it was, until its own time is over.
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
-    assert_eq!(plane.request("GET", &rbac("reaped", &format!("rolebindings/{}", live.name())), None).status, 200);
+    assert_eq!(
+        plane
+            .request("GET", &rbac("reaped", &format!("rolebindings/{}", live.name())), None)
+            .status,
+        200
+    );
     assert_eq!(round(now), Reaped { foreign: vec!["production".to_owned()], ..Reaped::default() });
 
     // One that cannot go is reported with what the cluster says, and forced by nobody.
     let broken = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.broken.example"},
         "spec": {"group": "broken.example", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
             "service": {"name": "nobody", "namespace": "default"}, "insecureSkipTLSVerify": true}});
-    assert_eq!(plane.request("POST", "/apis/apiregistration.k8s.io/v1/apiservices", Some(&broken)).status, 201);
+    assert_eq!(
+        plane.request("POST", "/apis/apiregistration.k8s.io/v1/apiservices", Some(&broken)).status,
+        201
+    );
     let later = now + SignedDuration::from_hours(3);
     assert_eq!(round(later).namespaces, [live.name()]);
     let stuck = until("the conditions of a stuck namespace", || {
-        round(later).stuck.into_iter().find(|(name, why)| name == live.name() && why.contains("NamespaceDeletionDiscoveryFailure"))
+        round(later).stuck.into_iter().find(|(name, why)| {
+            name == live.name() && why.contains("NamespaceDeletionDiscoveryFailure")
+        })
     });
     assert!(stuck.1.contains("broken.example"), "{stuck:?}");
     let going = yard.runtime.block_on(going(&reaper, Timestamp::now())).unwrap();
     assert_eq!(going.count, 1);
     assert_eq!(plane.request("GET", &namespace_path(live.name()), None).status, 200);
-    assert!(!plane.audit().iter().any(|event| event["objectRef"]["subresource"] == "finalize" && !yard::is_controllers(event)));
+    assert!(!plane.audit().iter().any(
+        |event| event["objectRef"]["subresource"] == "finalize" && !yard::is_controllers(event)
+    ));
 
     // Once the cluster is whole again it goes by itself.
     plane.request("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.broken.example", None);
-    until("the stuck namespace's end", || (plane.request("GET", &namespace_path(live.name()), None).status == 404).then_some(()));
+    until("the stuck namespace's end", || {
+        (plane.request("GET", &namespace_path(live.name()), None).status == 404).then_some(())
+    });
     assert_eq!(plane.request("GET", &namespace_path("production"), None).status, 200);
 
     // Whoever may write many Roles with its label hides none from it.
@@ -99,7 +123,8 @@ fn what_outlived_its_run_goes_and_nothing_else() {
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": format!("other-{number}"), "labels": labels}, "rules": []})
     };
     yard.runtime.block_on(async {
-        let admin = api::Cluster::connect(&Credential::read(&plane.admin()).await.unwrap()).unwrap();
+        let admin =
+            api::Cluster::connect(&Credential::read(&plane.admin()).await.unwrap()).unwrap();
         for number in 0..CROWD {
             admin.create(&rbac("crowd", "roles"), &others(number), api::Mode::Real).await.unwrap();
         }

@@ -1,4 +1,5 @@
-//! A namespace that opted in, a runner's means there, and plans to carry out. Each test has one of its own.
+//! A namespace that opted in, a runner's means there, and plans to carry out. Each test has one of
+//! its own.
 
 use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
@@ -59,14 +60,32 @@ impl Yard {
     }
 
     /// The same with another way for jobs to act.
-    pub fn by(jobs: JobIdentity, plane: &'static Cluster, namespace: &str, number: u128, kubeconfig: &Path) -> Self {
+    pub fn by(
+        jobs: JobIdentity,
+        plane: &'static Cluster,
+        namespace: &str,
+        number: u128,
+        kubeconfig: &Path,
+    ) -> Self {
         opt_in(plane, namespace);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let kubernetes = runtime.block_on(connect_by(jobs, kubeconfig, WRITE));
-        let yard = Self { plane, namespace: namespace.to_owned(), runtime, kubernetes, call: CallId::from_random(0xac7_0000 + number) };
+        let yard = Self {
+            plane,
+            namespace: namespace.to_owned(),
+            runtime,
+            kubernetes,
+            call: CallId::from_random(0xac7_0000 + number),
+        };
         // A binding counts some time after it was written.
         until("the provisioner's ceiling", || {
-            yard.runtime.block_on(yard.kubernetes.cluster().list(&yard.collection("deployments"), "", 1)).ok()
+            yard.runtime
+                .block_on(yard.kubernetes.cluster().list(&yard.collection("deployments"), "", 1))
+                .ok()
         });
         yard
     }
@@ -87,7 +106,12 @@ impl Yard {
         self.try_begin(fence, operations, gated).unwrap_or_else(|fault| panic!("{fault}"))
     }
 
-    pub fn try_begin(&self, fence: u64, operations: Value, gated: bool) -> Result<Job, EffectError> {
+    pub fn try_begin(
+        &self,
+        fence: u64,
+        operations: Value,
+        gated: bool,
+    ) -> Result<Job, EffectError> {
         let (steps, preview, facts) = self.look(operations);
         let namespace = self.raise(fence, &steps, &facts, gated)?;
         Ok(Job { steps, preview, namespace })
@@ -97,22 +121,44 @@ impl Yard {
     pub fn begin_unchanged(&self, fence: u64, operations: Value) -> Job {
         let (steps, preview, facts) = self.look(operations);
         let wanted = Wanted { unchanged: true, ..self.wanted(fence, &steps, &facts) };
-        let namespace = self.runtime.block_on(self.kubernetes.make_for(&wanted, true)).unwrap_or_else(|fault| panic!("{fault}"));
+        let namespace = self
+            .runtime
+            .block_on(self.kubernetes.make_for(&wanted, true))
+            .unwrap_or_else(|fault| panic!("{fault}"));
         Job { steps, preview, namespace }
     }
 
     /// A run's namespace alone.
-    pub fn make(&self, fence: u64, steps: &[Step], facts: &[OperationFacts]) -> Result<Namespace, EffectError> {
+    pub fn make(
+        &self,
+        fence: u64,
+        steps: &[Step],
+        facts: &[OperationFacts],
+    ) -> Result<Namespace, EffectError> {
         self.raise(fence, steps, facts, true)
     }
 
-    fn raise(&self, fence: u64, steps: &[Step], facts: &[OperationFacts], gated: bool) -> Result<Namespace, EffectError> {
+    fn raise(
+        &self,
+        fence: u64,
+        steps: &[Step],
+        facts: &[OperationFacts],
+        gated: bool,
+    ) -> Result<Namespace, EffectError> {
         self.runtime.block_on(self.kubernetes.make_for(&self.wanted(fence, steps, facts), gated))
     }
 
     fn wanted<'a>(&self, fence: u64, steps: &'a [Step], facts: &'a [OperationFacts]) -> Wanted<'a> {
         let name = RunName::new(&self.call, Fence(fence));
-        Wanted { name, plan: PlanDigest::of(b"plan"), tool: "scaler", steps, facts, now: Timestamp::now(), unchanged: false }
+        Wanted {
+            name,
+            plan: PlanDigest::of(b"plan"),
+            tool: "scaler",
+            steps,
+            facts,
+            now: Timestamp::now(),
+            unchanged: false,
+        }
     }
 
     pub fn perform(&self, job: &mut Job, index: usize) -> Effect {
@@ -125,7 +171,9 @@ impl Yard {
         let (told, mut heard) = tokio::sync::mpsc::channel(1);
         let effect = async {
             let told = told;
-            job.namespace.perform(&job.steps[index].operation, &job.preview.operations[index], &host, &told).await
+            job.namespace
+                .perform(&job.steps[index].operation, &job.preview.operations[index], &host, &told)
+                .await
         };
         let hearing = async {
             let mut all = Vec::new();
@@ -153,7 +201,12 @@ impl Yard {
     /// As a runner under this lease, who is told of those earlier ones.
     pub fn sweep(&self, fence: u64, earlier: &[Fence]) -> Result<Option<String>, TeardownError> {
         let targets = self.targets();
-        self.runtime.block_on(self.kubernetes.sweep(Traces { call: &self.call, fence: Fence(fence), earlier, targets: &targets }))
+        self.runtime.block_on(self.kubernetes.sweep(Traces {
+            call: &self.call,
+            fence: Fence(fence),
+            earlier,
+            targets: &targets,
+        }))
     }
 
     pub fn collection(&self, resource: &str) -> String {
@@ -213,9 +266,11 @@ impl Yard {
 
     /// Neither the run's namespace nor its rights are there.
     pub fn nothing_of(&self, run: &str) {
-        for path in
-            [namespace_path(run), rbac(&self.namespace, &format!("roles/{run}")), rbac(&self.namespace, &format!("rolebindings/{run}"))]
-        {
+        for path in [
+            namespace_path(run),
+            rbac(&self.namespace, &format!("roles/{run}")),
+            rbac(&self.namespace, &format!("rolebindings/{run}")),
+        ] {
             assert_eq!(self.plane.request("GET", &path, None).status, 404, "{path}");
         }
     }
@@ -260,13 +315,15 @@ pub fn is_write_of(event: &Value, run: &str) -> bool {
     let user = event["user"]["username"].as_str().unwrap_or_default();
     let object = &event["objectRef"];
     let about = object["namespace"] == run || object["name"] == run;
-    let own = user == format!("system:serviceaccount:{run}:job") || (user == "system:serviceaccount:cofferdam-system:provisioner" && about);
+    let own = user == format!("system:serviceaccount:{run}:job")
+        || (user == "system:serviceaccount:cofferdam-system:provisioner" && about);
     let verb = event["verb"].as_str().unwrap_or_default();
-    own && ["create", "update", "patch", "delete", "deletecollection"].contains(&verb) && event["stage"] == "ResponseComplete"
+    own && ["create", "update", "patch", "delete", "deletecollection"].contains(&verb)
+        && event["stage"] == "ResponseComplete"
 }
 
-/// Whether an audit event is a patch over a version that a controller's status had just taken the place of: it did
-/// nothing, and is asked again over the new one. A busy machine has more of these.
+/// Whether an audit event is a patch over a version that a controller's status had just taken the
+/// place of: it did nothing, and is asked again over the new one. A busy machine has more of these.
 pub fn met_a_status(event: &Value) -> bool {
     event["verb"] == "patch" && event["responseStatus"]["code"] == 422
 }

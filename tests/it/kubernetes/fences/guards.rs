@@ -1,4 +1,5 @@
-//! What the provisioner may write as a run's guards: as narrow as `deploy/` says and no wider, whoever holds its token.
+//! What the provisioner may write as a run's guards: as narrow as `deploy/` says and no wider,
+//! whoever holds its token.
 
 use super::super::actor::*;
 use super::{NO_RIGHT, pod_spec, wait};
@@ -36,41 +37,84 @@ fn the_provisioner_bounds_a_run_no_wider_than_the_fences_say() {
         let run = Run::new(0xf_000a);
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
         let own = run.guards();
-        let of = |kind: &str| own.iter().find(|guard| guard.object["kind"] == kind).unwrap().clone();
+        let of =
+            |kind: &str| own.iter().find(|guard| guard.object["kind"] == kind).unwrap().clone();
         let (quota, limits, denies) = (of("ResourceQuota"), of("LimitRange"), of("NetworkPolicy"));
         let put = |guard: &Guard, object: Value| apply(guard.path.as_str(), object);
         let named = |guard: &Guard, name: &str| {
             let (folder, _) = guard.path.rsplit_once('/').unwrap();
             apply(format!("{folder}/{name}"), but(&guard.object, "/metadata/name", json!(name)))
         };
-        let hard = |key: &str, value: &str| put(&quota, with(&quota.object, "/spec/hard", key, json!(value)));
-        let max = |key: &str, value: &str| put(&limits, with(&limits.object, "/spec/limits/0/max", key, json!(value)));
-        let denying = |pointer: &str, key: &str, value: Value| put(&denies, with(&denies.object, pointer, key, value));
+        let hard = |key: &str, value: &str| {
+            put(&quota, with(&quota.object, "/spec/hard", key, json!(value)))
+        };
+        let max = |key: &str, value: &str| {
+            put(&limits, with(&limits.object, "/spec/limits/0/max", key, json!(value)))
+        };
+        let denying = |pointer: &str, key: &str, value: Value| {
+            put(&denies, with(&denies.object, pointer, key, value))
+        };
         let mut rows = vec![
-            ("a quota without pods", put(&quota, without(&quota.object, "/spec/hard", "pods")), QUOTA),
-            ("a quota without Secrets", put(&quota, without(&quota.object, "/spec/hard", "count/secrets")), QUOTA),
+            (
+                "a quota without pods",
+                put(&quota, without(&quota.object, "/spec/hard", "pods")),
+                QUOTA,
+            ),
+            (
+                "a quota without Secrets",
+                put(&quota, without(&quota.object, "/spec/hard", "count/secrets")),
+                QUOTA,
+            ),
             ("an empty quota", put(&quota, but(&quota.object, "/spec/hard", json!({}))), QUOTA),
             ("one pod more", hard("pods", "21"), QUOTA),
             ("the same in other words", hard("pods", "20000m"), "done"),
             ("more memory in other words", hard("limits.memory", "8193Mi"), QUOTA),
             ("a disk", hard("persistentvolumeclaims", "1"), QUOTA),
-            ("a quota for some pods", put(&quota, with(&quota.object, "/spec", "scopes", json!(["NotTerminating"]))), "unsupported scope"),
+            (
+                "a quota for some pods",
+                put(&quota, with(&quota.object, "/spec", "scopes", json!(["NotTerminating"]))),
+                "unsupported scope",
+            ),
             ("one pod", hard("pods", "1"), "done"),
             ("something else bounded too", hard("count/leases.coordination.k8s.io", "0"), "done"),
             ("another quota", named(&quota, "other"), NO_RIGHT),
             ("its end", delete(quota.path.as_str()), NO_RIGHT),
             ("a wider container", max("memory", "5Gi"), LIMITS),
-            ("limits without memory", put(&limits, without(&limits.object, "/spec/limits/0/max", "memory")), LIMITS),
-            ("limits of pods", put(&limits, but(&limits.object, "/spec/limits", json!([{"type": "Pod", "max": {"cpu": "1"}}]))), LIMITS),
+            (
+                "limits without memory",
+                put(&limits, without(&limits.object, "/spec/limits/0/max", "memory")),
+                LIMITS,
+            ),
+            (
+                "limits of pods",
+                put(
+                    &limits,
+                    but(
+                        &limits.object,
+                        "/spec/limits",
+                        json!([{"type": "Pod", "max": {"cpu": "1"}}]),
+                    ),
+                ),
+                LIMITS,
+            ),
             ("a narrower container", max("cpu", "2"), "done"),
             ("other limits", named(&limits, "other"), NO_RIGHT),
             ("not every pod", denying("/spec/podSelector", "matchLabels", json!({"a": "b"})), ALL),
-            ("one way twice", put(&denies, but(&denies.object, "/spec/policyTypes", json!(["Ingress", "Ingress"]))), "denies all"),
+            (
+                "one way twice",
+                put(
+                    &denies,
+                    but(&denies.object, "/spec/policyTypes", json!(["Ingress", "Ingress"])),
+                ),
+                "denies all",
+            ),
             ("a way out of it", denying("/spec", "egress", json!([{}])), "denies all"),
             ("a way in", denying("/spec", "ingress", json!([{}])), ALL),
             ("another policy", named(&denies, "other"), NO_RIGHT),
         ];
-        rows.extend(own.iter().map(|guard| ("as it should be", apply(guard.path.as_str(), guard.object.clone()), "done")));
+        rows.extend(own.iter().map(|guard| {
+            ("as it should be", apply(guard.path.as_str(), guard.object.clone()), "done")
+        }));
         provisioner.try_all(rows).await;
         provisioner.ask(delete(namespace_path(&run.name))).await.unwrap();
     });
@@ -87,27 +131,38 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
         let at = run.in_group("networking.k8s.io", "networkpolicies/allow-egress");
         let policy = |spec: Value| {
             let metadata = json!({"name": "allow-egress"});
-            apply(at.as_str(), json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}))
+            apply(
+                at.as_str(),
+                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+            )
         };
-        let spec = |egress: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": egress});
+        let spec =
+            |egress: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": egress});
         let block = |cidr: &str| json!({"ipBlock": {"cidr": cidr}});
         let https = json!([{"protocol": "TCP", "port": 443}]);
         let to = |peer: Value| policy(spec(json!([{"to": [peer], "ports": https}])));
-        let through = |ports: Value| policy(spec(json!([{"to": [block("203.0.113.0/24")], "ports": ports}])));
+        let through =
+            |ports: Value| policy(spec(json!([{"to": [block("203.0.113.0/24")], "ports": ports}])));
         let names = json!({
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
             "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
         });
         let asking = |peer: Value, port: u16| {
-            policy(spec(json!([{"to": [peer], "ports": [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]}])))
+            policy(spec(
+                json!([{"to": [peer], "ports": [{"protocol": "UDP", "port": port}, {"protocol": "TCP", "port": port}]}]),
+            ))
         };
         let siblings = |ingress: Value, egress: Value| {
             let spec = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": ingress, "egress": egress});
             let at = at.replace("allow-egress", "allow-siblings");
             let metadata = json!({"name": "allow-siblings"});
-            apply(at, json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}))
+            apply(
+                at,
+                json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+            )
         };
-        let (from, to_own) = (json!([{"from": [{"podSelector": {}}]}]), json!([{"to": [{"podSelector": {}}]}]));
+        let (from, to_own) =
+            (json!([{"from": [{"podSelector": {}}]}]), json!([{"to": [{"podSelector": {}}]}]));
         let both = spec(json!([
             {"to": [names], "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
             {"to": [block("203.0.113.7/32"), block("2001:db8::/32")], "ports": https},
@@ -163,8 +218,11 @@ fn a_runs_way_out_is_to_named_ports_of_bounded_places() {
 }
 
 /// The guards that a run must have before a pod, and the policy that asks for each.
-const NEEDED: [(&str, &str); 3] =
-    [("ResourceQuota", "cofferdam-guard-quota"), ("LimitRange", "cofferdam-guard-limits"), ("NetworkPolicy", "cofferdam-guard-network")];
+const NEEDED: [(&str, &str); 3] = [
+    ("ResourceQuota", "cofferdam-guard-quota"),
+    ("LimitRange", "cofferdam-guard-limits"),
+    ("NetworkPolicy", "cofferdam-guard-network"),
+];
 
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
@@ -177,9 +235,13 @@ fn a_run_whose_guard_is_missing_admits_no_pod() {
         for (number, (missing, fence)) in (0xf_0020..).zip(NEEDED) {
             let run = Run::new(number);
             provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
-            provisioner.ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on())).await.unwrap();
+            provisioner
+                .ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()))
+                .await
+                .unwrap();
             wait(&provisioner, || dry(apply(run.at("configmaps/x"), config_map("x")))).await;
-            let (last, others): (Vec<Guard>, Vec<Guard>) = run.guards().into_iter().partition(|guard| guard.object["kind"] == missing);
+            let (last, others): (Vec<Guard>, Vec<Guard>) =
+                run.guards().into_iter().partition(|guard| guard.object["kind"] == missing);
             for guard in others {
                 provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
             }

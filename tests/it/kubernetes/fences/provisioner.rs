@@ -1,4 +1,5 @@
-//! The provisioner: it makes runs of one form, and gives a job just what an administrator gave it to hand out.
+//! The provisioner: it makes runs of one form, and gives a job just what an administrator gave it
+//! to hand out.
 
 use super::super::actor::*;
 use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
@@ -23,7 +24,8 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
             copy["metadata"]["annotations"][key] = json!(value);
             apply(at.as_str(), copy)
         };
-        let named = |name: &str| apply(namespace_path(name), but(&good, "/metadata/name", json!(name)));
+        let named =
+            |name: &str| apply(namespace_path(name), but(&good, "/metadata/name", json!(name)));
         let finalized = {
             let mut copy = good.clone();
             copy["metadata"]["finalizers"] = json!(["cofferdam.dev/forever"]);
@@ -32,47 +34,115 @@ fn the_provisioner_makes_runs_of_one_form_and_reads_next_to_nothing() {
         provisioner
             .try_all(vec![
                 ("any name", named("production"), "is named cofferdam-run-CALL-FENCE"),
-                ("a name that begins well", named("cofferdam-run-x"), "is named cofferdam-run-CALL-FENCE"),
+                (
+                    "a name that begins well",
+                    named("cofferdam-run-x"),
+                    "is named cofferdam-run-CALL-FENCE",
+                ),
                 ("kube-system", named("kube-system"), "is named cofferdam-run-CALL-FENCE"),
                 ("its home", named("cofferdam-system"), "is named cofferdam-run-CALL-FENCE"),
-                ("no label", label("cofferdam.dev/managed", "false"), "bears the label cofferdam.dev/managed"),
+                (
+                    "no label",
+                    label("cofferdam.dev/managed", "false"),
+                    "bears the label cofferdam.dev/managed",
+                ),
                 ("another fence", label("cofferdam.dev/fence", "2"), "are those of its name"),
-                ("weak Pod Security", label("pod-security.kubernetes.io/enforce", "baseline"), "enforces Pod Security restricted"),
-                ("unpinned", label("pod-security.kubernetes.io/enforce-version", "latest"), "at a pinned version"),
-                ("Pod Security of long ago", label("pod-security.kubernetes.io/enforce-version", "v1.0"), "at a pinned version"),
+                (
+                    "weak Pod Security",
+                    label("pod-security.kubernetes.io/enforce", "baseline"),
+                    "enforces Pod Security restricted",
+                ),
+                (
+                    "unpinned",
+                    label("pod-security.kubernetes.io/enforce-version", "latest"),
+                    "at a pinned version",
+                ),
+                (
+                    "Pod Security of long ago",
+                    label("pod-security.kubernetes.io/enforce-version", "v1.0"),
+                    "at a pinned version",
+                ),
                 (
                     "the last one before capabilities are dropped",
                     label("pod-security.kubernetes.io/enforce-version", "v1.21"),
                     "at a pinned version",
                 ),
-                ("one that does not exist yet", label("pod-security.kubernetes.io/enforce-version", "v1.99"), "at a pinned version"),
-                ("another version to audit", label("pod-security.kubernetes.io/audit-version", "v1.0"), "audits and warns with no other"),
-                ("another level to warn of", label("pod-security.kubernetes.io/warn", "privileged"), "audits and warns with no other"),
+                (
+                    "one that does not exist yet",
+                    label("pod-security.kubernetes.io/enforce-version", "v1.99"),
+                    "at a pinned version",
+                ),
+                (
+                    "another version to audit",
+                    label("pod-security.kubernetes.io/audit-version", "v1.0"),
+                    "audits and warns with no other",
+                ),
+                (
+                    "another level to warn of",
+                    label("pod-security.kubernetes.io/warn", "privileged"),
+                    "audits and warns with no other",
+                ),
                 ("opting in", label("cofferdam.dev/target", "true"), "never opts one in"),
-                ("a label that others heed", label("admission.gatekeeper.sh/ignore", "yes"), "no label but Cofferdam's own"),
+                (
+                    "a label that others heed",
+                    label("admission.gatekeeper.sh/ignore", "yes"),
+                    "no label but Cofferdam's own",
+                ),
                 (
                     "an annotation that others heed",
                     note("scheduler.alpha.kubernetes.io/node-selector", "a=b"),
                     "no annotation but Cofferdam's",
                 ),
-                ("a century", note("cofferdam.dev/expires-at", "2126-01-01T00:00:00Z"), "at most 24 hours"),
+                (
+                    "a century",
+                    note("cofferdam.dev/expires-at", "2126-01-01T00:00:00Z"),
+                    "at most 24 hours",
+                ),
                 ("no moment", note("cofferdam.dev/expires-at", "tomorrow"), "RFC 3339"),
                 ("a finalizer", finalized, "has no finalizers"),
                 ("a run's, tried", dry(apply(at.as_str(), good.clone())), "done"),
                 ("a run's", apply(at.as_str(), good.clone()), "done"),
                 ("again", apply(at.as_str(), good.clone()), "done"),
-                ("relaxing it", label("pod-security.kubernetes.io/enforce", "privileged"), "enforces Pod Security restricted"),
-                ("an older version of it", label("pod-security.kubernetes.io/enforce-version", "v1.0"), "at a pinned version"),
-                ("its status", patch(format!("{at}/status"), "/metadata/labels/x", json!("y")), NO_RIGHT),
+                (
+                    "relaxing it",
+                    label("pod-security.kubernetes.io/enforce", "privileged"),
+                    "enforces Pod Security restricted",
+                ),
+                (
+                    "an older version of it",
+                    label("pod-security.kubernetes.io/enforce-version", "v1.0"),
+                    "at a pinned version",
+                ),
+                (
+                    "its status",
+                    patch(format!("{at}/status"), "/metadata/labels/x", json!("y")),
+                    NO_RIGHT,
+                ),
                 ("deleting another", dry(delete(namespace_path("default"))), "may not be deleted"),
-                ("deleting its home", dry(delete(namespace_path("cofferdam-system"))), "is named cofferdam-run-CALL-FENCE"),
-                ("deleting the self-check's", dry(delete(namespace_path(SELF_CHECK))), "bears the label cofferdam.dev/managed"),
+                (
+                    "deleting its home",
+                    dry(delete(namespace_path("cofferdam-system"))),
+                    "is named cofferdam-run-CALL-FENCE",
+                ),
+                (
+                    "deleting the self-check's",
+                    dry(delete(namespace_path(SELF_CHECK))),
+                    "bears the label cofferdam.dev/managed",
+                ),
                 ("Secrets", list("/api/v1/secrets"), NO_RIGHT),
-                ("a Secret of the name it writes", get("/api/v1/namespaces/default/secrets/cofferdam-identity"), NO_RIGHT),
+                (
+                    "a Secret of the name it writes",
+                    get("/api/v1/namespaces/default/secrets/cofferdam-identity"),
+                    NO_RIGHT,
+                ),
                 ("Pods", list("/api/v1/pods"), NO_RIGHT),
                 ("ConfigMaps", list("/api/v1/namespaces/kube-system/configmaps"), NO_RIGHT),
                 ("Deployments", list("/apis/apps/v1/deployments"), NO_RIGHT),
-                ("reading a Secret by trying", dry(apply("/api/v1/namespaces/default/secrets/cofferdam-identity", identity())), NOWHERE),
+                (
+                    "reading a Secret by trying",
+                    dry(apply("/api/v1/namespaces/default/secrets/cofferdam-identity", identity())),
+                    NOWHERE,
+                ),
                 ("its end", delete(at.as_str()), "done"),
             ])
             .await;
@@ -87,7 +157,9 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
         let run = Run::new(0xf_0002);
         provisioner.ask(apply(namespace_path(&run.name), run.namespace())).await.unwrap();
-        let asks = |account: &str, request: Value| create(run.at(&format!("serviceaccounts/{account}/token")), request);
+        let asks = |account: &str, request: Value| {
+            create(run.at(&format!("serviceaccounts/{account}/token")), request)
+        };
         let bound = token(true);
         let for_audiences = |audiences: Value| {
             let mut request = token(true);
@@ -106,7 +178,9 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "job"},
             "subjects": [{"kind": "ServiceAccount", "name": "job", "namespace": run.name}]});
         let mine = |pointer: &str, value: Value| but(&run.taken_on(), pointer, value);
-        let take = |pointer: &str, value: Value| apply(rbac(&run.name, "rolebindings/provisioner"), mine(pointer, value));
+        let take = |pointer: &str, value: Value| {
+            apply(rbac(&run.name, "rolebindings/provisioner"), mine(pointer, value))
+        };
         let more = json!([run.taken_on()["subjects"][0], binding["subjects"][0]]);
         provisioner
             .try_all(vec![
@@ -190,19 +264,40 @@ fn in_a_run_the_provisioner_writes_its_guards_and_asks_for_its_jobs_token() {
         wait(&provisioner, || apply(rbac(&run.name, "roles/job"), role.clone())).await;
         // An API server that goes by a name of its own.
         let named = "https://fences.example.com";
-        provisioner.try_all(vec![("a token for the name", asks("job", for_audiences(json!([named]))), "for no other audience")]).await;
-        apply_edited(plane, "deploy/options/audience.yaml", &[("https://api.cluster.example.com", named)]);
+        provisioner
+            .try_all(vec![(
+                "a token for the name",
+                asks("job", for_audiences(json!([named]))),
+                "for no other audience",
+            )])
+            .await;
+        apply_edited(
+            plane,
+            "deploy/options/audience.yaml",
+            &[("https://api.cluster.example.com", named)],
+        );
         wait(&provisioner, || asks("job", for_audiences(json!([named])))).await;
         provisioner
             .try_all(vec![
-                ("a token for another name", asks("job", for_audiences(json!(["https://vault.example.com"]))), "for no other audience"),
+                (
+                    "a token for another name",
+                    asks("job", for_audiences(json!(["https://vault.example.com"]))),
+                    "for no other audience",
+                ),
                 (
                     "a binding for others",
-                    apply(rbac(&run.name, "rolebindings/job"), but(&binding, "/subjects/0/namespace", json!("default"))),
+                    apply(
+                        rbac(&run.name, "rolebindings/job"),
+                        but(&binding, "/subjects/0/namespace", json!("default")),
+                    ),
                     "to no other subject",
                 ),
                 ("a binding", apply(rbac(&run.name, "rolebindings/job"), binding.clone()), "done"),
-                ("looking", Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun), "not found"),
+                (
+                    "looking",
+                    Ask::Patch(run.at("configmaps/input"), json!([]), Mode::DryRun),
+                    "not found",
+                ),
                 (
                     "the self-check's namespace",
                     apply(format!("/api/v1/namespaces/{SELF_CHECK}/configmaps/x"), config_map("x")),
@@ -230,24 +325,42 @@ fn what_the_provisioner_cannot_write_it_cannot_be_shown_or_give_away() {
         let mut theirs = config_map("theirs");
         theirs["data"] = json!({"password": "hunter2"});
         admin.ask(apply(at.as_str(), theirs)).await.unwrap();
-        // The API server answers a patch after which an object cannot be decoded by quoting it, before it asks admission.
-        let quoting = || Ask::Patch(at.clone(), json!([{"op": "add", "path": "/nonsense", "value": 1}]), Mode::DryRun);
+        // The API server answers a patch after which an object cannot be decoded by quoting it,
+        // before it asks admission.
+        let quoting = || {
+            Ask::Patch(
+                at.clone(),
+                json!([{"op": "add", "path": "/nonsense", "value": 1}]),
+                Mode::DryRun,
+            )
+        };
         let shown = admin.ask(quoting()).await.unwrap_err();
         assert!(shown.starts_with("422 "), "{shown}");
         let refused = provisioner.ask(quoting()).await.unwrap_err();
-        assert!(refused.starts_with("403 ") && refused.contains("cannot patch resource") && !refused.contains("hunter2"), "{refused}");
+        assert!(
+            refused.starts_with("403 ")
+                && refused.contains("cannot patch resource")
+                && !refused.contains("hunter2"),
+            "{refused}"
+        );
         let run = Run::new(0xf_0009);
         let role = |group: &str, resource: &str, name: &str| {
             let rules = json!([{"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": ["patch"]}]);
             apply(rbac(open, &format!("roles/{}", run.name)), run.role(rules))
         };
-        let workload = |resource: &str| namespace_path(open).replace("/api/v1", "/apis/apps/v1") + "/" + resource;
+        let workload = |resource: &str| {
+            namespace_path(open).replace("/api/v1", "/apis/apps/v1") + "/" + resource
+        };
         provisioner
             .try_all(vec![
                 ("a right over their ConfigMap", role("", "configmaps", "theirs"), BEYOND),
                 ("a right over their Deployment", role("apps", "deployments", "web"), BEYOND),
                 ("a right over their Pod", role("", "pods", "cofferdam-task-0"), BEYOND),
-                ("their Pod", get(format!("{}/pods/cofferdam-task-0", namespace_path(open))), NO_RIGHT),
+                (
+                    "their Pod",
+                    get(format!("{}/pods/cofferdam-task-0", namespace_path(open))),
+                    NO_RIGHT,
+                ),
                 ("a ConfigMap", dry(apply(at.as_str(), config_map("theirs"))), NO_RIGHT),
                 ("a Deployment", dry(delete(workload("deployments/web"))), NO_RIGHT),
             ])
@@ -263,11 +376,18 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
     block(async {
         let admin = Actor::of(&plane.admin()).await;
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
-        let closed = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fences-closed"}});
+        let closed =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fences-closed"}});
         admin.ask(apply(namespace_path("fences-closed"), closed)).await.unwrap();
         let at = |name: &str| format!("/apis/apps/v1/namespaces/{shop}/deployments/{name}");
         for name in ["web", "api"] {
-            admin.ask(apply(at(name), deployment(name, json!({"containers": [{"name": "web", "image": "web:1"}]})))).await.unwrap();
+            admin
+                .ask(apply(
+                    at(name),
+                    deployment(name, json!({"containers": [{"name": "web", "image": "web:1"}]})),
+                ))
+                .await
+                .unwrap();
         }
         let run = Run::new(0xf_0003);
         run.make(&provisioner).await;
@@ -277,7 +397,9 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
         let role_at = |namespace: &str| rbac(namespace, &format!("roles/{}", run.name));
         let binding_at = rbac(shop, &format!("rolebindings/{}", run.name));
         let role = |rules: Value| apply(role_at(shop), run.role(rules));
-        let other = |pointer: &str, value: Value| apply(binding_at.as_str(), but(&run.binding(), pointer, value));
+        let other = |pointer: &str, value: Value| {
+            apply(binding_at.as_str(), but(&run.binding(), pointer, value))
+        };
         let replicas = |name: &str| patch(at(name), "/spec/replicas", json!(2));
         let cluster_role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-ceiling"});
         let in_run = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cofferdam-in-run"});
@@ -353,16 +475,27 @@ fn at_a_target_the_provisioner_derives_rights_and_the_job_has_just_those() {
         wait(&job, || list("/api/v1/namespaces/fences-closed/configmaps")).await;
         wait(&job, || list(format!("{}/configmaps", namespace_path(shop)))).await;
         job.try_all(vec![
-            ("where nobody opted in", apply("/api/v1/namespaces/fences-closed/configmaps/x", config_map("x")), "nowhere else"),
+            (
+                "where nobody opted in",
+                apply("/api/v1/namespaces/fences-closed/configmaps/x", config_map("x")),
+                "nowhere else",
+            ),
             (
                 "a Secret at a target",
                 apply(format!("{}/secrets/cofferdam-identity", namespace_path(shop)), identity()),
                 "no Secrets, identities, rights",
             ),
-            ("a right at a target", dry(delete(rbac(shop, "rolebindings/careless"))), "no Secrets, identities, rights"),
+            (
+                "a right at a target",
+                dry(delete(rbac(shop, "rolebindings/careless"))),
+                "no Secrets, identities, rights",
+            ),
             (
                 "a token at a target",
-                create(format!("{}/serviceaccounts/default/token", namespace_path(shop)), token(false)),
+                create(
+                    format!("{}/serviceaccounts/default/token", namespace_path(shop)),
+                    token(false),
+                ),
                 "no Secrets, identities, rights",
             ),
         ])

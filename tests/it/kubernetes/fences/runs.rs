@@ -1,4 +1,5 @@
-//! A run: its guards are frozen, its identities nobody else's, what runs in it pinned and without a credential.
+//! A run: its guards are frozen, its identities nobody else's, what runs in it pinned and without a
+//! credential.
 
 use super::super::actor::*;
 use super::{FROZEN, NO_RIGHT, pod_spec, wait};
@@ -24,13 +25,29 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
         admin
             .try_all(vec![
                 ("the network policy's end", delete(denies.as_str()), FROZEN),
-                ("loosening it", apply(denies.as_str(), but(&policy, "/spec/policyTypes", json!(["Ingress"]))), FROZEN),
+                (
+                    "loosening it",
+                    apply(denies.as_str(), but(&policy, "/spec/policyTypes", json!(["Ingress"]))),
+                    FROZEN,
+                ),
                 ("a Role", apply(rbac(&run.name, "roles/more"), role), FROZEN),
                 ("a Secret", apply(run.at("secrets/cofferdam-identity"), identity()), FROZEN),
                 ("a ServiceAccount", apply(run.at("serviceaccounts/job"), account("job")), FROZEN),
-                ("a token of `job`", create(run.at("serviceaccounts/job/token"), token(true)), "to the provisioner alone"),
-                ("a token of `task`", create(run.at("serviceaccounts/task/token"), token(true)), "to the provisioner alone"),
-                ("a finalizer", apply(run.at("configmaps/x"), finalized), "has a finalizer of its own"),
+                (
+                    "a token of `job`",
+                    create(run.at("serviceaccounts/job/token"), token(true)),
+                    "to the provisioner alone",
+                ),
+                (
+                    "a token of `task`",
+                    create(run.at("serviceaccounts/task/token"), token(true)),
+                    "to the provisioner alone",
+                ),
+                (
+                    "a finalizer",
+                    apply(run.at("configmaps/x"), finalized),
+                    "has a finalizer of its own",
+                ),
             ])
             .await;
         // An administrator who is not the API server's own superuser.
@@ -44,46 +61,92 @@ fn a_runs_guards_are_frozen_and_nobody_becomes_its_job() {
             ))
             .await
             .unwrap();
-        admin.ask(apply("/api/v1/namespaces/fences-deputy/serviceaccounts/deputy", account("deputy"))).await.unwrap();
-        admin.ask(apply("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy", deputy)).await.unwrap();
+        admin
+            .ask(apply(
+                "/api/v1/namespaces/fences-deputy/serviceaccounts/deputy",
+                account("deputy"),
+            ))
+            .await
+            .unwrap();
+        admin
+            .ask(apply(
+                "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy",
+                deputy,
+            ))
+            .await
+            .unwrap();
         let deputy = Actor::account(plane, "fences-deputy", "deputy").await;
         wait(&deputy, || list("/api/v1/namespaces")).await;
         let labelled = |key: &str| {
             let metadata = json!({"name": "fences-deputy", "labels": {key: "true"}});
-            apply(namespace_path("fences-deputy"), json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+            apply(
+                namespace_path("fences-deputy"),
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}),
+            )
         };
         let at = namespace_path(&run.name);
         deputy
             .try_all(vec![
-                ("a run's name", apply(namespace_path(&Run::new(0xf_0005).name), Run::new(0xf_0005).namespace()), "are the provisioner's"),
+                (
+                    "a run's name",
+                    apply(namespace_path(&Run::new(0xf_0005).name), Run::new(0xf_0005).namespace()),
+                    "are the provisioner's",
+                ),
                 ("a run's label", labelled("cofferdam.dev/managed"), "are frozen"),
                 ("opting in", labelled("cofferdam.dev/target"), "done"),
-                ("opting a run in", patch(at.as_str(), "/metadata/labels/cofferdam.dev~1target", json!("true")), "are frozen"),
+                (
+                    "opting a run in",
+                    patch(at.as_str(), "/metadata/labels/cofferdam.dev~1target", json!("true")),
+                    "are frozen",
+                ),
                 (
                     "relaxing a run",
-                    patch(at.as_str(), "/metadata/labels/pod-security.kubernetes.io~1enforce", json!("privileged")),
+                    patch(
+                        at.as_str(),
+                        "/metadata/labels/pod-security.kubernetes.io~1enforce",
+                        json!("privileged"),
+                    ),
                     "are frozen",
                 ),
                 (
                     "a longer run",
-                    patch(at.as_str(), "/metadata/annotations/cofferdam.dev~1expires-at", json!("2126-01-01T00:00:00Z")),
+                    patch(
+                        at.as_str(),
+                        "/metadata/annotations/cofferdam.dev~1expires-at",
+                        json!("2126-01-01T00:00:00Z"),
+                    ),
                     "are frozen",
                 ),
                 (
                     "opting a run in by its status",
-                    patch(format!("{at}/status"), "/metadata/labels/cofferdam.dev~1target", json!("true")),
+                    patch(
+                        format!("{at}/status"),
+                        "/metadata/labels/cofferdam.dev~1target",
+                        json!("true"),
+                    ),
                     "are frozen",
                 ),
                 (
                     "what a teardown has to look for",
-                    patch(at.as_str(), "/metadata/annotations/cofferdam.dev~1targets", json!("elsewhere")),
+                    patch(
+                        at.as_str(),
+                        "/metadata/annotations/cofferdam.dev~1targets",
+                        json!("elsewhere"),
+                    ),
                     "are frozen",
                 ),
-                ("what does not matter", patch(at.as_str(), "/metadata/labels/team", json!("a")), "done"),
+                (
+                    "what does not matter",
+                    patch(at.as_str(), "/metadata/labels/team", json!("a")),
+                    "done",
+                ),
                 ("its end", delete(at.as_str()), "done"),
             ])
             .await;
-        admin.ask(delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy")).await.unwrap();
+        admin
+            .ask(delete("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/fences-deputy"))
+            .await
+            .unwrap();
         // The guards go with their namespace: the controllers that take them away are not held.
         until("the run's end", || (plane.request("GET", &at, None).status == 404).then_some(()));
     });
@@ -98,7 +161,10 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let provisioner = Actor::account(plane, "cofferdam-system", "provisioner").await;
         let run = Run::new(0xf_0006);
         run.make(&provisioner).await;
-        provisioner.ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on())).await.unwrap();
+        provisioner
+            .ask(apply(rbac(&run.name, "rolebindings/provisioner"), run.taken_on()))
+            .await
+            .unwrap();
         wait(&provisioner, || dry(apply(run.at("configmaps/x"), config_map("x")))).await;
         for guard in run.guards() {
             provisioner.ask(apply(guard.path, guard.object)).await.unwrap();
@@ -107,7 +173,8 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let at = run.at("pods/cofferdam-task-0");
         let pod = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-0"}, "spec": spec});
         wait(&provisioner, || dry(apply(at.as_str(), pod(spec.clone())))).await;
-        let with = |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
+        let with =
+            |pointer: &str, value: Value| apply(at.as_str(), pod(but(&spec, pointer, value)));
         let more = |key: &str, value: Value| {
             let mut spec = spec.clone();
             spec[key] = value;
@@ -121,20 +188,46 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
             let at = run.in_group(group, &format!("{resource}/web"));
             let spec = but(&spec, "/restartPolicy", json!(rest));
             vec![
-                (name, dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([projected]))))), "never a token"),
+                (
+                    name,
+                    dry(apply(at.as_str(), wrap(but(&spec, "/volumes", json!([projected]))))),
+                    "never a token",
+                ),
                 (
                     name,
                     dry(apply(
                         at.as_str(),
-                        wrap(but(&spec, "/volumes", json!([{"name": "s", "secret": {"secretName": "cofferdam-identity"}}]))),
+                        wrap(but(
+                            &spec,
+                            "/volumes",
+                            json!([{"name": "s", "secret": {"secretName": "cofferdam-identity"}}]),
+                        )),
                     )),
                     "never a token",
                 ),
-                (name, dry(apply(at.as_str(), wrap(but(&spec, "/serviceAccountName", json!("job"))))), "run as the ServiceAccount `task`"),
-                (name, dry(apply(at.as_str(), wrap(but(&spec, "/containers/0/image", json!("web:1"))))), "by digest"),
                 (
                     name,
-                    dry(apply(at.as_str(), wrap(but(&spec, "/containers/0/securityContext/allowPrivilegeEscalation", json!(true))))),
+                    dry(apply(at.as_str(), wrap(but(&spec, "/serviceAccountName", json!("job"))))),
+                    "run as the ServiceAccount `task`",
+                ),
+                (
+                    name,
+                    dry(apply(
+                        at.as_str(),
+                        wrap(but(&spec, "/containers/0/image", json!("web:1"))),
+                    )),
+                    "by digest",
+                ),
+                (
+                    name,
+                    dry(apply(
+                        at.as_str(),
+                        wrap(but(
+                            &spec,
+                            "/containers/0/securityContext/allowPrivilegeEscalation",
+                            json!(true),
+                        )),
+                    )),
                     "say allowPrivilegeEscalation: false",
                 ),
                 (name, dry(apply(at.as_str(), wrap(spec.clone()))), "done"),
@@ -144,8 +237,16 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         let template = |spec: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
         let selected = |spec: Value| json!({"selector": {"matchLabels": {"a": "b"}}, "template": template(spec)});
         let mut all = vec![
-            ("an image by tag", with("/containers/0/image", json!("registry.example/tool:latest")), "by digest"),
-            ("a writable root", with("/containers/0/securityContext/readOnlyRootFilesystem", json!(false)), "read-only root"),
+            (
+                "an image by tag",
+                with("/containers/0/image", json!("registry.example/tool:latest")),
+                "by digest",
+            ),
+            (
+                "a writable root",
+                with("/containers/0/securityContext/readOnlyRootFilesystem", json!(false)),
+                "read-only root",
+            ),
             // The run's own limits are its limits then.
             ("no limits", dry(with("/containers/0/resources", json!({}))), "done"),
             (
@@ -159,51 +260,111 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
                 ),
                 "violates PodSecurity",
             ),
-            ("a mounted token", with("/automountServiceAccountToken", json!(true)), "automountServiceAccountToken: false"),
-            ("as `job`", with("/serviceAccountName", json!("job")), "run as the ServiceAccount `task`"),
+            (
+                "a mounted token",
+                with("/automountServiceAccountToken", json!(true)),
+                "automountServiceAccountToken: false",
+            ),
+            (
+                "as `job`",
+                with("/serviceAccountName", json!("job")),
+                "run as the ServiceAccount `task`",
+            ),
             ("a projected token", volume(projected.clone()), "never a token"),
-            ("a Secret", volume(json!({"name": "s", "secret": {"secretName": "cofferdam-identity"}})), "never a token"),
-            ("the node's disk", volume(json!({"name": "h", "hostPath": {"path": "/"}})), "violates PodSecurity"),
+            (
+                "a Secret",
+                volume(json!({"name": "s", "secret": {"secretName": "cofferdam-identity"}})),
+                "never a token",
+            ),
+            (
+                "the node's disk",
+                volume(json!({"name": "h", "hostPath": {"path": "/"}})),
+                "violates PodSecurity",
+            ),
             (
                 "an init container by tag",
-                with("/initContainers", json!([but(&but(&spec["containers"][0], "/image", json!("x:1")), "/name", json!("first"))])),
+                with(
+                    "/initContainers",
+                    json!([but(
+                        &but(&spec["containers"][0], "/image", json!("x:1")),
+                        "/name",
+                        json!("first")
+                    )]),
+                ),
                 "by digest",
             ),
             ("the host's network", with("/hostNetwork", json!(true)), "violates PodSecurity"),
             ("a node of its choice", more("nodeName", json!("cp-1")), "name no node"),
             ("a priority", more("priorityClassName", json!("system-node-critical")), "priority"),
-            ("every taint tolerated", more("tolerations", json!([{"operator": "Exists"}])), "tolerate no node"),
-            ("a host alias", more("hostAliases", json!([{"ip": "10.0.0.1", "hostnames": ["x"]}])), "no host names"),
+            (
+                "every taint tolerated",
+                more("tolerations", json!([{"operator": "Exists"}])),
+                "tolerate no node",
+            ),
+            (
+                "a host alias",
+                more("hostAliases", json!([{"ip": "10.0.0.1", "hostnames": ["x"]}])),
+                "no host names",
+            ),
             (
                 "an external IP",
-                apply(run.at("services/x"), service(json!({"ports": [{"port": 80}], "externalIPs": ["203.0.113.7"]}))),
+                apply(
+                    run.at("services/x"),
+                    service(json!({"ports": [{"port": 80}], "externalIPs": ["203.0.113.7"]})),
+                ),
                 "without external IPs",
             ),
-            ("a plain Service", dry(apply(run.at("services/x"), service(json!({"ports": [{"port": 80}], "clusterIP": "None"})))), "done"),
+            (
+                "a plain Service",
+                dry(apply(
+                    run.at("services/x"),
+                    service(json!({"ports": [{"port": 80}], "clusterIP": "None"})),
+                )),
+                "done",
+            ),
             ("a task", apply(at.as_str(), pod(spec.clone())), "done"),
             ("looking at it", get(at.as_str()), "done"),
             ("entering it", create(format!("{at}/exec"), json!({})), NO_RIGHT),
         ];
-        all.extend(rows("apps/deployments", "Always", &|spec| workload("Deployment", "apps", selected(spec))));
-        all.extend(rows("apps/statefulsets", "Always", &|spec| workload("StatefulSet", "apps", selected(spec))));
-        all.extend(rows("batch/jobs", "Never", &|spec| workload("Job", "batch", json!({"template": template(spec)}))));
+        all.extend(rows("apps/deployments", "Always", &|spec| {
+            workload("Deployment", "apps", selected(spec))
+        }));
+        all.extend(rows("apps/statefulsets", "Always", &|spec| {
+            workload("StatefulSet", "apps", selected(spec))
+        }));
+        all.extend(rows("batch/jobs", "Never", &|spec| {
+            workload("Job", "batch", json!({"template": template(spec)}))
+        }));
         all.extend(rows("batch/cronjobs", "Never", &|spec| {
             workload("CronJob", "batch", json!({"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": template(spec)}}}))
         }));
         provisioner.try_all(all).await;
-        let ephemeral =
-            json!([{"op": "add", "path": "/spec/ephemeralContainers", "value": [but(&spec["containers"][0], "/name", json!("more"))]}]);
+        let ephemeral = json!([{"op": "add", "path": "/spec/ephemeralContainers", "value": [but(&spec["containers"][0], "/name", json!("more"))]}]);
         let ephemeral = but(&ephemeral, "/0/value/0/resources", json!({}));
         admin
             .try_all(vec![
-                ("entering it", create(format!("{at}/exec"), json!({})), "containers of a run cannot be entered"),
-                ("attaching to it", create(format!("{at}/attach"), json!({})), "containers of a run cannot be entered"),
-                ("a container more", Ask::Patch(format!("{at}/ephemeralcontainers"), ephemeral, Mode::Real), "no ephemeral containers"),
+                (
+                    "entering it",
+                    create(format!("{at}/exec"), json!({})),
+                    "containers of a run cannot be entered",
+                ),
+                (
+                    "attaching to it",
+                    create(format!("{at}/attach"), json!({})),
+                    "containers of a run cannot be entered",
+                ),
+                (
+                    "a container more",
+                    Ask::Patch(format!("{at}/ephemeralcontainers"), ephemeral, Mode::Real),
+                    "no ephemeral containers",
+                ),
             ])
             .await;
         let second = run.at("pods/cofferdam-task-1");
         let named = |spec: Value| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cofferdam-task-1"}, "spec": spec});
-        let try_with = |pointer: &str, value: Value| dry(apply(second.as_str(), named(but(&spec, pointer, value))));
+        let try_with = |pointer: &str, value: Value| {
+            dry(apply(second.as_str(), named(but(&spec, pointer, value))))
+        };
         let context = |key: &str, value: Option<Value>| {
             let mut context = spec["containers"][0]["securityContext"].clone();
             match value {
@@ -214,28 +375,68 @@ fn what_runs_in_a_run_is_pinned_and_holds_no_credential() {
         };
         let first = but(&spec["containers"][0], "/name", json!("first"));
         let first = but(&first, "/securityContext/allowPrivilegeEscalation", json!(true));
-        // Where Pod Security asks for nothing, which only the API server's superuser can bring about, these fences still do.
-        let relaxed = patch(namespace_path(&run.name), "/metadata/labels/pod-security.kubernetes.io~1enforce", json!("privileged"));
+        // Where Pod Security asks for nothing, which only the API server's superuser can bring
+        // about, these fences still do.
+        let relaxed = patch(
+            namespace_path(&run.name),
+            "/metadata/labels/pod-security.kubernetes.io~1enforce",
+            json!("privileged"),
+        );
         admin.ask(relaxed).await.unwrap();
         wait(&provisioner, || try_with("/hostNetwork", json!(true))).await;
         provisioner
             .try_all(vec![
-                ("gaining privileges", context("allowPrivilegeEscalation", Some(json!(true))), "allowPrivilegeEscalation: false"),
-                ("nothing said of privileges", context("allowPrivilegeEscalation", None), "allowPrivilegeEscalation: false"),
-                ("an init container that may gain them", try_with("/initContainers", json!([first])), "allowPrivilegeEscalation: false"),
-                ("some capabilities dropped", context("capabilities", Some(json!({"drop": ["NET_RAW"]}))), "drop ALL capabilities"),
-                ("nothing said of capabilities", context("capabilities", None), "drop ALL capabilities"),
+                (
+                    "gaining privileges",
+                    context("allowPrivilegeEscalation", Some(json!(true))),
+                    "allowPrivilegeEscalation: false",
+                ),
+                (
+                    "nothing said of privileges",
+                    context("allowPrivilegeEscalation", None),
+                    "allowPrivilegeEscalation: false",
+                ),
+                (
+                    "an init container that may gain them",
+                    try_with("/initContainers", json!([first])),
+                    "allowPrivilegeEscalation: false",
+                ),
+                (
+                    "some capabilities dropped",
+                    context("capabilities", Some(json!({"drop": ["NET_RAW"]}))),
+                    "drop ALL capabilities",
+                ),
+                (
+                    "nothing said of capabilities",
+                    context("capabilities", None),
+                    "drop ALL capabilities",
+                ),
                 (
                     "a capability added",
                     context("capabilities", Some(json!({"drop": ["ALL"], "add": ["SYS_ADMIN"]}))),
                     "add none but NET_BIND_SERVICE",
                 ),
-                ("an unconfined pod", try_with("/securityContext/seccompProfile", json!({"type": "Unconfined"})), "seccomp profile"),
-                ("no profile", try_with("/securityContext", json!({"runAsNonRoot": true, "runAsUser": 65532})), "seccomp profile"),
-                ("an unconfined container", context("seccompProfile", Some(json!({"type": "Unconfined"}))), "seccomp profile"),
+                (
+                    "an unconfined pod",
+                    try_with("/securityContext/seccompProfile", json!({"type": "Unconfined"})),
+                    "seccomp profile",
+                ),
+                (
+                    "no profile",
+                    try_with("/securityContext", json!({"runAsNonRoot": true, "runAsUser": 65532})),
+                    "seccomp profile",
+                ),
+                (
+                    "an unconfined container",
+                    context("seccompProfile", Some(json!({"type": "Unconfined"}))),
+                    "seccomp profile",
+                ),
                 (
                     "a profile of the node",
-                    context("seccompProfile", Some(json!({"type": "Localhost", "localhostProfile": "tight.json"}))),
+                    context(
+                        "seccompProfile",
+                        Some(json!({"type": "Localhost", "localhostProfile": "tight.json"})),
+                    ),
                     "done",
                 ),
                 ("as it should be", try_with("/hostNetwork", json!(false)), "done"),

@@ -1,5 +1,5 @@
-//! Accepting a policy, and trying the accepted one on a tool that is about to be accepted. What is too
-//! slow or too large is refused here, at whichever of the two comes later. Never loads a tool.
+//! Accepting a policy, and trying the accepted one on a tool that is about to be accepted. What is
+//! too slow or too large is refused here, at whichever of the two comes later. Never loads a tool.
 
 use super::AFTER;
 use crate::command::plugin::{Bench, wasm};
@@ -16,8 +16,16 @@ use serde_json::json;
 use std::path::Path;
 
 /// Accepts the policy in a folder.
-pub(super) fn accept(home: &Home, folder: &Path, bench: &Bench, mut trust: TrustFile, noted: Option<&str>) -> Result<Report> {
-    let none = |name: &str| format!("`{name}` in `{}`; build it with `scripts/build-policy`", folder.display());
+pub(super) fn accept(
+    home: &Home,
+    folder: &Path,
+    bench: &Bench,
+    mut trust: TrustFile,
+    noted: Option<&str>,
+) -> Result<Report> {
+    let none = |name: &str| {
+        format!("`{name}` in `{}`; build it with `scripts/build-policy`", folder.display())
+    };
     let module = wasm(&folder.join("policy.wasm")).with_context(|| none("policy.wasm"))?;
     let data = std::fs::read(folder.join("data.json")).with_context(|| none("data.json"))?;
     let text = std::str::from_utf8(&data).context("data.json is not UTF-8")?;
@@ -26,7 +34,8 @@ pub(super) fn accept(home: &Home, folder: &Path, bench: &Bench, mut trust: Trust
     let known = trust.trust()?;
     let before = known.policy;
     let context = question::context(&known.environment, digest, None, None, Timestamp::now());
-    rehearse(bench, (&module, text), &known.tools, &context).with_context(|| format!("the policy in `{}`", folder.display()))?;
+    rehearse(bench, (&module, text), &known.tools, &context)
+        .with_context(|| format!("the policy in `{}`", folder.display()))?;
     write_private(&home.policy_module(), &module)?;
     write_private(&home.policy_data(), &data)?;
     trust.set_policy(digest);
@@ -36,33 +45,42 @@ pub(super) fn accept(home: &Home, folder: &Path, bench: &Bench, mut trust: Trust
         format!("The policy {digest} was accepted already.")
     } else {
         format!(
-            "Accepted the policy {digest} in the place of {}. What waits for a person under the old one has to be asked again.{AFTER}",
+            "Accepted the policy {digest} in the place of {}. What waits for a person under the \
+             old one has to be asked again.{AFTER}",
             before.short()
         )
     };
     Ok(Report::new(text, json!({"kind": "policy", "digest": digest, "before": before})))
 }
 
-/// Tries the accepted policy on a tool that is about to be accepted: on each of the largest questions
-/// of all tools that this one brings.
+/// Tries the accepted policy on a tool that is about to be accepted: on each of the largest
+/// questions of all tools that this one brings.
 ///
 /// # Errors
 /// `time` or `memory`, as for a policy; or the policy in the home is not the accepted one.
 pub(super) fn try_on(home: &Home, bench: &Bench, known: &Trust, tool: &TrustedTool) -> Result<()> {
-    let module = wasm(&home.policy_module()).context("the accepted policy, which is tried on each new ceiling")?;
-    let data = std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
+    let module = wasm(&home.policy_module())
+        .context("the accepted policy, which is tried on each new ceiling")?;
+    let data =
+        std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
     let digest = policy_digest(&module, &data).context("policy/data.json is not readable")?;
     if digest != known.policy {
-        bail!("the policy in the home is not the accepted one; accept one with `cofferdam accept --policy DIR`, then the tool");
+        bail!(
+            "the policy in the home is not the accepted one; accept one with `cofferdam accept \
+             --policy DIR`, then the tool"
+        );
     }
     let context = question::context(&known.environment, digest, None, None, Timestamp::now());
-    let mut tools: Vec<_> = known.tools.iter().filter(|known| known.name != tool.name).cloned().collect();
+    let mut tools: Vec<_> =
+        known.tools.iter().filter(|known| known.name != tool.name).cloned().collect();
     tools.push(tool.clone());
-    rehearse_new(bench, (&module, &data), &tools, &[&tool.name], &context).map(drop).with_context(|| {
-        format!(
-            "the accepted policy is not fit for the ceiling of the tool `{}`; accept another policy first, or a tool with a narrower \
-             ceiling",
-            tool.name
-        )
-    })
+    rehearse_new(bench, (&module, &data), &tools, &[&tool.name], &context).map(drop).with_context(
+        || {
+            format!(
+                "the accepted policy is not fit for the ceiling of the tool `{}`; accept another \
+                 policy first, or a tool with a narrower ceiling",
+                tool.name
+            )
+        },
+    )
 }

@@ -1,4 +1,5 @@
-//! Without an id: the list of what waits for a person, and on a terminal the choice of one. Signs nothing.
+//! Without an id: the list of what waits for a person, and on a terminal the choice of one. Signs
+//! nothing.
 
 use super::ask;
 use crate::command::operator;
@@ -28,12 +29,15 @@ pub enum Choice {
     List(Report),
 }
 
-/// The call that was named or is chosen now. Programs, and commands without a terminal, get the list.
+/// The call that was named or is chosen now. Programs, and commands without a terminal, get the
+/// list.
 pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Result<Choice> {
     if let Some(id) = named {
         return Ok(Choice::Call(id));
     }
-    let Operated::Jobs { jobs } = operator::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })? else {
+    let Operated::Jobs { jobs } =
+        operator::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })?
+    else {
         return Err(operator::unexpected());
     };
     let now = Timestamp::now();
@@ -41,17 +45,29 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
     if jobs.is_empty() {
         return Ok(Choice::List(Report::new("Nothing waits for a person.", value)));
     }
-    let rows: Vec<Vec<String>> = jobs.iter().zip(1..).map(|(job, number)| row(number, job, now)).collect();
+    let rows: Vec<Vec<String>> =
+        jobs.iter().zip(1..).map(|(job, number)| row(number, job, now)).collect();
     let list = table(&["#", "ID", "ASKED", "BY", "NEEDED", "SUMMARY"], &rows);
     if json || !std::io::stdin().is_terminal() {
-        return Ok(Choice::List(Report::new(format!("{list}\n\nName one: cofferdam {verb} ID"), value)));
+        return Ok(Choice::List(Report::new(
+            format!("{list}\n\nName one: cofferdam {verb} ID"),
+            value,
+        )));
     }
     eprintln!("{list}\n");
     let said = ask(&format!("Which one? Type its number, 1 to {}, or its id: ", jobs.len()))?;
-    let numbered = said.parse::<usize>().ok().and_then(|number| number.checked_sub(1)).and_then(|at| jobs.get(at));
+    let numbered = said
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_sub(1))
+        .and_then(|at| jobs.get(at));
     match numbered {
         Some(owned) => Ok(Choice::Call(owned.job.call.to_string())),
-        None if said.len() >= 4 && jobs.iter().any(|owned| owned.job.call.as_str().starts_with(&said)) => Ok(Choice::Call(said)),
+        None if said.len() >= 4
+            && jobs.iter().any(|owned| owned.job.call.as_str().starts_with(&said)) =>
+        {
+            Ok(Choice::Call(said))
+        }
         None => bail!("none was chosen; nothing was signed"),
     }
 }
@@ -62,7 +78,8 @@ fn wanted(owned: &OwnedJob) -> String {
 }
 
 fn asker(owned: &OwnedJob) -> String {
-    let person = owned.person.as_ref().map(|person| format!(" for {}", legible(person))).unwrap_or_default();
+    let person =
+        owned.person.as_ref().map(|person| format!(" for {}", legible(person))).unwrap_or_default();
     format!("{}{person}", legible(&owned.principal))
 }
 

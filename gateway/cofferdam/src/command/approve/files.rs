@@ -1,4 +1,5 @@
-//! Statements and signatures as files: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`. Never reads a key.
+//! Statements and signatures as files: for `ssh-keygen -Y verify`, and from `ssh-keygen -Y sign`.
+//! Never reads a key.
 
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::statement::{NAMESPACE, SignedStatement};
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// Bytes of a signature file, at most: an armoured signature has a few hundred.
 const SIGNATURE: usize = 16 * 1024;
 
-/// Keeps git from changing line ends of what `ssh-keygen` reads: it refuses a signature with others.
+/// Keeps git from changing line ends of what `ssh-keygen` reads: it refuses a signature with
+/// others.
 const ATTRIBUTES: &str = "*.json.sig -text\n*.allowed_signers -text\n";
 
 /// A statement and its signature as files.
@@ -23,8 +25,15 @@ pub struct Written {
 }
 
 /// Writes them for `ssh-keygen -Y verify`.
-pub fn write_out(folder: &Path, id: &str, approver: &str, key: &str, signed: &SignedStatement) -> Result<Written> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+pub fn write_out(
+    folder: &Path,
+    id: &str,
+    approver: &str,
+    key: &str,
+    signed: &SignedStatement,
+) -> Result<Written> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     let stem = format!("{id}.{}", approver.replace(['/', '\\'], "_"));
     let statement = folder.join(format!("{stem}.json"));
     let signature = folder.join(format!("{stem}.json.sig"));
@@ -33,7 +42,8 @@ pub fn write_out(folder: &Path, id: &str, approver: &str, key: &str, signed: &Si
     let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let line = format!("{approver} namespaces=\"{NAMESPACE}\" {key}\n");
     let armour = unix_lines(&signed.signature);
-    for (path, text) in [(&statement, &signed.statement), (&signature, &armour), (&allowed, &line)] {
+    for (path, text) in [(&statement, &signed.statement), (&signature, &armour), (&allowed, &line)]
+    {
         write(path, text)?;
     }
     let attributes = folder.join(".gitattributes");
@@ -62,7 +72,8 @@ pub fn read_signature(path: &Path) -> Result<String> {
     let text = unix_lines(text.trim_start_matches('\u{feff}'));
     if text.len() > SIGNATURE || !text.starts_with("-----BEGIN SSH SIGNATURE-----") {
         bail!(
-            "`{}` is no SSH signature; give the file that `ssh-keygen -Y sign -n {NAMESPACE} -f KEY STATEMENT` wrote, STATEMENT.sig",
+            "`{}` is no SSH signature; give the file that `ssh-keygen -Y sign -n {NAMESPACE} -f \
+             KEY STATEMENT` wrote, STATEMENT.sig",
             path.display()
         );
     }
@@ -71,14 +82,16 @@ pub fn read_signature(path: &Path) -> Result<String> {
 
 /// Line ends as `ssh-keygen` writes and reads them.
 fn unix_lines(text: &str) -> String {
-    let mut lines: String = text.trim().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    let mut lines: String =
+        text.trim().lines().map(|line| format!("{}\n", line.trim_end())).collect();
     lines.shrink_to_fit();
     lines
 }
 
 /// A word as a shell takes it.
 pub fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-@+:".contains(letter));
+    let plain = !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-@+:".contains(letter));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
@@ -91,9 +104,15 @@ mod tests {
     /// A key and a signature by `ssh-keygen` itself.
     fn signed(folder: &Path, kind: &[&str]) -> (String, SignedStatement) {
         let key = folder.join("key");
-        let made = Command::new("ssh-keygen").args(["-q", "-N", "", "-C", "a key för Bob", "-f"]).arg(&key).args(kind).status().unwrap();
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-N", "", "-C", "a key för Bob", "-f"])
+            .arg(&key)
+            .args(kind)
+            .status()
+            .unwrap();
         assert!(made.success());
-        let signature = Signer::find(Some(&key), &[], |_| None).unwrap().sign(NAMESPACE, b"{}").unwrap();
+        let signature =
+            Signer::find(Some(&key), &[], |_| None).unwrap().sign(NAMESPACE, b"{}").unwrap();
         let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
         std::fs::remove_file(&key).unwrap();
         (public, SignedStatement { statement: "{}".to_owned(), signature })
@@ -113,10 +132,24 @@ mod tests {
             statement.signature = statement.signature.replace('\n', "\r\n");
             let out = folder.path().join("it's out");
             let written = write_out(&out, "abcd", name, &key, &statement).unwrap();
-            let done = Command::new("sh").arg("-c").arg(&written.command).stdin(Stdio::null()).output().unwrap();
-            assert!(done.status.success(), "{}\n{}", written.command, String::from_utf8_lossy(&done.stderr));
+            let done = Command::new("sh")
+                .arg("-c")
+                .arg(&written.command)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert!(
+                done.status.success(),
+                "{}\n{}",
+                written.command,
+                String::from_utf8_lossy(&done.stderr)
+            );
             assert!(!std::fs::read_to_string(&written.allowed).unwrap().contains("för"));
-            assert!(std::fs::read_to_string(out.join(".gitattributes")).unwrap().contains("*.json.sig -text"));
+            assert!(
+                std::fs::read_to_string(out.join(".gitattributes"))
+                    .unwrap()
+                    .contains("*.json.sig -text")
+            );
         }
     }
 
@@ -125,14 +158,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.sig");
         let (_, statement) = signed(folder.path(), &["-t", "ed25519"]);
-        for text in [statement.signature.clone(), statement.signature.replace('\n', "\r\n"), format!("\u{feff}{}\n\n", statement.signature)]
-        {
+        for text in [
+            statement.signature.clone(),
+            statement.signature.replace('\n', "\r\n"),
+            format!("\u{feff}{}\n\n", statement.signature),
+        ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(read_signature(&path).unwrap().trim_end(), statement.signature.trim_end());
         }
         for other in ["", "{}", "-----BEGIN OPENSSH PRIVATE KEY-----"] {
             std::fs::write(&path, other).unwrap();
-            assert!(read_signature(&path).unwrap_err().to_string().contains("is no SSH signature; give the file"));
+            assert!(
+                read_signature(&path)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("is no SSH signature; give the file")
+            );
         }
     }
 }

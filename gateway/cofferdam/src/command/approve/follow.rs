@@ -1,5 +1,5 @@
-//! What becomes of a call after it was signed, as far as that shows within a moment. Promises nothing: it says where the
-//! call is, and what is checked before it runs.
+//! What becomes of a call after it was signed, as far as that shows within a moment. Promises
+//! nothing: it says where the call is, and what is checked before it runs.
 
 use crate::command::operator;
 use crate::home::Home;
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_secs(20);
 /// Where a signed call is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Followed {
-    /// For programs: `done`, `refused`, `failed`, `ended`, `uncertain`, `checked`, `queued`, `running`, `needs_signatures`,
-    /// `denied` or `unknown`.
+    /// For programs: `done`, `refused`, `failed`, `ended`, `uncertain`, `checked`, `queued`,
+    /// `running`, `needs_signatures`, `denied` or `unknown`.
     pub state: &'static str,
     /// In a sentence that goes on after a colon.
     pub text: String,
@@ -40,7 +40,9 @@ pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
         let wait_ms = u64::try_from(left.as_millis()).unwrap_or(0);
         match operator::ask(home, &Operate::Follow { call: call.clone(), wait_ms }) {
             Ok(Operated::Followed { outcome: None, .. }) if Instant::now() < until => {}
-            Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => return told(phase, outcome, detail, meanwhile),
+            Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => {
+                return told(phase, outcome, detail, meanwhile);
+            }
             Ok(_) => return unknown("the recorder answered something else"),
             Err(fault) => return unknown(&format!("{fault:#}")),
         }
@@ -49,29 +51,59 @@ pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
 
 fn unknown(why: &str) -> Followed {
     let text = format!("it was signed; what becomes of it is not known yet ({})", legible(why));
-    Followed { state: "unknown", text, phase: None, outcome: None, detail: String::new(), meanwhile: Vec::new() }
+    Followed {
+        state: "unknown",
+        text,
+        phase: None,
+        outcome: None,
+        detail: String::new(),
+        meanwhile: Vec::new(),
+    }
 }
 
-fn told(phase: Phase, outcome: Option<Outcome>, detail: String, meanwhile: Vec<Difference>) -> Followed {
+fn told(
+    phase: Phase,
+    outcome: Option<Outcome>,
+    detail: String,
+    meanwhile: Vec<Difference>,
+) -> Followed {
     let why = if detail.is_empty() { String::new() } else { format!(": {}", legible(&detail)) };
     let (state, text) = match (outcome, phase) {
         (Some(Outcome::Succeeded), _) => match difference::sentence(&meanwhile) {
-            Some(changed) => ("done", format!("it ran, and succeeded. Since you were asked: {}.", legible(&changed))),
+            Some(changed) => (
+                "done",
+                format!("it ran, and succeeded. Since you were asked: {}.", legible(&changed)),
+            ),
             None => ("done", "it ran, and succeeded.".to_owned()),
         },
-        (Some(Outcome::Refused), _) => ("refused", format!("it was refused and did not run{why}. The agent has to ask again.")),
+        (Some(Outcome::Refused), _) => {
+            ("refused", format!("it was refused and did not run{why}. The agent has to ask again."))
+        }
         (Some(Outcome::Failed), _) => ("failed", format!("it ran, and failed{why}.")),
-        (Some(Outcome::Rejected | Outcome::Expired | Outcome::Cancelled), _) => {
-            ("ended", format!("it did not run: it is {}{why}.", outcome.map(|outcome| outcome.to_string()).unwrap_or_default()))
-        }
-        (Some(Outcome::Dead | Outcome::Indeterminate), _) => {
-            ("uncertain", format!("it is not certain what became of it{why}; look at it, then use `cofferdam resolve`."))
-        }
+        (Some(Outcome::Rejected | Outcome::Expired | Outcome::Cancelled), _) => (
+            "ended",
+            format!(
+                "it did not run: it is {}{why}.",
+                outcome.map(|outcome| outcome.to_string()).unwrap_or_default()
+            ),
+        ),
+        (Some(Outcome::Dead | Outcome::Indeterminate), _) => (
+            "uncertain",
+            format!(
+                "it is not certain what became of it{why}; look at it, then use `cofferdam \
+                 resolve`."
+            ),
+        ),
         (Some(Outcome::Held), _) => ("held", format!("it was asked for, and is held{why}.")),
-        (None, Phase::AwaitingApproval) => {
-            ("checked", "it has all signatures, and is checked again. It is queued only if nothing of it changed.".to_owned())
+        (None, Phase::AwaitingApproval) => (
+            "checked",
+            "it has all signatures, and is checked again. It is queued only if nothing of it \
+             changed."
+                .to_owned(),
+        ),
+        (None, Phase::Queued) => {
+            ("queued", "it is queued. A runner checks it once more before it runs.".to_owned())
         }
-        (None, Phase::Queued) => ("queued", "it is queued. A runner checks it once more before it runs.".to_owned()),
         (None, phase) => ("running", format!("it is {} now.", phase.word().replace('_', " "))),
     };
     Followed { state, text, phase: Some(phase), outcome, detail, meanwhile }
@@ -90,12 +122,30 @@ mod tests {
         };
         check(Phase::Closed, Some(Outcome::Succeeded), "done", "done", "succeeded.");
         let drift = "`spec.replicas` of web was 3 and is 4";
-        check(Phase::Closed, Some(Outcome::Refused), drift, "refused", "did not run: `spec.replicas` of web was 3 and is 4. The agent");
+        check(
+            Phase::Closed,
+            Some(Outcome::Refused),
+            drift,
+            "refused",
+            "did not run: `spec.replicas` of web was 3 and is 4. The agent",
+        );
         check(Phase::Closed, Some(Outcome::Failed), "", "failed", "it ran, and failed.");
-        check(Phase::Closed, Some(Outcome::Rejected), "bob said no", "ended", "it is rejected: bob said no.");
+        check(
+            Phase::Closed,
+            Some(Outcome::Rejected),
+            "bob said no",
+            "ended",
+            "it is rejected: bob said no.",
+        );
         check(Phase::Closed, Some(Outcome::Indeterminate), "", "uncertain", "not certain");
         let held = "Deployment web was asked to be deleted, and is held by the finalizer `a/b`";
-        check(Phase::Closed, Some(Outcome::Held), held, "held", "is held: Deployment web was asked to be deleted");
+        check(
+            Phase::Closed,
+            Some(Outcome::Held),
+            held,
+            "held",
+            "is held: Deployment web was asked to be deleted",
+        );
         check(Phase::AwaitingApproval, None, "", "checked", "only if nothing of it changed");
         check(Phase::Queued, None, "", "queued", "checks it once more");
         check(Phase::Acting, None, "", "running", "it is acting now");

@@ -1,5 +1,6 @@
-//! What an approver should know besides the text that is signed, because it changes: who signed already, how many more are
-//! needed, when it ends, and what happened to the objects since. Told at the time of asking, and never signed.
+//! What an approver should know besides the text that is signed, because it changes: who signed
+//! already, how many more are needed, when it ends, and what happened to the objects since. Told at
+//! the time of asking, and never signed.
 
 use crate::command::operator;
 use crate::command::ssh::signer_of;
@@ -35,7 +36,10 @@ pub fn lines(home: &Home, job: &StoredJob, trust: &Trust, now: Timestamp) -> Vec
 
 /// Who approved already, and how many more are needed.
 fn signatures(job: &StoredJob, trust: &Trust) -> String {
-    let approves = |text: &str| json::strict_into::<Statement>(text.as_bytes()).is_ok_and(|said| said.verdict == Verdict::Approve);
+    let approves = |text: &str| {
+        json::strict_into::<Statement>(text.as_bytes())
+            .is_ok_and(|said| said.verdict == Verdict::Approve)
+    };
     let signers: BTreeSet<&str> = job
         .statements
         .iter()
@@ -43,7 +47,11 @@ fn signatures(job: &StoredJob, trust: &Trust) -> String {
         .filter_map(|signed| signer_of(signed, &trust.approvers))
         .map(|approver| approver.name.as_str())
         .collect();
-    let so_far = if signers.is_empty() { "none yet".to_owned() } else { signers.iter().copied().collect::<Vec<_>>().join(", ") };
+    let so_far = if signers.is_empty() {
+        "none yet".to_owned()
+    } else {
+        signers.iter().copied().collect::<Vec<_>>().join(", ")
+    };
     let Some(rule) = &job.approval else { return so_far };
     let quorum = usize::try_from(rule.quorum).unwrap_or(usize::MAX);
     let more = quorum.saturating_sub(signers.len());
@@ -54,9 +62,14 @@ fn signatures(job: &StoredJob, trust: &Trust) -> String {
 fn since(job: &StoredJob, seen: &Seen) -> String {
     match seen {
         Seen::Now { preview } => match drift::agree(&job.preview, job.preview_digest, preview) {
-            Ok(outside) => difference::sentence(&outside)
-                .map_or_else(|| "nothing of it changed".to_owned(), |changed| format!("{}; a signature still counts", legible(&changed))),
-            Err(what) => format!("{}. A signature now makes nothing run: deny it, and the agent asks again", legible(&what)),
+            Ok(outside) => difference::sentence(&outside).map_or_else(
+                || "nothing of it changed".to_owned(),
+                |changed| format!("{}; a signature still counts", legible(&changed)),
+            ),
+            Err(what) => format!(
+                "{}. A signature now makes nothing run: deny it, and the agent asks again",
+                legible(&what)
+            ),
         },
         Seen::Not { why } => unseen(why),
     }

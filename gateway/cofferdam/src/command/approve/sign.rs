@@ -9,7 +9,9 @@ use crate::command::ssh::{Signer, signer_of};
 use crate::home::Home;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::id::StatementDigest;
-use cofferdam_core::model::statement::{NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict};
+use cofferdam_core::model::statement::{
+    NAMESPACE, STATEMENT_SCHEMA, SignedStatement, Statement, Verdict,
+};
 use cofferdam_core::policy::approval::{Question, verify};
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
 use jiff::Timestamp;
@@ -51,14 +53,21 @@ fn statement(waiting: &Waiting, verdict: Verdict, reason: String) -> Statement {
         environment: trust.environment.clone(),
         policy: trust.policy,
         nonce: job.nonce.clone(),
-        // Not the time of the signature: the same statement is made again for one that was signed elsewhere.
+        // Not the time of the signature: the same statement is made again for one that was signed
+        // elsewhere.
         issued: Some(job.created),
         expires: job.expires,
     }
 }
 
 /// Signs, or takes the signature, and hands it in.
-pub fn answer(home: &Home, waiting: &Waiting, way: &Way, answer: Answer, export: Option<&Path>) -> Result<Report> {
+pub fn answer(
+    home: &Home,
+    waiting: &Waiting,
+    way: &Way,
+    answer: Answer,
+    export: Option<&Path>,
+) -> Result<Report> {
     let Answer { verdict, reason, wait } = answer;
     let (text, digest) = statement(waiting, verdict, reason).canonical()?;
     let signature = match way {
@@ -68,7 +77,10 @@ pub fn answer(home: &Home, waiting: &Waiting, way: &Way, answer: Answer, export:
     };
     let signed = SignedStatement { statement: text, signature };
     let name = checked(waiting, &signed)?;
-    let Operated::Signed { missing, .. } = operator::ask(home, &Operate::Sign { call: waiting.job.call.clone(), signed: signed.clone() })?
+    let Operated::Signed { missing, .. } = operator::ask(
+        home,
+        &Operate::Sign { call: waiting.job.call.clone(), signed: signed.clone() },
+    )?
     else {
         return Err(operator::unexpected());
     };
@@ -77,7 +89,9 @@ pub fn answer(home: &Home, waiting: &Waiting, way: &Way, answer: Answer, export:
         (Verdict::Reject, _) => still("denied", "the agent will see your reason."),
         (Verdict::Approve, 0) => follow(home, call, wait),
         (Verdict::Approve, 1) => still("needs_signatures", "1 more signature is needed."),
-        (Verdict::Approve, more) => still("needs_signatures", &format!("{more} more signatures are needed.")),
+        (Verdict::Approve, more) => {
+            still("needs_signatures", &format!("{more} more signatures are needed."))
+        }
     };
     let mut text = match verdict {
         Verdict::Reject => format!("Denied {call} as {name}. The agent will see your reason."),
@@ -86,7 +100,10 @@ pub fn answer(home: &Home, waiting: &Waiting, way: &Way, answer: Answer, export:
     text.push_str(&format!("\n  follow it: cofferdam show {call}"));
     let mut files = None;
     if let Some(folder) = export {
-        let key = signer_of(&signed, &waiting.trust.approvers).context("the signing key is not enrolled any more")?.key.clone();
+        let key = signer_of(&signed, &waiting.trust.approvers)
+            .context("the signing key is not enrolled any more")?
+            .key
+            .clone();
         let written = write_out(folder, &call.to_string(), &name, &key, &signed)?;
         text.push_str(&format!("\n  check it:  {}", written.command));
         files = Some(
@@ -105,10 +122,18 @@ pub fn answer(home: &Home, waiting: &Waiting, way: &Way, answer: Answer, export:
 
 /// What is known without a look at the call.
 fn still(state: &'static str, text: &str) -> Followed {
-    Followed { state, text: text.to_owned(), phase: None, outcome: None, detail: String::new(), meanwhile: Vec::new() }
+    Followed {
+        state,
+        text: text.to_owned(),
+        phase: None,
+        outcome: None,
+        detail: String::new(),
+        meanwhile: Vec::new(),
+    }
 }
 
-/// What the recorder would refuse is refused here, with the same words, before it leaves this process. Gives the signer's name.
+/// What the recorder would refuse is refused here, with the same words, before it leaves this
+/// process. Gives the signer's name.
 fn checked(waiting: &Waiting, signed: &SignedStatement) -> Result<String> {
     let subject = waiting.job.principal.subject();
     let question = Question {
@@ -124,7 +149,13 @@ fn checked(waiting: &Waiting, signed: &SignedStatement) -> Result<String> {
 }
 
 /// The statement as a file, to be signed elsewhere.
-fn written(waiting: &Waiting, verdict: Verdict, path: &Path, text: &str, digest: StatementDigest) -> Result<Report> {
+fn written(
+    waiting: &Waiting,
+    verdict: Verdict,
+    path: &Path,
+    text: &str,
+    digest: StatementDigest,
+) -> Result<Report> {
     write(path, text)?;
     let call = &waiting.job.call;
     let (verb, reason) = match verdict {
@@ -135,7 +166,10 @@ fn written(waiting: &Waiting, verdict: Verdict, path: &Path, text: &str, digest:
     let signature = quoted(&format!("{}.sig", path.to_string_lossy()));
     let sign = format!("ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}");
     let hand_in = format!("cofferdam {verb} {call} --signature {signature}{reason}");
-    let told = format!("Nothing is signed yet. The statement is in {file}.\n  sign it:     {sign}\n  hand it in:  {hand_in}");
+    let told = format!(
+        "Nothing is signed yet. The statement is in {file}.\n  sign it:     {sign}\n  hand it \
+             in:  {hand_in}"
+    );
     let value = json!({"call": call, "verdict": verdict, "state": "not_signed", "statement": digest, "file": path, "sign": sign, "hand_in": hand_in});
     Ok(Report::new(told, value))
 }

@@ -1,4 +1,5 @@
-//! A call that waits for a person, as this command checks and renders it. Believes nothing of it but its bytes.
+//! A call that waits for a person, as this command checks and renders it. Believes nothing of it
+//! but its bytes.
 
 use super::outside;
 use crate::command::operator;
@@ -39,21 +40,34 @@ impl Waiting {
     pub fn find(home: &Home, id: &str) -> Result<Self> {
         // What the roles use, which is what was served: the home's own may be newer.
         let trust = TrustFile::open(&served::in_use(home))?.trust()?;
-        let Operated::Story { job, view, call, .. } = operator::ask(home, &Operate::Show { call: id.to_owned() })? else {
+        let Operated::Story { job, view, call, .. } =
+            operator::ask(home, &Operate::Show { call: id.to_owned() })?
+        else {
             return Err(operator::unexpected());
         };
         // A recorder that answers with another call than was asked for would choose what is signed.
         if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
-            bail!("the recorder answered with another call than `{id}`; nothing was signed, and the recorder has to be looked at");
+            bail!(
+                "the recorder answered with another call than `{id}`; nothing was signed, and the \
+                 recorder has to be looked at"
+            );
         }
         let (Some(job), Some(view)) = (job, view) else {
-            bail!("the call {call} ended without a job: nothing waits for a person; `cofferdam show {call}` tells it");
+            bail!(
+                "the call {call} ended without a job: nothing waits for a person; `cofferdam show \
+                 {call}` tells it"
+            );
         };
         if view.phase != Phase::AwaitingApproval {
             let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
-            let why = if view.detail.is_empty() { String::new() } else { format!(" ({})", line(&view.detail)) };
+            let why = if view.detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", line(&view.detail))
+            };
             bail!(
-                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam jobs --waiting` lists those that do",
+                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam \
+                 jobs --waiting` lists those that do",
                 view.phase
             );
         }
@@ -62,8 +76,10 @@ impl Waiting {
 
     fn check(job: StoredJob, trust: Trust, now: Timestamp) -> Result<Self> {
         check_end(job.created, job.expires, job.approval.as_ref(), now)?;
-        // Reads plan and preview strictly and computes their digests itself; what does not fit together is not shown, let alone signed.
-        let (shown, digest) = question(&job).context("it cannot be shown truthfully, so it is not signed")?;
+        // Reads plan and preview strictly and computes their digests itself; what does not fit
+        // together is not shown, let alone signed.
+        let (shown, digest) =
+            question(&job).context("it cannot be shown truthfully, so it is not signed")?;
         let (plan, _) = Document::read(&job.plan)?;
         let preview: Preview = json::strict_into(job.preview.as_bytes())?;
         about_the_plan(&plan, &preview)?;
@@ -80,8 +96,8 @@ impl Waiting {
         Ok(Self { trust, job, digest, shown })
     }
 
-    /// Prints the text that is signed, before it all values in full where they are wanted, and after it what changes too
-    /// much to be signed.
+    /// Prints the text that is signed, before it all values in full where they are wanted, and
+    /// after it what changes too much to be signed.
     pub fn show(&self, home: &Home, full: bool) -> Result<()> {
         if full {
             let lines = in_full(&self.job).context("its plan or preview is not readable")?;
@@ -90,15 +106,19 @@ impl Waiting {
             eprintln!();
         }
         eprintln!("{}", self.shown);
-        outside::lines(home, &self.job, &self.trust, Timestamp::now()).iter().for_each(|line| eprintln!("{line}"));
+        outside::lines(home, &self.job, &self.trust, Timestamp::now())
+            .iter()
+            .for_each(|line| eprintln!("{line}"));
         eprintln!();
         Ok(())
     }
 
     /// Refuses a person whose signature cannot count, before they read the question.
     pub fn check_signer(&self, signer: &Signer) -> Result<()> {
-        let name = ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
-        let named = self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
+        let name =
+            ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
+        let named =
+            self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
         Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
     }
 
@@ -109,31 +129,45 @@ impl Waiting {
 
     /// Whose key would sign.
     pub fn name_of(&self, signer: &Signer) -> String {
-        ssh::owner(&signer.public(), &self.trust.approvers)
-            .map_or_else(|| "a key that is not enrolled".to_owned(), |name| format!("the key of {name}"))
+        ssh::owner(&signer.public(), &self.trust.approvers).map_or_else(
+            || "a key that is not enrolled".to_owned(),
+            |name| format!("the key of {name}"),
+        )
     }
 }
 
-/// Refuses a question whose approval would be good for longer than the text says that is signed, or than any is.
-fn check_end(asked: Timestamp, expires: Timestamp, rule: Option<&ApprovalRule>, now: Timestamp) -> Result<()> {
+/// Refuses a question whose approval would be good for longer than the text says that is signed, or
+/// than any is.
+fn check_end(
+    asked: Timestamp,
+    expires: Timestamp,
+    rule: Option<&ApprovalRule>,
+    now: Timestamp,
+) -> Result<()> {
     let seconds = check_times(asked, expires, now).context("it is not signed")?;
-    let Some(rule) = rule else { bail!("it does not say whose signatures it needs; it is not signed") };
+    let Some(rule) = rule else {
+        bail!("it does not say whose signatures it needs; it is not signed")
+    };
     if seconds > rule.expires_seconds {
         bail!(
-            "an approval of it would be good for {seconds} seconds, and its own rule says {}; it is not signed, and the recorder has to be \
-             looked at",
+            "an approval of it would be good for {seconds} seconds, and its own rule says {}; it \
+             is not signed, and the recorder has to be looked at",
             rule.expires_seconds
         );
     }
     Ok(())
 }
 
-/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the person would sign what they did not see.
+/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the
+/// person would sign what they did not see.
 fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
     let facts = facts_of(&plan.operations)?;
     for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {
-        let seen = preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
-        let [seen] = seen.as_slice() else { bail!("operation {} has no preview of its own; it is not signed", fact.index) };
+        let seen =
+            preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
+        let [seen] = seen.as_slice() else {
+            bail!("operation {} has no preview of its own; it is not signed", fact.index)
+        };
         let target = &seen.target;
         let same = (&target.group, &target.version, &target.kind, &target.namespace, &target.name)
             == (&fact.group, &fact.version, &fact.kind, &fact.namespace, &fact.name);
@@ -146,8 +180,13 @@ fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
             );
         }
     }
-    if let Some(stray) = preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index)) {
-        bail!("the preview tells of an operation {} that the plan does not have; it is not signed", stray.index);
+    if let Some(stray) =
+        preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index))
+    {
+        bail!(
+            "the preview tells of an operation {} that the plan does not have; it is not signed",
+            stray.index
+        );
     }
     Ok(())
 }
@@ -159,9 +198,14 @@ mod tests {
     #[test]
     fn a_question_that_would_last_too_long_is_not_signed() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let rule = |seconds| ApprovalRule { quorum: 1, approvers: vec!["*".to_owned()], expires_seconds: seconds };
+        let rule = |seconds| ApprovalRule {
+            quorum: 1,
+            approvers: vec!["*".to_owned()],
+            expires_seconds: seconds,
+        };
         let check = |asked: &str, expires: &str, seconds, expect: &str| {
-            let told = check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));
+            let told =
+                check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));
             let told = told.map_or_else(|fault| format!("{fault:#}"), |()| "good".to_owned());
             assert!(told.contains(expect), "{asked} {expires} {seconds}: {told}");
         };
@@ -173,6 +217,9 @@ mod tests {
         check(asked, "9999-01-01T00:00:00Z", u64::MAX, "at most 604800 are allowed");
         check(asked, "2026-11-23T12:00:00Z", 60, "expired at");
         check("2026-11-23T12:05:00Z", "2026-11-23T12:10:00Z", 3_600, "compare the clocks");
-        assert!(check_end(at(asked), at("2026-11-23T12:59:00Z"), None, at("2026-11-23T12:00:00Z")).is_err());
+        assert!(
+            check_end(at(asked), at("2026-11-23T12:59:00Z"), None, at("2026-11-23T12:00:00Z"))
+                .is_err()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a new home is to serve, as the command line says it: a tree that is there, or a cluster that three identities agree on.
+//! What a new home is to serve, as the command line says it: a tree that is there, or a cluster
+//! that three identities agree on.
 
 use crate::command::cluster;
 use crate::config::{self, Cluster, Infrastructure};
@@ -26,10 +27,16 @@ pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> 
     let tree = std::fs::canonicalize(working.join(given))
         .ok()
         .filter(|tree| tree.is_dir())
-        .with_context(|| format!("`{}` is not a folder; name the folder that holds the manifests", given.display()))?;
+        .with_context(|| {
+            format!(
+                "`{}` is not a folder; name the folder that holds the manifests",
+                given.display()
+            )
+        })?;
     if !config::overlaps(&tree, home).is_empty() {
         bail!(
-            "the home `{}` and the tree `{}` overlap, so that a change could reach what decides about changes; choose another with `--home DIR`",
+            "the home `{}` and the tree `{}` overlap, so that a change could reach what decides \
+             about changes; choose another with `--home DIR`",
             home.root().display(),
             tree.display()
         );
@@ -41,22 +48,43 @@ pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> 
 }
 
 /// A cluster, which each of the identities has to lead to.
-pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], working: &Path) -> Result<Served> {
+pub fn cluster(
+    name: String,
+    [viewer, provisioner, reaper]: [PathBuf; 3],
+    working: &Path,
+) -> Result<Served> {
     let real = |given: PathBuf| {
-        std::fs::canonicalize(working.join(&given)).ok().filter(|path| path.is_file()).with_context(|| {
-            format!("`{}` is not a file; deploy/README.md says how to make the kubeconfig of each identity", given.display())
-        })
+        std::fs::canonicalize(working.join(&given)).ok().filter(|path| path.is_file()).with_context(
+            || {
+                format!(
+                    "`{}` is not a file; deploy/README.md says how to make the kubeconfig of each \
+                     identity",
+                    given.display()
+                )
+            },
+        )
     };
     let request_timeout = Duration::from_secs(config::REQUEST_TIMEOUT.into());
     let job_identity = JobIdentity::Token;
-    let cluster = Cluster { viewer: real(viewer)?, provisioner: real(provisioner)?, reaper: real(reaper)?, request_timeout, job_identity };
+    let cluster = Cluster {
+        viewer: real(viewer)?,
+        provisioner: real(provisioner)?,
+        reaper: real(reaper)?,
+        request_timeout,
+        job_identity,
+    };
     let mut met: Option<cluster::Identified> = None;
     for (identity, kubeconfig) in cluster.identities() {
-        let found = cluster::identify(kubeconfig)
-            .with_context(|| format!("cannot learn which cluster the {identity}'s kubeconfig `{}` leads to", kubeconfig.display()))?;
+        let found = cluster::identify(kubeconfig).with_context(|| {
+            format!(
+                "cannot learn which cluster the {identity}'s kubeconfig `{}` leads to",
+                kubeconfig.display()
+            )
+        })?;
         match &met {
             Some(first) if first.environment_id != found.environment_id => bail!(
-                "the kubeconfigs lead to different clusters: the viewer's to {} ({}), the {identity}'s to {} ({})",
+                "the kubeconfigs lead to different clusters: the viewer's to {} ({}), the \
+                 {identity}'s to {} ({})",
                 first.server,
                 first.environment_id,
                 found.server,
@@ -69,16 +97,23 @@ pub fn cluster(name: String, [viewer, provisioner, reaper]: [PathBuf; 3], workin
     let found = met.context("no identity was given")?;
     let environment = Environment { name, id: found.environment_id };
     if !environment.is_cluster() {
-        bail!("{} gives `{}` as the UID of kube-system, which is not a UID; check that it is an API server", found.server, environment.id);
+        bail!(
+            "{} gives `{}` as the UID of kube-system, which is not a UID; check that it is an API \
+             server",
+            found.server,
+            environment.id
+        );
     }
-    let words = format!("the Kubernetes {} cluster at {}, {}", found.version, found.server, environment.id);
+    let words =
+        format!("the Kubernetes {} cluster at {}, {}", found.version, found.server, environment.id);
     Ok(Served { infrastructure: Infrastructure::Kubernetes(cluster), environment, words })
 }
 
 /// Random bytes from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
     Ok(bytes)
 }
 
@@ -89,11 +124,19 @@ fn environment_name(tree: &Path) -> Result<String> {
         .map(|name| name.to_string_lossy().to_lowercase())
         .unwrap_or_default()
         .chars()
-        .map(|letter| if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' })
+        .map(
+            |letter| {
+                if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' }
+            },
+        )
         .take(40)
         .collect();
     let name = name.trim_matches('-').to_owned();
-    if name.is_empty() { Err(anyhow!("the folder's name makes no name for the environment; give one with `--name`")) } else { Ok(name) }
+    if name.is_empty() {
+        Err(anyhow!("the folder's name makes no name for the environment; give one with `--name`"))
+    } else {
+        Ok(name)
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +145,9 @@ mod tests {
 
     #[test]
     fn a_folder_gives_its_name() {
-        let check = |path: &str, expect: Option<&str>| assert_eq!(environment_name(Path::new(path)).ok().as_deref(), expect);
+        let check = |path: &str, expect: Option<&str>| {
+            assert_eq!(environment_name(Path::new(path)).ok().as_deref(), expect)
+        };
         check("/home/me/My Manifests", Some("my-manifests"));
         check("/srv/staging_2", Some("staging-2"));
         check("/srv/___", None);
@@ -111,7 +156,11 @@ mod tests {
     #[test]
     fn a_kubeconfig_that_is_not_there_is_named_before_anything_runs() {
         let folder = tempfile::tempdir().unwrap();
-        let fault = cluster("lab".to_owned(), ["a", "b", "c"].map(PathBuf::from), folder.path()).unwrap_err();
-        assert_eq!(fault.to_string(), "`a` is not a file; deploy/README.md says how to make the kubeconfig of each identity");
+        let fault = cluster("lab".to_owned(), ["a", "b", "c"].map(PathBuf::from), folder.path())
+            .unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "`a` is not a file; deploy/README.md says how to make the kubeconfig of each identity"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The trust file and the agents file that a home begins with. Holds public keys and digests, never a secret.
+//! The trust file and the agents file that a home begins with. Holds public keys and digests, never
+//! a secret.
 
 use crate::home::{Home, Secret};
 use anyhow::Result;
@@ -8,7 +9,8 @@ use ed25519_dalek::SigningKey;
 
 /// A fresh agents file.
 pub const AGENTS: &str = "\
-# Who may connect. Written by `cofferdam agents add|remove|rotate`; read again by the gateway when it changes.
+# Who may connect. Written by `cofferdam agents add|remove|rotate`; read again by the gateway when \
+                          it changes.
 # Tokens are not kept: `token` is the SHA-256 of one.
 ";
 
@@ -17,10 +19,12 @@ fn public(home: &Home, secret: Secret) -> Result<String> {
     Ok(verifying_key_text(&SigningKey::from_bytes(&home.read_secret(secret)?).verifying_key()))
 }
 
-/// A fresh trust file for this environment, with the policy of this digest accepted and nothing else.
+/// A fresh trust file for this environment, with the policy of this digest accepted and nothing
+/// else.
 pub fn text(home: &Home, environment: &Environment, policy: &str) -> Result<String> {
     let Environment { name, id } = environment;
-    let origin = if environment.is_cluster() { "The UID of kube-system" } else { "Random, made once" };
+    let origin =
+        if environment.is_cluster() { "The UID of kube-system" } else { "Random, made once" };
     let (gateway, recorder) = (public(home, Secret::Permits)?, public(home, Secret::Checkpoints)?);
     Ok(format!(
         r#"# The parts that the roles of this installation trust. Written by `cofferdam accept` and `cofferdam approver`; every role reads

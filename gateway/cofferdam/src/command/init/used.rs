@@ -1,5 +1,5 @@
-//! A home that was used: what is lost of it comes back from a backup, never from `init`, which would make another
-//! environment, another key or an open door of it.
+//! A home that was used: what is lost of it comes back from a backup, never from `init`, which
+//! would make another environment, another key or an open door of it.
 
 use crate::home::{Home, Secret};
 use anyhow::{Result, bail};
@@ -13,19 +13,26 @@ pub fn check(home: &Home, fresh: bool) -> Result<()> {
         let used = [database(&home.store()), home.ledger().join("checkpoint")];
         if let Some(used) = used.iter().find(|path| path.symlink_metadata().is_ok()) {
             bail!(
-                "`{root}` was used before: it has `{}` and no trust file; restore `{}` from a backup, or use another \
-                 home with `--home DIR`. A new trust file would be of another environment than this ledger",
+                "`{root}` was used before: it has `{}` and no trust file; restore `{}` from a \
+                 backup, or use another home with `--home DIR`. A new trust file would be of \
+                 another environment than this ledger",
                 used.display(),
                 home.trust().display()
             );
         }
         return Ok(());
     }
-    let needed: [PathBuf; 5] =
-        [home.secret(Secret::Permits), home.secret(Secret::Checkpoints), home.agents(), home.policy_module(), home.policy_data()];
+    let needed: [PathBuf; 5] = [
+        home.secret(Secret::Permits),
+        home.secret(Secret::Checkpoints),
+        home.agents(),
+        home.policy_module(),
+        home.policy_data(),
+    ];
     if let Some(lost) = needed.iter().find(|path| !path.exists()) {
         bail!(
-            "`{root}` has a trust file, and `{}` is lost; restore it from a backup, or use another home with `--home DIR`",
+            "`{root}` has a trust file, and `{}` is lost; restore it from a backup, or use \
+             another home with `--home DIR`",
             lost.display()
         );
     }

@@ -1,5 +1,6 @@
-//! Each test of a policy, on OPA's interpreter and in the compiled module. Both write down every answer
-//! that the tests ask for, and the answers must be the same. Decides nothing about a test's own words.
+//! Each test of a policy, on OPA's interpreter and in the compiled module. Both write down every
+//! answer that the tests ask for, and the answers must be the same. Decides nothing about a test's
+//! own words.
 
 use super::opa::{Opa, said};
 use super::refusal;
@@ -18,11 +19,13 @@ use std::path::Path;
 const RECORDING: [(&str, &str); 2] = [
     (
         "lib/entry_call.rego",
-        "package cofferdam.call\n\ndecision := answer if {\n\tanswer := decided\n\tprint(\"@answer\", json.marshal([\"call\", answer, [q | q := input]]))\n}\n",
+        "package cofferdam.call\n\ndecision := answer if {\n\tanswer := \
+         decided\n\tprint(\"@answer\", json.marshal([\"call\", answer, [q | q := input]]))\n}\n",
     ),
     (
         "lib/entry_list.rego",
-        "package cofferdam.list\n\nvisible := answer if {\n\tanswer := seen\n\tprint(\"@answer\", json.marshal([\"list\", answer, [q | q := input]]))\n}\n",
+        "package cofferdam.list\n\nvisible := answer if {\n\tanswer := seen\n\tprint(\"@answer\", \
+         json.marshal([\"list\", answer, [q | q := input]]))\n}\n",
     ),
 ];
 
@@ -93,7 +96,12 @@ pub fn compare(sources: &Sources, opa: &Opa, bench: &Bench, capabilities: &str) 
     for (file, text) in RECORDING {
         let place = recording.path().join(file);
         if !place.is_file() {
-            return Err(refusal("check", format!("the library lacks `{file}`: take `lib/` and this program from one version")));
+            return Err(refusal(
+                "check",
+                format!(
+                    "the library lacks `{file}`: take `lib/` and this program from one version"
+                ),
+            ));
         }
         std::fs::write(place, text).context("cannot write the recording library")?;
     }
@@ -104,11 +112,22 @@ pub fn compare(sources: &Sources, opa: &Opa, bench: &Bench, capabilities: &str) 
     let all: Vec<(&String, &Case)> = cases.iter().collect();
     for some in all.chunks(AT_ONCE) {
         let policy = module(sources, &opa, bench, (recording.path(), capabilities), some, &data)?;
-        let trials: Vec<Trial> =
-            some.iter().map(|(entrypoint, _)| Trial { entrypoint: (*entrypoint).clone(), input: None, test: true }).collect();
+        let trials: Vec<Trial> = some
+            .iter()
+            .map(|(entrypoint, _)| Trial {
+                entrypoint: (*entrypoint).clone(),
+                input: None,
+                test: true,
+            })
+            .collect();
         for ((_, case), tried) in some.iter().zip(policy.attempt(&trials)?) {
             if let Some(difference) = difference(case, &tried) {
-                lines.push(format!("{}:{}: {}\n{difference}", sources.shown(&case.place.file), case.place.row, case.name));
+                lines.push(format!(
+                    "{}:{}: {}\n{difference}",
+                    sources.shown(&case.place.file),
+                    case.place.row,
+                    case.name
+                ));
             }
         }
     }
@@ -121,9 +140,11 @@ pub fn compare(sources: &Sources, opa: &Opa, bench: &Bench, capabilities: &str) 
         lines.push(format!("and {more} more"));
     }
     let detail = format!(
-        "the interpreter and the compiled module answer differently, so the tests say nothing about what will be decided:\n{}\n\
-         they differ in numbers with fractions, in division, in numbers read from texts and in `strings.replace_n`: compare whole \
-         numbers, leave others out of messages, read amounts with `data.cofferdam.quantity`, and use `replace` (policies/README.md)",
+        "the interpreter and the compiled module answer differently, so the tests say nothing \
+         about what will be decided:\n{}\nthey differ in numbers with fractions, in division, in \
+         numbers read from texts and in `strings.replace_n`: compare whole numbers, leave others \
+         out of messages, read amounts with `data.cofferdam.quantity`, and use `replace` \
+         (policies/README.md)",
         lines.join("\n")
     );
     Err(refusal("differs", detail))
@@ -131,16 +152,35 @@ pub fn compare(sources: &Sources, opa: &Opa, bench: &Bench, capabilities: &str) 
 
 /// The tests by entry point, as the interpreter runs them.
 fn interpreted(sources: &Sources, opa: &Opa) -> Result<BTreeMap<String, Case>> {
-    let output = opa.run(&["test", "--format", "json", "--timeout", TIMEOUT, "--ignore", "testdata", "lib", &sources.name], "")?;
-    let tests: Vec<Test> = serde_json::from_slice(&output.stdout).map_err(|_| refusal("test", sources.shown_lines(&said(&output))))?;
+    let output = opa.run(
+        &[
+            "test",
+            "--format",
+            "json",
+            "--timeout",
+            TIMEOUT,
+            "--ignore",
+            "testdata",
+            "lib",
+            &sources.name,
+        ],
+        "",
+    )?;
+    let tests: Vec<Test> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| refusal("test", sources.shown_lines(&said(&output))))?;
     let mut cases: BTreeMap<String, Case> = BTreeMap::new();
     for test in tests.into_iter().filter(|test| !test.skip) {
         // A rule with several bodies is several tests, and one rule in the module.
         let rule = test.name.split('#').next().unwrap_or_default();
-        let package = test.package.trim_start_matches("data.").replace("[\"", ".").replace("\"]", "");
+        let package =
+            test.package.trim_start_matches("data.").replace("[\"", ".").replace("\"]", "");
         let entrypoint = format!("{}/{rule}", package.replace('.', "/"));
-        let printed =
-            test.output.as_deref().map(|text| STANDARD.decode(text)).transpose().context("the answer of `opa test` is not readable")?;
+        let printed = test
+            .output
+            .as_deref()
+            .map(|text| STANDARD.decode(text))
+            .transpose()
+            .context("the answer of `opa test` is not readable")?;
         let printed = String::from_utf8_lossy(&printed.unwrap_or_default()).into_owned();
         let name = rule.to_owned();
         let case = cases.entry(entrypoint).or_insert_with(|| Case {
@@ -159,8 +199,24 @@ fn interpreted(sources: &Sources, opa: &Opa) -> Result<BTreeMap<String, Case>> {
 
 /// The data document as the module will have it.
 fn document(sources: &Sources, opa: &Opa) -> Result<String> {
-    let answer = opa.json(&["eval", "--format", "json", "--ignore", "*.rego", "--ignore", "testdata", "-d", &sources.name, "data"], "")?;
-    Ok(answer.pointer("/result/0/expressions/0/value").map_or_else(|| "{}".to_owned(), Value::to_string))
+    let answer = opa.json(
+        &[
+            "eval",
+            "--format",
+            "json",
+            "--ignore",
+            "*.rego",
+            "--ignore",
+            "testdata",
+            "-d",
+            &sources.name,
+            "data",
+        ],
+        "",
+    )?;
+    Ok(answer
+        .pointer("/result/0/expressions/0/value")
+        .map_or_else(|| "{}".to_owned(), Value::to_string))
 }
 
 /// The module with these tests as its entry points.
@@ -174,13 +230,24 @@ fn module(
 ) -> Result<Policy> {
     let bundle = folder.join("tests.tar.gz");
     let place = bundle.to_string_lossy();
-    let mut arguments = vec!["build", "-t", "wasm", "--prune-unused", "--wasm-include-print", "--ignore", "testdata"];
+    let mut arguments = vec![
+        "build",
+        "-t",
+        "wasm",
+        "--prune-unused",
+        "--wasm-include-print",
+        "--ignore",
+        "testdata",
+    ];
     arguments.extend(["--capabilities", capabilities, "-o", &place]);
     arguments.extend(cases.iter().flat_map(|(entrypoint, _)| ["-e", entrypoint.as_str()]));
     arguments.extend(["lib", &sources.name]);
     let output = opa.run(&arguments, "")?;
     if !output.status.success() {
-        return Err(refusal("test", format!("the tests cannot be compiled:\n{}", sources.shown_lines(&said(&output)))));
+        return Err(refusal(
+            "test",
+            format!("the tests cannot be compiled:\n{}", sources.shown_lines(&said(&output))),
+        ));
     }
     let bytes = super::compiled::member(&bundle, "policy.wasm")?;
     bench.trial(&bytes, data).context("the module of the tests")
@@ -191,11 +258,18 @@ fn answers<'a>(printed: impl Iterator<Item = &'a str>) -> BTreeSet<Answer> {
     printed.filter_map(|line| line.strip_prefix(MARK)).map(written).collect()
 }
 
-/// `[KIND, ANSWER, [QUESTION]]`, in one form: the order of keys, and the form of a number that means the
-/// same, say nothing. A question that is undefined is an empty list.
+/// `[KIND, ANSWER, [QUESTION]]`, in one form: the order of keys, and the form of a number that
+/// means the same, say nothing. A question that is undefined is an empty list.
 fn written(text: &str) -> Answer {
-    match serde_json::from_str::<Value>(text).ok().as_ref().and_then(Value::as_array).map(Vec::as_slice) {
-        Some([kind, answer, question]) => Answer { question: plain(&json!([kind, question])), answer: plain(answer) },
+    match serde_json::from_str::<Value>(text)
+        .ok()
+        .as_ref()
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+    {
+        Some([kind, answer, question]) => {
+            Answer { question: plain(&json!([kind, question])), answer: plain(answer) }
+        }
         // A number that JSON cannot carry.
         _ => Answer { question: text.to_owned(), answer: text.to_owned() },
     }
@@ -204,26 +278,38 @@ fn written(text: &str) -> Answer {
 /// A value with its keys sorted and its numbers in one form.
 fn plain(value: &Value) -> String {
     match value {
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
+        }
         Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(",")),
         Value::Object(object) => {
             let sorted: BTreeMap<&String, &Value> = object.iter().collect();
-            let pairs: Vec<String> = sorted.into_iter().map(|(key, value)| format!("{}:{}", json!(key), plain(value))).collect();
+            let pairs: Vec<String> = sorted
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", json!(key), plain(value)))
+                .collect();
             format!("{{{}}}", pairs.join(","))
         }
         other => other.to_string(),
     }
 }
 
-/// What differs, in words; none where the module gives each answer of the interpreter. It may give more:
-/// the interpreter stops early where a further value changes nothing.
+/// What differs, in words; none where the module gives each answer of the interpreter. It may give
+/// more: the interpreter stops early where a further value changes nothing.
 fn difference(case: &Case, tried: &Tried) -> Option<String> {
     let answered = answers(tried.printed.iter().map(String::as_str));
     if let Some(missing) = case.answers.iter().find(|answer| !answered.contains(answer)) {
-        let other = answered.iter().find(|answer| answer.question == missing.question && !case.answers.contains(answer));
-        let other = other.or_else(|| answered.iter().find(|answer| answer.question == missing.question));
-        let fault = tried.fault.as_ref().map_or_else(|| "no answer".to_owned(), |(code, detail)| format!("{code}: {detail}"));
-        let (interpreter, module) = (told(&missing.answer), other.map_or(fault, |other| told(&other.answer)));
+        let other = answered
+            .iter()
+            .find(|answer| answer.question == missing.question && !case.answers.contains(answer));
+        let other =
+            other.or_else(|| answered.iter().find(|answer| answer.question == missing.question));
+        let fault = tried
+            .fault
+            .as_ref()
+            .map_or_else(|| "no answer".to_owned(), |(code, detail)| format!("{code}: {detail}"));
+        let (interpreter, module) =
+            (told(&missing.answer), other.map_or(fault, |other| told(&other.answer)));
         return Some(format!("  interpreter: {interpreter}\n  module:      {module}"));
     }
     let passed = passed(case, tried);
@@ -242,7 +328,9 @@ fn passed(case: &Case, tried: &Tried) -> bool {
     match tried.answer.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()) {
         Some(Value::Bool(passed)) => passed,
         Some(Value::Object(parts)) => case.parts.iter().all(|part| parts.contains_key(part)),
-        Some(Value::Array(parts)) => case.parts.iter().all(|part| parts.iter().any(|given| given == part)),
+        Some(Value::Array(parts)) => {
+            case.parts.iter().all(|part| parts.iter().any(|given| given == part))
+        }
         Some(_) => true,
         None => false,
     }
@@ -250,18 +338,33 @@ fn passed(case: &Case, tried: &Tried) -> bool {
 
 /// An answer in short: effect, covers and reasons of a decision.
 fn told(answer: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(answer) else { return answer.chars().take(WORDS).collect() };
+    let Ok(value) = serde_json::from_str::<Value>(answer) else {
+        return answer.chars().take(WORDS).collect();
+    };
     let decision = &value;
     let text = |pointer: &str| decision.pointer(pointer).map(Value::to_string).unwrap_or_default();
     let short = match decision.get("effect").and_then(Value::as_str) {
         Some(effect) => {
             let reasons = decision.get("reasons").and_then(Value::as_array).into_iter().flatten();
-            let words = |reason: &Value, key: &str| reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let words = |reason: &Value, key: &str| {
+                reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
             let reasons: Vec<String> = reasons
-                .map(|reason| format!("{}: {} ({})", words(reason, "id"), words(reason, "message"), words(reason, "remedy")))
+                .map(|reason| {
+                    format!(
+                        "{}: {} ({})",
+                        words(reason, "id"),
+                        words(reason, "message"),
+                        words(reason, "remedy")
+                    )
+                })
                 .collect();
-            let (covers, obligations, approval) = (text("/covers"), text("/obligations"), text("/approval"));
-            format!("{effect}, covers {covers}, obligations {obligations}, approval {approval}; {}", reasons.join("; "))
+            let (covers, obligations, approval) =
+                (text("/covers"), text("/obligations"), text("/approval"));
+            format!(
+                "{effect}, covers {covers}, obligations {obligations}, approval {approval}; {}",
+                reasons.join("; ")
+            )
         }
         None => decision.to_string(),
     };

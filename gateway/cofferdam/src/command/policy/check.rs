@@ -1,5 +1,5 @@
-//! What the sources alone say: packages, builtins, types, patterns and format. Each refusal names the
-//! file and the remedy. Runs no test.
+//! What the sources alone say: packages, builtins, types, patterns and format. Each refusal names
+//! the file and the remedy. Runs no test.
 
 use super::instead::instead;
 use super::opa::{Opa, said};
@@ -20,10 +20,18 @@ const TESTS: &str = "*_test.rego";
 pub fn check(sources: &Sources, opa: &Opa) -> Result<String> {
     let files = parsed(sources, opa, &sources.rego()?)?;
     packages(sources, opa, &files)?;
-    let (schema, capabilities) = (sources.policies.join("schema"), sources.policies.join("capabilities.json"));
+    let (schema, capabilities) =
+        (sources.policies.join("schema"), sources.policies.join("capabilities.json"));
     let (schema, known) = (schema.to_string_lossy(), capabilities.to_string_lossy());
-    typed(sources, opa, &["--strict", "--schema", &schema, "--capabilities", &known, "--ignore", TESTS])?;
-    let of_tests = with_print(&std::fs::read_to_string(&capabilities).with_context(|| format!("no `{known}`"))?, opa)?;
+    typed(
+        sources,
+        opa,
+        &["--strict", "--schema", &schema, "--capabilities", &known, "--ignore", TESTS],
+    )?;
+    let of_tests = with_print(
+        &std::fs::read_to_string(&capabilities).with_context(|| format!("no `{known}`"))?,
+        opa,
+    )?;
     let place = sources.root().join("capabilities_of_tests.json");
     std::fs::write(&place, &of_tests).context("cannot write the capabilities of tests")?;
     let place = place.to_string_lossy().into_owned();
@@ -32,7 +40,13 @@ pub fn check(sources: &Sources, opa: &Opa) -> Result<String> {
     let output = opa.run(&["fmt", "--list", "lib", &sources.name], "")?;
     let unformatted = said(&output);
     if !unformatted.is_empty() {
-        return Err(refusal("format", format!("run `opa fmt -w` on: {}", sources.shown_lines(&unformatted).replace('\n', " "))));
+        return Err(refusal(
+            "format",
+            format!(
+                "run `opa fmt -w` on: {}",
+                sources.shown_lines(&unformatted).replace('\n', " ")
+            ),
+        ));
     }
     Ok(place)
 }
@@ -40,19 +54,26 @@ pub fn check(sources: &Sources, opa: &Opa) -> Result<String> {
 fn parsed(sources: &Sources, opa: &Opa, places: &[String]) -> Result<Vec<File>> {
     let mut files = Vec::new();
     for place in places {
-        let output = opa.run(&["parse", "--format", "json", "--json-include", "locations", place], "")?;
+        let output =
+            opa.run(&["parse", "--format", "json", "--json-include", "locations", place], "")?;
         if !output.status.success() {
             let words = said(&output);
-            let words = if words.contains("rego_parse_error") { words } else { format!("{place}: {words}") };
+            let words = if words.contains("rego_parse_error") {
+                words
+            } else {
+                format!("{place}: {words}")
+            };
             return Err(refusal("check", sources.shown_lines(&words)));
         }
-        let module = serde_json::from_slice(&output.stdout).with_context(|| format!("`{place}`: the answer of `opa` is not readable"))?;
+        let module = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`{place}`: the answer of `opa` is not readable"))?;
         files.push(File { place: place.clone(), module });
     }
     Ok(files)
 }
 
-/// The library's packages are closed: a rule more in one of them could cover what no author's rule covers.
+/// The library's packages are closed: a rule more in one of them could cover what no author's rule
+/// covers.
 fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
     let mut library = Vec::new();
     for entry in std::fs::read_dir(sources.root().join("lib")).context("cannot list the library")? {
@@ -61,12 +82,14 @@ fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
             library.push(format!("lib/{name}"));
         }
     }
-    let closed: BTreeSet<String> = parsed(sources, opa, &library)?.iter().map(File::package).collect();
+    let closed: BTreeSet<String> =
+        parsed(sources, opa, &library)?.iter().map(File::package).collect();
     match files.iter().find(|file| closed.contains(&file.package())) {
         Some(file) => {
             let (place, package) = (sources.shown(&file.place), file.package());
             let detail = format!(
-                "{place}: the package `{package}` is the library's; write rules in `cofferdam.policy`, or in a package of another name"
+                "{place}: the package `{package}` is the library's; write rules in \
+                 `cofferdam.policy`, or in a package of another name"
             );
             Err(refusal("package", detail))
         }
@@ -77,32 +100,49 @@ fn packages(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
 /// `opa check`; a builtin that is not there is told with what to write instead.
 fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
     let fixed = ["check", "--format", "json", "--max-errors", ERRORS, "--ignore", "testdata"];
-    let arguments: Vec<&str> = fixed.into_iter().chain(options.iter().copied()).chain(["lib", &sources.name]).collect();
+    let arguments: Vec<&str> =
+        fixed.into_iter().chain(options.iter().copied()).chain(["lib", &sources.name]).collect();
     let output = opa.run(&arguments, "")?;
     if output.status.success() {
         return Ok(());
     }
     let texts = [&output.stderr, &output.stdout];
-    let errors = texts.into_iter().find_map(|text| serde_json::from_slice::<Value>(text).ok()?.get("errors")?.as_array().cloned());
+    let errors = texts.into_iter().find_map(|text| {
+        serde_json::from_slice::<Value>(text).ok()?.get("errors")?.as_array().cloned()
+    });
     let Some(errors) = errors else {
         return Err(refusal("check", sources.shown_lines(&said(&output))));
     };
     let (mut lines, mut builtin) = (Vec::new(), false);
     for error in &errors {
-        let text = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let number = |pointer: &str| error.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
-        let place = format!("{}:{}:{}", sources.shown(text("/location/file")), number("/location/row"), number("/location/col"));
+        let text =
+            |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let number =
+            |pointer: &str| error.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+        let place = format!(
+            "{}:{}:{}",
+            sources.shown(text("/location/file")),
+            number("/location/row"),
+            number("/location/col")
+        );
         let message = text("/message");
-        match message.strip_prefix("undefined function ").and_then(|name| Some((name, instead(name)?))) {
+        match message
+            .strip_prefix("undefined function ")
+            .and_then(|name| Some((name, instead(name)?)))
+        {
             Some((name, words)) => {
                 builtin = true;
                 // What a rule's `print` becomes.
                 let name = name.trim_start_matches("internal.");
-                lines.push(format!("{place}: the builtin `{name}` is not there in a compiled policy; {words}"));
+                lines.push(format!(
+                    "{place}: the builtin `{name}` is not there in a compiled policy; {words}"
+                ));
             }
             None => {
-                let details =
-                    error.get("details").filter(|details| !details.is_null()).map_or(String::new(), |details| format!(" {details}"));
+                let details = error
+                    .get("details")
+                    .filter(|details| !details.is_null())
+                    .map_or(String::new(), |details| format!(" {details}"));
                 lines.push(format!("{place}: {message}{details}"));
             }
         }
@@ -113,14 +153,13 @@ fn typed(sources: &Sources, opa: &Opa, options: &[&str]) -> Result<()> {
 
 /// The capabilities with the builtins for printing, which tests may use.
 fn with_print(capabilities: &str, opa: &Opa) -> Result<String> {
-    let mut known: Value = serde_json::from_str(capabilities).context("capabilities.json is not readable")?;
+    let mut known: Value =
+        serde_json::from_str(capabilities).context("capabilities.json is not readable")?;
     let all = opa.json(&["capabilities", "--current"], "")?;
-    let print = all
-        .get("builtins")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter(|builtin| matches!(builtin.get("name").and_then(Value::as_str), Some("print" | "internal.print")));
+    let print =
+        all.get("builtins").and_then(Value::as_array).into_iter().flatten().filter(|builtin| {
+            matches!(builtin.get("name").and_then(Value::as_str), Some("print" | "internal.print"))
+        });
     if let Some(builtins) = known.get_mut("builtins").and_then(Value::as_array_mut) {
         builtins.extend(print.cloned());
     }
@@ -130,22 +169,39 @@ fn with_print(capabilities: &str, opa: &Opa) -> Result<String> {
 /// Builtins with a pattern, and which argument it is.
 const PATTERNS: [(&str, usize); 2] = [("regex.match", 0), ("regex.find_all_string_submatch_n", 0)];
 
-/// A pattern that cannot be read matches nothing, and no test may notice: constant ones are read here.
+/// A pattern that cannot be read matches nothing, and no test may notice: constant ones are read
+/// here.
 fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
-    let document =
-        opa.json(&["eval", "--format", "json", "--ignore", "*.rego", "--ignore", "testdata", "-d", &sources.name, "data"], "")?;
+    let document = opa.json(
+        &[
+            "eval",
+            "--format",
+            "json",
+            "--ignore",
+            "*.rego",
+            "--ignore",
+            "testdata",
+            "-d",
+            &sources.name,
+            "data",
+        ],
+        "",
+    )?;
     let data = document.pointer("/result/0/expressions/0/value").cloned().unwrap_or(Value::Null);
     if data.get("cofferdam").is_some() {
         let detail = format!(
-            "the data of {}: `cofferdam` would stand in the place of the library's rules, which have that name; give these data another name",
+            "the data of {}: `cofferdam` would stand in the place of the library's rules, which \
+             have that name; give these data another name",
             sources.shown(&format!("{}/", sources.name))
         );
         return Err(refusal("data", detail));
     }
     let rules = Rules { files, data: &data };
-    let constants =
-        |(builtin, index): (&str, usize)| rules.calls(builtin, index).into_iter().flat_map(|call| rules.constants(call)).collect();
-    let regexes: BTreeSet<Constant> = PATTERNS.into_iter().flat_map(|of| -> BTreeSet<Constant> { constants(of) }).collect();
+    let constants = |(builtin, index): (&str, usize)| {
+        rules.calls(builtin, index).into_iter().flat_map(|call| rules.constants(call)).collect()
+    };
+    let regexes: BTreeSet<Constant> =
+        PATTERNS.into_iter().flat_map(|of| -> BTreeSet<Constant> { constants(of) }).collect();
     let globs: BTreeSet<Constant> = constants(("glob.match", 0));
     let mut lines = Vec::new();
     for (found, query) in [
@@ -156,11 +212,23 @@ fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
             continue;
         }
         let texts: Vec<&str> = found.iter().map(|constant| constant.text.as_str()).collect();
-        let answer = opa.json(&["eval", "--format", "json", "--stdin-input", query], &json!(texts).to_string())?;
-        let bad = answer.pointer("/result/0/expressions/0/value").and_then(Value::as_array).cloned().unwrap_or_default();
-        for constant in found.iter().filter(|constant| bad.iter().any(|bad| bad == &constant.text)) {
+        let answer = opa.json(
+            &["eval", "--format", "json", "--stdin-input", query],
+            &json!(texts).to_string(),
+        )?;
+        let bad = answer
+            .pointer("/result/0/expressions/0/value")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        for constant in found.iter().filter(|constant| bad.iter().any(|bad| bad == &constant.text))
+        {
             let place = sources.shown(&constant.place);
-            lines.push(format!("{place}: the pattern `{}` cannot be read{}", constant.text, why(opa, &constant.text)?));
+            lines.push(format!(
+                "{place}: the pattern `{}` cannot be read{}",
+                constant.text,
+                why(opa, &constant.text)?
+            ));
         }
     }
     if lines.is_empty() {
@@ -175,7 +243,10 @@ fn patterns(sources: &Sources, opa: &Opa, files: &[File]) -> Result<()> {
 /// OPA's own words on a regular expression that is none.
 fn why(opa: &Opa, pattern: &str) -> Result<String> {
     let query = "regex.match(input, \"\")";
-    let output = opa.run(&["eval", "--strict-builtin-errors", "--format", "json", "--stdin-input", query], &json!(pattern).to_string())?;
+    let output = opa.run(
+        &["eval", "--strict-builtin-errors", "--format", "json", "--stdin-input", query],
+        &json!(pattern).to_string(),
+    )?;
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let words = answer.pointer("/errors/0/message").and_then(Value::as_str).unwrap_or_default();
     Ok(words.rsplit_once("regexp: ").map_or(String::new(), |(_, words)| format!(" ({words})")))

@@ -24,31 +24,58 @@ impl Compiled {
     /// `check`: the words of `opa build`.
     pub fn build(sources: &Sources, opa: &Opa) -> Result<Self> {
         let bundle = sources.root().join("bundle.tar.gz");
-        let (place, capabilities) = (bundle.to_string_lossy(), sources.policies.join("capabilities.json"));
+        let (place, capabilities) =
+            (bundle.to_string_lossy(), sources.policies.join("capabilities.json"));
         let capabilities = capabilities.to_string_lossy();
         // Without --prune-unused each rule that an entry point needs would become one itself.
-        let mut arguments = vec!["build", "-t", "wasm", "--prune-unused", "--ignore", "*_test.rego", "--ignore", "testdata"];
-        arguments.extend(["-e", CALL_ENTRYPOINT, "-e", LIST_ENTRYPOINT, "--capabilities", &capabilities, "-o", &place]);
+        let mut arguments = vec![
+            "build",
+            "-t",
+            "wasm",
+            "--prune-unused",
+            "--ignore",
+            "*_test.rego",
+            "--ignore",
+            "testdata",
+        ];
+        arguments.extend([
+            "-e",
+            CALL_ENTRYPOINT,
+            "-e",
+            LIST_ENTRYPOINT,
+            "--capabilities",
+            &capabilities,
+            "-o",
+            &place,
+        ]);
         arguments.extend(["lib", &sources.name]);
         let output = opa.run(&arguments, "")?;
         if !output.status.success() {
             return Err(refusal("check", sources.shown_lines(&said(&output))));
         }
-        let data = String::from_utf8(member(&bundle, "data.json")?).context("data.json is not UTF-8")?;
+        let data =
+            String::from_utf8(member(&bundle, "data.json")?).context("data.json is not UTF-8")?;
         Ok(Self { module: member(&bundle, "policy.wasm")?, data })
     }
 
     /// Writes it where `accept` and `init` look: all files, or none.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make `{}`", folder.display()))?;
         let entrypoints = format!("{CALL_ENTRYPOINT}\n{LIST_ENTRYPOINT}\n");
-        let files = [("policy.wasm", self.module.as_slice()), ("data.json", self.data.as_bytes()), ("entrypoints", entrypoints.as_bytes())];
+        let files = [
+            ("policy.wasm", self.module.as_slice()),
+            ("data.json", self.data.as_bytes()),
+            ("entrypoints", entrypoints.as_bytes()),
+        ];
         let fresh = |name: &str| folder.join(format!(".{name}.new"));
         for (name, bytes) in files {
-            std::fs::write(fresh(name), bytes).with_context(|| format!("cannot write in `{}`", folder.display()))?;
+            std::fs::write(fresh(name), bytes)
+                .with_context(|| format!("cannot write in `{}`", folder.display()))?;
         }
         for (name, _) in files {
-            std::fs::rename(fresh(name), folder.join(name)).with_context(|| format!("cannot write in `{}`", folder.display()))?;
+            std::fs::rename(fresh(name), folder.join(name))
+                .with_context(|| format!("cannot write in `{}`", folder.display()))?;
         }
         Ok(())
     }
@@ -56,9 +83,20 @@ impl Compiled {
 
 /// One file of a bundle: its names are absolute.
 pub fn member(bundle: &Path, name: &str) -> Result<Vec<u8>> {
-    let output = Command::new("tar").arg("-xzOf").arg(bundle).arg(format!("/{name}")).output().context("cannot start `tar`")?;
+    let output = Command::new("tar")
+        .arg("-xzOf")
+        .arg(bundle)
+        .arg(format!("/{name}"))
+        .output()
+        .context("cannot start `tar`")?;
     if output.status.success() && !output.stdout.is_empty() {
         return Ok(output.stdout);
     }
-    Err(refusal("check", format!("the bundle of `opa` has no `{name}`: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(refusal(
+        "check",
+        format!(
+            "the bundle of `opa` has no `{name}`: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+    ))
 }

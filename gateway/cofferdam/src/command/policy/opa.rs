@@ -14,13 +14,16 @@ pub fn opa() -> Option<PathBuf> {
     let named = std::env::var_os("OPA").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("opa"));
-    let cache =
-        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let set_up = cache.into_iter().filter_map(|cache| {
         let mut found: Vec<PathBuf> = std::fs::read_dir(cache.join("cofferdam"))
             .ok()?
             .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("opa-")))
+            .filter(|path| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("opa-"))
+            })
             .map(|path| path.join("opa"))
             .collect();
         found.sort();
@@ -42,7 +45,9 @@ impl Opa {
     /// # Errors
     /// There is none.
     pub fn at(folder: &Path) -> Result<Self> {
-        let program = opa().context("`opa` is missing; `scripts/setup tools` builds it, or set OPA to where it is")?;
+        let program = opa().context(
+            "`opa` is missing; `scripts/setup tools` builds it, or set OPA to where it is",
+        )?;
         Ok(Self { program: std::path::absolute(program)?, folder: folder.to_owned() })
     }
 
@@ -64,7 +69,9 @@ impl Opa {
         let mut stdin = child.stdin.take();
         let text = input.to_owned();
         // It may answer before it has read all: a pipe that is full must stop neither side.
-        let writer = std::thread::spawn(move || stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(text.as_bytes())));
+        let writer = std::thread::spawn(move || {
+            stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(text.as_bytes()))
+        });
         let output = child.wait_with_output().context("cannot wait for `opa`")?;
         let _closed_early = writer.join();
         Ok(output)
@@ -85,6 +92,7 @@ impl Opa {
 
 /// All it said, for people.
 pub fn said(output: &Output) -> String {
-    let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    let texts = [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }

@@ -1,5 +1,5 @@
-//! A policy's sources beside the library's, copied into one folder: so that a compiled rule names its
-//! place as `FOLDER/FILE`, whatever machine builds it. Never changes the sources.
+//! A policy's sources beside the library's, copied into one folder: so that a compiled rule names
+//! its place as `FOLDER/FILE`, whatever machine builds it. Never changes the sources.
 
 use super::refusal;
 use anyhow::{Context as _, Result, bail};
@@ -43,7 +43,9 @@ impl Sources {
             bail!("no library at `{}`; name its folder with `--policies DIR`", library.display());
         }
         let own = folder.canonicalize().context("cannot find the policy's folder")?;
-        let name = own.file_name().map_or_else(|| "policy".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = own
+            .file_name()
+            .map_or_else(|| "policy".to_owned(), |name| name.to_string_lossy().into_owned());
         let name = if name == "lib" { "policy".to_owned() } else { name };
         let stage = tempfile::tempdir().context("cannot make a folder for the sources")?;
         copy(&library, &stage.path().join("lib"), DEPTH)?;
@@ -79,9 +81,10 @@ impl Sources {
     pub fn shown(&self, place: &str) -> String {
         match place.strip_prefix(&format!("{}/", self.name)) {
             Some(rest) => self.folder.join(rest).display().to_string(),
-            None => place
-                .strip_prefix("lib/")
-                .map_or_else(|| place.to_owned(), |rest| self.policies.join("lib").join(rest).display().to_string()),
+            None => place.strip_prefix("lib/").map_or_else(
+                || place.to_owned(),
+                |rest| self.policies.join("lib").join(rest).display().to_string(),
+            ),
         }
     }
 
@@ -96,12 +99,13 @@ impl Sources {
         collect(self.root(), folder, &mut files)?;
         for file in files.iter().filter(|file| !file.ends_with(".rego")) {
             let below = file.strip_prefix(&format!("{}/", self.name)).unwrap_or(file);
-            let text = std::fs::read_to_string(self.root().join(file)).with_context(|| format!("`{}`", self.shown(file)))?;
+            let text = std::fs::read_to_string(self.root().join(file))
+                .with_context(|| format!("`{}`", self.shown(file)))?;
             let in_folder = below.split('/').next() == Some(LIBRARY) && below.contains('/');
             if in_folder || (top && !below.contains('/') && has_key(file, &text)) {
                 let detail = format!(
-                    "{}: data under `{LIBRARY}` would stand in the place of the library's rules, which have that name; give \
-                     these data another name",
+                    "{}: data under `{LIBRARY}` would stand in the place of the library's rules, \
+                     which have that name; give these data another name",
                     self.shown(file)
                 );
                 return Err(refusal("data", detail));
@@ -111,8 +115,8 @@ impl Sources {
     }
 }
 
-/// Whether a data file has the library's name at its top. YAML in its plain form: a key that begins a
-/// line, or an inline map; what is hidden better is found in the built data document.
+/// Whether a data file has the library's name at its top. YAML in its plain form: a key that begins
+/// a line, or an inline map; what is hidden better is found in the built data document.
 fn has_key(file: &str, text: &str) -> bool {
     if file.ends_with(".json") {
         return serde_json::from_str::<Value>(text).is_ok_and(|value| value.get(LIBRARY).is_some());
@@ -120,7 +124,10 @@ fn has_key(file: &str, text: &str) -> bool {
     text.lines().any(|line| {
         let key = line.trim_start_matches(['{', ' ', '"', '\'']);
         let plain = !line.starts_with(' ') || line.trim_start().starts_with('{');
-        plain && key.strip_prefix(LIBRARY).is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+        plain
+            && key
+                .strip_prefix(LIBRARY)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
     })
 }
 
@@ -133,7 +140,8 @@ fn copy(from: &Path, to: &Path, depth: usize) -> Result<()> {
                 copy(path, &target, depth - 1)?;
             }
         } else if path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known)) {
-            std::fs::copy(path, &target).with_context(|| format!("cannot read `{}`", path.display()))?;
+            std::fs::copy(path, &target)
+                .with_context(|| format!("cannot read `{}`", path.display()))?;
         }
     }
     Ok(())
@@ -152,8 +160,11 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<()> {
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let mut paths: Vec<PathBuf> =
-        listed.with_context(|| format!("cannot list `{}`", folder.display()))?.into_iter().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> = listed
+        .with_context(|| format!("cannot list `{}`", folder.display()))?
+        .into_iter()
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
     Ok(paths)
 }

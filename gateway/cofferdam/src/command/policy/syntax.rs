@@ -1,5 +1,5 @@
-//! A policy's rules as `opa parse` writes them: packages, and what a term can be where the sources say
-//! it in full. Follows names to their constants, never evaluates a rule.
+//! A policy's rules as `opa parse` writes them: packages, and what a term can be where the sources
+//! say it in full. Follows names to their constants, never evaluates a rule.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -65,9 +65,12 @@ impl File {
     fn import(&self, name: &str) -> Option<Vec<&str>> {
         let imports = self.module.get("imports").and_then(Value::as_array)?;
         imports.iter().find_map(|import| {
-            let path: Vec<&str> = import.pointer("/path/value")?.as_array()?.iter().filter_map(text_of).collect();
-            let alias = import.get("alias").and_then(Value::as_str).or_else(|| path.last().copied())?;
-            (alias == name && path.first() == Some(&"data")).then(|| path.into_iter().skip(1).collect())
+            let path: Vec<&str> =
+                import.pointer("/path/value")?.as_array()?.iter().filter_map(text_of).collect();
+            let alias =
+                import.get("alias").and_then(Value::as_str).or_else(|| path.last().copied())?;
+            (alias == name && path.first() == Some(&"data"))
+                .then(|| path.into_iter().skip(1).collect())
         })
     }
 }
@@ -103,30 +106,47 @@ impl<'a> Rules<'a> {
         let Call { file, argument, .. } = call;
         let at = |argument| Call { argument, ..call };
         let Some(value) = argument.get("value") else { return };
-        match (argument.get("type").and_then(Value::as_str).unwrap_or_default(), path.split_first()) {
+        match (argument.get("type").and_then(Value::as_str).unwrap_or_default(), path.split_first())
+        {
             ("string", None) => {
-                let row = argument.pointer("/location/row").and_then(Value::as_u64).unwrap_or_default();
-                found.extend(value.as_str().map(|text| Constant { text: text.to_owned(), place: format!("{}:{row}", file.place) }));
+                let row =
+                    argument.pointer("/location/row").and_then(Value::as_u64).unwrap_or_default();
+                found.extend(value.as_str().map(|text| Constant {
+                    text: text.to_owned(),
+                    place: format!("{}:{row}", file.place),
+                }));
             }
             ("array" | "set", Some((_, rest))) => {
-                value.as_array().into_iter().flatten().for_each(|item| self.follow(at(item), rest.to_vec(), left, found));
+                value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .for_each(|item| self.follow(at(item), rest.to_vec(), left, found));
             }
             ("object", Some((step, rest))) => {
                 for pair in value.as_array().into_iter().flatten() {
                     let key = pair.get(0).and_then(text_of);
-                    if let (true, Some(item)) =
-                        (*step == Step::Any || key.is_some_and(|key| *step == Step::Key(key.to_owned())), pair.get(1))
-                    {
+                    if let (true, Some(item)) = (
+                        *step == Step::Any
+                            || key.is_some_and(|key| *step == Step::Key(key.to_owned())),
+                        pair.get(1),
+                    ) {
                         self.follow(at(item), rest.to_vec(), left, found);
                     }
                 }
             }
             ("arraycomprehension" | "setcomprehension", Some((_, rest))) => {
-                value.get("term").into_iter().for_each(|term| self.follow(at(term), rest.to_vec(), left, found));
+                value
+                    .get("term")
+                    .into_iter()
+                    .for_each(|term| self.follow(at(term), rest.to_vec(), left, found));
             }
             ("var", _) => self.name(call, value.as_str().unwrap_or_default(), path, left, found),
             ("ref", _) => {
-                let Some((first, rest)) = value.as_array().and_then(|parts| parts.split_first()) else { return };
+                let Some((first, rest)) = value.as_array().and_then(|parts| parts.split_first())
+                else {
+                    return;
+                };
                 let steps = rest.iter().map(step).chain(path).collect();
                 match first.get("value").and_then(Value::as_str) {
                     Some("data") => self.document(steps, left, found),
@@ -138,8 +158,16 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// A name in a rule: a variable of its body, an argument of its head, an import, or a rule of its package.
-    fn name(self, call: Call<'a>, name: &str, path: Vec<Step>, left: usize, found: &mut BTreeSet<Constant>) {
+    /// A name in a rule: a variable of its body, an argument of its head, an import, or a rule of
+    /// its package.
+    fn name(
+        self,
+        call: Call<'a>,
+        name: &str,
+        path: Vec<Step>,
+        left: usize,
+        found: &mut BTreeSet<Constant>,
+    ) {
         let Call { file, rule, .. } = call;
         let mut sources: Vec<(&Value, bool)> = Vec::new();
         each_source(rule, &mut |bound, term, member| {
@@ -153,14 +181,17 @@ impl<'a> Rules<'a> {
         }
         for head in heads(rule) {
             let arguments = head.get("args").and_then(Value::as_array);
-            let index = arguments.and_then(|arguments| arguments.iter().position(|argument| is_var(argument, name)));
+            let index = arguments
+                .and_then(|arguments| arguments.iter().position(|argument| is_var(argument, name)));
             if let (Some(index), Some(function)) = (index, head_name(head)) {
                 for caller in self.callers(file, function, index) {
                     self.follow(caller, path.clone(), left, found);
                 }
             }
         }
-        let steps = |parts: Vec<&str>| parts.into_iter().map(|part| Step::Key(part.to_owned())).chain(path.clone()).collect();
+        let steps = |parts: Vec<&str>| {
+            parts.into_iter().map(|part| Step::Key(part.to_owned())).chain(path.clone()).collect()
+        };
         if let Some(parts) = file.import(name) {
             self.document(steps(parts), left, found);
         }
@@ -173,7 +204,11 @@ impl<'a> Rules<'a> {
     fn callers(self, file: &File, function: &str, index: usize) -> Vec<Call<'a>> {
         let package = file.package();
         let last = package.rsplit('.').next().unwrap_or_default();
-        let named = [function.to_owned(), format!("{last}.{function}"), format!("data.{package}.{function}")];
+        let named = [
+            function.to_owned(),
+            format!("{last}.{function}"),
+            format!("data.{package}.{function}"),
+        ];
         named.iter().flat_map(|name| self.calls(name, index)).collect()
     }
 
@@ -181,12 +216,18 @@ impl<'a> Rules<'a> {
     fn document(self, path: Vec<Step>, left: usize, found: &mut BTreeSet<Constant>) {
         for file in self.files {
             let package = file.package();
-            let parts: Vec<Step> = package.split('.').map(|part| Step::Key(part.to_owned())).collect();
-            let Some(([Step::Key(name)], rest)) = path.strip_prefix(parts.as_slice()).and_then(|rest| rest.split_at_checked(1)) else {
+            let parts: Vec<Step> =
+                package.split('.').map(|part| Step::Key(part.to_owned())).collect();
+            let Some(([Step::Key(name)], rest)) =
+                path.strip_prefix(parts.as_slice()).and_then(|rest| rest.split_at_checked(1))
+            else {
                 continue;
             };
             for rule in file.rules() {
-                for head in heads(rule).into_iter().filter(|head| head_name(head) == Some(name) && head.get("args").is_none()) {
+                for head in heads(rule)
+                    .into_iter()
+                    .filter(|head| head_name(head) == Some(name) && head.get("args").is_none())
+                {
                     let (term, path) = match (head.get("key"), head.get("value")) {
                         // A member of a partial set.
                         (Some(key), None) => (key, rest.get(1..).unwrap_or_default()),
@@ -207,9 +248,15 @@ fn select(value: &Value, path: &[Step], found: &mut BTreeSet<Constant>) {
         (None, Value::String(text)) => {
             found.insert(Constant { text: text.clone(), place: "the data".to_owned() });
         }
-        (Some((Step::Key(key), rest)), Value::Object(object)) => object.get(key).into_iter().for_each(|value| select(value, rest, found)),
-        (Some((Step::Any, rest)), Value::Object(object)) => object.values().for_each(|value| select(value, rest, found)),
-        (Some((_, rest)), Value::Array(list)) => list.iter().for_each(|value| select(value, rest, found)),
+        (Some((Step::Key(key), rest)), Value::Object(object)) => {
+            object.get(key).into_iter().for_each(|value| select(value, rest, found))
+        }
+        (Some((Step::Any, rest)), Value::Object(object)) => {
+            object.values().for_each(|value| select(value, rest, found))
+        }
+        (Some((_, rest)), Value::Array(list)) => {
+            list.iter().for_each(|value| select(value, rest, found))
+        }
         _ => {}
     }
 }
@@ -257,20 +304,25 @@ fn each_call<'a>(value: &'a Value, see: &mut impl FnMut(&str, &'a [Value])) {
     visit(value, &mut |object| {
         let is_term = object.get("type").and_then(Value::as_str) == Some("call");
         let terms = if is_term { object.get("value") } else { object.get("terms") };
-        if let Some((name, arguments)) = terms.and_then(Value::as_array).and_then(|terms| as_call(terms)) {
+        if let Some((name, arguments)) =
+            terms.and_then(Value::as_array).and_then(|terms| as_call(terms))
+        {
             see(&name, arguments);
         }
     });
 }
 
-/// Each place in a rule where a variable gets its value: the variable, the term, and whether it is a member of the term.
+/// Each place in a rule where a variable gets its value: the variable, the term, and whether it is
+/// a member of the term.
 fn each_source<'a>(rule: &'a Value, see: &mut impl FnMut(&'a Value, &'a Value, bool)) {
     each_call(rule, &mut |name, arguments| match (name, arguments) {
         ("assign" | "eq", [left, right]) => {
             see(left, right, false);
             see(right, left, false);
         }
-        ("internal.member_2", [member, list]) | ("internal.member_3", [_, member, list]) => see(member, list, true),
+        ("internal.member_2", [member, list]) | ("internal.member_3", [_, member, list]) => {
+            see(member, list, true)
+        }
         _ => {}
     });
     visit(rule, &mut |object| {

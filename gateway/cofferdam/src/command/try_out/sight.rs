@@ -1,5 +1,6 @@
-//! The real viewer, started for one trial with a trust file of its own, in which the component is accepted. It reads the
-//! infrastructure as it always does, with the right to read alone; it ends, and the trust file is removed, with the trial.
+//! The real viewer, started for one trial with a trust file of its own, in which the component is
+//! accepted. It reads the infrastructure as it always does, with the right to read alone; it ends,
+//! and the trust file is removed, with the trial.
 
 use crate::config::Installation;
 use crate::home::write_private;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::process::Child;
 
-/// How long the viewer may take until it is ready: it reads a tree, or asks a cluster about its own rights.
+/// How long the viewer may take until it is ready: it reads a tree, or asks a cluster about its own
+/// rights.
 const READY: Duration = Duration::from_secs(60);
 
 /// A viewer that is there.
@@ -44,7 +46,10 @@ impl Sight {
     pub async fn open(installation: &Installation, trust: &str) -> Result<Self> {
         let name = format!("try-{}", hex(&crate::command::init::random::<8>()?));
         let folder = installation.home.root().join(name);
-        fs::DirBuilder::new().mode(0o700).create(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("cannot make `{}`", folder.display()))?;
         let folder = Folder(folder);
         let trust_file = folder.0.join("trust.toml");
         write_private(&trust_file, trust.as_bytes())?;
@@ -54,12 +59,20 @@ impl Sight {
             // What it has to say comes with its answers.
             viewer.voice.level = "error".to_owned();
         }
-        let program = std::env::current_exe().context("cannot find this binary")?.with_file_name("cofferdam-runner");
+        let program = std::env::current_exe()
+            .context("cannot find this binary")?
+            .with_file_name("cofferdam-runner");
         let (control, theirs) = control::pair().context("cannot make a socket pair")?;
-        let child = tokio::process::Command::from(spawn::command(&program, &[], theirs, Words::Heard))
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start `{}`; `cofferdam doctor` says where it should be", program.display()))?;
+        let child =
+            tokio::process::Command::from(spawn::command(&program, &[], theirs, Words::Heard))
+                .kill_on_drop(true)
+                .spawn()
+                .with_context(|| {
+                    format!(
+                        "cannot start `{}`; `cofferdam doctor` says where it should be",
+                        program.display()
+                    )
+                })?;
         control.settings(&settings).context("the viewer ended before it read its settings")?;
         let control = ready(control).await?;
         let (ours, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
@@ -81,8 +94,10 @@ async fn ready(control: Control) -> Result<Control> {
         let report = control.report();
         (control, report)
     });
-    let (control, report) =
-        tokio::time::timeout(READY, waiting).await.context("the viewer was not ready in time")?.context("the viewer is gone")?;
+    let (control, report) = tokio::time::timeout(READY, waiting)
+        .await
+        .context("the viewer was not ready in time")?
+        .context("the viewer is gone")?;
     match report? {
         Some(Report::Ready { .. }) => Ok(control),
         Some(Report::Failed(why)) => bail!("the viewer cannot look: {why}"),

@@ -1,5 +1,6 @@
-//! The gateway's own journey over one component that is not accepted: the tool and the policy in guest processes, the
-//! real viewer, and a recorder that keeps nothing. A change is previewed; a look is done, since it changes nothing.
+//! The gateway's own journey over one component that is not accepted: the tool and the policy in
+//! guest processes, the real viewer, and a recorder that keeps nothing. A change is previewed; a
+//! look is done, since it changes nothing.
 
 use super::sight::Sight;
 use crate::command::plugin::{Bench, Plugin, Policy, wasm};
@@ -52,7 +53,8 @@ pub fn ask(
     let text = file.text();
     let trust = Trust::parse(&text)?;
     let module = wasm(&home.policy_module()).context("the policy")?;
-    let data = std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
+    let data =
+        std::fs::read_to_string(home.policy_data()).context("cannot read policy/data.json")?;
     let digest = policy_digest(&module, &data).context("policy/data.json is not readable")?;
     if digest != trust.policy {
         bail!("the policy in the home is not the accepted one; `cofferdam doctor` says more");
@@ -65,12 +67,26 @@ pub fn ask(
     let key = SigningKey::from_bytes(&seed);
     let world = World { catalog: Catalog::new(vec![tool], &trust)?, trust, policy: digest, key };
     let mode = if read_only(&definition.ceiling) { Mode::Call } else { Mode::Preview };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")?;
     runtime.block_on(async {
         let sight = Sight::open(installation, &text).await?;
-        let trial = Trial { plugin, policy, sight, random: u128::from_ne_bytes(crate::command::init::random()?) };
-        let caller = Caller { call: CallId::from_random(trial.random), principal, time: trial.now(), trace: None };
-        let raw = RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0, person_ms: 0 };
+        let trial = Trial {
+            plugin,
+            policy,
+            sight,
+            random: u128::from_ne_bytes(crate::command::init::random()?),
+        };
+        let caller = Caller {
+            call: CallId::from_random(trial.random),
+            principal,
+            time: trial.now(),
+            trace: None,
+        };
+        let raw =
+            RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0, person_ms: 0 };
         Ok::<_, anyhow::Error>(journey::ask(&trial, &world, raw, mode, &unheard).await)
     })
 }
@@ -116,7 +132,11 @@ impl Host for Trial<'_> {
 }
 
 impl Planner for Trial<'_> {
-    async fn plan(&self, _: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+    async fn plan(
+        &self,
+        _: ComponentDigest,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         self.plugin.plan(arguments)
     }
 }

@@ -26,7 +26,8 @@ pub struct AgentsFile {
 #[derive(Clone)]
 struct Known {
     agents: Arc<Agents>,
-    /// Callers without a token are served. Never again, once there was an agent: removing the last one must not let it in by another door.
+    /// Callers without a token are served. Never again, once there was an agent: removing the last
+    /// one must not let it in by another door.
     anonymous: bool,
 }
 
@@ -37,9 +38,15 @@ impl AgentsFile {
     ///
     /// # Errors
     /// The file is not there, or cannot be read.
-    pub fn open(path: PathBuf, anonymous: bool, closed: impl Fn() + Send + 'static) -> Result<Self> {
+    pub fn open(
+        path: PathBuf,
+        anonymous: bool,
+        closed: impl Fn() + Send + 'static,
+    ) -> Result<Self> {
         let changed = changed(&path);
-        let agents = Agents::read(&path).map_err(|fault| anyhow::anyhow!("{fault}")).context("the agents file is not readable")?;
+        let agents = Agents::read(&path)
+            .map_err(|fault| anyhow::anyhow!("{fault}"))
+            .context("the agents file is not readable")?;
         let open = anonymous && agents.list().is_empty() && !is_marked(&path);
         if !open {
             closed();
@@ -53,7 +60,8 @@ impl AgentsFile {
     /// Who a bearer token is. Started without any agent, on loopback, no caller needs one: it is
     /// anonymous.
     pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, Unauthenticated> {
-        let Known { agents, anonymous: open } = self.newest().await.ok_or(Unauthenticated::Unknown)?;
+        let Known { agents, anonymous: open } =
+            self.newest().await.ok_or(Unauthenticated::Unknown)?;
         match token {
             None if open => Ok(anonymous()),
             None => Err(Unauthenticated::Missing),
@@ -63,7 +71,9 @@ impl AgentsFile {
 
     /// How a caller that was served before stands now.
     pub async fn standing(&self, principal: &Principal) -> Standing {
-        let Some(Known { agents, anonymous: open }) = self.newest().await else { return Standing::Removed };
+        let Some(Known { agents, anonymous: open }) = self.newest().await else {
+            return Standing::Removed;
+        };
         let known = if principal.anonymous {
             open.then(anonymous)
         } else {
@@ -117,7 +127,8 @@ async fn look(
         };
         let mut closes = false;
         known.send_if_modified(|known| {
-            closes = known.anonymous && (marked || agents.as_ref().is_some_and(|agents| !agents.list().is_empty()));
+            closes = known.anonymous
+                && (marked || agents.as_ref().is_some_and(|agents| !agents.list().is_empty()));
             known.anonymous &= !closes;
             let read = agents.is_some();
             if let Some(agents) = agents {
@@ -149,7 +160,13 @@ fn is_marked(path: &Path) -> bool {
 }
 
 fn anonymous() -> Principal {
-    Principal { name: "anonymous".to_owned(), anonymous: true, roles: Vec::new(), person: None, act: Vec::new() }
+    Principal {
+        name: "anonymous".to_owned(),
+        anonymous: true,
+        roles: Vec::new(),
+        person: None,
+        act: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +175,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn agent(name: &str) -> String {
-        format!("[[agent]]\nname = \"{name}\"\nroles = [\"viewer\"]\nfor = \"p\"\ntoken = \"sha256:{}\"\n", "0".repeat(64))
+        format!(
+            "[[agent]]\nname = \"{name}\"\nroles = [\"viewer\"]\nfor = \"p\"\ntoken = \
+             \"sha256:{}\"\n",
+            "0".repeat(64)
+        )
     }
 
     #[tokio::test]
@@ -174,7 +195,9 @@ mod tests {
         };
         let fresh = AgentsFile::open(path.clone(), true, count).unwrap();
         assert!(fresh.authenticate(None).await.is_ok_and(|principal| principal.anonymous));
-        assert!(AgentsFile::open(path.clone(), false, || ()).unwrap().authenticate(None).await.is_err());
+        assert!(
+            AgentsFile::open(path.clone(), false, || ()).unwrap().authenticate(None).await.is_err()
+        );
         assert_eq!(closed.load(Ordering::SeqCst), 0);
         std::fs::write(&path, agent("a")).unwrap();
         for _ in 0..3 {
@@ -197,7 +220,11 @@ mod tests {
         std::fs::write(crate::home::agents_mark(&path), "").unwrap();
         assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
         let again = AgentsFile::open(path, true, || ()).unwrap();
-        assert_eq!(again.authenticate(None).await, Err(Unauthenticated::Missing), "a gateway that starts again knows it too");
+        assert_eq!(
+            again.authenticate(None).await,
+            Err(Unauthenticated::Missing),
+            "a gateway that starts again knows it too"
+        );
     }
 
     #[tokio::test]
@@ -211,7 +238,11 @@ mod tests {
         let asked = Agents::read(&path).unwrap().list()[0].principal();
         assert_eq!(file.standing(&anonymous()).await, Standing::Removed);
         assert_eq!(file.standing(&asked).await, Standing::Same);
-        for (old, new) in [("[\"viewer\"]", "[\"viewer\", \"admin\"]"), ("[\"viewer\"]", "[]"), ("\"p\"", "\"other\"")] {
+        for (old, new) in [
+            ("[\"viewer\"]", "[\"viewer\", \"admin\"]"),
+            ("[\"viewer\"]", "[]"),
+            ("\"p\"", "\"other\""),
+        ] {
             std::fs::write(&path, agent("a").replace(old, new)).unwrap();
             assert_eq!(file.standing(&asked).await, Standing::Changed, "{new}");
         }

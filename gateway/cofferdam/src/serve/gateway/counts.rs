@@ -1,4 +1,5 @@
-//! The gauges and counters that are read when a collector asks: from the store, the disk and the supervisor's notice.
+//! The gauges and counters that are read when a collector asks: from the store, the disk and the
+//! supervisor's notice.
 
 use super::front::Gateway;
 use cofferdam_core::journey::ports::{Answered, Front as _};
@@ -20,8 +21,16 @@ impl Gateway {
         }
         let ready = self.ready().await;
         exporter.set("cofferdam_ready", &[], f64::from(u8::from(ready.missing.is_empty())));
-        exporter.set("cofferdam_stuck_jobs", &[], number(u64::try_from(ready.stuck.len()).unwrap_or(u64::MAX)));
-        exporter.set("cofferdam_restart_needed", &[], f64::from(u8::from(!ready.restart.is_empty())));
+        exporter.set(
+            "cofferdam_stuck_jobs",
+            &[],
+            number(u64::try_from(ready.stuck.len()).unwrap_or(u64::MAX)),
+        );
+        exporter.set(
+            "cofferdam_restart_needed",
+            &[],
+            f64::from(u8::from(!ready.restart.is_empty())),
+        );
     }
 
     fn count_store(&self, counts: &Counts) {
@@ -47,15 +56,23 @@ impl Gateway {
     /// Counts one answered request.
     pub fn count_answered(&self, answered: &Answered) {
         let (status, code) = (answered.status.to_string(), answered.code.to_string());
-        let labels =
-            [("http_request_method", answered.method), ("http_route", answered.route), ("http_response_status_code", status.as_str())];
-        self.exporter.add("http_server_request_duration_seconds", &labels, answered.took.as_secs_f64());
+        let labels = [
+            ("http_request_method", answered.method),
+            ("http_route", answered.route),
+            ("http_response_status_code", status.as_str()),
+        ];
+        self.exporter.add(
+            "http_server_request_duration_seconds",
+            &labels,
+            answered.took.as_secs_f64(),
+        );
         match answered.status {
             401 => {
                 self.exporter.add("cofferdam_unauthenticated_total", &[], 1.0);
                 self.world.roles.heard().unauthenticated(answered);
             }
-            // What the edge could not read; a path or verb that is not served, a host and a full house are others.
+            // What the edge could not read; a path or verb that is not served, a host and a full
+            // house are others.
             400 | 406 | 408 | 413 | 415 | 422 | 431 if answered.code != 0 => {
                 self.exporter.add("cofferdam_malformed_total", &[("reason", &code)], 1.0);
             }
@@ -66,7 +83,10 @@ impl Gateway {
 
 /// Counts below 2^53 are exact.
 fn number(count: u64) -> f64 {
-    let (high, low) = (u32::try_from(count >> 32).unwrap_or(u32::MAX), u32::try_from(count & 0xffff_ffff).unwrap_or(0));
+    let (high, low) = (
+        u32::try_from(count >> 32).unwrap_or(u32::MAX),
+        u32::try_from(count & 0xffff_ffff).unwrap_or(0),
+    );
     f64::from(high) * 4_294_967_296.0 + f64::from(low)
 }
 

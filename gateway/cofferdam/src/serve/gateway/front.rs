@@ -1,4 +1,5 @@
-//! What the edge serves: each request becomes a call of the journey. Names calls and takes the time; decides nothing.
+//! What the edge serves: each request becomes a call of the journey. Names calls and takes the
+//! time; decides nothing.
 
 use super::agents::AgentsFile;
 use super::load::Parts;
@@ -7,7 +8,9 @@ use super::world::{Roles, World};
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
-use cofferdam_core::journey::ports::{Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard};
+use cofferdam_core::journey::ports::{
+    Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard,
+};
 use cofferdam_core::journey::{Mode, Resumed, Wait};
 use cofferdam_core::model::answer::{Reply, ToolListing};
 use cofferdam_core::model::caller::{Caller, Principal};
@@ -31,7 +34,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Span;
 
-/// Threads that run tools, and threads that decide: one each a processor is what two processors carry; more only queue.
+/// Threads that run tools, and threads that decide: one each a processor is what two processors
+/// carry; more only queue.
 const THREADS: usize = 2;
 
 /// How long one question for approved calls is held.
@@ -64,8 +68,10 @@ impl Gateway {
         (exporter, outlet): (Arc<Exporter>, Outlet),
     ) -> Result<Self> {
         let Parts { tools, policy, data, policy_digest } = parts;
-        let tools = Tools::start(THREADS, tools).map_err(|fault| anyhow!("the tools do not load: {fault}"))?;
-        let policies = Policies::start(THREADS, policy, data).map_err(|fault| anyhow!("the policy does not load: {fault}"))?;
+        let tools = Tools::start(THREADS, tools)
+            .map_err(|fault| anyhow!("the tools do not load: {fault}"))?;
+        let policies = Policies::start(THREADS, policy, data)
+            .map_err(|fault| anyhow!("the policy does not load: {fault}"))?;
         let mut loaded = Vec::with_capacity(trust.tools.len());
         for accepted in &trust.tools {
             let definition = tools
@@ -75,7 +81,12 @@ impl Gateway {
                 .with_context(|| format!("the tool `{}` does not say what it is", accepted.name))?;
             loaded.push(LoadedTool::load(definition, accepted.digest, accepted)?);
         }
-        let known = journey::World { catalog: Catalog::new(loaded, &trust)?, trust, policy: policy_digest, key };
+        let known = journey::World {
+            catalog: Catalog::new(loaded, &trust)?,
+            trust,
+            policy: policy_digest,
+            key,
+        };
         let world = World {
             tools: Observed::new(tools, outlet.clone()),
             policies: Observed::new(policies, outlet.clone()),
@@ -84,7 +95,15 @@ impl Gateway {
             trust_file: settings.trust_file.clone(),
         };
         let notices = Notices::default();
-        Ok(Self { world, known, notices, wait_ms: settings.wait_ms, exporter, outlet, disk: settings.disk.clone() })
+        Ok(Self {
+            world,
+            known,
+            notices,
+            wait_ms: settings.wait_ms,
+            exporter,
+            outlet,
+            disk: settings.disk.clone(),
+        })
     }
 
     /// Takes what the supervisor tells.
@@ -106,7 +125,14 @@ impl Gateway {
             trace: current(&Span::current()).or(call.trace),
         };
         let wait_ms = call.wait_ms.min(self.wait_ms);
-        RawCall { caller, tool: call.tool, arguments: call.arguments, key: call.key, wait_ms, person_ms: call.person_ms }
+        RawCall {
+            caller,
+            tool: call.tool,
+            arguments: call.arguments,
+            key: call.key,
+            wait_ms,
+            person_ms: call.person_ms,
+        }
     }
 }
 
@@ -132,7 +158,8 @@ impl Front for Gateway {
 
     async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
         let ms = wait_ms.min(self.wait_ms);
-        journey::job(&self.world, &self.known, principal, call, Wait { ms, person_ms: ms, hear }).await
+        journey::job(&self.world, &self.known, principal, call, Wait { ms, person_ms: ms, hear })
+            .await
     }
 
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {
@@ -148,14 +175,17 @@ impl Front for Gateway {
         let kind = if environment.is_cluster() {
             "a Kubernetes cluster"
         } else {
-            "a folder of Kubernetes manifests: a change edits a file there, and nothing is committed or rolled out by it"
+            "a folder of Kubernetes manifests: a change edits a file there, and nothing is \
+             committed or rolled out by it"
         };
         format!(
-            "Cofferdam operates the environment `{}` for you: {kind}. Every call becomes a plan that policy decides over; a refusal says \
-             why, and what would be allowed. `preview` shows a plan without doing it. The first line of an answer names the call's id: `job_get` \
-             follows the call by it, `job_cancel` withdraws it, and people approve it by it. A call that waits for a person is answered \
-             WAITING and runs by itself once it is approved. A call that timed out goes on: make the same call again to join it, or find \
-             it with `calls_list`.",
+            "Cofferdam operates the environment `{}` for you: {kind}. Every call becomes a plan \
+             that policy decides over; a refusal says why, and what would be allowed. `preview` \
+             shows a plan without doing it. The first line of an answer names the call's id: \
+             `job_get` follows the call by it, `job_cancel` withdraws it, and people approve it \
+             by it. A call that waits for a person is answered WAITING and runs by itself once it \
+             is approved. A call that timed out goes on: make the same call again to join it, or \
+             find it with `calls_list`.",
             environment.name
         )
     }
@@ -169,14 +199,17 @@ impl Front for Gateway {
         let roles = self.world.roles.inner();
         let viewer = (!roles.viewer.connected()).then(|| "the viewer is not there".to_owned());
         let mut stuck = Vec::new();
-        let rest = match roles.recorder.call(&Propose::Runners).await {
-            Ok(Proposed::Runners { there, stuck: jobs }) => {
-                stuck.extend(jobs.iter().map(|job| format!("{} {}", job.call, line(&job.stuck.obstacle.to_string()))));
-                (!there).then(|| "no runner is there; the log says why none starts".to_owned())
-            }
-            Ok(_) => Some("the recorder answers something else".to_owned()),
-            Err(fault) => Some(format!("the recorder does not answer: {fault}")),
-        };
+        let rest =
+            match roles.recorder.call(&Propose::Runners).await {
+                Ok(Proposed::Runners { there, stuck: jobs }) => {
+                    stuck.extend(jobs.iter().map(|job| {
+                        format!("{} {}", job.call, line(&job.stuck.obstacle.to_string()))
+                    }));
+                    (!there).then(|| "no runner is there; the log says why none starts".to_owned())
+                }
+                Ok(_) => Some("the recorder answers something else".to_owned()),
+                Err(fault) => Some(format!("the recorder does not answer: {fault}")),
+            };
         let (refuses, warns) = match roles.recorder.call(&Propose::Health).await {
             Ok(Proposed::Health { refuses, warns, .. }) => (refuses, warns),
             // A recorder that does not answer was named just above.
@@ -202,7 +235,8 @@ impl Front for Gateway {
     }
 }
 
-/// Tells the recorder what is served, so that questions under other means are closed. Ends once that is recorded.
+/// Tells the recorder what is served, so that questions under other means are closed. Ends once
+/// that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
     let serving = Propose::Serving { trust: Box::new(gateway.known.trust.clone()) };
     while let Err(fault) = gateway.world.roles.inner().recorder.call(&serving).await {
@@ -215,7 +249,9 @@ pub async fn declare(gateway: Arc<Gateway>) {
 pub async fn resume(gateway: Arc<Gateway>) {
     loop {
         match journey::resume(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
-            Ok(Resumed::Withdrawn { call, code, .. }) => tracing::info!(%call, code, "an approved call was not carried out"),
+            Ok(Resumed::Withdrawn { call, code, .. }) => {
+                tracing::info!(%call, code, "an approved call was not carried out")
+            }
             Ok(_) => {}
             Err(fault) => {
                 tracing::debug!(%fault, "approved calls cannot be asked for; tried again");

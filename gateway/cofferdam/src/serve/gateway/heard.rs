@@ -1,5 +1,6 @@
-//! What an operator hears of calls: log lines for a question, a refusal, work that could not be recorded and a wrong
-//! token, and the counts of decisions. Made from what the recorder took, never beside it.
+//! What an operator hears of calls: log lines for a question, a refusal, work that could not be
+//! recorded and a wrong token, and the counts of decisions. Made from what the recorder took, never
+//! beside it.
 
 use super::pace::Pace;
 use cofferdam_core::journey::ports::Answered;
@@ -21,13 +22,24 @@ pub struct Heard {
 
 impl Heard {
     /// What the recorder answered to a proposal.
-    pub fn recorded(&self, outlet: &Outlet, propose: &Propose, answer: &Result<Proposed, RoleError>) {
+    pub fn recorded(
+        &self,
+        outlet: &Outlet,
+        propose: &Propose,
+        answer: &Result<Proposed, RoleError>,
+    ) {
         match (propose, answer) {
             (Propose::Enqueue { job, .. }, Ok(Proposed::Recorded(_))) => self.enqueued(outlet, job),
-            (Propose::End { entry } | Propose::Withdraw { entry, .. }, Ok(Proposed::Recorded(_))) => {
+            (
+                Propose::End { entry } | Propose::Withdraw { entry, .. },
+                Ok(Proposed::Recorded(_)),
+            ) => {
                 self.ended(outlet, entry);
             }
-            (Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. }, Err(fault)) => {
+            (
+                Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. },
+                Err(fault),
+            ) => {
                 outlet.count("cofferdam_refused_work_total", &[("cause", cause(fault))], 1);
                 if let Some(kept_back) = self.refused.pass(Instant::now()) {
                     tracing::warn!(what = "new work", why = %fault, kept_back, "new work is refused");
@@ -67,7 +79,14 @@ impl Heard {
         {
             let call = entry.call.as_ref().map(ToString::to_string).unwrap_or_default();
             let tool = entry.tool.as_ref().map_or("", |(name, _)| name.as_str());
-            tracing::info!(call, agent = shown(&entry.principal), tool, rule, kept_back, "a call was denied");
+            tracing::info!(
+                call,
+                agent = shown(&entry.principal),
+                tool,
+                rule,
+                kept_back,
+                "a call was denied"
+            );
         }
     }
 

@@ -1,5 +1,6 @@
-//! What the gateway loads before it confines itself: accepted components by digest, as machine code of its own. Compiles what it has no artefact of,
-//! in a guest process; never loads what the trust file does not name.
+//! What the gateway loads before it confines itself: accepted components by digest, as machine code
+//! of its own. Compiles what it has no artefact of, in a guest process; never loads what the trust
+//! file does not name.
 
 use crate::guest;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -50,16 +51,20 @@ pub fn parts(settings: &GatewaySettings, trust: &Trust) -> Result<Parts> {
         tools.push((tool.digest, artefact));
     }
     let module = read(&settings.policy_module)?;
-    let data = String::from_utf8(read(&settings.policy_data)?).context("the policy's data is not UTF-8")?;
+    let data = String::from_utf8(read(&settings.policy_data)?)
+        .context("the policy's data is not UTF-8")?;
     let digest = policy_digest(&module, &data).context("the policy's data is not readable")?;
     if digest != trust.policy {
         bail!(
-            "the policy in `{}` is {digest}, accepted is {}; accept it with `cofferdam accept --policy DIR`, or restore the accepted one",
+            "the policy in `{}` is {digest}, accepted is {}; accept it with `cofferdam accept \
+             --policy DIR`, or restore the accepted one",
             settings.policy_module.display(),
             trust.policy
         );
     }
-    let policy = store.artefact(GuestKind::Policy, &digest, "policy", &module).context("the policy does not load")?;
+    let policy = store
+        .artefact(GuestKind::Policy, &digest, "policy", &module)
+        .context("the policy does not load")?;
     Ok(Parts { tools, policy, data, policy_digest: digest })
 }
 
@@ -70,7 +75,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Every component of a folder, by digest: the file's name says nothing.
 fn components(folder: &Path) -> Result<BTreeMap<ComponentDigest, Vec<u8>>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read the folder of tools `{}`", folder.display()))? {
+    for entry in fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder of tools `{}`", folder.display()))?
+    {
         let path = entry?.path();
         if path.extension().is_some_and(|ending| ending == "wasm") {
             let wasm = read(&path)?;
@@ -89,24 +96,35 @@ struct Store {
 
 impl Store {
     /// The stored artefact if it is this role's own and fits this engine; else a fresh one.
-    fn artefact(&self, kind: GuestKind, digest: &dyn Display, name: &str, wasm: &[u8]) -> Result<Artefact> {
+    fn artefact(
+        &self,
+        kind: GuestKind,
+        digest: &dyn Display,
+        name: &str,
+        wasm: &[u8],
+    ) -> Result<Artefact> {
         let engine = engine(kind).map_err(|fault| anyhow!("{}", fault.detail))?;
         let engine = description(&engine, kind);
         let path = self.folder.join(format!("{}.cwasm", digest.to_string().replace(':', "-")));
-        if let Some(artefact) = fs::read(&path).ok().and_then(|sealed| Artefact::open(&self.key, digest, &engine, &sealed).ok()) {
+        if let Some(artefact) = fs::read(&path)
+            .ok()
+            .and_then(|sealed| Artefact::open(&self.key, digest, &engine, &sealed).ok())
+        {
             return Ok(artefact);
         }
         tracing::info!("compiling {name} (once)");
         let (compiled, made_for) = compile(&self.guest, kind, wasm)?;
         if made_for != engine {
             bail!(
-                "`{}` is of another build than this binary: it has {made_for}, this has {engine}; install both together",
+                "`{}` is of another build than this binary: it has {made_for}, this has {engine}; \
+                 install both together",
                 self.guest.display()
             );
         }
         let sealed = self.key.seal(&about(digest, &engine), &compiled)?;
         crate::home::write_private(&path, &sealed)?;
-        Artefact::open(&self.key, digest, &engine, &sealed).map_err(|fault| anyhow!("{}", fault.detail))
+        Artefact::open(&self.key, digest, &engine, &sealed)
+            .map_err(|fault| anyhow!("{}", fault.detail))
     }
 }
 

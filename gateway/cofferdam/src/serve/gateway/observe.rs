@@ -1,4 +1,5 @@
-//! What is seen of a call from outside its stages: one span and one measurement for each effect, counts for each ending. Never changes what it watches.
+//! What is seen of a call from outside its stages: one span and one measurement for each effect,
+//! counts for each ending. Never changes what it watches.
 
 use super::heard::Heard;
 use super::world::Roles;
@@ -42,17 +43,26 @@ impl<T> Observed<T> {
 
     async fn stage<R>(&self, stage: &'static str, work: impl Future<Output = R>) -> R {
         let began = Instant::now();
-        let done = work.instrument(info_span!("stage", otel.name = stage, cofferdam.stage = stage)).await;
+        let done =
+            work.instrument(info_span!("stage", otel.name = stage, cofferdam.stage = stage)).await;
         self.outlet.observe("cofferdam_stage_seconds", &[("stage", stage)], began.elapsed());
         done
     }
 }
 
 impl Planner for Observed<Tools> {
-    async fn plan(&self, tool: ComponentDigest, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+    async fn plan(
+        &self,
+        tool: ComponentDigest,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let planned = self.stage("plan", self.inner.plan(tool, arguments)).await;
         if let Err(fault) = &planned {
-            self.outlet.count("cofferdam_tool_faults_total", &[("tool", &tool.short()), ("code", &fault.code)], 1);
+            self.outlet.count(
+                "cofferdam_tool_faults_total",
+                &[("tool", &tool.short()), ("code", &fault.code)],
+                1,
+            );
         }
         planned
     }
@@ -60,10 +70,18 @@ impl Planner for Observed<Tools> {
 
 impl Judge for Observed<Policies> {
     async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
-        let stage = if entrypoint == cofferdam_core::policy::digest::LIST_ENTRYPOINT { "discover" } else { "decide" };
+        let stage = if entrypoint == cofferdam_core::policy::digest::LIST_ENTRYPOINT {
+            "discover"
+        } else {
+            "decide"
+        };
         let began = Instant::now();
         let decided = self.stage(stage, self.inner.evaluate(entrypoint, input)).await;
-        self.outlet.observe("cofferdam_policy_evaluation_seconds", &[("phase", stage)], began.elapsed());
+        self.outlet.observe(
+            "cofferdam_policy_evaluation_seconds",
+            &[("phase", stage)],
+            began.elapsed(),
+        );
         if let Err(fault) = &decided {
             self.outlet.count("cofferdam_policy_faults_total", &[("code", &fault.code)], 1);
         }
@@ -109,6 +127,7 @@ pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
         Reply::UnknownTool { .. } => return,
         Reply::Unavailable { .. } => "-32603",
     };
-    let labels = [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", fault)];
+    let labels =
+        [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", fault)];
     outlet.observe("mcp_server_operation_duration_seconds", &labels, began.elapsed());
 }

@@ -1,4 +1,5 @@
-//! How often a line of one kind is said: a client in a loop must not fill the log. Keeps no line and no name.
+//! How often a line of one kind is said: a client in a loop must not fill the log. Keeps no line
+//! and no name.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the clock and the operating system's randomness.
+//! The gateway's outside, as the journey needs it: sandboxes in this process, two sockets, the
+//! clock and the operating system's randomness.
 
 use super::agents::AgentsFile;
 use super::observe::Observed;
@@ -27,9 +28,12 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Asks the recorder. A call that is held for its job's outcome is told how the job is at once when the gateway drains.
+    /// Asks the recorder. A call that is held for its job's outcome is told how the job is at once
+    /// when the gateway drains.
     pub async fn propose(&self, propose: &Propose) -> Result<Proposed, RoleError> {
-        let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else { return self.recorder.call(propose).await };
+        let Propose::Job { principal, call, beyond, wait_ms: 1.. } = propose else {
+            return self.recorder.call(propose).await;
+        };
         let mut draining = self.draining.clone();
         tokio::select! {
             biased;
@@ -37,7 +41,12 @@ impl Roles {
             _ = draining.wait_for(|draining| *draining) => {}
             told = self.recorder.call(propose) => return told,
         }
-        let at_once = Propose::Job { principal: principal.clone(), call: call.clone(), beyond: *beyond, wait_ms: 0 };
+        let at_once = Propose::Job {
+            principal: principal.clone(),
+            call: call.clone(),
+            beyond: *beyond,
+            wait_ms: 0,
+        };
         self.recorder.call(&at_once).await
     }
 }
@@ -87,13 +96,16 @@ impl Host for World {
     }
 
     fn approvers(&self) -> Result<Vec<Approver>, RoleError> {
-        let fault = |fault: &dyn std::fmt::Display| RoleError::Unavailable(format!("the trust file cannot be read: {fault}"));
+        let fault = |fault: &dyn std::fmt::Display| {
+            RoleError::Unavailable(format!("the trust file cannot be read: {fault}"))
+        };
         let text = std::fs::read_to_string(&self.trust_file).map_err(|error| fault(&error))?;
         Ok(Trust::parse(&text).map_err(|error| fault(&error))?.approvers)
     }
 
     fn random(&self) -> u128 {
-        // A machine without randomness cannot name a call; the process ends and the supervisor says so.
+        // A machine without randomness cannot name a call; the process ends and the supervisor says
+        // so.
         let mut bytes = [0; 16];
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),

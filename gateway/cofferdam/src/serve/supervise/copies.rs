@@ -1,5 +1,5 @@
-//! What is to be served: copies of the accepted files, each held against the trust file before any role starts.
-//! Never starts with a part that is missing.
+//! What is to be served: copies of the accepted files, each held against the trust file before any
+//! role starts. Never starts with a part that is missing.
 
 use super::super::repair;
 use crate::config::{Installation, read_trust};
@@ -12,15 +12,16 @@ use anyhow::{Context as _, Result, anyhow, bail};
 pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     repair::repair(&installation.home)?;
     let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
-    let trust =
-        read_trust(served.copies().home()).map_err(|fault| anyhow!("{}", own(installation, served.copies(), &fault.to_string())))?;
+    let trust = read_trust(served.copies().home())
+        .map_err(|fault| anyhow!("{}", own(installation, served.copies(), &fault.to_string())))?;
     if trust.environment != installation.trust.environment {
         bail!("the trust file was changed during this start; start `cofferdam serve` again");
     }
     let mut found = Findings::default();
     health::keys(&installation.home, &trust, false, &mut found);
     health::parts(&installation.home, &trust, &mut found);
-    let refused: Vec<String> = found.bad_ones().map(|finding| format!("{}; {}", finding.detail, finding.remedy)).collect();
+    let refused: Vec<String> =
+        found.bad_ones().map(|finding| format!("{}; {}", finding.detail, finding.remedy)).collect();
     if !refused.is_empty() {
         bail!("{}", refused.join("\n"));
     }
@@ -29,7 +30,8 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     Ok(served)
 }
 
-/// What a role says of a copy, said of the home's own file: the copies are made again at each start.
+/// What a role says of a copy, said of the home's own file: the copies are made again at each
+/// start.
 pub(super) fn own(installation: &Installation, copies: &Copies, said: &str) -> String {
     let root = |home: &Home| home.root().display().to_string();
     said.replace(&root(copies.home()), &root(&installation.home))

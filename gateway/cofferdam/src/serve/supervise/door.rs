@@ -8,7 +8,8 @@ use crate::config::{Agents, Installation};
 /// door too.
 pub(super) fn no_agent(installation: &Installation) -> bool {
     let home = &installation.home;
-    !home.agents_mark().exists() && Agents::read(&home.agents()).is_ok_and(|agents| agents.list().is_empty())
+    !home.agents_mark().exists()
+        && Agents::read(&home.agents()).is_ok_and(|agents| agents.list().is_empty())
 }
 
 /// Forgets at the start that there was an agent, if there is none any more.

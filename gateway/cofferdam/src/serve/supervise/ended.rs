@@ -4,15 +4,16 @@ use super::State;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-/// `SIGSYS` (`asm-generic/signal.h`, the same on both architectures): the kernel ends a process that
-/// makes a system call outside its role's list.
+/// `SIGSYS` (`asm-generic/signal.h`, the same on both architectures): the kernel ends a process
+/// that makes a system call outside its role's list.
 const BAD_CALL: i32 = 31;
 
 /// Why a role that gave no reason is not there any more.
 pub(super) fn how(status: Option<ExitStatus>, state: State) -> String {
     if status.and_then(|status| status.signal()) == Some(BAD_CALL) {
-        return "it made a system call that its role may not make. Either it was attacked, or this is a fault of Cofferdam. \
-                The kernel's log (`journalctl -k`, `type=1326`) has the number of the call; report it"
+        return "it made a system call that its role may not make. Either it was attacked, or \
+                this is a fault of Cofferdam. The kernel's log (`journalctl -k`, `type=1326`) \
+                has the number of the call; report it"
             .to_owned();
     }
     let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());

@@ -1,5 +1,5 @@
-//! What the supervisor sees of the installation, told to the roles whose views show it. The newest notice is kept:
-//! a role that starts again is told it at once.
+//! What the supervisor sees of the installation, told to the roles whose views show it. The newest
+//! notice is kept: a role that starts again is told it at once.
 
 use super::super::watch::{self, Watched};
 use super::{Name, Supervisor};
@@ -27,7 +27,9 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn inform(&self, name: Name) {
-        if let (Some(role), Ok(notice)) = (self.roles.get(&name), serde_json::to_string(&self.notice)) {
+        if let (Some(role), Ok(notice)) =
+            (self.roles.get(&name), serde_json::to_string(&self.notice))
+        {
             role.put(Parcel::Order(Order::Know(notice)));
         }
     }

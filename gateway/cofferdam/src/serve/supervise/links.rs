@@ -1,4 +1,5 @@
-//! Who may talk to whom: the authority table of `SECURITY.md`, as pairs of sockets. Gives no role anything else.
+//! Who may talk to whom: the authority table of `SECURITY.md`, as pairs of sockets. Gives no role
+//! anything else.
 
 use super::{Name, State, Supervisor};
 use cofferdam_process::tether::Parcel;
@@ -36,10 +37,17 @@ impl Supervisor<'_> {
     }
 
     fn pairs(&self, left: &'static str, right: &'static str) -> impl Iterator<Item = (Name, Name)> {
-        let of = |kind: &'static str| {
-            let there = self.roles.iter().filter(|(_, sibling)| sibling.state != State::Starting).map(|(name, _)| *name);
-            there.filter(move |name| if name.is_runner() { kind == "runner" } else { kind == name.to_string() })
-        };
+        let of =
+            |kind: &'static str| {
+                let there = self
+                    .roles
+                    .iter()
+                    .filter(|(_, sibling)| sibling.state != State::Starting)
+                    .map(|(name, _)| *name);
+                there.filter(move |name| {
+                    if name.is_runner() { kind == "runner" } else { kind == name.to_string() }
+                })
+            };
         of(left).flat_map(move |a| of(right).map(move |b| (a, b)).collect::<Vec<_>>())
     }
 }

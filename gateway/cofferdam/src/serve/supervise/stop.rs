@@ -1,5 +1,5 @@
-//! The stop: calls are answered, jobs finish, then roles end, those who ask before those who answer. Says what was cut off and what is left.
-//! Never waits without an end.
+//! The stop: calls are answered, jobs finish, then roles end, those who ask before those who
+//! answer. Says what was cut off and what is left. Never waits without an end.
 
 use super::{Name, Sign, Signals, State, Supervisor, seconds};
 use cofferdam_core::model::id::CallId;
@@ -9,16 +9,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How long calls may take to be answered once no new one is taken: held ones are answered at once, and planning and deciding take milliseconds.
+/// How long calls may take to be answered once no new one is taken: held ones are answered at once,
+/// and planning and deciding take milliseconds.
 const CALLS: Duration = Duration::from_secs(10);
 
-/// How long the gateway, the viewer and the reaper may take to end: the gateway gives slow readers five seconds, and sends its last spans.
+/// How long the gateway, the viewer and the reaper may take to end: the gateway gives slow readers
+/// five seconds, and sends its last spans.
 const LAST: Duration = Duration::from_secs(10);
 
 /// How long the recorder may take: it writes what waits, and folds its log into the store.
 const RECORDER: Duration = Duration::from_secs(20);
 
-/// How long the kernel may take to end a process that was killed: one that waits for a dead disk takes longer, and is left to it.
+/// How long the kernel may take to end a process that was killed: one that waits for a dead disk
+/// takes longer, and is left to it.
 const KILLED: Duration = Duration::from_secs(2);
 
 /// What is known of a stop.
@@ -42,7 +45,11 @@ impl Supervisor<'_> {
             Report::Idle => ending.idle = true,
             Report::Cut(count) => ending.cut += count,
             Report::Left { calls, more } => ending.left = Some((calls, more)),
-            Report::Ready { .. } | Report::Failed(_) | Report::Pong | Report::Leaving | Report::Closed => {}
+            Report::Ready { .. }
+            | Report::Failed(_)
+            | Report::Pong
+            | Report::Leaving
+            | Report::Closed => {}
         }
     }
 
@@ -66,7 +73,8 @@ impl Supervisor<'_> {
             tracing::warn!(
                 what = "stop",
                 clean = false,
-                "a second signal: ended at once; calls may have been cut off, and jobs that were under way are taken up at the next start"
+                "a second signal: ended at once; calls may have been cut off, and jobs that were \
+                 under way are taken up at the next start"
             );
         }
         in_order
@@ -110,14 +118,21 @@ impl Supervisor<'_> {
     }
 
     fn order(&self, which: impl Fn(Name) -> bool) {
-        self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.put(Parcel::Order(Order::Drain)));
+        self.roles
+            .iter()
+            .filter(|(name, _)| which(**name))
+            .for_each(|(_, role)| role.put(Parcel::Order(Order::Drain)));
     }
 
     /// Tells these to end, and kills those that do not.
     async fn end(&mut self, which: impl Fn(Name) -> bool) {
         let here = |it: &Self| it.roles.keys().any(|name| which(*name));
         self.roles.iter().filter(|(name, _)| which(**name)).for_each(|(_, role)| role.end());
-        let most = if here(self) && self.roles.keys().all(|name| *name == Name::Recorder) { RECORDER } else { LAST };
+        let most = if here(self) && self.roles.keys().all(|name| *name == Name::Recorder) {
+            RECORDER
+        } else {
+            LAST
+        };
         self.settle(Instant::now() + most, |it| !here(it)).await;
         self.kill(|name, _| which(name));
         self.settle(Instant::now() + KILLED, |it| !here(it)).await;
@@ -152,7 +167,9 @@ impl Supervisor<'_> {
         let Some(Ending { cut, left, killed, .. }) = &self.ending else { return };
         let mut faults = Vec::new();
         match cut {
-            0 if killed.contains(&Name::Gateway) => faults.push("the gateway was killed, and calls may have been cut off".to_owned()),
+            0 if killed.contains(&Name::Gateway) => {
+                faults.push("the gateway was killed, and calls may have been cut off".to_owned())
+            }
             0 => {}
             1 => faults.push("1 waiting call was cut off".to_owned()),
             more => faults.push(format!("{more} waiting calls were cut off")),
@@ -161,11 +178,18 @@ impl Supervisor<'_> {
             Some((calls, 0)) if calls.is_empty() => {}
             Some((calls, more)) => {
                 let many = u64::try_from(calls.len()).unwrap_or(u64::MAX).saturating_add(*more);
-                let (jobs, beside) = (if many == 1 { "job is" } else { "jobs are" }, if *more == 0 { "" } else { ", …" });
+                let (jobs, beside) = (
+                    if many == 1 { "job is" } else { "jobs are" },
+                    if *more == 0 { "" } else { ", …" },
+                );
                 let names: Vec<String> = calls.iter().map(ToString::to_string).collect();
-                faults.push(format!("{many} {jobs} left for the next start: {}{beside}", names.join(", ")));
+                faults.push(format!(
+                    "{many} {jobs} left for the next start: {}{beside}",
+                    names.join(", ")
+                ));
             }
-            None => faults.push("the recorder did not say which jobs are left for the next start".to_owned()),
+            None => faults
+                .push("the recorder did not say which jobs are left for the next start".to_owned()),
         }
         if faults.is_empty() {
             tracing::info!(clean = true, "stopped: no call was cut off, and no job is left");
@@ -180,8 +204,12 @@ async fn again(signals: &mut Signals) {
     loop {
         match signals.next().await {
             Sign::Stop => return,
-            Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; it is stopping"),
-            Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; it is stopping"),
+            Sign::Hangup => {
+                tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; it is stopping")
+            }
+            Sign::Other(name) => {
+                tracing::warn!(name, "{name} has no meaning here, and is ignored; it is stopping")
+            }
         }
     }
 }

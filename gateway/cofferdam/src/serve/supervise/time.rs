@@ -27,7 +27,11 @@ pub(super) async fn tick(timer: Option<&mut Interval>) {
 
 /// A time as people say it: `10 s`, `0.2 s`.
 pub(super) fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{:.1} s", time.as_secs_f64()) }
+    if time.subsec_millis() == 0 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 #[cfg(test)]

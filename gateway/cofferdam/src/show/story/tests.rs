@@ -64,7 +64,10 @@ fn answer() -> (StoredJob, JobView, Vec<StoryEntry>) {
     ];
     let entry = |(second, event): (usize, Value)| {
         let time = format!("2026-11-24T03:00:{second:02}Z");
-        serde_json::from_value(json!({"index": 5 + second, "time": time, "event": event, "payloads": {}})).unwrap()
+        serde_json::from_value(
+            json!({"index": 5 + second, "time": time, "event": event, "payloads": {}}),
+        )
+        .unwrap()
     };
     (job, view, events.into_iter().enumerate().map(entry).collect())
 }
@@ -119,7 +122,12 @@ fn a_job_that_failed_half_way_says_what_stands() {
     let told = |view: &JobView| {
         let call = CallId::parse(CALL).unwrap();
         let text = story(&Story { call: &call, job: Some(&job), view: Some(view), entries: &[] });
-        text.lines().skip_while(|line| !line.contains("failed: ")).take(2).map(str::trim).collect::<Vec<_>>().join("\n")
+        text.lines()
+            .skip_while(|line| !line.contains("failed: "))
+            .take(2)
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     view.outcome = Some(Outcome::Failed);
     view.detail = "the executor gave up".to_owned();

@@ -54,10 +54,17 @@ fn what_was_done_a_moment_ago_is_not_done_twice() {
     );
     let Reply::Success(again) = again else { panic!() };
     assert_eq!(
-        (again.structured["outcome"].as_str(), again.structured["already_done"]["seconds_ago"].as_u64()),
+        (
+            again.structured["outcome"].as_str(),
+            again.structured["already_done"]["seconds_ago"].as_u64()
+        ),
         (Some("succeeded"), Some(12))
     );
-    assert_eq!((jobs(&host), host.entries.lock().unwrap().len()), (1, 1), "nothing new is recorded");
+    assert_eq!(
+        (jobs(&host), host.entries.lock().unwrap().len()),
+        (1, 1),
+        "nothing new is recorded"
+    );
 }
 
 #[test]
@@ -79,7 +86,11 @@ fn fields_that_the_plan_does_not_name_make_it_no_new_call() {
     let _done = called(&host, scale("team-a", 5), None);
     *host.elsewhere.lock().unwrap() += 1;
     let again = text(&called(&host, scale("team-a", 5), None));
-    assert!(again.starts_with("ALREADY DONE as baa") && again.contains("other fields were not compared"), "{again}");
+    assert!(
+        again.starts_with("ALREADY DONE as baa")
+            && again.contains("other fields were not compared"),
+        "{again}"
+    );
     assert_eq!(jobs(&host), 1);
 }
 
@@ -88,8 +99,11 @@ fn a_lost_answer_of_the_store_is_no_refusal() {
     let host = Bench::new();
     host.failing.lock().unwrap().push(("enqueue", "lost"));
     let Reply::Unavailable { reason } = called(&host, scale("team-a", 5), None) else { panic!() };
-    expect!["it is not known whether the call was recorded; nothing was executed yet. The same call again joins it where it was"]
-        .assert_eq(&reason);
+    expect![
+        "it is not known whether the call was recorded; nothing was executed yet. The same call \
+         again joins it where it was"
+    ]
+    .assert_eq(&reason);
     assert!(text(&called(&host, scale("team-a", 5), None)).starts_with("ALREADY DONE as baa"));
     assert_eq!(jobs(&host), 1);
 }
@@ -102,7 +116,10 @@ fn what_was_changed_elsewhere_after_a_person_was_asked_is_told() {
     *host.elsewhere.lock().unwrap() += 1;
     let signed = host.sign(&asked, "bob", Verdict::Approve);
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
-    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(asked.call.clone())));
+    assert_eq!(
+        now_or_never(resume(&host, &world(), 0)),
+        Ok(Resumed::Permitted(asked.call.clone()))
+    );
     let told = now_or_never(job(&host, &world(), &agent(), &asked.call, NOT_HELD));
     check(
         &told,
@@ -125,13 +142,22 @@ fn an_obligation_of_policy_stops_over_a_change_elsewhere() {
     let mut asked = host.jobs.lock().unwrap()[0].0.clone();
     asked.statements.push(host.sign(&asked, "bob", Verdict::Approve));
     host.jobs.lock().unwrap()[0].0 = asked.clone();
-    let (permitted, stops) =
-        (Resumed::Permitted(asked.call.clone()), "`metadata.generation` of Deployment web in namespace asks-still was 0");
+    let (permitted, stops) = (
+        Resumed::Permitted(asked.call.clone()),
+        "`metadata.generation` of Deployment web in namespace asks-still was 0",
+    );
     // The gateway, before it signs a permit.
     *host.elsewhere.lock().unwrap() = 1;
-    let Ok(Resumed::Withdrawn { code, detail, .. }) = now_or_never(resume(&host, &world(), 0)) else { panic!() };
+    let Ok(Resumed::Withdrawn { code, detail, .. }) = now_or_never(resume(&host, &world(), 0))
+    else {
+        panic!()
+    };
     assert!(code == "world-differs" && detail.starts_with(stops), "{code}: {detail}");
-    assert!(detail.ends_with("and is 1; policy obliges to stop over any change of the object; ask again"), "{detail}");
+    assert!(
+        detail
+            .ends_with("and is 1; policy obliges to stop over any change of the object; ask again"),
+        "{detail}"
+    );
     // The runner, before it acts; and without the change it runs.
     *host.elsewhere.lock().unwrap() = 0;
     assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(permitted));
@@ -150,7 +176,11 @@ fn an_obligation_that_is_not_known_in_full_denies() {
     assert!(text(&called(&host, scale("still", 5), None)).starts_with("DONE"));
     for namespace in ["still-file", "still-more", "still-none"] {
         let denied = text(&called(&host, scale(namespace, 5), None));
-        assert!(denied.contains(" by obligation-unsupported in ") && denied.contains("obliges to `unchanged`"), "{denied}");
+        assert!(
+            denied.contains(" by obligation-unsupported in ")
+                && denied.contains("obliges to `unchanged`"),
+            "{denied}"
+        );
     }
 }
 
@@ -164,7 +194,11 @@ fn a_call_that_was_withdrawn_is_told_without_an_error() {
         jobs[0].0.call.clone()
     };
     let told = now_or_never(job(&host, &world(), &agent(), &call, NOT_HELD));
-    assert!(matches!(told, Reply::Success(_)) && text(&told).starts_with("WITHDRAWN baa"), "{}", text(&told));
+    assert!(
+        matches!(told, Reply::Success(_)) && text(&told).starts_with("WITHDRAWN baa"),
+        "{}",
+        text(&told)
+    );
     // The call itself was not carried out: that is an error to those who wait for it.
     let mut keyed = host.jobs.lock().unwrap()[0].1.clone();
     keyed.outcome = Some(Outcome::Cancelled);
@@ -177,7 +211,8 @@ fn a_key_that_stands_for_a_failed_call_says_whose_end_it_is() {
     let _done = called(&host, scale("team-a", 5), Some("k1"));
     {
         let mut jobs = host.jobs.lock().unwrap();
-        (jobs[0].1.outcome, jobs[0].1.detail) = (Some(Outcome::Failed), "operation 0 was not done".to_owned());
+        (jobs[0].1.outcome, jobs[0].1.detail) =
+            (Some(Outcome::Failed), "operation 0 was not done".to_owned());
     }
     check(
         &called(&host, scale("team-a", 5), Some("k1")),
@@ -220,13 +255,23 @@ fn a_delete_that_was_done_is_told_and_a_question_is_joined() {
     let asked = host.jobs.lock().unwrap()[0].0.clone();
     let signed = host.sign(&asked, "bob", Verdict::Approve);
     host.jobs.lock().unwrap()[0].0.statements.push(signed);
-    assert_eq!(now_or_never(resume(&host, &world(), 0)), Ok(Resumed::Permitted(asked.call.clone())));
+    assert_eq!(
+        now_or_never(resume(&host, &world(), 0)),
+        Ok(Resumed::Permitted(asked.call.clone()))
+    );
     let followed = now_or_never(job(&host, &world(), &agent(), &asked.call, NOT_HELD));
-    assert!(text(&followed).contains("delete Deployment web in namespace team-a"), "{}", text(&followed));
+    assert!(
+        text(&followed).contains("delete Deployment web in namespace team-a"),
+        "{}",
+        text(&followed)
+    );
     let again = text(&called(&host, scale("team-a", -1), None));
     assert!(again.starts_with("ALREADY DONE as baa"), "{again}");
     host.meddle("team-a", 3);
-    assert!(text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"), "it was made again");
+    assert!(
+        text(&called(&host, scale("team-a", -1), None)).starts_with("WAITING"),
+        "it was made again"
+    );
 }
 
 #[test]

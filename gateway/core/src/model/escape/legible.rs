@@ -48,7 +48,11 @@ fn script(c: char) -> Option<Script> {
     Some(match c {
         // Without those that lost their dot, or look like another letter.
         '\u{131}' | '\u{138}' | '\u{149}' | '\u{17f}' => return None,
-        'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{17f}' => Script::Latin,
+        'a'..='z'
+        | 'A'..='Z'
+        | '\u{c0}'..='\u{d6}'
+        | '\u{d8}'..='\u{f6}'
+        | '\u{f8}'..='\u{17f}' => Script::Latin,
         '\u{1cd}'..='\u{1dc}' | '\u{218}'..='\u{21b}' | '\u{1e00}'..='\u{1eff}' => Script::Latin,
         '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}' => Script::Greek,
         '\u{400}'..='\u{52f}' => Script::Cyrillic,
@@ -56,9 +60,16 @@ fn script(c: char) -> Option<Script> {
         '\u{10d0}'..='\u{10ff}' => Script::Georgian,
         '\u{1200}'..='\u{137f}' => Script::Ethiopic,
         '\u{900}'..='\u{ddf}' => Script::Indian,
-        '\u{e01}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17d3}' => Script::SouthEastAsian,
-        '\u{3005}' | '\u{3041}'..='\u{30ff}' | '\u{3105}'..='\u{312f}' | '\u{3400}'..='\u{4dbf}' => Script::EastAsian,
-        '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{20000}'..='\u{3ffff}' => Script::EastAsian,
+        '\u{e01}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17d3}' => {
+            Script::SouthEastAsian
+        }
+        '\u{3005}'
+        | '\u{3041}'..='\u{30ff}'
+        | '\u{3105}'..='\u{312f}'
+        | '\u{3400}'..='\u{4dbf}' => Script::EastAsian,
+        '\u{4e00}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{20000}'..='\u{3ffff}' => {
+            Script::EastAsian
+        }
         _ => return None,
     })
 }
@@ -85,7 +96,9 @@ fn is_plain_sign(before: Option<char>, c: char, after: Option<char>) -> bool {
     let free = |side: Option<char>| side.is_none_or(|c| c == ' ' || c.is_ascii_digit());
     match c {
         '–' | '—' => free(before) && free(after),
-        '…' | '’' | '€' | '£' | '¥' | '§' | '°' | '×' | '±' | '¿' | '¡' | '©' | '®' | '™' => true,
+        '…' | '’' | '€' | '£' | '¥' | '§' | '°' | '×' | '±' | '¿' | '¡' | '©' | '®' | '™' => {
+            true
+        }
         '\u{3001}' | '\u{3002}' | '\u{300c}'..='\u{300f}' => true,
         '\u{1f300}'..='\u{1f64f}' | '\u{1f680}'..='\u{1f6ff}' | '\u{1f900}'..='\u{1f9ff}' => true,
         _ => false,
@@ -100,7 +113,9 @@ fn write(out: &mut String, text: &str, quote: bool) {
         let (word, after) = rest.split_at(end);
         if in_word(c) {
             let honest = is_honest(word);
-            word.chars().for_each(|c| if honest || c.is_ascii() { out.push(c) } else { out.extend(c.escape_unicode()) });
+            word.chars().for_each(|c| {
+                if honest || c.is_ascii() { out.push(c) } else { out.extend(c.escape_unicode()) }
+            });
         } else {
             match c {
                 '\\' => out.push_str("\\\\"),
@@ -137,9 +152,13 @@ pub fn legible_json(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(",");
     match value {
         Value::String(text) => legible_quoted(text),
-        Value::Array(members) => format!("[{}]", joined(members.iter().map(legible_json).collect())),
+        Value::Array(members) => {
+            format!("[{}]", joined(members.iter().map(legible_json).collect()))
+        }
         Value::Object(members) => {
-            let member = |(key, value): (&String, &Value)| format!("{}:{}", legible_quoted(key), legible_json(value));
+            let member = |(key, value): (&String, &Value)| {
+                format!("{}:{}", legible_quoted(key), legible_json(value))
+            };
             format!("{{{}}}", joined(members.iter().map(member).collect()))
         }
         other => other.to_string(),
@@ -153,7 +172,11 @@ pub fn legend(legible: &str) -> Vec<String> {
     while let Some(at) = rest.find('\\') {
         let after = rest.get(at + 1..).unwrap_or_default();
         if let Some(number) = after.strip_prefix("u{") {
-            let written = number.split('}').next().and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+            let written = number
+                .split('}')
+                .next()
+                .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                .and_then(char::from_u32);
             found.extend(written.filter(|c| !found.contains(c)));
         }
         // The sign after a backslash is never the beginning of another escape.
@@ -234,15 +257,25 @@ mod tests {
     fn an_escape_that_others_wrote_is_not_ours() {
         assert_eq!(legible(r"\u{435}"), r"\\u{435}");
         assert_eq!(legible_quoted("a\"b\\\u{202e}\n"), r#""a\"b\\\u{202e}\n""#);
-        assert_eq!(legible_json(&json!({"wеb": ["\u{1b}", 1, null, {}]})), r#"{"w\u{435}b":["\u{1b}",1,null,{}]}"#);
+        assert_eq!(
+            legible_json(&json!({"wеb": ["\u{1b}", 1, null, {}]})),
+            r#"{"w\u{435}b":["\u{1b}",1,null,{}]}"#
+        );
         assert_eq!(
             legend(r"\\u{435} w\u{435}b \\\u{5d0} \u{435}"),
             [r"\u{435} is U+0435 (looks like e)", r"\u{5d0} is U+05D0 (runs from right to left)",]
         );
         assert_eq!(
             legend(r"\u{202e}\u{2192}\u{ff11}"),
-            [r"\u{202e} is U+202E (cannot be seen)", r"\u{2192} is U+2192 (is no plain sign)", r"\u{ff11} is U+FF11 (looks like 1)",]
+            [
+                r"\u{202e} is U+202E (cannot be seen)",
+                r"\u{2192} is U+2192 (is no plain sign)",
+                r"\u{ff11} is U+FF11 (looks like 1)",
+            ]
         );
-        assert_eq!(legend(&legible("①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳㉑")).last().map(String::as_str), Some("and 1 more"));
+        assert_eq!(
+            legend(&legible("①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳㉑")).last().map(String::as_str),
+            Some("and 1 more")
+        );
     }
 }

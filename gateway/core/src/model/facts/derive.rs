@@ -1,4 +1,5 @@
-//! What the host finds an operation to be: computed from the operation and the pinned kind table, never claimed by a tool.
+//! What the host finds an operation to be: computed from the operation and the pinned kind table,
+//! never claimed by a tool.
 
 use crate::model::ceiling::EPHEMERAL;
 use crate::model::facts::OperationFacts;
@@ -7,20 +8,32 @@ use crate::model::operation::{Action, Change, Operation, Program, Step, Target};
 use crate::model::path::{FieldPath, Segment};
 use serde_json::Value;
 
-/// Members of a pod spec that say where and how long something runs, not what: everything else counts as code, for the image is not the only way
-/// to choose it (command, environment, volumes, init containers, …).
-const NO_CODE: [&str; 6] =
-    ["nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName", "terminationGracePeriodSeconds"];
+/// Members of a pod spec that say where and how long something runs, not what: everything else
+/// counts as code, for the image is not the only way to choose it (command, environment, volumes,
+/// init containers, …).
+const NO_CODE: [&str; 6] = [
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "topologySpreadConstraints",
+    "priorityClassName",
+    "terminationGracePeriodSeconds",
+];
 
-/// Finds out what an operation is. `target` has an empty name for a list and an empty namespace for the ephemeral one.
+/// Finds out what an operation is. `target` has an empty name for a list and an empty namespace for
+/// the ephemeral one.
 pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> OperationFacts {
     let action = step.operation.action();
     let known = kind::find(&target.group, &target.version, &target.kind).ok();
     let (fields, changes) = match &step.operation {
-        Operation::Read { fields, .. } | Operation::List { fields, .. } => (fields.clone(), Vec::new()),
+        Operation::Read { fields, .. } | Operation::List { fields, .. } => {
+            (fields.clone(), Vec::new())
+        }
         Operation::Patch { changes, .. } => (Vec::new(), changes.clone()),
         Operation::Apply { object, .. } => (Vec::new(), super::object::leaves(object, paths)),
-        Operation::Task { program, input, seconds, .. } => (Vec::new(), runs(program, input, *seconds)),
+        Operation::Task { program, input, seconds, .. } => {
+            (Vec::new(), runs(program, input, *seconds))
+        }
         Operation::Egress { to } => (Vec::new(), vec![super::egress::opens(to)]),
         Operation::Logs { .. } | Operation::Delete { .. } => (Vec::new(), Vec::new()),
     };
@@ -29,7 +42,8 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
         index,
         action,
         resource: known.map(|kind| kind.resource.to_owned()).unwrap_or_default(),
-        // An object in the ephemeral namespace is gone with it; a delete elsewhere takes identity and dependants along.
+        // An object in the ephemeral namespace is gone with it; a delete elsewhere takes identity
+        // and dependants along.
         destructive: action == Action::Delete && target.namespace != EPHEMERAL,
         executes_code: executes_code(action, pod_spec, paths),
         discloses: action.looks(),
@@ -45,20 +59,28 @@ pub fn derive(index: u32, step: &Step, target: Target, paths: &[FieldPath]) -> O
     }
 }
 
-/// What a task runs and what it is given, as changes: policy judges an image by the same rules, whether a task or a Deployment runs it.
+/// What a task runs and what it is given, as changes: policy judges an image by the same rules,
+/// whether a task or a Deployment runs it.
 pub(super) fn runs(program: &Program, input: &str, seconds: u32) -> Vec<Change> {
     let change = |path: &str, value: Value| Change { path: path.to_owned(), value: Some(value) };
     let mut changes = match program {
         Program::Image { reference, arguments } => {
-            vec![change("task.image", Value::from(reference.as_str())), change("task.arguments", Value::from(arguments.as_slice()))]
+            vec![
+                change("task.image", Value::from(reference.as_str())),
+                change("task.arguments", Value::from(arguments.as_slice())),
+            ]
         }
         Program::Command(digest) => vec![change("task.command", Value::from(digest.as_str()))],
     };
-    changes.extend([change("task.input", Value::from(input)), change("task.seconds", Value::from(seconds))]);
+    changes.extend([
+        change("task.input", Value::from(input)),
+        change("task.seconds", Value::from(seconds)),
+    ]);
     changes
 }
 
-/// Whether an operation decides what code runs, by its kind's pod spec and the fields that it writes.
+/// Whether an operation decides what code runs, by its kind's pod spec and the fields that it
+/// writes.
 pub fn executes_code(action: Action, pod_spec: &[&str], paths: &[FieldPath]) -> bool {
     match action {
         Action::Task => true,
@@ -74,7 +96,10 @@ pub(crate) fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
         return false;
     }
     let segments = path.segments();
-    let inside = segments.iter().zip(pod_spec).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key));
+    let inside = segments
+        .iter()
+        .zip(pod_spec)
+        .all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key));
     if !inside {
         return false;
     }
@@ -82,7 +107,9 @@ pub(crate) fn overwrites_code(pod_spec: &[&str], path: &FieldPath) -> bool {
         // At or above the pod spec: it is replaced whole.
         None | Some([]) => true,
         Some([Segment::Key(first), ..]) if NO_CODE.contains(&first.as_str()) => false,
-        Some([Segment::Key(_), Segment::Member { .. }, Segment::Key(third), ..]) => third != "resources",
+        Some([Segment::Key(_), Segment::Member { .. }, Segment::Key(third), ..]) => {
+            third != "resources"
+        }
         Some(_) => true,
     }
 }

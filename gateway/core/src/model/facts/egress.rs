@@ -1,5 +1,6 @@
-//! Checks of ways out of the ephemeral namespace: which addresses what runs there may be let through to. Never lets it through to everything, to what
-//! a machine keeps for itself, or to where clouds hand out credentials.
+//! Checks of ways out of the ephemeral namespace: which addresses what runs there may be let
+//! through to. Never lets it through to everything, to what a machine keeps for itself, or to where
+//! clouds hand out credentials.
 
 use super::{EGRESS, Found, LET_OUT};
 use crate::model::ceiling::EPHEMERAL;
@@ -8,13 +9,15 @@ use crate::model::operation::{Addresses, Change, Egress, Target};
 use crate::model::path::{FieldPath, Segment};
 use serde_json::{Value, json};
 
-/// The shortest prefix of an IPv4 block: what one organisation has. Shorter ones are as good as everything.
+/// The shortest prefix of an IPv4 block: what one organisation has. Shorter ones are as good as
+/// everything.
 const SHORTEST_V4: u8 = 8;
 
 /// The shortest prefix of an IPv6 block: what one provider has.
 const SHORTEST_V6: u8 = 32;
 
-/// IPv4 blocks that nothing in a run may reach any part of (RFC 6890), and the single addresses of clouds that give out metadata or credentials.
+/// IPv4 blocks that nothing in a run may reach any part of (RFC 6890), and the single addresses of
+/// clouds that give out metadata or credentials.
 const CLOSED_V4: [&str; 8] = [
     "0.0.0.0/8",
     "127.0.0.0/8",
@@ -26,8 +29,8 @@ const CLOSED_V4: [&str; 8] = [
     "192.0.0.192/32",
 ];
 
-/// IPv6 blocks that a run may reach parts of: global unicast and unique local (RFC 4291, RFC 4193). Loopback, link-local, multicast and the blocks that
-/// stand for IPv4 addresses lie outside.
+/// IPv6 blocks that a run may reach parts of: global unicast and unique local (RFC 4291, RFC 4193).
+/// Loopback, link-local, multicast and the blocks that stand for IPv4 addresses lie outside.
 const OPEN_V6: [&str; 2] = ["2000::/3", "fc00::/7"];
 
 /// Single IPv6 addresses of clouds that give out metadata or credentials.
@@ -60,7 +63,9 @@ pub(super) fn target(to: &Egress) -> Target {
 pub(super) fn opens(to: &Egress) -> Change {
     let value = match to {
         Egress::Siblings | Egress::NameService => Value::Bool(true),
-        Egress::Addresses(Addresses { block, protocol, port }) => json!({"block": block, "protocol": protocol.word(), "port": port}),
+        Egress::Addresses(Addresses { block, protocol, port }) => {
+            json!({"block": block, "protocol": protocol.word(), "port": port})
+        }
     };
     Change { path: path(to), value: Some(value) }
 }
@@ -77,7 +82,10 @@ fn path(to: &Egress) -> String {
 fn open(text: &str) -> Result<(), String> {
     let shown = crate::model::escape::line(text);
     let block = Block::parse(text).ok_or_else(|| {
-        format!("`{shown}` is no block of addresses in CIDR notation without bits beyond its prefix, such as `203.0.113.0/24`")
+        format!(
+            "`{shown}` is no block of addresses in CIDR notation without bits beyond its prefix, \
+             such as `203.0.113.0/24`"
+        )
     })?;
     let shortest = if block.is_v4() { SHORTEST_V4 } else { SHORTEST_V6 };
     if block.prefix() < shortest {
@@ -88,7 +96,9 @@ fn open(text: &str) -> Result<(), String> {
         return Err(format!("`{shown}` is neither global nor unique local"));
     }
     match CLOSED_V4.iter().chain(&CLOSED_V6).find(meets) {
-        Some(closed) => Err(format!("`{shown}` reaches {closed}, which no run is let through to; name a block beside it")),
+        Some(closed) => Err(format!(
+            "`{shown}` reaches {closed}, which no run is let through to; name a block beside it"
+        )),
         None => Ok(()),
     }
 }
@@ -99,8 +109,12 @@ mod tests {
     use crate::model::operation::Protocol;
 
     fn said(block: &str, port: u16) -> String {
-        let to = Egress::Addresses(Addresses { block: block.to_owned(), protocol: Protocol::Tcp, port });
-        check(&to).map_or_else(|reason| reason, |found| found.paths.iter().map(ToString::to_string).collect())
+        let to =
+            Egress::Addresses(Addresses { block: block.to_owned(), protocol: Protocol::Tcp, port });
+        check(&to).map_or_else(
+            |reason| reason,
+            |found| found.paths.iter().map(ToString::to_string).collect(),
+        )
     }
 
     fn refused(block: &str, expect: &str) {
@@ -119,9 +133,17 @@ mod tests {
 
     #[test]
     fn one_spelling_and_nothing_beyond_the_prefix() {
-        for bad in
-            ["", "203.0.113.0", "203.0.113.1/24", "203.0.113.0/024", "203.0.113.0/33", "2001:DB8::/32", "2001:db8:0::/48", "a/8", "::/129"]
-        {
+        for bad in [
+            "",
+            "203.0.113.0",
+            "203.0.113.1/24",
+            "203.0.113.0/024",
+            "203.0.113.0/33",
+            "2001:DB8::/32",
+            "2001:db8:0::/48",
+            "a/8",
+            "::/129",
+        ] {
             refused(bad, "no block of addresses");
         }
     }
@@ -131,9 +153,15 @@ mod tests {
         for wide in ["0.0.0.0/0", "128.0.0.0/1", "::/0", "2000::/3", "2001::/16"] {
             refused(wide, "as good as everything");
         }
-        for closed in
-            ["169.254.169.254/32", "169.254.0.0/16", "169.0.0.0/8", "127.0.0.1/32", "224.0.0.1/32", "100.100.100.200/32", "168.0.0.0/8"]
-        {
+        for closed in [
+            "169.254.169.254/32",
+            "169.254.0.0/16",
+            "169.0.0.0/8",
+            "127.0.0.1/32",
+            "224.0.0.1/32",
+            "100.100.100.200/32",
+            "168.0.0.0/8",
+        ] {
             refused(closed, "which no run is let through to");
         }
         refused("fd00:ec2::/32", "fd00:ec2::254/128");

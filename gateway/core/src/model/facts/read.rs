@@ -18,7 +18,10 @@ pub(super) fn fields(texts: &[String]) -> Result<Vec<FieldPath>, String> {
     if texts.is_empty() || texts.len() > FIELDS {
         return Err(format!("it names {} fields instead of 1 to {FIELDS}", texts.len()));
     }
-    let paths: Result<Vec<_>, _> = texts.iter().map(|text| FieldPath::parse(text).map_err(|fault| fault.to_string())).collect();
+    let paths: Result<Vec<_>, _> = texts
+        .iter()
+        .map(|text| FieldPath::parse(text).map_err(|fault| fault.to_string()))
+        .collect();
     let paths = paths?;
     if let Some(any) = paths.iter().find(|path| path.has_any_key()) {
         return Err(format!("the field `{any}` names every key of a map; name the keys"));
@@ -27,13 +30,19 @@ pub(super) fn fields(texts: &[String]) -> Result<Vec<FieldPath>, String> {
     if once.len() != paths.len() {
         return Err("it names a field twice".to_owned());
     }
-    if let Some(hidden) = paths.iter().find(|path| path.starts_with(&["metadata", "managedFields"])) {
+    if let Some(hidden) = paths.iter().find(|path| path.starts_with(&["metadata", "managedFields"]))
+    {
         return Err(format!("the field `{hidden}` is the API server's own"));
     }
     Ok(paths)
 }
 
-pub(super) fn list(api: (&str, &str, &str), namespace: &str, texts: &[String], limit: u32) -> Result<Found, String> {
+pub(super) fn list(
+    api: (&str, &str, &str),
+    namespace: &str,
+    texts: &[String],
+    limit: u32,
+) -> Result<Found, String> {
     let (group, version, kind_name) = api;
     let fault = |fault: kind::KindError| fault.to_string();
     let known = kind::find(group, version, kind_name).map_err(fault)?;
@@ -59,5 +68,9 @@ pub(super) fn logs(found: Found, container: Option<&str>, lines: u32) -> Result<
     if let Some(name) = container {
         kind::check_name(name).map_err(|fault| fault.to_string())?;
     }
-    if LINES.contains(&lines) { Ok(found) } else { Err(format!("its {lines} lines are not within 1 to 1000")) }
+    if LINES.contains(&lines) {
+        Ok(found)
+    } else {
+        Err(format!("its {lines} lines are not within 1 to 1000"))
+    }
 }

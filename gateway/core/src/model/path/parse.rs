@@ -10,7 +10,10 @@ pub(super) fn is_plain(key: &str) -> bool {
 
 /// Characters a member's value may have without quotes: names, ports, mount paths and addresses.
 fn is_member_value(value: &str) -> bool {
-    !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':'))
+    !value.is_empty()
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':'))
 }
 
 /// Cuts a text into segments.
@@ -30,7 +33,11 @@ pub(super) fn segments(text: &str) -> Result<Vec<Segment>, PathError> {
         found.push(segment);
         rest = after;
     }
-    if found.len() > SEGMENTS { Err(PathError::Size(text.chars().take(80).collect())) } else { Ok(found) }
+    if found.len() > SEGMENTS {
+        Err(PathError::Size(text.chars().take(80).collect()))
+    } else {
+        Ok(found)
+    }
 }
 
 fn name(rest: &str) -> Option<(Segment, &str)> {
@@ -55,5 +62,6 @@ fn bracket(inner: &str) -> Option<(Segment, &str)> {
     }
     let (member, after) = inner.split_once(']')?;
     let (key, value) = member.split_once('=')?;
-    (is_plain(key) && is_member_value(value)).then(|| (Segment::Member { key: key.to_owned(), value: value.to_owned() }, after))
+    (is_plain(key) && is_member_value(value))
+        .then(|| (Segment::Member { key: key.to_owned(), value: value.to_owned() }, after))
 }

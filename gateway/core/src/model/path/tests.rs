@@ -21,20 +21,46 @@ fn one_meaning_has_one_spelling() {
     ] {
         assert_eq!(path(good).to_string(), good);
     }
-    for bad in
-        ["", ".", "a.", ".a", "a..b", "a[", "a[]", "a[name=]", "a[name=x", "a[name=a]b]", "a b", "a/b", r#"a["b]"#, "a.[*]", "a]b", "a.0"]
-    {
-        assert!(matches!(FieldPath::parse(bad), Err(PathError::Form { .. } | PathError::Size(_))), "{bad}: {:?}", FieldPath::parse(bad));
+    for bad in [
+        "",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "a[",
+        "a[]",
+        "a[name=]",
+        "a[name=x",
+        "a[name=a]b]",
+        "a b",
+        "a/b",
+        r#"a["b]"#,
+        "a.[*]",
+        "a]b",
+        "a.0",
+    ] {
+        assert!(
+            matches!(FieldPath::parse(bad), Err(PathError::Form { .. } | PathError::Size(_))),
+            "{bad}: {:?}",
+            FieldPath::parse(bad)
+        );
     }
     let spelled = FieldPath::parse(r#"data["LOG_LEVEL"]"#);
-    assert_eq!(spelled, Err(PathError::Spelling { given: r#"data["LOG_LEVEL"]"#.into(), canonical: "data.LOG_LEVEL".into() }));
+    assert_eq!(
+        spelled,
+        Err(PathError::Spelling {
+            given: r#"data["LOG_LEVEL"]"#.into(),
+            canonical: "data.LOG_LEVEL".into()
+        })
+    );
     assert!(matches!(FieldPath::parse(r#"a["\u0041"]"#), Err(PathError::Spelling { .. })));
 }
 
 #[test]
 fn ceilings_cover_what_they_name_and_nothing_beneath() {
-    let check =
-        |ceiling: &str, plan: &str, expect: bool| assert_eq!(path(ceiling).covers(&path(plan)), expect, "`{ceiling}` over `{plan}`");
+    let check = |ceiling: &str, plan: &str, expect: bool| {
+        assert_eq!(path(ceiling).covers(&path(plan)), expect, "`{ceiling}` over `{plan}`")
+    };
     check("spec.replicas", "spec.replicas", true);
     check("spec", "spec.replicas", false);
     check("spec.replicas", "spec", false);
@@ -60,7 +86,10 @@ fn values_are_found_and_changed_by_merge_key() {
     assert_eq!(get("spec.replicas.deep"), Ok(None));
     assert_eq!(get("spec.containers[name=log].image"), Ok(Some(json!("b"))));
     assert_eq!(get("spec.containers[*].image"), Ok(Some(json!(["a", "b"]))));
-    assert_eq!(get("spec.containers[name=log].ports[containerPort=80]"), Ok(Some(json!({"containerPort": 80}))));
+    assert_eq!(
+        get("spec.containers[name=log].ports[containerPort=80]"),
+        Ok(Some(json!({"containerPort": 80})))
+    );
     assert!(matches!(get("spec.*"), Err(PathError::Wildcard(_))));
 
     let set = |text: &str, value: Option<Value>| {
@@ -72,10 +101,22 @@ fn values_are_found_and_changed_by_merge_key() {
     assert_eq!(set("metadata.annotations.a", Some(json!("x"))), Ok(Some(json!("x"))));
     assert_eq!(set("metadata.annotations.a", None), Ok(None));
     assert_eq!(set("spec.containers[name=log].image", Some(json!("c"))), Ok(Some(json!("c"))));
-    assert!(matches!(set("spec.containers[name=new].image", Some(json!("c"))), Err(PathError::NoMember(_))));
-    assert_eq!(set("spec.containers[name=new]", Some(json!({"name": "new"}))), Ok(Some(json!({"name": "new"}))));
-    assert!(matches!(set("spec.containers[name=new]", Some(json!({"name": "other"}))), Err(PathError::MergeKey(_))));
-    assert!(matches!(set("spec.containers[name=log].name", Some(json!("x"))), Err(PathError::MergeKey(_))));
+    assert!(matches!(
+        set("spec.containers[name=new].image", Some(json!("c"))),
+        Err(PathError::NoMember(_))
+    ));
+    assert_eq!(
+        set("spec.containers[name=new]", Some(json!({"name": "new"}))),
+        Ok(Some(json!({"name": "new"})))
+    );
+    assert!(matches!(
+        set("spec.containers[name=new]", Some(json!({"name": "other"}))),
+        Err(PathError::MergeKey(_))
+    ));
+    assert!(matches!(
+        set("spec.containers[name=log].name", Some(json!("x"))),
+        Err(PathError::MergeKey(_))
+    ));
     assert!(matches!(set("spec.replicas.deep", Some(json!(1))), Err(PathError::Misfit { .. })));
     assert!(matches!(set("spec.containers[*].image", Some(json!(1))), Err(PathError::Wildcard(_))));
     let twice = json!({"c": [{"name": "a"}, {"name": "a"}]});
@@ -124,9 +165,18 @@ proptest! {
 
 #[test]
 fn a_member_that_is_not_there_is_told_with_those_that_are() {
-    let mut object = json!({"spec": {"containers": [{"name": "web"}, {"name": "metrics"}], "ports": []}});
-    let mut fault = |path: &str| FieldPath::parse(path).unwrap().set(&mut object, Some(json!("x"))).unwrap_err().about("web");
-    assert_eq!(fault("spec.containers[name=app].image"), "web has no container `app`; it has `web` and `metrics`");
+    let mut object =
+        json!({"spec": {"containers": [{"name": "web"}, {"name": "metrics"}], "ports": []}});
+    let mut fault = |path: &str| {
+        FieldPath::parse(path).unwrap().set(&mut object, Some(json!("x"))).unwrap_err().about("web")
+    };
+    assert_eq!(
+        fault("spec.containers[name=app].image"),
+        "web has no container `app`; it has `web` and `metrics`"
+    );
     assert_eq!(fault("spec.ports[containerPort=80].name"), "web has no port `80`; it has none");
-    assert_eq!(fault("spec.initContainers[name=app].image"), "web has no initContainer `app`; it has none");
+    assert_eq!(
+        fault("spec.initContainers[name=app].image"),
+        "web has no initContainer `app`; it has none"
+    );
 }

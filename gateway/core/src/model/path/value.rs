@@ -1,10 +1,12 @@
-//! The value that a path leads to in an object: read, changed, removed. Never reads the text of a path.
+//! The value that a path leads to in an object: read, changed, removed. Never reads the text of a
+//! path.
 
 use super::{FieldPath, NoMember, PathError, Segment};
 use serde_json::{Map, Value};
 
 impl FieldPath {
-    /// The value there; none when absent. `[*]` gives an array of what each member has there, `null` where a member lacks it.
+    /// The value there; none when absent. `[*]` gives an array of what each member has there,
+    /// `null` where a member lacks it.
     pub fn get(&self, object: &Value) -> Result<Option<Value>, PathError> {
         self.look(&self.0, object)
     }
@@ -17,7 +19,10 @@ impl FieldPath {
             Segment::Key(key) => value.get(key).map_or(Ok(None), |next| self.look(rest, next)),
             Segment::Member { key, value: wanted } => match value.as_array() {
                 None => Ok(None),
-                Some(members) => match self.position(members, segment, key, wanted)?.and_then(|at| members.get(at)) {
+                Some(members) => match self
+                    .position(members, segment, key, wanted)?
+                    .and_then(|at| members.get(at))
+                {
                     Some(member) => self.look(rest, member),
                     None => Ok(None),
                 },
@@ -25,8 +30,10 @@ impl FieldPath {
             Segment::AnyMember => match value.as_array() {
                 None => Ok(None),
                 Some(members) => {
-                    let each: Result<Vec<_>, _> =
-                        members.iter().map(|member| self.look(rest, member).map(Option::unwrap_or_default)).collect();
+                    let each: Result<Vec<_>, _> = members
+                        .iter()
+                        .map(|member| self.look(rest, member).map(Option::unwrap_or_default))
+                        .collect();
                     each.map(|values| Some(Value::Array(values)))
                 }
             },
@@ -34,8 +41,9 @@ impl FieldPath {
         }
     }
 
-    /// Changes the value there, or removes it with none. Missing maps on the way are made; a missing list member is a fault, except that a
-    /// path ending in a member appends that member. Removing what is not there changes nothing.
+    /// Changes the value there, or removes it with none. Missing maps on the way are made; a
+    /// missing list member is a fault, except that a path ending in a member appends that
+    /// member. Removing what is not there changes nothing.
     pub fn set(&self, object: &mut Value, value: Option<Value>) -> Result<(), PathError> {
         if !self.is_exact() {
             return Err(PathError::Wildcard(self.to_string()));
@@ -48,7 +56,12 @@ impl FieldPath {
         self.place(&self.0, object, value)
     }
 
-    fn place(&self, rest: &[Segment], at: &mut Value, value: Option<Value>) -> Result<(), PathError> {
+    fn place(
+        &self,
+        rest: &[Segment],
+        at: &mut Value,
+        value: Option<Value>,
+    ) -> Result<(), PathError> {
         let Some((segment, rest)) = rest.split_first() else {
             return Ok(());
         };
@@ -70,8 +83,12 @@ impl FieldPath {
                         map.remove(key);
                         Ok(())
                     }
-                    (false, None) => map.get_mut(key).map_or(Ok(()), |next| self.place(rest, next, None)),
-                    (false, value) => self.place(rest, map.entry(key.clone()).or_insert(Value::Null), value),
+                    (false, None) => {
+                        map.get_mut(key).map_or(Ok(()), |next| self.place(rest, next, None))
+                    }
+                    (false, value) => {
+                        self.place(rest, map.entry(key.clone()).or_insert(Value::Null), value)
+                    }
                 }
             }
             Segment::Member { key, value: wanted } => {
@@ -101,7 +118,9 @@ impl FieldPath {
                     }
                     (_, None, None) => Ok(()),
                     (false, None, Some(_)) => Err(self.no_member(segment, members)),
-                    (false, Some(index), value) => members.get_mut(index).map_or(Ok(()), |member| self.place(rest, member, value)),
+                    (false, Some(index), value) => members
+                        .get_mut(index)
+                        .map_or(Ok(()), |member| self.place(rest, member, value)),
                 }
             }
             Segment::AnyMember | Segment::AnyKey => Err(PathError::Wildcard(self.to_string())),
@@ -109,12 +128,24 @@ impl FieldPath {
     }
 
     /// Where the one member stands.
-    fn position(&self, members: &[Value], segment: &Segment, key: &str, wanted: &str) -> Result<Option<usize>, PathError> {
-        let mut found = members.iter().enumerate().filter(|(_, member)| is_member(member, key, wanted)).map(|(at, _)| at);
+    fn position(
+        &self,
+        members: &[Value],
+        segment: &Segment,
+        key: &str,
+        wanted: &str,
+    ) -> Result<Option<usize>, PathError> {
+        let mut found = members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| is_member(member, key, wanted))
+            .map(|(at, _)| at);
         let first = found.next();
         match found.next() {
             None => Ok(first),
-            Some(_) => Err(PathError::Ambiguous { path: self.to_string(), segment: segment.to_string() }),
+            Some(_) => {
+                Err(PathError::Ambiguous { path: self.to_string(), segment: segment.to_string() })
+            }
         }
     }
 
@@ -128,7 +159,11 @@ impl FieldPath {
             Segment::Key(_) | Segment::AnyMember | Segment::AnyKey => ("", segment.to_string()),
         };
         let before = self.0.iter().take_while(|other| *other != segment);
-        let list = before.filter_map(|segment| if let Segment::Key(key) = segment { Some(key.clone()) } else { None }).last();
+        let list = before
+            .filter_map(
+                |segment| if let Segment::Key(key) = segment { Some(key.clone()) } else { None },
+            )
+            .last();
         let text = |member: &Value| match member.get(merge) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),

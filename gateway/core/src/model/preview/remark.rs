@@ -7,7 +7,8 @@ use crate::model::escape;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Remarks of one operation: more than one file of a tree says of one field, and a person reads all.
+/// Remarks of one operation: more than one file of a tree says of one field, and a person reads
+/// all.
 pub const REMARKS: usize = 16;
 
 /// Characters of each text in a remark: a path in a tree and a line, or an image reference.
@@ -20,16 +21,18 @@ pub const REMARK: usize = 512;
 pub enum RemarkKind {
     /// The change replaces a placeholder: `value` is the placeholder, `field` where it is.
     Placeholder,
-    /// The file at `place` is not read, for the reason `by`: a second copy of the object in it would
-    /// not be seen. Without a place: `value` further places.
+    /// The file at `place` is not read, for the reason `by`: a second copy of the object in it
+    /// would not be seen. Without a place: `value` further places.
     Unread,
-    /// `by` at `place` sets `field` again, to `value` where that is known: the change has no effect there.
+    /// `by` at `place` sets `field` again, to `value` where that is known: the change has no effect
+    /// there.
     Overridden,
     /// `by` at `place` changes a part of `field`: `value` comes out.
     Altered,
     /// What `by` at `place` names is not read here, and may set `field` again.
     Unseen,
-    /// The kustomization at `place` does not include the object's file: the change has no effect there.
+    /// The kustomization at `place` does not include the object's file: the change has no effect
+    /// there.
     Unlisted,
     /// `by` at `place` makes `field` of the object (its namespace or name): `value` comes out.
     Given,
@@ -63,7 +66,13 @@ pub struct Remark {
 impl Remark {
     /// Of a kind, about a field.
     pub fn new(kind: RemarkKind, field: impl Into<String>) -> Self {
-        Self { kind, field: field.into(), by: String::new(), place: String::new(), value: Value::Null }
+        Self {
+            kind,
+            field: field.into(),
+            by: String::new(),
+            place: String::new(),
+            value: Value::Null,
+        }
     }
 
     /// By a key of the file at a place.
@@ -81,17 +90,22 @@ impl Remark {
     /// Whether it keeps to the bounds.
     fn is_bounded(&self) -> bool {
         let value = self.value.as_str().map_or_else(|| self.value.to_string(), str::to_owned);
-        [&self.field, &self.by, &self.place, &value].iter().all(|text| text.chars().count() <= REMARK)
+        [&self.field, &self.by, &self.place, &value]
+            .iter()
+            .all(|text| text.chars().count() <= REMARK)
     }
 
     /// Whether it says the same; a line of a file may be another.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let file = |place: &str| place.rsplit_once(':').map_or_else(|| place.to_owned(), |(file, _)| file.to_owned());
+        let file = |place: &str| {
+            place.rsplit_once(':').map_or_else(|| place.to_owned(), |(file, _)| file.to_owned())
+        };
         // The reason names lines, and the number says nothing of one file.
         if (self.kind, other.kind) == (RemarkKind::Unread, RemarkKind::Unread) {
             return file(&self.place) == file(&other.place);
         }
-        (self.kind, &self.field, &self.by, &self.value) == (other.kind, &other.field, &other.by, &other.value)
+        (self.kind, &self.field, &self.by, &self.value)
+            == (other.kind, &other.field, &other.by, &other.value)
             && file(&self.place) == file(&other.place)
     }
 }
@@ -104,7 +118,14 @@ pub fn are_bounded(remarks: &[Remark]) -> bool {
 /// Remarks within their number: the least important are left out and counted.
 pub fn bounded(mut remarks: Vec<Remark>) -> Vec<Remark> {
     // What counts others stands behind those.
-    remarks.sort_by(|a, b| (a.kind, &a.field, a.place.is_empty(), &a.place).cmp(&(b.kind, &b.field, b.place.is_empty(), &b.place)));
+    remarks.sort_by(|a, b| {
+        (a.kind, &a.field, a.place.is_empty(), &a.place).cmp(&(
+            b.kind,
+            &b.field,
+            b.place.is_empty(),
+            &b.place,
+        ))
+    });
     remarks.dedup();
     remarks.iter_mut().for_each(cut);
     if remarks.len() > REMARKS {
@@ -134,11 +155,15 @@ mod tests {
     #[test]
     fn remarks_are_bounded_in_number_and_length_and_the_rest_is_counted() {
         let place = |at: usize| format!("overlays/o{at:02}/kustomization.yaml:7");
-        let shared = (0..40).map(|at| Remark::new(RemarkKind::Shared, "").by("resources", place(at)));
+        let shared =
+            (0..40).map(|at| Remark::new(RemarkKind::Shared, "").by("resources", place(at)));
         let long = Remark::new(RemarkKind::Placeholder, "data.x").with(json!("x".repeat(9000)));
         let bounded = bounded(shared.chain([long]).collect());
         assert_eq!(bounded.len(), REMARKS);
-        assert_eq!((bounded[0].kind, bounded[1].kind), (RemarkKind::Placeholder, RemarkKind::Shared));
+        assert_eq!(
+            (bounded[0].kind, bounded[1].kind),
+            (RemarkKind::Placeholder, RemarkKind::Shared)
+        );
         assert_eq!(bounded[REMARKS - 1], Remark::new(RemarkKind::More, "").with(json!(26)));
         assert!(bounded.iter().all(Remark::is_bounded));
     }
@@ -153,7 +178,11 @@ mod tests {
 
     #[test]
     fn another_line_is_the_same_remark() {
-        let at = |place: &str| Remark::new(RemarkKind::Overridden, "spec.replicas").by("replicas", place).with(json!(2));
+        let at = |place: &str| {
+            Remark::new(RemarkKind::Overridden, "spec.replicas")
+                .by("replicas", place)
+                .with(json!(2))
+        };
         assert!(at("k.yaml:3").is_same(&at("k.yaml:9")));
         assert!(!at("k.yaml:3").is_same(&at("l.yaml:3")));
         assert!(!at("k.yaml:3").is_same(&at("k.yaml:3").with(json!(4))));

@@ -68,7 +68,10 @@ pub fn kept(value: &Value) -> Value {
     let bytes = value.as_str().map_or(text.len(), str::len);
     let head: String = value.as_str().unwrap_or(&text).chars().take(HEAD).collect();
     let digest = crate::model::id::hex(ObjectDigest::of(text.as_bytes()).as_bytes());
-    Value::String(format!("{head}… ({bytes} bytes, sha256 {})", digest.get(..DIGITS).unwrap_or(&digest)))
+    Value::String(format!(
+        "{head}… ({bytes} bytes, sha256 {})",
+        digest.get(..DIGITS).unwrap_or(&digest)
+    ))
 }
 
 #[cfg(test)]
@@ -82,7 +85,10 @@ mod tests {
         let long = |end: &str| json!("x".repeat(200) + end);
         let (a, b) = (kept(&long("a")), kept(&long("b")));
         assert_ne!(a, b);
-        assert!(a.as_str().unwrap().starts_with(&("x".repeat(HEAD) + "… (201 bytes, sha256 ")), "{a}");
+        assert!(
+            a.as_str().unwrap().starts_with(&("x".repeat(HEAD) + "… (201 bytes, sha256 ")),
+            "{a}"
+        );
         assert_ne!(kept(&json!(["x".repeat(200)])), kept(&json!(["y".repeat(200)])));
     }
 }

@@ -1,24 +1,30 @@
-//! Whose key made a signature. The enrolled key decides how a signature is checked, and never the kind that the signature gives itself.
-//! A signature of a security key counts only with the touch of its owner.
+//! Whose key made a signature. The enrolled key decides how a signature is checked, and never the
+//! kind that the signature gives itself. A signature of a security key counts only with the touch
+//! of its owner.
 
 use super::{ApprovalError, NAMESPACE, SignedStatement};
 use crate::model::escape::line;
 use crate::model::trust::Approver;
 use ssh_key::{Algorithm, PublicKey, SshSig};
 
-/// What a security key appends to its signature: one byte of flags and four of a counter (PROTOCOL.u2f).
+/// What a security key appends to its signature: one byte of flags and four of a counter
+/// (PROTOCOL.u2f).
 const TRAILER: usize = 5;
 
 /// The flag of a touch.
 const TOUCHED: u8 = 1;
 
 /// The enrolled approver whose key made the signature.
-pub(super) fn signer(signed: &SignedStatement, approvers: &[Approver]) -> Result<String, ApprovalError> {
+pub(super) fn signer(
+    signed: &SignedStatement,
+    approvers: &[Approver],
+) -> Result<String, ApprovalError> {
     // `from_pem` accepts text before the armour; a signature file has none.
     if !signed.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
         return Err(ApprovalError::Signature);
     }
-    let signature = SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalError::Signature)?;
+    let signature =
+        SshSig::from_pem(signed.signature.as_bytes()).map_err(|_| ApprovalError::Signature)?;
     let made = |approver: &Approver| {
         let key = PublicKey::from_openssh(&approver.key).ok()?;
         key.verify(NAMESPACE, signed.statement.as_bytes(), &signature).ok()?;
@@ -30,7 +36,8 @@ pub(super) fn signer(signed: &SignedStatement, approvers: &[Approver]) -> Result
     Ok(name)
 }
 
-/// The library verifies by the enrolled key alone and takes any kind that the signature gives itself.
+/// The library verifies by the enrolled key alone and takes any kind that the signature gives
+/// itself.
 fn check_kind(enrolled: &Algorithm, signature: &SshSig) -> Result<(), ApprovalError> {
     let given = signature.algorithm();
     if given == *enrolled {

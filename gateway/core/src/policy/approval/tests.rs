@@ -12,7 +12,8 @@ use crate::testing::*;
 /// A job that waits for bob.
 fn waiting() -> StoredJob {
     let host = Bench::new();
-    let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting =
+        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
     host.jobs.lock().unwrap()[0].0.clone()
 }
 
@@ -30,15 +31,19 @@ fn judged(change: impl Fn(&mut Statement)) -> Result<String, String> {
         policy: job.policy,
         now: noon(),
     };
-    verify(&signed, &question, &trust()).map(|verified| verified.approver().to_owned()).map_err(|fault| match fault {
-        ApprovalError::Other(what) => what.to_owned(),
-        other => format!("{other:?}"),
-    })
+    verify(&signed, &question, &trust()).map(|verified| verified.approver().to_owned()).map_err(
+        |fault| match fault {
+            ApprovalError::Other(what) => what.to_owned(),
+            other => format!("{other:?}"),
+        },
+    )
 }
 
 #[test]
 fn a_signature_is_for_exactly_what_was_asked() {
-    let check = |change: &dyn Fn(&mut Statement), expect: &str| assert_eq!(judged(change), Err(expect.to_owned()));
+    let check = |change: &dyn Fn(&mut Statement), expect: &str| {
+        assert_eq!(judged(change), Err(expect.to_owned()))
+    };
     assert_eq!(judged(|_| {}), Ok("bob".to_owned()));
     check(&|said| said.schema = "cofferdam.approval.v0".into(), "kind of statement");
     check(&|said| said.call = CallId::from_random(99), "call");
@@ -65,28 +70,43 @@ fn policy_names_people_exactly_and_a_near_name_is_told() {
     assert!(matches!(named(&["carl"]), Err(ApprovalError::NotNamed(_))));
     for spelling in ["Bob", "bob@example.com"] {
         let fault = named(&["carl", spelling]).unwrap_err();
-        assert!(fault.to_string().starts_with(&format!("policy names `{spelling}`, and this key is enrolled for `bob`")), "{fault}");
+        assert!(
+            fault.to_string().starts_with(&format!(
+                "policy names `{spelling}`, and this key is enrolled for `bob`"
+            )),
+            "{fault}"
+        );
     }
 }
 
 #[test]
 fn an_approval_has_a_bounded_time() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    let fault = |change: &dyn Fn(&mut Statement)| judged(change).err().unwrap_or_else(|| "good".to_owned());
+    let fault =
+        |change: &dyn Fn(&mut Statement)| judged(change).err().unwrap_or_else(|| "good".to_owned());
     let week = i64::try_from(limit::APPROVAL_SECONDS_MOST).unwrap();
     let after = |seconds| noon() + jiff::SignedDuration::from_secs(seconds);
     assert_eq!(fault(&|said| said.expires = after(week)), "good");
     assert_eq!(fault(&|said| said.expires = after(week + 1)), format!("Long({})", week + 1));
-    assert_eq!(fault(&|said| said.expires = after(week) + jiff::SignedDuration::from_millis(1)), format!("Long({})", week + 1));
+    assert_eq!(
+        fault(&|said| said.expires = after(week) + jiff::SignedDuration::from_millis(1)),
+        format!("Long({})", week + 1)
+    );
     assert!(fault(&|said| said.expires = at("9999-01-01T00:00:00Z")).starts_with("Long("));
     assert!(fault(&|said| said.issued = Some(at("2020-01-01T00:00:00Z"))).starts_with("Long("));
     assert!(fault(&|said| said.expires = noon()).starts_with("Expired("));
     assert_eq!(fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS))), "good");
-    assert!(fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS + 1))).starts_with("Early("));
+    assert!(
+        fault(&|said| said.issued = Some(after(limit::CLOCK_SECONDS + 1))).starts_with("Early(")
+    );
 }
 
 #[test]
 fn a_statement_of_an_older_version_is_read_and_does_not_count() {
     assert_eq!(judged(|said| said.issued = None), Err("Undated".to_owned()));
-    assert!(ApprovalError::Undated.to_string().ends_with("an older version of Cofferdam signed it; ask again"));
+    assert!(
+        ApprovalError::Undated
+            .to_string()
+            .ends_with("an older version of Cofferdam signed it; ask again")
+    );
 }

@@ -46,19 +46,35 @@ fn compared(approved: &Preview, now: &Preview) -> Result<Option<String>, String>
 /// What stops the job, or what is named besides.
 fn check(now: &Preview, expect: Result<Option<&str>, &str>) {
     let approved = preview("u", "s", &json!(3), &json!(5), "");
-    assert_eq!(compared(&approved, now), expect.map(|named| named.map(str::to_owned)).map_err(str::to_owned));
+    assert_eq!(
+        compared(&approved, now),
+        expect.map(|named| named.map(str::to_owned)).map_err(str::to_owned)
+    );
 }
 
 #[test]
 fn what_an_approval_is_over_stops_the_job_and_what_is_not_is_named() {
     check(&preview("u", "s", &json!(3), &json!(5), ""), Ok(None));
-    check(&preview("u", "t", &json!(4), &json!(5), ""), Err("`spec.replicas` of Deployment web in namespace shop was 3 and is 4"));
-    check(&preview("u", "t", &json!(null), &json!(5), ""), Err("`spec.replicas` of Deployment web in namespace shop was 3 and is absent"));
-    let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
+    check(
+        &preview("u", "t", &json!(4), &json!(5), ""),
+        Err("`spec.replicas` of Deployment web in namespace shop was 3 and is 4"),
+    );
+    check(
+        &preview("u", "t", &json!(null), &json!(5), ""),
+        Err("`spec.replicas` of Deployment web in namespace shop was 3 and is absent"),
+    );
+    let elsewhere =
+        "Deployment web in namespace shop was changed in a field that the plan does not name";
     check(&preview("u", "t", &json!(3), &json!(5), ""), Ok(Some(elsewhere)));
     check(&preview("u", "t", &json!(3), &json!(5), "web.yaml:9"), Ok(Some(elsewhere)));
-    check(&preview("v", "s", &json!(3), &json!(5), ""), Err("Deployment web in namespace shop is another object now"));
-    check(&preview("", "", &json!(3), &json!(5), ""), Err("Deployment web in namespace shop is gone"));
+    check(
+        &preview("v", "s", &json!(3), &json!(5), ""),
+        Err("Deployment web in namespace shop is another object now"),
+    );
+    check(
+        &preview("", "", &json!(3), &json!(5), ""),
+        Err("Deployment web in namespace shop is gone"),
+    );
     check(
         &preview("u", "s", &json!(3), &json!(6), ""),
         Err("`spec.replicas` of Deployment web in namespace shop would become 6 instead of 5"),
@@ -68,14 +84,17 @@ fn what_an_approval_is_over_stops_the_job_and_what_is_not_is_named() {
 
 #[test]
 fn what_another_file_says_since_is_named_and_another_line_is_nothing() {
-    let remark = |line| Remark::new(RemarkKind::Overridden, "spec.replicas").by("replicas", format!("prod/k.yaml:{line}"));
+    let remark = |line| {
+        Remark::new(RemarkKind::Overridden, "spec.replicas")
+            .by("replicas", format!("prod/k.yaml:{line}"))
+    };
     let with = |remarks| {
         let mut shown = preview("u", "s", &json!(3), &json!(5), "");
         shown.operations[0].remarks = remarks;
         shown
     };
-    let told =
-        "of Deployment web in namespace shop, `spec.replicas` is set again by `replicas` in prod/k.yaml:7; this change has no effect there";
+    let told = "of Deployment web in namespace shop, `spec.replicas` is set again by `replicas` \
+                in prod/k.yaml:7; this change has no effect there";
     check(&with(vec![remark(7)]), Ok(Some(told)));
     assert_eq!(compared(&with(vec![remark(3)]), &with(vec![remark(7)])), Ok(None));
     assert_eq!(compared(&with(vec![remark(3)]), &with(vec![])), Ok(None));
@@ -84,7 +103,8 @@ fn what_another_file_says_since_is_named_and_another_line_is_nothing() {
 #[test]
 fn a_file_that_is_not_read_any_more_stops_no_job_about_another() {
     let unread = Remark::new(RemarkKind::Unread, "").by("is UTF-16 or UTF-32", "b.yaml:1");
-    let told = "of Deployment web in namespace shop, b.yaml:1 is UTF-16 or UTF-32; a second copy of this object in it would not be seen";
+    let told = "of Deployment web in namespace shop, b.yaml:1 is UTF-16 or UTF-32; a second copy \
+                of this object in it would not be seen";
     let shown = |is_delete: bool, remarks: &[&Remark]| {
         let mut shown = preview("u", "s", &json!(3), &json!(5), "");
         if is_delete {
@@ -94,10 +114,15 @@ fn a_file_that_is_not_read_any_more_stops_no_job_about_another() {
         shown
     };
     for is_delete in [false, true] {
-        assert_eq!(compared(&shown(is_delete, &[]), &shown(is_delete, &[&unread])), Ok(Some(told.to_owned())), "{is_delete}");
+        assert_eq!(
+            compared(&shown(is_delete, &[]), &shown(is_delete, &[&unread])),
+            Ok(Some(told.to_owned())),
+            "{is_delete}"
+        );
     }
     // Any other remark that is new stops a delete.
-    let other = Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"));
+    let other =
+        Remark::new(RemarkKind::Finalized, "metadata.finalizers").with(json!("example.com/keep"));
     assert!(compared(&shown(true, &[]), &shown(true, &[&unread, &other])).is_err());
 }
 
@@ -109,7 +134,8 @@ fn a_delete_is_over_the_whole_object() {
         shown
     };
     assert_eq!(compared(&delete("s"), &delete("s")), Ok(None));
-    let elsewhere = "Deployment web in namespace shop was changed in a field that the plan does not name";
+    let elsewhere =
+        "Deployment web in namespace shop was changed in a field that the plan does not name";
     assert_eq!(compared(&delete("s"), &delete("t")), Err(elsewhere.to_owned()));
 }
 
@@ -117,26 +143,32 @@ fn a_delete_is_over_the_whole_object() {
 fn beside(state: &str, rest: &[(&str, Value)], origins: &[(&str, Origin)]) -> Preview {
     let mut shown = preview("u", state, &json!(3), &json!(5), "");
     let fields = rest.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
-    let origins = origins.iter().map(|(path, origin)| ((*path).to_owned(), origin.clone())).collect();
+    let origins =
+        origins.iter().map(|(path, origin)| ((*path).to_owned(), origin.clone())).collect();
     shown.operations[0].rest = Rest { fields: Some(fields), origins };
     shown
 }
 
 #[test]
 fn changes_elsewhere_are_told_with_field_values_and_origin() {
-    let approved = beside("s", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
+    let approved =
+        beside("s", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
     let by = |name: &str| Origin::Manager(name.to_owned());
     let now = beside(
         "t",
         &[("spec.paused", json!(true)), ("metadata.annotations.seen", json!("x"))],
-        &[("spec.paused", by("kubectl-edit")), ("metadata.annotations.seen", by("re`load\u{202e}er"))],
+        &[
+            ("spec.paused", by("kubectl-edit")),
+            ("metadata.annotations.seen", by("re`load\u{202e}er")),
+        ],
     );
     let told = compared(&approved, &now).unwrap().unwrap();
     assert_eq!(
         told,
-        "`metadata.annotations.seen` of Deployment web in namespace shop was absent and is \"x\" (by `re`load\\u{202e}er`); \
-         `metadata.labels.app` of Deployment web in namespace shop was \"web\" and is absent; \
-         `spec.paused` of Deployment web in namespace shop was false and is true (by `kubectl-edit`)"
+        "`metadata.annotations.seen` of Deployment web in namespace shop was absent and is \"x\" \
+         (by `re`load\\u{202e}er`); `metadata.labels.app` of Deployment web in namespace shop was \
+         \"web\" and is absent; `spec.paused` of Deployment web in namespace shop was false and \
+         is true (by `kubectl-edit`)"
     );
     // The same for a delete, where it stops the job; and for a field of the plan.
     let deleted = |mut preview: Preview| {
@@ -145,12 +177,17 @@ fn changes_elsewhere_are_told_with_field_values_and_origin() {
     };
     let stopped = compared(&deleted(approved.clone()), &deleted(now.clone())).unwrap_err();
     assert_eq!(stopped, told);
-    let mut own = beside("t", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
+    let mut own =
+        beside("t", &[("spec.paused", json!(false)), ("metadata.labels.app", json!("web"))], &[]);
     own.operations[0].before = fields(&json!(4));
-    own.operations[0].rest.origins.insert("spec.replicas".to_owned(), Origin::Line("shop/web.yaml:12".to_owned()));
+    own.operations[0]
+        .rest
+        .origins
+        .insert("spec.replicas".to_owned(), Origin::Line("shop/web.yaml:12".to_owned()));
     assert_eq!(
         compared(&approved, &own).unwrap_err(),
-        "`spec.replicas` of Deployment web in namespace shop was 3 and is 4 (at `shop/web.yaml:12`)"
+        "`spec.replicas` of Deployment web in namespace shop was 3 and is 4 (at \
+         `shop/web.yaml:12`)"
     );
 }
 
@@ -168,7 +205,12 @@ fn where_a_file_moved_a_delete_stays_as_approved() {
 fn of_a_field_that_changed_twice_the_first_and_the_newest_value_are_told() {
     let found = |from: i64, to: i64| {
         let target = preview("u", "s", &json!(3), &json!(5), "").operations[0].target.clone();
-        let what = Drifted::Other { path: "spec.replicas".to_owned(), approved: json!(from), now: json!(to), origin: None };
+        let what = Drifted::Other {
+            path: "spec.replicas".to_owned(),
+            approved: json!(from),
+            now: json!(to),
+            origin: None,
+        };
         vec![Difference { target, what }]
     };
     let mut known = found(3, 4);

@@ -5,7 +5,10 @@ use crate::model::facts::OperationError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Too many operations, or too many bytes.
-    #[error("the draft has {operations} operations and {bytes} bytes, which is more than a person can judge")]
+    #[error(
+        "the draft has {operations} operations and {bytes} bytes, which is more than a person can \
+         judge"
+    )]
     Size {
         /// How many operations.
         operations: usize,
@@ -80,10 +83,16 @@ impl PlanError {
     /// What would have been allowed, in one sentence.
     pub fn allowed(&self) -> &'static str {
         match self {
-            Self::Beyond { .. } | Self::ExecutorBeyond(_) => "Plans within the ceiling that an operator accepted for this tool.",
+            Self::Beyond { .. } | Self::ExecutorBeyond(_) => {
+                "Plans within the ceiling that an operator accepted for this tool."
+            }
             Self::ExecutorUnknown(_) => "Plans with an executor that an operator accepted.",
-            Self::CommandUnknown { .. } => "Tasks with a command that an operator accepted with `cofferdam accept --command`.",
-            Self::Operation(_) => "Named, namespaced workload and configuration objects outside protected namespaces.",
+            Self::CommandUnknown { .. } => {
+                "Tasks with a command that an operator accepted with `cofferdam accept --command`."
+            }
+            Self::Operation(_) => {
+                "Named, namespaced workload and configuration objects outside protected namespaces."
+            }
             Self::Twice { .. } => "One operation per object.",
             _ => "Plans of the form that `wit/tool.wit` describes.",
         }

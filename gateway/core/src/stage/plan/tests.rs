@@ -17,7 +17,14 @@ pub(crate) fn environment() -> Environment {
 
 fn grant(action: Action, group: &str, kind: &str, namespaces: &[&str], fields: &[&str]) -> Grant {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    Grant { action, group: group.into(), version: "v1".into(), kind: kind.into(), namespaces: owned(namespaces), fields: owned(fields) }
+    Grant {
+        action,
+        group: group.into(),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespaces: owned(namespaces),
+        fields: owned(fields),
+    }
 }
 
 /// What the tool may write of a whole Deployment.
@@ -43,15 +50,33 @@ pub(crate) fn tool() -> TrustedTool {
         digest: ComponentDigest::of(b"tool"),
         ceiling: Ceiling {
             grants: vec![
-                grant(Action::Patch, "apps", "Deployment", &["team-*", "prod"], &["spec.replicas", "spec.paused", image, note]),
+                grant(
+                    Action::Patch,
+                    "apps",
+                    "Deployment",
+                    &["team-*", "prod"],
+                    &["spec.replicas", "spec.paused", image, note],
+                ),
                 grant(Action::Patch, "", "ConfigMap", &["team-*"], &["data.*"]),
                 grant(Action::Delete, "apps", "Deployment", &["team-*"], &[]),
                 grant(Action::Apply, "", "ConfigMap", &["team-*", ""], &["data.*"]),
                 grant(Action::Apply, "apps", "Deployment", &[""], APPLIED),
                 grant(Action::Task, "", "Pod", &[""], &[]),
-                grant(Action::Egress, "networking.k8s.io", "NetworkPolicy", &[""], &["egress.siblings", WAY_OUT, "egress.addresses.*"]),
+                grant(
+                    Action::Egress,
+                    "networking.k8s.io",
+                    "NetworkPolicy",
+                    &[""],
+                    &["egress.siblings", WAY_OUT, "egress.addresses.*"],
+                ),
                 grant(Action::Logs, "", "Pod", &["team-*"], &[]),
-                grant(Action::List, "apps", "Deployment", &["*"], &["metadata.name", "spec.replicas"]),
+                grant(
+                    Action::List,
+                    "apps",
+                    "Deployment",
+                    &["*"],
+                    &["metadata.name", "spec.replicas"],
+                ),
             ],
             executors: vec!["sequential".into(), "missing".into()],
         },
@@ -74,13 +99,20 @@ pub(crate) fn deployment(namespace: &str, name: &str) -> Value {
 }
 
 pub(crate) fn scale(namespace: &str, replicas: u32) -> Value {
-    step(json!({"action": "patch", "target": deployment(namespace, "web"), "changes": [{"path": "spec.replicas", "value": replicas}]}))
+    step(
+        json!({"action": "patch", "target": deployment(namespace, "web"), "changes": [{"path": "spec.replicas", "value": replicas}]}),
+    )
 }
 
 pub(crate) fn draft(operations: Vec<Value>) -> Draft {
-    let looks = operations.iter().all(|operation| matches!(operation["action"].as_str(), Some("read" | "list" | "logs")));
+    let looks = operations
+        .iter()
+        .all(|operation| matches!(operation["action"].as_str(), Some("read" | "list" | "logs")));
     let executor = if looks { Value::Null } else { json!("sequential") };
-    serde_json::from_value(json!({"summary": "Scale web", "executor": executor, "operations": operations})).unwrap()
+    serde_json::from_value(
+        json!({"summary": "Scale web", "executor": executor, "operations": operations}),
+    )
+    .unwrap()
 }
 
 pub(crate) fn sealed(operations: Vec<Value>) -> Result<SealedPlan, PlanError> {
@@ -88,12 +120,15 @@ pub(crate) fn sealed(operations: Vec<Value>) -> Result<SealedPlan, PlanError> {
 }
 
 fn check(operations: Vec<Value>, expect: &str) {
-    let got = sealed(operations).map_or_else(|fault| format!("{}: {fault}", fault.code()), |_| "sealed".to_owned());
+    let got = sealed(operations)
+        .map_or_else(|fault| format!("{}: {fault}", fault.code()), |_| "sealed".to_owned());
     assert!(got.contains(expect), "{got}");
 }
 
 fn patch(path: &str, value: Value) -> Value {
-    step(json!({"action": "patch", "target": deployment("team-a", "web"), "changes": [{"path": path, "value": value}]}))
+    step(
+        json!({"action": "patch", "target": deployment("team-a", "web"), "changes": [{"path": path, "value": value}]}),
+    )
 }
 
 #[test]
@@ -101,15 +136,21 @@ fn drafts_beyond_the_ceiling_name_the_missing_line() {
     check(vec![scale("team-a", 5)], "sealed");
     check(
         vec![scale("other", 5)],
-        "beyond-ceiling: operation 0 is beyond the tool's ceiling, which lacks the line: patch apps/v1 Deployment in namespace other",
+        "beyond-ceiling: operation 0 is beyond the tool's ceiling, which lacks the line: patch \
+         apps/v1 Deployment in namespace other",
     );
-    check(vec![patch("spec.strategy", json!({}))], "lacks the line: patch apps/v1 Deployment field spec.strategy");
+    check(
+        vec![patch("spec.strategy", json!({}))],
+        "lacks the line: patch apps/v1 Deployment field spec.strategy",
+    );
     check(
         vec![step(json!({"action": "delete", "target": deployment("prod", "web")}))],
         "lacks the line: delete apps/v1 Deployment in namespace prod",
     );
     check(
-        vec![step(json!({"action": "read", "target": deployment("team-a", "web"), "fields": ["spec.replicas"]}))],
+        vec![step(
+            json!({"action": "read", "target": deployment("team-a", "web"), "fields": ["spec.replicas"]}),
+        )],
         "lacks the line: read apps/v1 Deployment",
     );
 }
@@ -124,10 +165,18 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     check(vec![patch("spec.replicas", json!({"a": [null]}))], "holds a null");
     check(vec![patch("spec.replicas", json!({"$host": "token"}))], "host value other");
     check(vec![patch("spec.replicas", json!({"$host": "call_id", "x": 1}))], "host value other");
-    check(vec![patch(r#"metadata.annotations["example.com/at"]"#, json!({"$host": "started_at"}))], "sealed");
+    check(
+        vec![patch(r#"metadata.annotations["example.com/at"]"#, json!({"$host": "started_at"}))],
+        "sealed",
+    );
     check(vec![patch("spec.template.spec.containers[*].image", json!("x"))], "more than one field");
     check(vec![patch("spec.template.spec.containers[name=web].image", json!("x"))], "sealed");
-    check(vec![step(json!({"action": "patch", "target": deployment("team-a", "web"), "changes": []}))], "0 changes");
+    check(
+        vec![step(
+            json!({"action": "patch", "target": deployment("team-a", "web"), "changes": []}),
+        )],
+        "0 changes",
+    );
     check(vec![scale("team-a", 5), scale("team-a", 6)], "another operation changes, too");
     let list = json!({"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "team-a", "fields": ["metadata.name"], "limit": 10});
     check(vec![step(list.clone())], "sealed");
@@ -147,10 +196,20 @@ fn what_no_plan_may_have_is_refused_whatever_the_ceiling() {
     check(vec![object(json!({"generateName": "c"}))], "metadata.generateName");
     check(vec![object(json!({"name": "c", "finalizers": []}))], "metadata.finalizers");
     check(vec![object(json!({"name": "c", "namespace": "team-b"}))], "another namespace");
-    check(vec![object(json!({"name": "c", "labels": {"a": "b"}}))], "lacks the line: apply v1 ConfigMap field metadata.labels.a");
-    let ours = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cofferdam-task-0"}});
-    check(vec![step(json!({"action": "apply", "place": "ephemeral", "object": ours}))], "as the host's own do");
-    check(vec![step(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": ours}))], "sealed");
+    check(
+        vec![object(json!({"name": "c", "labels": {"a": "b"}}))],
+        "lacks the line: apply v1 ConfigMap field metadata.labels.a",
+    );
+    let ours =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cofferdam-task-0"}});
+    check(
+        vec![step(json!({"action": "apply", "place": "ephemeral", "object": ours}))],
+        "as the host's own do",
+    );
+    check(
+        vec![step(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": ours}))],
+        "sealed",
+    );
     let secret = json!({"action": "apply", "place": {"namespace": "team-a"}, "object": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}});
     check(vec![step(secret)], "Secrets are never");
 }
@@ -164,7 +223,10 @@ fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
     };
     let plain = || json!({"name": "web", "image": "web:1"});
     check(vec![apply(json!("ephemeral"), plain())], "sealed");
-    check(vec![apply(json!({"namespace": "team-a"}), plain())], "lacks the line: apply apps/v1 Deployment in namespace team-a");
+    check(
+        vec![apply(json!({"namespace": "team-a"}), plain())],
+        "lacks the line: apply apps/v1 Deployment in namespace team-a",
+    );
     let with = |key: &str, value: Value| {
         let mut container = plain();
         container[key] = value;
@@ -172,7 +234,10 @@ fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
     };
     check(with("ports", json!([{"containerPort": 80}])), "sealed");
     check(with("command", json!(["sh"])), "field spec.template.spec.containers[name=web].command");
-    check(with("ports", json!([{"name": "http", "containerPort": 80}])), "field spec.template.spec.containers[name=web].ports[name=http]");
+    check(
+        with("ports", json!([{"name": "http", "containerPort": 80}])),
+        "field spec.template.spec.containers[name=web].ports[name=http]",
+    );
     let mount = |path: &str| json!({"name": "data", "mountPath": path});
     check(with("volumeMounts", json!([mount("/a")])), "sealed");
     // One volume twice: no path tells the two apart, so the list is one leaf.
@@ -186,9 +251,15 @@ fn whole_objects_are_held_against_the_ceiling_leaf_by_leaf() {
 #[test]
 fn policy_sees_what_an_applied_object_says() {
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a.b": "x", "c": "y"}});
-    let sealed = sealed(vec![step(json!({"action": "apply", "place": "ephemeral", "object": object}))]).unwrap();
+    let sealed =
+        sealed(vec![step(json!({"action": "apply", "place": "ephemeral", "object": object}))])
+            .unwrap();
     let fact = &sealed.facts()[0];
-    let changes: Vec<_> = fact.changes.iter().map(|change| (change.path.as_str(), change.value.clone().unwrap())).collect();
+    let changes: Vec<_> = fact
+        .changes
+        .iter()
+        .map(|change| (change.path.as_str(), change.value.clone().unwrap()))
+        .collect();
     assert_eq!(changes, [(r#"data["a.b"]"#, json!("x")), ("data.c", json!("y"))]);
     assert!(fact.fields.is_empty() && !fact.removes_field && fact.namespace.is_empty());
 }
@@ -197,20 +268,37 @@ fn policy_sees_what_an_applied_object_says() {
 fn tasks_and_logs_are_a_pods() {
     let image = format!("registry.example.com/check@sha256:{}", "0a".repeat(32));
     let task = |name: &str, program: Value, seconds: u32| {
-        step(json!({"action": "task", "name": name, "program": program, "input": "", "seconds": seconds}))
+        step(
+            json!({"action": "task", "name": name, "program": program, "input": "", "seconds": seconds}),
+        )
     };
     let by_image = || json!({"image": {"reference": image.clone(), "arguments": []}});
     check(vec![task("check", by_image(), 60)], "sealed");
-    check(vec![task("check", json!({"image": {"reference": "check:1", "arguments": []}}), 60)], "not named by digest");
+    check(
+        vec![task("check", json!({"image": {"reference": "check:1", "arguments": []}}), 60)],
+        "not named by digest",
+    );
     check(vec![task("check", by_image(), 0)], "not within 1 to 3600");
     check(vec![task("Check", by_image(), 60)], "not an object's name");
-    check(vec![task("check", by_image(), 60), task("check", by_image(), 60)], "names Pod check in the ephemeral namespace, which another");
+    check(
+        vec![task("check", by_image(), 60), task("check", by_image(), 60)],
+        "names Pod check in the ephemeral namespace, which another",
+    );
     let facts = sealed(vec![task("check", by_image(), 60)]).unwrap().facts()[0].clone();
     assert!(facts.executes_code && facts.kind == "Pod" && facts.namespace.is_empty());
-    let changes: Vec<_> = facts.changes.iter().map(|change| (change.path.as_str(), change.value.clone().unwrap())).collect();
+    let changes: Vec<_> = facts
+        .changes
+        .iter()
+        .map(|change| (change.path.as_str(), change.value.clone().unwrap()))
+        .collect();
     assert_eq!(
         changes,
-        [("task.image", json!(image)), ("task.arguments", json!([])), ("task.input", json!("")), ("task.seconds", json!(60))]
+        [
+            ("task.image", json!(image)),
+            ("task.arguments", json!([])),
+            ("task.input", json!("")),
+            ("task.seconds", json!(60))
+        ]
     );
     let logs = |namespace: &str, kind: &str, lines: u32| {
         let group = if kind == "Pod" { "" } else { "apps" };
@@ -226,9 +314,13 @@ fn tasks_and_logs_are_a_pods() {
 #[test]
 fn ways_out_are_named_one_by_one() {
     let to = |to: Value| step(json!({"action": "egress", "to": to}));
-    let block = |block: &str| to(json!({"addresses": {"block": block, "protocol": "tcp", "port": 443}}));
+    let block =
+        |block: &str| to(json!({"addresses": {"block": block, "protocol": "tcp", "port": 443}}));
     check(vec![to(json!("siblings")), block("203.0.113.0/24"), block("198.51.100.7/32")], "sealed");
-    check(vec![to(json!("name-service"))], "lacks the line: egress networking.k8s.io/v1 NetworkPolicy field egress.name-service");
+    check(
+        vec![to(json!("name-service"))],
+        "lacks the line: egress networking.k8s.io/v1 NetworkPolicy field egress.name-service",
+    );
     check(vec![to(json!("siblings")), to(json!("siblings"))], "another operation changes, too");
     check(vec![block("0.0.0.0/0")], "as good as everything");
     let mut undone = block("203.0.113.0/24");
@@ -238,39 +330,73 @@ fn ways_out_are_named_one_by_one() {
     assert_eq!((fact.namespace.as_str(), fact.name.as_str()), ("", "203.0.113.0/24 tcp 443"));
     assert!(!fact.executes_code && !fact.discloses && !fact.destructive);
     let value = json!({"block": "203.0.113.0/24", "protocol": "tcp", "port": 443});
-    assert_eq!(fact.changes, [crate::model::operation::Change { path: WAY_OUT.to_owned(), value: Some(value) }]);
-    assert_eq!(crate::text::operation(&fact), "0. egress to 203.0.113.0/24 tcp 443 from the ephemeral namespace");
+    assert_eq!(
+        fact.changes,
+        [crate::model::operation::Change { path: WAY_OUT.to_owned(), value: Some(value) }]
+    );
+    assert_eq!(
+        crate::text::operation(&fact),
+        "0. egress to 203.0.113.0/24 tcp 443 from the ephemeral namespace"
+    );
 }
 
 fn task(program: Value) -> Value {
-    step(json!({"action": "task", "name": "probe", "program": program, "input": "{}", "seconds": 30}))
+    step(
+        json!({"action": "task", "name": "probe", "program": program, "input": "{}", "seconds": 30}),
+    )
 }
 
 #[test]
 fn tasks_run_images_by_digest_and_accepted_commands_alone() {
-    let image = |reference: &str| task(json!({"image": {"reference": reference, "arguments": ["-v"]}}));
+    let image =
+        |reference: &str| task(json!({"image": {"reference": reference, "arguments": ["-v"]}}));
     let digest = ComponentDigest::of(b"command");
     check(vec![image(&format!("registry.example:5000/a/probe@{digest}"))], "sealed");
     check(vec![image(&format!("registry.example/probe:1.2@{digest}"))], "sealed");
     for odd in ["probe:1.2", "@DIGEST", "a b@DIGEST", "a\n@DIGEST", "a@DIGEST@DIGEST"] {
         let odd = odd.replace("DIGEST", &digest.to_string());
-        check(vec![image(&odd)], "operation-refused: operation 0: its program is not named by digest");
+        check(
+            vec![image(&odd)],
+            "operation-refused: operation 0: its program is not named by digest",
+        );
     }
-    check(vec![task(json!({"image": {"reference": format!("a@{digest}"), "arguments": ["\0"]}}))], "no process can be given");
-    check(vec![task(json!({"image": {"reference": format!("a@{digest}"), "arguments": vec!["a"; 65]}}))], "more than 64 arguments");
+    check(
+        vec![task(json!({"image": {"reference": format!("a@{digest}"), "arguments": ["\0"]}}))],
+        "no process can be given",
+    );
+    check(
+        vec![task(
+            json!({"image": {"reference": format!("a@{digest}"), "arguments": vec!["a"; 65]}}),
+        )],
+        "more than 64 arguments",
+    );
     check(vec![task(json!({"command": "lint"}))], "not named by digest");
     let mut long = task(json!({"command": digest}));
     long["seconds"] = json!(3_601);
     check(vec![long], "not within 1 to 3600");
-    check(vec![task(json!({"command": digest}))], "command-unknown: operation 0 runs the command `sha256:");
+    check(
+        vec![task(json!({"command": digest}))],
+        "command-unknown: operation 0 runs the command `sha256:",
+    );
 
-    let commands = |name: &str, digest: ComponentDigest| vec![TrustedCommand { name: name.into(), digest }];
+    let commands =
+        |name: &str, digest: ComponentDigest| vec![TrustedCommand { name: name.into(), digest }];
     let sealed = |commands: &[TrustedCommand]| {
         let accepted = Accepted { executors: &executors(), commands };
-        seal(draft(vec![task(json!({"command": digest}))]), &tool(), accepted, &json!({}), &environment()).map(drop)
+        seal(
+            draft(vec![task(json!({"command": digest}))]),
+            &tool(),
+            accepted,
+            &json!({}),
+            &environment(),
+        )
+        .map(drop)
     };
     assert_eq!(sealed(&commands("lint", digest)), Ok(()));
-    assert_eq!(sealed(&commands("lint", ComponentDigest::of(b"other"))).unwrap_err().code(), "command-unknown");
+    assert_eq!(
+        sealed(&commands("lint", ComponentDigest::of(b"other"))).unwrap_err().code(),
+        "command-unknown"
+    );
 }
 
 #[test]
@@ -278,14 +404,22 @@ fn executors_and_summaries_are_checked() {
     let with = |change: &dyn Fn(&mut Draft)| {
         let mut changed = draft(vec![scale("team-a", 5)]);
         change(&mut changed);
-        seal(changed, &tool(), &executors(), &json!({}), &environment()).map_or_else(|fault| fault.to_string(), |_| "sealed".to_owned())
+        seal(changed, &tool(), &executors(), &json!({}), &environment())
+            .map_or_else(|fault| fault.to_string(), |_| "sealed".to_owned())
     };
     assert!(with(&|draft| draft.executor = None).contains("names no executor"));
-    assert!(with(&|draft| draft.executor = Some("other".into())).contains("not in the tool's ceiling"));
-    assert!(with(&|draft| draft.executor = Some("missing".into())).contains("no operator has accepted"));
+    assert!(
+        with(&|draft| draft.executor = Some("other".into())).contains("not in the tool's ceiling")
+    );
+    assert!(
+        with(&|draft| draft.executor = Some("missing".into())).contains("no operator has accepted")
+    );
     assert!(with(&|draft| draft.summary = "a\u{202e}b".into()).contains("U+202E"));
     assert!(with(&|draft| draft.summary = "x".repeat(201)).contains("201 characters"));
-    assert!(with(&|draft| draft.operations = vec![draft.operations[0].clone(); 65]).contains("65 operations"));
+    assert!(
+        with(&|draft| draft.operations = vec![draft.operations[0].clone(); 65])
+            .contains("65 operations")
+    );
 }
 
 #[test]
@@ -294,15 +428,21 @@ fn facts_are_the_hosts_own() {
     let scale = facts(scale("team-a", 5));
     assert!(!scale.destructive && !scale.executes_code && !scale.discloses && !scale.removes_field);
     assert_eq!((scale.resource.as_str(), scale.changes.len()), ("deployments", 1));
-    assert!(facts(patch("spec.template.spec.containers[name=web].image", json!("x"))).executes_code);
+    assert!(
+        facts(patch("spec.template.spec.containers[name=web].image", json!("x"))).executes_code
+    );
     assert!(facts(patch("spec.paused", Value::Null)).removes_field);
-    assert!(facts(step(json!({"action": "delete", "target": deployment("team-a", "web")}))).destructive);
+    assert!(
+        facts(step(json!({"action": "delete", "target": deployment("team-a", "web")}))).destructive
+    );
 }
 
 #[test]
 fn code_is_more_than_images() {
     let template = &["spec", "template", "spec"][..];
-    let check = |path: &str, expect: bool| assert_eq!(overwrites_code(template, &FieldPath::parse(path).unwrap()), expect, "{path}");
+    let check = |path: &str, expect: bool| {
+        assert_eq!(overwrites_code(template, &FieldPath::parse(path).unwrap()), expect, "{path}")
+    };
     for code in [
         "spec",
         "spec.template",
@@ -367,10 +507,23 @@ fn a_members_name_is_no_part_of_the_path_language() {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
             "spec": {"template": {"spec": {"containers": containers}}}});
         let operation = step(json!({"action": "apply", "place": "ephemeral", "object": object}));
-        seal(draft(vec![operation]), tool, &executors(), &json!({}), &environment()).map(drop).map_err(|fault| fault.to_string())
+        seal(draft(vec![operation]), tool, &executors(), &json!({}), &environment())
+            .map(drop)
+            .map_err(|fault| fault.to_string())
     };
-    let odd =
-        ["x].resources[\"limits\"", "x].resources.limits.y[name=z", "x]", "[name=x]", "*", "a b", "a=b", "", "x\u{202e}", "x\"", "x\n"];
+    let odd = [
+        "x].resources[\"limits\"",
+        "x].resources.limits.y[name=z",
+        "x]",
+        "[name=x]",
+        "*",
+        "a b",
+        "a=b",
+        "",
+        "x\u{202e}",
+        "x\"",
+        "x\n",
+    ];
     // Within the ceiling by its plain name, and refused for the name alone.
     tried(&fields, &mut tool, "x", "command").unwrap();
     tried(&[fields[0], fields[2]], &mut tool, "x", "command").unwrap_err();
@@ -382,7 +535,10 @@ fn a_members_name_is_no_part_of_the_path_language() {
     }
     // A key of a map may be anything: it is quoted.
     for key in ["a.b", "*", "x]", "[name=x]", "a\"b", ""] {
-        let path = FieldPath::of(["data", key].map(|key| crate::model::path::Segment::Key(key.to_owned())).to_vec()).unwrap();
+        let path = FieldPath::of(
+            ["data", key].map(|key| crate::model::path::Segment::Key(key.to_owned())).to_vec(),
+        )
+        .unwrap();
         assert_eq!(FieldPath::parse(&path.to_string()), Ok(path));
     }
 }

@@ -1,5 +1,6 @@
-//! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and nothing is there before, so no look is needed: the
-//! plan alone says it, and every role comes to the same preview. Never shows more of a value than a person reads.
+//! The preview of what goes into the ephemeral namespace. That namespace does not exist yet and
+//! nothing is there before, so no look is needed: the plan alone says it, and every role comes to
+//! the same preview. Never shows more of a value than a person reads.
 
 use crate::model::facts;
 use crate::model::id::ObjectDigest;
@@ -10,14 +11,19 @@ use crate::model::preview::Rest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Bytes of a value that are shown as they are: a screen of text. A longer one is shown by size and digest; the plan holds it in full.
+/// Bytes of a value that are shown as they are: a screen of text. A longer one is shown by size and
+/// digest; the plan holds it in full.
 pub const SHOWN: usize = 1024;
 
-/// What an operation puts into the ephemeral namespace: an applied object's fields, or what a task is, by the names policy knows them by. None
-/// for an operation that reaches an object elsewhere, which has to be looked at; none for an object that no sealed plan could hold.
+/// What an operation puts into the ephemeral namespace: an applied object's fields, or what a task
+/// is, by the names policy knows them by. None for an operation that reaches an object elsewhere,
+/// which has to be looked at; none for an object that no sealed plan could hold.
 pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation> {
     let (target, written) = facts::brought(operation)?;
-    let after = written.into_iter().map(|change| (change.path, bounded(change.value.unwrap_or_default()))).collect();
+    let after = written
+        .into_iter()
+        .map(|change| (change.path, bounded(change.value.unwrap_or_default())))
+        .collect();
     Some(PreviewedOperation {
         index,
         target,
@@ -30,15 +36,21 @@ pub fn ephemeral(operation: &Operation, index: u32) -> Option<PreviewedOperation
     })
 }
 
-/// Whether an operation left an object that its own job wrote and may look at. A task is over when it is done, and a way out is the host's to open.
+/// Whether an operation left an object that its own job wrote and may look at. A task is over when
+/// it is done, and a way out is the host's to open.
 pub fn is_object(shown: &PreviewedOperation) -> bool {
     !shown.after.keys().any(|path| path.starts_with(facts::TASK) || path.starts_with(facts::EGRESS))
 }
 
-/// A value as it is, or by size and digest; for a text those of its own bytes, so that anyone can compare them with a file's.
+/// A value as it is, or by size and digest; for a text those of its own bytes, so that anyone can
+/// compare them with a file's.
 fn bounded(value: Value) -> Value {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if text.len() <= SHOWN { value } else { json!({"bytes": text.len(), "digest": ObjectDigest::of(text.as_bytes()).to_string()}) }
+    if text.len() <= SHOWN {
+        value
+    } else {
+        json!({"bytes": text.len(), "digest": ObjectDigest::of(text.as_bytes()).to_string()})
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +65,10 @@ mod tests {
 
     fn check(operation: Value, target: &str, after: Value) {
         let shown = shown(operation).unwrap();
-        assert_eq!((shown.index, &shown.expect, shown.before.len(), shown.place.as_str()), (3, &Expect::Absent, 0, ""));
+        assert_eq!(
+            (shown.index, &shown.expect, shown.before.len(), shown.place.as_str()),
+            (3, &Expect::Absent, 0, "")
+        );
         assert_eq!(shown.target.to_string(), target);
         assert_eq!(serde_json::to_value(shown.after).unwrap(), after);
     }
@@ -83,8 +98,7 @@ mod tests {
 
     #[test]
     fn tasks_and_ways_out_leave_no_object_to_look_at() {
-        let task =
-            json!({"action": "task", "name": "t", "program": {"command": format!("sha256:{}", "a".repeat(64))}, "input": "", "seconds": 5});
+        let task = json!({"action": "task", "name": "t", "program": {"command": format!("sha256:{}", "a".repeat(64))}, "input": "", "seconds": 5});
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
         for (operation, expect) in [
             (task, false),
@@ -98,8 +112,16 @@ mod tests {
     #[test]
     fn what_lies_elsewhere_has_to_be_looked_at() {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"k": "v"}});
-        assert_eq!(shown(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": object})), None);
+        assert_eq!(
+            shown(json!({"action": "apply", "place": {"namespace": "team-a"}, "object": object})),
+            None
+        );
         assert_eq!(shown(json!({"action": "delete", "target": deployment("team-a", "web")})), None);
-        assert_eq!(shown(json!({"action": "apply", "place": "ephemeral", "object": {"kind": "ConfigMap"}})), None);
+        assert_eq!(
+            shown(
+                json!({"action": "apply", "place": "ephemeral", "object": {"kind": "ConfigMap"}})
+            ),
+            None
+        );
     }
 }

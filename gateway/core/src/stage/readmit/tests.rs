@@ -14,7 +14,8 @@ use jiff::Timestamp;
 /// A job as the gateway stored it, and the world as it was then.
 fn queued(namespace: &str) -> (Bench, StoredJob) {
     let host = Bench::new();
-    let _done = now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call, &unheard));
+    let _done =
+        now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call, &unheard));
     let job = host.jobs.lock().unwrap()[0].0.clone();
     (Bench::new(), job)
 }
@@ -23,7 +24,8 @@ fn check(change: impl Fn(&Bench, &mut StoredJob, &mut Trust, &mut Timestamp), ex
     let (bench, mut job) = queued("team-a");
     let (mut trust, mut now) = (trust(), noon());
     change(&bench, &mut job, &mut trust, &mut now);
-    let got = bench.admit(job, &trust, now).map_or_else(|Inadmissible { code, .. }| code, |_| "admitted");
+    let got =
+        bench.admit(job, &trust, now).map_or_else(|Inadmissible { code, .. }| code, |_| "admitted");
     assert_eq!(got, expect);
 }
 
@@ -63,7 +65,10 @@ fn a_refusal_names_what_drifted() {
     let (bench, job) = queued("team-a");
     bench.meddle("team-a", 4);
     let detail = bench.admit(job, &trust(), noon()).unwrap_err().detail;
-    assert_eq!(detail, "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4; ask again");
+    assert_eq!(
+        detail,
+        "`spec.replicas` of Deployment web in namespace team-a was 3 and is 4; ask again"
+    );
     // What came with the job is told only when it is what was decided over.
     let (bench, mut job) = queued("team-a");
     bench.meddle("team-a", 4);
@@ -108,7 +113,10 @@ fn a_permit_is_for_the_call_it_names_and_no_other() {
         let (bench, mut job) = queued("team-a");
         forge(&mut job, &gateway_key(), change);
         let Inadmissible { code, detail } = bench.admit(job, &trust(), noon()).unwrap_err();
-        assert_eq!((code, detail), ("permit-differs", format!("the permit is for another {what} than the job")));
+        assert_eq!(
+            (code, detail),
+            ("permit-differs", format!("the permit is for another {what} than the job"))
+        );
     };
     check(&|permit| permit.call = crate::model::id::CallId::from_random(99), "call");
     check(&|permit| permit.plan = crate::model::id::PlanDigest::of(b"other"), "plan");
@@ -130,12 +138,29 @@ fn two_spellings_of_one_person_are_one_voice() {
         let key = person(name).public_key().to_openssh().unwrap();
         trust.approvers.push(crate::model::trust::Approver { name: name.into(), key });
     }
-    let rule = crate::model::reason::ApprovalRule { quorum: 2, approvers: vec!["*".into()], expires_seconds: 600 };
+    let rule = crate::model::reason::ApprovalRule {
+        quorum: 2,
+        approvers: vec!["*".into()],
+        expires_seconds: 600,
+    };
     job.approval = Some(rule.clone());
     let mut counted = |names: &[&str]| {
-        job.statements = names.iter().map(|name| bench.sign(&job, name, crate::model::statement::Verdict::Approve)).collect();
-        let counted = crate::policy::approvals::Approvals::count(&job, crate::text::shown_digest(&job), &trust, noon()).unwrap();
-        (counted.approvers().len(), counted.facts().unwrap().approvers.len(), counted.satisfy(&rule))
+        job.statements = names
+            .iter()
+            .map(|name| bench.sign(&job, name, crate::model::statement::Verdict::Approve))
+            .collect();
+        let counted = crate::policy::approvals::Approvals::count(
+            &job,
+            crate::text::shown_digest(&job),
+            &trust,
+            noon(),
+        )
+        .unwrap();
+        (
+            counted.approvers().len(),
+            counted.facts().unwrap().approvers.len(),
+            counted.satisfy(&rule),
+        )
     };
     assert_eq!(counted(&["bob", "bob@example.com", "Bob"]), (1, 1, false));
     assert_eq!(counted(&["bob", "Bob", "carl"]), (2, 2, true));
@@ -149,9 +174,18 @@ fn an_approval_lasts_no_longer_than_policy_says() {
     let mut counted = |expires: &str, now: &str| {
         let longer = resigned(&signed, "bob", |said| said.expires = expires.parse().unwrap());
         job.statements = vec![longer];
-        let counted =
-            crate::policy::approvals::Approvals::count(&job, crate::text::shown_digest(&job), &trust(), now.parse().unwrap()).unwrap();
-        (counted.approvers().len(), counted.satisfy(&rule), counted.shortcoming(&rule).unwrap_or_default())
+        let counted = crate::policy::approvals::Approvals::count(
+            &job,
+            crate::text::shown_digest(&job),
+            &trust(),
+            now.parse().unwrap(),
+        )
+        .unwrap();
+        (
+            counted.approvers().len(),
+            counted.satisfy(&rule),
+            counted.shortcoming(&rule).unwrap_or_default(),
+        )
     };
     let (now, hour) = ("2026-11-23T12:01:00Z", "2026-11-23T13:00:00Z");
     assert_eq!(counted("2026-11-23T12:10:00Z", now), (1, true, String::new()));
@@ -172,11 +206,18 @@ fn policy_is_given_the_times_of_each_approval() {
     let key = person("carl").public_key().to_openssh().unwrap();
     trust.approvers.push(crate::model::trust::Approver { name: "carl".into(), key });
     let approve = |name: &str| bench.sign(&job, name, crate::model::statement::Verdict::Approve);
-    let longer = resigned(&approve("carl"), "carl", |said| said.expires = "2026-11-23T13:00:00.5Z".parse().unwrap());
+    let longer = resigned(&approve("carl"), "carl", |said| {
+        said.expires = "2026-11-23T13:00:00.5Z".parse().unwrap()
+    });
     job.statements = vec![longer, approve("bob")];
     let facts = |now: &str| {
-        let counted =
-            crate::policy::approvals::Approvals::count(&job, crate::text::shown_digest(&job), &trust, now.parse().unwrap()).unwrap();
+        let counted = crate::policy::approvals::Approvals::count(
+            &job,
+            crate::text::shown_digest(&job),
+            &trust,
+            now.parse().unwrap(),
+        )
+        .unwrap();
         serde_json::to_value(counted.facts().unwrap()).unwrap()
     };
     let issued = "2026-11-23T12:00:00Z";
@@ -200,7 +241,9 @@ fn policy_itself_may_bound_how_old_an_approval_is() {
         let now: Timestamp = now.parse().unwrap();
         let mut job = job.clone();
         job.permit = Some(permit(&job, now).sign(&gateway_key()).unwrap());
-        bench.admit(job, &trust(), now).map_or_else(|fault| (fault.code, fault.detail), |_| ("admitted", String::new()))
+        bench
+            .admit(job, &trust(), now)
+            .map_or_else(|fault| (fault.code, fault.detail), |_| ("admitted", String::new()))
     };
     assert_eq!(decided("2026-11-23T12:05:00Z").0, "admitted");
     let (code, detail) = decided("2026-11-23T12:05:01Z");

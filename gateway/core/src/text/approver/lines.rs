@@ -33,11 +33,12 @@ impl Extent {
     /// What is signed: a screen or two for an operation, so that a person reads all of it.
     pub(super) const SIGNED: Self = Self { line: 160, field: 40, operation: 200 };
     /// Everything.
-    pub(super) const FULL: Self = Self { line: usize::MAX, field: usize::MAX, operation: usize::MAX };
+    pub(super) const FULL: Self =
+        Self { line: usize::MAX, field: usize::MAX, operation: usize::MAX };
 }
 
-/// Field by field, what it was and what it becomes. `hidden` are fields whose values are longer than
-/// a preview holds, with a note on each.
+/// Field by field, what it was and what it becomes. `hidden` are fields whose values are longer
+/// than a preview holds, with a note on each.
 pub(super) fn changes(
     before: &BTreeMap<String, Value>,
     after: &BTreeMap<String, Value>,
@@ -84,9 +85,14 @@ impl Form {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::String(text)) if text.contains('\n') => {
                 let whole = text.strip_suffix('\n').unwrap_or(text);
-                return Self { rows: whole.split('\n').map(Row::quoted).collect(), text: Some((true, !text.ends_with('\n'))) };
+                return Self {
+                    rows: whole.split('\n').map(Row::quoted).collect(),
+                    text: Some((true, !text.ends_with('\n'))),
+                };
             }
-            Some(Value::String(text)) => return Self { rows: vec![Row::quoted(text)], text: Some((false, true)) },
+            Some(Value::String(text)) => {
+                return Self { rows: vec![Row::quoted(text)], text: Some((false, true)) };
+            }
             Some(other) => {
                 let line = legible_json(other);
                 if line.chars().count() <= WIDE { vec![Row::json(line)] } else { pretty(other) }
@@ -124,7 +130,14 @@ fn pretty(value: &Value) -> Vec<Row> {
                 inside('[', ']', members.iter().map(|member| (String::new(), member)).collect());
             }
             Value::Object(members) if !members.is_empty() => {
-                inside('{', '}', members.iter().map(|(key, member)| (format!("{}: ", legible_quoted(key)), member)).collect());
+                inside(
+                    '{',
+                    '}',
+                    members
+                        .iter()
+                        .map(|(key, member)| (format!("{}: ", legible_quoted(key)), member))
+                        .collect(),
+                );
             }
             other => rows.push(Row::json(format!("{indent}{key}{}{comma}", legible_json(other)))),
         }
@@ -134,7 +147,12 @@ fn pretty(value: &Value) -> Vec<Row> {
     rows
 }
 
-fn change(path: &str, before: Option<&Value>, after: Option<&Value>, extent: Extent) -> Vec<String> {
+fn change(
+    path: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    extent: Extent,
+) -> Vec<String> {
     let (old, new) = (Form::of(before), Form::of(after));
     if let (Some(old), Some(new)) = (old.beside(&new), new.beside(&old)) {
         return vec![format!("{}: {old} → {new}", legible(path))];
@@ -154,7 +172,11 @@ fn change(path: &str, before: Option<&Value>, after: Option<&Value>, extent: Ext
     if let (Some((_, was)), Some((_, is))) = (old.text, new.text)
         && was != is
     {
-        head.push_str(if is { "; the line break at its end goes" } else { "; a line break at its end comes" });
+        head.push_str(if is {
+            "; the line break at its end goes"
+        } else {
+            "; a line break at its end comes"
+        });
     }
     let told = bounded(told, extent.field);
     std::iter::once(head).chain(told.into_iter().map(|line| format!("  {line}"))).collect()
@@ -175,13 +197,16 @@ fn bounded(mut lines: Vec<String>, most: usize) -> Vec<String> {
 /// The lines that go (`-`) and come (`+`), in the order of the text, each with its number.
 fn difference(old: &[Row], new: &[Row], most: usize) -> Vec<String> {
     let first = old.iter().zip(new).take_while(|(old, new)| old == new).count();
-    let (left, right) = (old.get(first..).unwrap_or_default(), new.get(first..).unwrap_or_default());
-    let last = left.iter().rev().zip(right.iter().rev()).take_while(|(old, new)| old == new).count();
+    let (left, right) =
+        (old.get(first..).unwrap_or_default(), new.get(first..).unwrap_or_default());
+    let last =
+        left.iter().rev().zip(right.iter().rev()).take_while(|(old, new)| old == new).count();
     let (from, to) = (left.len() - last, right.len() - last);
     let parts = if from.saturating_mul(to) > PAIRS {
         vec![DiffOp::Replace { old_index: 0, old_len: from, new_index: 0, new_len: to }]
     } else {
-        let (left, right) = (left.get(..from).unwrap_or_default(), right.get(..to).unwrap_or_default());
+        let (left, right) =
+            (left.get(..from).unwrap_or_default(), right.get(..to).unwrap_or_default());
         capture_diff_slices(Algorithm::Myers, left, right)
     };
     let whole = old.len() <= 1 && new.len() <= 1;
@@ -193,9 +218,19 @@ fn difference(old: &[Row], new: &[Row], most: usize) -> Vec<String> {
         let (gone, come) = (shifted(part.old_range(), first), shifted(part.new_range(), first));
         let (gone_at, come_at) = (gone.start, come.start);
         let (gone, come) = (old.get(gone).unwrap_or_default(), new.get(come).unwrap_or_default());
-        let beside = |row: &Row, other: Option<&Row>| other.map_or_else(|| row.cut(most), |other| row.pair(other, most).0);
-        told.extend(gone.iter().enumerate().map(|(at, row)| numbered('-', gone_at + at, beside(row, come.get(at)))));
-        told.extend(come.iter().enumerate().map(|(at, row)| numbered('+', come_at + at, beside(row, gone.get(at)))));
+        let beside = |row: &Row, other: Option<&Row>| {
+            other.map_or_else(|| row.cut(most), |other| row.pair(other, most).0)
+        };
+        told.extend(
+            gone.iter()
+                .enumerate()
+                .map(|(at, row)| numbered('-', gone_at + at, beside(row, come.get(at)))),
+        );
+        told.extend(
+            come.iter()
+                .enumerate()
+                .map(|(at, row)| numbered('+', come_at + at, beside(row, gone.get(at)))),
+        );
     }
     told
 }
@@ -228,15 +263,33 @@ mod tests {
         let new = old.replace("key7 = 7", "key7 = 8").replace("key30 = 30\n", "");
         assert_eq!(
             told(json!(old), json!(new)),
-            ["data.conf: 2 of 40 lines go, 1 of 39 come", r#"  - 8: "key7 = 7""#, r#"  + 8: "key7 = 8""#, r#"  - 31: "key30 = 30""#]
+            [
+                "data.conf: 2 of 40 lines go, 1 of 39 come",
+                r#"  - 8: "key7 = 7""#,
+                r#"  + 8: "key7 = 8""#,
+                r#"  - 31: "key30 = 30""#
+            ]
         );
-        assert_eq!(told(json!("a\nb"), json!("a\nb\n")), ["data.conf: 0 of 2 lines go, 0 of 2 come; a line break at its end comes"]);
+        assert_eq!(
+            told(json!("a\nb"), json!("a\nb\n")),
+            ["data.conf: 0 of 2 lines go, 0 of 2 come; a line break at its end comes"]
+        );
         assert_eq!(
             told(json!("a\nb\n"), json!("a\nc")),
-            ["data.conf: 1 of 2 lines go, 1 of 2 come; the line break at its end goes", r#"  - 2: "b""#, r#"  + 2: "c""#]
+            [
+                "data.conf: 1 of 2 lines go, 1 of 2 come; the line break at its end goes",
+                r#"  - 2: "b""#,
+                r#"  + 2: "c""#
+            ]
         );
-        assert_eq!(told(Value::Null, json!("a\nb")), ["data.conf: new, 2 lines", r#"  + 1: "a""#, r#"  + 2: "b""#]);
-        assert_eq!(told(json!("a\nb"), Value::Null), ["data.conf: removed, 2 lines", r#"  - 1: "a""#, r#"  - 2: "b""#]);
+        assert_eq!(
+            told(Value::Null, json!("a\nb")),
+            ["data.conf: new, 2 lines", r#"  + 1: "a""#, r#"  + 2: "b""#]
+        );
+        assert_eq!(
+            told(json!("a\nb"), Value::Null),
+            ["data.conf: removed, 2 lines", r#"  - 1: "a""#, r#"  - 2: "b""#]
+        );
         assert_eq!(
             told(json!("a\r\nb"), json!("a\nb")),
             ["data.conf: 1 of 2 lines go, 1 of 2 come", r#"  - 1: "a\u{d}""#, r#"  + 1: "a""#]
@@ -250,10 +303,21 @@ mod tests {
         assert_eq!(told(Value::Null, json!({"k": []})), [r#"data.conf: (absent) → {"k":[]}"#]);
         assert_eq!(
             told(json!(1), json!("a\nb")),
-            ["data.conf: 1 of 1 lines go, 2 of 2 come", "  - 1: 1", r#"  + 1: "a""#, r#"  + 2: "b""#]
+            [
+                "data.conf: 1 of 1 lines go, 2 of 2 come",
+                "  - 1: 1",
+                r#"  + 1: "a""#,
+                r#"  + 2: "b""#
+            ]
         );
-        assert_eq!(told(json!("Zürich"), json!("Bern")), ["data.conf: changed", r#"  - "Zürich""#, r#"  + "Bern""#]);
-        assert_eq!(told(json!("wеb 1"), json!("א 2")), [r#"data.conf: "w\u{435}b 1" → "\u{5d0} 2""#]);
+        assert_eq!(
+            told(json!("Zürich"), json!("Bern")),
+            ["data.conf: changed", r#"  - "Zürich""#, r#"  + "Bern""#]
+        );
+        assert_eq!(
+            told(json!("wеb 1"), json!("א 2")),
+            [r#"data.conf: "w\u{435}b 1" → "\u{5d0} 2""#]
+        );
     }
 
     #[test]
@@ -261,12 +325,21 @@ mod tests {
         let value = |word: &str| json!(format!("{}{word}{}", "x".repeat(500), "y".repeat(300)));
         let lines = told(value("old"), value("new"));
         assert_eq!(lines[0], "data.conf: changed");
-        assert!(lines[1].starts_with("  - [480 characters, the same] \"xxx") && lines[1].contains("old"), "{lines:?}");
-        assert!(lines[2].starts_with("  + [480 characters, the same] \"xxx") && lines[2].contains("new"), "{lines:?}");
+        assert!(
+            lines[1].starts_with("  - [480 characters, the same] \"xxx")
+                && lines[1].contains("old"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[2].starts_with("  + [480 characters, the same] \"xxx")
+                && lines[2].contains("new"),
+            "{lines:?}"
+        );
         assert!(lines.iter().all(|line| line.len() < 200), "{lines:?}");
         let lines = told(Value::Null, json!("z".repeat(5000)));
         assert!(lines[1].contains("[4840 more characters: show --full]"), "{lines:?}");
-        let images: Vec<String> = (0..30).map(|n| format!("registry.example.com/team/image{n}:1")).collect();
+        let images: Vec<String> =
+            (0..30).map(|n| format!("registry.example.com/team/image{n}:1")).collect();
         let mut other = images.clone();
         other[3] = "registry.example.com/team/evil:1".into();
         let lines = told(json!(images), json!(other));
@@ -283,19 +356,30 @@ mod tests {
         assert_eq!(lines[31], "  [360 more lines: show --full]");
         assert_eq!(lines[41], r#"  + 200: "b199 = 199""#);
         assert_eq!(told_to(old, new, Extent::FULL).len(), 401);
-        let fields = |word: &str| (0..300).map(|n| (format!("data.k{n:03}"), json!(word))).collect::<BTreeMap<_, _>>();
+        let fields = |word: &str| {
+            (0..300).map(|n| (format!("data.k{n:03}"), json!(word))).collect::<BTreeMap<_, _>>()
+        };
         let lines = changes(&fields("a"), &fields("b"), &BTreeMap::new(), Extent::SIGNED);
-        assert_eq!((lines.len(), lines[200].as_str()), (201, "[100 more fields change, 100 lines: show --full]"));
+        assert_eq!(
+            (lines.len(), lines[200].as_str()),
+            (201, "[100 more fields change, 100 lines: show --full]")
+        );
     }
 
     #[test]
     fn no_line_of_a_value_poses_as_one_of_ours() {
         let evil = told(json!("a\nb"), json!("a\nPlan: other\u{1b}[2K\r\nb"));
-        assert_eq!(evil, ["data.conf: 0 of 2 lines go, 1 of 3 come", r#"  + 2: "Plan: other\u{1b}[2K\u{d}""#]);
+        assert_eq!(
+            evil,
+            ["data.conf: 0 of 2 lines go, 1 of 3 come", r#"  + 2: "Plan: other\u{1b}[2K\u{d}""#]
+        );
     }
 
     #[test]
     fn a_text_beyond_comparison_goes_and_comes_whole() {
-        assert_eq!(told_to(json!(text(0..2000, "a")), json!(text(0..2000, "b")), Extent::FULL).len(), 4001);
+        assert_eq!(
+            told_to(json!(text(0..2000, "a")), json!(text(0..2000, "b")), Extent::FULL).len(),
+            4001
+        );
     }
 }

@@ -41,7 +41,14 @@ impl Row {
         }
         let first = self.text.chars().zip(other.text.chars()).take_while(|(a, b)| a == b).count();
         let left = self.length().min(other.length()) - first;
-        let last = self.text.chars().rev().zip(other.text.chars().rev()).take(left).take_while(|(a, b)| a == b).count();
+        let last = self
+            .text
+            .chars()
+            .rev()
+            .zip(other.text.chars().rev())
+            .take(left)
+            .take_while(|(a, b)| a == b)
+            .count();
         let (first, last) = (first.saturating_sub(AROUND), last.saturating_sub(AROUND));
         (self.between(first, last, most), other.between(first, last, most))
     }
@@ -58,16 +65,36 @@ impl Row {
     fn between(&self, first: usize, last: usize, most: usize) -> String {
         let (before, rest) = split(&self.text, first);
         let (middle, after) = split(rest, rest.chars().count().saturating_sub(last));
-        let same = |text: &str| if text.is_empty() { String::new() } else { format!("[{} characters, the same]", text.chars().count()) };
-        let middle = if middle.chars().count() <= most { self.part(middle) } else { self.ends(middle, most) };
-        [same(before), middle, same(after)].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
+        let same = |text: &str| {
+            if text.is_empty() {
+                String::new()
+            } else {
+                format!("[{} characters, the same]", text.chars().count())
+            }
+        };
+        let middle = if middle.chars().count() <= most {
+            self.part(middle)
+        } else {
+            self.ends(middle, most)
+        };
+        [same(before), middle, same(after)]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// The first and the last part, with the length of the gap.
     fn ends(&self, text: &str, most: usize) -> String {
         let (head, rest) = split(text, most - most / 3);
         let (gap, tail) = split(rest, rest.chars().count().saturating_sub(most / 3));
-        format!("{} [{} more characters: show --full] {}", self.part(head), gap.chars().count(), self.part(tail))
+        format!(
+            "{} [{} more characters: show --full] {}",
+            self.part(head),
+            gap.chars().count(),
+            self.part(tail)
+        )
     }
 }
 
@@ -77,7 +104,8 @@ fn split(text: &str, characters: usize) -> (&str, &str) {
     let head = text.get(..at).unwrap_or(text);
     let open = head.rfind('\\').map(|slash| {
         // Of a run of backslashes each second one belongs to the one before it.
-        let run = head.get(..=slash).unwrap_or_default().chars().rev().take_while(|c| *c == '\\').count();
+        let run =
+            head.get(..=slash).unwrap_or_default().chars().rev().take_while(|c| *c == '\\').count();
         (slash, run % 2 == 1)
     });
     let at = match open {
@@ -89,7 +117,11 @@ fn split(text: &str, characters: usize) -> (&str, &str) {
 
 /// Whether what begins with a backslash holds that escape to its end.
 fn is_whole(escape: &str) -> bool {
-    if escape.starts_with("\\u{") { escape.contains('}') } else { escape.chars().count() > 1 && escape != "\\u" }
+    if escape.starts_with("\\u{") {
+        escape.contains('}')
+    } else {
+        escape.chars().count() > 1 && escape != "\\u"
+    }
 }
 
 #[cfg(test)]
@@ -100,20 +132,33 @@ mod tests {
     fn a_long_line_keeps_its_ends_and_says_how_long_the_gap_is() {
         assert_eq!(Row::quoted("short").cut(30), "\"short\"");
         let long = format!("begin{}end", "x".repeat(100));
-        assert_eq!(Row::quoted(&long).cut(12), r#""beginxxx" [96 more characters: show --full] "xend""#);
+        assert_eq!(
+            Row::quoted(&long).cut(12),
+            r#""beginxxx" [96 more characters: show --full] "xend""#
+        );
         assert_eq!(Row::json("y".repeat(20)).cut(6), "yyyy [14 more characters: show --full] yy");
     }
 
     #[test]
     fn of_two_long_lines_the_difference_stays() {
-        let line = |word: &str| Row::quoted(&format!("{}{word}{}", "a".repeat(100), "b".repeat(50)));
+        let line =
+            |word: &str| Row::quoted(&format!("{}{word}{}", "a".repeat(100), "b".repeat(50)));
         let (old, new) = line("one").pair(&line("two"), 80);
         let (a, b) = ("a".repeat(20), "b".repeat(20));
-        assert_eq!(old, format!("[80 characters, the same] \"{a}one{b}\" [30 characters, the same]"));
-        assert_eq!(new, format!("[80 characters, the same] \"{a}two{b}\" [30 characters, the same]"));
+        assert_eq!(
+            old,
+            format!("[80 characters, the same] \"{a}one{b}\" [30 characters, the same]")
+        );
+        assert_eq!(
+            new,
+            format!("[80 characters, the same] \"{a}two{b}\" [30 characters, the same]")
+        );
         let (old, new) = Row::quoted("x").pair(&Row::quoted(&"x".repeat(200)), 90);
         assert_eq!(old, "\"x\"");
-        assert!(new.starts_with(r#""xxx"#) && new.contains("more characters: show --full]"), "{new}");
+        assert!(
+            new.starts_with(r#""xxx"#) && new.contains("more characters: show --full]"),
+            "{new}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The operations of a plan as an approver reads them: what each does, where, after which others, and
-//! what changes. Long contents that a preview has by their digest alone are taken from the plan.
+//! The operations of a plan as an approver reads them: what each does, where, after which others,
+//! and what changes. Long contents that a preview has by their digest alone are taken from the
+//! plan.
 
 use super::super::{operation, remark_words};
 use super::lines::{Extent, changes};
@@ -35,7 +36,12 @@ pub(super) fn name(fact: &OperationFacts) -> String {
 }
 
 /// All operations, in the plan's order.
-pub(super) fn steps(steps: &[Step], facts: &[OperationFacts], preview: &Preview, extent: Extent) -> Vec<String> {
+pub(super) fn steps(
+    steps: &[Step],
+    facts: &[OperationFacts],
+    preview: &Preview,
+    extent: Extent,
+) -> Vec<String> {
     let mut lines = Vec::new();
     for (fact, step) in facts.iter().zip(steps) {
         lines.push(name(fact));
@@ -62,14 +68,21 @@ fn previewed(step: &Step, shown: &PreviewedOperation, extent: Extent) -> Vec<Str
     place.into_iter().chain(changes(&shown.before, &after, &notes, extent)).chain(remarks).collect()
 }
 
-/// Values that a preview has by size and digest, as the plan has them, with a note on each. What the
-/// plan does not have by this digest stays as it is.
-fn unfolded(step: &Step, after: &BTreeMap<String, Value>) -> (BTreeMap<String, Value>, BTreeMap<String, String>) {
+/// Values that a preview has by size and digest, as the plan has them, with a note on each. What
+/// the plan does not have by this digest stays as it is.
+fn unfolded(
+    step: &Step,
+    after: &BTreeMap<String, Value>,
+) -> (BTreeMap<String, Value>, BTreeMap<String, String>) {
     let (mut values, mut notes) = (after.clone(), BTreeMap::new());
     let written = facts::brought(&step.operation).map(|(_, changes)| changes).unwrap_or_default();
     for change in written {
-        let (Some(shown), Some(value)) = (values.get_mut(&change.path), change.value) else { continue };
-        let Some(digest) = shown.get("digest").and_then(Value::as_str).map(str::to_owned) else { continue };
+        let (Some(shown), Some(value)) = (values.get_mut(&change.path), change.value) else {
+            continue;
+        };
+        let Some(digest) = shown.get("digest").and_then(Value::as_str).map(str::to_owned) else {
+            continue;
+        };
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if ObjectDigest::of(text.as_bytes()).to_string() == digest {
             notes.insert(change.path, format!("{} bytes, {digest}", text.len()));

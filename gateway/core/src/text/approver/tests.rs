@@ -11,7 +11,8 @@ use expect_test::expect;
 #[test]
 fn no_word_of_others_breaks_a_line_or_hides() {
     let host = Bench::new();
-    let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting =
+        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
     let mut job = host.jobs.lock().unwrap()[0].0.clone();
     // Each is clean where it comes from; the text must not rest on that.
     let evil = |word: &str| format!("{word}\u{1b}[2K\u{202e}\nCall: other");
@@ -30,11 +31,17 @@ fn no_word_of_others_breaks_a_line_or_hides() {
     job.principal.act = vec![evil("act")];
     job.reasons[0].id = evil("rule");
     job.reasons[0].message = evil("message");
-    job.approval = Some(ApprovalRule { quorum: 1, approvers: vec![evil("bob")], expires_seconds: 600 });
+    job.approval =
+        Some(ApprovalRule { quorum: 1, approvers: vec![evil("bob")], expires_seconds: 600 });
     job.purpose = Some(evil("purpose"));
     job.nonce = evil("nonce");
     let (text, _) = question(&job).unwrap();
-    assert_eq!(text.replace('\n', "").chars().find(|c| crate::model::escape::unseen(&c.to_string()).is_some()), None);
+    assert_eq!(
+        text.replace('\n', "")
+            .chars()
+            .find(|c| crate::model::escape::unseen(&c.to_string()).is_some()),
+        None
+    );
     let words: Vec<_> = text.lines().filter(|line| line.contains("2K")).collect();
     expect![[r#"
         Environment:  staging\u{1b}[2K\u{202e}\u{a}Call: other (id\u{1b}[2K\u{202e}\u{a}Call: other)
@@ -52,7 +59,8 @@ fn no_word_of_others_breaks_a_line_or_hides() {
 /// A job that waits for a person.
 fn waiting() -> StoredJob {
     let host = Bench::new();
-    let _waiting = now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting =
+        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
     host.jobs.lock().unwrap()[0].0.clone()
 }
 
@@ -61,7 +69,11 @@ fn with(operations: Value) -> StoredJob {
     let mut job = waiting();
     let (mut document, _) = Document::read(&job.plan).unwrap();
     document.operations = serde_json::from_value(operations).unwrap();
-    let shown = document.operations.iter().zip(0..).map(|(step, index)| crate::stage::preview::ephemeral(&step.operation, index).unwrap());
+    let shown = document
+        .operations
+        .iter()
+        .zip(0..)
+        .map(|(step, index)| crate::stage::preview::ephemeral(&step.operation, index).unwrap());
     let (preview, digest) = Preview { operations: shown.collect() }.seal().unwrap();
     (job.preview, job.preview_digest) = (preview, digest);
     job.plan = json::canonical(&document).unwrap();
@@ -81,7 +93,9 @@ fn the_text_names_roles_order_and_whose_words_are_whose() {
     let mut job = with(serde_json::json!([task("one", "1", &[]), task("two", "2", &[0])]));
     job.purpose = Some("scale wеb".to_owned());
     let (text, _) = question(&job).unwrap();
-    let kept = |line: &&str| !line.contains("sha256:") && !line.starts_with("Call:") && !line.starts_with("Question:");
+    let kept = |line: &&str| {
+        !line.contains("sha256:") && !line.starts_with("Call:") && !line.starts_with("Question:")
+    };
     expect![[r#"
         Cofferdam asks for a person's signature.
 
@@ -112,13 +126,16 @@ fn the_text_names_roles_order_and_whose_words_are_whose() {
         Characters that are written as numbers:
           \u{435} is U+0435 (looks like e)
     "#]]
-    .assert_eq(&(text.lines().filter(kept).collect::<Vec<_>>().join("\n").trim_end().to_owned() + "\n"));
+    .assert_eq(
+        &(text.lines().filter(kept).collect::<Vec<_>>().join("\n").trim_end().to_owned() + "\n"),
+    );
 }
 
 #[test]
 fn contents_that_a_preview_has_by_digest_are_shown_from_the_plan() {
     let script: String = (0..300).map(|n| format!("step {n}\n")).collect();
-    let job = with(serde_json::json!([task("one", &script, &[]), task("two", &"x".repeat(4000), &[])]));
+    let job =
+        with(serde_json::json!([task("one", &script, &[]), task("two", &"x".repeat(4000), &[])]));
     let (text, digest) = question(&job).unwrap();
     let found = |words: &str| assert!(text.contains(words), "not `{words}`:\n{text}");
     let of = |text: &str| crate::model::id::ObjectDigest::of(text.as_bytes());
@@ -135,7 +152,12 @@ fn contents_that_a_preview_has_by_digest_are_shown_from_the_plan() {
     assert!(full.contains("arguments:") && !full.contains("--full"), "{full}");
     // A plan with other contents than the preview's digest is not shown in its place.
     let mut other = with(serde_json::json!([task("one", &"y".repeat(2000), &[])]));
-    let text = would_do(&StoredJob { plan: with(serde_json::json!([task("one", "z", &[])])).plan, ..other.clone() }).unwrap().join("\n");
+    let text = would_do(&StoredJob {
+        plan: with(serde_json::json!([task("one", "z", &[])])).plan,
+        ..other.clone()
+    })
+    .unwrap()
+    .join("\n");
     assert!(text.contains("\"bytes\"") && !text.contains("\"z\""), "{text}");
     other.preview = "{}".to_owned();
     assert_eq!(would_do(&other), None);
@@ -144,7 +166,9 @@ fn contents_that_a_preview_has_by_digest_are_shown_from_the_plan() {
 #[test]
 fn a_long_text_names_the_operations_once_more_at_its_end() {
     let script: String = (0..50).map(|n| format!("step {n}\n")).collect();
-    let (text, _) = question(&with(serde_json::json!([task("one", &script, &[]), task("two", "", &[0])]))).unwrap();
+    let (text, _) =
+        question(&with(serde_json::json!([task("one", &script, &[]), task("two", "", &[0])])))
+            .unwrap();
     let end: Vec<&str> = text.lines().rev().take(3).collect();
     assert_eq!(
         end,

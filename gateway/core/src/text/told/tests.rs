@@ -1,6 +1,9 @@
-//! Text and structure of every kind of answer are held against each other: each fact of a line stands in the structure too.
+//! Text and structure of every kind of answer are held against each other: each fact of a line
+//! stands in the structure too.
 
-use super::super::{accepted, already_done, calls, job_reply, looked, pending, replayed, succeeded, withdrawal};
+use super::super::{
+    accepted, already_done, calls, job_reply, looked, pending, replayed, succeeded, withdrawal,
+};
 use crate::journey::ports::unheard;
 use crate::journey::{Mode, Wait, ask, cancel, resume};
 use crate::model::answer::{Proof, Reply, Success};
@@ -86,18 +89,31 @@ fn missing(text: &str, structured: &Value) -> Vec<String> {
     let unknown = |line: &str| {
         let mut rest = line.to_owned();
         if let Ok(Value::Object(shown)) = serde_json::from_str::<Value>(line) {
-            return shown.iter().filter(|(name, value)| structured.get(name) != Some(value)).map(|(name, _)| name.clone()).collect();
+            return shown
+                .iter()
+                .filter(|(name, value)| structured.get(name) != Some(value))
+                .map(|(name, _)| name.clone())
+                .collect();
         }
         // A short fact is taken as a word of its own: the letter `e` is in every word.
         for fact in known.iter().filter(|fact| fact.chars().count() > SHORT) {
             rest = rest.replace(fact.as_str(), " ");
         }
         let words = |text: &str| {
-            let split = text.split(|c: char| c.is_whitespace() || ":;,.()→".contains(c)).filter(|word| !word.is_empty());
+            let split = text
+                .split(|c: char| c.is_whitespace() || ":;,.()→".contains(c))
+                .filter(|word| !word.is_empty());
             split.map(str::to_owned).collect::<Vec<_>>()
         };
-        let short: Vec<String> = known.iter().filter(|fact| fact.chars().count() <= SHORT).flat_map(|fact| words(fact)).collect();
-        words(&rest).into_iter().filter(|word| !FRAME.contains(&word.as_str()) && !short.contains(word)).collect::<Vec<_>>()
+        let short: Vec<String> = known
+            .iter()
+            .filter(|fact| fact.chars().count() <= SHORT)
+            .flat_map(|fact| words(fact))
+            .collect();
+        words(&rest)
+            .into_iter()
+            .filter(|word| !FRAME.contains(&word.as_str()) && !short.contains(word))
+            .collect::<Vec<_>>()
     };
     text.lines().flat_map(unknown).collect()
 }
@@ -126,14 +142,18 @@ fn check_reply(reply: &Reply) {
 fn the_comparison_sees_what_is_missing() {
     let told = json!({"state": "done", "call": "abc", "environment": "shop"});
     assert_eq!(missing("DONE abc in shop", &told), Vec::<String>::new());
-    assert_eq!(missing("DONE abc in shop\nspec.replicas: 3 → 5", &told), ["spec", "replicas", "3", "5"]);
+    assert_eq!(
+        missing("DONE abc in shop\nspec.replicas: 3 → 5", &told),
+        ["spec", "replicas", "3", "5"]
+    );
     assert_eq!(missing("DONE abd in shop", &told), ["abd"]);
 }
 
 #[test]
 fn whole_journeys_say_the_same_in_both() {
     let host = Bench::new();
-    let call = |arguments, mode| now_or_never(ask(&host, &world(), raw(&host, arguments), mode, &unheard));
+    let call =
+        |arguments, mode| now_or_never(ask(&host, &world(), raw(&host, arguments), mode, &unheard));
     for (arguments, mode) in [
         (scale("team-a", 5), Mode::Call),
         (scale("team-a", 100), Mode::Call),
@@ -146,10 +166,15 @@ fn whole_journeys_say_the_same_in_both() {
         check_reply(&call(arguments, mode));
     }
     let waiting = call(scale("asks-b", 6), Mode::Call);
-    let Reply::Success(Success { structured, complete: false, .. }) = &waiting else { panic!("{waiting:?}") };
+    let Reply::Success(Success { structured, complete: false, .. }) = &waiting else {
+        panic!("{waiting:?}")
+    };
     assert_eq!(structured["state"], "waiting");
     assert_eq!(structured["what"], "patch Deployment web in namespace asks-b");
-    assert_eq!((&structured["needed"], &structured["until"]), (&json!("1 of bob"), &json!("2026-11-23T12:10:00Z")));
+    assert_eq!(
+        (&structured["needed"], &structured["until"]),
+        (&json!("1 of bob"), &json!("2026-11-23T12:10:00Z"))
+    );
     for name in ["tool", "why", "allowed", "next", "changed"] {
         assert!(structured[name].is_string(), "{name}: {structured:#}");
     }
@@ -161,10 +186,19 @@ fn whole_journeys_say_the_same_in_both() {
     let done = now_or_never(crate::journey::job(&host, &world(), &agent(), &job.call, wait));
     check_reply(&done);
     let Reply::Success(Success { structured, text, .. }) = &done else { panic!("{done:?}") };
-    assert_eq!(structured["operations"][0]["what"], "patch Deployment web in namespace asks-b", "named after an approval too");
+    assert_eq!(
+        structured["operations"][0]["what"], "patch Deployment web in namespace asks-b",
+        "named after an approval too"
+    );
     assert_eq!(structured["edited"], json!(["team/web.yaml"]));
-    assert!(text.contains("\nChanged: edited team/web.yaml; not committed, not rolled out\n"), "{text}");
-    assert!(matches!(now_or_never(cancel(&host, &world(), &agent(), &job.call)), Reply::Refused(_)), "too late");
+    assert!(
+        text.contains("\nChanged: edited team/web.yaml; not committed, not rolled out\n"),
+        "{text}"
+    );
+    assert!(
+        matches!(now_or_never(cancel(&host, &world(), &agent(), &job.call)), Reply::Refused(_)),
+        "too late"
+    );
     check_reply(&now_or_never(crate::journey::calls(&host, &world(), &agent(), false, 2)));
 }
 
@@ -190,7 +224,13 @@ fn generated_answers_say_the_same_in_both() {
     };
     let fields = move || prop::collection::btree_map("k[0-9]{1,6}(\\.k[0-9]{1,6})?", value(), 0..4);
     let record = (any::<bool>(), fields(), fields());
-    let strategy = (prop::collection::vec((record, word(), word()), 0..4), word(), word(), any::<bool>(), 0..6_usize);
+    let strategy = (
+        prop::collection::vec((record, word(), word()), 0..4),
+        word(),
+        word(),
+        any::<bool>(),
+        0..6_usize,
+    );
     let mut runner = TestRunner::new(Config { cases: 200, ..Config::default() });
     runner
         .run(&strategy, |(steps, one, other, cluster, phase)| {
@@ -199,8 +239,19 @@ fn generated_answers_say_the_same_in_both() {
             check_success(&succeeded(&done));
             check_success(&already_done(&done, 12_000));
             check_reply(&replayed(&done));
-            check_reply(&withdrawal(&JobView { outcome: Some(Outcome::Cancelled), operations: Vec::new(), ..job.clone() }));
-            job.phase = [Phase::AwaitingApproval, Phase::Queued, Phase::Leased, Phase::Prepared, Phase::Acting, Phase::TearingDown][phase];
+            check_reply(&withdrawal(&JobView {
+                outcome: Some(Outcome::Cancelled),
+                operations: Vec::new(),
+                ..job.clone()
+            }));
+            job.phase = [
+                Phase::AwaitingApproval,
+                Phase::Queued,
+                Phase::Leased,
+                Phase::Prepared,
+                Phase::Acting,
+                Phase::TearingDown,
+            ][phase];
             check_success(&pending(&job));
             check_reply(&withdrawal(&job));
             check_reply(&job_reply(&job));
@@ -223,17 +274,23 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
         executes_code: false,
         remarks: vec![],
     });
-    let operations = steps.iter().enumerate().map(|(at, ((lost, before, after), ..))| OperationRecord {
-        index: index(at),
-        undo: false,
-        before: before.clone(),
-        after: (!lost).then(|| after.clone()),
-    });
+    let operations =
+        steps.iter().enumerate().map(|(at, ((lost, before, after), ..))| OperationRecord {
+            index: index(at),
+            undo: false,
+            before: before.clone(),
+            after: (!lost).then(|| after.clone()),
+        });
     let mut environment = some_view().environment;
     if cluster {
         environment.id = "0f0c1ad8-9ad2-4e2b-8f86-6a2f3c6e6b5d".to_owned();
     }
-    let reason = Reason { id: "r".to_owned(), message: one.to_owned(), remedy: other.to_owned(), audience: Audience::User };
+    let reason = Reason {
+        id: "r".to_owned(),
+        message: one.to_owned(),
+        remedy: other.to_owned(),
+        audience: Audience::User,
+    };
     let said = Said { operation: Some(0), text: one.to_owned(), skipped: 2 };
     JobView {
         files: steps.iter().map(|(_, _, place)| place.clone()).collect(),
@@ -242,7 +299,11 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
         environment,
         tool: other.to_owned(),
         reasons: vec![reason],
-        approval: Some(ApprovalRule { quorum: 2, approvers: vec![one.to_owned(), other.to_owned()], expires_seconds: 60 }),
+        approval: Some(ApprovalRule {
+            quorum: 2,
+            approvers: vec![one.to_owned(), other.to_owned()],
+            expires_seconds: 60,
+        }),
         progress: vec![Note { number: 3, said }],
         ..some_view()
     }
@@ -250,17 +311,34 @@ fn generated(steps: Vec<Step>, one: &str, other: &str, cluster: bool) -> JobView
 
 #[test]
 fn looks_lists_and_the_unreadable_say_the_same_in_both() {
-    let proof = || Proof { call: some_view().call, plan: Some(PlanDigest::of(b"plan")), ledger: Some(7) };
+    let proof =
+        || Proof { call: some_view().call, plan: Some(PlanDigest::of(b"plan")), ledger: Some(7) };
     check_success(&looked(
         vec![json!({"items": [{"metadata.name": "web \u{202e}"}], "truncated": false})],
-        (&LeftOut::default(), vec!["namespace shop is given by `namespace` in prod/kustomization.yaml:2".to_owned()]),
+        (
+            &LeftOut::default(),
+            vec!["namespace shop is given by `namespace` in prod/kustomization.yaml:2".to_owned()],
+        ),
         None,
         proof(),
         &environment(),
     ));
-    let left_out: LeftOut = (0..30).map(|at| Place::new(format!("{at}.yaml"), at, "is a link")).collect();
-    check_success(&looked(vec![json!({"items": []})], (&left_out, vec![]), None, proof(), &environment()));
-    check_success(&looked(Vec::new(), (&LeftOut::default(), vec![]), Some("It is noon."), proof(), &environment()));
+    let left_out: LeftOut =
+        (0..30).map(|at| Place::new(format!("{at}.yaml"), at, "is a link")).collect();
+    check_success(&looked(
+        vec![json!({"items": []})],
+        (&left_out, vec![]),
+        None,
+        proof(),
+        &environment(),
+    ));
+    check_success(&looked(
+        Vec::new(),
+        (&LeftOut::default(), vec![]),
+        Some("It is noon."),
+        proof(),
+        &environment(),
+    ));
     check_success(&accepted(&some_view().call, &environment()));
     let own = |number: u128, phase, outcome| OwnCall {
         call: CallId::from_random(number),
@@ -276,7 +354,9 @@ fn looks_lists_and_the_unreadable_say_the_same_in_both() {
         own(3, Phase::Closed, Some(Outcome::Succeeded)),
         own(4, Phase::Closed, Some(Outcome::Failed)),
     ];
-    for (listed, more, open) in [(&some[..], true, false), (&some[..2], false, true), (&[], false, true)] {
+    for (listed, more, open) in
+        [(&some[..], true, false), (&some[..2], false, true), (&[], false, true)]
+    {
         let listed = calls(listed, more, open, &environment());
         check(&listed.text, &listed.structured);
     }

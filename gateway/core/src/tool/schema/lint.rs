@@ -1,6 +1,7 @@
-//! What hosts of models are known to refuse in a tool's schemas, though JSON Schema permits it. A combinator at the root
-//! of the arguments is a fault: it costs an agent every tool of the list, not this one alone. The rest are warnings.
-//! Asked by `build`, `inspect`, `init` and `accept`; a gateway goes on serving what was accepted before.
+//! What hosts of models are known to refuse in a tool's schemas, though JSON Schema permits it. A
+//! combinator at the root of the arguments is a fault: it costs an agent every tool of the list,
+//! not this one alone. The rest are warnings. Asked by `build`, `inspect`, `init` and `accept`; a
+//! gateway goes on serving what was accepted before.
 
 use crate::model::ceiling::Definition;
 use serde::Serialize;
@@ -8,19 +9,34 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 /// Keywords that the APIs of models refuse at the root of the arguments' schema.
-const ROOT: [&str; 11] = ["oneOf", "anyOf", "allOf", "not", "if", "then", "else", "$ref", "$dynamicRef", "enum", "const"];
+const ROOT: [&str; 11] = [
+    "oneOf",
+    "anyOf",
+    "allOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "$ref",
+    "$dynamicRef",
+    "enum",
+    "const",
+];
 
 /// Keywords with one schema.
-const ONE: [&str; 8] = ["items", "contains", "not", "if", "then", "else", "propertyNames", "contentSchema"];
+const ONE: [&str; 8] =
+    ["items", "contains", "not", "if", "then", "else", "propertyNames", "contentSchema"];
 
 /// Keywords with one schema that hosts take as `true` or `false` too.
-const ONE_OR_BOOLEAN: [&str; 3] = ["additionalProperties", "unevaluatedProperties", "unevaluatedItems"];
+const ONE_OR_BOOLEAN: [&str; 3] =
+    ["additionalProperties", "unevaluatedProperties", "unevaluatedItems"];
 
 /// Keywords with a list of schemas.
 const LIST: [&str; 4] = ["oneOf", "anyOf", "allOf", "prefixItems"];
 
 /// Keywords with schemas by name.
-const MAP: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const MAP: [&str; 5] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
 /// Warnings of one tool that are kept: more say nothing new.
 const WARNINGS: usize = 64;
@@ -28,8 +44,9 @@ const WARNINGS: usize = 64;
 /// The arguments' schema has a combinator at its root.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the input schema has `{0}` at its root, and the APIs of models then refuse every tool of the list; describe the \
-     choice in words, leave `{0}` out, and refuse in `plan` what does not go together"
+    "the input schema has `{0}` at its root, and the APIs of models then refuse every tool of the \
+     list; describe the choice in words, leave `{0}` out, and refuse in `plan` what does not go \
+     together"
 )]
 pub struct RootCombinator(&'static str);
 
@@ -74,15 +91,25 @@ impl Oddity {
     /// What it is, the hosts that are known to refuse it, and the remedy.
     fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Dialect => ("`$schema`", "OpenClaw and LLxprt Code", "leave it out; 2020-12 is meant without it"),
-            Self::TypeList => ("a list of types", "Gemini models (Copilot CLI, Gemini CLI) and Cursor", "name one type"),
+            Self::Dialect => (
+                "`$schema`",
+                "OpenClaw and LLxprt Code",
+                "leave it out; 2020-12 is meant without it",
+            ),
+            Self::TypeList => (
+                "a list of types",
+                "Gemini models (Copilot CLI, Gemini CLI) and Cursor",
+                "name one type",
+            ),
             Self::Boolean => (
                 "`true` or `false` as a schema",
                 "Gemini models (Copilot CLI), Claude's Agent SDK and OpenCode",
                 "write the type out, or leave the member out",
             ),
             Self::EnumWithoutType => ("`enum` without `type`", "Gemini models", "name the type"),
-            Self::PropertiesWithoutType => ("`properties` without `type`", "Gemini models", "write `\"type\": \"object\"`"),
+            Self::PropertiesWithoutType => {
+                ("`properties` without `type`", "Gemini models", "write `\"type\": \"object\"`")
+            }
         }
     }
 }
@@ -93,7 +120,11 @@ impl fmt::Display for Warning {
             Which::Input => "input",
             Which::Output => "output",
         };
-        let place = if self.at.is_empty() { "its root".to_owned() } else { format!("`{}`", crate::model::escape::line(&self.at)) };
+        let place = if self.at.is_empty() {
+            "its root".to_owned()
+        } else {
+            format!("`{}`", crate::model::escape::line(&self.at))
+        };
         let (what, hosts, remedy) = self.what.words();
         write!(f, "{which} schema, {place}: {what}; {hosts} refuse it; {remedy}")
     }
@@ -105,18 +136,23 @@ impl fmt::Display for Warning {
 /// A combinator at the root of the input schema.
 pub fn lint(definition: &Definition) -> Result<Vec<Warning>, RootCombinator> {
     let root = definition.input_schema.as_object();
-    if let Some(keyword) = root.and_then(|root| ROOT.into_iter().find(|keyword| root.contains_key(*keyword))) {
+    if let Some(keyword) =
+        root.and_then(|root| ROOT.into_iter().find(|keyword| root.contains_key(*keyword)))
+    {
         return Err(RootCombinator(keyword));
     }
     let mut warnings = Vec::new();
-    for (schema, value) in [(Which::Input, &definition.input_schema), (Which::Output, &definition.output_schema)] {
+    for (schema, value) in
+        [(Which::Input, &definition.input_schema), (Which::Output, &definition.output_schema)]
+    {
         walk(schema, value, String::new(), &mut warnings);
     }
     warnings.truncate(WARNINGS);
     Ok(warnings)
 }
 
-/// Visits schemas alone: a property that is called `enum` is no keyword. Schemas are as deep as strict JSON permits.
+/// Visits schemas alone: a property that is called `enum` is no keyword. Schemas are as deep as
+/// strict JSON permits.
 fn walk(schema: Which, value: &Value, at: String, found: &mut Vec<Warning>) {
     let mut odd = |what| found.push(Warning { schema, at: at.clone(), what });
     let members = match value {
@@ -146,13 +182,19 @@ fn inner(members: &Map<String, Value>) -> Vec<(String, &Value)> {
         let name = keyword.as_str();
         match value {
             Value::Array(list) if LIST.contains(&name) => {
-                inner.extend(list.iter().enumerate().map(|(index, item)| (format!("{name}/{index}"), item)));
+                inner.extend(
+                    list.iter().enumerate().map(|(index, item)| (format!("{name}/{index}"), item)),
+                );
             }
             Value::Object(map) if MAP.contains(&name) => {
-                inner.extend(map.iter().map(|(key, item)| (format!("{name}/{}", escaped(key)), item)));
+                inner.extend(
+                    map.iter().map(|(key, item)| (format!("{name}/{}", escaped(key)), item)),
+                );
             }
             Value::Bool(_) if ONE_OR_BOOLEAN.contains(&name) => {}
-            _ if ONE.contains(&name) || ONE_OR_BOOLEAN.contains(&name) => inner.push((name.to_owned(), value)),
+            _ if ONE.contains(&name) || ONE_OR_BOOLEAN.contains(&name) => {
+                inner.push((name.to_owned(), value))
+            }
             _ => {}
         }
     }
@@ -180,9 +222,15 @@ mod tests {
             (Ok(found), Ok(expect)) => {
                 let found: Vec<_> = found.iter().map(ToString::to_string).collect();
                 assert_eq!(found.len(), expect.len(), "{found:?}");
-                assert!(found.iter().zip(expect).all(|(found, expect)| found.starts_with(expect)), "{found:?}");
+                assert!(
+                    found.iter().zip(expect).all(|(found, expect)| found.starts_with(expect)),
+                    "{found:?}"
+                );
             }
-            (Err(fault), Err(keyword)) => assert!(fault.to_string().contains(&format!("has `{keyword}` at its root")), "{fault}"),
+            (Err(fault), Err(keyword)) => assert!(
+                fault.to_string().contains(&format!("has `{keyword}` at its root")),
+                "{fault}"
+            ),
             (found, expect) => panic!("{found:?} instead of {expect:?}"),
         }
     }
@@ -190,10 +238,22 @@ mod tests {
     #[test]
     fn every_combinator_at_the_root_of_arguments_is_refused_by_name() {
         for keyword in ROOT {
-            check(json!({"type": "object", keyword: [{}]}), json!({"type": "object"}), Err(keyword));
+            check(
+                json!({"type": "object", keyword: [{}]}),
+                json!({"type": "object"}),
+                Err(keyword),
+            );
             // In a result, and deeper, it is none of a model's business.
-            check(json!({"type": "object"}), json!({"type": "object", "oneOf": [{"type": "object"}]}), Ok(&[]));
-            check(json!({"type": "object", "properties": {keyword: {"type": "string"}}}), json!({"type": "object"}), Ok(&[]));
+            check(
+                json!({"type": "object"}),
+                json!({"type": "object", "oneOf": [{"type": "object"}]}),
+                Ok(&[]),
+            );
+            check(
+                json!({"type": "object", "properties": {keyword: {"type": "string"}}}),
+                json!({"type": "object"}),
+                Ok(&[]),
+            );
         }
     }
 
@@ -217,9 +277,12 @@ mod tests {
             odd,
             json!({"type": "object", "properties": {"z": {"anyOf": [{"type": "string"}, false]}}}),
             Ok(&[
-                "input schema, its root: `$schema`; OpenClaw and LLxprt Code refuse it; leave it out",
-                "input schema, `/properties/a`: a list of types; Gemini models (Copilot CLI, Gemini CLI) and Cursor refuse",
-                "input schema, `/properties/b~1c`: `true` or `false` as a schema; Gemini models (Copilot CLI), Claude's",
+                "input schema, its root: `$schema`; OpenClaw and LLxprt Code refuse it; leave it \
+                 out",
+                "input schema, `/properties/a`: a list of types; Gemini models (Copilot CLI, \
+                 Gemini CLI) and Cursor refuse",
+                "input schema, `/properties/b~1c`: `true` or `false` as a schema; Gemini models \
+                 (Copilot CLI), Claude's",
                 "input schema, `/properties/d`: `enum` without `type`",
                 "input schema, `/properties/e/items`: `properties` without `type`",
                 "input schema, `/properties/g/additionalProperties`: a list of types",

@@ -1,17 +1,20 @@
-//! A tool's output schema as it is listed: open for what the host adds to every answer, and free of what some hosts refuse a whole list of tools for.
-//! Never changes what a tool's own result is held against.
+//! A tool's output schema as it is listed: open for what the host adds to every answer, and free of
+//! what some hosts refuse a whole list of tools for. Never changes what a tool's own result is held
+//! against.
 
 use serde_json::Value;
 
 /// What may stand at the root of a schema that is open once nothing is required there.
-const PLAIN: [&str; 7] = ["type", "properties", "title", "description", "$defs", "definitions", "examples"];
+const PLAIN: [&str; 7] =
+    ["type", "properties", "title", "description", "$defs", "definitions", "examples"];
 
 /// The schema that every answer of a tool satisfies whose own result satisfies `own`.
 pub fn listed(own: &Value) -> Value {
     let mut schema = opened(own);
     if let Some(root) = schema.as_object_mut() {
         root.remove("$schema");
-        // A call that waits has none of the result's members yet. A root with more in it than members is opened when it is listed.
+        // A call that waits has none of the result's members yet. A root with more in it than
+        // members is opened when it is listed.
         if root.keys().all(|key| key == "required" || PLAIN.contains(&key.as_str())) {
             root.remove("required");
         }
@@ -23,8 +26,10 @@ pub fn listed(own: &Value) -> Value {
 fn opened(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => {
-            let closing =
-                |key: &str, value: &Value| matches!(key, "additionalProperties" | "unevaluatedProperties") && *value == Value::Bool(false);
+            let closing = |key: &str, value: &Value| {
+                matches!(key, "additionalProperties" | "unevaluatedProperties")
+                    && *value == Value::Bool(false)
+            };
             let kept = members.iter().filter(|(key, value)| !closing(key, value));
             kept.map(|(key, value)| (key.clone(), opened(value))).collect()
         }
@@ -49,6 +54,9 @@ mod tests {
         });
         assert_eq!(listed(&own), open);
         let combined = json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}], "additionalProperties": false});
-        assert_eq!(listed(&combined), json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}]}));
+        assert_eq!(
+            listed(&combined),
+            json!({"type": "object", "required": ["a"], "anyOf": [{"required": ["b"]}]})
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is wrong with an argument, in words that say which and what to do. Never longer than a line, and never repeats a large value.
+//! What is wrong with an argument, in words that say which and what to do. Never longer than a
+//! line, and never repeats a large value.
 
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind;
@@ -10,8 +11,12 @@ const REASON: usize = 300;
 /// One sentence.
 pub(super) fn reason(fault: &ValidationError<'_>, schema: &Value) -> String {
     let said = match fault.kind() {
-        ValidationErrorKind::Required { property: Value::String(name) } => format!("`{name}` is missing"),
-        ValidationErrorKind::AdditionalProperties { unexpected } => unknown(unexpected, &fault.instance_path().to_string(), schema),
+        ValidationErrorKind::Required { property: Value::String(name) } => {
+            format!("`{name}` is missing")
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unknown(unexpected, &fault.instance_path().to_string(), schema)
+        }
         _ => fault.to_string(),
     };
     crate::model::escape::line(&shorten(said))
@@ -19,17 +24,25 @@ pub(super) fn reason(fault: &ValidationError<'_>, schema: &Value) -> String {
 
 fn unknown(unexpected: &[String], path: &str, schema: &Value) -> String {
     let names = crate::model::near::listed(unexpected.iter().map(String::as_str));
-    let there = if path.is_empty() { schema.get("properties").and_then(Value::as_object) } else { None };
+    let there =
+        if path.is_empty() { schema.get("properties").and_then(Value::as_object) } else { None };
     let Some(there) = there else { return format!("{names}: there is no such member") };
     let there = || there.keys().map(String::as_str);
     match unexpected.first().and_then(|name| crate::model::near::nearest(name, there())) {
         Some(meant) => format!("there is no argument {names}; did you mean `{meant}`?"),
-        None => format!("there is no argument {names}; there are {}", crate::model::near::listed(there())),
+        None => format!(
+            "there is no argument {names}; there are {}",
+            crate::model::near::listed(there())
+        ),
     }
 }
 
 fn shorten(text: String) -> String {
-    if text.chars().count() <= REASON { text } else { text.chars().take(REASON).chain(['…']).collect() }
+    if text.chars().count() <= REASON {
+        text
+    } else {
+        text.chars().take(REASON).chain(['…']).collect()
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +71,11 @@ mod tests {
         };
         check(json!({"namespace": "a"}), "", "`name` is missing");
         check(with(json!({"limt": 5})), "", "there is no argument `limt`; did you mean `limit`?");
-        check(with(json!({"selector": 5})), "", "there is no argument `selector`; there are `at`, `limit`, `name` and `namespace`");
+        check(
+            with(json!({"selector": 5})),
+            "",
+            "there is no argument `selector`; there are `at`, `limit`, `name` and `namespace`",
+        );
         check(with(json!({"limit": null})), "/limit", "null is not of type \"integer\"");
         check(with(json!({"limit": 6})), "/limit", "6 is greater than the maximum of 5");
         check(with(json!({"at": {}})), "/at", "`x` is missing");

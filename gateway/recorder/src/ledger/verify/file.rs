@@ -1,4 +1,5 @@
-//! The files of a published ledger: which there are, and the entries in them. Names what is missing or cut off; compares nothing.
+//! The files of a published ledger: which there are, and the entries in them. Names what is missing
+//! or cut off; compares nothing.
 
 use super::{Check, Layer, Unreadable};
 use crate::ledger::note::{Checkpoint, LARGEST};
@@ -19,7 +20,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
 
 impl Check<'_> {
     /// Every file beneath `tile`, by its place.
-    pub(super) fn list(&mut self, relative: &Path, files: &mut BTreeMap<Place, String>) -> Result<(), Unreadable> {
+    pub(super) fn list(
+        &mut self,
+        relative: &Path,
+        files: &mut BTreeMap<Place, String>,
+    ) -> Result<(), Unreadable> {
         let folder = self.folder.join(relative);
         let listing = match std::fs::read_dir(&folder) {
             Ok(listing) => listing,
@@ -47,9 +52,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The first of two places that is there, with its bytes. Both are looked for twice: a ledger that grows puts the full file
-    /// in place and then removes the partial one.
-    pub(super) fn there(&self, places: &[Place; 2]) -> Result<Option<(String, Vec<u8>)>, Unreadable> {
+    /// The first of two places that is there, with its bytes. Both are looked for twice: a ledger
+    /// that grows puts the full file in place and then removes the partial one.
+    pub(super) fn there(
+        &self,
+        places: &[Place; 2],
+    ) -> Result<Option<(String, Vec<u8>)>, Unreadable> {
         for place in places.iter().chain(places) {
             let path = place.path();
             match read(&self.folder.join(&path)) {
@@ -61,18 +69,27 @@ impl Check<'_> {
         Ok(None)
     }
 
-    /// The signed entries, from the bundles that hold all of them; what cannot be read is left empty and named.
+    /// The signed entries, from the bundles that hold all of them; what cannot be read is left
+    /// empty and named.
     pub(super) fn entries(&mut self, checkpoint: &Checkpoint) -> Result<Vec<Vec<u8>>, Unreadable> {
         let mut entries = Vec::new();
         let mut index = 0;
         while index * 256 < checkpoint.size {
             let first = index * 256;
             let width = (checkpoint.size - first).min(256);
-            let places = [Place { kind: Kind::Entries, index, width }, Place { kind: Kind::Entries, index, width: 256 }];
+            let places = [
+                Place { kind: Kind::Entries, index, width },
+                Place { kind: Kind::Entries, index, width: 256 },
+            ];
             let (file, bytes) = match self.there(&places)? {
                 Some((file, bytes)) => (Some(file), bytes),
                 None => {
-                    self.fault(Layer::Tile(0), Some(first), &places.map(|place| place.path()).join("` or `"), "the bundle is missing");
+                    self.fault(
+                        Layer::Tile(0),
+                        Some(first),
+                        &places.map(|place| place.path()).join("` or `"),
+                        "the bundle is missing",
+                    );
                     (None, Vec::new())
                 }
             };
@@ -81,10 +98,19 @@ impl Check<'_> {
             if let Some(file) = &file
                 && (many < width || !whole)
             {
-                self.fault(Layer::Tile(0), Some(first + many.min(width)), file, "the bundle is cut off or its lengths were changed");
+                self.fault(
+                    Layer::Tile(0),
+                    Some(first + many.min(width)),
+                    file,
+                    "the bundle is cut off or its lengths were changed",
+                );
             }
             entries.extend(
-                found.into_iter().map(<[u8]>::to_vec).chain(std::iter::repeat(Vec::new())).take(usize::try_from(width).unwrap_or(0)),
+                found
+                    .into_iter()
+                    .map(<[u8]>::to_vec)
+                    .chain(std::iter::repeat(Vec::new()))
+                    .take(usize::try_from(width).unwrap_or(0)),
             );
             index += 1;
         }

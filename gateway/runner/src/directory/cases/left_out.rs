@@ -26,10 +26,21 @@ fn each_object_that_is_left_out_of_a_list_is_named_with_its_place_and_reason() {
         ("f.yaml", &deployment("odd").replace("replicas: 3", "replicas: 0644")),
         ("g.yaml", &deployment("tagged").replace("replicas: 3", "replicas: !x 3")),
         ("h.yaml", &deployment("chart").replace("replicas: 3", "replicas: {{ .Values.r }}")),
-        ("i.yaml", &deployment("elsewhere").replace("storefront\n", "other\n").replace("replicas: 3", "replicas: [")),
+        (
+            "i.yaml",
+            &deployment("elsewhere")
+                .replace("storefront\n", "other\n")
+                .replace("replicas: 3", "replicas: ["),
+        ),
         ("j.yaml", &deployment("cut").replace("replicas: 3", "replicas: [")),
         ("k.yaml", "kind: ConfigMap\ndata: [\n"),
-        ("o.yaml", &deployment("alias").replace("  namespace: storefront", "  labels: {a: &n storefront}\n  namespace: *n")),
+        (
+            "o.yaml",
+            &deployment("alias").replace(
+                "  namespace: storefront",
+                "  labels: {a: &n storefront}\n  namespace: *n",
+            ),
+        ),
     ]);
     desk.write("l.yaml", b"# caf\xe9\n");
     desk.write("m.yaml", "x".repeat(1024 * 1024 + 1));
@@ -48,7 +59,8 @@ fn each_object_that_is_left_out_of_a_list_is_named_with_its_place_and_reason() {
         "`h.yaml:7` (Deployment chart) is a template",
         "`j.yaml:8` is not valid YAML",
         "`l.yaml:1` is not UTF-8",
-        "`m.yaml:1` is larger than 1 MiB, and is not read; split it; a second copy of an object in it would not be seen",
+        "`m.yaml:1` is larger than 1 MiB, and is not read; split it; a second copy of an object \
+         in it would not be seen",
         "`n` is a link",
         "`o.yaml:1` (Deployment alias) has no `metadata.namespace`",
     ] {
@@ -66,7 +78,10 @@ fn an_unreadable_file_fails_no_call_about_another() {
     desk.write("e.yaml", "---\na: 1\n".repeat(20_000));
     desk.scale("web", 5).unwrap();
     let words = words(&desk.list().1).join("\n");
-    assert!(words.contains("`b.yaml:1` is UTF-16 or UTF-32") && words.contains("`e.yaml:"), "{words}");
+    assert!(
+        words.contains("`b.yaml:1` is UTF-16 or UTF-32") && words.contains("`e.yaml:"),
+        "{words}"
+    );
 }
 
 /// The remarks of a preview, in words.
@@ -84,17 +99,34 @@ fn a_preview_of_a_change_names_files_where_a_second_copy_would_not_be_seen() {
         ("b.yaml", b"# caf\xe9\n".to_vec(), "b.yaml:1 is not UTF-8"),
         ("b.yaml", vec![b'x'; 1024 * 1024 + 1], "b.yaml:1 is larger than 1 MiB"),
         ("b.yaml", "---\na: 1\n".repeat(20_000).into_bytes(), "b.yaml:"),
-        ("b.yaml", web.replace("replicas: 3", "replicas: [").into_bytes(), "b.yaml:8 is not valid YAML"),
-        ("b.yaml", web.replace("name: web\n", "name: {{ .n }}-web\n").into_bytes(), "b.yaml:4 is a template"),
-        ("b.json", br#"{"kind":"Deployment","metadata":{"name":"web"},"spec":["#.to_vec(), "b.json:1 is not valid JSON"),
+        (
+            "b.yaml",
+            web.replace("replicas: 3", "replicas: [").into_bytes(),
+            "b.yaml:8 is not valid YAML",
+        ),
+        (
+            "b.yaml",
+            web.replace("name: web\n", "name: {{ .n }}-web\n").into_bytes(),
+            "b.yaml:4 is a template",
+        ),
+        (
+            "b.json",
+            br#"{"kind":"Deployment","metadata":{"name":"web"},"spec":["#.to_vec(),
+            "b.json:1 is not valid JSON",
+        ),
     ] {
         let desk = Desk::new(&[("web.yaml", &web)]);
-        for operation in [replicas("web"), Operation::Delete { target: target("Deployment", "web") }] {
+        for operation in
+            [replicas("web"), Operation::Delete { target: target("Deployment", "web") }]
+        {
             let _none = fs::remove_file(desk.tree().join(file));
             assert_eq!(remarks(&desk, operation.clone()), Vec::<String>::new());
             desk.write(file, &bytes);
             let said = remarks(&desk, operation);
-            assert!(said.len() == 1 && said[0].starts_with(told) && said[0].ends_with(copy), "{told}: {said:?}");
+            assert!(
+                said.len() == 1 && said[0].starts_with(told) && said[0].ends_with(copy),
+                "{told}: {said:?}"
+            );
         }
     }
 }
@@ -113,7 +145,11 @@ fn a_preview_names_three_such_files_and_counts_the_rest() {
 #[test]
 fn a_broken_document_that_names_another_object_is_not_remarked() {
     let api = deployment("api").replace("replicas: 3", "replicas: [");
-    let desk = Desk::new(&[("web.yaml", &deployment("web")), ("api.yaml", &api), ("odd.yaml", "kind: ConfigMap\ndata: [\n")]);
+    let desk = Desk::new(&[
+        ("web.yaml", &deployment("web")),
+        ("api.yaml", &api),
+        ("odd.yaml", "kind: ConfigMap\ndata: [\n"),
+    ]);
     assert_eq!(remarks(&desk, replicas("web")), Vec::<String>::new());
 }
 
@@ -124,7 +160,9 @@ fn a_refusal_names_links_that_were_passed_over() {
     link("../../base/web.yaml", &desk.tree().join("web.yaml"));
     let refused = desk.refused(replicas("web"));
     assert!(
-        refused.starts_with("not-found: ") && refused.contains("`apps` is a link") && refused.contains("`web.yaml` is a link"),
+        refused.starts_with("not-found: ")
+            && refused.contains("`apps` is a link")
+            && refused.contains("`web.yaml` is a link"),
         "{refused}"
     );
 }
@@ -137,10 +175,23 @@ fn a_refusal_names_the_document_that_holds_the_object_and_no_other() {
         ("web.yaml", &broken("web")),
     ]);
     let refused = desk.refused(replicas("web"));
-    assert!(refused.starts_with("ambiguous: ") && refused.contains("`web.yaml:") && !refused.contains("agent.yaml"), "{refused}");
-    let read = Operation::Read { target: target("Deployment", "gone"), fields: vec!["spec.replicas".into()] };
+    assert!(
+        refused.starts_with("ambiguous: ")
+            && refused.contains("`web.yaml:")
+            && !refused.contains("agent.yaml"),
+        "{refused}"
+    );
+    let read = Operation::Read {
+        target: target("Deployment", "gone"),
+        fields: vec!["spec.replicas".into()],
+    };
     let refused = desk.refused(read);
-    assert!(refused.starts_with("not-found: ") && refused.contains("agent.yaml") && refused.contains("web.yaml"), "{refused}");
+    assert!(
+        refused.starts_with("not-found: ")
+            && refused.contains("agent.yaml")
+            && refused.contains("web.yaml"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -153,10 +204,15 @@ fn a_placeholder_is_shown_as_it_is_and_fails_no_list() {
 
 #[test]
 fn a_large_bundle_is_read_to_its_last_object() {
-    let field =
-        |at: usize| format!("    f{at}:\n      description: |-\n        Field {at}, and a sentence or two about it.\n      type: string\n");
+    let field = |at: usize| {
+        format!(
+            "    f{at}:\n      description: |-\n        Field {at}, and a sentence or two about \
+             it.\n      type: string\n"
+        )
+    };
     let definition = format!(
-        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: a\nspec:\n  properties:\n{}",
+        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: \
+         a\nspec:\n  properties:\n{}",
         (0..1000).map(field).collect::<String>()
     );
     let text = format!("{}{}", format!("{definition}---\n").repeat(8), deployment("near"));
@@ -165,7 +221,10 @@ fn a_large_bundle_is_read_to_its_last_object() {
     assert_eq!(desk.list().0, [("near".into(), json!(3))]);
     desk.scale("near", 2).unwrap();
     desk.restart("near").unwrap();
-    let added = "  template:\n    metadata:\n      labels: {app: near}\n      annotations:\n        example.com/at: now\n";
-    let expect = text.replace("replicas: 3", "replicas: 2").replace("  template:\n    metadata:\n      labels: {app: near}\n", added);
+    let added = "  template:\n    metadata:\n      labels: {app: near}\n      annotations:\n        \
+         example.com/at: now\n";
+    let expect = text
+        .replace("replicas: 3", "replicas: 2")
+        .replace("  template:\n    metadata:\n      labels: {app: near}\n", added);
     assert!(desk.text("near.yaml") == expect);
 }

@@ -1,5 +1,5 @@
-//! Block scalars (`|`, `>`): a new text takes the old one's indentation, indicator and line ends, so
-//! that a diff shows the lines that differ.
+//! Block scalars (`|`, `>`): a new text takes the old one's indentation, indicator and line ends,
+//! so that a diff shows the lines that differ.
 
 use super::lines::{line_break, next_line, spaces};
 use super::{Source, Splice, scalar};
@@ -18,7 +18,9 @@ fn is_content(string: &str) -> bool {
     !string.ends_with("\n\n")
         && string != "\n"
         && !string.is_empty()
-        && string.chars().all(|character| matches!(character, '\n' | '\t') || scalar::is_printable(character))
+        && string
+            .chars()
+            .all(|character| matches!(character, '\n' | '\t') || scalar::is_printable(character))
 }
 
 /// A block scalar as it is written.
@@ -39,10 +41,20 @@ impl<'a> Block<'a> {
         let (header, body) = written.split_once('\n').unwrap_or((written, ""));
         let mut rest = header.chars();
         let indicator = rest.next().filter(|first| matches!(first, '|' | '>'))?;
-        let comment = rest.as_str().trim_start_matches(|character: char| matches!(character, '+' | '-') || character.is_ascii_digit());
-        let digit = header.get(..header.len() - comment.len())?.chars().find_map(|character| character.to_digit(10));
+        let comment = rest.as_str().trim_start_matches(|character: char| {
+            matches!(character, '+' | '-') || character.is_ascii_digit()
+        });
+        let digit = header
+            .get(..header.len() - comment.len())?
+            .chars()
+            .find_map(|character| character.to_digit(10));
         let comment = comment.strip_suffix('\r').unwrap_or(comment);
-        Some(Self { comment, indicator, digit: digit.map(|digit| digit as usize), lines: body.split_inclusive('\n').collect() })
+        Some(Self {
+            comment,
+            indicator,
+            digit: digit.map(|digit| digit as usize),
+            lines: body.split_inclusive('\n').collect(),
+        })
     }
 
     /// How far its text is indented; none where it has no text.
@@ -55,16 +67,25 @@ impl<'a> Block<'a> {
 
 /// Replaces a block scalar's text, or the whole by a scalar of one line. `parent` is the column of
 /// the key or dash that it belongs to.
-pub(super) fn replace(source: Source<'_>, node: &Node, style: ScalarStyle, value: &Value, parent: usize) -> Option<Splice> {
+pub(super) fn replace(
+    source: Source<'_>,
+    node: &Node,
+    style: ScalarStyle,
+    value: &Value,
+    parent: usize,
+) -> Option<Splice> {
     if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
         return None;
     }
     let block = Block::of(source.text, node)?;
     let inline = match value {
-        Value::String(string) => match block.indent(parent).and_then(|indent| text(source, node, &block, string, indent)) {
-            Some(text) => return Splice::new(node.span.clone(), text),
-            None => scalar::double_quoted(string),
-        },
+        Value::String(string) => {
+            match block.indent(parent).and_then(|indent| text(source, node, &block, string, indent))
+            {
+                Some(text) => return Splice::new(node.span.clone(), text),
+                None => scalar::double_quoted(string),
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Array(_) | Value::Object(_) => return None,
     };
@@ -72,12 +93,25 @@ pub(super) fn replace(source: Source<'_>, node: &Node, style: ScalarStyle, value
 }
 
 /// The block with another text; none where the text cannot be a block of this style.
-fn text(source: Source<'_>, node: &Node, block: &Block<'_>, string: &str, indent: usize) -> Option<String> {
+fn text(
+    source: Source<'_>,
+    node: &Node,
+    block: &Block<'_>,
+    string: &str,
+    indent: usize,
+) -> Option<String> {
     let content = string.strip_suffix('\n').unwrap_or(string);
     let fits = match block.indicator {
         // A folded line break is a space: a text of one line has none.
-        '>' => !content.contains('\n') && !content.starts_with([' ', '\t']) && !content.ends_with([' ', '\t']),
-        _ => string.contains('\n') && (block.digit.is_some() || !string.starts_with([' ', '\t', '\n'])),
+        '>' => {
+            !content.contains('\n')
+                && !content.starts_with([' ', '\t'])
+                && !content.ends_with([' ', '\t'])
+        }
+        _ => {
+            string.contains('\n')
+                && (block.digit.is_some() || !string.starts_with([' ', '\t', '\n']))
+        }
     };
     if !fits || !is_content(string) {
         return None;
@@ -91,13 +125,20 @@ fn text(source: Source<'_>, node: &Node, block: &Block<'_>, string: &str, indent
     let is_old = |written: &str, meant: &str| {
         let written = written.trim_end_matches(['\n', '\r']);
         let within = written.get(indent..).unwrap_or_default();
-        within == meant && written.len() - within.len() <= indent && written.bytes().take(indent).all(|byte| byte == b' ')
+        within == meant
+            && written.len() - within.len() <= indent
+            && written.bytes().take(indent).all(|byte| byte == b' ')
     };
-    let same_start = new.iter().enumerate().take_while(|(at, meant)| old(*at).is_some_and(|written| is_old(written, meant))).count();
+    let same_start = new
+        .iter()
+        .enumerate()
+        .take_while(|(at, meant)| old(*at).is_some_and(|written| is_old(written, meant)))
+        .count();
     let most = block.lines.len().min(new.len()) - same_start;
     let same_end = (0..most)
         .take_while(|back| {
-            let (written, meant) = (block.lines.iter().rev().nth(*back), new.iter().rev().nth(*back));
+            let (written, meant) =
+                (block.lines.iter().rev().nth(*back), new.iter().rev().nth(*back));
             written.zip(meant).is_some_and(|(written, meant)| is_old(written, meant))
         })
         .count();
@@ -127,7 +168,10 @@ fn text(source: Source<'_>, node: &Node, block: &Block<'_>, string: &str, indent
         }
     }
     // Without a line end behind it, the last line of the file would lose the one of its text.
-    if string.ends_with('\n') && next_line(source.text, node.span.end) == source.text.len() && !source.text.ends_with('\n') {
+    if string.ends_with('\n')
+        && next_line(source.text, node.span.end) == source.text.len()
+        && !source.text.ends_with('\n')
+    {
         written.push_str(line);
     }
     Some(written)

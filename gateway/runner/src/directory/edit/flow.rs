@@ -23,9 +23,10 @@ impl Members {
                 starts: entries.iter().map(|entry| entry.start).collect(),
                 ends: entries.iter().map(|entry| entry.node.span.end.max(entry.start)).collect(),
             },
-            Shape::List { items, .. } => {
-                Self { starts: items.iter().map(|item| item.span.start).collect(), ends: items.iter().map(|item| item.span.end).collect() }
-            }
+            Shape::List { items, .. } => Self {
+                starts: items.iter().map(|item| item.span.start).collect(),
+                ends: items.iter().map(|item| item.span.end).collect(),
+            },
             Shape::Scalar { .. } => Self { starts: Vec::new(), ends: Vec::new() },
         }
     }
@@ -41,7 +42,8 @@ fn indentation(text: &str, at: usize) -> &str {
 fn unit<'a>(source: Source<'a>, node: &Node) -> Option<&'a str> {
     let first = *Members::of(node).starts.first()?;
     let is_apart = source.text.get(node.span.start..first)?.contains('\n');
-    let (outer, inner) = (indentation(source.text, node.span.start), indentation(source.text, first));
+    let (outer, inner) =
+        (indentation(source.text, node.span.start), indentation(source.text, first));
     is_apart.then(|| inner.strip_prefix(outer).filter(|unit| !unit.is_empty()).unwrap_or(UNIT))
 }
 
@@ -61,13 +63,20 @@ pub(super) fn value(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option
 }
 
 /// Adds a member to the last node of a way, which is between brackets.
-pub(super) fn add(source: Source<'_>, way: &Walk<'_>, name: Option<&str>, value: &Value) -> Option<Splice> {
+pub(super) fn add(
+    source: Source<'_>,
+    way: &Walk<'_>,
+    name: Option<&str>,
+    value: &Value,
+) -> Option<Splice> {
     let node = *way.nodes.last()?;
     if matches!(node.shape, Shape::Map { .. }) != name.is_some() {
         return None;
     }
     let Members { starts, ends } = Members::of(node);
-    let (Some(last), Some(end)) = (starts.last(), ends.last()) else { return first(source, way, name, value) };
+    let (Some(last), Some(end)) = (starts.last(), ends.last()) else {
+        return first(source, way, name, value);
+    };
     let own = unit(source, node);
     let before = starts.len().checked_sub(2).and_then(|at| ends.get(at)).copied();
     // What is between the last member and the comma before it, or the bracket.
@@ -83,12 +92,15 @@ pub(super) fn add(source: Source<'_>, way: &Walk<'_>, name: Option<&str>, value:
         None => gap.to_owned(),
     };
     let inner = match own {
-        Some(unit) if source.format == Format::Json => pretty(value, line, indentation(source.text, *last), unit),
+        Some(unit) if source.format == Format::Json => {
+            pretty(value, line, indentation(source.text, *last), unit)
+        }
         None if is_tight(source, way) => tight(value),
         _ => between(source.format, value, true),
     };
     let separator = if own.is_none() && is_tight(source, way) { ":" } else { ": " };
-    let text = name.map_or(inner.clone(), |name| format!("{}{separator}{inner}", key(source.format, name)));
+    let text = name
+        .map_or(inner.clone(), |name| format!("{}{separator}{inner}", key(source.format, name)));
     Splice::new(*end..*end, format!(",{gap}{text}"))
 }
 
@@ -99,7 +111,8 @@ fn is_tight(source: Source<'_>, way: &Walk<'_>) -> bool {
         _ => None,
     });
     let before = entries.map(|entry| entry.node.span.start).next().and_then(|at| at.checked_sub(1));
-    source.format == Format::Json && before.and_then(|at| source.text.as_bytes().get(at)) == Some(&b':')
+    source.format == Format::Json
+        && before.and_then(|at| source.text.as_bytes().get(at)) == Some(&b':')
 }
 
 /// The first member of an empty collection.
@@ -113,13 +126,17 @@ fn first(source: Source<'_>, way: &Walk<'_>, name: Option<&str>, value: &Value) 
                 |name| Value::Object([(name.to_owned(), value.clone())].into_iter().collect()),
             );
             let line = line_break(source.text, node.span.start);
-            return Splice::new(node.span.clone(), pretty(&whole, line, indentation(source.text, node.span.start), unit));
+            return Splice::new(
+                node.span.clone(),
+                pretty(&whole, line, indentation(source.text, node.span.start), unit),
+            );
         }
         (Format::Json, None) if is_tight(source, way) => tight(value),
         _ => between(source.format, value, true),
     };
     let separator = if is_tight(source, way) { ":" } else { ": " };
-    let text = name.map_or(text.clone(), |name| format!("{}{separator}{text}", key(source.format, name)));
+    let text =
+        name.map_or(text.clone(), |name| format!("{}{separator}{text}", key(source.format, name)));
     Splice::new(node.span.start + 1..node.span.end - 1, text)
 }
 

@@ -25,7 +25,8 @@ pub(super) fn column(text: &str, at: usize) -> usize {
     at.saturating_sub(line_start(text, at))
 }
 
-/// The line end that a new line at this byte takes: its own line's, else the one of the line before.
+/// The line end that a new line at this byte takes: its own line's, else the one of the line
+/// before.
 pub(super) fn line_break(text: &str, at: usize) -> &'static str {
     let own = text.get(at..).and_then(|rest| rest.find('\n')).map(|end| at + end);
     let before = || text.get(..at).and_then(|before| before.rfind('\n'));

@@ -1,5 +1,5 @@
-//! An object that goes: a document of its file, or a member of a list. The head comment of the file,
-//! comments behind the object and those of its neighbours stay.
+//! An object that goes: a document of its file, or a member of a list. The head comment of the
+//! file, comments behind the object and those of its neighbours stay.
 
 use super::lines::{line_start, next_line};
 use super::walk::{Step, Walk};
@@ -45,7 +45,14 @@ fn json(text: &str, documents: &[Document], index: usize) -> Option<Splice> {
         None => {
             let before = documents.get(index.checked_sub(1)?)?.range.end;
             let kept = if text.ends_with('\n') { next_line(text, before) } else { before };
-            Splice::new(kept.min(own.start)..if text.ends_with('\n') { next_line(text, own.end) } else { own.end }, "")
+            Splice::new(
+                kept.min(own.start)..if text.ends_with('\n') {
+                    next_line(text, own.end)
+                } else {
+                    own.end
+                },
+                "",
+            )
         }
     }
 }
@@ -83,7 +90,8 @@ fn first(text: &str, content: usize, end: usize, separated: bool) -> Option<Spli
     Splice::new(content..end, "")
 }
 
-/// A document's content as whole lines; without a document that was read, all between two separators.
+/// A document's content as whole lines; without a document that was read, all between two
+/// separators.
 fn content(text: &str, document: &Document) -> (usize, usize) {
     let Range { start, end } = document.range;
     if document.is_broken() {
@@ -91,7 +99,8 @@ fn content(text: &str, document: &Document) -> (usize, usize) {
     }
     let first = document.root.span.start;
     let line = line_start(text, first);
-    let shares = text.get(line..).is_some_and(|rest| is_separator(rest.lines().next().unwrap_or_default()));
+    let shares =
+        text.get(line..).is_some_and(|rest| is_separator(rest.lines().next().unwrap_or_default()));
     (if shares { first } else { line }, next_line(text, document.root.end()))
 }
 
@@ -100,7 +109,9 @@ fn before(text: &str, content: usize) -> Option<usize> {
     let mut at = content;
     // The content may be on the line of its separator.
     let own = line_start(text, content);
-    if own < content && text.get(own..).is_some_and(|rest| is_separator(rest.lines().next().unwrap_or_default())) {
+    if own < content
+        && text.get(own..).is_some_and(|rest| is_separator(rest.lines().next().unwrap_or_default()))
+    {
         return Some(own);
     }
     while at > 0 {
@@ -128,24 +139,39 @@ fn is_blank(line: &str) -> bool {
 
 /// Behind the `...` that ends a document, where one follows its content at once.
 fn behind(text: &str, end: usize) -> usize {
-    let line = text.get(end..).and_then(|rest| rest.split_inclusive('\n').next()).unwrap_or_default();
+    let line =
+        text.get(end..).and_then(|rest| rest.split_inclusive('\n').next()).unwrap_or_default();
     if line.trim_end() == "..." { end + line.len() } else { end }
 }
 
 /// Whether the object at a position is gone, and all else is as it was.
 pub(super) fn is_removed(before: &[Document], after: &[Document], at: &Position) -> bool {
     let Some((last, rest)) = at.items.split_last() else {
-        let others = before.iter().enumerate().filter(|(index, _)| *index != at.document).map(|(_, other)| other);
-        return after.len() + 1 == before.len() && after.iter().zip(others).all(|(new, old)| is_same(new, old));
+        let others = before
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != at.document)
+            .map(|(_, other)| other);
+        return after.len() + 1 == before.len()
+            && after.iter().zip(others).all(|(new, old)| is_same(new, old));
     };
     let list = Position { document: at.document, items: rest.to_vec() };
     let (Some(new), Some(old)) = (list.object(after), list.object(before)) else { return false };
-    let (Some(new), Some(old)) = (new.get("items").map(Node::items), old.get("items").map(Node::items)) else { return false };
+    let (Some(new), Some(old)) =
+        (new.get("items").map(Node::items), old.get("items").map(Node::items))
+    else {
+        return false;
+    };
     let others = old.iter().enumerate().filter(|(index, _)| index != last).map(|(_, other)| other);
-    let siblings = new.len() + 1 == old.len() && new.iter().zip(others).all(|(new, old)| new.is_same(old));
+    let siblings =
+        new.len() + 1 == old.len() && new.iter().zip(others).all(|(new, old)| new.is_same(old));
     siblings
         && after.len() == before.len()
         && after.iter().zip(before).enumerate().all(|(index, (new, old))| {
-            if index == at.document { super::is_same_beside_list(&new.root, &old.root, rest) } else { is_same(new, old) }
+            if index == at.document {
+                super::is_same_beside_list(&new.root, &old.root, rest)
+            } else {
+                is_same(new, old)
+            }
         })
 }

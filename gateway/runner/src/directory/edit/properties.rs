@@ -8,7 +8,12 @@ use cofferdam_core::model::path::FieldPath;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const OBJECT: &str = "# head\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web   # the name\n  labels: {app: web, tier: \"front\"}\nspec:\n  replicas: 3 # see the runbook\n  paused:\n  template:\n    spec:\n      containers:\n      # the one that serves\n      - name: web\n        image: 'r/web:1.0'   # pinned\n        args: [a, \"b\"]\n\n      - name: log\n        image: r/log:2\n  # the end\n";
+const OBJECT: &str = "# head\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web   # \
+                      the name\n  labels: {app: web, tier: \"front\"}\nspec:\n  replicas: 3 # see \
+                      the runbook\n  paused:\n  template:\n    spec:\n      containers:\n      # \
+                      the one that serves\n      - name: web\n        image: 'r/web:1.0'   # \
+                      pinned\n        args: [a, \"b\"]\n\n      - name: log\n        image: \
+                      r/log:2\n  # the end\n";
 
 const PATHS: [&str; 9] = [
     "spec.replicas",
@@ -26,8 +31,10 @@ const PATHS: [&str; 9] = [
 fn form(number: usize) -> (Format, String, Position) {
     let whole = Position { document: 1, items: vec![] };
     let yaml = format!("a: 1\n---\n{OBJECT}---\nb: [2] # b\n");
-    let item = format!("- {}", OBJECT.trim_start_matches("# head\n").trim_end().replace('\n', "\n  "));
-    let list = format!("apiVersion: v1\nkind: List\nitems:\n# first\n- {{a: 1}}\n{item}\n- c: 1 # c\n");
+    let item =
+        format!("- {}", OBJECT.trim_start_matches("# head\n").trim_end().replace('\n', "\n  "));
+    let list =
+        format!("apiVersion: v1\nkind: List\nitems:\n# first\n- {{a: 1}}\n{item}\n- c: 1 # c\n");
     let second = Position { document: 0, items: vec![1] };
     let value = Format::Yaml.read(OBJECT).unwrap().remove(0).root.value();
     let json = json!({"apiVersion": "v1", "items": [{"a": 1}, value], "kind": "List"});
@@ -38,7 +45,11 @@ fn form(number: usize) -> (Format, String, Position) {
         3 => (Format::Yaml, list, second),
         4 => (Format::Yaml, list.replace('\n', "\r\n"), second),
         5 => (Format::Json, serde_json::to_string_pretty(&json).unwrap(), second),
-        6 => (Format::Json, serde_json::to_string_pretty(&json).unwrap().replace("  ", "\t").replace('\n', "\r\n"), second),
+        6 => (
+            Format::Json,
+            serde_json::to_string_pretty(&json).unwrap().replace("  ", "\t").replace('\n', "\r\n"),
+            second,
+        ),
         _ => (Format::Json, json.to_string(), second),
     }
 }
@@ -50,7 +61,8 @@ fn leaf() -> impl Strategy<Value = Option<Value>> {
         any::<bool>().prop_map(|boolean| Some(boolean.into())),
         "[ -~]{0,12}".prop_map(|text| Some(text.into())),
         "[a-z:#'\" \n\t-]{0,12}".prop_map(|text| Some(text.into())),
-        "(yes|012|1e3|null|- a|a: b|a #b|ä|\u{85}x|\\{\\{ x \\}\\}|\\$\\{X\\})".prop_map(|text| Some(text.into())),
+        "(yes|012|1e3|null|- a|a: b|a #b|ä|\u{85}x|\\{\\{ x \\}\\}|\\$\\{X\\})"
+            .prop_map(|text| Some(text.into())),
     ]
 }
 
@@ -59,7 +71,8 @@ fn changed<'a>(before: &'a str, after: &'a str) -> (&'a [u8], &'a [u8]) {
     let (before, after) = (before.as_bytes(), after.as_bytes());
     let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let most = before.len().min(after.len()) - start;
-    let end = before.iter().rev().zip(after.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+    let end =
+        before.iter().rev().zip(after.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
     (&before[start..before.len() - end], &after[start..after.len() - end])
 }
 

@@ -14,7 +14,9 @@ pub(super) fn remove(source: Source<'_>, way: &Walk<'_>) -> Option<Splice> {
             let index = entries.iter().position(|entry| entry.key == key)?;
             (entries.get(index)?.start, index, entries.len())
         }
-        (Shape::List { items, .. }, Step::Index(index)) => (items.get(index)?.span.start, index, items.len()),
+        (Shape::List { items, .. }, Step::Index(index)) => {
+            (items.get(index)?.span.start, index, items.len())
+        }
         _ => return None,
     };
     if members == 1 {
@@ -46,7 +48,10 @@ fn lines(text: &str, start: usize, end: usize) -> std::ops::Range<usize> {
     let (start, end) = (line_start(text, start), next_line(text, end));
     let is_open = end == text.len() && !text.ends_with('\n');
     let before = text.get(..start).unwrap_or_default();
-    let shorter = before.strip_suffix('\n').map(|before| before.strip_suffix('\r').unwrap_or(before)).unwrap_or(before);
+    let shorter = before
+        .strip_suffix('\n')
+        .map(|before| before.strip_suffix('\r').unwrap_or(before))
+        .unwrap_or(before);
     if is_open { shorter.len()..end } else { start..end }
 }
 
@@ -70,6 +75,8 @@ fn last(source: Source<'_>, way: &Walk<'_>, start: usize) -> Option<Splice> {
             let kept = source.text.get(colon..line_start(source.text, first).max(colon))?;
             Splice::new(colon..next_line(source.text, node.end()), format!(" {empty}{kept}"))
         }
-        (_, Step::Index(_)) => Splice::new(host.span.start..line_end(source.text, node.end()), empty),
+        (_, Step::Index(_)) => {
+            Splice::new(host.span.start..line_end(source.text, node.end()), empty)
+        }
     }
 }

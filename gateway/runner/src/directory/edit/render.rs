@@ -40,8 +40,12 @@ impl Layout<'_> {
     /// A member without its dash, which is at `indent`; its first character is at `column`.
     pub fn member(&self, value: &Value, indent: usize, column: usize) -> String {
         match value {
-            Value::Object(map) if !map.is_empty() => self.entries(map, column).trim_start().to_owned(),
-            Value::Array(items) if !items.is_empty() => self.items(items, column).trim_start().to_owned(),
+            Value::Object(map) if !map.is_empty() => {
+                self.entries(map, column).trim_start().to_owned()
+            }
+            Value::Array(items) if !items.is_empty() => {
+                self.items(items, column).trim_start().to_owned()
+            }
             _ => {
                 let Body { head, tail } = self.body(value, indent, column);
                 format!("{head}{tail}")
@@ -49,17 +53,23 @@ impl Layout<'_> {
         }
     }
 
-    /// What follows a key at `indent`; what it holds is at `inner`. A sequence may be as far left as
-    /// its key.
+    /// What follows a key at `indent`; what it holds is at `inner`. A sequence may be as far left
+    /// as its key.
     pub fn body(&self, value: &Value, indent: usize, inner: usize) -> Body {
         let deeper = inner.max(indent + 1);
         match value {
-            Value::Object(map) if !map.is_empty() => Body { head: String::new(), tail: self.entries(map, deeper) },
-            Value::Array(items) if !items.is_empty() => Body { head: String::new(), tail: self.items(items, inner) },
+            Value::Object(map) if !map.is_empty() => {
+                Body { head: String::new(), tail: self.entries(map, deeper) }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                Body { head: String::new(), tail: self.items(items, inner) }
+            }
             Value::String(string) if super::block::is_literal(string) => {
                 let head = if string.ends_with('\n') { "|" } else { "|-" };
                 let text = string.strip_suffix('\n').unwrap_or(string);
-                let lines = text.split('\n').map(|line| self.line(if line.is_empty() { 0 } else { deeper }, line));
+                let lines = text
+                    .split('\n')
+                    .map(|line| self.line(if line.is_empty() { 0 } else { deeper }, line));
                 Body { head: head.to_owned(), tail: lines.collect() }
             }
             _ => Body { head: between(Format::Yaml, value, false), tail: String::new() },
@@ -88,12 +98,19 @@ pub(super) fn tight(value: &Value) -> String {
 fn inline(format: Format, value: &Value, flow: bool, between: (&str, &str)) -> String {
     match (format, value) {
         (_, Value::Array(items)) => {
-            let items: Vec<_> = items.iter().map(|item| inline(format, item, true, between)).collect();
+            let items: Vec<_> =
+                items.iter().map(|item| inline(format, item, true, between)).collect();
             format!("[{}]", items.join(between.0))
         }
         (_, Value::Object(map)) => {
-            let entry =
-                |(name, value): (&String, &Value)| format!("{}{}{}", key(format, name), between.1, inline(format, value, true, between));
+            let entry = |(name, value): (&String, &Value)| {
+                format!(
+                    "{}{}{}",
+                    key(format, name),
+                    between.1,
+                    inline(format, value, true, between)
+                )
+            };
             format!("{{{}}}", map.iter().map(entry).collect::<Vec<_>>().join(between.0))
         }
         (Format::Json, Value::String(string)) => scalar::double_quoted(string),
@@ -115,13 +132,19 @@ pub(super) fn key(format: Format, key: &str) -> String {
 pub(super) fn pretty(value: &Value, line: &str, indent: &str, unit: &str) -> String {
     let inner = format!("{indent}{unit}");
     let members: Vec<_> = match value {
-        Value::Array(items) if !items.is_empty() => items.iter().map(|item| pretty(item, line, &inner, unit)).collect(),
-        Value::Object(map) if !map.is_empty() => {
-            map.iter().map(|(key, value)| format!("{}: {}", scalar::double_quoted(key), pretty(value, line, &inner, unit))).collect()
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().map(|item| pretty(item, line, &inner, unit)).collect()
         }
+        Value::Object(map) if !map.is_empty() => map
+            .iter()
+            .map(|(key, value)| {
+                format!("{}: {}", scalar::double_quoted(key), pretty(value, line, &inner, unit))
+            })
+            .collect(),
         _ => return between(Format::Json, value, true),
     };
-    let members: Vec<_> = members.into_iter().map(|member| format!("{line}{inner}{member}")).collect();
+    let members: Vec<_> =
+        members.into_iter().map(|member| format!("{line}{inner}{member}")).collect();
     let (open, close) = if value.is_array() { ('[', ']') } else { ('{', '}') };
     format!("{open}{}{line}{indent}{close}", members.join(","))
 }

@@ -7,8 +7,15 @@ use saphyr_parser::ScalarStyle;
 use serde_json::Value;
 
 /// Replaces a scalar by a scalar; none where either is something else, or nothing is written there.
-pub(super) fn replace(source: Source<'_>, node: &Node, style: ScalarStyle, value: &Value, flow: bool) -> Option<Splice> {
-    let inline = matches!(style, ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+pub(super) fn replace(
+    source: Source<'_>,
+    node: &Node,
+    style: ScalarStyle,
+    value: &Value,
+    flow: bool,
+) -> Option<Splice> {
+    let inline =
+        matches!(style, ScalarStyle::Plain | ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
     if !inline || node.span.is_empty() {
         return None;
     }
@@ -24,7 +31,9 @@ pub(super) fn replace(source: Source<'_>, node: &Node, style: ScalarStyle, value
 /// A string in this style where it can be.
 fn written(string: &str, style: ScalarStyle, flow: bool) -> String {
     match style {
-        ScalarStyle::SingleQuoted if string.chars().all(is_printable) => format!("'{}'", string.replace('\'', "''")),
+        ScalarStyle::SingleQuoted if string.chars().all(is_printable) => {
+            format!("'{}'", string.replace('\'', "''"))
+        }
         ScalarStyle::Plain if is_plain(string, flow) => string.to_owned(),
         _ => double_quoted(string),
     }
@@ -46,7 +55,9 @@ pub(super) fn double_quoted(string: &str) -> String {
     let mut quoted = String::with_capacity(string.len() + 2);
     for character in Value::from(string).to_string().chars() {
         match character {
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => quoted.push_str(&format!("\\u{:04x}", u32::from(character))),
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(character)))
+            }
             other => quoted.push(other),
         }
     }
@@ -56,13 +67,16 @@ pub(super) fn double_quoted(string: &str) -> String {
 /// Whether a string can be without quotes: a careful subset of YAML's rule, and no reader takes it
 /// for a number, a time or a boolean.
 pub(super) fn is_plain(string: &str, flow: bool) -> bool {
-    let first = string.starts_with(|first: char| first.is_ascii_alphanumeric() || matches!(first, '/' | '_'));
+    let first = string
+        .starts_with(|first: char| first.is_ascii_alphanumeric() || matches!(first, '/' | '_'));
     let inner = |character: char| {
         character.is_ascii_alphanumeric()
             || matches!(character, '_' | '-' | '.' | '/' | ':' | '+' | '@' | '=' | ' ')
             || (character == ',' && !flow)
     };
-    let date = string.len() >= 8 && string.bytes().take(4).all(|byte| byte.is_ascii_digit()) && string.as_bytes().get(4) == Some(&b'-');
+    let date = string.len() >= 8
+        && string.bytes().take(4).all(|byte| byte.is_ascii_digit())
+        && string.as_bytes().get(4) == Some(&b'-');
     let colon = string.contains(": ") || string.ends_with(':') || (flow && string.contains(':'));
     if !first || date || colon || string.ends_with(' ') || !string.chars().all(inner) {
         return false;

@@ -22,10 +22,14 @@ pub(super) fn set(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<S
                 .or_else(|| in_place(source, way, value))
         }
         (None, _) => in_place(source, way, value),
-        (Some((Segment::Key(key), rest)), Shape::Map { .. }) => add(source, way, Some(key), &wrap(rest, value)),
+        (Some((Segment::Key(key), rest)), Shape::Map { .. }) => {
+            add(source, way, Some(key), &wrap(rest, value))
+        }
         (Some((Segment::Member { .. }, [])), Shape::List { .. }) => add(source, way, None, value),
         // Nothing is there yet: `annotations:` without a value.
-        (Some(_), Shape::Scalar { value: Value::Null, .. }) => in_place(source, way, &wrap(way.rest, value)),
+        (Some(_), Shape::Scalar { value: Value::Null, .. }) => {
+            in_place(source, way, &wrap(way.rest, value))
+        }
         _ => None,
     }
 }
@@ -56,7 +60,11 @@ fn in_place(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<Splice>
         Step::Key(key) => {
             let entry = host.entry(key)?;
             let indent = column(source.text, entry.start);
-            let inner = if is_block(node) { column(source.text, node.span.start) } else { indent + layout.step };
+            let inner = if is_block(node) {
+                column(source.text, node.span.start)
+            } else {
+                indent + layout.step
+            };
             let body = layout.body(value, indent, inner);
             let colon = colon(source.text, entry.start, node.span.start)?;
             let (end, rest) = behind(source.text, node, colon)?;
@@ -67,7 +75,11 @@ fn in_place(source: Source<'_>, way: &Walk<'_>, value: &Value) -> Option<Splice>
         Step::Index(_) if node.span.is_empty() => None,
         Step::Index(_) => {
             let dash = dash(source.text.get(..node.span.start)?)?;
-            let member = layout.member(value, column(source.text, dash), column(source.text, node.span.start));
+            let member = layout.member(
+                value,
+                column(source.text, dash),
+                column(source.text, node.span.start),
+            );
             Splice::new(node.span.start..node.end(), member)
         }
     }
@@ -78,9 +90,15 @@ fn behind<'a>(text: &'a str, node: &Node, colon: usize) -> Option<(usize, &'a st
     if is_block(node) {
         return Some((node.end(), text.get(colon..line_end(text, colon))?));
     }
-    if text.get(node.span.clone())?.starts_with(['|', '>']) && matches!(node.shape, Shape::Scalar { .. }) {
-        let header = text.get(node.span.start..line_end(text, node.span.start).min(node.span.end))?;
-        return Some((node.span.end, header.find(" #").and_then(|at| header.get(at..)).unwrap_or_default()));
+    if text.get(node.span.clone())?.starts_with(['|', '>'])
+        && matches!(node.shape, Shape::Scalar { .. })
+    {
+        let header =
+            text.get(node.span.start..line_end(text, node.span.start).min(node.span.end))?;
+        return Some((
+            node.span.end,
+            header.find(" #").and_then(|at| header.get(at..)).unwrap_or_default(),
+        ));
     }
     let end = line_end(text, node.span.end);
     Some((end, text.get(node.span.end..end)?))
@@ -151,11 +169,20 @@ fn add(source: Source<'_>, way: &Walk<'_>, key: Option<&str>, value: &Value) -> 
 /// The line end at a byte, and how far the file indents maps within maps.
 fn layout<'a>(source: Source<'a>, way: &Walk<'_>, at: usize) -> Layout<'a> {
     let first = |node: &Node| match &node.shape {
-        Shape::Map { entries, flow: false } => entries.first().map(|entry| column(source.text, entry.start)),
+        Shape::Map { entries, flow: false } => {
+            entries.first().map(|entry| column(source.text, entry.start))
+        }
         _ => None,
     };
-    let between = |outer: &Node, inner: &Node| first(inner)?.checked_sub(first(outer)?).filter(|step| (1..=8).contains(step));
-    let on_the_way = way.nodes.iter().zip(way.nodes.iter().skip(1)).rev().find_map(|(outer, inner)| between(outer, inner));
+    let between = |outer: &Node, inner: &Node| {
+        first(inner)?.checked_sub(first(outer)?).filter(|step| (1..=8).contains(step))
+    };
+    let on_the_way = way
+        .nodes
+        .iter()
+        .zip(way.nodes.iter().skip(1))
+        .rev()
+        .find_map(|(outer, inner)| between(outer, inner));
     let beneath = || {
         let object = way.nodes.first()?;
         let Shape::Map { entries, .. } = &object.shape else { return None };

@@ -6,7 +6,11 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn patch(text: &str, document: usize, changes: &[(FieldPath, Option<Value>)]) -> Result<String, EditError> {
+fn patch(
+    text: &str,
+    document: usize,
+    changes: &[(FieldPath, Option<Value>)],
+) -> Result<String, EditError> {
     super::patch(Format::Yaml, text, &Position { document, items: vec![] }, changes)
 }
 
@@ -88,7 +92,10 @@ fn one_value_is_one_line() {
     );
     check(
         WEB,
-        &[("spec.template.spec.containers[name=web].image", Some(json!("registry.example/web:1.1")))],
+        &[(
+            "spec.template.spec.containers[name=web].image",
+            Some(json!("registry.example/web:1.1")),
+        )],
         &expect![[r#"
         -          image: 'registry.example/web:1.0'   # pinned
         +          image: 'registry.example/web:1.1'   # pinned
@@ -189,7 +196,10 @@ fn what_is_missing_is_added_and_what_is_removed_takes_nothing_with_it() {
     );
     check(
         WEB,
-        &[("spec.template.spec.containers[name=new]", Some(json!({"name": "new", "image": "x:1"})))],
+        &[(
+            "spec.template.spec.containers[name=new]",
+            Some(json!({"name": "new", "image": "x:1"})),
+        )],
         &expect![[r#"
         +        - image: x:1
         +          name: new
@@ -342,7 +352,10 @@ fn braces_are_data_in_a_new_value() {
 fn a_document_goes_and_the_others_stay() {
     assert_eq!(delete("a: 1\n", 0), Ok(None));
     assert_eq!(delete("a: 1\n---\nb: 2\n", 0), Ok(Some("---\nb: 2\n".to_owned())));
-    assert_eq!(delete("a: 1\n---\nb: 2\n---\nc: |\n  x\n", 1), Ok(Some("a: 1\n---\nc: |\n  x\n".to_owned())));
+    assert_eq!(
+        delete("a: 1\n---\nb: 2\n---\nc: |\n  x\n", 1),
+        Ok(Some("a: 1\n---\nc: |\n  x\n".to_owned()))
+    );
     assert_eq!(delete("---\na: 1\n---\nb: 2\n", 1), Ok(Some("---\na: 1\n".to_owned())));
     assert_eq!(delete("---\na: &x 1\n---\nb: 2\n", 1), Ok(Some("---\na: &x 1\n".to_owned())));
 }
@@ -354,7 +367,19 @@ fn leaf() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         "[ -~]{0,12}".prop_map(Value::from),
         "[a-z:#'\" \n\t-]{0,12}".prop_map(Value::from),
-        prop_oneof!["yes", "012", "1e3", "null", "2026-01-01", "- a", "a: b", "a #b", "ä", "\u{85}x"].prop_map(Value::from),
+        prop_oneof![
+            "yes",
+            "012",
+            "1e3",
+            "null",
+            "2026-01-01",
+            "- a",
+            "a: b",
+            "a #b",
+            "ä",
+            "\u{85}x"
+        ]
+        .prop_map(Value::from),
         Just(json!({})),
         Just(json!([])),
         Just(json!({"x": "y", "z": [1, {"q": "no"}]})),

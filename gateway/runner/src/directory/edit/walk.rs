@@ -33,11 +33,18 @@ pub(super) fn walk<'a>(object: &'a Node, segments: &'a [Segment]) -> Walk<'a> {
     let mut node = object;
     while let Some((segment, rest)) = walk.rest.split_first() {
         let found = match (&node.shape, segment) {
-            (Shape::Map { .. }, Segment::Key(key)) => node.get(key).map(|next| (next, Step::Key(key))),
+            (Shape::Map { .. }, Segment::Key(key)) => {
+                node.get(key).map(|next| (next, Step::Key(key)))
+            }
             (Shape::List { items, .. }, Segment::Member { key, value }) => {
-                let unknown = items.iter().filter(|item| item.get(key).is_none()).find_map(Node::borrowed);
+                let unknown =
+                    items.iter().filter(|item| item.get(key).is_none()).find_map(Node::borrowed);
                 walk.unknown = walk.unknown.or(unknown);
-                items.iter().enumerate().find(|(_, item)| is_member(item, key, value)).map(|(index, item)| (item, Step::Index(index)))
+                items
+                    .iter()
+                    .enumerate()
+                    .find(|(_, item)| is_member(item, key, value))
+                    .map(|(index, item)| (item, Step::Index(index)))
             }
             _ => None,
         };

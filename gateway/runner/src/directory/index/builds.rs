@@ -36,7 +36,8 @@ impl Builds {
 
     /// The names under which an object of a file counts: its own, or those that it is built under.
     pub fn names(&mut self, ways: &Ways, path: &Path, at: usize, name: Name) -> Vec<Name> {
-        let written = Written { path, kind: &name.kind, namespace: &name.namespace, name: &name.name };
+        let written =
+            Written { path, kind: &name.kind, namespace: &name.namespace, name: &name.name };
         let built = built(&self.graph, ways, &written);
         let objects = match &built {
             Built::AsWritten => return vec![name],
@@ -44,7 +45,10 @@ impl Builds {
             Built::Several { objects, .. } => objects.clone(),
             Built::Not { .. } => Vec::new(),
         };
-        let names = objects.into_iter().map(|(namespace, own)| Name { namespace, name: own, ..name.clone() }).collect();
+        let names = objects
+            .into_iter()
+            .map(|(namespace, own)| Name { namespace, name: own, ..name.clone() })
+            .collect();
         let place = (path.to_owned(), at);
         self.otherwise.entry(name).or_insert_with(|| place.clone());
         self.built.insert(place, built);
@@ -66,7 +70,8 @@ impl Found<'_> {
     /// The object as its own file names it.
     pub fn written(&self, target: &Target) -> Target {
         let metadata = |key: &str| view::at(self.object, &["metadata", key]).and_then(view::text);
-        let (namespace, name) = (metadata("namespace").unwrap_or_default(), metadata("name").unwrap_or_default());
+        let (namespace, name) =
+            (metadata("namespace").unwrap_or_default(), metadata("name").unwrap_or_default());
         Target { namespace, name, ..target.clone() }
     }
 
@@ -86,7 +91,8 @@ impl Index {
         let (written, object) = (found.written(target), found.object.value());
         let subject = subject(found, &written, &object);
         let of_layers = remarks(&self.builds.graph, &self.files, &subject, edits);
-        let others = self.scaled(target, &written, edits).into_iter().chain(self.unseen_copies(target));
+        let others =
+            self.scaled(target, &written, edits).into_iter().chain(self.unseen_copies(target));
         bounded(found.given().iter().cloned().chain(of_layers).chain(others).collect())
     }
 
@@ -98,10 +104,15 @@ impl Index {
 
     /// Objects of the tree that set the replicas of another at run time.
     fn scaled(&self, target: &Target, written: &Target, edits: &[Edit<'_>]) -> Vec<Remark> {
-        let Some(edit) = edits.iter().find(|edit| edit.path.starts_with(&["spec", "replicas"])) else { return Vec::new() };
-        let scalers =
-            self.objects.iter().filter(|(name, _)| name.namespace == target.namespace && autoscaler::is_one(&name.group, &name.kind));
-        let places = scalers.flat_map(|(name, places)| places.iter().map(move |place| (name, place)));
+        let Some(edit) = edits.iter().find(|edit| edit.path.starts_with(&["spec", "replicas"]))
+        else {
+            return Vec::new();
+        };
+        let scalers = self.objects.iter().filter(|(name, _)| {
+            name.namespace == target.namespace && autoscaler::is_one(&name.group, &name.kind)
+        });
+        let places =
+            scalers.flat_map(|(name, places)| places.iter().map(move |place| (name, place)));
         let remark = |(name, (path, at)): (&Name, &(PathBuf, usize))| {
             let (found, _) = self.at(path, *at)?;
             let own = [target, written].iter().any(|named| autoscaler::scales(found.object, named));
@@ -115,18 +126,42 @@ impl Index {
         let nowhere = Target { namespace: String::new(), ..target.clone() };
         let place = |target: &Target| self.builds.otherwise.get(&Name::of(target));
         let exact = place(target);
-        let found = exact.or_else(|| place(&nowhere)).and_then(|(path, at)| self.at(path, *at)).map(|(found, _)| found)?;
-        let fault = |code, reason, remedy| FindError::Built { target: Box::new(target.clone()), code, reason, remedy };
+        let found = exact
+            .or_else(|| place(&nowhere))
+            .and_then(|(path, at)| self.at(path, *at))
+            .map(|(found, _)| found)?;
+        let fault = |code, reason, remedy| FindError::Built {
+            target: Box::new(target.clone()),
+            code,
+            reason,
+            remedy,
+        };
         match found.built? {
-            Built::As { namespace, name, given } if exact.is_some() || *namespace == target.namespace => {
-                let by = given.iter().map(|remark| format!("`{}` in {}", remark.by, remark.place)).collect::<Vec<_>>().join(", ");
-                let reason = format!("is not built: `{}` gives {name} in namespace {namespace}, by {by}", found.place());
+            Built::As { namespace, name, given }
+                if exact.is_some() || *namespace == target.namespace =>
+            {
+                let by = given
+                    .iter()
+                    .map(|remark| format!("`{}` in {}", remark.by, remark.place))
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let reason = format!(
+                    "is not built: `{}` gives {name} in namespace {namespace}, by {by}",
+                    found.place()
+                );
                 Some(fault("built-otherwise", reason, "name it as it is built"))
             }
             Built::Several { .. } => exact.and_then(|_| several(target, &found)),
             Built::Not { what, key, place } => {
-                let reason = format!("is in `{}`, which is {what} and no object: `{key}` in {place} names it", found.place());
-                Some(fault("not-an-object", reason, "name the object that is built, or have a person edit that file"))
+                let reason = format!(
+                    "is in `{}`, which is {what} and no object: `{key}` in {place} names it",
+                    found.place()
+                );
+                Some(fault(
+                    "not-an-object",
+                    reason,
+                    "name the object that is built, or have a person edit that file",
+                ))
             }
             Built::AsWritten | Built::As { .. } => None,
         }
@@ -141,7 +176,8 @@ pub fn several(target: &Target, found: &Found<'_>) -> Option<FindError> {
         target: Box::new(target.clone()),
         code: "built-as-several",
         reason: format!("comes from `{place}`, which {told}"),
-        remedy: "a person changes that file for all of them, or adds a patch where one of them is built",
+        remedy: "a person changes that file for all of them, or adds a patch where one of them is \
+                 built",
     })
 }
 
@@ -152,6 +188,11 @@ pub fn as_several(found: &Found<'_>) -> Option<String> {
 }
 
 fn subject<'a>(found: &Found<'a>, written: &'a Target, object: &'a Value) -> Subject<'a> {
-    let of = Written { path: found.path, kind: &written.kind, namespace: &written.namespace, name: &written.name };
+    let of = Written {
+        path: found.path,
+        kind: &written.kind,
+        namespace: &written.namespace,
+        name: &written.name,
+    };
     Subject::new(of, &written.group, &written.version, object)
 }

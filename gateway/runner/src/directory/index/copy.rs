@@ -14,7 +14,8 @@ impl Index {
     /// The places where a second copy of an object would not be seen: [`NAMED`] of them, and how
     /// many more there are.
     pub(super) fn unseen_copies(&self, target: &Target) -> Vec<Remark> {
-        let wanted = Wanted { kind: &target.kind, namespace: &target.namespace, name: Some(&target.name) };
+        let wanted =
+            Wanted { kind: &target.kind, namespace: &target.namespace, name: Some(&target.name) };
         let (mut named, mut count) = (Vec::new(), 0_usize);
         let unread = self.files().filter_map(|(path, file)| Some((path, unread(file, &wanted)?)));
         let links = self.links.iter().map(|path| (path.as_path(), (0, LINK.to_owned())));

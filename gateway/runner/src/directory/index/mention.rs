@@ -13,13 +13,21 @@ pub(super) struct Wanted<'a> {
 /// namespace its lines do not say.
 pub(super) fn may_hold(text: &str, wanted: &Wanted<'_>) -> bool {
     let said = Said::of(text);
-    let kind = said.kinds.iter().any(|kind| kind.strip_suffix("List").is_some_and(|one| one.is_empty() || one == wanted.kind))
-        || said.kinds.contains(&wanted.kind);
+    let kind = said.kinds.iter().any(|kind| {
+        kind.strip_suffix("List").is_some_and(|one| one.is_empty() || one == wanted.kind)
+    }) || said.kinds.contains(&wanted.kind);
     let filled_in = |value: &&str| value.contains(['{', '$']);
-    let namespace = said.namespaces.contains(&wanted.namespace) || said.namespaces.iter().any(filled_in) || said.namespaces.is_empty();
+    let namespace = said.namespaces.contains(&wanted.namespace)
+        || said.namespaces.iter().any(filled_in)
+        || said.namespaces.is_empty();
     match wanted.name {
         Some(name) => kind && namespace && said.names.contains(&name),
-        None => (kind || said.kinds.is_empty() && text.contains("{{") || said.kinds.iter().any(filled_in)) && namespace,
+        None => {
+            (kind
+                || said.kinds.is_empty() && text.contains("{{")
+                || said.kinds.iter().any(filled_in))
+                && namespace
+        }
     }
 }
 
@@ -30,7 +38,10 @@ pub(super) fn may_hold_copy(text: &str, wanted: &Wanted<'_>) -> bool {
     let said = Said::of(text);
     let is_open = said.names.is_empty() || said.names.iter().any(|name| name.contains(['{', '$']));
     let any = Wanted { name: None, ..*wanted };
-    let is_run_on = [&said.kinds, &said.names, &said.namespaces].into_iter().flatten().any(|value| value.contains(['"', ',', ':']));
+    let is_run_on = [&said.kinds, &said.names, &said.namespaces]
+        .into_iter()
+        .flatten()
+        .any(|value| value.contains(['"', ',', ':']));
     if is_run_on {
         return text.contains(wanted.kind) && wanted.name.is_none_or(|name| text.contains(name));
     }
@@ -102,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_document_that_cannot_be_read_is_known_by_its_own_name_alone() {
-        let text = "kind: Deployment\nmetadata:\n  name: api\n  labels:\n    name: web\nspec:\n  containers:\n  - name: web\n    x: {{ .Values.x }}\n";
+        let text = "kind: Deployment\nmetadata:\n  name: api\n  labels:\n    name: web\nspec:\n  \
+                    containers:\n  - name: web\n    x: {{ .Values.x }}\n";
         let holds = |kind, namespace, name| may_hold(text, &Wanted { kind, namespace, name });
         assert!(holds("Deployment", "shop", Some("api")));
         assert!(!holds("Deployment", "shop", Some("web")));
@@ -117,7 +129,11 @@ mod tests {
             ("kind: List\nitems:\n- kind: A\n  metadata:\n    name: web\n  x: [\n", true),
             ("{{ include \"shop.web\" . }}\n", false),
         ] {
-            assert_eq!(may_hold(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }), holds, "{text}");
+            assert_eq!(
+                may_hold(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }),
+                holds,
+                "{text}"
+            );
         }
         for (text, holds) in [
             ("kind: A\nmetadata: {name: web, namespace: shop}\nx: [\n", true),
@@ -125,13 +141,26 @@ mod tests {
             ("kind: B\nmetadata: {name: web, namespace: shop}\nx: [\n", false),
             ("kind: A\nmetadata:\n  name: {{ .Release.Name }}-web\n", true),
             ("kind: A\nmetadata: [\n", true),
-            ("{\"kind\":\"A\",\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\"},\"x\":[", true),
-            ("{\"kind\":\"A\",\"metadata\":{\"name\":\"api\",\"namespace\":\"shop\"},\"x\":[", false),
+            (
+                "{\"kind\":\"A\",\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\"},\"x\":[",
+                true,
+            ),
+            (
+                "{\"kind\":\"A\",\"metadata\":{\"name\":\"api\",\"namespace\":\"shop\"},\"x\":[",
+                false,
+            ),
             ("{kind: A, metadata: {name: web, namespace: shop}, x: [\n", true),
             ("{{ include \"shop.web\" . }}\n", true),
         ] {
-            assert_eq!(may_hold_copy(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }), holds, "{text}");
+            assert_eq!(
+                may_hold_copy(text, &Wanted { kind: "A", namespace: "shop", name: Some("web") }),
+                holds,
+                "{text}"
+            );
         }
-        assert!(may_hold("{{ include \"shop.web\" . }}\n", &Wanted { kind: "A", namespace: "shop", name: None }));
+        assert!(may_hold(
+            "{{ include \"shop.web\" . }}\n",
+            &Wanted { kind: "A", namespace: "shop", name: None }
+        ));
     }
 }

@@ -29,7 +29,9 @@ pub(super) struct Line {
 
 impl Line {
     pub fn after(&self) -> Seen {
-        self.content.as_ref().map_or(Seen::Gone, |content| Seen::Is(ObjectDigest::of(content.as_bytes())))
+        self.content
+            .as_ref()
+            .map_or(Seen::Gone, |content| Seen::Is(ObjectDigest::of(content.as_bytes())))
     }
 }
 
@@ -38,7 +40,8 @@ impl Line {
 pub(super) enum Seen {
     Gone,
     Is(ObjectDigest),
-    /// A link, a folder, too large, or not to be read at all: never what a job left or expects, so a conflict and no reason to try for ever.
+    /// A link, a folder, too large, or not to be read at all: never what a job left or expects, so
+    /// a conflict and no reason to try for ever.
     Else,
 }
 
@@ -48,13 +51,15 @@ pub struct Commit<'a> {
     pub call: &'a CallId,
     /// Its lease.
     pub fence: Fence,
-    /// Its private copy. Must still be there: a runner that takes the job over removes it first, under the same lock.
+    /// Its private copy. Must still be there: a runner that takes the job over removes it first,
+    /// under the same lock.
     pub namespace: &'a Path,
     /// Files to write.
     pub files: Vec<ChangedFile>,
     /// Every file that holds one of its objects, written or not.
     pub touches: &'a BTreeSet<PathBuf>,
-    /// The first file that is not to be written and in which an object is no longer as it was approved.
+    /// The first file that is not to be written and in which an object is no longer as it was
+    /// approved.
     pub moved: &'a dyn Fn(&[ChangedFile]) -> Option<PathBuf>,
 }
 
@@ -80,7 +85,8 @@ pub enum CommitError {
     /// The tree or the journal cannot be written.
     #[error("{0}")]
     Unwritable(Obstacle),
-    /// A file would be larger than what is read, or all of them together; their state could not be found out later.
+    /// A file would be larger than what is read, or all of them together; their state could not be
+    /// found out later.
     #[error("`{}` would be too large; change less at once", .0.display())]
     Large(PathBuf),
     /// The journal cannot be written down.
@@ -115,7 +121,8 @@ pub enum Recovered {
     Complete,
     /// A file is neither as it was before nor as it should be after.
     Conflict(PathBuf),
-    /// The journal lies under this name for a person: it was unreadable, in conflict before, or given up.
+    /// The journal lies under this name for a person: it was unreadable, in conflict before, or
+    /// given up.
     SetAside(PathBuf),
     /// A person gave it up; its journal is kept for them.
     GivenUp {

@@ -1,4 +1,5 @@
-//! Writing back: everything or nothing, also after a runner's death, and over a tree that was changed meanwhile.
+//! Writing back: everything or nothing, also after a runner's death, and over a tree that was
+//! changed meanwhile.
 
 use super::*;
 use crate::directory::namespace::ChangedFile;
@@ -16,13 +17,17 @@ fn desk() -> Desk {
     }
     fs::write(place.path().join("tree/a"), "1").unwrap();
     fs::write(place.path().join("tree/deep/b"), "1").unwrap();
-    let journal = Journal::new(place.path().join("journal"), Root::open(&place.path().join("tree")).unwrap());
+    let journal =
+        Journal::new(place.path().join("journal"), Root::open(&place.path().join("tree")).unwrap());
     Desk { place, journal }
 }
 
 fn files() -> Vec<ChangedFile> {
     let before = ObjectDigest::of(b"1");
-    vec![ChangedFile { path: "a".into(), before, content: Some("2".into()) }, ChangedFile { path: "deep/b".into(), before, content: None }]
+    vec![
+        ChangedFile { path: "a".into(), before, content: Some("2".into()) },
+        ChangedFile { path: "deep/b".into(), before, content: None },
+    ]
 }
 
 impl Desk {
@@ -30,11 +35,23 @@ impl Desk {
         self.commit_files(call, files(), step)
     }
 
-    fn commit_files(&self, call: u128, files: Vec<ChangedFile>, step: &dyn Fn(JobStep)) -> Result<(), CommitError> {
+    fn commit_files(
+        &self,
+        call: u128,
+        files: Vec<ChangedFile>,
+        step: &dyn Fn(JobStep),
+    ) -> Result<(), CommitError> {
         let touches = files.iter().map(|file| file.path.clone()).collect();
         let (call, namespace) = (CallId::from_random(call), self.place.path().join("run"));
         let lock = self.journal.lock().unwrap();
-        let commit = Commit { call: &call, fence: Fence(1), namespace: &namespace, files, touches: &touches, moved: &|_| None };
+        let commit = Commit {
+            call: &call,
+            fence: Fence(1),
+            namespace: &namespace,
+            files,
+            touches: &touches,
+            moved: &|_| None,
+        };
         self.journal.commit(&lock, commit, step)
     }
 
@@ -82,7 +99,11 @@ fn a_runner_killed_behind_the_commit_record_is_completed() {
     assert_eq!(desk.tree(), (Some("1".into()), Some("1".into())));
     // Killed again half-way, in the middle of writing a file.
     fs::write(desk.place.path().join("tree/deep/b"), "1").unwrap();
-    fs::write(desk.place.path().join(format!("tree/.a.cofferdam-{}", CallId::from_random(1))), "half").unwrap();
+    fs::write(
+        desk.place.path().join(format!("tree/.a.cofferdam-{}", CallId::from_random(1))),
+        "half",
+    )
+    .unwrap();
     assert_eq!(desk.recover(1), Recovered::Complete);
     assert_eq!(desk.tree(), (Some("2".into()), None));
     assert_eq!(fs::read_dir(desk.place.path().join("tree")).unwrap().count(), 2);
@@ -102,7 +123,9 @@ fn the_next_job_completes_the_one_before() {
     let desk = desk();
     desk.die_at(1, JobStep::EffectCommitted);
     // The second job was approved over the state before the first: it finds another one now.
-    assert!(matches!(desk.commit(2, &|_| {}), Err(CommitError::Conflict(path)) if path == Path::new("a")));
+    assert!(
+        matches!(desk.commit(2, &|_| {}), Err(CommitError::Conflict(path)) if path == Path::new("a"))
+    );
     assert_eq!((desk.recover(1), desk.recover(2)), (Recovered::Complete, Recovered::Untouched));
     assert_eq!(desk.tree(), (Some("2".into()), None));
 }
@@ -112,7 +135,10 @@ fn without_its_namespace_nobody_commits() {
     let desk = desk();
     fs::remove_dir(desk.place.path().join("run")).unwrap();
     assert!(matches!(desk.commit(1, &|_| {}), Err(CommitError::Fenced)));
-    assert_eq!((desk.tree(), desk.recover(1)), ((Some("1".into()), Some("1".into())), Recovered::Untouched));
+    assert_eq!(
+        (desk.tree(), desk.recover(1)),
+        ((Some("1".into()), Some("1".into())), Recovered::Untouched)
+    );
 }
 
 #[test]
@@ -152,10 +178,16 @@ fn a_damaged_journal_is_set_aside_and_hinders_no_other_job() {
         let kept = desk.place.path().join(format!("journal/{call}.unreadable"));
         assert_eq!(desk.recover(1), Recovered::SetAside(kept.clone()));
         desk.journal.forget(&call).unwrap();
-        assert_eq!((desk.recover(1), fs::read_to_string(&kept).unwrap()), (Recovered::SetAside(kept), damage.to_owned()));
+        assert_eq!(
+            (desk.recover(1), fs::read_to_string(&kept).unwrap()),
+            (Recovered::SetAside(kept), damage.to_owned())
+        );
     }
     let desk = desk();
-    let large = File::create(desk.place.path().join(format!("journal/{}.committed", CallId::from_random(1)))).unwrap();
+    let large = File::create(
+        desk.place.path().join(format!("journal/{}.committed", CallId::from_random(1))),
+    )
+    .unwrap();
     large.set_len(JOURNAL + 1).unwrap();
     assert!(matches!(desk.recover(1), Recovered::SetAside(_)));
 }
@@ -163,13 +195,18 @@ fn a_damaged_journal_is_set_aside_and_hinders_no_other_job() {
 #[test]
 fn a_file_that_would_be_too_large_to_read_back_is_never_committed() {
     let desk = desk();
-    let files = vec![ChangedFile { path: "a".into(), before: ObjectDigest::of(b"1"), content: Some("2".repeat(FILE as usize + 1)) }];
+    let files = vec![ChangedFile {
+        path: "a".into(),
+        before: ObjectDigest::of(b"1"),
+        content: Some("2".repeat(FILE as usize + 1)),
+    }];
     let committed = desk.commit_files(1, files, &|_| {});
     assert!(matches!(committed, Err(CommitError::Large(_))));
     assert_eq!(desk.recover(1), Recovered::Untouched);
 }
 
-/// A file system of its own over a folder: full or read-only at will, for every user that runs the tests. Tests that cannot mount fail, and never pass unseen.
+/// A file system of its own over a folder: full or read-only at will, for every user that runs the
+/// tests. Tests that cannot mount fail, and never pass unseen.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -192,7 +229,11 @@ impl Drop for Mount {
 
 fn run(words: &[&str]) {
     let done = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
-    assert!(done.status.success(), "{words:?} (these tests need root): {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{words:?} (these tests need root): {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 /// A desk whose `deep/` is a file system of its own.
@@ -204,14 +245,17 @@ fn mounted() -> (Mount, Desk) {
     }
     fs::write(place.path().join("tree/a"), "1").unwrap();
     fs::write(place.path().join("tree/deep/b"), "1").unwrap();
-    let journal = Journal::new(place.path().join("journal"), Root::open(&place.path().join("tree")).unwrap());
+    let journal =
+        Journal::new(place.path().join("journal"), Root::open(&place.path().join("tree")).unwrap());
     (mount, Desk { place, journal })
 }
 
 /// Both files get new content; the second lies on the other file system.
 fn both() -> Vec<ChangedFile> {
     let before = ObjectDigest::of(b"1");
-    ["a", "deep/b"].map(|path| ChangedFile { path: path.into(), before, content: Some("2".into()) }).to_vec()
+    ["a", "deep/b"]
+        .map(|path| ChangedFile { path: path.into(), before, content: Some("2".into()) })
+        .to_vec()
 }
 
 fn old() -> (Option<String>, Option<String>) {
@@ -222,22 +266,36 @@ fn old() -> (Option<String>, Option<String>) {
 fn what_cannot_be_written_shows_before_the_commit_record_and_leaves_nothing() {
     let (mount, desk) = mounted();
     let refused = |files, words: &str| {
-        let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, files, &|_| {}) else { panic!("{words}: it was committed") };
-        assert!(obstacle.cause.contains("`deep/b` cannot be replaced: ") && obstacle.cause.contains(words), "{words}: {obstacle}");
+        let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, files, &|_| {}) else {
+            panic!("{words}: it was committed")
+        };
+        assert!(
+            obstacle.cause.contains("`deep/b` cannot be replaced: ")
+                && obstacle.cause.contains(words),
+            "{words}: {obstacle}"
+        );
         assert_eq!((desk.tree(), desk.recover(1)), (old(), Recovered::Untouched), "{words}");
         let left = |folder: &str| fs::read_dir(desk.place.path().join(folder)).unwrap().count();
         assert_eq!((left("tree"), left("tree/deep"), left("journal")), (2, 1, 0), "{words}");
         obstacle
     };
     mount.again("ro");
-    assert!(refused(both(), "Read-only file system (os error 30)").remedy.contains("mount it writable"));
+    assert!(
+        refused(both(), "Read-only file system (os error 30)").remedy.contains("mount it writable")
+    );
     refused(files(), "Read-only file system");
     mount.again("rw");
     // All of it is taken: what is written beside the file finds no room.
     let mut filler = File::create(mount.0.join(".filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
-    let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, both(), &|_| {}) else { panic!("it was committed") };
-    assert!(obstacle.cause.contains("No space left on device (os error 28)") && obstacle.remedy.contains("free some space"), "{obstacle}");
+    let Err(CommitError::Unwritable(obstacle)) = desk.commit_files(1, both(), &|_| {}) else {
+        panic!("it was committed")
+    };
+    assert!(
+        obstacle.cause.contains("No space left on device (os error 28)")
+            && obstacle.remedy.contains("free some space"),
+        "{obstacle}"
+    );
     assert_eq!(desk.tree(), old());
     drop(filler);
     fs::remove_file(mount.0.join(".filler")).unwrap();
@@ -267,17 +325,28 @@ fn what_cannot_be_finished_blocks_the_same_files_alone_and_closes_by_itself() {
     let lock = desk.journal.lock().unwrap();
     let stuck = |given_up| desk.journal.recover(&CallId::from_random(1), &lock, given_up);
     let obstacle = stuck(false).unwrap_err();
-    assert!(obstacle.cause.starts_with("it is committed, 1 of 2 files are written, and `deep/b` cannot be replaced: "), "{obstacle}");
+    assert!(
+        obstacle.cause.starts_with(
+            "it is committed, 1 of 2 files are written, and `deep/b` cannot be replaced: "
+        ),
+        "{obstacle}"
+    );
     assert_eq!(stuck(false).unwrap_err(), obstacle, "tried again, it finds the same");
     drop(lock);
     // Another job: elsewhere it goes on, at the same files it does not.
     fs::write(desk.place.path().join("tree/c"), "1").unwrap();
     let change = |path: &str, before: &str| {
-        vec![ChangedFile { path: path.into(), before: ObjectDigest::of(before.as_bytes()), content: Some("3".into()) }]
+        vec![ChangedFile {
+            path: path.into(),
+            before: ObjectDigest::of(before.as_bytes()),
+            content: Some("3".into()),
+        }]
     };
     desk.commit_files(2, change("c", "1"), &|_| {}).unwrap();
     for (path, before) in [("a", "2"), ("deep/b", "1")] {
-        let Err(CommitError::Blocked { path: at, call, .. }) = desk.commit_files(3, change(path, before), &|_| {}) else {
+        let Err(CommitError::Blocked { path: at, call, .. }) =
+            desk.commit_files(3, change(path, before), &|_| {})
+        else {
             panic!("{path}")
         };
         assert_eq!((at, call), (PathBuf::from(path), CallId::from_random(1)));
@@ -290,7 +359,9 @@ fn what_cannot_be_finished_blocks_the_same_files_alone_and_closes_by_itself() {
 
 #[test]
 fn what_is_given_up_says_what_is_written() {
-    for (die, written, missing) in [(true, vec!["a"], vec!["deep/b"]), (false, vec![], vec!["deep/b"])] {
+    for (die, written, missing) in
+        [(true, vec!["a"], vec!["deep/b"]), (false, vec![], vec!["deep/b"])]
+    {
         let (mount, desk) = mounted();
         let files = if die { both() } else { both().split_off(1) };
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -304,7 +375,9 @@ fn what_is_given_up_says_what_is_written() {
         mount.again("ro");
         let call = CallId::from_random(1);
         let lock = desk.journal.lock().unwrap();
-        let Recovered::GivenUp { written: told, missing: left, kept, .. } = desk.journal.recover(&call, &lock, true).unwrap() else {
+        let Recovered::GivenUp { written: told, missing: left, kept, .. } =
+            desk.journal.recover(&call, &lock, true).unwrap()
+        else {
             panic!("it was not given up")
         };
         let paths = |names: Vec<&str>| names.into_iter().map(PathBuf::from).collect::<Vec<_>>();
@@ -327,10 +400,19 @@ fn a_job_that_changes_nothing_is_held_against_the_tree_too() {
         let touches = ["a".into()].into();
         desk.journal.commit(
             &lock,
-            Commit { call: &call, fence: Fence(1), namespace: &namespace, files: vec![], touches: &touches, moved },
+            Commit {
+                call: &call,
+                fence: Fence(1),
+                namespace: &namespace,
+                files: vec![],
+                touches: &touches,
+                moved,
+            },
             &|_| {},
         )
     };
-    assert!(matches!(commit(&|_| Some("a".into())), Err(CommitError::Conflict(path)) if path == Path::new("a")));
+    assert!(
+        matches!(commit(&|_| Some("a".into())), Err(CommitError::Conflict(path)) if path == Path::new("a"))
+    );
     commit(&|_| None).unwrap();
 }

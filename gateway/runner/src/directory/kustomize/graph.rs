@@ -78,7 +78,9 @@ impl Graph {
     /// Where a link is, for people: `overlays/prod/kustomization.yaml:5`.
     pub fn place(&self, link: Link) -> String {
         let Some(layer) = self.layer(link.layer) else { return String::new() };
-        layer.place(layer.references.get(link.reference).map_or(layer.line, |reference| reference.line))
+        layer.place(
+            layer.references.get(link.reference).map_or(layer.line, |reference| reference.line),
+        )
     }
 
     /// Who names a file, and for what.
@@ -87,13 +89,15 @@ impl Graph {
     }
 
     fn used(&self, link: Link) -> Use {
-        let reference = self.layer(link.layer).and_then(|layer| layer.references.get(link.reference));
+        let reference =
+            self.layer(link.layer).and_then(|layer| layer.references.get(link.reference));
         reference.map_or(Use::Resource, |reference| reference.used)
     }
 
     /// The key under which a link names something.
     pub fn key(&self, link: Link) -> &'static str {
-        let reference = self.layer(link.layer).and_then(|layer| layer.references.get(link.reference));
+        let reference =
+            self.layer(link.layer).and_then(|layer| layer.references.get(link.reference));
         reference.map_or("path", |reference| reference.key)
     }
 
@@ -119,7 +123,11 @@ impl Graph {
         let Some(last) = way.last().copied() else { return };
         let above = self.above.get(last.layer).map(Vec::as_slice).unwrap_or_default();
         // A layer that includes itself in the end includes nothing more by it.
-        let next: Vec<Link> = above.iter().filter(|link| !way.iter().any(|known| known.layer == link.layer)).copied().collect();
+        let next: Vec<Link> = above
+            .iter()
+            .filter(|link| !way.iter().any(|known| known.layer == link.layer))
+            .copied()
+            .collect();
         if next.is_empty() {
             if ways.known.len() < WAYS {
                 ways.known.push(way.clone());
@@ -158,7 +166,8 @@ impl Graph {
         order.push(layer);
     }
 
-    /// The kustomization of a file's own folder, if it does not name the file and nothing else does.
+    /// The kustomization of a file's own folder, if it does not name the file and nothing else
+    /// does.
     pub fn passed_over(&self, file: &Path) -> Option<&Layer> {
         if self.named.contains_key(file) || is_kustomization(file) {
             return None;
@@ -169,11 +178,17 @@ impl Graph {
     /// The kustomization file of a file's own folder, if it cannot be read.
     pub fn unreadable_beside(&self, file: &Path) -> Option<(PathBuf, &Unclear)> {
         let folder = file.parent()?;
-        FILES.iter().map(|name| folder.join(name)).find_map(|path| self.unreadable.get(&path).map(|unclear| (path, unclear)))
+        FILES
+            .iter()
+            .map(|name| folder.join(name))
+            .find_map(|path| self.unreadable.get(&path).map(|unclear| (path, unclear)))
     }
 
     /// What a layer names that is not in the tree: key, text as it is written, line.
-    pub fn unseen_of(&self, layer: &Layer) -> impl Iterator<Item = (Use, &'static str, &str, usize)> {
+    pub fn unseen_of(
+        &self,
+        layer: &Layer,
+    ) -> impl Iterator<Item = (Use, &'static str, &str, usize)> {
         let same = |at: usize| self.layer(at).is_some_and(|other| std::ptr::eq(other, layer));
         let links = self.unseen.iter().filter(move |link| same(link.layer));
         links.filter_map(|link| {
@@ -186,8 +201,10 @@ impl Graph {
     pub fn unseen(&self) -> Vec<(String, String)> {
         let told = |link: &Link| {
             let reference = self.layer(link.layer)?.references.get(link.reference)?;
-            let reason =
-                format!("`{}` names `{}`, which is not in this tree; objects from there are not seen", reference.key, reference.text);
+            let reason = format!(
+                "`{}` names `{}`, which is not in this tree; objects from there are not seen",
+                reference.key, reference.text
+            );
             Some((self.place(*link), reason))
         };
         self.unseen.iter().filter_map(told).collect()
@@ -199,7 +216,12 @@ impl Graph {
     }
 
     /// The file that a layer names, if it is in the tree.
-    pub fn file<'a>(&self, files: &'a Files, layer: &Layer, text: &str) -> Option<(&'a Path, &'a [Document])> {
+    pub fn file<'a>(
+        &self,
+        files: &'a Files,
+        layer: &Layer,
+        text: &str,
+    ) -> Option<(&'a Path, &'a [Document])> {
         let path = beneath(&layer.folder, text)?;
         let (path, file) = files.get_key_value(&path)?;
         Some((path.as_path(), file.documents.as_deref().ok()?))

@@ -83,11 +83,20 @@ pub fn built(graph: &Graph, ways: &Ways, written: &Written<'_>) -> Built {
     }
     let mut names = objects.keys();
     match (names.next(), names.next(), ways.more) {
-        (Some((namespace, name)), None, false) if namespace == written.namespace && name == written.name => Built::AsWritten,
-        (Some((namespace, name)), None, false) => {
-            Built::As { namespace: namespace.clone(), name: name.clone(), given: given(&builds, written) }
+        (Some((namespace, name)), None, false)
+            if namespace == written.namespace && name == written.name =>
+        {
+            Built::AsWritten
         }
-        _ => Built::Several { told: told(&objects, ways.more), objects: objects.into_keys().collect() },
+        (Some((namespace, name)), None, false) => Built::As {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            given: given(&builds, written),
+        },
+        _ => Built::Several {
+            told: told(&objects, ways.more),
+            objects: objects.into_keys().collect(),
+        },
     }
 }
 
@@ -104,7 +113,8 @@ fn build(graph: &Graph, way: &Way, written: &Written<'_>) -> Build {
 impl Build {
     fn apply(&mut self, layer: &Layer) {
         let fallback = layer.fallback.as_ref().filter(|_| self.namespace.is_empty());
-        if let Some(Located { value: (key, namespace), line }) = layer.namespace.as_ref().or(fallback)
+        if let Some(Located { value: (key, namespace), line }) =
+            layer.namespace.as_ref().or(fallback)
             && *namespace != self.namespace
         {
             namespace.clone_into(&mut self.namespace);
@@ -123,7 +133,9 @@ impl Build {
     /// For people: who gives what.
     fn told(&self) -> String {
         let namespace = match (&self.by_namespace, self.namespace.as_str()) {
-            (Some((key, place)), namespace) => format!("`{key}` in {place} gives namespace {namespace}"),
+            (Some((key, place)), namespace) => {
+                format!("`{key}` in {place} gives namespace {namespace}")
+            }
             (None, "") => format!("{} gives it no namespace", self.top),
             (None, namespace) => format!("{} builds it in namespace {namespace}", self.top),
         };
@@ -138,11 +150,21 @@ impl Build {
 fn given(builds: &[Build], written: &Written<'_>) -> Vec<Remark> {
     let mut given = Vec::new();
     for build in builds {
-        if let Some((key, place)) = build.by_namespace.as_ref().filter(|_| build.namespace != written.namespace) {
-            given.push(Remark::new(RemarkKind::Given, "namespace").by(*key, place).with(build.namespace.clone().into()));
+        if let Some((key, place)) =
+            build.by_namespace.as_ref().filter(|_| build.namespace != written.namespace)
+        {
+            given.push(
+                Remark::new(RemarkKind::Given, "namespace")
+                    .by(*key, place)
+                    .with(build.namespace.clone().into()),
+            );
         }
         if let Some((key, place)) = build.by_name.as_ref().filter(|_| build.name != written.name) {
-            given.push(Remark::new(RemarkKind::Given, "name").by(*key, place).with(build.name.clone().into()));
+            given.push(
+                Remark::new(RemarkKind::Given, "name")
+                    .by(*key, place)
+                    .with(build.name.clone().into()),
+            );
         }
     }
     given
@@ -155,7 +177,11 @@ fn told(objects: &BTreeMap<(String, String), Vec<&Build>>, more: bool) -> String
     let left = lines.len().saturating_sub(TOLD);
     lines.truncate(TOLD);
     if left > 0 || more {
-        lines.push(if more { "there are more than can be told".to_owned() } else { format!("and {left} more") });
+        lines.push(if more {
+            "there are more than can be told".to_owned()
+        } else {
+            format!("and {left} more")
+        });
     }
     lines.join("; ")
 }

@@ -21,7 +21,8 @@ pub enum LayerKind {
     File,
     /// A component: its changes are those of each layer that names it.
     Component,
-    /// A Flux `Kustomization`: a folder without a kustomization file is built with all folders in it.
+    /// A Flux `Kustomization`: a folder without a kustomization file is built with all folders in
+    /// it.
     Flux,
     /// An Argo CD `Application`. `recurse`: a folder without a kustomization file is built with all
     /// folders in it.
@@ -192,7 +193,8 @@ pub struct Layer {
     pub generated: Vec<Located<Generated>>,
     /// Replacements.
     pub replacements: Vec<Located<Replacement>>,
-    /// What is not read here and may change any object of it: its key, or why the file is not read.
+    /// What is not read here and may change any object of it: its key, or why the file is not
+    /// read.
     pub unread: Vec<Located<String>>,
 }
 

@@ -30,7 +30,12 @@ pub struct Edit<'a> {
 }
 
 /// What a person has to know of the changes of one object.
-pub fn remarks(graph: &Graph, files: &Files, subject: &Subject<'_>, edits: &[Edit<'_>]) -> Vec<Remark> {
+pub fn remarks(
+    graph: &Graph,
+    files: &Files,
+    subject: &Subject<'_>,
+    edits: &[Edit<'_>],
+) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = edits.iter().filter_map(overwritten).collect();
     let path = subject.written.path;
     let ways = graph.ways(path);
@@ -46,7 +51,8 @@ pub fn remarks(graph: &Graph, files: &Files, subject: &Subject<'_>, edits: &[Edi
     }
     remarks.extend(shared(graph, &ways.known));
     if let Some(layer) = graph.passed_over(path) {
-        remarks.push(Remark::new(RemarkKind::Unlisted, "").by("resources", layer.place(layer.line)));
+        remarks
+            .push(Remark::new(RemarkKind::Unlisted, "").by("resources", layer.place(layer.line)));
     }
     if let Some((file, unclear)) = graph.unreadable_beside(path) {
         let place = format!("{}:{}", file.display(), unclear.line);
@@ -60,7 +66,8 @@ pub fn remarks(graph: &Graph, files: &Files, subject: &Subject<'_>, edits: &[Edi
 fn overwritten(edit: &Edit<'_>) -> Option<Remark> {
     let value = |object| edit.path.get(object).ok().flatten().unwrap_or_default();
     let kept = placeholder::all(&value(edit.after));
-    let gone = placeholder::all(&value(edit.before)).into_iter().find(|found| !kept.contains(found))?;
+    let gone =
+        placeholder::all(&value(edit.before)).into_iter().find(|found| !kept.contains(found))?;
     Some(Remark::new(RemarkKind::Placeholder, edit.path.to_string()).with(gone.into()))
 }
 
@@ -70,13 +77,23 @@ fn shared(graph: &Graph, ways: &[Way]) -> Vec<Remark> {
     if tops.len() < 2 {
         return Vec::new();
     }
-    tops.iter().map(|link| Remark::new(RemarkKind::Shared, "").by(graph.key(**link), graph.place(**link))).collect()
+    tops.iter()
+        .map(|link| Remark::new(RemarkKind::Shared, "").by(graph.key(**link), graph.place(**link)))
+        .collect()
 }
 
-fn of_layer(graph: &Graph, files: &Files, layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remark> {
+fn of_layer(
+    graph: &Graph,
+    files: &Files,
+    layer: &Layer,
+    subject: &Subject<'_>,
+    edit: &Edit<'_>,
+) -> Vec<Remark> {
     let field = edit.path.to_string();
     let mut found = Vec::new();
-    let set = |by: &str, line: usize, value: Value| Remark::new(RemarkKind::Overridden, &*field).by(by, layer.place(line)).with(value);
+    let set = |by: &str, line: usize, value: Value| {
+        Remark::new(RemarkKind::Overridden, &*field).by(by, layer.place(line)).with(value)
+    };
     for replicas in layer.replicas.iter().filter(|entry| subject.has_name(&entry.value.name)) {
         if reaches(edit.path, &["spec", "replicas"]) {
             found.push(set("replicas", replicas.line, replicas.value.count.clone()));
@@ -98,10 +115,16 @@ fn of_layer(graph: &Graph, files: &Files, layer: &Layer, subject: &Subject<'_>, 
         found.extend(patch::remark(graph, files, layer, subject, edit, patch));
     }
     found.extend(replace::remarks(layer, subject, edit));
-    let unseen = graph.unseen_of(layer).filter(|(used, ..)| matches!(used, Use::Component | Use::Patch));
+    let unseen =
+        graph.unseen_of(layer).filter(|(used, ..)| matches!(used, Use::Component | Use::Patch));
     let unseen: Vec<_> = unseen.map(|(_, key, _, line)| (key.to_owned(), line)).collect();
     let unread = layer.unread.iter().map(|unread| (unread.value.clone(), unread.line));
-    found.extend(unseen.into_iter().chain(unread).map(|(by, line)| Remark::new(RemarkKind::Unseen, &*field).by(by, layer.place(line))));
+    found.extend(
+        unseen
+            .into_iter()
+            .chain(unread)
+            .map(|(by, line)| Remark::new(RemarkKind::Unseen, &*field).by(by, layer.place(line))),
+    );
     found
 }
 
@@ -109,14 +132,20 @@ fn of_layer(graph: &Graph, files: &Files, layer: &Layer, subject: &Subject<'_>, 
 fn generated(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remark> {
     let field = edit.path.to_string();
     let mut found = Vec::new();
-    for generated in layer.generated.iter().filter(|generated| subject.has_name(&generated.value.name)) {
+    for generated in
+        layer.generated.iter().filter(|generated| subject.has_name(&generated.value.name))
+    {
         let place = layer.place(generated.line);
         let by = |kind| Remark::new(kind, &*field).by("configMapGenerator", &*place);
         let known = generated.value.data.iter().find(|(key, _)| reaches(edit.path, &["data", key]));
         match known {
             Some((_, value)) => found.push(by(RemarkKind::Overridden).with(value.clone())),
-            None if generated.value.replaces && reaches(edit.path, &["data"]) => found.push(by(RemarkKind::Overridden)),
-            None if generated.value.open && reaches(edit.path, &["data"]) => found.push(by(RemarkKind::Unseen)),
+            None if generated.value.replaces && reaches(edit.path, &["data"]) => {
+                found.push(by(RemarkKind::Overridden))
+            }
+            None if generated.value.open && reaches(edit.path, &["data"]) => {
+                found.push(by(RemarkKind::Unseen))
+            }
             None => {}
         }
     }
@@ -125,5 +154,8 @@ fn generated(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Remar
 
 /// Whether a field lies at, above or beneath these keys.
 fn reaches(path: &FieldPath, keys: &[&str]) -> bool {
-    path.segments().iter().zip(keys).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key))
+    path.segments()
+        .iter()
+        .zip(keys)
+        .all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key))
 }

@@ -1,10 +1,14 @@
-//! A kustomization file as a [`Layer`], after the reference of kubectl's kustomize (v5). Unknown keys
-//! are passed over; keys that run programs or read what is not in the tree are named as unread.
+//! A kustomization file as a [`Layer`], after the reference of kubectl's kustomize (v5). Unknown
+//! keys are passed over; keys that run programs or read what is not in the tree are named as
+//! unread.
 
 pub mod argo;
 pub mod flux;
 
-use super::layer::{Body, Generated, Image, Layer, LayerKind, Located, Meta, Patch, Reference, Replacement, Replicas, Selector, Use};
+use super::layer::{
+    Body, Generated, Image, Layer, LayerKind, Located, Meta, Patch, Reference, Replacement,
+    Replicas, Selector, Use,
+};
 use super::view::{at, get, items, pairs, text, text_of};
 use crate::directory::read::{Document, Node};
 use serde_json::Value;
@@ -27,7 +31,11 @@ pub fn is_kustomization(path: &Path) -> bool {
 /// A kustomization file.
 pub fn file(path: &Path, document: &Document) -> Layer {
     let node = &document.root;
-    let kind = if text_of(node, "kind").as_deref() == Some("Component") { LayerKind::Component } else { LayerKind::File };
+    let kind = if text_of(node, "kind").as_deref() == Some("Component") {
+        LayerKind::Component
+    } else {
+        LayerKind::File
+    };
     let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
     let mut layer = Layer::new(path, node.line, kind, folder);
     if let Some(unclear) = document.doubt() {
@@ -36,15 +44,21 @@ pub fn file(path: &Path, document: &Document) -> Layer {
     references(&mut layer, node);
     common(&mut layer, node);
     layer.namespace = get(node, "namespace").and_then(|node| named(node, "namespace"));
-    if let Some(hidden) = get(node, "namespace").filter(|_| layer.namespace.is_none() && document.doubt().is_some()) {
-        layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: hidden.line });
+    if let Some(hidden) =
+        get(node, "namespace").filter(|_| layer.namespace.is_none() && document.doubt().is_some())
+    {
+        layer.namespace =
+            Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: hidden.line });
     }
     // A merge key may bring one.
     if let Some(merged) = node.borrowed().filter(|_| layer.namespace.is_none()) {
-        layer.namespace = Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: merged.line });
+        layer.namespace =
+            Some(Located { value: ("namespace", UNKNOWN.to_owned()), line: merged.line });
     }
     for key in UNREAD {
-        let written = items(get(node, key)).first().map(|first| Located { value: key.to_owned(), line: first.line });
+        let written = items(get(node, key))
+            .first()
+            .map(|first| Located { value: key.to_owned(), line: first.line });
         layer.unread.extend(written);
     }
     layer
@@ -52,7 +66,9 @@ pub fn file(path: &Path, document: &Document) -> Layer {
 
 /// A value under a key that gives it.
 pub fn named(node: &Node, key: &'static str) -> Option<Located<(&'static str, String)>> {
-    text(node).filter(|text| !text.is_empty()).map(|text| Located { value: (key, text), line: node.line })
+    text(node)
+        .filter(|text| !text.is_empty())
+        .map(|text| Located { value: (key, text), line: node.line })
 }
 
 /// Everything that kustomization files, Flux and Argo CD spell the same way.
@@ -70,7 +86,8 @@ pub fn common(layer: &mut Layer, node: &Node) {
     }
     for item in items(get(node, "replicas")) {
         if let Some(name) = text_of(item, "name") {
-            let count = get(item, "count").map(Node::value).filter(Value::is_number).unwrap_or_default();
+            let count =
+                get(item, "count").map(Node::value).filter(Value::is_number).unwrap_or_default();
             layer.replicas.push(Located { value: Replicas { name, count }, line: item.line });
         }
     }
@@ -81,13 +98,27 @@ pub fn common(layer: &mut Layer, node: &Node) {
     }
     for item in items(get(node, "labels")) {
         let on = |key| get(item, key).is_some_and(|node| node.value() == Value::Bool(true));
-        meta(layer, get(item, "pairs"), ("labels", "labels", on("includeTemplates") || on("includeSelectors")));
+        meta(
+            layer,
+            get(item, "pairs"),
+            ("labels", "labels", on("includeTemplates") || on("includeSelectors")),
+        );
     }
 }
 
-fn meta(layer: &mut Layer, node: Option<&Node>, (key, field, template): (&'static str, &'static str, bool)) {
+fn meta(
+    layer: &mut Layer,
+    node: Option<&Node>,
+    (key, field, template): (&'static str, &'static str, bool),
+) {
     for (name, node) in pairs(node) {
-        let value = Meta { key, field, template, name: name.to_owned(), value: text(node).unwrap_or_default() };
+        let value = Meta {
+            key,
+            field,
+            template,
+            name: name.to_owned(),
+            value: text(node).unwrap_or_default(),
+        };
         layer.meta.push(Located { value, line: node.line });
     }
 }
@@ -97,7 +128,13 @@ fn image(item: &Node) -> Option<Image> {
     let Some(written) = text(item) else {
         let field = |key| text_of(item, key).filter(|text| !text.is_empty());
         let (new_name, new_tag) = (field("newName"), field("newTag"));
-        return Some(Image { name: field("name")?, new_name, new_tag, digest: field("digest"), suffix: field("tagSuffix") });
+        return Some(Image {
+            name: field("name")?,
+            new_name,
+            new_tag,
+            digest: field("digest"),
+            suffix: field("tagSuffix"),
+        });
     };
     let (name, new) = match written.split_once('=') {
         Some((name, new)) => (Some(name.to_owned()), new.to_owned()),
@@ -134,10 +171,17 @@ fn patches(layer: &mut Layer, node: &Node) {
             let body = match (get(item, "path"), get(item, "patch")) {
                 (Some(path), _) => {
                     let Some(path) = text(path) else { continue };
-                    layer.references.push(Reference { used: Use::Patch, key, text: path.clone(), line: item.line });
+                    layer.references.push(Reference {
+                        used: Use::Patch,
+                        key,
+                        text: path.clone(),
+                        line: item.line,
+                    });
                     Body::File(path)
                 }
-                (None, Some(patch)) => text(patch).map_or_else(|| Body::Node(Box::new(patch.clone())), Body::Text),
+                (None, Some(patch)) => {
+                    text(patch).map_or_else(|| Body::Node(Box::new(patch.clone())), Body::Text)
+                }
                 (None, None) => continue,
             };
             let target = get(item, "target").map(selector);
@@ -149,7 +193,12 @@ fn patches(layer: &mut Layer, node: &Node) {
         let body = match text(item) {
             Some(inline) if inline.contains('\n') || inline.contains(": ") => Body::Text(inline),
             Some(path) => {
-                layer.references.push(Reference { used: Use::Patch, key, text: path.clone(), line: item.line });
+                layer.references.push(Reference {
+                    used: Use::Patch,
+                    key,
+                    text: path.clone(),
+                    line: item.line,
+                });
                 Body::File(path)
             }
             None => Body::Node(Box::new(item.clone())),
@@ -184,10 +233,16 @@ fn references(layer: &mut Layer, node: &Node) {
         replacement(layer, item);
     }
     for item in items(get(node, "helmCharts")) {
-        let files = get(item, "valuesFile").into_iter().chain(items(get(item, "additionalValuesFiles")));
+        let files =
+            get(item, "valuesFile").into_iter().chain(items(get(item, "additionalValuesFiles")));
         for file in files {
             let Some(text) = text(file) else { continue };
-            layer.references.push(Reference { used: Use::Data, key: "helmCharts", text, line: file.line });
+            layer.references.push(Reference {
+                used: Use::Data,
+                key: "helmCharts",
+                text,
+                line: file.line,
+            });
         }
     }
     if let Some(file) = at(node, &["openapi", "path"])
@@ -208,7 +263,8 @@ fn generator(layer: &mut Layer, key: &'static str, item: &Node) {
         layer.references.push(Reference { used: Use::Data, key, text: path, line: file.line });
         data.push((name, Value::Null));
     }
-    let variables: Vec<&Node> = get(item, "env").into_iter().chain(items(get(item, "envs"))).collect();
+    let variables: Vec<&Node> =
+        get(item, "env").into_iter().chain(items(get(item, "envs"))).collect();
     for file in &variables {
         let Some(text) = text(file) else { continue };
         layer.references.push(Reference { used: Use::Data, key, text, line: file.line });
@@ -219,8 +275,11 @@ fn generator(layer: &mut Layer, key: &'static str, item: &Node) {
         }
     }
     let behavior = text_of(item, "behavior").unwrap_or_default();
-    if let (Some(name), "configMapGenerator", "merge" | "replace") = (text_of(item, "name"), key, behavior.as_str()) {
-        let value = Generated { name, replaces: behavior == "replace", data, open: !variables.is_empty() };
+    if let (Some(name), "configMapGenerator", "merge" | "replace") =
+        (text_of(item, "name"), key, behavior.as_str())
+    {
+        let value =
+            Generated { name, replaces: behavior == "replace", data, open: !variables.is_empty() };
         layer.generated.push(Located { value, line: item.line });
     }
 }
@@ -233,10 +292,13 @@ fn replacement(layer: &mut Layer, item: &Node) {
     }
     for target in items(get(item, "targets")) {
         let select = get(target, "select").map(selector).unwrap_or_default();
-        let mut fields: Vec<String> = items(get(target, "fieldPaths")).iter().filter_map(text).collect();
+        let mut fields: Vec<String> =
+            items(get(target, "fieldPaths")).iter().filter_map(text).collect();
         if fields.is_empty() {
             fields.push("metadata.name".to_owned());
         }
-        layer.replacements.push(Located { value: Replacement { select, fields }, line: target.line });
+        layer
+            .replacements
+            .push(Located { value: Replacement { select, fields }, line: target.line });
     }
 }

@@ -11,7 +11,12 @@ pub fn placeholder(text: &str) -> Option<&str> {
         let to = text.get(from..)?.find(end)?;
         Some((from, from + to + end.len()))
     };
-    let found = [variable(text, ('{', '}')), variable(text, ('(', ')')), enclosed("{{", "}}"), enclosed("<path:", ">")];
+    let found = [
+        variable(text, ('{', '}')),
+        variable(text, ('(', ')')),
+        enclosed("{{", "}}"),
+        enclosed("<path:", ">"),
+    ];
     let (from, to) = found.into_iter().flatten().min()?;
     text.get(from..to)
 }
@@ -24,12 +29,28 @@ fn variable(text: &str, (open, close): (char, char)) -> Option<(usize, usize)> {
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('$')) {
         let from = at + found;
         at = from + 1;
-        let dollars = bytes.get(..from).unwrap_or_default().iter().rev().take_while(|byte| **byte == b'$').count();
-        let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(open) && dollars % 2 == 0) else { continue };
-        let first = |character: char| {
-            character == '_' || if open == '(' { character.is_ascii_uppercase() } else { character.is_ascii_alphabetic() }
+        let dollars = bytes
+            .get(..from)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'$')
+            .count();
+        let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(open) && dollars % 2 == 0)
+        else {
+            continue;
         };
-        let plain = |character: char| character == '_' || character.is_ascii_uppercase() || character.is_ascii_digit();
+        let first = |character: char| {
+            character == '_'
+                || if open == '(' {
+                    character.is_ascii_uppercase()
+                } else {
+                    character.is_ascii_alphabetic()
+                }
+        };
+        let plain = |character: char| {
+            character == '_' || character.is_ascii_uppercase() || character.is_ascii_digit()
+        };
         let named = rest.chars().nth(1).is_some_and(first);
         if let Some(length) = closing(rest, (open, close))
             && named
@@ -62,7 +83,9 @@ pub fn first(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => placeholder(text).map(str::to_owned),
         Value::Array(items) => items.iter().find_map(first),
-        Value::Object(map) => map.iter().find_map(|(key, value)| placeholder(key).map(str::to_owned).or_else(|| first(value))),
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, value)| placeholder(key).map(str::to_owned).or_else(|| first(value))),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
@@ -79,7 +102,10 @@ pub fn all(value: &Value) -> Vec<String> {
             found
         }
         Value::Array(items) => items.iter().flat_map(all).collect(),
-        Value::Object(map) => map.iter().flat_map(|(key, value)| all(&Value::String(key.clone())).into_iter().chain(all(value))).collect(),
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| all(&Value::String(key.clone())).into_iter().chain(all(value)))
+            .collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
     }
 }
@@ -90,7 +116,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_told_from_text() {
-        let check = |text: &str, expect: Option<&str>| assert_eq!(placeholder(text), expect, "{text}");
+        let check =
+            |text: &str, expect: Option<&str>| assert_eq!(placeholder(text), expect, "{text}");
         check("${web_replicas:=3}", Some("${web_replicas:=3}"));
         check("registry.example.com/web:${TAG}", Some("${TAG}"));
         check("{{ .Values.tag }}", Some("{{ .Values.tag }}"));

@@ -15,10 +15,12 @@ use std::fs;
 
 /// A Deployment with one container `web`.
 pub fn deployment(name: &str, namespace: &str) -> String {
-    let namespace = if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
+    let namespace =
+        if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
     format!(
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}{namespace}\n  labels: {{app: {name}}}\nspec:\n  replicas: 3\n  template:\n    spec:\n      \
-         containers:\n        - name: web\n          image: registry.example.com/web:1.0.0\n"
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}{namespace}\n  labels: \
+         {{app: {name}}}\nspec:\n  replicas: 3\n  template:\n    spec:\n      containers:\n        \
+         - name: web\n          image: registry.example.com/web:1.0.0\n"
     )
 }
 
@@ -33,12 +35,19 @@ pub fn scale(namespace: &str, name: &str) -> Step {
 }
 
 pub fn image(namespace: &str, name: &str) -> Step {
-    change(namespace, name, "spec.template.spec.containers[name=web].image", json!("registry.example.com/web:1.0.1"))
+    change(
+        namespace,
+        name,
+        "spec.template.spec.containers[name=web].image",
+        json!("registry.example.com/web:1.0.1"),
+    )
 }
 
 pub fn config(namespace: &str, name: &str, key: &str) -> Step {
     let target = json!({"group": "", "version": "v1", "kind": "ConfigMap", "namespace": namespace, "name": name});
-    step(json!({"action": "patch", "target": target, "changes": [{"path": format!("data.{key}"), "value": "debug"}]}))
+    step(
+        json!({"action": "patch", "target": target, "changes": [{"path": format!("data.{key}"), "value": "debug"}]}),
+    )
 }
 
 pub fn delete(namespace: &str, name: &str) -> Step {
@@ -68,7 +77,10 @@ pub fn answer(index: &Index, step: Step) -> String {
     match preview(index, &[step]) {
         Ok(preview) => {
             let shown = &preview.operations[0];
-            std::iter::once(shown.place.clone()).chain(shown.remarks.iter().map(remark_words)).collect::<Vec<_>>().join("\n")
+            std::iter::once(shown.place.clone())
+                .chain(shown.remarks.iter().map(remark_words))
+                .collect::<Vec<_>>()
+                .join("\n")
         }
         Err(refusal) => format!("REFUSED {}: {}\n{}", refusal.code, refusal.reason, refusal.remedy),
     }

@@ -6,7 +6,9 @@ use serde_json::Value;
 /// The value of a key.
 pub fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     match &node.shape {
-        Shape::Map { entries, .. } => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node),
+        Shape::Map { entries, .. } => {
+            entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+        }
         Shape::Scalar { .. } | Shape::List { .. } => None,
     }
 }
@@ -53,5 +55,6 @@ pub fn text_of(node: &Node, key: &str) -> Option<String> {
 /// Whether a document is an object of this group and kind, in any version.
 pub fn is_kind(node: &Node, group: &str, kind: &str) -> bool {
     let version = text_of(node, "apiVersion").unwrap_or_default();
-    version.split_once('/').is_some_and(|(found, _)| found == group) && text_of(node, "kind").as_deref() == Some(kind)
+    version.split_once('/').is_some_and(|(found, _)| found == group)
+        && text_of(node, "kind").as_deref() == Some(kind)
 }

@@ -12,18 +12,40 @@ use std::fs;
 const TREE: [(&str, &str); 9] = [
     (
         "shop/web.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: team-a, labels: {app: web}}\nspec:\n  replicas: 3\n  minReadySeconds: 010\n  template:\n    spec:\n      containers:\n      - name: web\n        image: web:1\n",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: team-a, labels: \
+         {app: web}}\nspec:\n  replicas: 3\n  minReadySeconds: 010\n  template:\n    spec:\n      \
+         containers:\n      - name: web\n        image: web:1\n",
     ),
     (
         "shop/api.yml",
-        "# two\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: api\n  namespace: team-a\nspec:\n  replicas: 1\n",
+        "# two\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: api\n  namespace: \
+         team-a\nspec:\n  replicas: 1\n",
     ),
-    ("twice/one.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice, namespace: team-a}\ndata: {a: b}\n"),
-    ("twice/two.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice, namespace: team-a}\ndata: {a: c}\n"),
-    ("chart/values.yaml", "kind: ConfigMap\nmetadata:\n  name: made\n  namespace: team-a\ndata:\n  a: {{ .Values.a }}\n"),
-    ("anchor.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: anchored, namespace: team-a}\ndata: {a: &x b, c: *x}\n"),
+    (
+        "twice/one.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice, namespace: team-a}\ndata: {a: \
+         b}\n",
+    ),
+    (
+        "twice/two.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice, namespace: team-a}\ndata: {a: \
+         c}\n",
+    ),
+    (
+        "chart/values.yaml",
+        "kind: ConfigMap\nmetadata:\n  name: made\n  namespace: team-a\ndata:\n  a: {{ .Values.a \
+         }}\n",
+    ),
+    (
+        "anchor.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: anchored, namespace: team-a}\ndata: \
+         {a: &x b, c: *x}\n",
+    ),
     ("nowhere.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nowhere}\ndata: {a: b}\n"),
-    (".hidden/no.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: hidden, namespace: team-a}\n"),
+    (
+        ".hidden/no.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: hidden, namespace: team-a}\n",
+    ),
     ("kustomization.yaml", "resources:\n- shop/api.yml\n"),
 ];
 
@@ -37,7 +59,12 @@ fn trust() -> Trust {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
     };
     let grants = vec![
-        grant(Action::Read, "apps", "Deployment", &["spec.replicas", "spec.minReadySeconds", "spec.template.spec.containers[*].image"]),
+        grant(
+            Action::Read,
+            "apps",
+            "Deployment",
+            &["spec.replicas", "spec.minReadySeconds", "spec.template.spec.containers[*].image"],
+        ),
         grant(Action::List, "apps", "Deployment", &["spec.replicas", "metadata.name"]),
         grant(Action::Patch, "apps", "Deployment", &["spec.replicas", "metadata.annotations.*"]),
         grant(Action::Patch, "", "ConfigMap", &["data.*"]),
@@ -49,7 +76,13 @@ fn trust() -> Trust {
 
 fn target(kind: &str, name: &str) -> Target {
     let group = if kind == "Deployment" { "apps" } else { "" };
-    Target { group: group.into(), version: "v1".into(), kind: kind.into(), namespace: "team-a".into(), name: name.into() }
+    Target {
+        group: group.into(),
+        version: "v1".into(),
+        kind: kind.into(),
+        namespace: "team-a".into(),
+        name: name.into(),
+    }
 }
 
 fn read(name: &str, field: &str) -> Operation {
@@ -57,7 +90,10 @@ fn read(name: &str, field: &str) -> Operation {
 }
 
 fn patch(kind: &str, name: &str, path: &str, value: Value) -> Operation {
-    Operation::Patch { target: target(kind, name), changes: vec![Change { path: path.into(), value: Some(value) }] }
+    Operation::Patch {
+        target: target(kind, name),
+        changes: vec![Change { path: path.into(), value: Some(value) }],
+    }
 }
 
 fn tree() -> (tempfile::TempDir, Looker) {
@@ -78,15 +114,25 @@ fn check(operation: Operation, expect: &Expect) {
     let (tool, digest) = ("t".to_owned(), ComponentDigest::of(b"t"));
     let looks = operation.action().looks();
     let operations = vec![Step { operation, after: vec![], reversible: false }];
-    let look = if looks { Look::Read { tool, digest, operations } } else { Look::Preview { tool, digest, operations } };
+    let look = if looks {
+        Look::Read { tool, digest, operations }
+    } else {
+        Look::Preview { tool, digest, operations }
+    };
     let shown = match looker.look(&look, &trust()).unwrap() {
         Looked::Preview { preview } => {
             let one = &preview.operations[0];
-            assert!(matches!(&one.expect, Expected::Present { uid, .. } if uid.starts_with("file-")));
+            assert!(
+                matches!(&one.expect, Expected::Present { uid, .. } if uid.starts_with("file-"))
+            );
             format!("{} {} -> {}\n", one.place, json!(one.before), json!(one.after))
         }
         Looked::Results { results, left_out, .. } => {
-            let left_out: String = left_out.places.iter().map(|place| format!("left out: {}\n", place.words())).collect();
+            let left_out: String = left_out
+                .places
+                .iter()
+                .map(|place| format!("left out: {}\n", place.words()))
+                .collect();
             format!("{}\n{left_out}", results[0])
         }
         Looked::Refused { code, reason, .. } => format!("{code}: {reason}\n"),
@@ -128,7 +174,12 @@ fn what_the_ceiling_permits_is_shown() {
     "#]],
     );
     check(
-        patch("Deployment", "api", r#"metadata.annotations["example.com/at"]"#, json!({"$host": "started_at"})),
+        patch(
+            "Deployment",
+            "api",
+            r#"metadata.annotations["example.com/at"]"#,
+            json!({"$host": "started_at"}),
+        ),
         &expect![[r#"
         shop/api.yml:3 {"metadata.annotations[\"example.com/at\"]":null} -> {"metadata.annotations[\"example.com/at\"]":{"$host":"started_at"}}
     "#]],
@@ -214,10 +265,13 @@ fn what_it_does_not_permit_or_what_is_in_doubt_is_refused() {
 #[test]
 fn another_component_or_an_unknown_tool_sees_nothing() {
     let (_place, looker) = tree();
-    let operations = vec![Step { operation: read("web", "spec.replicas"), after: vec![], reversible: false }];
+    let operations =
+        vec![Step { operation: read("web", "spec.replicas"), after: vec![], reversible: false }];
     for (tool, digest) in [("t", ComponentDigest::of(b"other")), ("u", ComponentDigest::of(b"t"))] {
         let look = Look::Read { tool: tool.into(), digest, operations: operations.clone() };
-        assert!(matches!(looker.look(&look, &trust()).unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling"));
+        assert!(
+            matches!(looker.look(&look, &trust()).unwrap(), Looked::Refused { code, .. } if code == "beyond-ceiling")
+        );
     }
 }
 
@@ -227,8 +281,10 @@ fn a_file_that_changed_is_read_again_and_the_rest_is_not() {
     let first = looker.index().unwrap();
     assert_eq!(first.survey().len(), 3, "{:?}", first.survey());
     let web = target("Deployment", "web");
-    let replicas = |index: &Index| index.find(&web).unwrap().object.value()["spec"]["replicas"].clone();
+    let replicas =
+        |index: &Index| index.find(&web).unwrap().object.value()["spec"]["replicas"].clone();
     assert_eq!(replicas(&first), json!(3));
-    fs::write(place.path().join("shop/web.yaml"), TREE[0].1.replace("replicas: 3", "replicas: 4")).unwrap();
+    fs::write(place.path().join("shop/web.yaml"), TREE[0].1.replace("replicas: 3", "replicas: 4"))
+        .unwrap();
     assert_eq!(replicas(&looker.index().unwrap()), json!(4));
 }

@@ -15,7 +15,8 @@ use cofferdam_process::beneath::Root;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// How often a commit may find its files changed: under the lock only people and other programs write to them.
+/// How often a commit may find its files changed: under the lock only people and other programs
+/// write to them.
 pub const RENEWALS: u32 = 5;
 
 impl Namespace {
@@ -27,18 +28,27 @@ impl Namespace {
         let mut done = Vec::with_capacity(self.done.len());
         for Done { path, operation, approved, host } in &self.done {
             let changed = || EffectError::Changed(format!("{} is gone", approved.target));
-            let now = one(&index, operation, approved.index).map_err(|refusal| match refusal.code {
-                "not-found" => changed(),
-                _ => refusal.into(),
-            })?;
+            let now =
+                one(&index, operation, approved.index).map_err(|refusal| match refusal.code {
+                    "not-found" => changed(),
+                    _ => refusal.into(),
+                })?;
             let Compared { inside, outside } = drift::compare(approved, &now);
             EffectError::unless_held(inside, &outside, self.unchanged)?;
             drift::add(&mut self.meanwhile, outside);
             let found = index.find(&approved.target).map_err(Refusal::from)?;
-            let (_, text) = texts.entry(path.clone()).or_insert_with(|| (found.file.text.clone(), Some(found.file.text.clone())));
+            let (_, text) = texts
+                .entry(path.clone())
+                .or_insert_with(|| (found.file.text.clone(), Some(found.file.text.clone())));
             let before = text.clone().ok_or_else(changed)?;
-            *text = edited(path, &before, operation, &now, (self.written(&approved.target), host))?.0;
-            done.push(Done { path: path.clone(), operation: operation.clone(), approved: now, host: host.clone() });
+            *text =
+                edited(path, &before, operation, &now, (self.written(&approved.target), host))?.0;
+            done.push(Done {
+                path: path.clone(),
+                operation: operation.clone(),
+                approved: now,
+                host: host.clone(),
+            });
         }
         for (path, (before, after)) in texts {
             self.write(&path, after.as_deref())?;

@@ -1,4 +1,5 @@
-//! Effects in a private copy: done as approved, undone, refused when the world is another, and gone afterwards.
+//! Effects in a private copy: done as approved, undone, refused when the world is another, and gone
+//! afterwards.
 
 use super::*;
 use crate::directory::preview::preview;
@@ -7,10 +8,18 @@ use cofferdam_process::beneath::Root;
 use jiff::Timestamp;
 use serde_json::json;
 
-const TWO: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: t}\ndata: {x: \"1\"} # one\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: t}\ndata: {}\n";
+const TWO: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: t}\ndata: {x: \
+                   \"1\"} # one\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, \
+                   namespace: t}\ndata: {}\n";
 
 fn target(name: &str) -> Target {
-    Target { group: String::new(), version: "v1".into(), kind: "ConfigMap".into(), namespace: "t".into(), name: name.into() }
+    Target {
+        group: String::new(),
+        version: "v1".into(),
+        kind: "ConfigMap".into(),
+        namespace: "t".into(),
+        name: name.into(),
+    }
 }
 
 fn step(operation: Operation) -> Step {
@@ -28,9 +37,11 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
     let change = Change { path: "data.y".into(), value: Some(json!({"$host": "call_id"})) };
     let delete = Operation::Delete { target: target("b") };
     let patch = Operation::Patch { target: target("a"), changes: vec![change] };
-    let approved = preview(&index, &[step(delete.clone()), step(patch.clone())]).unwrap().operations;
+    let approved =
+        preview(&index, &[step(delete.clone()), step(patch.clone())]).unwrap().operations;
     let host = Host::new(call.clone(), Timestamp::UNIX_EPOCH);
-    let mut copy = Namespace::make(&runs, &call, Fence(3), &index, &[&target("b"), &target("a")]).unwrap();
+    let mut copy =
+        Namespace::make(&runs, &call, Fence(3), &index, &[&target("b"), &target("a")]).unwrap();
     assert!(Namespace::make(&runs, &call, Fence(3), &index, &[]).is_err());
     assert_eq!(copy.changed().unwrap(), []);
 
@@ -40,7 +51,8 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
     assert_eq!(json!(after), json!({"data.y": call.as_str()}));
     let changed = copy.changed().unwrap();
     assert_eq!(changed[0].path, Path::new("deep/two.yaml"));
-    let meant = TWO[..TWO.find("---").unwrap()].replace("{x: \"1\"}", &format!("{{x: \"1\", \"y\": {call}}}"));
+    let meant = TWO[..TWO.find("---").unwrap()]
+        .replace("{x: \"1\"}", &format!("{{x: \"1\", \"y\": {call}}}"));
     assert_eq!(changed[0].content.as_deref(), Some(meant.as_str()));
 
     // The file was changed since the delete: its undo would take the patch with it.
@@ -57,9 +69,14 @@ fn a_delete_and_a_patch_in_one_file_are_done_and_undone_apart() {
 fn a_copy_that_cannot_be_made_names_path_and_error() {
     let place = tempfile::tempdir().unwrap();
     let (gone, call) = (place.path().join("gone"), CallId::from_random(1));
-    let Err(EffectError::Unwritable(obstacle)) = Namespace::make(&gone, &call, Fence(1), &Index::default(), &[]) else { panic!() };
+    let Err(EffectError::Unwritable(obstacle)) =
+        Namespace::make(&gone, &call, Fence(1), &Index::default(), &[])
+    else {
+        panic!()
+    };
     assert!(
-        obstacle.cause.contains("/gone/cofferdam-run-") && obstacle.cause.contains("No such file or directory (os error 2)"),
+        obstacle.cause.contains("/gone/cofferdam-run-")
+            && obstacle.cause.contains("No such file or directory (os error 2)"),
         "{obstacle}"
     );
     assert_eq!(sweep(&gone, &call, Fence(2)), Ok(None), "nothing is left where nothing is");
@@ -83,5 +100,8 @@ fn the_last_object_of_a_file_takes_the_file_with_it_and_brings_it_back() {
     // Another state than the approved one.
     let mut other = approved[0].clone();
     other.expect = Expect::Present { uid: "file-0".into(), digest: ObjectDigest::of(b"") };
-    assert!(matches!(copy.perform(&delete, &other, &Host::sample()), Err(EffectError::Conflict(_))));
+    assert!(matches!(
+        copy.perform(&delete, &other, &Host::sample()),
+        Err(EffectError::Conflict(_))
+    ));
 }

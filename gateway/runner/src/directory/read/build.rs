@@ -48,12 +48,28 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub fn new(text: &'a str, range: Range<usize>, line: usize) -> Self {
         let part = text.get(range.clone()).unwrap_or_default();
-        let offsets = if part.is_ascii() { Vec::new() } else { part.char_indices().map(|(at, _)| at).collect() };
-        Self { text, range, line, offsets, stack: Vec::new(), flaws: Vec::new(), documents: Vec::new() }
+        let offsets = if part.is_ascii() {
+            Vec::new()
+        } else {
+            part.char_indices().map(|(at, _)| at).collect()
+        };
+        Self {
+            text,
+            range,
+            line,
+            offsets,
+            stack: Vec::new(),
+            flaws: Vec::new(),
+            documents: Vec::new(),
+        }
     }
 
     fn byte(&self, marker: &Marker) -> usize {
-        let within = if self.offsets.is_empty() { Some(marker.index()) } else { self.offsets.get(marker.index()).copied() };
+        let within = if self.offsets.is_empty() {
+            Some(marker.index())
+        } else {
+            self.offsets.get(marker.index()).copied()
+        };
         within.map_or(self.range.end, |within| (self.range.start + within).min(self.range.end))
     }
 
@@ -72,8 +88,11 @@ impl<'a> Builder<'a> {
             Event::Scalar(value, style, anchor, tag) => {
                 self.tagged(line, &span, tag.is_some());
                 let empty = style == ScalarStyle::Plain && value.is_empty();
-                let (value, doubtful) =
-                    if style == ScalarStyle::Plain { plain(&value) } else { (Value::String(value.into_owned()), false) };
+                let (value, doubtful) = if style == ScalarStyle::Plain {
+                    plain(&value)
+                } else {
+                    (Value::String(value.into_owned()), false)
+                };
                 let span = self.written(span, style, anchor != 0 || tag.is_some());
                 let span = if empty { span.start..span.start } else { span };
                 let shape = Shape::Scalar { value, style, doubtful };
@@ -85,7 +104,12 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(anchor, tag) => {
                 self.tagged(line, &span, tag.is_some());
-                self.open(line, span, (anchor != 0, tag.is_some()), Members::Map { entries: Vec::new(), key: None, merges: false })?;
+                self.open(
+                    line,
+                    span,
+                    (anchor != 0, tag.is_some()),
+                    Members::Map { entries: Vec::new(), key: None, merges: false },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
         }
@@ -96,7 +120,8 @@ impl<'a> Builder<'a> {
         self.byte(&span.start)..self.byte(&span.end)
     }
 
-    /// A scalar's bytes. The parser's end of a quoted scalar may lie behind the comment that follows.
+    /// A scalar's bytes. The parser's end of a quoted scalar may lie behind the comment that
+    /// follows.
     fn written(&self, span: Span, style: ScalarStyle, properties: bool) -> Range<usize> {
         let mut range = self.range(span);
         if properties {
@@ -105,9 +130,13 @@ impl<'a> Builder<'a> {
         let quote = match style {
             ScalarStyle::SingleQuoted => '\'',
             ScalarStyle::DoubleQuoted => '"',
-            ScalarStyle::Literal | ScalarStyle::Folded => return self.block(range, (!properties).then(|| span.start.col())),
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                return self.block(range, (!properties).then(|| span.start.col()));
+            }
             // Where nothing is written, the parser points at the colon.
-            ScalarStyle::Plain if range.is_empty() && self.text.as_bytes().get(range.start) == Some(&b':') => {
+            ScalarStyle::Plain
+                if range.is_empty() && self.text.as_bytes().get(range.start) == Some(&b':') =>
+            {
                 return range.start + 1..range.end + 1;
             }
             // A scalar of several lines may hold the white space behind it.
@@ -116,7 +145,8 @@ impl<'a> Builder<'a> {
                 return range.start..range.start + written;
             }
         };
-        let mut rest = self.text.get(range.start + 1..).unwrap_or_default().char_indices().peekable();
+        let mut rest =
+            self.text.get(range.start + 1..).unwrap_or_default().char_indices().peekable();
         while let Some((at, character)) = rest.next() {
             let doubled = character == '\'' && rest.peek().is_some_and(|(_, next)| *next == '\'');
             if (character == '\\' && quote == '"') || (quote == '\'' && doubled) {
@@ -128,16 +158,19 @@ impl<'a> Builder<'a> {
         range
     }
 
-    /// A block scalar's bytes, from its indicator to the end of its last line, without its line break.
-    /// The parser says where its first line of content begins, and in which column.
+    /// A block scalar's bytes, from its indicator to the end of its last line, without its line
+    /// break. The parser says where its first line of content begins, and in which column.
     fn block(&self, range: Range<usize>, column: Option<usize>) -> Range<usize> {
         let Some(header) = self.header(range.start) else { return range };
         let rest = self.text.get(header..self.range.end).unwrap_or_default();
         let first = rest.find('\n').map_or(rest.len(), |end| end + 1);
-        let (head, body) = (rest.get(..first).unwrap_or_default(), rest.get(first..).unwrap_or_default());
+        let (head, body) =
+            (rest.get(..first).unwrap_or_default(), rest.get(first..).unwrap_or_default());
         let spaces = |line: &str| line.len() - line.trim_start_matches(' ').len();
         let keeps = head.bytes().skip(1).take(2).any(|byte| byte == b'+');
-        let column = column.or_else(|| body.lines().find(|line| !line.trim().is_empty()).map(spaces)).unwrap_or_default();
+        let column = column
+            .or_else(|| body.lines().find(|line| !line.trim().is_empty()).map(spaces))
+            .unwrap_or_default();
         let (mut at, mut end) = (header + first, header + head.trim_end().len());
         for line in body.split_inclusive('\n') {
             let blank = line.trim().is_empty();
@@ -176,9 +209,13 @@ impl<'a> Builder<'a> {
             let rest = self.text.get(content + 1..)?;
             let word = rest.split(['\n', '\r', ' ', '\t']).next()?;
             let before = self.text.get(self.range.start..content)?;
-            let line = before.rfind('\n').map_or(before, |at| before.get(at + 1..).unwrap_or_default());
+            let line =
+                before.rfind('\n').map_or(before, |at| before.get(at + 1..).unwrap_or_default());
             let is_content = line.bytes().all(|byte| byte == b' ');
-            if !is_content && word.len() <= 2 && word.bytes().all(|byte| matches!(byte, b'+' | b'-' | b'1'..=b'9')) {
+            if !is_content
+                && word.len() <= 2
+                && word.bytes().all(|byte| matches!(byte, b'+' | b'-' | b'1'..=b'9'))
+            {
                 return Some(content);
             }
         }
@@ -204,18 +241,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn open(&mut self, line: usize, span: Span, (anchored, tagged): (bool, bool), members: Members) -> Result<(), Unclear> {
+    fn open(
+        &mut self,
+        line: usize,
+        span: Span,
+        (anchored, tagged): (bool, bool),
+        members: Members,
+    ) -> Result<(), Unclear> {
         if self.stack.len() >= DEPTH {
             return Err(Unclear::at(line, format!("nested more than {DEPTH} deep")));
         }
         let range = self.range(span);
         let start = if anchored || tagged { self.content(range.start) } else { range.start };
         // A bracket is a token; a block begins with none, also where its first key is in brackets.
-        let flow = range.end > start && matches!(self.text.as_bytes().get(start), Some(b'{' | b'['));
-        // The parser says where the first member of a block sequence begins; the sequence begins at its dash.
+        let flow =
+            range.end > start && matches!(self.text.as_bytes().get(start), Some(b'{' | b'['));
+        // The parser says where the first member of a block sequence begins; the sequence begins at
+        // its dash.
         let start = match &members {
             Members::List(_) if !flow && !anchored && !tagged => {
-                dash(self.text.get(self.range.start..start).unwrap_or_default()).map_or(start, |dash| self.range.start + dash)
+                dash(self.text.get(self.range.start..start).unwrap_or_default())
+                    .map_or(start, |dash| self.range.start + dash)
             }
             _ => start,
         };
@@ -229,7 +275,11 @@ impl<'a> Builder<'a> {
             Members::List(items) => (Shape::List { items, flow: open.flow }, false),
             Members::Map { entries, merges, .. } => {
                 if let Some(twice) = repeated(&entries) {
-                    self.complain(twice.start, twice.node.line, format!("the key `{}` is there twice; remove one", twice.key));
+                    self.complain(
+                        twice.start,
+                        twice.node.line,
+                        format!("the key `{}` is there twice; remove one", twice.key),
+                    );
                 }
                 (Shape::Map { entries, flow: open.flow }, merges)
             }
@@ -247,7 +297,9 @@ impl<'a> Builder<'a> {
     fn closing(&self, node: &Node) -> usize {
         let last = match &node.shape {
             Shape::List { items, .. } => items.last().map(|item| item.span.end),
-            Shape::Map { entries, .. } => entries.last().map(|entry| entry.node.span.end.max(entry.start)),
+            Shape::Map { entries, .. } => {
+                entries.last().map(|entry| entry.node.span.end.max(entry.start))
+            }
             Shape::Scalar { .. } => None,
         };
         let from = last.unwrap_or(node.span.start + 1);
@@ -263,7 +315,8 @@ impl<'a> Builder<'a> {
         node.span.end
     }
 
-    /// Puts a finished node where it belongs: a document's root, a list's member, a mapping's key or value.
+    /// Puts a finished node where it belongs: a document's root, a list's member, a mapping's key
+    /// or value.
     fn place(&mut self, node: Node) {
         let (line, at) = (node.line, node.span.start);
         let complaint = match self.stack.last_mut().map(|open| &mut open.members) {
@@ -286,9 +339,12 @@ impl<'a> Builder<'a> {
                     None
                 }
                 None => {
-                    let braces = at.checked_sub(1).is_some_and(|before| self.text.as_bytes().get(before) == Some(&b'{'));
+                    let braces = at
+                        .checked_sub(1)
+                        .is_some_and(|before| self.text.as_bytes().get(before) == Some(&b'{'));
                     let (name, complaint) = named(&node, braces);
-                    *merges |= name == "<<" && matches!(node.shape, Shape::Scalar { style: ScalarStyle::Plain, .. });
+                    *merges |= name == "<<"
+                        && matches!(node.shape, Shape::Scalar { style: ScalarStyle::Plain, .. });
                     *key = Some(Key { name, start: at });
                     complaint
                 }
@@ -328,7 +384,8 @@ pub(in crate::directory) fn dash(before: &str) -> Option<usize> {
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let line = before.get(start..)?;
         let comment = if line.trim_start().starts_with('#') { Some(0) } else { line.find(" #") };
-        let word = before.rfind([' ', '\n']).map_or(before, |at| before.get(at + 1..).unwrap_or_default());
+        let word =
+            before.rfind([' ', '\n']).map_or(before, |at| before.get(at + 1..).unwrap_or_default());
         if let Some(comment) = comment {
             before = before.get(..start + comment)?;
         } else if word.starts_with(['&', '!']) {

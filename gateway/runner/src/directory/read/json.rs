@@ -20,7 +20,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Document>, Unclear> {
             return Ok(documents);
         }
         match reader.value(0) {
-            Ok(root) => documents.push(Document::new(root, start..reader.at, std::mem::take(&mut reader.flaws))),
+            Ok(root) => documents.push(Document::new(
+                root,
+                start..reader.at,
+                std::mem::take(&mut reader.flaws),
+            )),
             Err(End::File(unclear)) => return Err(unclear),
             // Where a value ends that is not valid, nobody can tell.
             Err(End::Document(unclear)) => {
@@ -71,9 +75,15 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Node, End> {
-        self.nodes = self.nodes.checked_sub(1).ok_or_else(|| End::File(Unclear::at(self.line, too_many(NODES, "values"))))?;
+        self.nodes = self
+            .nodes
+            .checked_sub(1)
+            .ok_or_else(|| End::File(Unclear::at(self.line, too_many(NODES, "values"))))?;
         if depth >= DEPTH {
-            return Err(End::Document(Unclear::at(self.line, format!("nested more than {DEPTH} deep"))));
+            return Err(End::Document(Unclear::at(
+                self.line,
+                format!("nested more than {DEPTH} deep"),
+            )));
         }
         let (line, start) = (self.line, self.at);
         let shape = match self.peek() {
@@ -113,7 +123,10 @@ impl Reader<'_> {
             }
         }
         if let Some(Entry { key, start, node }) = repeated(&entries) {
-            self.flaws.push((*start, Unclear::at(node.line, format!("the key `{key}` is there twice; remove one"))));
+            self.flaws.push((
+                *start,
+                Unclear::at(node.line, format!("the key `{key}` is there twice; remove one")),
+            ));
         }
         Ok(Shape::Map { entries, flow: true })
     }
@@ -159,7 +172,9 @@ impl Reader<'_> {
     /// A number, a boolean or null.
     fn word(&mut self) -> Result<Shape, End> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let end = rest.find(|character: char| !character.is_ascii_alphanumeric() && !matches!(character, '+' | '-' | '.'));
+        let end = rest.find(|character: char| {
+            !character.is_ascii_alphanumeric() && !matches!(character, '+' | '-' | '.')
+        });
         let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
         let value: Value = serde_json::from_str(word).map_err(|_| self.invalid("a value"))?;
         let doubtful = value.as_number().is_some_and(|number| !is_exact(number));
@@ -172,5 +187,8 @@ impl Reader<'_> {
 /// Whether every reader holds this number.
 fn is_exact(number: &Number) -> bool {
     let unsigned = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
-    unsigned.map_or_else(|| number.as_f64().is_some_and(f64::is_finite), |unsigned| unsigned <= LARGEST_INTEGER)
+    unsigned.map_or_else(
+        || number.as_f64().is_some_and(f64::is_finite),
+        |unsigned| unsigned <= LARGEST_INTEGER,
+    )
 }

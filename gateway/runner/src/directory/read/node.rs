@@ -10,8 +10,8 @@ use std::ops::Range;
 pub struct Node {
     /// Line, from 1.
     pub line: usize,
-    /// Bytes in the file. Exact for scalars (of a block scalar: from its indicator to the end of its
-    /// last line) and flow collections; a block collection ends at [`Node::end`].
+    /// Bytes in the file. Exact for scalars (of a block scalar: from its indicator to the end of
+    /// its last line) and flow collections; a block collection ends at [`Node::end`].
     pub span: Range<usize>,
     /// What it is.
     pub shape: Shape,
@@ -80,7 +80,8 @@ impl Node {
 
     /// Null.
     pub(super) fn nothing(line: usize, span: Range<usize>) -> Self {
-        let shape = Shape::Scalar { value: Value::Null, style: ScalarStyle::Plain, doubtful: false };
+        let shape =
+            Shape::Scalar { value: Value::Null, style: ScalarStyle::Plain, doubtful: false };
         Self::new(line, span, shape)
     }
 
@@ -133,8 +134,8 @@ impl Node {
         matches!(self.shape, Shape::Map { flow: true, .. } | Shape::List { flow: true, .. })
     }
 
-    /// Where its last scalar or bracket ends, in bytes: trailing comments and blank lines are not its
-    /// own.
+    /// Where its last scalar or bracket ends, in bytes: trailing comments and blank lines are not
+    /// its own.
     pub fn end(&self) -> usize {
         let last = match &self.shape {
             Shape::List { items, flow: false } => items.last().map(Self::end),
@@ -152,7 +153,8 @@ impl Node {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
             }
             (Shape::Map { entries: a, .. }, Shape::Map { entries: b, .. }) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && a.node.is_same(&b.node))
+                a.len() == b.len()
+                    && a.iter().zip(b).all(|(a, b)| a.key == b.key && a.node.is_same(&b.node))
             }
             _ => false,
         };

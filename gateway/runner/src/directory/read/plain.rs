@@ -1,4 +1,5 @@
-//! What a scalar without quotes means: the YAML 1.2 core schema, and where other readers disagree with it. Never guesses for them.
+//! What a scalar without quotes means: the YAML 1.2 core schema, and where other readers disagree
+//! with it. Never guesses for them.
 
 use cofferdam_core::model::json::LARGEST_INTEGER;
 use serde_json::{Number, Value};
@@ -25,21 +26,30 @@ pub fn plain(text: &str) -> (Value, bool) {
     }
     if let Some(digits) = unsigned.strip_prefix("0x") {
         return match u64::from_str_radix(digits, 16) {
-            Ok(number) if text.starts_with("0x") && number <= LARGEST_INTEGER => (Value::Number(number.into()), false),
+            Ok(number) if text.starts_with("0x") && number <= LARGEST_INTEGER => {
+                (Value::Number(number.into()), false)
+            }
             _ => kept(digits.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'_')),
         };
     }
     if unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         return match text.parse::<i64>() {
-            Ok(number) if (unsigned == "0" || !unsigned.starts_with('0')) && number.unsigned_abs() <= LARGEST_INTEGER => {
+            Ok(number)
+                if (unsigned == "0" || !unsigned.starts_with('0'))
+                    && number.unsigned_abs() <= LARGEST_INTEGER =>
+            {
                 (Value::Number(number.into()), false)
             }
             // Octal here, decimal there; or beyond what every reader holds.
             _ => kept(true),
         };
     }
-    // What Rust takes for a float beyond YAML's grammar (`inf`, `1e`) does not begin with a digit or does not parse.
-    if unsigned.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+')) {
+    // What Rust takes for a float beyond YAML's grammar (`inf`, `1e`) does not begin with a digit
+    // or does not parse.
+    if unsigned
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+'))
+    {
         return match text.parse::<f64>().ok().and_then(Number::from_f64) {
             // A double of this form is a number to every reader only with a dot.
             Some(number) if text.contains('.') => (Value::Number(number), false),

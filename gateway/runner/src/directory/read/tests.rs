@@ -141,7 +141,8 @@ fn scalars_that_readers_disagree_about_are_doubtful() {
 
 #[test]
 fn spans_are_bytes_of_the_scalar_as_written() {
-    let text = "ü: 'ä'\nb: \"x\" # c\nc: plain # d\nd: [1, 22] # e\ne: 'it''s' # f\nf: \"\\\"\" # g\n";
+    let text =
+        "ü: 'ä'\nb: \"x\" # c\nc: plain # d\nd: [1, 22] # e\ne: 'it''s' # f\nf: \"\\\"\" # g\n";
     let documents = read(text).unwrap();
     let Shape::Map { entries, .. } = &documents[0].root.shape else { panic!("not a map") };
     let spans: Vec<_> = entries.iter().map(|entry| &text[entry.node.span.clone()]).collect();

@@ -1,4 +1,5 @@
-//! What an API server's answer means, and what none means: whether anything can have happened. Pure; asks for nothing.
+//! What an API server's answer means, and what none means: whether anything can have happened.
+//! Pure; asks for nothing.
 
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
@@ -7,11 +8,13 @@ use std::time::Duration;
 /// Characters of the server's words that are passed on.
 const WORDS: usize = 600;
 
-/// What the server says, with status 500, to an object that is not of its kind's form (`structured-merge-diff`, through server-side apply).
+/// What the server says, with status 500, to an object that is not of its kind's form
+/// (`structured-merge-diff`, through server-side apply).
 const UNTYPED: &str = "failed to create typed patch object";
 
-/// What the server says, with status 500, when a webhook that must be asked about a write cannot be (`apiserver/pkg/admission/plugin/webhook`). Admission comes
-/// before the store: nothing was written.
+/// What the server says, with status 500, when a webhook that must be asked about a write cannot be
+/// (`apiserver/pkg/admission/plugin/webhook`). Admission comes before the store: nothing was
+/// written.
 const UNASKED: &str = "failed calling webhook \"";
 
 /// Why a request gave nothing.
@@ -59,7 +62,8 @@ impl ApiError {
         matches!(self.status(), Some(401 | 403))
     }
 
-    /// Whether the server's authorizer gives the identity no right to this: RBAC's own words, which admission never uses.
+    /// Whether the server's authorizer gives the identity no right to this: RBAC's own words, which
+    /// admission never uses.
     pub fn is_about_rights(&self) -> bool {
         matches!(self, Self::Refused { status: 403, message, .. } if message.contains(" is forbidden: User ") && message.contains(" cannot "))
     }
@@ -74,7 +78,8 @@ impl ApiError {
         self.status() == Some(410)
     }
 
-    /// Whether the server could not ask an admission webhook about a write: in its own words, which begin with those of its configuration.
+    /// Whether the server could not ask an admission webhook about a write: in its own words, which
+    /// begin with those of its configuration.
     pub fn is_unasked_webhook(&self) -> bool {
         self.webhook().is_some()
     }
@@ -99,7 +104,8 @@ pub(super) struct Answer {
     pub bytes: Vec<u8>,
 }
 
-/// How long an answer asks to be left alone: in whole seconds, which is the form that API servers use (RFC 9110, 10.2.3).
+/// How long an answer asks to be left alone: in whole seconds, which is the form that API servers
+/// use (RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
@@ -111,11 +117,14 @@ pub(super) fn sent(fault: &kube::Error) -> ApiError {
     let mut refused = matches!(fault, kube::Error::Auth(_));
     while let Some(inner) = source {
         words.push(inner.to_string());
-        // Connecting is all that the operating system refuses in this way: nothing was sent on a connection that never was.
+        // Connecting is all that the operating system refuses in this way: nothing was sent on a
+        // connection that never was.
         refused |= inner.downcast_ref::<std::io::Error>().is_some_and(|io| {
             matches!(
                 io.kind(),
-                std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::HostUnreachable | std::io::ErrorKind::NetworkUnreachable
+                std::io::ErrorKind::ConnectionRefused
+                    | std::io::ErrorKind::HostUnreachable
+                    | std::io::ErrorKind::NetworkUnreachable
             )
         });
         source = inner.source();
@@ -125,19 +134,33 @@ pub(super) fn sent(fault: &kube::Error) -> ApiError {
     if refused { ApiError::Unreachable(words) } else { ApiError::Unclear(words) }
 }
 
-/// What a status other than success means: below 500 the server decided; from 500 on it may have been done all the same.
+/// What a status other than success means: below 500 the server decided; from 500 on it may have
+/// been done all the same.
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ApiError {
     let read: Value = serde_json::from_slice(body).unwrap_or_default();
     let word = |key: &str| read.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = if word("message").is_empty() { String::from_utf8_lossy(body).into_owned() } else { word("message").to_owned() };
-    // The server has no status of its own for an applied object that does not have its kind's fields: it says 500 (seen on 1.36).
+    let message = if word("message").is_empty() {
+        String::from_utf8_lossy(body).into_owned()
+    } else {
+        word("message").to_owned()
+    };
+    // The server has no status of its own for an applied object that does not have its kind's
+    // fields: it says 500 (seen on 1.36).
     if message.contains(UNTYPED) {
-        return ApiError::Refused { status: 422, reason: "Invalid".to_owned(), message: bounded(&message) };
+        return ApiError::Refused {
+            status: 422,
+            reason: "Invalid".to_owned(),
+            message: bounded(&message),
+        };
     }
     if status.is_server_error() {
         return ApiError::Unclear(bounded(&format!("{status}: {message}")));
     }
-    ApiError::Refused { status: status.as_u16(), reason: bounded(word("reason")), message: bounded(&message) }
+    ApiError::Refused {
+        status: status.as_u16(),
+        reason: bounded(word("reason")),
+        message: bounded(&message),
+    }
 }
 
 fn bounded(words: &str) -> String {
@@ -156,15 +179,20 @@ mod tests {
 
     #[test]
     fn an_answer_says_whether_anything_can_have_happened() {
-        let refused =
-            |status, reason: &str, message: &str| ApiError::Refused { status, reason: reason.to_owned(), message: message.to_owned() };
+        let refused = |status, reason: &str, message: &str| ApiError::Refused {
+            status,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
         check(403, "no", &refused(403, "Said", "no"));
         check(409, "another", &refused(409, "Said", "another"));
         check(429, "later", &refused(429, "Said", "later"));
         check(500, "broken", &ApiError::Unclear("500 Internal Server Error: broken".to_owned()));
-        let unasked =
-            "Internal error occurred: failed calling webhook \"images.example.com\": failed to call webhook: Post \"https://x\": refused";
-        let fault = refusal(StatusCode::INTERNAL_SERVER_ERROR, json!({"message": unasked}).to_string().as_bytes());
+        let unasked = "Internal error occurred: failed calling webhook \"images.example.com\": failed to call webhook: Post \"https://x\": refused";
+        let fault = refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            json!({"message": unasked}).to_string().as_bytes(),
+        );
         assert_eq!((fault.webhook(), fault.is_unclear()), (Some("images.example.com"), true));
         assert_eq!(ApiError::Unclear("500: broken".to_owned()).webhook(), None);
         check(504, "late", &ApiError::Unclear("504 Gateway Timeout: late".to_owned()));
@@ -174,8 +202,13 @@ mod tests {
 
     #[test]
     fn a_wait_that_is_asked_for_is_read_in_seconds() {
-        for (said, expect) in [("3", Some(3)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)] {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, header::HeaderValue::from_static(said))]);
+        for (said, expect) in
+            [("3", Some(3)), ("0", Some(0)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+        {
+            let headers = HeaderMap::from_iter([(
+                header::RETRY_AFTER,
+                header::HeaderValue::from_static(said),
+            )]);
             assert_eq!(retry_after(&headers), expect.map(Duration::from_secs), "{said}");
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);

@@ -1,9 +1,11 @@
-//! What one identity may ask for, on this side of the API server: RBAC and admission say it again on the other.
+//! What one identity may ask for, on this side of the API server: RBAC and admission say it again
+//! on the other.
 
 use http::Method;
 use std::collections::BTreeSet;
 
-/// What one identity may ask for: method and path, exactly. Paths that end in `/` allow everything beneath.
+/// What one identity may ask for: method and path, exactly. Paths that end in `/` allow everything
+/// beneath.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(BTreeSet<(String, String)>);
 
@@ -18,7 +20,9 @@ impl Gate {
     /// Whether it names this request.
     pub fn permits(&self, method: &Method, path: &str) -> bool {
         self.0.iter().any(|(verb, allowed)| {
-            verb == method.as_str() && (allowed == path || (allowed.ends_with('/') && path.starts_with(allowed.as_str())))
+            verb == method.as_str()
+                && (allowed == path
+                    || (allowed.ends_with('/') && path.starts_with(allowed.as_str())))
         })
     }
 }
@@ -29,7 +33,9 @@ mod tests {
 
     #[test]
     fn a_gate_is_exact() {
-        let gate = Gate::default().allow(&Method::GET, "/api/v1/namespaces/a/pods/x").allow(&Method::PATCH, "/apis/");
+        let gate = Gate::default()
+            .allow(&Method::GET, "/api/v1/namespaces/a/pods/x")
+            .allow(&Method::PATCH, "/apis/");
         for (method, path, expect) in [
             (Method::GET, "/api/v1/namespaces/a/pods/x", true),
             (Method::GET, "/api/v1/namespaces/a/pods/xy", false),

@@ -1,6 +1,7 @@
-//! Waiting for what was applied and is not yet in effect: an API server loads admission policies some seconds after they
-//! were written, and each server for itself. Waits for what is there alone, and never longer than [`LONGEST`]: a fence
-//! that was not applied is told at once. Reads; writes nothing.
+//! Waiting for what was applied and is not yet in effect: an API server loads admission policies
+//! some seconds after they were written, and each server for itself. Waits for what is there alone,
+//! and never longer than [`LONGEST`]: a fence that was not applied is told at once. Reads; writes
+//! nothing.
 
 use super::CheckError;
 use crate::kubernetes::api::{ApiError, Cluster};
@@ -8,8 +9,8 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one check waits in all. API servers look for new policies every second; one that is busy, or was just
-/// started, takes several.
+/// How long one check waits in all. API servers look for new policies every second; one that is
+/// busy, or was just started, takes several.
 pub(super) const LONGEST: Duration = Duration::from_secs(20);
 
 /// Between two tries.
@@ -57,7 +58,9 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
     /// A pause before the next try; gives the fault back where none would help.
     async fn wait(&mut self, fault: CheckError) -> Result<(), CheckError> {
         let applied = match &fault {
-            CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => applied(self.looks, fence).await?,
+            CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => {
+                applied(self.looks, fence).await?
+            }
             // A right, which takes its time as well and cannot be looked at.
             CheckError::Shut { .. } => Applied::Unseen,
             _ => return Err(fault),
@@ -67,13 +70,18 @@ impl<'a, T: Fn(&str)> Patience<'a, T> {
         }
         if Instant::now() >= self.end {
             return Err(match fault {
-                CheckError::Open { fence, trial, file } if applied == Applied::Yes => CheckError::Idle { fence, trial, file },
+                CheckError::Open { fence, trial, file } if applied == Applied::Yes => {
+                    CheckError::Idle { fence, trial, file }
+                }
                 fault => fault,
             });
         }
         if let Some(tell) = self.tell.take() {
             let seconds = LONGEST.as_secs();
-            tell(&format!("waiting up to {seconds} s for what was applied and is not yet in effect. So far: {fault}"));
+            tell(&format!(
+                "waiting up to {seconds} s for what was applied and is not yet in effect. So far: \
+                 {fault}"
+            ));
         }
         tokio::time::sleep(PAUSE).await;
         Ok(())
@@ -91,7 +99,10 @@ async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiError> {
             Err(fault) => return Err(fault),
         }
     }
-    let actions = found.last().and_then(|binding| binding.pointer("/spec/validationActions")).and_then(Value::as_array);
+    let actions = found
+        .last()
+        .and_then(|binding| binding.pointer("/spec/validationActions"))
+        .and_then(Value::as_array);
     let denies = actions.is_some_and(|actions| actions.iter().any(|action| action == "Deny"));
     Ok(if denies { Applied::Yes } else { Applied::No })
 }

@@ -1,5 +1,6 @@
-//! The trials of the self-check, as data. Each request is one that RBAC lets through and that exactly one policy refuses, so that a policy that is gone is
-//! missed by name; the rights behind them are `deploy/30-self-check.yaml`.
+//! The trials of the self-check, as data. Each request is one that RBAC lets through and that
+//! exactly one policy refuses, so that a policy that is gone is missed by name; the rights behind
+//! them are `deploy/30-self-check.yaml`.
 // LONG: one table of trials; a part of it alone would not say that each fence has one.
 
 use super::Identity;
@@ -10,7 +11,8 @@ use http::Method;
 use serde_json::{Value, json};
 use std::fmt;
 
-/// The namespace that trials are made against: in name and labels a run's, in `deploy/00-namespaces.yaml`.
+/// The namespace that trials are made against: in name and labels a run's, in
+/// `deploy/00-namespaces.yaml`.
 pub const RUN: &str = "cofferdam-run-selfcheckselfcheckselfchec-1";
 
 /// The next run's, which is never made.
@@ -50,7 +52,11 @@ impl fmt::Display for Right {
         if !name.is_empty() {
             write!(f, " `{name}`")?;
         }
-        if namespace.is_empty() { write!(f, " in every namespace") } else { write!(f, " in {namespace}") }
+        if namespace.is_empty() {
+            write!(f, " in every namespace")
+        } else {
+            write!(f, " in {namespace}")
+        }
     }
 }
 
@@ -75,9 +81,17 @@ pub struct Trial {
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// What no identity of Cofferdam has: reads, which admission never sees, and ways to more rights. RBAC alone stands before these.
+/// What no identity of Cofferdam has: reads, which admission never sees, and ways to more rights.
+/// RBAC alone stands before these.
 pub fn never() -> Vec<Right> {
-    let right = |verb, group, resource, subresource| Right { verb, group, resource, subresource, namespace: "", name: "" };
+    let right = |verb, group, resource, subresource| Right {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace: "",
+        name: "",
+    };
     const ADMISSION: &str = "admissionregistration.k8s.io";
     vec![
         right("*", "*", "*", ""),
@@ -88,7 +102,8 @@ pub fn never() -> Vec<Right> {
         right("get", "", "pods", "log"),
         right("create", "", "pods", "exec"),
         right("create", "", "serviceaccounts", "token"),
-        // An identity that may patch an object everywhere is shown it by a patch that cannot be decoded, and could give that right away past every ceiling.
+        // An identity that may patch an object everywhere is shown it by a patch that cannot be
+        // decoded, and could give that right away past every ceiling.
         right("patch", "", "configmaps", ""),
         right("patch", "", "secrets", ""),
         right("patch", "", "pods", ""),
@@ -111,10 +126,21 @@ pub fn never() -> Vec<Right> {
     ]
 }
 
-/// What the provisioner has where its jobs act by impersonation (`deploy/options/impersonation.yaml`), and has not elsewhere.
+/// What the provisioner has where its jobs act by impersonation
+/// (`deploy/options/impersonation.yaml`), and has not elsewhere.
 pub fn to_impersonate() -> [Right; 2] {
-    let right = |verb, group, resource, namespace, name| Right { verb, group, resource, subresource: "", namespace, name };
-    [right("bind", RBAC, "clusterroles", "", "cofferdam-as-job"), right("impersonate", "", "serviceaccounts", RUN, "job")]
+    let right = |verb, group, resource, namespace, name| Right {
+        verb,
+        group,
+        resource,
+        subresource: "",
+        namespace,
+        name,
+    };
+    [
+        right("bind", RBAC, "clusterroles", "", "cofferdam-as-job"),
+        right("impersonate", "", "serviceaccounts", RUN, "job"),
+    ]
 }
 
 /// The trials that an identity makes itself.
@@ -177,13 +203,18 @@ fn provisioner() -> Vec<Trial> {
     let digest = format!("registry.example/tool@sha256:{}", "0".repeat(64));
     let old = json!({"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "v1.0"});
     let mut confined = pod(&digest, json!([]));
-    if let Some(context) = confined.pointer_mut("/spec/containers/0/securityContext").and_then(Value::as_object_mut) {
+    if let Some(context) =
+        confined.pointer_mut("/spec/containers/0/securityContext").and_then(Value::as_object_mut)
+    {
         context.remove("allowPrivilegeEscalation");
     }
     let template = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "self-check"}, "spec":
         {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": confined.get("spec").map(always)}}});
     let unguarded = |what, without: &str, fence| {
-        let at = format!("{}/pods/cofferdam-task-0", at(&format!("cofferdam-run-selfcheckselfcheckselfchec-{without}")));
+        let at = format!(
+            "{}/pods/cofferdam-task-0",
+            at(&format!("cofferdam-run-selfcheckselfcheckselfchec-{without}"))
+        );
         dry(what, at, pod(&digest, json!([])), refused(fence, FENCE_GUARDED, MISSING))
     };
     let volume = json!([{"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
@@ -195,27 +226,70 @@ fn provisioner() -> Vec<Trial> {
             namespace("cofferdam-anything", &restricted),
             namespaces("is named cofferdam-run-"),
         ),
-        dry("taking `kube-system` over", at("kube-system"), namespace("kube-system", &restricted), namespaces("is named cofferdam-run-")),
+        dry(
+            "taking `kube-system` over",
+            at("kube-system"),
+            namespace("kube-system", &restricted),
+            namespaces("is named cofferdam-run-"),
+        ),
         dry(
             "a run's namespace without Pod Security",
             at(NEXT),
             namespace(NEXT, &json!({})),
             namespaces("enforces Pod Security restricted"),
         ),
-        dry("a run's namespace with Pod Security of long ago", at(NEXT), namespace(NEXT, &old), namespaces("at a pinned version")),
-        dry("a RoleBinding in `kube-system`", rbac("kube-system", "rolebindings", NEXT), binding, scope("nowhere else")),
+        dry(
+            "a run's namespace with Pod Security of long ago",
+            at(NEXT),
+            namespace(NEXT, &old),
+            namespaces("at a pinned version"),
+        ),
+        dry(
+            "a RoleBinding in `kube-system`",
+            rbac("kube-system", "rolebindings", NEXT),
+            binding,
+            scope("nowhere else"),
+        ),
         dry(
             "a RoleBinding of its own at home",
             rbac("cofferdam-system", "rolebindings", "provisioner"),
             own("provisioner"),
             scope("nowhere else"),
         ),
-        dry("giving `job` all that a run may hold", rbac(RUN, "rolebindings", "provisioner"), own("job"), scope("and to no other subject")),
-        dry("a Role that names no objects", rbac(RUN, "roles", "job"), role, scope("each rule of a derived Role names its objects")),
-        token("a token that is bound to nothing", unbound, scope("bound to the Secret `cofferdam-identity`")),
-        token("a token for another audience", elsewhere, refused("cofferdam-tokens", FENCE_RUNS, "for no other audience")),
-        dry("a quota as wide as one likes", format!("{}/resourcequotas/limits", at(RUN)), quota, scope("no wider than this policy says")),
-        dry("a pod whose image is named by a tag", format!("{}/pods/cofferdam-task-0", at(RUN)), tag, workloads("by digest")),
+        dry(
+            "giving `job` all that a run may hold",
+            rbac(RUN, "rolebindings", "provisioner"),
+            own("job"),
+            scope("and to no other subject"),
+        ),
+        dry(
+            "a Role that names no objects",
+            rbac(RUN, "roles", "job"),
+            role,
+            scope("each rule of a derived Role names its objects"),
+        ),
+        token(
+            "a token that is bound to nothing",
+            unbound,
+            scope("bound to the Secret `cofferdam-identity`"),
+        ),
+        token(
+            "a token for another audience",
+            elsewhere,
+            refused("cofferdam-tokens", FENCE_RUNS, "for no other audience"),
+        ),
+        dry(
+            "a quota as wide as one likes",
+            format!("{}/resourcequotas/limits", at(RUN)),
+            quota,
+            scope("no wider than this policy says"),
+        ),
+        dry(
+            "a pod whose image is named by a tag",
+            format!("{}/pods/cofferdam-task-0", at(RUN)),
+            tag,
+            workloads("by digest"),
+        ),
         dry(
             "a pod with a token in a volume",
             format!("{}/pods/cofferdam-task-0", at(RUN)),
@@ -242,13 +316,24 @@ fn provisioner() -> Vec<Trial> {
 
 fn viewer() -> Vec<Trial> {
     let fence = |says| refused("cofferdam-viewer", FENCE_VIEWER, says);
-    let mut real = dry("a write that is no dry run", config_map_at(RUN), config_map(&json!({})), fence("dry runs alone"));
-    // Not tried dry, for that is the point; the quota of the self-check's namespace has no room for it.
+    let mut real = dry(
+        "a write that is no dry run",
+        config_map_at(RUN),
+        config_map(&json!({})),
+        fence("dry runs alone"),
+    );
+    // Not tried dry, for that is the point; the quota of the self-check's namespace has no room for
+    // it.
     real.query = APPLY;
     vec![
         get("the cluster's identity", at("kube-system"), ""),
         real,
-        dry("a dry run in a namespace that did not opt in", config_map_at(RUN), config_map(&json!({})), fence("namespaces that opted in")),
+        dry(
+            "a dry run in a namespace that did not opt in",
+            config_map_at(RUN),
+            config_map(&json!({})),
+            fence("namespaces that opted in"),
+        ),
     ]
 }
 
@@ -263,11 +348,22 @@ fn reaper() -> Vec<Trial> {
         answer: fence("deletes only what is named cofferdam-run-"),
     };
     vec![
-        get("listing namespaces", "/api/v1/namespaces".to_owned(), "limit=1&labelSelector=cofferdam.dev%2Fmanaged%3Dtrue"),
-        get("listing derived rights", "/apis/rbac.authorization.k8s.io/v1/rolebindings".to_owned(), "limit=1"),
+        get(
+            "listing namespaces",
+            "/api/v1/namespaces".to_owned(),
+            "limit=1&labelSelector=cofferdam.dev%2Fmanaged%3Dtrue",
+        ),
+        get(
+            "listing derived rights",
+            "/apis/rbac.authorization.k8s.io/v1/rolebindings".to_owned(),
+            "limit=1",
+        ),
         delete("deleting a namespace that is no run's", at("cofferdam-system")),
         // On every cluster: the API server makes it.
-        delete("deleting a Role that is no run's", rbac("kube-system", "roles", "extension-apiserver-authentication-reader")),
+        delete(
+            "deleting a Role that is no run's",
+            rbac("kube-system", "roles", "extension-apiserver-authentication-reader"),
+        ),
         dry(
             "a write that deletes nothing",
             config_map_at("cofferdam-system"),
@@ -310,12 +406,21 @@ pub fn of_job() -> Vec<Trial> {
     ]
 }
 
-/// Forced, so that other managers' fields do not come before a policy; strict, so that what is sent is what is tried.
+/// Forced, so that other managers' fields do not come before a policy; strict, so that what is sent
+/// is what is tried.
 const APPLY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict";
-const APPLY_DRY: &str = "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
+const APPLY_DRY: &str =
+    "fieldManager=cofferdam-runner&force=true&fieldValidation=Strict&dryRun=All";
 
 fn dry(what: &'static str, path: String, object: Value, answer: Answer) -> Trial {
-    Trial { what, method: Method::PATCH, path, query: APPLY_DRY, body: Some(("application/apply-patch+yaml", object)), answer }
+    Trial {
+        what,
+        method: Method::PATCH,
+        path,
+        query: APPLY_DRY,
+        body: Some(("application/apply-patch+yaml", object)),
+        answer,
+    }
 }
 
 /// A RoleBinding that gives a user a ClusterRole.
@@ -355,7 +460,8 @@ fn config_map(more: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
 }
 
-/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago, so it is not kept.
+/// A namespace as the runner makes it, but for its Pod Security labels. It expired long ago, so it
+/// is not kept.
 fn namespace(name: &str, security: &Value) -> Value {
     let mut labels = json!({
         "app.kubernetes.io/managed-by": "cofferdam",

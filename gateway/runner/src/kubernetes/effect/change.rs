@@ -1,5 +1,6 @@
-//! One change of one object, over one state of it: that which was just read and found to be what was approved. The server does it in exactly that version
-//! or not at all, so that asking again cannot do it twice. Never asked for again without having looked.
+//! One change of one object, over one state of it: that which was just read and found to be what
+//! was approved. The server does it in exactly that version or not at all, so that asking again
+//! cannot do it twice. Never asked for again without having looked.
 
 use super::{PAUSE, look, refused, unknown};
 use crate::effect::EffectError;
@@ -14,14 +15,17 @@ use serde_json::Value;
 /// How often a change is asked for without a clear answer.
 const UNCLEAR: u32 = 3;
 
-/// How often the object may be another version by the time that the change arrives, and still what was approved: its status was written, or a time in it.
-/// With ten such writes a second and a fifth of a second from look to effect, one job in a thousand meets this many in a row.
+/// How often the object may be another version by the time that the change arrives, and still what
+/// was approved: its status was written, or a time in it. With ten such writes a second and a fifth
+/// of a second from look to effect, one job in a thousand meets this many in a row.
 const STALE: u32 = 50;
 
-/// After so many a pause comes before the next look, so that a server which refuses for a reason of its own is not asked without end.
+/// After so many a pause comes before the next look, so that a server which refuses for a reason of
+/// its own is not asked without end.
 const AT_ONCE: u32 = 10;
 
-/// What the API server says of a JSON Patch whose `test` failed, and of nothing else that it knows a reason for (`apiserver/pkg/endpoints/handlers/patch.go`).
+/// What the API server says of a JSON Patch whose `test` failed, and of nothing else that it knows
+/// a reason for (`apiserver/pkg/endpoints/handlers/patch.go`).
 const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
 
 /// A change.
@@ -43,7 +47,8 @@ pub(super) enum Write<'a> {
 }
 
 impl Change<'_> {
-    /// Makes it, over a state that `is_before`; whether an unclear answer meant that it was made, `is_after` says. Answers the object as it is then.
+    /// Makes it, over a state that `is_before`; whether an unclear answer meant that it was made,
+    /// `is_after` says. Answers the object as it is then.
     pub async fn make(
         &self,
         is_before: impl Fn(Option<&Value>) -> bool + Send,
@@ -60,8 +65,15 @@ impl Change<'_> {
             match &unclear {
                 Some(_) if is_after(live.as_ref()) => return Ok(live),
                 _ if is_before(live.as_ref()) => {}
-                // It is neither as it was nor as it should be: another client changed it, before this write or after it.
-                Some(fault) => return Err(unknown(self.target, "it was changed outside Cofferdam meanwhile", fault)),
+                // It is neither as it was nor as it should be: another client changed it, before
+                // this write or after it.
+                Some(fault) => {
+                    return Err(unknown(
+                        self.target,
+                        "it was changed outside Cofferdam meanwhile",
+                        fault,
+                    ));
+                }
                 None => return Err(EffectError::Conflict(self.target.clone())),
             }
             if unclears == UNCLEAR || stales == STALE {
@@ -74,7 +86,9 @@ impl Change<'_> {
             let body = self.body(live.as_ref())?;
             match self.ask(live.as_ref(), &body).await {
                 Ok(object) => return Ok(object),
-                Err(fault) if fault.is_about_rights() && pace.get_or_insert_with(|| Pace::within(RIGHTS_WAIT)).again().await => {}
+                Err(fault)
+                    if fault.is_about_rights()
+                        && pace.get_or_insert_with(|| Pace::within(RIGHTS_WAIT)).again().await => {}
                 Err(fault) if fault.is_unclear() => {
                     unclears += 1;
                     only_unasked &= fault.is_unasked_webhook();
@@ -90,7 +104,9 @@ impl Change<'_> {
                 }
                 Err(fault) => {
                     return Err(match unclear {
-                        Some(unclear) => unknown(self.target, "the next attempt was refused", &unclear),
+                        Some(unclear) => {
+                            unknown(self.target, "the next attempt was refused", &unclear)
+                        }
                         None => refused(self.target, &fault),
                     });
                 }
@@ -101,9 +117,8 @@ impl Change<'_> {
     /// What is sent, over this state.
     fn body(&self, live: Option<&Value>) -> Result<Value, EffectError> {
         match (&self.write, live) {
-            (Write::Patch(_, changes), Some(live)) => {
-                json_patch::render_over(live, changes).map_err(|fault| EffectError::Refused(fault.to_string()))
-            }
+            (Write::Patch(_, changes), Some(live)) => json_patch::render_over(live, changes)
+                .map_err(|fault| EffectError::Refused(fault.to_string())),
             (Write::Apply(_, object), Some(live)) => Ok(pinned(object, live)),
             (Write::Apply(_, object), None) => Ok((*object).clone()),
             (Write::Patch(..) | Write::Delete, _) => Ok(Value::Null),
@@ -121,7 +136,10 @@ impl Change<'_> {
                 self.job.patch(self.at, body, manager, Mode::Real).await.map(Some)
             }
             (Write::Delete, Some(live)) => {
-                let (uid, version) = (object::uid(live).unwrap_or_default(), object::version(live).unwrap_or_default());
+                let (uid, version) = (
+                    object::uid(live).unwrap_or_default(),
+                    object::version(live).unwrap_or_default(),
+                );
                 self.job.delete(self.at, Only::State(uid, version), Mode::Real).await.map(|()| None)
             }
             // It is as it should be already.
@@ -129,14 +147,20 @@ impl Change<'_> {
         }
     }
 
-    /// Whether a refusal says that the object is another one, or in another version, than the one that was read.
+    /// Whether a refusal says that the object is another one, or in another version, than the one
+    /// that was read.
     fn is_stale(&self, fault: &ApiError) -> bool {
         match (&self.write, fault) {
             // Over ownership, which asking again does not end.
-            (Write::Apply(..), ApiError::Refused { status: 409, message, .. }) => !message.starts_with("Apply failed with "),
+            (Write::Apply(..), ApiError::Refused { status: 409, message, .. }) => {
+                !message.starts_with("Apply failed with ")
+            }
             (_, ApiError::Refused { status: 409, .. }) => true,
-            // A failed `test` is 422, as is what the server or its admission finds invalid: that says why.
-            (Write::Patch(..), ApiError::Refused { status: 422, message, .. }) => message.starts_with(FAILED_TEST),
+            // A failed `test` is 422, as is what the server or its admission finds invalid: that
+            // says why.
+            (Write::Patch(..), ApiError::Refused { status: 422, message, .. }) => {
+                message.starts_with(FAILED_TEST)
+            }
             _ => false,
         }
     }
@@ -145,7 +169,8 @@ impl Change<'_> {
         match unclear {
             Some(fault) => unknown(self.target, "no attempt got a clear answer", fault),
             None => EffectError::Refused(format!(
-                "{} was not changed: it was written by others between each of {STALE} looks and the change",
+                "{} was not changed: it was written by others between each of {STALE} looks and \
+                 the change",
                 self.target
             )),
         }
@@ -156,7 +181,8 @@ impl Change<'_> {
 fn pinned(sent: &Value, live: &Value) -> Value {
     let mut body = sent.clone();
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
-        for (key, value) in [("uid", object::uid(live)), ("resourceVersion", object::version(live))] {
+        for (key, value) in [("uid", object::uid(live)), ("resourceVersion", object::version(live))]
+        {
             metadata.insert(key.to_owned(), value.unwrap_or_default().into());
         }
     }

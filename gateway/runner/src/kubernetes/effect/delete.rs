@@ -1,4 +1,5 @@
-//! One object deleted, in the state that was approved, and followed until it is gone or seen to be held; and one that was deleted written again, and held against what it was.
+//! One object deleted, in the state that was approved, and followed until it is gone or seen to be
+//! held; and one that was deleted written again, and held against what it was.
 
 use super::change::{Change, Write};
 use super::{Undo, is_as_approved, look, refused, unknown};
@@ -20,23 +21,32 @@ use std::time::Duration;
 /// How long a deleted object may take until it is gone or says that it is going.
 const GOING: Duration = Duration::from_secs(30);
 
-/// How long a deleted object is followed that is going: a Pod's grace, and a node's delay. A call is held a little longer than that.
+/// How long a deleted object is followed that is going: a Pod's grace, and a node's delay. A call
+/// is held a little longer than that.
 const FOLLOWED: Duration = Duration::from_secs(35);
 
-/// How long an object that is going may take before one of its name is written again: a Pod's grace.
+/// How long an object that is going may take before one of its name is written again: a Pod's
+/// grace.
 const GONE: Duration = Duration::from_secs(60);
 
-/// Fields of an object that are named which did not come back as they were: enough to see what happened.
+/// Fields of an object that are named which did not come back as they were: enough to see what
+/// happened.
 const NAMED: usize = 10;
 
 impl Namespace {
     /// Deletes the approved object, and remembers how to write it again.
-    pub(super) async fn delete(&mut self, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+    pub(super) async fn delete(
+        &mut self,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let target = &approved.target;
-        let Expect::Present { uid, .. } = &approved.expect else { return Err(EffectError::Conflict(target.clone())) };
+        let Expect::Present { uid, .. } = &approved.expect else {
+            return Err(EffectError::Conflict(target.clone()));
+        };
         let job = self.job().await?;
         let at = self.at(target)?;
-        let is_before = |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
+        let is_before =
+            |live: Option<&Value>| live.is_some_and(|live| is_as_approved(live, &approved.expect));
         let live = look(&job, &at, target, None).await?.filter(|live| is_before(Some(live)));
         let live = live.ok_or_else(|| EffectError::Conflict(target.clone()))?;
         remove(&job, &at, target, uid, is_before).await?;
@@ -52,14 +62,16 @@ impl Namespace {
         let job = self.job().await?;
         let at = self.at(target)?;
         if target.namespace != EPHEMERAL {
-            let is_it = |live: Option<&Value>| live.is_none_or(|live| object::uid(live) == Some(uid));
+            let is_it =
+                |live: Option<&Value>| live.is_none_or(|live| object::uid(live) == Some(uid));
             return remove(&job, &at, target, uid, is_it).await;
         }
         // There the job reads nothing; the whole namespace goes anyway.
         job.delete(&at, Only::Uid(uid), Mode::Real).await.map_err(|fault| refused(target, &fault))
     }
 
-    /// Writes a deleted object again. Only if it is still absent; what comes back is what it was, but for what the server gives.
+    /// Writes a deleted object again. Only if it is still absent; what comes back is what it was,
+    /// but for what the server gives.
     pub(super) async fn restore(&self, object: &Value, target: &Target) -> Result<(), EffectError> {
         let job = self.job().await?;
         let at = self.at(target)?;
@@ -82,8 +94,12 @@ impl Namespace {
         }
         let more = differing.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-        let named = escape::line(&differing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "));
-        Err(EffectError::Differs(format!("{target} was written again, and is not what it was in {named}{more}")))
+        let named = escape::line(
+            &differing.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+        );
+        Err(EffectError::Differs(format!(
+            "{target} was written again, and is not what it was in {named}{more}"
+        )))
     }
 }
 
@@ -108,11 +124,18 @@ async fn remove(
 }
 
 /// Follows an object that is going; what is left of it once the time is over.
-async fn left(job: &Cluster, at: &str, target: &Target, uid: &str) -> Result<Option<Value>, EffectError> {
+async fn left(
+    job: &Cluster,
+    at: &str,
+    target: &Target,
+    uid: &str,
+) -> Result<Option<Value>, EffectError> {
     let accepted = ApiError::Unclear("its deletion was accepted".to_owned());
     let mut pace = Pace::within(FOLLOWED);
     loop {
-        let live = look(job, at, target, Some(&accepted)).await?.filter(|live| object::uid(live) == Some(uid));
+        let live = look(job, at, target, Some(&accepted))
+            .await?
+            .filter(|live| object::uid(live) == Some(uid));
         if live.is_none() || !pace.again().await {
             return Ok(live);
         }

@@ -1,5 +1,6 @@
-//! A way out of the run's own namespace, opened by the provisioner: the job may write no network policy, and no identity of Cofferdam may change an existing one. Never
-//! opens what no approved operation names.
+//! A way out of the run's own namespace, opened by the provisioner: the job may write no network
+//! policy, and no identity of Cofferdam may change an existing one. Never opens what no approved
+//! operation names.
 
 use super::{refused, unknown};
 use crate::effect::EffectError;
@@ -12,15 +13,26 @@ use std::collections::BTreeMap;
 
 impl Namespace {
     /// Lets the run's pods through to one destination, besides those before.
-    pub(super) async fn open(&mut self, to: &Egress, approved: &PreviewedOperation) -> Result<BTreeMap<String, Value>, EffectError> {
+    pub(super) async fn open(
+        &mut self,
+        to: &Egress,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
         let mut opened = self.opened.clone();
         opened.insert(to.clone());
         let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
         let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| {
-            if fault.is_unclear() { unknown(&approved.target, "it may be open", &fault) } else { refused(&approved.target, &fault) }
+            if fault.is_unclear() {
+                unknown(&approved.target, "it may be open", &fault)
+            } else {
+                refused(&approved.target, &fault)
+            }
         })?;
         if answer.get("spec") != object.get("spec") {
-            return Err(EffectError::Differs(format!("{} stands there as another than was written", approved.target)));
+            return Err(EffectError::Differs(format!(
+                "{} stands there as another than was written",
+                approved.target
+            )));
         }
         self.opened = opened;
         Ok(approved.after.clone())

@@ -1,6 +1,7 @@
-//! An approved operation over the state that is there now. Where something else of the object changed
-//! since the last look, the operation is previewed again, and the effect is tied to that look. Never
-//! goes on where what was approved differs, or where policy obliges to stop over any change.
+//! An approved operation over the state that is there now. Where something else of the object
+//! changed since the last look, the operation is previewed again, and the effect is tied to that
+//! look. Never goes on where what was approved differs, or where policy obliges to stop over any
+//! change.
 
 use crate::effect::EffectError;
 use crate::kubernetes::fault::LookError;
@@ -12,7 +13,8 @@ use cofferdam_core::stage::drift;
 use cofferdam_core::stage::drift::Compared;
 
 /// How often one effect may meet another state than that of its last look. Controllers write to an
-/// object a few times after each change; one that is written without end is no ground for an effect.
+/// object a few times after each change; one that is written without end is no ground for an
+/// effect.
 pub(super) const RENEWALS: u32 = 5;
 
 impl Namespace {
@@ -21,13 +23,20 @@ impl Namespace {
         self.renewed.get(&approved.index).unwrap_or(approved).clone()
     }
 
-    /// Looks once more, and answers the operation with that state; what changed elsewhere is kept for the outcome.
-    pub(super) async fn renew(&mut self, operation: &Operation, approved: &PreviewedOperation) -> Result<PreviewedOperation, EffectError> {
+    /// Looks once more, and answers the operation with that state; what changed elsewhere is kept
+    /// for the outcome.
+    pub(super) async fn renew(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+    ) -> Result<PreviewedOperation, EffectError> {
         let target = &approved.target;
         let job = self.job().await?;
         let now = match preview::again(&job, &self.manager, operation, approved).await {
             Ok(now) => now,
-            Err(LookError::Refused(refusal)) if refusal.code == "not-found" && approved.expect != Expect::Absent => {
+            Err(LookError::Refused(refusal))
+                if refusal.code == "not-found" && approved.expect != Expect::Absent =>
+            {
                 return Err(EffectError::Changed(format!("{target} is gone")));
             }
             Err(LookError::Refused(refusal)) => return Err(refusal.into()),

@@ -1,5 +1,5 @@
-//! A task: its input, a Pod of a fixed name, what it says and what becomes of it, until it ended or its time is over. Never started twice: the name is
-//! taken.
+//! A task: its input, a Pod of a fixed name, what it says and what becomes of it, until it ended or
+//! its time is over. Never started twice: the name is taken.
 
 use super::refused;
 use crate::effect::{EffectError, Told};
@@ -20,7 +20,8 @@ use tokio::time::Instant;
 const START: Duration = Duration::from_secs(120);
 
 impl Namespace {
-    /// Runs a task to its end, and tells what it says meanwhile. The state after holds `result`, its standard output, and `exit_code`.
+    /// Runs a task to its end, and tells what it says meanwhile. The state after holds `result`,
+    /// its standard output, and `exit_code`.
     pub(super) async fn run(
         &mut self,
         operation: &Operation,
@@ -28,19 +29,32 @@ impl Namespace {
         told: &Told,
     ) -> Result<BTreeMap<String, Value>, EffectError> {
         let Some(task) = Task::of(operation, approved.index) else {
-            return Err(EffectError::Refused("a command runs beside the cluster, not in it".to_owned()));
+            return Err(EffectError::Refused(
+                "a command runs beside the cluster, not in it".to_owned(),
+            ));
         };
         let labels = self.marks.name.labels();
-        let place = Place { namespace: &self.name, labels: &labels, user_namespace: false, runtime_class: None };
-        let target =
-            |kind: &str| Target { kind: kind.to_owned(), namespace: self.name.clone(), name: task.object(), ..approved.target.clone() };
+        let place = Place {
+            namespace: &self.name,
+            labels: &labels,
+            user_namespace: false,
+            runtime_class: None,
+        };
+        let target = |kind: &str| Target {
+            kind: kind.to_owned(),
+            namespace: self.name.clone(),
+            name: task.object(),
+            ..approved.target.clone()
+        };
         self.put(&task::input(&task, &place), &target("ConfigMap")).await?;
         let pod = target("Pod");
         match self.put(&task::pod(&task, &place), &pod).await {
             Ok(_) => {}
             Err(EffectError::Refused(words)) => {
                 return Err(match task::refused(&words) {
-                    TaskState::CannotStart { reason, .. } if reason != Reason::Other => failed(&task, reason, &words),
+                    TaskState::CannotStart { reason, .. } if reason != Reason::Other => {
+                        failed(&task, reason, &words)
+                    }
                     _ => EffectError::Refused(words),
                 });
             }
@@ -54,7 +68,13 @@ impl Namespace {
         Ok(after)
     }
 
-    async fn await_end(&self, task: &Task<'_>, pod: &Target, log: &mut Log, told: &Told) -> Result<(), EffectError> {
+    async fn await_end(
+        &self,
+        task: &Task<'_>,
+        pod: &Target,
+        log: &mut Log,
+        told: &Told,
+    ) -> Result<(), EffectError> {
         let at = self.at(pod)?;
         let mut pace = Pace::within(START + Duration::from_secs(task.seconds.into()));
         let mut since: Option<(Reason, Instant)> = None;
@@ -88,12 +108,17 @@ impl Namespace {
                 }
             }
             if !pace.again().await {
-                return Err(failed(task, Reason::Deadline, "it neither ended nor failed in the time there was"));
+                return Err(failed(
+                    task,
+                    Reason::Deadline,
+                    "it neither ended nor failed in the time there was",
+                ));
             }
         }
     }
 
-    /// Tells what is new in the task's log, at each look. A line that is not taken now, or cannot be read now, is told at the next look.
+    /// Tells what is new in the task's log, at each look. A line that is not taken now, or cannot
+    /// be read now, is told at the next look.
     async fn pass_on(&self, task: &Task<'_>, log: &mut Log, told: &Told) {
         let (false, Ok(place)) = (log.is_over(), told.try_reserve()) else { return };
         if let Ok(text) = self.log(task).await {
@@ -104,14 +129,22 @@ impl Namespace {
     /// What the task said so far, a byte more than a result may have.
     async fn log(&self, task: &Task<'_>) -> Result<String, ApiError> {
         let at = format!("/api/v1/namespaces/{}/pods/{}/log", self.name, task.object());
-        // The job may not read logs, which have no fence of their own; the provisioner may, of Pods of these names.
-        self.provisioner.text(&at, &format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1)).await
+        // The job may not read logs, which have no fence of their own; the provisioner may, of Pods
+        // of these names.
+        self.provisioner
+            .text(&at, &format!("container={CONTAINER}&limitBytes={}", TASK_OUTPUT + 1))
+            .await
     }
 
-    /// The task's standard output. Longer than the limit is refused, not cut: half a result is of no use.
+    /// The task's standard output. Longer than the limit is refused, not cut: half a result is of
+    /// no use.
     async fn result(&self, task: &Task<'_>, log: &Log) -> Result<String, EffectError> {
         let text = self.log(task).await.map_err(|fault| {
-            EffectError::Refused(format!("the task `{}` ended well, and its result cannot be read: {}", task.name, words::said(&fault)))
+            EffectError::Refused(format!(
+                "the task `{}` ended well, and its result cannot be read: {}",
+                task.name,
+                words::said(&fault)
+            ))
         })?;
         if text.len() > TASK_OUTPUT || log.is_overfull() {
             return Err(EffectError::Refused(format!(
@@ -125,5 +158,10 @@ impl Namespace {
 
 fn failed(task: &Task<'_>, reason: Reason, detail: &str) -> EffectError {
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    EffectError::Refused(format!("the task `{}` failed ({}): {}{detail}", task.name, reason.word(), reason.says()))
+    EffectError::Refused(format!(
+        "the task `{}` failed ({}): {}{detail}",
+        task.name,
+        reason.word(),
+        reason.says()
+    ))
 }

@@ -1,21 +1,31 @@
-//! Tests of what needs no server: how states are compared. The rest is tried on a real one, in the crate of whole journeys.
+//! Tests of what needs no server: how states are compared. The rest is tried on a real one, in the
+//! crate of whole journeys.
 
 use super::*;
 use serde_json::json;
 
 fn target() -> Target {
     let text = |text: &str| text.to_owned();
-    Target { group: text("apps"), version: text("v1"), kind: text("Deployment"), namespace: text("shop"), name: text("web") }
+    Target {
+        group: text("apps"),
+        version: text("v1"),
+        kind: text("Deployment"),
+        namespace: text("shop"),
+        name: text("web"),
+    }
 }
 
 #[test]
 fn what_came_out_is_held_against_what_was_approved() {
-    let expected: BTreeMap<String, Value> = serde_json::from_value(json!({"spec.replicas": 5, "spec.paused": null})).unwrap();
+    let expected: BTreeMap<String, Value> =
+        serde_json::from_value(json!({"spec.replicas": 5, "spec.paused": null})).unwrap();
     assert_eq!(compare(&target(), &json!({"spec": {"replicas": 5}}), &expected).unwrap(), expected);
-    let differs = compare(&target(), &json!({"spec": {"replicas": 2, "paused": true}}), &expected).unwrap_err();
+    let differs = compare(&target(), &json!({"spec": {"replicas": 2, "paused": true}}), &expected)
+        .unwrap_err();
     assert_eq!(
         differs.to_string(),
-        "it happened, and not as approved: Deployment web in namespace shop: `spec.paused` is true instead of null, `spec.replicas` is 2 instead of 5"
+        "it happened, and not as approved: Deployment web in namespace shop: `spec.paused` is \
+         true instead of null, `spec.replicas` is 2 instead of 5"
     );
     assert!(matches!(differs, EffectError::Differs(_)));
 }

@@ -1,5 +1,6 @@
-//! The ways out of a run that its plan opens, as network policies beside the one that denies all. Policies add up: each lets through what it names, and
-//! nothing else changes. Pure; a destination was checked when the plan was sealed.
+//! The ways out of a run that its plan opens, as network policies beside the one that denies all.
+//! Policies add up: each lets through what it names, and nothing else changes. Pure; a destination
+//! was checked when the plan was sealed.
 
 use super::{Guard, Marks, collection};
 use cofferdam_core::model::cidr::Block;
@@ -17,9 +18,15 @@ pub const OUTSIDE: &str = "allow-egress";
 /// Where a cluster's name service listens.
 const NAMES: u16 = 53;
 
-/// The policies for what has been opened so far, by the one that `to` belongs to. `server` is the API server's address, where it is known: no block that is
-/// wider than one address lets a run through to it.
-pub fn policy(marks: &Marks, opened: &BTreeSet<Egress>, to: &Egress, server: Option<IpAddr>) -> Guard {
+/// The policies for what has been opened so far, by the one that `to` belongs to. `server` is the
+/// API server's address, where it is known: no block that is wider than one address lets a run
+/// through to it.
+pub fn policy(
+    marks: &Marks,
+    opened: &BTreeSet<Egress>,
+    to: &Egress,
+    server: Option<IpAddr>,
+) -> Guard {
     if *to == Egress::Siblings {
         let each_other = json!([{"podSelector": {}}]);
         let spec = json!({
@@ -41,7 +48,10 @@ fn guard(marks: &Marks, name: &str, spec: Value) -> Guard {
         "metadata": marks.metadata(&run, name),
         "spec": spec,
     });
-    Guard { path: format!("{}/{name}", collection("networking.k8s.io", "v1", &run, "networkpolicies")), object }
+    Guard {
+        path: format!("{}/{name}", collection("networking.k8s.io", "v1", &run, "networkpolicies")),
+        object,
+    }
 }
 
 /// One destination outside the run; none for the run itself.
@@ -64,7 +74,9 @@ fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
         })),
         Egress::Addresses(Addresses { block, protocol, port: number }) => {
             let mut named = json!({"cidr": block});
-            if let (Some(server), Some(named)) = (server.and_then(|server| within(block, server)), named.as_object_mut()) {
+            if let (Some(server), Some(named)) =
+                (server.and_then(|server| within(block, server)), named.as_object_mut())
+            {
                 named.insert("except".to_owned(), json!([server]));
             }
             Some(json!({"to": [{"ipBlock": named}], "ports": [port(*protocol, *number)]}))
@@ -89,14 +101,16 @@ mod tests {
 
     fn check(opened: &[Egress], to: &Egress, server: Option<&str>, name: &str, spec: Value) {
         let opened = opened.iter().cloned().collect();
-        let Guard { path, object } = policy(&marks(), &opened, to, server.map(|server| server.parse().unwrap()));
+        let Guard { path, object } =
+            policy(&marks(), &opened, to, server.map(|server| server.parse().unwrap()));
         assert!(path.ends_with(&format!("/networkpolicies/{name}")), "{path}");
         assert_eq!(object["spec"], spec);
     }
 
     #[test]
     fn each_way_out_is_opened_and_nothing_else() {
-        let egress = |rules: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
+        let egress =
+            |rules: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
         let block = |block: Value| json!({"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]});
         let names = json!({
             "to": [{
@@ -106,7 +120,13 @@ mod tests {
             "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
         });
         let one = addresses("203.0.113.0/24");
-        check(std::slice::from_ref(&one), &one, None, OUTSIDE, egress(json!([block(json!({"cidr": "203.0.113.0/24"}))])));
+        check(
+            std::slice::from_ref(&one),
+            &one,
+            None,
+            OUTSIDE,
+            egress(json!([block(json!({"cidr": "203.0.113.0/24"}))])),
+        );
         check(
             &[Egress::NameService, one.clone(), Egress::Siblings],
             &Egress::NameService,
@@ -126,7 +146,11 @@ mod tests {
             ("10.0.0.0/8", "10.0.0.1", json!({"cidr": "10.0.0.0/8", "except": ["10.0.0.1/32"]})),
             ("10.0.0.1/32", "10.0.0.1", json!({"cidr": "10.0.0.1/32"})),
             ("203.0.113.0/24", "10.0.0.1", json!({"cidr": "203.0.113.0/24"})),
-            ("2001:db8::/32", "2001:db8::1", json!({"cidr": "2001:db8::/32", "except": ["2001:db8::1/128"]})),
+            (
+                "2001:db8::/32",
+                "2001:db8::1",
+                json!({"cidr": "2001:db8::/32", "except": ["2001:db8::1/128"]}),
+            ),
             ("2001:db8::/32", "10.0.0.1", json!({"cidr": "2001:db8::/32"})),
         ] {
             check(&[addresses(block)], &addresses(block), Some(server), OUTSIDE, spec(expect));

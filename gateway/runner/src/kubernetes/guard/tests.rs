@@ -8,7 +8,11 @@ use jiff::Timestamp;
 
 pub(crate) fn marks() -> Marks {
     let name = RunName::new(&CallId::from_random(0), Fence(2));
-    Marks { name, expires: "2026-11-23T14:00:00Z".parse::<Timestamp>().unwrap(), plan: PlanDigest::of(b"plan") }
+    Marks {
+        name,
+        expires: "2026-11-23T14:00:00Z".parse::<Timestamp>().unwrap(),
+        plan: PlanDigest::of(b"plan"),
+    }
 }
 
 #[test]
@@ -82,8 +86,12 @@ fn variable(name: &str) -> Value {
 fn admission_holds_the_provisioner_to_what_is_written_here() {
     assert_eq!(variable("most"), hard());
     assert_eq!(variable("mostOfOne"), most_of_one());
-    assert!(POLICY.contains(&format!("'pod-security.kubernetes.io/enforce-version'].orValue('') == '{POD_SECURITY}'")));
-    assert!(POLICY.contains(&format!("key.endsWith('-version') ? '{POD_SECURITY}' : 'restricted'")));
+    assert!(POLICY.contains(&format!(
+        "'pod-security.kubernetes.io/enforce-version'].orValue('') == '{POD_SECURITY}'"
+    )));
+    assert!(
+        POLICY.contains(&format!("key.endsWith('-version') ? '{POD_SECURITY}' : 'restricted'"))
+    );
 }
 
 #[test]
@@ -106,6 +114,8 @@ fn a_quota_without_its_status_is_not_enforced() {
     let hard = json!({"pods": "2"});
     assert!(!is_enforced(&json!({"spec": {"hard": hard}})));
     assert!(!is_enforced(&json!({"spec": {"hard": hard}, "status": {"hard": {"pods": "1"}}})));
-    assert!(is_enforced(&json!({"spec": {"hard": hard}, "status": {"hard": hard, "used": {"pods": "0"}}})));
+    assert!(is_enforced(
+        &json!({"spec": {"hard": hard}, "status": {"hard": hard, "used": {"pods": "0"}}})
+    ));
     assert!(!is_enforced(&json!({})));
 }

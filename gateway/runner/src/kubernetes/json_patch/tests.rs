@@ -21,8 +21,12 @@ fn apply(mut object: Value, patch: &Value) -> Option<Value> {
             op => match (op, object.pointer_mut(parent)?) {
                 ("remove", Value::Object(map)) => drop(map.remove(&token)),
                 ("remove", Value::Array(list)) => drop(list.remove(token.parse().ok()?)),
-                ("replace" | "add", Value::Object(map)) => drop(map.insert(token, entry["value"].clone())),
-                ("replace", Value::Array(list)) => list[token.parse::<usize>().ok()?] = entry["value"].clone(),
+                ("replace" | "add", Value::Object(map)) => {
+                    drop(map.insert(token, entry["value"].clone()))
+                }
+                ("replace", Value::Array(list)) => {
+                    list[token.parse::<usize>().ok()?] = entry["value"].clone()
+                }
                 ("add", Value::Array(list)) if token == "-" => list.push(entry["value"].clone()),
                 _ => return None,
             },
@@ -59,13 +63,23 @@ fn check(changes: &[(&str, Option<Value>)], expect: &[Value]) {
 #[test]
 fn an_effect_is_for_one_version_alone() {
     let version = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"});
-    for (at, value) in
-        [("spec.replicas", json!(5)), ("spec.replicas", json!(3)), ("metadata.annotations.a", json!("b")), ("more", json!(1))]
-    {
+    for (at, value) in [
+        ("spec.replicas", json!(5)),
+        ("spec.replicas", json!(3)),
+        ("metadata.annotations.a", json!("b")),
+        ("more", json!(1)),
+    ] {
         let changes = [(path(at), Some(value))];
         let patch = render_over(&deployment(), &changes).unwrap();
-        assert_eq!(patch.as_array().unwrap().iter().filter(|entry| **entry == version).count(), 1, "{patch:#}");
-        assert_eq!(apply(deployment(), &patch), apply(deployment(), &render(&deployment(), &changes).unwrap()));
+        assert_eq!(
+            patch.as_array().unwrap().iter().filter(|entry| **entry == version).count(),
+            1,
+            "{patch:#}"
+        );
+        assert_eq!(
+            apply(deployment(), &patch),
+            apply(deployment(), &render(&deployment(), &changes).unwrap())
+        );
         let mut other = deployment();
         other["metadata"]["resourceVersion"] = json!("8");
         assert_eq!(apply(other, &patch), None);
@@ -76,8 +90,14 @@ fn an_effect_is_for_one_version_alone() {
 #[test]
 fn a_value_is_replaced_where_it_is_what_it_was() {
     let test = json!({"op": "test", "path": "/spec/replicas", "value": 3});
-    check(&[("spec.replicas", Some(json!(5)))], &[test.clone(), json!({"op": "replace", "path": "/spec/replicas", "value": 5})]);
-    check(&[("spec.replicas", None)], &[test.clone(), json!({"op": "remove", "path": "/spec/replicas"})]);
+    check(
+        &[("spec.replicas", Some(json!(5)))],
+        &[test.clone(), json!({"op": "replace", "path": "/spec/replicas", "value": 5})],
+    );
+    check(
+        &[("spec.replicas", None)],
+        &[test.clone(), json!({"op": "remove", "path": "/spec/replicas"})],
+    );
     check(&[("spec.replicas", Some(json!(3)))], &[test]);
 }
 
@@ -103,7 +123,10 @@ fn what_is_absent_is_pinned_by_what_would_hold_it() {
         ],
     );
     check(
-        &[("metadata.annotations.a", Some(json!("x"))), ("metadata.annotations.b", Some(json!("y")))],
+        &[
+            ("metadata.annotations.a", Some(json!("x"))),
+            ("metadata.annotations.b", Some(json!("y"))),
+        ],
         &[
             json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}),
             json!({"op": "add", "path": "/metadata/annotations", "value": {"a": "x"}}),
@@ -123,17 +146,25 @@ fn what_is_absent_is_pinned_by_what_would_hold_it() {
 
 #[test]
 fn indexes_follow_the_entries_before() {
-    let changes = [(path("spec.containers[name=log]"), None), (path("spec.containers[name=web].image"), Some(json!("b")))];
+    let changes = [
+        (path("spec.containers[name=log]"), None),
+        (path("spec.containers[name=web].image"), Some(json!("b"))),
+    ];
     let patch = render(&deployment(), &changes).unwrap();
     let after = apply(deployment(), &patch).unwrap();
-    assert_eq!(after["spec"]["containers"], json!([{"name": "web", "image": "b", "env": [{"name": "A", "value": "1"}]}]));
+    assert_eq!(
+        after["spec"]["containers"],
+        json!([{"name": "web", "image": "b", "env": [{"name": "A", "value": "1"}]}])
+    );
     assert!(!is_idle(&patch));
 }
 
 #[test]
 fn what_does_not_fit_is_refused_and_what_changes_nothing_is_idle() {
     assert!(render(&deployment(), &[(path("spec.replicas.x"), Some(json!(1)))]).is_err());
-    assert!(render(&deployment(), &[(path("spec.containers[name=x].image"), Some(json!(1)))]).is_err());
+    assert!(
+        render(&deployment(), &[(path("spec.containers[name=x].image"), Some(json!(1)))]).is_err()
+    );
     assert!(is_idle(&render(&deployment(), &[(path("spec.paused"), None)]).unwrap()));
 }
 
@@ -161,8 +192,13 @@ fn any_path() -> impl Strategy<Value = FieldPath> {
 
 /// A value that fits: a member carries its merge key.
 fn any_value(path: &FieldPath) -> BoxedStrategy<Option<Value>> {
-    let value =
-        prop_oneof![any::<i64>().prop_map(Value::from), Just(json!({"a": 1})), Just(json!([])), Just(json!(null)), Just(json!("a"))];
+    let value = prop_oneof![
+        any::<i64>().prop_map(Value::from),
+        Just(json!({"a": 1})),
+        Just(json!([])),
+        Just(json!(null)),
+        Just(json!("a"))
+    ];
     let value: BoxedStrategy<Value> = match path.segments().last() {
         Some(Segment::Member { key, value: name }) => {
             let (key, name) = (key.clone(), name.clone());

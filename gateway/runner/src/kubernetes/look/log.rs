@@ -8,7 +8,8 @@ use cofferdam_core::model::limit;
 use cofferdam_core::model::operation::Target;
 use serde_json::{Value, json};
 
-/// Bytes that are asked for at once. The API server cuts at the end, which is the newest: an answer of this size is asked for again with fewer lines.
+/// Bytes that are asked for at once. The API server cuts at the end, which is the newest: an answer
+/// of this size is asked for again with fewer lines.
 const BYTES: usize = limit::RESULT;
 
 /// Bytes of a reply that are left for everything but logs.
@@ -19,9 +20,15 @@ pub(super) fn share(looks: usize) -> usize {
     limit::TEXT.saturating_sub(REST) / looks.max(1)
 }
 
-/// Reads a log: `{"lines": ["…"], "truncated": bool}`, oldest first; truncated where lines that were asked for are left out, or one is cut. `most`
-/// bounds the lines in bytes of JSON.
-pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&str>, lines: u32, most: usize) -> Result<Value, LookError> {
+/// Reads a log: `{"lines": ["…"], "truncated": bool}`, oldest first; truncated where lines that
+/// were asked for are left out, or one is cut. `most` bounds the lines in bytes of JSON.
+pub(super) async fn read(
+    cluster: &Cluster,
+    target: &Target,
+    container: Option<&str>,
+    lines: u32,
+    most: usize,
+) -> Result<Value, LookError> {
     let path = format!("{}/log", super::place(target)?);
     let container = container.map(|name| format!("&container={name}")).unwrap_or_default();
     let mut ask = lines;
@@ -36,18 +43,25 @@ pub(super) async fn read(cluster: &Cluster, target: &Target, container: Option<&
     }
 }
 
-/// Why there is no log. The API server says `bad request` of a container that has not started, and where a pod has several.
+/// Why there is no log. The API server says `bad request` of a container that has not started, and
+/// where a pod has several.
 fn told(fault: ApiError, target: &Target) -> LookError {
     match &fault {
         ApiError::Refused { status: 400, message, .. } => {
             let reason = format!("{target} has no such log now: {}", foreign(message));
-            Refusal::new("conflict", reason, "name one of its containers, or wait until it has started").into()
+            Refusal::new(
+                "conflict",
+                reason,
+                "name one of its containers, or wait until it has started",
+            )
+            .into()
         }
         _ => LookError::of(fault, &format!("read the log of {target}")),
     }
 }
 
-/// The newest lines that fit into so many bytes of JSON, oldest first, and whether anything is missing. A last line that alone is too long is cut.
+/// The newest lines that fit into so many bytes of JSON, oldest first, and whether anything is
+/// missing. A last line that alone is too long is cut.
 fn newest(log: &str, most: usize) -> (Vec<String>, bool) {
     let mut left = most;
     let mut shown = Vec::new();
@@ -89,8 +103,12 @@ mod tests {
 
     fn check(log: &str, most: usize, expect: &[&str], cut: bool) {
         let (lines, truncated) = newest(log, most);
-        assert_eq!((lines.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), truncated), (expect, cut));
-        let size: usize = lines.iter().map(|line| Value::from(line.as_str()).to_string().len() + 1).sum();
+        assert_eq!(
+            (lines.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), truncated),
+            (expect, cut)
+        );
+        let size: usize =
+            lines.iter().map(|line| Value::from(line.as_str()).to_string().len() + 1).sum();
         assert!(size <= most, "{size} of {most}");
     }
 
@@ -116,14 +134,26 @@ mod tests {
 
     #[test]
     fn a_container_that_has_not_started_is_no_fault_of_the_cluster() {
-        let target =
-            Target { group: String::new(), version: "v1".into(), kind: "Pod".into(), namespace: "shop".into(), name: "web".into() };
-        let fault =
-            |status| ApiError::Refused { status, reason: "BadRequest".into(), message: "container \"web\" is waiting to start".into() };
+        let target = Target {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "Pod".into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+        };
+        let fault = |status| ApiError::Refused {
+            status,
+            reason: "BadRequest".into(),
+            message: "container \"web\" is waiting to start".into(),
+        };
         let LookError::Refused(refusal) = told(fault(400), &target) else { panic!("not refused") };
         assert_eq!(
             (refusal.code, refusal.reason.as_str()),
-            ("conflict", "Pod web in namespace shop has no such log now: \"container 'web' is waiting to start\"")
+            (
+                "conflict",
+                "Pod web in namespace shop has no such log now: \"container 'web' is waiting to \
+                 start\""
+            )
         );
         assert!(matches!(told(fault(401), &target), LookError::Unavailable(_)));
     }

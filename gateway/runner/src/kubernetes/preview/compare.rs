@@ -1,4 +1,5 @@
-//! Two states of one object, compared: what differs, and whether a plan named it. Pure; null and absent are the same, as they are to the API server.
+//! Two states of one object, compared: what differs, and whether a plan named it. Pure; null and
+//! absent are the same, as they are to the API server.
 
 use cofferdam_core::model::path::{FieldPath, PathError, Segment};
 use serde_json::Value;
@@ -26,7 +27,8 @@ impl Difference {
         paths.iter().any(|path| self.path.starts_with(path.segments()))
     }
 
-    /// Whether it was there and is not any more. A list that is one leaf loses something where it has fewer members than before.
+    /// Whether it was there and is not any more. A list that is one leaf loses something where it
+    /// has fewer members than before.
     pub fn removes(&self) -> bool {
         match (&self.before, &self.after) {
             (Value::Array(before), Value::Array(after)) => after.len() < before.len(),
@@ -46,8 +48,9 @@ pub fn spelled(path: &[Segment]) -> String {
     })
 }
 
-/// The leaves in which two states differ. Members of a list are told apart by `name` where all of them have one of their own; any other list is one
-/// leaf: the same rule by which a plan's fields are found (`core::plan`).
+/// The leaves in which two states differ. Members of a list are told apart by `name` where all of
+/// them have one of their own; any other list is one leaf: the same rule by which a plan's fields
+/// are found (`core::plan`).
 pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     walk(&mut Vec::new(), before, after, &mut found);
@@ -58,12 +61,15 @@ fn walk(at: &mut Vec<Segment>, before: &Value, after: &Value, found: &mut Vec<Di
     if before == after {
         return;
     }
-    let mixed = (before.is_array() && after.is_object()) || (before.is_object() && after.is_array());
+    let mixed =
+        (before.is_array() && after.is_object()) || (before.is_object() && after.is_array());
     match (members(before), members(after)) {
         (Some(old), Some(new)) if !mixed && (!old.is_empty() || !new.is_empty()) => {
             let keys: BTreeSet<_> = old.iter().chain(&new).map(|(segment, _)| segment).collect();
             let of = |side: &[(Segment, &Value)], key| {
-                side.iter().find(|(segment, _)| segment == key).map_or(Value::Null, |(_, value)| (*value).clone())
+                side.iter()
+                    .find(|(segment, _)| segment == key)
+                    .map_or(Value::Null, |(_, value)| (*value).clone())
             };
             for key in keys {
                 at.push(key.clone());
@@ -71,31 +77,43 @@ fn walk(at: &mut Vec<Segment>, before: &Value, after: &Value, found: &mut Vec<Di
                 at.pop();
             }
         }
-        _ => found.push(Difference { path: at.clone(), before: before.clone(), after: after.clone() }),
+        _ => found.push(Difference {
+            path: at.clone(),
+            before: before.clone(),
+            after: after.clone(),
+        }),
     }
 }
 
-/// What lies directly beneath a value: a map's entries, or the members of a list that all have a name of their own. None for a leaf; nothing for null.
+/// What lies directly beneath a value: a map's entries, or the members of a list that all have a
+/// name of their own. None for a leaf; nothing for null.
 pub fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
     match value {
         Value::Null => Some(Vec::new()),
-        Value::Object(map) => Some(map.iter().map(|(key, value)| (Segment::Key(key.clone()), value)).collect()),
+        Value::Object(map) => {
+            Some(map.iter().map(|(key, value)| (Segment::Key(key.clone()), value)).collect())
+        }
         Value::Array(items) => {
             let named = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
             let names: Option<Vec<String>> = items.iter().map(named).collect();
             let names = names?;
             let once: BTreeSet<_> = names.iter().collect();
-            let members =
-                names.iter().zip(items).map(|(name, item)| (Segment::Member { key: "name".to_owned(), value: name.clone() }, item));
+            let members = names.iter().zip(items).map(|(name, item)| {
+                (Segment::Member { key: "name".to_owned(), value: name.clone() }, item)
+            });
             (once.len() == names.len()).then(|| members.collect())
         }
         _ => None,
     }
 }
 
-/// The first field, outside the changed paths, in which the answer to a patch differs from the object before: something else than was asked for.
-/// Both without what the server keeps for itself.
-pub fn beyond(before: &Value, answer: &Value, paths: &[FieldPath]) -> Result<Option<Difference>, PathError> {
+/// The first field, outside the changed paths, in which the answer to a patch differs from the
+/// object before: something else than was asked for. Both without what the server keeps for itself.
+pub fn beyond(
+    before: &Value,
+    answer: &Value,
+    paths: &[FieldPath],
+) -> Result<Option<Difference>, PathError> {
     let (mut meant, mut got) = (before.clone(), answer.clone());
     for path in paths {
         path.set(&mut meant, path.get(answer)?)?;
@@ -143,14 +161,21 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// The first difference that a plan did not name and that an apply must not make: a field that goes or changes, or code that another client adds
-/// beneath the pod spec. Defaults that the server fills in are neither.
-pub fn unnamed(before: Option<&Value>, answer: &Value, named: &[FieldPath], pod_spec: &[&str]) -> Option<Difference> {
+/// The first difference that a plan did not name and that an apply must not make: a field that goes
+/// or changes, or code that another client adds beneath the pod spec. Defaults that the server
+/// fills in are neither.
+pub fn unnamed(
+    before: Option<&Value>,
+    answer: &Value,
+    named: &[FieldPath],
+    pod_spec: &[&str],
+) -> Option<Difference> {
     differences(before.unwrap_or(&Value::Null), answer).into_iter().find(|difference| {
         let above = named.iter().any(|path| path.segments().starts_with(&difference.path));
         let counts = match (&difference.before, above) {
             (Value::Null, _) => adds_code(&difference.path, pod_spec),
-            // A list that is one leaf here, of which the plan names members: only fewer of them is a loss that the plan did not name.
+            // A list that is one leaf here, of which the plan names members: only fewer of them is
+            // a loss that the plan did not name.
             (_, true) => difference.removes(),
             (_, false) => true,
         };
@@ -164,19 +189,25 @@ fn adds_code(path: &[Segment], pod_spec: &[&str]) -> bool {
     const TOLD: [&str; 7] = ["name", "image", "command", "args", "env", "envFrom", "lifecycle"];
     let inside = !pod_spec.is_empty()
         && path.len() > pod_spec.len()
-        && path.iter().zip(pod_spec).all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key));
+        && path
+            .iter()
+            .zip(pod_spec)
+            .all(|(segment, key)| matches!(segment, Segment::Key(name) if name == key));
     match path.get(pod_spec.len()..) {
         Some([Segment::Key(list), Segment::Member { .. }, Segment::Key(told), ..]) if inside => {
             LISTS.contains(&list.as_str()) && TOLD.contains(&told.as_str())
         }
         // The whole list at once, or a member without anything in it.
-        Some([Segment::Key(list)] | [Segment::Key(list), Segment::Member { .. }]) if inside => LISTS.contains(&list.as_str()),
+        Some([Segment::Key(list)] | [Segment::Key(list), Segment::Member { .. }]) if inside => {
+            LISTS.contains(&list.as_str())
+        }
         _ => false,
     }
 }
 
-/// A value as the plan wrote it, where the server's answer is what was sent: `{"$host": …}` stands again for what was filled in, so that the same
-/// plan over the same state gives the same preview. Everything else is the answer's.
+/// A value as the plan wrote it, where the server's answer is what was sent: `{"$host": …}` stands
+/// again for what was filled in, so that the same plan over the same state gives the same preview.
+/// Everything else is the answer's.
 pub fn as_written(written: &Value, sent: &Value, answer: &Value) -> Value {
     if written != sent && answer == sent {
         return written.clone();
@@ -187,12 +218,19 @@ pub fn as_written(written: &Value, sent: &Value, answer: &Value) -> Value {
                 (Some(written), Some(sent)) => as_written(written, sent, value),
                 _ => value.clone(),
             };
-            Value::Object(answer.iter().map(|(key, value)| (key.clone(), member(key, value))).collect())
+            Value::Object(
+                answer.iter().map(|(key, value)| (key.clone(), member(key, value))).collect(),
+            )
         }
         (Value::Array(written), Value::Array(sent), Value::Array(answer))
             if written.len() == answer.len() && sent.len() == answer.len() =>
         {
-            written.iter().zip(sent).zip(answer).map(|((written, sent), answer)| as_written(written, sent, answer)).collect()
+            written
+                .iter()
+                .zip(sent)
+                .zip(answer)
+                .map(|((written, sent), answer)| as_written(written, sent, answer))
+                .collect()
         }
         _ => answer.clone(),
     }

@@ -7,7 +7,10 @@ use serde_json::json;
 fn an_applied_object_is_sent_in_its_namespace_with_the_hosts_values() {
     let object = json!({"kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"at": {"$host": "started_at"}}});
     let sent = filled(&object, "shop", &Host::sample());
-    assert_eq!(sent, json!({"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}, "data": {"at": "1970-01-01T00:00:00Z"}}));
+    assert_eq!(
+        sent,
+        json!({"kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}, "data": {"at": "1970-01-01T00:00:00Z"}})
+    );
 }
 
 #[test]
@@ -23,13 +26,18 @@ fn a_refusal_names_the_field_that_nobody_asked_to_change() {
         let what = target("ConfigMap");
         if removes { removed(unnamed, &what) } else { changed(unnamed, &what) }
     };
-    let difference = compare::differences(&json!({"data": {"a\u{202e}": "1"}}), &json!({"data": {}}));
+    let difference =
+        compare::differences(&json!({"data": {"a\u{202e}": "1"}}), &json!({"data": {}}));
     let found = difference.first().unwrap();
     assert_eq!(
         reason(found, true).reason,
-        "applying it would remove `data[\"a\\u{202e}\"]` from ConfigMap web in namespace shop, which the plan does not name"
+        "applying it would remove `data[\"a\\u{202e}\"]` from ConfigMap web in namespace shop, \
+         which the plan does not name"
     );
-    assert_eq!((reason(found, true).code, reason(found, false).code), ("removes-field", "conflict"));
+    assert_eq!(
+        (reason(found, true).code, reason(found, false).code),
+        ("removes-field", "conflict")
+    );
 }
 
 #[test]

@@ -10,7 +10,13 @@ fn previewed(index: u32, expect: Expect, before: Value, after: Value) -> Preview
     let text = |text: &str| text.to_owned();
     PreviewedOperation {
         index,
-        target: Target { group: text("apps"), version: text("v1"), kind: text("Deployment"), namespace: text("shop"), name: text("web") },
+        target: Target {
+            group: text("apps"),
+            version: text("v1"),
+            kind: text("Deployment"),
+            namespace: text("shop"),
+            name: text("web"),
+        },
         expect,
         before: serde_json::from_value(before).unwrap(),
         after: serde_json::from_value(after).unwrap(),
@@ -38,7 +44,12 @@ fn web(uid: &str, replicas: i64) -> Option<Value> {
 
 /// What one operation's fate is, in words.
 #[track_caller]
-fn check(operation: PreviewedOperation, recorded: &[OperationRecord], live: Option<Value>, expect: &str) {
+fn check(
+    operation: PreviewedOperation,
+    recorded: &[OperationRecord],
+    live: Option<Value>,
+    expect: &str,
+) {
     let preview = Preview { operations: vec![operation] };
     let is_open = !open(&preview, recorded).is_empty();
     let live = if is_open { BTreeMap::from([(0, live)]) } else { BTreeMap::new() };
@@ -50,7 +61,8 @@ fn check(operation: PreviewedOperation, recorded: &[OperationRecord], live: Opti
 
 const NONE: &str = "nothing is in effect";
 const DONE: &str = "in effect: operation 0 (Deployment web in namespace shop)";
-const UNKNOWN: &str = "nothing is in effect; not known: operation 0 (Deployment web in namespace shop): ";
+const UNKNOWN: &str =
+    "nothing is in effect; not known: operation 0 (Deployment web in namespace shop): ";
 
 #[test]
 fn a_patch_is_what_the_object_says() {
@@ -59,7 +71,12 @@ fn a_patch_is_what_the_object_says() {
     let begun = [record(false, false)];
     check(patch(), &begun, web("u1", 3), NONE);
     check(patch(), &begun, web("u1", 5), DONE);
-    check(patch(), &begun, web("u1", 4), &format!("{UNKNOWN}it is neither as before nor as approved"));
+    check(
+        patch(),
+        &begun,
+        web("u1", 4),
+        &format!("{UNKNOWN}it is neither as before nor as approved"),
+    );
     check(patch(), &begun, web("u2", 5), &format!("{UNKNOWN}another object has its name now"));
     check(patch(), &begun, None, &format!("{UNKNOWN}it is not there any more"));
 }
@@ -70,7 +87,12 @@ fn an_undo_takes_back_what_was_done() {
     let begun = [record(false, true), record(true, false)];
     check(patch(), &begun, web("u1", 3), NONE);
     check(patch(), &begun, web("u1", 5), DONE);
-    check(patch(), &begun, web("u1", 4), &format!("{UNKNOWN}it is neither as before nor as approved"));
+    check(
+        patch(),
+        &begun,
+        web("u1", 4),
+        &format!("{UNKNOWN}it is neither as before nor as approved"),
+    );
 }
 
 #[test]
@@ -80,10 +102,17 @@ fn deletes_and_applies() {
     check(delete(), &begun, None, DONE);
     check(delete(), &begun, web("u1", 3), NONE);
     check(delete(), &begun, web("u2", 3), &format!("{UNKNOWN}another object has its name now"));
-    let create = || previewed(0, Expect::Absent, json!({"spec.replicas": null}), json!({"spec.replicas": 5}));
+    let create = || {
+        previewed(0, Expect::Absent, json!({"spec.replicas": null}), json!({"spec.replicas": 5}))
+    };
     check(create(), &begun, None, NONE);
     check(create(), &begun, web("u7", 5), DONE);
-    check(create(), &begun, web("u7", 4), &format!("{UNKNOWN}it is neither as before nor as approved"));
+    check(
+        create(),
+        &begun,
+        web("u7", 4),
+        &format!("{UNKNOWN}it is neither as before nor as approved"),
+    );
 }
 
 #[test]
@@ -94,12 +123,19 @@ fn values_that_only_the_lost_runner_knew_are_known_by_their_form() {
     };
     let live = |value: Value| {
         let annotations = json!({"kubectl.kubernetes.io/restartedAt": value});
-        Some(json!({"metadata": {"uid": "u1"}, "spec": {"template": {"metadata": {"annotations": annotations}}}}))
+        Some(
+            json!({"metadata": {"uid": "u1"}, "spec": {"template": {"metadata": {"annotations": annotations}}}}),
+        )
     };
     let begun = [record(false, false)];
     check(restart(), &begun, live(json!("2026-11-23T12:00:00Z")), DONE);
     check(restart(), &begun, live(json!(null)), NONE);
-    check(restart(), &begun, live(json!("yesterday")), &format!("{UNKNOWN}it is neither as before nor as approved"));
+    check(
+        restart(),
+        &begun,
+        live(json!("yesterday")),
+        &format!("{UNKNOWN}it is neither as before nor as approved"),
+    );
 }
 
 #[test]

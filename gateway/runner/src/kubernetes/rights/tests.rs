@@ -9,7 +9,11 @@ use serde_json::json;
 
 fn marks() -> Marks {
     let name = RunName::new(&CallId::from_random(0), Fence(2));
-    Marks { name, expires: "2026-11-23T14:00:00Z".parse::<Timestamp>().unwrap(), plan: PlanDigest::of(b"plan") }
+    Marks {
+        name,
+        expires: "2026-11-23T14:00:00Z".parse::<Timestamp>().unwrap(),
+        plan: PlanDigest::of(b"plan"),
+    }
 }
 
 fn steps(operations: Value) -> Vec<Step> {
@@ -42,14 +46,35 @@ fn ephemeral() -> Value {
 
 /// A line per rule, and who gets it.
 fn render(derived: &Derived) -> String {
-    let text = |value: &Value| value.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>().join(",");
+    let text = |value: &Value| {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     let rules = derived.role["rules"].as_array().unwrap().iter().map(|rule| {
-        format!("  {} {}/{} {}\n", text(&rule["verbs"]), text(&rule["apiGroups"]), text(&rule["resources"]), text(&rule["resourceNames"]))
+        format!(
+            "  {} {}/{} {}\n",
+            text(&rule["verbs"]),
+            text(&rule["apiGroups"]),
+            text(&rule["resources"]),
+            text(&rule["resourceNames"])
+        )
     });
     let subject = &derived.binding["subjects"][0];
     assert_eq!(derived.binding["subjects"].as_array().unwrap().len(), 1);
     assert_eq!(derived.binding["roleRef"]["name"], derived.role["metadata"]["name"]);
-    format!("{}/{} for {}:{}\n{}", derived.namespace, derived.name(), subject["namespace"], subject["name"], rules.collect::<String>())
+    format!(
+        "{}/{} for {}:{}\n{}",
+        derived.namespace,
+        derived.name(),
+        subject["namespace"],
+        subject["name"],
+        rules.collect::<String>()
+    )
 }
 
 #[track_caller]
@@ -170,10 +195,17 @@ fn the_objects_are_as_admission_wants_them() {
 
 #[test]
 fn what_cannot_be_bound_to_names_is_refused() {
-    let steps = steps(json!([{"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "shop",
-        "fields": ["spec.replicas"], "limit": 5}]));
+    let steps = steps(
+        json!([{"action": "list", "group": "apps", "version": "v1", "kind": "Deployment", "namespace": "shop",
+        "fields": ["spec.replicas"], "limit": 5}]),
+    );
     let facts = facts_of(&steps).unwrap();
-    assert!(at_targets(&marks(), &facts).unwrap_err().to_string().contains("cannot be bound to named objects"));
+    assert!(
+        at_targets(&marks(), &facts)
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be bound to named objects")
+    );
     let mut odd = facts_of(&self::steps(json!([scale()]))).unwrap();
     odd[0].name = "*".to_owned();
     assert!(at_targets(&marks(), &odd).is_err());

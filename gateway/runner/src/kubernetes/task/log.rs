@@ -1,10 +1,12 @@
-//! What of a running task's log is passed on, as progress: whole lines, each once, in order. Pure: it is handed the log from its beginning, again and
-//! again, since the kubelet's own ways of going on (`sinceTime`, in whole seconds) lose lines or say them twice. Never interprets a line.
+//! What of a running task's log is passed on, as progress: whole lines, each once, in order. Pure:
+//! it is handed the log from its beginning, again and again, since the kubelet's own ways of going
+//! on (`sinceTime`, in whole seconds) lose lines or say them twice. Never interprets a line.
 
 use cofferdam_core::model::job::Said;
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, TASK_OUTPUT};
 
-/// Lines of one task that are passed on in all: what a person reads while they wait. The result has the rest.
+/// Lines of one task that are passed on in all: what a person reads while they wait. The result has
+/// the rest.
 const LINES: usize = 500;
 
 /// How far a task's log was passed on.
@@ -18,10 +20,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// What is new. Of more than can be said at once the newest lines are said, and how many were not.
+    /// What is new. Of more than can be said at once the newest lines are said, and how many were
+    /// not.
     pub fn news(&mut self, operation: u32, log: &str) -> Vec<Said> {
         self.overfull |= log.len() > TASK_OUTPUT;
-        let Some((whole, _)) = log.get(self.read..).and_then(|rest| rest.rsplit_once('\n')) else { return Vec::new() };
+        let Some((whole, _)) = log.get(self.read..).and_then(|rest| rest.rsplit_once('\n')) else {
+            return Vec::new();
+        };
         self.read += whole.len() + 1;
         let lines: Vec<&str> = whole.split('\n').collect();
         let most = NOTES_AT_ONCE.min(LINES.saturating_sub(self.passed));
@@ -44,7 +49,8 @@ impl Log {
         self.overfull || self.passed >= LINES
     }
 
-    /// Whether the log was seen longer than a result may be. It does not grow shorter, but a node that has enough of it starts a new one.
+    /// Whether the log was seen longer than a result may be. It does not grow shorter, but a node
+    /// that has enough of it starts a new one.
     pub fn is_overfull(&self) -> bool {
         self.overfull
     }
@@ -53,20 +59,29 @@ impl Log {
 /// A line within the limit; a longer one says so by its end.
 fn bounded(line: &str) -> String {
     const MORE: char = '…';
-    if line.chars().count() <= NOTE { line.to_owned() } else { line.chars().take(NOTE - 1).chain([MORE]).collect() }
+    if line.chars().count() <= NOTE {
+        line.to_owned()
+    } else {
+        line.chars().take(NOTE - 1).chain([MORE]).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Each look's log in full, and what is passed on at it: a line, or a line after so many that were left out.
+    /// Each look's log in full, and what is passed on at it: a line, or a line after so many that
+    /// were left out.
     fn check(rows: &[(&str, &[(&str, u64)])]) {
         let mut log = Log::default();
         for (seen, expect) in rows {
             let said = log.news(3, seen);
             assert!(said.iter().all(|said| said.operation == Some(3)));
-            assert_eq!(said.iter().map(|said| (said.text.as_str(), said.skipped)).collect::<Vec<_>>(), *expect, "{seen:?}");
+            assert_eq!(
+                said.iter().map(|said| (said.text.as_str(), said.skipped)).collect::<Vec<_>>(),
+                *expect,
+                "{seen:?}"
+            );
         }
     }
 
@@ -89,7 +104,9 @@ mod tests {
 
     #[test]
     fn size_number_and_rate_are_bounded() {
-        let lines = |from: usize, to: usize| (from..to).map(|number| format!("{number}\n")).collect::<String>();
+        let lines = |from: usize, to: usize| {
+            (from..to).map(|number| format!("{number}\n")).collect::<String>()
+        };
         let mut log = Log::default();
         let said = log.news(0, &lines(0, 50));
         assert_eq!((said.len(), said[0].text.as_str(), said[0].skipped), (NOTES_AT_ONCE, "30", 30));
@@ -106,6 +123,10 @@ mod tests {
         assert_eq!(said[1].text, format!("{}…", "ü".repeat(NOTE - 1)));
 
         let mut log = Log::default();
-        assert!(log.news(0, &"x".repeat(TASK_OUTPUT + 1)).is_empty() && log.is_over() && log.is_overfull());
+        assert!(
+            log.news(0, &"x".repeat(TASK_OUTPUT + 1)).is_empty()
+                && log.is_over()
+                && log.is_overfull()
+        );
     }
 }

@@ -1,11 +1,12 @@
-//! What a task's Pod says of itself, and what the API server says when it takes none, as one word each. What clusters write is quoted, never read for
-//! more than these words.
+//! What a task's Pod says of itself, and what the API server says when it takes none, as one word
+//! each. What clusters write is quoted, never read for more than these words.
 
 use crate::kubernetes::words::brief;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Characters that are kept of each message, once all of them can be seen: a paragraph of a terminal.
+/// Characters that are kept of each message, once all of them can be seen: a paragraph of a
+/// terminal.
 const DETAIL: usize = 400;
 
 /// How words of the cluster's parts begin.
@@ -32,7 +33,8 @@ pub enum TaskState {
         /// The cluster's words, and the end of what it said itself, each quoted.
         detail: String,
     },
-    /// It does not come to run. Some of these pass: believe one that lasted for [`Reason::patience`].
+    /// It does not come to run. Some of these pass: believe one that lasted for
+    /// [`Reason::patience`].
     CannotStart {
         /// Why.
         reason: Reason,
@@ -115,7 +117,8 @@ impl Reason {
         }
     }
 
-    /// How long a reason of [`TaskState::CannotStart`] has to last before it is believed: a registry that hiccups, a node that is just being added.
+    /// How long a reason of [`TaskState::CannotStart`] has to last before it is believed: a
+    /// registry that hiccups, a node that is just being added.
     pub fn patience(self) -> Duration {
         Duration::from_secs(match self {
             Self::ImageUnpullable | Self::Unschedulable => 10,
@@ -125,17 +128,24 @@ impl Reason {
     }
 }
 
-/// What a Pod's state means. `events` are those about it, in any order; they only ever lend words, except for a container that waits without any.
+/// What a Pod's state means. `events` are those about it, in any order; they only ever lend words,
+/// except for a container that waits without any.
 pub fn state(pod: &Value, events: &[Value]) -> TaskState {
     let status = Status(pod.get("status").unwrap_or(&Value::Null));
     match status.text("/phase") {
         "Succeeded" => TaskState::Succeeded,
         "Failed" => failed(status),
         _ if pod.pointer("/metadata/deletionTimestamp").is_some() => {
-            let reason = if status.disrupted().is_some() { Reason::Evicted } else { Reason::Deleted };
-            TaskState::Failed { reason, code: None, detail: detail(&[(CLUSTER, status.disrupted().unwrap_or_default())]) }
+            let reason =
+                if status.disrupted().is_some() { Reason::Evicted } else { Reason::Deleted };
+            TaskState::Failed {
+                reason,
+                code: None,
+                detail: detail(&[(CLUSTER, status.disrupted().unwrap_or_default())]),
+            }
         }
-        // The server does not say that an unknown one ended; its node is given up soon, which then takes it away.
+        // The server does not say that an unknown one ended; its node is given up soon, which then
+        // takes it away.
         "Running" | "Unknown" => TaskState::Running,
         _ => pending(status, events),
     }
@@ -143,10 +153,16 @@ pub fn state(pod: &Value, events: &[Value]) -> TaskState {
 
 fn failed(status: Status<'_>) -> TaskState {
     let ended = "/containerStatuses/0/state/terminated";
-    let code = status.0.pointer(&format!("{ended}/exitCode")).and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
+    let code = status
+        .0
+        .pointer(&format!("{ended}/exitCode"))
+        .and_then(Value::as_i64)
+        .and_then(|code| i32::try_from(code).ok());
     let reason = match (status.text("/reason"), status.text(&format!("{ended}/reason"))) {
         ("DeadlineExceeded", _) => Reason::Deadline,
-        ("Evicted" | "Preempting" | "Terminated" | "NodeShutdown" | "Shutdown", _) => Reason::Evicted,
+        ("Evicted" | "Preempting" | "Terminated" | "NodeShutdown" | "Shutdown", _) => {
+            Reason::Evicted
+        }
         ("NodeLost", _) => Reason::NodeLost,
         ("UnexpectedAdmissionError" | "NodeAffinity", _) => Reason::Unschedulable,
         (reason, _) if reason.starts_with("OutOf") => Reason::Unschedulable,
@@ -161,7 +177,11 @@ fn failed(status: Status<'_>) -> TaskState {
     let said = status.text(&format!("{ended}/message"));
     // A container that never ran said nothing: the words are its node's.
     let who = if reason == Reason::StartFailed { CLUSTER } else { TASK };
-    let words = [(CLUSTER, status.text("/message")), (CLUSTER, status.disrupted().unwrap_or_default()), (who, said)];
+    let words = [
+        (CLUSTER, status.text("/message")),
+        (CLUSTER, status.disrupted().unwrap_or_default()),
+        (who, said),
+    ];
     TaskState::Failed { reason, code, detail: detail(&words) }
 }
 
@@ -176,16 +196,27 @@ fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
         | "ImageInspectError"
         | "SignatureValidationFailed" => {
             // A back-off only says that it waits; why, the event said.
-            let words = if message.starts_with("Back-off") { warned(events, &["Failed"]).unwrap_or(message) } else { message };
+            let words = if message.starts_with("Back-off") {
+                warned(events, &["Failed"]).unwrap_or(message)
+            } else {
+                message
+            };
             cannot(Reason::ImageUnpullable, words)
         }
         "InvalidImageName" => cannot(Reason::ImageName, message),
-        "CreateContainerConfigError" | "CreateContainerError" => cannot(Reason::Unpreparable, message),
-        "RunContainerError" | "PreStartHookError" | "PostStartHookError" | "CrashLoopBackOff" => cannot(Reason::StartFailed, message),
+        "CreateContainerConfigError" | "CreateContainerError" => {
+            cannot(Reason::Unpreparable, message)
+        }
+        "RunContainerError" | "PreStartHookError" | "PostStartHookError" | "CrashLoopBackOff" => {
+            cannot(Reason::StartFailed, message)
+        }
         _ => match status.condition("PodScheduled", "False") {
             Some(unbound) if text_at(unbound, "/reason") == "SchedulingGated" => TaskState::Waiting,
             Some(unbound) => cannot(Reason::Unschedulable, text_at(unbound, "/message")),
-            None => match warned(events, &["FailedMount", "FailedCreatePodSandBox", "FailedAttachVolume"]) {
+            None => match warned(
+                events,
+                &["FailedMount", "FailedCreatePodSandBox", "FailedAttachVolume"],
+            ) {
                 Some(words) => cannot(Reason::Unpreparable, words),
                 None => TaskState::Waiting,
             },
@@ -193,14 +224,20 @@ fn pending(status: Status<'_>, events: &[Value]) -> TaskState {
     }
 }
 
-/// What the API server's refusal to take a Pod means, of a dry run as of the write itself: quota, Pod Security, admission policies and webhooks,
-/// limits of the namespace; anything else (no right to, a namespace that is going) is no matter of the task.
+/// What the API server's refusal to take a Pod means, of a dry run as of the write itself: quota,
+/// Pod Security, admission policies and webhooks, limits of the namespace; anything else (no right
+/// to, a namespace that is going) is no matter of the task.
 pub fn refused(message: &str) -> TaskState {
     let reason = if message.contains("exceeded quota") || message.contains("failed quota") {
         Reason::QuotaExceeded
-    } else if ["violates PodSecurity", "ValidatingAdmissionPolicy", "denied the request", "usage per"]
-        .iter()
-        .any(|word| message.contains(word))
+    } else if [
+        "violates PodSecurity",
+        "ValidatingAdmissionPolicy",
+        "denied the request",
+        "usage per",
+    ]
+    .iter()
+    .any(|word| message.contains(word))
     {
         Reason::PolicyViolated
     } else {
@@ -228,9 +265,14 @@ fn detail(words: &[(&str, &str)]) -> String {
 /// The newest warning of one of these reasons.
 fn warned<'a>(events: &'a [Value], reasons: &[&str]) -> Option<&'a str> {
     let at = |event: &'a Value| {
-        ["/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"].iter().map(|key| text_at(event, key)).find(|at| !at.is_empty())
+        ["/lastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
+            .iter()
+            .map(|key| text_at(event, key))
+            .find(|at| !at.is_empty())
     };
-    let warnings = events.iter().filter(|event| text_at(event, "/type") == "Warning" && reasons.contains(&text_at(event, "/reason")));
+    let warnings = events.iter().filter(|event| {
+        text_at(event, "/type") == "Warning" && reasons.contains(&text_at(event, "/reason"))
+    });
     warnings.max_by_key(|event| at(event)).map(|event| text_at(event, "/message"))
 }
 
@@ -249,7 +291,9 @@ impl<'a> Status<'a> {
 
     fn condition(self, kind: &str, state: &str) -> Option<&'a Value> {
         let conditions = self.0.get("conditions").and_then(Value::as_array)?;
-        conditions.iter().find(|condition| text_at(condition, "/type") == kind && text_at(condition, "/status") == state)
+        conditions.iter().find(|condition| {
+            text_at(condition, "/type") == kind && text_at(condition, "/status") == state
+        })
     }
 
     /// Why the cluster takes it away, if it does.

@@ -27,7 +27,11 @@ fn check(pointer: &str, key: &str, value: Value, expect: &[&str]) {
 
 fn found(document: &Value) -> Vec<String> {
     let report = lint(&document.to_string()).unwrap();
-    report.findings.iter().map(|finding| format!("{:?} {} {}", finding.level, finding.path, finding.rule)).collect()
+    report
+        .findings
+        .iter()
+        .map(|finding| format!("{:?} {} {}", finding.level, finding.path, finding.rule))
+        .collect()
 }
 
 const POD: &str = "/spec/template/spec";
@@ -37,14 +41,34 @@ const WEB: &str = "/spec/template/spec/containers/0";
 fn each_rule_finds_its_own() {
     assert_eq!(found(&good()), [""; 0]);
     let at = |rest: &str| format!("spec.template.spec.containers[name=web].{rest}");
-    check(WEB, "image", json!("registry.example:5000/web:1.2"), &[&format!("Warning {} image-digest", at("image"))]);
+    check(
+        WEB,
+        "image",
+        json!("registry.example:5000/web:1.2"),
+        &[&format!("Warning {} image-digest", at("image"))],
+    );
     for latest in ["web", "web:latest", "registry.example:5000/web"] {
         check(WEB, "image", json!(latest), &[&format!("Error {} image-latest", at("image"))]);
     }
-    check(WEB, "resources", json!({}), &[&format!("Error {} memory-limit", at("resources.limits.memory"))]);
+    check(
+        WEB,
+        "resources",
+        json!({}),
+        &[&format!("Error {} memory-limit", at("resources.limits.memory"))],
+    );
     check(WEB, "readinessProbe", Value::Null, &[]);
-    check(WEB, "securityContext", json!({"privileged": true}), &[&format!("Error {} privileged", at("securityContext.privileged"))]);
-    check(POD, "securityContext", json!({}), &[&format!("Warning {} root", at("securityContext.runAsNonRoot"))]);
+    check(
+        WEB,
+        "securityContext",
+        json!({"privileged": true}),
+        &[&format!("Error {} privileged", at("securityContext.privileged"))],
+    );
+    check(
+        POD,
+        "securityContext",
+        json!({}),
+        &[&format!("Warning {} root", at("securityContext.runAsNonRoot"))],
+    );
     check(POD, "hostNetwork", json!(true), &["Error spec.template.spec.hostNetwork host"]);
     let mut bare = good();
     bare.pointer_mut(WEB).and_then(Value::as_object_mut).unwrap().remove("readinessProbe");

@@ -1,11 +1,14 @@
-//! Stands between a runner and the API server with the server's own certificate, and reads what passes: one request for each connection. What it does
-//! not pass on never happened; what it does, the real server did. Never answers with success by itself.
+//! Stands between a runner and the API server with the server's own certificate, and reads what
+//! passes: one request for each connection. What it does not pass on never happened; what it does,
+//! the real server did. Never answers with success by itself.
 
 use super::rerouted;
 use crate::cluster::Cluster;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -130,7 +133,11 @@ fn attend(address: SocketAddr, door: &Door, rule: &Arc<Mutex<Rule>>, ends: &Ends
             let mut asked = door.shut.lock().unwrap();
             if let Some(shut) = asked.take() {
                 let _inside = runtime.enter();
-                listener = (!shut).then(|| listener.take().unwrap_or_else(|| bound(address).listen(64).unwrap().into_std().unwrap()));
+                listener = (!shut).then(|| {
+                    listener
+                        .take()
+                        .unwrap_or_else(|| bound(address).listen(64).unwrap().into_std().unwrap())
+                });
             }
         }
         match listener.as_ref().map(TcpListener::accept) {
@@ -160,8 +167,15 @@ fn key_file(plane: &Cluster, name: &str) -> PathBuf {
 pub fn serving(plane: &Cluster) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from_pem_file(key_file(plane, "serving.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(config.with_no_client_auth().with_single_cert(certificates(plane, "serving.crt"), key).unwrap())
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    Arc::new(
+        config
+            .with_no_client_auth()
+            .with_single_cert(certificates(plane, "serving.crt"), key)
+            .unwrap(),
+    )
 }
 
 /// TLS to the API server.
@@ -169,7 +183,9 @@ fn asking(plane: &Cluster) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     certificates(plane, "ca.crt").into_iter().for_each(|authority| roots.add(authority).unwrap());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -184,7 +200,8 @@ struct Ends {
 impl Ends {
     /// One request, and what becomes of it.
     fn serve(&self, near: TcpStream, rule: &Mutex<Rule>) -> std::io::Result<()> {
-        let mut near = StreamOwned::new(ServerConnection::new(Arc::clone(&self.near)).unwrap(), near);
+        let mut near =
+            StreamOwned::new(ServerConnection::new(Arc::clone(&self.near)).unwrap(), near);
         let (head, body) = request(&mut near)?;
         let mut words = head.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -235,7 +252,8 @@ impl Ends {
     fn pass(&self, head: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
         let name = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
         let far = TcpStream::connect(&self.server)?;
-        let mut far = StreamOwned::new(ClientConnection::new(Arc::clone(&self.far), name).unwrap(), far);
+        let mut far =
+            StreamOwned::new(ClientConnection::new(Arc::clone(&self.far), name).unwrap(), far);
         let (first, rest) = head.split_once("\r\n").unwrap();
         far.write_all(format!("{first}\r\nconnection: close\r\n{rest}").as_bytes())?;
         far.write_all(body)?;
@@ -256,9 +274,15 @@ pub fn request(near: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         bytes.extend(&buffer[..count]);
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4) else { continue };
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+        else {
+            continue;
+        };
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-        let length = head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let length = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
         let length: usize = length.map_or(0, |(_, value)| value.trim().parse().unwrap());
         let mut body = bytes[end..].to_vec();
         let missing = length - body.len();
@@ -278,6 +302,9 @@ fn said(status: u16, retry_after: Option<u32>) -> Vec<u8> {
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Test", "message": message, "code": status});
     let body = body.to_string();
     let wait = retry_after.map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
-    let head = format!("HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\n{wait}content-length: {}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\n{wait}content-length: {}\r\n",
+        body.len()
+    );
     format!("{head}connection: close\r\n\r\n{body}").into_bytes()
 }

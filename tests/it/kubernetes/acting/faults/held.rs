@@ -15,7 +15,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A look takes 20 seconds at most, and a webhook may take 30: nearer to the former, for a machine that is busy.
+/// A look takes 20 seconds at most, and a webhook may take 30: nearer to the former, for a machine
+/// that is busy.
 const LONGER_THAN_A_LOOK: Duration = Duration::from_secs(21);
 
 /// A webhook that holds up what changes something, until it is let go.
@@ -34,7 +35,10 @@ impl Hold {
         let shared = Arc::clone(&held);
         let webhook = Webhook::about(yard.plane, &yard.namespace, move |request: &Value| {
             if request["dryRun"] != true && request["name"] == "web" {
-                let _nobody_listens = told.lock().unwrap().send(request["userInfo"]["username"].as_str().unwrap().to_owned());
+                let _nobody_listens = told
+                    .lock()
+                    .unwrap()
+                    .send(request["userInfo"]["username"].as_str().unwrap().to_owned());
                 let (held, let_go) = &*shared;
                 drop(let_go.wait_while(held.lock().unwrap(), |held| *held).unwrap());
             }
@@ -64,16 +68,23 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let hold = Hold::on(&yard);
     let began = OperationRecord { index: 0, undo: false, before: BTreeMap::new(), after: None };
 
-    // The runner is lost while its request is held up. The way to the API server does not notice, as with a machine that is gone.
+    // The runner is lost while its request is held up. The way to the API server does not notice,
+    // as with a machine that is gone.
     let performing = yard.runtime.spawn(async move {
         let (told, _heard) = tokio::sync::mpsc::channel(1);
-        job.namespace.perform(&job.steps[0].operation, &job.preview.operations[0], &host, &told).await
+        job.namespace
+            .perform(&job.steps[0].operation, &job.preview.operations[0], &host, &told)
+            .await
     });
-    assert_eq!(hold.reached.lock().unwrap().recv().unwrap(), format!("system:serviceaccount:{run}:job"));
+    assert_eq!(
+        hold.reached.lock().unwrap().recv().unwrap(),
+        format!("system:serviceaccount:{run}:job")
+    );
     performing.abort();
 
     // Its successor takes its rights away, and looks: nothing has happened yet.
-    yard.kubernetes = yard.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
+    yard.kubernetes =
+        yard.runtime.block_on(connect(&plane.kubeconfig("cofferdam-system", "provisioner"), write));
     assert_eq!(yard.sweep(2, &[]), Ok(Some(run.clone())));
     yard.nothing_of(&run);
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
@@ -89,7 +100,11 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
     let fate = std::thread::scope(|scope| {
         scope.spawn(|| {
             until("a look at what has not happened", || (looks() > before).then_some(()));
-            assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3, "it was not held up");
+            assert_eq!(
+                yard.object("deployments", "web")["spec"]["replicas"],
+                3,
+                "it was not held up"
+            );
             hold.let_go();
         });
         yard.runtime.block_on(yard.kubernetes.fate(&preview, std::slice::from_ref(&began))).unwrap()
@@ -105,7 +120,10 @@ fn an_effect_that_admission_held_up_is_seen_after_its_runner_was_lost() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
     let mut yard = Yard::of("acting-slow", 52);
-    yard.kubernetes = yard.runtime.block_on(connect(&yard.plane.kubeconfig("cofferdam-system", "provisioner"), Duration::from_secs(4)));
+    yard.kubernetes = yard.runtime.block_on(connect(
+        &yard.plane.kubeconfig("cofferdam-system", "provisioner"),
+        Duration::from_secs(4),
+    ));
     yard.deployment("web");
     let mut job = yard.begin(1, json!([scale("acting-slow", "web", 5)]), true);
     let hold = Hold::on(&yard);
@@ -114,9 +132,13 @@ fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
     println!("held up for good: {said:?} after {:?}", asked.elapsed());
     assert!(End::Unknown("no attempt got a clear answer").holds(&said), "{said:?}");
     // The server's own answers, and not this side's deadline.
-    assert!(!said.unwrap_err().to_string().contains("no answer within"), "the server did not end it");
+    assert!(
+        !said.unwrap_err().to_string().contains("no answer within"),
+        "the server did not end it"
+    );
     hold.let_go();
-    // What was let go too late does not come, as long as the run's end takes: the API server ended it when it was told to.
+    // What was let go too late does not come, as long as the run's end takes: the API server ended
+    // it when it was told to.
     end(&yard, &job);
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
     assert_eq!(happened(yard.plane, job.namespace.name(), "web"), 0);
@@ -126,7 +148,10 @@ fn what_takes_longer_than_it_was_given_the_server_itself_gives_up() {
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_webhook_that_takes_longer_than_a_look_is_waited_for() {
     let mut yard = Yard::of("acting-patient", 53);
-    yard.kubernetes = yard.runtime.block_on(connect(&yard.plane.kubeconfig("cofferdam-system", "provisioner"), Duration::from_secs(60)));
+    yard.kubernetes = yard.runtime.block_on(connect(
+        &yard.plane.kubeconfig("cofferdam-system", "provisioner"),
+        Duration::from_secs(60),
+    ));
     yard.deployment("web");
     let mut job = yard.begin(1, json!([scale("acting-patient", "web", 5)]), true);
     let hold = Hold::on(&yard);
@@ -154,17 +179,34 @@ fn what_a_webhook_makes_of_it_is_told_apart_from_what_was_approved() {
     let delete = json!({"action": "delete", "target": target("acting-webhook", "apps", "Deployment", "old"), "reversible": true});
     let mut job = yard.begin(1, json!([scale("acting-webhook", "web", 5), delete]), true);
     // Looked at while nobody meddled.
-    let _webhook = Webhook::about(yard.plane, "acting-webhook", |_| Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}])));
+    let _webhook = Webhook::about(yard.plane, "acting-webhook", |_| {
+        Some(json!([{"op": "replace", "path": "/spec/replicas", "value": 2}]))
+    });
     let said = yard.perform(&mut job, 0);
-    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")), "{said:?}");
+    assert!(
+        matches!(&said, Err(EffectError::Differs(why)) if why.contains("`spec.replicas` is 2 instead of 5")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 2);
 
     // What was deleted comes back, and is not what it was.
     assert_eq!(yard.perform(&mut job, 1).unwrap(), BTreeMap::new());
     until("the object's end", || (yard.status("deployments", "old") == 404).then_some(()));
     let said = yard.undo(&mut job, 1);
-    assert!(matches!(&said, Err(EffectError::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")), "{said:?}");
+    assert!(
+        matches!(&said, Err(EffectError::Differs(why)) if why.ends_with("is not what it was in `spec.replicas`")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("deployments", "old")["spec"]["replicas"], 2);
     end(&yard, &job);
-    assert_eq!(yard.plane.request("GET", &rbac("acting-webhook", &format!("roles/{}", job.namespace.name())), None).status, 404);
+    assert_eq!(
+        yard.plane
+            .request(
+                "GET",
+                &rbac("acting-webhook", &format!("roles/{}", job.namespace.name())),
+                None
+            )
+            .status,
+        404
+    );
 }

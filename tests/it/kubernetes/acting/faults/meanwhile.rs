@@ -1,4 +1,5 @@
-//! Somebody else who writes between the runner's last look and its effect: what counts is refused, what does not is looked at again.
+//! Somebody else who writes between the runner's last look and its effect: what counts is refused,
+//! what does not is looked at again.
 
 use super::gate::{Act, Gate};
 use super::table::{End, Script, end, follow, happened};
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What becomes of the Deployment `web` when this happens right before the runner's own request for it arrives. Says how often that succeeded.
+/// What becomes of the Deployment `web` when this happens right before the runner's own request for
+/// it arrives. Says how often that succeeded.
 fn meanwhile(
     namespace: &str,
     number: u128,
@@ -30,19 +32,30 @@ fn meanwhile(
     let mut job = yard.begin(1, json!([operation]), true);
     let at = yard.path("deployments", "web");
     let writes = Act::First(Box::new(move || happens(plane, &at)));
-    let script = follow(&gate, Script::from([((method.to_owned(), "web".to_owned()), VecDeque::from([writes]))]));
+    let script = follow(
+        &gate,
+        Script::from([((method.to_owned(), "web".to_owned()), VecDeque::from([writes]))]),
+    );
     let said = yard.perform(&mut job, 0);
     println!("{namespace}: {said:?}");
     assert!(ends.holds(&said), "{said:?}");
     assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody wrote");
     end(&yard, &job);
-    assert_eq!(happened(plane, job.namespace.name(), "web"), usize::from(matches!(ends, End::Done)));
+    assert_eq!(
+        happened(plane, job.namespace.name(), "web"),
+        usize::from(matches!(ends, End::Done))
+    );
     yard
 }
 
 /// Somebody's merge patch, of the object or of a subresource.
-fn writes(sub: &'static str, change: Value) -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
-    move |plane, at| assert_eq!(plane.request("PATCH", &format!("{at}{sub}"), Some(&change)).status, 200)
+fn writes(
+    sub: &'static str,
+    change: Value,
+) -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
+    move |plane, at| {
+        assert_eq!(plane.request("PATCH", &format!("{at}{sub}"), Some(&change)).status, 200)
+    }
 }
 
 fn status() -> impl FnOnce(&'static Cluster, &str) + Send + 'static {
@@ -61,11 +74,19 @@ fn deleted(namespace: &str) -> Value {
 #[test]
 #[cfg_attr(without_cluster, ignore = "no control plane: COFFERDAM_WITHOUT_CLUSTER is set")]
 fn a_status_that_is_written_meanwhile_takes_nothing_away() {
-    let yard = meanwhile("acting-status-apply", 35, applied("acting-status-apply"), status(), End::Done);
+    let yard =
+        meanwhile("acting-status-apply", 35, applied("acting-status-apply"), status(), End::Done);
     assert_eq!(yard.object("deployments", "web")["spec"]["minReadySeconds"], 7);
-    let yard = meanwhile("acting-status-patch", 36, scale("acting-status-patch", "web", 5), status(), End::Done);
+    let yard = meanwhile(
+        "acting-status-patch",
+        36,
+        scale("acting-status-patch", "web", 5),
+        status(),
+        End::Done,
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
-    let yard = meanwhile("acting-status-delete", 39, deleted("acting-status-delete"), status(), End::Done);
+    let yard =
+        meanwhile("acting-status-delete", 39, deleted("acting-status-delete"), status(), End::Done);
     assert_eq!(yard.status("deployments", "web"), 404);
 }
 
@@ -78,13 +99,28 @@ fn a_field_that_is_written_meanwhile_is_a_conflict_where_it_was_approved() {
     let own = || writes("", json!({"spec": {"replicas": 4}}));
     let yard = meanwhile("acting-spec-apply", 37, applied("acting-spec-apply"), spec(), End::Done);
     let live = yard.object("deployments", "web");
-    assert_eq!((&live["spec"]["minReadySeconds"], &live["spec"]["paused"]), (&json!(7), &json!(true)), "both are there");
+    assert_eq!(
+        (&live["spec"]["minReadySeconds"], &live["spec"]["paused"]),
+        (&json!(7), &json!(true)),
+        "both are there"
+    );
     meanwhile("acting-own-patch", 38, scale("acting-own-patch", "web", 5), own(), End::Conflict);
-    let yard = meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Done);
+    let yard =
+        meanwhile("acting-spec-patch", 42, scale("acting-spec-patch", "web", 5), spec(), End::Done);
     let live = yard.object("deployments", "web");
-    assert_eq!((&live["spec"]["replicas"], &live["spec"]["paused"]), (&json!(5), &json!(true)), "both are there");
+    assert_eq!(
+        (&live["spec"]["replicas"], &live["spec"]["paused"]),
+        (&json!(5), &json!(true)),
+        "both are there"
+    );
     meanwhile("acting-label-patch", 43, scale("acting-label-patch", "web", 5), label(), End::Done);
-    let yard = meanwhile("acting-label-delete", 44, deleted("acting-label-delete"), label(), End::Conflict);
+    let yard = meanwhile(
+        "acting-label-delete",
+        44,
+        deleted("acting-label-delete"),
+        label(),
+        End::Conflict,
+    );
     assert_eq!(yard.object("deployments", "web")["metadata"]["deletionTimestamp"], Value::Null);
 }
 
@@ -101,8 +137,20 @@ fn an_object_that_is_replaced_meanwhile_is_a_conflict() {
         assert_eq!(plane.request("POST", collection, Some(&object)).status, 201);
     }
     meanwhile("acting-other-apply", 45, applied("acting-other-apply"), replace, End::Conflict);
-    meanwhile("acting-other-patch", 46, scale("acting-other-patch", "web", 5), replace, End::Conflict);
-    let yard = meanwhile("acting-other-delete", 47, deleted("acting-other-delete"), replace, End::Conflict);
+    meanwhile(
+        "acting-other-patch",
+        46,
+        scale("acting-other-patch", "web", 5),
+        replace,
+        End::Conflict,
+    );
+    let yard = meanwhile(
+        "acting-other-delete",
+        47,
+        deleted("acting-other-delete"),
+        replace,
+        End::Conflict,
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 3);
 }
 
@@ -123,7 +171,8 @@ fn a_status_that_is_written_all_the_time_fails_no_job() {
             let admin = api::Cluster::connect(&Credential::read(&admin).await.unwrap()).unwrap();
             while !stop.load(Ordering::SeqCst) {
                 let count = written.fetch_add(1, Ordering::SeqCst);
-                let status = json!([{"op": "add", "path": "/status/collisionCount", "value": count}]);
+                let status =
+                    json!([{"op": "add", "path": "/status/collisionCount", "value": count}]);
                 admin.patch(&at, &status, "controller", Mode::Real).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(40)).await;
             }
@@ -135,11 +184,15 @@ fn a_status_that_is_written_all_the_time_fails_no_job() {
     yard.runtime.block_on(controller).unwrap();
     println!("after {} writes of its status: {said:?}", written.load(Ordering::SeqCst));
     assert!(End::Done.holds(&said), "{said:?}");
-    let patches =
-        yard.plane.audit().into_iter().filter(|event| {
-            yard::is_write_of(event, job.namespace.name()) && event["objectRef"]["name"] == "web" && event["verb"] == "patch"
-        });
-    println!("the job's tries: {:?}", patches.map(|event| event["responseStatus"]["code"].clone()).collect::<Vec<_>>());
+    let patches = yard.plane.audit().into_iter().filter(|event| {
+        yard::is_write_of(event, job.namespace.name())
+            && event["objectRef"]["name"] == "web"
+            && event["verb"] == "patch"
+    });
+    println!(
+        "the job's tries: {:?}",
+        patches.map(|event| event["responseStatus"]["code"].clone()).collect::<Vec<_>>()
+    );
     assert_eq!(yard.object("deployments", "web")["spec"]["replicas"], 5);
     end(&yard, &job);
 }

@@ -1,5 +1,5 @@
-//! Faults of an API server and of the way to it, as rows of data: each ends in exactly one outcome, and the server's own audit log says how often it
-//! happened.
+//! Faults of an API server and of the way to it, as rows of data: each ends in exactly one outcome,
+//! and the server's own audit log says how often it happened.
 
 use super::gate::{Act, Gate};
 use super::{Yard, scale};
@@ -32,16 +32,17 @@ pub enum End {
 impl End {
     pub fn holds(self, said: &Result<BTreeMap<String, Value>, EffectError>) -> bool {
         match (self, said) {
-            (Self::Done, Ok(_)) | (Self::Conflict, Err(EffectError::Conflict(_) | EffectError::Changed(_))) => true,
-            (Self::Refused(words), Err(EffectError::Refused(why))) | (Self::Unknown(words), Err(EffectError::Unknown(why))) => {
-                why.contains(words)
-            }
+            (Self::Done, Ok(_))
+            | (Self::Conflict, Err(EffectError::Conflict(_) | EffectError::Changed(_))) => true,
+            (Self::Refused(words), Err(EffectError::Refused(why)))
+            | (Self::Unknown(words), Err(EffectError::Unknown(why))) => why.contains(words),
             _ => false,
         }
     }
 }
 
-/// Name of the object, method of the requests that it happens to, what becomes of one after the other, what it ends as, and how often it happened.
+/// Name of the object, method of the requests that it happens to, what becomes of one after the
+/// other, what it ends as, and how often it happened.
 type Row = (&'static str, &'static str, Vec<Act>, End, usize);
 
 /// What becomes of requests for objects, one after the other; never of a dry run.
@@ -53,14 +54,18 @@ pub fn follow(gate: &Gate, script: Script) -> Arc<Mutex<Script>> {
     gate.arm(move |method, uri| {
         let path = uri.split('?').next().unwrap_or_default();
         let key = (method.to_owned(), path.rsplit('/').next().unwrap_or_default().to_owned());
-        let next = if uri.contains("dryRun") { None } else { shared.lock().unwrap().get_mut(&key).and_then(VecDeque::pop_front) };
+        let next = if uri.contains("dryRun") {
+            None
+        } else {
+            shared.lock().unwrap().get_mut(&key).and_then(VecDeque::pop_front)
+        };
         next.unwrap_or(Act::Pass)
     });
     script
 }
 
-/// How often a run's job changed an object, by the audit log. To be asked after the run was removed: by then nothing of
-/// it is on its way.
+/// How often a run's job changed an object, by the audit log. To be asked after the run was
+/// removed: by then nothing of it is on its way.
 pub fn happened(plane: &Cluster, run: &str, name: &str) -> usize {
     let account = format!("system:serviceaccount:{run}:job");
     let is_effect = |event: &&Event| {
@@ -91,13 +96,15 @@ fn try_all(namespace: &str, number: u128, rows: Vec<Row>) {
     let plane = installed();
     let gate = Gate::before(plane);
     let yard = Yard::on(plane, namespace, number, &gate.kubeconfig);
-    rows.iter().for_each(|(name, ..)| yard.create("configmaps", &config_map(name, &json!({"a": "1"}))));
+    rows.iter()
+        .for_each(|(name, ..)| yard.create("configmaps", &config_map(name, &json!({"a": "1"}))));
     let operations: Vec<Value> = rows.iter().map(|(name, ..)| write(namespace, name)).collect();
     let mut job = yard.begin(1, operations.into(), true);
     let mut wrong = Vec::new();
     let mut expected = Vec::new();
     for (index, (name, method, acts, ends, times)) in rows.into_iter().enumerate() {
-        let script = follow(&gate, BTreeMap::from([((method.to_owned(), name.to_owned()), acts.into())]));
+        let script =
+            follow(&gate, BTreeMap::from([((method.to_owned(), name.to_owned()), acts.into())]));
         let said = yard.perform(&mut job, index);
         println!("{name}: {said:?}");
         if !ends.holds(&said) {
@@ -111,7 +118,10 @@ fn try_all(namespace: &str, number: u128, rows: Vec<Row>) {
     gate.arm(|_, _| Act::Pass);
     end(&yard, &job);
     for (name, times) in expected {
-        let (seen, value) = (happened(plane, job.namespace.name(), name), yard.object("configmaps", name)["data"]["a"].take());
+        let (seen, value) = (
+            happened(plane, job.namespace.name(), name),
+            yard.object("configmaps", name)["data"]["a"].take(),
+        );
         if seen != times || value != if times == 0 { "1" } else { "2" } {
             wrong.push(format!("{name}: happened {seen} times instead of {times}, and is {value}"));
         }
@@ -126,14 +136,48 @@ fn what_a_server_in_trouble_answers_ends_in_one_outcome() {
     let busy = |seconds| Act::Instead(429, Some(seconds));
     let mut rows: Vec<Row> = vec![
         ("busy-for-a-while", "PATCH", vec![busy(1), busy(1), busy(0)], End::Done, 1),
-        ("busy-for-good", "PATCH", vec![busy(0), busy(0), busy(0), busy(0)], End::Refused("status 429"), 0),
+        (
+            "busy-for-good",
+            "PATCH",
+            vec![busy(0), busy(0), busy(0), busy(0)],
+            End::Refused("status 429"),
+            0,
+        ),
         ("busy-when-asked", "GET", vec![busy(0), busy(0)], End::Done, 1),
-        ("broken-when-asked", "GET", vec![Act::Instead(500, None), Act::Instead(503, None)], End::Done, 1),
-        ("broken-before-each-time", "PATCH", vec![Act::Instead(500, None), Act::Instead(503, None), Act::Instead(504, None)], unclear, 0),
-        ("a-right-that-is-seen-late", "PATCH", vec![Act::Instead(403, None), Act::Instead(403, None)], End::Done, 1),
-        ("nobody", "PATCH", vec![Act::Instead(401, None), Act::Instead(401, None)], End::Refused("no right"), 0),
+        (
+            "broken-when-asked",
+            "GET",
+            vec![Act::Instead(500, None), Act::Instead(503, None)],
+            End::Done,
+            1,
+        ),
+        (
+            "broken-before-each-time",
+            "PATCH",
+            vec![Act::Instead(500, None), Act::Instead(503, None), Act::Instead(504, None)],
+            unclear,
+            0,
+        ),
+        (
+            "a-right-that-is-seen-late",
+            "PATCH",
+            vec![Act::Instead(403, None), Act::Instead(403, None)],
+            End::Done,
+            1,
+        ),
+        (
+            "nobody",
+            "PATCH",
+            vec![Act::Instead(401, None), Act::Instead(401, None)],
+            End::Refused("no right"),
+            0,
+        ),
     ];
-    for (before, after, status) in [("500-before", "500-after", 500), ("503-before", "503-after", 503), ("504-before", "504-after", 504)] {
+    for (before, after, status) in [
+        ("500-before", "500-after", 500),
+        ("503-before", "503-after", 503),
+        ("504-before", "504-after", 504),
+    ] {
         rows.push((before, "PATCH", vec![Act::Instead(status, None)], End::Done, 1));
         rows.push((after, "PATCH", vec![Act::After(status)], End::Done, 1));
     }
@@ -150,7 +194,13 @@ fn a_token_that_ended_is_asked_for_anew_once() {
         ("ended", "PATCH", vec![outdated()], End::Done, 1),
         ("ended-when-asked", "GET", vec![outdated()], End::Done, 1),
         ("ended-twice", "PATCH", vec![outdated(), outdated()], End::Refused("no right"), 0),
-        ("ended-twice-when-asked", "GET", vec![outdated(), outdated()], End::Refused("no right"), 0),
+        (
+            "ended-twice-when-asked",
+            "GET",
+            vec![outdated(), outdated()],
+            End::Refused("no right"),
+            0,
+        ),
     ];
     try_all("acting-token", 50, rows);
 }
@@ -161,8 +211,12 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     let plane = installed();
     let gate = Gate::before(plane);
     let yard = Yard::on(plane, "acting-pages", 49, &gate.kubeconfig);
-    (0..5).for_each(|number| yard.create("configmaps", &config_map(&format!("c-{number}"), &json!({}))));
-    until("the cluster's own certificate", || (yard.status("configmaps", "kube-root-ca.crt") == 200).then_some(()));
+    (0..5).for_each(|number| {
+        yard.create("configmaps", &config_map(&format!("c-{number}"), &json!({})))
+    });
+    until("the cluster's own certificate", || {
+        (yard.status("configmaps", "kube-root-ca.crt") == 200).then_some(())
+    });
     // Pages that there may be, what becomes of those that follow a first one, and what is told.
     let gone = || Act::Instead(410, None);
     let rows = [
@@ -176,11 +230,21 @@ fn a_list_is_followed_to_its_end_or_said_to_have_more() {
     ];
     for (pages, acts, expect) in rows {
         let mut acts = VecDeque::from(acts);
-        gate.arm(move |_, uri| if uri.contains("continue=") { acts.pop_front().unwrap_or(Act::Pass) } else { Act::Pass });
+        gate.arm(move |_, uri| {
+            if uri.contains("continue=") {
+                acts.pop_front().unwrap_or(Act::Pass)
+            } else {
+                Act::Pass
+            }
+        });
         let extent = Extent { page: 2, pages };
         let collection = yard.collection("configmaps");
         let listed = yard.kubernetes.cluster().list_all(&collection, "", extent, |object| object);
-        let said = yard.runtime.block_on(listed).map(|(found, more)| (found.len(), more)).map_err(|fault| fault.status().unwrap());
+        let said = yard
+            .runtime
+            .block_on(listed)
+            .map(|(found, more)| (found.len(), more))
+            .map_err(|fault| fault.status().unwrap());
         assert_eq!(said, expect, "{pages} pages");
     }
 }
@@ -218,7 +282,8 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     for name in ["cut", "away"] {
         yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
     }
-    let mut job = yard.begin(1, json!([write("acting-away", "cut"), write("acting-away", "away")]), true);
+    let mut job =
+        yard.begin(1, json!([write("acting-away", "cut"), write("acting-away", "away")]), true);
     // Back before the runner gives up.
     gate.cut(2);
     assert!(End::Done.holds(&yard.perform(&mut job, 0)));
@@ -230,12 +295,21 @@ fn a_server_that_is_away_before_the_effect_is_told_and_one_that_is_back_is_asked
     assert!(End::Refused("cannot be reached").holds(&said), "{said:?}");
     let said = yard.remove(job.namespace.name());
     println!("away, the run's end: {said:?}");
-    assert!(matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
+    assert!(
+        matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),
+        "{said:?}"
+    );
     assert_eq!(yard.object("configmaps", "away")["data"]["a"], "1");
     gate.open();
     assert!(End::Done.holds(&yard.perform(&mut job, 1)));
     end(&yard, &job);
-    assert_eq!([happened(plane, job.namespace.name(), "cut"), happened(plane, job.namespace.name(), "away")], [1, 1]);
+    assert_eq!(
+        [
+            happened(plane, job.namespace.name(), "cut"),
+            happened(plane, job.namespace.name(), "away")
+        ],
+        [1, 1]
+    );
 }
 
 #[test]
@@ -247,7 +321,8 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     for name in ["back", "lost"] {
         yard.create("configmaps", &config_map(name, &json!({"a": "1"})));
     }
-    let mut job = yard.begin(1, json!([write("acting-gone", "back"), write("acting-gone", "lost")]), true);
+    let mut job =
+        yard.begin(1, json!([write("acting-gone", "back"), write("acting-gone", "lost")]), true);
     // The answer is lost, and the server with it, for longer than one request waits.
     let door = gate.handle();
     let mut fired = false;
@@ -266,7 +341,8 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     let said = yard.perform(&mut job, 0);
     println!("back: {said:?}");
     assert!(End::Done.holds(&said), "{said:?}");
-    // For good: what is bounded is how long it is waited for, and the outcome says that nobody knows.
+    // For good: what is bounded is how long it is waited for, and the outcome says that nobody
+    // knows.
     let door = gate.handle();
     gate.arm(move |method, _| {
         if method != "PATCH" {
@@ -281,13 +357,24 @@ fn a_server_that_goes_away_with_the_answer_is_waited_for() {
     gate.arm(|_, _| Act::Pass);
     gate.open();
     end(&yard, &job);
-    assert_eq!([happened(plane, job.namespace.name(), "back"), happened(plane, job.namespace.name(), "lost")], [1, 1]);
+    assert_eq!(
+        [
+            happened(plane, job.namespace.name(), "back"),
+            happened(plane, job.namespace.name(), "lost")
+        ],
+        [1, 1]
+    );
 }
 
 /// Another runner's take-over.
 fn sweep(kubeconfig: &Path, call: &CallId, fence: u64) -> Result<Option<String>, TeardownError> {
     let targets = BTreeSet::new();
-    block(async { connect(kubeconfig, WRITE).await.sweep(Traces { call, fence: Fence(fence), earlier: &[], targets: &targets }).await })
+    block(async {
+        connect(kubeconfig, WRITE)
+            .await
+            .sweep(Traces { call, fence: Fence(fence), earlier: &[], targets: &targets })
+            .await
+    })
 }
 
 #[test]
@@ -299,18 +386,30 @@ fn of_two_runners_with_one_job_the_later_acts() {
     yard.deployment("web");
     let mut first = yard.begin(1, json!([scale("acting-two", "web", 5)]), true);
     let one = first.namespace.name().to_owned();
-    // The first one's request is on its way while the second takes over, and arrives once its rights are gone.
+    // The first one's request is on its way while the second takes over, and arrives once its
+    // rights are gone.
     let own = yard.runtime.block_on(first.namespace.job()).unwrap();
-    let (call, kubeconfig, at) = (yard.call.clone(), plane.kubeconfig("cofferdam-system", "provisioner"), yard.path("deployments", "web"));
+    let (call, kubeconfig, at) = (
+        yard.call.clone(),
+        plane.kubeconfig("cofferdam-system", "provisioner"),
+        yard.path("deployments", "web"),
+    );
     let binding = rbac("acting-two", &format!("rolebindings/{one}"));
     let handle = yard.runtime.handle().clone();
     let (done, swept) = std::sync::mpsc::channel();
     let takes_over = Act::First(Box::new(move || {
         std::thread::spawn(move || done.send(sweep(&kubeconfig, &call, 2)));
-        until("the end of the first one's rights", || (plane.request("GET", &binding, None).status == 404).then_some(()));
-        until("the authorizer to hear of it", || handle.block_on(own.get(&at)).err().filter(|fault| fault.is_forbidden()));
+        until("the end of the first one's rights", || {
+            (plane.request("GET", &binding, None).status == 404).then_some(())
+        });
+        until("the authorizer to hear of it", || {
+            handle.block_on(own.get(&at)).err().filter(|fault| fault.is_forbidden())
+        });
     }));
-    let script = follow(&gate, BTreeMap::from([(("PATCH".to_owned(), "web".to_owned()), VecDeque::from([takes_over]))]));
+    let script = follow(
+        &gate,
+        BTreeMap::from([(("PATCH".to_owned(), "web".to_owned()), VecDeque::from([takes_over]))]),
+    );
     let said = yard.perform(&mut first, 0);
     println!("first of two: {said:?}");
     assert!(script.lock().unwrap().values().all(VecDeque::is_empty), "nobody took over");
@@ -325,7 +424,10 @@ fn of_two_runners_with_one_job_the_later_acts() {
     assert!(End::Done.holds(&yard.perform(&mut second, 0)));
     assert_eq!(yard.object("deployments", "web")["metadata"]["generation"], 2);
     end(&yard, &second);
-    assert_eq!([happened(plane, &one, "web"), happened(plane, second.namespace.name(), "web")], [0, 1]);
+    assert_eq!(
+        [happened(plane, &one, "web"), happened(plane, second.namespace.name(), "web")],
+        [0, 1]
+    );
 }
 
 #[test]
@@ -338,7 +440,8 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     let job = yard.begin(1, json!([scale("acting-sweep", "web", 5)]), true);
     let run = job.namespace.name().to_owned();
     assert_eq!(run, RunName::new(&yard.call, Fence(1)).to_string());
-    // In trouble when it lists; away once the binding's end was asked for; and the namespace's end is asked for without an answer.
+    // In trouble when it lists; away once the binding's end was asked for; and the namespace's end
+    // is asked for without an answer.
     let (door, own) = (gate.handle(), namespace_path(&run));
     let (mut lists, mut bindings, mut namespaces) = (0, 0, 0);
     gate.arm(move |method, uri| {
@@ -369,5 +472,8 @@ fn a_server_that_is_away_during_a_sweep_is_waited_for() {
     gate.shut();
     let said = yard.sweep(3, &[]);
     println!("sweep: {said:?}");
-    assert!(matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")), "{said:?}");
+    assert!(
+        matches!(&said, Err(TeardownError::Api { fault, .. }) if fault.to_string().contains("cannot be reached")),
+        "{said:?}"
+    );
 }

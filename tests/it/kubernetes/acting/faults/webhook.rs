@@ -1,5 +1,6 @@
-//! Somebody else's admission webhook, for real: an HTTPS server that the API server asks about every write of a Deployment in one namespace. What it
-//! answers is the test's; it never asks for anything itself.
+//! Somebody else's admission webhook, for real: an HTTPS server that the API server asks about
+//! every write of a Deployment in one namespace. What it answers is the test's; it never asks for
+//! anything itself.
 
 use super::gate::{request, serving};
 use crate::cluster::{Cluster, until};
@@ -10,7 +11,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What it makes of a request, `AdmissionRequest` of `admission.k8s.io/v1`: a JSON Patch, or nothing. May take its time.
+/// What it makes of a request, `AdmissionRequest` of `admission.k8s.io/v1`: a JSON Patch, or
+/// nothing. May take its time.
 type Answer = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 
 /// Gone with the value.
@@ -21,18 +23,28 @@ pub struct Webhook {
 
 impl Webhook {
     /// About Deployments in this namespace; when it returns, the API server asks it.
-    pub fn about(plane: &'static Cluster, namespace: &str, answer: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static) -> Self {
+    pub fn about(
+        plane: &'static Cluster,
+        namespace: &str,
+        answer: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
-        let (answer, tls, count): (Arc<Answer>, _, _) = (Arc::new(answer), serving(plane), Arc::clone(&asked));
+        let (answer, tls, count): (Arc<Answer>, _, _) =
+            (Arc::new(answer), serving(plane), Arc::clone(&asked));
         // It ends with the test's process.
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 let (answer, tls) = (Arc::clone(&answer), Arc::clone(&tls));
                 count.fetch_add(1, Ordering::SeqCst);
                 // A connection that breaks off is the API server's to notice.
-                std::thread::spawn(move || drop(serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), near), &*answer)));
+                std::thread::spawn(move || {
+                    drop(serve(
+                        StreamOwned::new(ServerConnection::new(tls).unwrap(), near),
+                        &*answer,
+                    ))
+                });
             }
         });
         let authority = std::fs::read(plane.admin().with_file_name("pki").join("ca.crt")).unwrap();
@@ -64,7 +76,10 @@ impl Drop for Webhook {
 }
 
 /// One review after the other.
-fn serve(mut near: StreamOwned<ServerConnection, TcpStream>, answer: &Answer) -> std::io::Result<()> {
+fn serve(
+    mut near: StreamOwned<ServerConnection, TcpStream>,
+    answer: &Answer,
+) -> std::io::Result<()> {
     loop {
         let (_, body) = request(&mut near)?;
         let review: Value = serde_json::from_slice(&body).unwrap();
@@ -74,7 +89,10 @@ fn serve(mut near: StreamOwned<ServerConnection, TcpStream>, answer: &Answer) ->
             response["patch"] = json!(base64(patch.to_string().as_bytes()));
         }
         let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         near.write_all((head + &body).as_bytes())?;
         near.flush()?;
     }
@@ -84,15 +102,26 @@ fn serve(mut near: StreamOwned<ServerConnection, TcpStream>, answer: &Answer) ->
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |group: &[u8]| {
-        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(group.get(at).copied().unwrap_or_default()));
-        (0..4).map(|at| if at <= group.len() { char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize]) } else { '=' }).collect::<String>()
+        let bits = (0..3)
+            .fold(0, |bits, at| bits << 8 | u32::from(group.get(at).copied().unwrap_or_default()));
+        (0..4)
+            .map(|at| {
+                if at <= group.len() {
+                    char::from(DIGITS[(bits >> (18 - 6 * at) & 63) as usize])
+                } else {
+                    '='
+                }
+            })
+            .collect::<String>()
     };
     bytes.chunks(3).map(group).collect()
 }
 
 #[test]
 fn base64_is_as_its_standard_has_it() {
-    for (plain, expect) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+    for (plain, expect) in
+        [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+    {
         assert_eq!(base64(plain.as_bytes()), expect);
     }
 }

@@ -29,7 +29,11 @@ fn wire(bytes: &[u8]) -> Vec<u8> {
 
 /// The key inside of the security key, which a test can use without a touch.
 fn inner(kind: &str) -> PrivateKey {
-    if kind.contains("ecdsa") { PrivateKey::from_openssh(P256).unwrap() } else { crate::testing::person("a security key") }
+    if kind.contains("ecdsa") {
+        PrivateKey::from_openssh(P256).unwrap()
+    } else {
+        crate::testing::person("a security key")
+    }
 }
 
 /// A public key of this kind.
@@ -37,22 +41,35 @@ fn public(kind: &str) -> Vec<u8> {
     let key = inner(kind);
     let application = if kind.starts_with("sk-") { wire(b"ssh:") } else { Vec::new() };
     match key.public_key().key_data() {
-        ssh_key::public::KeyData::Ed25519(point) => [wire(kind.as_bytes()), wire(&point.0), application].concat(),
+        ssh_key::public::KeyData::Ed25519(point) => {
+            [wire(kind.as_bytes()), wire(&point.0), application].concat()
+        }
         ssh_key::public::KeyData::Ecdsa(point) => {
-            [wire(kind.as_bytes()), wire(b"nistp256"), wire(point.as_sec1_bytes()), application].concat()
+            [wire(kind.as_bytes()), wire(b"nistp256"), wire(point.as_sec1_bytes()), application]
+                .concat()
         }
         other => panic!("{other:?}"),
     }
 }
 
-/// A signature of a key of one kind, with these flags where it is a security key; it calls itself `label`.
+/// A signature of a key of one kind, with these flags where it is a security key; it calls itself
+/// `label`.
 fn signature(kind: &str, text: &str, flags: u8, label: &str) -> String {
     use ssh_key::Signature;
     let sign = |message: &[u8]| -> Signature { signature_of(&inner(kind), message) };
-    let signed = [b"SSHSIG".to_vec(), wire(NAMESPACE.as_bytes()), wire(b""), wire(b"sha512"), wire(&Sha512::digest(text))].concat();
+    let signed = [
+        b"SSHSIG".to_vec(),
+        wire(NAMESPACE.as_bytes()),
+        wire(b""),
+        wire(b"sha512"),
+        wire(&Sha512::digest(text)),
+    ]
+    .concat();
     let trailer = [vec![flags], 7_u32.to_be_bytes().to_vec()].concat();
     let (raw, trailer) = if kind.starts_with("sk-") {
-        let message = [Sha256::digest("ssh:").to_vec(), trailer.clone(), Sha256::digest(&signed).to_vec()].concat();
+        let message =
+            [Sha256::digest("ssh:").to_vec(), trailer.clone(), Sha256::digest(&signed).to_vec()]
+                .concat();
         (sign(&message).as_bytes().to_vec(), trailer)
     } else {
         (sign(&signed).as_bytes().to_vec(), Vec::new())
@@ -72,7 +89,8 @@ fn signature(kind: &str, text: &str, flags: u8, label: &str) -> String {
         wire(&blob),
     ];
     let text = STANDARD.encode(body.concat());
-    let lines: Vec<_> = text.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let lines: Vec<_> =
+        text.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
     format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"))
 }
 
@@ -85,11 +103,17 @@ fn signature_of(key: &PrivateKey, message: &[u8]) -> ssh_key::Signature {
 fn judged(kind: &str, flags: u8, label: &str) -> Result<VerifiedStatement, ApprovalError> {
     let host = Bench::new();
     let mode = crate::journey::Mode::Call;
-    let _waiting =
-        now_or_never(crate::journey::ask(&host, &world(), raw(&host, scale("asks-b", 5)), mode, &crate::journey::ports::unheard));
+    let _waiting = now_or_never(crate::journey::ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        mode,
+        &crate::journey::ports::unheard,
+    ));
     let job = host.jobs.lock().unwrap()[0].0.clone();
     let mut trust = trust();
-    trust.approvers.iter_mut().find(|approver| approver.name == "bob").unwrap().key = format!("{kind} {}", STANDARD.encode(public(kind)));
+    trust.approvers.iter_mut().find(|approver| approver.name == "bob").unwrap().key =
+        format!("{kind} {}", STANDARD.encode(public(kind)));
     let SignedStatement { statement, .. } = host.sign(&job, "bob", Verdict::Approve);
     let question = Question {
         call: &job.call,
@@ -100,7 +124,8 @@ fn judged(kind: &str, flags: u8, label: &str) -> Result<VerifiedStatement, Appro
         policy: job.policy,
         now: noon(),
     };
-    let signed = SignedStatement { signature: signature(kind, &statement, flags, label), statement };
+    let signed =
+        SignedStatement { signature: signature(kind, &statement, flags, label), statement };
     verify(&signed, &question, &trust)
 }
 
@@ -121,7 +146,9 @@ fn a_security_key_signs_nothing_without_a_touch_whatever_its_signature_calls_its
     };
     for kind in [SK_ED25519, SK_ECDSA] {
         // Touched; touched and with a PIN; a PIN without a touch; neither; any other flag.
-        for (flags, expect) in [(1, "good"), (5, "good"), (4, "untouched"), (0, "untouched"), (0xFE, "untouched")] {
+        for (flags, expect) in
+            [(1, "good"), (5, "good"), (4, "untouched"), (0, "untouched"), (0xFE, "untouched")]
+        {
             check(kind, flags, kind, expect);
         }
         for flags in [0, 1] {

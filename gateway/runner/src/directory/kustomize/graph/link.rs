@@ -49,7 +49,9 @@ fn link(graph: &mut Graph, files: &Files, at: usize) {
     let Some(layer) = graph.layers.get(at).cloned() else { return };
     for (number, reference) in layer.references.iter().enumerate() {
         let link = Link { layer: at, reference: number };
-        let Some(path) = beneath(&layer.folder, &reference.text).filter(|_| !is_remote(&reference.text)) else {
+        let Some(path) =
+            beneath(&layer.folder, &reference.text).filter(|_| !is_remote(&reference.text))
+        else {
             graph.unseen.push(link);
             continue;
         };
@@ -57,18 +59,22 @@ fn link(graph: &mut Graph, files: &Files, at: usize) {
             graph.named.entry(path).or_default().push(link);
         } else if let Some(below) = graph.folders.get(&path).copied() {
             match reference.used {
-                Use::Component => graph.components.get_mut(at).into_iter().for_each(|all| all.push(below)),
+                Use::Component => {
+                    graph.components.get_mut(at).into_iter().for_each(|all| all.push(below))
+                }
                 Use::Resource | Use::Patch | Use::Data => {}
             }
             graph.above.get_mut(below).into_iter().for_each(|all| all.push(link));
-        } else if !whole(graph, files, &layer, &path, link) && matches!(reference.used, Use::Resource | Use::Component | Use::Patch) {
+        } else if !whole(graph, files, &layer, &path, link)
+            && matches!(reference.used, Use::Resource | Use::Component | Use::Patch)
+        {
             graph.unseen.push(link);
         }
     }
 }
 
-/// Joins a controller's layer with all files of a folder without a kustomization; folders in it that
-/// have one are built by it. Answers whether there are any.
+/// Joins a controller's layer with all files of a folder without a kustomization; folders in it
+/// that have one are built by it. Answers whether there are any.
 fn whole(graph: &mut Graph, files: &Files, layer: &Layer, folder: &Path, link: Link) -> bool {
     let deep = match layer.kind {
         LayerKind::Flux => true,
@@ -81,7 +87,9 @@ fn whole(graph: &mut Graph, files: &Files, layer: &Layer, folder: &Path, link: L
     }
     let mut found = BTreeSet::new();
     let mut named = Vec::new();
-    for path in files.range::<Path, _>((Bound::Included(folder), Bound::Unbounded)).map(|(path, _)| path) {
+    for path in
+        files.range::<Path, _>((Bound::Included(folder), Bound::Unbounded)).map(|(path, _)| path)
+    {
         if !path.starts_with(folder) {
             break;
         }
@@ -122,5 +130,8 @@ pub fn beneath(folder: &Path, text: &str) -> Option<PathBuf> {
 
 /// Whether a reference is to another repository.
 fn is_remote(text: &str) -> bool {
-    text.contains("://") || text.contains("?ref=") || text.starts_with("git@") || text.starts_with("git::")
+    text.contains("://")
+        || text.contains("?ref=")
+        || text.starts_with("git@")
+        || text.starts_with("git::")
 }

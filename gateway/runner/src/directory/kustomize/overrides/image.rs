@@ -8,7 +8,8 @@ use serde_json::Value;
 
 /// A reference's name, tag and digest: `host:5000/web:1.0@sha256:…`.
 pub fn reference(text: &str) -> (&str, Option<&str>, Option<&str>) {
-    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+    let (rest, digest) =
+        text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
     // A colon before the last slash is of a port.
     match rest.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag), digest),
@@ -18,10 +19,13 @@ pub fn reference(text: &str) -> (&str, Option<&str>, Option<&str>) {
 
 /// Whether a field is the image of a container, or holds one.
 fn is_image(path: &FieldPath) -> bool {
-    let containers = |key: &str| matches!(key, "containers" | "initContainers" | "ephemeralContainers");
+    let containers =
+        |key: &str| matches!(key, "containers" | "initContainers" | "ephemeralContainers");
     let mut segments = path.segments().iter().rev();
     match (segments.next(), segments.next(), segments.next()) {
-        (Some(Segment::Key(last)), Some(Segment::Member { .. }), Some(Segment::Key(list))) => last == "image" && containers(list),
+        (Some(Segment::Key(last)), Some(Segment::Member { .. }), Some(Segment::Key(list))) => {
+            last == "image" && containers(list)
+        }
         _ => false,
     }
 }
@@ -31,8 +35,12 @@ pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Rem
     if !is_image(edit.path) {
         return Vec::new();
     }
-    let image = |object: &Value| edit.path.get(object).ok().flatten().and_then(|value| value.as_str().map(str::to_owned));
-    let (Some(before), Some(after)) = (image(edit.before), image(edit.after)) else { return Vec::new() };
+    let image = |object: &Value| {
+        edit.path.get(object).ok().flatten().and_then(|value| value.as_str().map(str::to_owned))
+    };
+    let (Some(before), Some(after)) = (image(edit.before), image(edit.after)) else {
+        return Vec::new();
+    };
     let (mut before, mut after) = (subject.image_of(&before), subject.image_of(&after));
     let mut found = Vec::new();
     for entry in &layer.images {
@@ -41,7 +49,11 @@ pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Rem
         let Some(changed) = changed else { continue };
         // What comes out is the same as without the edit: it has no effect.
         let kind = if changed == before { RemarkKind::Overridden } else { RemarkKind::Altered };
-        found.push(Remark::new(kind, edit.path.to_string()).by("images", layer.place(entry.line)).with(changed.clone().into()));
+        found.push(
+            Remark::new(kind, edit.path.to_string())
+                .by("images", layer.place(entry.line))
+                .with(changed.clone().into()),
+        );
         after = changed;
     }
     found
@@ -83,7 +95,10 @@ mod tests {
 
     #[test]
     fn an_entry_changes_what_it_names() {
-        let entry = |new_name: Option<&str>, new_tag: Option<&str>, digest: Option<&str>, suffix: Option<&str>| {
+        let entry = |new_name: Option<&str>,
+                     new_tag: Option<&str>,
+                     digest: Option<&str>,
+                     suffix: Option<&str>| {
             let owned = |text: Option<&str>| text.map(str::to_owned);
             Image {
                 name: "a/web".to_owned(),
@@ -93,7 +108,9 @@ mod tests {
                 suffix: owned(suffix),
             }
         };
-        let check = |image: Image, text, expect: Option<&str>| assert_eq!(changed(&image, text).as_deref(), expect, "{text}");
+        let check = |image: Image, text, expect: Option<&str>| {
+            assert_eq!(changed(&image, text).as_deref(), expect, "{text}")
+        };
         check(entry(None, Some("9"), None, None), "a/web:1", Some("a/web:9"));
         check(entry(None, Some("9"), None, None), "a/web@sha256:x", Some("a/web:9"));
         check(entry(None, None, Some("sha256:y"), None), "a/web:1", Some("a/web@sha256:y"));

@@ -49,15 +49,20 @@ pub fn remark(
     if selected == Some(Match::No) {
         return None;
     }
-    let Some(documents) = documents(graph, files, layer, body) else { return Some(by(RemarkKind::Unseen)) };
-    let touch = documents.iter().rev().find_map(|document| match (is_operations(document), selected) {
-        (true, Some(_)) => operations(document, edit),
-        (false, Some(_)) => merge(document, edit.path.segments()),
-        (false, None) if names(document, subject) => merge(document, edit.path.segments()),
-        (_, None) => None,
-    })?;
+    let Some(documents) = documents(graph, files, layer, body) else {
+        return Some(by(RemarkKind::Unseen));
+    };
+    let touch =
+        documents.iter().rev().find_map(|document| match (is_operations(document), selected) {
+            (true, Some(_)) => operations(document, edit),
+            (false, Some(_)) => merge(document, edit.path.segments()),
+            (false, None) if names(document, subject) => merge(document, edit.path.segments()),
+            (_, None) => None,
+        })?;
     match (touch, selected) {
-        (Touch::Sets(value), None | Some(Match::Yes)) => Some(by(RemarkKind::Overridden).with(value)),
+        (Touch::Sets(value), None | Some(Match::Yes)) => {
+            Some(by(RemarkKind::Overridden).with(value))
+        }
         (Touch::Maybe, _) | (Touch::Sets(_), _) => Some(by(RemarkKind::Unseen)),
     }
 }
@@ -72,7 +77,9 @@ fn merge(node: &Node, path: &[Segment]) -> Option<Touch> {
         (Segment::Key(key), Shape::Map { .. }) => {
             let below = get(node, key)?;
             match (rest.first(), &below.shape) {
-                (Some(Segment::Member { .. } | Segment::AnyMember), Shape::List { .. }) if !MERGED.contains(&key.as_str()) => {
+                (Some(Segment::Member { .. } | Segment::AnyMember), Shape::List { .. })
+                    if !MERGED.contains(&key.as_str()) =>
+                {
                     Some(Touch::Sets(Value::Null))
                 }
                 _ => merge(below, rest),
@@ -82,11 +89,16 @@ fn merge(node: &Node, path: &[Segment]) -> Option<Touch> {
             if items.iter().any(|item| text_of(item, "$patch").as_deref() == Some("replace")) {
                 return Some(Touch::Sets(Value::Null));
             }
-            items.iter().filter(|item| text_of(item, key).as_deref() == Some(value)).find_map(|item| merge(item, rest))
+            items
+                .iter()
+                .filter(|item| text_of(item, key).as_deref() == Some(value))
+                .find_map(|item| merge(item, rest))
         }
         (Segment::AnyMember | Segment::AnyKey, _) => Some(Touch::Maybe),
         // The patch has another value where the object has a map or a list.
-        (_, Shape::Scalar { .. } | Shape::List { .. } | Shape::Map { .. }) => Some(Touch::Sets(Value::Null)),
+        (_, Shape::Scalar { .. } | Shape::List { .. } | Shape::Map { .. }) => {
+            Some(Touch::Sets(Value::Null))
+        }
     }
 }
 
@@ -95,12 +107,20 @@ fn operations(node: &Node, edit: &Edit<'_>) -> Option<Touch> {
     let pointers = pointers(edit.path, edit.after);
     items(Some(node)).iter().rev().find_map(|operation| {
         let kind = text_of(operation, "op").unwrap_or_default();
-        let value = if kind == "remove" { Value::Null } else { get(operation, "value").map(Node::value).unwrap_or_default() };
+        let value = if kind == "remove" {
+            Value::Null
+        } else {
+            get(operation, "value").map(Node::value).unwrap_or_default()
+        };
         let place = text_of(operation, "path").unwrap_or_default();
-        let moved = text_of(operation, "from").filter(|_| kind == "move").map_or(Match::No, |from| touch(&from, &pointers));
+        let moved = text_of(operation, "from")
+            .filter(|_| kind == "move")
+            .map_or(Match::No, |from| touch(&from, &pointers));
         match (kind.as_str(), touch(&place, &pointers).max(moved)) {
             ("test", _) | (_, Match::No) => None,
-            (_, Match::Yes) => Some(Touch::Sets(within(value, place.split('/').skip(1).count(), &pointers))),
+            (_, Match::Yes) => {
+                Some(Touch::Sets(within(value, place.split('/').skip(1).count(), &pointers)))
+            }
             (_, Match::Maybe) => Some(Touch::Maybe),
         }
     })
@@ -126,9 +146,13 @@ fn pointers(path: &FieldPath, object: &Value) -> Vec<Option<String>> {
             Segment::Key(key) => (Some(key.clone()), at.and_then(|value| value.get(key))),
             Segment::Member { key, value } => {
                 let same = |member: &Value| {
-                    member.get(key).is_some_and(|found| found.as_str().map_or_else(|| found.to_string(), str::to_owned) == *value)
+                    member.get(key).is_some_and(|found| {
+                        found.as_str().map_or_else(|| found.to_string(), str::to_owned) == *value
+                    })
                 };
-                let found = at.and_then(Value::as_array).and_then(|all| all.iter().enumerate().find(|(_, member)| same(member)));
+                let found = at
+                    .and_then(Value::as_array)
+                    .and_then(|all| all.iter().enumerate().find(|(_, member)| same(member)));
                 (found.map(|(at, _)| at.to_string()), found.map(|(_, member)| member))
             }
             Segment::AnyMember | Segment::AnyKey => (None, None),
@@ -171,7 +195,11 @@ mod tests {
     fn a_strategic_patch_reaches_what_it_names_and_what_lies_in_it() {
         let check = |patch: &str, path: &str, expect: Option<Touch>| {
             let node = read(patch).unwrap().remove(0).root;
-            assert_eq!(merge(&node, FieldPath::parse(path).unwrap().segments()), expect, "{patch} {path}");
+            assert_eq!(
+                merge(&node, FieldPath::parse(path).unwrap().segments()),
+                expect,
+                "{patch} {path}"
+            );
         };
         let image = "spec.template.spec.containers[name=web].image";
         check("spec: {replicas: 7}", "spec.replicas", Some(Touch::Sets(json!(7))));
@@ -179,11 +207,23 @@ mod tests {
         check("spec: {paused: true}", "spec.replicas", None);
         check("spec: null", "spec.replicas", Some(Touch::Sets(Value::Null)));
         check("spec: {$patch: replace, a: 1}", "spec.replicas", Some(Touch::Sets(Value::Null)));
-        check("spec: {template: {spec: {containers: [{name: web, image: w:9}]}}}", image, Some(Touch::Sets(json!("w:9"))));
+        check(
+            "spec: {template: {spec: {containers: [{name: web, image: w:9}]}}}",
+            image,
+            Some(Touch::Sets(json!("w:9"))),
+        );
         check("spec: {template: {spec: {containers: [{name: web, args: []}]}}}", image, None);
         check("spec: {template: {spec: {containers: [{name: other, image: w:9}]}}}", image, None);
-        check("spec: {template: {spec: {containers: [{name: web, $patch: delete}]}}}", image, Some(Touch::Sets(Value::Null)));
-        check("spec: {template: {spec: {containers: [{$patch: replace}, {name: x}]}}}", image, Some(Touch::Sets(Value::Null)));
+        check(
+            "spec: {template: {spec: {containers: [{name: web, $patch: delete}]}}}",
+            image,
+            Some(Touch::Sets(Value::Null)),
+        );
+        check(
+            "spec: {template: {spec: {containers: [{$patch: replace}, {name: x}]}}}",
+            image,
+            Some(Touch::Sets(Value::Null)),
+        );
         check(
             "spec: {template: {spec: {tolerations: [{key: other}]}}}",
             "spec.template.spec.tolerations[key=k].effect",
@@ -201,15 +241,39 @@ mod tests {
             assert_eq!(operations(&node, &edit), expect, "{patch} {path}");
         };
         let image = "spec.template.spec.containers[name=web].image";
-        check("[{op: replace, path: /spec/replicas, value: 7}]", "spec.replicas", Some(Touch::Sets(json!(7))));
-        check("[{op: remove, path: /spec/replicas}]", "spec.replicas", Some(Touch::Sets(Value::Null)));
-        check("[{op: replace, path: /spec, value: {}}]", "spec.replicas", Some(Touch::Sets(Value::Null)));
-        check("[{op: replace, path: /spec, value: {replicas: 8, secret: x}}]", "spec.replicas", Some(Touch::Sets(json!(8))));
+        check(
+            "[{op: replace, path: /spec/replicas, value: 7}]",
+            "spec.replicas",
+            Some(Touch::Sets(json!(7))),
+        );
+        check(
+            "[{op: remove, path: /spec/replicas}]",
+            "spec.replicas",
+            Some(Touch::Sets(Value::Null)),
+        );
+        check(
+            "[{op: replace, path: /spec, value: {}}]",
+            "spec.replicas",
+            Some(Touch::Sets(Value::Null)),
+        );
+        check(
+            "[{op: replace, path: /spec, value: {replicas: 8, secret: x}}]",
+            "spec.replicas",
+            Some(Touch::Sets(json!(8))),
+        );
         check("[{op: test, path: /spec/replicas, value: 3}]", "spec.replicas", None);
-        check("[{op: add, path: /spec/template/spec/containers/1/image, value: w:9}]", image, Some(Touch::Sets(json!("w:9"))));
+        check(
+            "[{op: add, path: /spec/template/spec/containers/1/image, value: w:9}]",
+            image,
+            Some(Touch::Sets(json!("w:9"))),
+        );
         check("[{op: add, path: /spec/template/spec/containers/0/image, value: w:9}]", image, None);
         check("[{op: add, path: /spec/template/spec/containers/-, value: {name: x}}]", image, None);
-        check("[{op: move, from: /spec/replicas, path: /spec/x}]", "spec.replicas", Some(Touch::Sets(Value::Null)));
+        check(
+            "[{op: move, from: /spec/replicas, path: /spec/x}]",
+            "spec.replicas",
+            Some(Touch::Sets(Value::Null)),
+        );
         check(
             "[{op: add, path: /metadata/annotations/example.com~1a, value: b}]",
             "metadata.annotations[\"example.com/a\"]",

@@ -12,13 +12,22 @@ pub fn remarks(layer: &Layer, subject: &Subject<'_>, edit: &Edit<'_>) -> Vec<Rem
     let mut found = Vec::new();
     for replacement in &layer.replacements {
         let selected = matches_selector(&replacement.value.select, subject);
-        let reached = replacement.value.fields.iter().map(|field| reaches(field, edit.path.segments())).max().unwrap_or(Match::No);
+        let reached = replacement
+            .value
+            .fields
+            .iter()
+            .map(|field| reaches(field, edit.path.segments()))
+            .max()
+            .unwrap_or(Match::No);
         let kind = match selected.min(reached) {
             Match::No => continue,
             Match::Maybe => RemarkKind::Unseen,
             Match::Yes => RemarkKind::Overridden,
         };
-        found.push(Remark::new(kind, edit.path.to_string()).by("replacements", layer.place(replacement.line)));
+        found.push(
+            Remark::new(kind, edit.path.to_string())
+                .by("replacements", layer.place(replacement.line)),
+        );
     }
     found
 }
@@ -28,11 +37,17 @@ fn reaches(written: &str, path: &[Segment]) -> Match {
     let mut found = Match::Yes;
     for (part, segment) in parts(written).iter().zip(path) {
         match segment {
-            Segment::Key(key) if key == part || part.strip_prefix('[').and_then(|part| part.strip_suffix(']')) == Some(key) => {}
+            Segment::Key(key)
+                if key == part
+                    || part.strip_prefix('[').and_then(|part| part.strip_suffix(']'))
+                        == Some(key) => {}
             Segment::Key(_) => return Match::No,
             Segment::Member { .. } if part == "*" => {}
             Segment::Member { key, value } => {
-                let wanted = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).and_then(|part| part.split_once('='));
+                let wanted = part
+                    .strip_prefix('[')
+                    .and_then(|part| part.strip_suffix(']'))
+                    .and_then(|part| part.split_once('='));
                 match wanted {
                     Some((name, wanted)) if name == key => {
                         if wanted != value {
@@ -78,7 +93,11 @@ mod tests {
     #[test]
     fn a_replacement_reaches_what_it_names() {
         let check = |written: &str, path: &str, expect| {
-            assert_eq!(reaches(written, FieldPath::parse(path).unwrap().segments()), expect, "{written} {path}");
+            assert_eq!(
+                reaches(written, FieldPath::parse(path).unwrap().segments()),
+                expect,
+                "{written} {path}"
+            );
         };
         let image = "spec.template.spec.containers[name=web].image";
         check("spec.replicas", "spec.replicas", Match::Yes);

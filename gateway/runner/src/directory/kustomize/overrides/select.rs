@@ -1,4 +1,5 @@
-//! Which objects a selector or a patch is about. What cannot be told for sure is said to be possible.
+//! Which objects a selector or a patch is about. What cannot be told for sure is said to be
+//! possible.
 
 use crate::directory::kustomize::graph::{Files, Graph};
 use crate::directory::kustomize::identity::Written;
@@ -34,7 +35,8 @@ pub struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// An object as its file says it.
     pub fn new(written: Written<'a>, group: &'a str, version: &'a str, object: &'a Value) -> Self {
-        let (names, namespaces) = (vec![written.name.to_owned()], vec![written.namespace.to_owned()]);
+        let (names, namespaces) =
+            (vec![written.name.to_owned()], vec![written.namespace.to_owned()]);
         Self { written, group, version, object, names, namespaces, images: Vec::new() }
     }
 
@@ -57,7 +59,9 @@ impl<'a> Subject<'a> {
 
     /// An image as the layers so far make it.
     pub fn image_of(&self, text: &str) -> String {
-        self.images.iter().fold(text.to_owned(), |text, image| super::image::changed(image, &text).unwrap_or(text))
+        self.images.iter().fold(text.to_owned(), |text, image| {
+            super::image::changed(image, &text).unwrap_or(text)
+        })
     }
 }
 
@@ -87,12 +91,16 @@ pub fn matches_selector(selector: &Selector, subject: &Subject<'_>) -> Match {
     .unwrap_or(Match::Yes)
 }
 
-/// An anchored regular expression of kustomize: plain names, alternatives, `.*` at an end. Any other
-/// may match.
+/// An anchored regular expression of kustomize: plain names, alternatives, `.*` at an end. Any
+/// other may match.
 fn matches_pattern(pattern: &str, text: &str) -> Match {
     let whole = pattern.trim_start_matches('^').trim_end_matches('$');
     let inner = whole.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(whole);
-    let plain = |part: &str| part.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | '/'));
+    let plain = |part: &str| {
+        part.chars().all(|character| {
+            character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | '/')
+        })
+    };
     let one = |part: &str| {
         let (begin, end) = (part.strip_prefix(".*"), part.strip_suffix(".*"));
         match (begin, end) {
@@ -126,7 +134,8 @@ fn matches_pattern(pattern: &str, text: &str) -> Match {
 
 /// Equality alone is read: `app=web,tier!=db`. Any other selector may match.
 fn labelled(selector: &str, labels: Option<&Value>) -> Match {
-    let value = |key: &str| labels.and_then(|labels| labels.get(key.trim())).and_then(Value::as_str);
+    let value =
+        |key: &str| labels.and_then(|labels| labels.get(key.trim())).and_then(Value::as_str);
     let all = selector.split(',').map(|part| {
         let (key, wanted, equal) = match (part.split_once("!="), part.split_once("=")) {
             (Some((key, wanted)), _) => (key, wanted, false),
@@ -139,8 +148,15 @@ fn labelled(selector: &str, labels: Option<&Value>) -> Match {
 }
 
 /// Whether a patch without a target names this object itself.
-pub fn matches_patch(graph: &Graph, files: &Files, layer: &Layer, patch: &Patch, subject: &Subject<'_>) -> bool {
-    documents(graph, files, layer, &patch.body).is_some_and(|all| all.iter().any(|node| names(node, subject)))
+pub fn matches_patch(
+    graph: &Graph,
+    files: &Files,
+    layer: &Layer,
+    patch: &Patch,
+    subject: &Subject<'_>,
+) -> bool {
+    documents(graph, files, layer, &patch.body)
+        .is_some_and(|all| all.iter().any(|node| names(node, subject)))
 }
 
 /// Whether a strategic patch is about this object.
@@ -149,15 +165,22 @@ pub fn names(node: &Node, subject: &Subject<'_>) -> bool {
     let group = api.rsplit_once('/').map_or("", |(group, _)| group);
     let name = at(node, &["metadata", "name"]).and_then(text).unwrap_or_default();
     let namespace = at(node, &["metadata", "namespace"]).and_then(text);
-    let same_namespace =
-        namespace.is_none_or(|namespace| subject.namespaces.contains(&namespace) || subject.namespaces.iter().all(String::is_empty));
-    group == subject.group && text_of(node, "kind").as_deref() == Some(subject.written.kind) && subject.has_name(&name) && same_namespace
+    let same_namespace = namespace.is_none_or(|namespace| {
+        subject.namespaces.contains(&namespace) || subject.namespaces.iter().all(String::is_empty)
+    });
+    group == subject.group
+        && text_of(node, "kind").as_deref() == Some(subject.written.kind)
+        && subject.has_name(&name)
+        && same_namespace
 }
 
 /// The documents of a patch; none where it cannot be read.
 pub fn documents(graph: &Graph, files: &Files, layer: &Layer, body: &Body) -> Option<Vec<Node>> {
     let roots = |documents: &[crate::directory::read::Document]| -> Option<Vec<Node>> {
-        documents.iter().map(|document| document.doubt().is_none().then(|| document.root.clone())).collect()
+        documents
+            .iter()
+            .map(|document| document.doubt().is_none().then(|| document.root.clone()))
+            .collect()
     };
     match body {
         Body::Node(node) => Some(vec![(**node).clone()]),

@@ -26,18 +26,33 @@ pub fn layer(path: &Path, node: &Node) -> Option<Layer> {
     }
     let folder = PathBuf::from(folder.trim_start_matches("./").trim_matches('/'));
     let mut layer = Layer::new(path, node.line, LayerKind::Flux, PathBuf::new());
-    layer.references.push(Reference { used: Use::Resource, key: "path", text: format!("./{}", folder.display()), line });
+    layer.references.push(Reference {
+        used: Use::Resource,
+        key: "path",
+        text: format!("./{}", folder.display()),
+        line,
+    });
     for item in items(get(spec, "components")) {
         let Some(text) = text(item) else { continue };
         let text = format!("./{}", folder.join(text).display());
-        layer.references.push(Reference { used: Use::Component, key: "components", text, line: item.line });
+        layer.references.push(Reference {
+            used: Use::Component,
+            key: "components",
+            text,
+            line: item.line,
+        });
     }
     layer.namespace = get(spec, "targetNamespace").and_then(|node| named(node, "targetNamespace"));
     common(&mut layer, spec);
     for field in ["labels", "annotations"] {
         for (name, node) in pairs(at(spec, &["commonMetadata", field])) {
-            let value =
-                Meta { key: "commonMetadata", field, template: false, name: name.to_owned(), value: text(node).unwrap_or_default() };
+            let value = Meta {
+                key: "commonMetadata",
+                field,
+                template: false,
+                name: name.to_owned(),
+                value: text(node).unwrap_or_default(),
+            };
             layer.meta.push(Located { value, line: node.line });
         }
     }

@@ -11,7 +11,8 @@ fn a_component_changes_what_includes_it() {
         ("base/kustomization.yaml", "resources: [web.yaml]\n"),
         (
             "components/small/kustomization.yaml",
-            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nreplicas:\n- name: web\n  count: 1\n",
+            "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nreplicas:\n- name: \
+             web\n  count: 1\n",
         ),
         ("prod/kustomization.yaml", "resources: [../base]\ncomponents:\n- ../components/small\n"),
     ];
@@ -27,16 +28,21 @@ fn a_flux_monorepo() {
     let (web, api, job) = (deployment("web", ""), deployment("api", ""), deployment("job", ""));
     let flux = |name: &str, rest: &str| {
         format!(
-            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata:\n  name: {name}\n  namespace: flux-system\nspec:\n  sourceRef: {{kind: GitRepository, name: flux-system}}\n{rest}"
+            "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata:\n  name: \
+             {name}\n  namespace: flux-system\nspec:\n  sourceRef: {{kind: GitRepository, name: \
+             flux-system}}\n{rest}"
         )
     };
     let apps = flux(
         "apps",
-        "  path: ./apps/prod\n  targetNamespace: shop\n  images:\n  - name: registry.example.com/web\n    newTag: '7'\n  patches:\n  - target: {kind: Deployment, name: api}\n    patch: |\n      - {op: replace, path: /spec/replicas, value: 4}\n",
+        "  path: ./apps/prod\n  targetNamespace: shop\n  images:\n  - name: \
+         registry.example.com/web\n    newTag: '7'\n  patches:\n  - target: {kind: Deployment, \
+         name: api}\n    patch: |\n      - {op: replace, path: /spec/replicas, value: 4}\n",
     );
     let jobs = flux("jobs", "  path: jobs\n  targetNamespace: jobs\n");
     let cluster = flux("flux-system", "  path: ./clusters/prod\n");
-    let elsewhere = flux("other", "  path: ./\n  targetNamespace: other\n").replace("name: flux-system}", "name: podinfo}");
+    let elsewhere = flux("other", "  path: ./\n  targetNamespace: other\n")
+        .replace("name: flux-system}", "name: podinfo}");
     let files = [
         ("apps/base/web.yaml", web.as_str()),
         ("apps/base/api.yaml", api.as_str()),
@@ -77,10 +83,14 @@ fn argo_cd_applications() {
     };
     let apps = application(
         "web",
-        "    path: web\n    kustomize:\n      namePrefix: eu-\n      images:\n      - registry.example.com/web=mirror/web:5\n      replicas:\n      - name: web\n        count: 6\n",
+        "    path: web\n    kustomize:\n      namePrefix: eu-\n      images:\n      - \
+         registry.example.com/web=mirror/web:5\n      replicas:\n      - name: web\n        \
+         count: 6\n",
     );
     let jobs = application("jobs", "    path: ./jobs/\n    directory: {recurse: true}\n");
-    let set = "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: s, namespace: argocd}\nspec:\n  template:\n    spec:\n      destination: {namespace: shop}\n      source: {path: '{{path}}'}\n";
+    let set = "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: s, \
+               namespace: argocd}\nspec:\n  template:\n    spec:\n      destination: {namespace: \
+               shop}\n      source: {path: '{{path}}'}\n";
     let files = [
         ("web/web.yaml", web.as_str()),
         ("web/kustomization.yaml", "resources: [web.yaml]\n"),
@@ -110,9 +120,11 @@ fn argo_cd_applications() {
 fn what_leads_out_of_the_tree_is_counted_and_followed_nowhere() {
     let index = tree(&[(
         "a/kustomization.yaml",
-        "resources:\n- https://example.com/x.yaml\n- ../../outside\n- github.com/org/repo/deploy?ref=v1\n- /etc/x.yaml\n- missing.yaml\n",
+        "resources:\n- https://example.com/x.yaml\n- ../../outside\n- \
+         github.com/org/repo/deploy?ref=v1\n- /etc/x.yaml\n- missing.yaml\n",
     )]);
-    let told: Vec<_> = index.survey().iter().map(|place| format!("{} {}", place.file, place.reason)).collect();
+    let told: Vec<_> =
+        index.survey().iter().map(|place| format!("{} {}", place.file, place.reason)).collect();
     expect![[r#"
         a/kustomization.yaml:2 `resources` names `https://example.com/x.yaml`, which is not in this tree; objects from there are not seen
         a/kustomization.yaml:3 `resources` names `../../outside`, which is not in this tree; objects from there are not seen
@@ -130,15 +142,28 @@ fn circles_end_and_diamonds_are_bounded() {
         ("b/kustomization.yaml", "resources: [../a, ../b]\n"),
     ];
     expect!["a/web.yaml:1"].assert_eq(&answer(&tree(&circle), scale("storefront", "web")));
-    let mut files =
-        vec![("l0/web.yaml".to_owned(), web.clone()), ("l0/kustomization.yaml".to_owned(), "resources: [web.yaml]\n".to_owned())];
+    let mut files = vec![
+        ("l0/web.yaml".to_owned(), web.clone()),
+        ("l0/kustomization.yaml".to_owned(), "resources: [web.yaml]\n".to_owned()),
+    ];
     for level in 1..30 {
         for side in ["a", "b"] {
-            let below = if level == 1 { "../l0".to_owned() } else { format!("../l{0}a, ../l{0}b", level - 1) };
-            files.push((format!("l{level}{side}/kustomization.yaml"), format!("resources: [{below}]\n")));
+            let below = if level == 1 {
+                "../l0".to_owned()
+            } else {
+                format!("../l{0}a, ../l{0}b", level - 1)
+            };
+            files.push((
+                format!("l{level}{side}/kustomization.yaml"),
+                format!("resources: [{below}]\n"),
+            ));
         }
     }
     let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let text = answer(&tree(&files), scale("storefront", "web"));
-    assert!(text.starts_with("REFUSED built-as-several:") && text.contains("there are more than can be told"), "{text}");
+    assert!(
+        text.starts_with("REFUSED built-as-several:")
+            && text.contains("there are more than can be told"),
+        "{text}"
+    );
 }

@@ -6,7 +6,11 @@ use expect_test::{Expect, expect};
 /// A delete of `gift` beside this kustomization; `gift` is in `shop/gift.yaml`.
 fn check(kustomization: &str, expect: Expect) {
     let (web, gift) = (deployment("web", "storefront"), deployment("gift", "storefront"));
-    let files = [("shop/web.yaml", web.as_str()), ("shop/gift.yaml", gift.as_str()), ("shop/kustomization.yaml", kustomization)];
+    let files = [
+        ("shop/web.yaml", web.as_str()),
+        ("shop/gift.yaml", gift.as_str()),
+        ("shop/kustomization.yaml", kustomization),
+    ];
     expect.assert_eq(&answer(&tree(&files), delete("storefront", "gift")));
 }
 
@@ -25,7 +29,8 @@ fn a_file_that_something_names_stays() {
         a person has to take it out of those lines first"#]],
     );
     check(
-        "resources: [web.yaml, ../shop/gift.yaml]\nconfigMapGenerator:\n- name: a\n  files: [x=gift.yaml]\n",
+        "resources: [web.yaml, ../shop/gift.yaml]\nconfigMapGenerator:\n- name: a\n  files: \
+         [x=gift.yaml]\n",
         expect![[r#"
         REFUSED still-named: `shop/gift.yaml` is still named by shop/kustomization.yaml:1 (`resources`), shop/kustomization.yaml:4 (`configMapGenerator`); a build from there fails when it is gone
         a person has to take it out of those lines first"#]],
@@ -48,8 +53,13 @@ fn a_file_that_something_names_stays() {
 fn an_object_that_an_overlay_needs_stays() {
     let both = deployment("gift", "storefront") + "---\n" + &deployment("web", "storefront");
     let check = |kustomization: &str, expect: Expect| {
-        let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: gift}\nspec: {replicas: 9}\n";
-        let files = [("shop/all.yaml", both.as_str()), ("shop/patch.yaml", patch), ("shop/kustomization.yaml", kustomization)];
+        let patch =
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: gift}\nspec: {replicas: 9}\n";
+        let files = [
+            ("shop/all.yaml", both.as_str()),
+            ("shop/patch.yaml", patch),
+            ("shop/kustomization.yaml", kustomization),
+        ];
         expect.assert_eq(&answer(&tree(&files), delete("storefront", "gift")));
     };
     check("resources: [all.yaml]\n", expect!["shop/all.yaml:1"]);
@@ -71,7 +81,8 @@ fn an_object_that_an_overlay_needs_stays() {
         REFUSED still-named: Deployment gift is still named by shop/kustomization.yaml:3 (`patchesStrategicMerge`); a build from there fails when it is gone
         a person has to take it out of those lines first"#]],
     );
-    let target = "target: {kind: Deployment, name: gift}\n  patch: |-\n    - {op: remove, path: /spec/replicas}\n";
+    let target = "target: {kind: Deployment, name: gift}\n  patch: |-\n    - {op: remove, path: \
+                  /spec/replicas}\n";
     // One with a target may match nothing.
     check(&format!("resources: [all.yaml]\npatches:\n- {target}"), expect!["shop/all.yaml:1"]);
     check(
@@ -80,7 +91,10 @@ fn an_object_that_an_overlay_needs_stays() {
         REFUSED still-named: Deployment gift is still named by shop/kustomization.yaml:3 (`patchesJson6902`); a build from there fails when it is gone
         a person has to take it out of those lines first"#]],
     );
-    check("resources: [all.yaml]\nreplicas:\n- name: web\n  count: 2\n", expect!["shop/all.yaml:1"]);
+    check(
+        "resources: [all.yaml]\nreplicas:\n- name: web\n  count: 2\n",
+        expect!["shop/all.yaml:1"],
+    );
 }
 
 #[test]
@@ -96,7 +110,8 @@ fn beside_a_kustomization_that_cannot_be_read_nothing_is_removed() {
 #[test]
 fn what_takes_a_whole_folder_needs_a_file_in_it() {
     let (gift, web) = (deployment("gift", "storefront"), deployment("web", "storefront"));
-    let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: shop, namespace: flux-system}\nspec:\n  path: ./shop\n";
+    let flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: \
+                shop, namespace: flux-system}\nspec:\n  path: ./shop\n";
     let files = [("shop/gift.yaml", gift.as_str()), ("clusters/shop.yaml", flux)];
     expect![[r#"
         REFUSED still-named: `shop/gift.yaml` is still named by clusters/shop.yaml:5 (`path`); a build from there fails when it is gone

@@ -13,7 +13,10 @@ fn a_namespace_of_one_overlay_is_found_and_shown() {
     let files = [
         ("base/deployment.yaml", web.as_str()),
         ("base/kustomization.yaml", "resources:\n- deployment.yaml\n"),
-        ("overlays/prod/kustomization.yaml", "kind: Kustomization\nnamespace: storefront\nresources:\n- ../../base\n"),
+        (
+            "overlays/prod/kustomization.yaml",
+            "kind: Kustomization\nnamespace: storefront\nresources:\n- ../../base\n",
+        ),
     ];
     check(
         &files,
@@ -38,7 +41,10 @@ fn a_base_of_two_namespaces_is_refused_and_both_are_named() {
         ("base/deployment.yaml", web.as_str()),
         ("base/kustomization.yaml", "resources:\n- deployment.yaml\n"),
         ("overlays/prod/kustomization.yaml", "namespace: storefront\nresources:\n- ../../base\n"),
-        ("overlays/staging/kustomization.yaml", "namespace: storefront-staging\nresources:\n- ../../base\n"),
+        (
+            "overlays/staging/kustomization.yaml",
+            "namespace: storefront-staging\nresources:\n- ../../base\n",
+        ),
     ];
     check(
         &files,
@@ -64,7 +70,13 @@ fn a_base_of_two_namespaces_is_refused_and_both_are_named() {
     let index = tree(&files);
     let list = index.list("apps", "v1", "Deployment", "storefront");
     assert_eq!((list.found.len(), list.gaps.len()), (0, 1));
-    assert!(list.gaps[0].words().starts_with("`base/deployment.yaml:1` (Deployment web) is built as several objects"), "{:?}", list.gaps);
+    assert!(
+        list.gaps[0]
+            .words()
+            .starts_with("`base/deployment.yaml:1` (Deployment web) is built as several objects"),
+        "{:?}",
+        list.gaps
+    );
 }
 
 #[test]
@@ -123,7 +135,10 @@ fn a_name_with_prefix_and_suffix_is_the_built_one() {
     let files = [
         ("base/web.yaml", web.as_str()),
         ("base/kustomization.yaml", "nameSuffix: -v1\nresources: [web.yaml]\n"),
-        ("prod/kustomization.yaml", "namePrefix: prod-\nresources: [../base]\nreplicas: [{name: web, count: 2}]\n"),
+        (
+            "prod/kustomization.yaml",
+            "namePrefix: prod-\nresources: [../base]\nreplicas: [{name: web, count: 2}]\n",
+        ),
     ];
     check(
         &files,
@@ -140,7 +155,9 @@ fn a_name_with_prefix_and_suffix_is_the_built_one() {
             REFUSED built-otherwise: Deployment web in namespace storefront is not built: `base/web.yaml:1` gives prod-web-v1 in namespace storefront, by `namePrefix` in prod/kustomization.yaml:1
             name it as it is built"#]],
     );
-    let both = [&files[..], &[("dev/kustomization.yaml", "namePrefix: dev-\nresources: [../base]\n")]].concat();
+    let both =
+        [&files[..], &[("dev/kustomization.yaml", "namePrefix: dev-\nresources: [../base]\n")]]
+            .concat();
     check(
         &both,
         scale("storefront", "prod-web-v1"),
@@ -197,7 +214,8 @@ fn a_patch_is_no_object() {
         ("prod/values.yaml", web.as_str()),
         (
             "prod/kustomization.yaml",
-            "resources: [../base]\npatches:\n- path: patch.yaml\npatchesStrategicMerge:\n- only.yaml\nconfigMapGenerator:\n- name: v\n  files: [values.yaml]\n",
+            "resources: [../base]\npatches:\n- path: patch.yaml\npatchesStrategicMerge:\n- \
+             only.yaml\nconfigMapGenerator:\n- name: v\n  files: [values.yaml]\n",
         ),
     ];
     check(
@@ -234,7 +252,14 @@ fn a_namespace_that_an_alias_or_a_merge_gives_is_not_the_files_own() {
             REFUSED built-otherwise: Deployment web in namespace storefront is not built: `base/web.yaml:1` gives web in namespace (not read), by `namespace` in prod/kustomization.yaml:2
             name it as it is built"#]],
     );
-    let merged = [&files[..2], &[("prod/kustomization.yaml", "x: &x {namespace: payments}\n<<: *x\nresources: [../base]\n")]].concat();
+    let merged = [
+        &files[..2],
+        &[(
+            "prod/kustomization.yaml",
+            "x: &x {namespace: payments}\n<<: *x\nresources: [../base]\n",
+        )],
+    ]
+    .concat();
     check(
         &merged,
         scale("storefront", "web"),

@@ -8,8 +8,10 @@ use serde_json::json;
 /// An edit of `web` in `shop/web.yaml`, with this kustomization beside it.
 fn check(kustomization: &str, step: Step, expect: Expect) {
     let web = deployment("web", "storefront");
-    let set = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: storefront}\ndata: {LOG_LEVEL: info, OTHER: x}\n";
-    let patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 9}\n";
+    let set = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web, namespace: \
+               storefront}\ndata: {LOG_LEVEL: info, OTHER: x}\n";
+    let patch =
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 9}\n";
     let files = [
         ("shop/web.yaml", web.as_str()),
         ("shop/config.yaml", set),
@@ -25,7 +27,8 @@ const RESOURCES: &str = "resources: [web.yaml, config.yaml]\n";
 #[test]
 fn images_and_replicas_of_a_kustomization_are_named() {
     let all = format!(
-        "{RESOURCES}images:\n- name: registry.example.com/web\n  newTag: \"9.9.9\"\n- name: other\n  newTag: \"1\"\nreplicas:\n- name: web\n  count: 2\n- name: other\n  count: 4\n"
+        "{RESOURCES}images:\n- name: registry.example.com/web\n  newTag: \"9.9.9\"\n- name: \
+         other\n  newTag: \"1\"\nreplicas:\n- name: web\n  count: 2\n- name: other\n  count: 4\n"
     );
     check(
         &all,
@@ -41,8 +44,14 @@ fn images_and_replicas_of_a_kustomization_are_named() {
         shop/web.yaml:1
         `spec.template.spec.containers[name=web].image` is set again by `images` in shop/kustomization.yaml:3 (to "registry.example.com/web:9.9.9"); this change has no effect there"#]],
     );
-    check(&all, change("storefront", "web", "spec.paused", json!(true)), expect!["shop/web.yaml:1"]);
-    let moved = format!("{RESOURCES}images:\n- name: registry.example.com/web\n  newName: mirror.example.com/web\n");
+    check(
+        &all,
+        change("storefront", "web", "spec.paused", json!(true)),
+        expect!["shop/web.yaml:1"],
+    );
+    let moved = format!(
+        "{RESOURCES}images:\n- name: registry.example.com/web\n  newName: mirror.example.com/web\n"
+    );
     check(
         &moved,
         image("storefront", "web"),
@@ -50,7 +59,8 @@ fn images_and_replicas_of_a_kustomization_are_named() {
         shop/web.yaml:1
         `spec.template.spec.containers[name=web].image` is changed again by `images` in shop/kustomization.yaml:3 (to "mirror.example.com/web:1.0.1")"#]],
     );
-    let digest = format!("{RESOURCES}images:\n- name: registry.example.com/web\n  digest: sha256:abc\n");
+    let digest =
+        format!("{RESOURCES}images:\n- name: registry.example.com/web\n  digest: sha256:abc\n");
     check(
         &digest,
         image("storefront", "web"),
@@ -85,28 +95,31 @@ fn patches_of_each_form_are_named() {
             `spec.replicas` is set again by `patches` in shop/kustomization.yaml:3 (to 8); this change has no effect there"#]],
     );
     check(
-        &set("patches:\n- target:\n    kind: Deployment\n  patch: |-\n    spec:\n      replicas: 7\n"),
+        &set("patches:\n- target:\n    kind: Deployment\n  patch: |-\n    spec:\n      replicas: \
+              7\n"),
         scale("storefront", "web"),
         expect![[r#"
             shop/web.yaml:1
             `spec.replicas` is set again by `patches` in shop/kustomization.yaml:3 (to 7); this change has no effect there"#]],
     );
     check(
-        &set(
-            "patches:\n- target: {labelSelector: app=web}\n  patch: |-\n    [{op: add, path: /spec/template/spec/containers/0/image, value: w}]\n",
-        ),
+        &set("patches:\n- target: {labelSelector: app=web}\n  patch: |-\n    [{op: add, path: \
+              /spec/template/spec/containers/0/image, value: w}]\n"),
         image("storefront", "web"),
         expect![[r#"
             shop/web.yaml:1
             `spec.template.spec.containers[name=web].image` is set again by `patches` in shop/kustomization.yaml:3 (to "w"); this change has no effect there"#]],
     );
     check(
-        &set("patches:\n- target: {name: web-.*}\n  patch: '[{op: remove, path: /spec/replicas}]'\n"),
+        &set(
+            "patches:\n- target: {name: web-.*}\n  patch: '[{op: remove, path: /spec/replicas}]'\n",
+        ),
         scale("storefront", "web"),
         expect!["shop/web.yaml:1"],
     );
     check(
-        &set("patches:\n- target: {name: 'w[e]b'}\n  patch: '[{op: remove, path: /spec/replicas}]'\n"),
+        &set("patches:\n- target: {name: 'w[e]b'}\n  patch: '[{op: remove, path: \
+              /spec/replicas}]'\n"),
         scale("storefront", "web"),
         expect![[r#"
             shop/web.yaml:1
@@ -120,13 +133,18 @@ fn patches_of_each_form_are_named() {
         shop/kustomization.yaml:3 (`patches`) is not read by Cofferdam and may set `spec.replicas` again"#]],
     );
     check(
-        &set("patchesJson6902:\n- target: {group: apps, version: v1, kind: Deployment, name: web}\n  path: operations.json.yaml\n"),
+        &set("patchesJson6902:\n- target: {group: apps, version: v1, kind: Deployment, name: \
+              web}\n  path: operations.json.yaml\n"),
         scale("storefront", "web"),
         expect![[r#"
             shop/web.yaml:1
             `spec.replicas` is set again by `patchesJson6902` in shop/kustomization.yaml:3 (to 8); this change has no effect there"#]],
     );
-    check(&set("patches:\n- path: patch.yaml\n"), image("storefront", "web"), expect!["shop/web.yaml:1"]);
+    check(
+        &set("patches:\n- path: patch.yaml\n"),
+        image("storefront", "web"),
+        expect!["shop/web.yaml:1"],
+    );
 }
 
 #[test]
@@ -154,8 +172,16 @@ fn other_keys_that_set_a_field_are_named() {
         shop/web.yaml:1
         `metadata.labels.team` is set again by `labels` in shop/kustomization.yaml:3 (to "shop"); this change has no effect there"#]],
     );
-    check(&set("labels:\n- pairs: {team: shop}\n"), note("spec.template.metadata.labels.team"), expect!["shop/web.yaml:1"]);
-    check(&set("commonAnnotations: {team: shop}\n"), note("metadata.annotations.other"), expect!["shop/web.yaml:1"]);
+    check(
+        &set("labels:\n- pairs: {team: shop}\n"),
+        note("spec.template.metadata.labels.team"),
+        expect!["shop/web.yaml:1"],
+    );
+    check(
+        &set("commonAnnotations: {team: shop}\n"),
+        note("metadata.annotations.other"),
+        expect!["shop/web.yaml:1"],
+    );
     let generator = |rest: &str| set(&format!("configMapGenerator:\n- name: web\n{rest}"));
     check(
         &generator("  behavior: merge\n  literals: [LOG_LEVEL=warn]\n"),
@@ -184,9 +210,8 @@ fn other_keys_that_set_a_field_are_named() {
         shop/kustomization.yaml:3 (`configMapGenerator`) is not read by Cofferdam and may set `data.OTHER` again"#]],
     );
     check(
-        &set(
-            "replacements:\n- source: {kind: ConfigMap, name: web}\n  targets:\n  - select: {kind: Deployment}\n    fieldPaths: [spec.replicas]\n",
-        ),
+        &set("replacements:\n- source: {kind: ConfigMap, name: web}\n  targets:\n  - select: \
+              {kind: Deployment}\n    fieldPaths: [spec.replicas]\n"),
         scale("storefront", "web"),
         expect![[r#"
             shop/web.yaml:1
@@ -231,8 +256,16 @@ fn overrides_of_all_layers_are_named() {
     let web = deployment("web", "");
     let files = [
         ("base/web.yaml", web.as_str()),
-        ("base/kustomization.yaml", "resources: [web.yaml]\nimages: [{name: registry.example.com/web, newName: inner/web}]\n"),
-        ("prod/kustomization.yaml", "namespace: a\nnamePrefix: p-\nresources: [../base]\nimages: [{name: inner/web, newTag: '3'}]\n"),
+        (
+            "base/kustomization.yaml",
+            "resources: [web.yaml]\nimages: [{name: registry.example.com/web, newName: \
+             inner/web}]\n",
+        ),
+        (
+            "prod/kustomization.yaml",
+            "namespace: a\nnamePrefix: p-\nresources: [../base]\nimages: [{name: inner/web, \
+             newTag: '3'}]\n",
+        ),
         ("top/kustomization.yaml", "resources: [../prod]\nreplicas: [{name: p-web, count: 1}]\n"),
     ];
     expect![[r#"
@@ -251,7 +284,9 @@ fn overrides_of_all_layers_are_named() {
 
 #[test]
 fn a_placeholder_that_goes_is_named() {
-    let web = deployment("web", "storefront").replace("replicas: 3", "replicas: ${web_replicas:=3}").replace("web:1.0.0", "web:${TAG}");
+    let web = deployment("web", "storefront")
+        .replace("replicas: 3", "replicas: ${web_replicas:=3}")
+        .replace("web:1.0.0", "web:${TAG}");
     let files = [("web.yaml", web.as_str())];
     expect![[r#"
         web.yaml:1
@@ -260,22 +295,33 @@ fn a_placeholder_that_goes_is_named() {
     expect![[r#"
         web.yaml:1
         `spec.template.spec.containers[name=web].image` holds the placeholder "${TAG}"; this change overwrites it, and its variable has no effect any more"#]].assert_eq(&answer(&tree(&files), image("storefront", "web")));
-    let kept = change("storefront", "web", "spec.template.spec.containers[name=web].image", json!("other:${TAG}"));
+    let kept = change(
+        "storefront",
+        "web",
+        "spec.template.spec.containers[name=web].image",
+        json!("other:${TAG}"),
+    );
     expect!["web.yaml:1"].assert_eq(&answer(&tree(&files), kept));
 }
 
 #[test]
 fn replicas_that_an_autoscaler_sets_are_named() {
     let web = deployment("web", "");
-    let scaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web-scaler}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n";
-    let keda = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: k, namespace: a}\nspec: {scaleTargetRef: {name: web}}\n";
+    let scaler = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: \
+                  web-scaler}\nspec:\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, \
+                  name: web}\n";
+    let keda = "apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata: {name: k, namespace: \
+                a}\nspec: {scaleTargetRef: {name: web}}\n";
     let other = scaler.replace("name: web}", "name: api}").replace("web-scaler", "api-scaler");
     let files = [
         ("web.yaml", web.as_str()),
         ("scaler.yaml", scaler),
         ("keda.yaml", keda),
         ("other.yaml", other.as_str()),
-        ("kustomization.yaml", "namespace: a\nresources: [web.yaml, scaler.yaml, other.yaml, keda.yaml]\n"),
+        (
+            "kustomization.yaml",
+            "namespace: a\nresources: [web.yaml, scaler.yaml, other.yaml, keda.yaml]\n",
+        ),
     ];
     expect![[r#"
         web.yaml:1
