@@ -1,4 +1,4 @@
-//! The compromise table of `SECURITY.md`, row by row: each test acts with what that role really
+//! The parts of `docs/threat-model.md`, one by one: each test acts with what that role really
 //! holds, and is refused.
 
 use crate::stage::{PATIENCE, Stage, binaries, repository, text};

@@ -35,6 +35,8 @@ mod policies;
 #[cfg(test)]
 mod progress;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod resolve;
 #[cfg(test)]
 mod restart;

@@ -3,9 +3,14 @@
 //! metadata; starts no role and never changes a file.
 
 mod arrows;
+mod book;
+mod commands;
 mod contract;
+mod english;
 mod layers;
 mod pages;
+mod samples;
+mod shell;
 mod source;
 mod supply;
 mod telemetry;

@@ -16,7 +16,7 @@ fn said(body: &Value) -> String {
 }
 
 /// Replaces what no two runs share.
-fn named(text: &str) -> String {
+pub fn named(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
     for letter in text.chars().chain(['\0']) {
@@ -70,7 +70,7 @@ fn name(word: &str) -> String {
 
 /// Numbers that depend on how often somebody looked: each look of an operator is an entry of its
 /// own.
-fn numbered(line: &str) -> String {
+pub fn numbered(line: &str) -> String {
     ["Ledger: ", "leaf ", "by user "].iter().fold(line.to_owned(), |line, before| {
         let Some(at) = line.find(before).map(|at| at + before.len()) else { return line };
         let digits = line[at..].bytes().take_while(u8::is_ascii_digit).count();

@@ -223,6 +223,9 @@ fn show(reaped: &Reaped, json: bool) -> Result<()> {
 }
 
 #[cfg(test)]
+mod pages;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

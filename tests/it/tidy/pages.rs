@@ -5,44 +5,112 @@ use super::{Breach, Page, check, finds, lines, page, pages, root};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// The word of a row that nothing proves yet.
+/// The word of a promise that no test holds yet.
 const UNPROVED: &str = "unproved";
+
+/// Where the guarantees are.
+const GUARANTEES: &str = "docs/guarantees.md";
+
+/// Where the parts are that an attacker could control.
+const PARTS: &str = "docs/threat-model.md";
 
 #[test]
 fn every_guarantee_names_its_test() {
-    let rows = |page: &Page| table(page, "| guarantee |").len();
+    let promises = |page: &Page| page.text.lines().filter(|line| line.starts_with("- ")).count();
     assert!(
-        rows(&page("README.md")) >= 14,
-        "the guarantees of README.md are gone, or their table has another head"
+        promises(&page(GUARANTEES)) >= 57,
+        "guarantees are gone, or their list has another form"
     );
-    assert!(
-        table(&page("SECURITY.md"), "| taken over |").len() >= 12,
-        "the compromise table of SECURITY.md is gone, or it has another head"
-    );
-    check(&[page("README.md")], |page| proved(page, "| guarantee |"));
-    check(&[page("SECURITY.md")], |page| proved(page, "| taken over |"));
-    let row = |cell: &str| format!("| guarantee | test |\n|---|---|\n| a | {cell} |\n");
-    finds(|page| proved(page, "| guarantee |"), "a.md", &row("unproved"), 0);
-    finds(|page| proved(page, "| guarantee |"), "a.md", &row("trust us"), 1);
+    check(&[page(GUARANTEES)], guaranteed);
+    let item = |tests: &str| format!("## A\n\n- It holds,\n  always.\n  - {tests}\n");
+    finds(guaranteed, "a.md", &item("unproved"), 0);
+    finds(guaranteed, "a.md", &item("trust us"), 1);
+    finds(guaranteed, "a.md", "## A\n\n- It holds.\n", 1);
+    finds(guaranteed, "a.md", &item("`tests/it/tidy/pages.rs::every_guarantee_names_its_test`"), 0);
+    finds(guaranteed, "a.md", &item("`tests/it/tidy/pages.rs::every_guarantee`"), 1);
+    finds(guaranteed, "a.md", &item("`tests/it/nowhere.rs::a`"), 1);
+}
+
+/// Each item of the list names tests beneath it.
+fn guaranteed(page: &Page) -> Vec<Breach> {
+    named(page, |line| line.starts_with("- "))
+}
+
+#[test]
+fn every_part_of_the_threat_model_names_its_test() {
+    let parts = |page: &Page| page.text.lines().filter(|line| is_part(line)).count();
+    assert!(parts(&taken_over()) >= 17, "parts of the threat model are gone, or have another form");
+    check(&[taken_over()], |page| named(page, is_part));
     finds(
-        |page| proved(page, "| guarantee |"),
+        |page| named(page, is_part),
         "a.md",
-        &row("`tests/it/tidy/pages.rs::every_guarantee_names_its_test`"),
+        "### A\n\n- **Tests:** `tests/it/tidy/pages.rs::is_part`\n",
         0,
     );
-    finds(
-        |page| proved(page, "| guarantee |"),
-        "a.md",
-        &row("`tests/it/tidy/pages.rs::every_guarantee`"),
-        1,
-    );
-    finds(|page| proved(page, "| guarantee |"), "a.md", &row("`tests/it/nowhere.rs::a`"), 1);
-    finds(
-        |page| proved(page, "| guarantee |"),
-        "a.md",
-        &row("`tests/it/nowhere.rs::a` unproved"),
-        0,
-    );
+    finds(|page| named(page, is_part), "a.md", "### A\n\n- **Tests:** many\n### B\n", 2);
+}
+
+/// The parts that an attacker could control, at the lines of the page.
+fn taken_over() -> Page {
+    let mut page = page(PARTS);
+    let begin = page.text.find("\n## If a part is taken over\n").expect("the heading of the parts");
+    let end = page.text[begin + 1..].find("\n## What").map_or(page.text.len(), |at| begin + 1 + at);
+    page.text = "\n".repeat(page.text[..begin].matches('\n').count()) + &page.text[begin..end];
+    page
+}
+
+fn is_part(line: &str) -> bool {
+    line.starts_with("### ")
+}
+
+/// From each line that begins a promise to the next one, tests are named as `FILE::FUNCTION`, all
+/// of which exist, or the promise says that no test holds it yet.
+fn named(page: &Page, begins: impl Fn(&str) -> bool) -> Vec<Breach> {
+    let mut faults = Vec::new();
+    let mut promises: Vec<(usize, String)> = Vec::new();
+    for (number, line) in lines(page) {
+        if begins(line) {
+            promises.push((number, String::new()));
+        }
+        if let Some((_, text)) = promises.last_mut() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    for (number, text) in promises {
+        let tests: Vec<_> =
+            text.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+        if tests.is_empty() && !text.contains(UNPROVED) {
+            faults.push((
+                number,
+                format!("no test is named; write `FILE::FUNCTION` in backticks, or `{UNPROVED}`"),
+            ));
+        }
+        faults.extend(
+            tests
+                .into_iter()
+                .filter(|name| !exists(name))
+                .map(|name| (number, format!("there is no test `{name}`"))),
+        );
+    }
+    faults
+}
+
+#[test]
+fn the_life_of_a_call_has_the_same_stages_and_files_in_both_places() {
+    let mut core = page("gateway/core/src/lib.rs");
+    let text = core.text.lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
+    core.text = text.collect::<Vec<_>>().join("\n");
+    let stages = |page: &Page| -> Vec<String> {
+        let rows = table(page, "| stage |").into_iter();
+        rows.filter_map(|(_, cells)| Some(cells.get(..2)?.join(" "))).collect()
+    };
+    let told = stages(&page("ARCHITECTURE.md"));
+    assert!(told.len() >= 10, "the table of ARCHITECTURE.md is gone, or has another head");
+    assert_eq!(told, stages(&core), "ARCHITECTURE.md and gateway/core/src/lib.rs differ");
+    for file in told.iter().filter_map(|row| row.split('`').nth(1)) {
+        assert!(root().join("gateway/core/src").join(file).exists(), "there is no `{file}`");
+    }
 }
 
 /// Rows of the table with this head: line number and cells.
@@ -53,35 +121,6 @@ fn table<'a>(page: &'a Page, head: &str) -> Vec<(usize, Vec<&'a str>)> {
         .take_while(|(_, line)| line.starts_with('|'));
     rows.map(|(number, line)| (number, line.trim_matches('|').split('|').map(str::trim).collect()))
         .collect()
-}
-
-/// The last cell of each row names tests as `FILE::FUNCTION`, all of which exist, or says that
-/// nothing proves it yet.
-fn proved(page: &Page, head: &str) -> Vec<Breach> {
-    let mut faults = Vec::new();
-    for (number, cells) in table(page, head) {
-        let cell = cells.last().copied().unwrap_or_default();
-        if cell.contains(UNPROVED) {
-            continue;
-        }
-        let named: Vec<_> =
-            cell.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
-        if named.is_empty() {
-            faults.push((
-                number,
-                format!(
-                    "`{cell}` names no test; write `FILE::FUNCTION` in backticks, or `{UNPROVED}`"
-                ),
-            ));
-        }
-        faults.extend(
-            named
-                .into_iter()
-                .filter(|name| !exists(name))
-                .map(|name| (number, format!("there is no test `{name}`"))),
-        );
-    }
-    faults
 }
 
 /// A test function in a Rust file, a rule in a Rego file, or a function in a Python or shell
@@ -141,34 +180,6 @@ fn cited(page: &Page) -> Vec<Breach> {
                         format!("decision {digits} is not in gateway/DECISIONS.md"),
                     ));
                 }
-            }
-        }
-    }
-    faults
-}
-
-#[test]
-fn links_between_pages_lead_somewhere() {
-    let written: Vec<_> = pages(&["."], ".md")
-        .into_iter()
-        .filter(|page| !page.path.starts_with("examples/"))
-        .collect();
-    check(&written, links);
-    finds(links, "README.md", "[a](SECURITY.md) [b](https://example.com) [c](#d)", 0);
-    finds(links, "README.md", "[a](nowhere.md)", 1);
-    finds(links, "gateway/DECISIONS.md", "[a](../README.md#speed)", 0);
-}
-
-fn links(page: &Page) -> Vec<Breach> {
-    let here = root().join(&page.path);
-    let folder = here.parent().unwrap();
-    let mut faults = Vec::new();
-    for (number, line) in lines(page) {
-        for (at, _) in line.match_indices("](") {
-            let to: String = line[at + 2..].chars().take_while(|sign| *sign != ')').collect();
-            let file = to.split('#').next().unwrap_or_default();
-            if !file.is_empty() && !to.contains("://") && !folder.join(file).exists() {
-                faults.push((number, format!("the link to `{to}` leads nowhere")));
             }
         }
     }

@@ -18,6 +18,8 @@ mod jobs;
 mod ledger;
 mod new;
 mod operator;
+#[cfg(test)]
+mod pages;
 mod plugin;
 mod policy;
 mod public_key;

@@ -1,5 +1,5 @@
 //! The supervisor: who is started, who is connected to whom, and what happens when one dies or
-//! hangs. Connections are the authority table of `SECURITY.md`; there are no others. Roles start
+//! hangs. Connections are the sockets of `docs/threat-model.md`; there are no others. Roles start
 //! side by side, and it never waits for one of them: what happens to a role is an event.
 
 mod copies;

@@ -1,5 +1,5 @@
-//! Who may talk to whom: the authority table of `SECURITY.md`, as pairs of sockets. Gives no role
-//! anything else.
+//! Who may talk to whom: the sockets of `docs/threat-model.md`, as pairs. Gives no role anything
+//! else.
 
 use super::{Name, State, Supervisor};
 use cofferdam_process::tether::Parcel;
