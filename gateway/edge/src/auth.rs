@@ -5,10 +5,10 @@
 //! to one; a client that looks for one is told so in OAuth's own form.
 
 use crate::deny::Deny;
-use crate::gate::is_local;
+use crate::edge::Edge;
 use crate::header::single;
+use crate::host_origin::is_local;
 use crate::respond::{self, Answer};
-use crate::route::Edge;
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::{Front, Unauthenticated};
 use cofferdam_core::model::caller::Principal;

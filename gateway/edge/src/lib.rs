@@ -1,50 +1,53 @@
-//! The edge: agents' calls in, answers out, over HTTP. The only crate that names hyper.
+//! The edge: HTTP requests of agents in, responses out. The only crate that names hyper.
 //!
-//! It reads strictly, authenticates, hands over to a [`cofferdam_core::journey::ports::Front`] and
-//! writes down what that answered. It decides nothing, plans nothing, holds no key and no store,
-//! and never words a result of its own: the texts of results and refusals come from the journey.
+//! The edge reads requests strictly, authenticates the caller, calls a
+//! [`cofferdam_core::journey::ports::Front`] and renders its reply. The edge decides nothing, plans
+//! nothing, and holds no key and no store. The texts of results and refusals come from the journey.
 //!
-//! | path | what it serves | file |
+//! | path | service | file |
 //! |---|---|---|
 //! | `POST /mcp` | MCP, revisions 2026-07-28 (stateless), 2025-11-25, 2025-06-18 and 2025-03-26 (without sessions) | `mcp.rs` |
-//! | `/v1/…` | the same calls as plain HTTP | `plain.rs` |
-//! | `/.well-known/oauth-…`, `/register` and the like | that there is no sign-in by OAuth | `auth.rs` |
-//! | `/`, `/healthz`, `/readyz`, `/metrics` | for people, probes and Prometheus | `pages.rs` |
+//! | `/v1/…` | the same calls as plain HTTP | `rest_v1.rs` |
+//! | `/.well-known/oauth-…`, `/register` and the like | the error that there is no sign-in by OAuth | `auth.rs` |
+//! | `/`, `/healthz`, `/readyz`, `/metrics` | pages for people, probes and Prometheus | `pages.rs` |
 //!
-//! A connection has a seat (`seats.rs`), and hands on heads that are whole and clear (`heads.rs`).
-//! A request passes `gate` (Host, Origin), `body` (type, size, time), `auth` (who), then `mcp` or
-//! `plain`, then `ask` (the one place that calls the Front with something that may change the
-//! world). Every refusal of the edge itself is a row of `deny.rs`; every answer of the
-//! Front becomes HTTP in `wire.rs`.
+//! A connection takes a seat (`seats.rs`). `heads.rs` passes on only complete and unambiguous
+//! request heads. `dispatch.rs` picks the handler of a path (`path.rs`). A request then passes
+//! `host_origin` (Host and Origin), `body` (type, size, time), `auth` (the caller), `mcp` or
+//! `rest_v1`, and `submit`: the one place that calls the Front with a request that may change the
+//! infrastructure. Each refusal of the edge itself is a row of `deny.rs`. `render.rs` turns each
+//! reply of the Front into HTTP. `edge.rs` is the state that all requests share.
 
-mod ask;
 mod auth;
 mod body;
+mod builtin_tools;
 mod calls;
-mod companions;
 mod cors;
-mod count;
 mod deny;
-mod gate;
+mod dispatch;
+mod edge;
 mod head;
 mod header;
 mod heads;
 mod host;
+mod host_origin;
 mod mcp;
-pub mod names;
+mod metrics;
 mod pages;
-mod patience;
-mod plain;
+mod path;
+mod render;
 mod respond;
-mod route;
+mod rest_v1;
 mod seats;
 mod serve;
 mod settings;
 mod shares;
-mod wire;
+pub mod span_names;
+mod submit;
+mod write_timeout;
 
+pub use builtin_tools::is_builtin_tool;
 pub use calls::Calls;
-pub use companions::is_companion;
+pub use render::bad_arguments;
 pub use serve::{Drained, serve};
 pub use settings::EdgeSettings;
-pub use wire::bad_arguments;

@@ -4,30 +4,30 @@
 //! for has an id of its own.
 
 pub mod call;
-pub mod era;
 pub mod list;
 pub mod message;
 pub mod progress;
+pub mod revision;
 
-use crate::ask::Ask;
 use crate::auth::challenged;
-use crate::companions::{self, Unfit};
+use crate::builtin_tools::{self, Unfit};
 use crate::deny::{Deny, REVISIONS};
-use crate::names::{self, call_span};
+use crate::edge::Edge;
+use crate::render::{self, Form};
 use crate::respond::{self, Answer};
-use crate::route::{Edge, record};
 use crate::seats::Seat;
-use crate::wire::{self, Form};
+use crate::span_names::{self, call_span, record_refusal};
+use crate::submit::Submission;
 use crate::{body, header};
 use cofferdam_core::journey::ports::{Front, FrontCall};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::Principal;
-use era::{Era, Spoken};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 use message::{Malformed, Message};
 use progress::Telling;
+use revision::{Era, RequestRevision};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tracing::Span;
@@ -47,7 +47,7 @@ impl<F: Front> Edge<F> {
             Ok(principal) => self.message(&parts.headers, body, principal).await,
             Err(deny) => return self.rpc_refused(parts, body, &deny).await,
         };
-        outcome.unwrap_or_else(|Malformed { id, deny }| wire::rpc_error(&deny, id.as_ref()))
+        outcome.unwrap_or_else(|Malformed { id, deny }| render::rpc_error(&deny, id.as_ref()))
     }
 
     /// Refuses a request whose body was not read yet, to the id in that body.
@@ -59,7 +59,7 @@ impl<F: Front> Edge<F> {
         } else {
             None
         };
-        challenged(wire::rpc_error(deny, id.as_ref()), deny)
+        challenged(render::rpc_error(deny, id.as_ref()), deny)
     }
 
     /// Who calls, once everything is right that can be seen without the body.
@@ -105,7 +105,7 @@ impl<F: Front> Edge<F> {
         message: Message,
         id: &Value,
     ) -> Result<Answer, Deny> {
-        let Spoken { era, revision } = match era::of_request(headers, &message) {
+        let RequestRevision { era, revision } = match revision::of_request(headers, &message) {
             Ok(spoken) => spoken,
             Err(deny) => {
                 self.count.refused_client(&deny, &message);
@@ -119,19 +119,19 @@ impl<F: Front> Edge<F> {
             .filter(|name| message.method == "tools/call" && call::is_name(name));
         let trace = message.meta.get("traceparent").and_then(Value::as_str).and_then(call::trace);
         let id_text = id.as_str().map_or_else(|| id.to_string(), header::excerpt);
-        let span = call_span(names::Call {
+        let span = call_span(span_names::Call {
             method: known(&message.method),
             tool,
             version: revision,
             id: Some(&id_text),
             trace: trace.as_ref(),
         });
-        let speech = Speech { era, id: id.clone(), server: self.server_info() };
+        let responder = Responder { era, id: id.clone(), server: self.server_info() };
         if message.method == "tools/call" {
-            return self.call(headers, principal, message, speech, span).await;
+            return self.call(headers, principal, message, responder, span).await;
         }
         let result = self.dispatch(era, &principal, message).await;
-        speech.answer(result, &span)
+        responder.answer(result, &span)
     }
 
     /// `tools/call`: held until its reply, or answered by a stream as soon as there is something to
@@ -141,36 +141,37 @@ impl<F: Front> Edge<F> {
         headers: &HeaderMap,
         principal: Principal,
         message: Message,
-        speech: Speech,
+        responder: Responder,
         span: Span,
     ) -> Result<Answer, Deny> {
         let token = match progress::token(headers, &message.meta) {
             Ok(token) => token,
-            Err(deny) => return speech.answer(Err(deny), &span),
+            Err(deny) => return responder.answer(Err(deny), &span),
         };
-        let ask = match asked(headers, speech.era, principal, message) {
+        let ask = match asked(headers, responder.era, principal, message) {
             // A client that hears progress waits as long as a call is held; another may give up
             // after 5 s.
-            Ok(Ok(Ask::Call(call))) if token.is_some() => {
-                Ask::Call(FrontCall { person_ms: call.wait_ms, ..call })
+            Ok(Ok(Submission::Call(call))) if token.is_some() => {
+                Submission::Call(FrontCall { person_ms: call.wait_ms, ..call })
             }
             Ok(Ok(ask)) => ask,
             Ok(Err(unfit)) => {
-                return speech.answer(wire::tool_result(unfit.into(), form(speech.era)), &span);
+                return responder
+                    .answer(render::tool_result(unfit.into(), form(responder.era)), &span);
             }
-            Err(deny) => return speech.answer(Err(deny), &span),
+            Err(deny) => return responder.answer(Err(deny), &span),
         };
         let (line, mut lines) = mpsc::channel(progress::LINES);
         let hear = Box::new(move |text| drop(line.try_send(text)));
         let mut held = match self.begin(ask, span.clone(), hear) {
             Ok(held) => held,
-            Err(deny) => return speech.answer(Err(deny), &span),
+            Err(deny) => return responder.answer(Err(deny), &span),
         };
-        let Some(token) = token else { return speech.reply(held.await, &span) };
+        let Some(token) = token else { return responder.reply(held.await, &span) };
         tokio::select! {
             biased;
-            reply = &mut held => speech.reply(reply, &span),
-            Some(first) = lines.recv() => Ok(Telling { token, speech, span }.stream(first, lines, held)),
+            reply = &mut held => responder.reply(reply, &span),
+            Some(first) = lines.recv() => Ok(Telling { token, responder, span }.stream(first, lines, held)),
         }
     }
 
@@ -211,7 +212,7 @@ impl<F: Front> Edge<F> {
             return Err(Deny::Params("`protocolVersion` must be a string".into()));
         };
         let mut result = Map::new();
-        result.insert("protocolVersion".into(), json!(era::agreed_on(offered)));
+        result.insert("protocolVersion".into(), json!(revision::agreed_on(offered)));
         result.insert("capabilities".into(), json!({"tools": {}}));
         result.insert("serverInfo".into(), self.server_info());
         result.insert("instructions".into(), Value::String(self.front.instructions()));
@@ -229,13 +230,13 @@ fn asked(
     era: Era,
     principal: Principal,
     message: Message,
-) -> Result<Result<Ask, Unfit>, Deny> {
+) -> Result<Result<Submission, Unfit>, Deny> {
     let called = call::read(principal, message.params, &message.meta)?;
-    era::name_matches(headers, &called.call.tool, era)?;
+    revision::name_matches(headers, &called.call.tool, era)?;
     if !called.name_is_valid {
         return Err(Deny::UnknownTool(header::excerpt(&called.call.tool)));
     }
-    Ok(companions::understood(called))
+    Ok(builtin_tools::understood(called))
 }
 
 fn form(era: Era) -> Form {
@@ -243,16 +244,16 @@ fn form(era: Era) -> Form {
 }
 
 /// How one request is answered.
-pub struct Speech {
+pub struct Responder {
     era: Era,
     id: Value,
     server: Value,
 }
 
-impl Speech {
+impl Responder {
     /// A call's reply as the answer to its request.
     fn reply(&self, reply: Result<Reply, Deny>, span: &Span) -> Result<Answer, Deny> {
-        self.answer(reply.and_then(|reply| wire::tool_result(reply, form(self.era))), span)
+        self.answer(reply.and_then(|reply| render::tool_result(reply, form(self.era))), span)
     }
 
     fn answer(
@@ -265,9 +266,9 @@ impl Speech {
 
     /// The same where the status has long been sent: a refusal is a message like any other.
     fn response(&self, reply: Result<Reply, Deny>, span: &Span) -> Value {
-        let result = reply.and_then(|reply| wire::tool_result(reply, form(self.era)));
+        let result = reply.and_then(|reply| render::tool_result(reply, form(self.era)));
         self.finished(result, span)
-            .unwrap_or_else(|deny| wire::rpc_error_body(&deny, Some(&self.id)))
+            .unwrap_or_else(|deny| render::rpc_error_body(&deny, Some(&self.id)))
     }
 
     /// The response, with what every result of the modern revision says besides; how it went is the
@@ -277,10 +278,10 @@ impl Speech {
         result: Result<Map<String, Value>, Deny>,
         span: &Span,
     ) -> Result<Value, Deny> {
-        record(span, result.as_ref().err());
+        record_refusal(span, result.as_ref().err());
         let mut result = result?;
         if result.get("isError") == Some(&Value::Bool(true)) {
-            span.record(names::ERROR_TYPE, "tool_error");
+            span.record(span_names::ERROR_TYPE, "tool_error");
         }
         if self.era == Era::Modern {
             result.insert("resultType".into(), json!("complete"));
@@ -305,7 +306,7 @@ fn notification(headers: &HeaderMap, message: &Message) -> Result<Answer, Deny> 
     if !message.method.starts_with("notifications/") {
         return Err(Deny::NotRpc("`id` is missing, and this method is no notification"));
     }
-    era::of_notification(headers, message)?;
+    revision::of_notification(headers, message)?;
     Ok(respond::accepted())
 }
 

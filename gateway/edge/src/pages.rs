@@ -1,9 +1,9 @@
 //! Pages for people, probes and Prometheus. None of them tells anything about calls.
 
 use crate::deny::{Deny, revisions};
-use crate::gate::is_local;
+use crate::edge::Edge;
+use crate::host_origin::is_local;
 use crate::respond::{self, Answer};
-use crate::route::Edge;
 use crate::seats::Seat;
 use cofferdam_core::journey::ports::{Front, Readiness};
 use hyper::StatusCode;
@@ -51,7 +51,7 @@ impl<F: Front> Edge<F> {
         let status =
             if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         // A page whose name was resolves to this machine is local too, and must learn nothing.
-        let told = is_local(seat.client) && self.gate.host(parts).is_ok();
+        let told = is_local(seat.client) && self.host_origin.host(parts).is_ok();
         if wants_json(parts) {
             let mut body = json!({"ready": missing.is_empty()});
             if told && let Some(body) = body.as_object_mut() {

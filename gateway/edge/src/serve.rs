@@ -4,14 +4,14 @@
 //! drain time is over.
 
 use crate::calls::Calls;
-use crate::count::Count;
-use crate::gate::Gate;
+use crate::edge::Edge;
 use crate::heads::{Heads, Verdicts};
-use crate::patience::Patient;
-use crate::route::Edge;
+use crate::host_origin::HostOrigin;
+use crate::metrics::Count;
 use crate::seats::{Seats, Sitting};
 use crate::settings::{EdgeSettings, HEAD_BYTES, HEADERS};
 use crate::shares::Shares;
+use crate::write_timeout::WriteTimeout;
 use cofferdam_core::journey::ports::Front;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -58,9 +58,9 @@ pub async fn serve<F: Front>(
     let seats = Seats::new(settings.connections);
     let shares = Shares::new(settings.calls_each);
     let drain_time = settings.drain_time;
-    let gate = Gate::new(&settings.hosts, &settings.origins);
+    let host_origin = HostOrigin::new(&settings.hosts, &settings.origins);
     let (count, active) = (Count::default(), AtomicU32::new(0));
-    let edge = Arc::new(Edge { front, gate, settings, calls, shares, open, count, active });
+    let edge = Arc::new(Edge { front, host_origin, settings, calls, shares, open, count, active });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -133,7 +133,7 @@ async fn connection<F: Front>(
     let _best_effort = stream.set_nodelay(true);
     let verdicts = Verdicts::default();
     let heads = Heads::new(stream, edge.settings.head_time, verdicts.clone());
-    let io = Patient::new(TokioIo::new(heads), edge.settings.write_time);
+    let io = WriteTimeout::new(TokioIo::new(heads), edge.settings.write_time);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(edge.settings.idle_time)

@@ -1,7 +1,7 @@
 //! Room of a file system, and whether a folder can be listed, asked without doing anything. Never
 //! writes. Whether files could be replaced is in `writable.rs`.
 
-use crate::beneath::room;
+use crate::rooted_fs::room;
 use rustix::fs::{Access, access, statvfs};
 use std::io;
 use std::path::Path;

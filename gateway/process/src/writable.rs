@@ -2,7 +2,7 @@
 //! what an operator does about each error. Never changes a file. What the kernel does not tell
 //! beforehand (a security module, a network file system) still shows when it is written.
 
-use crate::beneath::{Kind, Root, is_manifest, split};
+use crate::rooted_fs::{Kind, Root, is_manifest, split};
 use cofferdam_core::model::job::Obstacle;
 use rustix::fs::{
     Access, AtFlags, Mode, OFlags, Statx, StatxAttributes, StatxFlags, accessat, openat, statx,

@@ -10,7 +10,7 @@ pub(crate) use definition::definition;
 pub(crate) use draft::{draft, refusal};
 pub(crate) use text::note;
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use std::fmt::Display;
 
 /// A fault in what a guest said; `place` is where, such as ``grant 2: `kind` ``.

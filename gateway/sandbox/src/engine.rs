@@ -5,7 +5,7 @@
 //! threads share no reference count. Executors and policies get engines that allocate on demand, as
 //! do commands: they run rarely, or bring a memory that a pool cannot hold.
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 pub use crate::ticker::Ticker;
 use cofferdam_core::protocol::role_guest::GuestKind;

@@ -2,7 +2,7 @@
 //! anything of it is accepted. Runs in `cofferdam-guest` alone, because it compiles; never runs
 //! what it looks at.
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::load::{self, Artefact};
 use cofferdam_core::protocol::role_guest::GuestKind;
 

@@ -6,14 +6,14 @@
 //! abort one: when the guest's time is over or it traps, it does so between two effects, and the
 //! role that carries them out has every answer it was given.
 
+use crate::accounting::{Account, Accounted, store};
 use crate::bindings::executor::observation::{self, Readiness};
 use crate::bindings::executor::operations::{self, Failure, Outcome};
 use crate::bindings::executor::{ExecutorWorld, ExecutorWorldPre, progress};
 use crate::convert;
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
-use crate::store::{Account, Accounted, store};
 use cofferdam_core::protocol::role_guest::{
     GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop,
 };

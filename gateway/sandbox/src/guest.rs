@@ -3,14 +3,14 @@
 //! call that compiling does not need before it compiles. Before the guest's first instruction it
 //! has given up every system call that a computation does not need.
 
-use crate::command::{Command, Ran};
 use crate::engine::{self, Ticker};
+use crate::error::{Code, SandboxError};
 use crate::examine::{Examined, examine};
 use crate::execute::{Effects, Executor};
-use crate::fault::{Code, SandboxError};
 use crate::load::{self, Artefact};
-use crate::plan::Tool;
 use crate::policy::{Policy, Purpose};
+use crate::tool::Tool;
+use crate::wasi_command::{Command, Ran};
 use cofferdam_core::model::json::{JsonError, strict_into};
 use cofferdam_core::protocol::role_guest::{
     Compute, Computed, GuestKind, Observed, Performed, Tried,

@@ -3,7 +3,7 @@
 //! themselves are compared with the world's list.
 
 use crate::engine::description;
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::protocol::role_guest::GuestKind;
@@ -32,7 +32,7 @@ const EXECUTOR_NEEDS: &[&str] =
 pub(crate) const COMMAND_EXPORT: &str = "wasi:cli/run";
 
 /// What a command may import, besides its version: `wasi:cli/command` without sockets. Not what it
-/// gets: see `command.rs`.
+/// gets: see `wasi_command.rs`.
 pub const COMMAND_IMPORTS: &[&str] = &[
     "wasi:cli/environment",
     "wasi:cli/exit",

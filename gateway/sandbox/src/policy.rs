@@ -10,10 +10,10 @@ mod abi;
 mod place;
 mod trial;
 
-use crate::fault::{Code, SandboxError};
+use crate::accounting::{Account, store};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
-use crate::store::{Account, store};
 use abi::{Guest, Shape};
 use cofferdam_core::model::json::{canonical, strict};
 use cofferdam_core::model::limit as core_limit;

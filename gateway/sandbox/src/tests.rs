@@ -8,11 +8,11 @@ mod journey;
 mod quickjs;
 
 use crate::engine::{self, Ticker};
+use crate::error::SandboxError;
 use crate::execute::{Effects, Executor};
-use crate::fault::SandboxError;
 use crate::load::{Artefact, compile};
-use crate::plan::Tool;
 use crate::policy::Policy;
+use crate::tool::Tool;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::protocol::role_guest::{GuestKind, Handle, Observed, Performed, Stop};
 use encode::{Built, built};

@@ -1,7 +1,7 @@
 //! The thread that counts guests' time. It sleeps while no guest is alive in this process, so that
 //! an idle role wakes no processor. Never stops a guest itself: each store's account decides.
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

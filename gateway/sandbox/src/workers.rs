@@ -1,7 +1,7 @@
 //! Threads that run guests, each with engines and guests of its own: nothing is shared between two
 //! of them, not even a reference count. Guests never run on the threads that serve sockets.
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -3,7 +3,7 @@
 //! costs spans, never a call.
 
 use crate::metrics::Registry;
-use crate::post::Post;
+use crate::otlp_http::OtlpClient;
 use crate::signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};
 use cofferdam_core::model::id::unhex;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceFlags, TraceId, TraceState};
@@ -136,7 +136,7 @@ impl Exporter {
     fn service(&self, endpoint: &str, role: Role) -> Result<SpanExporter, ExportError> {
         let mut service = SpanExporter::builder()
             .with_http()
-            .with_http_client(Post)
+            .with_http_client(OtlpClient)
             .with_protocol(Protocol::HttpJson)
             .with_endpoint(endpoint)
             .with_timeout(Duration::from_secs(5))

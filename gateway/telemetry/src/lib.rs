@@ -13,29 +13,32 @@
 //! | `signal.rs` | a finished span or a metric's change, as it travels between roles |
 //! | `outlet.rs` | the bounded, never blocking way from the code of a role to its socket |
 //! | `layer.rs` | `tracing` spans become signals |
-//! | `line.rs` | `tracing` events become log lines |
+//! | `log_format.rs` | `tracing` events become log lines |
 //! | `setup.rs` | both, put together for a role |
-//! | `voice.rs` | the same for a whole process, and the socket between two roles |
+//! | `bootstrap.rs` | the same for a whole process, and the socket between two roles |
 //! | `metrics.rs` | every metric there is, and Prometheus text |
-//! | `export.rs`, `post.rs` | spans of all roles to an OTLP collector, over HTTP |
+//! | `export.rs`, `otlp_http.rs` | spans of all roles to an OTLP collector, over HTTP |
 
+pub mod bootstrap;
 mod context;
 mod export;
 mod layer;
-mod line;
+mod log_format;
 mod metrics;
 pub mod name;
+mod otlp_http;
 mod outlet;
-mod post;
 mod setup;
 mod signal;
-pub mod voice;
 
+// Former name, until each crate has the new one.
+#[doc(hidden)]
+pub use bootstrap as voice;
 pub use context::{TraceContext, current};
 pub use export::{ExportError, Exporter};
-pub use line::LineFormat;
+pub use log_format::LineFormat;
 pub use metrics::{METRICS, Metric, MetricKind, Registry};
+pub use otlp_http::{Collector, CollectorError, collector};
 pub use outlet::{Intake, Outlet};
-pub use post::{Collector, CollectorError, collector};
 pub use setup::{Setup, SetupError, Sources, dispatch, install};
 pub use signal::{Batch, Field, MetricRecord, Role, Signal, SpanKind, SpanRecord};

@@ -2,7 +2,7 @@
 //! from the environment.
 
 use crate::layer::SpanLayer;
-use crate::line::{LineFormat, Lines};
+use crate::log_format::{LineFormat, Lines};
 use crate::outlet::Outlet;
 use crate::signal::Role;
 use std::fmt;

@@ -2,10 +2,10 @@
 //! last name of the page before, so no page is kept anywhere and a tool that goes away breaks
 //! nothing.
 
-use crate::companions;
+use crate::builtin_tools;
 use crate::deny::Deny;
-use crate::route::Edge;
-use crate::wire::{self, Form};
+use crate::edge::Edge;
+use crate::render::{self, Form};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cofferdam_core::journey::ports::Front;
@@ -27,7 +27,7 @@ impl<F: Front> Edge<F> {
             tracing::error!(agent = principal.name, error = %fault, "the tools could not be listed");
             Deny::Unavailable("the tools cannot be listed now".into())
         })?;
-        Ok(tools.into_iter().filter(|tool| !companions::is_companion(&tool.name)).collect())
+        Ok(tools.into_iter().filter(|tool| !builtin_tools::is_builtin_tool(&tool.name)).collect())
     }
 
     /// The result of `tools/list`.
@@ -43,7 +43,7 @@ impl<F: Front> Edge<F> {
             Some(_) => return Err(Deny::Params("`cursor` must be a string".into())),
         };
         let mut tools = self.tools(principal).await?;
-        tools.extend(companions::listings(&self.front.environment()));
+        tools.extend(builtin_tools::listings(&self.front.environment()));
         tools.sort_by(|a, b| a.name.cmp(&b.name));
         let mut rest = tools
             .iter()
@@ -52,7 +52,7 @@ impl<F: Front> Edge<F> {
         let mut page = Vec::new();
         let mut last = None;
         while let Some(tool) = rest.next_if(|_| page.len() < PAGE) {
-            page.push(wire::listing(tool, form));
+            page.push(render::listing(tool, form));
             last = Some(&tool.name);
         }
         let mut result = Map::new();

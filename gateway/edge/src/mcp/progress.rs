@@ -3,10 +3,10 @@
 //! before is answered as any other. Remembers nothing of a stream: what a client missed, `job_get`
 //! tells.
 
-use super::{Speech, accepts};
-use crate::ask::Held;
+use super::{Responder, accepts};
 use crate::deny::Deny;
 use crate::respond::{self, Answer};
+use crate::submit::Held;
 use cofferdam_core::model::answer::Reply;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -52,7 +52,7 @@ pub struct Telling {
     /// The client's token.
     pub token: Value,
     /// How its request is answered.
-    pub speech: Speech,
+    pub responder: Responder,
     /// The call's span.
     pub span: Span,
 }
@@ -99,7 +99,7 @@ impl Telling {
     }
 
     async fn end(&self, reply: Result<Reply, Deny>, events: &mpsc::Sender<Bytes>) {
-        let _reader_gone = events.send(event(&self.speech.response(reply, &self.span))).await;
+        let _reader_gone = events.send(event(&self.responder.response(reply, &self.span))).await;
     }
 
     fn notification(&self, number: u64, line: &str) -> Value {

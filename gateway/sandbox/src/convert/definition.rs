@@ -4,7 +4,7 @@
 use super::text::{group, json, name, paths, shown};
 use super::{bad, over};
 use crate::bindings::tool::types;
-use crate::fault::SandboxError;
+use crate::error::SandboxError;
 use cofferdam_core::model::ceiling::{Ceiling, Definition, EPHEMERAL, Example, Grant};
 use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::model::operation::Action;

@@ -4,7 +4,7 @@
 use super::text::{group, json, name, path, paths, shown};
 use super::{bad, over};
 use crate::bindings::tool::types;
-use crate::fault::SandboxError;
+use crate::error::SandboxError;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::json::canonical;
 use cofferdam_core::model::limit as core_limit;

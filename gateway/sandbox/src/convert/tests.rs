@@ -2,7 +2,7 @@
 
 use super::{definition, draft, refusal};
 use crate::bindings::tool::types;
-use crate::fault::SandboxError;
+use crate::error::SandboxError;
 use serde_json::json;
 
 fn good() -> types::Definition {

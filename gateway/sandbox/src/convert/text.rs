@@ -2,7 +2,7 @@
 //! changes a text.
 
 use super::{bad, over};
-use crate::fault::SandboxError;
+use crate::error::SandboxError;
 use crate::limit;
 use cofferdam_core::model::escape::unseen;
 use cofferdam_core::model::json::strict;

@@ -3,9 +3,9 @@
 //! checked, every text is bounded.
 
 use super::place;
-use crate::fault::{Code, SandboxError};
+use crate::accounting::Account;
+use crate::error::{Code, SandboxError};
 use crate::limit;
-use crate::store::Account;
 use cofferdam_core::model::json::strict_into;
 use cofferdam_core::model::limit as core_limit;
 use serde_json::Value;

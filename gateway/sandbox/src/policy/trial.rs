@@ -2,9 +2,9 @@
 //! costs. Each runs in a fresh instance; a decision never comes of one.
 
 use super::{Policy, input_fits, single};
-use crate::fault::SandboxError;
+use crate::accounting::Account;
+use crate::error::SandboxError;
 use crate::limit;
-use crate::store::Account;
 use cofferdam_core::protocol::role_guest::{Trial, Tried};
 
 impl Policy {

@@ -2,8 +2,8 @@
 
 use super::encode::built;
 use super::{artefact, counted};
-use crate::command::{Command, Ran};
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
+use crate::wasi_command::{Command, Ran};
 use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::protocol::role_guest::GuestKind;
 

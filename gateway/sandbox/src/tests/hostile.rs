@@ -2,9 +2,9 @@
 
 use super::encode::{built, folder};
 use super::{artefact, counted, decide, drive, plan};
-use crate::fault::{Code, SandboxError};
+use crate::accounting::{Account, store};
+use crate::error::{Code, SandboxError};
 use crate::limit;
-use crate::store::{Account, store};
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::collections::BTreeSet;
 use wasmtime::component::{Component, Linker};

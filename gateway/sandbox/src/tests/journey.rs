@@ -1,13 +1,13 @@
 //! What holds over several calls: artefacts, worker threads, fresh sandboxes.
 
 use super::{Built, artefact, built, counted, plan};
-use crate::command::Command;
-use crate::fault::Code;
+use crate::error::Code;
 use crate::load::{Artefact, about};
-use crate::plan::Tool;
-use crate::policies::Policies;
 use crate::policy::Policy;
-use crate::tools::Tools;
+use crate::policy_pool::Policies;
+use crate::tool::Tool;
+use crate::tool_pool::Tools;
+use crate::wasi_command::Command;
 use crate::{engine, limit};
 use cofferdam_core::journey::ports::{Judge as _, Planner as _};
 use cofferdam_core::model::artefact::ArtefactKey;

@@ -4,9 +4,9 @@
 
 use super::counted;
 use super::encode::folder;
+use crate::error::{Code, SandboxError};
 use crate::examine::examine;
-use crate::fault::{Code, SandboxError};
-use crate::plan::Tool;
+use crate::tool::Tool;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};
 use cofferdam_core::protocol::role_guest::GuestKind;
 use std::time::{Duration, Instant};

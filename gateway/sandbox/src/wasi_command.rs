@@ -6,10 +6,10 @@
 //! what a program's own runtime imports but has no use for here is there and empty (folders,
 //! environment, terminals), or ends it with a word why (clocks, randomness).
 
-use crate::fault::{Code, SandboxError};
+use crate::accounting::{Account, Accounted, store};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
-use crate::store::{Account, Accounted, store};
 use bytes::Bytes;
 use cofferdam_core::model::escape;
 use cofferdam_core::model::limit as core_limit;

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// The configured hosts and origins, read once.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct HostOrigin {
     hosts: Vec<Place>,
     origins: Vec<Origin>,
 }
@@ -23,7 +23,7 @@ enum Origin {
     Other(String),
 }
 
-impl Gate {
+impl HostOrigin {
     /// Reads `hosts` and `origins` of the settings. What cannot be read lets no request in.
     pub fn new(hosts: &[String], origins: &[String]) -> Self {
         let place = |host: &String| {
@@ -103,7 +103,7 @@ mod tests {
     fn allows(configured: &[&str], origin: &str) -> bool {
         let configured: Vec<String> = configured.iter().map(|text| (*text).to_owned()).collect();
         let headers = HeaderMap::from_iter([(ORIGIN, HeaderValue::from_str(origin).unwrap())]);
-        Gate::new(&[], &configured).origin(&headers).is_ok()
+        HostOrigin::new(&[], &configured).origin(&headers).is_ok()
     }
 
     #[test]

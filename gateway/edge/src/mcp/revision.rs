@@ -26,14 +26,14 @@ pub enum Era {
 
 /// A request's era, and its revision where the request names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spoken {
+pub struct RequestRevision {
     /// How it is answered.
     pub era: Era,
     /// For telemetry.
     pub revision: Option<&'static str>,
 }
 
-impl Spoken {
+impl RequestRevision {
     /// A legacy request that names no revision: before 2025-06-18 there was no header, and some
     /// clients of later revisions send none.
     const UNNAMED: Self = Self { era: Era::Legacy, revision: None };
@@ -60,7 +60,7 @@ pub fn agreed_on(offered: &str) -> &'static str {
 }
 
 /// The era of a request, its headers checked against its body.
-pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny> {
+pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<RequestRevision, Deny> {
     let said = match message.meta.get(VERSION_META) {
         Some(Value::String(said)) => Some(said.as_str()),
         Some(_) => {
@@ -69,14 +69,14 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny
         None => None,
     };
     let spoken = match (version(headers, message)?, said) {
-        (None, None) => Spoken::UNNAMED,
-        (Some(header), None) => Spoken::of(header)?,
-        (Some(header), Some(said)) if header == said => Spoken::of(said)?,
+        (None, None) => RequestRevision::UNNAMED,
+        (Some(header), None) => RequestRevision::of(header)?,
+        (Some(header), Some(said)) if header == said => RequestRevision::of(said)?,
         (Some(header), Some(said)) => {
             return Err(Deny::Mixed { header: excerpt(header), body: excerpt(said) });
         }
         (None, Some(said)) => {
-            let spoken = Spoken::of(said)?;
+            let spoken = RequestRevision::of(said)?;
             if spoken.era == Era::Modern && message.method != "initialize" {
                 let fault = "`MCP-Protocol-Version` is missing and `_meta` in the body says";
                 return Err(Deny::Header(format!(
@@ -102,7 +102,7 @@ pub fn of_request(headers: &HeaderMap, message: &Message) -> Result<Spoken, Deny
 /// Notifications need no headers, but those they have must be right.
 pub fn of_notification(headers: &HeaderMap, message: &Message) -> Result<(), Deny> {
     if let Some(header) = version(headers, message)? {
-        Spoken::of(header)?;
+        RequestRevision::of(header)?;
     }
     method_matches(headers, message, false)
 }

@@ -2,7 +2,7 @@
 //! socket it is handed. Never waits for anybody who listens. The one place that reads the clock and
 //! the operating system's randomness for telemetry.
 
-use crate::line::LineFormat;
+use crate::log_format::LineFormat;
 use crate::outlet::{Intake, Outlet};
 use crate::setup::{Setup, SetupError, Sources, install};
 use crate::signal::{Batch, Role};
@@ -37,9 +37,9 @@ pub fn random() -> u128 {
 }
 
 /// What was collected, until there is a socket to send it over.
-pub struct Voicing(mpsc::UnboundedSender<StdStream>);
+pub struct PendingSink(mpsc::UnboundedSender<StdStream>);
 
-impl Voicing {
+impl PendingSink {
     /// Not connected yet.
     pub fn new(intake: Intake) -> Self {
         let (sender, sockets) = mpsc::unbounded_channel();
@@ -102,6 +102,10 @@ async fn gone(stream: &UnixStream) {
         }
     }
 }
+
+// Former name, until each crate has the new one.
+#[doc(hidden)]
+pub use PendingSink as Voicing;
 
 /// The other end: batches of one role, until it is gone.
 pub async fn receive(stream: StdStream, mut take: impl FnMut(Batch)) {

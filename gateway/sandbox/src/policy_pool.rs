@@ -2,7 +2,7 @@
 //! starve one another. Implements the core's `Judge`; a fault is a denial, which the core says.
 
 use crate::engine::{Ticker, engine};
-use crate::fault::SandboxError;
+use crate::error::SandboxError;
 use crate::load::Artefact;
 use crate::policy::Policy;
 use crate::workers::Workers;

@@ -2,9 +2,9 @@
 //! call in a fresh sandbox. Implements the core's `Planner`; knows nothing of who may call what.
 
 use crate::engine::{Ticker, engine};
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::load::Artefact;
-use crate::plan::Tool;
+use crate::tool::Tool;
 use crate::workers::Workers;
 use cofferdam_core::journey::ports::{GuestError, Planner};
 use cofferdam_core::model::ceiling::Definition;

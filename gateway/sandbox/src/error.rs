@@ -1,7 +1,7 @@
 //! What went wrong with a guest, as one stable code and a text for operators. Agents see only the
 //! code; nothing of it decides anything but "no".
 
-use crate::store::Account;
+use crate::accounting::Account;
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::protocol::role_guest::Computed;
 use std::fmt;

@@ -12,13 +12,13 @@ use tokio::time::{Sleep, sleep};
 
 /// An I/O object whose writes may wait at most so long without progress.
 #[derive(Debug)]
-pub struct Patient<I> {
+pub struct WriteTimeout<I> {
     inner: I,
     time: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<I> Patient<I> {
+impl<I> WriteTimeout<I> {
     /// Wraps one.
     pub fn new(inner: I, time: Duration) -> Self {
         Self { inner, time, waiting: None }
@@ -38,7 +38,7 @@ impl<I> Patient<I> {
     }
 }
 
-impl<I: Read + Unpin> Read for Patient<I> {
+impl<I: Read + Unpin> Read for WriteTimeout<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -48,7 +48,7 @@ impl<I: Read + Unpin> Read for Patient<I> {
     }
 }
 
-impl<I: Write + Unpin> Write for Patient<I> {
+impl<I: Write + Unpin> Write for WriteTimeout<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,16 +1,17 @@
 //! The same calls as plain HTTP, for scripts and people with `curl`. Differs from MCP in form only:
 //! same Front, same texts, same refusals.
 
-use crate::ask::Ask;
 use crate::deny::Deny;
+use crate::edge::Edge;
 use crate::header::{excerpt, single};
 use crate::mcp::{call, message};
-use crate::names::{self, call_span};
+use crate::path::{require_method, require_no_query};
+use crate::render::Form;
 use crate::respond::{self, Answer};
-use crate::route::{Edge, record};
 use crate::seats::Seat;
-use crate::wire::Form;
-use crate::{body, companions, wire};
+use crate::span_names::{self, call_span, record_refusal};
+use crate::submit::Submission;
+use crate::{body, builtin_tools, render};
 use cofferdam_core::journey::ports::{Front, FrontCall};
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::CallId;
@@ -27,14 +28,14 @@ const KEY_NAME: &str = "Idempotency-Key";
 impl<F: Front> Edge<F> {
     /// `GET /v1/tools`: every tool this caller may see, as MCP lists them, on one page.
     pub async fn v1_tools(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
-        only(parts, &Method::GET, "GET, HEAD")?;
-        no_query(parts)?;
+        require_method(parts, &Method::GET, "GET, HEAD")?;
+        require_no_query(parts)?;
         let principal = self.principal(&parts.headers, seat).await?;
         let tools: Vec<Value> = self
             .tools(&principal)
             .await?
             .iter()
-            .map(|tool| wire::listing(tool, Form::Plain))
+            .map(|tool| render::listing(tool, Form::Plain))
             .collect();
         Ok(respond::json(
             StatusCode::OK,
@@ -51,7 +52,7 @@ impl<F: Front> Edge<F> {
         preview: bool,
         seat: &Seat,
     ) -> Result<Answer, Deny> {
-        only(parts, &Method::POST, "POST")?;
+        require_method(parts, &Method::POST, "POST")?;
         let (wait_ms, person_ms) =
             wait(parts)?.map_or((WAIT_MS, PERSON_MS), |wait_ms| (wait_ms, wait_ms));
         body::announced(&parts.headers, &body)?;
@@ -67,10 +68,10 @@ impl<F: Front> Edge<F> {
         if !arguments.is_object() {
             return Err(Deny::Params("the body must be the arguments, a JSON object".into()));
         }
-        if !call::is_name(name) || companions::is_companion(name) {
+        if !call::is_name(name) || builtin_tools::is_builtin_tool(name) {
             return Err(Deny::UnknownTool(excerpt(name)));
         }
-        let span = call_span(names::Call {
+        let span = call_span(span_names::Call {
             method: "tools/call",
             tool: Some(name),
             version: None,
@@ -87,22 +88,25 @@ impl<F: Front> Edge<F> {
             person_ms,
         };
         let reply = self
-            .ask(if preview { Ask::Preview(call) } else { Ask::Call(call) }, span.clone())
+            .submit(
+                if preview { Submission::Preview(call) } else { Submission::Call(call) },
+                span.clone(),
+            )
             .await;
-        let answer = reply.and_then(wire::plain);
-        record(&span, answer.as_ref().err());
+        let answer = reply.and_then(render::plain);
+        record_refusal(&span, answer.as_ref().err());
         if answer.as_ref().is_ok_and(|answer| !answer.status().is_success()) {
-            span.record(names::ERROR_TYPE, "tool_error");
+            span.record(span_names::ERROR_TYPE, "tool_error");
         }
         answer
     }
 
     /// `GET /v1/calls`: the caller's own calls, newest first.
     pub async fn v1_calls(&self, parts: &Parts, seat: &Seat) -> Result<Answer, Deny> {
-        only(parts, &Method::GET, "GET, HEAD")?;
+        require_method(parts, &Method::GET, "GET, HEAD")?;
         let (open, limit) = which(parts)?;
         let principal = self.principal(&parts.headers, seat).await?;
-        let span = call_span(names::Call {
+        let span = call_span(span_names::Call {
             method: "tools/call",
             tool: Some("calls_list"),
             version: None,
@@ -110,10 +114,10 @@ impl<F: Front> Edge<F> {
             trace: None,
         });
         let answer = self
-            .ask(Ask::Calls { principal, open, limit }, span.clone())
+            .submit(Submission::Calls { principal, open, limit }, span.clone())
             .await
-            .and_then(wire::plain);
-        record(&span, answer.as_ref().err());
+            .and_then(render::plain);
+        record_refusal(&span, answer.as_ref().err());
         answer
     }
 
@@ -121,46 +125,32 @@ impl<F: Front> Edge<F> {
     pub async fn v1_job(&self, parts: &Parts, id: &str, seat: &Seat) -> Result<Answer, Deny> {
         let cancel = parts.method == Method::DELETE;
         if !cancel {
-            only(parts, &Method::GET, "GET, HEAD, DELETE")?;
+            require_method(parts, &Method::GET, "GET, HEAD, DELETE")?;
         }
-        let wait_ms = if cancel { no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
+        let wait_ms =
+            if cancel { require_no_query(parts).map(|()| 0)? } else { wait(parts)?.unwrap_or(0) };
         let principal = self.principal(&parts.headers, seat).await?;
         let call = CallId::parse(id).map_err(|_| Deny::Call(excerpt(id)))?;
         let (tool, ask) = if cancel {
             ("job_cancel", cancelling(principal, call))
         } else {
-            ("job_get", Ask::Job { principal, call, wait_ms })
+            ("job_get", Submission::Job { principal, call, wait_ms })
         };
-        let span = call_span(names::Call {
+        let span = call_span(span_names::Call {
             method: "tools/call",
             tool: Some(tool),
             version: None,
             id: None,
             trace: None,
         });
-        let answer = self.ask(ask, span.clone()).await.and_then(wire::plain);
-        record(&span, answer.as_ref().err());
+        let answer = self.submit(ask, span.clone()).await.and_then(render::plain);
+        record_refusal(&span, answer.as_ref().err());
         answer
     }
 }
 
-fn cancelling(principal: Principal, call: CallId) -> Ask {
-    Ask::Cancel { principal, call }
-}
-
-/// Another method is refused, with the list of those that are served. HEAD is GET: hyper sends the
-/// same head, and no body.
-pub fn only(parts: &Parts, method: &Method, allowed: &'static str) -> Result<(), Deny> {
-    let head = method == Method::GET && parts.method == Method::HEAD;
-    if parts.method == method || head { Ok(()) } else { Err(Deny::Verb(allowed)) }
-}
-
-/// A query string where none belongs is refused: above all tokens do not belong there.
-pub fn no_query(parts: &Parts) -> Result<(), Deny> {
-    match parts.uri.query() {
-        None | Some("") => Ok(()),
-        Some(_) => Err(Deny::Query),
-    }
+fn cancelling(principal: Principal, call: CallId) -> Submission {
+    Submission::Cancel { principal, call }
 }
 
 /// `?open=true` and `?limit=number`, in any order.
@@ -197,7 +187,7 @@ fn wait(parts: &Parts) -> Result<Option<u64>, Deny> {
                 .strip_prefix("wait=")
                 .filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
                 .ok_or(Deny::Wait)?;
-            companions::wait_ms(digits.parse().ok()).map(Some).ok_or(Deny::Wait)
+            builtin_tools::wait_ms(digits.parse().ok()).map(Some).ok_or(Deny::Wait)
         }
     }
 }

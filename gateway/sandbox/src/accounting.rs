@@ -1,7 +1,7 @@
 //! One guest's account: what it may use and what it used. A store is made for one call and dropped
 //! after it, whatever happened.
 
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::ticker::Alive;
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};

@@ -3,7 +3,7 @@
 //! ledger whether or not anybody reads the answer.
 
 use crate::deny::Deny;
-use crate::route::Edge;
+use crate::edge::Edge;
 use cofferdam_core::journey::ports::{Front, FrontCall, Hear, unheard};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::Principal;
@@ -21,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(12);
 
 /// What a client may ask of the Front besides lists.
 #[derive(Debug)]
-pub enum Ask {
+pub enum Submission {
     /// A tool call.
     Call(FrontCall),
     /// The same, only shown.
@@ -53,7 +53,7 @@ pub enum Ask {
     },
 }
 
-impl Ask {
+impl Submission {
     fn principal(&self) -> &Principal {
         match self {
             Self::Call(call) | Self::Preview(call) => &call.principal,
@@ -69,26 +69,29 @@ pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
 
 impl<F: Front> Edge<F> {
     /// Asks, and waits for the reply.
-    pub async fn ask(&self, ask: Ask, span: Span) -> Result<Reply, Deny> {
+    pub async fn submit(&self, ask: Submission, span: Span) -> Result<Reply, Deny> {
         self.begin(ask, span, Box::new(unheard))?.await
     }
 
     /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share,
     /// abandoned ones included. `hear` ends with the call.
-    pub fn begin(&self, ask: Ask, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
+    pub fn begin(&self, ask: Submission, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
         let used = self.shares.call(ask.principal())?;
-        let permit = self.calls.enter(matches!(ask, Ask::Call(_) | Ask::Preview(_)))?;
+        let permit =
+            self.calls.enter(matches!(ask, Submission::Call(_) | Submission::Preview(_)))?;
         let open = self.open.clone();
         let front = Arc::clone(&self.front);
         let work = async move {
             let reply = match ask {
-                Ask::Call(call) => front.call(call, &*hear).await,
-                Ask::Preview(call) => front.preview(call).await,
-                Ask::Job { principal, call, wait_ms } => {
+                Submission::Call(call) => front.call(call, &*hear).await,
+                Submission::Preview(call) => front.preview(call).await,
+                Submission::Job { principal, call, wait_ms } => {
                     front.job(&principal, &call, wait_ms, &*hear).await
                 }
-                Ask::Calls { principal, open, limit } => front.calls(&principal, open, limit).await,
-                Ask::Cancel { principal, call } => front.cancel(&principal, &call).await,
+                Submission::Calls { principal, open, limit } => {
+                    front.calls(&principal, open, limit).await
+                }
+                Submission::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };
             drop((permit, used, open, hear));
             reply

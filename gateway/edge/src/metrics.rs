@@ -5,7 +5,7 @@
 
 use crate::deny::Deny;
 use crate::mcp::message::Message;
-use crate::route::Route;
+use crate::path::Route;
 use hyper::StatusCode;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The names of spans and attributes the edge emits, in one place: OpenTelemetry's conventions for
 //! HTTP, MCP and GenAI, which still move. Arguments and results are never attributes.
 
+use crate::deny::Deny;
 use cofferdam_core::model::caller::TraceParent;
 use tracing::field::Empty;
 use tracing::{Span, info_span};
@@ -84,4 +85,14 @@ pub fn call_span(call: Call<'_>) -> Span {
         { RPC_STATUS } = Empty,
         { ERROR_TYPE } = Empty,
     )
+}
+
+/// Writes a refusal's code on a call's span.
+pub fn record_refusal(span: &Span, deny: Option<&Deny>) {
+    let Some(deny) = deny else { return };
+    let code = deny.row().code.to_string();
+    span.record(RPC_STATUS, code.as_str());
+    if deny.is_error() {
+        span.record(ERROR_TYPE, code.as_str());
+    }
 }

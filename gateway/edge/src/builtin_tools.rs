@@ -1,8 +1,8 @@
 //! The four tools that stand beside the operator's: they show, follow and withdraw calls. They
 //! touch no infrastructure and are not components; a component by one of these names is not served.
 
-use crate::ask::Ask;
 use crate::mcp::call::Called;
+use crate::submit::Submission;
 use cofferdam_core::journey::ports::FrontCall;
 use cofferdam_core::model::answer::{Reply, ToolListing};
 use cofferdam_core::model::id::CallId;
@@ -15,7 +15,7 @@ const JOB_CANCEL: &str = "job_cancel";
 const CALLS_LIST: &str = "calls_list";
 
 /// Whether the edge serves this name itself; such a tool must not be accepted.
-pub fn is_companion(name: &str) -> bool {
+pub fn is_builtin_tool(name: &str) -> bool {
     matches!(name, PREVIEW | JOB_GET | JOB_CANCEL | CALLS_LIST)
 }
 
@@ -122,7 +122,7 @@ impl From<Unfit> for Reply {
 }
 
 /// What a call of this name asks for: a companion's meaning, or the tool's own call.
-pub fn understood(called: Called) -> Result<Ask, Unfit> {
+pub fn understood(called: Called) -> Result<Submission, Unfit> {
     let Called { call, .. } = called;
     match call.tool.as_str() {
         PREVIEW => preview(call),
@@ -131,26 +131,26 @@ pub fn understood(called: Called) -> Result<Ask, Unfit> {
             let id = arguments.id()?;
             let wait_ms = arguments.wait()?;
             arguments.done()?;
-            Ok(Ask::Job { principal: call.principal, call: id, wait_ms })
+            Ok(Submission::Job { principal: call.principal, call: id, wait_ms })
         }
         JOB_CANCEL => {
             let mut arguments = Arguments::of(&call)?;
             let id = arguments.id()?;
             arguments.done()?;
-            Ok(Ask::Cancel { principal: call.principal, call: id })
+            Ok(Submission::Cancel { principal: call.principal, call: id })
         }
         CALLS_LIST => {
             let mut arguments = Arguments::of(&call)?;
             let open = arguments.open()?;
             let limit = arguments.limit()?;
             arguments.done()?;
-            Ok(Ask::Calls { principal: call.principal, open, limit })
+            Ok(Submission::Calls { principal: call.principal, open, limit })
         }
-        _ => Ok(Ask::Call(call)),
+        _ => Ok(Submission::Call(call)),
     }
 }
 
-fn preview(call: FrontCall) -> Result<Ask, Unfit> {
+fn preview(call: FrontCall) -> Result<Submission, Unfit> {
     let mut arguments = Arguments::of(&call)?;
     let tool = match arguments.0.remove("tool") {
         Some(Value::String(tool)) => tool,
@@ -163,7 +163,7 @@ fn preview(call: FrontCall) -> Result<Ask, Unfit> {
         Some(_) => return Err(bad("/arguments", "it must be an object")),
     };
     arguments.done()?;
-    Ok(Ask::Preview(FrontCall { tool, arguments: inner, ..call }))
+    Ok(Submission::Preview(FrontCall { tool, arguments: inner, ..call }))
 }
 
 /// A companion's arguments, taken out one by one; what is left at the end is unknown.

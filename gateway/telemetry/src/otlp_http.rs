@@ -20,7 +20,7 @@ const ANSWER: u64 = 64 * 1024;
 
 /// Posts to one collector.
 #[derive(Debug)]
-pub(crate) struct Post;
+pub(crate) struct OtlpClient;
 
 /// Where a collector is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +61,13 @@ fn reached<T>(request: &Request<T>) -> Result<(&str, Collector), CollectorError>
 }
 
 #[derive(Debug, thiserror::Error)]
-enum PostError {
+enum OtlpHttpError {
     #[error("the collector's answer is not HTTP/1.1")]
     Answer,
 }
 
 #[async_trait]
-impl HttpClient for Post {
+impl HttpClient for OtlpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         timeout(WITHIN, exchange(request)).await?
     }
@@ -95,7 +95,9 @@ async fn exchange(request: Request<Bytes>) -> Result<Response<Bytes>, HttpError>
     stream.flush().await?;
     let mut answer = Vec::new();
     stream.take(ANSWER).read_to_end(&mut answer).await?;
-    Ok(Response::builder().status(status(&answer).ok_or(PostError::Answer)?).body(Bytes::new())?)
+    Ok(Response::builder()
+        .status(status(&answer).ok_or(OtlpHttpError::Answer)?)
+        .body(Bytes::new())?)
 }
 
 /// The code of `HTTP/1.1 200 OK`.

@@ -1,12 +1,12 @@
 //! One tool, one call: a fresh sandbox each time, every limit set before the first instruction
 //! runs. Never keeps an instance.
 
+use crate::accounting::{Account, store};
 use crate::bindings::tool::{ToolWorld, ToolWorldPre};
 use crate::convert;
-use crate::fault::{Code, SandboxError};
+use crate::error::{Code, SandboxError};
 use crate::limit;
 use crate::load::{self, Artefact};
-use crate::store::{Account, store};
 use cofferdam_core::model::ceiling::Definition;
 use cofferdam_core::model::limit as core_limit;
 use cofferdam_core::model::operation::{Draft, ToolRefusal};

@@ -1,0 +1,168 @@
+//! From a request to the handler of its path. Every request goes one way: host and origin, handler,
+//! counter, span.
+
+use crate::auth::{challenged, no_oauth};
+use crate::deny::Deny;
+use crate::edge::{Active, Edge};
+use crate::path::{Route, require_method};
+use crate::respond::{self, Answer};
+use crate::seats::Seat;
+use crate::settings::KEEP_MARGIN;
+use crate::span_names::{self, http_span};
+use crate::{cors, render};
+use cofferdam_core::journey::ports::{Answered, Front};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderName, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use std::sync::Arc;
+use std::time::Instant;
+use tracing::Instrument as _;
+
+impl<F: Front> Edge<F> {
+    /// Answers one request, whatever it is. `verdict` is why its head was not read, where it was
+    /// not.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        seat: &Arc<Seat>,
+        verdict: Option<Deny>,
+    ) -> Answer {
+        let busy = seat.busy();
+        let (parts, body) = request.into_parts();
+        let (route, name) = Route::of(parts.uri.path());
+        let (method, began) = (verb(&parts.method), Instant::now());
+        let _active = Active::begin(&self.active);
+        let span = http_span(method, route.name());
+        let crowded = (seat.crowded && !route.is_probe()).then_some(Deny::Crowded);
+        let answer = async {
+            match verdict.or(crowded) {
+                Some(deny) => self.refused(&parts, body, route, &deny).await,
+                None => self.guarded(&parts, body, route, name, seat).await,
+            }
+        };
+        let answer = answer.instrument(span.clone()).await;
+        let deny = answer.extensions().get::<Deny>();
+        self.count.add(route, answer.status(), deny);
+        self.front.answered(&Answered {
+            method,
+            route: route.name(),
+            status: answer.status().as_u16(),
+            code: deny.map_or(0, |deny| deny.row().code),
+            took: began.elapsed(),
+            client: seat.client,
+        });
+        span.record(span_names::HTTP_STATUS, answer.status().as_u16());
+        if answer.status().is_server_error() {
+            span.record(span_names::ERROR_TYPE, answer.status().as_str());
+        }
+        let mut answer = self.kept(&parts, answer);
+        answer.body_mut().hold(busy);
+        answer
+    }
+
+    /// Says how long the connection is kept, where it is. After chunks it is closed: `heads.rs`
+    /// does not follow them to the next head.
+    fn kept(&self, parts: &Parts, answer: Answer) -> Answer {
+        // One that is kept while the server drains would have to be cut later.
+        if parts.headers.contains_key(TRANSFER_ENCODING) || self.calls.is_draining() {
+            return respond::add(answer, CONNECTION, "close");
+        }
+        let seconds = self.settings.idle_time.saturating_sub(KEEP_MARGIN).as_secs();
+        let closing = |headers: &HeaderMap| {
+            let mut options =
+                headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+            options.any(|value| value.to_ascii_lowercase().contains("close"))
+        };
+        if seconds == 0 || closing(&parts.headers) || closing(answer.headers()) {
+            return answer;
+        }
+        respond::add(answer, HeaderName::from_static("keep-alive"), &format!("timeout={seconds}"))
+    }
+
+    /// Behind the gate: a page of an allowed origin may read whatever is answered.
+    async fn guarded(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        route: Route,
+        name: &str,
+        seat: &Seat,
+    ) -> Answer {
+        let host = if route.is_probe() { Ok(()) } else { self.host_origin.host(parts) };
+        let origin = match host.and_then(|()| self.host_origin.origin(&parts.headers)) {
+            Ok(origin) => origin,
+            Err(deny) => return self.refused(parts, body, route, &deny).await,
+        };
+        let answer = if parts.method == Method::OPTIONS {
+            cors::options(route.methods(), origin.is_some())
+        } else if route == Route::Mcp {
+            self.mcp(parts, body, seat).await
+        } else {
+            self.other(parts, body, route, name, seat).await
+        };
+        match origin {
+            Some(origin) => cors::shared(answer, origin),
+            None => answer,
+        }
+    }
+
+    async fn refused(&self, parts: &Parts, body: Incoming, route: Route, deny: &Deny) -> Answer {
+        if route.is_rpc() {
+            self.rpc_refused(parts, body, deny).await
+        } else {
+            challenged(render::plain_error(deny), deny)
+        }
+    }
+
+    async fn other(
+        &self,
+        parts: &Parts,
+        body: Incoming,
+        route: Route,
+        name: &str,
+        seat: &Seat,
+    ) -> Answer {
+        let answer = match route {
+            Route::Tools => self.v1_tools(parts, seat).await,
+            Route::Tool => self.v1_call(parts, body, name, false, seat).await,
+            Route::Preview => self.v1_call(parts, body, name, true, seat).await,
+            Route::Job => self.v1_job(parts, name, seat).await,
+            Route::Calls => self.v1_calls(parts, seat).await,
+            Route::OauthDocument => return no_oauth(true),
+            Route::Oauth => return no_oauth(false),
+            Route::NotMcp | Route::Mcp => {
+                return self.rpc_refused(parts, body, &Deny::NotMcp).await;
+            }
+            Route::OldTransport => return self.rpc_refused(parts, body, &Deny::OldTransport).await,
+            Route::Nowhere => Err(Deny::Path),
+            Route::Home | Route::Health | Route::Ready | Route::Metrics => {
+                self.page(parts, route, seat).await
+            }
+        };
+        answer.unwrap_or_else(|deny| challenged(render::plain_error(&deny), &deny))
+    }
+
+    /// Pages take any query: monitors add one, and no page reads it.
+    async fn page(&self, parts: &Parts, route: Route, seat: &Seat) -> Result<Answer, Deny> {
+        require_method(parts, &Method::GET, "GET, HEAD")?;
+        match route {
+            Route::Home => Ok(self.home()),
+            Route::Ready => Ok(self.ready(parts, seat).await),
+            Route::Metrics => self.metrics(seat).await,
+            _ => Ok(respond::text(StatusCode::OK, "alive\n")),
+        }
+    }
+}
+
+/// A method's name for telemetry; clients may invent any.
+fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::HEAD => "HEAD",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,151 @@
+//! Paths that the edge serves, as patterns: which route a path is, and which methods it takes. Knows
+//! no handler.
+
+use crate::deny::Deny;
+use hyper::Method;
+use hyper::http::request::Parts;
+
+/// What is served, by the path's pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Route {
+    /// MCP.
+    Mcp,
+    /// Listing over plain HTTP.
+    Tools,
+    /// A call over plain HTTP.
+    Tool,
+    /// A preview over plain HTTP.
+    Preview,
+    /// A job over plain HTTP.
+    Job,
+    /// The caller's own calls over plain HTTP.
+    Calls,
+    /// Where clients look for documents of an authorization server.
+    OauthDocument,
+    /// Where clients would register and sign in.
+    Oauth,
+    /// For people.
+    Home,
+    /// Lives.
+    Health,
+    /// Can work.
+    Ready,
+    /// Prometheus.
+    Metrics,
+    /// The transport before Streamable HTTP.
+    OldTransport,
+    /// Nothing, where a client of MCP looked.
+    NotMcp,
+    /// Nothing.
+    Nowhere,
+}
+
+/// Documents of OAuth and OpenID Connect, by the name after `/.well-known/`.
+const OAUTH_DOCUMENTS: [&str; 3] =
+    ["oauth-authorization-server", "oauth-protected-resource", "openid-configuration"];
+
+impl Route {
+    /// The path's pattern, as telemetry names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mcp => "/mcp",
+            Self::Tools => "/v1/tools",
+            Self::Tool => "/v1/tools/{name}",
+            Self::Preview => "/v1/tools/{name}/preview",
+            Self::Job => "/v1/jobs/{id}",
+            Self::Calls => "/v1/calls",
+            Self::OauthDocument => "/.well-known/{oauth}",
+            Self::Oauth => "/{oauth}",
+            Self::Home => "/",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::OldTransport => "/sse",
+            Self::NotMcp => "(none of mcp)",
+            Self::Nowhere => "(none)",
+        }
+    }
+
+    /// The route of a path, and the name or id in it. One slash at the end is passed over. Nothing
+    /// is percent-decoded: no name of ours needs it.
+    pub fn of(path: &str) -> (Self, &str) {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        match path {
+            "/mcp" => (Self::Mcp, ""),
+            "/v1/tools" => (Self::Tools, ""),
+            "/v1/calls" => (Self::Calls, ""),
+            "" => (Self::Home, ""),
+            "/healthz" => (Self::Health, ""),
+            "/readyz" => (Self::Ready, ""),
+            "/metrics" => (Self::Metrics, ""),
+            _ => {
+                let tool = path.strip_prefix("/v1/tools/");
+                let found = match tool.and_then(|rest| rest.strip_suffix("/preview")) {
+                    Some(name) => Some((Self::Preview, name)),
+                    None => tool
+                        .map(|name| (Self::Tool, name))
+                        .or_else(|| path.strip_prefix("/v1/jobs/").map(|id| (Self::Job, id))),
+                };
+                let named = found.filter(|(_, name)| !name.is_empty() && !name.contains('/'));
+                named.unwrap_or_else(|| (Self::beside(path), ""))
+            }
+        }
+    }
+
+    /// What a client looks for that found nothing: it is told in its own protocol's form.
+    fn beside(path: &str) -> Self {
+        let path = path.trim_matches('/').to_ascii_lowercase();
+        let known = path.split('/').skip_while(|part| *part != ".well-known").nth(1);
+        if known.is_some_and(|name| OAUTH_DOCUMENTS.contains(&name)) {
+            return Self::OauthDocument;
+        }
+        let of_mcp = path == "mcp" || path.starts_with("mcp/") || path.ends_with("/mcp");
+        match path.strip_prefix("mcp/").unwrap_or(&path) {
+            "register" | "authorize" | "token" => Self::Oauth,
+            "sse" | "message" | "messages" => Self::OldTransport,
+            _ if of_mcp => Self::NotMcp,
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// The methods it takes, besides OPTIONS and, where it takes GET, HEAD.
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::Mcp | Self::Tool | Self::Preview | Self::NotMcp | Self::OldTransport => "POST",
+            Self::Job => "GET, HEAD, DELETE",
+            Self::Oauth | Self::Nowhere => "GET, HEAD, POST, DELETE",
+            Self::Tools
+            | Self::Calls
+            | Self::OauthDocument
+            | Self::Home
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics => "GET, HEAD",
+        }
+    }
+
+    /// Whether its clients speak JSON-RPC.
+    pub fn is_rpc(self) -> bool {
+        matches!(self, Self::Mcp | Self::NotMcp | Self::OldTransport)
+    }
+
+    /// Probes reach a server under whatever address it has, and learn nothing.
+    pub fn is_probe(self) -> bool {
+        matches!(self, Self::Health | Self::Ready)
+    }
+}
+
+/// Refuses a method other than `method`, and names the methods that are served. HEAD is served where
+/// GET is: hyper sends the same head and no body.
+pub fn require_method(parts: &Parts, method: &Method, allowed: &'static str) -> Result<(), Deny> {
+    let head = method == Method::GET && parts.method == Method::HEAD;
+    if parts.method == method || head { Ok(()) } else { Err(Deny::Verb(allowed)) }
+}
+
+/// Refuses a query string where none belongs. Above all, tokens do not belong there.
+pub fn require_no_query(parts: &Parts) -> Result<(), Deny> {
+    match parts.uri.query() {
+        None | Some("") => Ok(()),
+        Some(_) => Err(Deny::Query),
+    }
+}
