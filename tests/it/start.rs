@@ -48,11 +48,11 @@ fn what_is_broken_stops_the_start_and_is_named() {
     check(
         |stage| {
             let config = stage.home().join("cofferdam.toml");
-            let both =
-                fs::read_to_string(&config).unwrap() + "\n[unheard]\nof = 1\n\n[nor]\nthis = 2\n";
+            let both = fs::read_to_string(&config).unwrap()
+                + "\n[no_progress]\nof = 1\n\n[nor]\nthis = 2\n";
             fs::write(&config, both).unwrap();
         },
-        &["unheard", "nor"],
+        &["no_progress", "nor"],
     );
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Depends on no runtime: nothing here opens a file, a socket or a sandbox. The rule of a stage is
 //! here; its effect is in the crate that the table names. [`journey::ask`] runs the stages from
-//! `discover` to `enqueue` in the gateway. The runner runs [`stage::readmit`] and trusts no other
+//! `discover` to `enqueue` in the gateway; their order is in `journey/stages.rs` alone. The runner runs [`stage::readmit`] and trusts no other
 //! role.
 //!
 //! ## Life of a call
@@ -13,10 +13,10 @@
 //! | validate | `stage/validate.rs` | `FoundCall → ValidCall` | here |
 //! | plan | `stage/plan.rs` | `Draft → Plan` | `sandbox` |
 //! | seal | `stage/seal.rs` | `Plan → SealedPlan` | here |
-//! | decide on sight | `stage/judge.rs` | `&SealedPlan → Sight`, `Denial` | `sandbox` |
+//! | precheck | `stage/judge.rs` | `&SealedPlan → Precheck`, `Denial` | `sandbox` |
 //! | read | `journey/read.rs` | `&SealedPlan → Reply` | viewer |
 //! | preview | `stage/preview.rs` | `SealedPlan → PreviewedPlan` | viewer |
-//! | decide | `stage/judge.rs` | `PreviewedPlan → ApprovedPlan`, `ApprovalNeeded`, `Denial` | `sandbox` |
+//! | judge | `stage/judge.rs` | `PreviewedPlan → ApprovedPlan`, `ApprovalNeeded`, `Denial` | `sandbox` |
 //! | enqueue | `stage/enqueue.rs` | `ApprovedPlan → QueuedPlan`; `ApprovalNeeded → AskedPlan` | `recorder` |
 //! | resume | `journey/resume.rs` | signed `StoredJob → ApprovedPlan` | `cofferdam`, `recorder` |
 //! | readmit | `stage/readmit.rs` | `StoredJob → … → LeasedPlan` | `runner`, `sandbox` |
@@ -29,10 +29,10 @@
 //! - **validate**: schema and sizes; canonical arguments and their `ArgumentsDigest`.
 //! - **plan**: the tool's draft, parsed and held against kinds, limits and the accepted ceiling.
 //! - **seal**: canonical bytes and `PlanDigest`, without time and identity.
-//! - **decide on sight**: policy over the plan alone; a denial here never reaches infrastructure.
+//! - **precheck**: policy over the plan alone; a denial here never reaches infrastructure.
 //! - **read**: a plan that only reads ends here; results match the tool's output schema.
 //! - **preview**: before, after and the expected state, of just this plan; `PreviewDigest`.
-//! - **decide**: policy over plan and change; the floor; the approvals.
+//! - **judge**: policy over plan and change; the floor; the approvals.
 //! - **enqueue**: intent before effect; permit and job in one transaction with their entry.
 //! - **resume**: after people signed, every stage again: the same digests, or nothing.
 //! - **readmit**: the runner's own trust, clock, draft, preview and policy.

@@ -8,7 +8,7 @@
 //! ```
 
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, Hear, Readiness, Unauthenticated,
+    Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
 use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
@@ -106,14 +106,14 @@ impl Front for Fixtures {
         ])
     }
 
-    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
+    async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {
         match call.tool.as_str() {
             "test_simple_text" | "test_logging_tool" => {
                 said("This is a simple text response for testing.".into())
             }
             "test_tool_with_progress" => {
                 for step in 1..=3 {
-                    hear(format!("step {step} of 3"));
+                    progress(format!("step {step} of 3"));
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 said("This tool told its progress.".into())
@@ -155,7 +155,7 @@ impl Front for Fixtures {
         _principal: &Principal,
         _call: &CallId,
         _wait_ms: u64,
-        _hear: &Hear,
+        _hear: &ProgressSink,
     ) -> Reply {
         Reply::Unavailable { reason: "this server has no jobs".into() }
     }

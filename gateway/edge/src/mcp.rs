@@ -162,8 +162,8 @@ impl<F: Front> Edge<F> {
             Err(deny) => return responder.answer(Err(deny), &span),
         };
         let (line, mut lines) = mpsc::channel(progress::LINES);
-        let hear = Box::new(move |text| drop(line.try_send(text)));
-        let mut held = match self.begin(ask, span.clone(), hear) {
+        let progress = Box::new(move |text| drop(line.try_send(text)));
+        let mut held = match self.begin(ask, span.clone(), progress) {
             Ok(held) => held,
             Err(deny) => return responder.answer(Err(deny), &span),
         };

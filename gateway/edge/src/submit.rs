@@ -4,7 +4,7 @@
 
 use crate::deny::Deny;
 use crate::edge::Edge;
-use cofferdam_core::journey::ports::{Front, FrontCall, Hear, unheard};
+use cofferdam_core::journey::ports::{Front, FrontCall, ProgressSink, no_progress};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::CallId;
@@ -70,12 +70,17 @@ pub type Held = Pin<Box<dyn Future<Output = Result<Reply, Deny>> + Send>>;
 impl<F: Front> Edge<F> {
     /// Asks, and waits for the reply.
     pub async fn submit(&self, ask: Submission, span: Span) -> Result<Reply, Deny> {
-        self.begin(ask, span, Box::new(unheard))?.await
+        self.begin(ask, span, Box::new(no_progress))?.await
     }
 
     /// Asks, in a task of its own; at most `calls` of them at once, and of one caller its share,
-    /// abandoned ones included. `hear` ends with the call.
-    pub fn begin(&self, ask: Submission, span: Span, hear: Box<Hear>) -> Result<Held, Deny> {
+    /// abandoned ones included. `progress` ends with the call.
+    pub fn begin(
+        &self,
+        ask: Submission,
+        span: Span,
+        progress: Box<ProgressSink>,
+    ) -> Result<Held, Deny> {
         let used = self.shares.call(ask.principal())?;
         let permit =
             self.calls.enter(matches!(ask, Submission::Call(_) | Submission::Preview(_)))?;
@@ -83,17 +88,17 @@ impl<F: Front> Edge<F> {
         let front = Arc::clone(&self.front);
         let work = async move {
             let reply = match ask {
-                Submission::Call(call) => front.call(call, &*hear).await,
+                Submission::Call(call) => front.call(call, &*progress).await,
                 Submission::Preview(call) => front.preview(call).await,
                 Submission::Job { principal, call, wait_ms } => {
-                    front.job(&principal, &call, wait_ms, &*hear).await
+                    front.job(&principal, &call, wait_ms, &*progress).await
                 }
                 Submission::Calls { principal, open, limit } => {
                     front.calls(&principal, open, limit).await
                 }
                 Submission::Cancel { principal, call } => front.cancel(&principal, &call).await,
             };
-            drop((permit, used, open, hear));
+            drop((permit, used, open, progress));
             reply
         };
         let task = tokio::spawn(work.instrument(span));

@@ -17,15 +17,15 @@ use crate::tool::load::LoadedTool;
 use crate::tool::schema::ArgumentsError;
 use serde_json::{Value, json};
 
-/// One call under way.
-pub(super) struct Scene<'a, H> {
+/// The record of one call: the ledger entry that each stage adds to.
+pub(super) struct CallRecord<'a, H> {
     host: &'a H,
     world: &'a World,
     caller: Caller,
     entry: Entry,
 }
 
-impl<'a, H: Host> Scene<'a, H> {
+impl<'a, H: Host> CallRecord<'a, H> {
     pub(super) fn new(host: &'a H, world: &'a World, caller: Caller) -> Self {
         let event = Event::Ended { ending: String::new(), code: String::new() };
         let mut entry = Entry::of(event, Some(caller.call.clone()), &caller.principal.name);
@@ -51,6 +51,11 @@ impl<'a, H: Host> Scene<'a, H> {
         &self.caller.call
     }
 
+    /// The tool's name, once it was found; empty before.
+    pub(super) fn tool(&self) -> &str {
+        self.entry.tool.as_ref().map_or("", |(name, _)| name)
+    }
+
     pub(super) fn principal(&self) -> &Principal {
         &self.caller.principal
     }
@@ -59,31 +64,31 @@ impl<'a, H: Host> Scene<'a, H> {
         self.entry.clone()
     }
 
-    // What each stage adds.
+    // Each stage adds its value.
 
-    pub(super) fn found(&mut self, tool: &LoadedTool) {
+    pub(super) fn set_tool(&mut self, tool: &LoadedTool) {
         self.entry.tool = Some((tool.name().to_owned(), tool.digest()));
     }
 
-    pub(super) fn valid(&mut self, call: &ValidCall) {
+    pub(super) fn set_arguments(&mut self, call: &ValidCall) {
         self.payload("arguments", call.canonical().to_owned());
         self.payload("purpose", json!(call.purpose()).to_string());
     }
 
-    pub(super) fn sealed(&mut self, sealed: &SealedPlan) {
+    pub(super) fn set_plan(&mut self, sealed: &SealedPlan) {
         self.entry.plan = Some(sealed.digest());
         self.payload("plan", sealed.text().to_owned());
     }
 
-    pub(super) fn asked(&mut self) {
+    pub(super) fn set_policy(&mut self) {
         self.entry.policy = Some(self.world.policy);
     }
 
-    pub(super) fn reasons(&mut self, reasons: &[Reason]) {
+    pub(super) fn set_reasons(&mut self, reasons: &[Reason]) {
         self.payload("reasons", json!(reasons).to_string());
     }
 
-    pub(super) fn seen(&mut self, plan: &PreviewedPlan) {
+    pub(super) fn set_preview(&mut self, plan: &PreviewedPlan) {
         self.entry.preview = Some(plan.digest());
         self.payload("preview", plan.text().to_owned());
     }
@@ -92,10 +97,10 @@ impl<'a, H: Host> Scene<'a, H> {
         self.entry.payloads.insert(name.to_owned(), json);
     }
 
-    /// The same scene with one more payload.
-    pub(super) fn with(&self, name: &str, value: &Value) -> Scene<'a, H> {
+    /// The same record with one more payload.
+    pub(super) fn with(&self, name: &str, value: &Value) -> CallRecord<'a, H> {
         let entry = self.entry.clone().with(name, value.to_string());
-        Scene { host: self.host, world: self.world, caller: self.caller.clone(), entry }
+        CallRecord { host: self.host, world: self.world, caller: self.caller.clone(), entry }
     }
 
     // Endings.

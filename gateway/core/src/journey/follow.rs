@@ -2,7 +2,7 @@
 //! caller's own look at, and withdrawal of, a job.
 
 use super::World;
-use crate::journey::ports::{Hear, Host, Recorder};
+use crate::journey::ports::{Host, ProgressSink, Recorder};
 use crate::model::answer::{Proof, RefusalKind, Reply};
 use crate::model::caller::Principal;
 use crate::model::id::CallId;
@@ -21,7 +21,7 @@ pub struct Wait<'a> {
     /// The same while a person decides.
     pub person_ms: u64,
     /// Hears how the job goes on.
-    pub hear: &'a Hear,
+    pub progress: &'a ProgressSink,
 }
 
 /// One of the caller's own jobs; held for it to finish, and told about meanwhile.
@@ -114,7 +114,7 @@ pub(super) async fn replay<H: Host>(
     call: &CallId,
     wait: Wait<'_>,
 ) -> Reply {
-    let at_once = Wait { ms: 0, person_ms: 0, hear: wait.hear };
+    let at_once = Wait { ms: 0, person_ms: 0, progress: wait.progress };
     match watch(host, principal, call, at_once).await {
         Ok(view) if view.outcome.is_some() => told(world, &view, text::replayed(&view)),
         _ => outcome(host, world, principal, call, wait).await,
@@ -128,7 +128,7 @@ async fn watch<H: Host>(
     call: &CallId,
     wait: Wait<'_>,
 ) -> Result<JobView, RoleError> {
-    let Wait { ms, person_ms, hear } = wait;
+    let Wait { ms, person_ms, progress } = wait;
     let start = host.now();
     let (mut beyond, mut wait_ms) = (0, 0);
     let mut heard = Heard::default();
@@ -142,7 +142,7 @@ async fn watch<H: Host>(
             }
         };
         if ms > 0 {
-            heard.tell(&view, hear);
+            heard.tell(&view, progress);
         }
         let passed =
             u64::try_from(host.now().duration_since(start).as_millis()).unwrap_or_default();
@@ -166,13 +166,13 @@ struct Heard {
 
 impl Heard {
     /// Tells what is new: each phase once, each note once. The outcome is the reply's to tell.
-    fn tell(&mut self, view: &JobView, hear: &Hear) {
+    fn tell(&mut self, view: &JobView, progress: &ProgressSink) {
         if view.outcome.is_none() && self.phase.replace(view.phase) != Some(view.phase) {
-            hear(text::stands(view));
+            progress(text::stands(view));
         }
         for note in &view.progress {
             if note.number > self.note {
-                hear(text::said(note, note.number - self.note - 1));
+                progress(text::said(note, note.number - self.note - 1));
                 self.note = note.number;
             }
         }
@@ -234,7 +234,7 @@ mod tests {
     fn each_phase_and_each_note_is_told_once() {
         let heard = Arc::new(Mutex::new(String::new()));
         let ear = Arc::clone(&heard);
-        let hear = move |line: String| ear.lock().unwrap().push_str(&(line + "\n"));
+        let progress = move |line: String| ear.lock().unwrap().push_str(&(line + "\n"));
         let view = |phase, notes: std::ops::Range<u64>, outcome| {
             let said =
                 |number| Said { operation: None, text: format!("note {number}"), skipped: 0 };
@@ -256,7 +256,7 @@ mod tests {
             // The end is the reply's; what came with it is not lost.
             view(Phase::TearingDown, 7..9, Some(Outcome::Failed)),
         ] {
-            so_far.tell(&view, &hear);
+            so_far.tell(&view, &progress);
         }
         expect![[r#"
             RUNNING abcdefghijklmnopqrstuvwxyz in lab. Now: queued.

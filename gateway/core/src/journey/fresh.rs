@@ -3,12 +3,12 @@
 //! nothing, records nothing.
 
 use super::World;
-use crate::journey::ports::{Host, Planner, Recorder, Viewer};
+use super::read::{ReadError, read_preview};
+use crate::journey::ports::{Host, Planner, Recorder};
 use crate::model::job::StoredJob;
 use crate::model::json;
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::gateway_viewer::{Look, Looked};
 use crate::protocol::operator_recorder::Seen;
 use crate::stage::{preview, seal};
 
@@ -37,41 +37,38 @@ async fn look<H: Host>(host: &H, world: &World, job: &StoredJob) -> Result<Seen,
     let tool = world.catalog.get(&job.tool).filter(|tool| tool.digest() == job.tool_digest);
     let tool = tool.ok_or("its tool is not served any more")?;
     let arguments = json::strict(job.arguments.as_bytes())
-        .map_err(|fault| format!("its arguments are not readable: {fault}"))?;
+        .map_err(|error| format!("its arguments are not readable: {error}"))?;
     let draft = host
         .planner()
         .plan(tool.digest(), &job.arguments)
         .await
-        .map_err(|fault| format!("its tool gave no plan: {fault}"))?;
+        .map_err(|error| format!("its tool gave no plan: {error}"))?;
     let draft = draft.map_err(|refusal| crate::model::escape::line(&refusal.reason))?;
     let sealed =
         seal::seal(draft, tool.trusted(), &world.trust, &arguments, &world.trust.environment)
-            .map_err(|fault| fault.to_string())?;
+            .map_err(|error| error.to_string())?;
     if sealed.text() != job.plan {
         return Err("its tool gives another plan now".to_owned());
     }
-    let look = Look::Preview {
-        tool: job.tool.clone(),
-        digest: job.tool_digest,
-        operations: sealed.operations().to_vec(),
-    };
-    match host.viewer().look(look).await {
-        Ok(Looked::Preview { preview }) => {
-            let plan = preview::preview(sealed, preview).map_err(|fault| fault.to_string())?;
+    match read_preview(host, &sealed).await {
+        Ok(preview) => {
+            let plan = preview::preview(sealed, preview).map_err(|error| error.to_string())?;
             Ok(Seen::Now { preview: plan.preview().clone() })
         }
-        Ok(Looked::Refused { reason, .. }) => Err(reason),
-        Ok(Looked::Results { .. }) => {
+        Err(ReadError::Refused { reason, .. }) => Err(reason),
+        Err(ReadError::OtherResponse) => {
             Err("the viewer gave another answer than was asked for".to_owned())
         }
-        Err(fault) => Err(format!("the infrastructure cannot be looked at: {fault}")),
+        Err(ReadError::Unavailable(error)) => {
+            Err(format!("the infrastructure cannot be looked at: {error}"))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journey::ports::unheard;
+    use crate::journey::ports::no_progress;
     use crate::journey::{Mode, ask};
     use crate::testing::{Bench, now_or_never, raw, scale, world};
 
@@ -83,7 +80,7 @@ mod tests {
             &world(),
             raw(&host, scale("asks-b", 5)),
             Mode::Call,
-            &unheard,
+            &no_progress,
         ));
         let entries = host.entries.lock().unwrap().len();
         change(&host);

@@ -110,10 +110,10 @@ pub struct FrontCall {
 
 /// Hears how a held call goes on, a line at a time; words of others in it are quoted. Must not
 /// wait; what it cannot take is lost.
-pub type Hear = dyn Fn(String) + Send + Sync;
+pub type ProgressSink = dyn Fn(String) + Send + Sync;
 
 /// Discards the line.
-pub fn unheard(_line: String) {}
+pub fn no_progress(_line: String) {}
 
 /// Why a token names no agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,18 +168,18 @@ pub trait Front: Send + Sync + 'static {
         &self,
         principal: &Principal,
     ) -> impl Future<Output = Result<Vec<ToolListing>, RoleError>> + Send;
-    /// A tool call. While it is held, `hear` is told how it goes on.
-    fn call(&self, call: FrontCall, hear: &Hear) -> impl Future<Output = Reply> + Send;
+    /// A tool call. While it is held, `progress` is told how it goes on.
+    fn call(&self, call: FrontCall, progress: &ProgressSink) -> impl Future<Output = Reply> + Send;
     /// The same call, shown and decided, recorded, never queued.
     fn preview(&self, call: FrontCall) -> impl Future<Output = Reply> + Send;
-    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `hear` is told
+    /// One of the caller's own jobs; held up to `wait_ms` for it to finish, and `progress` is told
     /// meanwhile how it goes on.
     fn job(
         &self,
         principal: &Principal,
         call: &CallId,
         wait_ms: u64,
-        hear: &Hear,
+        progress: &ProgressSink,
     ) -> impl Future<Output = Reply> + Send;
     /// The caller's own calls, newest first, at most `limit`; `open`: only those without an
     /// outcome.

@@ -1,17 +1,18 @@
 //! The part of the journey that looks: a plan's preview, and the result of a plan that only looks.
 //! Never looks itself: the viewer does.
 
-use super::call_record::Scene;
+use super::call_record::CallRecord;
 use super::output_fit::fitted;
 use crate::journey::ports::{Host, Viewer};
 use crate::model::answer::{RefusalKind, Reply};
 use crate::model::left_out::LeftOut;
 use crate::model::limit;
+use crate::model::operation::Step;
 use crate::model::preview::{Preview, are_bounded};
 use crate::model::reason::{Audience, Reason};
+use crate::protocol::RoleError;
 use crate::protocol::gateway_viewer::{Look, Looked};
 use crate::stage::judge::Verdict;
-use crate::stage::preview;
 use crate::stage::preview::PreviewedPlan;
 use crate::stage::seal::SealedPlan;
 use crate::stage::validate::ValidCall;
@@ -22,73 +23,53 @@ use serde_json::json;
 /// Bytes of a text around the results of a look: its first and last lines.
 const AROUND: usize = 1_024;
 
-/// What the plan would change, from the viewer.
-pub(super) async fn previewed<H: Host>(
-    scene: &mut Scene<'_, H>,
-    sealed: SealedPlan,
-) -> Result<PreviewedPlan, Reply> {
-    let shown = look_at(scene, &sealed).await?;
-    match preview::preview(sealed, shown) {
-        Ok(plan) => {
-            scene.seen(&plan);
-            Ok(plan)
+/// Why the viewer gave no state.
+pub(super) enum ReadError {
+    /// The viewer refused, for the agent to read.
+    Refused {
+        /// Stable code.
+        code: String,
+        /// One sentence.
+        reason: String,
+        /// The remedy, in one sentence.
+        remedy: String,
+    },
+    /// The viewer gave a response to another request.
+    OtherResponse,
+    /// The viewer cannot be asked, or cannot read now.
+    Unavailable(RoleError),
+}
+
+impl From<Result<Looked, RoleError>> for ReadError {
+    fn from(response: Result<Looked, RoleError>) -> Self {
+        match response {
+            Ok(Looked::Refused { code, reason, remedy }) => Self::Refused { code, reason, remedy },
+            Ok(_) => Self::OtherResponse,
+            Err(error) => Self::Unavailable(error),
         }
-        Err(fault) => Err(scene
-            .unavailable("preview", &fault.to_string(), "the preview is not of this plan")
-            .await),
     }
 }
 
-async fn look_at<H: Host>(scene: &Scene<'_, H>, sealed: &SealedPlan) -> Result<Preview, Reply> {
-    let tool = sealed.plan().tool();
-    let look = Look::Preview {
-        tool: tool.name.clone(),
-        digest: tool.digest,
-        operations: sealed.operations().to_vec(),
-    };
-    match scene.host().viewer().look(look).await {
+/// Asks the viewer for the state before and after the plan.
+pub(super) async fn read_preview<H: Host>(
+    host: &H,
+    sealed: &SealedPlan,
+) -> Result<Preview, ReadError> {
+    match host.viewer().look(preview_request(sealed, sealed.operations().to_vec())).await {
         Ok(Looked::Preview { preview }) => Ok(preview),
-        other => Err(unseen(scene, other).await),
+        other => Err(other.into()),
     }
 }
 
-/// A look that did not give what was asked for.
-pub(super) async fn unseen<H: Host>(
-    scene: &Scene<'_, H>,
-    looked: Result<Looked, crate::protocol::RoleError>,
-) -> Reply {
-    match looked {
-        Ok(Looked::Refused { code, reason, remedy }) => {
-            scene
-                .refuse(
-                    RefusalKind::Declined,
-                    "DECLINED",
-                    "refused",
-                    &code,
-                    (&reason, &remedy, "Look around first, then ask again."),
-                )
-                .await
-        }
-        Ok(_) => {
-            scene
-                .unavailable(
-                    "viewer",
-                    "another answer than was asked for",
-                    "the infrastructure cannot be looked at",
-                )
-                .await
-        }
-        Err(fault) => {
-            scene
-                .unavailable("viewer", &fault.to_string(), "the infrastructure cannot be looked at")
-                .await
-        }
-    }
+/// The request for a preview of these operations of a plan.
+pub(super) fn preview_request(sealed: &SealedPlan, operations: Vec<Step>) -> Look {
+    let tool = sealed.plan().tool();
+    Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations }
 }
 
 /// A plan that looks, done and answered at once: no job, no executor, no namespace.
-pub(super) async fn looked<H: Host>(
-    scene: &Scene<'_, H>,
+pub(super) async fn read_reply<H: Host>(
+    record: &CallRecord<'_, H>,
     call: &ValidCall,
     sealed: &SealedPlan,
 ) -> Result<Reply, Reply> {
@@ -101,7 +82,7 @@ pub(super) async fn looked<H: Host>(
             digest: tool.digest,
             operations: sealed.operations().to_vec(),
         };
-        match scene.host().viewer().look(look).await {
+        match record.host().viewer().look(look).await {
             Ok(Looked::Results { results, left_out, given })
                 if results.len() == sealed.operations().len()
                     && left_out.is_bounded()
@@ -109,7 +90,7 @@ pub(super) async fn looked<H: Host>(
             {
                 (results, left_out, given)
             }
-            other => return Err(unseen(scene, other).await),
+            other => return Err(record.unread(other.into()).await),
         }
     };
     let (results, form) = match fitted(call.tool().output(), results, &mut left_out) {
@@ -140,11 +121,11 @@ pub(super) async fn looked<H: Host>(
     };
     if let Some((code, why)) = unfit {
         let words = (why.as_str(), "A narrower look.", "Ask for less at once, or tell your user.");
-        return Err(scene.refuse(RefusalKind::Declined, "FAILED", "failed", code, words).await);
+        return Err(record.refuse(RefusalKind::Declined, "FAILED", "failed", code, words).await);
     }
     let ending = if sealed.operations().is_empty() { "answered" } else { "looked" };
     // The result itself is not kept: it is the infrastructure's, and a ledger is no copy of it.
-    let proof = scene
+    let proof = record
         .with(
             "result_digest",
             &json!(crate::model::id::ShownDigest::of(body.as_bytes()).to_string()),
@@ -157,7 +138,7 @@ pub(super) async fn looked<H: Host>(
         (&left_out, given),
         summary,
         proof,
-        &scene.world().trust.environment,
+        &record.world().trust.environment,
     )))
 }
 
@@ -208,17 +189,35 @@ fn decided(verdict: &Verdict) -> (&PreviewedPlan, Decided<'_>) {
     }
 }
 
-impl<H: Host> Scene<'_, H> {
+impl<H: Host> CallRecord<'_, H> {
+    /// The reply to a call whose state could not be read.
+    pub(super) async fn unread(&self, error: ReadError) -> Reply {
+        let reason = "the infrastructure cannot be looked at";
+        match error {
+            ReadError::Refused { code, reason, remedy } => {
+                let words =
+                    (reason.as_str(), remedy.as_str(), "Look around first, then ask again.");
+                self.refuse(RefusalKind::Declined, "DECLINED", "refused", &code, words).await
+            }
+            ReadError::OtherResponse => {
+                self.unavailable("viewer", "another answer than was asked for", reason).await
+            }
+            ReadError::Unavailable(error) => {
+                self.unavailable("viewer", &error.to_string(), reason).await
+            }
+        }
+    }
+
     /// A preview, told and recorded.
-    pub(super) async fn previewed(&self, verdict: Verdict) -> Reply {
+    pub(super) async fn preview_reply(&self, verdict: Verdict) -> Reply {
         let (plan, decided) = decided(&verdict);
-        self.told(plan.sealed(), Some(plan.preview()), decided).await
+        self.tell_preview(plan.sealed(), Some(plan.preview()), decided).await
     }
 
     /// A preview of a plan that looks: there is nothing to change.
-    pub(super) async fn previewed_look(&self, sealed: &SealedPlan) -> Reply {
+    pub(super) async fn preview_of_read(&self, sealed: &SealedPlan) -> Reply {
         let words = "allowed; it only looks".to_owned();
-        self.told(
+        self.tell_preview(
             sealed,
             None,
             Decided { decision: "allow", rule: String::new(), words, reason: None, approval: None },
@@ -226,7 +225,7 @@ impl<H: Host> Scene<'_, H> {
         .await
     }
 
-    async fn told(
+    async fn tell_preview(
         &self,
         sealed: &SealedPlan,
         preview: Option<&Preview>,

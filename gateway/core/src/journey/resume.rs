@@ -2,9 +2,14 @@
 //! decided yet. Only when it gives the same plan over the same state, and policy and floor are
 //! satisfied by the signatures, is a permit signed. Never trusts what it stored.
 
-use super::{Scene, World, list};
-use crate::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer};
+use super::World;
+use super::call_record::CallRecord;
+use super::read::ReadError;
+use super::stages::{self, Checks, Ended, Planned, undecided};
+use crate::journey::ports::{GuestError, Host, Recorder};
 use crate::model::caller::{Caller, Standing};
+use crate::model::difference::Difference;
+use crate::model::escape;
 use crate::model::id::CallId;
 use crate::model::job::StoredJob;
 use crate::model::json;
@@ -12,16 +17,18 @@ use crate::model::reason::Denial;
 use crate::model::record::{Entry, Event};
 use crate::model::trust::{Approver, Trust};
 use crate::policy::approvals::Approvals;
-use crate::policy::digest::CALL_ENTRYPOINT;
 use crate::protocol::RoleError;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::gateway_viewer::{Look, Looked};
-use crate::stage::discover::RawCall;
-use crate::stage::enqueue;
+use crate::stage::discover::{FoundCall, RawCall};
 use crate::stage::judge::Verdict;
-use crate::stage::question::Asking;
-use crate::stage::{discover, judge, preview, question, seal, validate};
+use crate::stage::preview::PreviewedPlan;
+use crate::stage::seal::SealedPlan;
+use crate::stage::validate::ValidCall;
+use crate::stage::{enqueue, validate};
 use crate::text;
+use crate::tool::load::LoadedTool;
+use crate::tool::schema::ArgumentsError;
+use jiff::Timestamp;
 
 /// What became of an approved call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +65,8 @@ impl Stop {
         Self::Withdraw(Withdrawal { code: code.to_owned(), detail: detail.into() })
     }
 
-    fn later(fault: &GuestError) -> Self {
-        Self::Later(RoleError::Unavailable(fault.to_string()))
+    fn later(error: &GuestError) -> Self {
+        Self::Later(RoleError::Unavailable(error.to_string()))
     }
 
     fn denied(denial: Denial) -> Self {
@@ -87,14 +94,14 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
         time: job.created,
         trace: job.trace.clone(),
     };
-    let mut scene = Scene::new(host, world, caller.clone());
-    let (propose, resumed) = match again(&mut scene, &job, caller).await {
+    let mut record = CallRecord::new(host, world, caller.clone());
+    let (propose, resumed) = match permit(&mut record, &job, caller).await {
         Ok(propose) => (propose, Resumed::Permitted(job.call.clone())),
-        Err(Stop::Later(fault)) => return Err(fault),
+        Err(Stop::Later(error)) => return Err(error),
         Err(Stop::Withdraw(Withdrawal { code, detail })) => {
             let event = Event::Ended { ending: "denied".to_owned(), code: code.clone() };
-            let entry =
-                Entry { event, ..scene.entry() }.with("why", serde_json::json!(detail).to_string());
+            let entry = Entry { event, ..record.entry() }
+                .with("why", serde_json::json!(detail).to_string());
             let propose =
                 Propose::Withdraw { call: job.call.clone(), detail: detail.clone(), entry };
             (propose, Resumed::Withdrawn { call: job.call.clone(), code, detail })
@@ -108,14 +115,14 @@ pub async fn resume<H: Host>(host: &H, world: &World, wait_ms: u64) -> Result<Re
     }
 }
 
-/// The stages once more.
-async fn again<H: Host>(
-    scene: &mut Scene<'_, H>,
+/// Decides the approved call again, and gives the request that stores its permit.
+async fn permit<H: Host>(
+    record: &mut CallRecord<'_, H>,
     job: &StoredJob,
     caller: Caller,
 ) -> Result<Propose, Stop> {
-    let (host, world) = (scene.host(), scene.world());
-    match host.standing(&job.principal).await {
+    let world = record.world();
+    match record.host().standing(&job.principal).await {
         Standing::Same => {}
         Standing::Removed => {
             return Err(Stop::withdraw("agent-removed", "the agent was removed since it asked"));
@@ -126,8 +133,7 @@ async fn again<H: Host>(
             return Err(Stop::withdraw("agent-changed", why));
         }
     }
-    let trust = &world.trust;
-    if job.environment != trust.environment {
+    if job.environment != world.trust.environment {
         return Err(Stop::withdraw(
             "environment-differs",
             "it was asked for in another environment",
@@ -140,110 +146,95 @@ async fn again<H: Host>(
         ));
     }
     let arguments = json::strict(job.arguments.as_bytes())
-        .map_err(|fault| Stop::withdraw("arguments", fault.to_string()))?;
-    let resources = world.catalog.get(&job.tool).map(|tool| tool.resource()).into_iter().collect();
-    let visible = list::visible(host, world, &job.principal, resources).await.map_err(|fault| {
-        if passing(&fault) {
-            Stop::later(&fault)
-        } else {
-            Stop::withdraw("policy-list", fault.to_string())
-        }
-    })?;
+        .map_err(|error| Stop::withdraw("arguments", error.to_string()))?;
     let raw =
         RawCall { caller, tool: job.tool.clone(), arguments, key: None, wait_ms: 0, person_ms: 0 };
-    let found = discover::discover(raw, &world.catalog, &visible).ok_or_else(|| {
-        Stop::withdraw("unknown-tool", "the tool is not there for this agent any more")
-    })?;
-    if found.tool().digest() != job.tool_digest {
-        return Err(Stop::withdraw(
-            "tool-differs",
-            "the tool changed since a person was asked; ask again",
-        ));
-    }
-    scene.found(found.tool());
-    let (caller, tool, _) = found.into_parts();
-    let call = validate::again(caller, tool, &job.arguments, job.purpose.clone())
-        .map_err(|fault| Stop::withdraw("arguments", fault.to_string()))?;
-    scene.valid(&call);
-    let draft = match host.planner().plan(call.tool().digest(), call.canonical()).await {
-        Ok(Ok(draft)) => draft,
-        Ok(Err(refusal)) => {
-            return Err(Stop::withdraw("tool", crate::model::escape::line(&refusal.reason)));
-        }
-        Err(fault) if passing(&fault) => return Err(Stop::later(&fault)),
-        Err(fault) => {
-            return Err(Stop::withdraw(&format!("tool-{}", fault.code), "the tool gave no plan"));
-        }
-    };
-    let sealed =
-        seal::seal(draft, call.tool().trusted(), trust, call.arguments(), &trust.environment)
-            .map_err(|fault| Stop::withdraw(fault.code(), fault.to_string()))?;
-    scene.sealed(&sealed);
-    if sealed.digest() != job.plan_digest || sealed.text() != job.plan {
-        return Err(Stop::withdraw(
-            "plan-differs",
-            "the tool gives another plan than the one that was approved; ask again",
-        ));
-    }
-    let asking = Asking { call: job.call.clone(), ..super::asking(world, &call) };
-    scene.asked();
-    let question =
-        question::on_sight_question(&asking, &sealed, host.now()).map_err(Stop::denied)?;
-    judge::judge_on_sight(&evaluate(host, &question).await?, &sealed).map_err(Stop::denied)?;
-
-    let look = Look::Preview {
-        tool: job.tool.clone(),
-        digest: job.tool_digest,
-        operations: sealed.operations().to_vec(),
-    };
-    let shown = match host.viewer().look(look).await.map_err(Stop::Later)? {
-        Looked::Preview { preview } => preview,
-        Looked::Refused { code, reason, .. } => return Err(Stop::withdraw(&code, reason)),
-        Looked::Results { .. } => {
-            return Err(Stop::Later(RoleError::Unavailable(
-                "the viewer gave another answer than was asked for".to_owned(),
-            )));
-        }
-    };
-    let plan = preview::preview(sealed, shown)
-        .map_err(|fault| Stop::withdraw("world-differs", fault.to_string()))?;
-    scene.seen(&plan);
-    // What the person saw has to be there still: the object, the plan's own fields and, for a
-    // delete, the whole object.
-    let (plan, meanwhile) = plan
-        .agreed(&job.preview, job.preview_digest)
-        .map_err(|what| Stop::withdraw("world-differs", format!("{what}; ask again")))?;
-    let now = host.now();
-    let current = without_removed(trust, &host.approvers().map_err(Stop::Later)?);
-    let approvals = Approvals::count(job, text::shown_digest(job), &current, now)
-        .map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
-    if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
-        let fault = approvals.shortcoming(rule);
-        let detail = fault.unwrap_or_else(|| {
-            format!(
-                "{} of {} needed signatures are there",
-                approvals.approvers().len(),
-                rule.quorum
-            )
-        });
-        return Err(Stop::withdraw("approval-missing", detail));
-    }
-    let question =
-        question::question(&asking, &plan, Some(&approvals), now).map_err(Stop::denied)?;
-    let output = evaluate(host, &question).await?;
-    match judge::judge(&output, plan, asking, &trust.floor, Some(&approvals), now) {
+    let mut checks = ApprovedCall { job, approvals: None, meanwhile: Vec::new() };
+    let Planned { asking, sealed, .. } = stages::to_plan(record, raw, &mut checks).await?;
+    match stages::to_verdict(record, asking, sealed, &mut checks).await? {
         Verdict::Approved(approved) => {
-            scene.reasons(approved.reasons());
-            if let Some(why) = approved.stopped_by(&meanwhile) {
+            record.set_reasons(approved.reasons());
+            if let Some(why) = approved.stopped_by(&checks.meanwhile) {
                 return Err(Stop::withdraw("world-differs", why));
             }
-            enqueue::permit(approved, &world.key, scene.entry())
-                .map_err(|fault| Stop::Later(RoleError::Unavailable(fault.to_string())))
+            enqueue::permit(approved, &world.key, record.entry())
+                .map_err(|error| Stop::Later(RoleError::Unavailable(error.to_string())))
         }
         Verdict::Needed(_) => {
             Err(Stop::withdraw("approval-missing", "the signatures are not those that are needed"))
         }
         Verdict::Denied(_, denial) => Err(Stop::denied(denial)),
+    }
+}
+
+/// The checks of an approved call: tool, plan and preview are those that people approved, and enough
+/// of their signatures count.
+struct ApprovedCall<'a> {
+    job: &'a StoredJob,
+    approvals: Option<Approvals>,
+    /// Changes of the same objects since the approval, outside what the approval is over.
+    meanwhile: Vec<Difference>,
+}
+
+impl<H: Host> Checks<H> for ApprovedCall<'_> {
+    type Ending = Stop;
+
+    fn check_tool(&self, tool: &LoadedTool) -> Result<(), Stop> {
+        if tool.digest() == self.job.tool_digest {
+            return Ok(());
+        }
+        Err(Stop::withdraw("tool-differs", "the tool changed since a person was asked; ask again"))
+    }
+
+    fn validate(&self, found: FoundCall) -> Result<ValidCall, ArgumentsError> {
+        let (caller, tool, _) = found.into_parts();
+        validate::again(caller, tool, &self.job.arguments, self.job.purpose.clone())
+    }
+
+    async fn check_call(&mut self, _: &CallRecord<'_, H>, _: &ValidCall) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn check_plan(&self, _: &CallRecord<'_, H>, sealed: &SealedPlan) -> Result<(), Stop> {
+        if sealed.digest() == self.job.plan_digest && sealed.text() == self.job.plan {
+            return Ok(());
+        }
+        let why = "the tool gives another plan than the one that was approved; ask again";
+        Err(Stop::withdraw("plan-differs", why))
+    }
+
+    fn check_preview(
+        &mut self,
+        record: &CallRecord<'_, H>,
+        plan: PreviewedPlan,
+        now: Timestamp,
+    ) -> Result<PreviewedPlan, Stop> {
+        let job = self.job;
+        // The approver's state has to be there still: the object, the plan's own fields and, for a
+        // delete, the whole object.
+        let (plan, meanwhile) = plan
+            .agreed(&job.preview, job.preview_digest)
+            .map_err(|why| Stop::withdraw("world-differs", format!("{why}; ask again")))?;
+        let enrolled = record.host().approvers().map_err(Stop::Later)?;
+        let trust = without_removed(&record.world().trust, &enrolled);
+        let approvals = Approvals::count(job, text::shown_digest(job), &trust, now)
+            .map_err(|rejected| Stop::withdraw("rejected", rejected.to_string()))?;
+        if let Some(rule) = job.approval.as_ref().filter(|rule| !approvals.satisfy(rule)) {
+            let why = approvals.shortcoming(rule).unwrap_or_else(|| {
+                format!(
+                    "{} of {} needed signatures are there",
+                    approvals.approvers().len(),
+                    rule.quorum
+                )
+            });
+            return Err(Stop::withdraw("approval-missing", why));
+        }
+        (self.approvals, self.meanwhile) = (Some(approvals), meanwhile);
+        Ok(plan)
+    }
+
+    fn approvals(&self) -> Option<&Approvals> {
+        self.approvals.as_ref()
     }
 }
 
@@ -255,18 +246,41 @@ fn without_removed(pinned: &Trust, now: &[Approver]) -> Trust {
     trust
 }
 
-async fn evaluate<H: Host>(host: &H, question: &str) -> Result<String, Stop> {
-    host.judge().evaluate(CALL_ENTRYPOINT, question).await.map_err(|fault| {
-        if passing(&fault) {
-            Stop::later(&fault)
-        } else {
-            Stop::denied(Denial::of_policy(&format!("policy-{}", fault.code), &fault.detail))
+/// A new try is worth it where the cause is this machine at this moment: a person's signature
+/// outlives it. In each other case the approved call is withdrawn.
+impl From<Ended<Stop>> for Stop {
+    fn from(ended: Ended<Stop>) -> Self {
+        match ended {
+            Ended::Check(stop) => stop,
+            Ended::NoList(error) | Ended::NoDraft(error) | Ended::NoDecision(error)
+                if passing(&error) =>
+            {
+                Self::later(&error)
+            }
+            Ended::NoList(error) => Self::withdraw("policy-list", error.to_string()),
+            Ended::UnknownTool(_) => {
+                Self::withdraw("unknown-tool", "the tool is not there for this agent any more")
+            }
+            Ended::BadArguments(error) => Self::withdraw("arguments", error.to_string()),
+            Ended::Declined(refusal) => Self::withdraw("tool", escape::line(&refusal.reason)),
+            Ended::NoDraft(error) => {
+                Self::withdraw(&format!("tool-{}", error.code), "the tool gave no plan")
+            }
+            Ended::BadPlan(error) => Self::withdraw(error.code(), error.to_string()),
+            Ended::NoDecision(error) => Self::denied(undecided(&error)),
+            Ended::Denied(denial) => Self::denied(denial),
+            Ended::Unread(ReadError::Refused { code, reason, .. }) => Self::withdraw(&code, reason),
+            Ended::Unread(ReadError::OtherResponse) => Self::Later(RoleError::Unavailable(
+                "the viewer gave another answer than was asked for".to_owned(),
+            )),
+            Ended::Unread(ReadError::Unavailable(error)) => Self::Later(error),
+            Ended::ForeignPreview(error) => Self::withdraw("world-differs", error.to_string()),
         }
-    })
+    }
 }
 
-/// Whether a fault says more about this machine at this moment than about the plan: a person's
-/// signature outlives it. The question's own expiry ends the tries.
-fn passing(fault: &GuestError) -> bool {
-    matches!(fault.code.as_str(), "busy" | "time" | "engine")
+/// True if the error is about this machine at this moment more than about the plan. The question's
+/// own expiry ends the tries.
+fn passing(error: &GuestError) -> bool {
+    matches!(error.code.as_str(), "busy" | "time" | "engine")
 }

@@ -2,8 +2,8 @@
 //! it is answered ALREADY DONE, if a fresh look finds the objects as that job left them. Never
 //! joins another principal's job.
 
-use super::call_record::Scene;
-use super::read::unseen;
+use super::call_record::CallRecord;
+use super::read::preview_request;
 use super::{Wait, follow, unrecorded};
 use crate::journey::ports::{Host, Recorder, Viewer};
 use crate::model::answer::Reply;
@@ -12,7 +12,7 @@ use crate::model::job::{JobView, OperationRecord};
 use crate::model::operation::{Action, Step};
 use crate::model::preview::Preview;
 use crate::protocol::gateway_recorder::{Propose, Proposed};
-use crate::protocol::gateway_viewer::{Look, Looked};
+use crate::protocol::gateway_viewer::Looked;
 use crate::stage::preview::ephemeral;
 use crate::stage::seal::SealedPlan;
 use crate::text;
@@ -23,28 +23,28 @@ use std::collections::BTreeMap;
 /// Otherwise tells the job that was done a moment ago and left the objects otherwise than they are
 /// now.
 pub(super) async fn same<H: Host>(
-    scene: &Scene<'_, H>,
+    record: &CallRecord<'_, H>,
     sealed: &SealedPlan,
     wait: Wait<'_>,
 ) -> Result<Option<CallId>, Reply> {
-    let principal = scene.principal().name.clone();
-    let ask = Propose::Same { principal, plan: sealed.digest(), policy: scene.world().policy };
-    let (job, ended_ms) = match scene.host().recorder().propose(ask).await {
+    let principal = record.principal().name.clone();
+    let ask = Propose::Same { principal, plan: sealed.digest(), policy: record.world().policy };
+    let (job, ended_ms) = match record.host().recorder().propose(ask).await {
         Ok(Proposed::Same { job: None, .. }) => return Ok(None),
         Ok(Proposed::Same { job: Some(job), ended_ms }) => (job, ended_ms),
         _ => return Err(unrecorded()),
     };
     if job.outcome.is_none() {
         return Err(follow::outcome(
-            scene.host(),
-            scene.world(),
-            scene.principal(),
+            record.host(),
+            record.world(),
+            record.principal(),
             &job.call,
             wait,
         )
         .await);
     }
-    if as_left(scene, sealed, &job).await? {
+    if as_left(record, sealed, &job).await? {
         return Err(Reply::Success(text::already_done(&job, ended_ms)));
     }
     Ok(Some(job.call))
@@ -55,7 +55,7 @@ pub(super) async fn same<H: Host>(
 /// 47 and 59): controllers write to an object right after each change, so the whole object is
 /// another one within a second, and a restart would be carried out twice.
 async fn as_left<H: Host>(
-    scene: &Scene<'_, H>,
+    record: &CallRecord<'_, H>,
     sealed: &SealedPlan,
     job: &JobView,
 ) -> Result<bool, Reply> {
@@ -66,7 +66,7 @@ async fn as_left<H: Host>(
     let (gone, there): (Vec<_>, Vec<_>) =
         lasting.partition(|(_, fact)| fact.action == Action::Delete);
     for (step, _) in gone {
-        match look(scene, sealed, vec![step.clone()]).await? {
+        match read(record, sealed, vec![step.clone()]).await? {
             // A patch of it may be left.
             Looked::Refused { code, .. }
                 if matches!(code.as_str(), "not-found" | "not-an-object") => {}
@@ -82,7 +82,7 @@ async fn as_left<H: Host>(
     else {
         return Ok(false);
     };
-    match look(scene, sealed, steps).await? {
+    match read(record, sealed, steps).await? {
         Looked::Preview { preview } => Ok(holds(&left, &preview)),
         _ => Ok(false),
     }
@@ -101,8 +101,8 @@ fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
         return false;
     }
     let mut last: BTreeMap<(String, &String), bool> = BTreeMap::new();
-    for (record, shown) in left.iter().zip(&now.operations) {
-        for (path, value) in record.after.iter().flatten() {
+    for (done, shown) in left.iter().zip(&now.operations) {
+        for (path, value) in done.after.iter().flatten() {
             let same = shown.before.get(path).unwrap_or(&Value::Null) == value;
             last.insert((shown.target.to_string(), path), same);
         }
@@ -110,16 +110,14 @@ fn holds(left: &[&OperationRecord], now: &Preview) -> bool {
     last.into_values().all(|same| same)
 }
 
-async fn look<H: Host>(
-    scene: &Scene<'_, H>,
+async fn read<H: Host>(
+    record: &CallRecord<'_, H>,
     sealed: &SealedPlan,
     operations: Vec<Step>,
 ) -> Result<Looked, Reply> {
-    let tool = sealed.plan().tool();
-    let ask = Look::Preview { tool: tool.name.clone(), digest: tool.digest, operations };
-    match scene.host().viewer().look(ask).await {
+    match record.host().viewer().look(preview_request(sealed, operations)).await {
         Ok(looked) => Ok(looked),
-        fault => Err(unseen(scene, fault).await),
+        error => Err(record.unread(error.into()).await),
     }
 }
 

@@ -1,15 +1,16 @@
 //! Whole journeys over the small world, with golden texts.
 
 use super::*;
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
+use crate::model::answer::RefusalKind;
 use crate::model::caller::Standing;
 use crate::model::record::Event;
 use crate::model::statement;
 use crate::testing::*;
 use expect_test::{Expect, expect};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, hear: &unheard };
+const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, progress: &no_progress };
 
 fn text(reply: &Reply) -> String {
     match reply {
@@ -21,7 +22,7 @@ fn text(reply: &Reply) -> String {
 }
 
 fn called(host: &Bench, arguments: Value) -> Reply {
-    now_or_never(ask(host, &world(), raw(host, arguments), Mode::Call, &unheard))
+    now_or_never(ask(host, &world(), raw(host, arguments), Mode::Call, &no_progress))
 }
 
 fn check(arguments: Value, expect: Expect) {
@@ -34,7 +35,7 @@ fn check(arguments: Value, expect: Expect) {
 fn futures_can_cross_threads() {
     fn is_send<T: Send>(_: &T) {}
     let (host, world) = (Bench::new(), world());
-    is_send(&ask(&host, &world, raw(&host, json!({})), Mode::Call, &unheard));
+    is_send(&ask(&host, &world, raw(&host, json!({})), Mode::Call, &no_progress));
     is_send(&resume(&host, &world, 0));
 }
 
@@ -158,8 +159,13 @@ fn looking_answers_at_once() {
 #[test]
 fn a_preview_changes_nothing_and_is_recorded() {
     let host = Bench::new();
-    let reply =
-        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Preview, &unheard));
+    let reply = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        Mode::Preview,
+        &no_progress,
+    ));
     expect![[r#"
         PREVIEW baaaaaaaaaaaaaaaaaaaaaaaaa in staging
         Nothing was changed.
@@ -349,7 +355,7 @@ fn another_spelling_of_the_requester_does_not_approve() {
         let host = Bench::new();
         let mut call = raw(&host, scale("asks-b", 5));
         call.caller.principal.person = Some(person.to_owned());
-        let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
+        let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &no_progress));
         // Policy names bob alone: where that is who asks, no one is left to be asked.
         assert_eq!(text(&reply).starts_with("WAITING"), kept, "{person}: {}", text(&reply));
         let mut job = match host.jobs.lock().unwrap().first() {
@@ -383,7 +389,7 @@ fn keys_replay_the_same_and_refuse_the_rest() {
     let keyed = |arguments| {
         let mut raw = raw(&host, arguments);
         raw.key = Some("k".into());
-        now_or_never(ask(&host, &world(), raw, Mode::Call, &unheard))
+        now_or_never(ask(&host, &world(), raw, Mode::Call, &no_progress))
     };
     let first = keyed(scale("team-a", 5));
     assert!(text(&first).starts_with("DONE"));
@@ -419,7 +425,7 @@ fn hidden_tools_do_not_exist_and_nothing_invented_is_listed() {
     let mut hidden = raw(&host, scale("team-a", 5));
     hidden.caller.principal = stranger;
     assert!(matches!(
-        now_or_never(ask(&host, &world(), hidden, Mode::Call, &unheard)),
+        now_or_never(ask(&host, &world(), hidden, Mode::Call, &no_progress)),
         Reply::UnknownTool { .. }
     ));
 }
@@ -442,7 +448,7 @@ fn an_anonymous_caller_may_look_and_every_change_needs_a_person() {
     let host = Bench::new();
     let mut call = raw(&host, scale("team-a", 5));
     call.caller.principal.anonymous = true;
-    let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &unheard));
+    let reply = now_or_never(ask(&host, &world(), call, Mode::Call, &no_progress));
     assert!(text(&reply).starts_with("WAITING"), "{}", text(&reply));
 }
 

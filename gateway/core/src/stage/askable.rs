@@ -59,7 +59,7 @@ pub fn askable(verdict: Verdict, trust: &Trust) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use crate::journey::ports::unheard;
+    use crate::journey::ports::no_progress;
     use crate::journey::{Mode, ask};
     use crate::model::answer::Reply;
     use crate::model::trust::{Approver, Trust};
@@ -99,7 +99,7 @@ mod tests {
         let host = Bench::new();
         let world = crate::journey::World { trust: enrolled(names), ..world() };
         let reply =
-            now_or_never(ask(&host, &world, raw(&host, scale(namespace, 5)), mode, &unheard));
+            now_or_never(ask(&host, &world, raw(&host, scale(namespace, 5)), mode, &no_progress));
         let jobs = host.jobs.lock().unwrap().len();
         (reply, jobs)
     }

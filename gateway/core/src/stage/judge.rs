@@ -54,7 +54,7 @@ pub struct ApprovalNeeded {
 
 /// What policy says of a plan alone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sight {
+pub struct Precheck {
     /// The rules that let it through so far.
     pub reasons: Vec<Reason>,
 }
@@ -72,7 +72,7 @@ pub enum Verdict {
 
 /// Judges a plan on sight: denied here, it never reaches the infrastructure. For a plan that looks
 /// or answers, this is the decision.
-pub fn judge_on_sight(output: &str, sealed: &SealedPlan) -> Result<Sight, Denial> {
+pub fn precheck(output: &str, sealed: &SealedPlan) -> Result<Precheck, Denial> {
     let read = read(output, sealed.facts())?;
     if !sealed.plan().changes() && read.effect == Effect::RequireApproval {
         return Err(Denial::of(
@@ -81,7 +81,7 @@ pub fn judge_on_sight(output: &str, sealed: &SealedPlan) -> Result<Sight, Denial
                 .to_owned(),
         ));
     }
-    Ok(Sight { reasons: read.reasons })
+    Ok(Precheck { reasons: read.reasons })
 }
 
 /// Judges a plan over what it would change.

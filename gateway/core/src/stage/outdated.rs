@@ -106,7 +106,7 @@ fn sealed(document: Document, tool: &TrustedTool, trust: &Trust) -> Result<Seale
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journey::ports::unheard;
+    use crate::journey::ports::no_progress;
     use crate::journey::{Mode, ask};
     use crate::model::id::{ComponentDigest, PolicyDigest};
     use crate::testing::*;
@@ -118,7 +118,7 @@ mod tests {
             &world(),
             raw(&host, scale("asks-b", 5)),
             Mode::Call,
-            &unheard,
+            &no_progress,
         ));
         let mut jobs = host.jobs.lock().unwrap();
         jobs.remove(0).0

@@ -48,7 +48,7 @@ pub struct Asking {
 }
 
 /// The question over the plan alone.
-pub fn on_sight_question(
+pub fn precheck_question(
     asking: &Asking,
     sealed: &SealedPlan,
     now: Timestamp,

@@ -2,7 +2,7 @@
 //! what was started and finished.
 
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, Hear, Readiness, Unauthenticated,
+    Answered, Front, FrontCall, ProgressSink, Readiness, Unauthenticated,
 };
 use cofferdam_core::model::answer::{
     Changed, Listed, Proof, Refusal, RefusalKind, Reply, Success, ToolListing,
@@ -104,7 +104,7 @@ impl Front for Small {
         Ok([tool("scale"), tool("preview")].into_iter().chain(numbered).collect())
     }
 
-    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
+    async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {
         *self.last.lock().unwrap() = Some(call.clone());
         match call.tool.as_str() {
             "scale" => success("SCALED web to 3", json!({"replicas": 3}), true),
@@ -140,7 +140,7 @@ impl Front for Small {
                 for line in ["RUNNING", "The executor says: \"one\"", "The executor says: \"two\""]
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    hear(line.to_owned());
+                    progress(line.to_owned());
                 }
                 self.finished.fetch_add(1, Ordering::SeqCst);
                 match call.tool.as_str() {
@@ -163,12 +163,18 @@ impl Front for Small {
         )
     }
 
-    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
+    async fn job(
+        &self,
+        principal: &Principal,
+        call: &CallId,
+        wait_ms: u64,
+        progress: &ProgressSink,
+    ) -> Reply {
         if *call != id() {
             return refusal(RefusalKind::Absent, "NOT FOUND", Changed::Nothing);
         }
         if wait_ms > 0 {
-            hear("RUNNING".to_owned());
+            progress("RUNNING".to_owned());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         success(

@@ -8,7 +8,9 @@ use crate::command::trustfile::TrustFile;
 use crate::config::Installation;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::journey;
-use cofferdam_core::journey::ports::{GuestError, Host, Judge, Planner, Recorder, Viewer, unheard};
+use cofferdam_core::journey::ports::{
+    GuestError, Host, Judge, Planner, Recorder, Viewer, no_progress,
+};
 use cofferdam_core::journey::{Mode, World};
 use cofferdam_core::model::answer::Reply;
 use cofferdam_core::model::caller::{Caller, Principal, Standing};
@@ -87,7 +89,7 @@ pub fn ask(
         };
         let raw =
             RawCall { caller, tool: tool_name, arguments, key: None, wait_ms: 0, person_ms: 0 };
-        Ok::<_, anyhow::Error>(journey::ask(&trial, &world, raw, mode, &unheard).await)
+        Ok::<_, anyhow::Error>(journey::ask(&trial, &world, raw, mode, &no_progress).await)
     })
 }
 

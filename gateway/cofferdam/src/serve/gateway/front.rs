@@ -9,7 +9,7 @@ use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
 use cofferdam_core::journey::ports::{
-    Answered, Front, FrontCall, Hear, Host as _, Readiness, Unauthenticated, unheard,
+    Answered, Front, FrontCall, Host as _, ProgressSink, Readiness, Unauthenticated, no_progress,
 };
 use cofferdam_core::journey::{Mode, Resumed, Wait};
 use cofferdam_core::model::answer::{Reply, ToolListing};
@@ -145,21 +145,34 @@ impl Front for Gateway {
         journey::list(&self.world, &self.known, principal).await
     }
 
-    async fn call(&self, call: FrontCall, hear: &Hear) -> Reply {
+    async fn call(&self, call: FrontCall, progress: &ProgressSink) -> Reply {
         let (tool, began) = (call.tool.clone(), Instant::now());
-        let reply = journey::ask(&self.world, &self.known, self.raw(call), Mode::Call, hear).await;
+        let reply =
+            journey::ask(&self.world, &self.known, self.raw(call), Mode::Call, progress).await;
         ended(&self.outlet, &tool, began, &reply);
         reply
     }
 
     async fn preview(&self, call: FrontCall) -> Reply {
-        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview, &unheard).await
+        journey::ask(&self.world, &self.known, self.raw(call), Mode::Preview, &no_progress).await
     }
 
-    async fn job(&self, principal: &Principal, call: &CallId, wait_ms: u64, hear: &Hear) -> Reply {
+    async fn job(
+        &self,
+        principal: &Principal,
+        call: &CallId,
+        wait_ms: u64,
+        progress: &ProgressSink,
+    ) -> Reply {
         let ms = wait_ms.min(self.wait_ms);
-        journey::job(&self.world, &self.known, principal, call, Wait { ms, person_ms: ms, hear })
-            .await
+        journey::job(
+            &self.world,
+            &self.known,
+            principal,
+            call,
+            Wait { ms, person_ms: ms, progress },
+        )
+        .await
     }
 
     async fn calls(&self, principal: &Principal, open: bool, limit: u32) -> Reply {

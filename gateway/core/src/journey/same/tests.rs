@@ -1,6 +1,6 @@
 //! The same call again, over the small world.
 
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
 use crate::journey::{Mode, Resumed, Wait, ask, job, resume};
 use crate::model::answer::Reply;
 use crate::model::run::Outcome;
@@ -20,7 +20,7 @@ fn text(reply: &Reply) -> String {
 fn called(host: &Bench, arguments: Value, key: Option<&str>) -> Reply {
     let mut raw = raw(host, arguments);
     raw.key = key.map(str::to_owned);
-    now_or_never(ask(host, &world(), raw, Mode::Call, &unheard))
+    now_or_never(ask(host, &world(), raw, Mode::Call, &no_progress))
 }
 
 fn jobs(host: &Bench) -> usize {
@@ -33,7 +33,7 @@ fn check(reply: &Reply, expect: Expect) {
     expect.assert_eq(&lines.join("\n"));
 }
 
-const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, hear: &unheard };
+const NOT_HELD: Wait<'static> = Wait { ms: 0, person_ms: 0, progress: &no_progress };
 
 #[test]
 fn what_was_done_a_moment_ago_is_not_done_twice() {

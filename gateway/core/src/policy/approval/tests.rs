@@ -2,7 +2,7 @@
 //! another one counts for nothing.
 
 use super::*;
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
 use crate::journey::{Mode, ask};
 use crate::model::id::CallId;
 use crate::model::job::StoredJob;
@@ -12,8 +12,13 @@ use crate::testing::*;
 /// A job that waits for bob.
 fn waiting() -> StoredJob {
     let host = Bench::new();
-    let _waiting =
-        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        Mode::Call,
+        &no_progress,
+    ));
     host.jobs.lock().unwrap()[0].0.clone()
 }
 

@@ -1,7 +1,7 @@
 //! Tests of the runner's readmission: one good job, and one changed thing at a time.
 
 use super::Inadmissible;
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
 use crate::journey::{Mode, ask};
 use crate::model::id::{ComponentDigest, PolicyDigest};
 use crate::model::job::StoredJob;
@@ -14,8 +14,13 @@ use jiff::Timestamp;
 /// A job as the gateway stored it, and the world as it was then.
 fn queued(namespace: &str) -> (Bench, StoredJob) {
     let host = Bench::new();
-    let _done =
-        now_or_never(ask(&host, &world(), raw(&host, scale(namespace, 5)), Mode::Call, &unheard));
+    let _done = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale(namespace, 5)),
+        Mode::Call,
+        &no_progress,
+    ));
     let job = host.jobs.lock().unwrap()[0].0.clone();
     (Bench::new(), job)
 }

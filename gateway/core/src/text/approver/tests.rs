@@ -1,7 +1,7 @@
 //! What an approver reads: nothing of others poses as ours, and nothing is left out unsaid.
 
 use super::*;
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
 use crate::journey::{Mode, ask};
 use crate::model::id::PlanDigest;
 use crate::model::reason::ApprovalRule;
@@ -11,8 +11,13 @@ use expect_test::expect;
 #[test]
 fn no_word_of_others_breaks_a_line_or_hides() {
     let host = Bench::new();
-    let _waiting =
-        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        Mode::Call,
+        &no_progress,
+    ));
     let mut job = host.jobs.lock().unwrap()[0].0.clone();
     // Each is clean where it comes from; the text must not rest on that.
     let evil = |word: &str| format!("{word}\u{1b}[2K\u{202e}\nCall: other");
@@ -59,8 +64,13 @@ fn no_word_of_others_breaks_a_line_or_hides() {
 /// A job that waits for a person.
 fn waiting() -> StoredJob {
     let host = Bench::new();
-    let _waiting =
-        now_or_never(ask(&host, &world(), raw(&host, scale("asks-b", 5)), Mode::Call, &unheard));
+    let _waiting = now_or_never(ask(
+        &host,
+        &world(),
+        raw(&host, scale("asks-b", 5)),
+        Mode::Call,
+        &no_progress,
+    ));
     host.jobs.lock().unwrap()[0].0.clone()
 }
 

@@ -4,7 +4,7 @@
 use super::super::{
     accepted, already_done, calls, job_reply, looked, pending, replayed, succeeded, withdrawal,
 };
-use crate::journey::ports::unheard;
+use crate::journey::ports::no_progress;
 use crate::journey::{Mode, Wait, ask, cancel, resume};
 use crate::model::answer::{Proof, Reply, Success};
 use crate::model::call::OwnCall;
@@ -152,8 +152,9 @@ fn the_comparison_sees_what_is_missing() {
 #[test]
 fn whole_journeys_say_the_same_in_both() {
     let host = Bench::new();
-    let call =
-        |arguments, mode| now_or_never(ask(&host, &world(), raw(&host, arguments), mode, &unheard));
+    let call = |arguments, mode| {
+        now_or_never(ask(&host, &world(), raw(&host, arguments), mode, &no_progress))
+    };
     for (arguments, mode) in [
         (scale("team-a", 5), Mode::Call),
         (scale("team-a", 100), Mode::Call),
@@ -182,7 +183,7 @@ fn whole_journeys_say_the_same_in_both() {
     let statement = host.sign(&job, "bob", Verdict::Approve);
     host.jobs.lock().unwrap().last_mut().unwrap().0.statements.push(statement);
     now_or_never(resume(&host, &world(), 0)).unwrap();
-    let wait = Wait { ms: 0, person_ms: 0, hear: &unheard };
+    let wait = Wait { ms: 0, person_ms: 0, progress: &no_progress };
     let done = now_or_never(crate::journey::job(&host, &world(), &agent(), &job.call, wait));
     check_reply(&done);
     let Reply::Success(Success { structured, text, .. }) = &done else { panic!("{done:?}") };
@@ -207,7 +208,7 @@ fn a_preview_that_is_denied_says_why() {
     let host = Bench::new();
     let mut deep = raw(&host, scale("asks-b", 5));
     deep.caller.principal.person = None;
-    check_reply(&now_or_never(ask(&host, &world(), deep, Mode::Preview, &unheard)));
+    check_reply(&now_or_never(ask(&host, &world(), deep, Mode::Preview, &no_progress)));
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn judged(kind: &str, flags: u8, label: &str) -> Result<VerifiedStatement, Appro
         &world(),
         raw(&host, scale("asks-b", 5)),
         mode,
-        &crate::journey::ports::unheard,
+        &crate::journey::ports::no_progress,
     ));
     let job = host.jobs.lock().unwrap()[0].0.clone();
     let mut trust = trust();
