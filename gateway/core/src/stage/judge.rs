@@ -171,17 +171,26 @@ fn weigh(
 }
 
 /// An output that was read, with its limits intersected.
-struct Read {
-    effect: Effect,
-    reasons: Vec<Reason>,
-    approval: Option<ApprovalRule>,
-    seconds: i64,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Never [`Effect::Deny`]: that is a [`Denial`].
+    pub effect: Effect,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// Who has to sign; there if, and only if, the effect is [`Effect::RequireApproval`].
+    pub approval: Option<ApprovalRule>,
+    /// Seconds of a permit, from 1 to [`limit::PERMIT_SECONDS`].
+    pub seconds: i64,
     /// Any change of an object stops the job.
-    unchanged: bool,
+    pub unchanged: bool,
 }
 
-/// Reads an answer: whatever is not exactly of the form, or not of this plan, is a denial.
-fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
+/// Reads an answer over the operations of a plan.
+///
+/// # Errors
+/// The answer has another form, is not about exactly these operations, obliges to something unknown,
+/// or denies.
+pub fn read(output: &str, facts: &[OperationFacts]) -> Result<Read, Denial> {
     let malformed = |detail: &str| Denial::of_policy("policy-output", detail);
     if output.len() > limit::POLICY_OUTPUT {
         return Err(malformed("the answer is too long"));

@@ -100,7 +100,11 @@ impl Checkpoint {
             .ok_or(NoteError::Shape)?;
         // A ledger of ours has no extension lines; control characters would let two readers see two
         // origins.
+        // An origin is also the name of its key, which has neither a space nor a plus (C2SP
+        // signed-note).
+        let spaced = origin.contains(|sign: char| sign.is_whitespace() || sign == '+');
         if extended
+            || spaced
             || origin.is_empty()
             || number.to_string() != size
             || note.chars().any(|c| c.is_control() && c != '\n')
@@ -150,6 +154,10 @@ mod tests {
             Checkpoint::open(&note, &SigningKey::from_bytes(&[8; 32]).verifying_key()),
             Err(NoteError::Signature)
         );
+        for origin in ["", "a b", "a+b", "a\u{a0}b"] {
+            let odd = Checkpoint { origin: origin.to_owned(), ..Checkpoint::read(&note).unwrap() };
+            assert_eq!(Checkpoint::read(&odd.sign(&key)), Err(NoteError::Shape), "{origin:?}");
+        }
         for at in 0..note.len() {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;
