@@ -1,5 +1,6 @@
 # What the scripts share: places, versions, and how they speak. Sourced, never run.
 # shellcheck shell=sh
+# shellcheck disable=SC2034 # the scripts that source this file use its values
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 # Parts that take minutes live outside the tree, keyed by version, and are used by every clone.
@@ -9,6 +10,7 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/cofferdam"
 list_sum() { cksum <"$1" | cut -d ' ' -f 1; }
 
 opa_version=1.19.1
+mutants_version=27.1.0
 # The control plane for tests: its module's own requirement is the one place that says which Kubernetes.
 kubernetes_version=$(sed -n 's/^.*k8s\.io\/kubernetes v\([0-9.]*\).*/\1/p' "$root/scripts/control-plane/go.mod")
 opa="$cache/opa-$opa_version/opa"
@@ -41,4 +43,27 @@ python_environment() {
     "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$2" ||
         die "pip could not install the packages of $2; is PyPI within reach? Run the script again"
     touch "$1/.complete"
+}
+
+# summary: adds up what test runners say of themselves on standard input.
+summary() {
+    awk '
+        $1 == "Summary" {
+            for (i = 2; i <= NF; i++) {
+                if ($i ~ /^passed/) passed += $(i - 1)
+                if ($i ~ /^failed/) failed += $(i - 1)
+                if ($i ~ /^skipped/) skipped += $(i - 1)
+            }
+        }
+        /^test result:/ { passed += $4; failed += $6; skipped += $8 }
+        END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }
+    '
+}
+
+# dependency_cache restore|keep ROOT: compiled dependencies, outside of the clone, for the next clone that
+# has the same lock file, features, profiles and compiler. Whatever is wrong with it, the compiler only
+# has more to do. COFFERDAM_DEPENDENCY_CACHE=0 does without.
+dependency_cache() {
+    [ "${COFFERDAM_DEPENDENCY_CACHE:-1}" = 1 ] || return 0
+    python3 "$root/scripts/dependency_cache.py" "$1" "$2" "$cache" || say "the cache of compiled dependencies cannot be used"
 }

@@ -1,9 +1,9 @@
 //! Says which tests cannot run here, so that cargo reports them as ignored and says why;
-//! `scripts/test` sets the two variables. Builds nothing.
+//! `scripts/test` sets the variables. Builds nothing.
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(without_cluster, without_node)");
-    for name in ["COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE"] {
+    println!("cargo::rustc-check-cfg=cfg(without_cluster, without_node, without_clients)");
+    for name in ["COFFERDAM_WITHOUT_CLUSTER", "COFFERDAM_NODE", "COFFERDAM_FULL"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let without_cluster =
@@ -14,5 +14,8 @@ fn main() {
     }
     if without_cluster || !with_node {
         println!("cargo::rustc-cfg=without_node");
+    }
+    if std::env::var_os("COFFERDAM_FULL").is_none_or(|value| value != "1") {
+        println!("cargo::rustc-cfg=without_clients");
     }
 }

@@ -1,6 +1,7 @@
 //! Official clients whose newest revision is older than the newest that is served, one of each
 //! language, and the command line of one host, unmodified and against the real gateway.
-//! `scripts/setup clients` installs them; their programs are in `tests/clients`.
+//! `scripts/test --full` runs them, and `scripts/setup clients` installs them; their programs are
+//! in `tests/clients`.
 
 use crate::stage::{PATIENCE, Stage, repository, text};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ struct Client {
     progress: bool,
 }
 
-fn installed(name: &str) -> PathBuf {
+pub fn installed(name: &str) -> PathBuf {
     let clients = std::env::var_os("COFFERDAM_CLIENTS")
         .map(PathBuf::from)
         .expect("COFFERDAM_CLIENTS is not set: run `scripts/test`, which installs the clients");
@@ -62,6 +63,10 @@ fn clients() -> Vec<Client> {
 }
 
 #[test]
+#[cfg_attr(
+    without_clients,
+    ignore = "scripts/test --full installs the older clients and runs them"
+)]
 fn older_clients_of_each_language_connect_list_and_call() {
     let stage = Stage::started();
     for client in clients() {
@@ -143,6 +148,10 @@ fn journey(stage: &Stage, client: Client, token: &str) -> String {
 
 /// Its newest revision is 2025-06-18. Listing servers connects to them, and needs no account.
 #[test]
+#[cfg_attr(
+    without_clients,
+    ignore = "scripts/test --full installs the older clients and runs them"
+)]
 fn gemini_cli_says_that_the_gateway_is_connected() {
     let stage = Stage::started();
     let token = stage.agent("gemini", "operator");

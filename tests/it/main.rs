@@ -17,6 +17,8 @@ mod cluster;
 #[cfg(test)]
 mod compromise;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod doctor;

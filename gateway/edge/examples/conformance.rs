@@ -2,6 +2,8 @@
 //! suite's fixture tools, as far as tools answer in text. It is nothing more: it plans nothing,
 //! decides nothing and changes nothing.
 //!
+//! `tests/it/conformance.rs` runs the suite against it. By hand:
+//!
 //! ```text
 //! cargo run -p cofferdam-edge --example conformance -- 127.0.0.1:3921
 //! node …/conformance/dist/index.js server --url http://127.0.0.1:3921/mcp --requirements 2026-07-28
@@ -191,7 +193,7 @@ impl Front for Fixtures {
 async fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3921".to_owned());
     let listener = tokio::net::TcpListener::bind(&address).await?;
-    println!("MCP on http://{address}/mcp");
+    println!("MCP on http://{}/mcp", listener.local_addr()?);
     let settings = EdgeSettings::local();
     let calls = Calls::new(settings.calls);
     let drained =

@@ -1,5 +1,5 @@
-//! Which tests need a control plane or a node: each says so, and cargo reports it as ignored where
-//! there is none. Never a test that passes because it did nothing.
+//! Which tests need a control plane, a node or older clients: each says so, and cargo reports it as
+//! ignored where there is none. Never a test that passes because it did nothing.
 
 use super::{Breach, Page, check, finds, lines, pages};
 use std::collections::BTreeSet;
@@ -12,6 +12,12 @@ const WITHOUT: [&str; 1] = ["base64_is_as_its_standard_has_it"];
 const ELSEWHERE: [&str; 2] = [
     "cluster::a_namespace_gets_its_account_and_goes",
     "contract::a_cluster_keeps_the_same_contract_as_a_directory",
+];
+
+/// Tests that start older clients.
+const OF_CLIENTS: [&str; 2] = [
+    "clients::older_clients_of_each_language_connect_list_and_call",
+    "clients::gemini_cli_says_that_the_gateway_is_connected",
 ];
 
 fn says_what_it_needs(page: &Page) -> Vec<Breach> {
@@ -62,7 +68,9 @@ fn what_cannot_run_here_is_ignored_and_nothing_else() {
             || ELSEWHERE.contains(&name)
     };
     let here = |name: &&String| {
-        !(cfg!(without_node) && of_node(name) || cfg!(without_cluster) && of_cluster(name))
+        !(cfg!(without_node) && of_node(name)
+            || cfg!(without_cluster) && of_cluster(name)
+            || cfg!(without_clients) && OF_CLIENTS.contains(&name.as_str()))
     };
     let expected: BTreeSet<String> = all.iter().filter(|name| !here(name)).cloned().collect();
     assert_eq!(ignored, expected);
