@@ -2,7 +2,7 @@
 //! the same when it stands alone.
 
 use crate::{Broken, Checked, hold};
-use cofferdam_runner::directory::read::{Document, Format, MARK, Node, Shape};
+use cofferdam_backend_directory::read::{Document, Format, MARK, Node, Shape};
 
 /// Reads the bytes as a file of YAML and as a file of JSON.
 ///

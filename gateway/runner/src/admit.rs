@@ -2,8 +2,8 @@
 //! own trust file, its own copy of the tool, of the policy and of the clock, its own look at the
 //! infrastructure. The rule is `core::decide::readmit`; here are the means.
 
-use crate::backend::{Backend, BackendError, PreviewError};
-use crate::guest::{Guests, Start};
+use crate::guest_process::{Guests, Start};
+use cofferdam_backend::{Backend, BackendError, PreviewError};
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::job::StoredJob;
@@ -128,7 +128,7 @@ pub async fn admit<S: Start>(
     trust: &Trust,
     components: &Components,
     guests: &Guests<S>,
-    backend: &Backend,
+    backend: &impl Backend,
     now: impl Fn() -> Timestamp,
 ) -> Result<LeasedPlan, Unadmitted> {
     let opened = readmit::open(job, trust, now())?;

@@ -7,7 +7,7 @@ use cofferdam_core::model::limit::OBSTACLE;
 use cofferdam_core::model::record::Recorded;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed, RunnerEvent};
-use cofferdam_process::peer::Client;
+use cofferdam_process::rpc::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};

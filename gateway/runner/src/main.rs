@@ -4,15 +4,17 @@
 //! and, for a cluster, to the one API server that its kubeconfig names. With arguments it answers
 //! an operator instead.
 
-mod command;
-mod role;
+mod cli;
+mod cluster;
+mod infrastructure;
+mod roles;
 
 use anyhow::Result;
 use cofferdam_core::model::escape;
 use cofferdam_core::protocol::role_settings::ActorSettings;
 use cofferdam_process::confine;
 use cofferdam_process::control::{Inherited, Report};
-use role::{reaper, runner, viewer};
+use roles::{reaper, runner, viewer};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -20,8 +22,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Before a credential is read, by a command too.
     let confined = confine::baseline().map_err(anyhow::Error::from);
-    let done = confined
-        .and_then(|()| if arguments.is_empty() { start() } else { command::run(&arguments) });
+    let done =
+        confined.and_then(|()| if arguments.is_empty() { start() } else { cli::run(&arguments) });
     match done {
         Ok(code) => code,
         Err(fault) => {

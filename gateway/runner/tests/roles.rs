@@ -11,7 +11,7 @@ use cofferdam_core::protocol::role_settings::{
 };
 use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
 use cofferdam_process::control::{self, Control, Report};
-use cofferdam_process::peer;
+use cofferdam_process::rpc;
 use cofferdam_process::spawn::{Words, spawn};
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -70,7 +70,7 @@ async fn a_viewer_answers_looks_until_its_supervisor_is_gone() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     control.give("gateway", &theirs).unwrap();
     drop(theirs);
-    let client = peer::Client::<Look, Looked>::new();
+    let client = rpc::Client::<Look, Looked>::new();
     client.connect(ours).unwrap();
     let look =
         Look::Read { tool: "t".into(), digest: ComponentDigest::of(b"t"), operations: vec![] };
@@ -131,7 +131,7 @@ async fn an_idle_runner_waits_for_a_job_and_ends_with_its_supervisor() {
     control.give("recorder", &theirs).unwrap();
     drop(theirs);
     let (asked, mut asks) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(peer::serve(ours, move |claim: Claim| {
+    tokio::spawn(rpc::serve(ours, move |claim: Claim| {
         let asked = asked.clone();
         async move {
             let _full = asked.try_send(claim);

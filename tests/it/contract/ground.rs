@@ -5,7 +5,7 @@
 use crate::cluster::until;
 use crate::kubernetes::world::{World, policy_for};
 use crate::stage::{Stage, text};
-use cofferdam_runner::directory::read::read;
+use cofferdam_backend_directory::read::read;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,12 +10,12 @@ pub mod yard;
 
 use super::actor::{namespace_path, rbac};
 use crate::cluster::{Event, until};
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_backend_kubernetes::api::{ApiError, Mode, Only};
 use cofferdam_core::model::id::Fence;
 use cofferdam_core::model::job::OperationRecord;
 use cofferdam_core::protocol::role_guest::Observed;
 use cofferdam_core::text::difference;
-use cofferdam_runner::effect::EffectError;
-use cofferdam_runner::kubernetes::api::{ApiError, Mode, Only};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;

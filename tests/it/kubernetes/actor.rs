@@ -3,13 +3,13 @@
 
 use crate::cluster::{Cluster, until};
 use crate::stage::repository;
+use cofferdam_backend_kubernetes::api::{self, ApiError, Manager, Mode, Only};
+use cofferdam_backend_kubernetes::check::{Identity, check};
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::guard::{Guard, guards};
+use cofferdam_backend_kubernetes::names::{Marks, RunName};
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
 use cofferdam_core::protocol::role_settings::JobIdentity;
-use cofferdam_runner::kubernetes::api::{self, ApiError, Manager, Mode, Only};
-use cofferdam_runner::kubernetes::check::{Identity, check};
-use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::guard::{Guard, guards};
-use cofferdam_runner::kubernetes::names::{Marks, RunName};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::path::Path;

@@ -4,8 +4,8 @@
 use super::actor::{EVERY, PROVISIONER, block, checked, install, installed};
 use super::world::World;
 use crate::cluster::{Cluster, until};
-use cofferdam_runner::kubernetes::check::{CheckError, Identity, check_aloud};
-use cofferdam_runner::kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::check::{CheckError, Identity, check_aloud};
+use cofferdam_backend_kubernetes::credential::Credential;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;

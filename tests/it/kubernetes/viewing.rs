@@ -1,11 +1,17 @@
 //! The viewer with its own credential over a real API server: previews are dry runs, and say what
 //! would happen; looks show named fields. Never more than the ceiling, and nothing is changed.
 
-#[path = "../../../gateway/runner/src/directory/fixture.rs"]
+#[path = "../../../gateway/backend-directory/src/fixture.rs"]
 mod fixture;
 
 use super::actor::{installed, opt_in};
 use crate::cluster::{Cluster, Event, is_dry, until};
+use cofferdam_backend_kubernetes::api::{self, Manager, Mode};
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::fault::LookError;
+use cofferdam_backend_kubernetes::look::Looker;
+use cofferdam_backend_kubernetes::preview::preview;
+use cofferdam_backend_kubernetes::webhook;
 use cofferdam_core::model::ceiling::Grant;
 use cofferdam_core::model::id::ComponentDigest;
 use cofferdam_core::model::operation::{Action, Step};
@@ -13,12 +19,6 @@ use cofferdam_core::model::preview::{Expect, PreviewedOperation, Remark, RemarkK
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
 use cofferdam_core::stage::drift;
-use cofferdam_runner::kubernetes::api::{self, Manager, Mode};
-use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::fault::LookError;
-use cofferdam_runner::kubernetes::look::Looker;
-use cofferdam_runner::kubernetes::preview::preview;
-use cofferdam_runner::kubernetes::webhook;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// Heavy dependency and the one package that may name it, for building or for testing.
-const HOMES: [(&str, &str); 16] = [
+const HOMES: [(&str, &str); 17] = [
     ("wasmtime", "cofferdam-sandbox"),
     ("wasmtime-wasi", "cofferdam-sandbox"),
     ("hyper", "cofferdam-edge"),
     ("hyper-util", "cofferdam-edge"),
     ("sqlx", "cofferdam-recorder"),
-    ("kube", "cofferdam-runner"),
-    ("k8s-openapi", "cofferdam-runner"),
-    ("saphyr-parser", "cofferdam-runner"),
+    ("kube", "cofferdam-backend-kubernetes"),
+    ("k8s-openapi", "cofferdam-backend-kubernetes"),
+    ("http", "cofferdam-backend-kubernetes"),
+    ("saphyr-parser", "cofferdam-backend-directory"),
     ("opentelemetry", "cofferdam-telemetry"),
     ("opentelemetry_sdk", "cofferdam-telemetry"),
     ("opentelemetry-otlp", "cofferdam-telemetry"),
@@ -53,9 +54,9 @@ const HEAVY: [&str; 21] = [
     "wit-component", // faces people; builds components
 ];
 
-/// Package of each binary and the heavy packages it may carry; whatever stands here and is not
+/// Package of each binary and backend, and the heavy packages it may carry; whatever stands here and is not
 /// carried any more is a fault too.
-const CARRIES: [(&str, &[&str]); 3] = [
+const CARRIES: [(&str, &[&str]); 6] = [
     (
         // gateway, recorder, supervisor and commands; no kube, no manifests: it cannot change
         // infrastructure.
@@ -79,6 +80,15 @@ const CARRIES: [(&str, &[&str]); 3] = [
         "cofferdam-runner",
         &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls", "saphyr-parser"],
     ),
+    // what every backend shares; knows neither files nor clusters.
+    ("cofferdam-backend", &[]),
+    // changes manifests; no HTTP, no TLS.
+    ("cofferdam-backend-directory", &["saphyr-parser"]),
+    // reaches the one API server; parses no manifests.
+    (
+        "cofferdam-backend-kubernetes",
+        &["http", "hyper", "hyper-util", "k8s-openapi", "kube", "ring", "rustls"],
+    ),
     // binary `cofferdam-guest`; no HTTP, no store, no manifests.
     ("cofferdam-sandbox", &["cranelift-codegen", "wasmtime"]),
 ];
@@ -88,12 +98,14 @@ const CARRIES: [(&str, &[&str]); 3] = [
 const MAY: [&str; 3] = ["opentelemetry", "opentelemetry_sdk", "http"];
 
 /// What no list may ever name for a package, whoever edits it.
-const NEVER: [(&str, &[&str]); 3] = [
+const NEVER: [(&str, &[&str]); 5] = [
     ("cofferdam", &["kube", "saphyr-parser"]),
     (
         "cofferdam-runner",
         &["wasmtime", "wasmtime-wasi", "cranelift-codegen", "sqlx", "libsqlite3-sys", "axum"],
     ),
+    ("cofferdam-backend-directory", &["hyper", "rustls", "native-tls", "kube", "wasmtime"]),
+    ("cofferdam-backend-kubernetes", &["saphyr-parser", "wasmtime", "sqlx"]),
     (
         "cofferdam-sandbox",
         &[

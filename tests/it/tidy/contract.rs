@@ -2,7 +2,7 @@
 //! byte, the example tree readable.
 
 use super::{Breach, Page, check, finds, lines, page, pages};
-use cofferdam_runner::directory::read::read;
+use cofferdam_backend_directory::read::read;
 
 #[test]
 fn the_sdk_carries_the_same_wit() {

@@ -1,5 +1,5 @@
 //! The order of the core's folders: each may name those before it and no other, so that no circle
-//! comes back. Reads paths in the sources; knows nothing of crates.
+//! comes back. And the files of the runner that may name a backend. Reads paths in the sources.
 
 use super::{Breach, Page, check, finds, lines, pages};
 
@@ -69,6 +69,57 @@ fn each_folder_of_the_core_names_only_those_before_it() {
             sources.iter().any(|page| page.path.starts_with(&own)),
             "no folder `{name}`: the rule would hold for nothing"
         );
+    }
+    check(&sources, rule);
+}
+
+/// A backend, and the files of the runner that may name it: `infrastructure.rs` picks one; the
+/// others have a use for this backend alone.
+const BACKENDS: [(&str, &[&str]); 2] = [
+    ("cofferdam_backend_directory", &["infrastructure.rs", "cli.rs"]),
+    (
+        "cofferdam_backend_kubernetes",
+        &["infrastructure.rs", "cluster.rs", "cli.rs", "roles/reaper.rs"],
+    ),
+];
+
+const RUNNER: &str = "gateway/runner/src/";
+
+fn names_no_backend(page: &Page) -> Vec<Breach> {
+    let Some(file) = page.path.strip_prefix(RUNNER) else { return Vec::new() };
+    if file.ends_with("tests.rs") {
+        return Vec::new();
+    }
+    let named = lines(page).flat_map(|(number, line)| {
+        let code = line.split("//").next().unwrap_or_default();
+        let named = BACKENDS.iter().filter(move |(backend, _)| code.contains(backend));
+        named.map(move |(backend, files)| (number, *backend, *files))
+    });
+    named
+        .filter(|(_, _, files)| !files.contains(&file))
+        .map(|(number, backend, files)| {
+            (number, format!("names `{backend}`; only {files:?} may, others use the trait"))
+        })
+        .collect()
+}
+
+#[test]
+fn only_the_file_that_picks_a_backend_names_it() {
+    let rule = names_no_backend;
+    let names = "use cofferdam_backend_kubernetes::Kubernetes;\n";
+    finds(rule, "gateway/runner/src/job.rs", names, 1);
+    finds(rule, "gateway/runner/src/infrastructure.rs", names, 0);
+    finds(rule, "gateway/runner/src/job.rs", "use cofferdam_backend::Backend;\n", 0);
+    let sources = pages(&["gateway/runner/src"], ".rs");
+    for (backend, files) in BACKENDS {
+        for file in files {
+            let path = format!("{RUNNER}{file}");
+            let found = sources.iter().find(|page| page.path == path);
+            assert!(
+                found.is_some_and(|page| page.text.contains(backend)),
+                "`{path}` does not name `{backend}`; take it off the list"
+            );
+        }
     }
     check(&sources, rule);
 }

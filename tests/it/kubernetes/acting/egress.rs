@@ -2,8 +2,8 @@
 //! API server keeps them.
 
 use super::yard::{Job, Yard};
+use cofferdam_backend_kubernetes::api::{ApiError, Manager, Mode};
 use cofferdam_core::protocol::role_guest::Observed;
-use cofferdam_runner::kubernetes::api::{ApiError, Manager, Mode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

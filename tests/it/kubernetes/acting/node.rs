@@ -4,10 +4,10 @@
 use super::yard::{Effect, Job, Yard};
 use crate::cluster::until;
 use crate::kubernetes::node::{plane, room};
+use cofferdam_backend_kubernetes::names::RunName;
+use cofferdam_backend_kubernetes::probe::{Enforcement, probe};
+use cofferdam_backend_kubernetes::task::{self, Place, Task};
 use cofferdam_core::model::id::Fence;
-use cofferdam_runner::kubernetes::names::RunName;
-use cofferdam_runner::kubernetes::probe::{Enforcement, probe};
-use cofferdam_runner::kubernetes::task::{self, Place, Task};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

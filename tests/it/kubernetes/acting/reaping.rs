@@ -4,14 +4,14 @@
 use super::yard::{self, Yard, scale};
 use crate::cluster::until;
 use crate::kubernetes::actor::{namespace_path, rbac, reaped_alone};
+use cofferdam_backend_kubernetes::api;
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::names::{Marks, RunName};
+use cofferdam_backend_kubernetes::namespace::Wanted;
+use cofferdam_backend_kubernetes::pressure::going;
+use cofferdam_backend_kubernetes::reap::{Reaped, reap};
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
-use cofferdam_runner::kubernetes::api;
-use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::names::{Marks, RunName};
-use cofferdam_runner::kubernetes::namespace::Wanted;
-use cofferdam_runner::kubernetes::pressure::going;
-use cofferdam_runner::kubernetes::reap::{Reaped, reap};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 

@@ -3,6 +3,14 @@
 
 use crate::cluster::{Cluster, until};
 use crate::kubernetes::actor::{installed, namespace_path, opt_in, rbac};
+use cofferdam_backend::Backend as _;
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_backend::host_values::Host;
+use cofferdam_backend_kubernetes::Kubernetes;
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::names::RunName;
+use cofferdam_backend_kubernetes::namespace::{Namespace, Wanted};
+use cofferdam_backend_kubernetes::teardown::{TeardownError, Traces};
 use cofferdam_core::model::facts::OperationFacts;
 use cofferdam_core::model::facts::facts_of;
 use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
@@ -10,13 +18,6 @@ use cofferdam_core::model::job::Said;
 use cofferdam_core::model::operation::Step;
 use cofferdam_core::model::preview::Preview;
 use cofferdam_core::protocol::role_settings::JobIdentity;
-use cofferdam_runner::effect::EffectError;
-use cofferdam_runner::host::Host;
-use cofferdam_runner::kubernetes::Kubernetes;
-use cofferdam_runner::kubernetes::credential::Credential;
-use cofferdam_runner::kubernetes::names::RunName;
-use cofferdam_runner::kubernetes::namespace::{Namespace, Wanted};
-use cofferdam_runner::kubernetes::teardown::{TeardownError, Traces};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 
 use super::super::actor::*;
 use super::{BEYOND, NO_RIGHT, NOWHERE, RULES, SELF_CHECK, deployment, wait};
-use cofferdam_runner::kubernetes::api::Mode;
+use cofferdam_backend_kubernetes::api::Mode;
 use serde_json::{Value, json};
 
 #[test]

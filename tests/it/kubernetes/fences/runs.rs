@@ -4,7 +4,7 @@
 use super::super::actor::*;
 use super::{FROZEN, NO_RIGHT, pod_spec, wait};
 use crate::cluster::until;
-use cofferdam_runner::kubernetes::api::Mode;
+use cofferdam_backend_kubernetes::api::Mode;
 use serde_json::{Value, json};
 
 #[test]

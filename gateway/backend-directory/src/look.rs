@@ -1,0 +1,203 @@
+//! The viewer's answers over a tree: previews and reads, no further than the ceiling in its own
+//! trust file, and never a Secret. Changes nothing.
+
+use super::index::{Found, Index, Listing, phrase};
+use super::near;
+use super::preview::{preview, unsupported};
+use super::read::{Node, Shape, Unclear};
+use super::tree::TreeError;
+use cofferdam_backend::ceiling_check::check_ceiling;
+use cofferdam_backend::refusal::Refusal;
+use cofferdam_backend::result_size::ResultSize;
+use cofferdam_core::model::left_out::{LeftOut, Place};
+use cofferdam_core::model::limit;
+use cofferdam_core::model::operation::{Operation, Step};
+use cofferdam_core::model::path::{FieldPath, Segment};
+use cofferdam_core::model::preview::{Remark, bounded};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::tool::bound::Bound;
+use cofferdam_process::rooted_fs::Root;
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(test)]
+mod tests;
+
+/// Looks at one tree.
+#[derive(Debug)]
+pub struct Looker {
+    root: Root,
+    last: Mutex<Arc<Index>>,
+}
+
+impl Looker {
+    /// Of a tree.
+    pub fn new(root: Root) -> Self {
+        Self { root, last: Mutex::default() }
+    }
+
+    /// The tree as it is now.
+    pub fn index(&self) -> Result<Arc<Index>, TreeError> {
+        let before = Arc::clone(&self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        let index = Arc::new(Index::read(&self.root, Some(&before))?);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        Ok(index)
+    }
+
+    /// One look.
+    pub fn look(&self, look: &Look, trust: &Trust) -> Result<Looked, TreeError> {
+        let (Look::Preview { tool, digest, operations } | Look::Read { tool, digest, operations }) =
+            look;
+        if let Err(refusal) = check_ceiling(trust, tool, *digest, operations) {
+            return Ok(refusal.into());
+        }
+        let index = self.index()?;
+        let bound = trust.tool(tool).and_then(|tool| Bound::parse(&tool.ceiling).ok());
+        if let Some(refusal) =
+            bound.as_ref().and_then(|bound| near::unknown_namespace(&index, operations, bound))
+        {
+            return Ok(refusal.into());
+        }
+        let answer = match look {
+            Look::Preview { .. } => {
+                preview(&index, operations).map(|preview| Looked::Preview { preview })
+            }
+            Look::Read { .. } => results(&index, operations),
+        };
+        Ok(answer.unwrap_or_else(|refusal| match &bound {
+            Some(bound) => near::explained(refusal, &index, operations, bound).into(),
+            None => refusal.into(),
+        }))
+    }
+}
+
+fn results(index: &Index, steps: &[Step]) -> Result<Looked, Refusal> {
+    let mut left_out = LeftOut::default();
+    let mut given = Vec::new();
+    let mut sum = ResultSize::default();
+    let mut results = Vec::with_capacity(steps.len());
+    for step in steps {
+        let result = result(index, &step.operation, &mut left_out, &mut given)?;
+        sum.result(&result)?;
+        results.push(result);
+    }
+    Ok(Looked::Results { results, left_out, given: bounded(given) })
+}
+
+fn result(
+    index: &Index,
+    operation: &Operation,
+    left_out: &mut LeftOut,
+    given: &mut Vec<Remark>,
+) -> Result<Value, Refusal> {
+    let result = match operation {
+        Operation::Read { target, fields } => {
+            let found = index.find(target)?;
+            given.extend_from_slice(found.given());
+            let fields = parsed(fields)?;
+            let mut values = Map::new();
+            for field in &fields {
+                values.insert(
+                    field.to_string(),
+                    shown(&found, field).map_err(|odd| odd.refusal(&found))?,
+                );
+            }
+            json!({"fields": values})
+        }
+        Operation::List { group, version, kind, namespace, fields, limit } => {
+            let mut fields = fields.clone();
+            if !fields.iter().any(|field| field == "metadata.name") {
+                fields.push("metadata.name".to_owned());
+            }
+            let fields = parsed(&fields)?;
+            let Listing { found, gaps } = index.list(group, version, kind, namespace);
+            gaps.into_iter().for_each(|gap| left_out.push(gap));
+            let most = usize::try_from(*limit).unwrap_or(usize::MAX);
+            given.extend(found.iter().take(most).flat_map(Found::given).cloned());
+            let items: Vec<_> =
+                found.iter().take(most).map(|found| item(found, &fields, left_out)).collect();
+            json!({"items": items, "truncated": found.len() > most})
+        }
+        other => return Err(unsupported(other.action())),
+    };
+    let size = result.to_string().len();
+    if size > limit::RESULT {
+        let reason = format!("the result of {size} bytes exceeds {}", limit::RESULT);
+        return Err(Refusal::new("unsupported", reason, "name fewer fields, or a smaller limit"));
+    }
+    Ok(result)
+}
+
+/// One object of a list. A field whose value is not certain is shown as absent, and named.
+fn item(found: &Found<'_>, fields: &[FieldPath], left_out: &mut LeftOut) -> Map<String, Value> {
+    let mut value = |field: &FieldPath| {
+        shown(found, field).unwrap_or_else(|odd| {
+            left_out.push(odd.place(found, field));
+            Value::Null
+        })
+    };
+    fields.iter().map(|field| (field.to_string(), value(field))).collect()
+}
+
+fn parsed(fields: &[String]) -> Result<Vec<FieldPath>, Refusal> {
+    let paths: Result<Vec<_>, _> = fields.iter().map(|field| FieldPath::parse(field)).collect();
+    paths.map_err(|fault| Refusal::new("conflict", fault.to_string(), "name fields as they are"))
+}
+
+/// Why a field is not shown.
+enum Odd {
+    /// Its value is not certain.
+    Doubt(Unclear),
+    /// The object has another form there.
+    Misfit(String),
+}
+
+impl Odd {
+    fn refusal(self, found: &Found<'_>) -> Refusal {
+        match self {
+            Self::Doubt(Unclear { line, reason }) => {
+                let reason =
+                    format!("`{}:{line}` {}", found.path.display(), phrase("has", &reason));
+                Refusal::new(
+                    "ambiguous",
+                    reason,
+                    "a person has to make that place of the tree clear first",
+                )
+            }
+            Self::Misfit(reason) => Refusal::new("conflict", reason, "name fields as they are"),
+        }
+    }
+
+    fn place(self, found: &Found<'_>, field: &FieldPath) -> Place {
+        let (line, reason) = match self {
+            Self::Doubt(Unclear { line, reason }) => (line, phrase("has", &reason)),
+            Self::Misfit(reason) => (found.object.line, format!("has another form: {reason}")),
+        };
+        Place::new(found.path.to_string_lossy(), line, format!("(`{field}`) {reason}"))
+    }
+}
+
+fn shown(found: &Found<'_>, field: &FieldPath) -> Result<Value, Odd> {
+    if let Some(doubt) = doubt(found.object, field.segments()) {
+        return Err(Odd::Doubt(doubt));
+    }
+    let value = field.get(&found.object.value()).map_err(|fault| Odd::Misfit(fault.to_string()))?;
+    Ok(value.unwrap_or_default())
+}
+
+/// The first place among what a path shows whose value is not certain.
+fn doubt(node: &Node, segments: &[Segment]) -> Option<Unclear> {
+    match (segments.split_first(), &node.shape) {
+        (None, _) => node.doubt(),
+        (Some((Segment::Key(key), rest)), Shape::Map { .. }) => match node.get(key) {
+            Some(next) => doubt(next, rest),
+            // A key that is not written may come from a merge key.
+            None => node.borrowed(),
+        },
+        (Some((Segment::Member { .. } | Segment::AnyMember, rest)), Shape::List { items, .. }) => {
+            items.iter().find_map(|item| doubt(item, rest))
+        }
+        (Some(_), _) => node.borrowed(),
+    }
+}

@@ -1,0 +1,296 @@
+//! The files of a tree: regular ones beneath its root, never through a link, dot-paths skipped.
+//! What is too large, no text or not readable is named, not read, and keeps no call about other
+//! files from its answer.
+
+use super::read::Unclear;
+use cofferdam_core::model::job::Obstacle;
+use cofferdam_process::rooted_fs::{Kind, Root, is_manifest};
+use cofferdam_process::writable::{remedy, remedy_of_reading};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Bytes of one manifest: the largest generated ones have a few hundred KiB, and all of it is
+/// parsed.
+pub const FILE: u64 = 1024 * 1024;
+
+/// Manifests of a tree: read at every look, so beyond this a tree is better served in parts.
+pub const FILES: usize = 10_000;
+
+/// Bytes of all manifests of a tree. A MiB takes about 20 MiB of memory in each role that reads the
+/// tree; 10,000 manifests of usual size have 30 MiB.
+pub const TREE: u64 = 64 * 1024 * 1024;
+
+/// `EIO` of Linux: the disk does not give these bytes.
+const EIO: i32 = 5;
+
+/// Folders within folders.
+const DEPTH: usize = 32;
+
+/// A tree that cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The tree cannot be read.
+    #[error("cannot read `{path}` in the tree")]
+    Read {
+        /// Which path, beneath the root.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Too many manifests.
+    #[error("the tree has more than {FILES} manifests; serve a part of it")]
+    Many,
+}
+
+impl From<TreeError> for Obstacle {
+    fn from(fault: TreeError) -> Self {
+        match &fault {
+            TreeError::Read { source, .. } => {
+                Self::new(format!("{fault}: {source}"), remedy(source))
+            }
+            TreeError::Many => Self::new(fault.to_string(), "serve a part of it"),
+        }
+    }
+}
+
+/// One manifest file: its path beneath the root, and its text or why it has none.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Beneath the root.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: Result<String, Unclear>,
+}
+
+/// What is beneath a root.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Every `.yaml`, `.yml` and `.json` file and every `Kustomization`, sorted by path; and
+    /// folders that cannot be read.
+    pub manifests: Vec<Manifest>,
+    /// Links that lead out of the tree, or to another place of it through a link.
+    pub links: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Reads a tree.
+    pub fn read(root: &Root) -> Result<Self, TreeError> {
+        let mut reader = Reader { root, left: TREE, tree: Self::default(), links: Vec::new() };
+        reader.walk(Path::new(""), 0)?;
+        let Reader { mut tree, links, .. } = reader;
+        let all: Vec<_> = links.iter().map(|(path, _)| path.as_path()).collect();
+        tree.links = links
+            .iter()
+            .filter(|(_, target)| leads_out(target.as_deref(), &all))
+            .map(|(path, _)| path.clone())
+            .collect();
+        Ok(tree)
+    }
+}
+
+/// Whether what a link points to is read at no other place of the tree.
+fn leads_out(target: Option<&Path>, links: &[&Path]) -> bool {
+    let is_hidden = |path: &Path| {
+        path.components().any(|part| part.as_os_str().to_string_lossy().starts_with('.'))
+    };
+    target
+        .is_none_or(|target| is_hidden(target) || links.iter().any(|link| target.starts_with(link)))
+}
+
+struct Reader<'a> {
+    root: &'a Root,
+    /// Bytes that may still be read.
+    left: u64,
+    tree: Tree,
+    /// Links with what they point to beneath the root, if so.
+    links: Vec<(PathBuf, Option<PathBuf>)>,
+}
+
+impl Reader<'_> {
+    fn name(&mut self, path: PathBuf, reason: impl Into<String>) {
+        self.tree.manifests.push(Manifest { path, text: Err(Unclear::at(1, reason)) });
+    }
+
+    fn walk(&mut self, folder: &Path, depth: usize) -> Result<(), TreeError> {
+        if depth > DEPTH {
+            self.name(
+                folder.to_owned(),
+                format!("is more than {DEPTH} folders deep; serve a part of the tree"),
+            );
+            return Ok(());
+        }
+        let entries = match self.root.entries(folder) {
+            Ok(entries) => entries,
+            // Below the root a folder is passed over, as one file is: calls about other objects go
+            // on.
+            Err(fault) if depth > 0 && is_local(&fault) => {
+                self.name(folder.to_owned(), unreadable(&fault));
+                return Ok(());
+            }
+            Err(source) => return Err(TreeError::Read { path: folder.to_owned(), source }),
+        };
+        for entry in entries {
+            let Some(name) = entry.name.to_str() else {
+                if entry.kind == Kind::Directory || is_manifest(&entry.name.to_string_lossy()) {
+                    self.name(
+                        folder.join(entry.name.to_string_lossy().as_ref()),
+                        "has a name that is not UTF-8; give it another name",
+                    );
+                }
+                continue;
+            };
+            if name.starts_with('.') {
+                continue;
+            }
+            let path = folder.join(name);
+            match entry.kind {
+                Kind::Directory => self.walk(&path, depth + 1)?,
+                Kind::File if is_manifest(name) => self.manifest(path)?,
+                Kind::Link => {
+                    let target =
+                        self.root.target(&path).ok().and_then(|target| beneath(folder, &target));
+                    self.links.push((path, target));
+                }
+                Kind::File | Kind::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, path: PathBuf) -> Result<(), TreeError> {
+        if self.tree.manifests.len() >= FILES {
+            return Err(TreeError::Many);
+        }
+        match text(self.root, &path) {
+            Ok(Ok(text)) if text.len() as u64 > self.left => {
+                self.left = 0;
+                self.name(
+                    path,
+                    format!(
+                        "is beyond the {} MiB of manifests that are read; serve a part of the tree",
+                        TREE >> 20
+                    ),
+                );
+            }
+            Ok(text) => {
+                self.left -= text.as_ref().map_or(0, |text| text.len() as u64);
+                self.tree.manifests.push(Manifest { path, text });
+            }
+            // Gone or replaced since it was listed: as if it had not been there.
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {}
+            Err(fault) if is_local(&fault) => self.name(path, unreadable(&fault)),
+            Err(source) => return Err(TreeError::Read { path, source }),
+        }
+        Ok(())
+    }
+}
+
+/// What a link in a folder points to, beneath the root; none where that is elsewhere.
+fn beneath(folder: &Path, target: &Path) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in target.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if path.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(path)
+}
+
+/// Whether a fault is of one file or folder alone: its rights, or the disk beneath it.
+fn is_local(fault: &io::Error) -> bool {
+    fault.kind() == io::ErrorKind::PermissionDenied || fault.raw_os_error() == Some(EIO)
+}
+
+fn unreadable(fault: &io::Error) -> String {
+    format!("cannot be read: {fault}; {}", remedy_of_reading(fault))
+}
+
+/// One manifest's text.
+pub fn text(root: &Root, path: &Path) -> io::Result<Result<String, Unclear>> {
+    match root.read(path, FILE) {
+        Ok(bytes) => Ok(decoded(bytes)),
+        Err(fault) if fault.kind() == io::ErrorKind::FileTooLarge => Ok(Err(Unclear::at(
+            1,
+            format!("is larger than {} MiB, and is not read; split it", FILE >> 20),
+        ))),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Text of a file's bytes. Encodings other than UTF-8 are named.
+fn decoded(bytes: Vec<u8>) -> Result<String, Unclear> {
+    let remedy = "save it as UTF-8";
+    if bytes.starts_with(&[0xff, 0xfe])
+        || bytes.starts_with(&[0xfe, 0xff])
+        || bytes.iter().take(4).any(|byte| *byte == 0)
+    {
+        return Err(Unclear::at(1, format!("is UTF-16 or UTF-32, and is not read; {remedy}")));
+    }
+    String::from_utf8(bytes).map_err(|fault| {
+        let valid = fault.utf8_error().valid_up_to();
+        let line = 1 + fault.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count();
+        Unclear::at(
+            line,
+            format!("is not UTF-8 (it may be Latin-1 or Windows-1252), and is not read; {remedy}"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_has_the_cause_and_the_remedy_of_its_own_error() {
+        let table =
+            [(13, "the right to read it"), (1, "the right to read it"), (EIO, "look at the disk")];
+        for (errno, words) in table {
+            let fault = io::Error::from_raw_os_error(errno);
+            assert!(is_local(&fault), "{errno}");
+            let reason = unreadable(&fault);
+            let cause = format!("cannot be read: {fault}; ");
+            assert!(reason.starts_with(&cause) && reason.contains(words), "{errno}: {reason}");
+        }
+    }
+
+    #[test]
+    fn another_encoding_is_named_with_the_remedy() {
+        let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        for (bytes, line, words) in [
+            ([vec![0xff, 0xfe], utf16("a: 1\n")].concat(), 1, "is UTF-16"),
+            (utf16("a: 1\n"), 1, "is UTF-16"),
+            (b"a: 1\nb: caf\xe9\n".to_vec(), 2, "Latin-1"),
+        ] {
+            let unclear = decoded(bytes).unwrap_err();
+            assert!(
+                unclear.line == line
+                    && unclear.reason.contains(words)
+                    && unclear.reason.contains("save it as UTF-8"),
+                "{unclear}"
+            );
+        }
+        assert_eq!(decoded("\u{feff}a: ä\n".into()).unwrap(), "\u{feff}a: ä\n");
+    }
+
+    #[test]
+    fn a_link_is_named_unless_what_it_points_to_is_read_at_its_own_place() {
+        let place = tempfile::tempdir().unwrap();
+        let tree = place.path().join("tree");
+        std::fs::create_dir_all(tree.join("base")).unwrap();
+        std::fs::create_dir_all(tree.join("prod/.git")).unwrap();
+        std::fs::create_dir_all(place.path().join("outside")).unwrap();
+        let link =
+            |target: &str, at: &str| std::os::unix::fs::symlink(target, tree.join(at)).unwrap();
+        link("../base", "prod/apps");
+        link("../../outside", "prod/shared");
+        link("/etc", "prod/etc");
+        link("shared/deep", "prod/deeper");
+        link(".git", "prod/git");
+        let found = Tree::read(&Root::open(&tree).unwrap()).unwrap();
+        let links: Vec<_> = found.links.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(links, ["prod/deeper", "prod/etc", "prod/git", "prod/shared"]);
+    }
+}

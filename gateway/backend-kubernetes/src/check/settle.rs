@@ -1,0 +1,108 @@
+//! Waiting for what was applied and is not yet in effect: an API server loads admission policies
+//! some seconds after they were written, and each server for itself. Waits for what is there alone,
+//! and never longer than [`LONGEST`]: a fence that was not applied is told at once. Reads; writes
+//! nothing.
+
+use super::CheckError;
+use crate::api::{ApiError, Cluster};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long one check waits in all. API servers look for new policies every second; one that is
+/// busy, or was just started, takes several.
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// Whether a fence is an object of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Applied {
+    /// A policy, and a binding of it that denies.
+    Yes,
+    /// One of them is missing, or only takes note.
+    No,
+    /// This identity may not look: `deploy/30-self-check.yaml` is an older one.
+    Unseen,
+}
+
+/// The time that one check has for waiting, and who hears of it.
+pub(super) struct Patience<'a, T> {
+    looks: &'a Cluster,
+    end: Instant,
+    tell: Option<T>,
+}
+
+impl<'a, T: Fn(&str)> Patience<'a, T> {
+    /// Begins now. `looks` is the identity's own connection; `tell` hears once why it waits.
+    pub fn new(looks: &'a Cluster, tell: T) -> Self {
+        Self { looks, end: Instant::now() + LONGEST, tell: Some(tell) }
+    }
+
+    /// Tries until it is well, or until waiting is of no use.
+    pub async fn settled<V, F>(&mut self, attempt: impl Fn() -> F) -> Result<V, CheckError>
+    where
+        F: Future<Output = Result<V, CheckError>>,
+    {
+        loop {
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(fault) => self.wait(fault).await?,
+            }
+        }
+    }
+
+    /// A pause before the next try; gives the fault back where none would help.
+    async fn wait(&mut self, fault: CheckError) -> Result<(), CheckError> {
+        let applied = match &fault {
+            CheckError::Open { fence, .. } | CheckError::Hidden { fence, .. } => {
+                applied(self.looks, fence).await?
+            }
+            // A right, which takes its time as well and cannot be looked at.
+            CheckError::Shut { .. } => Applied::Unseen,
+            _ => return Err(fault),
+        };
+        if applied == Applied::No {
+            return Err(fault);
+        }
+        if Instant::now() >= self.end {
+            return Err(match fault {
+                CheckError::Open { fence, trial, file } if applied == Applied::Yes => {
+                    CheckError::Idle { fence, trial, file }
+                }
+                fault => fault,
+            });
+        }
+        if let Some(tell) = self.tell.take() {
+            let seconds = LONGEST.as_secs();
+            tell(&format!(
+                "waiting up to {seconds} s for what was applied and is not yet in effect. So far: \
+                 {fault}"
+            ));
+        }
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+}
+
+/// Whether there is a policy of this name, and a binding of it that denies.
+async fn applied(cluster: &Cluster, fence: &str) -> Result<Applied, ApiError> {
+    let mut found = Vec::new();
+    for resource in ["validatingadmissionpolicies", "validatingadmissionpolicybindings"] {
+        match cluster.get(&format!("{ADMISSION}/{resource}/{fence}")).await {
+            Ok(Some(object)) => found.push(object),
+            Ok(None) => return Ok(Applied::No),
+            Err(fault) if fault.is_forbidden() => return Ok(Applied::Unseen),
+            Err(fault) => return Err(fault),
+        }
+    }
+    let actions = found
+        .last()
+        .and_then(|binding| binding.pointer("/spec/validationActions"))
+        .and_then(Value::as_array);
+    let denies = actions.is_some_and(|actions| actions.iter().any(|action| action == "Deny"));
+    Ok(if denies { Applied::Yes } else { Applied::No })
+}

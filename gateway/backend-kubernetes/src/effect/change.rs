@@ -1,0 +1,190 @@
+//! One change of one object, over one state of it: that which was just read and found to be what
+//! was approved. The server does it in exactly that version or not at all, so that asking again
+//! cannot do it twice. Never asked for again without having looked.
+
+use super::{PAUSE, look, refused, unknown};
+use crate::api::{ApiError, Cluster, Manager, Mode, Only};
+use crate::namespace::RIGHTS_WAIT;
+use crate::pace::Pace;
+use crate::{json_patch, object};
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_core::model::operation::Target;
+use cofferdam_core::model::path::FieldPath;
+use serde_json::Value;
+
+/// How often a change is asked for without a clear answer.
+const UNCLEAR: u32 = 3;
+
+/// How often the object may be another version by the time that the change arrives, and still what
+/// was approved: its status was written, or a time in it. With ten such writes a second and a fifth
+/// of a second from look to effect, one job in a thousand meets this many in a row.
+const STALE: u32 = 50;
+
+/// After so many a pause comes before the next look, so that a server which refuses for a reason of
+/// its own is not asked without end.
+const AT_ONCE: u32 = 10;
+
+/// What the API server says of a JSON Patch whose `test` failed, and of nothing else that it knows
+/// a reason for (`apiserver/pkg/endpoints/handlers/patch.go`).
+const FAILED_TEST: &str = "the server rejected our request due to an error in our request";
+
+/// A change.
+pub(super) struct Change<'a> {
+    pub job: &'a Cluster,
+    pub at: &'a str,
+    pub target: &'a Target,
+    pub write: Write<'a>,
+}
+
+/// What is written.
+pub(super) enum Write<'a> {
+    /// These fields, as this field manager.
+    Patch(&'a str, &'a [(FieldPath, Option<Value>)]),
+    /// An object, as this field manager; by its own name where there is none yet.
+    Apply(&'a str, &'a Value),
+    /// Nothing any more.
+    Delete,
+}
+
+impl Change<'_> {
+    /// Makes it, over a state that `is_before`; whether an unclear answer meant that it was made,
+    /// `is_after` says. Answers the object as it is then.
+    pub async fn make(
+        &self,
+        is_before: impl Fn(Option<&Value>) -> bool + Send,
+        is_after: impl Fn(Option<&Value>) -> bool + Send,
+    ) -> Result<Option<Value>, EffectError> {
+        let mut unclear: Option<ApiError> = None;
+        let (mut unclears, mut stales) = (0, 0);
+        // Whether no answer was unclear but those about a webhook that could not be asked.
+        let mut only_unasked = true;
+        // A right that one API server has seen another may see later; a refusal for it did nothing.
+        let mut pace: Option<Pace> = None;
+        loop {
+            let live = look(self.job, self.at, self.target, unclear.as_ref()).await?;
+            match &unclear {
+                Some(_) if is_after(live.as_ref()) => return Ok(live),
+                _ if is_before(live.as_ref()) => {}
+                // It is neither as it was nor as it should be: another client changed it, before
+                // this write or after it.
+                Some(fault) => {
+                    return Err(unknown(
+                        self.target,
+                        "it was changed outside Cofferdam meanwhile",
+                        fault,
+                    ));
+                }
+                None => return Err(EffectError::Conflict(self.target.clone())),
+            }
+            if unclears == UNCLEAR || stales == STALE {
+                return Err(match &unclear {
+                    // Said before anything is stored, and the object is as it was.
+                    Some(fault) if only_unasked => refused(self.target, fault),
+                    unclear => self.given_up(unclear.as_ref()),
+                });
+            }
+            let body = self.body(live.as_ref())?;
+            match self.ask(live.as_ref(), &body).await {
+                Ok(object) => return Ok(object),
+                Err(fault)
+                    if fault.is_about_rights()
+                        && pace.get_or_insert_with(|| Pace::within(RIGHTS_WAIT)).again().await => {}
+                Err(fault) if fault.is_unclear() => {
+                    unclears += 1;
+                    only_unasked &= fault.is_unasked_webhook();
+                    unclear = Some(fault);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // The next look says what it is now.
+                Err(fault) if self.is_stale(&fault) => {
+                    stales += 1;
+                    if stales > AT_ONCE {
+                        tokio::time::sleep(PAUSE / 10).await;
+                    }
+                }
+                Err(fault) => {
+                    return Err(match unclear {
+                        Some(unclear) => {
+                            unknown(self.target, "the next attempt was refused", &unclear)
+                        }
+                        None => refused(self.target, &fault),
+                    });
+                }
+            }
+        }
+    }
+
+    /// What is sent, over this state.
+    fn body(&self, live: Option<&Value>) -> Result<Value, EffectError> {
+        match (&self.write, live) {
+            (Write::Patch(_, changes), Some(live)) => json_patch::render_over(live, changes)
+                .map_err(|fault| EffectError::Refused(fault.to_string())),
+            (Write::Apply(_, object), Some(live)) => Ok(pinned(object, live)),
+            (Write::Apply(_, object), None) => Ok((*object).clone()),
+            (Write::Patch(..) | Write::Delete, _) => Ok(Value::Null),
+        }
+    }
+
+    /// Asks for it once.
+    async fn ask(&self, live: Option<&Value>, body: &Value) -> Result<Option<Value>, ApiError> {
+        match (&self.write, live) {
+            (Write::Apply(manager, _), _) => {
+                let manager = Manager { name: manager, force: false };
+                self.job.apply(self.at, body, manager, Mode::Real).await.map(Some)
+            }
+            (Write::Patch(manager, _), Some(_)) if !json_patch::is_idle(body) => {
+                self.job.patch(self.at, body, manager, Mode::Real).await.map(Some)
+            }
+            (Write::Delete, Some(live)) => {
+                let (uid, version) = (
+                    object::uid(live).unwrap_or_default(),
+                    object::version(live).unwrap_or_default(),
+                );
+                self.job.delete(self.at, Only::State(uid, version), Mode::Real).await.map(|()| None)
+            }
+            // It is as it should be already.
+            (Write::Patch(..) | Write::Delete, live) => Ok(live.cloned()),
+        }
+    }
+
+    /// Whether a refusal says that the object is another one, or in another version, than the one
+    /// that was read.
+    fn is_stale(&self, fault: &ApiError) -> bool {
+        match (&self.write, fault) {
+            // Over ownership, which asking again does not end.
+            (Write::Apply(..), ApiError::Refused { status: 409, message, .. }) => {
+                !message.starts_with("Apply failed with ")
+            }
+            (_, ApiError::Refused { status: 409, .. }) => true,
+            // A failed `test` is 422, as is what the server or its admission finds invalid: that
+            // says why.
+            (Write::Patch(..), ApiError::Refused { status: 422, message, .. }) => {
+                message.starts_with(FAILED_TEST)
+            }
+            _ => false,
+        }
+    }
+
+    fn given_up(&self, unclear: Option<&ApiError>) -> EffectError {
+        match unclear {
+            Some(fault) => unknown(self.target, "no attempt got a clear answer", fault),
+            None => EffectError::Refused(format!(
+                "{} was not changed: it was written by others between each of {STALE} looks and \
+                 the change",
+                self.target
+            )),
+        }
+    }
+}
+
+/// An object as it is applied over the one that was read: of this UID, in this version.
+fn pinned(sent: &Value, live: &Value) -> Value {
+    let mut body = sent.clone();
+    if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
+        for (key, value) in [("uid", object::uid(live)), ("resourceVersion", object::version(live))]
+        {
+            metadata.insert(key.to_owned(), value.unwrap_or_default().into());
+        }
+    }
+    body
+}

@@ -1,0 +1,40 @@
+//! A way out of the run's own namespace, opened by the provisioner: the job may write no network
+//! policy, and no identity of Cofferdam may change an existing one. Never opens what no approved
+//! operation names.
+
+use super::{refused, unknown};
+use crate::guard::{Guard, egress::policy};
+use crate::namespace::{Namespace, own_apply};
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_core::model::operation::Egress;
+use cofferdam_core::model::preview::PreviewedOperation;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+impl Namespace {
+    /// Lets the run's pods through to one destination, besides those before.
+    pub(super) async fn open(
+        &mut self,
+        to: &Egress,
+        approved: &PreviewedOperation,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
+        let mut opened = self.opened.clone();
+        opened.insert(to.clone());
+        let Guard { path, object } = policy(&self.marks, &opened, to, self.server);
+        let answer = own_apply(&self.provisioner, &path, &object).await.map_err(|fault| {
+            if fault.is_unclear() {
+                unknown(&approved.target, "it may be open", &fault)
+            } else {
+                refused(&approved.target, &fault)
+            }
+        })?;
+        if answer.get("spec") != object.get("spec") {
+            return Err(EffectError::Differs(format!(
+                "{} stands there as another than was written",
+                approved.target
+            )));
+        }
+        self.opened = opened;
+        Ok(approved.after.clone())
+    }
+}

@@ -1,0 +1,51 @@
+//! An approved operation over the state that is there now. Where something else of the object
+//! changed since the last look, the operation is previewed again, and the effect is tied to that
+//! look. Never goes on where what was approved differs, or where policy obliges to stop over any
+//! change.
+
+use crate::fault::LookError;
+use crate::namespace::Namespace;
+use crate::preview;
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_core::model::operation::Operation;
+use cofferdam_core::model::preview::{Expect, PreviewedOperation};
+use cofferdam_core::stage::drift;
+use cofferdam_core::stage::drift::Compared;
+
+/// How often one effect may meet another state than that of its last look. Controllers write to an
+/// object a few times after each change; one that is written without end is no ground for an
+/// effect.
+pub(super) const RENEWALS: u32 = 5;
+
+impl Namespace {
+    /// The operation with the state of its last look.
+    pub(super) fn latest(&self, approved: &PreviewedOperation) -> PreviewedOperation {
+        self.renewed.get(&approved.index).unwrap_or(approved).clone()
+    }
+
+    /// Looks once more, and answers the operation with that state; what changed elsewhere is kept
+    /// for the outcome.
+    pub(super) async fn renew(
+        &mut self,
+        operation: &Operation,
+        approved: &PreviewedOperation,
+    ) -> Result<PreviewedOperation, EffectError> {
+        let target = &approved.target;
+        let job = self.job().await?;
+        let now = match preview::again(&job, &self.manager, operation, approved).await {
+            Ok(now) => now,
+            Err(LookError::Refused(refusal))
+                if refusal.code == "not-found" && approved.expect != Expect::Absent =>
+            {
+                return Err(EffectError::Changed(format!("{target} is gone")));
+            }
+            Err(LookError::Refused(refusal)) => return Err(refusal.into()),
+            Err(LookError::Unavailable(fault)) => return Err(super::refused(target, &fault)),
+        };
+        let Compared { inside, outside } = drift::compare(approved, &now);
+        EffectError::unless_held(inside, &outside, self.unchanged)?;
+        drift::add(&mut self.meanwhile, outside);
+        self.renewed.insert(approved.index, now.clone());
+        Ok(now)
+    }
+}

@@ -1,0 +1,159 @@
+//! The ways out of a run that its plan opens, as network policies beside the one that denies all.
+//! Policies add up: each lets through what it names, and nothing else changes. Pure; a destination
+//! was checked when the plan was sealed.
+
+use super::{Guard, Marks, collection};
+use cofferdam_core::model::cidr::Block;
+use cofferdam_core::model::operation::{Addresses, Egress, Protocol};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The policy under which the run's pods reach each other.
+pub const SIBLINGS: &str = "allow-siblings";
+
+/// The policy under which they reach what lies outside.
+pub const OUTSIDE: &str = "allow-egress";
+
+/// Where a cluster's name service listens.
+const NAMES: u16 = 53;
+
+/// The policies for what has been opened so far, by the one that `to` belongs to. `server` is the
+/// API server's address, where it is known: no block that is wider than one address lets a run
+/// through to it.
+pub fn policy(
+    marks: &Marks,
+    opened: &BTreeSet<Egress>,
+    to: &Egress,
+    server: Option<IpAddr>,
+) -> Guard {
+    if *to == Egress::Siblings {
+        let each_other = json!([{"podSelector": {}}]);
+        let spec = json!({
+            "podSelector": {},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"from": each_other}],
+            "egress": [{"to": each_other}],
+        });
+        return guard(marks, SIBLINGS, spec);
+    }
+    let rules: Vec<Value> = opened.iter().filter_map(|to| rule(to, server)).collect();
+    guard(marks, OUTSIDE, json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules}))
+}
+
+fn guard(marks: &Marks, name: &str, spec: Value) -> Guard {
+    let run = marks.name.to_string();
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": marks.metadata(&run, name),
+        "spec": spec,
+    });
+    Guard {
+        path: format!("{}/{name}", collection("networking.k8s.io", "v1", &run, "networkpolicies")),
+        object,
+    }
+}
+
+/// One destination outside the run; none for the run itself.
+fn rule(to: &Egress, server: Option<IpAddr>) -> Option<Value> {
+    let port = |protocol: Protocol, port: u16| {
+        let protocol = match protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        };
+        json!({"protocol": protocol, "port": port})
+    };
+    match to {
+        Egress::Siblings => None,
+        Egress::NameService => Some(json!({
+            "to": [{
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            }],
+            "ports": [port(Protocol::Udp, NAMES), port(Protocol::Tcp, NAMES)],
+        })),
+        Egress::Addresses(Addresses { block, protocol, port: number }) => {
+            let mut named = json!({"cidr": block});
+            if let (Some(server), Some(named)) =
+                (server.and_then(|server| within(block, server)), named.as_object_mut())
+            {
+                named.insert("except".to_owned(), json!([server]));
+            }
+            Some(json!({"to": [{"ipBlock": named}], "ports": [port(*protocol, *number)]}))
+        }
+    }
+}
+
+/// The one address as a block, if it lies in a wider one. Who names just that address means it.
+fn within(block: &str, server: IpAddr) -> Option<String> {
+    let one = format!("{server}/{}", if server.is_ipv4() { 32 } else { 128 });
+    (block != one && Block::parse(block)?.meets(&Block::parse(&one)?)).then_some(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::tests::marks;
+
+    fn addresses(block: &str) -> Egress {
+        Egress::Addresses(Addresses { block: block.to_owned(), protocol: Protocol::Tcp, port: 443 })
+    }
+
+    fn check(opened: &[Egress], to: &Egress, server: Option<&str>, name: &str, spec: Value) {
+        let opened = opened.iter().cloned().collect();
+        let Guard { path, object } =
+            policy(&marks(), &opened, to, server.map(|server| server.parse().unwrap()));
+        assert!(path.ends_with(&format!("/networkpolicies/{name}")), "{path}");
+        assert_eq!(object["spec"], spec);
+    }
+
+    #[test]
+    fn each_way_out_is_opened_and_nothing_else() {
+        let egress =
+            |rules: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": rules});
+        let block = |block: Value| json!({"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]});
+        let names = json!({
+            "to": [{
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            }],
+            "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+        });
+        let one = addresses("203.0.113.0/24");
+        check(
+            std::slice::from_ref(&one),
+            &one,
+            None,
+            OUTSIDE,
+            egress(json!([block(json!({"cidr": "203.0.113.0/24"}))])),
+        );
+        check(
+            &[Egress::NameService, one.clone(), Egress::Siblings],
+            &Egress::NameService,
+            None,
+            OUTSIDE,
+            egress(json!([names, block(json!({"cidr": "203.0.113.0/24"}))])),
+        );
+        let within = json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [{"podSelector": {}}]}],
+            "egress": [{"to": [{"podSelector": {}}]}]});
+        check(&[one, Egress::Siblings], &Egress::Siblings, None, SIBLINGS, within);
+    }
+
+    #[test]
+    fn the_api_server_is_left_out_of_what_is_wider() {
+        let spec = |block: Value| json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": 443}]}]});
+        for (block, server, expect) in [
+            ("10.0.0.0/8", "10.0.0.1", json!({"cidr": "10.0.0.0/8", "except": ["10.0.0.1/32"]})),
+            ("10.0.0.1/32", "10.0.0.1", json!({"cidr": "10.0.0.1/32"})),
+            ("203.0.113.0/24", "10.0.0.1", json!({"cidr": "203.0.113.0/24"})),
+            (
+                "2001:db8::/32",
+                "2001:db8::1",
+                json!({"cidr": "2001:db8::/32", "except": ["2001:db8::1/128"]}),
+            ),
+            ("2001:db8::/32", "10.0.0.1", json!({"cidr": "2001:db8::/32"})),
+        ] {
+            check(&[addresses(block)], &addresses(block), Some(server), OUTSIDE, spec(expect));
+        }
+    }
+}

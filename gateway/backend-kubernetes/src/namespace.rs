@@ -1,0 +1,374 @@
+//! A run's namespace: made with everything that guards it before any right is given, its quota
+//! awaited, the plan's rights derived, and the job's own identity taken on. The provisioner makes,
+//! the job acts; what a plan names is only ever touched as the job.
+
+use super::api::{ApiError, Cluster, Manager, Mode, until_clear};
+use super::credential::Credential;
+use super::effect::Undo;
+use super::guard::{self, Guard};
+use super::identity;
+use super::names::{JOB, MANAGER, Marks, RunName};
+use super::pace::Pace;
+use super::rights::{self, Derived, binding_path, role_path};
+use super::teardown::Witness;
+use super::{object, path, task, words};
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_core::model::ceiling::EPHEMERAL;
+use cofferdam_core::model::difference::Difference;
+use cofferdam_core::model::facts::OperationFacts;
+use cofferdam_core::model::id::{CallId, Fence, PlanDigest};
+use cofferdam_core::model::operation::{Egress, Operation, Step, Target};
+use cofferdam_core::model::preview::PreviewedOperation;
+use cofferdam_core::protocol::role_settings::JobIdentity;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long a run's objects last at most, besides the time of its tasks: the executor's own time,
+/// with room for a slow cluster. Then the reaper takes them.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// The longest a run may last: admission refuses an end that is more than a day away
+/// (`deploy/10-fence-provisioner.yaml`).
+const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(23);
+
+/// How long a quota's status may take: milliseconds, and seconds where the controller is busy.
+const QUOTA_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a right that was written may take until the server's authorizer has seen it.
+pub(super) const RIGHTS_WAIT: Duration = Duration::from_secs(15);
+
+/// What a run is made for.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The run.
+    pub name: RunName,
+    /// The plan's digest.
+    pub plan: PlanDigest,
+    /// The tool's name: part of the field manager's.
+    pub tool: &'a str,
+    /// What shall be done.
+    pub steps: &'a [Step],
+    /// What each step was found to be, in the same order.
+    pub facts: &'a [OperationFacts],
+    /// When it begins.
+    pub now: Timestamp,
+    /// Policy obliges to stop over any change of an object.
+    pub unchanged: bool,
+}
+
+impl<'a> Wanted<'a> {
+    /// Of a plan that was admitted.
+    pub fn of(call: &CallId, fence: Fence, plan: &'a LeasedPlan, now: Timestamp) -> Self {
+        let sealed = plan.sealed();
+        Self {
+            name: RunName::new(call, fence),
+            plan: plan.digest(),
+            tool: &sealed.plan().tool().name,
+            steps: sealed.operations(),
+            facts: sealed.facts(),
+            now,
+            unchanged: plan.unchanged(),
+        }
+    }
+
+    /// How long the run may last.
+    fn lifetime(&self) -> Result<SignedDuration, EffectError> {
+        let seconds = self.steps.iter().map(|step| {
+            if let Operation::Task { seconds, .. } = &step.operation {
+                i64::from(*seconds)
+            } else {
+                0
+            }
+        });
+        let life = LIFETIME + SignedDuration::from_secs(seconds.sum());
+        if life > LONGEST_LIFE {
+            return Err(EffectError::Refused(
+                "the plan's tasks together ask for more time than a run may last; split it"
+                    .to_owned(),
+            ));
+        }
+        Ok(life)
+    }
+
+    /// What has to go before the namespace does: Pods of tasks, and Jobs, whose Pods' finalizer
+    /// holds a namespace up for long.
+    fn workload(&self) -> Vec<String> {
+        let entry = |step: &Step, fact: &OperationFacts| match &step.operation {
+            Operation::Task { .. } => task::Task::of(&step.operation, fact.index)
+                .map(|task| format!("v1/pods/{}", task.object())),
+            Operation::Apply { .. } if fact.namespace == EPHEMERAL && fact.resource == "jobs" => {
+                Some(format!("{}/{}/jobs/{}", fact.group, fact.version, fact.name))
+            }
+            _ => None,
+        };
+        self.steps.iter().zip(self.facts).filter_map(|(step, fact)| entry(step, fact)).collect()
+    }
+}
+
+/// A run's namespace, and the job's identity in it.
+#[derive(Debug)]
+pub struct Namespace {
+    pub(super) name: String,
+    uid: String,
+    /// What its objects bear.
+    pub(super) marks: Marks,
+    /// What its pods were let through to so far.
+    pub(super) opened: BTreeSet<Egress>,
+    /// The API server's address, where its URL names one.
+    pub(super) server: Option<IpAddr>,
+    /// Field manager of the job's writes.
+    pub(super) manager: String,
+    pub(super) provisioner: Cluster,
+    /// The job's connection.
+    job: Cluster,
+    /// An object at each target that the job may read.
+    readable: Vec<String>,
+    /// What undoes an operation that was done, by index.
+    pub(super) undo: BTreeMap<u32, Undo>,
+    /// Policy obliges to stop over any change of an object.
+    pub(super) unchanged: bool,
+    /// Operations over the state of a later look than the admission's, by index.
+    pub(super) renewed: BTreeMap<u32, PreviewedOperation>,
+    /// What changed elsewhere in the objects since the admission.
+    pub(super) meanwhile: Vec<Difference>,
+}
+
+/// Who makes a run, and how its job acts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Maker<'a> {
+    pub provisioner: &'a Cluster,
+    pub credential: &'a Credential,
+    pub jobs: JobIdentity,
+}
+
+/// Makes it. `gated` is whether the job's own connection asks for nothing but the plan's objects;
+/// without, RBAC and admission stand alone.
+pub(super) async fn make(
+    maker: Maker<'_>,
+    wanted: &Wanted<'_>,
+    gated: bool,
+) -> Result<Namespace, EffectError> {
+    let Maker { provisioner, credential, jobs } = maker;
+    let expires = wanted
+        .now
+        .checked_add(wanted.lifetime()?)
+        .map_err(|fault| EffectError::Refused(fault.to_string()))?;
+    let marks = Marks { name: wanted.name.clone(), expires, plan: wanted.plan };
+    let name = wanted.name.to_string();
+    // Derived before anything is made: a plan whose rights cannot be bound to names leaves nothing
+    // behind.
+    let wide = |fault: rights::TooWide| EffectError::Refused(fault.to_string());
+    let targets = rights::at_targets(&marks, wanted.facts).map_err(wide)?;
+    let own = rights::in_run(&marks, wanted.steps, wanted.facts).map_err(wide)?;
+    let places: Vec<&str> = targets.iter().map(|derived| derived.namespace.as_str()).collect();
+    let uid = found(provisioner, &guard::namespace(&marks, &places, &wanted.workload())).await?;
+    let mut secret = String::new();
+    for Guard { path, object } in guard::guards(&marks) {
+        let made =
+            own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+        if object.get("kind").and_then(Value::as_str) == Some("Secret") {
+            secret = object::uid(&made).unwrap_or_default().to_owned();
+        }
+    }
+    let taken_on = [
+        own.is_some().then(|| guard::in_run(&marks)),
+        (jobs == JobIdentity::Impersonation).then(|| guard::as_job(&marks)),
+    ];
+    for Guard { path, object } in taken_on.into_iter().flatten() {
+        own_apply(provisioner, &path, &object).await.map_err(|fault| unmade(&name, &fault))?;
+    }
+    enforced(provisioner, &name).await?;
+    if let Some(derived) = &own {
+        // What it is a part of was given a moment ago.
+        grant(provisioner, derived, RIGHTS_WAIT).await?;
+    }
+    for derived in &targets {
+        grant(provisioner, derived, Duration::ZERO).await?;
+    }
+    let gate = gated.then(|| rights::gate(&wanted.name, wanted.steps, wanted.facts));
+    let unheld = |fault: ApiError| {
+        EffectError::Refused(format!(
+            "the job's identity cannot be taken on: {}",
+            words::said(&fault)
+        ))
+    };
+    let job = identity::connect(maker, &name, &secret, gate).await.map_err(unheld)?;
+    let mut namespace = Namespace {
+        uid,
+        marks,
+        opened: BTreeSet::new(),
+        server: credential.address(),
+        manager: super::preview::manager(wanted.tool),
+        provisioner: provisioner.clone(),
+        job,
+        readable: Vec::new(),
+        undo: BTreeMap::new(),
+        unchanged: wanted.unchanged,
+        renewed: BTreeMap::new(),
+        meanwhile: Vec::new(),
+        name,
+    };
+    for place in places {
+        let readable = namespace.granted(place, wanted.facts).await?;
+        namespace.readable.extend(readable);
+    }
+    Ok(namespace)
+}
+
+/// Makes the namespace itself; its UID. One that is there already, or on its way out, is another
+/// attempt's.
+pub(super) async fn found(provisioner: &Cluster, guard: &Guard) -> Result<String, EffectError> {
+    let name = super::names::name(&guard.object).unwrap_or_default();
+    let stale = || {
+        EffectError::Refused(format!(
+            "the namespace {name} is there already: another attempt under this lease made it"
+        ))
+    };
+    let unmade = |fault: ApiError| unmade(name, &fault);
+    if provisioner.get(&guard.path).await.map_err(unmade)?.is_some() {
+        return Err(stale());
+    }
+    let made = own_apply(provisioner, &guard.path, &guard.object).await.map_err(unmade)?;
+    if object::is_terminating(&made) {
+        return Err(stale());
+    }
+    object::uid(&made).map(str::to_owned).ok_or_else(stale)
+}
+
+/// Applies an object of which every field is this software's own; asked again freely, since a
+/// second time changes nothing.
+pub(super) async fn own_apply(
+    cluster: &Cluster,
+    path: &str,
+    object: &Value,
+) -> Result<Value, ApiError> {
+    let manager = Manager { name: MANAGER, force: true };
+    until_clear(|| cluster.apply(path, object, manager, Mode::Real)).await
+}
+
+/// Waits until the quota is enforced: until then admission lets everything through.
+pub(super) async fn enforced(provisioner: &Cluster, name: &str) -> Result<(), EffectError> {
+    let mut pace = Pace::within(QUOTA_WAIT);
+    loop {
+        let quota = provisioner
+            .get(&guard::quota_path(name))
+            .await
+            .map_err(|fault| unmade(name, &fault))?;
+        if quota.as_ref().is_some_and(guard::is_enforced) {
+            return Ok(());
+        }
+        if !pace.again().await {
+            return Err(EffectError::Refused(format!(
+                "the quota of {name} was not enforced within {} s",
+                QUOTA_WAIT.as_secs()
+            )));
+        }
+    }
+}
+
+/// Writes the derived Role, then what binds it. RBAC refuses a right that the provisioner does not
+/// hold: asked again for as long as `wait`, in which what it was just given is seen.
+async fn grant(
+    provisioner: &Cluster,
+    derived: &Derived,
+    wait: Duration,
+) -> Result<(), EffectError> {
+    let Derived { namespace, role, binding } = derived;
+    let fault = |fault: ApiError| {
+        let why = words::said(&fault);
+        EffectError::Refused(if derived.name() == JOB {
+            format!(
+                "a run's namespace cannot hold what the plan brings up there: {why}; the \
+                 provisioner's rights in `deploy/` say which kinds it can"
+            )
+        } else {
+            format!(
+                "the plan's rights in `{namespace}` cannot be given: {why}; an administrator opts \
+                 that namespace in, with a ceiling that has them"
+            )
+        })
+    };
+    let at = role_path(namespace, derived.name());
+    let mut pace = Pace::within(wait);
+    loop {
+        match own_apply(provisioner, &at, role).await {
+            Err(refused) if refused.is_forbidden() && pace.again().await => {}
+            answer => {
+                answer.map_err(fault)?;
+                break;
+            }
+        }
+    }
+    own_apply(provisioner, &binding_path(namespace, derived.name()), binding)
+        .await
+        .map_err(fault)?;
+    Ok(())
+}
+
+fn unmade(name: &str, fault: &ApiError) -> EffectError {
+    let said = words::said(fault);
+    let remedy =
+        if words::is_finalized(&said) { format!("; {}", words::FINALIZED) } else { String::new() };
+    EffectError::Refused(format!("the namespace {name} cannot be made: {said}{remedy}"))
+}
+
+impl Namespace {
+    /// Its name, which is the run's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// The job's connection, with its identity taken on.
+    pub async fn job(&self) -> Result<Cluster, EffectError> {
+        let fault = |fault: ApiError| {
+            EffectError::Refused(format!(
+                "the job's identity cannot be taken on: {}",
+                words::said(&fault)
+            ))
+        };
+        self.job.identify().await.map_err(fault)?;
+        Ok(self.job.clone())
+    }
+
+    /// Waits until the job may read one of the plan's objects in a namespace: a binding that was
+    /// just written takes the authorizer a moment. Reads alone are repeated. Answers where that
+    /// object is.
+    async fn granted(
+        &self,
+        place: &str,
+        facts: &[OperationFacts],
+    ) -> Result<Option<String>, EffectError> {
+        let Some(fact) = facts.iter().find(|fact| fact.namespace == place) else { return Ok(None) };
+        let OperationFacts { group, version, kind, namespace, name, .. } = fact.clone();
+        let target = Target { group, version, kind, namespace, name };
+        let at = path::object(&target).map_err(|fault| EffectError::Refused(fault.to_string()))?;
+        let job = self.job().await?;
+        let mut pace = Pace::within(RIGHTS_WAIT);
+        loop {
+            match job.get(&at).await {
+                Err(fault) if fault.is_forbidden() && pace.again().await => {}
+                Err(fault) => {
+                    return Err(EffectError::Refused(format!(
+                        "the job cannot read {target}: {}",
+                        words::said(&fault)
+                    )));
+                }
+                Ok(_) => return Ok(Some(at)),
+            }
+        }
+    }
+
+    /// Who can say that the job's rights are gone: the job itself.
+    pub(super) fn witness(&self) -> Witness<'_> {
+        Witness { job: &self.job, readable: &self.readable }
+    }
+}

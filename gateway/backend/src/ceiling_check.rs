@@ -1,0 +1,40 @@
+//! How far a viewer looks: no further than the ceiling in its own trust file, whatever the gateway
+//! asks. Shared by every backend; looks at nothing itself.
+
+use crate::refusal::Refusal;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Draft, Step};
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::stage::plan::plan;
+
+/// Whether this role's own trust file accepts the tool, and its ceiling every operation. A refusal
+/// has the code `beyond-ceiling`.
+pub fn check_ceiling(
+    trust: &Trust,
+    tool: &str,
+    digest: ComponentDigest,
+    operations: &[Step],
+) -> Result<(), Refusal> {
+    let beyond = |reason: String| {
+        Refusal::new(
+            "beyond-ceiling",
+            reason,
+            "an operator accepts the tool for the viewer with `cofferdam accept`",
+        )
+    };
+    let accepted = trust.tool(tool).filter(|accepted| accepted.digest == digest);
+    let accepted = accepted.ok_or_else(|| {
+        beyond(format!("the viewer's trust file does not accept this component of `{tool}`"))
+    })?;
+    // Which executor would run it is nothing to the viewer; any that the ceiling names makes the
+    // draft whole.
+    let changes = operations.iter().any(|step| !step.operation.action().looks());
+    let executor = trust
+        .executors
+        .iter()
+        .map(|executor| &executor.name)
+        .find(|name| accepted.ceiling.executors.contains(name));
+    let executor = executor.filter(|_| changes).cloned();
+    let draft = Draft { summary: "look".to_owned(), executor, operations: operations.to_vec() };
+    plan(draft, accepted, trust).map(drop).map_err(|fault| beyond(fault.to_string()))
+}

@@ -1,0 +1,26 @@
+//! What tells a person which object goes when it is deleted. Shared by every backend; never shows
+//! what a ConfigMap holds, only its keys.
+
+use cofferdam_core::model::path::FieldPath;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Labels, replicas, images, schedule and ports, and the keys of data: field path → value.
+pub fn delete_summary(object: &Value) -> BTreeMap<String, Value> {
+    let mut shown = BTreeMap::new();
+    for path in [
+        "metadata.labels",
+        "spec.replicas",
+        "spec.template.spec.containers[*].image",
+        "spec.schedule",
+        "spec.ports",
+    ] {
+        if let Ok(Some(value)) = FieldPath::parse(path).and_then(|path| path.get(object)) {
+            shown.insert(path.to_owned(), value);
+        }
+    }
+    if let Some(data) = object.get("data").and_then(Value::as_object) {
+        shown.insert("data".to_owned(), data.keys().cloned().map(Value::String).collect());
+    }
+    shown
+}

@@ -1,0 +1,39 @@
+//! The members of a value, as plans name them: entries of a map, and items of a list by `name`.
+//! Previews, differences and the rest of an object all use this one rule.
+
+use cofferdam_core::model::path::Segment;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// A path, spelled as field paths are.
+pub fn spelled(path: &[Segment]) -> String {
+    path.iter().fold(String::new(), |mut text, segment| {
+        let next = segment.to_string();
+        if !text.is_empty() && !next.starts_with('[') {
+            text.push('.');
+        }
+        text + &next
+    })
+}
+
+/// What lies directly beneath a value: a map's entries, or the members of a list that all have a
+/// name of their own. None for a leaf; nothing for null.
+pub fn members(value: &Value) -> Option<Vec<(Segment, &Value)>> {
+    match value {
+        Value::Null => Some(Vec::new()),
+        Value::Object(map) => {
+            Some(map.iter().map(|(key, value)| (Segment::Key(key.clone()), value)).collect())
+        }
+        Value::Array(items) => {
+            let named = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
+            let names: Option<Vec<String>> = items.iter().map(named).collect();
+            let names = names?;
+            let once: BTreeSet<_> = names.iter().collect();
+            let members = names.iter().zip(items).map(|(name, item)| {
+                (Segment::Member { key: "name".to_owned(), value: name.clone() }, item)
+            });
+            (once.len() == names.len()).then(|| members.collect())
+        }
+        _ => None,
+    }
+}

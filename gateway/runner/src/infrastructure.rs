@@ -1,0 +1,174 @@
+//! The one file that picks a backend: the settings of a role name a tree or a cluster, and the role
+//! gets the matching backend or reader. Opens files before the role confines itself, and connects
+//! to a cluster afterwards.
+
+use crate::cluster::{admit, credential, files_to_read, same};
+use crate::roles::{Server, made_again, open};
+use anyhow::Result;
+use cofferdam_backend::chain;
+use cofferdam_backend_directory::Directory;
+use cofferdam_backend_directory::journal::Journal;
+use cofferdam_backend_directory::look::Looker as TreeLooker;
+use cofferdam_backend_kubernetes::Kubernetes;
+use cofferdam_backend_kubernetes::api::Cluster;
+use cofferdam_backend_kubernetes::check::Identity;
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::look::Looker as ClusterLooker;
+use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_core::protocol::role_settings::{Infrastructure, RunnerSettings};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The infrastructure of a viewer, opened and not yet connected.
+pub enum Viewed {
+    /// A tree of manifests.
+    Tree(TreeLooker),
+    /// A cluster.
+    Cluster(Box<Credential>),
+}
+
+impl Viewed {
+    /// Opens the infrastructure. Returns also the paths that the viewer has to read later.
+    pub fn open(infrastructure: &Infrastructure) -> Result<(Self, Vec<PathBuf>)> {
+        match infrastructure {
+            Infrastructure::Directory { tree } => {
+                Ok((Self::Tree(TreeLooker::new(open(tree)?)), vec![tree.clone()]))
+            }
+            Infrastructure::Kubernetes { kubeconfig, .. } => {
+                let credential = credential(kubeconfig)?;
+                let read = files_to_read(&credential);
+                Ok((Self::Cluster(Box::new(credential)), read))
+            }
+        }
+    }
+
+    /// The API server that the viewer connects to; `None` for a tree.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Self::Tree(_) => None,
+            Self::Cluster(credential) => Some(Server::of(credential)),
+        }
+    }
+
+    /// Connects to a cluster, after its admission policies and its identity were checked.
+    pub async fn connect(self, environment: &Environment) -> Result<Looker> {
+        match self {
+            Self::Tree(looker) => Ok(Looker::Tree(Arc::new(looker))),
+            Self::Cluster(credential) => {
+                admit(&credential, Identity::Viewer, environment).await?;
+                Ok(Looker::Cluster(ClusterLooker::new(Cluster::connect(&credential)?)))
+            }
+        }
+    }
+}
+
+/// The reader of a viewer.
+pub enum Looker {
+    /// Reads a tree.
+    Tree(Arc<TreeLooker>),
+    /// Reads a cluster.
+    Cluster(ClusterLooker),
+}
+
+impl Looker {
+    /// Answers a request of the gateway, within the ceilings of the trust file that `trust` reads.
+    pub async fn look(
+        &self,
+        look: Look,
+        trust: impl FnOnce() -> Result<Trust, RoleError> + Send + 'static,
+    ) -> Result<Looked, RoleError> {
+        match self {
+            Self::Tree(looker) => {
+                let looker = Arc::clone(looker);
+                // Files are read and parsed on another thread. If that panics, the gateway gets an
+                // error and the viewer goes on.
+                let looked = tokio::task::spawn_blocking(move || {
+                    looker
+                        .look(&look, &trust()?)
+                        .map_err(|error| RoleError::Unavailable(chain(&error)))
+                });
+                looked
+                    .await
+                    .unwrap_or_else(|_| Err(RoleError::Unavailable("the look failed".to_owned())))
+            }
+            Self::Cluster(looker) => looker.look(&look, &trust()?).await,
+        }
+    }
+}
+
+/// The infrastructure of a runner, opened and not yet connected.
+pub enum Acted {
+    /// A tree of manifests.
+    Tree(Directory),
+    /// A cluster, with the time limit of one write.
+    Cluster(Box<Credential>, Duration),
+}
+
+/// The paths that a runner needs for its infrastructure after it confined itself.
+#[derive(Default)]
+pub struct Paths {
+    /// Paths to read.
+    pub read: Vec<PathBuf>,
+    /// Paths to write.
+    pub write: Vec<PathBuf>,
+}
+
+/// The backend of a runner, ready for a job.
+pub enum Backend {
+    /// A tree of manifests.
+    Directory(Directory),
+    /// A cluster. True if this process checked the admission policies itself.
+    Kubernetes(Kubernetes, bool),
+}
+
+impl Acted {
+    /// Opens the infrastructure, and creates the journal folder again if it is missing.
+    pub fn open(settings: &RunnerSettings) -> Result<(Self, Paths)> {
+        match &settings.infrastructure {
+            Infrastructure::Directory { tree } => {
+                made_again(&settings.journal)?;
+                let journal = Journal::new(settings.journal.clone(), open(tree)?);
+                let directory =
+                    Directory { root: open(tree)?, journal, runs: settings.runs.clone() };
+                let write = vec![tree.clone(), settings.journal.clone()];
+                Ok((Self::Tree(directory), Paths { write, ..Paths::default() }))
+            }
+            Infrastructure::Kubernetes { kubeconfig, write_ms } => {
+                let credential = credential(kubeconfig)?;
+                let read = files_to_read(&credential);
+                let limit = Duration::from_millis(*write_ms);
+                let cluster = Self::Cluster(Box::new(credential), limit);
+                Ok((cluster, Paths { read, ..Paths::default() }))
+            }
+        }
+    }
+
+    /// The API server that the runner connects to; `None` for a tree.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Self::Tree(_) => None,
+            Self::Cluster(credential, _) => Some(Server::of(credential)),
+        }
+    }
+
+    /// Connects to a cluster, after its admission policies and its identity were checked. A recent
+    /// check of another runner is as good: it takes some fifty requests. The supervisor reports
+    /// that check, and also names the credential.
+    pub async fn connect(self, settings: &RunnerSettings) -> Result<Backend> {
+        match self {
+            Self::Tree(directory) => Ok(Backend::Directory(directory)),
+            Self::Cluster(credential, write) => {
+                let ago = settings.checked_ms.map(Duration::from_millis);
+                let jobs = settings.job_identity;
+                let kubernetes =
+                    Kubernetes::connect(Credential::clone(&credential), write, jobs)?.stood(ago);
+                let checked = kubernetes.stands().await?;
+                same(&credential, &settings.environment).await?;
+                Ok(Backend::Kubernetes(kubernetes, checked))
+            }
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The executor at work: it says which handle is next, the runner decides whether that may happen,
+//! has it done, and compares. The executor's process holds nothing but the numbers of its handles,
+//! and a timeout ends it, never a request on its way.
+
+use super::{ActError, Runner};
+use crate::guest_process::{Session, Start};
+use crate::lease::{Lease, Recorder, Stopped};
+use cofferdam_backend::effect_error::EffectError;
+use cofferdam_backend::host_values::Host;
+use cofferdam_backend::outcome::Ending;
+use cofferdam_backend::{Backend, Run};
+use cofferdam_core::journey::ports::GuestError;
+use cofferdam_core::model::job::Said;
+use cofferdam_core::model::limit::{NOTE, TASK_OUTPUT};
+use cofferdam_core::model::operation::{Operation, Program, Step};
+use cofferdam_core::model::preview::PreviewedOperation;
+use cofferdam_core::model::run::{JobStep, Outcome};
+use cofferdam_core::model::trust::TrustedCommand;
+use cofferdam_core::protocol::role_guest::{
+    Compute, Computed, GuestKind, Handle, OBSERVE_MS, Observed, Performed, Stop,
+};
+use cofferdam_core::protocol::runner_recorder::RunnerEvent;
+use cofferdam_core::stage::readmit::LeasedPlan;
+use cofferdam_core::text::size_of_result;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+/// The executor's own time, in milliseconds: it orders and waits, it does not compute.
+const GUEST_MS: u64 = 5_000;
+
+/// How long an executor may take by the clock on the wall, besides the time that its plan's tasks
+/// ask for.
+const EXECUTE: Duration = Duration::from_secs(900);
+
+/// Seconds that a plan's tasks may take together.
+fn task_seconds(steps: &[Step]) -> u64 {
+    let seconds = |step: &Step| {
+        if let Operation::Task { seconds, .. } = &step.operation { u64::from(*seconds) } else { 0 }
+    };
+    steps.iter().map(seconds).sum()
+}
+
+/// Bytes that each result of a plan's tasks may take as an answer shows it: all of them are shown.
+fn room(steps: &[Step]) -> usize {
+    let tasks =
+        steps.iter().filter(|step| matches!(step.operation, Operation::Task { .. })).count();
+    TASK_OUTPUT / tasks.max(1)
+}
+
+/// Handles an executor may perform, well or not: many times the largest plan's, and each is asked
+/// for and recorded.
+const PERFORMS: u32 = 1_000;
+
+/// How often an executor may ask how far an object is: for minutes of waiting, each time for
+/// seconds.
+const OBSERVES: u32 = 1_000;
+
+/// Between two looks at an object that is not ready yet: soon enough for people, seldom enough for
+/// the API server.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Notes an executor may pass on: people read them, and each is the recorder's work.
+const NOTES: u32 = 100;
+
+/// What a run stands on.
+pub(super) struct Ground<'a, R> {
+    /// The job's lease.
+    pub lease: &'a Lease<R>,
+    /// What was admitted.
+    pub plan: &'a LeasedPlan,
+    /// Commands that tasks may name.
+    pub commands: &'a [TrustedCommand],
+    /// Values only the runner knows.
+    pub host: &'a Host,
+    /// Told after each step.
+    pub step: &'a (dyn Fn(JobStep) + Sync),
+}
+
+/// A run under way: what it stands on, and what came of it so far.
+struct Drive<'a, R, S, B: Backend> {
+    runner: &'a Runner<R, S, B>,
+    ground: &'a Ground<'a, R>,
+    run: &'a mut B::Run,
+    /// Handles that were performed, well or not: a handle is consumed.
+    used: BTreeSet<(u32, bool)>,
+    done: BTreeSet<u32>,
+    undone: BTreeSet<u32>,
+    /// What others hold of those that were done: a sentence each.
+    held: Vec<String>,
+    /// Those that happened, and not as approved.
+    differing: BTreeSet<u32>,
+    /// Why the last one did not happen.
+    failure: Option<Failure>,
+    stopped: Option<Stopped>,
+}
+
+/// An operation that did not come about as approved.
+struct Failure {
+    index: u32,
+    undo: bool,
+    why: String,
+    /// It may have happened, or something else did.
+    unknown: bool,
+}
+
+fn count(so_far: &mut u32, most: u32, what: &str) -> Result<(), GuestError> {
+    *so_far += 1;
+    if *so_far <= most {
+        return Ok(());
+    }
+    Err(GuestError {
+        code: "host-calls".to_owned(),
+        detail: format!("the executor asked for more than {most} {what}"),
+    })
+}
+
+/// What a failure is called in the contract with executors.
+fn failed(failure: &str) -> Performed {
+    Performed::Failed { failure: failure.to_owned() }
+}
+
+impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
+    /// Lets the executor drive. None when every operation was done as approved and none undone.
+    pub(super) async fn drive(
+        &self,
+        ground: &Ground<'_, R>,
+        run: &mut B::Run,
+        executor: &[u8],
+    ) -> Result<Option<Ending>, ActError> {
+        let operations = ground.plan.sealed().operations();
+        let handles = operations
+            .iter()
+            .zip(0..)
+            .map(|(step, index)| Handle { index, after: step.after.clone() })
+            .collect();
+        let execute = Compute::Execute { handles, guest_ms: GUEST_MS };
+        let mut drive = Drive {
+            runner: self,
+            ground,
+            run,
+            used: BTreeSet::new(),
+            done: BTreeSet::new(),
+            undone: BTreeSet::new(),
+            held: Vec::new(),
+            differing: BTreeSet::new(),
+            failure: None,
+            stopped: None,
+        };
+        let mut session = match self.guests.open(GuestKind::Executor, executor, &execute).await {
+            Ok(session) => session,
+            Err(fault) => return Ok(Some(drive.trouble(&fault))),
+        };
+        match drive.listen(&mut session).await {
+            Ok(stop) => drive.ending(stop, operations.len()),
+            Err(Trouble::Act(fault)) => Err(fault),
+            Err(Trouble::Guest(fault)) => Ok(Some(drive.trouble(&fault))),
+        }
+    }
+}
+
+impl<R: Recorder, S: Start, B: Backend> Drive<'_, R, S, B> {
+    async fn listen(&mut self, session: &mut Session) -> Result<Option<Stop>, Trouble> {
+        // Counted here and not only in the sandbox: the guest's process is not believed. Returning
+        // ends it.
+        let (mut performs, mut observes, mut notes) = (0, 0, 0);
+        let end = Instant::now()
+            + EXECUTE
+            + Duration::from_secs(task_seconds(self.ground.plan.sealed().operations()));
+        loop {
+            let slow = |_| GuestError {
+                code: "time".to_owned(),
+                detail: "the executor took too long".to_owned(),
+            };
+            match tokio::time::timeout_at(end, session.next()).await.map_err(slow)??.0 {
+                Computed::Perform { index, undo } => {
+                    count(&mut performs, PERFORMS, "operations")?;
+                    let span = tracing::info_span!("perform", cofferdam.operation.index = index);
+                    let answer = self.perform(index, undo).instrument(span).await?;
+                    session.send(&answer, Vec::new()).await?;
+                }
+                Computed::Observe { index, wait_ms } => {
+                    count(&mut observes, OBSERVES, "looks")?;
+                    let wait = Duration::from_millis(wait_ms.min(OBSERVE_MS));
+                    let span = tracing::info_span!("observe", cofferdam.operation.index = index);
+                    let answer = self
+                        .observe(index, (Instant::now() + wait).min(end))
+                        .instrument(span)
+                        .await;
+                    session.send(&answer, Vec::new()).await?;
+                }
+                Computed::Progress { note } => {
+                    count(&mut notes, NOTES, "notes")?;
+                    let text = note.chars().take(NOTE).collect();
+                    self.ground
+                        .lease
+                        .progress(vec![Said { operation: None, text, skipped: 0 }])
+                        .await;
+                }
+                Computed::Finished { stop } => return Ok(stop),
+                Computed::Failed { code, detail } => return Err(GuestError { code, detail }.into()),
+                _ => {
+                    let detail = "the executor's sandbox answered something else".to_owned();
+                    return Err(GuestError { code: "output".to_owned(), detail }.into());
+                }
+            }
+        }
+    }
+
+    /// One handle: may it happen, did it, and did what came out match.
+    async fn perform(&mut self, index: u32, undo: bool) -> Result<Performed, ActError> {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let plan = self.ground.plan;
+        let (Some(wanted), Some(approved)) =
+            (plan.sealed().operations().get(at), plan.preview().operations.get(at))
+        else {
+            return Ok(failed("refused"));
+        };
+        if !self.used.insert((index, undo))
+            || (undo && (!self.done.contains(&index) || !wanted.reversible))
+        {
+            return Ok(failed("refused"));
+        }
+        if !undo
+            && !wanted
+                .after
+                .iter()
+                .all(|before| self.done.contains(before) && !self.undone.contains(before))
+        {
+            let why = "it comes after an operation that is not done".to_owned();
+            self.failure = Some(Failure { index, undo, why, unknown: false });
+            return Ok(failed("out-of-order"));
+        }
+        self.stopped = self.ground.lease.stopped();
+        match self.stopped {
+            Some(Stopped::Lost) => return Err(ActError::Lost),
+            // What was done is undone all the same: a cancelled job leaves as little as it can.
+            Some(Stopped::Cancelled) if !undo => return Ok(failed("stopped")),
+            Some(Stopped::Cancelled) | None => {}
+        }
+        // Looked at before it is recorded as started: most of what cannot happen never starts.
+        if !undo && let Err(fault) = self.run.check(&wanted.operation, approved).await {
+            return Ok(self.fail(index, undo, &fault));
+        }
+        let before =
+            if undo { self.ground.host.fields(&approved.after) } else { approved.before.clone() };
+        self.ground.lease.report(RunnerEvent::Started { operation: index, undo, before }).await?;
+        (self.ground.step)(JobStep::OperationStarted);
+        let (after, held) = match self.effect(wanted, approved, undo).await {
+            Ok(after) => (after, None),
+            // The request is done as approved; what it is for is not there yet, so that nothing
+            // that comes after it may begin.
+            Err(EffectError::Held(going)) if !undo => {
+                let held = going.to_string();
+                (going.after, Some(held))
+            }
+            Err(fault) => return Ok(self.fail(index, undo, &fault)),
+        };
+        (self.ground.step)(JobStep::OperationEffected);
+        self.ground.lease.report(RunnerEvent::Done { operation: index, undo, after }).await?;
+        (self.ground.step)(JobStep::OperationRecorded);
+        if undo {
+            self.undone.insert(index)
+        } else {
+            self.done.insert(index)
+        };
+        if let Some(held) = held {
+            self.held.push(held);
+            return Ok(failed("refused"));
+        }
+        Ok(Performed::Done { undo: !undo && wanted.reversible })
+    }
+
+    /// The effect itself. What it says meanwhile is passed on beside it, and all of it before its
+    /// end is.
+    async fn effect(
+        &mut self,
+        wanted: &Step,
+        approved: &PreviewedOperation,
+        undo: bool,
+    ) -> Result<BTreeMap<String, Value>, EffectError> {
+        let (told, mut heard) = mpsc::channel(1);
+        let (ground, runner, run) = (self.ground, self.runner, &mut *self.run);
+        let effect = async move {
+            let told = told;
+            match &wanted.operation {
+                _ if undo => run.undo(approved).await,
+                Operation::Task { program: Program::Command(digest), .. } => {
+                    runner.command(digest, &wanted.operation, approved, ground.commands).await
+                }
+                operation => run.perform(operation, approved, ground.host, &told).await,
+            }
+        };
+        let passing = async {
+            while let Some(said) = heard.recv().await {
+                ground.lease.progress(said).await;
+            }
+        };
+        let after = tokio::join!(effect, passing).0?;
+        let (size, room) = (
+            after.get("result").and_then(Value::as_str).map_or(0, size_of_result),
+            room(ground.plan.sealed().operations()),
+        );
+        if matches!(wanted.operation, Operation::Task { .. }) && size > room {
+            let why = format!(
+                "the task ended well, and its result takes {size} bytes as it is shown; there are \
+                 {room} for each task of this plan"
+            );
+            return Err(EffectError::Refused(why));
+        }
+        Ok(after)
+    }
+
+    /// How far the object of a done operation is, as soon as it is ready or cannot become so, or at
+    /// the latest at `until`.
+    async fn observe(&self, index: u32, until: Instant) -> Observed {
+        let at = usize::try_from(index).unwrap_or(usize::MAX);
+        let Some(approved) = self
+            .ground
+            .plan
+            .preview()
+            .operations
+            .get(at)
+            .filter(|_| self.done.contains(&index) && !self.undone.contains(&index))
+        else {
+            return Observed::failed("that operation is not done");
+        };
+        loop {
+            let seen = match self.run.observe(approved).await {
+                Ok(seen @ (Observed::Ready | Observed::Failed { .. })) => return seen,
+                Ok(seen) => seen,
+                // Not to be seen just now is not failed: the executor decides how long it waits.
+                Err(fault) => Observed::progressing(&fault.to_string()),
+            };
+            if Instant::now() + LOOK >= until || self.ground.lease.stopped().is_some() {
+                return seen;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn fail(&mut self, index: u32, undo: bool, fault: &EffectError) -> Performed {
+        if matches!(fault, EffectError::Differs(_)) {
+            self.differing.insert(index);
+        }
+        let unknown = matches!(fault, EffectError::Unknown(_));
+        // The first thing that is not known is what a person has to look at.
+        if !self.failure.as_ref().is_some_and(|failure| failure.unknown) {
+            self.failure = Some(Failure { index, undo, why: fault.to_string(), unknown });
+        }
+        failed(if matches!(fault, EffectError::Conflict(_) | EffectError::Changed(_)) {
+            "conflict"
+        } else {
+            "refused"
+        })
+    }
+
+    /// What was done and not undone, in words.
+    fn left(&self) -> String {
+        let effects = self.done.difference(&self.undone).chain(&self.differing);
+        self.runner.backend.remaining(&effects.copied().collect())
+    }
+
+    fn trouble(&self, fault: &GuestError) -> Ending {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
+            return self.unknown(failure);
+        }
+        Ending::new(
+            Outcome::Failed,
+            "executor-failed",
+            format!("the executor failed: {fault}; {}", self.left()),
+        )
+    }
+
+    fn unknown(&self, failure: &Failure) -> Ending {
+        let what = if failure.undo { "the undo of operation" } else { "operation" };
+        let detail = format!(
+            "{what} {} may or may not have happened: {}; {}",
+            failure.index,
+            failure.why,
+            self.left()
+        );
+        Ending::new(Outcome::Indeterminate, "effect-unknown", detail)
+    }
+
+    fn ending(self, stop: Option<Stop>, operations: usize) -> Result<Option<Ending>, ActError> {
+        if let Some(failure) = self.failure.as_ref().filter(|failure| failure.unknown) {
+            return Ok(Some(self.unknown(failure)));
+        }
+        let left = self.left();
+        match self.stopped {
+            Some(Stopped::Cancelled)
+                if self.done.len() != operations || !self.undone.is_empty() =>
+            {
+                return Ok(Some(Ending::new(
+                    Outcome::Cancelled,
+                    "cancelled",
+                    format!("the job was cancelled; {left}"),
+                )));
+            }
+            Some(Stopped::Lost) => return Err(ActError::Lost),
+            Some(Stopped::Cancelled) | None => {}
+        }
+        let said = stop
+            .map(|stop| {
+                format!(
+                    "; the executor stopped at operation {} and says {:?}",
+                    stop.index, stop.note
+                )
+            })
+            .unwrap_or_default();
+        if let Some(Failure { index, undo, why, .. }) = self.failure {
+            let what = if undo { "the undo of operation" } else { "operation" };
+            let detail = format!("{what} {index} was not done: {why}{said}; {left}");
+            return Ok(Some(Ending::new(Outcome::Failed, "operation-failed", detail)));
+        }
+        if !self.held.is_empty() {
+            let rest = match operations.saturating_sub(self.done.len()) {
+                0 if self.undone.is_empty() => {
+                    "it goes by itself once nothing holds it any more".to_owned()
+                }
+                _ => format!(
+                    "{} of {operations} operations were done and {} undone; {left}",
+                    self.done.len(),
+                    self.undone.len()
+                ),
+            };
+            let outcome = if self.done.len() == operations && self.undone.is_empty() {
+                Outcome::Held
+            } else {
+                Outcome::Failed
+            };
+            return Ok(Some(Ending::new(
+                outcome,
+                "held",
+                format!("{}; {rest}", self.held.join("; ")),
+            )));
+        }
+        if !said.is_empty() || self.done.len() != operations || !self.undone.is_empty() {
+            let detail = format!(
+                "{} of {operations} operations were done and {} undone{said}; {left}",
+                self.done.len(),
+                self.undone.len()
+            );
+            return Ok(Some(Ending::new(Outcome::Failed, "operation-skipped", detail)));
+        }
+        Ok(None)
+    }
+}
+
+/// What ends the conversation with an executor.
+enum Trouble {
+    /// The runner has to stop.
+    Act(ActError),
+    /// The executor failed.
+    Guest(GuestError),
+}
+
+impl From<ActError> for Trouble {
+    fn from(fault: ActError) -> Self {
+        Self::Act(fault)
+    }
+}
+
+impl From<GuestError> for Trouble {
+    fn from(fault: GuestError) -> Self {
+        Self::Guest(fault)
+    }
+}

@@ -1,0 +1,33 @@
+//! Taking over a job whose runner was lost while it acted or cleaned up: find out what became of
+//! it, complete what was committed, clean up. Never starts an operation.
+
+use super::{ActError, Lost, Runner};
+use crate::guest_process::Start;
+use crate::lease::{Lease, Recorder};
+use cofferdam_backend::{Backend, Left};
+use cofferdam_core::model::job::LeasedJob;
+use cofferdam_core::model::run::{JobStep, Phase};
+
+impl<R: Recorder, S: Start, B: Backend> Runner<R, S, B> {
+    /// First nothing of the lost runner can act any more; then the infrastructure says what became
+    /// of the job.
+    pub(super) async fn recover(
+        &self,
+        lease: &Lease<R>,
+        leased: &LeasedJob,
+        step: &(dyn Fn(JobStep) + Sync),
+    ) -> Result<(), ActError> {
+        let lost = Lost::of(leased);
+        if leased.phase == Phase::TearingDown && leased.outcome.is_some() {
+            let namespace = self.backend.sweep(&lost).await?;
+            return self.close(lease, found(namespace.as_deref()), &lost.targets(), step).await;
+        }
+        let (namespace, ending) = self.backend.recover(&lost).await?;
+        self.finish(lease, ending, found(namespace.as_deref()), &lost.targets(), step).await
+    }
+}
+
+/// What a sweep found, and removed.
+pub(super) fn found<R>(namespace: Option<&str>) -> Left<'_, R> {
+    namespace.map_or(Left::Nothing, Left::Found)
+}

@@ -1,0 +1,80 @@
+//! The roles of this binary: what each reads before it confines itself, and what it then does with
+//! the sockets it is handed.
+
+pub mod reaper;
+pub mod runner;
+pub mod viewer;
+
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_process::confine::{self, Calls, Confined, Files, NewSockets};
+use cofferdam_process::rooted_fs::Root;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+/// The API server that a role may connect to.
+#[derive(Debug, Clone, Copy)]
+pub struct Server {
+    /// The TCP port.
+    pub port: u16,
+    /// True if the kubeconfig names an address, so that no name has to be resolved.
+    pub is_address: bool,
+}
+
+/// A role's own trust file, for the environment that is served.
+fn trust(path: &Path, role: &str, environment: &Environment) -> Result<Trust> {
+    let trust = read_trust(path)?;
+    if trust.environment != *environment {
+        bail!("the {role}'s trust file is for another environment than the one that is served");
+    }
+    Ok(trust)
+}
+
+fn read_trust(path: &Path) -> Result<Trust> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the trust file `{}`", path.display()))?;
+    Ok(Trust::parse(&text)?)
+}
+
+fn folder(path: &Path) -> Result<&Path> {
+    path.parent().with_context(|| format!("`{}` lies in no folder", path.display()))
+}
+
+/// Opens a tree of manifests.
+pub fn open(tree: &Path) -> Result<Root> {
+    Root::open(tree).with_context(|| format!("cannot open the tree `{}`", tree.display()))
+}
+
+/// Confines this process to these files, to the port of the one API server, and to the calls of its
+/// role.
+fn confine(files: Files<'_>, server: Option<Server>, role: Calls) -> Result<Confined> {
+    let ports: Vec<u16> = server.iter().map(|server| server.port).collect();
+    let confined = confine::files(Files { connect: &ports, ..files })?;
+    if server.is_some() && !confine::knows_ports() {
+        tracing::warn!(
+            what = "TCP ports",
+            "this kernel does not confine TCP ports: a role that is taken over could connect to \
+             any; Linux 6.7 or newer does"
+        );
+    }
+    confine::new_sockets(match server {
+        None => NewSockets::None,
+        Some(server) if server.is_address => NewSockets::Tcp,
+        Some(_) => NewSockets::Internet,
+    })?;
+    confine::calls(role)?;
+    Ok(confined)
+}
+
+/// A removed folder of the runner's own is made again: what was in it is lost either way, and
+/// without it no job runs.
+pub fn made_again(folder: &Path) -> Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let made = DirBuilder::new().mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the missing folder `{}` again", folder.display()))?;
+    tracing::warn!(path = %folder.display(), "a folder of this installation was missing and was made again, empty");
+    Ok(())
+}

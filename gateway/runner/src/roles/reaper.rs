@@ -1,0 +1,106 @@
+//! The role `reaper`: every half minute it removes run namespaces and derived rights that are past
+//! their end, also those that others made. Touches nothing else, and never forces a namespace that
+//! is stuck.
+
+use super::{Server, confine};
+use crate::cluster::{admit, credential, files_to_read};
+use anyhow::Result;
+use cofferdam_backend_kubernetes::api::Cluster;
+use cofferdam_backend_kubernetes::check::Identity;
+use cofferdam_backend_kubernetes::credential::Credential;
+use cofferdam_backend_kubernetes::reap::{Reaped, reap};
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::ReaperSettings;
+use cofferdam_process::confine::{Calls, Confined, Files};
+use cofferdam_process::control::{Handed, Inherited, Report};
+use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it looks: what expired is gone within a minute, and a cluster hardly notices.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// A reaper that has read what it needs and confined itself.
+pub struct Reaper {
+    credential: Credential,
+    settings: ReaperSettings,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: ReaperSettings) -> Result<Reaper> {
+    let (_, intake) = bootstrap::start(Role::Reaper, &settings.voice)?;
+    let credential = credential(&settings.kubeconfig)?;
+    let read = files_to_read(&credential);
+    let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
+    let confined = confine(
+        Files { read: &read, ..Files::default() },
+        Some(Server::of(&credential)),
+        Calls::Reaper,
+    )?;
+    Ok(Reaper { credential, settings, confined, intake })
+}
+
+impl Reaper {
+    /// Reaps until the supervisor closes the control socket.
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
+        let Self { credential, settings, confined, intake } = self;
+        let ready = async {
+            admit(&credential, Identity::Reaper, &settings.environment).await?;
+            anyhow::Ok(Cluster::connect(&credential)?)
+        };
+        let cluster = match ready.await {
+            Ok(cluster) => cluster,
+            Err(fault) => {
+                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        inherited.report(&Report::Ready { confined, checked: true })?;
+        let mut handed = inherited.handed();
+        let mut voice = Voicing::new(intake);
+        let mut rounds = tokio::time::interval(ROUND);
+        let mut going = BTreeSet::new();
+        loop {
+            tokio::select! {
+                handed = handed.recv() => match handed {
+                    Some(Handed::Socket(given)) if given.name == "telemetry" => voice.take(given.into_stream()),
+                    Some(_useless) => {}
+                    None => return Ok(ExitCode::SUCCESS),
+                },
+                _ = rounds.tick() => match reap(&cluster, Timestamp::now()).await {
+                    Ok(reaped) => going = tell(&reaped, &going),
+                    Err(fault) => tracing::warn!(what = "expired runs", error = %fault, "cannot look for what was left; trying again"),
+                },
+            }
+        }
+    }
+}
+
+/// Tells what a round did. What is on its way out is told when it still is a round later; those are
+/// given back.
+fn tell(reaped: &Reaped, going: &BTreeSet<String>) -> BTreeSet<String> {
+    for what in reaped.namespaces.iter().chain(&reaped.rights) {
+        tracing::warn!(what, "removed what another runner had left");
+    }
+    for (what, why) in reaped.stuck.iter().filter(|(what, _)| going.contains(what)) {
+        tracing::warn!(name = what, error = why, "does not go away; a person has to look");
+    }
+    for kind in &reaped.crowded {
+        tracing::error!(
+            kind,
+            "more of these bear this software's label than one round looks at, and some were not \
+             seen; a person has to look at who makes them"
+        );
+    }
+    for what in &reaped.foreign {
+        tracing::warn!(what, "bears this software's label and is not its own; left alone");
+    }
+    reaped.stuck.iter().map(|(what, _)| what.clone()).collect()
+}

@@ -1,0 +1,212 @@
+//! The role `runner`: claims one job, sees it through, ends.
+
+use super::{confine, folder, made_again, trust};
+use crate::infrastructure::{Acted, Backend};
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::artefact::ArtefactKey;
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::RunnerSettings;
+use cofferdam_core::protocol::runner_recorder::{Claim, Claimed};
+use cofferdam_process::confine::{Calls, Confined, Files};
+use cofferdam_process::control::{Given, Handed, Inherited, Report};
+use cofferdam_process::rpc;
+use cofferdam_process::secret;
+use cofferdam_process::spawn;
+use cofferdam_runner::admit::Components;
+use cofferdam_runner::guest_process::{Guests, Program};
+use cofferdam_runner::job::Runner;
+use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Where the dynamic loader and the libraries lie that a guest process is linked with; what is not
+/// there is left out.
+const LIBRARIES: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+
+/// How long an idle runner that drains waits for the recorder to say that no job waits: it is asked
+/// already, and says so at once.
+const LAST_CLAIM: Duration = Duration::from_secs(2);
+
+type Recorder = rpc::Client<Claim, Claimed>;
+
+/// A runner that has read what it needs and confined itself.
+pub struct Actor {
+    settings: RunnerSettings,
+    key: ArtefactKey,
+    infrastructure: Acted,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: RunnerSettings) -> Result<Actor> {
+    let (_, intake) = bootstrap::start(Role::Runner, &settings.voice)?;
+    trust(&settings.trust_file, "runner", &settings.environment)?;
+    let key =
+        secret::read(&settings.artefact_key).context("cannot use the key of compiled artefacts")?;
+    for folder in [&settings.runs, &settings.artefacts] {
+        made_again(folder)?;
+    }
+    let mut write = vec![settings.runs.clone(), settings.artefacts.clone()];
+    let mut read = vec![
+        folder(&settings.trust_file)?.to_owned(),
+        settings.tools.clone(),
+        settings.executors.clone(),
+        folder(&settings.policy_module)?.to_owned(),
+        folder(&settings.policy_data)?.to_owned(),
+    ];
+    // An installation that never accepted a command has no folder for them.
+    if settings.commands.is_dir() {
+        read.push(settings.commands.clone());
+    }
+    let (infrastructure, paths) = Acted::open(&settings)?;
+    read.extend(paths.read);
+    write.extend(paths.write);
+    // The standard library gives a process that hears nothing `/dev/null`.
+    write.push(PathBuf::from("/dev/null"));
+    let mut execute = vec![settings.guest.as_path()];
+    execute.extend(LIBRARIES.iter().map(Path::new).filter(|path| path.exists()));
+    let (read, write) = (borrowed(&read), borrowed(&write));
+    let server = infrastructure.server();
+    let files = Files { read: &read, write: &write, execute: &execute, connect: &[] };
+    let confined = confine(files, server, Calls::Runner(server.is_some()))?;
+    Ok(Actor { settings, key: ArtefactKey::new(key), infrastructure, confined, intake })
+}
+
+fn borrowed(paths: &[PathBuf]) -> Vec<&Path> {
+    paths.iter().map(PathBuf::as_path).collect()
+}
+
+impl Actor {
+    /// Claims one job and sees it through; ends early, without one, when the supervisor closes the
+    /// control socket.
+    pub async fn act(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
+        let Self { settings, key, infrastructure, confined, intake } = self;
+        let backend = match infrastructure.connect(&settings).await {
+            Ok(backend) => backend,
+            Err(error) => {
+                inherited.report(&Report::Failed(escape::chain(error.as_ref())))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let checked = matches!(backend, Backend::Kubernetes(_, true));
+        inherited.report(&Report::Ready { confined, checked })?;
+        let voice = Voicing::new(intake);
+        match backend {
+            Backend::Directory(directory) => {
+                work(runner(settings, key, directory, &inherited), inherited, voice).await
+            }
+            Backend::Kubernetes(kubernetes, _) => {
+                work(runner(settings, key, kubernetes, &inherited), inherited, voice).await
+            }
+        }
+    }
+}
+
+/// Claims one job and sees it through. Ends early, without a job, when the supervisor closes the
+/// control socket.
+async fn work<B: cofferdam_backend::Backend>(
+    runner: Runner<Recorder, Program, B>,
+    inherited: Arc<Inherited>,
+    voice: Voicing,
+) -> Result<ExitCode> {
+    let (told, stop) = watch::channel(Stop::NotYet);
+    tokio::spawn(listen(inherited.handed(), Arc::clone(&runner.recorder), voice, told));
+    let draining = stop.clone();
+    let leased = tokio::select! {
+        leased = runner.claim(|| *draining.borrow() != Stop::NotYet) => leased?,
+        () = enough(stop) => None,
+        // A busy runner has lost its lease with the socket, and ends by itself.
+        why = runner.recorder.broken() => bail!("the socket to the recorder is broken: {why}"),
+    };
+    // A busy runner finishes its job.
+    if let Some(leased) = leased {
+        runner.see_through(leased).await?;
+        tokio::time::sleep(bootstrap::LINGER).await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What an idle runner was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    NotYet,
+    /// Take a job that waits already, or end.
+    Drain,
+    /// End: the supervisor closed the control socket.
+    Now,
+}
+
+/// Takes what the supervisor hands over.
+async fn listen(
+    mut handed: mpsc::Receiver<Handed>,
+    recorder: Arc<Recorder>,
+    mut voice: Voicing,
+    told: watch::Sender<Stop>,
+) {
+    while let Some(handed) = handed.recv().await {
+        let given: Given = match handed {
+            Handed::Socket(given) => given,
+            Handed::Drain => {
+                told.send_replace(Stop::Drain);
+                continue;
+            }
+            Handed::Told(_) => continue,
+        };
+        // After the recorder was restarted a fresh socket is another seat: a job under way is
+        // another's then, and the next word says so.
+        match given.name.as_str() {
+            "recorder" => {
+                if let Err(fault) = recorder.connect(given.into_stream()) {
+                    tracing::warn!(peer = "recorder", error = %fault, "the recorder's socket cannot be used");
+                }
+            }
+            "telemetry" => voice.take(given.into_stream()),
+            _ => {}
+        }
+    }
+    told.send_replace(Stop::Now);
+}
+
+/// Waits until an idle runner need not wait for a job any more.
+async fn enough(mut stop: watch::Receiver<Stop>) {
+    // Without a sender the supervisor is gone.
+    drop(stop.wait_for(|stop| *stop != Stop::NotYet).await);
+    drop(tokio::time::timeout(LAST_CLAIM, stop.wait_for(|stop| *stop == Stop::Now)).await);
+}
+
+fn runner<B>(
+    settings: RunnerSettings,
+    key: ArtefactKey,
+    backend: B,
+    inherited: &Arc<Inherited>,
+) -> Runner<Recorder, Program, B> {
+    let inherited = Arc::clone(inherited);
+    Runner {
+        recorder: Arc::new(Recorder::new()),
+        guests: Guests::new(Program(settings.guest), settings.artefacts, key),
+        components: Components {
+            tools: settings.tools,
+            executors: settings.executors,
+            commands: settings.commands,
+            policy_module: settings.policy_module,
+            policy_data: settings.policy_data,
+        },
+        trust_file: settings.trust_file,
+        backend,
+        marks: settings.runs,
+        now: Timestamp::now,
+        random: bootstrap::random,
+        drill: settings.drill,
+        end: spawn::kill_self,
+        leaving: Box::new(move || {
+            // Without a supervisor no other runner waits for this place.
+            let _gone = inherited.report(&Report::Leaving);
+        }),
+    }
+}

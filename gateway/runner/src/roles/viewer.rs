@@ -1,0 +1,109 @@
+//! The role `viewer`: answers the gateway's looks, no further than its own trust file permits.
+//! Changes nothing.
+
+use super::{confine, folder, read_trust, trust};
+use crate::infrastructure::Viewed;
+use anyhow::Result;
+use cofferdam_core::model::escape;
+use cofferdam_core::model::trust::{Environment, Trust};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_viewer::Look;
+use cofferdam_core::protocol::role_settings::ViewerSettings;
+use cofferdam_process::confine::{Calls, Confined, Files};
+use cofferdam_process::control::{Handed, Inherited, Report};
+use cofferdam_process::rpc;
+use cofferdam_telemetry::bootstrap::{self, Voicing};
+use cofferdam_telemetry::{Intake, Role};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A viewer that has read what it needs and confined itself.
+pub struct Viewer {
+    infrastructure: Viewed,
+    environment: Environment,
+    trust_file: PathBuf,
+    confined: Confined,
+    intake: Intake,
+}
+
+/// Reads what it needs, then gives up everything else.
+pub fn prepare(settings: ViewerSettings) -> Result<Viewer> {
+    let (_, intake) = bootstrap::start(Role::Viewer, &settings.voice)?;
+    trust(&settings.trust_file, "viewer", &settings.environment)?;
+    let (infrastructure, mut read) = Viewed::open(&settings.infrastructure)?;
+    read.push(folder(&settings.trust_file)?.to_owned());
+    let read: Vec<_> = read.iter().map(PathBuf::as_path).collect();
+    let server = infrastructure.server();
+    let confined = confine(
+        Files { read: &read, ..Files::default() },
+        server,
+        Calls::Viewer(server.is_some()),
+    )?;
+    Ok(Viewer {
+        infrastructure,
+        environment: settings.environment,
+        trust_file: settings.trust_file,
+        confined,
+        intake,
+    })
+}
+
+impl Viewer {
+    /// Answers until the supervisor closes the control socket.
+    pub async fn serve(self, inherited: Arc<Inherited>) -> Result<ExitCode> {
+        let Self { infrastructure, environment, trust_file, confined, intake } = self;
+        let checked = infrastructure.server().is_some();
+        let looker = match infrastructure.connect(&environment).await {
+            Ok(looker) => Arc::new(looker),
+            Err(fault) => {
+                inherited.report(&Report::Failed(escape::chain(fault.as_ref())))?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let trust_file: Arc<Path> = trust_file.into();
+        inherited.report(&Report::Ready { confined, checked })?;
+        let mut handed = Arc::clone(&inherited).handed();
+        let mut voice = Voicing::new(intake);
+        let (breaks, mut broken) = mpsc::channel(1);
+        loop {
+            let next = tokio::select! {
+                handed = handed.recv() => handed,
+                // This holds a sender.
+                Some(why) = broken.recv() => {
+                    // The supervisor starts it again and connects it.
+                    inherited.report(&Report::Failed(why))?;
+                    return Ok(ExitCode::FAILURE);
+                }
+            };
+            let Some(handed) = next else { return Ok(ExitCode::SUCCESS) };
+            let Handed::Socket(given) = handed else { continue };
+            match given.name.as_str() {
+                "gateway" => {}
+                "telemetry" => {
+                    voice.take(given.into_stream());
+                    continue;
+                }
+                _ => continue,
+            }
+            let (looker, trust_file, breaks) =
+                (Arc::clone(&looker), Arc::clone(&trust_file), breaks.clone());
+            tokio::spawn(async move {
+                let ended = rpc::serve(given.into_stream(), move |look: Look| {
+                    let (looker, trust_file) = (Arc::clone(&looker), Arc::clone(&trust_file));
+                    async move { looker.look(look, move || accepted(&trust_file)).await }
+                });
+                if let Err(fault) = ended.await {
+                    let _ending =
+                        breaks.send(format!("the socket to the gateway is broken: {fault}")).await;
+                }
+            });
+        }
+    }
+}
+
+/// Reads the trust file again for each request: an operator may have changed it.
+fn accepted(trust_file: &Path) -> Result<Trust, RoleError> {
+    read_trust(trust_file).map_err(|error| RoleError::Unavailable(escape::chain(error.as_ref())))
+}
