@@ -1,27 +1,20 @@
 //! The binary `cofferdam`: commands for people, the supervisor, and the roles `gateway` and
 //! `recorder`. Decides nothing itself.
 //!
-//! | folder | what |
+//! `command` uses `serve` and `config`; `serve` uses `config`; `config` uses neither.
+//!
+//! | folder | content |
 //! |---|---|
-//! | `command/` | one file per command; `command/mod.rs` is the list |
-//! | `config/` | `cofferdam.toml` and `agents.toml`, checked |
-//! | `health/` | what can be wrong with an installation |
+//! | `command/` | one file for each command; `command.rs` is the list |
+//! | `command/show/` | texts for people: stories, questions, ceilings |
 //! | `serve/` | the supervisor and the two roles of this binary |
-//! | `show/` | texts for people: stories, questions, ceilings |
-//! | `served.rs` | the copies that `serve` uses until its next start |
-//! | `guest.rs` | asking a guest process one thing |
-//! | `home.rs` | where each file of an installation lies |
-//! | `encode.rs` | components from core modules |
+//! | `serve/health/` | the checks of an installation, for `doctor` and for `serve` |
+//! | `serve/copies/` | the copies of accepted files that a running `serve` uses |
+//! | `config/` | `cofferdam.toml`, `agents.toml`, the trust file and the layout of the home |
 
 mod command;
 mod config;
-mod encode;
-mod guest;
-mod health;
-mod home;
 mod serve;
-mod served;
-mod show;
 
 use std::process::ExitCode;
 

@@ -11,13 +11,13 @@
 //! | the writer | `store/writer.rs` | one task, one transaction for all who wait |
 //! | the ledger | `ledger/` | tree, tiles, checkpoints, proofs, and checking them offline |
 
+mod fresh_preview;
 pub mod ledger;
-mod look;
 mod remedy;
 mod service;
 pub mod settings;
 mod store;
-mod wait;
+mod waiters;
 
 pub use ledger::note::ORIGIN;
 pub use service::{Recorder, RoleSeat, RunnerSeat};

@@ -4,8 +4,8 @@
 use std::io::{Error, ErrorKind};
 
 /// The remedy, as the end of a sentence that names path and cause.
-pub(crate) fn remedy(fault: &Error) -> &'static str {
-    match fault.kind() {
+pub(crate) fn remedy(error: &Error) -> &'static str {
+    match error.kind() {
         ErrorKind::PermissionDenied => "give the user who runs Cofferdam the right to write there",
         ErrorKind::ReadOnlyFilesystem => "mount its file system writable",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on its disk",

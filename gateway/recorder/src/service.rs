@@ -3,7 +3,7 @@
 
 mod claim;
 mod health;
-mod keep;
+mod housekeeping;
 mod operate;
 mod propose;
 mod start;
@@ -13,8 +13,8 @@ pub use claim::RunnerSeat;
 use crate::settings::{RUNNERS_AWAY_MS, RecorderContext};
 use crate::store::change::{Change, Done};
 use crate::store::open::OpenError;
-use crate::store::{Held, Reader, Request, WAITING, Writer};
-use crate::wait::{Shared, locked};
+use crate::store::{OpenFiles, Reader, Request, WAITING, Writer};
+use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::CallId;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::operator_recorder::Notice;
@@ -37,7 +37,7 @@ struct Inner {
     reader: Reader,
     queue: mpsc::Sender<Request>,
     shared: Arc<Shared>,
-    held: Arc<Held>,
+    held: Arc<OpenFiles>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -64,9 +64,9 @@ impl Recorder {
             tasks: Mutex::new(tasks),
         };
         let recorder = Self { inner: Arc::new(inner) };
-        keep::note_start(&recorder).await?;
-        keep::write_off(&recorder).await?;
-        keep::spawn(&recorder, losses);
+        housekeeping::note_start(&recorder).await?;
+        housekeeping::write_off(&recorder).await?;
+        housekeeping::spawn(&recorder, losses);
         Ok(recorder)
     }
 
@@ -79,8 +79,8 @@ impl Recorder {
         let _ended = self.inner.queue.send(Request::Stop).await;
         let tasks = std::mem::take(&mut *locked(&self.inner.tasks));
         for task in tasks {
-            if let Err(fault) = task.await {
-                tracing::error!(what = "task", %fault, "a task of the recorder failed");
+            if let Err(error) = task.await {
+                tracing::error!(what = "task", %error, "a task of the recorder failed");
             }
         }
     }
@@ -157,7 +157,7 @@ impl Drop for RoleSeat {
 }
 
 /// An answer of a kind that its change never has.
-fn astray() -> RoleError {
+fn misplaced_answer() -> RoleError {
     RoleError::Unavailable(
         "the recorder's writer answered another question; this is a defect, please report it"
             .to_owned(),

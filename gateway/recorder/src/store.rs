@@ -1,28 +1,28 @@
 //! The one SQLite file: opened by one process, written by one task, changed only by plain data.
 //! Never asked by anybody but the handlers.
 
+mod approvals;
 mod batch;
 mod busy;
 pub mod change;
 mod enqueue;
 pub mod examine;
 mod expire;
-mod held;
 mod lease;
 pub mod open;
-mod people;
+mod open_files;
 mod read;
 mod retire;
 mod row;
 mod run;
-mod same;
+mod same_call;
 mod source;
 mod writer;
 
-pub(crate) use batch::{Halt, Head, put_checkpoint};
-pub(crate) use held::Held;
+pub(crate) use batch::{ChangeError, Head, put_checkpoint};
+pub(crate) use open_files::OpenFiles;
 pub(crate) use read::Reader;
-pub(crate) use same::Sameness;
+pub(crate) use same_call::SameCall;
 pub use source::database;
 pub(crate) use source::{Source, described, tried};
 pub(crate) use writer::{Request, WAITING, Writer};

@@ -4,8 +4,8 @@
 //! `cofferdam build` does the same with the same file; this small program exists so that
 //! `scripts/build-guests` needs no gateway.
 
-#[path = "../../../gateway/cofferdam/src/encode.rs"]
-mod encode;
+#[path = "../../../gateway/cofferdam/src/command/component.rs"]
+mod component;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,15 +31,15 @@ fn main() -> ExitCode {
 /// Writes the component only when it is one that the host would load. Gives the line to print.
 fn convert(module: &Path, component: &Path) -> Result<String, Box<dyn std::error::Error>> {
     let core = std::fs::read(module)?;
-    let bytes = encode::encode(&core)?;
-    let role = encode::surface(&bytes)?.role()?;
-    let imports = encode::imports(&bytes)?.len();
+    let bytes = component::encode(&core)?;
+    let role = component::surface(&bytes)?.role()?;
+    let imports = component::imports(&bytes)?.len();
     std::fs::write(component, &bytes)?;
     let name = component.file_name().unwrap_or_default().to_string_lossy();
     let role = match role {
-        encode::Role::Tool => "tool",
-        encode::Role::Executor => "executor",
-        encode::Role::Command => "command",
+        component::Role::Tool => "tool",
+        component::Role::Executor => "executor",
+        component::Role::Command => "command",
     };
     Ok(format!(
         "{role:<9} {name:<28} {imports} imports  core {:>6} B  component {:>6} B",

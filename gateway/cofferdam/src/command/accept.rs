@@ -3,12 +3,12 @@
 
 mod policy;
 
-use super::before::{Before, few, width};
+use super::baseline::{Baseline, few, width};
 use super::plugin::{Bench, Kind, Plugin};
 use super::report::{Report, Usage};
-use super::trustfile::TrustFile;
-use crate::home::{Home, write_private};
-use crate::show;
+use crate::command::show;
+use crate::config::home::{Home, write_private};
+use crate::config::trust_file::TrustFile;
 use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::ceiling::{Ceiling, Definition};
@@ -149,7 +149,7 @@ impl Accept {
         if let Some(bad) = plugin
             .examples(&known.executors)
             .into_iter()
-            .find_map(|run| Some((&run.example.title, run.fault?)))
+            .find_map(|run| Some((&run.example.title, run.error?)))
         {
             bail!("its example \"{}\" does not hold: {}", bad.0, bad.1);
         }
@@ -167,7 +167,7 @@ impl Accept {
             narrowed(&definition.ceiling, &self.namespace)?
         };
         let accepted = known.tool(&definition.name);
-        let before = Before::accepted(bench, home, &known, plugin, definition);
+        let before = Baseline::accepted(bench, home, &known, plugin, definition);
         let compared =
             before.map(|before| before.compare(plugin, definition, &wanted)).transpose()?;
         let ceiling = match (&compared, accepted) {

@@ -2,10 +2,10 @@
 //! once; only its digest is kept.
 
 use super::report::Report;
-use super::trustfile::{table_of, unreadable};
+use crate::command::show::table;
+use crate::config::home::{Home, write_private};
+use crate::config::trust_file::{table_of, unreadable};
 use crate::config::{Agent, Agents as Known, TOKEN_PREFIX, valid_name};
-use crate::home::{Home, write_private};
-use crate::show::table;
 use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use clap::Subcommand;
@@ -185,7 +185,7 @@ fn rotate(home: &Home, name: &str) -> Result<Report> {
 fn token() -> Result<(String, TokenDigest)> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)
-        .map_err(|fault| anyhow!("the system gives no random bits: {fault}"))?;
+        .map_err(|error| anyhow!("the system gives no random bits: {error}"))?;
     let token =
         format!("{TOKEN_PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bits));
     let digest = TokenDigest::of(token.as_bytes());
@@ -202,15 +202,15 @@ struct AgentsFile(DocumentMut);
 impl AgentsFile {
     fn open(home: &Home) -> Result<Self> {
         let path = home.agents();
-        let text = std::fs::read_to_string(&path).map_err(|fault| unreadable(&path, &fault))?;
-        Known::parse(&text).map_err(|fault| anyhow!("{fault}"))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        Known::parse(&text).map_err(|error| anyhow!("{error}"))?;
         Ok(Self(text.parse().with_context(|| {
             format!("`{}` is not TOML; restore it from a backup", path.display())
         })?))
     }
 
     fn known(&self) -> Result<Known> {
-        Known::parse(&self.0.to_string()).map_err(|fault| anyhow!("{fault}"))
+        Known::parse(&self.0.to_string()).map_err(|error| anyhow!("{error}"))
     }
 
     fn list(&mut self) -> Result<&mut ArrayOfTables> {

@@ -5,16 +5,16 @@
 mod choose;
 mod files;
 mod follow;
-mod outside;
 mod sign;
-mod waiting;
+mod status;
+mod waiting_call;
 
 pub use files::write_out;
 
 use super::report::{Report, Usage};
 use super::ssh::{self, Signer};
-use super::trustfile::TrustFile;
-use crate::home::Home;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Result, bail};
 use choose::Choice;
 use clap::{Args, ValueHint};
@@ -24,7 +24,7 @@ use sign::{Answer, Way};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
-use waiting::Waiting;
+use waiting_call::WaitingCall;
 
 /// Shows what waits, asks, and signs it with the SSH key you have.
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ impl Approve {
             Choice::Call(id) => id,
             Choice::List(report) => return Ok(report),
         };
-        let waiting = Waiting::find(home, &id)?;
+        let waiting = WaitingCall::find(home, &id)?;
         let answer = Answer {
             verdict: Verdict::Approve,
             reason: String::new(),
@@ -139,7 +139,7 @@ impl Deny {
             Choice::List(report) => return Ok(report),
         };
         let given = self.reason.as_deref().map(checked).transpose()?;
-        let waiting = Waiting::find(home, &id)?;
+        let waiting = WaitingCall::find(home, &id)?;
         let way = self.signing.way(home, &waiting)?;
         waiting.show(home, false)?;
         let terminal = std::io::stdin().is_terminal();
@@ -185,7 +185,7 @@ fn ask(question: &str) -> Result<String> {
 
 impl Signing {
     /// Where the signature comes from, or that only the statement is wanted.
-    fn way(&self, home: &Home, waiting: &Waiting) -> Result<Way> {
+    fn way(&self, home: &Home, waiting: &WaitingCall) -> Result<Way> {
         let trust = &waiting.trust;
         if let Some(path) = &self.statement {
             return Ok(Way::Write(path.clone()));

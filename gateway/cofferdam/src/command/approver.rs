@@ -3,10 +3,10 @@
 
 use super::public_key::{is_security_key, public_key};
 use super::report::Report;
-use super::trustfile::TrustFile;
-use crate::home::Home;
-use crate::served;
-use crate::show::table;
+use crate::command::show::table;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
+use crate::serve::copies;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueHint};
 use cofferdam_core::model::person::same_person;
@@ -59,8 +59,8 @@ impl ApproverCommand {
                     bail!("there is no approver `{name}`; `cofferdam approver list` names them");
                 }
                 file.save()?;
-                if let Some(copies) = served::current(home) {
-                    served::remove_approvers(home, &copies)
+                if let Some(copies) = copies::current(home) {
+                    copies::remove_approvers(home, &copies)
                         .context("the removal holds from the next start of `cofferdam serve` on")?;
                 }
                 let removed = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
@@ -108,7 +108,7 @@ fn add(home: &Home, name: String, path: &Path) -> Result<Report> {
     let touch = is_security_key(&key);
     let touched = if touch { TOUCH } else { "" };
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-    let restart = served::running(home);
+    let restart = copies::running(home);
     let later = if restart {
         "\nThe key is used after the next start of `cofferdam serve`: restart it."
     } else {
@@ -159,7 +159,7 @@ fn list(home: &Home) -> Result<Report> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::write_private;
+    use crate::config::home::write_private;
 
     const KEY: &str = "ssh-ed25519 \
                        AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti \
@@ -220,12 +220,12 @@ mod tests {
             |name: &str, key: &str| format!("[[approver]]\nname = \"{name}\"\nkey = \"{key}\"\n");
         let text = format!("{}{}{}", trust(), entry("bob", KEY), entry("Bob@example.com", OTHER));
         write_private(&home.trust(), text.as_bytes()).unwrap();
-        let fault = format!("{:#}", list(&home).unwrap_err());
+        let error = format!("{:#}", list(&home).unwrap_err());
         assert!(
-            fault.contains(
+            error.contains(
                 "enrols `bob` and `Bob@example.com`, which count as one person; remove one"
             ),
-            "{fault}"
+            "{error}"
         );
         ApproverCommand::Remove { name: "bob".into() }.run(&home).unwrap();
         assert_eq!(list(&home).unwrap().value()["approvers"][0]["name"], "Bob@example.com");

@@ -1,11 +1,11 @@
 //! `cofferdam build`: from a guest's crate to a component that would be loaded. Calls cargo;
 //! encodes, checks and inspects by itself.
 
+use super::component;
 use super::inspect::inspect;
 use super::plugin::{Bench, NO_CLOCK, has_clock};
 use super::report::Report;
-use crate::encode;
-use crate::home::Home;
+use crate::config::home::Home;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::escape::line;
@@ -51,12 +51,12 @@ impl Build {
                 core.display()
             )
         })?;
-        let component = encode::encode(&bytes)?;
-        encode::surface(&component)?.role()?;
+        let component = component::encode(&bytes)?;
+        component::surface(&component)?.role()?;
         eprintln!(
             "a component of {} bytes with {} import(s)",
             component.len(),
-            encode::imports(&component)?.len()
+            component::imports(&component)?.len()
         );
         let out = self.out.unwrap_or_else(|| {
             package.target.join("components").join(format!("{}.wasm", package.name))

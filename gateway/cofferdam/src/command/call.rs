@@ -3,10 +3,10 @@
 
 use super::http::{Answer, Request, send};
 use super::report::{Report, Usage};
-use super::trustfile::TrustFile;
+use crate::command::show::{self, short, table};
 use crate::config::Config;
-use crate::home::Home;
-use crate::show::{self, short, table};
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::json as strict;
@@ -234,7 +234,7 @@ fn object(bytes: &[u8]) -> Result<Map<String, Value>> {
     match strict::strict(bytes) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Usage("the arguments are not a JSON object".to_owned()).into()),
-        Err(fault) => Err(Usage(format!("the arguments are not JSON: {fault}")).into()),
+        Err(error) => Err(Usage(format!("the arguments are not JSON: {error}")).into()),
     }
 }
 
@@ -261,7 +261,7 @@ mod tests {
         let given: Vec<String> = given.iter().map(|pair| (*pair).to_owned()).collect();
         match (pairs(&given), expect) {
             (Ok(map), Ok(want)) => assert_eq!(Value::Object(map), want),
-            (Err(fault), Err(want)) => assert!(fault.to_string().contains(want), "{fault}"),
+            (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{error}"),
             (got, want) => panic!("{got:?} instead of {want:?}"),
         }
     }

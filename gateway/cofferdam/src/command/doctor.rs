@@ -1,15 +1,15 @@
 //! `cofferdam doctor`: what is missing or wrong, and how to correct it. Looks at everything `serve`
 //! needs and at what authors need; changes nothing.
 
-use super::cluster;
 use super::http::{Request, send};
 use super::plugin::Bench;
 use super::policy::opa;
 use super::report::Report;
+use super::runner_binary;
+use crate::config::home::Home;
 use crate::config::{self, Agents, Cluster, Config, Infrastructure, read_trust};
-use crate::health::{self, Depth, Finding, Findings};
-use crate::home::Home;
-use crate::served;
+use crate::serve::copies;
+use crate::serve::health::{self, Depth, Finding, Findings};
 use anyhow::Result;
 use clap::Args;
 use cofferdam_core::model::escape::line;
@@ -71,8 +71,8 @@ pub fn values(found: &Findings) -> Vec<Value> {
 /// Looks at everything.
 fn look(home: &Home) -> Findings {
     let mut found = Findings::default();
-    let served = served::current(home);
-    let serving = served::running(home);
+    let served = copies::current(home);
+    let serving = copies::running(home);
     let (config, trust) = installation(home, served.as_ref(), &mut found);
     binaries(&mut found);
     match config.map(|config| config.infrastructure) {
@@ -95,7 +95,7 @@ const PLACES: usize = 5;
 
 /// What of the tree no call can rely on. It keeps nothing from being served.
 fn manifests(tree: &Path, found: &mut Findings) {
-    match cluster::survey(tree) {
+    match runner_binary::survey(tree) {
         Ok(left_out) if left_out.is_empty() => found.good("manifests", "all of them are read"),
         Ok(left_out) => {
             let named: Vec<_> =
@@ -107,7 +107,7 @@ fn manifests(tree: &Path, found: &mut Findings) {
             );
             found.good("manifests", detail);
         }
-        Err(fault) => found.less("manifests", format!("cannot be looked through: {fault:#}"), ""),
+        Err(error) => found.less("manifests", format!("cannot be looked through: {error:#}"), ""),
     }
 }
 
@@ -117,7 +117,7 @@ pub fn installation(
     served: Option<&Home>,
     found: &mut Findings,
 ) -> (Option<Config>, Option<Trust>) {
-    let serving = served::running(home);
+    let serving = copies::running(home);
     if !config::is_made(home) {
         // Whatever else is asked about would be missing with it.
         let detail = format!("there is no installation at `{}`", home.root().display());
@@ -222,9 +222,9 @@ fn running(listen: SocketAddr, found: &mut Findings) {
                 }
             }
         }
-        Err(fault) => found.bad(
+        Err(error) => found.bad(
             "serve",
-            format!("runs, and does not answer: {fault:#}"),
+            format!("runs, and does not answer: {error:#}"),
             "read its log; it may still be starting",
         ),
     }
@@ -252,11 +252,11 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
                 .into_iter()
                 .flat_map(|config| config::disagreements(config, &trust))
                 .collect();
-            for fault in &mismatch {
+            for error in &mismatch {
                 found.bad(
                     "trust file",
-                    format!("{} in {}: {}", fault.key, fault.file, fault.problem),
-                    &fault.remedy,
+                    format!("{} in {}: {}", error.key, error.file, error.problem),
+                    &error.remedy,
                 );
             }
             if mismatch.is_empty() {
@@ -270,8 +270,8 @@ fn trust_file(home: &Home, config: Option<&Config>, found: &mut Findings) -> Opt
             left_out(&trust, found);
             Some(trust)
         }
-        Err(fault) => {
-            found.bad("trust file", fault.problem, &fault.remedy);
+        Err(error) => {
+            found.bad("trust file", error.problem, &error.remedy);
             None
         }
     }
@@ -302,10 +302,10 @@ fn policy_loads(home: &Home, found: &mut Findings) {
     else {
         return;
     };
-    if let Err(fault) = Bench::start().and_then(|bench| bench.policy(&module, &data).map(drop)) {
+    if let Err(error) = Bench::start().and_then(|bench| bench.policy(&module, &data).map(drop)) {
         found.bad(
             "policy",
-            format!("does not load: {fault:#}"),
+            format!("does not load: {error:#}"),
             "accept another with `cofferdam accept --policy DIR`",
         );
     }
@@ -325,9 +325,9 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
             );
             Some(config)
         }
-        Err(faults) => {
-            for fault in faults.0 {
-                found.bad("configuration", fault.cause(), &fault.remedy);
+        Err(errors) => {
+            for error in errors.0 {
+                found.bad("configuration", error.cause(), &error.remedy);
             }
             None
         }
@@ -344,7 +344,7 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
             "agents",
             agents.list().iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>().join(", "),
         ),
-        Err(fault) => found.bad("agents", fault.problem, &fault.remedy),
+        Err(error) => found.bad("agents", error.problem, &error.remedy),
     }
     config
 }
@@ -354,12 +354,12 @@ fn configuration(home: &Home, found: &mut Findings) -> Option<Config> {
 fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
     for (identity, kubeconfig) in cluster.identities() {
         let path = kubeconfig.display();
-        let met = match cluster::identify(kubeconfig) {
+        let met = match runner_binary::identify(kubeconfig) {
             Ok(met) => met,
-            Err(fault) => {
+            Err(error) => {
                 found.bad(
                     identity,
-                    format!("{fault:#}"),
+                    format!("{error:#}"),
                     "see that the API server is reached, and that the kubeconfig is still good",
                 );
                 continue;
@@ -380,7 +380,7 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
             );
             continue;
         }
-        match cluster::check(identity, cluster.job_identity, kubeconfig) {
+        match runner_binary::check(identity, cluster.job_identity, kubeconfig) {
             Ok(checked) => {
                 for looked in checked.findings.iter().filter(|looked| !looked.ok) {
                     // What is said of a fence that does not stand has its remedy in it.
@@ -399,9 +399,9 @@ fn identities(cluster: &Cluster, trust: Option<&Trust>, found: &mut Findings) {
                     );
                 }
             }
-            Err(fault) => found.bad(
+            Err(error) => found.bad(
                 identity,
-                format!("{fault:#}"),
+                format!("{error:#}"),
                 "see that `cofferdam-runner` is of this version",
             ),
         }
@@ -453,7 +453,7 @@ fn landlock(home: &Home, found: &mut Findings) {
                 "boot with `lsm=landlock,…`, Linux 5.13 or newer",
             );
         }
-        Ok(Err(fault)) => found.less("landlock", format!("cannot be tried: {fault}"), "see above"),
+        Ok(Err(error)) => found.less("landlock", format!("cannot be tried: {error}"), "see above"),
         Err(_) => found.less("landlock", "cannot be tried", "tell us"),
     }
 }

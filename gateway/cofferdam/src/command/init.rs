@@ -1,31 +1,31 @@
 //! `cofferdam init`: makes a home for a tree or a cluster: configuration, keys, trust file, plugins
 //! and policy. Never overwrites: what is there is named and kept.
 
-mod parts;
-mod served;
+mod assets;
+mod target;
 mod trust;
-mod used;
+mod used_home;
 
 use super::plugin::Bench;
 use super::rehearse::rehearse_new;
 use super::report::Report;
-use super::trustfile::TrustFile;
+use crate::config::home::{Home, SECRETS, write_private};
+use crate::config::trust_file::TrustFile;
 use crate::config::{self, Config, Infrastructure};
-use crate::home::{Home, SECRETS, write_private};
 use anyhow::{Context as _, Result, bail};
+use assets::Assets;
 use clap::{Args, ValueHint};
 use cofferdam_core::model::id::hex;
 use cofferdam_core::model::trust::Environment;
 use cofferdam_core::policy::digest::policy_digest;
 use cofferdam_core::stage::question;
 use jiff::Timestamp;
-use parts::Assets;
 use serde_json::{Value, json};
-use served::Served;
-pub use served::random;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use target::Target;
+pub use target::random;
 
 /// Names the variable with the folder to copy from.
 const ASSETS: &str = "COFFERDAM_ASSETS";
@@ -104,9 +104,9 @@ impl Init {
     /// Runs it.
     pub fn run(self, home: &Home, working: &Path) -> Result<Report> {
         let served = match (self.tree, self.name, [self.viewer, self.provisioner, self.reaper]) {
-            (Some(tree), name, _) => served::tree(&tree, name, home, working)?,
+            (Some(tree), name, _) => target::tree(&tree, name, home, working)?,
             (None, Some(name), [Some(viewer), Some(provisioner), Some(reaper)]) => {
-                served::cluster(name, [viewer, provisioner, reaper], working)?
+                target::cluster(name, [viewer, provisioner, reaper], working)?
             }
             // The command line was refused before.
             (None, ..) => bail!("name a tree, or a cluster with `--kubernetes`"),
@@ -119,7 +119,7 @@ impl Init {
         let assets = Assets::find(assets, self.plugins, self.policy)?;
         let mut log = Log::default();
         let fresh = !home.trust().exists();
-        used::check(home, fresh)?;
+        used_home::check(home, fresh)?;
         home.make_folders()?;
         let environment = configure(home, &served, self.listen, &mut log)?;
         for secret in SECRETS {
@@ -141,7 +141,7 @@ impl Init {
             log.made("agents/agents.toml, without an agent");
         }
         // Without a policy there is nothing to trust: it comes first.
-        let (module, data) = parts::policy(home, &assets.policy, fresh, &mut log)?;
+        let (module, data) = assets::policy(home, &assets.policy, fresh, &mut log)?;
         let bench = Bench::start()?;
         let named = || format!("the policy in `{}`", home.policy().display());
         bench.policy(&module, &data).with_context(named)?;
@@ -164,7 +164,7 @@ impl Init {
             log.accepted(format_args!("the policy {}", digest.short()));
         }
         let before = trust.trust()?.tools;
-        parts::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
+        assets::plugins(home, &assets.plugins, &bench, &mut trust, &mut log)?;
         // In a home that is completed, the policy was tried on the tools that it had.
         let tools = trust.trust()?.tools;
         let new: Vec<_> = tools
@@ -215,11 +215,11 @@ impl Init {
 /// The configuration. A home that has one keeps its name and what it serves.
 fn configure(
     home: &Home,
-    served: &Served,
+    served: &Target,
     listen: Option<SocketAddr>,
     log: &mut Log,
 ) -> Result<Environment> {
-    let Served { infrastructure, environment, words } = served;
+    let Target { infrastructure, environment, words } = served;
     if home.config().exists() {
         let config = Config::read(home)?;
         if listen.is_some_and(|listen| listen != config.edge.listen) {
@@ -248,9 +248,9 @@ fn configure(
         &home.config(),
         config::template(&environment.name, infrastructure, listen).as_bytes(),
     )?;
-    if let Err(faults) = Config::read(home) {
+    if let Err(errors) = Config::read(home) {
         std::fs::remove_file(home.config()).context("cannot take back the faulty configuration")?;
-        return Err(faults.into());
+        return Err(errors.into());
     }
     log.made(format_args!("cofferdam.toml, environment `{}`, {words}", environment.name));
     Ok(environment)

@@ -1,12 +1,12 @@
 //! `cofferdam inspect`: what a component could ever do, said by the host from its bytes and its
 //! ceiling. Runs a tool's examples in the sandbox, and nothing else.
 
-use super::before::{Before, Compared, few, width};
+use super::baseline::{Baseline, Compared, few, width};
 use super::plugin::{Bench, Kind, Plugin};
 use super::report::Report;
-use super::trustfile::TrustFile;
-use crate::home::Home;
-use crate::show;
+use crate::command::show;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::ceiling::Definition;
@@ -44,7 +44,7 @@ impl Inspect {
         let (Kind::Tool(old), Kind::Tool(new)) = (&other.kind, &plugin.kind) else {
             bail!("`--against` compares two tools");
         };
-        let before = Before::file(format!("`{}`", file.display()), &other, old);
+        let before = Baseline::file(format!("`{}`", file.display()), &other, old);
         tool_report(&plugin, new, None, Some(before.compare(&plugin, new, &new.ceiling)?))
     }
 }
@@ -59,7 +59,7 @@ pub fn inspect(bench: &Bench, plugin: &Plugin, home: &Home) -> Result<Report> {
         Kind::Tool(definition) => {
             let before = trust
                 .as_ref()
-                .and_then(|trust| Before::accepted(bench, home, trust, plugin, definition));
+                .and_then(|trust| Baseline::accepted(bench, home, trust, plugin, definition));
             let compared = before
                 .map(|before| before.compare(plugin, definition, &definition.ceiling))
                 .transpose()?;
@@ -143,16 +143,16 @@ fn tool_report(
     lines.push(String::new());
     lines.push("Examples".to_owned());
     for run in &runs {
-        let mark = if run.fault.is_none() { "ok  " } else { "BAD " };
+        let mark = if run.error.is_none() { "ok  " } else { "BAD " };
         lines.push(format!("  {mark}{}", quoted(&run.example.title)));
         lines
             .push(format!("      {}", show::short(&show::scalar(&run.example.arguments), EXAMPLE)));
-        match &run.fault {
+        match &run.error {
             None => lines.push(format!(
                 "      {}",
                 show::scalar(run.example.draft.get("summary").unwrap_or(&Value::Null))
             )),
-            Some(fault) => lines.push(format!("      {}", line(fault))),
+            Some(error) => lines.push(format!("      {}", line(error))),
         }
     }
     lines.push(String::new());
@@ -193,10 +193,10 @@ fn tool_report(
     ));
     lines.push(String::new());
     lines.extend(standing(compared.as_ref()));
-    let good = runs.iter().all(|run| run.fault.is_none());
+    let good = runs.iter().all(|run| run.error.is_none());
     let examples: Vec<Value> = runs
         .iter()
-        .map(|run| json!({"title": run.example.title, "arguments": run.example.arguments, "draft": run.example.draft, "fault": run.fault}))
+        .map(|run| json!({"title": run.example.title, "arguments": run.example.arguments, "draft": run.example.draft, "fault": run.error}))
         .collect();
     let ceiling = compared.as_ref().map(|compared| &compared.ceiling);
     let value = json!({

@@ -2,15 +2,15 @@
 
 use super::approve::write_out;
 use super::doctor;
-use super::operator;
+use super::recorder_client;
 use super::report::Report;
 use super::ssh::signer_of;
-use super::trustfile::TrustFile;
+use crate::command::show::{Story, short, story, table};
 use crate::config::Config;
-use crate::health::{self, Findings, bytes};
-use crate::home::Home;
-use crate::served;
-use crate::show::{Story, short, story, table};
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
+use crate::serve::copies;
+use crate::serve::health::{self, Findings, bytes};
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::document::Document;
@@ -87,10 +87,12 @@ impl Jobs {
             let before =
                 jobs.last().map(|last| last.job.call.to_string()).or_else(|| self.before.clone());
             let limit = u32::try_from(most.saturating_sub(jobs.len())).unwrap_or(u32::MAX);
-            let Operated::Jobs { jobs: page } =
-                operator::ask(home, &Operate::Jobs { waiting: self.waiting, limit, before })?
+            let Operated::Jobs { jobs: page } = recorder_client::ask(
+                home,
+                &Operate::Jobs { waiting: self.waiting, limit, before },
+            )?
             else {
-                return Err(operator::unexpected());
+                return Err(recorder_client::unexpected());
             };
             let last = page.is_empty();
             jobs.extend(page);
@@ -155,9 +157,9 @@ pub struct Show {
 impl Show {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        let answer = operator::ask(home, &Operate::Show { call: self.id })?;
+        let answer = recorder_client::ask(home, &Operate::Show { call: self.id })?;
         let Operated::Story { call, job, view, entries } = &answer else {
-            return Err(operator::unexpected());
+            return Err(recorder_client::unexpected());
         };
         if self.shown {
             let job = job.as_ref().with_context(|| {
@@ -180,7 +182,7 @@ impl Show {
         let mut text = story(&Story { call, job: job.as_deref(), view: view.as_deref(), entries });
         let mut exported = Vec::new();
         if let Some(folder) = &self.export {
-            let approvers = TrustFile::open(&served::in_use(home))?.trust()?.approvers;
+            let approvers = TrustFile::open(&copies::in_use(home))?.trust()?.approvers;
             for signed in job.iter().flat_map(|job| &job.statements) {
                 let approver = signer_of(signed, &approvers)
                     .context("a statement is signed with a key that is not enrolled any more")?;
@@ -234,18 +236,18 @@ fn not_serving(home: &Home) -> Report {
 }
 
 /// What can be said while the recorder of a running `serve` does not answer.
-fn unanswered(home: &Home, fault: &anyhow::Error) -> Report {
+fn unanswered(home: &Home, error: &anyhow::Error) -> Report {
     let mut found = Findings::default();
     if let Ok(config) = Config::read(home) {
         found = health::while_serving(home, &config);
     }
     let mut lines = vec![
         "serving      yes".to_owned(),
-        format!("WRONG        the recorder cannot be asked: {}", line(&format!("{fault:#}"))),
+        format!("WRONG        the recorder cannot be asked: {}", line(&format!("{error:#}"))),
     ];
     lines.extend(found.bad_ones().map(|finding| format!("WRONG        {}", finding.line())));
     lines.push("next         cofferdam doctor".to_owned());
-    let json = json!({"serving": true, "good": false, "fault": format!("{fault:#}"), "findings": doctor::values(&found)});
+    let json = json!({"serving": true, "good": false, "fault": format!("{error:#}"), "findings": doctor::values(&found)});
     Report::new(lines.join("\n"), json).good(false)
 }
 
@@ -257,13 +259,13 @@ pub struct Status {}
 impl Status {
     /// Runs it.
     pub fn run(self, home: &Home) -> Result<Report> {
-        if !home.operator_socket().exists() && !served::running(home) {
+        if !home.operator_socket().exists() && !copies::running(home) {
             return Ok(not_serving(home));
         }
-        let answer = match operator::ask(home, &Operate::Status) {
+        let answer = match recorder_client::ask(home, &Operate::Status) {
             // The socket of one that was killed is still there.
-            Err(_) if !served::running(home) => return Ok(not_serving(home)),
-            Err(fault) => return Ok(unanswered(home, &fault)),
+            Err(_) if !copies::running(home) => return Ok(not_serving(home)),
+            Err(error) => return Ok(unanswered(home, &error)),
             Ok(answer) => answer,
         };
         let Operated::Status {
@@ -279,9 +281,9 @@ impl Status {
             stuck,
         } = &answer
         else {
-            return Err(operator::unexpected());
+            return Err(recorder_client::unexpected());
         };
-        let environment = TrustFile::open(&served::in_use(home))?.trust()?.environment;
+        let environment = TrustFile::open(&copies::in_use(home))?.trust()?.environment;
         // Of the infrastructure itself the recorder knows nothing: which it is stands in the trust
         // file, how it is only its roles see.
         let backend = if environment.is_cluster() { "a Kubernetes cluster" } else { "a directory" };
@@ -326,11 +328,11 @@ impl Status {
         lines.push(format!("disk         {}", disk.map_or_else(|| "not known".to_owned(), room)));
         lines.extend(refuses.iter().map(|why| format!("REFUSED      all new work: {}", line(why))));
         // The recorder's word on its disk, and once.
-        let faults = supervisor
+        let errors = supervisor
             .faults
             .iter()
-            .filter(|fault| refuses.is_none() || !fault.starts_with("disk:"));
-        lines.extend(faults.map(|why| format!("WRONG        calls fail: {}", line(why))));
+            .filter(|error| refuses.is_none() || !error.starts_with("disk:"));
+        lines.extend(errors.map(|why| format!("WRONG        calls fail: {}", line(why))));
         lines.extend(
             supervisor
                 .warnings

@@ -1,11 +1,11 @@
 //! `cofferdam ledger`: checks and proves what was recorded, from files and a key alone. Asks the
 //! recorder only which entries belong to a call.
 
-use super::operator;
+use super::recorder_client;
 use super::report::{Report, Usage};
-use super::trustfile::TrustFile;
-use crate::home::Home;
-use crate::show::event;
+use crate::command::show::event;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand, ValueHint};
 use cofferdam_core::model::id::hex;
@@ -177,21 +177,21 @@ impl Verify {
             let first = report
                 .first_bad()
                 .map_or_else(|| "no single entry".to_owned(), |entry| format!("entry {entry}"));
-            vec![format!("BROKEN: {} fault(s); the first is about {first}.", report.faults.len())]
+            vec![format!("BROKEN: {} fault(s); the first is about {first}.", report.errors.len())]
         };
-        lines.extend(report.faults.iter().map(|fault| {
-            let entry = fault.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
-            format!("  {entry}{}: {}", fault.file, fault.what)
+        lines.extend(report.errors.iter().map(|error| {
+            let entry = error.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+            format!("  {entry}{}: {}", error.file, error.what)
         }));
         lines.extend(report.unproven.iter().map(|what| format!("Not proven: {what}.")));
-        let faults: Vec<Value> = report
-            .faults
+        let errors: Vec<Value> = report
+            .errors
             .iter()
-            .map(|fault| json!({"entry": fault.entry, "file": fault.file, "what": fault.what}))
+            .map(|error| json!({"entry": error.entry, "file": error.file, "what": error.what}))
             .collect();
         let value = json!({
             "sound": report.is_sound(), "origin": report.origin, "size": report.size, "root": report.root, "first_bad": report.first_bad(),
-            "faults": faults, "unproven": report.unproven,
+            "faults": errors, "unproven": report.unproven,
         });
         Ok(Report::new(lines.join("\n"), value).good(report.is_sound()))
     }
@@ -234,9 +234,9 @@ impl Prove {
 /// The entries of a call, oldest first.
 fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
     let Operated::Story { entries, .. } =
-        operator::ask(home, &Operate::Show { call: id.to_owned() })?
+        recorder_client::ask(home, &Operate::Show { call: id.to_owned() })?
     else {
-        return Err(operator::unexpected());
+        return Err(recorder_client::unexpected());
     };
     Ok(entries.into_iter().map(|entry| entry.index).collect())
 }
@@ -244,9 +244,9 @@ fn entries(home: &Home, id: &str) -> Result<Vec<u64>> {
 fn check(file: &Path, key: &VerifyingKey) -> Result<Report> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read `{}`", file.display()))?;
-    let proven = verify_proof(&text, key).or_else(|fault| match text.ends_with('\n') {
+    let proven = verify_proof(&text, key).or_else(|error| match text.ends_with('\n') {
         // What was printed on a terminal and saved may have lost its last line break.
-        true => Err(fault),
+        true => Err(error),
         false => verify_proof(&format!("{text}\n"), key),
     })?;
     let entry: Value =

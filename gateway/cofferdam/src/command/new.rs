@@ -126,9 +126,9 @@ impl New {
         let files = files(&self.name, &sdk)?;
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;
-        if let Err(fault) = write(&folder, &files) {
+        if let Err(error) = write(&folder, &files) {
             let _half = fs::remove_dir_all(&folder);
-            return Err(fault);
+            return Err(error);
         }
         let (name, place) = (&self.name, folder.display());
         let listed: Vec<String> =
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, expect: &str) {
-        let said = named(name).map_or_else(|fault| fault.to_string(), |()| "good".to_owned());
+        let said = named(name).map_or_else(|error| error.to_string(), |()| "good".to_owned());
         assert!(said.contains(expect), "{name}: {said}");
     }
 

@@ -2,7 +2,7 @@
 //! is. All of it is a stranger's: it is compiled, and a tool is run, in guest processes alone;
 //! executors and a task's commands are never run.
 
-use crate::guest;
+use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::ceiling::{Ceiling, Definition, Example};
@@ -65,13 +65,13 @@ pub struct ExampleRun<'a> {
     /// The example.
     pub example: &'a Example,
     /// The fault, if it did not give the draft it says.
-    pub fault: Option<String>,
+    pub error: Option<String>,
 }
 
 impl Bench {
     /// Guests are made of the binary beside this one.
     pub fn start() -> Result<Self> {
-        guest::beside().map(Self)
+        guest_process::beside().map(Self)
     }
 
     /// Reads a component, refuses one that would not be loaded, and asks a tool what it is.
@@ -82,7 +82,8 @@ impl Bench {
     }
 
     fn open(&self, path: &Path, bytes: Vec<u8>) -> Result<Plugin> {
-        let asked = guest::ask(&self.0, &Compute::Examine, bytes.clone(), guest::COMPILE)?;
+        let asked =
+            guest_process::ask(&self.0, &Compute::Examine, bytes.clone(), guest_process::COMPILE)?;
         let (kind, imports, unused, artefact) = match asked {
             (Computed::Examined { kind, imports, unused }, artefact) => {
                 (kind, imports, unused, artefact)
@@ -93,7 +94,14 @@ impl Bench {
             GuestKind::Executor => Kind::Executor(stem(path)),
             GuestKind::Command => Kind::Command(stem(path)),
             GuestKind::Tool => {
-                match guest::ask(&self.0, &Compute::Define, artefact.clone(), guest::COMPUTE)?.0 {
+                match guest_process::ask(
+                    &self.0,
+                    &Compute::Define,
+                    artefact.clone(),
+                    guest_process::COMPUTE,
+                )?
+                .0
+                {
                     Computed::Defined { definition } => Kind::Tool(definition),
                     other => return Err(unexpected(&other)),
                 }
@@ -125,7 +133,14 @@ impl Bench {
         let policy = self.compiled(&Compute::Compile { kind: GuestKind::Policy }, module, data)?;
         let artefact = policy.artefact.clone();
         let judge = Compute::Judge { data: data.to_owned() };
-        let known = match guest::ask(&self.0, &judge, artefact.clone(), guest::COMPUTE)?.0 {
+        let known = match guest_process::ask(
+            &self.0,
+            &judge,
+            artefact.clone(),
+            guest_process::COMPUTE,
+        )?
+        .0
+        {
             Computed::Judging { entrypoints } => entrypoints,
             other => return Err(unexpected(&other)),
         };
@@ -156,7 +171,8 @@ impl Bench {
             );
             return Err(GuestError { code: "too-large".to_owned(), detail }.into());
         }
-        let (_, artefact) = guest::ask(&self.0, compile, module.to_vec(), guest::COMPILE)?;
+        let (_, artefact) =
+            guest_process::ask(&self.0, compile, module.to_vec(), guest_process::COMPILE)?;
         Ok(Policy { bench: self.clone(), artefact, data: data.to_owned() })
     }
 }
@@ -184,8 +200,12 @@ impl Policy {
             });
             let (now, later) = rest.split_at(fitting.count().max(1).min(rest.len()));
             let ask = Compute::Try { data: self.data.clone(), trials: now.to_vec() };
-            let (answer, body) =
-                guest::ask(&self.bench.0, &ask, self.artefact.clone(), guest::COMPILE)?;
+            let (answer, body) = guest_process::ask(
+                &self.bench.0,
+                &ask,
+                self.artefact.clone(),
+                guest_process::COMPILE,
+            )?;
             if answer != Computed::Tried {
                 return Err(unexpected(&answer));
             }
@@ -204,7 +224,14 @@ impl Policy {
     pub fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
         let (entrypoint, data) = (entrypoint.to_owned(), self.data.clone());
         let decide = Compute::Decide { entrypoint, data, input: input.to_owned() };
-        match guest::ask(&self.bench.0, &decide, self.artefact.clone(), guest::COMPUTE)?.0 {
+        match guest_process::ask(
+            &self.bench.0,
+            &decide,
+            self.artefact.clone(),
+            guest_process::COMPUTE,
+        )?
+        .0
+        {
             Computed::Decided { output } => Ok(output),
             other => Err(GuestError {
                 code: "output".to_owned(),
@@ -286,9 +313,9 @@ impl Plugin {
     pub fn warnings(&self) -> Result<Vec<Warning>> {
         match &self.lint {
             Ok(warnings) => Ok(warnings.clone()),
-            Err(fault) => {
-                let fault = GuestError { code: "schema".to_owned(), detail: fault.to_string() };
-                Err(anyhow::Error::new(fault).context(format!("`{}`", self.path.display())))
+            Err(error) => {
+                let error = GuestError { code: "schema".to_owned(), detail: error.to_string() };
+                Err(anyhow::Error::new(error).context(format!("`{}`", self.path.display())))
             }
         }
     }
@@ -296,8 +323,9 @@ impl Plugin {
     /// What a tool makes of canonical arguments, in a fresh guest process.
     pub fn plan(&self, arguments: &str) -> Result<Result<Draft, ToolRefusal>, GuestError> {
         let plan = Compute::Plan { arguments: arguments.to_owned() };
-        let asked = guest::ask(&self.bench.0, &plan, self.artefact.clone(), guest::COMPUTE);
-        match asked.map_err(|fault| self.explained(fault))?.0 {
+        let asked =
+            guest_process::ask(&self.bench.0, &plan, self.artefact.clone(), guest_process::COMPUTE);
+        match asked.map_err(|error| self.explained(error))?.0 {
             Computed::Planned { draft } => Ok(Ok(draft)),
             Computed::Declined { refusal } => Ok(Err(refusal)),
             other => Err(GuestError {
@@ -308,12 +336,12 @@ impl Plugin {
     }
 
     /// A trap of a tool that was linked with Rust's clock: there is none to read.
-    fn explained(&self, fault: GuestError) -> GuestError {
-        if fault.code != "trap" || !has_clock(&self.bytes) {
-            return fault;
+    fn explained(&self, error: GuestError) -> GuestError {
+        if error.code != "trap" || !has_clock(&self.bytes) {
+            return error;
         }
-        let detail = format!("{}; {NO_CLOCK}", fault.detail);
-        GuestError { detail, ..fault }
+        let detail = format!("{}; {NO_CLOCK}", error.detail);
+        GuestError { detail, ..error }
     }
 
     /// Runs a tool's examples: each must give the draft it says, and one that its ceiling permits.
@@ -321,12 +349,12 @@ impl Plugin {
         let Kind::Tool(definition) = &self.kind else { return Vec::new() };
         let trusted = self.trusted(definition, definition.ceiling.clone());
         let run = |example| {
-            run(example, self, &trusted, executors).err().map(|fault| format!("{fault:#}"))
+            run(example, self, &trusted, executors).err().map(|error| format!("{error:#}"))
         };
         definition
             .examples
             .iter()
-            .map(|example| ExampleRun { example, fault: run(example) })
+            .map(|example| ExampleRun { example, error: run(example) })
             .collect()
     }
 }

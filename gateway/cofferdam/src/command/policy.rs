@@ -4,16 +4,16 @@
 mod cases;
 mod check;
 mod compiled;
-mod instead;
 mod opa;
+mod replacements;
 mod sources;
 mod syntax;
 
 use super::plugin::Bench;
 use super::rehearse::{self, Needs, rehearse};
 use super::report::{Report, Usage};
-use super::trustfile::TrustFile;
-use crate::home::Home;
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, Subcommand, ValueHint};
 use cofferdam_core::journey::ports::GuestError;
@@ -138,7 +138,7 @@ impl Test {
         // A rule that decides in one of the two alone fails a test as well: say both.
         let both = cases::compare(&sources, &opa, &bench, &capabilities);
         if !output.status.success() {
-            let differs = both.err().map_or(String::new(), |fault| format!("\n{fault:#}"));
+            let differs = both.err().map_or(String::new(), |error| format!("\n{error:#}"));
             return Err(refusal(
                 "test",
                 format!(
@@ -232,9 +232,9 @@ impl Eval {
                 .with_context(|| format!("cannot read `{}`", self.input.display()))?
         };
         // The same types the gateway fills in: a question it could never ask is refused.
-        let shape = |fault: strict::JsonError| {
+        let shape = |error: strict::JsonError| {
             Usage(format!(
-                "`{}` is no question the gateway would ask: {fault}",
+                "`{}` is no question the gateway would ask: {error}",
                 self.input.display()
             ))
         };
@@ -252,7 +252,7 @@ impl Eval {
         let policy = Bench::start()?.policy(&module, &data)?;
         let answer = policy
             .evaluate(entrypoint, &input)
-            .map_err(|fault| anyhow!("{fault}; the gateway takes that as a denial"))?;
+            .map_err(|error| anyhow!("{error}; the gateway takes that as a denial"))?;
         let value = strict::strict(answer.as_bytes())?;
         if !self.list {
             serde_json::from_value::<Output>(value.clone()).context(

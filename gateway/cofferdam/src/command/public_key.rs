@@ -152,8 +152,8 @@ mod tests {
                                 k5LU8863u66YC9eUO2170QduohPURkQnbLa/dczAAAABHNzaDo=";
 
     fn refused(text: impl AsRef<[u8]>, words: &str) {
-        let fault = parse(text.as_ref(), "id.pub").unwrap_err().to_string();
-        assert!(fault.contains(words), "{fault}");
+        let error = parse(text.as_ref(), "id.pub").unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         let made =
             Command::new("ssh-keygen").args(["-q", "-I", "bob", "-s"]).arg(&ca).arg(&key).status();
         assert!(made.unwrap().success());
-        let fault = public_key(&folder.path().join("key0-cert.pub")).unwrap_err().to_string();
-        assert!(fault.contains("is a certificate"), "{fault}");
+        let error = public_key(&folder.path().join("key0-cert.pub")).unwrap_err().to_string();
+        assert!(error.contains("is a certificate"), "{error}");
     }
 }

@@ -164,7 +164,7 @@ struct Excess {
 fn exceeded(tried: &Tried) -> Option<Excess> {
     let code = tried.fault.as_ref().map_or("", |(code, _)| code.as_str());
     let most = Needs::most();
-    let more = |fault: &str| if code == fault { "more than " } else { "" };
+    let more = |error: &str| if code == error { "more than " } else { "" };
     if code == "memory" || tried.memory > most.memory {
         let used = format!("{}{} MiB of memory", more("memory"), tried.memory >> 20);
         return Some(Excess { code: "memory", used, most: format!("{} MiB", most.memory >> 20) });

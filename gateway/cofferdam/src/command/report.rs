@@ -1,7 +1,7 @@
 //! What a command answers: text for people, JSON for programs, and an exit code. The one place that
 //! prints a result.
 
-use crate::config::ConfigFaults;
+use crate::config::ConfigErrors;
 use anyhow::Result;
 use cofferdam_core::journey::ports::GuestError;
 use cofferdam_core::model::escape::line;
@@ -66,11 +66,11 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
                 _ => ExitCode::FAILURE,
             }
         }
-        Err(fault) => {
-            let said = cofferdam_core::model::escape::chain(fault.as_ref());
+        Err(error) => {
+            let said = cofferdam_core::model::escape::chain(error.as_ref());
             let shown = on_terminal(&said);
             if json {
-                match fault.chain().find_map(|cause| cause.downcast_ref::<GuestError>()) {
+                match error.chain().find_map(|cause| cause.downcast_ref::<GuestError>()) {
                     Some(refused) => {
                         eprintln!("{}", marked(json!({"error": said, "code": refused.code})))
                     }
@@ -79,9 +79,9 @@ pub fn end(done: Result<Report>, json: bool) -> ExitCode {
             } else {
                 eprintln!("error: {shown}");
             }
-            if fault.is::<ConfigFaults>() {
+            if error.is::<ConfigErrors>() {
                 ExitCode::from(CONFIGURATION)
-            } else if fault.is::<Usage>() {
+            } else if error.is::<Usage>() {
                 ExitCode::from(USAGE)
             } else {
                 ExitCode::FAILURE

@@ -1,9 +1,9 @@
 //! `cofferdam resolve`: a person looked at what a runner could not tell, and says what became of
 //! it. Changes nothing but the record: the outcome stays, the finding is an entry of its own.
 
-use super::operator;
+use super::recorder_client;
 use super::report::{Report, Usage};
-use crate::home::Home;
+use crate::config::home::Home;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use cofferdam_core::model::id::CallId;
@@ -61,9 +61,9 @@ impl Resolve {
             .into());
         }
         let Operated::Story { call, view, .. } =
-            operator::ask(home, &Operate::Show { call: self.id })?
+            recorder_client::ask(home, &Operate::Show { call: self.id })?
         else {
-            return Err(operator::unexpected());
+            return Err(recorder_client::unexpected());
         };
         match view.as_deref() {
             None => bail!(
@@ -109,12 +109,12 @@ impl Resolve {
             Finding::Succeeded => Found::Succeeded,
             Finding::Failed => Found::Failed,
         };
-        let Operated::Done = operator::ask(
+        let Operated::Done = recorder_client::ask(
             home,
             &Operate::Resolve { call: call.clone(), found, because: because.clone() },
         )?
         else {
-            return Err(operator::unexpected());
+            return Err(recorder_client::unexpected());
         };
         let text = format!(
             "Resolved {call} as {found}; its agent is told.\n  its story: cofferdam show {call}"
@@ -132,12 +132,12 @@ fn give_up(home: &Home, call: CallId, found: Finding, because: String) -> Result
              {call}` names is removed; `--as failed` gives it up"
         ),
     };
-    let Operated::Done = operator::ask(
+    let Operated::Done = recorder_client::ask(
         home,
         &Operate::Resolve { call: call.clone(), found, because: because.clone() },
     )?
     else {
-        return Err(operator::unexpected());
+        return Err(recorder_client::unexpected());
     };
     let text = format!(
         "Gave up {call}: a runner tries it once more. If that fails, it ends the call and names \

@@ -374,8 +374,8 @@ mod tests {
                 stream.read_exact(&mut request).unwrap();
                 stream.write_all(answer).unwrap();
             });
-            let fault = identities(&socket).map(|held| held.keys).unwrap_err();
-            assert!(format!("{fault:#}").contains(expect), "{fault:#}");
+            let error = identities(&socket).map(|held| held.keys).unwrap_err();
+            assert!(format!("{error:#}").contains(expect), "{error:#}");
             liar.join().unwrap();
         };
         check(b"\xff\xff\xff\xff", "too long");

@@ -2,13 +2,13 @@
 //! ceiling, and with a home the decision and the preview, as an agent would be told. Records
 //! nothing, queues nothing, accepts nothing.
 
-mod sight;
 mod trial;
+mod viewer;
 
 use super::plugin::{Bench, Kind, Plugin, within};
 use super::report::{Report, Usage};
+use crate::config::home::Home;
 use crate::config::{Agents, Installation};
-use crate::home::Home;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueHint};
 use cofferdam_core::model::answer::Reply;
@@ -68,9 +68,9 @@ impl Try {
         lines.extend(drafted.lines());
         let mut value = json!({
             "name": definition.name, "version": definition.version, "digest": plugin.digest,
-            "draft": drafted.draft, "fault": drafted.fault,
+            "draft": drafted.draft, "fault": drafted.error,
         });
-        let mut good = drafted.fault.is_none();
+        let mut good = drafted.error.is_none();
         if !home.trust().exists() {
             if self.agent.is_some() {
                 return Err(
@@ -116,11 +116,11 @@ fn arguments(given: &str) -> Result<Value> {
     } else {
         given.to_owned()
     };
-    let fault = |why: String| Usage(format!("`--args` is not a JSON object: {why}"));
+    let mismatch = |why: String| Usage(format!("`--args` is not a JSON object: {why}"));
     match json::strict(text.as_bytes()) {
         Ok(value) if value.is_object() => Ok(value),
-        Ok(_) => Err(fault("it is another value".to_owned()).into()),
-        Err(why) => Err(fault(why.to_string()).into()),
+        Ok(_) => Err(mismatch("it is another value".to_owned()).into()),
+        Err(why) => Err(mismatch(why.to_string()).into()),
     }
 }
 
@@ -128,7 +128,7 @@ fn arguments(given: &str) -> Result<Value> {
 struct Drafted {
     draft: Option<Draft>,
     /// The schema's, the tool's or the ceiling's word against it.
-    fault: Option<String>,
+    error: Option<String>,
 }
 
 impl Drafted {
@@ -138,10 +138,10 @@ impl Drafted {
         if let Some(members) = arguments.as_object_mut() {
             members.remove(PURPOSE);
         }
-        let none = |fault: String| Ok(Self { draft: None, fault: Some(fault) });
+        let none = |error: String| Ok(Self { draft: None, error: Some(error) });
         let (input, _) = check_definition(definition)?;
-        if let Err(fault) = input.check(&arguments) {
-            return none(format!("the arguments do not fit the schema: {fault}"));
+        if let Err(error) = input.check(&arguments) {
+            return none(format!("the arguments do not fit the schema: {error}"));
         }
         let draft = match plugin.plan(&json::canonical(&arguments)?) {
             Ok(Ok(draft)) => draft,
@@ -152,14 +152,14 @@ impl Drafted {
                     line(&refusal.remedy)
                 ));
             }
-            Err(fault) => return none(format!("the tool gives no draft: {fault}")),
+            Err(error) => return none(format!("the tool gives no draft: {error}")),
         };
-        let fault =
+        let error =
             within(draft.clone(), &plugin.trusted(definition, definition.ceiling.clone()), &[])
                 .err();
         Ok(Self {
             draft: Some(draft),
-            fault: fault.map(|fault| format!("the draft is refused: {fault:#}")),
+            error: error.map(|error| format!("the draft is refused: {error:#}")),
         })
     }
 
@@ -170,9 +170,9 @@ impl Drafted {
             let text = serde_json::to_string_pretty(draft).unwrap_or_default();
             lines.extend(text.lines().map(|text| format!("  {}", line(text))));
         }
-        match &self.fault {
+        match &self.error {
             None => lines.push("Ceiling: the draft lies within it".to_owned()),
-            Some(fault) => lines.push(format!("Fault: {}", line(fault))),
+            Some(error) => lines.push(format!("Fault: {}", line(error))),
         }
         lines
     }

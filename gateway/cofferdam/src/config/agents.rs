@@ -1,7 +1,7 @@
 //! `agents.toml`: who may connect, with what roles, for whom. Holds digests of tokens, never a
 //! token. Read again whenever it changes.
 
-use super::fault::ConfigError;
+use super::error::ConfigError;
 use cofferdam_core::model::caller::Principal;
 use cofferdam_core::model::id::TokenDigest;
 use serde::{Deserialize, Serialize};
@@ -41,15 +41,15 @@ impl Agents {
         let shown = path.display();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text),
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let remedy = format!(
                     "restore it from a backup; or, to serve callers of this machine without a \
                      token, make an empty one: `install -m 600 /dev/null {shown}`"
                 );
                 Err(ConfigError::new("agents.toml", "", format!("`{shown}` is not there"), &remedy))
             }
-            Err(fault) => {
-                let problem = format!("`{shown}` cannot be read ({fault})");
+            Err(error) => {
+                let problem = format!("`{shown}` cannot be read ({error})");
                 Err(ConfigError::new(
                     "agents.toml",
                     "",
@@ -62,22 +62,22 @@ impl Agents {
 
     /// Reads the file's text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let fault = |problem: String, remedy: &str| {
+        let wrong = |problem: String, remedy: &str| {
             ConfigError::new("agents.toml", "agent", problem, remedy)
         };
-        let read: Self = toml::from_str(text).map_err(|wrong| {
-            fault(wrong.to_string().trim().to_owned(), "correct it, or restore it from a backup")
+        let read: Self = toml::from_str(text).map_err(|error| {
+            wrong(error.to_string().trim().to_owned(), "correct it, or restore it from a backup")
         })?;
         let mut names = BTreeSet::new();
         for agent in &read.agents {
             if !valid_name(&agent.name) {
-                return Err(fault(
+                return Err(wrong(
                     format!("`{}` is no name for an agent", agent.name),
                     "use 1 to 64 of a-z, 0-9, -, _ and .",
                 ));
             }
             if !names.insert(&agent.name) {
-                return Err(fault(
+                return Err(wrong(
                     format!("`{}` is there twice", agent.name),
                     "remove one with `cofferdam agents remove`",
                 ));

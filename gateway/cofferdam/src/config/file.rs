@@ -1,11 +1,11 @@
 //! `cofferdam.toml` as written: read key by key, so that a misspelt key, a wrong type and an
 //! impossible value are all reported together, each with its line.
 
-use super::fault::ConfigError;
+use super::error::ConfigError;
 use super::infrastructure;
-use super::section::{FILE, Section, line};
+use super::toml_reader::{FILE, Section, line};
 use super::{Config, Edge, LogFormat, Runner, Serve, Telemetry};
-use crate::home::Home;
+use crate::config::home::Home;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toml_edit::Document;
@@ -22,22 +22,22 @@ const DRAIN_SECONDS: (i64, i64) = (1, 600);
 const ENVIRONMENT_NAME: usize = 40;
 
 /// Reads the text. Adds to the faults; gives nothing when a needed value could not be had.
-pub fn check(text: &str, home: &Home, faults: &mut Vec<ConfigError>) -> Option<Config> {
+pub fn check(text: &str, home: &Home, errors: &mut Vec<ConfigError>) -> Option<Config> {
     let document = match Document::parse(text) {
         Ok(document) => document,
-        Err(fault) => {
-            let line = fault.span().map(|span| line(text, span.start));
+        Err(error) => {
+            let line = error.span().map(|span| line(text, span.start));
             let file = line.map_or(FILE.to_owned(), |line| format!("{FILE}:{line}"));
-            faults.push(ConfigError::new(
+            errors.push(ConfigError::new(
                 &file,
                 "",
-                format!("not TOML: {}", fault.message()),
+                format!("not TOML: {}", error.message()),
                 "correct this line",
             ));
             return None;
         }
     };
-    let mut root = Section::root(text, document.as_table(), faults);
+    let mut root = Section::root(text, document.as_table(), errors);
     let environment = root.section("environment", |section| {
         let name = section.string(
             "name",

@@ -3,9 +3,9 @@
 //! never does.
 
 use super::paths;
-use super::section::Section;
+use super::toml_reader::Section;
 use super::{Cluster, Infrastructure};
-use crate::home::Home;
+use crate::config::home::Home;
 use cofferdam_core::protocol::role_settings::JobIdentity;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -31,7 +31,7 @@ pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructur
             .section("kubernetes", |section| check_cluster(section, home))?
             .map(Infrastructure::Kubernetes),
         (true, true) => {
-            root.fault(
+            root.report(
                 "kubernetes",
                 "both `[directory]` and `[kubernetes]` are there",
                 "remove one: each environment has a home of its own",
@@ -40,7 +40,7 @@ pub(super) fn check(root: &mut Section<'_>, home: &Home) -> Option<Infrastructur
         }
         (false, false) => {
             let remedy = "add one of them; `cofferdam init` writes an example";
-            root.fault("directory", "neither `[directory]` nor `[kubernetes]` is there", remedy);
+            root.report("directory", "neither `[directory]` nor `[kubernetes]` is there", remedy);
             None
         }
     }
@@ -63,7 +63,7 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
     }
     let real = std::fs::canonicalize(tree).ok().filter(|real| real.is_dir());
     let Some(real) = real else {
-        section.fault(
+        section.report(
             "tree",
             &format!("`{shown}` is not a folder"),
             "name the folder that holds the manifests",
@@ -72,7 +72,7 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
     };
     let reached = paths::overlaps(&real, home);
     if !reached.is_empty() {
-        section.fault(
+        section.report(
             "tree",
             &format!(
                 "the tree overlaps with {}: a change could reach what decides about changes",
@@ -88,7 +88,7 @@ fn check_tree(section: &mut Section<'_>, tree: &Path, home: &Home) -> Option<Pat
 /// The home's own places lie apart.
 fn check_home(section: &mut Section<'_>, key: &str, home: &Home) {
     for (one, other) in paths::tangled(home) {
-        section.fault(
+        section.report(
             key,
             &format!("{one} and {other} lie in one place"),
             "remove the link between them in the home folder",
@@ -117,7 +117,7 @@ fn check_cluster(section: &mut Section<'_>, home: &Home) -> Option<Cluster> {
         for (other, _) in earlier.filter(|(_, known)| known.as_ref().is_some_and(same)) {
             let problem =
                 format!("the same file as `{other}`: one role would hold the rights of another");
-            section.fault(identity, &problem, "give each identity a kubeconfig of its own");
+            section.report(identity, &problem, "give each identity a kubeconfig of its own");
         }
     }
     let word = section.optional_string("job_identity").unwrap_or_else(|| "token".to_owned());
@@ -169,7 +169,7 @@ fn check_kubeconfig(
         .ok()
         .filter(|(_, meta)| meta.is_file());
     let Some((real, meta)) = found else {
-        section.fault(
+        section.report(
             key,
             &format!("`{shown}` is not a file"),
             "name the kubeconfig of this identity; deploy/README.md says how to make one",
@@ -188,7 +188,7 @@ fn check_kubeconfig(
             "`{shown}` lies in the folder of the {place}, which roles without this credential may \
              read"
         );
-        section.fault(key, &problem, "move it to a folder of its own");
+        section.report(key, &problem, "move it to a folder of its own");
     }
     Some(Kubeconfig { path: real, file: (meta.dev(), meta.ino()) })
 }

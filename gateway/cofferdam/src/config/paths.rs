@@ -1,8 +1,8 @@
 //! Paths that must not touch: what an agent's change may reach (the tree) and what decides about it
 //! (everything else).
 
-use super::fault::ConfigError;
-use crate::home::Home;
+use super::error::ConfigError;
+use crate::config::home::Home;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 /// The text of a file, or the fault that it cannot be had.
 pub fn text(path: &Path, remedy: &str) -> Result<String, ConfigError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    fs::read_to_string(path).map_err(|fault| {
-        let why = if fault.kind() == std::io::ErrorKind::NotFound {
+    fs::read_to_string(path).map_err(|error| {
+        let why = if error.kind() == std::io::ErrorKind::NotFound {
             "is not there".to_owned()
         } else {
-            format!("cannot be read ({fault})")
+            format!("cannot be read ({error})")
         };
         ConfigError::new(&name, "", format!("`{}` {why}", path.display()), remedy)
     })

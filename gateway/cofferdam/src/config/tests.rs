@@ -1,7 +1,7 @@
 //! The configuration's faults as a table, and the template against the reader.
 
 use super::*;
-use crate::home::write_private;
+use crate::config::home::write_private;
 use expect_test::{Expect, expect};
 
 /// Checks a text with a real tree and home; paths of this run are written as TREE and HOME.
@@ -11,12 +11,12 @@ fn check(text: &str, expect: Expect) {
     let (tree, home) = (root.join("tree"), Home::at(root.join("home")));
     std::fs::create_dir(&tree).unwrap();
     home.make_folders().unwrap();
-    let mut faults = Vec::new();
-    let config = file::check(&text.replace("TREE", tree.to_str().unwrap()), &home, &mut faults);
-    let told = if faults.is_empty() {
+    let mut errors = Vec::new();
+    let config = file::check(&text.replace("TREE", tree.to_str().unwrap()), &home, &mut errors);
+    let told = if errors.is_empty() {
         format!("{:#?}", config.unwrap())
     } else {
-        ConfigFaults(faults).to_string()
+        ConfigErrors(errors).to_string()
     };
     expect.assert_eq(
         &told
@@ -158,16 +158,16 @@ fn check_cluster(section: &str, expect: Expect) {
             text.replace(&format!("{name}/"), &format!("{path}/"))
         })
     };
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let config = file::check(
         &real(&format!("[environment]\nname = \"lab\"\n[kubernetes]\n{section}")),
         &home,
-        &mut faults,
+        &mut errors,
     );
-    let told = if faults.is_empty() {
+    let told = if errors.is_empty() {
         format!("{:#?}", config.unwrap().infrastructure)
     } else {
-        ConfigFaults(faults).to_string()
+        ConfigErrors(errors).to_string()
     };
     expect.assert_eq(&places.iter().fold(told, |told, (path, name)| told.replace(path, name)));
 }
@@ -251,12 +251,12 @@ fn the_trust_file_is_of_the_same_kind_of_infrastructure() {
         telemetry: Telemetry { otlp: None, format: LogFormat::Text, level: String::new() },
     };
     let told = |infrastructure, id: &str| {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let trusted = Environment { name: "lab".to_owned(), id: id.to_owned() };
-        check_together(&config(infrastructure), &Agents::default(), Some(&trusted), &mut faults);
-        faults
+        check_together(&config(infrastructure), &Agents::default(), Some(&trusted), &mut errors);
+        errors
             .iter()
-            .map(|fault| format!("{} {}", fault.key, fault.problem))
+            .map(|error| format!("{} {}", error.key, error.problem))
             .collect::<Vec<_>>()
             .join("; ")
     };
@@ -290,20 +290,20 @@ fn the_template_is_what_the_reader_reads() {
     let root = std::fs::canonicalize(folder.path()).unwrap();
     let tree = root.join("a \"tree\"");
     std::fs::create_dir(&tree).unwrap();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let home = Home::at(root.join("home"));
     let written = file::check(
         &template("lab", &Infrastructure::Directory { tree: tree.clone() }, LISTEN),
         &home,
-        &mut faults,
+        &mut errors,
     );
     let plain = toml_edit::Value::from(tree.to_str().unwrap());
     let shortest = file::check(
         &format!("[environment]\nname = \"lab\"\n[directory]\ntree = {plain}"),
         &home,
-        &mut faults,
+        &mut errors,
     );
-    assert_eq!(faults, []);
+    assert_eq!(errors, []);
     assert_eq!(written, shortest);
     let path = |name: &str| root.join(format!("a \"{name}\""));
     let cluster = Cluster {
@@ -317,8 +317,8 @@ fn the_template_is_what_the_reader_reads() {
         write_private(path, b"").unwrap();
     }
     let infrastructure = Infrastructure::Kubernetes(cluster);
-    let written = file::check(&template("lab", &infrastructure, LISTEN), &home, &mut faults);
-    assert_eq!(faults, []);
+    let written = file::check(&template("lab", &infrastructure, LISTEN), &home, &mut errors);
+    assert_eq!(errors, []);
     assert_eq!(written.map(|config| config.infrastructure), Some(infrastructure));
 }
 

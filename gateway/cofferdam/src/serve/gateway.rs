@@ -3,15 +3,15 @@
 //! or the checkpoint key.
 
 mod agents;
-mod counts;
+mod call_log;
 mod front;
-mod heard;
+mod gauges;
+mod host;
+mod instrument;
 mod load;
-mod observe;
-mod pace;
-mod world;
+mod log_rate;
 
-use super::role;
+use super::role_start;
 use agents::AgentsFile;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::permit::verifying_key_text;
@@ -25,13 +25,13 @@ use cofferdam_process::secret;
 use cofferdam_telemetry::{Exporter, Role, voice};
 use ed25519_dalek::SigningKey;
 use front::Gateway;
+use host::Roles;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use world::Roles;
 
 /// How long connections may go on after the stop. Calls were finished or answered before: what is
 /// left is a client that reads slowly.
@@ -42,7 +42,12 @@ const DESCRIPTORS: u64 = 2_048;
 
 /// Runs until the supervisor is gone.
 pub fn run() -> Result<bool> {
-    role::run(Role::Gateway, |settings: &GatewaySettings| settings.voice.clone(), prepare, serve)
+    role_start::run(
+        Role::Gateway,
+        |settings: &GatewaySettings| settings.voice.clone(),
+        prepare,
+        serve,
+    )
 }
 
 struct Prepared {
@@ -95,7 +100,7 @@ fn prepare(settings: GatewaySettings) -> Result<(Prepared, Confined)> {
 
 async fn serve(
     prepared: Prepared,
-    ready: role::Ready,
+    ready: role_start::Ready,
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
     let Prepared { settings, trust, key, parts } = prepared;
@@ -224,8 +229,8 @@ async fn serve(
     tokio::time::sleep(voice::LINGER).await;
     collecting.abort();
     exporting.abort();
-    if let Err(fault) = exporter.finish().await {
-        tracing::warn!(what = "spans", %fault, "the last spans were not taken");
+    if let Err(error) = exporter.finish().await {
+        tracing::warn!(what = "spans", %error, "the last spans were not taken");
     }
     Ok(())
 }

@@ -14,8 +14,8 @@ impl Notices {
     pub fn hear(&self, told: &str) {
         match serde_json::from_str(told) {
             Ok(notice) => *self.0.lock().unwrap_or_else(PoisonError::into_inner) = notice,
-            Err(fault) => {
-                tracing::warn!(what = "notice", %fault, "a notice of the supervisor cannot be read")
+            Err(error) => {
+                tracing::warn!(what = "notice", %error, "a notice of the supervisor cannot be read")
             }
         }
     }

@@ -3,7 +3,7 @@
 //! infrastructure.
 
 use super::notice::Notices;
-use super::role;
+use super::role_start;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::RoleError;
@@ -37,7 +37,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs until the supervisor is gone.
 pub fn run() -> Result<bool> {
-    role::run(Role::Recorder, |settings: &RecorderSettings| settings.voice.clone(), prepare, serve)
+    role_start::run(
+        Role::Recorder,
+        |settings: &RecorderSettings| settings.voice.clone(),
+        prepare,
+        serve,
+    )
 }
 
 struct Prepared {
@@ -52,8 +57,8 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
     let path = &settings.operator_socket;
     let folder = path.parent().context("the operator socket lies in no folder")?;
     match std::fs::remove_file(path) {
-        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-            return Err(fault).with_context(|| format!("cannot replace `{}`", path.display()));
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace `{}`", path.display()));
         }
         _ => {}
     }
@@ -74,7 +79,7 @@ fn prepare(settings: RecorderSettings) -> Result<(Prepared, Confined)> {
 
 async fn serve(
     prepared: Prepared,
-    ready: role::Ready,
+    ready: role_start::Ready,
     mut handed: mpsc::Receiver<Handed>,
 ) -> Result<()> {
     let Prepared { settings, key, operators } = prepared;
@@ -85,14 +90,14 @@ async fn serve(
         environment: settings.environment.id.clone(),
         key,
         clock: Arc::new(Timestamp::now),
-        random: Arc::new(|| role::random().map_err(|fault| fault.to_string())),
+        random: Arc::new(|| role_start::random().map_err(|error| error.to_string())),
         free: Arc::new(move || {
-            let (free_bytes, reserve_bytes) = room(&store).map_err(|fault| fault.to_string())?;
+            let (free_bytes, reserve_bytes) = room(&store).map_err(|error| error.to_string())?;
             Ok(Disk { free_bytes, reserve_bytes })
         }),
         trust: Arc::new(move || {
-            let text = std::fs::read_to_string(&trust_file).map_err(|fault| fault.to_string())?;
-            let trust = Trust::parse(&text).map_err(|fault| fault.to_string())?;
+            let text = std::fs::read_to_string(&trust_file).map_err(|error| error.to_string())?;
+            let trust = Trust::parse(&text).map_err(|error| error.to_string())?;
             Ok(TrustNow { trust, digest: Trust::digest(&text) })
         }),
         lease_seconds: settings.lease_seconds,
@@ -130,8 +135,8 @@ async fn serve(
             // itself.
             let _gone = control.report(&Report::Left { calls, more });
         }
-        Err(fault) => {
-            tracing::warn!(what = "jobs that are left", %fault, "which jobs are left cannot be read")
+        Err(error) => {
+            tracing::warn!(what = "jobs that are left", %error, "which jobs are left cannot be read")
         }
     }
     recorder.close().await;
@@ -170,15 +175,15 @@ fn connect(recorder: Recorder, given: Given, breaks: mpsc::Sender<String>) {
             }
         };
         drop(seat);
-        if let Err(fault) = ended {
-            let _ending = breaks.send(format!("the socket to the {name} is broken: {fault}")).await;
+        if let Err(error) = ended {
+            let _ending = breaks.send(format!("the socket to the {name} is broken: {error}")).await;
         }
     });
 }
 
 /// Operator commands: from processes of this user or of root, as the kernel says.
 async fn operate(recorder: Recorder, listener: UnixListener) {
-    let own = role::user();
+    let own = role_start::user();
     let places = Arc::new(Semaphore::new(OPERATORS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -188,8 +193,8 @@ async fn operate(recorder: Recorder, listener: UnixListener) {
             .and_then(|(stream, _)| stream.peer_cred().map(|peer| (stream, peer)))
         {
             Ok(accepted) => accepted,
-            Err(fault) => {
-                tracing::warn!(what = "operator socket", %fault, "an operator's command could not be accepted");
+            Err(error) => {
+                tracing::warn!(what = "operator socket", %error, "an operator's command could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

@@ -2,8 +2,8 @@
 //! names it. Never makes what only a backup has: a signing key, the trust file, the agents, the
 //! policy.
 
-use crate::health::{self, Findings};
-use crate::home::{Home, Secret, write_private};
+use crate::config::home::{Home, Secret, write_private};
+use crate::serve::health::{self, Findings};
 use anyhow::{Result, anyhow};
 use cofferdam_core::model::id::hex;
 use cofferdam_process::writable;
@@ -36,8 +36,8 @@ fn folders(home: &Home) -> Result<Vec<String>> {
             continue;
         }
         let shown = folder.display();
-        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(&folder).map_err(|fault| {
-            anyhow!("{}", writable::obstacle(&folder, "is missing and cannot be made", &fault))
+        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(&folder).map_err(|error| {
+            anyhow!("{}", writable::obstacle(&folder, "is missing and cannot be made", &error))
         })?;
         made.push(format!("the folder `{shown}` was missing; it was made again, empty"));
     }
@@ -54,7 +54,7 @@ fn keys(home: &Home) -> Result<Vec<String>> {
         }
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)
-            .map_err(|fault| anyhow!("the operating system gives no randomness: {fault}"))?;
+            .map_err(|error| anyhow!("the operating system gives no randomness: {error}"))?;
         write_private(&path, format!("{}\n", hex(&bits)).as_bytes())?;
         let shown = path.display();
         made.push(format!(

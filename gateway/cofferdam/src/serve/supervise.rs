@@ -3,19 +3,19 @@
 //! side by side, and it never waits for one of them: what happens to a role is an event.
 
 mod copies;
-mod door;
-mod ended;
-mod inform;
+mod exit;
+mod heartbeat;
 mod links;
-mod pulse;
+mod notices;
+mod open_access;
 mod stop;
 mod time;
 
-use super::sibling::{self, Backoff, Event, Name, Sibling, State, Told};
+use super::role_process::{self, Backoff, Event, Name, RoleProcess, State, Told};
 use super::signals::{Sign, Signals};
-use super::{Options, brief, welcome};
+use super::{Options, banner, role_settings};
 use crate::config::{Infrastructure, Installation};
-use crate::served::Copies;
+use crate::serve::copies::Copies;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::escape;
 use cofferdam_core::model::run::JobStep;
@@ -24,8 +24,8 @@ use cofferdam_process::control::Report;
 use cofferdam_process::notify::Manager;
 use cofferdam_process::tether::Parcel;
 use copies::{copies, own};
-use door::{no_agent, open_again};
-use ended::how;
+use exit::how;
+use open_access::{no_agent, open_again};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -57,9 +57,9 @@ struct Supervisor<'a> {
     guest: PathBuf,
     /// Until it stops: then the gateway's copy alone decides how long connections are taken.
     listener: Option<TcpListener>,
-    roles: BTreeMap<Name, Sibling>,
+    roles: BTreeMap<Name, RoleProcess>,
     /// Runners whose place is another's: each ends by itself, and closes its job before.
-    leaving: Vec<Sibling>,
+    leaving: Vec<RoleProcess>,
     backoff: BTreeMap<Name, Backoff>,
     drill: Option<JobStep>,
     due: BTreeMap<Name, Instant>,
@@ -116,10 +116,10 @@ pub async fn serve(
                 Sign::Hangup => tracing::warn!(name = "SIGHUP", "SIGHUP: nothing is reloaded; a restart is needed to use a changed configuration, policy or tool"),
                 Sign::Other(name) => tracing::warn!(name, "{name} has no meaning here, and is ignored; TERM or INT stops it"),
             },
-            done = supervisor.turn() => if let Err(fault) = done {
+            done = supervisor.turn() => if let Err(error) = done {
                 // Roles that still start would miss the copies, and say so.
                 supervisor.give_up().await;
-                return Err(fault);
+                return Err(error);
             },
         }
     }
@@ -237,12 +237,12 @@ impl<'a> Supervisor<'a> {
             self.due.iter().filter(|(_, due)| **due <= now).map(|(name, _)| *name).collect();
         for name in due {
             self.due.remove(&name);
-            if let Err(fault) = self.begin(name) {
+            if let Err(error) = self.begin(name) {
                 if self.first.contains(&name) {
-                    return Err(fault);
+                    return Err(error);
                 }
                 let pause = self.again(name, Duration::ZERO, false);
-                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(fault.as_ref()));
+                tracing::error!(role = %name, "restarting {name} in {}: {}", seconds(pause), escape::chain(error.as_ref()));
             }
         }
         Ok(())
@@ -253,40 +253,45 @@ impl<'a> Supervisor<'a> {
         let (one, events, installation) =
             ((name, self.started), self.teller.clone(), &self.installation);
         let sibling = match name {
-            Name::Recorder => sibling::start(
+            Name::Recorder => role_process::start(
                 one,
                 &self.this,
                 &["role", "recorder"],
-                &brief::recorder(installation),
+                &role_settings::recorder(installation),
                 events,
             )?,
             Name::Gateway => {
-                let brief = brief::gateway(
+                let role_settings = role_settings::gateway(
                     installation,
                     &self.guest,
                     self.anonymous && no_agent(installation),
                 );
-                sibling::start(one, &self.this, &["role", "gateway"], &brief, events)?
+                role_process::start(one, &self.this, &["role", "gateway"], &role_settings, events)?
             }
-            Name::Viewer => {
-                sibling::start(one, &self.runner, &[], &brief::viewer(installation), events)?
-            }
+            Name::Viewer => role_process::start(
+                one,
+                &self.runner,
+                &[],
+                &role_settings::viewer(installation),
+                events,
+            )?,
             Name::Runner(_) => {
                 // Only the first run is drilled: what follows is the recovery that is rehearsed.
                 let seen = self.fences.map(|seen| seen.elapsed());
-                let brief = brief::runner(installation, &self.guest, seen, self.drill.take());
-                sibling::start(one, &self.runner, &[], &brief, events)?
+                let role_settings =
+                    role_settings::runner(installation, &self.guest, seen, self.drill.take());
+                role_process::start(one, &self.runner, &[], &role_settings, events)?
             }
             Name::Reaper => {
                 let Infrastructure::Kubernetes(cluster) = &installation.config.infrastructure
                 else {
                     bail!("a directory has no reaper");
                 };
-                sibling::start(
+                role_process::start(
                     one,
                     &self.runner,
                     &[],
-                    &brief::reaper(installation, cluster),
+                    &role_settings::reaper(installation, cluster),
                     events,
                 )?
             }
@@ -338,7 +343,7 @@ impl<'a> Supervisor<'a> {
         match report {
             Report::Pong => sibling.lives(),
             Report::Failed(why) => {
-                sibling.fault = Some(own(&self.installation, &self.copies, &why))
+                sibling.error = Some(own(&self.installation, &self.copies, &why))
             }
             Report::Ready { checked, .. } if sibling.state == State::Starting => {
                 sibling.state = State::Ready;
@@ -380,7 +385,7 @@ impl<'a> Supervisor<'a> {
         }
         if self.first.remove(&name) && self.first.is_empty() {
             self.watch();
-            welcome::say(&self.installation);
+            banner::say(&self.installation);
             self.notify(&format!(
                 "READY=1\nSTATUS=serving the environment {}",
                 self.installation.config.environment
@@ -391,7 +396,7 @@ impl<'a> Supervisor<'a> {
     /// A role's process ended: says why, and starts it again after a pause.
     fn ended(&mut self, name: Name, status: Option<ExitStatus>) -> Result<()> {
         let Some(sibling) = self.roles.remove(&name) else { return Ok(()) };
-        let Sibling { pid, begun, state, fault, killed, .. } = sibling;
+        let RoleProcess { pid, begun, state, error, killed, .. } = sibling;
         let clean = name.is_runner()
             && state != State::Starting
             && status.is_some_and(|status| status.success());
@@ -400,13 +405,13 @@ impl<'a> Supervisor<'a> {
             self.fences = None;
         }
         if self.ending.is_some() {
-            if let Some(fault) = fault {
-                tracing::warn!(role = %name, pid, "the {name} failed while it ended: {fault}");
+            if let Some(error) = error {
+                tracing::warn!(role = %name, pid, "the {name} failed while it ended: {error}");
             }
             return Ok(());
         }
         let hung = killed.is_some();
-        let why = killed.or(fault).unwrap_or_else(|| how(status, state));
+        let why = killed.or(error).unwrap_or_else(|| how(status, state));
         if self.first.contains(&name) && !hung {
             return Err(anyhow!("the {name} cannot start: {why}"));
         }

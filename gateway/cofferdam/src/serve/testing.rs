@@ -1,10 +1,10 @@
 //! Installations for this folder's tests; nothing of them exists on a disk.
 
+use crate::config::home::Home;
 use crate::config::{
     Agents, Cluster, Config, Edge, Infrastructure, Installation, LogFormat, Runner, Serve,
     Telemetry,
 };
-use crate::home::Home;
 use cofferdam_core::model::id::PolicyDigest;
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::role_settings::JobIdentity;

@@ -3,9 +3,9 @@
 //! each change once in the log, and hands the whole to the supervisor.
 
 use crate::config::Config;
-use crate::health::{self, Finding, NextStart};
-use crate::home::Home;
-use crate::served::{self, Copies};
+use crate::config::home::Home;
+use crate::serve::copies::{self, Copies};
+use crate::serve::health::{self, Finding, NextStart};
 use cofferdam_core::model::trust::Trust;
 use cofferdam_core::protocol::operator_recorder::Notice;
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     let mut found = health::while_serving(home, config);
     health::copies(home, copies, &mut found);
     let of_calls = |calls: bool| found.bad_ones().filter(move |finding| finding.calls == calls);
-    let faults = of_calls(true).map(Finding::line).collect();
+    let errors = of_calls(true).map(Finding::line).collect();
     let mut warnings: Vec<String> = of_calls(false).map(Finding::line).collect();
     // A folder that is lost was named, and takes all of its files with it.
     let refused: Vec<String> =
@@ -83,8 +83,8 @@ fn look(watched: &Watched, next: &mut NextStart) -> Notice {
     let can_start = warnings.is_empty() && refused.is_empty();
     warnings.extend(refused.into_iter().map(|why| format!("{}{why}", health::NEXT)));
     // A restart that would fail is no remedy.
-    let restart = if can_start { served::differences(home, copies, trust) } else { Vec::new() };
-    Notice { restart, faults, warnings }
+    let restart = if can_start { copies::differences(home, copies, trust) } else { Vec::new() };
+    Notice { restart, faults: errors, warnings }
 }
 
 /// What the log has said.
@@ -100,11 +100,11 @@ impl Log {
             line.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>()
         };
         let mut standing = BTreeMap::new();
-        for fault in &now.faults {
-            if !self.standing.contains_key(&key(fault)) {
-                tracing::error!(what = "home", "calls fail: {fault}");
+        for error in &now.faults {
+            if !self.standing.contains_key(&key(error)) {
+                tracing::error!(what = "home", "calls fail: {error}");
             }
-            standing.insert(key(fault), fault.clone());
+            standing.insert(key(error), error.clone());
         }
         for warning in &now.warnings {
             if !self.standing.contains_key(&key(warning)) {

@@ -101,16 +101,16 @@ fn either(
         Err(_) if width < 256 => {
             let path = Place { kind, index, width: 256 }.path();
             let bytes = fs::read(folder.join(&path))
-                .map_err(|fault| ProveError::File(folder.join(&path), fault))?;
+                .map_err(|error| ProveError::File(folder.join(&path), error))?;
             Ok((path, bytes))
         }
-        Err(fault) => Err(ProveError::File(folder.join(&path), fault)),
+        Err(error) => Err(ProveError::File(folder.join(&path), error)),
     }
 }
 
 fn head(folder: &Path, key: &VerifyingKey) -> Result<(Checkpoint, String), ProveError> {
     let path = folder.join("checkpoint");
-    let note = fs::read_to_string(&path).map_err(|fault| ProveError::File(path, fault))?;
+    let note = fs::read_to_string(&path).map_err(|error| ProveError::File(path, error))?;
     Ok((Checkpoint::open(&note, key)?, note))
 }
 

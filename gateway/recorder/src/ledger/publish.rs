@@ -25,12 +25,12 @@ pub struct Published {
 
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("`{path}`: {fault}; {remedy}", path = .path.display(), remedy = remedy(.fault))]
+#[error("`{path}`: {error}; {remedy}", path = .path.display(), remedy = remedy(.error))]
 pub struct PublishError {
     /// Which.
     pub path: PathBuf,
     /// Why.
-    pub fault: io::Error,
+    pub error: io::Error,
 }
 
 /// One file to write; complete tiles are forced to disk, since they are not looked at again.
@@ -124,8 +124,8 @@ impl Tiles {
             // Partial tiles of what is full now are no longer needed (C2SP tlog-tiles).
             let partial = self.folder.join(format!("{path}.p"));
             match fs::remove_dir_all(&partial) {
-                Err(fault) if fault.kind() != io::ErrorKind::NotFound => {
-                    return Err(PublishError { path: partial, fault });
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(PublishError { path: partial, error });
                 }
                 _ => {}
             }
@@ -161,11 +161,11 @@ impl Tiles {
     /// place never change: others that are there are damage, and are set aside as evidence.
     fn put(&mut self, relative: &str, bytes: &[u8], force: bool) -> Result<(), PublishError> {
         let path = self.folder.join(relative);
-        let fault = |fault| PublishError { path: path.clone(), fault };
+        let error = |error| PublishError { path: path.clone(), error };
         match fs::read(&path) {
             Ok(there) if there == bytes => return Ok(()),
             Ok(_) if relative != CHECKPOINT => {
-                let kept = self.set_aside(relative).map_err(fault)?;
+                let kept = self.set_aside(relative).map_err(error)?;
                 let told = format!(
                     "`{}` was damaged and is written again; what was there is kept as `{}`",
                     path.display(),
@@ -187,7 +187,7 @@ impl Tiles {
             }
             fs::rename(&temporary, &path)
         };
-        written().map_err(fault)
+        written().map_err(error)
     }
 
     /// Moves a file out of the tiles; answers where to.
@@ -208,10 +208,10 @@ pub fn published(folder: &Path) -> Result<Option<String>, PublishError> {
     let path = folder.join("checkpoint");
     match fs::read_to_string(&path) {
         Ok(note) => Ok(Some(note)),
-        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Not text: as bad as torn, and written again.
-        Err(fault) if fault.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Err(fault) => Err(PublishError { path, fault }),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(PublishError { path, error }),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Report {
     /// The root the checkpoint signs, in hexadecimal.
     pub root: String,
     /// What is wrong, the first to look at first.
-    pub faults: Vec<LedgerError>,
+    pub errors: Vec<LedgerError>,
     /// What this check cannot prove, in sentences.
     pub unproven: Vec<String>,
 }
@@ -48,12 +48,12 @@ pub struct Report {
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
-        self.faults.is_empty()
+        self.errors.is_empty()
     }
 
     /// The first bad entry.
     pub fn first_bad(&self) -> Option<u64> {
-        self.faults.first().and_then(|fault| fault.entry)
+        self.errors.first().and_then(|error| error.entry)
     }
 }
 
@@ -73,7 +73,7 @@ enum Layer {
 
 struct Check<'a> {
     folder: &'a Path,
-    faults: Vec<(Layer, LedgerError)>,
+    errors: Vec<(Layer, LedgerError)>,
     beyond: u64,
 }
 
@@ -89,9 +89,9 @@ pub fn verify(
         .and_then(|note| Checkpoint::open(&note, key));
     let checkpoint = match opened {
         Ok(checkpoint) => checkpoint,
-        Err(fault) => return Ok(unsigned(&fault)),
+        Err(error) => return Ok(unsigned(&error)),
     };
-    let mut check = Check { folder, faults: Vec::new(), beyond: 0 };
+    let mut check = Check { folder, errors: Vec::new(), beyond: 0 };
     let mut files = BTreeMap::new();
     check.list(Path::new("tile"), &mut files)?;
     let entries = check.entries(&checkpoint)?;
@@ -106,34 +106,34 @@ pub fn verify(
             check.beyond
         ));
     }
-    check.faults.sort_by_key(|(layer, fault)| (*layer, fault.entry));
-    let faults = check.faults.into_iter().map(|(_, fault)| fault).take(TOLD).collect();
+    check.errors.sort_by_key(|(layer, error)| (*layer, error.entry));
+    let errors = check.errors.into_iter().map(|(_, error)| error).take(TOLD).collect();
     Ok(Report {
         origin: checkpoint.origin,
         size: checkpoint.size,
         root: hex(&checkpoint.root),
-        faults,
+        errors,
         unproven,
     })
 }
 
-fn unsigned(fault: &NoteError) -> Report {
+fn unsigned(error: &NoteError) -> Report {
     Report {
         origin: String::new(),
         size: 0,
         root: String::new(),
-        faults: vec![LedgerError {
+        errors: vec![LedgerError {
             entry: None,
             file: "checkpoint".to_owned(),
-            what: fault.to_string(),
+            what: error.to_string(),
         }],
         unproven: vec!["without a signed checkpoint no entry can be judged".to_owned()],
     }
 }
 
 impl Check<'_> {
-    fn fault(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
-        self.faults
+    fn report(&mut self, layer: Layer, entry: Option<u64>, file: &str, what: &str) {
+        self.errors
             .push((layer, LedgerError { entry, file: file.to_owned(), what: what.to_owned() }));
     }
 
@@ -159,7 +159,7 @@ impl Check<'_> {
                     && self.there(&places)?.is_none()
                 {
                     let first = places.first().map_or(0, Place::first_entry);
-                    self.fault(
+                    self.report(
                         Layer::Tile(level),
                         Some(first),
                         &places.map(|place| place.path()).join("` or `"),
@@ -171,15 +171,15 @@ impl Check<'_> {
         for (place, file) in files {
             let bytes = match read(&self.folder.join(file)) {
                 Ok(bytes) => bytes,
-                Err(Unreadable(path, fault)) if fault.kind() == std::io::ErrorKind::NotFound => {
+                Err(Unreadable(path, error)) if error.kind() == std::io::ErrorKind::NotFound => {
                     // Listed as a partial file and full by now; the full one holds the same.
                     let full = Place { kind: place.kind, index: place.index, width: 256 };
                     if self.folder.join(full.path()).exists() {
                         continue;
                     }
-                    return Err(Unreadable(path, fault));
+                    return Err(Unreadable(path, error));
                 }
-                Err(fault) => return Err(fault),
+                Err(error) => return Err(error),
             };
             let (level, found, whole): (u32, Vec<Hash>, bool) = match place.kind {
                 Kind::Hashes(level) => {
@@ -207,7 +207,7 @@ impl Check<'_> {
             };
             if found.len() as u64 != place.width || !whole {
                 let what = "the file has another length than its name says";
-                self.fault(Layer::Tile(level), at(found.len().min(known.len() - 1)), file, what);
+                self.report(Layer::Tile(level), at(found.len().min(known.len() - 1)), file, what);
             }
             if let Some(offset) = found.iter().zip(known).position(|(found, known)| found != known)
             {
@@ -218,7 +218,7 @@ impl Check<'_> {
                     }
                     Kind::Hashes(_) => "the hash is not that of the entries beneath it",
                 };
-                self.fault(Layer::Tile(level), at(offset), file, what);
+                self.report(Layer::Tile(level), at(offset), file, what);
             }
             if found.len() > known.len() {
                 self.beyond += 1;
@@ -234,11 +234,11 @@ impl Check<'_> {
         for ((entry, hash), index) in entries.iter().zip(leaves).zip(0u64..) {
             let file = Place { kind: Kind::Entries, index: index / 256, width: 256 }.path();
             match json::strict_into::<Leaf>(entry) {
-                Err(fault) => self.fault(
+                Err(error) => self.report(
                     Layer::Content,
                     Some(index),
                     &file,
-                    &format!("the entry is not readable: {fault}"),
+                    &format!("the entry is not readable: {error}"),
                 ),
                 Ok(leaf) => {
                     let canonical = json::canonical(&leaf)
@@ -248,7 +248,7 @@ impl Check<'_> {
                         || leaf.origin != origin
                         || leaf.index != index
                     {
-                        self.fault(
+                        self.report(
                             Layer::Content,
                             Some(index),
                             &file,
@@ -271,7 +271,7 @@ impl Check<'_> {
             }
             let bad = if breaks.contains(&(index + 1)) { *index } else { index.saturating_sub(1) };
             let file = Place { kind: Kind::Entries, index: bad / 256, width: 256 }.path();
-            self.fault(
+            self.report(
                 Layer::Content,
                 Some(bad),
                 &file,
@@ -303,7 +303,7 @@ impl Check<'_> {
             }
         }
         if tree.root() != checkpoint.root {
-            self.fault(
+            self.report(
                 Layer::Whole,
                 None,
                 "checkpoint",
@@ -312,11 +312,11 @@ impl Check<'_> {
         }
         match (older, continued) {
             (None, _) => {}
-            (Some(Err(fault)), _) => {
-                self.fault(Layer::Whole, None, "the older checkpoint", &fault.to_string())
+            (Some(Err(error)), _) => {
+                self.report(Layer::Whole, None, "the older checkpoint", &error.to_string())
             }
             (Some(Ok(older)), _) if older.origin != checkpoint.origin => {
-                self.fault(
+                self.report(
                     Layer::Whole,
                     None,
                     "the older checkpoint",
@@ -328,7 +328,7 @@ impl Check<'_> {
                     "it has {} entries, the ledger only {}: the end was cut off",
                     older.size, checkpoint.size
                 );
-                self.fault(Layer::Whole, None, "the older checkpoint", &what);
+                self.report(Layer::Whole, None, "the older checkpoint", &what);
             }
             (Some(Ok(_)), Some(true)) => {}
             (Some(Ok(older)), Some(false)) => {
@@ -336,7 +336,7 @@ impl Check<'_> {
                     "the ledger's first {} entries are not those it signs: history was rewritten",
                     older.size
                 );
-                self.fault(Layer::Whole, None, "the older checkpoint", &what);
+                self.report(Layer::Whole, None, "the older checkpoint", &what);
             }
         }
         let history = match (known, checkpoint.size) {
@@ -378,7 +378,7 @@ mod tests {
         let mut tiles = Tiles::new(folder.path());
         grow(&mut tiles, 200);
         let checkpoint = Checkpoint { origin: String::new(), size: 200, root: tiles.tree().root() };
-        let mut check = Check { folder: folder.path(), faults: Vec::new(), beyond: 0 };
+        let mut check = Check { folder: folder.path(), errors: Vec::new(), beyond: 0 };
         let mut files = BTreeMap::new();
         check.list(Path::new("tile"), &mut files).unwrap();
         assert!(files.keys().all(|place| place.width < 256));
@@ -386,12 +386,12 @@ mod tests {
         let entries = check.entries(&checkpoint).unwrap();
         let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         check.tiles(&leaves, &files).unwrap();
-        assert_eq!((check.faults.len(), leaves.len()), (0, 200));
+        assert_eq!((check.errors.len(), leaves.len()), (0, 200));
         // Also where the listing came between the removal of the one and the other's appearance.
         check.tiles(&leaves, &BTreeMap::new()).unwrap();
-        assert_eq!(check.faults.len(), 0);
+        assert_eq!(check.errors.len(), 0);
         let whole = check.whole(&checkpoint, &leaves, None);
-        assert!(check.faults.is_empty() && !whole.is_empty());
+        assert!(check.errors.is_empty() && !whole.is_empty());
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a runner may ask: one job at a time, moved under its fence. The seat is the socket: when it
 //! closes, the lease is lost at once.
 
-use super::{Recorder, astray};
+use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done};
-use crate::wait::locked;
+use crate::waiters::locked;
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::limit::{NOTE, NOTES_AT_ONCE, OBSTACLE};
 use cofferdam_core::protocol::RoleError;
@@ -105,7 +105,7 @@ impl RunnerSeat {
                     return Ok(Claimed::Leased { job: Some(job) });
                 }
                 Done::Leased(None) => {}
-                _ => return Err(astray()),
+                _ => return Err(misplaced_answer()),
             }
             if *draining.borrow() {
                 return Ok(Claimed::Leased { job: None });
@@ -137,7 +137,7 @@ impl RunnerSeat {
     ) -> Result<Claimed, RoleError> {
         let gone = matches!(event, RunnerEvent::Gone { .. });
         let done = self.recorder.submit(Change::Move { call: call.clone(), fence, event }).await?;
-        let Done::Recorded(recorded) = done else { return Err(astray()) };
+        let Done::Recorded(recorded) = done else { return Err(misplaced_answer()) };
         if gone {
             self.recorder.inner.shared.released(&call, fence);
             *locked(&self.held) = None;

@@ -4,7 +4,7 @@
 use super::Recorder;
 use crate::store::change::Change;
 use crate::store::{Request, database, tried};
-use crate::wait::locked;
+use crate::waiters::locked;
 use cofferdam_core::model::job::StuckJob;
 use cofferdam_core::protocol::RoleError;
 use cofferdam_core::protocol::gateway_recorder::Proposed;
@@ -35,7 +35,7 @@ impl Recorder {
     /// cause, and hides no runner.
     pub(super) async fn stuck(&self) -> Vec<StuckJob> {
         let read = self.inner.reader.stuck().await;
-        let unread = |halt| tracing::warn!(what = "stuck jobs", fault = %RoleError::from(halt), "stuck jobs cannot be listed");
+        let unread = |halt| tracing::warn!(what = "stuck jobs", error = %RoleError::from(halt), "stuck jobs cannot be listed");
         read.map_err(unread).unwrap_or_default()
     }
 
@@ -70,8 +70,8 @@ impl Recorder {
                      itself{pinned}"
                 ))
             }
-            Err(fault) => Some(format!(
-                "the free space under `{store}` is not known: {fault}; make the folder readable \
+            Err(error) => Some(format!(
+                "the free space under `{store}` is not known: {error}; make the folder readable \
                  again"
             )),
         }

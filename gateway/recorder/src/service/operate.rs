@@ -1,7 +1,7 @@
 //! What an operator command may ask; a use that changes something or reads payloads is a ledger
 //! entry. A person's signature is checked here, by the recorder's own trust file.
 
-use super::{Recorder, astray};
+use super::{Recorder, misplaced_answer};
 use crate::settings::LONGEST_WAIT_MS;
 use crate::store::change::{Change, Done, Signature};
 use cofferdam_core::model::escape::unseen;
@@ -81,7 +81,7 @@ impl Recorder {
                 let approver = signature.approver.clone();
                 match self.submit(Change::Sign(Box::new(signature))).await? {
                     Done::Signed(missing) => Ok(Operated::Signed { approver, missing }),
-                    _ => Err(astray()),
+                    _ => Err(misplaced_answer()),
                 }
             }
             Operate::Look { call } => {
@@ -145,7 +145,7 @@ impl Recorder {
         signed: cofferdam_core::model::statement::SignedStatement,
         by: String,
     ) -> Result<Signature, RoleError> {
-        let refused = |fault: ApprovalError| RoleError::Refused(fault.to_string());
+        let refused = |error: ApprovalError| RoleError::Refused(error.to_string());
         let (job, phase) = self
             .inner
             .reader
@@ -156,7 +156,7 @@ impl Recorder {
             return Err(RoleError::Refused(not_waiting(&call, phase)));
         }
         let now = (self.inner.settings.trust)()
-            .map_err(|fault| RoleError::Unavailable(format!("the trust file: {fault}")))?;
+            .map_err(|error| RoleError::Unavailable(format!("the trust file: {error}")))?;
         if job.environment != now.trust.environment {
             return Err(refused(ApprovalError::Other("environment")));
         }
@@ -174,7 +174,7 @@ impl Recorder {
         let Statement { nonce, expires, verdict, reason, shown, .. } = verified.statement();
         // The text that we ourselves would have shown: what was signed over another one is not an
         // answer to this question.
-        let (_, ours) = question(&job).map_err(|fault| RoleError::Refused(fault.to_string()))?;
+        let (_, ours) = question(&job).map_err(|error| RoleError::Refused(error.to_string()))?;
         if *shown != ours {
             return Err(refused(ApprovalError::Other("text than the one that is shown")));
         }
@@ -214,16 +214,16 @@ impl Recorder {
     /// Reads and writes nothing: it has to answer when the disk is full.
     async fn status(&self) -> Result<Operated, RoleError> {
         let (entries, checkpoint) = self.inner.shared.head.borrow().clone();
-        let roles = crate::wait::locked(&self.inner.shared.roles).clone();
+        let roles = crate::waiters::locked(&self.inner.shared.roles).clone();
         let (phases, unread) = match self.inner.reader.phases().await {
             Ok(phases) => (phases, None),
             Err(halt) => (BTreeMap::new(), Some(RoleError::from(halt).to_string())),
         };
         let Proposed::Health { refuses, warns, repaired } = self.health() else {
-            return Err(astray());
+            return Err(misplaced_answer());
         };
         let (refuses, disk) = (refuses.or(unread), self.disk().ok());
-        let supervisor = Box::new(crate::wait::locked(&self.inner.shared.notice).clone());
+        let supervisor = Box::new(crate::waiters::locked(&self.inner.shared.notice).clone());
         let stuck = self.stuck().await;
         Ok(Operated::Status {
             phases,

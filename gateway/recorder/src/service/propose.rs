@@ -1,11 +1,11 @@
 //! What the gateway may ask: propose jobs, record endings, read and end what is the named
 //! principal's own. Never moves a job that a runner holds.
 
-use super::{Recorder, astray};
+use super::{Recorder, misplaced_answer};
 use crate::settings::{LONGEST_WAIT_MS, OFFER_MS};
-use crate::store::Sameness;
+use crate::store::SameCall;
 use crate::store::change::{Change, Done};
-use crate::wait::locked;
+use crate::waiters::locked;
 use cofferdam_core::model::id::{CallId, PlanDigest, PreviewDigest};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::limit::CALLS;
@@ -37,7 +37,7 @@ impl Recorder {
                 self.enqueue(job, entry, (key, seen)).await
             }
             Propose::Same { principal, plan, policy } => {
-                let of = Sameness { principal, plan: plan.to_string(), policy: policy.to_string() };
+                let of = SameCall { principal, plan: plan.to_string(), policy: policy.to_string() };
                 let found = self.inner.reader.same(&of, self.now().as_millisecond()).await?;
                 let (job, ended_ms) =
                     found.map_or((None, 0), |(job, ended_ms)| (Some(Box::new(job)), ended_ms));
@@ -120,7 +120,7 @@ impl Recorder {
     async fn recorded(&self, change: Change) -> Result<Proposed, RoleError> {
         match self.submit(change).await? {
             Done::Recorded(recorded) => Ok(Proposed::Recorded(recorded)),
-            _ => Err(astray()),
+            _ => Err(misplaced_answer()),
         }
     }
 
@@ -135,7 +135,7 @@ impl Recorder {
         match self.submit(Change::Enqueue { job, entry: Box::new(entry), key, seen }).await? {
             Done::Recorded(Recorded { index }) => Ok(Proposed::Recorded(Recorded { index })),
             Done::Joined(call) => Ok(Proposed::Joined { call }),
-            _ => Err(astray()),
+            _ => Err(misplaced_answer()),
         }
     }
 

@@ -7,8 +7,8 @@ use crate::ledger::tree::{Hash, leaf_hash};
 use crate::remedy::remedy;
 use crate::settings::RecorderContext;
 use crate::store::open::{OpenError, Opened, failed, open};
-use crate::store::{Head, Held, Source, Writer, put_checkpoint};
-use crate::wait::{Shared, locked};
+use crate::store::{Head, OpenFiles, Source, Writer, put_checkpoint};
+use crate::waiters::{Shared, locked};
 use cofferdam_core::model::id::{CallId, Fence};
 use sqlx::{SqliteConnection, SqlitePool};
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(super) struct Started {
     pub losses: mpsc::UnboundedReceiver<(CallId, Fence)>,
     pub readers: SqlitePool,
     pub shared: Arc<Shared>,
-    pub held: Arc<Held>,
+    pub held: Arc<OpenFiles>,
 }
 
 /// Opens everything.
@@ -86,7 +86,7 @@ async fn restore(
     let signed = match signed {
         Some(note) => {
             let checkpoint = Checkpoint::open(&note, &settings.key.verifying_key())
-                .map_err(|fault| ledger(fault.to_string()))?;
+                .map_err(|error| ledger(error.to_string()))?;
             if checkpoint.origin != origin {
                 let stored =
                     checkpoint.origin.strip_prefix(ORIGIN).unwrap_or(&checkpoint.origin).to_owned();
@@ -103,10 +103,10 @@ async fn restore(
         .map(|note| Checkpoint::open(&note, &settings.key.verifying_key()))
     {
         Some(Ok(checkpoint)) if checkpoint.origin == origin => Some(checkpoint),
-        Some(fault) => {
+        Some(error) => {
             tracing::warn!(
                 what = "checkpoint",
-                ?fault,
+                ?error,
                 "the published checkpoint is not one of this ledger; it is written again from the \
                  store"
             );
@@ -185,8 +185,8 @@ async fn blocking(
     work: impl FnOnce(&mut Tiles) -> Result<(), PublishError> + Send + 'static,
 ) -> Result<Tiles, OpenError> {
     let done = tokio::task::spawn_blocking(move || work(&mut tiles).map(|()| tiles)).await;
-    Ok(done.map_err(|fault| {
-        OpenError::Defect(format!("the task that writes the ledger's files failed: {fault}"))
+    Ok(done.map_err(|error| {
+        OpenError::Defect(format!("the task that writes the ledger's files failed: {error}"))
     })??)
 }
 
@@ -219,27 +219,27 @@ async fn publish(tiles: Tiles, mut receiver: mpsc::Receiver<Published>, shared: 
                 told(&shared, own.folder(), written.err());
                 tiles = Some(own);
             }
-            Err(fault) => told_defect(&shared, &fault),
+            Err(error) => told_defect(&shared, &error),
         }
     }
 }
 
 /// Says once that entries are not published, and once that they are again.
-fn told(shared: &Shared, folder: &Path, fault: Option<PublishError>) {
+fn told(shared: &Shared, folder: &Path, error: Option<PublishError>) {
     let mut unpublished = locked(&shared.unpublished);
-    let Some(PublishError { path, fault }) = fault else {
+    let Some(PublishError { path, error }) = error else {
         if unpublished.take().is_some() {
             tracing::info!("the ledger is published again, without a gap");
         }
         return;
     };
     let remedy = match folder.is_dir() {
-        true => format!("{}; it is tried again every second", remedy(&fault)),
+        true => format!("{}; it is tried again every second", remedy(&error)),
         false => "start `cofferdam serve` again, which makes the folder".to_owned(),
     };
     let why = format!(
         "new checkpoints are not published, and every entry is safe in the store: `{}` cannot be \
-         written: {fault}; {remedy}",
+         written: {error}; {remedy}",
         path.display()
     );
     if unpublished.replace(why.clone()).is_none() {
@@ -247,10 +247,10 @@ fn told(shared: &Shared, folder: &Path, fault: Option<PublishError>) {
     }
 }
 
-fn told_defect(shared: &Shared, fault: &tokio::task::JoinError) {
+fn told_defect(shared: &Shared, error: &tokio::task::JoinError) {
     let why = format!(
         "new checkpoints are not published before the next start, and every entry is safe in the \
-         store: the task that writes them failed: {fault}; this is a defect, please report it"
+         store: the task that writes them failed: {error}; this is a defect, please report it"
     );
     tracing::error!(what = "checkpoint", "{why}");
     *locked(&shared.unpublished) = Some(why);

@@ -33,7 +33,7 @@ pub(crate) struct Head {
 }
 
 /// What a transaction is made with.
-pub(crate) struct Means<'a> {
+pub(crate) struct WriteContext<'a> {
     pub origin: &'a str,
     pub random: &'a Random,
     pub key: &'a SigningKey,
@@ -92,18 +92,18 @@ impl Batch {
     pub async fn write(
         self,
         mut head: Head,
-        means: &Means<'_>,
+        context: &WriteContext<'_>,
         connection: &mut SqliteConnection,
-    ) -> Result<Written, Halt> {
+    ) -> Result<Written, ChangeError> {
         let (mut leaves, mut payloads) = (Vec::with_capacity(self.entries.len()), Vec::new());
         for entry in self.entries {
-            let key: RecordKey = (means.random)()
-                .map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
+            let key: RecordKey = (context.random)()
+                .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
             let index = head.tree.size();
-            let (text, hash) = leaf::seal(&entry, means.origin, index, self.now, &key, head.last)
-                .map_err(|fault| {
-                RoleError::Refused(format!("the entry has no canonical form: {fault}"))
-            })?;
+            let (text, hash) = leaf::seal(&entry, context.origin, index, self.now, &key, head.last)
+                .map_err(|error| {
+                    RoleError::Refused(format!("the entry has no canonical form: {error}"))
+                })?;
             if text.len() > LONGEST_ENTRY {
                 let problem = format!(
                     "the entry has {} bytes, a ledger entry at most {LONGEST_ENTRY}",
@@ -143,11 +143,11 @@ impl Batch {
                 .await?;
         }
         let checkpoint = Checkpoint {
-            origin: means.origin.to_owned(),
+            origin: context.origin.to_owned(),
             size: head.tree.size(),
             root: head.tree.root(),
         };
-        let note = checkpoint.sign(means.key);
+        let note = checkpoint.sign(context.key);
         if !leaves.is_empty() {
             put_checkpoint(connection, &checkpoint, &note).await?;
         }
@@ -184,7 +184,7 @@ pub(crate) async fn put_checkpoint(
 
 /// Why a change did not happen.
 #[derive(Debug)]
-pub(crate) enum Halt {
+pub(crate) enum ChangeError {
     /// It was refused; the others of its batch go on.
     Error(RoleError),
     /// The store failed; the whole transaction goes.
@@ -198,38 +198,38 @@ pub(crate) enum Halt {
     },
 }
 
-impl Halt {
+impl ChangeError {
     /// Whether the store itself failed (a full disk, an unreadable page), and not one change
     /// against its rules.
     pub fn is_of_the_store(&self) -> bool {
         match self {
             Self::Error(_) => false,
             Self::Lost { .. } => true,
-            Self::Store(fault) => fault
+            Self::Store(error) => error
                 .as_database_error()
-                .is_none_or(|fault| fault.kind() == sqlx::error::ErrorKind::Other),
+                .is_none_or(|error| error.kind() == sqlx::error::ErrorKind::Other),
         }
     }
 }
 
-impl From<RoleError> for Halt {
-    fn from(fault: RoleError) -> Self {
-        Self::Error(fault)
+impl From<RoleError> for ChangeError {
+    fn from(error: RoleError) -> Self {
+        Self::Error(error)
     }
 }
 
-impl From<sqlx::Error> for Halt {
-    fn from(fault: sqlx::Error) -> Self {
-        Self::Store(fault)
+impl From<sqlx::Error> for ChangeError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error)
     }
 }
 
-impl From<Halt> for RoleError {
-    fn from(halt: Halt) -> Self {
+impl From<ChangeError> for RoleError {
+    fn from(halt: ChangeError) -> Self {
         match halt {
-            Halt::Error(fault) => fault,
-            Halt::Store(fault) => Self::Unavailable(format!("the store failed: {fault}")),
-            Halt::Lost { why, .. } => Self::Unavailable(why),
+            ChangeError::Error(error) => error,
+            ChangeError::Store(error) => Self::Unavailable(format!("the store failed: {error}")),
+            ChangeError::Lost { why, .. } => Self::Unavailable(why),
         }
     }
 }

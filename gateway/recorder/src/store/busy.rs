@@ -2,7 +2,7 @@
 //! earlier one's effects, since both would start from the same state and one of them could only
 //! fail. Never holds up a job that is to be recovered.
 
-use super::batch::Halt;
+use super::batch::ChangeError;
 use super::row::{JobRow, plan_of};
 use cofferdam_core::model::ceiling::EPHEMERAL;
 use cofferdam_core::model::document::Document;
@@ -34,7 +34,7 @@ async fn objects(
 pub(crate) async fn free(
     candidates: Vec<JobRow>,
     connection: &mut SqliteConnection,
-) -> Result<Vec<JobRow>, Halt> {
+) -> Result<Vec<JobRow>, ChangeError> {
     if candidates.is_empty() {
         return Ok(candidates);
     }

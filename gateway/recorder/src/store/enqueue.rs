@@ -1,9 +1,9 @@
 //! New jobs: all of a batch together. Joining and idempotency are decided inside the transaction,
 //! so two proposers cannot both be first.
 
-use super::batch::{Batch, Halt, to_i64};
+use super::batch::{Batch, ChangeError, to_i64};
 use super::change::{Answer, Done};
-use super::same::{Sameness, same};
+use super::same_call::{SameCall, same};
 use cofferdam_core::model::id::{ArgumentsDigest, CallId, hex};
 use cofferdam_core::model::job::StoredJob;
 use cofferdam_core::model::record::{Entry, Recorded};
@@ -29,7 +29,7 @@ type Used = (String, String, String);
 struct Known {
     keys: BTreeMap<(String, String), Used>,
     /// Jobs that the same call led to, without an outcome or just done.
-    same: BTreeMap<Sameness, String>,
+    same: BTreeMap<SameCall, String>,
     calls: BTreeSet<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn enqueue(
     random: impl Fn() -> Result<[u8; 32], String>,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Vec<Answer>, Halt> {
+) -> Result<Vec<Answer>, ChangeError> {
     let mut known = known(&news, batch.now_ms(), connection).await?;
     let (mut jobs, mut keys, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for mut new in news {
@@ -57,13 +57,13 @@ pub(crate) async fn enqueue(
             known.keys.insert(key, used);
         }
         answers.push(match answer {
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
             Ok(Some(call)) => Ok(Done::Joined(call)),
             Ok(None) => {
                 // The question's nonce is the recorder's: a statement signed for anything else
                 // cannot fit it.
                 let bits = random()
-                    .map_err(|fault| RoleError::Unavailable(format!("no randomness: {fault}")))?;
+                    .map_err(|error| RoleError::Unavailable(format!("no randomness: {error}")))?;
                 new.job.nonce = hex(bits.get(..16).unwrap_or_default());
                 known.calls.insert(new.job.call.to_string());
                 known.same.insert(sameness(&new), new.job.call.to_string());
@@ -117,9 +117,9 @@ impl Known {
 }
 
 /// What makes it the same call as another.
-fn sameness(new: &New) -> Sameness {
+fn sameness(new: &New) -> SameCall {
     let job = &new.job;
-    Sameness {
+    SameCall {
         principal: job.principal.name.clone(),
         plan: job.plan_digest.to_string(),
         policy: job.policy.to_string(),
@@ -173,19 +173,19 @@ async fn known(
 fn document(job: &StoredJob) -> Result<String, RoleError> {
     let bare = StoredJob { statements: Vec::new(), permit: None, ..job.clone() };
     serde_json::to_string(&bare)
-        .map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
+        .map_err(|error| RoleError::Refused(format!("the job cannot be stored: {error}")))
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, RoleError> {
     serde_json::to_string(value)
-        .map_err(|fault| RoleError::Refused(format!("the job cannot be stored: {fault}")))
+        .map_err(|error| RoleError::Refused(format!("the job cannot be stored: {error}")))
 }
 
 async fn insert(
     jobs: Vec<(StoredJob, u64)>,
     keys: Vec<((String, String), Used)>,
     connection: &mut SqliteConnection,
-) -> Result<(), Halt> {
+) -> Result<(), ChangeError> {
     if !keys.is_empty() {
         QueryBuilder::<Sqlite>::new(
             "INSERT INTO idempotency (principal, key, call, tool, arguments) ",

@@ -34,12 +34,12 @@ pub enum ExamineError {
 /// It is damaged, or cannot be read: SQLite's own words.
 pub fn examine(folder: &Path) -> Result<Examined, ExamineError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|fault| ExamineError::Unreadable(fault.to_string()))?;
-    runtime.block_on(look(folder)).map_err(|fault| match &fault {
+    let runtime = runtime.map_err(|error| ExamineError::Unreadable(error.to_string()))?;
+    runtime.block_on(look(folder)).map_err(|error| match &error {
         // What the check found.
         sqlx::Error::Protocol(found) => ExamineError::Damaged(found.clone()),
-        fault if is_damage(fault) => ExamineError::Damaged(plain(fault)),
-        fault => ExamineError::Unreadable(plain(fault)),
+        error if is_damage(error) => ExamineError::Damaged(plain(error)),
+        error => ExamineError::Unreadable(plain(error)),
     })
 }
 
@@ -75,9 +75,9 @@ async fn look(folder: &Path) -> Result<Examined, sqlx::Error> {
 }
 
 /// SQLite's own words, once.
-fn plain(fault: &sqlx::Error) -> String {
-    match fault {
-        sqlx::Error::Database(fault) => fault.message().to_owned(),
+fn plain(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
         other => other.to_string(),
     }
 }

@@ -1,9 +1,9 @@
 //! The end of jobs that no runner holds: withdrawn, rejected, or out of time. Never touches a job
 //! under a lease.
 
-use super::batch::{Batch, Halt};
+use super::approvals::approvals;
+use super::batch::{Batch, ChangeError};
 use super::change::Done;
-use super::people::approvals;
 use super::row::{JobRow, columns, parse};
 use cofferdam_core::model::reason::ApprovalRule;
 use cofferdam_core::model::record::Event;
@@ -21,7 +21,7 @@ pub(crate) async fn end(
     detail: &str,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<u64, Halt> {
+) -> Result<u64, ChangeError> {
     let mut row = old.clone();
     row.finish(outcome, detail, batch.now_ms())?;
     let entry = row.entry(Event::Finished { outcome })?;
@@ -44,7 +44,7 @@ pub(crate) async fn end(
 pub(crate) async fn expire(
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     let late: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE phase IN ('awaiting_approval', 'queued') AND phase <> 'closed' AND expires <= ? \
          ORDER BY seq LIMIT ?"

@@ -1,7 +1,7 @@
 //! Leases: the oldest claimable job under a new fence, and what happens when its runner is lost.
 //! Fences grow over all jobs, strictly.
 
-use super::batch::{Batch, Halt, to_u64};
+use super::batch::{Batch, ChangeError, to_u64};
 use super::busy;
 use super::change::Done;
 use super::row::{JobRow, columns, damaged, operations, stored};
@@ -30,7 +30,7 @@ pub(crate) async fn claim(
     lease_seconds: u64,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     let candidates: Vec<JobRow> = sqlx::query_as(columns!(
         "WHERE leased = 0 AND phase <> 'closed' AND retry_at <= ?1
          AND (phase IN ('acting', 'tearing_down') OR (phase = 'queued' AND expires > ?1))
@@ -50,7 +50,7 @@ pub(crate) async fn claim(
     for old in busy::free(candidates, connection).await? {
         match lease(&old, lease_seconds, batch, connection).await {
             Ok(leased) => return Ok(Done::Leased(Some(Box::new(leased)))),
-            Err(Halt::Error(fault)) => set_apart(old, &fault, batch, connection).await?,
+            Err(ChangeError::Error(error)) => set_apart(old, &error, batch, connection).await?,
             Err(store) => return Err(store),
         }
     }
@@ -63,7 +63,7 @@ async fn lease(
     lease_seconds: u64,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<LeasedJob, Halt> {
+) -> Result<LeasedJob, ChangeError> {
     let job = stored(connection, old).await?.ok_or_else(|| damaged("job"))?;
     let operations = operations(&mut *connection, &old.call).await?;
     let earlier = earlier(&mut *connection, &old.call).await?;
@@ -114,16 +114,16 @@ async fn lease(
 /// no obstacle to the others.
 async fn set_apart(
     old: JobRow,
-    fault: &RoleError,
+    error: &RoleError,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<(), Halt> {
+) -> Result<(), ChangeError> {
     let call = old.call.clone();
-    tracing::error!(call, %fault, "a job cannot be handed to a runner; the others go on");
+    tracing::error!(call, %error, "a job cannot be handed to a runner; the others go on");
     let remedy = "stop `cofferdam serve` and restore `store/` and `ledger/` together from a copy; \
                   the log of the recorder says more";
     let mut row = old;
-    row.meet(Some(&Obstacle::new(fault.to_string(), remedy)), batch.now)?;
+    row.meet(Some(&Obstacle::new(error.to_string(), remedy)), batch.now)?;
     // Not by the guarded way: what it would read of the row may be what is damaged.
     sqlx::query("UPDATE jobs SET stuck = ?, retry_at = ?, version = version + 1 WHERE call = ?")
         .bind(row.stuck)
@@ -150,11 +150,11 @@ pub(crate) async fn held(
     call: &CallId,
     fence: Fence,
     connection: &mut SqliteConnection,
-) -> Result<JobRow, Halt> {
+) -> Result<JobRow, ChangeError> {
     JobRow::load(connection, call)
         .await?
         .filter(|row| row.leased && row.fence() == fence)
-        .ok_or(Halt::Error(RoleError::Fenced))
+        .ok_or(ChangeError::Error(RoleError::Fenced))
 }
 
 /// A lease is lost, or its runner lets go of the job because of an obstacle. Before acting the job
@@ -168,7 +168,7 @@ pub(crate) async fn lose(
     obstacle: Option<&Obstacle>,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
     row.leased = false;
@@ -201,8 +201,8 @@ pub(crate) async fn lose(
     };
     let mut entry = row.entry(Event::Moved { phase, fence })?;
     if let Some(obstacle) = obstacle {
-        let problem = |fault: serde_json::Error| {
-            RoleError::Refused(format!("the obstacle cannot be stored: {fault}"))
+        let problem = |error: serde_json::Error| {
+            RoleError::Refused(format!("the obstacle cannot be stored: {error}"))
         };
         entry = entry.with("obstacle", serde_json::to_string(obstacle).map_err(problem)?);
     }
@@ -219,14 +219,14 @@ pub(crate) async fn progress(
     said: &[Said],
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     let mut notes = old.notes();
     let next = notes.last().map_or(1, |note| note.number.saturating_add(1));
     notes.extend((next..).zip(said).map(|(number, said)| Note { number, said: said.clone() }));
     notes.drain(..notes.len().saturating_sub(NOTES_KEPT));
     let kept = serde_json::to_string(&notes)
-        .map_err(|fault| RoleError::Refused(format!("the notes cannot be stored: {fault}")))?;
+        .map_err(|error| RoleError::Refused(format!("the notes cannot be stored: {error}")))?;
     let row = JobRow { progress: Some(kept), ..old.clone() };
     row.put(&old, batch, connection).await?;
     Ok(Done::Noted)

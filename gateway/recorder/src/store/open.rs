@@ -1,7 +1,7 @@
 //! Opening the store: the lock, the pragmas, the migrations. Refuses when another process holds it,
 //! and when its schema is from a newer version.
 
-use super::held::Held;
+use super::open_files::OpenFiles;
 use super::source::described;
 use crate::remedy::remedy;
 use sqlx::sqlite::{
@@ -41,7 +41,7 @@ pub enum OpenError {
     )]
     Held(PathBuf),
     /// A file or folder.
-    #[error("`{path}` cannot be used: {fault}; {remedy}", fault = .1, path = .0.display(), remedy = remedy(.1))]
+    #[error("`{path}` cannot be used: {error}; {remedy}", error = .1, path = .0.display(), remedy = remedy(.1))]
     File(PathBuf, std::io::Error),
     /// A newer version wrote it.
     #[error(
@@ -108,8 +108,8 @@ pub(crate) struct Opened {
     /// Connections that read.
     pub readers: SqlitePool,
     /// The files that are open.
-    pub held: Arc<Held>,
-    /// Held until the process ends or this is dropped.
+    pub held: Arc<OpenFiles>,
+    /// OpenFiles until the process ends or this is dropped.
     pub lock: File,
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct Opened {
 pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
     let file_error = |path: &Path| {
         let path = path.to_owned();
-        move |fault| OpenError::File(path, fault)
+        move |error| OpenError::File(path, error)
     };
     // What is in it is for this user alone.
     std::fs::DirBuilder::new()
@@ -132,9 +132,9 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         .write(true)
         .open(&lock_path)
         .map_err(file_error(&lock_path))?;
-    lock.try_lock().map_err(|fault| match fault {
+    lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::Held(folder.to_owned()),
-        TryLockError::Error(fault) => OpenError::File(lock_path.clone(), fault),
+        TryLockError::Error(error) => OpenError::File(lock_path.clone(), error),
     })?;
     // For people who wonder what the file is; the lock is the kernel's, so a stale file locks no
     // process out.
@@ -163,7 +163,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
         return Err(OpenError::Newer { found, known });
     }
     migrate(found, &mut writer).await.map_err(failed(folder))?;
-    let held = Arc::new(Held::take(folder).map_err(file_error(&super::database(folder)))?);
+    let held = Arc::new(OpenFiles::take(folder).map_err(file_error(&super::database(folder)))?);
     let first = Arc::clone(&held);
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -180,7 +180,7 @@ pub(crate) async fn open(folder: &Path) -> Result<Opened, OpenError> {
 
 /// An error of SQLite at the start.
 pub(crate) fn failed(folder: &Path) -> impl FnOnce(sqlx::Error) -> OpenError {
-    move |fault| OpenError::Store(described(folder, "cannot be opened", &fault))
+    move |error| OpenError::Store(described(folder, "cannot be opened", &error))
 }
 
 async fn migrate(found: u32, connection: &mut SqliteConnection) -> sqlx::Result<()> {

@@ -2,9 +2,9 @@
 //! of several statements is one transaction, so that all of it is of one moment: the writer commits
 //! between any two.
 
-use super::batch::{Halt, to_u64};
+use super::batch::{ChangeError, to_u64};
 use super::row::{JobRow, columns, document, operations, planned, stored};
-use super::same::{Sameness, same};
+use super::same_call::{SameCall, same};
 use crate::ledger::leaf::Leaf;
 use crate::settings::STUCK;
 use cofferdam_core::model::call::{EndedCall, OwnCall, Rejected};
@@ -43,7 +43,7 @@ pub(crate) struct Story {
 
 impl Reader {
     /// One of this principal's jobs.
-    pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, Halt> {
+    pub async fn view(&self, call: &CallId, principal: &str) -> Result<JobView, ChangeError> {
         let mut connection = self.0.begin().await?;
         let row = JobRow::owned(&mut *connection, call, principal).await?;
         let planned = planned(&mut *connection, &row.call).await?;
@@ -52,7 +52,11 @@ impl Reader {
     }
 
     /// The job that the same call led to, with the milliseconds since its end.
-    pub async fn same(&self, of: &Sameness, now_ms: i64) -> Result<Option<(JobView, u64)>, Halt> {
+    pub async fn same(
+        &self,
+        of: &SameCall,
+        now_ms: i64,
+    ) -> Result<Option<(JobView, u64)>, ChangeError> {
         let mut connection = self.0.begin().await?;
         let Some(row) = same(of, now_ms, &mut *connection).await? else { return Ok(None) };
         let ended = row.ended.map_or(0, |ended| to_u64(now_ms.saturating_sub(ended)));
@@ -62,7 +66,11 @@ impl Reader {
     }
 
     /// How a call of this principal ended that left no job.
-    pub async fn ended(&self, call: &CallId, principal: &str) -> Result<Option<EndedCall>, Halt> {
+    pub async fn ended(
+        &self,
+        call: &CallId,
+        principal: &str,
+    ) -> Result<Option<EndedCall>, ChangeError> {
         let leaves: Vec<(i64, String)> =
             sqlx::query_as("SELECT idx, entry FROM leaves WHERE call = ? ORDER BY idx")
                 .bind(call.to_string())
@@ -87,7 +95,7 @@ impl Reader {
         principal: &str,
         open: bool,
         limit: u32,
-    ) -> Result<(Vec<OwnCall>, bool), Halt> {
+    ) -> Result<(Vec<OwnCall>, bool), ChangeError> {
         let mut connection = self.0.begin().await?;
         let found: Vec<JobRow> = sqlx::query_as(columns!(
             "WHERE principal = ? AND (outcome IS NULL OR NOT ?) ORDER BY seq DESC LIMIT ?"
@@ -116,7 +124,7 @@ impl Reader {
     }
 
     /// What a key stands for.
-    pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, Halt> {
+    pub async fn key(&self, principal: &str, key: &str) -> Result<Option<UsedKey>, ChangeError> {
         let row: Option<(String, String, String)> = sqlx::query_as(
             "SELECT call, tool, arguments FROM idempotency WHERE principal = ? AND key = ?",
         )
@@ -141,7 +149,7 @@ impl Reader {
         principal: &str,
         plan: &PlanDigest,
         now_ms: i64,
-    ) -> Result<Option<Rejected>, Halt> {
+    ) -> Result<Option<Rejected>, ChangeError> {
         let found: Option<(String, String, i64)> = sqlx::query_as(
             "SELECT approver, reason, until FROM rejections WHERE principal = ? AND plan = ? AND \
              until > ?",
@@ -161,7 +169,7 @@ impl Reader {
     }
 
     /// Approved calls that wait to be decided again, oldest first.
-    pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, Halt> {
+    pub async fn approved(&self, now_ms: i64) -> Result<Vec<CallId>, ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT call FROM jobs WHERE phase = 'awaiting_approval' AND phase <> 'closed' AND \
              approved = 1 AND expires > ? ORDER BY seq LIMIT ?",
@@ -177,7 +185,7 @@ impl Reader {
     }
 
     /// Jobs that wait for a runner or have one, oldest first, and how many there are beyond these.
-    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), Halt> {
+    pub async fn unfinished(&self, most: usize) -> Result<(Vec<CallId>, u64), ChangeError> {
         let calls: Vec<String> = sqlx::query_scalar(
             "SELECT call FROM jobs WHERE phase <> 'awaiting_approval' AND phase <> 'closed' ORDER \
              BY seq",
@@ -189,11 +197,11 @@ impl Reader {
             .iter()
             .take(most)
             .map(|call| CallId::parse(call).map_err(|_| super::row::damaged("call id").into()));
-        Ok((first.collect::<Result<_, Halt>>()?, more))
+        Ok((first.collect::<Result<_, ChangeError>>()?, more))
     }
 
     /// A job as it was stored.
-    pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, Halt> {
+    pub async fn job(&self, call: &CallId) -> Result<Option<(StoredJob, Phase)>, ChangeError> {
         let mut connection = self.0.begin().await?;
         let Some(row) = JobRow::load(&mut *connection, call).await? else { return Ok(None) };
         let phase = row.phase()?;
@@ -201,15 +209,15 @@ impl Reader {
     }
 
     /// Whether a lease stands, and whether its job was cancelled.
-    pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, Halt> {
+    pub async fn cancelled(&self, call: &CallId, fence: Fence) -> Result<bool, ChangeError> {
         let row = JobRow::load(&self.0, call).await?;
         row.filter(|row| row.leased && row.fence() == fence)
             .map(|row| row.cancelled)
-            .ok_or(Halt::Error(RoleError::Fenced))
+            .ok_or(ChangeError::Error(RoleError::Fenced))
     }
 
     /// Whether a sweep has something to end.
-    pub async fn late(&self, now_ms: i64) -> Result<bool, Halt> {
+    pub async fn late(&self, now_ms: i64) -> Result<bool, ChangeError> {
         Ok(sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE phase IN ('awaiting_approval', 'queued') AND \
              phase <> 'closed' AND expires <= ?)",
@@ -220,7 +228,7 @@ impl Reader {
     }
 
     /// Whether a job that met an obstacle is to be tried again.
-    pub async fn due(&self, now_ms: i64) -> Result<bool, Halt> {
+    pub async fn due(&self, now_ms: i64) -> Result<bool, ChangeError> {
         Ok(sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE stuck IS NOT NULL AND phase <> 'closed' AND \
              leased = 0 AND retry_at <= ?)",
@@ -231,7 +239,7 @@ impl Reader {
     }
 
     /// Jobs that cannot be finished at present, oldest first.
-    pub async fn stuck(&self) -> Result<Vec<StuckJob>, Halt> {
+    pub async fn stuck(&self) -> Result<Vec<StuckJob>, ChangeError> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!(
             "WHERE stuck IS NOT NULL AND phase <> 'closed' ORDER BY seq LIMIT ?"
         ))
@@ -252,7 +260,7 @@ impl Reader {
         waiting: bool,
         limit: u32,
         before: Option<&str>,
-    ) -> Result<Vec<OwnedJob>, Halt> {
+    ) -> Result<Vec<OwnedJob>, ChangeError> {
         let mut connection = self.0.begin().await?;
         let before = match before {
             None => i64::MAX,
@@ -307,7 +315,7 @@ impl Reader {
     }
 
     /// One call by id or unique beginning.
-    pub async fn story(&self, beginning: &str) -> Result<Story, Halt> {
+    pub async fn story(&self, beginning: &str) -> Result<Story, ChangeError> {
         let mut connection = self.0.begin().await?;
         // `~` sorts after every character an id has.
         let calls: Vec<String> = sqlx::query_scalar(
@@ -371,7 +379,7 @@ impl Reader {
     }
 
     /// Jobs by phase.
-    pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, Halt> {
+    pub async fn phases(&self) -> Result<BTreeMap<Phase, u64>, ChangeError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT phase, count(*) FROM jobs GROUP BY phase")
                 .fetch_all(&self.0)
@@ -384,11 +392,11 @@ impl Reader {
                 ))
             })
             .collect::<Result<_, RoleError>>()
-            .map_err(Halt::from)
+            .map_err(ChangeError::from)
     }
 
     /// Closed jobs by outcome.
-    pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, Halt> {
+    pub async fn outcomes(&self) -> Result<BTreeMap<Outcome, u64>, ChangeError> {
         let closed = "SELECT outcome, count(*) FROM jobs WHERE phase = 'closed' AND outcome IS \
                       NOT NULL GROUP BY outcome";
         let rows: Vec<(String, i64)> = sqlx::query_as(closed).fetch_all(&self.0).await?;
@@ -400,11 +408,11 @@ impl Reader {
                 ))
             })
             .collect::<Result<_, RoleError>>()
-            .map_err(Halt::from)
+            .map_err(ChangeError::from)
     }
 
     /// People's signed answers by verdict.
-    pub async fn answers(&self) -> Result<BTreeMap<String, u64>, Halt> {
+    pub async fn answers(&self) -> Result<BTreeMap<String, u64>, ChangeError> {
         let rows: Vec<(String, i64)> =
             sqlx::query_as("SELECT verdict, count(*) FROM statements GROUP BY verdict")
                 .fetch_all(&self.0)
@@ -413,19 +421,22 @@ impl Reader {
     }
 
     /// Every lease that stands; after a start none of them has a runner any more.
-    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, Halt> {
+    pub async fn standing(&self) -> Result<Vec<(CallId, Fence)>, ChangeError> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
             .fetch_all(&self.0)
             .await?;
         rows.iter()
             .map(|row| Ok((row.id()?, row.fence())))
             .collect::<Result<_, RoleError>>()
-            .map_err(Halt::from)
+            .map_err(ChangeError::from)
     }
 }
 
 /// When a job's call arrived.
-async fn created(executor: impl SqliteExecutor<'_>, call: &str) -> Result<jiff::Timestamp, Halt> {
+async fn created(
+    executor: impl SqliteExecutor<'_>,
+    call: &str,
+) -> Result<jiff::Timestamp, ChangeError> {
     let query = sqlx::query_scalar("SELECT created FROM jobs WHERE call = ?").bind(call.to_owned());
     let created: i64 = query.fetch_one(executor).await?;
     Ok(jiff::Timestamp::from_millisecond(created).map_err(|_| super::row::damaged("time"))?)

@@ -1,7 +1,7 @@
 //! Questions that could not be carried out any more with what is served now. Never touches a job
 //! that has a permit: its runner judges that by its own trust file.
 
-use super::batch::{Batch, Halt};
+use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::expire::end;
 use super::row::{JobRow, columns, stored};
@@ -15,7 +15,7 @@ pub(crate) async fn retire(
     trust: &Trust,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     // The second condition is the one of the partial index `jobs_open`: without it SQLite reads
     // every closed job too.
     let waiting: Vec<JobRow> = sqlx::query_as(columns!(

@@ -1,7 +1,7 @@
 //! A job's row: read whole, changed as a value, put back guarded by the fence and phase it was read
 //! with. Never decides what a change means.
 
-use super::batch::{Batch, Halt, to_i64, to_u64};
+use super::batch::{Batch, ChangeError, to_i64, to_u64};
 use crate::settings::{LONGEST_RETRY_MS, RETRY_MS};
 use cofferdam_core::model::id::{CallId, Fence};
 use cofferdam_core::model::job::{
@@ -103,7 +103,7 @@ impl JobRow {
         executor: impl SqliteExecutor<'_>,
         call: &CallId,
         principal: &str,
-    ) -> Result<Self, Halt> {
+    ) -> Result<Self, ChangeError> {
         let row = sqlx::query_as(columns!("WHERE call = ? AND principal = ?"))
             .bind(call.to_string())
             .bind(principal.to_owned());
@@ -173,8 +173,8 @@ impl JobRow {
         };
         let stuck = Stuck { obstacle, since, tries: tries.saturating_add(1) };
         self.retry_at = now.as_millisecond().saturating_add(retry_ms(stuck.tries));
-        let problem = |fault: serde_json::Error| {
-            RoleError::Refused(format!("the obstacle cannot be stored: {fault}"))
+        let problem = |error: serde_json::Error| {
+            RoleError::Refused(format!("the obstacle cannot be stored: {error}"))
         };
         self.stuck = Some(serde_json::to_string(&stuck).map_err(problem)?);
         Ok(())
@@ -234,7 +234,7 @@ impl JobRow {
         old: &Self,
         batch: &mut Batch,
         connection: &mut SqliteConnection,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ChangeError> {
         self.version += 1;
         let guarded = sqlx::query_scalar::<_, i64>(
             "UPDATE jobs SET phase = ?, outcome = ?, detail = ?, fence = ?, leased = ?, attempts \
@@ -271,7 +271,7 @@ impl JobRow {
             .fetch_optional(connection)
             .await?
             .map(drop)
-            .ok_or(Halt::Error(RoleError::Fenced))
+            .ok_or(ChangeError::Error(RoleError::Fenced))
     }
 
     /// As its owner sees it.
@@ -334,7 +334,7 @@ pub(crate) fn absent(call: &CallId) -> RoleError {
 pub(crate) async fn operations(
     executor: impl SqliteExecutor<'_>,
     call: &str,
-) -> Result<Vec<OperationRecord>, Halt> {
+) -> Result<Vec<OperationRecord>, ChangeError> {
     let rows: Vec<(i64, bool, String, Option<String>)> = sqlx::query_as(
         "SELECT operation, undo, before, after FROM operations WHERE call = ? ORDER BY undo, \
          operation",
@@ -352,14 +352,14 @@ pub(crate) async fn operations(
             })
         })
         .collect::<Result<_, RoleError>>()
-        .map_err(Halt::from)
+        .map_err(ChangeError::from)
 }
 
 /// A job's operations in words; none when it was erased.
 pub(crate) async fn planned(
     executor: impl SqliteExecutor<'_>,
     call: &str,
-) -> Result<Vec<Planned>, Halt> {
+) -> Result<Vec<Planned>, ChangeError> {
     Ok(document(executor, call).await?.as_ref().map(Planned::all).unwrap_or_default())
 }
 
@@ -367,7 +367,7 @@ pub(crate) async fn planned(
 pub(crate) async fn document(
     executor: impl SqliteExecutor<'_>,
     call: &str,
-) -> Result<Option<StoredJob>, Halt> {
+) -> Result<Option<StoredJob>, ChangeError> {
     let document: Option<Option<String>> =
         sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
             .bind(call.to_owned())
@@ -396,7 +396,7 @@ pub(crate) async fn statements(
 pub(crate) async fn stored(
     connection: &mut SqliteConnection,
     row: &JobRow,
-) -> Result<Option<StoredJob>, Halt> {
+) -> Result<Option<StoredJob>, ChangeError> {
     let document: Option<String> = sqlx::query_scalar("SELECT document FROM jobs WHERE call = ?")
         .bind(row.call.clone())
         .fetch_one(&mut *connection)

@@ -1,7 +1,7 @@
 //! A runner's reports: each moves the job by the one table, under its fence, with its ledger entry.
 //! Never believes an event its phase does not allow.
 
-use super::batch::{Batch, Halt};
+use super::batch::{Batch, ChangeError};
 use super::change::Done;
 use super::lease::held;
 use super::row::JobRow;
@@ -21,7 +21,7 @@ pub(crate) async fn move_job(
     event: RunnerEvent,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     let old = held(call, fence, connection).await?;
     let mut row = old.clone();
     if row.stuck.is_some() {
@@ -132,7 +132,7 @@ async fn started(
     undo: bool,
     before: String,
     connection: &mut SqliteConnection,
-) -> Result<(), Halt> {
+) -> Result<(), ChangeError> {
     let fresh = sqlx::query_scalar::<_, i64>(
         "INSERT INTO operations (call, operation, undo, before) VALUES (?, ?, ?, ?) ON CONFLICT \
          DO NOTHING RETURNING operation",
@@ -156,7 +156,7 @@ async fn done(
     undo: bool,
     after: String,
     connection: &mut SqliteConnection,
-) -> Result<(), Halt> {
+) -> Result<(), ChangeError> {
     let known = sqlx::query_scalar::<_, i64>(
         "UPDATE operations SET after = ? WHERE call = ? AND operation = ? AND undo = ? AND after \
          IS NULL RETURNING operation",
@@ -175,7 +175,7 @@ async fn done(
 
 fn text<T: Serialize>(value: &T) -> Result<String, RoleError> {
     serde_json::to_string(value)
-        .map_err(|fault| RoleError::Refused(format!("the event cannot be stored: {fault}")))
+        .map_err(|error| RoleError::Refused(format!("the event cannot be stored: {error}")))
 }
 
 fn payload<T: Serialize>(entry: Entry, name: &str, value: &T) -> Result<Entry, RoleError> {

@@ -1,8 +1,8 @@
 //! The writer's connection: opened, dropped after a failure, opened again, and what the store then
 //! turns out to hold. Never believes that a failed commit did not happen: the store itself says so.
 
-use super::batch::{Halt, Head, NewLeaf, to_i64, to_u64};
-use super::held::Held;
+use super::batch::{ChangeError, Head, NewLeaf, to_i64, to_u64};
+use super::open_files::OpenFiles;
 use super::row::JobRow;
 use crate::ledger::note::Checkpoint;
 use crate::ledger::tree::{Hash, leaf_hash};
@@ -30,7 +30,7 @@ pub(crate) struct Source {
     /// With these options.
     pub options: SqliteConnectOptions,
     /// The files that were opened at the start: no others are ever written.
-    pub held: Arc<Held>,
+    pub held: Arc<OpenFiles>,
 }
 
 /// What a store holds beyond what its writer knew.
@@ -51,9 +51,9 @@ impl Source {
         &self,
         head: &Head,
         connection: &mut SqliteConnection,
-    ) -> Result<Beyond, Halt> {
+    ) -> Result<Beyond, ChangeError> {
         let damaged = |what: String| {
-            Halt::Error(RoleError::Unavailable(format!(
+            ChangeError::Error(RoleError::Unavailable(format!(
                 "the store in `{}` {what}",
                 self.folder.display()
             )))
@@ -61,7 +61,7 @@ impl Source {
         let note: String =
             sqlx::query_scalar("SELECT note FROM checkpoint").fetch_one(&mut *connection).await?;
         let signed = Checkpoint::open(&note, &self.key)
-            .map_err(|fault| damaged(format!("has another checkpoint: {fault}")))?;
+            .map_err(|error| damaged(format!("has another checkpoint: {error}")))?;
         let rows: Vec<(i64, Option<String>, Vec<u8>, String)> =
             sqlx::query_as("SELECT idx, call, hash, entry FROM leaves WHERE idx >= ? ORDER BY idx")
                 .bind(to_i64(head.tree.size()))
@@ -98,64 +98,64 @@ impl Source {
     pub async fn leases(
         &self,
         connection: &mut SqliteConnection,
-    ) -> Result<Vec<(CallId, Fence)>, Halt> {
+    ) -> Result<Vec<(CallId, Fence)>, ChangeError> {
         let rows: Vec<JobRow> = sqlx::query_as(columns!("WHERE leased = 1 AND phase <> 'closed'"))
             .fetch_all(connection)
             .await?;
         rows.iter()
             .map(|row| Ok((row.id()?, row.fence())))
             .collect::<Result<_, RoleError>>()
-            .map_err(Halt::from)
+            .map_err(ChangeError::from)
     }
 
     /// A failure of the writer in words.
-    pub fn describe(&self, fault: &sqlx::Error) -> String {
-        let again = if is_damage(fault) {
+    pub fn describe(&self, error: &sqlx::Error) -> String {
+        let again = if is_damage(error) {
             ""
         } else {
             "; it is tried again every second, without a restart"
         };
-        format!("{}{again}", described(&self.folder, "cannot be written", fault))
+        format!("{}{again}", described(&self.folder, "cannot be written", error))
     }
 }
 
 /// A failure in words: the path, SQLite's code, the operating system's error where one shows, and
 /// the remedy. `what` goes on from the path (`cannot be opened`).
-pub(crate) fn described(folder: &Path, what: &str, fault: &sqlx::Error) -> String {
+pub(crate) fn described(folder: &Path, what: &str, error: &sqlx::Error) -> String {
     let code =
-        fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     let file = database(folder);
-    let cause = unusable(&file).or_else(|| tried(folder).err().map(|fault| fault.to_string()));
+    let cause = unusable(&file).or_else(|| tried(folder).err().map(|error| error.to_string()));
     let cause = cause.map(|cause| format!(" ({cause})")).unwrap_or_default();
-    let remedy = match primary(fault) {
+    let remedy = match primary(error) {
         5 | 6 => "end the other process that holds it, which `fuser` names",
         13 => "free space on its disk",
         3 | 8 | 23 => {
             "make the folder and its file system writable for the user who runs Cofferdam"
         }
         14 => "make the folder and the file readable and writable for the user who runs Cofferdam",
-        _ if is_damage(fault) => {
+        _ if is_damage(error) => {
             "stop `cofferdam serve`, keep the files as they are, and restore the store from a copy"
         }
         _ => "look at its disk",
     };
-    let said = fault
+    let said = error
         .as_database_error()
-        .map_or_else(|| fault.to_string(), |fault| fault.message().to_owned());
+        .map_or_else(|| error.to_string(), |error| error.message().to_owned());
     let code = if code.is_empty() { String::new() } else { format!(", SQLite code {code}") };
     format!("the store `{}` {what}: {said}{code}{cause}; {remedy}", file.display())
 }
 
 /// SQLite's primary code; 0 where the failure has none.
-fn primary(fault: &sqlx::Error) -> u32 {
+fn primary(error: &sqlx::Error) -> u32 {
     let code =
-        fault.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
     code.parse::<u32>().unwrap_or_default() & 0xff
 }
 
 /// Whether the file is there and holds no store, or a broken one.
-pub(crate) fn is_damage(fault: &sqlx::Error) -> bool {
-    matches!(primary(fault), 11 | 26)
+pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+    matches!(primary(error), 11 | 26)
 }
 
 /// Why a path cannot be a store, where a look at it alone says so. Opening it would end SQLite's
@@ -164,7 +164,7 @@ fn unusable(file: &Path) -> Option<String> {
     match file.metadata() {
         Ok(facts) if facts.is_file() => None,
         Ok(_) => Some("it is a folder or another thing that is no file".to_owned()),
-        Err(fault) => Some(fault.to_string()),
+        Err(error) => Some(error.to_string()),
     }
 }
 

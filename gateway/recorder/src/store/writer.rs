@@ -1,15 +1,15 @@
 //! The one task that writes. Changes that wait together are committed together; no caller is
 //! answered before the commit. Never reads for others.
 
-use super::batch::{Batch, Halt, Head, Means, Written};
+use super::batch::{Batch, ChangeError, Head, WriteContext, Written};
 use super::change::{Answer, Change, Done};
 use super::database;
 use super::enqueue::{New, enqueue};
 use super::source::{Beyond, Source};
-use super::{expire, lease, people, retire, run};
+use super::{approvals, expire, lease, retire, run};
 use crate::ledger::publish::Published;
 use crate::settings::RecorderContext;
-use crate::wait::{Shared, locked};
+use crate::waiters::{Shared, locked};
 use cofferdam_core::model::record::Recorded;
 use cofferdam_core::protocol::RoleError;
 use sqlx::{Connection as _, SqliteConnection};
@@ -82,9 +82,9 @@ impl Writer {
             }
         }
         if let Some(connection) = self.connection.take()
-            && let Err(fault) = connection.close().await
+            && let Err(error) = connection.close().await
         {
-            tracing::error!(what = "store", %fault, "the store did not close cleanly; it recovers at the next start");
+            tracing::error!(what = "store", %error, "the store did not close cleanly; it recovers at the next start");
         }
         drop(self.lock);
     }
@@ -106,13 +106,13 @@ impl Writer {
                 answers
             }
             Err(halt) => {
-                let fault = RoleError::from(halt);
-                changes.iter().map(|_| Err(fault.clone())).collect()
+                let error = RoleError::from(halt);
+                changes.iter().map(|_| Err(error.clone())).collect()
             }
         }
     }
 
-    async fn transact(&mut self, changes: &[Change]) -> Result<Vec<Answer>, Halt> {
+    async fn transact(&mut self, changes: &[Change]) -> Result<Vec<Answer>, ChangeError> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
@@ -141,22 +141,22 @@ impl Writer {
                 }
                 Ok(answers)
             }
-            Err(halt @ Halt::Lost { .. }) => {
+            Err(halt @ ChangeError::Lost { .. }) => {
                 // The connection stays: through it SQLite folds a log that was removed into the
                 // store when it is closed.
                 self.connection = Some(connection);
-                self.behind |= matches!(halt, Halt::Lost { committed: true, .. });
+                self.behind |= matches!(halt, ChangeError::Lost { committed: true, .. });
                 self.failed(&halt);
                 Err(halt)
             }
-            Err(Halt::Store(fault)) => {
+            Err(ChangeError::Store(error)) => {
                 // Whether SQLite still has the transaction open, and whether a commit happened, is
                 // not known on this side: the connection goes, and the next one
                 // reads what the store holds.
-                if let Err(fault) = connection.close().await {
-                    tracing::debug!(%fault, "the failed connection did not close cleanly");
+                if let Err(error) = connection.close().await {
+                    tracing::debug!(%error, "the failed connection did not close cleanly");
                 }
-                let halt = Halt::Store(fault);
+                let halt = ChangeError::Store(error);
                 self.failed(&halt);
                 Err(halt)
             }
@@ -172,19 +172,19 @@ impl Writer {
         &self,
         changes: &[Change],
         connection: &mut SqliteConnection,
-    ) -> Result<(Vec<Answer>, Written), Halt> {
+    ) -> Result<(Vec<Answer>, Written), ChangeError> {
         let now = (self.settings.clock)();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut batch = Batch::new(&self.head, now);
         let outcome = match apply_all(changes, &self.settings, &mut batch, &mut transaction).await {
             Ok(answers) => {
-                let means = Means {
+                let context = WriteContext {
                     origin: &self.origin,
                     random: &self.settings.random,
                     key: &self.settings.key,
                 };
                 batch
-                    .write(self.head.clone(), &means, &mut transaction)
+                    .write(self.head.clone(), &context, &mut transaction)
                     .await
                     .map(|written| (answers, written))
             }
@@ -194,14 +194,17 @@ impl Writer {
             Ok(done) => {
                 if let Err(why) = self.source.held.check() {
                     transaction.rollback().await?;
-                    return Err(Halt::Lost { why, committed: false });
+                    return Err(ChangeError::Lost { why, committed: false });
                 }
                 transaction.commit().await?;
                 // What was committed to a file that was just taken away must not be acknowledged.
-                self.source.held.check().map_err(|why| Halt::Lost { why, committed: true })?;
+                self.source
+                    .held
+                    .check()
+                    .map_err(|why| ChangeError::Lost { why, committed: true })?;
                 Ok(done)
             }
-            Err(halt @ (Halt::Store(_) | Halt::Lost { .. })) => Err(halt),
+            Err(halt @ (ChangeError::Store(_) | ChangeError::Lost { .. })) => Err(halt),
             Err(halt) => {
                 transaction.rollback().await?;
                 Err(halt)
@@ -212,13 +215,13 @@ impl Writer {
     /// The connection, made again after a failure. What the store then holds beyond what is known
     /// here was committed by a transaction whose end was not learned: it is published and told;
     /// a lease that was given in it has no holder.
-    async fn connected(&mut self) -> Result<SqliteConnection, Halt> {
+    async fn connected(&mut self) -> Result<SqliteConnection, ChangeError> {
         let mut connection = match self.connection.take() {
             Some(connection) if !self.behind => return Ok(connection),
             Some(connection) => {
                 if let Err(why) = self.source.held.check() {
                     self.connection = Some(connection);
-                    return Err(Halt::Lost { why, committed: false });
+                    return Err(ChangeError::Lost { why, committed: false });
                 }
                 connection
             }
@@ -226,7 +229,7 @@ impl Writer {
                 self.source
                     .held
                     .check_database()
-                    .map_err(|why| Halt::Lost { why, committed: false })?;
+                    .map_err(|why| ChangeError::Lost { why, committed: false })?;
                 self.source.connect().await?
             }
         };
@@ -254,12 +257,12 @@ impl Writer {
     }
 
     /// Notes that the store failed, and logs it once.
-    fn failed(&self, halt: &Halt) {
+    fn failed(&self, halt: &ChangeError) {
         let why = match halt {
-            Halt::Store(fault) if halt.is_of_the_store() => self.source.describe(fault),
-            Halt::Store(_) => return,
-            Halt::Lost { why, .. } => why.clone(),
-            Halt::Error(fault) => fault.to_string(),
+            ChangeError::Store(error) if halt.is_of_the_store() => self.source.describe(error),
+            ChangeError::Store(_) => return,
+            ChangeError::Lost { why, .. } => why.clone(),
+            ChangeError::Error(error) => error.to_string(),
         };
         self.shared.fails(why);
     }
@@ -280,7 +283,7 @@ impl Writer {
                 sqlx::raw_sql(short).execute(&mut *connection).await.map(|_| true)
             }
             Ok(_) => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
         };
         let mut pinned = locked(&self.shared.pinned);
         match folded {
@@ -301,8 +304,8 @@ impl Writer {
                 }
                 *pinned = Some(why);
             }
-            Err(fault) => {
-                tracing::warn!(what = "write-ahead log", %fault, "the write-ahead log cannot be folded back; tried again")
+            Err(error) => {
+                tracing::warn!(what = "write-ahead log", %error, "the write-ahead log cannot be folded back; tried again")
             }
         }
     }
@@ -330,9 +333,9 @@ impl Writer {
     /// Erased payloads also leave the write-ahead log.
     async fn forget(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if let Err(fault) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await
         {
-            tracing::warn!(what = "write-ahead log", %fault, "erased payloads stay in the write-ahead log until its next checkpoint");
+            tracing::warn!(what = "write-ahead log", %error, "erased payloads stay in the write-ahead log until its next checkpoint");
         }
     }
 }
@@ -343,7 +346,7 @@ async fn apply_all(
     settings: &RecorderContext,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Vec<Answer>, Halt> {
+) -> Result<Vec<Answer>, ChangeError> {
     let news: Vec<New> = changes
         .iter()
         .filter_map(|change| match change {
@@ -371,9 +374,9 @@ async fn apply_all(
         let mark = batch.mark();
         answers.push(match apply(change, settings.lease_seconds, batch, connection).await {
             Ok(done) => Ok(done),
-            Err(Halt::Error(fault)) => {
+            Err(ChangeError::Error(error)) => {
                 batch.rewind(mark);
-                Err(fault)
+                Err(error)
             }
             Err(store) => return Err(store),
         });
@@ -388,7 +391,7 @@ async fn apply(
     lease_seconds: u64,
     batch: &mut Batch,
     connection: &mut SqliteConnection,
-) -> Result<Done, Halt> {
+) -> Result<Done, ChangeError> {
     match change {
         Change::End(entry) => {
             Ok(Done::Recorded(Recorded { index: batch.record(entry.as_ref().clone()) }))
@@ -406,17 +409,18 @@ async fn apply(
             lease::lose(call, *fence, obstacle.as_ref(), batch, connection).await
         }
         Change::Cancel { principal, call } => {
-            people::cancel(principal, call, batch, connection).await
+            approvals::cancel(principal, call, batch, connection).await
         }
         Change::Permit { call, permit, entry, expires } => {
-            people::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection).await
+            approvals::permit(call, permit, entry.as_ref().clone(), *expires, batch, connection)
+                .await
         }
         Change::Withdraw { call, detail, entry } => {
-            people::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
+            approvals::withdraw(call, detail, entry.as_ref().clone(), batch, connection).await
         }
-        Change::Sign(signature) => people::sign(signature, batch, connection).await,
+        Change::Sign(signature) => approvals::sign(signature, batch, connection).await,
         Change::Resolve { call, found, because, by } => {
-            people::resolve(call, *found, (because, by), batch, connection).await
+            approvals::resolve(call, *found, (because, by), batch, connection).await
         }
         Change::Probe => {
             sqlx::query("UPDATE fences SET newest = newest").execute(connection).await?;
@@ -424,6 +428,6 @@ async fn apply(
         }
         Change::Retire(trust) => retire::retire(trust, batch, connection).await,
         Change::Expire => expire::expire(batch, connection).await,
-        Change::Erase { call, by } => people::erase(call, by, batch, connection).await,
+        Change::Erase { call, by } => approvals::erase(call, by, batch, connection).await,
     }
 }

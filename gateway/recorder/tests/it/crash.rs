@@ -66,11 +66,11 @@ fn what_was_acknowledged_is_there_after_a_crash_and_nothing_half_is() {
 async fn a_second_recorder_is_kept_out_and_let_in_when_the_first_is_gone() {
     let world = World::new();
     let recorder = world.open().await;
-    let Err(fault) = Recorder::open(world.settings()).await else { panic!() };
+    let Err(error) = Recorder::open(world.settings()).await else { panic!() };
     assert!(
-        matches!(fault, OpenError::Held(_))
-            && fault.to_string().contains("one recorder opens a store"),
-        "{fault}"
+        matches!(error, OpenError::Held(_))
+            && error.to_string().contains("one recorder opens a store"),
+        "{error}"
     );
     recorder.close().await;
     world.open().await.close().await;

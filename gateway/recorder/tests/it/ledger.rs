@@ -66,7 +66,7 @@ async fn a_ledger_is_sound_proves_its_entries_and_continues_its_past() {
     recorder.close().await;
     let report = verify(&world.ledger(), &World::key(), None).unwrap();
     assert_eq!(
-        (report.faults.clone(), report.size, report.origin.as_str()),
+        (report.errors.clone(), report.size, report.origin.as_str()),
         (vec![], 701, "cofferdam.dev/4f2a")
     );
     assert!(report.unproven[0].contains("no outside witness"), "{:?}", report.unproven);
@@ -92,7 +92,7 @@ async fn a_ledger_is_sound_proves_its_entries_and_continues_its_past() {
         Checkpoint { root: [1; 32], ..continued.old }.sign(&SigningKey::from_bytes(&[5; 32]));
     assert!(diff(&fork, &world.ledger(), &World::key()).is_err());
     let report = verify(&world.ledger(), &World::key(), Some(&fork)).unwrap();
-    assert!(report.faults[0].what.contains("history was rewritten"), "{report:?}");
+    assert!(report.errors[0].what.contains("history was rewritten"), "{report:?}");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn one_changed_byte_in_any_file_is_found_and_its_entry_named() {
                 Some(place) => Some(place.index * 256 + bundle_entry(&sound, at)),
             };
             assert!(!report.is_sound(), "{name} byte {at}");
-            assert_eq!(report.first_bad(), expect, "{name} byte {at}: {:?}", report.faults.first());
+            assert_eq!(report.first_bad(), expect, "{name} byte {at}: {:?}", report.errors.first());
         }
         fs::write(&file, &sound).unwrap();
         if name != "checkpoint" {
@@ -185,7 +185,7 @@ async fn a_forger_without_the_key_who_rewrites_entry_and_tiles_is_named_by_the_n
     let report = verify(&world.ledger(), &World::key(), None).unwrap();
     assert_eq!(report.first_bad(), Some(3), "{report:?}");
     assert!(
-        report.faults.iter().any(|fault| fault.what.contains("not those that were signed")),
+        report.errors.iter().any(|error| error.what.contains("not those that were signed")),
         "{report:?}"
     );
 }

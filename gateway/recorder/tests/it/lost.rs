@@ -205,9 +205,9 @@ async fn refused(break_it: impl FnOnce(&Path)) -> String {
     end(&recorder, 1).await.unwrap();
     recorder.close().await;
     break_it(world.folder.path());
-    let Err(fault) = Recorder::open(world.settings()).await else { panic!("it started") };
-    assert!(!matches!(fault, OpenError::Ledger(_)), "{fault}");
-    fault.to_string()
+    let Err(error) = Recorder::open(world.settings()).await else { panic!("it started") };
+    assert!(!matches!(error, OpenError::Ledger(_)), "{error}");
+    error.to_string()
 }
 
 fn folder_in_place(path: &Path) {

@@ -2,10 +2,10 @@
 //! nothing.
 
 use super::ask;
-use crate::command::operator;
+use crate::command::recorder_client;
 use crate::command::report::Report;
-use crate::home::Home;
-use crate::show::{ago, short, table};
+use crate::command::show::{ago, short, table};
+use crate::config::home::Home;
 use anyhow::{Result, bail};
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::protocol::operator_recorder::{Operate, Operated, OwnedJob};
@@ -36,9 +36,9 @@ pub fn call(home: &Home, named: Option<String>, json: bool, verb: &str) -> Resul
         return Ok(Choice::Call(id));
     }
     let Operated::Jobs { jobs } =
-        operator::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })?
+        recorder_client::ask(home, &Operate::Jobs { waiting: true, limit: LISTED, before: None })?
     else {
-        return Err(operator::unexpected());
+        return Err(recorder_client::unexpected());
     };
     let now = Timestamp::now();
     let value = json!({"waiting": jobs.iter().zip(1..).map(|(job, number)| entry(number, job, now)).collect::<Vec<_>>()});

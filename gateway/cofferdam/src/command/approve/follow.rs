@@ -1,8 +1,8 @@
 //! What becomes of a call after it was signed, as far as that shows within a moment. Promises
 //! nothing: it says where the call is, and what is checked before it runs.
 
-use crate::command::operator;
-use crate::home::Home;
+use crate::command::recorder_client;
+use crate::config::home::Home;
 use cofferdam_core::model::difference::Difference;
 use cofferdam_core::model::escape::legible;
 use cofferdam_core::model::id::CallId;
@@ -38,13 +38,13 @@ pub fn follow(home: &Home, call: &CallId, wait: Duration) -> Followed {
     loop {
         let left = until.saturating_duration_since(Instant::now()).min(LOOK);
         let wait_ms = u64::try_from(left.as_millis()).unwrap_or(0);
-        match operator::ask(home, &Operate::Follow { call: call.clone(), wait_ms }) {
+        match recorder_client::ask(home, &Operate::Follow { call: call.clone(), wait_ms }) {
             Ok(Operated::Followed { outcome: None, .. }) if Instant::now() < until => {}
             Ok(Operated::Followed { phase, outcome, detail, meanwhile }) => {
                 return told(phase, outcome, detail, meanwhile);
             }
             Ok(_) => return unknown("the recorder answered something else"),
-            Err(fault) => return unknown(&format!("{fault:#}")),
+            Err(error) => return unknown(&format!("{error:#}")),
         }
     }
 }

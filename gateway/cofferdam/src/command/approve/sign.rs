@@ -2,11 +2,11 @@
 
 use super::files::{quoted, read_signature, write, write_out};
 use super::follow::{Followed, follow};
-use super::waiting::Waiting;
-use crate::command::operator;
+use super::waiting_call::WaitingCall;
+use crate::command::recorder_client;
 use crate::command::report::Report;
 use crate::command::ssh::{Signer, signer_of};
-use crate::home::Home;
+use crate::config::home::Home;
 use anyhow::{Context as _, Result};
 use cofferdam_core::model::id::StatementDigest;
 use cofferdam_core::model::statement::{
@@ -39,8 +39,8 @@ pub struct Answer {
     pub wait: Duration,
 }
 
-fn statement(waiting: &Waiting, verdict: Verdict, reason: String) -> Statement {
-    let Waiting { job, trust, digest, .. } = waiting;
+fn statement(waiting: &WaitingCall, verdict: Verdict, reason: String) -> Statement {
+    let WaitingCall { job, trust, digest, .. } = waiting;
     Statement {
         schema: STATEMENT_SCHEMA.to_owned(),
         call: job.call.clone(),
@@ -63,7 +63,7 @@ fn statement(waiting: &Waiting, verdict: Verdict, reason: String) -> Statement {
 /// Signs, or takes the signature, and hands it in.
 pub fn answer(
     home: &Home,
-    waiting: &Waiting,
+    waiting: &WaitingCall,
     way: &Way,
     answer: Answer,
     export: Option<&Path>,
@@ -77,12 +77,12 @@ pub fn answer(
     };
     let signed = SignedStatement { statement: text, signature };
     let name = checked(waiting, &signed)?;
-    let Operated::Signed { missing, .. } = operator::ask(
+    let Operated::Signed { missing, .. } = recorder_client::ask(
         home,
         &Operate::Sign { call: waiting.job.call.clone(), signed: signed.clone() },
     )?
     else {
-        return Err(operator::unexpected());
+        return Err(recorder_client::unexpected());
     };
     let call = &waiting.job.call;
     let followed = match (verdict, missing) {
@@ -134,7 +134,7 @@ fn still(state: &'static str, text: &str) -> Followed {
 
 /// What the recorder would refuse is refused here, with the same words, before it leaves this
 /// process. Gives the signer's name.
-fn checked(waiting: &Waiting, signed: &SignedStatement) -> Result<String> {
+fn checked(waiting: &WaitingCall, signed: &SignedStatement) -> Result<String> {
     let subject = waiting.job.principal.subject();
     let question = Question {
         call: &waiting.job.call,
@@ -150,7 +150,7 @@ fn checked(waiting: &Waiting, signed: &SignedStatement) -> Result<String> {
 
 /// The statement as a file, to be signed elsewhere.
 fn written(
-    waiting: &Waiting,
+    waiting: &WaitingCall,
     verdict: Verdict,
     path: &Path,
     text: &str,

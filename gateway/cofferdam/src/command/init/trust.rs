@@ -1,7 +1,7 @@
 //! The trust file and the agents file that a home begins with. Holds public keys and digests, never
 //! a secret.
 
-use crate::home::{Home, Secret};
+use crate::config::home::{Home, Secret};
 use anyhow::Result;
 use cofferdam_core::model::permit::verifying_key_text;
 use cofferdam_core::model::trust::Environment;
@@ -57,7 +57,7 @@ namespaces = ["default", "production", "prod", "prod-*"]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::{SECRETS, write_private};
+    use crate::config::home::{SECRETS, write_private};
     use cofferdam_core::model::id::hex;
     use cofferdam_core::model::trust::{Floor, Trust};
     use cofferdam_core::policy::digest::policy_digest;

@@ -304,12 +304,12 @@ fn difference(case: &Case, tried: &Tried) -> Option<String> {
             .find(|answer| answer.question == missing.question && !case.answers.contains(answer));
         let other =
             other.or_else(|| answered.iter().find(|answer| answer.question == missing.question));
-        let fault = tried
+        let error = tried
             .fault
             .as_ref()
             .map_or_else(|| "no answer".to_owned(), |(code, detail)| format!("{code}: {detail}"));
         let (interpreter, module) =
-            (told(&missing.answer), other.map_or(fault, |other| told(&other.answer)));
+            (told(&missing.answer), other.map_or(error, |other| told(&other.answer)));
         return Some(format!("  interpreter: {interpreter}\n  module:      {module}"));
     }
     let passed = passed(case, tried);
@@ -317,11 +317,11 @@ fn difference(case: &Case, tried: &Tried) -> Option<String> {
         return None;
     }
     let word = |passed| if passed { "the test passes" } else { "the test fails" };
-    let fault = match (&tried.fault, passed) {
+    let error = match (&tried.fault, passed) {
         (Some((code, detail)), false) if code != "undefined" => format!(" ({code}: {detail})"),
         _ => String::new(),
     };
-    Some(format!("  interpreter: {}\n  module:      {}{fault}", word(case.passed), word(passed)))
+    Some(format!("  interpreter: {}\n  module:      {}{error}", word(case.passed), word(passed)))
 }
 
 fn passed(case: &Case, tried: &Tried) -> bool {

@@ -1,9 +1,9 @@
 //! What the sources alone say: packages, builtins, types, patterns and format. Each refusal names
 //! the file and the remedy. Runs no test.
 
-use super::instead::instead;
 use super::opa::{Opa, said};
 use super::refusal;
+use super::replacements::instead;
 use super::sources::Sources;
 use super::syntax::{Constant, File, Rules};
 use anyhow::{Context as _, Result};

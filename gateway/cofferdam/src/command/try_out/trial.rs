@@ -2,10 +2,10 @@
 //! guest processes, the real viewer, and a recorder that keeps nothing. A change is previewed; a
 //! look is done, since it changes nothing.
 
-use super::sight::Sight;
+use super::viewer::TrialViewer;
 use crate::command::plugin::{Bench, Plugin, Policy, wasm};
-use crate::command::trustfile::TrustFile;
 use crate::config::Installation;
+use crate::config::trust_file::TrustFile;
 use anyhow::{Context as _, Result, bail};
 use cofferdam_core::journey;
 use cofferdam_core::journey::ports::{
@@ -35,7 +35,7 @@ use serde_json::Value;
 struct Trial<'a> {
     plugin: &'a Plugin,
     policy: Policy,
-    sight: Sight,
+    sight: TrialViewer,
     random: u128,
 }
 
@@ -74,7 +74,7 @@ pub fn ask(
         .build()
         .context("cannot start a runtime")?;
     runtime.block_on(async {
-        let sight = Sight::open(installation, &text).await?;
+        let sight = TrialViewer::open(installation, &text).await?;
         let trial = Trial {
             plugin,
             policy,

@@ -45,7 +45,7 @@ impl AgentsFile {
     ) -> Result<Self> {
         let changed = changed(&path);
         let agents = Agents::read(&path)
-            .map_err(|fault| anyhow::anyhow!("{fault}"))
+            .map_err(|error| anyhow::anyhow!("{error}"))
             .context("the agents file is not readable")?;
         let open = anonymous && agents.list().is_empty() && !is_marked(&path);
         if !open {
@@ -118,9 +118,9 @@ async fn look(
         last = now;
         let agents = match read {
             Some(Ok(agents)) => Some(Arc::new(agents)),
-            Some(Err(fault)) => {
+            Some(Err(error)) => {
                 // Said once for each such file, not at each request.
-                tracing::error!(path = %path.display(), %fault, "the agents file cannot be read; the last good one holds");
+                tracing::error!(path = %path.display(), %error, "the agents file cannot be read; the last good one holds");
                 None
             }
             None => None,
@@ -156,7 +156,7 @@ fn changed(path: &Path) -> Option<Changed> {
 /// Whether a command named an agent since `cofferdam serve` started, though it may be removed by
 /// now.
 fn is_marked(path: &Path) -> bool {
-    crate::home::agents_mark(path).exists()
+    crate::config::home::agents_mark(path).exists()
 }
 
 fn anonymous() -> Principal {
@@ -217,7 +217,7 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let fresh = AgentsFile::open(path.clone(), true, || ()).unwrap();
         assert!(fresh.authenticate(None).await.is_ok());
-        std::fs::write(crate::home::agents_mark(&path), "").unwrap();
+        std::fs::write(crate::config::home::agents_mark(&path), "").unwrap();
         assert_eq!(fresh.authenticate(None).await, Err(Unauthenticated::Missing));
         let again = AgentsFile::open(path, true, || ()).unwrap();
         assert_eq!(

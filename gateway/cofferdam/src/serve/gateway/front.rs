@@ -2,9 +2,9 @@
 //! time; decides nothing.
 
 use super::agents::AgentsFile;
+use super::host::{GatewayHost, Roles};
+use super::instrument::{Observed, ended};
 use super::load::Parts;
-use super::observe::{Observed, ended};
-use super::world::{Roles, World};
 use crate::serve::notice::Notices;
 use anyhow::{Context as _, Result, anyhow};
 use cofferdam_core::journey;
@@ -46,7 +46,7 @@ const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
 /// The gateway, ready to serve.
 pub struct Gateway {
-    pub(super) world: World,
+    pub(super) world: GatewayHost,
     known: journey::World,
     notices: Notices,
     wait_ms: u64,
@@ -69,15 +69,15 @@ impl Gateway {
     ) -> Result<Self> {
         let Parts { tools, policy, data, policy_digest } = parts;
         let tools = Tools::start(THREADS, tools)
-            .map_err(|fault| anyhow!("the tools do not load: {fault}"))?;
+            .map_err(|error| anyhow!("the tools do not load: {error}"))?;
         let policies = Policies::start(THREADS, policy, data)
-            .map_err(|fault| anyhow!("the policy does not load: {fault}"))?;
+            .map_err(|error| anyhow!("the policy does not load: {error}"))?;
         let mut loaded = Vec::with_capacity(trust.tools.len());
         for accepted in &trust.tools {
             let definition = tools
                 .define(accepted.digest)
                 .await
-                .map_err(|fault| anyhow!("{fault}"))
+                .map_err(|error| anyhow!("{error}"))
                 .with_context(|| format!("the tool `{}` does not say what it is", accepted.name))?;
             loaded.push(LoadedTool::load(definition, accepted.digest, accepted)?);
         }
@@ -87,7 +87,7 @@ impl Gateway {
             policy: policy_digest,
             key,
         };
-        let world = World {
+        let world = GatewayHost {
             tools: Observed::new(tools, outlet.clone()),
             policies: Observed::new(policies, outlet.clone()),
             roles: Observed::new(roles, outlet.clone()),
@@ -221,19 +221,19 @@ impl Front for Gateway {
                     (!there).then(|| "no runner is there; the log says why none starts".to_owned())
                 }
                 Ok(_) => Some("the recorder answers something else".to_owned()),
-                Err(fault) => Some(format!("the recorder does not answer: {fault}")),
+                Err(error) => Some(format!("the recorder does not answer: {error}")),
             };
         let (refuses, warns) = match roles.recorder.call(&Propose::Health).await {
             Ok(Proposed::Health { refuses, warns, .. }) => (refuses, warns),
             // A recorder that does not answer was named just above.
             _ => (None, Vec::new()),
         };
-        let Notice { restart, mut faults, warnings } = self.notices.now();
+        let Notice { restart, faults: mut errors, warnings } = self.notices.now();
         if refuses.is_some() {
             // The recorder's word on its disk, and once.
-            faults.retain(|fault| !fault.starts_with("disk:"));
+            errors.retain(|error| !error.starts_with("disk:"));
         }
-        let missing = viewer.into_iter().chain(rest).chain(refuses).chain(faults).collect();
+        let missing = viewer.into_iter().chain(rest).chain(refuses).chain(errors).collect();
         let warnings = warnings.into_iter().chain(warns).map(|why| line(&why)).collect();
         Readiness { missing, warnings, restart, stuck }
     }
@@ -252,8 +252,8 @@ impl Front for Gateway {
 /// that is recorded.
 pub async fn declare(gateway: Arc<Gateway>) {
     let serving = Propose::Serving { trust: Box::new(gateway.known.trust.clone()) };
-    while let Err(fault) = gateway.world.roles.inner().recorder.call(&serving).await {
-        tracing::debug!(%fault, "the recorder cannot be told what is served; tried again");
+    while let Err(error) = gateway.world.roles.inner().recorder.call(&serving).await {
+        tracing::debug!(%error, "the recorder cannot be told what is served; tried again");
         tokio::time::sleep(RESUME_PAUSE).await;
     }
 }
@@ -266,8 +266,8 @@ pub async fn resume(gateway: Arc<Gateway>) {
                 tracing::info!(%call, code, "an approved call was not carried out")
             }
             Ok(_) => {}
-            Err(fault) => {
-                tracing::debug!(%fault, "approved calls cannot be asked for; tried again");
+            Err(error) => {
+                tracing::debug!(%error, "approved calls cannot be asked for; tried again");
                 tokio::time::sleep(RESUME_PAUSE).await;
             }
         }
@@ -277,8 +277,8 @@ pub async fn resume(gateway: Arc<Gateway>) {
 /// Takes the looks that approvers ask for, as they come.
 pub async fn look(gateway: Arc<Gateway>) {
     loop {
-        if let Err(fault) = journey::fresh(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
-            tracing::debug!(%fault, "looks that approvers ask for cannot be taken; tried again");
+        if let Err(error) = journey::fresh(&gateway.world, &gateway.known, RESUME_WAIT_MS).await {
+            tracing::debug!(%error, "looks that approvers ask for cannot be taken; tried again");
             tokio::time::sleep(RESUME_PAUSE).await;
         }
     }

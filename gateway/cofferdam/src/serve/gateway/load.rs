@@ -2,7 +2,7 @@
 //! of its own. Compiles what it has no artefact of, in a guest process; never loads what the trust
 //! file does not name.
 
-use crate::guest;
+use crate::serve::guest_process;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cofferdam_core::model::artefact::ArtefactKey;
 use cofferdam_core::model::id::{ComponentDigest, PolicyDigest};
@@ -103,7 +103,7 @@ impl Store {
         name: &str,
         wasm: &[u8],
     ) -> Result<Artefact> {
-        let engine = engine(kind).map_err(|fault| anyhow!("{}", fault.detail))?;
+        let engine = engine(kind).map_err(|error| anyhow!("{}", error.detail))?;
         let engine = description(&engine, kind);
         let path = self.folder.join(format!("{}.cwasm", digest.to_string().replace(':', "-")));
         if let Some(artefact) = fs::read(&path)
@@ -122,15 +122,20 @@ impl Store {
             );
         }
         let sealed = self.key.seal(&about(digest, &engine), &compiled)?;
-        crate::home::write_private(&path, &sealed)?;
+        crate::config::home::write_private(&path, &sealed)?;
         Artefact::open(&self.key, digest, &engine, &sealed)
-            .map_err(|fault| anyhow!("{}", fault.detail))
+            .map_err(|error| anyhow!("{}", error.detail))
     }
 }
 
 /// Compiles in a process that holds nothing: its Wasm, one socket, and limits.
 fn compile(guest: &Path, kind: GuestKind, wasm: &[u8]) -> Result<(Vec<u8>, String)> {
-    match guest::ask(guest, &Compute::Compile { kind }, wasm.to_vec(), guest::COMPILE)? {
+    match guest_process::ask(
+        guest,
+        &Compute::Compile { kind },
+        wasm.to_vec(),
+        guest_process::COMPILE,
+    )? {
         (Computed::Artefact { engine }, artefact) => Ok((artefact, engine)),
         (other, _) => bail!("the compiling guest answered something else: {other:?}"),
     }

@@ -1,11 +1,11 @@
 //! What is to be served: copies of the accepted files, each held against the trust file before any
 //! role starts. Never starts with a part that is missing.
 
-use super::super::repair;
+use crate::config::home::Home;
 use crate::config::{Installation, read_trust};
-use crate::health::{self, Findings};
-use crate::home::Home;
-use crate::served::{Copies, Served};
+use crate::serve::copies::{Copies, Served};
+use crate::serve::health::{self, Findings};
+use crate::serve::repair;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 /// Gives every role copies of what is accepted now: what is accepted later is the next start's.
@@ -13,7 +13,7 @@ pub(super) fn copies(installation: &mut Installation) -> Result<Served> {
     repair::repair(&installation.home)?;
     let served = Served::take(&installation.home).context("cannot copy what is to be served")?;
     let trust = read_trust(served.copies().home())
-        .map_err(|fault| anyhow!("{}", own(installation, served.copies(), &fault.to_string())))?;
+        .map_err(|error| anyhow!("{}", own(installation, served.copies(), &error.to_string())))?;
     if trust.environment != installation.trust.environment {
         bail!("the trust file was changed during this start; start `cofferdam serve` again");
     }

@@ -27,8 +27,8 @@ impl Supervisor<'_> {
                             a.put(Parcel::stream(left_knows, one));
                             b.put(Parcel::stream(right_knows, other));
                         }
-                        Err(fault) => {
-                            tracing::error!(role = %left, peer = %right, error = %fault, "cannot connect the {left} and the {right}")
+                        Err(error) => {
+                            tracing::error!(role = %left, peer = %right, error = %error, "cannot connect the {left} and the {right}")
                         }
                     }
                 }

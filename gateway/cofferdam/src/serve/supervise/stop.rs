@@ -165,14 +165,14 @@ impl Supervisor<'_> {
 
     fn tell(&self) {
         let Some(Ending { cut, left, killed, .. }) = &self.ending else { return };
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         match cut {
             0 if killed.contains(&Name::Gateway) => {
-                faults.push("the gateway was killed, and calls may have been cut off".to_owned())
+                errors.push("the gateway was killed, and calls may have been cut off".to_owned())
             }
             0 => {}
-            1 => faults.push("1 waiting call was cut off".to_owned()),
-            more => faults.push(format!("{more} waiting calls were cut off")),
+            1 => errors.push("1 waiting call was cut off".to_owned()),
+            more => errors.push(format!("{more} waiting calls were cut off")),
         }
         match left {
             Some((calls, 0)) if calls.is_empty() => {}
@@ -183,18 +183,18 @@ impl Supervisor<'_> {
                     if *more == 0 { "" } else { ", …" },
                 );
                 let names: Vec<String> = calls.iter().map(ToString::to_string).collect();
-                faults.push(format!(
+                errors.push(format!(
                     "{many} {jobs} left for the next start: {}{beside}",
                     names.join(", ")
                 ));
             }
-            None => faults
+            None => errors
                 .push("the recorder did not say which jobs are left for the next start".to_owned()),
         }
-        if faults.is_empty() {
+        if errors.is_empty() {
             tracing::info!(clean = true, "stopped: no call was cut off, and no job is left");
         } else {
-            tracing::warn!(what = "stop", clean = false, "stopped: {}", faults.join("; "));
+            tracing::warn!(what = "stop", clean = false, "stopped: {}", errors.join("; "));
         }
     }
 }

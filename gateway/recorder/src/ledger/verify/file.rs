@@ -13,8 +13,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
     /// Bytes of the largest file of a ledger: 256 entries of the longest kind.
     const FILE: u64 = 256 * (2 + 65_535) + LARGEST;
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|fault| Unreadable(path.to_owned(), fault))?;
-    file.take(FILE).read_to_end(&mut bytes).map_err(|fault| Unreadable(path.to_owned(), fault))?;
+    let file = std::fs::File::open(path).map_err(|error| Unreadable(path.to_owned(), error))?;
+    file.take(FILE).read_to_end(&mut bytes).map_err(|error| Unreadable(path.to_owned(), error))?;
     Ok(bytes)
 }
 
@@ -28,17 +28,17 @@ impl Check<'_> {
         let folder = self.folder.join(relative);
         let listing = match std::fs::read_dir(&folder) {
             Ok(listing) => listing,
-            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(fault) => return Err(Unreadable(folder, fault)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Unreadable(folder, error)),
         };
         for file in listing {
-            let file = file.map_err(|fault| Unreadable(folder.clone(), fault))?;
+            let file = file.map_err(|error| Unreadable(folder.clone(), error))?;
             let path = relative.join(file.file_name());
             let kind = match file.file_type() {
                 Ok(kind) => kind,
                 // A partial file that is full by now.
-                Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(fault) => return Err(Unreadable(folder.clone(), fault)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Unreadable(folder.clone(), error)),
             };
             let text = path.to_string_lossy().into_owned();
             if kind.is_dir() {
@@ -46,7 +46,7 @@ impl Check<'_> {
             } else if let Some(place) = Place::parse(&text).filter(|_| kind.is_file()) {
                 files.insert(place, text);
             } else {
-                self.fault(Layer::Whole, None, &text, "the file is no part of a ledger");
+                self.report(Layer::Whole, None, &text, "the file is no part of a ledger");
             }
         }
         Ok(())
@@ -62,8 +62,8 @@ impl Check<'_> {
             let path = place.path();
             match read(&self.folder.join(&path)) {
                 Ok(bytes) => return Ok(Some((path, bytes))),
-                Err(Unreadable(_, fault)) if fault.kind() == std::io::ErrorKind::NotFound => {}
-                Err(fault) => return Err(fault),
+                Err(Unreadable(_, error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -84,7 +84,7 @@ impl Check<'_> {
             let (file, bytes) = match self.there(&places)? {
                 Some((file, bytes)) => (Some(file), bytes),
                 None => {
-                    self.fault(
+                    self.report(
                         Layer::Tile(0),
                         Some(first),
                         &places.map(|place| place.path()).join("` or `"),
@@ -98,7 +98,7 @@ impl Check<'_> {
             if let Some(file) = &file
                 && (many < width || !whole)
             {
-                self.fault(
+                self.report(
                     Layer::Tile(0),
                     Some(first + many.min(width)),
                     file,

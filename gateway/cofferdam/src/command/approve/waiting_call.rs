@@ -1,0 +1,225 @@
+//! A call that waits for a person, as this command checks and renders it. Believes nothing of it
+//! but its bytes.
+
+use super::status;
+use crate::command::recorder_client;
+use crate::command::ssh::{self, Signer};
+use crate::config::home::Home;
+use crate::config::trust_file::TrustFile;
+use crate::serve::copies;
+use anyhow::{Context as _, Result, bail};
+use cofferdam_core::model::document::Document;
+use cofferdam_core::model::escape::{legible, line};
+use cofferdam_core::model::facts::facts_of;
+use cofferdam_core::model::id::ShownDigest;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::json;
+use cofferdam_core::model::preview::Preview;
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::run::Phase;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_core::policy::approval::{ApprovalError, check_signer, check_times};
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_core::text::seconds;
+use cofferdam_core::text::{in_full, question};
+use jiff::Timestamp;
+
+/// A call that waits for a person, checked and rendered.
+pub struct WaitingCall {
+    /// The trust file in use.
+    pub trust: Trust,
+    /// The job.
+    pub job: StoredJob,
+    /// Digest of the text that is shown.
+    pub digest: ShownDigest,
+    shown: String,
+}
+
+impl WaitingCall {
+    /// Asks the recorder for it.
+    pub fn find(home: &Home, id: &str) -> Result<Self> {
+        // What the roles use, which is what was served: the home's own may be newer.
+        let trust = TrustFile::open(&copies::in_use(home))?.trust()?;
+        let Operated::Story { job, view, call, .. } =
+            recorder_client::ask(home, &Operate::Show { call: id.to_owned() })?
+        else {
+            return Err(recorder_client::unexpected());
+        };
+        // A recorder that answers with another call than was asked for would choose what is signed.
+        if !call.as_str().starts_with(id) || job.as_ref().is_some_and(|job| job.call != call) {
+            bail!(
+                "the recorder answered with another call than `{id}`; nothing was signed, and the \
+                 recorder has to be looked at"
+            );
+        }
+        let (Some(job), Some(view)) = (job, view) else {
+            bail!(
+                "the call {call} ended without a job: nothing waits for a person; `cofferdam show \
+                 {call}` tells it"
+            );
+        };
+        if view.phase != Phase::AwaitingApproval {
+            let outcome = view.outcome.map(|outcome| format!(", {outcome}")).unwrap_or_default();
+            let why = if view.detail.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", line(&view.detail))
+            };
+            bail!(
+                "the call {call} does not wait for a person: it is {}{outcome}{why}; `cofferdam \
+                 jobs --waiting` lists those that do",
+                view.phase
+            );
+        }
+        Self::check(*job, trust, Timestamp::now())
+    }
+
+    fn check(job: StoredJob, trust: Trust, now: Timestamp) -> Result<Self> {
+        check_end(job.created, job.expires, job.approval.as_ref(), now)?;
+        // Reads plan and preview strictly and computes their digests itself; what does not fit
+        // together is not shown, let alone signed.
+        let (shown, digest) =
+            question(&job).context("it cannot be shown truthfully, so it is not signed")?;
+        let (plan, _) = Document::read(&job.plan)?;
+        let preview: Preview = json::strict_into(job.preview.as_bytes())?;
+        about_the_plan(&plan, &preview)?;
+        if job.environment != trust.environment {
+            bail!(
+                "this is about the environment `{}`, not `{}` of your trust file; it is not signed",
+                legible(&job.environment.name),
+                legible(&trust.environment.name)
+            );
+        }
+        if job.policy != trust.policy {
+            bail!("the policy changed since it was asked; the agent has to ask again");
+        }
+        Ok(Self { trust, job, digest, shown })
+    }
+
+    /// Prints the text that is signed, before it all values in full where they are wanted, and
+    /// after it what changes too much to be signed.
+    pub fn show(&self, home: &Home, full: bool) -> Result<()> {
+        if full {
+            let lines = in_full(&self.job).context("its plan or preview is not readable")?;
+            eprintln!("In full; the text that is signed follows, and is made of the same:\n");
+            lines.iter().for_each(|line| eprintln!("  {line}"));
+            eprintln!();
+        }
+        eprintln!("{}", self.shown);
+        status::lines(home, &self.job, &self.trust, Timestamp::now())
+            .iter()
+            .for_each(|line| eprintln!("{line}"));
+        eprintln!();
+        Ok(())
+    }
+
+    /// Refuses a person whose signature cannot count, before they read the question.
+    pub fn check_signer(&self, signer: &Signer) -> Result<()> {
+        let name =
+            ssh::owner(&signer.public(), &self.trust.approvers).ok_or(ApprovalError::Unknown)?;
+        let named =
+            self.job.approval.as_ref().map(|rule| rule.approvers.as_slice()).unwrap_or_default();
+        Ok(check_signer(name, named, &self.job.principal.subject(), &self.trust)?)
+    }
+
+    /// When a signature stops to count, in whole seconds.
+    pub fn ends(&self) -> String {
+        seconds(self.job.expires)
+    }
+
+    /// Whose key would sign.
+    pub fn name_of(&self, signer: &Signer) -> String {
+        ssh::owner(&signer.public(), &self.trust.approvers).map_or_else(
+            || "a key that is not enrolled".to_owned(),
+            |name| format!("the key of {name}"),
+        )
+    }
+}
+
+/// Refuses a question whose approval would be good for longer than the text says that is signed, or
+/// than any is.
+fn check_end(
+    asked: Timestamp,
+    expires: Timestamp,
+    rule: Option<&ApprovalRule>,
+    now: Timestamp,
+) -> Result<()> {
+    let seconds = check_times(asked, expires, now).context("it is not signed")?;
+    let Some(rule) = rule else {
+        bail!("it does not say whose signatures it needs; it is not signed")
+    };
+    if seconds > rule.expires_seconds {
+        bail!(
+            "an approval of it would be good for {seconds} seconds, and its own rule says {}; it \
+             is not signed, and the recorder has to be looked at",
+            rule.expires_seconds
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a preview that tells of other objects than the plan, or leaves one of them out: the
+/// person would sign what they did not see.
+fn about_the_plan(plan: &Document, preview: &Preview) -> Result<()> {
+    let facts = facts_of(&plan.operations)?;
+    for fact in facts.iter().filter(|fact| !fact.namespace.is_empty()) {
+        let seen =
+            preview.operations.iter().filter(|seen| seen.index == fact.index).collect::<Vec<_>>();
+        let [seen] = seen.as_slice() else {
+            bail!("operation {} has no preview of its own; it is not signed", fact.index)
+        };
+        let target = &seen.target;
+        let same = (&target.group, &target.version, &target.kind, &target.namespace, &target.name)
+            == (&fact.group, &fact.version, &fact.kind, &fact.namespace, &fact.name);
+        if !same {
+            bail!(
+                "operation {} is about {} {}, its preview about another object; it is not signed",
+                fact.index,
+                fact.kind,
+                legible(&fact.name)
+            );
+        }
+    }
+    if let Some(stray) =
+        preview.operations.iter().find(|seen| !facts.iter().any(|fact| fact.index == seen.index))
+    {
+        bail!(
+            "the preview tells of an operation {} that the plan does not have; it is not signed",
+            stray.index
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_would_last_too_long_is_not_signed() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let rule = |seconds| ApprovalRule {
+            quorum: 1,
+            approvers: vec!["*".to_owned()],
+            expires_seconds: seconds,
+        };
+        let check = |asked: &str, expires: &str, seconds, expect: &str| {
+            let told =
+                check_end(at(asked), at(expires), Some(&rule(seconds)), at("2026-11-23T12:00:00Z"));
+            let told = told.map_or_else(|error| format!("{error:#}"), |()| "good".to_owned());
+            assert!(told.contains(expect), "{asked} {expires} {seconds}: {told}");
+        };
+        let (asked, week) = ("2026-11-23T11:59:00Z", 7 * 24 * 3_600);
+        check(asked, "2026-11-23T12:59:00Z", 3_600, "good");
+        check(asked, "2026-11-30T11:59:00Z", week, "good");
+        check(asked, "2026-11-23T12:59:00.5Z", 3_600, "its own rule says 3600");
+        check(asked, "2026-11-30T11:59:01Z", 2 * week, "at most 604800 are allowed");
+        check(asked, "9999-01-01T00:00:00Z", u64::MAX, "at most 604800 are allowed");
+        check(asked, "2026-11-23T12:00:00Z", 60, "expired at");
+        check("2026-11-23T12:05:00Z", "2026-11-23T12:10:00Z", 3_600, "compare the clocks");
+        assert!(
+            check_end(at(asked), at("2026-11-23T12:59:00Z"), None, at("2026-11-23T12:00:00Z"))
+                .is_err()
+        );
+    }
+}

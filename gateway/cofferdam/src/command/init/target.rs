@@ -1,0 +1,166 @@
+//! What a new home is to serve, as the command line says it: a tree that is there, or a cluster
+//! that three identities agree on.
+
+use crate::command::runner_binary;
+use crate::config::home::Home;
+use crate::config::{self, Cluster, Infrastructure};
+use anyhow::{Context as _, Result, anyhow, bail};
+use cofferdam_core::model::id::hex;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::role_settings::JobIdentity;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a home is to serve.
+#[derive(Debug)]
+pub struct Target {
+    /// Where it is.
+    pub infrastructure: Infrastructure,
+    /// What it is, and is called unless the home has a name for it.
+    pub environment: Environment,
+    /// In a few words, for people.
+    pub words: String,
+}
+
+/// A tree; its id is random.
+pub fn tree(given: &Path, name: Option<String>, home: &Home, working: &Path) -> Result<Target> {
+    let tree = std::fs::canonicalize(working.join(given))
+        .ok()
+        .filter(|tree| tree.is_dir())
+        .with_context(|| {
+            format!(
+                "`{}` is not a folder; name the folder that holds the manifests",
+                given.display()
+            )
+        })?;
+    if !config::overlaps(&tree, home).is_empty() {
+        bail!(
+            "the home `{}` and the tree `{}` overlap, so that a change could reach what decides \
+             about changes; choose another with `--home DIR`",
+            home.root().display(),
+            tree.display()
+        );
+    }
+    let name = name.map_or_else(|| environment_name(&tree), Ok)?;
+    let environment = Environment { name, id: hex(&random::<16>()?) };
+    let words = format!("tree {}", tree.display());
+    Ok(Target { infrastructure: Infrastructure::Directory { tree }, environment, words })
+}
+
+/// A cluster, which each of the identities has to lead to.
+pub fn cluster(
+    name: String,
+    [viewer, provisioner, reaper]: [PathBuf; 3],
+    working: &Path,
+) -> Result<Target> {
+    let real = |given: PathBuf| {
+        std::fs::canonicalize(working.join(&given)).ok().filter(|path| path.is_file()).with_context(
+            || {
+                format!(
+                    "`{}` is not a file; deploy/README.md says how to make the kubeconfig of each \
+                     identity",
+                    given.display()
+                )
+            },
+        )
+    };
+    let request_timeout = Duration::from_secs(config::REQUEST_TIMEOUT.into());
+    let job_identity = JobIdentity::Token;
+    let cluster = Cluster {
+        viewer: real(viewer)?,
+        provisioner: real(provisioner)?,
+        reaper: real(reaper)?,
+        request_timeout,
+        job_identity,
+    };
+    let mut met: Option<runner_binary::Identified> = None;
+    for (identity, kubeconfig) in cluster.identities() {
+        let found = runner_binary::identify(kubeconfig).with_context(|| {
+            format!(
+                "cannot learn which cluster the {identity}'s kubeconfig `{}` leads to",
+                kubeconfig.display()
+            )
+        })?;
+        match &met {
+            Some(first) if first.environment_id != found.environment_id => bail!(
+                "the kubeconfigs lead to different clusters: the viewer's to {} ({}), the \
+                 {identity}'s to {} ({})",
+                first.server,
+                first.environment_id,
+                found.server,
+                found.environment_id
+            ),
+            Some(_) => {}
+            None => met = Some(found),
+        }
+    }
+    let found = met.context("no identity was given")?;
+    let environment = Environment { name, id: found.environment_id };
+    if !environment.is_cluster() {
+        bail!(
+            "{} gives `{}` as the UID of kube-system, which is not a UID; check that it is an API \
+             server",
+            found.server,
+            environment.id
+        );
+    }
+    let words =
+        format!("the Kubernetes {} cluster at {}, {}", found.version, found.server, environment.id);
+    Ok(Target { infrastructure: Infrastructure::Kubernetes(cluster), environment, words })
+}
+
+/// Random bytes from the operating system.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the system gives no random bits: {error}"))?;
+    Ok(bytes)
+}
+
+/// The folder's name as an environment's: small letters, digits and hyphens.
+fn environment_name(tree: &Path) -> Result<String> {
+    let name: String = tree
+        .file_name()
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .unwrap_or_default()
+        .chars()
+        .map(
+            |letter| {
+                if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' }
+            },
+        )
+        .take(40)
+        .collect();
+    let name = name.trim_matches('-').to_owned();
+    if name.is_empty() {
+        Err(anyhow!("the folder's name makes no name for the environment; give one with `--name`"))
+    } else {
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_name() {
+        let check = |path: &str, expect: Option<&str>| {
+            assert_eq!(environment_name(Path::new(path)).ok().as_deref(), expect)
+        };
+        check("/home/me/My Manifests", Some("my-manifests"));
+        check("/srv/staging_2", Some("staging-2"));
+        check("/srv/___", None);
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_not_there_is_named_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = cluster("lab".to_owned(), ["a", "b", "c"].map(PathBuf::from), folder.path())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`a` is not a file; deploy/README.md says how to make the kubeconfig of each identity"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! The operator's socket to the recorder. A request that changes something or reads payloads is a
+//! ledger entry with this user's id.
+
+use crate::config::home::Home;
+use anyhow::{Context as _, Result, anyhow};
+use cofferdam_core::model::escape::line;
+use cofferdam_core::protocol::operator_recorder::{Operate, Operated};
+use cofferdam_process::peer::Client;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// Asks the running recorder.
+pub fn ask(home: &Home, ask: &Operate) -> Result<Operated> {
+    let path = home.operator_socket();
+    let stream = UnixStream::connect(&path).map_err(|error| unreached(&path, &error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")?;
+    runtime.block_on(async {
+        let client = Client::<Operate, Operated>::new();
+        client.connect(stream).context("cannot use the operator socket")?;
+        client
+            .call(ask)
+            .await
+            .map_err(|error| anyhow!("the recorder says: {}", line(&error.to_string())))
+    })
+}
+
+/// Why the socket cannot be reached, and what to do.
+fn unreached(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    let shown = path.display();
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        let owner = path.ancestors().find_map(|near| near.metadata().ok()).map(|facts| facts.uid());
+        let owner = owner.map(|uid| format!("; it belongs to user {uid}")).unwrap_or_default();
+        return anyhow!("you may not use `{shown}`{owner}");
+    }
+    anyhow!(
+        "nothing answers at `{shown}`: `cofferdam serve` does not run for this home; start it, or \
+         name the home with `--home`"
+    )
+}
+
+/// An answer to something else.
+pub fn unexpected() -> anyhow::Error {
+    anyhow!(
+        "the recorder answered something else; is `cofferdam serve` of the same version as this \
+         command?"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cofferdam_core::protocol::RoleError;
+    use cofferdam_process::frame::{self, Frame};
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn words_of_the_recorder_stay_on_their_line_and_command_no_terminal() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().to_owned());
+        home.make_folders().unwrap();
+        let socket = UnixListener::bind(home.operator_socket()).unwrap();
+        let liar = std::thread::spawn(move || {
+            let (stream, _) = socket.accept().unwrap();
+            let asked: serde_json::Value =
+                serde_json::from_slice(&frame::read(&mut &stream).unwrap().unwrap().header)
+                    .unwrap();
+            let error = RoleError::Refused("no\u{1b}[2J\nApproved as bob.".to_owned());
+            let answer = serde_json::json!({"id": asked["id"], "fault": error});
+            frame::write(&mut &stream, &Frame::of(answer.to_string().into_bytes())).unwrap();
+        });
+        let told = ask(&home, &Operate::Status).unwrap_err().to_string();
+        assert_eq!(told, r"the recorder says: refused: no\u{1b}[2J\u{a}Approved as bob.");
+        liar.join().unwrap();
+    }
+}

@@ -1,0 +1,246 @@
+//! One table of `cofferdam.toml` being read: which keys were asked for, of what type they are, and
+//! what was wrong with them. Knows no key by name.
+
+use super::error::ConfigError;
+use toml_edit::{Item, Table, TableLike};
+
+/// The file's name in faults.
+pub(super) const FILE: &str = "cofferdam.toml";
+
+/// The line, from 1, of a byte.
+pub(super) fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// One table being read: which keys were asked for, and what was wrong with them.
+pub(super) struct Section<'a> {
+    text: &'a str,
+    table: &'a dyn TableLike,
+    path: String,
+    known: Vec<&'static str>,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl Section<'_> {
+    /// The whole document.
+    pub(super) fn root<'a>(
+        text: &'a str,
+        table: &'a dyn TableLike,
+        errors: &'a mut Vec<ConfigError>,
+    ) -> Section<'a> {
+        Section { text, table, path: String::new(), known: Vec::new(), errors }
+    }
+
+    fn know(&mut self, name: &'static str) {
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
+    }
+
+    /// Whether the key is written, whatever it holds. It is known from now on.
+    pub(super) fn has(&mut self, name: &'static str) -> bool {
+        self.know(name);
+        self.table.get(name).is_some()
+    }
+
+    /// A table that has to be there.
+    pub(super) fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        if self.table.get(name).is_none() {
+            self.know(name);
+            self.report(
+                name,
+                "the section is missing",
+                &format!("add `[{name}]`; `cofferdam init` writes an example"),
+            );
+            return None;
+        }
+        self.table_of(name, read)
+    }
+
+    /// A table whose keys all have defaults.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Option<T> {
+        if self.table.get(name).is_some() {
+            return self.table_of(name, read).flatten();
+        }
+        self.know(name);
+        let empty = Table::new();
+        let mut section = Section {
+            text: self.text,
+            table: &empty,
+            path: name.to_owned(),
+            known: Vec::new(),
+            errors: self.errors,
+        };
+        read(&mut section)
+    }
+
+    fn table_of<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> Option<T> {
+        self.know(name);
+        let Some(table) = self.table.get(name).and_then(Item::as_table_like) else {
+            self.report(name, "not a section", &format!("write `[{name}]` on a line of its own"));
+            return None;
+        };
+        let mut section = Section {
+            text: self.text,
+            table,
+            path: self.key(name),
+            known: Vec::new(),
+            errors: self.errors,
+        };
+        let read = read(&mut section);
+        section.unknown();
+        Some(read)
+    }
+
+    /// A text that has to be there.
+    pub(super) fn string(&mut self, name: &'static str, remedy: &str) -> Option<String> {
+        if self.table.get(name).is_none() {
+            self.know(name);
+            self.report(name, "missing", &format!("add {remedy}"));
+            return None;
+        }
+        self.optional_string(name)
+    }
+
+    /// A text.
+    pub(super) fn optional_string(&mut self, name: &'static str) -> Option<String> {
+        self.know(name);
+        let item = self.table.get(name)?;
+        let text = item.as_str().map(str::to_owned);
+        self.hold(
+            name,
+            text.is_some(),
+            &format!("{} where text belongs", item.type_name()),
+            "put it between quotation marks",
+        );
+        text
+    }
+
+    /// A list of texts; empty when it is not there.
+    pub(super) fn strings(&mut self, name: &'static str) -> Vec<String> {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return Vec::new() };
+        let list: Option<Vec<String>> = item.as_array().and_then(|array| {
+            array.iter().map(|value| value.as_str().map(str::to_owned)).collect()
+        });
+        self.hold(
+            name,
+            list.is_some(),
+            &format!("{} where a list of texts belongs", item.type_name()),
+            "write [\"one\", \"two\"]",
+        );
+        list.unwrap_or_default()
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(
+        &mut self,
+        name: &'static str,
+        default: i64,
+        (least, most): (i64, i64),
+    ) -> i64 {
+        self.know(name);
+        let Some(item) = self.table.get(name) else { return default };
+        match item.as_integer() {
+            Some(number) if (least..=most).contains(&number) => number,
+            Some(number) => {
+                self.report(
+                    name,
+                    &format!("{number} is out of range"),
+                    &format!("give {least} to {most}; the default is {default}"),
+                );
+                default
+            }
+            None => {
+                self.report(
+                    name,
+                    &format!("{} where a whole number belongs", item.type_name()),
+                    &format!("give {least} to {most}"),
+                );
+                default
+            }
+        }
+    }
+
+    /// Notes a fault unless the condition holds; gives the condition.
+    pub(super) fn hold(
+        &mut self,
+        name: &str,
+        condition: bool,
+        problem: &str,
+        remedy: &str,
+    ) -> bool {
+        if !condition {
+            self.report(name, problem, remedy);
+        }
+        condition
+    }
+
+    /// Notes a fault of a key.
+    pub(super) fn report(&mut self, name: &str, problem: &str, remedy: &str) {
+        let at = self
+            .table
+            .get(name)
+            .and_then(Item::span)
+            .or_else(|| self.table.key(name)?.span())
+            .map(|span| line(self.text, span.start));
+        let file = at.map_or(FILE.to_owned(), |at| format!("{FILE}:{at}"));
+        self.errors.push(ConfigError::new(&file, &self.key(name), problem, remedy));
+    }
+
+    /// Every key that was not read: it is unknown.
+    pub(super) fn unknown(&mut self) {
+        let strangers: Vec<String> = self
+            .table
+            .iter()
+            .map(|(key, _)| key.to_owned())
+            .filter(|key| !self.known.contains(&key.as_str()))
+            .collect();
+        for stranger in strangers {
+            let mut known = self.known.clone();
+            known.sort_by_key(|known| (!known.starts_with(&stranger), distance(known, &stranger)));
+            let remedy = match known.first() {
+                Some(nearest)
+                    if nearest.starts_with(&stranger) || distance(nearest, &stranger) <= 3 =>
+                {
+                    format!("did you mean `{nearest}`")
+                }
+                _ => format!("known here: `{}`", self.known.join("`, `")),
+            };
+            self.report(&stranger, "unknown key", &remedy);
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+}
+
+/// How many letters two words differ by (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = index;
+        let mut left = index + 1;
+        let mut next = vec![left];
+        for (above, candidate) in row.iter().skip(1).zip(other.chars()) {
+            left = (diagonal + usize::from(letter != candidate)).min(above + 1).min(left + 1);
+            diagonal = *above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}

@@ -1,0 +1,118 @@
+//! What an operator hears of calls: log lines for a question, a refusal, work that could not be
+//! recorded and a wrong token, and the counts of decisions. Made from what the recorder took, never
+//! beside it.
+
+use super::log_rate::LogRate;
+use cofferdam_core::journey::ports::Answered;
+use cofferdam_core::model::job::StoredJob;
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_telemetry::Outlet;
+use std::time::Instant;
+
+/// The paces of the kinds of lines.
+#[derive(Debug, Default)]
+pub struct CallLog {
+    asked: LogRate,
+    denied: LogRate,
+    refused: LogRate,
+    unknown: LogRate,
+}
+
+impl CallLog {
+    /// What the recorder answered to a proposal.
+    pub fn recorded(
+        &self,
+        outlet: &Outlet,
+        propose: &Propose,
+        answer: &Result<Proposed, RoleError>,
+    ) {
+        match (propose, answer) {
+            (Propose::Enqueue { job, .. }, Ok(Proposed::Recorded(_))) => self.enqueued(outlet, job),
+            (
+                Propose::End { entry } | Propose::Withdraw { entry, .. },
+                Ok(Proposed::Recorded(_)),
+            ) => {
+                self.ended(outlet, entry);
+            }
+            (
+                Propose::Enqueue { .. } | Propose::End { .. } | Propose::Permit { .. },
+                Err(error),
+            ) => {
+                outlet.count("cofferdam_refused_work_total", &[("cause", cause(error))], 1);
+                if let Some(kept_back) = self.refused.pass(Instant::now()) {
+                    tracing::warn!(what = "new work", why = %error, kept_back, "new work is refused");
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn enqueued(&self, outlet: &Outlet, job: &StoredJob) {
+        let rule = job.reasons.first().map_or("", |reason| reason.id.as_str());
+        let effect = if job.permit.is_some() { "allow" } else { "require_approval" };
+        outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
+        if job.permit.is_none()
+            && let Some(kept_back) = self.asked.pass(Instant::now())
+        {
+            let (call, agent, tool) = (&job.call, job.principal.name.as_str(), job.tool.as_str());
+            let (agent, next) = (shown(agent), format!("cofferdam approve {call}"));
+            tracing::info!(%call, agent, tool, rule, remedy = next, kept_back, "a person is asked to approve a call");
+        }
+    }
+
+    fn ended(&self, outlet: &Outlet, entry: &Entry) {
+        let Event::Ended { ending, code } = &entry.event else { return };
+        let first = first_reason(entry);
+        let (effect, rule) = match ending.as_str() {
+            "denied" => ("deny", code.as_str()),
+            "refused" => ("decline", code.as_str()),
+            "failed" => ("fail", code.as_str()),
+            "looked" | "answered" => ("allow", first.as_deref().unwrap_or(code)),
+            // A preview decides nothing.
+            _ => return,
+        };
+        outlet.count("cofferdam_decisions_total", &[("effect", effect), ("rule", rule)], 1);
+        if effect == "deny"
+            && let Some(kept_back) = self.denied.pass(Instant::now())
+        {
+            let call = entry.call.as_ref().map(ToString::to_string).unwrap_or_default();
+            let tool = entry.tool.as_ref().map_or("", |(name, _)| name.as_str());
+            tracing::info!(
+                call,
+                agent = shown(&entry.principal),
+                tool,
+                rule,
+                kept_back,
+                "a call was denied"
+            );
+        }
+    }
+
+    /// A request that no token let in.
+    pub fn unauthenticated(&self, answered: &Answered) {
+        if let Some(kept_back) = self.unknown.pass(Instant::now()) {
+            let (peer, path) = (answered.client.to_string(), answered.route);
+            tracing::warn!(peer, path, kept_back, "a request without a valid token was refused");
+        }
+    }
+}
+
+/// A name of an agent on one line; callers without one have none.
+fn shown(name: &str) -> String {
+    if name.is_empty() { "(none)".to_owned() } else { cofferdam_core::model::escape::line(name) }
+}
+
+/// The rule that a decision names first, in the words of the entry.
+fn first_reason(entry: &Entry) -> Option<String> {
+    let reasons: serde_json::Value = serde_json::from_str(entry.payloads.get("reasons")?).ok()?;
+    Some(reasons.get(0)?.get("id")?.as_str()?.to_owned())
+}
+
+fn cause(error: &RoleError) -> &'static str {
+    match error {
+        RoleError::Unavailable(_) | RoleError::TooLarge(_) => "unavailable",
+        _ => "refused",
+    }
+}

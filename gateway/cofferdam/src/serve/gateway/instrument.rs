@@ -1,0 +1,133 @@
+//! What is seen of a call from outside its stages: one span and one measurement for each effect,
+//! counts for each ending. Never changes what it watches.
+
+use super::call_log::CallLog;
+use super::host::Roles;
+use cofferdam_core::journey::ports::{GuestError, Judge, Planner, Recorder, Viewer};
+use cofferdam_core::model::answer::Reply;
+use cofferdam_core::model::id::ComponentDigest;
+use cofferdam_core::model::operation::{Draft, ToolRefusal};
+use cofferdam_core::protocol::RoleError;
+use cofferdam_core::protocol::gateway_recorder::{Propose, Proposed};
+use cofferdam_core::protocol::gateway_viewer::{Look, Looked};
+use cofferdam_sandbox::policies::Policies;
+use cofferdam_sandbox::tools::Tools;
+use cofferdam_telemetry::Outlet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+/// Something that is watched.
+pub struct Observed<T> {
+    inner: T,
+    outlet: Outlet,
+    heard: CallLog,
+}
+
+impl<T> Observed<T> {
+    /// Watches it.
+    pub fn new(inner: T, outlet: Outlet) -> Self {
+        Self { inner, outlet, heard: CallLog::default() }
+    }
+
+    /// How often its lines are said.
+    pub fn heard(&self) -> &CallLog {
+        &self.heard
+    }
+
+    /// What is watched.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    async fn stage<R>(&self, stage: &'static str, work: impl Future<Output = R>) -> R {
+        let began = Instant::now();
+        let done =
+            work.instrument(info_span!("stage", otel.name = stage, cofferdam.stage = stage)).await;
+        self.outlet.observe("cofferdam_stage_seconds", &[("stage", stage)], began.elapsed());
+        done
+    }
+}
+
+impl Planner for Observed<Tools> {
+    async fn plan(
+        &self,
+        tool: ComponentDigest,
+        arguments: &str,
+    ) -> Result<Result<Draft, ToolRefusal>, GuestError> {
+        let planned = self.stage("plan", self.inner.plan(tool, arguments)).await;
+        if let Err(error) = &planned {
+            self.outlet.count(
+                "cofferdam_tool_faults_total",
+                &[("tool", &tool.short()), ("code", &error.code)],
+                1,
+            );
+        }
+        planned
+    }
+}
+
+impl Judge for Observed<Policies> {
+    async fn evaluate(&self, entrypoint: &str, input: &str) -> Result<String, GuestError> {
+        let stage = if entrypoint == cofferdam_core::policy::digest::LIST_ENTRYPOINT {
+            "discover"
+        } else {
+            "decide"
+        };
+        let began = Instant::now();
+        let decided = self.stage(stage, self.inner.evaluate(entrypoint, input)).await;
+        self.outlet.observe(
+            "cofferdam_policy_evaluation_seconds",
+            &[("phase", stage)],
+            began.elapsed(),
+        );
+        if let Err(error) = &decided {
+            self.outlet.count("cofferdam_policy_faults_total", &[("code", &error.code)], 1);
+        }
+        decided
+    }
+}
+
+impl Viewer for Observed<Arc<Roles>> {
+    async fn look(&self, look: Look) -> Result<Looked, RoleError> {
+        let stage = if matches!(look, Look::Preview { .. }) { "preview" } else { "look" };
+        self.stage(stage, self.inner.viewer.call(&look)).await
+    }
+}
+
+impl Recorder for Observed<Arc<Roles>> {
+    async fn propose(&self, propose: Propose) -> Result<Proposed, RoleError> {
+        let stage = match &propose {
+            Propose::Enqueue { .. } | Propose::Permit { .. } => "enqueue",
+            Propose::Job { .. } => "wait",
+            Propose::NextApproved { .. }
+            | Propose::NextLook { .. }
+            | Propose::Seen { .. }
+            | Propose::Head
+            | Propose::Runners
+            | Propose::Health
+            | Propose::Counts => {
+                return self.inner.recorder.call(&propose).await;
+            }
+            _ => "record",
+        };
+        let answer = self.stage(stage, self.inner.propose(&propose)).await;
+        self.heard.recorded(&self.outlet, &propose, &answer);
+        answer
+    }
+}
+
+/// Counts how a call ended, as the agent is told.
+pub fn ended(outlet: &Outlet, tool: &str, began: Instant, reply: &Reply) {
+    let error = match reply {
+        Reply::Success(_) | Reply::Listed(_) => "",
+        Reply::Refused(_) | Reply::BadArguments { .. } => "tool_error",
+        // The name is the agent's own word; it is no label.
+        Reply::UnknownTool { .. } => return,
+        Reply::Unavailable { .. } => "-32603",
+    };
+    let labels =
+        [("mcp_method_name", "tools/call"), ("gen_ai_tool_name", tool), ("error_type", error)];
+    outlet.observe("mcp_server_operation_duration_seconds", &labels, began.elapsed());
+}

@@ -1,0 +1,105 @@
+//! The store and the published ledger: there, whole, of this environment, and of one another. Reads
+//! both; opens the store only while no recorder has it.
+
+use super::{Findings, instead};
+use crate::config::home::Home;
+use cofferdam_core::model::trust::Trust;
+use cofferdam_process::writable;
+use cofferdam_recorder::{ExamineError, Examined, database, examine};
+use std::path::Path;
+
+/// What a restore has to bring back together.
+const RESTORE: &str =
+    "restore `store/` and `ledger/` together from the newest backup; keep what is there for a look";
+
+/// Looks at both.
+pub fn store(home: &Home, trust: &Trust, serving: bool, found: &mut Findings) {
+    let path = database(&home.store());
+    let published = published(&home.ledger());
+    let shown = path.display();
+    if let Some(instead) = instead(&path) {
+        return found.bad("store", format!("`{shown}` {instead}"), RESTORE);
+    }
+    if let Some((origin, _)) = &published
+        && let Some(other) =
+            origin.strip_prefix(cofferdam_recorder::ORIGIN).filter(|id| *id != trust.environment.id)
+    {
+        return found.bad("store", another(other, &trust.environment.id), WRONG_TRUST);
+    }
+    match (path.metadata(), &published) {
+        (Err(_), None) => found.good("store", "not made yet: `cofferdam serve` makes it"),
+        (Err(error), Some((_, size))) => {
+            let detail = format!(
+                "`{shown}` cannot be read ({error}), and its published ledger has {size} entries"
+            );
+            found.bad("store", detail, RESTORE);
+        }
+        (Ok(facts), _) if !facts.is_file() => {
+            found.bad("store", format!("`{shown}` is not a file"), RESTORE);
+        }
+        // The recorder that has it looked at all of it when it started.
+        (Ok(_), _) if serving => found.good("store", "open in the recorder"),
+        (Ok(_), _) => {
+            match examine(&home.store()) {
+                Ok(Examined { environment: Some(other), .. }) if other != trust.environment.id => {
+                    found.bad("store", another(&other, &trust.environment.id), WRONG_TRUST);
+                }
+                Ok(Examined { entries, .. })
+                    if published.as_ref().is_some_and(|(_, size)| *size > entries) =>
+                {
+                    let size = published.map(|(_, size)| size).unwrap_or_default();
+                    let detail = format!(
+                        "`{shown}` has {entries} entries, and its published ledger {size}: it is \
+                         older"
+                    );
+                    found.bad("store", detail, RESTORE);
+                }
+                Ok(Examined { entries, .. }) if entries > 0 && published.is_none() => {
+                    let detail = format!(
+                        "{entries} entries; `{}` has no checkpoint",
+                        home.ledger().display()
+                    );
+                    found.less(
+                        "store",
+                        detail,
+                        "nothing to do: `cofferdam serve` publishes the ledger again from the \
+                         store",
+                    );
+                }
+                Ok(Examined { entries, .. }) => found.good("store", format!("{entries} entries")),
+                Err(ExamineError::Damaged(error)) => {
+                    found.bad("store", format!("`{shown}` is damaged: {error}"), RESTORE)
+                }
+                // SQLite writes beside a store even to read it: the folder was named above, with
+                // its own remedy.
+                Err(ExamineError::Unreadable(_)) if writable::folder(&home.store()).is_err() => {
+                    let detail = format!(
+                        "`{shown}` cannot be looked into while its folder cannot be written"
+                    );
+                    found.less("store", detail, "see what is said of the home above");
+                }
+                Err(ExamineError::Unreadable(error)) => {
+                    let remedy = "make the file readable for the user who runs Cofferdam, and \
+                                  look at its disk";
+                    found.bad("store", format!("`{shown}` cannot be read: {error}"), remedy);
+                }
+            }
+        }
+    }
+}
+
+const WRONG_TRUST: &str = "restore the right `trust/trust.toml` from a backup";
+
+fn another(stored: &str, trusted: &str) -> String {
+    format!(
+        "this trust file belongs to another environment ({trusted}) than the stored ledger \
+         ({stored})"
+    )
+}
+
+/// Origin and size in the published checkpoint.
+fn published(ledger: &Path) -> Option<(String, u64)> {
+    let note = std::fs::read_to_string(ledger.join("checkpoint")).ok()?;
+    let mut lines = note.lines();
+    Some((lines.next()?.to_owned(), lines.next()?.parse().ok()?))
+}

@@ -1,0 +1,159 @@
+//! What each role is told: an installation cut into pieces, each with only what that role needs.
+//! Never a key itself, only where a role finds its own.
+
+use crate::config::home::Secret;
+use crate::config::{Cluster, Infrastructure as Configured, Installation, LogFormat};
+use cofferdam_core::model::run::JobStep;
+use cofferdam_core::protocol::role_settings::{
+    ActorSettings, GatewaySettings, Infrastructure, JobIdentity, ReaperSettings, RecorderSettings,
+    RunnerSettings, ViewerSettings, Voice,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How every role speaks, and the supervisor.
+pub fn voice(installation: &Installation) -> Voice {
+    let telemetry = &installation.config.telemetry;
+    Voice { level: telemetry.level.clone(), json: telemetry.format == LogFormat::Json }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The infrastructure as one role reaches it: of a cluster, its own kubeconfig and no other.
+fn infrastructure(
+    installation: &Installation,
+    own: impl FnOnce(&Cluster) -> &PathBuf,
+) -> Infrastructure {
+    match &installation.config.infrastructure {
+        Configured::Directory { tree } => Infrastructure::Directory { tree: tree.clone() },
+        Configured::Kubernetes(cluster) => Infrastructure::Kubernetes {
+            kubeconfig: own(cluster).clone(),
+            write_ms: milliseconds(cluster.request_timeout),
+        },
+    }
+}
+
+/// The gateway's. `anonymous`: no agent was configured since the start.
+pub fn gateway(installation: &Installation, guest: &Path, anonymous: bool) -> GatewaySettings {
+    let Installation { home, served, config, .. } = installation;
+    GatewaySettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: served.trust(),
+        agents_file: home.agents(),
+        disk: home.root().to_owned(),
+        tools: served.tools(),
+        executors: served.executors(),
+        policy_module: served.policy_module(),
+        policy_data: served.policy_data(),
+        permit_key: home.secret(Secret::Permits),
+        artefact_key: home.secret(Secret::GatewayArtefacts),
+        artefacts: home.artefacts("gateway"),
+        guest: guest.to_owned(),
+        anonymous,
+        listen: config.edge.listen.to_string(),
+        origins: config.edge.origins.clone(),
+        hosts: config.edge.hosts.clone(),
+        wait_ms: milliseconds(config.edge.wait),
+        otlp: config.telemetry.otlp.clone(),
+    }
+}
+
+/// The recorder's.
+pub fn recorder(installation: &Installation) -> RecorderSettings {
+    let Installation { home, served, .. } = installation;
+    RecorderSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: served.trust(),
+        store: home.store(),
+        ledger: home.ledger(),
+        checkpoint_key: home.secret(Secret::Checkpoints),
+        operator_socket: home.operator_socket(),
+        lease_seconds: installation.config.runner.lease.as_secs(),
+    }
+}
+
+/// The viewer's.
+pub fn viewer(installation: &Installation) -> ActorSettings {
+    ActorSettings::Viewer(ViewerSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: installation.served.trust(),
+        infrastructure: infrastructure(installation, |cluster| &cluster.viewer),
+    })
+}
+
+/// A runner's. `checked` is how long ago another one saw the cluster's fences stand.
+pub fn runner(
+    installation: &Installation,
+    guest: &Path,
+    checked: Option<Duration>,
+    drill: Option<JobStep>,
+) -> ActorSettings {
+    let Installation { home, served, .. } = installation;
+    let job_identity = match &installation.config.infrastructure {
+        Configured::Directory { .. } => JobIdentity::Token,
+        Configured::Kubernetes(cluster) => cluster.job_identity,
+    };
+    ActorSettings::Runner(RunnerSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        trust_file: served.trust(),
+        infrastructure: infrastructure(installation, |cluster| &cluster.provisioner),
+        runs: home.runs(),
+        journal: home.journal(),
+        tools: served.tools(),
+        executors: served.executors(),
+        commands: served.commands(),
+        policy_module: served.policy_module(),
+        policy_data: served.policy_data(),
+        artefact_key: home.secret(Secret::RunnerArtefacts),
+        artefacts: home.artefacts("runner"),
+        guest: guest.to_owned(),
+        job_identity,
+        checked_ms: checked.map(milliseconds),
+        drill,
+    })
+}
+
+/// The reaper's.
+pub fn reaper(installation: &Installation, cluster: &Cluster) -> ActorSettings {
+    ActorSettings::Reaper(ReaperSettings {
+        voice: voice(installation),
+        environment: installation.trust.environment.clone(),
+        kubeconfig: cluster.reaper.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::testing;
+    use serde::Serialize;
+
+    #[test]
+    fn each_role_is_told_of_its_own_kubeconfig_and_of_no_other() {
+        let installation = testing::cluster();
+        let Configured::Kubernetes(cluster) = &installation.config.infrastructure else { panic!() };
+        let told = |text: String| {
+            cluster
+                .identities()
+                .iter()
+                .filter(|(_, path)| text.contains(path.to_str().unwrap()))
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+        };
+        fn text(settings: impl Serialize) -> String {
+            serde_json::to_string(&settings).unwrap()
+        }
+        let guest = Path::new("/guest");
+        assert_eq!(told(text(gateway(&installation, guest, true))), [""; 0]);
+        assert_eq!(told(text(recorder(&installation))), [""; 0]);
+        assert_eq!(told(text(viewer(&installation))), ["viewer"]);
+        assert_eq!(told(text(runner(&installation, guest, None, None))), ["provisioner"]);
+        assert_eq!(told(text(reaper(&installation, cluster))), ["reaper"]);
+    }
+}

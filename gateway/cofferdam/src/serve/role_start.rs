@@ -1,0 +1,101 @@
+//! What every role of this binary does first: take its settings, read its keys, confine itself
+//! while it has one thread, then serve until its supervisor is gone. Says once that it is ready, or
+//! why it cannot be.
+
+use anyhow::{Context as _, Result, anyhow};
+use cofferdam_core::model::escape;
+use cofferdam_core::protocol::role_settings::Voice;
+use cofferdam_process::confine::{self, Confined};
+use cofferdam_process::control::{Handed, Inherited, Report};
+use cofferdam_telemetry::{Intake, Outlet, Role, voice};
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The one word to the supervisor, and what the role says to telemetry.
+pub struct Ready {
+    control: Arc<Inherited>,
+    confined: Confined,
+    outlet: Outlet,
+    intake: Intake,
+}
+
+impl Ready {
+    /// For metrics.
+    pub fn outlet(&self) -> Outlet {
+        self.outlet.clone()
+    }
+
+    /// For what is said later.
+    pub fn control(&self) -> Arc<Inherited> {
+        Arc::clone(&self.control)
+    }
+
+    /// Everything is loaded; from now on it serves. Gives what telemetry was collected, and goes on
+    /// being collected.
+    pub fn say(self) -> Result<Intake> {
+        self.control
+            .report(&Report::Ready { confined: self.confined, checked: false })
+            .context("the supervisor is gone")?;
+        Ok(self.intake)
+    }
+}
+
+/// Runs a role: `prepare` with one thread and its files still open to it, `serve` confined. Gives
+/// whether it ended well; why not is said.
+pub fn run<S, P, F>(
+    role: Role,
+    told: impl Fn(&S) -> Voice,
+    prepare: impl FnOnce(S) -> Result<(P, Confined)>,
+    serve: impl FnOnce(P, Ready, mpsc::Receiver<Handed>) -> F,
+) -> Result<bool>
+where
+    S: DeserializeOwned,
+    F: Future<Output = Result<()>>,
+{
+    cofferdam_process::signal::ignore();
+    let control = Arc::new(Inherited::from_stdin().context("no control socket")?);
+    let settings: S = control.settings().context("this role is started by `cofferdam serve`")?;
+    let (outlet, intake) = voice::start(role, &told(&settings))?;
+    let done = confine::baseline()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| prepare(settings))
+        .and_then(|(prepared, confined)| {
+            if confined != Confined::Fully {
+                tracing::warn!(
+                    what = "kernel",
+                    ?confined,
+                    "this kernel confines the process less than it could; `cofferdam doctor` says \
+                     what is missing"
+                );
+            }
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
+            let ready = Ready { control: Arc::clone(&control), confined, outlet, intake };
+            runtime.block_on(async { serve(prepared, ready, Arc::clone(&control).handed()).await })
+        });
+    if let Err(error) = &done {
+        // The supervisor says it once, with the role's name.
+        let said = escape::chain(error.as_ref());
+        if control.report(&Report::Failed(said.clone())).is_err() {
+            tracing::error!(what = "start", "{said}");
+        }
+    }
+    Ok(done.is_ok())
+}
+
+/// 32 random bytes from the operating system.
+pub fn random() -> Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow!("the operating system gives no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+/// The user this process runs as.
+pub fn user() -> u32 {
+    cofferdam_process::confine::user()
+}

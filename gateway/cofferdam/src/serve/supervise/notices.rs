@@ -1,0 +1,36 @@
+//! What the supervisor sees of the installation, told to the roles whose views show it. The newest
+//! notice is kept: a role that starts again is told it at once.
+
+use super::{Name, Supervisor};
+use crate::config::Installation;
+use crate::serve::watch::{self, Watched};
+use cofferdam_core::protocol::operator_recorder::Notice;
+use cofferdam_process::control::Order;
+use cofferdam_process::tether::Parcel;
+use std::sync::Arc;
+
+impl Supervisor<'_> {
+    /// Begins to look.
+    pub(super) fn watch(&self) {
+        let Installation { home, config, trust, .. } = &self.installation;
+        let (home, config, trust) = (home.clone(), config.clone(), trust.clone());
+        let watched = Watched { home, copies: self.copies.clone(), config, trust };
+        watch::start(watched, Arc::clone(&self.over), self.looks.0.clone());
+    }
+
+    /// Hands a notice to the roles whose views show it.
+    pub(super) fn noticed(&mut self, notice: Notice) {
+        self.notice = notice;
+        for name in [Name::Gateway, Name::Recorder] {
+            self.inform(name);
+        }
+    }
+
+    pub(super) fn inform(&self, name: Name) {
+        if let (Some(role), Ok(notice)) =
+            (self.roles.get(&name), serde_json::to_string(&self.notice))
+        {
+            role.put(Parcel::Order(Order::Know(notice)));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Housekeeping: leases that ran out or whose runner is gone, jobs out of time. Never ends a lease
+//! that was renewed meanwhile: the fence decides.
+
+use super::Recorder;
+use crate::settings::SWEEP_MS;
+use crate::store::change::Change;
+use crate::store::open::OpenError;
+use crate::store::{ChangeError, described};
+use crate::waiters::Shared;
+use cofferdam_core::model::id::{CallId, Fence};
+use cofferdam_core::model::record::{Entry, Event};
+use cofferdam_core::protocol::RoleError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Each start is an entry, with the trust file that it begins with.
+pub(super) async fn note_start(recorder: &Recorder) -> Result<(), OpenError> {
+    let event = Event::Administered { what: "start".to_owned(), by: "recorder".to_owned() };
+    let mut entry = Entry::of(event, None, "");
+    match (recorder.inner.settings.trust)() {
+        Ok(now) => entry.trust = Some(now.digest),
+        Err(error) => {
+            tracing::warn!(what = "trust file", %error, "the trust file cannot be read; no approval counts until it can")
+        }
+    }
+    recorder
+        .submit(Change::End(Box::new(entry)))
+        .await
+        .map(drop)
+        .map_err(|error| unrecorded(recorder, &error))
+}
+
+/// Why the first entries were not taken: the store's own fault where it has one, with path and
+/// remedy.
+fn unrecorded(recorder: &Recorder, error: &RoleError) -> OpenError {
+    OpenError::Start(recorder.refuses().unwrap_or_else(|| error.to_string()))
+}
+
+/// Ends every lease of the last run: its sockets ended with it.
+pub(super) async fn write_off(recorder: &Recorder) -> Result<(), OpenError> {
+    let leases = recorder.inner.reader.standing().await.map_err(|halt| unread(recorder, halt))?;
+    for (call, fence) in leases {
+        recorder
+            .submit(Change::Lose { call, fence, obstacle: None })
+            .await
+            .map_err(|error| unrecorded(recorder, &error))?;
+    }
+    Ok(())
+}
+
+/// Why the leases of the last run cannot be read.
+fn unread(recorder: &Recorder, halt: ChangeError) -> OpenError {
+    match halt {
+        ChangeError::Store(error) => {
+            OpenError::Store(described(&recorder.inner.settings.store, "cannot be read", &error))
+        }
+        other => OpenError::Store(format!(
+            "the store `{}`: {}",
+            recorder.inner.settings.store.display(),
+            RoleError::from(other)
+        )),
+    }
+}
+
+/// Runs until the last handle of the recorder is dropped.
+pub(super) fn spawn(recorder: &Recorder, mut losses: mpsc::UnboundedReceiver<(CallId, Fence)>) {
+    let weak = Arc::downgrade(&recorder.inner);
+    tokio::spawn(async move {
+        let mut sweep = tokio::time::interval(Duration::from_millis(SWEEP_MS));
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let lost = tokio::select! {
+                lost = losses.recv() => lost,
+                _ = sweep.tick() => None,
+            };
+            let Some(inner) = weak.upgrade() else { return };
+            let recorder = Recorder { inner };
+            match lost {
+                Some((call, fence)) => lose(&recorder, call, fence).await,
+                None => recorder.sweep().await,
+            }
+        }
+    });
+}
+
+async fn lose(recorder: &Recorder, call: CallId, fence: Fence) {
+    let shared: &Shared = &recorder.inner.shared;
+    match recorder.submit(Change::Lose { call: call.clone(), fence, obstacle: None }).await {
+        // Fenced: it was lost or closed before.
+        Ok(_) | Err(RoleError::Fenced) => shared.released(&call, fence),
+        Err(error) => {
+            tracing::error!(%call, %error, "a lost lease could not be recorded; tried again")
+        }
+    }
+}
+
+impl Recorder {
+    /// Ends leases that ran out and jobs out of time. Runs by itself every second.
+    pub async fn sweep(&self) {
+        let now = self.now();
+        self.look_after().await;
+        if self.refuses_all() {
+            // It was told once, and is tried again with the next sweep.
+            return;
+        }
+        for (call, fence) in self.inner.shared.overdue(now) {
+            lose(self, call, fence).await;
+        }
+        match self.inner.reader.due(now.as_millisecond()).await {
+            Ok(false) => {}
+            // A stuck job is due: one of the runners that wait tries it.
+            Ok(true) => {
+                self.inner.shared.queue.send_replace(());
+            }
+            Err(halt) => {
+                tracing::error!(what = "store", error = %RoleError::from(halt), "the store cannot be read")
+            }
+        }
+        match self.inner.reader.late(now.as_millisecond()).await {
+            Ok(false) => {}
+            Ok(true) => {
+                if let Err(error) = self.submit(Change::Expire).await {
+                    tracing::error!(what = "jobs out of time", %error, "jobs out of time could not be ended; tried again");
+                }
+            }
+            Err(halt) => {
+                tracing::error!(what = "store", error = %RoleError::from(halt), "the store cannot be read")
+            }
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What agents, persons and the gateway do to a job that no runner reports on: withdraw, sign,
+//! permit, erase.
+
+use super::batch::{Batch, ChangeError};
+use super::change::{Done, Signature};
+use super::expire::end;
+use super::row::{JobRow, absent, parse, stored};
+use cofferdam_core::model::id::CallId;
+use cofferdam_core::model::job::{Found, Resolution, StoredJob};
+use cofferdam_core::model::limit::REJECTION_SECONDS;
+use cofferdam_core::model::permit::SignedPermit;
+use cofferdam_core::model::person::{people, same_person};
+use cofferdam_core::model::reason::ApprovalRule;
+use cofferdam_core::model::record::{Entry, Event, Recorded};
+use cofferdam_core::model::run::{Event as RunEvent, Outcome, Phase};
+use cofferdam_core::model::statement::Verdict;
+use cofferdam_core::model::trust::Environment;
+use cofferdam_core::protocol::RoleError;
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+/// The agent withdraws: at once while no runner holds the job, else its runner is asked to stop
+/// before the next effect.
+pub(crate) async fn cancel(
+    principal: &str,
+    call: &CallId,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = JobRow::owned(&mut *connection, call, principal).await?;
+    match old.phase()? {
+        Phase::AwaitingApproval | Phase::Queued => {
+            end(&old, Outcome::Cancelled, "withdrawn by its agent", batch, connection).await?;
+        }
+        Phase::Leased | Phase::Prepared | Phase::Acting if !old.cancelled => {
+            JobRow { cancelled: true, ..old.clone() }.put(&old, batch, connection).await?;
+        }
+        Phase::Leased | Phase::Prepared | Phase::Acting | Phase::TearingDown | Phase::Closed => {}
+    }
+    Ok(Done::Noted)
+}
+
+/// A question that waits for people.
+async fn question(call: &CallId, connection: &mut SqliteConnection) -> Result<JobRow, ChangeError> {
+    let row = JobRow::load(&mut *connection, call).await?.ok_or_else(|| absent(call))?;
+    match row.phase()? {
+        Phase::AwaitingApproval => Ok(row),
+        phase => Err(RoleError::Refused(format!(
+            "the call {call} does not wait for a signature: it is {phase}"
+        ))
+        .into()),
+    }
+}
+
+/// The journey was run again and allowed: to the queue.
+pub(crate) async fn permit(
+    call: &CallId,
+    permit: &SignedPermit,
+    entry: Entry,
+    expires: Timestamp,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = question(call, connection).await?;
+    if !old.approved {
+        return Err(
+            RoleError::Refused(format!("the approvals of `{call}` are not complete")).into()
+        );
+    }
+    let job = stored(connection, &old).await?.ok_or_else(|| super::row::damaged("job"))?;
+    let store = |error: serde_json::Error| {
+        RoleError::Refused(format!("the permit cannot be stored: {error}"))
+    };
+    let document =
+        serde_json::to_string(&StoredJob { statements: Vec::new(), permit: None, expires, ..job })
+            .map_err(store)?;
+    let mut row = old.clone();
+    row.advance(RunEvent::Approve)?;
+    row.permit = Some(serde_json::to_string(permit).map_err(store)?);
+    row.expires = expires.as_millisecond();
+    let index = row.record(batch, entry);
+    row.put(&old, batch, connection).await?;
+    sqlx::query("UPDATE jobs SET document = ? WHERE call = ?")
+        .bind(document)
+        .bind(old.call)
+        .execute(connection)
+        .await?;
+    batch.queue = true;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// The journey was run again and said no.
+pub(crate) async fn withdraw(
+    call: &CallId,
+    detail: &str,
+    entry: Entry,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = question(call, connection).await?;
+    batch.record(entry);
+    let index = end(&old, Outcome::Refused, detail, batch, connection).await?;
+    Ok(Done::Recorded(Recorded { index }))
+}
+
+/// A person's checked signature. A rejection ends the job and is remembered; a complete quorum
+/// makes it one to decide again.
+pub(crate) async fn sign(
+    signature: &Signature,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = question(&signature.call, connection).await?;
+    if old.expires <= batch.now_ms() {
+        return Err(RoleError::Refused(
+            "the question has run out; the agent has to ask again".to_owned(),
+        )
+        .into());
+    }
+    let rule: ApprovalRule = parse(old.approval.as_deref().unwrap_or_default(), "approval rule")?;
+    if let Some(known) = signers(&old.call, connection)
+        .await?
+        .iter()
+        .find(|known| same_person(known, &signature.approver))
+    {
+        return Err(RoleError::Refused(signed_already(&signature.approver, known)).into());
+    }
+    let fresh = sqlx::query_scalar::<_, i64>(
+        "INSERT INTO statements (call, approver, verdict, statement, signature) VALUES (?, ?, ?, \
+         ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+    )
+    .bind(old.call.clone())
+    .bind(signature.approver.clone())
+    .bind(word(signature.verdict))
+    .bind(signature.signed.statement.clone())
+    .bind(signature.signed.signature.clone())
+    .fetch_optional(&mut *connection)
+    .await?;
+    if fresh.is_none() {
+        return Err(
+            RoleError::Refused(signed_already(&signature.approver, &signature.approver)).into()
+        );
+    }
+    let event = Event::Signed {
+        statement: signature.digest,
+        approver: signature.approver.clone(),
+        verdict: word(signature.verdict).to_owned(),
+    };
+    let handed_in = json!({ "by": signature.by, "statement": signature.signed.statement, "signature": signature.signed.signature });
+    let mut row = old.clone();
+    let mut entry = row.entry(event)?.with("signed", handed_in.to_string());
+    entry.trust = Some(signature.trust);
+    row.record(batch, entry);
+    if signature.verdict == Verdict::Reject {
+        remember(&row, signature, batch, connection).await?;
+        end(&old, Outcome::Rejected, &signature.reason, batch, connection).await?;
+        return Ok(Done::Signed(0));
+    }
+    let signed = approvals(&old.call, connection).await?;
+    let missing = u32::try_from(i64::from(rule.quorum) - signed).unwrap_or(0);
+    row.approved = missing == 0;
+    batch.approved |= row.approved;
+    row.put(&old, batch, connection).await?;
+    Ok(Done::Signed(missing))
+}
+
+/// How many people have approved.
+pub(crate) async fn approvals(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT approver FROM statements WHERE call = ? AND verdict = 'approve'",
+    )
+    .bind(call.to_owned())
+    .fetch_all(connection)
+    .await?;
+    Ok(i64::try_from(people(names.iter().map(String::as_str)).len()).unwrap_or(i64::MAX))
+}
+
+/// The names of all who signed.
+async fn signers(call: &str, connection: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar("SELECT approver FROM statements WHERE call = ?")
+        .bind(call.to_owned())
+        .fetch_all(connection)
+        .await
+}
+
+fn signed_already(name: &str, known: &str) -> String {
+    if name == known {
+        return format!("`{name}` has signed this already");
+    }
+    format!("`{name}` has signed this already, as `{known}`: both names count as one person")
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Approve => "approve",
+        Verdict::Reject => "reject",
+    }
+}
+
+async fn remember(
+    row: &JobRow,
+    signature: &Signature,
+    batch: &Batch,
+    connection: &mut SqliteConnection,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO rejections (principal, plan, until, reason, approver) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (principal, plan) DO UPDATE SET until = excluded.until, reason = \
+         excluded.reason, approver = excluded.approver",
+    )
+    .bind(row.principal.clone())
+    .bind(row.plan.clone())
+    .bind(batch.now_ms().saturating_add(REJECTION_SECONDS.saturating_mul(1_000)))
+    .bind(signature.reason.clone())
+    .bind(signature.approver.clone())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A person found out what became of a job whose runner could not say. Written once, and beside the
+/// outcome, which stays as it was recorded.
+pub(crate) async fn resolve(
+    call: &CallId,
+    found: Found,
+    (because, by): (&str, &str),
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = JobRow::load(&mut *connection, call)
+        .await?
+        .ok_or_else(|| RoleError::NotFound(format!("no job `{call}`")))?;
+    match (old.outcome()?, &old.resolution) {
+        (Some(Outcome::Indeterminate), None) => {}
+        (Some(Outcome::Indeterminate), Some(_)) => {
+            return Err(RoleError::Refused(format!(
+                "the job `{call}` was resolved already; `cofferdam show {call}` says by whom"
+            ))
+            .into());
+        }
+        (Some(outcome), _) => {
+            return Err(RoleError::Refused(format!(
+                "the job `{call}` {outcome}: only what is indeterminate can be resolved"
+            ))
+            .into());
+        }
+        (None, _) => give_up(call, found, &old)?,
+    }
+    let store = |error: serde_json::Error| {
+        RoleError::Refused(format!("the resolution cannot be stored: {error}"))
+    };
+    let mut row = old.clone();
+    let resolution =
+        Resolution { found, because: because.to_owned(), by: by.to_owned(), at: batch.now };
+    row.resolution = Some(serde_json::to_string(&resolution).map_err(store)?);
+    // One that is given up is ended by the next runner, at once.
+    row.retry_at = 0;
+    batch.queue = true;
+    let entry = row
+        .entry(Event::Resolved { found, by: by.to_owned() })?
+        .with("because", json!(because).to_string());
+    row.record(batch, entry);
+    row.put(&old, batch, connection).await?;
+    Ok(Done::Noted)
+}
+
+/// Whether a person may give up a job that has no outcome yet: one that is stuck after its effect
+/// was committed, in a directory. In a cluster every effect is visible, and the API server says
+/// what became of it as soon as it can be asked.
+fn give_up(call: &CallId, found: Found, row: &JobRow) -> Result<(), RoleError> {
+    let phase = row.phase()?;
+    let environment: Environment = parse(&row.environment, "environment")?;
+    let problem = if row.resolution.is_some() {
+        format!("the job `{call}` was given up already; the next runner ends it")
+    } else if row.stuck.is_none() || phase != Phase::Acting || environment.is_cluster() {
+        format!("the job `{call}` has no outcome yet: it is {phase}")
+    } else if found != Found::Failed {
+        format!(
+            "the job `{call}` is not finished: it goes on by itself once its cause is gone; `--as \
+             failed` gives it up"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(RoleError::Refused(problem))
+}
+
+/// Payloads and their keys go, of the job too; leaves stay, and so do their proofs. Refused while
+/// the job is open: it is still needed.
+pub(crate) async fn erase(
+    call: &CallId,
+    by: &str,
+    batch: &mut Batch,
+    connection: &mut SqliteConnection,
+) -> Result<Done, ChangeError> {
+    let old = JobRow::load(&mut *connection, call).await?;
+    if let Some(row) = old.as_ref().filter(|row| row.phase != Phase::Closed.word()) {
+        return Err(RoleError::Refused(format!(
+            "the job `{call}` is {}; its payloads can be erased once it is closed",
+            row.phase
+        ))
+        .into());
+    }
+    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM leaves WHERE call = ?")
+        .bind(call.to_string())
+        .fetch_one(&mut *connection)
+        .await?;
+    if known == 0 {
+        return Err(RoleError::NotFound(format!("no call `{call}`")).into());
+    }
+    sqlx::query("DELETE FROM payloads WHERE leaf IN (SELECT idx FROM leaves WHERE call = ?)")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM statements WHERE call = ?")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM operations WHERE call = ?")
+        .bind(call.to_string())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "UPDATE jobs SET document = NULL, permit = NULL, progress = NULL, detail = '', files = \
+         NULL,
+         resolution = json_set(resolution, '$.because', '') WHERE call = ?",
+    )
+    .bind(call.to_string())
+    .execute(&mut *connection)
+    .await?;
+    let entry = Entry::of(
+        Event::Administered { what: "erase".to_owned(), by: by.to_owned() },
+        Some(call.clone()),
+        "",
+    );
+    batch.record(entry);
+    if old.is_some() {
+        sqlx::query("UPDATE jobs SET version = version + 1 WHERE call = ?")
+            .bind(call.to_string())
+            .execute(connection)
+            .await?;
+    }
+    Ok(Done::Noted)
+}
